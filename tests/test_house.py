@@ -1,0 +1,317 @@
+"""The rules of the house: what every distribution has, how long a file may be, who may import whom, what
+must be documented.
+
+import-linter holds the rules between packages; the rules here are those that it cannot tell: what is
+imported *from* a package, and what a module may not reach within the core.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import penstock
+
+HOUSE = Path(__file__).parents[1]
+AREAS = ("core", "plugins", "policies", "contrib")
+PROJECTS = sorted(path for area in AREAS for path in HOUSE.joinpath(area).glob("**/pyproject.toml"))
+DISTRIBUTIONS = [path.parent for path in PROJECTS]
+LONGEST_FILE = 400
+
+WAITING = {
+    "penstock.__main__",
+    "penstock.cli",
+    "penstock.cli_plugins",
+    "penstock.handles",
+    "penstock.requests.executor",
+    "penstock.run",
+    "penstock.scheduler",
+    "penstock.sink_writers",
+    "penstock.sinks",
+    "penstock.task_map",
+}
+"""The shells of the core: what waits, runs threads, or talks to people."""
+
+KNOWING_PLUGGY = {
+    "penstock.compiled_hooks",
+    "penstock.hook_checks",
+    "penstock.hookspecs",
+    "penstock.line_up",
+    "penstock.plugin_choice",
+    "penstock.plugin_listing",
+    "penstock.plugin_loading",
+    "penstock.plugins",
+}
+"""The plugin manager of the core. Every other module but the shells is pure."""
+
+DOORS = {"penstock.settings"}
+"""Where pure code gets its random numbers and the time of day: by being given them."""
+
+IMPURE = {"trio", "time", "random", "logging", "pluggy"}
+
+
+def named(distribution: Path) -> str:
+    return distribution.relative_to(HOUSE).as_posix()
+
+
+def project(distribution: Path) -> dict[str, Any]:
+    return tomllib.loads(distribution.joinpath("pyproject.toml").read_text())
+
+
+def package(distribution: Path) -> Path:
+    (found,) = distribution.glob("src/*/__init__.py")
+    return found.parent
+
+
+def sources(distribution: Path) -> list[Path]:
+    return sorted(distribution.joinpath("src").rglob("*.py"))
+
+
+def python_files() -> Iterator[Path]:
+    for area in (*AREAS, "tests"):
+        yield from HOUSE.joinpath(area).rglob("*.py")
+
+
+def module_name(path: Path) -> str:
+    parts = path.with_suffix("").parts
+    inside = parts[parts.index("src") + 1 :]
+    return ".".join(inside).removesuffix(".__init__")
+
+
+each_distribution = pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=named)
+
+
+# -- lists that must agree with the folders --------------------------------------------------------------------------
+
+
+def test_the_requirements_install_each_distribution_as_an_editable() -> None:
+    lines = HOUSE.joinpath("requirements.txt").read_text().splitlines()
+    editables = [line.removeprefix("-e ") for line in lines if line.startswith("-e ")]
+
+    assert editables == [".", *sorted(editables[1:], key=order_of_areas)]
+    assert sorted(editables[1:]) == sorted(map(named, DISTRIBUTIONS))
+
+
+def order_of_areas(name: str) -> tuple[int, str]:
+    return AREAS.index(name.partition("/")[0]), name
+
+
+def test_types_coverage_and_import_rules_know_each_distribution() -> None:
+    tool = project(HOUSE)["tool"]
+    packages = {package(distribution).name for distribution in DISTRIBUTIONS}
+
+    assert {f"{named(distribution)}/src" for distribution in DISTRIBUTIONS} == set(tool["mypy"]["mypy_path"])
+    assert packages == set(tool["coverage"]["run"]["source_pkgs"])
+    assert packages == set(tool["importlinter"]["root_packages"])
+    tox = HOUSE.joinpath("tox.ini").read_text()
+    assert {f"{named(d)}/src" for d in DISTRIBUTIONS} == set(re.findall(r"\{tox_root\}/([\w/-]+/src)", tox))
+
+
+def test_the_metapackage_brings_the_core_and_the_default_plugins_and_nothing_of_contrib() -> None:
+    wanted = {re.split(r"[<>=]", line)[0] for line in project(HOUSE)["project"]["dependencies"]}
+
+    assert wanted == {
+        "penstock-core",
+        "penstock-fairqueue",
+        "penstock-jsonl",
+        "penstock-strict-fair",
+        "penstock-aimd",
+        "penstock-cooldown",
+    }
+
+
+def test_the_readme_links_to_each_distribution() -> None:
+    readme = HOUSE.joinpath("README.md").read_text()
+
+    assert [d for d in map(named, DISTRIBUTIONS) if f"]({d}" not in readme] == []
+
+
+# -- what each distribution has --------------------------------------------------------------------------------------
+
+
+@each_distribution
+def test_a_distribution_has_types_a_readme_a_licence_and_tests(distribution: Path) -> None:
+    facts = project(distribution)["project"]
+
+    assert facts["license"] == "Apache-2.0"
+    assert facts["requires-python"] == ">=3.11"
+    assert facts["version"] == project(HOUSE)["project"]["version"]
+    assert distribution.joinpath(facts["readme"]).read_text().startswith(f"# {facts['name']}\n")
+    assert package(distribution).joinpath("py.typed").exists()
+    assert list(distribution.joinpath("tests").rglob("test_*.py"))
+
+
+@each_distribution
+def test_a_distribution_is_named_after_its_folder(distribution: Path) -> None:
+    name = project(distribution)["project"]["name"]
+
+    assert name == f"penstock-{distribution.name}"
+    assert package(distribution).name == ("penstock" if distribution.name == "core" else name.replace("-", "_"))
+
+
+@each_distribution
+def test_a_plugin_depends_on_the_core_with_an_upper_bound_and_on_nothing_else_of_ours(distribution: Path) -> None:
+    wanted = project(distribution)["project"].get("dependencies", [])
+    ours = [line for line in wanted if line.startswith("penstock")]
+
+    if distribution.name == "core":
+        assert ours == []
+    elif distribution.parent.name == "contrib":
+        assert all(line.endswith(">=0.1,<0.2") for line in ours)
+    else:
+        assert ours == ["penstock-core>=0.1,<0.2"]
+
+
+@each_distribution
+def test_tests_folders_are_no_packages(distribution: Path) -> None:
+    assert list(distribution.joinpath("tests").rglob("__init__.py")) == []
+
+
+def test_no_file_is_longer_than_an_idea() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in python_files()}
+
+    assert {named(path): length for path, length in lengths.items() if length >= LONGEST_FILE} == {}
+
+
+# -- who may import what ---------------------------------------------------------------------------------------------
+
+
+def imports(path: Path, *, types: bool = False) -> Iterator[tuple[str, str | None]]:
+    """What a file imports when it runs, as (module, name taken from it or None); `types`: and for types alone."""
+    skipped = set() if types else {id(node) for block in type_checking_blocks(path) for node in ast.walk(block)}
+    for node in ast.walk(parse(path)):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{named(path)}: write imports from the top: {ast.unparse(node)}"
+            yield from ((str(node.module), alias.name) for alias in node.names)
+
+
+def type_checking_blocks(path: Path) -> Iterator[ast.stmt]:
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            yield from node.body
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+CORE = {module_name(path): path for path in sources(HOUSE / "core")}
+PURE = sorted(
+    name
+    for name in CORE
+    if name not in WAITING | KNOWING_PLUGGY and not name.startswith("penstock.testing") and name != "penstock"
+)
+
+
+def reached(name: str, seen: dict[str, str]) -> dict[str, str]:
+    """Every module of the core that importing `name` brings with it, and by whom; without the `__init__`."""
+    for module, taken in imports(CORE[name]):
+        for candidate in (f"{module}.{taken}", module):
+            if candidate in CORE and candidate != "penstock":
+                if candidate not in seen:
+                    seen[candidate] = name
+                    reached(candidate, seen)
+                break
+    return seen
+
+
+def impurities(name: str) -> dict[str, list[str]]:
+    """Which impure modules importing `name` brings with it, by the module of the core that imports them."""
+    closure = {name: name, **reached(name, {})}
+    found = {
+        f"{module}, imported by {by}": sorted(IMPURE & {used.partition(".")[0] for used, _ in imports(CORE[module])})
+        for module, by in closure.items()
+        if module not in DOORS
+    }
+    return {module: used for module, used in found.items() if used}
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_a_pure_module_reaches_neither_trio_nor_a_clock_nor_randomness_nor_a_log_nor_pluggy(name: str) -> None:
+    assert impurities(name) == {}
+
+
+@pytest.mark.parametrize("name", sorted(WAITING | KNOWING_PLUGGY))
+def test_what_is_listed_as_impure_is_so(name: str) -> None:
+    assert impurities(name), f"{name} is pure: say so by taking it off the list"
+
+
+@pytest.mark.parametrize(
+    "distribution", [d for d in DISTRIBUTIONS if d.parent.name in ("plugins", "policies")], ids=named
+)
+def test_a_plugin_is_pure(distribution: Path) -> None:
+    culprits = {
+        named(p): found
+        for p in sources(distribution)
+        if (found := IMPURE & {m.partition(".")[0] for m, _ in imports(p)})
+    }
+
+    assert culprits == {}
+
+
+@pytest.mark.parametrize("distribution", [d for d in DISTRIBUTIONS if d.name != "core"], ids=named)
+def test_a_plugin_uses_only_what_the_core_and_its_testing_kit_export(distribution: Path) -> None:
+    """Sources and tests alike: whoever writes a plugin elsewhere has nothing else either."""
+    exported = {name: set(importlib.import_module(name).__all__) for name in ("penstock", "penstock.testing")}
+    culprits = [
+        f"{named(path)}: {module}.{taken}"
+        for path in distribution.rglob("*.py")
+        for module, taken in imports(path, types=True)
+        if module.partition(".")[0] == "penstock"
+        and not (module in exported and (taken is None or taken in exported[module] or f"{module}.{taken}" in exported))
+    ]
+
+    assert culprits == []
+
+
+# -- what is public --------------------------------------------------------------------------------------------------
+
+PUBLIC = ["penstock", "penstock.testing", *(package(d).name for d in DISTRIBUTIONS if d.name != "core")]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_what_a_package_exports_is_there_and_listed_once_in_order(name: str) -> None:
+    module = importlib.import_module(name)
+
+    assert list(module.__all__) == sorted(set(module.__all__), key=ruffs_order)
+    assert [entry for entry in module.__all__ if not hasattr(module, entry)] == []
+
+
+def ruffs_order(name: str) -> tuple[int, str]:
+    """Constants, then classes, then the rest: how ruff sorts an `__all__`."""
+    return (0 if name.isupper() else 1 if name[:1].isupper() else 2), name
+
+
+def test_what_the_core_imports_for_its_users_it_exports() -> None:
+    brought = {taken for module, taken in imports(CORE["penstock"]) if module.startswith("penstock.") and taken}
+
+    assert sorted(brought - set(penstock.__all__)) == []
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_everything_public_is_documented(name: str) -> None:
+    module = importlib.import_module(name)
+    things = {entry: getattr(module, entry) for entry in module.__all__}
+    documentable = {
+        entry: thing for entry, thing in things.items() if inspect.isclass(thing) or inspect.isroutine(thing)
+    }
+
+    assert inspect.getdoc(module)
+    assert sorted(entry for entry, thing in documentable.items() if not written(thing)) == []
+
+
+def written(thing: Any) -> bool:
+    """Whether somebody wrote a docstring; the one that a class inherits does not count."""
+    return bool((vars(thing).get("__doc__") if inspect.isclass(thing) else thing.__doc__) or "")
