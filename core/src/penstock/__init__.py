@@ -1,0 +1,181 @@
+"""Penstock admits work to rate-limited model APIs: which task starts next, and when each concrete call may go out."""
+
+from __future__ import annotations
+
+from penstock.arrival_order import ArrivalOrder
+from penstock.config import PenstockConfig, load_config
+from penstock.correlation import RuntimeCorrelation, current_correlation
+from penstock.errors import AdmissionError, ConfigError, PenstockError, PluginError, StallError, TaskRefused
+from penstock.events import EventStream, RuntimeEvent, event_from_dict, event_to_dict, event_to_json
+from penstock.failures import FailureMark, failure_mark, mark_failure
+from penstock.handles import TaskCancelled, TaskDropped, TaskHandle, TaskSpec
+from penstock.hookspecs import hookimpl
+from penstock.identity import (
+    ProviderKey,
+    ProviderModelKey,
+    ProviderModelStaticCap,
+    RequestDomain,
+    RequestResourceKey,
+    RequestResourceResolver,
+    Scope,
+)
+from penstock.lane_queue import LaneQueue
+from penstock.lanes import Arena, Entry, Lane, Order
+from penstock.leases import LeaseLedger, ReleaseResult
+from penstock.ready_queue import Blocked, QueueSelection, QueueView, ReadyQueue
+from penstock.report import RunInfo, RunReport
+from penstock.requests.items import (
+    RequestAdmissionDenied,
+    RequestAdmissionError,
+    RequestAdmissionItem,
+    RequestAdmissionLease,
+    RequestCost,
+    RequestEventContext,
+    RequestGroupSpec,
+    ResponseFacts,
+)
+from penstock.requests.lane_waiters import FifoRequestWaiters, LaneRequestWaiters
+from penstock.requests.limiters import LimiterChange, LimiterSnapshot, RequestLimiter
+from penstock.requests.outcomes import RequestReleaseOutcome, Usage, classify, retry_after_seconds
+from penstock.requests.pressure import (
+    GlobalRequestPressureSnapshot,
+    RequestPressureSnapshot,
+    RequestPressureSnapshotProvider,
+)
+from penstock.requests.waiters import RequestQueueSelection, RequestQueueView, RequestWaiter, RequestWaiterQueue
+from penstock.runner import NurseryTaskRunner, TaskRunner
+from penstock.settings import Settings, WallClock
+from penstock.sink_spec import SinkSpec
+from penstock.task_admission import (
+    TaskAdmissionBlockSummary,
+    TaskAdmissionConfig,
+    TaskAdmissionController,
+    TaskAdmissionDenied,
+    TaskAdmissionLease,
+)
+from penstock.task_policy import (
+    PolicyStateDelta,
+    TaskAdmissionPolicy,
+    TaskAdmissionPolicyDecision,
+    TaskAdmissionView,
+)
+from penstock.task_queue import FifoTaskQueue, LaneTaskQueue
+from penstock.task_timeline import TaskTimeline
+from penstock.tasks import (
+    ResolvedTaskScheduling,
+    SchedulableTask,
+    SchedulerResourceKey,
+    SchedulerResourceRequest,
+    SchedulingMetadata,
+    SchedulingMetadataError,
+    TaskGroupKey,
+    TaskGroupSpec,
+    TaskSchedulingResolver,
+)
+from penstock.timeline import CorrelatedRuntimeView
+from penstock.verdicts import NEVER, At, Backlog, Condition, Denied, Released, Signal
+
+__all__ = [
+    "NEVER",
+    "AdmissionError",
+    "Arena",
+    "ArrivalOrder",
+    "At",
+    "Backlog",
+    "Blocked",
+    "Condition",
+    "ConfigError",
+    "CorrelatedRuntimeView",
+    "Denied",
+    "Entry",
+    "EventStream",
+    "FailureMark",
+    "FifoRequestWaiters",
+    "FifoTaskQueue",
+    "GlobalRequestPressureSnapshot",
+    "Lane",
+    "LaneQueue",
+    "LaneRequestWaiters",
+    "LaneTaskQueue",
+    "LeaseLedger",
+    "LimiterChange",
+    "LimiterSnapshot",
+    "NurseryTaskRunner",
+    "Order",
+    "PenstockConfig",
+    "PenstockError",
+    "PluginError",
+    "PolicyStateDelta",
+    "ProviderKey",
+    "ProviderModelKey",
+    "ProviderModelStaticCap",
+    "QueueSelection",
+    "QueueView",
+    "ReadyQueue",
+    "ReleaseResult",
+    "Released",
+    "RequestAdmissionDenied",
+    "RequestAdmissionError",
+    "RequestAdmissionItem",
+    "RequestAdmissionLease",
+    "RequestCost",
+    "RequestDomain",
+    "RequestEventContext",
+    "RequestGroupSpec",
+    "RequestLimiter",
+    "RequestPressureSnapshot",
+    "RequestPressureSnapshotProvider",
+    "RequestQueueSelection",
+    "RequestQueueView",
+    "RequestReleaseOutcome",
+    "RequestResourceKey",
+    "RequestResourceResolver",
+    "RequestWaiter",
+    "RequestWaiterQueue",
+    "ResolvedTaskScheduling",
+    "ResponseFacts",
+    "RunInfo",
+    "RunReport",
+    "RuntimeCorrelation",
+    "RuntimeEvent",
+    "SchedulableTask",
+    "SchedulerResourceKey",
+    "SchedulerResourceRequest",
+    "SchedulingMetadata",
+    "SchedulingMetadataError",
+    "Scope",
+    "Settings",
+    "Signal",
+    "SinkSpec",
+    "StallError",
+    "TaskAdmissionBlockSummary",
+    "TaskAdmissionConfig",
+    "TaskAdmissionController",
+    "TaskAdmissionDenied",
+    "TaskAdmissionLease",
+    "TaskAdmissionPolicy",
+    "TaskAdmissionPolicyDecision",
+    "TaskAdmissionView",
+    "TaskCancelled",
+    "TaskDropped",
+    "TaskGroupKey",
+    "TaskGroupSpec",
+    "TaskHandle",
+    "TaskRefused",
+    "TaskRunner",
+    "TaskSchedulingResolver",
+    "TaskSpec",
+    "TaskTimeline",
+    "Usage",
+    "WallClock",
+    "classify",
+    "current_correlation",
+    "event_from_dict",
+    "event_to_dict",
+    "event_to_json",
+    "failure_mark",
+    "hookimpl",
+    "load_config",
+    "mark_failure",
+    "retry_after_seconds",
+]

@@ -1,0 +1,45 @@
+"""Which task a request belongs to.
+
+The scheduler sets a `RuntimeCorrelation` in a context variable before it spawns a worker; trio copies the
+context into child tasks, so every request made below carries it without being told. Code that leaves the
+context (another thread, a callback) takes `current_correlation()` along and passes it on explicitly.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar, Token
+
+import attrs
+
+__all__ = ["RuntimeCorrelation", "current_correlation"]
+
+
+@attrs.define(slots=True, unsafe_hash=True)
+class RuntimeCorrelation:
+    """The names under which the events of one task can be joined. All optional but the run. Nobody changes one."""
+
+    run_id: str
+    row_group: str | None = None
+    task_column: str | None = None
+    task_type: str | None = None
+    scheduling_group_kind: str | None = None
+    scheduling_group_identity_hash: str | None = None
+    task_execution_id: str | None = None
+
+
+_current: ContextVar[RuntimeCorrelation | None] = ContextVar("penstock_correlation", default=None)
+
+
+def current_correlation() -> RuntimeCorrelation | None:
+    """The correlation of the task that is running, or `None` outside a scheduler."""
+    return _current.get()
+
+
+def set_correlation(correlation: RuntimeCorrelation | None) -> Token[RuntimeCorrelation | None]:
+    """Make `correlation` the current one; give the token to `reset_correlation` to undo it."""
+    return _current.set(correlation)
+
+
+def reset_correlation(token: Token[RuntimeCorrelation | None]) -> None:
+    """Undo `set_correlation`."""
+    _current.reset(token)

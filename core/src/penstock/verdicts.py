@@ -1,0 +1,176 @@
+"""A refusal says what would end it.
+
+`Denied` carries a set of conditions. The first of them that comes true ends the refusal, and until then
+nobody looks at the refused candidate again: that is what makes ten thousand blocked groups free, what sets
+every timer, and what `explain` prints. A refusal without a condition would be a lost wake-up, so it is an
+error that names the plugin (`check_denied`).
+
+Lost alternatives: a plain boolean needs polling or waking everybody; a callback ("call me when") hands the
+decider a handle on the core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from penstock.errors import PluginError
+
+__all__ = [
+    "NEVER",
+    "REQUEST_REASONS",
+    "SCOPES",
+    "TASK_REASONS",
+    "At",
+    "Backlog",
+    "Condition",
+    "Denied",
+    "Never",
+    "Released",
+    "Signal",
+    "check_denied",
+]
+
+
+@attrs.frozen(cache_hash=True)
+class Released:
+    """Something is given back: `key` is a scheduler resource, a task group, or a scope of the request gate."""
+
+    key: Hashable
+
+    def __str__(self) -> str:
+        return f"a release of {self.key}"
+
+
+@attrs.frozen(cache_hash=True)
+class Backlog:
+    """What is queued or parked for a resource or a group changed."""
+
+    key: Hashable
+
+    def __str__(self) -> str:
+        return f"a change of what is queued for {self.key}"
+
+
+@attrs.frozen(cache_hash=True)
+class At:
+    """The run's clock reaches `moment`, in seconds of `trio.current_time()`."""
+
+    moment: float
+
+    def __str__(self) -> str:
+        return f"the moment {self.moment:.3f}"
+
+
+@attrs.frozen(cache_hash=True)
+class Signal:
+    """Somebody says `name` by `scheduler.signal(name)`; `"reconfigured"` is said by the plugin manager."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"the signal {self.name!r}"
+
+
+@attrs.frozen(cache_hash=True)
+class Never:
+    """Nothing ends this refusal: the candidate is given up, with the reason."""
+
+    def __str__(self) -> str:
+        return "nothing"
+
+
+NEVER: Final = Never()
+
+Condition = Released | Backlog | At | Signal | Never
+
+TASK_REASONS: Final = frozenset({"no_capacity", "group_cap", "borrow_debt", "shutdown", "policy_denial", "never_fits"})
+REQUEST_REASONS: Final = frozenset(
+    {
+        "no_capacity", "cooldown", "queue_timeout", "queued_waiters_ahead", "cancellation", "shutdown",
+        "hard_policy_denial", "deadline", "never_fits",
+    }
+)  # fmt: skip
+SCOPES: Final = ("task", "shape", "group", "all")
+
+
+def _conditions(until: Iterable[Condition]) -> frozenset[Condition]:
+    return frozenset(until)
+
+
+@attrs.define(slots=True)
+class Denied:
+    """No, for this reason, until one of these comes true.
+
+    `reason`   one of `TASK_REASONS` or `REQUEST_REASONS`; a plugin's own words go into `detail`
+    `until`    conditions, of which the first that comes true ends the refusal; or `NEVER` alone
+    `scope`    what else is refused by the same answer, so that it need not be asked: `task` (this candidate
+    only), `shape`
+               (this group with this resource vector), `group`, or `all`
+    `cohort`   if set: candidates refused under the same cohort stand and fall together. When one of them is
+    asked again and
+               is refused again, the others are not asked. Set it only where that is true, as it is of
+               several groups that are all at their caps while the same peer waits.
+    `amount`   how much of what it waits for the candidate needs: a release that leaves less than this free
+    wakes it not
+    `by`       who said so; the framework fills in the plugin's name
+
+    >>> str(Denied("policy_denial", {At(60.0)}, detail="quiet hours", by="my-rule"))
+    'policy_denial by my-rule: quiet hours; until the moment 60.000'
+    """
+
+    reason: str
+    until: frozenset[Condition] = attrs.field(converter=_conditions)
+    scope: str = "task"
+    detail: str = ""
+    diagnostics: Mapping[str, Any] = attrs.field(factory=dict)
+    cohort: Hashable = None
+    amount: int = 1
+    by: str = ""
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing ends this refusal."""
+        return NEVER in self.until
+
+    def next_moment(self) -> float | None:
+        """The earliest `At` among the conditions, seconds of the run's clock."""
+        return min((c.moment for c in self.until if isinstance(c, At)), default=None)
+
+    def __str__(self) -> str:
+        who = f" by {self.by}" if self.by else ""
+        detail = f": {self.detail}" if self.detail else ""
+        return f"{self.reason}{who}{detail}; until {describe_until(self.until)}"
+
+
+def describe_until(until: Iterable[Condition]) -> str:
+    """What would end a refusal, in words."""
+    return " or ".join(sorted(map(str, until)))
+
+
+def check_denied(denied: object, *, by: str, now: float, reasons: frozenset[str]) -> Denied:
+    """Hold a plugin's answer against the rules of a refusal, and note who gave it.
+
+    Raises `PluginError` naming `by` for an answer that is no `Denied`, an unknown reason or scope, no
+    condition at all, `NEVER` beside other conditions, or a moment that is not in the future.
+    """
+    if not isinstance(denied, Denied):
+        raise PluginError(by, f"must answer with Denied or None, not {type(denied).__name__}")
+    if not denied.by:
+        denied.by = by
+    if denied.reason not in reasons:
+        raise PluginError(by, f"unknown reason {denied.reason!r}; use one of {', '.join(sorted(reasons))}")
+    if denied.scope not in SCOPES:
+        raise PluginError(by, f"unknown scope {denied.scope!r}; use one of {', '.join(SCOPES)}")
+    if not denied.until:
+        raise PluginError(by, "refused without saying what would end it: give `until` at least one condition, or NEVER")
+    for condition in denied.until:
+        if not isinstance(condition, Released | Backlog | At | Signal | Never):
+            raise PluginError(by, f"{condition!r} in `until` is no condition: use Released, Backlog, At, Signal or NEVER")
+        if isinstance(condition, Never) and len(denied.until) > 1:
+            raise PluginError(by, "NEVER stands alone in `until`: nothing else could end such a refusal")
+        if isinstance(condition, At) and not condition.moment > now:
+            raise PluginError(by, f"refused until {condition.moment}, which is not after now ({now})")
+    return denied
