@@ -1,0 +1,54 @@
+"""The order of arrival: the lane whose head came first goes first."""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import Any, Generic, TypeVar
+
+from penstock.lanes import Lane
+
+__all__ = ["ArrivalOrder"]
+
+T = TypeVar("T")
+
+
+class ArrivalOrder(Generic[T]):
+    """An `Order` in which what came first goes first, whatever group it is of."""
+
+    def arena(self, *, contended: bool) -> ArrivalArena[T]:
+        return ArrivalArena()
+
+    def forget(self) -> None:
+        """There is nothing to forget."""
+
+
+class ArrivalArena(Generic[T]):
+    """Lanes by the arrival of their heads: a heap, in which outdated entries are passed over when they surface."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Lane[Any]]] = []
+        self._pushes = 0
+
+    def insert(self, lane: Lane[T]) -> None:
+        self._pushes += 1
+        lane.position = self._pushes
+        heappush(self._heap, (lane.head.sequence, self._pushes, lane))
+
+    def remove(self, lane: Lane[T]) -> None:
+        lane.position = None
+
+    def first(self) -> Lane[T] | None:
+        heap = self._heap
+        while heap:
+            _, push, lane = heap[0]
+            if lane.position == push:
+                return lane
+            heappop(heap)
+        return None
+
+    def served(self, lane: Lane[T], cost: float) -> None:
+        if lane.live:
+            self.insert(lane)
+
+    def rank(self, lane: Lane[T]) -> float:
+        return lane.head.sequence

@@ -1,0 +1,371 @@
+"""Which tasks are ready: the graph of what waits for what, and nothing else.
+
+A task counts the tasks that it still waits for, and each task knows those that wait for it; so a completion
+costs the number of tasks that it readies, whatever else is waiting. Finished ids are remembered, since
+later tasks may name them; when their row group is sealed they fold into ranges (`id_ranges.py`).
+
+    waiting -> ready -> enqueued -> complete
+                 ^          |  \\
+                 |          v   v
+                 +------ deferred  dropped (with everything that depends on it)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import heappop, heappush
+from typing import Final
+
+import attrs
+
+from penstock.errors import ConfigError
+from penstock.id_ranges import IdRanges
+from penstock.tasks import SchedulableTask
+
+__all__ = ["CompletionTracker", "TaskNode"]
+
+FOLDED_AT_ONCE: Final = 1024
+WAITING, READY, ENQUEUED, DEFERRED = "waiting", "ready", "enqueued", "deferred"
+
+
+@attrs.define(slots=True)
+class TaskNode:
+    """A task and its edges: the ids that it waits for, and the open barriers that are to wait for it."""
+
+    task: SchedulableTask
+    after: Sequence[str] = ()
+    members_of: Sequence[str] = ()
+    row_group: str | None = None
+
+
+class _Node:
+    """An unfinished task."""
+
+    __slots__ = ("barrier", "dependants", "missing", "row_group", "state", "task")
+
+    def __init__(self, task: SchedulableTask, row_group: str | None, barrier: bool) -> None:
+        self.task = task
+        self.row_group = row_group
+        self.barrier = barrier
+        """Whether it still takes members."""
+        self.missing = 0
+        self.dependants: list[str] | None = None
+        self.state = WAITING
+
+
+class _RowGroup:
+    """What is left of a row group, and its finished ids until they can be folded."""
+
+    __slots__ = ("finished", "sealed", "unfinished")
+
+    def __init__(self) -> None:
+        self.unfinished = 0
+        self.finished: list[str] = []
+        self.sealed = False
+
+
+class CompletionTracker:
+    """Owns readiness. Pure; repeating a call changes nothing."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, _Node] = {}
+        self._ready: dict[str, SchedulableTask] = {}
+        self._deferred: list[tuple[float, int, str]] = []
+        self._deferrals = 0
+        self._complete: set[str] = set()
+        self._dropped: set[str] = set()
+        self._loose: list[str] = []
+        """Finished ids of no row group, until there are enough to fold."""
+        self._folded = IdRanges()
+        self._folded_dropped = IdRanges()
+        self._row_groups: dict[str, _RowGroup] = {}
+
+    def __len__(self) -> int:
+        """How many tasks are unfinished."""
+        return len(self._nodes)
+
+    # -- building the graph
+
+    def add(self, batch: Iterable[TaskNode]) -> list[str]:
+        """Take tasks in, all or nothing; returns the ids that were dropped at once, since they need one
+        that was dropped.
+
+        Edges inside the batch may point forward. Raises `ConfigError` naming the task for an edge to an
+        unknown id, a cycle, or an unfinished id that comes with another payload; then nothing was taken in.
+        """
+        fresh = self._check(list(batch))
+        for node in fresh.values():
+            self._nodes[node.task.task_id] = _Node(node.task, node.row_group, False)
+            if node.row_group is not None:
+                self._row_groups.setdefault(node.row_group, _RowGroup()).unfinished += 1
+        doomed = []
+        for task_id, node in fresh.items():
+            for needed in dict.fromkeys(node.after):
+                if self._is_dropped(needed):
+                    doomed.append(task_id)
+                else:
+                    self._link(needed, task_id)
+            for barrier in dict.fromkeys(node.members_of):
+                self._link(task_id, barrier)
+        for task_id in fresh:
+            self._ready_if_free(task_id)
+        return [dropped for task_id in doomed for dropped in self.drop(task_id)]
+
+    def add_one(self, task: SchedulableTask, row_group: str | None = None) -> None:
+        """Take one task in that waits for nothing: `add` for a batch of one. Raises `ConfigError` if its id is taken."""
+        task_id = task.task_id
+        if task_id in self._nodes or self.is_finished(task_id):
+            raise ConfigError(f"there is a task {task_id!r} already")
+        node = self._nodes[task_id] = _Node(task, row_group, False)
+        node.state = READY
+        self._ready[task_id] = task
+        if row_group is not None:
+            self._row_groups.setdefault(row_group, _RowGroup()).unfinished += 1
+
+    def barrier(self, task: SchedulableTask, after: Sequence[str] = (), row_group: str | None = None) -> None:
+        """Add a task that waits, beside `after`, for members that later batches name, until `seal(task_id)`."""
+        if task.task_id in self._nodes:
+            self._check_same(task)
+            return
+        fresh = self._check([TaskNode(task, after, (), row_group)])
+        if not fresh:
+            return
+        node = self._nodes[task.task_id] = _Node(task, row_group, True)
+        node.missing = 1
+        if row_group is not None:
+            self._row_groups.setdefault(row_group, _RowGroup()).unfinished += 1
+        for needed in dict.fromkeys(after):
+            self._link(needed, task.task_id)
+
+    def withdraw(self, task_id: str) -> None:
+        """Take a task back that was added just now, as if it had never been. Nothing may depend on it."""
+        node = self._nodes.pop(task_id)
+        assert not node.dependants
+        for other in self._nodes.values():
+            if other.dependants and task_id in other.dependants:
+                other.dependants.remove(task_id)
+        if node.row_group is not None:
+            self._row_groups[node.row_group].unfinished -= 1
+
+    def seal(self, task_id: str) -> None:
+        """The barrier takes no more members: it is ready when those that it has are done."""
+        node = self._nodes.get(task_id)
+        if node is None or not node.barrier:
+            return
+        node.barrier = False
+        node.missing -= 1
+        self._ready_if_free(task_id)
+
+    def seal_row_group(self, row_group: str) -> None:
+        """No more tasks of this row group will come: when all are finished, their ids fold into ranges."""
+        group = self._row_groups.setdefault(row_group, _RowGroup())
+        group.sealed = True
+        self._fold(row_group, group)
+
+    def _check(self, batch: list[TaskNode]) -> dict[str, TaskNode]:
+        """The nodes of a batch that are new, after every check; changes nothing."""
+        fresh: dict[str, TaskNode] = {}
+        for node in batch:
+            task_id = node.task.task_id
+            if task_id in self._nodes:
+                self._check_same(node.task)
+            elif task_id in fresh:
+                if fresh[task_id].task.payload is not node.task.payload:
+                    raise ConfigError(f"task {task_id!r} stands twice in one batch, with different payloads")
+            elif not self.is_finished(task_id):
+                fresh[task_id] = node
+        for task_id, node in fresh.items():
+            for needed in node.after:
+                if needed not in fresh and needed not in self._nodes and not self.is_finished(needed):
+                    raise ConfigError(f"task {task_id!r} comes after {needed!r}, which nobody has added")
+            for barrier in node.members_of:
+                target = self._nodes.get(barrier)
+                if target is None or not target.barrier:
+                    raise ConfigError(f"task {task_id!r} is to be a member of {barrier!r}, which is no open barrier")
+        _refuse_cycles(fresh)
+        return fresh
+
+    def _check_same(self, task: SchedulableTask) -> None:
+        if self._nodes[task.task_id].task.payload is not task.payload:
+            raise ConfigError(f"task {task.task_id!r} is there already, unfinished and with another payload")
+
+    def _link(self, needed: str, task_id: str) -> None:
+        node = self._nodes.get(needed)
+        if node is None:  # finished
+            return
+        if node.dependants is None:
+            node.dependants = []
+        node.dependants.append(task_id)
+        self._nodes[task_id].missing += 1
+
+    def _ready_if_free(self, task_id: str) -> None:
+        node = self._nodes[task_id]
+        if not node.missing and node.state == WAITING:
+            node.state = READY
+            self._ready[task_id] = node.task
+
+    # -- what is ready
+
+    def ready_frontier(self) -> tuple[SchedulableTask, ...]:
+        """The tasks that are ready and not acknowledged yet, in the order in which they became so."""
+        return tuple(self._ready.values())
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether the frontier holds anything."""
+        return bool(self._ready)
+
+    def mark_enqueued(self, task_ids: Iterable[str]) -> None:
+        """The ready queue has taken these."""
+        for task_id in task_ids:
+            if self._ready.pop(task_id, None) is not None:
+                self._nodes[task_id].state = ENQUEUED
+
+    def defer(self, task_id: str, until: float) -> None:
+        """The task was tried and comes back at `until` seconds of the run's clock, through the frontier."""
+        node = self._nodes.get(task_id)
+        if node is None or node.state == WAITING:
+            return
+        self._ready.pop(task_id, None)
+        node.state = DEFERRED
+        self._deferrals += 1
+        heappush(self._deferred, (until, self._deferrals, task_id))
+
+    def advance(self, now: float) -> list[str]:
+        """Bring deferred tasks whose moment has come back to the frontier; returns their ids."""
+        back = []
+        while self._deferred and self._deferred[0][0] <= now:
+            task_id = heappop(self._deferred)[2]
+            node = self._nodes.get(task_id)
+            if node is not None and node.state == DEFERRED:
+                node.state = READY
+                self._ready[task_id] = node.task
+                back.append(task_id)
+        return back
+
+    def next_change(self, now: float) -> float | None:
+        """When the next deferred task comes back; `now` if one is due."""
+        while self._deferred:
+            node = self._nodes.get(self._deferred[0][2])
+            if node is not None and node.state == DEFERRED:
+                return max(self._deferred[0][0], now)
+            heappop(self._deferred)
+        return None
+
+    # -- finishing
+
+    def mark_complete(self, task_id: str) -> list[SchedulableTask]:
+        """The task is done; returns those that this readied. Costs as many steps as tasks wait for it."""
+        node = self._nodes.get(task_id)
+        if node is None:
+            return []
+        self._finish(task_id, node, self._complete)
+        readied = []
+        for dependant in node.dependants or ():
+            waiting = self._nodes.get(dependant)
+            if waiting is None:
+                continue
+            waiting.missing -= 1
+            if not waiting.missing:
+                waiting.state = READY
+                self._ready[dependant] = waiting.task
+                readied.append(waiting.task)
+        return readied
+
+    def drop(self, task_id: str) -> list[str]:
+        """Give the task up, with every task that depends on it; returns all their ids, this one first."""
+        dropped: list[str] = []
+        left = [task_id]
+        while left:
+            current = left.pop()
+            node = self._nodes.get(current)
+            if node is None:
+                continue
+            self._finish(current, node, self._dropped)
+            dropped.append(current)
+            left.extend(reversed(node.dependants or ()))
+        return dropped
+
+    def _finish(self, task_id: str, node: _Node, into: set[str]) -> None:
+        del self._nodes[task_id]
+        self._ready.pop(task_id, None)
+        into.add(task_id)
+        if node.row_group is None:
+            self._loose.append(task_id)
+            if len(self._loose) == FOLDED_AT_ONCE:
+                self._fold_ids(self._loose)
+                self._loose = []
+        else:
+            group = self._row_groups[node.row_group]
+            group.unfinished -= 1
+            group.finished.append(task_id)
+            self._fold(node.row_group, group)
+
+    def _fold(self, row_group: str, group: _RowGroup) -> None:
+        if not group.sealed or group.unfinished:
+            return
+        del self._row_groups[row_group]
+        self._fold_ids(group.finished)
+
+    def _fold_ids(self, finished: list[str]) -> None:
+        complete = [task_id for task_id in finished if task_id in self._complete]
+        dropped = [task_id for task_id in finished if task_id in self._dropped]
+        self._folded.update(complete)
+        self._folded_dropped.update(dropped)
+        self._complete.difference_update(complete)
+        self._dropped.difference_update(dropped)
+
+    # -- telling
+
+    def is_finished(self, task_id: str) -> bool:
+        """Whether the task was completed or dropped."""
+        return task_id in self._complete or task_id in self._folded or self._is_dropped(task_id)
+
+    def _is_dropped(self, task_id: str) -> bool:
+        return task_id in self._dropped or task_id in self._folded_dropped
+
+    def unfinished(self) -> Iterator[tuple[str, str, int]]:
+        """Every unfinished task: its id, its state, and how many tasks it waits for (an open barrier counts as one)."""
+        for task_id, node in self._nodes.items():
+            yield task_id, "open barrier" if node.barrier else node.state, node.missing
+
+    def check_invariants(self) -> None:
+        """States, counts and edges agree. Raises `AssertionError`."""
+        missing = {task_id: int(node.barrier) for task_id, node in self._nodes.items()}
+        for node in self._nodes.values():
+            for dependant in node.dependants or ():
+                if dependant in missing:
+                    missing[dependant] += 1
+        for task_id, node in self._nodes.items():
+            assert node.missing == missing[task_id], f"{task_id} counts {node.missing}, has {missing[task_id]}"
+            assert (node.missing > 0) == (node.state == WAITING), (
+                f"{task_id} is {node.state} with {node.missing} missing"
+            )
+            assert (node.state == READY) == (task_id in self._ready)
+            assert not self.is_finished(task_id)
+        for name, group in self._row_groups.items():
+            assert group.unfinished == sum(node.row_group == name for node in self._nodes.values())
+
+
+def _refuse_cycles(fresh: dict[str, TaskNode]) -> None:
+    """Raise `ConfigError` naming a cycle among new tasks. Tasks that were there cannot wait for new ones."""
+    done: set[str] = set()
+    for root in fresh:
+        path: dict[str, Iterator[str]] = {}
+        current: str | None = root
+        while current is not None:
+            if current not in path and current not in done:
+                path[current] = iter(fresh[current].after)
+            if current in done:
+                current = next(reversed(path), None)
+                continue
+            step = next((needed for needed in path[current] if needed in fresh and needed not in done), None)
+            if step is None:
+                done.add(current)
+                del path[current]
+                current = next(reversed(path), None)
+            elif step in path:
+                names = list(path)
+                raise ConfigError("tasks wait for each other: " + " -> ".join([*names[names.index(step) :], step]))
+            else:
+                current = step

@@ -1,0 +1,108 @@
+"""What callers hand in becomes tasks and jobs: ids, groups and resources are settled here, once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import trio
+
+from penstock.checks import whole_number
+from penstock.errors import ConfigError
+from penstock.handles import Group, TaskHandle, TaskSpec
+from penstock.jobs import Call, Job
+from penstock.tasks import (
+    ONE_PLACE,
+    SchedulableTask,
+    SchedulerResourceRequest,
+    SchedulingMetadata,
+    TaskGroupSpec,
+    TaskSchedulingResolver,
+)
+
+__all__ = ["Intake"]
+
+
+class Intake:
+    """Makes jobs. Groups and resource requests are made once per kind and shared by all tasks of that kind."""
+
+    def __init__(
+        self,
+        resolver: TaskSchedulingResolver,
+        max_attempts: int,
+        on_wait: Callable[[int], None],
+    ) -> None:
+        self._resolver = resolver
+        self._max_attempts = max_attempts
+        self._on_wait = on_wait
+        self._numbered = 0
+        self._groups: dict[object, TaskGroupSpec] = {}
+        self._requests: dict[tuple[tuple[str, int], ...], SchedulerResourceRequest] = {(): ONE_PLACE}
+
+    def job(
+        self,
+        fn: Callable[..., Awaitable[Any]],
+        args: Sequence[Any],
+        *,
+        group: Group = None,
+        needs: Mapping[str, int] | None = None,
+        task_id: str | None = None,
+        deadline: float | None = None,
+        max_attempts: int | None = None,
+        retry_on: tuple[type[Exception], ...] = (),
+        row_group: str | None = None,
+        column: str | None = None,
+        cancellable: bool = False,
+    ) -> Job:
+        """A job for `fn(*args)`. Raises `ConfigError` for a function that cannot be called, bad needs or attempts."""
+        if not callable(fn):
+            raise ConfigError(f"a task needs an async function, not {fn!r}")
+        if max_attempts is None:
+            max_attempts = self._max_attempts
+        else:
+            whole_number(max_attempts, "max_attempts")
+        if task_id is None:
+            self._numbered += 1
+            task_id = f"task-{self._numbered}"
+        task = SchedulableTask(task_id, Call(fn, args), self._group(group), self._request(needs), deadline)
+        scope = trio.CancelScope() if cancellable else None
+        return Job(task, TaskHandle(task_id, self._on_wait), max_attempts, retry_on, row_group, column, scope)
+
+    def job_of(self, spec: TaskSpec) -> Job:
+        """A job for a task of a graph."""
+        return self.job(
+            spec.fn,
+            spec.args,
+            group=spec.group,
+            needs=spec.needs,
+            task_id=spec.task_id,
+            deadline=spec.deadline,
+            max_attempts=spec.max_attempts,
+            retry_on=spec.retry_on,
+            row_group=spec.row_group,
+            column=spec.column,
+        )
+
+    def _group(self, group: Group) -> TaskGroupSpec:
+        if isinstance(group, TaskGroupSpec):
+            return group
+        known = self._groups.get(group)
+        if known is None:
+            known = self._groups[group] = self._make_group(group)
+        return known
+
+    def _make_group(self, group: str | SchedulingMetadata | None) -> TaskGroupSpec:
+        if group is None:
+            group = SchedulingMetadata.local()
+        elif isinstance(group, str):
+            group = SchedulingMetadata.local(group)
+        elif not isinstance(group, SchedulingMetadata):
+            raise ConfigError(f"group must be a name, a TaskGroupSpec or SchedulingMetadata, not {group!r}")
+        return self._resolver.resolve(group).group
+
+    def _request(self, needs: Mapping[str, int] | None) -> SchedulerResourceRequest:
+        key = tuple(sorted(needs.items())) if needs else ()
+        request = self._requests.get(key)
+        if request is None:
+            request = self._requests[key] = SchedulerResourceRequest(dict(key))
+        return request

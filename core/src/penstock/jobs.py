@@ -1,0 +1,111 @@
+"""A task that the scheduler has taken on, and what is to become of it after a failure.
+
+Which layer retries what: the request gate's executor retries *calls*, and marks the error that it gives up
+with as final. The scheduler retries *tasks*: after an error that is marked retryable (a bare
+`penstock.request` that failed) or that is of a type the caller listed. So the attempts of the two do not
+multiply. A rate limit uses up no attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random
+from typing import Any
+
+import attrs
+import trio
+
+from penstock.failures import failure_mark
+from penstock.handles import TaskHandle
+from penstock.tasks import SchedulableTask
+
+__all__ = ["Call", "GiveUp", "Job", "Retry", "RetryPlan"]
+
+
+class Call:
+    """What a task's payload is: an async function and its arguments."""
+
+    __slots__ = ("args", "fn")
+
+    def __init__(self, fn: Callable[..., Awaitable[Any]], args: Sequence[Any]) -> None:
+        self.fn = fn
+        self.args = args
+
+    def __call__(self) -> Awaitable[Any]:
+        return self.fn(*self.args)
+
+
+class Job:
+    """A task with its handle, from when it is taken on until it has ended."""
+
+    __slots__ = (
+        "column", "failures", "handle", "max_attempts", "rate_limits", "retry_on", "row_group", "scope", "task",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        task: SchedulableTask,
+        handle: TaskHandle[Any],
+        max_attempts: int,
+        retry_on: tuple[type[Exception], ...] = (),
+        row_group: str | None = None,
+        column: str | None = None,
+        scope: trio.CancelScope | None = None,
+    ) -> None:
+        self.task = task
+        self.handle = handle
+        self.max_attempts = max_attempts
+        self.retry_on = retry_on
+        self.row_group = row_group
+        self.column = column
+        self.scope = scope
+        """By which the running task can be cancelled alone, where the caller wanted that."""
+        self.failures = 0
+        self.rate_limits = 0
+
+
+@attrs.frozen
+class Retry:
+    """Try again at this moment of the run's clock."""
+
+    at: float
+
+
+@attrs.frozen
+class GiveUp:
+    """Do not try again. `final_failure`: the failure was not of the kind that is tried again at all."""
+
+    reason: str
+    final_failure: bool
+
+
+class RetryPlan:
+    """Decides what follows a failure. Exponential back-off with jitter, from the run's seed; durations in seconds."""
+
+    def __init__(self, rng: Random, base: float = 1.0, longest: float = 60.0) -> None:
+        self._rng = rng
+        self._base = base
+        self._longest = longest
+
+    def after(self, job: Job, error: Exception, now: float) -> Retry | GiveUp:
+        """What follows when `job` has failed with `error`."""
+        mark = failure_mark(error)
+        if mark is not None and mark.retryable and mark.rate_limited:
+            job.rate_limits += 1
+            pause = self._pause(job.rate_limits)
+        elif (mark is not None and mark.retryable) or isinstance(error, job.retry_on):
+            job.failures += 1
+            if job.failures >= job.max_attempts:
+                return GiveUp(f"it failed {job.failures} times, which is all it may", final_failure=False)
+            pause = self._pause(job.failures)
+        else:
+            return GiveUp("it failed", final_failure=True)
+        deadline = job.task.deadline
+        if deadline is not None and now + pause > deadline:
+            return GiveUp("its deadline leaves no time for another try", final_failure=False)
+        return Retry(now + pause)
+
+    def _pause(self, tries: int) -> float:
+        """Between half and the whole of a back-off that doubles: the tries of many tasks spread out."""
+        longest = min(self._longest, self._base * 2.0 ** min(tries - 1, 60))
+        return longest * (0.5 + 0.5 * self._rng.random())

@@ -1,0 +1,399 @@
+"""Everything about a queue but its order: refusals, waking, and what is told of it.
+
+    add -> lane -> ready arena -> offered -> taken
+                      |  ^
+              refused |  | woken
+                      v  |
+          parked alone, or in its cohort's line, or (scope `all`) the whole queue shut
+
+A lane that is parked alone comes back when the first of its conditions comes true. A line is opened
+instead: its first lane, in the queue's order, is offered, and the first that is refused again closes the
+line with all behind it. So a release with ten thousand blocked groups costs as many offers as there are
+places, and one.
+
+Who is parked under `Backlog` is woken by the queue itself. While candidates are being offered, such
+wake-ups are put off to the end of the round. Further rounds are offered until two in a row have parked
+nobody who was not parked in this call before: by then everyone was asked after everyone's last change, and
+two rules that look at each other's groups have come to rest.
+
+Pure: no clock, no trio. Lost alternatives: one heap of tasks (a blocked group is then skipped task by
+task), and waking all that a condition could concern (a herd on every release).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
+from typing import Generic, TypeVar
+
+from penstock.lanes import ALL, Entry, Group, Lane, Line, Order
+from penstock.parking import ParkingLot
+from penstock.ready_groups import ReadyGroups
+from penstock.verdicts import Backlog, Condition, Denied, Released
+
+__all__ = ["LaneQueue"]
+
+T = TypeVar("T")
+
+
+class _Shut:
+    """The whole queue, refused at once."""
+
+    __slots__ = ("denied", "filed", "since")
+
+    def __init__(self) -> None:
+        self.denied: Denied | None = None
+        self.since = 0.0
+        self.filed: set[Condition] = set()
+
+
+class LaneQueue(Generic[T]):
+    """A queue of items in lanes, in the order that `order` gives."""
+
+    def __init__(self, order: Order[T]) -> None:
+        self._order = order
+        self._ready = order.arena(contended=True)
+        self.groups: dict[Hashable, Group[T]] = {}
+        self._lines: dict[Hashable, Line[T]] = {}
+        self._open: dict[Line[T], None] = {}
+        self._shut = _Shut()
+        self._lot = ParkingLot()
+        self._sequence = 0
+        self._busy = False
+        self._put_off: dict[Condition, None] = {}
+        self.ready_groups = ReadyGroups()
+        self.version = 0
+        self.total = 0
+
+    # -- coming and going
+
+    def add(
+        self,
+        item: T,
+        group_key: Hashable,
+        weight: float,
+        shape: Hashable,
+        resources: tuple[tuple[Hashable, int], ...],
+        cost: float,
+    ) -> Entry[T]:
+        """Put an item at the end of its lane.
+
+        `resources` are what its shape takes, `cost` (> 0) is what it counts for in the order.
+        """
+        group = self.groups.get(group_key)
+        if group is None:
+            group = self.groups[group_key] = Group(group_key, weight)
+        lane = group.lanes.get(shape)
+        fresh = lane is None
+        if lane is None:
+            lane = group.lanes[shape] = Lane(shape, group, resources)
+        self._sequence += 1
+        entry = Entry(item, self._sequence, cost, lane)
+        lane.entries.append(entry)
+        lane.live += 1
+        group.queued += 1
+        self.total += 1
+        self.version += 1
+        if fresh:
+            if group.denied is None:
+                self._make_ready(lane)
+            else:
+                lane.denied, lane.since = group.denied, group.since
+                self._lot.file(lane, group.denied.until)
+        self._backlog_changed(lane)
+        return entry
+
+    def take(self, entry: Entry[T]) -> None:
+        """The item was chosen: it leaves, and its cost counts."""
+        lane = self._lane_of(entry)
+        arena = lane.arena
+        assert arena is not None, "a parked lane cannot be served"
+        if lane.head is not entry:
+            raise ValueError("only the head of a lane can be taken")
+        lane.entries.popleft()
+        self._leave(entry, lane)
+        arena.served(lane, entry.cost)
+        line = lane.line
+        if line is not None:
+            self._served_from(line)
+        if not lane.live:
+            self._drop(lane)
+        elif line is not None and not line.contended:
+            self._unpark(lane)
+        self._after_leaving(lane)
+
+    def discard(self, entry: Entry[T]) -> None:
+        """The item is not to be done any more."""
+        lane = self._lane_of(entry)
+        was_head = lane.head is entry
+        self._leave(entry, lane)
+        if not lane.live:
+            self._drop(lane)
+        elif was_head and lane.arena is not None:
+            lane.arena.remove(lane)  # its head is another now, and so perhaps its place
+            lane.arena.insert(lane)
+        elif len(lane.entries) > 2 * lane.live + 8:
+            lane.entries = deque(e for e in lane.entries if e.lane is lane)
+        self._after_leaving(lane)
+
+    def _lane_of(self, entry: Entry[T]) -> Lane[T]:
+        if entry.lane is None:
+            raise ValueError("the item has left the queue before")
+        return entry.lane
+
+    def _leave(self, entry: Entry[T], lane: Lane[T]) -> None:
+        entry.lane = None
+        lane.live -= 1
+        lane.group.queued -= 1
+        self.total -= 1
+        self.version += 1
+
+    def _after_leaving(self, lane: Lane[T]) -> None:
+        self._backlog_changed(lane)
+        if not self.total:
+            self._order.forget()
+            self.groups, self._lines, self._open = {}, {}, {}
+
+    def _drop(self, lane: Lane[T]) -> None:
+        """A lane has run empty: leave no trace of it."""
+        if lane.line is not None:
+            self._leave_line(lane)
+        elif lane.arena is not None:
+            self._end_ready(lane)
+        self._lot.unfile(lane)
+        group = lane.group
+        group.singles.discard(lane)
+        if group.lanes.get(lane.key) is lane:
+            del group.lanes[lane.key]
+        if not group.queued:
+            self.groups.pop(group.key, None)
+
+    # -- choosing
+
+    def select(self, ask: Callable[[T], Denied | None], now: float) -> Entry[T] | None:
+        """The first item that `ask` has nothing against. What is refused on the way is parked under its refusal."""
+        for moment in self._lot.due(now):
+            self.wake(moment)
+        self._settle()
+        parked: set[Lane[T]] = set()
+        idle_rounds = 0
+        while idle_rounds < 2:
+            before = len(parked)
+            entry = self._offer(ask, now, parked)
+            if entry is not None or not self._put_off:
+                return entry
+            idle_rounds = 0 if len(parked) > before else idle_rounds + 1
+            self._settle()
+        return None
+
+    def _offer(self, ask: Callable[[T], Denied | None], now: float, parked: set[Lane[T]]) -> Entry[T] | None:
+        self._busy = True
+        try:
+            while self._shut.denied is None and (lane := self._first()) is not None:
+                entry = lane.head
+                denied = ask(entry.item)
+                if denied is None:
+                    return entry
+                self._refuse(lane, denied, now)
+                parked.add(lane)
+            return None
+        finally:
+            self._busy = False
+
+    def _first(self) -> Lane[T] | None:
+        first = self._ready.first()
+        for line in self._open:
+            lane = line.arena.first()
+            if lane is not None and (first is None or self._rank(lane) < self._rank(first)):
+                first = lane
+        return first
+
+    def _rank(self, lane: Lane[T]) -> float:
+        assert lane.arena is not None
+        return lane.arena.rank(lane)
+
+    # -- refusing
+
+    def refuse(self, entry: Entry[T], denied: Denied, now: float) -> None:
+        """File an item under a refusal that it met after it was selected."""
+        self._refuse(self._lane_of(entry), denied, now)
+
+    def _refuse(self, lane: Lane[T], denied: Denied, now: float) -> None:
+        if denied.scope == "all":
+            self._shut.denied, self._shut.since = denied, now
+            self._lot.file(self._shut, denied.until)
+        elif denied.scope == "group":
+            group = lane.group
+            group.denied, group.since = denied, now
+            for each in group.all_lanes():
+                self._park(each, denied, now)
+        elif denied.scope == "task" and lane.live > 1:
+            self._park(self._split_head(lane), denied, now)
+        else:
+            self._park(lane, denied, now)
+
+    def _split_head(self, lane: Lane[T]) -> Lane[T]:
+        """Move the head into a lane of its own, so that it alone is parked."""
+        entry = lane.head
+        arena = lane.arena
+        assert arena is not None
+        arena.remove(lane)
+        lane.entries.popleft()
+        lane.live -= 1
+        arena.insert(lane)
+        single: Lane[T] = Lane(lane.key, lane.group, lane.resources)
+        single.entries.append(entry)
+        single.live = 1
+        entry.lane = single
+        lane.group.singles.add(single)
+        return single
+
+    def _park(self, lane: Lane[T], denied: Denied, now: float) -> None:
+        was_ready = lane.denied is None
+        if was_ready:
+            lane.since = now
+        lane.denied = denied
+        line = None
+        if denied.cohort is not None:
+            line = self._lines.get(denied.cohort)
+            if line is None:
+                contended = denied.reason == "no_capacity"
+                line = Line(denied.cohort, self._order.arena(contended=contended), contended)
+                self._lines[denied.cohort] = line
+        if lane.line is not None and lane.line is not line:
+            self._leave_line(lane)
+        elif lane.line is None and lane.arena is not None:
+            self._end_ready(lane)
+        self._lot.unfile(lane)
+        if line is None:
+            self._lot.file(lane, denied.until)
+        else:
+            self._join_line(lane, line, denied)
+        if was_ready:
+            self._backlog_changed(lane)
+
+    def _join_line(self, lane: Lane[T], line: Line[T], denied: Denied) -> None:
+        if lane.line is None:
+            lane.line, lane.arena = line, line.arena
+            line.lanes.add(lane)
+            line.arena.insert(lane)
+        own = {c for c in denied.until if isinstance(c, Released | Backlog) and c.key == lane.group.key}
+        self._lot.file(lane, own)
+        line.until, line.amount = denied.until - own, denied.amount
+        self._close(line)  # one of the cohort was refused, so all are
+
+    def _close(self, line: Line[T]) -> None:
+        self._open.pop(line, None)
+        self._lot.file(line, line.until)
+
+    def _served_from(self, line: Line[T]) -> None:
+        line.left -= line.amount
+        if line.left < line.amount:
+            self._close(line)
+
+    def _leave_line(self, lane: Lane[T]) -> None:
+        line = lane.line
+        assert line is not None
+        line.arena.remove(lane)
+        lane.line = lane.arena = None
+        line.lanes.remove(lane)
+        if not line.lanes:
+            self._lot.unfile(line)
+            self._open.pop(line, None)
+            del self._lines[line.cohort]
+
+    # -- waking
+
+    def wake(self, condition: Condition, amount: int = ALL) -> None:
+        """A condition came true. Those parked alone are ready again; a line is opened; a shut queue is open.
+
+        `amount` is how much is free of what was released: who needs more is not woken, and a line is open
+        for so much.
+        """
+        if condition not in self._lot:
+            return
+        for target in self._lot.standing_under(condition):
+            if condition not in target.filed:
+                continue  # woken meanwhile, by one of those before it
+            if isinstance(target, Line):
+                if target.amount <= amount:
+                    self._lot.unfile(target)
+                    target.left = amount
+                    self._open[target] = None
+            elif isinstance(target, Lane):
+                assert target.denied is not None
+                if target.denied.amount <= amount:
+                    self._unpark(target)
+            elif self._shut.denied is not None and self._shut.denied.amount <= amount:
+                self._shut.denied = None
+                self._lot.unfile(self._shut)
+
+    def _unpark(self, lane: Lane[T]) -> None:
+        self._lot.unfile(lane)
+        if lane.line is not None:
+            self._leave_line(lane)
+        lane.group.denied = None
+        self._make_ready(lane)
+        self._backlog_changed(lane)
+
+    def next_moment(self) -> float | None:
+        """The earliest moment for which somebody waits."""
+        return self._lot.next_moment()
+
+    def _backlog_changed(self, lane: Lane[T]) -> None:
+        """What is queued or parked for this lane's group and resources changed."""
+        if not self._lot.backlog_conditions:
+            return
+        for resource, _ in lane.resources:
+            self._put_off[Backlog(resource)] = None
+        self._put_off[Backlog(lane.group.key)] = None
+        if not self._busy:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Tell the changes of backlog that were put off, and those that this brings about."""
+        self._busy = True
+        try:
+            while self._put_off:
+                condition = next(iter(self._put_off))
+                del self._put_off[condition]
+                self.wake(condition)
+        finally:
+            self._busy = False
+
+    def _make_ready(self, lane: Lane[T]) -> None:
+        lane.denied = None
+        lane.arena = self._ready
+        self._ready.insert(lane)
+        self.ready_groups.begin(lane)
+
+    def _end_ready(self, lane: Lane[T]) -> None:
+        self._ready.remove(lane)
+        lane.arena = None
+        self.ready_groups.end(lane)
+
+    # -- telling
+
+    def blocked(self) -> Iterator[tuple[object, Hashable, Denied, float, int]]:
+        """Every refusal in force: scope key, group key, refusal, since when, how many items it keeps back."""
+        if self._shut.denied is not None:
+            yield "all", None, self._shut.denied, self._shut.since, self.total
+        for group in self.groups.values():
+            for lane in group.all_lanes():
+                if lane.denied is not None and lane.line not in self._open:
+                    scope_key = lane.head.item if lane in group.singles else (group.key, lane.key)
+                    yield scope_key, group.key, lane.denied, lane.since, lane.live
+
+    def check_invariants(self) -> None:
+        """Every item is in one live lane, every lane in one place, every count true. Raises `AssertionError`."""
+        self._lot.check_invariants()
+        lanes = [lane for group in self.groups.values() for lane in group.all_lanes()]
+        assert self.total == sum(lane.live for lane in lanes) == sum(g.queued for g in self.groups.values())
+        for lane in lanes:
+            assert lane.live == sum(entry.lane is lane for entry in lane.entries) > 0
+            assert (lane.denied is None) == (lane.arena is self._ready), "a lane is ready or refused"
+            assert (lane.line is None) or lane in lane.line.lanes
+            assert lane.denied is None or lane.filed or lane.line is not None
+        for line in self._lines.values():
+            assert line.lanes
+            assert (line in self._open) == (not line.filed), "a line is open, or stands under what would open it"

@@ -1,0 +1,141 @@
+"""What a queue is made of: items in lanes, lanes in arenas, and the protocol by which an order is written.
+
+Items of one group with one shape (resource vector) stand in one *lane*, first in, first out, since a
+refusal for one of them holds for all. Lanes stand in *arenas*, which know the order: the arena of those
+that are ready, and one for each *line*, a set of lanes that were refused under the same cohort.
+`lane_queue.py` moves lanes between them; an order plugin writes the two protocols `Order` and `Arena`, and
+nothing else of a queue.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from typing import Final, Generic, Protocol, TypeVar
+
+from penstock.verdicts import Condition, Denied
+
+__all__ = ["ALL", "Arena", "Entry", "Group", "Lane", "Line", "Order"]
+
+T = TypeVar("T")
+
+ALL: Final = 1 << 62
+"""As much as anybody could need."""
+
+
+class Entry(Generic[T]):
+    """One item in a lane. `sequence` is its place in the order of arrival."""
+
+    __slots__ = ("cost", "item", "lane", "sequence")
+
+    def __init__(self, item: T, sequence: int, cost: float, lane: Lane[T]) -> None:
+        self.item = item
+        self.sequence = sequence
+        self.cost = cost
+        self.lane: Lane[T] | None = lane
+        """`None` once it has left the queue."""
+
+
+class Lane(Generic[T]):
+    """The items of one group with one shape. `arena` is where it is ordered; `None` while it is parked alone."""
+
+    __slots__ = (
+        "arena", "denied", "entries", "filed", "group", "key", "line", "live", "position", "resources", "since",
+    )  # fmt: skip
+
+    def __init__(self, key: Hashable, group: Group[T], resources: tuple[tuple[Hashable, int], ...]) -> None:
+        self.key = key
+        self.group = group
+        self.resources = resources
+        self.entries: deque[Entry[T]] = deque()
+        self.live = 0
+        """How many of `entries` have not been discarded."""
+        self.arena: Arena[T] | None = None
+        self.line: Line[T] | None = None
+        self.denied: Denied | None = None
+        self.since = 0.0
+        self.filed: set[Condition] = set()
+        self.position: object = None
+        """The arena's own note of where the lane stands."""
+
+    @property
+    def head(self) -> Entry[T]:
+        """The first item that has not been discarded. There is one: a lane that runs empty leaves at once."""
+        entries = self.entries
+        while entries[0].lane is None:
+            entries.popleft()
+        return entries[0]
+
+
+class Group(Generic[T]):
+    """The lanes of one group, and how much of it is queued. It leaves with its last item."""
+
+    __slots__ = ("denied", "key", "lanes", "queued", "since", "singles", "weight")
+
+    def __init__(self, key: Hashable, weight: float) -> None:
+        self.key = key
+        self.weight = weight
+        self.lanes: dict[Hashable, Lane[T]] = {}
+        self.singles: set[Lane[T]] = set()
+        """Lanes of one item that was refused alone."""
+        self.queued = 0
+        self.denied: Denied | None = None
+        self.since = 0.0
+
+
+    def all_lanes(self) -> list[Lane[T]]:
+        """Every lane of the group, those of one refused item included."""
+        return [*self.lanes.values(), *self.singles]
+
+
+class Arena(Protocol[T]):
+    """Lanes in order. What an order plugin writes; `Order` makes them."""
+
+    def insert(self, lane: Lane[T]) -> None:
+        """A lane comes in, from another arena or fresh."""
+        ...
+
+    def remove(self, lane: Lane[T]) -> None:
+        """A lane leaves; it keeps in its group's account what it is owed or owes."""
+        ...
+
+    def first(self) -> Lane[T] | None:
+        """The lane whose head is next. Changes nothing that could be seen."""
+        ...
+
+    def served(self, lane: Lane[T], cost: float) -> None:
+        """The lane's head was taken, at this cost. The lane has a new head, or is about to be removed."""
+        ...
+
+    def rank(self, lane: Lane[T]) -> float:
+        """How early the lane's head is, comparable between the arenas of one order: the smallest goes first."""
+        ...
+
+
+class Order(Protocol[T]):
+    """The order of a queue."""
+
+    def arena(self, *, contended: bool) -> Arena[T]:
+        """A new arena. `contended`: its lanes compete for something, and go on competing while they wait."""
+        ...
+
+    def forget(self) -> None:
+        """The queue is empty: a new busy period begins with the next item."""
+        ...
+
+
+class Line(Generic[T]):
+    """Lanes refused under one cohort: they stand and fall together, and are asked one at a time."""
+
+    __slots__ = ("amount", "arena", "cohort", "contended", "filed", "lanes", "left", "until")
+
+    def __init__(self, cohort: Hashable, arena: Arena[T], contended: bool) -> None:
+        self.cohort = cohort
+        self.arena = arena
+        self.contended = contended
+        self.lanes: set[Lane[T]] = set()
+        self.until: frozenset[Condition] = frozenset()
+        self.amount = 1
+        self.left = 0
+        """While it is open: how much of what was released is left for it."""
+        self.filed: set[Condition] = set()

@@ -1,0 +1,257 @@
+"""The scheduler as its callers see it: tasks in, handles out, and the way to stop it.
+
+What callers hand in is made into jobs by `intake.py`, kept until its end in `task_book.py`, and started by the loop in
+`dispatch.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import get_ident
+from typing import Any, TypeVar
+
+import attrs
+import trio
+
+from penstock.completion import TaskNode
+from penstock.dispatch import DispatchLoop
+from penstock.errors import ConfigError, TaskRefused
+from penstock.explanation import explain
+from penstock.handles import CANCELLED, TaskHandle, TaskSpec
+from penstock.intake import Intake
+from penstock.jobs import Job, RetryPlan
+from penstock.ready_queue import ReadyQueue
+from penstock.runner import TaskRunner
+from penstock.scheduler_events import SchedulerEvents
+from penstock.task_admission import TaskAdmissionController
+from penstock.task_book import TaskBook
+from penstock.task_map import TaskMap
+from penstock.tasks import SchedulerResourceRequest, TaskSchedulingResolver
+from penstock.verdicts import Signal
+
+__all__ = ["AsyncTaskScheduler", "SchedulerOptions"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@attrs.frozen(kw_only=True)
+class SchedulerOptions:
+    """How the shell behaves; durations in seconds."""
+
+    stall_timeout: float = 300.0
+    shutdown_grace: float = 30.0
+    max_attempts: int = 3
+
+
+class AsyncTaskScheduler:
+    """Takes tasks, and starts each as soon as the task gate lets it. Made by `penstock.open_scheduler`."""
+
+    def __init__(
+        self,
+        *,
+        queue: ReadyQueue,
+        admission: TaskAdmissionController,
+        retries: RetryPlan,
+        events: SchedulerEvents,
+        runner: TaskRunner | None = None,
+        options: SchedulerOptions | None = None,
+        resolver: TaskSchedulingResolver | None = None,
+    ) -> None:
+        self._queue = queue
+        self._admission = admission
+        self._events = events
+        self._options = SchedulerOptions() if options is None else options
+        self._resolver = TaskSchedulingResolver() if resolver is None else resolver
+        self._intake = Intake(self._resolver, self._options.max_attempts, self._waits)
+        self._book = TaskBook(queue, retries, events)
+        self._jobs = self._book.jobs
+        self._tracker = self._book.tracker
+        self._view = queue.view()
+        self._fitting: set[SchedulerResourceRequest] = set()
+        self._thread = get_ident()
+        self._loop = DispatchLoop(
+            queue=queue,
+            admission=admission,
+            book=self._book,
+            events=events,
+            stall_timeout=self._options.stall_timeout,
+            runner=runner,
+        )
+
+    # -- what callers use
+
+    def start_soon(self, fn: Callable[..., Awaitable[R]], *args: Any, **options: Any) -> TaskHandle[R]:
+        """Start `fn(*args)` as soon as the task gate lets it; returns a handle that can be awaited.
+
+        Options: `group` (a name, `TaskGroupSpec` or `SchedulingMetadata`), `needs` (resource to amount),
+        `task_id`, `deadline` (moment of the run's clock by which it must have started), `max_attempts`,
+        `retry_on` (exception types that are tried again), `row_group`, `column`, `cancellable`. Raises
+        `ConfigError` for wrong options, and `TaskRefused` for a task that could never fit.
+        """
+        job = self._intake.job(fn, args, **options)
+        self._check_open()
+        self._check_fits(job)
+        self._book.take_on_one(job)
+        self._loop.wakeup.ring()
+        return job.handle
+
+    def add(self, batch: Iterable[TaskSpec]) -> Mapping[str, TaskHandle[Any]]:
+        """Take a graph of tasks, all or nothing; returns task id to handle. Edges inside the batch may
+        point forward.
+
+        Raises `ConfigError` for an unknown id in `after`, a cycle or an id that is there already, and
+        `TaskRefused`.
+        """
+        nodes: list[tuple[Job, TaskNode]] = []
+        barriers: list[tuple[Job, TaskNode]] = []
+        for spec in batch:
+            job = self._intake.job_of(spec)
+            node = TaskNode(job.task, spec.after, spec.members_of, spec.row_group)
+            (barriers if spec.barrier else nodes).append((job, node))
+        self._take_on(nodes, barriers)
+        return {job.task.task_id: job.handle for job, _ in [*nodes, *barriers]}
+
+    def map(
+        self,
+        fn: Callable[[T], Awaitable[R]],
+        items: Iterable[T] | AsyncIterable[T],
+        *,
+        window: int | None = None,
+        **options: Any,
+    ) -> TaskMap[T, R]:
+        """Results of `fn(item)` for every item, in the order of completion: `async with scheduler.map(...)
+        as results`.
+
+        At most `window` items (default: twice the free places, at least 16) are in hand. Options as
+        `start_soon`.
+        """
+        if window is None:
+            window = max(16, 2 * self._admission.view().resource_limits["submission"])
+        if window < 1:
+            raise ConfigError(f"window must be a whole number from 1 on, not {window!r}")
+        return TaskMap(self, fn, items, window, options)
+
+    def seal(self, name: str) -> None:
+        """No more members for the barrier of this id, or no more tasks of this row group."""
+        self._enter()
+        self._tracker.seal(name)
+        self._tracker.seal_row_group(name)
+        self._loop.wakeup.ring()
+
+    def signal(self, name: str) -> None:
+        """Say `name`: what was refused until `Signal(name)` is asked again."""
+        self._enter()
+        self._queue.wake(Signal(name), 1, trio.current_time())
+        self._loop.signalled()
+
+    def emit(self, kind: str, **fields: Any) -> None:
+        """Put an event of the caller's own (a row-group kind) into the scheduler stream."""
+        self._enter()
+        self._events.stream.record(kind, trio.current_time(), **fields)
+        self._events.stream.deliver()
+
+    def explain(self) -> str:
+        """What everything that is left waits for, in words."""
+        return explain(self._queue, self._admission, self._tracker, trio.current_time())
+
+    def cancel_task(self, task_id: str) -> None:
+        """Do not carry this task out; one that runs is cancelled if it was started `cancellable`."""
+        self._enter()
+        job = self._jobs.get(task_id)
+        if job is None:
+            return
+        if task_id in self._loop.in_flight:
+            if job.scope is not None:
+                job.scope.cancel()
+            return
+        self._book.stop(job, CANCELLED, "it was cancelled", trio.current_time())
+        self._loop.wakeup.ring()
+
+    def shutdown(self) -> None:
+        """Admit nothing more; what runs may finish within the grace period, and is cancelled then."""
+        self._enter()
+        if not self._loop.stopping:
+            self._loop.stop(trio.current_time() + self._options.shutdown_grace)
+
+    def cancel(self) -> None:
+        """Admit nothing more, and cancel what runs."""
+        self._enter()
+        self._loop.stop(-math.inf)
+
+    @property
+    def book(self) -> TaskBook:
+        """What became of the tasks so far."""
+        return self._book
+
+    @property
+    def progress(self) -> Mapping[str, int]:
+        """Where the tasks stand: `queued`, `in_flight`, `unfinished`, and how many ended in each way."""
+        return {
+            "queued": self._view.queued_total,
+            "in_flight": len(self._loop.in_flight),
+            "unfinished": len(self._jobs),
+            **self._book.counts,
+        }
+
+    # -- taking on
+
+    def _enter(self) -> None:
+        if get_ident() != self._thread:
+            raise RuntimeError(
+                "this scheduler belongs to another thread, or is not open: "
+                "from another thread use trio.from_thread.run_sync(..., trio_token=token)"
+            )
+
+    def _take_on(self, nodes: Sequence[tuple[Job, TaskNode]], barriers: Sequence[tuple[Job, TaskNode]]) -> None:
+        self._check_open()
+        for job, _ in [*nodes, *barriers]:
+            self._check_fits(job)
+        self._book.take_on(nodes, barriers, trio.current_time())
+        self._loop.wakeup.ring()
+
+    def _check_open(self) -> None:
+        self._enter()
+        if not self._loop.accepts:
+            raise RuntimeError("the scheduler is closing and takes no more tasks")
+
+    def _check_fits(self, job: Job) -> None:
+        """Refuse what could never run at once, with the figures; each resource request is looked at once."""
+        request = job.task.resource_request
+        if request in self._fitting:
+            return
+        never = self._admission.never_fits(job.task)
+        if never is not None:
+            raise TaskRefused(job.task.task_id, never)
+        self._fitting.add(request)
+
+    @contextmanager
+    def somebody_waits(self) -> Iterator[None]:
+        """While this is open, a run in which nothing can start is a stall, and not a pause between submissions."""
+        self._waits(1)
+        try:
+            yield
+        finally:
+            self._waits(-1)
+
+    def _waits(self, change: int) -> None:
+        self._loop.waiting += change
+        self._loop.wakeup.ring()
+
+    # -- what `open_scheduler` uses
+
+    @property
+    def admission(self) -> TaskAdmissionController:
+        """The controller of the task gate."""
+        return self._admission
+
+    @property
+    def loop(self) -> DispatchLoop:
+        """The dispatch loop: `open_scheduler` runs it beside the caller's block."""
+        return self._loop
+
+    def check_invariants(self) -> None:
+        """Every task is in one state, and the ledger agrees. Raises `AssertionError`."""
+        self._loop.check_invariants()

@@ -1,0 +1,162 @@
+"""The scheduler stream: which event says what, in one place. Nothing is built while nobody listens."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from penstock.correlation import RuntimeCorrelation
+from penstock.events import EventStream
+from penstock.jobs import Job
+from penstock.leases import ReleaseResult
+from penstock.ready_queue import ReadyQueue
+from penstock.task_admission import TaskAdmissionController, TaskAdmissionLease
+from penstock.tasks import TaskGroupKey
+from penstock.verdicts import Denied
+
+__all__ = ["SchedulerEvents"]
+
+IDLE_AGAIN = 1.0
+"""Seconds after which an idle loop of the same kind is told again."""
+
+
+class SchedulerEvents:
+    """Records the scheduler's events. `run_id` names the run in every correlation."""
+
+    def __init__(self, stream: EventStream, run_id: str) -> None:
+        self.stream = stream
+        self.run_id = run_id
+        self._hashes: dict[TaskGroupKey, str] = {}
+        self._idle: tuple[str, float] = ("", 0.0)
+
+    # -- the run
+
+    def job_started(self, now: float) -> None:
+        self.stream.record("scheduler_job_started", now, correlation=RuntimeCorrelation(self.run_id))
+
+    def job_completed(self, now: float, counts: Mapping[str, int]) -> None:
+        correlation = RuntimeCorrelation(self.run_id)
+        self.stream.record("queue_drained", now, correlation=correlation)
+        self.stream.record("scheduler_job_completed", now, correlation=correlation, diagnostics=dict(counts))
+        self.stream.deliver()
+
+    def idle(self, queue: ReadyQueue, admission: TaskAdmissionController, now: float) -> None:
+        """The loop is about to sleep: the queue is empty, or all that is in it is refused. Told when that
+        changes, and again after a second."""
+        if not self.stream.active:
+            return
+        view = queue.view()
+        if queue.is_empty():
+            kind, summary = "queue_empty", None
+        else:
+            summary = admission.explain_blocked(queue.blocked(), view) if self._due(None, now) else None
+            capped = summary is not None and set(summary.dominant_denial_reasons) <= {"group_cap", "borrow_debt"}
+            kind = "group_capped" if capped else "admission_blocked"
+            if summary is None:
+                return
+        if not self._due(kind, now):
+            return
+        self._idle = (kind, now)
+        diagnostics: dict[str, Any] = {}
+        if summary is not None:
+            diagnostics = {
+                "queued": summary.queued_count,
+                "reasons": {reason: len(groups) for reason, groups in summary.dominant_denial_reasons.items()},
+                "available_after": summary.available_after,
+            }
+        self.stream.record(kind, now, correlation=RuntimeCorrelation(self.run_id), diagnostics=diagnostics)
+        self.stream.deliver()
+
+    def _due(self, kind: str | None, now: float) -> bool:
+        told, at = self._idle
+        return now >= at + IDLE_AGAIN or (told == "queue_empty" if kind is None else told != kind)
+
+    def stalled(self, explanation: str, now: float) -> None:
+        correlation = RuntimeCorrelation(self.run_id)
+        self.stream.record(
+            "admission_blocked",
+            now,
+            correlation=correlation,
+            reason_or_outcome="stalled",
+            diagnostics={"why": explanation},
+        )
+        self.stream.deliver()
+
+    # -- one task
+
+    def ready(self, job: Job, now: float) -> None:
+        self._tell("dependency_ready", job, now)
+
+    def enqueued(self, job: Job, now: float) -> None:
+        self._tell("ready_enqueued", job, now)
+
+    def selected(self, job: Job, now: float) -> None:
+        self._tell("selected", job, now)
+
+    def denied(self, job: Job, denied: Denied, now: float) -> None:
+        self._tell("admission_denied", job, now, reason_or_outcome=denied.reason, diagnostics={"by": denied.by})
+
+    def stale(self, job: Job, now: float) -> None:
+        self._tell("stale_selection", job, now)
+
+    def spawned(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
+        """The lease is out and the worker about to start."""
+        if self.stream.active:
+            ids = {"task_lease_id": lease.lease_id, "task_execution_id": lease.lease_id}
+            correlation = self.correlation(job, lease)
+            self._tell("task_lease_acquired", job, now, correlation, **ids)
+            self._tell("worker_spawned", job, now, correlation, **ids)
+
+    def spawn_failed(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
+        self._tell("worker_spawn_failed", job, now, task_lease_id=lease.lease_id)
+
+    def released(self, job: Job, lease: TaskAdmissionLease, result: ReleaseResult, outcome: str, now: float) -> None:
+        """The worker is done and its lease has come back; `outcome` says how the worker ended."""
+        if not self.stream.active:
+            return
+        ids = {"task_lease_id": lease.lease_id, "task_execution_id": lease.lease_id}
+        correlation = self.correlation(job, lease)
+        if outcome != "not_started":
+            self._tell("task_completed", job, now, correlation, reason_or_outcome=outcome, **ids)
+        kind = "task_lease_released" if result.released else "release_diagnostic"
+        self._tell(kind, job, now, correlation, reason_or_outcome=result.reason, **ids)
+
+    def deferred(self, job: Job, until: float, now: float) -> None:
+        self._tell("retry_deferred", job, now, diagnostics={"until": until, "failures": job.failures})
+
+    def salvaged(self, job: Job, now: float) -> None:
+        self._tell("salvage_redispatched", job, now)
+
+    def given_up(self, job: Job, reason: str, now: float) -> None:
+        self._tell("non_retryable_dropped", job, now, reason_or_outcome=reason)
+
+    def cancelled(self, job: Job, status: str, now: float) -> None:
+        self._tell("cancelled", job, now, reason_or_outcome=status)
+
+    def _tell(
+        self, kind: str, job: Job, now: float, correlation: RuntimeCorrelation | None = None, **fields: Any
+    ) -> None:
+        if self.stream.active:
+            self.stream.record(
+                kind,
+                now,
+                correlation=correlation or self._correlation(job, None),
+                task_id=job.task.task_id,
+                group=str(job.task.group.key),
+                **fields,
+            )
+
+    # -- joining the streams
+
+    def correlation(self, job: Job, lease: TaskAdmissionLease) -> RuntimeCorrelation:
+        """What every event of this execution, and of the requests that it makes, carries."""
+        return self._correlation(job, lease.lease_id)
+
+    def _correlation(self, job: Job, execution_id: str | None) -> RuntimeCorrelation:
+        key = job.task.group.key
+        digest = self._hashes.get(key)
+        if digest is None:
+            digest = hashlib.blake2b("\x1f".join(key.identity).encode(), digest_size=8).hexdigest()
+            self._hashes[key] = digest
+        return RuntimeCorrelation(self.run_id, job.row_group, job.column, None, key.kind, digest, execution_id)

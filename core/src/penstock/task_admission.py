@@ -1,0 +1,336 @@
+"""May this ready task become a running worker? The controller of the task gate, and the ledger of what runs.
+
+The controller asks, in this order: is it open, could the task ever fit, is there room now, do all policies
+agree, do all rules agree. The first refusal parks the task. It answers `is_eligible` without changing
+anything, and `try_acquire` by the same answer with the lease in the same step. What a lease counts for is
+counted here, once in and once out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from penstock.checks import whole_number
+from penstock.errors import PluginError
+from penstock.leases import LeaseLedger, ReleaseResult
+from penstock.peers import PeerCount
+from penstock.ready_queue import Blocked, QueueView
+from penstock.task_ledger import Holding, LedgerView
+from penstock.task_policy import PolicyStateDelta, TaskAdmissionPolicy, TaskAdmissionPolicyDecision, TaskAdmissionView
+from penstock.tasks import SUBMISSION, SchedulableTask, SchedulerResourceKey, TaskGroupKey
+from penstock.verdicts import NEVER, TASK_REASONS, Denied, Released, Signal, check_denied
+
+__all__ = [
+    "TaskAdmissionBlockSummary",
+    "TaskAdmissionConfig",
+    "TaskAdmissionController",
+    "TaskAdmissionDenied",
+    "TaskAdmissionLease",
+]
+
+TaskRule = Callable[[SchedulableTask, QueueView, TaskAdmissionView, float], Denied | None]
+"""All rule hooks of the task gate in one call; it checks and names its answers itself."""
+
+
+@attrs.frozen
+class TaskAdmissionConfig:
+    """The limits of the task gate: places in `submission`, and any other resource by name."""
+
+    submission_capacity: int = 1024
+    resource_limits: Mapping[SchedulerResourceKey, int] = attrs.field(factory=dict)
+
+
+@attrs.define(slots=True, eq=False)
+class TaskAdmissionLease:
+    """Leave for one task to run, with what it holds meanwhile."""
+
+    lease_id: str
+    item: SchedulableTask
+    resources: Mapping[SchedulerResourceKey, int]
+    acquired_at: float
+    controller_generation: int
+
+
+@attrs.define(slots=True)
+class TaskAdmissionDenied:
+    """Why a task did not get its lease."""
+
+    item: SchedulableTask
+    denied: Denied
+    snapshot: Mapping[str, Any] | None = None
+
+
+@attrs.define(slots=True)
+class TaskAdmissionBlockSummary:
+    """What holds the queue up. `dominant_denial_reasons`: reason to the groups it keeps back;
+    `available_after` in seconds of the run's clock, if a moment is known."""
+
+    queued_count: int
+    dominant_denial_reasons: Mapping[str, tuple[str, ...]]
+    available_after: float | None
+    diagnostics: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+class TaskAdmissionController:
+    """The first gate. Pure and synchronous; `now` is passed in."""
+
+    def __init__(
+        self,
+        config: TaskAdmissionConfig | None = None,
+        policies: Sequence[tuple[str, TaskAdmissionPolicy]] = (),
+        rule: TaskRule | None = None,
+        generation: int = 1,
+    ) -> None:
+        if config is None:
+            config = TaskAdmissionConfig()
+        self._limits = {SUBMISSION: config.submission_capacity, **config.resource_limits}
+        for resource, limit in self._limits.items():
+            whole_number(limit, f"the limit of resource {resource!r}")
+        self._available = dict(self._limits)
+        self._released = {resource: Released(resource) for resource in self._limits}
+        self._full: dict[tuple[str, int, bool], Denied] = {}
+        self._holdings: dict[TaskGroupKey, Holding] = {}
+        self._debt: dict[tuple[TaskGroupKey, str], int] = {}
+        self._policies = list(policies)
+        self._rule = rule
+        self._ledger: LeaseLedger[TaskAdmissionLease] = LeaseLedger("task-", generation)
+        self._peers = PeerCount()
+        self._closed = False
+        self._agreed: tuple[SchedulableTask, int, list[TaskAdmissionPolicyDecision]] | None = None
+        self._changes = 0
+        self.diagnostic_counters: dict[str, int] = {}
+        """What the policies count, by the names that they give."""
+        self._view = LedgerView(self._limits, self._available, self._holdings, self._debt, self._peers)
+
+    def attach(self, queue_view: QueueView) -> None:
+        """Keep count of the groups that are ready in this queue, so that policies can ask for peers at no cost."""
+        queue_view.listen_ready(self._peers.ready_changed)
+
+    def reconfigure(self, policies: Sequence[tuple[str, TaskAdmissionPolicy]], rule: TaskRule | None) -> None:
+        """From now on these decide. Leases that are out stay as they are."""
+        self._policies, self._rule = list(policies), rule
+        self._changes += 1
+
+    # -- deciding
+
+    def never_fits(self, task: SchedulableTask) -> Denied | None:
+        """The refusal of a task that no release could make room for: more than a limit, or an unknown resource."""
+        for resource, amount in task.resource_request.shape:
+            limit = self._limits.get(resource)
+            if limit is None:
+                known = ", ".join(sorted(self._limits))
+                return Denied(
+                    "never_fits", {NEVER}, detail=f"there is no resource {resource!r}; there is {known}", by="core"
+                )
+            if amount > limit:
+                figures = f"it needs {amount} of {resource!r}, and the limit is {limit}"
+                return Denied("never_fits", {NEVER}, detail=figures, by="core")
+        return None
+
+    def is_eligible(self, task: SchedulableTask, queue_view: QueueView, now: float) -> Denied | None:
+        """Whether the task could be given its lease now. Changes nothing."""
+        if self._closed:
+            return Denied("shutdown", {NEVER}, scope="all", by="core")
+        available = self._available
+        for resource, amount in task.resource_request.shape:
+            free = available.get(resource)
+            if free is None or free < amount:
+                return self._no_room(task, resource, amount)
+        agreed: list[TaskAdmissionPolicyDecision] = []
+        for name, policy in self._policies:
+            try:
+                decision = policy.evaluate(task, queue_view, self._view, now)
+                if decision.denied is not None:
+                    return check_denied(decision.denied, by=name, now=now, reasons=TASK_REASONS)
+            except Exception as error:
+                return self._failed_closed(name, error)
+            agreed.append(decision)
+        if self._rule is not None:
+            denied = self._rule(task, queue_view, self._view, now)
+            if denied is not None:
+                return denied
+        self._agreed = (task, self._changes, agreed)
+        return None
+
+    def _no_room(self, task: SchedulableTask, resource: str, amount: int) -> Denied:
+        """The refusal for want of room; the same object for the same want, since a full queue asks often."""
+        never = self.never_fits(task)
+        if never is not None:
+            return never
+        shut = resource == SUBMISSION and not self._available[resource]
+        denied = self._full.get((resource, amount, shut))
+        if denied is None:
+            until = {self._released[resource]}
+            if shut:  # every task takes a place in submission, so nobody can go
+                denied = Denied("no_capacity", until, scope="all", detail="submission is full", by="core")
+            else:
+                detail = f"less than {amount} of {resource} is free"
+                cohort = ("no_capacity", resource, amount)
+                denied = Denied("no_capacity", until, "shape", detail, cohort=cohort, amount=amount, by="core")
+            self._full[resource, amount, shut] = denied
+        return denied
+
+    def _failed_closed(self, name: str, error: Exception) -> Denied:
+        """A policy that raises refuses, until the plugins are reconfigured."""
+        self.diagnostic_counters["policy_errors"] = self.diagnostic_counters.get("policy_errors", 0) + 1
+        said = error.message if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+        return Denied("policy_denial", {Signal("reconfigured")}, "shape", f"it raised: {said}", by=name)
+
+    def why_not(self, task: SchedulableTask, queue_view: QueueView, now: float) -> list[Denied]:
+        """Every refusal that the task would meet now; for `explain`, which alone asks all."""
+        found = [self._no_room(task, r, a) for r, a in task.resource_request.shape if self._available.get(r, 0) < a]
+        for name, policy in self._policies:
+            try:
+                decision = policy.evaluate(task, queue_view, self._view, now)
+            except Exception as error:
+                found.append(self._failed_closed(name, error))
+            else:
+                if decision.denied is not None:
+                    found.append(check_denied(decision.denied, by=name, now=now, reasons=TASK_REASONS))
+        if self._rule is not None and (denied := self._rule(task, queue_view, self._view, now)) is not None:
+            found.append(denied)
+        return found
+
+    # -- leases
+
+    def try_acquire(
+        self, task: SchedulableTask, queue_view: QueueView, now: float
+    ) -> TaskAdmissionLease | TaskAdmissionDenied:
+        """The lease, counted before it is handed out; or why not."""
+        agreed = self._agreed
+        if agreed is None or agreed[0] is not task or agreed[1] != self._changes:
+            denied = self.is_eligible(task, queue_view, now)
+            if denied is not None:
+                return TaskAdmissionDenied(task, denied)
+            agreed = self._agreed
+            assert agreed is not None
+        self._agreed = None
+        request = task.resource_request
+        ledger = self._ledger
+        lease = TaskAdmissionLease(ledger.next_id(), task, request.amounts, now, ledger.generation)
+        ledger.open(lease)
+        self._count_in(task)
+        for (name, policy), decision in zip(self._policies, agreed[2], strict=True):
+            try:
+                delta = policy.on_acquire(lease, decision, now)
+            except Exception as error:
+                self._failed_closed(name, error)
+            else:
+                self._apply(delta)
+        return lease
+
+    def _count_in(self, task: SchedulableTask) -> None:
+        self._changes += 1
+        group = task.group
+        holding = self._holdings.get(group.key)
+        if holding is None:
+            holding = self._holdings[group.key] = Holding(group.key)
+        holding.running += 1
+        for resource, amount in task.resource_request.shape:
+            self._available[resource] -= amount
+            holding.amounts[resource] = holding.amounts.get(resource, 0) + amount
+        if holding.running == group.admitted_limit:
+            self._peers.capped(group.key)
+
+    def release(self, lease: TaskAdmissionLease, now: float) -> ReleaseResult:
+        """Take a lease back: once. The result's `freed` says what came free, and how much of it. Never raises."""
+        result = self._ledger.close(lease)
+        if not result.released:
+            return result
+        freed = self._count_out(lease.item)
+        for name, policy in self._policies:
+            try:
+                delta = policy.on_release(lease, now)
+            except Exception as error:
+                self._failed_closed(name, error)
+            else:
+                self._apply(delta)
+        return ReleaseResult(True, result.reason, freed=freed)
+
+    def _count_out(self, task: SchedulableTask) -> tuple[tuple[Released, int], ...]:
+        self._changes += 1
+        group = task.group
+        holding = self._holdings[group.key]
+        if holding.running == group.admitted_limit:
+            self._peers.uncapped(group.key)
+        holding.running -= 1
+        freed = [(holding.released, 1)]
+        for resource, amount in task.resource_request.shape:
+            free = self._available[resource] = self._available[resource] + amount
+            if free > self._limits[resource]:
+                raise AssertionError(f"more of {resource} came back than there is")
+            holding.amounts[resource] -= amount
+            freed.append((self._released[resource], free))
+        if not holding.running:
+            del self._holdings[group.key]
+        return tuple(freed)
+
+    def _apply(self, delta: PolicyStateDelta | None) -> None:
+        if delta is None:
+            return
+        for key, change in delta.debt_changes.items():
+            debt = self._debt.get(key, 0) + change
+            if debt < 0:
+                raise AssertionError(f"the debt of {key} would fall to {debt}")
+            if debt:
+                self._debt[key] = debt
+            else:
+                self._debt.pop(key, None)
+        for name, count in delta.diagnostic_counters.items():
+            self.diagnostic_counters[name] = self.diagnostic_counters.get(name, 0) + count
+
+    # -- telling
+
+    def view(self) -> TaskAdmissionView:
+        return self._view
+
+    @property
+    def in_flight(self) -> int:
+        """How many leases are out."""
+        return len(self._ledger.live)
+
+    @property
+    def leases(self) -> tuple[int, int]:
+        """How many leases were issued, and how many came back."""
+        return self._ledger.issued, self._ledger.returned
+
+    def explain_blocked(self, blocked: Iterable[Blocked], queue_view: QueueView) -> TaskAdmissionBlockSummary:
+        """Add up what the queue's `blocked()` yields."""
+        reasons: dict[str, dict[str, None]] = {}
+        moments = []
+        said: dict[str, int] = {}
+        for block in blocked:
+            group = "all groups" if block.group is None else str(block.group)
+            reasons.setdefault(block.denied.reason, {})[group] = None
+            said[block.denied.by] = said.get(block.denied.by, 0) + block.tasks
+            moment = block.denied.next_moment()
+            if moment is not None:
+                moments.append(moment)
+        dominant = {
+            reason: tuple(groups) for reason, groups in sorted(reasons.items(), key=lambda kv: (-len(kv[1]), kv[0]))
+        }
+        return TaskAdmissionBlockSummary(
+            queue_view.queued_total, dominant, min(moments, default=None), {"tasks_kept_back_by": said}
+        )
+
+    def close(self) -> None:
+        """Admit nothing more. Leases that are out are still taken back."""
+        self._closed = True
+
+    def check_invariants(self) -> None:
+        """What is out and what is free add up to the limits, in all and by group. Raises `AssertionError`."""
+        self._ledger.check_invariants()
+        out: dict[str, int] = dict.fromkeys(self._limits, 0)
+        running: dict[TaskGroupKey, int] = {}
+        for lease in self._ledger.live.values():
+            running[lease.item.group.key] = running.get(lease.item.group.key, 0) + 1
+            for resource, amount in lease.resources.items():
+                out[resource] += amount
+        assert running == {key: holding.running for key, holding in self._holdings.items()}
+        for resource, limit in self._limits.items():
+            assert self._available[resource] == limit - out[resource] >= 0
+            assert out[resource] == sum(h.amounts.get(resource, 0) for h in self._holdings.values())
+        assert all(debt > 0 for debt in self._debt.values())

@@ -1,0 +1,85 @@
+"""What the groups hold, and the live, read-only view of it that policies and rules are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from penstock.peers import PeerCount
+from penstock.tasks import SchedulerResourceKey, TaskGroupKey
+from penstock.verdicts import Released
+
+__all__ = ["Holding", "LedgerView"]
+
+
+class Holding:
+    """What one group has out."""
+
+    __slots__ = ("amounts", "released", "running")
+
+    def __init__(self, key: TaskGroupKey) -> None:
+        self.running = 0
+        self.amounts: dict[str, int] = {}
+        self.released = Released(key)
+
+
+class _ByGroup(Mapping[TaskGroupKey, Any]):
+    """A live mapping from group to something read off what it holds."""
+
+    def __init__(self, holdings: dict[TaskGroupKey, Holding], read: Callable[[Holding], Any]) -> None:
+        self._holdings = holdings
+        self._read = read
+
+    def __getitem__(self, key: TaskGroupKey) -> Any:
+        return self._read(self._holdings[key])
+
+    def __iter__(self) -> Iterator[TaskGroupKey]:
+        return iter(self._holdings)
+
+    def __len__(self) -> int:
+        return len(self._holdings)
+
+
+class LedgerView:
+    """The live window onto the controller's ledger."""
+
+    def __init__(
+        self,
+        limits: dict[str, int],
+        available: dict[str, int],
+        holdings: dict[TaskGroupKey, Holding],
+        debt: dict[tuple[TaskGroupKey, str], int],
+        peers: PeerCount,
+    ) -> None:
+        self.resource_limits: Mapping[SchedulerResourceKey, int] = MappingProxyType(limits)
+        self.resources_available: Mapping[SchedulerResourceKey, int] = MappingProxyType(available)
+        self.leased_resources_by_group: Mapping[TaskGroupKey, Mapping[str, int]] = _ByGroup(
+            holdings, lambda h: h.amounts
+        )
+        self.running_counts_by_group: Mapping[TaskGroupKey, int] = _ByGroup(holdings, lambda h: h.running)
+        self.policy_debt_by_group_resource: Mapping[tuple[TaskGroupKey, str], int] = MappingProxyType(debt)
+        self._holdings = holdings
+        self._peers = peers
+
+    @property
+    def leased_resources(self) -> Mapping[SchedulerResourceKey, int]:
+        return {r: limit - self.resources_available[r] for r, limit in self.resource_limits.items()}
+
+    def running(self, group: TaskGroupKey) -> int:
+        """How many tasks of a group run."""
+        holding = self._holdings.get(group)
+        return 0 if holding is None else holding.running
+
+    def runnable_peers(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> int:
+        return self._peers.count(resource, besides)
+
+    def snapshot(self) -> Mapping[str, Any]:
+        return {
+            "resource_limits": dict(self.resource_limits),
+            "resources_available": dict(self.resources_available),
+            "running_counts_by_group": {str(key): count for key, count in self.running_counts_by_group.items()},
+            "policy_debt": {
+                f"{group}: {resource}": debt for (group, resource), debt in self.policy_debt_by_group_resource.items()
+            },
+        }

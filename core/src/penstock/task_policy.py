@@ -1,0 +1,89 @@
+"""What a task policy is: a rule with a memory that says whether a task may start, and the view it decides by.
+
+A policy never touches the ledger. It decides by two live views, and says what is to change about its own
+figures; the controller applies that in the same step as the lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import attrs
+
+from penstock.ready_queue import QueueView
+from penstock.tasks import SchedulableTask, SchedulerResourceKey, TaskGroupKey
+from penstock.verdicts import Denied
+
+if TYPE_CHECKING:
+    from penstock.task_admission import TaskAdmissionLease
+
+__all__ = ["PolicyStateDelta", "TaskAdmissionPolicy", "TaskAdmissionPolicyDecision", "TaskAdmissionView"]
+
+
+@attrs.define(slots=True)
+class TaskAdmissionPolicyDecision:
+    """What a policy says: `denied is None` means yes."""
+
+    denied: Denied | None = None
+    diagnostics: Mapping[str, Any] | None = None
+
+
+@attrs.define(slots=True)
+class PolicyStateDelta:
+    """What a policy wants changed. The controller applies it in the same step as the lease.
+
+    `debt_changes`: (group, resource) to the change of its debt, in units of the resource.
+    """
+
+    debt_changes: Mapping[tuple[TaskGroupKey, SchedulerResourceKey], int] = attrs.field(factory=dict)
+    diagnostic_counters: Mapping[str, int] = attrs.field(factory=dict)
+
+
+class TaskAdmissionView(Protocol):
+    """A read-only, live window onto the ledger."""
+
+    @property
+    def resource_limits(self) -> Mapping[SchedulerResourceKey, int]: ...
+
+    @property
+    def resources_available(self) -> Mapping[SchedulerResourceKey, int]: ...
+
+    @property
+    def leased_resources(self) -> Mapping[SchedulerResourceKey, int]: ...
+
+    @property
+    def leased_resources_by_group(self) -> Mapping[TaskGroupKey, Mapping[SchedulerResourceKey, int]]: ...
+
+    @property
+    def running_counts_by_group(self) -> Mapping[TaskGroupKey, int]: ...
+
+    @property
+    def policy_debt_by_group_resource(self) -> Mapping[tuple[TaskGroupKey, SchedulerResourceKey], int]: ...
+
+    def running(self, group: TaskGroupKey) -> int:
+        """How many tasks of a group run; 0 for one that holds nothing."""
+        ...
+
+    def runnable_peers(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> int:
+        """How many other groups have a task for `resource` that is not parked and are below their `admitted_limit`."""
+        ...
+
+    def snapshot(self) -> Mapping[str, Any]: ...
+
+
+@runtime_checkable
+class TaskAdmissionPolicy(Protocol):
+    """A rule with a memory. It decides, and says what is to change about its own figures; the ledger is not its."""
+
+    def evaluate(
+        self, task: SchedulableTask, queue_view: QueueView, admission_view: TaskAdmissionView, now: float
+    ) -> TaskAdmissionPolicyDecision:
+        """Whether the task may start now. Pure."""
+        ...
+
+    def on_acquire(
+        self, lease: TaskAdmissionLease, decision: TaskAdmissionPolicyDecision, now: float
+    ) -> PolicyStateDelta | None: ...
+
+    def on_release(self, lease: TaskAdmissionLease, now: float) -> PolicyStateDelta | None: ...
