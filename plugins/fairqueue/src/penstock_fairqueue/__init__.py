@@ -1,0 +1,76 @@
+"""Weighted fair order for both gates: ready tasks, and calls that wait for a request lease.
+
+The order is WF²Q+ (see `order.py`). What a task counts for is its dominant share, the largest share that its resources take of any limit
+(A. Ghodsi et al., "Dominant resource fairness", NSDI 2011), so groups get their weights in units and not in tasks.
+"""
+
+from __future__ import annotations
+
+import attrs
+from penstock import (
+    ConfigError,
+    LaneRequestWaiters,
+    LaneTaskQueue,
+    ReadyQueue,
+    RequestAdmissionItem,
+    RequestWaiterQueue,
+    SchedulerResourceRequest,
+    Settings,
+    hookimpl,
+)
+
+from penstock_fairqueue.order import FairArena, FairOrder
+
+__all__ = ["FairArena", "FairOrder", "FairQueueConfig", "FairQueuePlugin", "FairRequestWaiters", "FairTaskQueue"]
+
+
+class FairTaskQueue(LaneTaskQueue):
+    """Ready tasks in weighted fair order; a task counts for its dominant share of `limits` (resource to limit)."""
+
+    def __init__(self, limits: dict[str, int]) -> None:
+        def dominant_share(request: SchedulerResourceRequest) -> float:
+            return max(amount / limits.get(resource, amount) for resource, amount in request.shape)
+
+        super().__init__(FairOrder(), dominant_share)
+
+
+class FairRequestWaiters(LaneRequestWaiters):
+    """Waiting calls in weighted fair order between the groups that share a provider's model.
+
+    A call counts for its requests or, if that is more, for its tokens in units of `tokens_per_request`.
+    """
+
+    def __init__(self, tokens_per_request: int = 1000) -> None:
+        def cost(item: RequestAdmissionItem) -> float:
+            return max(item.cost.requests, item.cost.tokens / tokens_per_request)
+
+        super().__init__(FairOrder(), cost)
+
+
+def _at_least_one(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+    if value < 1:
+        raise ConfigError(f"{attribute.name} must be a whole number from 1 on, not {value!r}")
+
+
+@attrs.frozen(kw_only=True)
+class FairQueueConfig:
+    """`[plugins.fair]`. `tokens_per_request`: how many tokens count as much as one request among waiting calls."""
+
+    tokens_per_request: int = attrs.field(default=1000, validator=_at_least_one)
+
+
+class FairQueuePlugin:
+    """Weighted fair order by cost, for ready tasks and for waiting requests (WF²Q+; Bennett and Zhang 1997)."""
+
+    Config = FairQueueConfig
+
+    def __init__(self, config: FairQueueConfig) -> None:
+        self._config = config
+
+    @hookimpl
+    def penstock_ready_queue(self, settings: Settings) -> ReadyQueue:
+        return FairTaskQueue(dict(settings.limits))
+
+    @hookimpl
+    def penstock_request_waiters(self) -> RequestWaiterQueue:
+        return FairRequestWaiters(self._config.tokens_per_request)
