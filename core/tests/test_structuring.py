@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any, Literal, NewType
@@ -196,7 +197,7 @@ def test_a_type_that_no_toml_value_fits_is_the_authors_error(wanted: Any) -> Non
 def test_an_annotation_that_cannot_be_resolved_is_the_authors_error() -> None:
     cls = attrs.make_class("Bad", {"field": attrs.field(type="NotImported")})  # type: ignore[call-overload]
     cls.__annotations__ = {"field": "NotImported"}
-    with pytest.raises(TypeError, match="NotImported.*not under TYPE_CHECKING"):
+    with pytest.raises(TypeError, match=r"NotImported.*not under TYPE_CHECKING"):
         structure({"field": 1}, cls)
 
 
@@ -209,10 +210,6 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_whatever_is_in_a_file_is_built_or_told(data: object) -> None:
-    try:
+    with suppress(ConfigError):
         made: Outer = structure(data, Outer)
-    except ConfigError as error:
-        assert error.problems
-    else:
-        assert isinstance(made.inner.size, int)
-        assert not isinstance(made.inner.size, bool)
+        assert type(made.inner.size) is int

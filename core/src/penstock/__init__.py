@@ -22,8 +22,11 @@ from penstock.identity import (
 from penstock.lane_queue import LaneQueue
 from penstock.lanes import Arena, Entry, Lane, Order
 from penstock.leases import LeaseLedger, ReleaseResult
+from penstock.plugins import PluginManager
 from penstock.ready_queue import Blocked, QueueSelection, QueueView, ReadyQueue
 from penstock.report import RunInfo, RunReport
+from penstock.requests.attempt import Attempt, DetachedAttempt
+from penstock.requests.executor import ModelRequestExecutor
 from penstock.requests.items import (
     RequestAdmissionDenied,
     RequestAdmissionError,
@@ -36,14 +39,16 @@ from penstock.requests.items import (
 )
 from penstock.requests.lane_waiters import FifoRequestWaiters, LaneRequestWaiters
 from penstock.requests.limiters import LimiterChange, LimiterSnapshot, RequestLimiter
-from penstock.requests.outcomes import RequestReleaseOutcome, Usage, classify, retry_after_seconds
+from penstock.requests.outcomes import OUTCOME_KINDS, RequestReleaseOutcome, Usage, classify, retry_after_seconds
 from penstock.requests.pressure import (
     GlobalRequestPressureSnapshot,
     RequestPressureSnapshot,
     RequestPressureSnapshotProvider,
 )
 from penstock.requests.waiters import RequestQueueSelection, RequestQueueView, RequestWaiter, RequestWaiterQueue
+from penstock.run import Scheduler, current_executor, execute, open_scheduler, request
 from penstock.runner import NurseryTaskRunner, TaskRunner
+from penstock.scheduler import AsyncTaskScheduler
 from penstock.settings import Settings, WallClock
 from penstock.sink_spec import SinkSpec
 from penstock.task_admission import (
@@ -77,16 +82,20 @@ from penstock.verdicts import NEVER, At, Backlog, Condition, Denied, Released, S
 
 __all__ = [
     "NEVER",
+    "OUTCOME_KINDS",
     "AdmissionError",
     "Arena",
     "ArrivalOrder",
+    "AsyncTaskScheduler",
     "At",
+    "Attempt",
     "Backlog",
     "Blocked",
     "Condition",
     "ConfigError",
     "CorrelatedRuntimeView",
     "Denied",
+    "DetachedAttempt",
     "Entry",
     "EventStream",
     "FailureMark",
@@ -100,11 +109,13 @@ __all__ = [
     "LeaseLedger",
     "LimiterChange",
     "LimiterSnapshot",
+    "ModelRequestExecutor",
     "NurseryTaskRunner",
     "Order",
     "PenstockConfig",
     "PenstockError",
     "PluginError",
+    "PluginManager",
     "PolicyStateDelta",
     "ProviderKey",
     "ProviderModelKey",
@@ -139,6 +150,7 @@ __all__ = [
     "RuntimeCorrelation",
     "RuntimeEvent",
     "SchedulableTask",
+    "Scheduler",
     "SchedulerResourceKey",
     "SchedulerResourceRequest",
     "SchedulingMetadata",
@@ -170,12 +182,16 @@ __all__ = [
     "WallClock",
     "classify",
     "current_correlation",
+    "current_executor",
     "event_from_dict",
     "event_to_dict",
     "event_to_json",
+    "execute",
     "failure_mark",
     "hookimpl",
     "load_config",
     "mark_failure",
+    "open_scheduler",
+    "request",
     "retry_after_seconds",
 ]

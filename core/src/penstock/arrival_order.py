@@ -28,27 +28,36 @@ class ArrivalArena(Generic[T]):
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, Lane[Any]]] = []
         self._pushes = 0
+        self._lanes = 0
 
     def insert(self, lane: Lane[T]) -> None:
+        self._lanes += 1
+        self._push(lane)
+
+    def _push(self, lane: Lane[T]) -> None:
         self._pushes += 1
-        lane.position = self._pushes
-        heappush(self._heap, (lane.head.sequence, self._pushes, lane))
+        entry = (lane.head.sequence, self._pushes, lane)
+        lane.position = entry  # the entry itself: a number would also be found in an arena that the lane has left
+        heappush(self._heap, entry)
 
     def remove(self, lane: Lane[T]) -> None:
         lane.position = None
+        self._lanes -= 1
+        if not self._lanes:
+            self._heap = []
 
     def first(self) -> Lane[T] | None:
         heap = self._heap
         while heap:
-            _, push, lane = heap[0]
-            if lane.position == push:
+            lane = heap[0][2]
+            if lane.position is heap[0]:
                 return lane
             heappop(heap)
         return None
 
     def served(self, lane: Lane[T], cost: float) -> None:
         if lane.live:
-            self.insert(lane)
+            self._push(lane)
 
     def rank(self, lane: Lane[T]) -> float:
         return lane.head.sequence

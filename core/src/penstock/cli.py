@@ -48,17 +48,22 @@ class CommandLine:
 
 
 class Refused(click.ClickException):
-    """An error that is the user's or a plugin's, on its way to standard error. 2 is for configuration, 1
-    for all else."""
+    """Errors of the user's or of a plugin's, on their way to standard error."""
+
+    exit_code = 2
 
     def __init__(self, errors: list[PenstockError]) -> None:
         super().__init__("\n".join(map(str, errors)))
-        ours = not all(isinstance(error, ConfigError | PluginError) for error in errors)
-        vars(self)["exit_code"] = 1 if ours else 2
 
     def show(self, file: Any = None) -> None:
         for line in self.message.splitlines():
             click.echo(f"penstock: {line}", file=file, err=file is None)
+
+
+class Failed(Refused):
+    """An error that is nobody's mistake: the work could not be done."""
+
+    exit_code = 1
 
 
 def _penstock_errors(error: BaseException) -> list[PenstockError] | None:
@@ -80,7 +85,8 @@ def _refusing() -> Iterator[None]:
         meant = _penstock_errors(error)
         if meant is None:
             raise
-        raise Refused(meant) from None
+        mistakes = all(isinstance(each, ConfigError | PluginError) for each in meant)
+        raise (Refused if mistakes else Failed)(meant) from None
 
 
 class PenstockGroup(click.Group):

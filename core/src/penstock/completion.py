@@ -18,6 +18,7 @@ from typing import Final
 
 import attrs
 
+from penstock.cycles import find_cycle, reaches
 from penstock.errors import ConfigError
 from penstock.id_ranges import IdRanges
 from penstock.tasks import SchedulableTask
@@ -30,25 +31,34 @@ WAITING, READY, ENQUEUED, DEFERRED = "waiting", "ready", "enqueued", "deferred"
 
 @attrs.define(slots=True)
 class TaskNode:
-    """A task and its edges: the ids that it waits for, and the open barriers that are to wait for it."""
+    """A task and its edges: the ids that it waits for, and the open barriers that are to wait for it.
+
+    A `barrier` takes members until it is sealed.
+    """
 
     task: SchedulableTask
     after: Sequence[str] = ()
     members_of: Sequence[str] = ()
     row_group: str | None = None
+    barrier: bool = False
 
 
 class _Node:
     """An unfinished task."""
 
-    __slots__ = ("barrier", "dependants", "missing", "row_group", "state", "task")
+    __slots__ = ("after", "barrier", "deferral", "dependants", "gathers", "missing", "row_group", "state", "task")
 
-    def __init__(self, task: SchedulableTask, row_group: str | None, barrier: bool) -> None:
+    def __init__(
+        self, task: SchedulableTask, row_group: str | None, barrier: bool = False, after: Sequence[str] = ()
+    ) -> None:
         self.task = task
         self.row_group = row_group
+        self.after = after
+        self.gathers = barrier
         self.barrier = barrier
         """Whether it still takes members."""
-        self.missing = 0
+        self.deferral = 0
+        self.missing = int(barrier)
         self.dependants: list[str] | None = None
         self.state = WAITING
 
@@ -95,7 +105,7 @@ class CompletionTracker:
         """
         fresh = self._check(list(batch))
         for node in fresh.values():
-            self._nodes[node.task.task_id] = _Node(node.task, node.row_group, False)
+            self._nodes[node.task.task_id] = _Node(node.task, node.row_group, node.barrier, node.after)
             if node.row_group is not None:
                 self._row_groups.setdefault(node.row_group, _RowGroup()).unfinished += 1
         doomed = []
@@ -112,49 +122,29 @@ class CompletionTracker:
         return [dropped for task_id in doomed for dropped in self.drop(task_id)]
 
     def add_one(self, task: SchedulableTask, row_group: str | None = None) -> None:
-        """Take one task in that waits for nothing: `add` for a batch of one. Raises `ConfigError` if its id is taken."""
+        """Take one task in that waits for nothing, as `add` does. Raises `ConfigError` if its id is taken."""
         task_id = task.task_id
         if task_id in self._nodes or self.is_finished(task_id):
             raise ConfigError(f"there is a task {task_id!r} already")
-        node = self._nodes[task_id] = _Node(task, row_group, False)
+        node = self._nodes[task_id] = _Node(task, row_group)
         node.state = READY
         self._ready[task_id] = task
         if row_group is not None:
             self._row_groups.setdefault(row_group, _RowGroup()).unfinished += 1
 
-    def barrier(self, task: SchedulableTask, after: Sequence[str] = (), row_group: str | None = None) -> None:
+    def barrier(self, task: SchedulableTask, after: Sequence[str] = (), row_group: str | None = None) -> list[str]:
         """Add a task that waits, beside `after`, for members that later batches name, until `seal(task_id)`."""
-        if task.task_id in self._nodes:
-            self._check_same(task)
-            return
-        fresh = self._check([TaskNode(task, after, (), row_group)])
-        if not fresh:
-            return
-        node = self._nodes[task.task_id] = _Node(task, row_group, True)
-        node.missing = 1
-        if row_group is not None:
-            self._row_groups.setdefault(row_group, _RowGroup()).unfinished += 1
-        for needed in dict.fromkeys(after):
-            self._link(needed, task.task_id)
+        return self.add([TaskNode(task, after, (), row_group, barrier=True)])
 
-    def withdraw(self, task_id: str) -> None:
-        """Take a task back that was added just now, as if it had never been. Nothing may depend on it."""
-        node = self._nodes.pop(task_id)
-        assert not node.dependants
-        for other in self._nodes.values():
-            if other.dependants and task_id in other.dependants:
-                other.dependants.remove(task_id)
-        if node.row_group is not None:
-            self._row_groups[node.row_group].unfinished -= 1
-
-    def seal(self, task_id: str) -> None:
-        """The barrier takes no more members: it is ready when those that it has are done."""
+    def seal(self, task_id: str) -> list[SchedulableTask]:
+        """The barrier takes no more members: it is ready when those that it has are done. Returns it if it is."""
         node = self._nodes.get(task_id)
         if node is None or not node.barrier:
-            return
+            return []
         node.barrier = False
         node.missing -= 1
         self._ready_if_free(task_id)
+        return [] if node.missing else [node.task]
 
     def seal_row_group(self, row_group: str) -> None:
         """No more tasks of this row group will come: when all are finished, their ids fold into ranges."""
@@ -174,16 +164,43 @@ class CompletionTracker:
                     raise ConfigError(f"task {task_id!r} stands twice in one batch, with different payloads")
             elif not self.is_finished(task_id):
                 fresh[task_id] = node
+        members: dict[str, list[str]] = {}
         for task_id, node in fresh.items():
             for needed in node.after:
                 if needed not in fresh and needed not in self._nodes and not self.is_finished(needed):
                     raise ConfigError(f"task {task_id!r} comes after {needed!r}, which nobody has added")
             for barrier in node.members_of:
-                target = self._nodes.get(barrier)
+                target = self._nodes.get(barrier) or fresh.get(barrier)
                 if target is None or not target.barrier:
                     raise ConfigError(f"task {task_id!r} is to be a member of {barrier!r}, which is no open barrier")
-        _refuse_cycles(fresh)
+                members.setdefault(barrier, []).append(task_id)
+        self._refuse_cycles(fresh, members)
         return fresh
+
+    def _refuse_cycles(self, fresh: dict[str, TaskNode], members: dict[str, list[str]]) -> None:
+        """Raise `ConfigError` naming a cycle. Tasks that were there wait for new ones only through a barrier."""
+        joined = [barrier for barrier in members if barrier not in fresh]
+        gathering: set[str] = set()
+
+        def needs(task_id: str) -> list[str]:
+            if task_id in fresh:
+                near = [n for n in fresh[task_id].after if n in fresh or (joined and n in self._nodes)]
+            else:
+                near = [n for n in self._nodes[task_id].after if n in self._nodes]
+                if self._nodes[task_id].gathers and task_id not in members:
+                    gathering.add(task_id)
+            return [*near, *members.get(task_id, ())]
+
+        cycle = find_cycle([*joined, *fresh], needs)
+        for barrier in joined if gathering and cycle is None else ():
+            other = reaches(barrier, gathering, lambda task_id: self._unfinished_dependants(task_id))
+            if other is not None and reaches(barrier, {other}, needs):
+                cycle = [barrier, other, barrier]
+        if cycle is not None:
+            raise ConfigError("tasks wait for each other: " + " -> ".join(cycle))
+
+    def _unfinished_dependants(self, task_id: str) -> list[str]:
+        return [dependant for dependant in self._nodes[task_id].dependants or () if dependant in self._nodes]
 
     def _check_same(self, task: SchedulableTask) -> None:
         if self._nodes[task.task_id].task.payload is not task.payload:
@@ -206,6 +223,10 @@ class CompletionTracker:
 
     # -- what is ready
 
+    def is_ready(self, task_id: str) -> bool:
+        """Whether the task is in the frontier."""
+        return task_id in self._ready
+
     def ready_frontier(self) -> tuple[SchedulableTask, ...]:
         """The tasks that are ready and not acknowledged yet, in the order in which they became so."""
         return tuple(self._ready.values())
@@ -222,22 +243,26 @@ class CompletionTracker:
                 self._nodes[task_id].state = ENQUEUED
 
     def defer(self, task_id: str, until: float) -> None:
-        """The task was tried and comes back at `until` seconds of the run's clock, through the frontier."""
+        """The task was tried and comes back at `until` seconds of the run's clock, through the frontier.
+
+        The last call holds.
+        """
         node = self._nodes.get(task_id)
         if node is None or node.state == WAITING:
             return
         self._ready.pop(task_id, None)
         node.state = DEFERRED
         self._deferrals += 1
+        node.deferral = self._deferrals
         heappush(self._deferred, (until, self._deferrals, task_id))
 
     def advance(self, now: float) -> list[str]:
         """Bring deferred tasks whose moment has come back to the frontier; returns their ids."""
         back = []
         while self._deferred and self._deferred[0][0] <= now:
-            task_id = heappop(self._deferred)[2]
+            _, deferral, task_id = heappop(self._deferred)
             node = self._nodes.get(task_id)
-            if node is not None and node.state == DEFERRED:
+            if node is not None and node.state == DEFERRED and node.deferral == deferral:
                 node.state = READY
                 self._ready[task_id] = node.task
                 back.append(task_id)
@@ -247,7 +272,7 @@ class CompletionTracker:
         """When the next deferred task comes back; `now` if one is due."""
         while self._deferred:
             node = self._nodes.get(self._deferred[0][2])
-            if node is not None and node.state == DEFERRED:
+            if node is not None and node.state == DEFERRED and node.deferral == self._deferred[0][1]:
                 return max(self._deferred[0][0], now)
             heappop(self._deferred)
         return None
@@ -345,27 +370,3 @@ class CompletionTracker:
             assert not self.is_finished(task_id)
         for name, group in self._row_groups.items():
             assert group.unfinished == sum(node.row_group == name for node in self._nodes.values())
-
-
-def _refuse_cycles(fresh: dict[str, TaskNode]) -> None:
-    """Raise `ConfigError` naming a cycle among new tasks. Tasks that were there cannot wait for new ones."""
-    done: set[str] = set()
-    for root in fresh:
-        path: dict[str, Iterator[str]] = {}
-        current: str | None = root
-        while current is not None:
-            if current not in path and current not in done:
-                path[current] = iter(fresh[current].after)
-            if current in done:
-                current = next(reversed(path), None)
-                continue
-            step = next((needed for needed in path[current] if needed in fresh and needed not in done), None)
-            if step is None:
-                done.add(current)
-                del path[current]
-                current = next(reversed(path), None)
-            elif step in path:
-                names = list(path)
-                raise ConfigError("tasks wait for each other: " + " -> ".join([*names[names.index(step) :], step]))
-            else:
-                current = step

@@ -23,6 +23,7 @@ from penstock.errors import PluginError, StallError
 from penstock.explanation import explain
 from penstock.handles import CANCELLED, RUNNING, SHUTDOWN
 from penstock.jobs import Job
+from penstock.lanes import ALL
 from penstock.ready_queue import QueueView, ReadyQueue
 from penstock.runner import NurseryTaskRunner, TaskRunner
 from penstock.scheduler_events import SchedulerEvents
@@ -188,13 +189,20 @@ class DispatchLoop:
             lease = self._admission.try_acquire(task, self._view, now)
             if isinstance(lease, TaskAdmissionDenied):
                 self._events.denied(job, lease.denied, now)
-                self._queue.park(task, lease.denied, now)
-            elif self._queue.commit(selection, now) is None:
+                denied = lease.denied if not lease.denied.final else self._for_good(task, lease.denied)
+                self._queue.park(task, denied, now)
+                continue
+            self._events.acquired(job, lease, now)
+            if self._queue.commit(selection, now) is None:
                 self._stale_selection(job, lease, now)
-            else:
-                self._stale = 0
-                self._spawn(workers, job, lease, now)
-                started += 1
+                continue
+            self._stale = 0
+            for condition in self._admission.take_turned():
+                self._queue.wake(condition, ALL, now)
+            self._spawn(workers, job, lease, now)
+            started += 1
+        if self._book.expire(now, self.in_flight):
+            self.wakeup.ring()
         return started
 
     def _enqueue_frontier(self, now: float) -> None:
@@ -213,9 +221,10 @@ class DispatchLoop:
     def _drop_refused(self, now: float) -> None:
         refused, self._refused_for_good = self._refused_for_good, []
         for task, denied in refused:
-            self._events.denied(self._jobs[task.task_id], denied, now)
-            reason = f"{denied.reason} by {denied.by}: {denied.detail}"
-            self._book.give_up(self._jobs[task.task_id], reason, now)
+            job = self._jobs.get(task.task_id)
+            if job is not None:  # otherwise it was cancelled meanwhile
+                self._events.denied(job, denied, now)
+                self._book.give_up(job, f"{denied.reason} by {denied.by}: {denied.detail}", now)
 
     def _stale_selection(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
         self._release(job, lease, now)
@@ -230,7 +239,8 @@ class DispatchLoop:
         job.handle.attempts += 1
         self.in_flight[task_id] = job
         self._stalled_at = None
-        self._events.spawned(job, lease, now)
+        if job.cancellable:
+            job.scope = trio.CancelScope()
         try:
             workers.start_soon(self._work, job, lease, name=task_id)
         except BaseException:
@@ -239,6 +249,7 @@ class DispatchLoop:
             self._events.spawn_failed(job, lease, now)
             self._book.stop(job, CANCELLED, "its worker could not be spawned", now)
             raise
+        self._events.spawned(job, lease, now)
 
     def _before_sleep(self, workers: trio.Nursery, now: float) -> float:
         """Until when the loop may sleep. Raises `StallError` if nothing could ever wake it."""
@@ -248,10 +259,11 @@ class DispatchLoop:
                 return math.inf
             return self._grace_ends
         self._events.idle(self._queue, self._admission, now)
-        moments = (self._queue.next_change(now), self._tracker.next_change(now))
+        moments = (self._queue.next_change(now), self._tracker.next_change(now), self._book.next_deadline())
         deadline = min((moment for moment in moments if moment is not None), default=math.inf)
         stuck = deadline == math.inf and not self.in_flight and not self.sources and bool(self._jobs)
         if not stuck or not (self._closing or self.waiting):
+            self._stalled_at = None
             return deadline
         if self._stalled_at is None:
             self._stalled_at = now
@@ -276,9 +288,12 @@ class DispatchLoop:
                 cancelled = scope.cancelled_caught
         except Exception as caught:
             error = caught
-        except BaseException:
-            self._finish(job, lease, None, None, True)
-            raise
+        except BaseException as caught:
+            left, error = _cancellation_of(caught)
+            self._finish(job, lease, None, error, True)
+            if left is caught:
+                raise
+            raise left from None
         finally:
             reset_correlation(token)
         self._finish(job, lease, value, error, cancelled)
@@ -292,12 +307,13 @@ class DispatchLoop:
         del self.in_flight[task_id]
         self._release(job, lease, now, "cancelled" if cancelled else "completed" if error is None else "failed")
         try:
-            if cancelled:
+            if cancelled and error is None:
                 self._book.stop(job, CANCELLED, "it was cancelled while it ran", now)
             elif error is None:
                 self._book.complete(job, value, now)
             else:
-                self._book.failed(job, error, now, stopping=self._grace_ends is not None)
+                last = self._grace_ends is not None or cancelled or job.cancel_called
+                self._book.failed(job, error, now, stopping=last)
         finally:
             self._events.stream.deliver()
             self.wakeup.ring()
@@ -317,3 +333,13 @@ class DispatchLoop:
         self._admission.check_invariants()
         assert self._admission.in_flight == len(self.in_flight)
         assert set(self.in_flight) <= set(self._jobs)
+
+
+def _cancellation_of(caught: BaseException) -> tuple[BaseException, Exception | None]:
+    """What of a base exception must go on through trio, and what failed beside it in the task's own nurseries."""
+    if not isinstance(caught, BaseExceptionGroup):
+        return caught, None
+    errors, left = caught.split(Exception)
+    if errors is None or left is None:
+        return caught, None
+    return left, errors

@@ -36,10 +36,10 @@ def _line(block: Blocked, now: float) -> str:
     denied = block.denied
     whom = "everything" if block.group is None else f"group {block.group}"
     who = f" by {denied.by}" if denied.by else ""
-    detail = f" ({denied.detail})" if denied.detail else ""
+    detail = f": {denied.detail}" if denied.detail else ""
     return (
-        f"  {whom}: {block.tasks} queued, {denied.reason}{who}{detail} for {now - block.since:.1f} s; "
-        f"ends with {describe_until(denied.until)}"
+        f"  {whom}: {block.tasks} queued, {denied.reason}{who}{detail}; "
+        f"for {now - block.since:.1f} s, until {describe_until(denied.until, now)}"
     )
 
 

@@ -127,8 +127,12 @@ class TaskHandle(Generic[T]):
         return self._value  # type: ignore[return-value]
 
     def __await__(self) -> Generator[Any, Any, T]:
-        self.retrieved = True
-        yield from self.wait().__await__()
+        asked, self.retrieved = self.retrieved, True
+        try:
+            yield from self.wait().__await__()
+        except BaseException:
+            self.retrieved = asked  # the wait was given up: nobody has heard how it ended
+            raise
         return self.result()
 
     def add_done_callback(self, callback: Callable[[TaskHandle[T]], None]) -> None:
@@ -142,12 +146,18 @@ class TaskHandle(Generic[T]):
             self._callbacks.append(callback)
 
     def settle(self, status: str, value: T | None = None, error: BaseException | None = None) -> None:
-        """The scheduler's: say how it ended, once."""
+        """The scheduler's: say how it ended, once. Raises what callbacks raised, when all have been called."""
         if self.done:
             raise AssertionError(f"task {self.task_id!r} has ended before, as {self.status}")
         self.status, self._value, self._error = status, value, error
         if self._done is not None:
             self._done.set()
         callbacks, self._callbacks = self._callbacks, None
+        errors = []
         for callback in callbacks or ():
-            callback(self)
+            try:
+                callback(self)
+            except Exception as raised:
+                errors.append(raised)
+        if errors:
+            raise ExceptionGroup(f"callbacks of task {self.task_id!r} raised", errors)

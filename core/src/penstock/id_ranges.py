@@ -76,9 +76,9 @@ class IdRanges:
 
 
 def _split(item: str) -> tuple[str, int | None]:
-    """The id as prefix and number; no number if its digits would not come back the same."""
+    """The id as prefix and number; no number if its digits would not come back the same, or are too many."""
     prefix = item.rstrip("0123456789")
     digits = item[len(prefix) :]
-    if not digits or (digits[0] == "0" and digits != "0") or not digits.isascii():
+    if not digits or (digits[0] == "0" and digits != "0") or len(digits) > 18:
         return item, None
     return prefix, int(digits)

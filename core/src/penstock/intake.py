@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-import trio
-
 from penstock.checks import whole_number
 from penstock.errors import ConfigError
 from penstock.handles import Group, TaskHandle, TaskSpec
@@ -65,8 +63,7 @@ class Intake:
             self._numbered += 1
             task_id = f"task-{self._numbered}"
         task = SchedulableTask(task_id, Call(fn, args), self._group(group), self._request(needs), deadline)
-        scope = trio.CancelScope() if cancellable else None
-        return Job(task, TaskHandle(task_id, self._on_wait), max_attempts, retry_on, row_group, column, scope)
+        return Job(task, TaskHandle(task_id, self._on_wait), max_attempts, retry_on, row_group, column, cancellable)
 
     def job_of(self, spec: TaskSpec) -> Job:
         """A job for a task of a graph."""

@@ -39,7 +39,8 @@ class Job:
     """A task with its handle, from when it is taken on until it has ended."""
 
     __slots__ = (
-        "column", "failures", "handle", "max_attempts", "rate_limits", "retry_on", "row_group", "scope", "task",
+        "cancellable", "column", "failures", "handle", "last_error", "max_attempts", "rate_limits", "retry_on",
+        "row_group", "scope", "task",
     )  # fmt: skip
 
     def __init__(
@@ -50,7 +51,7 @@ class Job:
         retry_on: tuple[type[Exception], ...] = (),
         row_group: str | None = None,
         column: str | None = None,
-        scope: trio.CancelScope | None = None,
+        cancellable: bool = False,
     ) -> None:
         self.task = task
         self.handle = handle
@@ -58,10 +59,18 @@ class Job:
         self.retry_on = retry_on
         self.row_group = row_group
         self.column = column
-        self.scope = scope
-        """By which the running task can be cancelled alone, where the caller wanted that."""
+        self.cancellable = cancellable
+        self.scope: trio.CancelScope | None = None
+        """By which the running task can be cancelled alone, where the caller wanted that: a new one for each try."""
         self.failures = 0
         self.rate_limits = 0
+        self.last_error: Exception | None = None
+        """Why it is to be tried again."""
+
+    @property
+    def cancel_called(self) -> bool:
+        """Whether the task was to be cancelled while it ran."""
+        return self.scope is not None and self.scope.cancel_called
 
 
 @attrs.frozen

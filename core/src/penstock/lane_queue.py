@@ -11,10 +11,11 @@ instead: its first lane, in the queue's order, is offered, and the first that is
 line with all behind it. So a release with ten thousand blocked groups costs as many offers as there are
 places, and one.
 
-Who is parked under `Backlog` is woken by the queue itself. While candidates are being offered, such
-wake-ups are put off to the end of the round. Further rounds are offered until two in a row have parked
-nobody who was not parked in this call before: by then everyone was asked after everyone's last change, and
-two rules that look at each other's groups have come to rest.
+Who is parked under `Backlog` is woken by the queue itself, by what changed after it was refused. Such
+wake-ups, and those that they bring about, are put off to the end of the round: so a rule that waits for a
+peer to be parked is asked while it is. Further rounds are offered until two in a row have parked nobody who
+was not parked in this call before: by then everyone was asked after everyone's last change, and two rules
+that look at each other's groups have come to rest.
 
 Pure: no clock, no trio. Lost alternatives: one heap of tasks (a blocked group is then skipped task by
 task), and waking all that a condition could concern (a herd on every release).
@@ -23,28 +24,18 @@ task), and waking all that a condition could concern (a herd on every release).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 
-from penstock.lanes import ALL, Entry, Group, Lane, Line, Order
+from penstock.lanes import ALL, Entry, Group, Lane, Line, Order, Shut
+from penstock.lines import Lines
 from penstock.parking import ParkingLot
 from penstock.ready_groups import ReadyGroups
-from penstock.verdicts import Backlog, Condition, Denied, Released
+from penstock.verdicts import Backlog, Condition, Denied
 
 __all__ = ["LaneQueue"]
 
 T = TypeVar("T")
-
-
-class _Shut:
-    """The whole queue, refused at once."""
-
-    __slots__ = ("denied", "filed", "since")
-
-    def __init__(self) -> None:
-        self.denied: Denied | None = None
-        self.since = 0.0
-        self.filed: set[Condition] = set()
 
 
 class LaneQueue(Generic[T]):
@@ -54,14 +45,15 @@ class LaneQueue(Generic[T]):
         self._order = order
         self._ready = order.arena(contended=True)
         self.groups: dict[Hashable, Group[T]] = {}
-        self._lines: dict[Hashable, Line[T]] = {}
-        self._open: dict[Line[T], None] = {}
-        self._shut = _Shut()
+        self._shut = Shut()
         self._lot = ParkingLot()
         self._sequence = 0
         self._busy = False
-        self._put_off: dict[Condition, None] = {}
+        self._changes = 0
+        self._put_off: dict[Condition, int] = {}
+        """What of the backlog has changed and was not told yet, and by which change last."""
         self.ready_groups = ReadyGroups()
+        self._lines: Lines[T] = Lines(order, self._lot, self.ready_groups, self._changed)
         self.version = 0
         self.total = 0
 
@@ -89,8 +81,7 @@ class LaneQueue(Generic[T]):
             lane = group.lanes[shape] = Lane(shape, group, resources)
         self._sequence += 1
         entry = Entry(item, self._sequence, cost, lane)
-        lane.entries.append(entry)
-        lane.live += 1
+        lane.append(entry)
         group.queued += 1
         self.total += 1
         self.version += 1
@@ -100,22 +91,23 @@ class LaneQueue(Generic[T]):
             else:
                 lane.denied, lane.since = group.denied, group.since
                 self._lot.file(lane, group.denied.until)
-        self._backlog_changed(lane)
+        if self._lot.backlog_conditions:
+            self._backlog_changed(lane)
         return entry
 
     def take(self, entry: Entry[T]) -> None:
         """The item was chosen: it leaves, and its cost counts."""
-        lane = self._lane_of(entry)
+        lane = entry.lane
+        if lane is None or lane.head is not entry:
+            raise ValueError("only the head of a lane can be taken")
         arena = lane.arena
         assert arena is not None, "a parked lane cannot be served"
-        if lane.head is not entry:
-            raise ValueError("only the head of a lane can be taken")
-        lane.entries.popleft()
         self._leave(entry, lane)
+        lane.next_head()
         arena.served(lane, entry.cost)
         line = lane.line
         if line is not None:
-            self._served_from(line)
+            self._lines.served(line)
         if not lane.live:
             self._drop(lane)
         elif line is not None and not line.contended:
@@ -127,8 +119,11 @@ class LaneQueue(Generic[T]):
         lane = self._lane_of(entry)
         was_head = lane.head is entry
         self._leave(entry, lane)
+        lane.next_head()
         if not lane.live:
             self._drop(lane)
+        elif was_head and lane.denied is not None:
+            self._unpark(lane)  # the refusal was its head's: the next one is asked for its own sake
         elif was_head and lane.arena is not None:
             lane.arena.remove(lane)  # its head is another now, and so perhaps its place
             lane.arena.insert(lane)
@@ -149,15 +144,16 @@ class LaneQueue(Generic[T]):
         self.version += 1
 
     def _after_leaving(self, lane: Lane[T]) -> None:
-        self._backlog_changed(lane)
+        if self._lot.backlog_conditions:
+            self._backlog_changed(lane)
         if not self.total:
             self._order.forget()
-            self.groups, self._lines, self._open = {}, {}, {}
+            self.groups = {}  # an emptied dict keeps its memory
 
     def _drop(self, lane: Lane[T]) -> None:
         """A lane has run empty: leave no trace of it."""
         if lane.line is not None:
-            self._leave_line(lane)
+            self._lines.leave(lane)
         elif lane.arena is not None:
             self._end_ready(lane)
         self._lot.unfile(lane)
@@ -172,19 +168,44 @@ class LaneQueue(Generic[T]):
 
     def select(self, ask: Callable[[T], Denied | None], now: float) -> Entry[T] | None:
         """The first item that `ask` has nothing against. What is refused on the way is parked under its refusal."""
-        for moment in self._lot.due(now):
-            self.wake(moment)
-        self._settle()
-        parked: set[Lane[T]] = set()
-        idle_rounds = 0
-        while idle_rounds < 2:
-            before = len(parked)
-            entry = self._offer(ask, now, parked)
-            if entry is not None or not self._put_off:
-                return entry
-            idle_rounds = 0 if len(parked) > before else idle_rounds + 1
+        if self._lot.moments:
+            for moment in self._lot.due(now):
+                self.wake(moment)
+        if self._put_off:
             self._settle()
-        return None
+        if self._shut.denied is not None:
+            return None
+        lane = self._ready.first() if not self._lines.open else self._first()
+        if lane is None:
+            return None
+        entry = lane.head
+        denied = ask(entry.item)
+        if denied is None:  # as it mostly is: nothing to park, nothing to settle
+            return entry
+        return self._select_others(entry, denied, ask, now)
+
+    def _select_others(
+        self, entry: Entry[T], denied: Denied, ask: Callable[[T], Denied | None], now: float
+    ) -> Entry[T] | None:
+        """Go on after a first refusal, in rounds, until somebody is eligible or everything has come to rest."""
+        parked: set[Lane[T]] = set()
+        self._busy = True
+        try:
+            self._refuse_asked(entry, denied, now, parked)
+        finally:
+            self._busy = False
+        idle_rounds = 0
+        before = 0
+        while True:
+            found = self._offer(ask, now, parked)
+            if found is not None or not self._put_off:
+                return found
+            idle_rounds = 0 if len(parked) > before else idle_rounds + 1
+            if idle_rounds == 2:  # at rest: whoever was woken again would say the same
+                self._put_off.clear()
+                return None
+            before = len(parked)
+            self._settle()
 
     def _offer(self, ask: Callable[[T], Denied | None], now: float, parked: set[Lane[T]]) -> Entry[T] | None:
         self._busy = True
@@ -194,15 +215,20 @@ class LaneQueue(Generic[T]):
                 denied = ask(entry.item)
                 if denied is None:
                     return entry
-                self._refuse(lane, denied, now)
-                parked.add(lane)
+                self._refuse_asked(entry, denied, now, parked)
             return None
         finally:
             self._busy = False
 
+    def _refuse_asked(self, entry: Entry[T], denied: Denied, now: float, parked: set[Lane[T]]) -> None:
+        lane = entry.lane
+        if lane is not None:  # unless the one who was asked took it out meanwhile
+            self._refuse(lane, denied, now)
+            parked.add(lane)
+
     def _first(self) -> Lane[T] | None:
         first = self._ready.first()
-        for line in self._open:
+        for line in self._lines.open:
             lane = line.arena.first()
             if lane is not None and (first is None or self._rank(lane) < self._rank(first)):
                 first = lane
@@ -216,21 +242,38 @@ class LaneQueue(Generic[T]):
 
     def refuse(self, entry: Entry[T], denied: Denied, now: float) -> None:
         """File an item under a refusal that it met after it was selected."""
-        self._refuse(self._lane_of(entry), denied, now)
+        lane = self._lane_of(entry)
+        if lane.head is not entry:
+            raise ValueError("only the head of a lane can be refused")
+        self._refuse(lane, denied, now)
 
     def _refuse(self, lane: Lane[T], denied: Denied, now: float) -> None:
         if denied.scope == "all":
-            self._shut.denied, self._shut.since = denied, now
+            self._shut.denied, self._shut.since, self._shut.stamp = denied, now, self._changes
             self._lot.file(self._shut, denied.until)
         elif denied.scope == "group":
             group = lane.group
             group.denied, group.since = denied, now
             for each in group.all_lanes():
                 self._park(each, denied, now)
-        elif denied.scope == "task" and lane.live > 1:
-            self._park(self._split_head(lane), denied, now)
+            for each in group.all_lanes():
+                each.stamp = self._changes
+        elif denied.scope == "task":
+            self._park(self._alone(lane), denied, now)
         else:
             self._park(lane, denied, now)
+
+    def _alone(self, lane: Lane[T]) -> Lane[T]:
+        """The head in a lane of its own, so that it alone is parked, and not those that come after it."""
+        group = lane.group
+        if lane in group.singles:
+            return lane
+        if lane.live > 1:
+            return self._split_head(lane)
+        if group.lanes.get(lane.key) is lane:
+            del group.lanes[lane.key]
+        group.singles.add(lane)
+        return lane
 
     def _split_head(self, lane: Lane[T]) -> Lane[T]:
         """Move the head into a lane of its own, so that it alone is parked."""
@@ -240,10 +283,10 @@ class LaneQueue(Generic[T]):
         arena.remove(lane)
         lane.entries.popleft()
         lane.live -= 1
+        lane.next_head()
         arena.insert(lane)
         single: Lane[T] = Lane(lane.key, lane.group, lane.resources)
-        single.entries.append(entry)
-        single.live = 1
+        single.append(entry)
         entry.lane = single
         lane.group.singles.add(single)
         return single
@@ -253,54 +296,22 @@ class LaneQueue(Generic[T]):
         if was_ready:
             lane.since = now
         lane.denied = denied
-        line = None
-        if denied.cohort is not None:
-            line = self._lines.get(denied.cohort)
-            if line is None:
-                contended = denied.reason == "no_capacity"
-                line = Line(denied.cohort, self._order.arena(contended=contended), contended)
-                self._lines[denied.cohort] = line
+        line = self._lines.under(denied)
         if lane.line is not None and lane.line is not line:
-            self._leave_line(lane)
+            was_ready = was_ready or lane.line in self._lines.open
+            self._lines.leave(lane)
         elif lane.line is None and lane.arena is not None:
             self._end_ready(lane)
         self._lot.unfile(lane)
         if line is None:
             self._lot.file(lane, denied.until)
         else:
-            self._join_line(lane, line, denied)
+            self._lines.join(lane, line, denied)
         if was_ready:
             self._backlog_changed(lane)
-
-    def _join_line(self, lane: Lane[T], line: Line[T], denied: Denied) -> None:
-        if lane.line is None:
-            lane.line, lane.arena = line, line.arena
-            line.lanes.add(lane)
-            line.arena.insert(lane)
-        own = {c for c in denied.until if isinstance(c, Released | Backlog) and c.key == lane.group.key}
-        self._lot.file(lane, own)
-        line.until, line.amount = denied.until - own, denied.amount
-        self._close(line)  # one of the cohort was refused, so all are
-
-    def _close(self, line: Line[T]) -> None:
-        self._open.pop(line, None)
-        self._lot.file(line, line.until)
-
-    def _served_from(self, line: Line[T]) -> None:
-        line.left -= line.amount
-        if line.left < line.amount:
-            self._close(line)
-
-    def _leave_line(self, lane: Lane[T]) -> None:
-        line = lane.line
-        assert line is not None
-        line.arena.remove(lane)
-        lane.line = lane.arena = None
-        line.lanes.remove(lane)
-        if not line.lanes:
-            self._lot.unfile(line)
-            self._open.pop(line, None)
-            del self._lines[line.cohort]
+        lane.stamp = self._changes
+        if line is not None:
+            line.stamp = self._changes
 
     # -- waking
 
@@ -310,16 +321,19 @@ class LaneQueue(Generic[T]):
         `amount` is how much is free of what was released: who needs more is not woken, and a line is open
         for so much.
         """
-        if condition not in self._lot:
+        self._lines.more(condition, amount)
+        self._wake(condition, amount, ALL)
+
+    def _wake(self, condition: Condition, amount: int, change: int) -> None:
+        """Wake those under a condition that were refused before this change."""
+        if condition not in self._lot.standing:
             return
         for target in self._lot.standing_under(condition):
-            if condition not in target.filed:
-                continue  # woken meanwhile, by one of those before it
+            if condition not in target.filed or target.stamp >= change:
+                continue  # woken meanwhile, by one of those before it; or it was asked after the change
             if isinstance(target, Line):
                 if target.amount <= amount:
-                    self._lot.unfile(target)
-                    target.left = amount
-                    self._open[target] = None
+                    self._lines.wake(target, amount)
             elif isinstance(target, Lane):
                 assert target.denied is not None
                 if target.denied.amount <= amount:
@@ -331,7 +345,7 @@ class LaneQueue(Generic[T]):
     def _unpark(self, lane: Lane[T]) -> None:
         self._lot.unfile(lane)
         if lane.line is not None:
-            self._leave_line(lane)
+            self._lines.leave(lane)
         lane.group.denied = None
         self._make_ready(lane)
         self._backlog_changed(lane)
@@ -342,22 +356,25 @@ class LaneQueue(Generic[T]):
 
     def _backlog_changed(self, lane: Lane[T]) -> None:
         """What is queued or parked for this lane's group and resources changed."""
+        if self._lot.backlog_conditions:
+            self._changed([*(resource for resource, _ in lane.resources), lane.group.key])
+
+    def _changed(self, keys: Iterable[Hashable]) -> None:
         if not self._lot.backlog_conditions:
             return
-        for resource, _ in lane.resources:
-            self._put_off[Backlog(resource)] = None
-        self._put_off[Backlog(lane.group.key)] = None
+        self._changes += 1
+        for key in keys:
+            self._put_off[Backlog(key)] = self._changes
         if not self._busy:
             self._settle()
 
     def _settle(self) -> None:
-        """Tell the changes of backlog that were put off, and those that this brings about."""
+        """Tell the changes of backlog that were put off. Those that this brings about are put off in turn."""
+        changes, self._put_off = self._put_off, {}
         self._busy = True
         try:
-            while self._put_off:
-                condition = next(iter(self._put_off))
-                del self._put_off[condition]
-                self.wake(condition)
+            for condition, change in changes.items():
+                self._wake(condition, ALL, change)
         finally:
             self._busy = False
 
@@ -376,17 +393,16 @@ class LaneQueue(Generic[T]):
 
     def blocked(self) -> Iterator[tuple[object, Hashable, Denied, float, int]]:
         """Every refusal in force: scope key, group key, refusal, since when, how many items it keeps back."""
-        if self._shut.denied is not None:
+        if self._shut.denied is not None and self.total:
             yield "all", None, self._shut.denied, self._shut.since, self.total
         for group in self.groups.values():
-            for lane in group.all_lanes():
-                if lane.denied is not None and lane.line not in self._open:
-                    scope_key = lane.head.item if lane in group.singles else (group.key, lane.key)
-                    yield scope_key, group.key, lane.denied, lane.since, lane.live
+            for scope_key, denied, since, items in group.refusals(self._lines.open):
+                yield scope_key, group.key, denied, since, items
 
     def check_invariants(self) -> None:
         """Every item is in one live lane, every lane in one place, every count true. Raises `AssertionError`."""
         self._lot.check_invariants()
+        self._lines.check_invariants()
         lanes = [lane for group in self.groups.values() for lane in group.all_lanes()]
         assert self.total == sum(lane.live for lane in lanes) == sum(g.queued for g in self.groups.values())
         for lane in lanes:
@@ -394,6 +410,3 @@ class LaneQueue(Generic[T]):
             assert (lane.denied is None) == (lane.arena is self._ready), "a lane is ready or refused"
             assert (lane.line is None) or lane in lane.line.lanes
             assert lane.denied is None or lane.filed or lane.line is not None
-        for line in self._lines.values():
-            assert line.lanes
-            assert (line in self._open) == (not line.filed), "a line is open, or stands under what would open it"

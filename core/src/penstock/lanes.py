@@ -10,12 +10,15 @@ nothing else of a queue.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
-from typing import Final, Generic, Protocol, TypeVar
+from collections.abc import Collection, Hashable, Iterator
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from penstock.verdicts import Condition, Denied
 
-__all__ = ["ALL", "Arena", "Entry", "Group", "Lane", "Line", "Order"]
+if TYPE_CHECKING:
+    from penstock.ready_groups import ReadyGroups
+
+__all__ = ["ALL", "Arena", "Entry", "Group", "Lane", "Line", "Order", "Shut"]
 
 T = TypeVar("T")
 
@@ -40,7 +43,8 @@ class Lane(Generic[T]):
     """The items of one group with one shape. `arena` is where it is ordered; `None` while it is parked alone."""
 
     __slots__ = (
-        "arena", "denied", "entries", "filed", "group", "key", "line", "live", "position", "resources", "since",
+        "arena", "denied", "entries", "filed", "group", "head", "key", "line", "live", "position", "resources", "since",
+        "stamp",
     )  # fmt: skip
 
     def __init__(self, key: Hashable, group: Group[T], resources: tuple[tuple[Hashable, int], ...]) -> None:
@@ -48,6 +52,8 @@ class Lane(Generic[T]):
         self.group = group
         self.resources = resources
         self.entries: deque[Entry[T]] = deque()
+        self.head: Entry[T] = _NOBODY
+        """The first item that has not been discarded. There is one: a lane that runs empty leaves at once."""
         self.live = 0
         """How many of `entries` have not been discarded."""
         self.arena: Arena[T] | None = None
@@ -55,16 +61,27 @@ class Lane(Generic[T]):
         self.denied: Denied | None = None
         self.since = 0.0
         self.filed: set[Condition] = set()
-        self.position: object = None
+        self.stamp = 0
+        self.position: Any = None
         """The arena's own note of where the lane stands."""
 
-    @property
-    def head(self) -> Entry[T]:
-        """The first item that has not been discarded. There is one: a lane that runs empty leaves at once."""
+    def append(self, entry: Entry[T]) -> None:
+        """A new last item."""
+        if not self.live:
+            self.head = entry
+        self.entries.append(entry)
+        self.live += 1
+
+    def next_head(self) -> None:
+        """The head has left: the next that has not been discarded is the head now, if there is one."""
         entries = self.entries
-        while entries[0].lane is None:
+        while entries and entries[0].lane is None:
             entries.popleft()
-        return entries[0]
+        if entries:
+            self.head = entries[0]
+
+
+_NOBODY: Final[Any] = None  # the head of a lane that nothing has been put into yet
 
 
 class Group(Generic[T]):
@@ -82,10 +99,35 @@ class Group(Generic[T]):
         self.denied: Denied | None = None
         self.since = 0.0
 
-
     def all_lanes(self) -> list[Lane[T]]:
         """Every lane of the group, those of one refused item included."""
         return [*self.lanes.values(), *self.singles]
+
+    def refusals(self, offered: Collection[Line[T]]) -> Iterator[tuple[object, Denied, float, int]]:
+        """What keeps lanes back that are in no `offered` line: scope key, refusal, since when, how many items."""
+        whole = 0
+        for lane in self.all_lanes():
+            if lane.denied is None or lane.line in offered:
+                continue
+            if lane.denied is self.denied:
+                whole += lane.live
+            else:
+                scope_key = lane.head.item if lane in self.singles else (self.key, lane.key)
+                yield scope_key, lane.denied, lane.since, lane.live
+        if whole and self.denied is not None:
+            yield self.key, self.denied, self.since, whole
+
+
+class Shut:
+    """The whole queue, refused at once."""
+
+    __slots__ = ("denied", "filed", "since", "stamp")
+
+    def __init__(self) -> None:
+        self.denied: Denied | None = None
+        self.since = 0.0
+        self.filed: set[Condition] = set()
+        self.stamp = 0
 
 
 class Arena(Protocol[T]):
@@ -127,15 +169,18 @@ class Order(Protocol[T]):
 class Line(Generic[T]):
     """Lanes refused under one cohort: they stand and fall together, and are asked one at a time."""
 
-    __slots__ = ("amount", "arena", "cohort", "contended", "filed", "lanes", "left", "until")
+    __slots__ = ("amount", "arena", "cohort", "contended", "filed", "groups", "lanes", "left", "stamp", "until")
 
-    def __init__(self, cohort: Hashable, arena: Arena[T], contended: bool) -> None:
+    def __init__(self, cohort: Hashable, arena: Arena[T], contended: bool, groups: ReadyGroups) -> None:
         self.cohort = cohort
         self.arena = arena
         self.contended = contended
+        self.groups = groups
+        """Which groups stand in it, per resource: while it is open they may be able to run."""
         self.lanes: set[Lane[T]] = set()
         self.until: frozenset[Condition] = frozenset()
         self.amount = 1
         self.left = 0
         """While it is open: how much of what was released is left for it."""
         self.filed: set[Condition] = set()
+        self.stamp = 0

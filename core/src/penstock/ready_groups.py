@@ -1,37 +1,55 @@
 """Which groups have something ready, per resource; kept as lanes become ready and cease to be, never
 counted up.
 
+Lanes that wait in line for want of room are counted per line: while their line is open, they may be able to run.
+
 A policy that holds a group back for its peers needs to know whether there are any. Whoever must know the
 moment that changes (the task gate keeps count of the peers below their limits) listens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
-from typing import Any
+from collections.abc import Hashable
+from typing import Any, Protocol
 
 from penstock.lanes import Lane
 
 __all__ = ["ReadyGroups", "ReadyListener"]
 
-ReadyListener = Callable[[Hashable, Any, bool], None]
-"""Called with a resource, a group key, and whether the group has just begun or ceased to have something ready for it."""
+
+class ReadyListener(Protocol):
+    """Who must know at once what could run."""
+
+    def ready_changed(self, resource: Hashable, group: Any, begins: bool, cohort: Hashable = None) -> None:
+        """A group has just begun or ceased to have something for a resource: ready, or in the line of this cohort."""
+        ...
+
+    def line_changed(self, cohort: Hashable, opens: bool) -> None:
+        """The line of this cohort is offered from now on, or no longer."""
+        ...
 
 
 class ReadyGroups:
-    """Resource to the groups with ready lanes that ask for it, and how many lanes."""
+    """Resource to the groups with lanes that ask for it, and how many lanes: of the ready ones, or of one line."""
 
-    def __init__(self) -> None:
+    def __init__(self, cohort: Hashable = None, listeners: list[ReadyListener] | None = None) -> None:
         self.by_resource: dict[Hashable, dict[Hashable, int]] = {}
-        self._listeners: list[ReadyListener] = []
+        self._cohort = cohort
+        self._listeners: list[ReadyListener] = [] if listeners is None else listeners
 
-    def listen(self, listener: ReadyListener) -> Mapping[Hashable, Mapping[Hashable, int]]:
-        """Tell `listener` of every change from now on; returns what stands now."""
+    def of_line(self, cohort: Hashable) -> ReadyGroups:
+        """The same for the lanes of one line, told to the same listeners."""
+        return ReadyGroups(cohort, self._listeners)
+
+    def listen(self, listener: ReadyListener) -> None:
+        """Tell `listener` of every change from now on, and first of what stands now among the ready."""
         self._listeners.append(listener)
-        return self.by_resource
+        for resource, groups in self.by_resource.items():
+            for key in groups:
+                listener.ready_changed(resource, key, True)
 
     def begin(self, lane: Lane[Any]) -> None:
-        """A lane has become ready."""
+        """A lane has joined."""
         key = lane.group.key
         for resource, _ in lane.resources:
             groups = self.by_resource.get(resource)
@@ -41,10 +59,10 @@ class ReadyGroups:
             groups[key] = count + 1
             if not count:
                 for listener in self._listeners:
-                    listener(resource, key, True)
+                    listener.ready_changed(resource, key, True, self._cohort)
 
     def end(self, lane: Lane[Any]) -> None:
-        """A lane is ready no longer."""
+        """A lane has left."""
         key = lane.group.key
         for resource, _ in lane.resources:
             groups = self.by_resource[resource]
@@ -56,4 +74,9 @@ class ReadyGroups:
             if not groups:
                 del self.by_resource[resource]
             for listener in self._listeners:
-                listener(resource, key, False)
+                listener.ready_changed(resource, key, False, self._cohort)
+
+    def offered(self, opens: bool) -> None:
+        """The line is offered from now on, or no longer."""
+        for listener in self._listeners:
+            listener.line_changed(self._cohort, opens)

@@ -43,7 +43,7 @@ class QueueView(Protocol):
         ...
 
     def listen_ready(self, listener: ReadyListener) -> None:
-        """Tell `listener` whenever a group enters or leaves `ready_groups_by_resource` for a resource."""
+        """Tell `listener` of every group that enters or leaves `ready_groups_by_resource`, and of those in it now."""
         ...
 
     @property
@@ -91,7 +91,7 @@ class ReadyQueue(Protocol):
         ...
 
     def commit(self, selection: QueueSelection, now: float) -> SchedulableTask | None:
-        """Take the selected task out; the only way by which a task leaves by being chosen. `None` if the queue has changed."""
+        """Take the selected task out; the only way by which one leaves by being chosen. `None` if the queue changed."""
         ...
 
     def park(self, task: SchedulableTask, denied: Denied, now: float) -> None:

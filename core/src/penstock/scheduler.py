@@ -94,7 +94,7 @@ class AsyncTaskScheduler:
         job = self._intake.job(fn, args, **options)
         self._check_open()
         self._check_fits(job)
-        self._book.take_on_one(job)
+        self._book.take_on_one(job, trio.current_time())
         self._loop.wakeup.ring()
         return job.handle
 
@@ -105,14 +105,12 @@ class AsyncTaskScheduler:
         Raises `ConfigError` for an unknown id in `after`, a cycle or an id that is there already, and
         `TaskRefused`.
         """
-        nodes: list[tuple[Job, TaskNode]] = []
-        barriers: list[tuple[Job, TaskNode]] = []
+        nodes = []
         for spec in batch:
             job = self._intake.job_of(spec)
-            node = TaskNode(job.task, spec.after, spec.members_of, spec.row_group)
-            (barriers if spec.barrier else nodes).append((job, node))
-        self._take_on(nodes, barriers)
-        return {job.task.task_id: job.handle for job, _ in [*nodes, *barriers]}
+            nodes.append((job, TaskNode(job.task, spec.after, spec.members_of, spec.row_group, spec.barrier)))
+        self._take_on(nodes)
+        return {job.task.task_id: job.handle for job, _ in nodes}
 
     def map(
         self,
@@ -137,8 +135,7 @@ class AsyncTaskScheduler:
     def seal(self, name: str) -> None:
         """No more members for the barrier of this id, or no more tasks of this row group."""
         self._enter()
-        self._tracker.seal(name)
-        self._tracker.seal_row_group(name)
+        self._book.seal(name, trio.current_time())
         self._loop.wakeup.ring()
 
     def signal(self, name: str) -> None:
@@ -205,11 +202,11 @@ class AsyncTaskScheduler:
                 "from another thread use trio.from_thread.run_sync(..., trio_token=token)"
             )
 
-    def _take_on(self, nodes: Sequence[tuple[Job, TaskNode]], barriers: Sequence[tuple[Job, TaskNode]]) -> None:
+    def _take_on(self, nodes: Sequence[tuple[Job, TaskNode]]) -> None:
         self._check_open()
-        for job, _ in [*nodes, *barriers]:
+        for job, _ in nodes:
             self._check_fits(job)
-        self._book.take_on(nodes, barriers, trio.current_time())
+        self._book.take_on(nodes, trio.current_time())
         self._loop.wakeup.ring()
 
     def _check_open(self) -> None:

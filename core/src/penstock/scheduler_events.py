@@ -100,13 +100,13 @@ class SchedulerEvents:
     def stale(self, job: Job, now: float) -> None:
         self._tell("stale_selection", job, now)
 
+    def acquired(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
+        """The lease is out."""
+        self._tell_execution("task_lease_acquired", job, lease, now)
+
     def spawned(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
-        """The lease is out and the worker about to start."""
-        if self.stream.active:
-            ids = {"task_lease_id": lease.lease_id, "task_execution_id": lease.lease_id}
-            correlation = self.correlation(job, lease)
-            self._tell("task_lease_acquired", job, now, correlation, **ids)
-            self._tell("worker_spawned", job, now, correlation, **ids)
+        """The worker is about to start."""
+        self._tell_execution("worker_spawned", job, lease, now)
 
     def spawn_failed(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
         self._tell("worker_spawn_failed", job, now, task_lease_id=lease.lease_id)
@@ -121,6 +121,11 @@ class SchedulerEvents:
             self._tell("task_completed", job, now, correlation, reason_or_outcome=outcome, **ids)
         kind = "task_lease_released" if result.released else "release_diagnostic"
         self._tell(kind, job, now, correlation, reason_or_outcome=result.reason, **ids)
+
+    def _tell_execution(self, kind: str, job: Job, lease: TaskAdmissionLease, now: float) -> None:
+        if self.stream.active:
+            ids = {"task_lease_id": lease.lease_id, "task_execution_id": lease.lease_id}
+            self._tell(kind, job, now, self.correlation(job, lease), **ids)
 
     def deferred(self, job: Job, until: float, now: float) -> None:
         self._tell("retry_deferred", job, now, diagnostics={"until": until, "failures": job.failures})

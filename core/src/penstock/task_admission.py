@@ -9,19 +9,21 @@ counted here, once in and once out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 import attrs
 
 from penstock.checks import whole_number
 from penstock.errors import PluginError
+from penstock.lanes import ALL
 from penstock.leases import LeaseLedger, ReleaseResult
 from penstock.peers import PeerCount
 from penstock.ready_queue import Blocked, QueueView
 from penstock.task_ledger import Holding, LedgerView
 from penstock.task_policy import PolicyStateDelta, TaskAdmissionPolicy, TaskAdmissionPolicyDecision, TaskAdmissionView
 from penstock.tasks import SUBMISSION, SchedulableTask, SchedulerResourceKey, TaskGroupKey
-from penstock.verdicts import NEVER, TASK_REASONS, Denied, Released, Signal, check_denied
+from penstock.verdicts import NEVER, TASK_REASONS, Backlog, Condition, Denied, Released, Signal, check_denied
 
 __all__ = [
     "TaskAdmissionBlockSummary",
@@ -52,6 +54,8 @@ class TaskAdmissionLease:
     resources: Mapping[SchedulerResourceKey, int]
     acquired_at: float
     controller_generation: int
+    watchers: tuple[tuple[str, TaskAdmissionPolicy], ...] = ()
+    """The policies that are told of it, by name: those that were when it was acquired."""
 
 
 @attrs.define(slots=True)
@@ -94,25 +98,34 @@ class TaskAdmissionController:
         self._full: dict[tuple[str, int, bool], Denied] = {}
         self._holdings: dict[TaskGroupKey, Holding] = {}
         self._debt: dict[tuple[TaskGroupKey, str], int] = {}
-        self._policies = list(policies)
+        self._set_policies(policies)
         self._rule = rule
         self._ledger: LeaseLedger[TaskAdmissionLease] = LeaseLedger("task-", generation)
         self._peers = PeerCount()
         self._closed = False
-        self._agreed: tuple[SchedulableTask, int, list[TaskAdmissionPolicyDecision]] | None = None
+        self._agreed: tuple[SchedulableTask, int, list[TaskAdmissionPolicyDecision], float] | None = None
         self._changes = 0
+        self._turned: list[Condition] = []
         self.diagnostic_counters: dict[str, int] = {}
         """What the policies count, by the names that they give."""
         self._view = LedgerView(self._limits, self._available, self._holdings, self._debt, self._peers)
 
     def attach(self, queue_view: QueueView) -> None:
         """Keep count of the groups that are ready in this queue, so that policies can ask for peers at no cost."""
-        queue_view.listen_ready(self._peers.ready_changed)
+        queue_view.listen_ready(self._peers)
 
     def reconfigure(self, policies: Sequence[tuple[str, TaskAdmissionPolicy]], rule: TaskRule | None) -> None:
         """From now on these decide. Leases that are out stay as they are."""
-        self._policies, self._rule = list(policies), rule
+        self._set_policies(policies)
+        self._rule = rule
         self._changes += 1
+
+    def _set_policies(self, policies: Sequence[tuple[str, TaskAdmissionPolicy]]) -> None:
+        self._policies = list(policies)
+        self._evaluate = [(name, policy.evaluate) for name, policy in policies]
+        watches = [not getattr(policy, "stateless", False) for _, policy in policies]
+        self._watching = tuple(compress(policies, watches))
+        self._watches = watches
 
     # -- deciding
 
@@ -140,9 +153,9 @@ class TaskAdmissionController:
             if free is None or free < amount:
                 return self._no_room(task, resource, amount)
         agreed: list[TaskAdmissionPolicyDecision] = []
-        for name, policy in self._policies:
+        for name, evaluate in self._evaluate:
             try:
-                decision = policy.evaluate(task, queue_view, self._view, now)
+                decision = evaluate(task, queue_view, self._view, now)
                 if decision.denied is not None:
                     return check_denied(decision.denied, by=name, now=now, reasons=TASK_REASONS)
             except Exception as error:
@@ -152,7 +165,7 @@ class TaskAdmissionController:
             denied = self._rule(task, queue_view, self._view, now)
             if denied is not None:
                 return denied
-        self._agreed = (task, self._changes, agreed)
+        self._agreed = (task, self._changes, agreed, now)
         return None
 
     def _no_room(self, task: SchedulableTask, resource: str, amount: int) -> Denied:
@@ -201,26 +214,30 @@ class TaskAdmissionController:
     ) -> TaskAdmissionLease | TaskAdmissionDenied:
         """The lease, counted before it is handed out; or why not."""
         agreed = self._agreed
-        if agreed is None or agreed[0] is not task or agreed[1] != self._changes:
+        if agreed is None or agreed[0] is not task or agreed[1] != self._changes or agreed[3] != now:
             denied = self.is_eligible(task, queue_view, now)
             if denied is not None:
                 return TaskAdmissionDenied(task, denied)
             agreed = self._agreed
             assert agreed is not None
         self._agreed = None
-        request = task.resource_request
+        amounts = task.resource_request.amounts
         ledger = self._ledger
-        lease = TaskAdmissionLease(ledger.next_id(), task, request.amounts, now, ledger.generation)
+        lease = TaskAdmissionLease(ledger.next_id(), task, amounts, now, ledger.generation, self._watching)
         ledger.open(lease)
         self._count_in(task)
-        for (name, policy), decision in zip(self._policies, agreed[2], strict=True):
+        if self._watching:
+            self._tell_acquired(lease, agreed[2], now)
+        return lease
+
+    def _tell_acquired(
+        self, lease: TaskAdmissionLease, decisions: list[TaskAdmissionPolicyDecision], now: float
+    ) -> None:
+        for (name, policy), decision in zip(lease.watchers, compress(decisions, self._watches), strict=True):
             try:
-                delta = policy.on_acquire(lease, decision, now)
+                self._apply(name, policy.on_acquire(lease, decision, now))
             except Exception as error:
                 self._failed_closed(name, error)
-            else:
-                self._apply(delta)
-        return lease
 
     def _count_in(self, task: SchedulableTask) -> None:
         self._changes += 1
@@ -232,8 +249,25 @@ class TaskAdmissionController:
         for resource, amount in task.resource_request.shape:
             self._available[resource] -= amount
             holding.amounts[resource] = holding.amounts.get(resource, 0) + amount
-        if holding.running == group.admitted_limit:
-            self._peers.capped(group.key)
+        holding.limit = group.admitted_limit
+        if holding.limit is not None or holding.capped:
+            self._note_cap(group.key, holding)
+
+    def _note_cap(self, group: TaskGroupKey, holding: Holding) -> None:
+        """A group that reaches its limit is no peer any more: that is a change of what is queued for others to see."""
+        capped = holding.limit is not None and holding.running >= holding.limit
+        if capped == holding.capped:
+            return
+        holding.capped = capped
+        if capped:
+            self._turned += [Backlog(resource) for resource in self._peers.capped(group)]
+        else:
+            self._peers.uncapped(group)
+
+    def take_turned(self) -> list[Condition]:
+        """What came true by leases since the last call: wake the queue for it when the task has left it."""
+        turned, self._turned = self._turned, []
+        return turned
 
     def release(self, lease: TaskAdmissionLease, now: float) -> ReleaseResult:
         """Take a lease back: once. The result's `freed` says what came free, and how much of it. Never raises."""
@@ -241,23 +275,21 @@ class TaskAdmissionController:
         if not result.released:
             return result
         freed = self._count_out(lease.item)
-        for name, policy in self._policies:
+        for name, policy in lease.watchers:
             try:
-                delta = policy.on_release(lease, now)
+                self._apply(name, policy.on_release(lease, now))
             except Exception as error:
                 self._failed_closed(name, error)
-            else:
-                self._apply(delta)
         return ReleaseResult(True, result.reason, freed=freed)
 
     def _count_out(self, task: SchedulableTask) -> tuple[tuple[Released, int], ...]:
         self._changes += 1
         group = task.group
         holding = self._holdings[group.key]
-        if holding.running == group.admitted_limit:
-            self._peers.uncapped(group.key)
         holding.running -= 1
-        freed = [(holding.released, 1)]
+        if holding.capped:
+            self._note_cap(group.key, holding)
+        freed = [(holding.released, ALL)]
         for resource, amount in task.resource_request.shape:
             free = self._available[resource] = self._available[resource] + amount
             if free > self._limits[resource]:
@@ -268,13 +300,14 @@ class TaskAdmissionController:
             del self._holdings[group.key]
         return tuple(freed)
 
-    def _apply(self, delta: PolicyStateDelta | None) -> None:
+    def _apply(self, name: str, delta: PolicyStateDelta | None) -> None:
         if delta is None:
             return
-        for key, change in delta.debt_changes.items():
-            debt = self._debt.get(key, 0) + change
+        debts = {key: self._debt.get(key, 0) + change for key, change in delta.debt_changes.items()}
+        for (group, resource), debt in debts.items():
             if debt < 0:
-                raise AssertionError(f"the debt of {key} would fall to {debt}")
+                raise PluginError(name, f"the debt of {group} in {resource} would fall to {debt}")
+        for key, debt in debts.items():
             if debt:
                 self._debt[key] = debt
             else:
@@ -319,6 +352,7 @@ class TaskAdmissionController:
     def close(self) -> None:
         """Admit nothing more. Leases that are out are still taken back."""
         self._closed = True
+        self._changes += 1
 
     def check_invariants(self) -> None:
         """What is out and what is free add up to the limits, in all and by group. Raises `AssertionError`."""

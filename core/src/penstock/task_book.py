@@ -7,7 +7,8 @@ ends in exactly one way, and tells what was not done. Synchronous; `now` is pass
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
+from heapq import heappop, heappush
 from typing import Any, Final
 
 from penstock.completion import CompletionTracker, TaskNode
@@ -26,6 +27,7 @@ from penstock.handles import (
 from penstock.jobs import GiveUp, Job, RetryPlan
 from penstock.ready_queue import ReadyQueue
 from penstock.scheduler_events import SchedulerEvents
+from penstock.tasks import SchedulableTask
 
 __all__ = ["TaskBook"]
 
@@ -46,43 +48,78 @@ class TaskBook:
         self._retries = retries
         self._events = events
         self._failed: list[TaskHandle[Any]] = []
+        self._sweep_at = LISTED
+        self._callback_errors: list[Exception] = []
+        self._deadlines: list[tuple[float, int, str]] = []
+        self._numbered = 0
 
-    def take_on(
-        self, nodes: Sequence[tuple[Job, TaskNode]], barriers: Sequence[tuple[Job, TaskNode]], now: float
-    ) -> None:
+    def take_on(self, nodes: Sequence[tuple[Job, TaskNode]], now: float) -> None:
         """Take tasks on, all or nothing. Raises `ConfigError`, as `CompletionTracker.add` does."""
-        for job, _ in [*nodes, *barriers]:
+        for job, _ in nodes:
             if job.task.task_id in self.jobs or self.tracker.is_finished(job.task.task_id):
                 raise ConfigError(f"there is a task {job.task.task_id!r} already")
-        begun = []
-        try:
-            for job, node in barriers:
-                self.tracker.barrier(job.task, node.after, node.row_group)
-                begun.append(job.task.task_id)
-            dropped = self.tracker.add([node for _, node in nodes])
-        except ConfigError:
-            for task_id in begun:
-                self.tracker.withdraw(task_id)
-            raise
-        for job, _ in [*barriers, *nodes]:
-            self.jobs[job.task.task_id] = job
+        dropped = self.tracker.add([node for _, node in nodes])
+        for job, _ in nodes:
+            self._note(job)
+        for job, _ in nodes:
+            if self.tracker.is_ready(job.task.task_id):
+                self._events.ready(job, now)
         for task_id in dropped:
             self._end_dependant(task_id, "something that it comes after was dropped", None, now)
 
-    def take_on_one(self, job: Job) -> None:
+    def take_on_one(self, job: Job, now: float) -> None:
         """Take a task on that comes after nothing. Raises `ConfigError` if its id is taken."""
         self.tracker.add_one(job.task, job.row_group)
-        self.jobs[job.task.task_id] = job
+        self._note(job)
+        self._events.ready(job, now)
+
+    def _note(self, job: Job) -> None:
+        task = job.task
+        self.jobs[task.task_id] = job
+        if task.deadline is not None:
+            self._numbered += 1
+            heappush(self._deadlines, (task.deadline, self._numbered, task.task_id))
+
+    def seal(self, name: str, now: float) -> None:
+        """No more members for the barrier of this id, or no more tasks of this row group."""
+        self._tell_ready(self.tracker.seal(name), now)
+        self.tracker.seal_row_group(name)
 
     def complete(self, job: Job, value: Any, now: float) -> None:
         """The task is done: ready what waited for it, then tell its handle."""
         readied = self.tracker.mark_complete(job.task.task_id)
         del self.jobs[job.task.task_id]
         self.counts[COMPLETED] += 1
+        self._tell_ready(readied, now)
+        self._settle(job, COMPLETED, value)
+
+    def _tell_ready(self, readied: Iterable[SchedulableTask], now: float) -> None:
         if self._events.stream.active:
             for task in readied:
                 self._events.ready(self.jobs[task.task_id], now)
-        job.handle.settle(COMPLETED, value)
+
+    def _settle(self, job: Job, status: str, value: Any = None, error: Exception | None = None) -> None:
+        try:
+            job.handle.settle(status, value, error)
+        except ExceptionGroup as raised:
+            self._callback_errors.append(raised)
+
+    def expire(self, now: float, started: Container[str]) -> bool:
+        """Give up the tasks whose deadline has come and that were not `started`; whether there were any."""
+        expired = False
+        while self._deadlines and self._deadlines[0][0] <= now:
+            task_id = heappop(self._deadlines)[2]
+            job = self.jobs.get(task_id)
+            if job is not None and task_id not in started:
+                self.give_up(job, "its deadline passed before it could start", now, job.last_error)
+                expired = True
+        return expired
+
+    def next_deadline(self) -> float | None:
+        """The earliest deadline of a task that has not ended; one that runs has none any more."""
+        while self._deadlines and self._deadlines[0][2] not in self.jobs:
+            heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else None
 
     def failed(self, job: Job, error: Exception, now: float, *, stopping: bool) -> None:
         """The task raised: it is tried again later, or given up with all that depends on it."""
@@ -91,10 +128,13 @@ class TaskBook:
             if not verdict.final_failure:
                 error.add_note(f"penstock: given up, {verdict.reason}")
             self.give_up(job, verdict.reason, now, error)
+        elif job.cancel_called:
+            self.stop(job, CANCELLED, "it was cancelled before its next try", now)
         elif stopping:
             self.stop(job, SHUTDOWN, "the scheduler shut down before its next try", now)
         else:
             job.handle.status = WAITING
+            job.last_error = error
             self.tracker.defer(job.task.task_id, verdict.at)
             self._events.deferred(job, verdict.at, now)
 
@@ -136,12 +176,17 @@ class TaskBook:
             self.not_done[job.task.task_id] = f"{status}: {error}"
         if status == FAILED:
             self._failed.append(job.handle)
-        job.handle.settle(status, None, error)
+            if len(self._failed) > self._sweep_at:
+                self._failed = [handle for handle in self._failed if not handle.retrieved]
+                self._sweep_at = LISTED + 2 * len(self._failed)
+        self._settle(job, status, None, error)
 
     def unseen_failures(self) -> list[Exception]:
-        """The failures of tasks about which nobody has asked, in the order in which they happened."""
+        """The failures of tasks about which nobody has asked, in the order in which they happened, and what
+        callbacks raised."""
         unseen = [handle for handle in self._failed if not handle.retrieved]
-        return [error for handle in unseen if isinstance(error := handle.error, Exception)]
+        errors = [error for handle in unseen if isinstance(error := handle.error, Exception)]
+        return [*errors, *self._callback_errors]
 
     def check_invariants(self) -> None:
         """Tracker and book name the same tasks. Raises `AssertionError`."""

@@ -16,10 +16,13 @@ __all__ = ["Holding", "LedgerView"]
 class Holding:
     """What one group has out."""
 
-    __slots__ = ("amounts", "released", "running")
+    __slots__ = ("amounts", "capped", "limit", "released", "running")
 
     def __init__(self, key: TaskGroupKey) -> None:
         self.running = 0
+        self.limit: int | None = None
+        """The group's `admitted_limit`, as the task said that was admitted last."""
+        self.capped = False
         self.amounts: dict[str, int] = {}
         self.released = Released(key)
 
@@ -55,7 +58,7 @@ class LedgerView:
         self.resource_limits: Mapping[SchedulerResourceKey, int] = MappingProxyType(limits)
         self.resources_available: Mapping[SchedulerResourceKey, int] = MappingProxyType(available)
         self.leased_resources_by_group: Mapping[TaskGroupKey, Mapping[str, int]] = _ByGroup(
-            holdings, lambda h: h.amounts
+            holdings, lambda h: MappingProxyType(h.amounts)
         )
         self.running_counts_by_group: Mapping[TaskGroupKey, int] = _ByGroup(holdings, lambda h: h.running)
         self.policy_debt_by_group_resource: Mapping[tuple[TaskGroupKey, str], int] = MappingProxyType(debt)

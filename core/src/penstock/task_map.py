@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -77,6 +77,8 @@ class TaskMap(Generic[T, R]):
                 self._top_up(self._iterator)
             if self._ended:
                 await trio.lowlevel.checkpoint()
+                if not self._ended:  # somebody else iterates too
+                    continue
                 handle = self._ended.popleft()
                 self._wake()
                 return handle.result()
@@ -108,6 +110,8 @@ class TaskMap(Generic[T, R]):
                 self._source_error = error
             self._exhausted = True
             self._wake()
+        if isinstance(items, AsyncGenerator):  # left before its end: it is ours to close
+            await items.aclose()
 
     def _start(self, item: T) -> None:
         handle: TaskHandle[R] = self._scheduler.start_soon(self._fn, item, cancellable=True, **self._options)

@@ -74,7 +74,10 @@ class TaskAdmissionView(Protocol):
 
 @runtime_checkable
 class TaskAdmissionPolicy(Protocol):
-    """A rule with a memory. It decides, and says what is to change about its own figures; the ledger is not its."""
+    """A rule with a memory. It decides, and says what is to change about its own figures; the ledger is not its.
+
+    A policy without a memory may have a class attribute `stateless = True`: then it is told of no lease.
+    """
 
     def evaluate(
         self, task: SchedulableTask, queue_view: QueueView, admission_view: TaskAdmissionView, now: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, cast
 
 from penstock.arrival_order import ArrivalOrder
@@ -67,6 +68,7 @@ class LaneTaskQueue:
         entry = self._entries.get(task.task_id)
         if selection.sequence_version != self._lanes.version or entry is None or entry is not self._selected:
             return None
+        self._selected = None
         self._leave(entry)
         self._lanes.take(entry)
         return task
@@ -161,7 +163,7 @@ class _View:
 
     def __init__(self, lanes: LaneQueue[SchedulableTask], demand: dict[str, int]) -> None:
         self._lanes = lanes
-        self.queued_peer_demand_by_resource: Mapping[str, int] = demand
+        self.queued_peer_demand_by_resource: Mapping[str, int] = MappingProxyType(demand)
         self.queued_by_group: Mapping[TaskGroupKey, int] = _ByGroup(lanes, lambda group: group.queued)
         self.queued_resource_demand_by_group: Mapping[TaskGroupKey, Mapping[str, int]] = _ByGroup(lanes, _demand_of)
         self.first_candidate_by_group: Mapping[TaskGroupKey, SchedulableTask] = _ByGroup(lanes, _first_of)
@@ -172,7 +174,8 @@ class _View:
 
     @property
     def ready_groups_by_resource(self) -> Mapping[str, Mapping[TaskGroupKey, int]]:
-        return cast("Mapping[str, Mapping[TaskGroupKey, int]]", self._lanes.ready_groups.by_resource)
+        ready = cast("dict[str, Mapping[TaskGroupKey, int]]", self._lanes.ready_groups.by_resource)
+        return MappingProxyType(ready)
 
     def listen_ready(self, listener: ReadyListener) -> None:
         self._lanes.ready_groups.listen(listener)

@@ -8,14 +8,13 @@ pressure or cooldowns.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
 
-from penstock.checks import whole_number
+from penstock.checks import positive_number, whole_number
 from penstock.errors import ConfigError, PenstockError
 
 __all__ = [
@@ -62,13 +61,14 @@ class SchedulingMetadataError(PenstockError):
         super().__init__(f"{code}: {message}")
 
 
-def _positive_weight(_: object, attribute: attrs.Attribute[float], value: float) -> None:
-    fine = not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value) and value > 0
-    if not fine:
-        raise SchedulingMetadataError("bad_weight", f"{attribute.name} must be a positive finite number, not {value!r}")
+def _positive_weight(_: object, attribute: attrs.Attribute[float], value: object) -> None:
+    try:
+        positive_number(value, attribute.name)
+    except ConfigError as error:
+        raise SchedulingMetadataError("bad_weight", str(error)) from None
 
 
-def _stable_identity(_: object, __: attrs.Attribute[tuple[str, ...]], value: tuple[str, ...]) -> None:
+def _stable_identity(_: object, __: attrs.Attribute[tuple[str, ...]], value: object) -> None:
     if not (isinstance(value, tuple) and value and all(isinstance(part, str) and part for part in value)):
         raise SchedulingMetadataError(
             "unstable_identity", f"an identity is a tuple of non-empty strings, broad to specific, not {value!r}"
@@ -164,7 +164,7 @@ class TaskGroupSpec:
 
 def _amounts(amounts: Mapping[str, int]) -> Mapping[str, int]:
     for key, amount in amounts.items():
-        if not isinstance(key, str) or not key:
+        if not key:
             raise ConfigError(f"a resource is named by a non-empty string, not {key!r}")
         whole_number(amount, f"the amount of resource {key!r}")
     return MappingProxyType({SUBMISSION: 1, **amounts})

@@ -106,15 +106,13 @@ class Denied:
 
     `reason`   one of `TASK_REASONS` or `REQUEST_REASONS`; a plugin's own words go into `detail`
     `until`    conditions, of which the first that comes true ends the refusal; or `NEVER` alone
-    `scope`    what else is refused by the same answer, so that it need not be asked: `task` (this candidate
-    only), `shape`
-               (this group with this resource vector), `group`, or `all`
-    `cohort`   if set: candidates refused under the same cohort stand and fall together. When one of them is
-    asked again and
-               is refused again, the others are not asked. Set it only where that is true, as it is of
-               several groups that are all at their caps while the same peer waits.
-    `amount`   how much of what it waits for the candidate needs: a release that leaves less than this free
-    wakes it not
+    `scope`    what else is refused by the same answer, so that it need not be asked: `task` (this
+               candidate only), `shape` (this group with this resource vector), `group`, or `all`
+    `cohort`   if set: candidates refused under the same cohort stand and fall together. When one of
+               them is asked again and is refused again, the others are not asked. Set it only where
+               that is true, as it is of groups that are all at their caps while the same peer waits.
+    `amount`   how much of what it waits for the candidate needs: a release that leaves less than this
+               free does not wake it
     `by`       who said so; the framework fills in the plugin's name
 
     >>> str(Denied("policy_denial", {At(60.0)}, detail="quiet hours", by="my-rule"))
@@ -145,9 +143,15 @@ class Denied:
         return f"{self.reason}{who}{detail}; until {describe_until(self.until)}"
 
 
-def describe_until(until: Iterable[Condition]) -> str:
-    """What would end a refusal, in words."""
-    return " or ".join(sorted(map(str, until)))
+def describe_until(until: Iterable[Condition], now: float | None = None) -> str:
+    """What would end a refusal, in words; with `now`, moments are told as seconds from then."""
+    return " or ".join(sorted(_describe(condition, now) for condition in until))
+
+
+def _describe(condition: Condition, now: float | None) -> str:
+    if isinstance(condition, At) and now is not None:
+        return f"{condition.moment - now:.1f} s from now"
+    return str(condition)
 
 
 def check_denied(denied: object, *, by: str, now: float, reasons: frozenset[str]) -> Denied:

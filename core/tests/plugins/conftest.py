@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from importlib import invalidate_caches
 from importlib.metadata import distributions
 from pathlib import Path
 from textwrap import dedent
@@ -28,7 +29,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bare_environment: None) -> MakeDistribution:
+def distribution(tmp_path: Path, bare_environment: None) -> MakeDistribution:
     """Installs a distribution: its name, its modules (file to source), and its entry points by group."""
 
     def make(
@@ -50,7 +51,8 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bare_environme
         for file, source in (modules or {}).items():
             (site / file).parent.mkdir(parents=True, exist_ok=True)
             (site / file).write_text(HEAD + dedent(source))
-        monkeypatch.syspath_prepend(str(site))
+        sys.path.insert(0, str(site))  # the list is this test's own; syspath_prepend would restore it as the real one
+        invalidate_caches()
 
     return make
 

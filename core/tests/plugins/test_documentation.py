@@ -82,7 +82,7 @@ def test_the_guides_rule_is_a_rule_in_ten_lines_that_refuses_until_morning(tmp_p
     nothing: Any = None
     denied = rule(nothing, nothing, nothing, 10.0)
     assert denied is not None
-    assert (denied.by, denied.detail, denied.until) == ("quiet_hours", "quiet hours", {At(3600.0)})
+    assert (denied.by, denied.detail, denied.until) == ("quiet_hours", "quiet hours", frozenset({At(3600.0)}))
     assert rule(nothing, nothing, nothing, 3600.0) is None
 
 

@@ -156,7 +156,8 @@ REFUSED: list[tuple[type, str]] = [
     (Misspelt, "penstock_task_eligable is no hook; did you mean 'penstock_task_eligible'?"),
     (
         MisspeltAndUnmarked,
-        "penstock_task_eligable is no hook (did you mean 'penstock_task_eligible'?), and the names penstock_… are for hooks",
+        "penstock_task_eligable is no hook (did you mean 'penstock_task_eligible'?), "
+        "and the names penstock_… are for hooks",
     ),
     (MarkedUnderAnotherName, "task_eligible is no hook; did you mean 'penstock_task_eligible'?"),
     (Unmarked, "penstock_task_eligible lacks its mark; put @hookimpl (from penstock import hookimpl) above it"),
@@ -192,7 +193,8 @@ REFUSED: list[tuple[type, str]] = [
     ),
     (
         First,
-        "penstock_task_policy is marked tryfirst; its order is that of the list plugins.task_policies: take the mark out",
+        "penstock_task_policy is marked tryfirst; its order is that of the list plugins.task_policies: "
+        "take the mark out",
     ),
     (Twice, "also and penstock_run_started implement penstock_run_started; one of them must go"),
     (Nothing, "it has no hook; mark a function with @hookimpl (from penstock import hookimpl)"),

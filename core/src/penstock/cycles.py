@@ -1,0 +1,45 @@
+"""Tasks that wait for each other: found before they are taken in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+__all__ = ["find_cycle", "reaches"]
+
+Edges = Callable[[str], Iterable[str]]
+
+
+def find_cycle(roots: Iterable[str], edges: Edges) -> list[str] | None:
+    """A cycle that can be reached from `roots`, its first id again at the end; `None` if there is none.
+
+    Depth first, without recursion. Costs as many steps as there are edges within reach.
+    """
+    done: set[str] = set()
+    for root in roots:
+        path: dict[str, Iterator[str]] = {} if root in done else {root: iter(edges(root))}
+        while path:
+            current = next(reversed(path))
+            step = next((each for each in path[current] if each not in done), None)
+            if step is None:
+                done.add(current)
+                del path[current]
+            elif step in path:
+                names = list(path)
+                return [*names[names.index(step) :], step]
+            else:
+                path[step] = iter(edges(step))
+    return None
+
+
+def reaches(start: str, targets: set[str], edges: Edges) -> str | None:
+    """One of `targets` that can be reached from `start`; `None` if none can."""
+    seen = {start}
+    left = [start]
+    while left:
+        for each in edges(left.pop()):
+            if each in targets:
+                return each
+            if each not in seen:
+                seen.add(each)
+                left.append(each)
+    return None

@@ -1,0 +1,120 @@
+"""Lines: lanes that were refused under one cohort, and so stand and fall together.
+
+A line waits as one. When a condition of its refusal comes true it is *open*: its lanes are offered one at a
+time, in the queue's order, until one is refused again or what was released has been given out. Then it is
+closed with all that are left in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Generic, TypeVar
+
+from penstock.lanes import Lane, Line, Order
+from penstock.parking import ParkingLot
+from penstock.ready_groups import ReadyGroups
+from penstock.verdicts import Backlog, Condition, Denied, Released
+
+__all__ = ["Lines"]
+
+T = TypeVar("T")
+
+
+class Lines(Generic[T]):
+    """Cohort to line. `changed` is told the resources of a line that was open and has been closed."""
+
+    def __init__(
+        self,
+        order: Order[T],
+        lot: ParkingLot,
+        ready_groups: ReadyGroups,
+        changed: Callable[[Iterable[Hashable]], None],
+    ) -> None:
+        self._order = order
+        self._lot = lot
+        self._ready_groups = ready_groups
+        self._changed = changed
+        self.by_cohort: dict[Hashable, Line[T]] = {}
+        self.open: dict[Line[T], None] = {}
+
+    def under(self, denied: Denied) -> Line[T] | None:
+        """The line of the refusal's cohort, if it has one."""
+        if denied.cohort is None:
+            return None
+        line = self.by_cohort.get(denied.cohort)
+        if line is None:
+            contended = denied.reason == "no_capacity"
+            arena = self._order.arena(contended=contended)
+            line = Line(denied.cohort, arena, contended, self._ready_groups.of_line(denied.cohort))
+            self.by_cohort[denied.cohort] = line
+        return line
+
+    def join(self, lane: Lane[T], line: Line[T], denied: Denied) -> None:
+        """The lane was refused under the line's cohort: it stands there, and the line is closed."""
+        if lane.line is None:
+            lane.line, lane.arena = line, line.arena
+            line.lanes.add(lane)
+            line.arena.insert(lane)
+            if line.contended:
+                line.groups.begin(lane)
+        own = {c for c in denied.until if isinstance(c, Released | Backlog) and c.key == lane.group.key}
+        self._lot.file(lane, own)
+        line.until, line.amount = denied.until - own, denied.amount
+        self._close(line)  # one of the cohort was refused, so all are
+
+    def leave(self, lane: Lane[T]) -> None:
+        """The lane stands there no longer."""
+        line = lane.line
+        assert line is not None
+        line.arena.remove(lane)
+        if line.contended:
+            line.groups.end(lane)
+        lane.line = lane.arena = None
+        line.lanes.remove(lane)
+        if not line.lanes:
+            self._lot.unfile(line)
+            self._end_offer(line)
+            del self.by_cohort[line.cohort]
+
+    def wake(self, line: Line[T], amount: int) -> None:
+        """A condition of the line came true: offer it, for so much of what was released."""
+        self._lot.unfile(line)
+        line.left = amount
+        self.open[line] = None
+        if line.contended:
+            line.groups.offered(True)
+
+    def more(self, condition: Condition, amount: int) -> None:
+        """A condition came true again while lines that wait for it are open: there may be more for them."""
+        for line in self.open:
+            if condition in line.until and line.left < amount:
+                line.left = amount
+
+    def served(self, line: Line[T]) -> None:
+        """An item of the line was taken."""
+        if line in self.open:
+            line.left -= line.amount
+            if line.left < line.amount:
+                self._close(line)
+
+    def _close(self, line: Line[T]) -> None:
+        self._lot.file(line, line.until)
+        if self._end_offer(line):
+            self._changed(line.groups.by_resource)
+
+    def _end_offer(self, line: Line[T]) -> bool:
+        """Whether the line's groups counted as able to run until now."""
+        if line not in self.open:
+            return False
+        del self.open[line]
+        if line.contended:
+            line.groups.offered(False)
+        return line.contended
+
+    def check_invariants(self) -> None:
+        """A line has lanes, and is open or stands under what would open it. Raises `AssertionError`."""
+        for line in self.by_cohort.values():
+            assert line.lanes
+            assert all(lane.line is line for lane in line.lanes)
+            assert (line in self.open) == (not line.filed), "a line is open, or stands under what would open it"
+        assert all(self.by_cohort.get(line.cohort) is line for line in self.open)

@@ -1,0 +1,86 @@
+"""May this call go out now? The caps first, then the limiters from the widest scope to the narrowest, then the rules.
+
+Pure asking: nothing is changed by it. The first refusal holds; only `all_refusals`, for people, asks everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from penstock.requests.items import RequestAdmissionItem
+from penstock.requests.limiter_guard import PluginProblems, fails_closed, guarded_rule_answer
+from penstock.requests.pressure import RequestPressureSnapshotProvider
+from penstock.requests.registry import ResourceState
+from penstock.verdicts import NEVER, At, Denied
+
+__all__ = ["CORE", "RequestDecider", "RequestRule", "comes_too_late"]
+
+RequestRule = Callable[[RequestAdmissionItem, RequestPressureSnapshotProvider, float], "Denied | None"]
+
+CORE: Final = "core"
+RULE: Final = "penstock_request_eligible"
+
+
+class RequestDecider:
+    """Asks all who have a say."""
+
+    def __init__(
+        self, rule: RequestRule | None, pressure: RequestPressureSnapshotProvider, problems: PluginProblems
+    ) -> None:
+        self.rule = rule
+        self._pressure = pressure
+        self._problems = problems
+
+    def check(self, state: ResourceState, item: RequestAdmissionItem, now: float) -> Denied | None:
+        """The first refusal, or `None`: the call may go out."""
+        requests = item.cost.requests
+        if state.in_flight + requests > state.cap or state.model.in_flight + requests > state.model.cap:
+            return _no_place(state, requests)
+        for limiter in state.limiters:
+            denied = limiter.check(item, now)
+            if denied is not None:
+                return denied
+        return None if self.rule is None else self._ask_rule(item, now)
+
+    def all_refusals(self, state: ResourceState, item: RequestAdmissionItem, now: float) -> list[Denied]:
+        """Everything that keeps a call back, in the order of asking."""
+        requests = item.cost.requests
+        full = state.in_flight + requests > state.cap or state.model.in_flight + requests > state.model.cap
+        answers: list[Denied | None] = [_no_place(state, requests)] if full else []
+        answers += [limiter.check(item, now) for limiter in state.limiters]
+        if self.rule is not None:
+            answers.append(self._ask_rule(item, now))
+        return [answer for answer in answers if answer is not None]
+
+    def _ask_rule(self, item: RequestAdmissionItem, now: float) -> Denied | None:
+        assert self.rule is not None
+        try:
+            answer = self.rule(item, self._pressure, now)
+        except Exception as error:
+            message = f"{RULE} raised {type(error).__name__}: {error}"
+            self._problems.note(RULE, message)
+            return fails_closed(RULE, message)
+        return None if answer is None else guarded_rule_answer(answer, RULE, now, self._problems)
+
+
+def comes_too_late(denied: Denied, gives_up_at: float | None) -> bool:
+    """Whether waiting is in vain: nothing ends the refusal, or only a moment after which nobody waits any more."""
+    if denied.final:
+        return True
+    if gives_up_at is None:
+        return False
+    return all(isinstance(condition, At) and condition.moment > gives_up_at for condition in denied.until)
+
+
+def _no_place(state: ResourceState, requests: int) -> Denied:
+    """The static caps say no; whoever is refused for the same cap stands and falls together."""
+    model = state.model
+    if requests > state.cap or requests > model.cap:
+        cap, where = min((state.cap, state.text), (model.cap, str(model.key)))
+        return Denied("never_fits", {NEVER}, detail=f"asks for {requests} places, and {where} has {cap}", by=CORE)
+    if model.in_flight + requests > model.cap:
+        detail = f"{model.key} has {model.in_flight} of {model.cap} in flight"
+        return Denied("no_capacity", model.full, scope="shape", detail=detail, cohort=model.key, by=CORE)
+    detail = f"{state.text} has {state.in_flight} of {state.cap} in flight"
+    return Denied("no_capacity", state.full, scope="shape", detail=detail, cohort=state.key, by=CORE)

@@ -1,0 +1,150 @@
+"""The records of the request gate: what is asked for, what is given, and what a refusal carries."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from penstock.checks import positive_number, whole_number
+from penstock.correlation import RuntimeCorrelation
+from penstock.errors import AdmissionError
+from penstock.identity import RequestResourceKey
+from penstock.verdicts import Denied
+
+if TYPE_CHECKING:
+    from penstock.requests.limiters import RequestLimiter
+
+__all__ = [
+    "ONE_REQUEST",
+    "RequestAdmissionDenied",
+    "RequestAdmissionError",
+    "RequestAdmissionItem",
+    "RequestAdmissionLease",
+    "RequestCost",
+    "RequestEventContext",
+    "RequestGroupSpec",
+    "ResponseFacts",
+]
+
+
+@attrs.frozen(cache_hash=True)
+class RequestCost:
+    """What one call is expected to use: requests (≥ 1) and token estimates (≥ 0), which the release corrects."""
+
+    requests: int = 1
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        for name, least in (("requests", 1), ("input_tokens", 0), ("output_tokens", 0)):
+            whole_number(getattr(self, name), f"cost.{name}", least)
+
+    @property
+    def tokens(self) -> int:
+        """Input and output tokens together."""
+        return self.input_tokens + self.output_tokens
+
+
+ONE_REQUEST: Final = RequestCost()
+
+
+@attrs.frozen(cache_hash=True)
+class RequestGroupSpec:
+    """Who a call is for: a tenant, a column, an API key. Groups that share a cap share it by `weight` (> 0)."""
+
+    key: Hashable
+    weight: float = attrs.field(default=1.0)
+
+    @weight.validator
+    def _positive(self, _: attrs.Attribute[float], value: float) -> None:
+        positive_number(value, f"request group {self.key}: weight")
+
+
+@attrs.frozen
+class RequestEventContext:
+    """What the events of one attempt are joined by."""
+
+    correlation: RuntimeCorrelation | None = None
+    task_execution_id: str | None = None
+    request_attempt_id: str | None = None
+
+
+@attrs.define(slots=True, eq=False)
+class RequestAdmissionItem:
+    """One concrete call that wants to go out.
+
+    `group` defaults to the resource itself. `queue_wait_timeout` is in seconds from the moment of asking (0: now or never;
+    `None`: as long as it takes); `deadline` is a moment of the run's clock by which the call must have *started*.
+    """
+
+    resource: RequestResourceKey
+    group: RequestGroupSpec = attrs.field()
+    cost: RequestCost = ONE_REQUEST
+    queue_wait_timeout: float | None = None
+    deadline: float | None = None
+    event_context: RequestEventContext | None = None
+
+    @group.default
+    def _group_of_the_resource(self) -> RequestGroupSpec:
+        return RequestGroupSpec(self.resource)
+
+
+@attrs.define(slots=True, eq=False)
+class RequestAdmissionLease:
+    """Leave for one call to be out, from before it goes until its outcome is classified.
+
+    `limit_at_admission` is the smallest adaptive limit that applied then (`None` if none did), `effective_max` the bound it can
+    grow to. `tokens` pairs each limiter with what it answered to `acquire`: the release goes to exactly these, also when
+    the configuration has changed meanwhile.
+    """
+
+    lease_id: str
+    item: RequestAdmissionItem
+    acquired_at: float
+    controller_generation: int
+    limit_at_admission: int | None = None
+    effective_max: int | None = None
+    tokens: tuple[tuple[RequestLimiter, object], ...] = ()
+
+
+@attrs.frozen
+class RequestAdmissionDenied:
+    """Why a call did not get its lease, and when it might.
+
+    `retry_after_seconds` and `available_after_monotonic` tell the same moment, relative and absolute; `None` if no moment is known.
+    """
+
+    item: RequestAdmissionItem
+    denied: Denied
+    retry_after_seconds: float | None = None
+    available_after_monotonic: float | None = None
+    snapshot: Mapping[str, Any] | None = None
+
+
+class RequestAdmissionError(AdmissionError):
+    """A call was refused here, locally: the provider never saw it. `denied` has reason, figures and what would end it."""
+
+    def __init__(self, denied: RequestAdmissionDenied) -> None:
+        self.denied = denied
+        self.reason = denied.denied.reason
+        super().__init__(f"{denied.item.resource}: {denied.denied}")
+
+
+@attrs.frozen(kw_only=True)
+class ResponseFacts:
+    """What an answer looked like, in neutral terms, for `penstock_classify_outcome`.
+
+    `status` is the HTTP status or `None` if no answer came; `headers` have lower-case names; `error_type` is the provider's own
+    word for the error; `elapsed` and `first_token_at` are seconds since the call went out; `received_at` is the
+    moment of the run's clock at which the answer's head arrived.
+    """
+
+    status: int | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
+    error_type: str | None = None
+    elapsed: float | None = None
+    first_token_at: float | None = None
+    received_at: float | None = None

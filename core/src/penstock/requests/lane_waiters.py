@@ -1,0 +1,141 @@
+"""The waiter queue over lanes: with an order it is a `RequestWaiterQueue`; with the order of arrival,
+`FifoRequestWaiters`.
+
+Waiters of one group for one resource stand in one lane. Groups compete per provider's model, since that is
+where the cap is shared: what a tenant has used of one model counts for nothing at another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+import attrs
+
+from penstock.arrival_order import ArrivalOrder
+from penstock.identity import ProviderModelKey, RequestResourceKey
+from penstock.lane_queue import LaneQueue
+from penstock.lanes import Entry, Order
+from penstock.requests.items import RequestAdmissionItem
+from penstock.requests.waiters import RequestQueueSelection, RequestQueueView, RequestWaiter
+from penstock.verdicts import Condition, Denied
+
+__all__ = ["FifoRequestWaiters", "LaneRequestWaiters"]
+
+Cost = Callable[[RequestAdmissionItem], float]
+
+
+def _one(_: RequestAdmissionItem) -> float:
+    return 1.0
+
+
+class LaneRequestWaiters:
+    """A `RequestWaiterQueue` whose order is `order`. `cost` (> 0) is what a call counts for there."""
+
+    def __init__(self, order: Order[RequestWaiter], cost: Cost = _one) -> None:
+        self._cost = cost
+        self._lanes: LaneQueue[RequestWaiter] = LaneQueue(order)
+        self._entries: dict[RequestWaiter, Entry[RequestWaiter]] = {}
+        self._places: dict[RequestResourceKey, tuple[ProviderModelKey, tuple[tuple[Hashable, int], ...]]] = {}
+        self._by_group: dict[Hashable, int] = {}
+        self._by_resource: dict[RequestResourceKey, int] = {}
+        self._by_model: dict[ProviderModelKey, int] = {}
+        self._view = RequestQueueView(self._by_group, self._by_resource, self._by_model)
+
+    def enqueue(self, waiter: RequestWaiter, now: float) -> None:
+        """Put a waiter at the end of its group's lane. Raises `ValueError` if it stands in line already."""
+        if waiter in self._entries:
+            raise ValueError("this waiter stands in line already")
+        item = waiter.item
+        resource = item.resource
+        place = self._places.get(resource)
+        if place is None:
+            model = resource.provider_model
+            place = self._places[resource] = model, ((resource, 1), (model, 1), (resource.provider, 1))
+        group = item.group
+        self._count(item, place[0], 1)
+        self._entries[waiter] = self._lanes.add(
+            waiter, (group.key, place[0]), group.weight, resource, place[1], self._cost(item)
+        )
+
+    def select_next(
+        self, is_eligible: Callable[[RequestAdmissionItem], Denied | None], now: float
+    ) -> RequestQueueSelection | None:
+        """The first waiter in order that is eligible; refused ones are parked, and keep the refusal for `explain`."""
+
+        def ask(waiter: RequestWaiter) -> Denied | None:
+            denied = waiter.denied = is_eligible(waiter.item)
+            if denied is not None and denied.scope == "all" and denied.cohort is None:
+                # It covers this resource and no other: its lanes stand and fall together.
+                denied = attrs.evolve(denied, scope="shape", cohort=("all", waiter.item.resource))
+            return denied
+
+        entry = self._lanes.select(ask, now)
+        return None if entry is None else RequestQueueSelection(entry.item, self._lanes.version)
+
+    def commit(self, selection: RequestQueueSelection, now: float) -> RequestWaiter | None:
+        """Take the selected waiter out; `None` if the queue has changed since."""
+        waiter = selection.waiter
+        if selection.sequence_version != self._lanes.version or waiter not in self._entries:
+            return None
+        self._lanes.take(self._leave(waiter))
+        return waiter
+
+    def remove(self, waiter: RequestWaiter, now: float) -> bool:
+        """Take a waiter out that gave up; whether it stood in line."""
+        if waiter not in self._entries:
+            return False
+        self._lanes.discard(self._leave(waiter))
+        return True
+
+    def _leave(self, waiter: RequestWaiter) -> Entry[RequestWaiter]:
+        entry = self._entries.pop(waiter)
+        self._count(waiter.item, self._places[waiter.item.resource][0], -1)
+        if not self._entries:
+            self._entries, self._places = {}, {}  # an emptied dict keeps its memory
+        return entry
+
+    def _count(self, item: RequestAdmissionItem, model: ProviderModelKey, change: int) -> None:
+        _add(self._by_group, item.group.key, change)
+        _add(self._by_resource, item.resource, change)
+        _add(self._by_model, model, change)
+
+    def wake(self, condition: Condition, amount: int, now: float) -> None:
+        """A condition came true: those under it are offered again, in order, until one of a cohort is refused.
+
+        `amount` is not relied on: a limiter may have found room for more than came back.
+        """
+        if amount > 0:
+            self._lanes.wake(condition)
+
+    def view(self) -> RequestQueueView:
+        return self._view
+
+    def next_change(self, now: float) -> float | None:
+        """The earliest moment under which anybody is parked."""
+        return self._lanes.next_moment()
+
+    def check_invariants(self) -> None:
+        """The lanes are in order, and every count is true. Raises `AssertionError`."""
+        self._lanes.check_invariants()
+        assert len(self._entries) == self._lanes.total == sum(self._by_model.values())
+        assert all(
+            count > 0 for counts in (self._by_group, self._by_resource, self._by_model) for count in counts.values()
+        )
+
+
+def _add(
+    counts: dict[Hashable, int] | dict[RequestResourceKey, int] | dict[ProviderModelKey, int], key: object, change: int
+) -> None:
+    counter: dict[object, int] = counts  # type: ignore[assignment]
+    count = counter.get(key, 0) + change
+    if count:
+        counter[key] = count
+    else:
+        del counter[key]
+
+
+class FifoRequestWaiters(LaneRequestWaiters):
+    """Oldest first among those that can go; needs no plugin."""
+
+    def __init__(self) -> None:
+        super().__init__(ArrivalOrder())

@@ -1,0 +1,108 @@
+"""Leases of the request gate: what each counts for, from before it is handed out until it comes back, exactly once.
+
+A lease counts in its resource and in its provider + model, and with every limiter that has a say. What it was acquired under is kept in
+the lease, so it goes back there, whatever the configuration has become meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from penstock.leases import LeaseLedger, ReleaseResult
+from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
+from penstock.requests.limiter_guard import LimiterFailedError
+from penstock.requests.limiters import LimiterChange, RequestLimiter
+from penstock.requests.live_pressure import smallest
+from penstock.requests.outcomes import RequestReleaseOutcome
+from penstock.requests.registry import ModelState, RequestRegistry, ResourceState
+
+__all__ = ["RequestLeasing"]
+
+_NEVER_WENT_OUT: Final = RequestReleaseOutcome(kind="local_cancelled", detail="never went out")
+
+
+class RequestLeasing:
+    """Opens and closes leases, and keeps the counters of what is in flight."""
+
+    def __init__(self, registry: RequestRegistry, prefix: str, generation: int) -> None:
+        self._registry = registry
+        self.ledger: LeaseLedger[RequestAdmissionLease] = LeaseLedger(prefix, generation)
+
+    def open(self, state: ResourceState, item: RequestAdmissionItem, now: float) -> RequestAdmissionLease | None:
+        """A lease, counted everywhere; `None` if a limiter failed, and then it is counted nowhere."""
+        limit: int | None = None
+        effective_max: int | None = state.cap
+        for limiter in state.limiters:
+            if limiter.tells_no_limit:
+                continue
+            snapshot = limiter.snapshot(now)
+            limiter.tells_no_limit = snapshot.current_limit is None and snapshot.effective_max is None
+            if snapshot.current_limit is not None and (limit is None or snapshot.current_limit < limit):
+                limit = snapshot.current_limit
+            if snapshot.effective_max is not None:
+                effective_max = smallest(effective_max, snapshot.effective_max)
+        lease = RequestAdmissionLease(self.ledger.next_id(), item, now, self.ledger.generation, limit, effective_max)
+        self.ledger.open(lease)
+        tokens: list[tuple[RequestLimiter, object]] = []
+        try:
+            for limiter in state.limiters:
+                tokens.append((limiter, limiter.acquire(lease, now)))
+        except LimiterFailedError:
+            for counted, token in reversed(tokens):
+                counted.release(lease, token, _NEVER_WENT_OUT, now)
+            self.ledger.close(lease)
+            return None
+        lease.tokens = tuple(tokens)
+        requests = item.cost.requests
+        state.in_flight += requests
+        state.acquired += 1
+        state.leases[lease.lease_id] = lease
+        state.model.in_flight += requests
+        state.model.leases += 1
+        return lease
+
+    def take_back(self, state: ResourceState, lease: RequestAdmissionLease, now: float) -> None:
+        """Undo a lease that was never handed out."""
+        self.close(lease, _NEVER_WENT_OUT, now)
+        state.acquired -= 1
+
+    def close(
+        self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome, now: float
+    ) -> tuple[ReleaseResult, list[LimiterChange]]:
+        """Count a lease out again, if it is out; and what the limiters made of its outcome."""
+        result = self.ledger.close(lease)
+        changes: list[LimiterChange] = []
+        if result.released:
+            state = self._registry.resources[lease.item.resource]
+            model = state.model
+            requests = lease.item.cost.requests
+            del state.leases[lease.lease_id]
+            state.in_flight -= requests
+            model.in_flight -= requests
+            model.leases -= 1
+            if state.in_flight < 0 or model.in_flight < state.in_flight:
+                raise AssertionError(f"{state.text}: {state.in_flight} in flight, {model.in_flight} over all domains")
+            for limiter, token in lease.tokens:
+                learnt = limiter.release(lease, token, outcome, now)
+                if learnt:
+                    changes.extend(learnt)
+        return result, changes
+
+    def check_invariants(self) -> None:
+        """Every counter is the sum of the leases that are out. Raises `AssertionError`."""
+        self.ledger.check_invariants()
+        for state in self._registry.resources.values():
+            assert state.in_flight == _requests(state), state.text
+            assert all(self.ledger.live.get(lease_id) is lease for lease_id, lease in state.leases.items())
+        for model in self._registry.models.values():
+            _check_model(model)
+        assert len(self.ledger.live) == sum(model.leases for model in self._registry.models.values())
+
+
+def _requests(state: ResourceState) -> int:
+    return sum(lease.item.cost.requests for lease in state.leases.values())
+
+
+def _check_model(model: ModelState) -> None:
+    assert model.in_flight == sum(map(_requests, model.resources.values())), str(model.key)
+    assert model.leases == sum(len(state.leases) for state in model.resources.values()), str(model.key)

@@ -1,0 +1,149 @@
+"""A plugin's limiter, called so that its errors stay its own.
+
+Whatever a limiter raises is noted once, with the plugin's name, and never loses a lease. It fails closed: an error in `check` refuses
+that call, and one in `acquire`, `release` or `set_cap`, which leaves the limiter's own counts in doubt, refuses
+everything that it has a say in, until the configuration is renewed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import attrs
+
+from penstock.errors import PluginError
+from penstock.identity import Scope
+from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
+from penstock.requests.limiters import LimiterChange, LimiterSnapshot, RequestLimiter
+from penstock.requests.outcomes import RequestReleaseOutcome
+from penstock.verdicts import REQUEST_REASONS, At, Denied, Signal, check_denied
+
+__all__ = ["GuardedLimiter", "LimiterFailedError", "PluginProblems", "fails_closed", "guarded_rule_answer"]
+
+_NOTHING_KNOWN: Final = LimiterSnapshot()
+RECONFIGURED: Final = frozenset({Signal("reconfigured")})
+
+
+class LimiterFailedError(Exception):
+    """A limiter raised while it was to count a call that goes out. Never leaves the controller."""
+
+
+class PluginProblems:
+    """What plugins did wrong, the first time each: `told` is called with the plugin's name and a line for people."""
+
+    def __init__(self, told: Callable[[str, str], None] | None = None) -> None:
+        self._told = told
+        self.by_plugin: dict[str, str] = {}
+
+    def note(self, plugin: str, message: str) -> None:
+        """Keep the first message of a plugin, and tell it."""
+        if plugin not in self.by_plugin:
+            self.by_plugin[plugin] = message
+            if self._told is not None:
+                self._told(plugin, message)
+
+
+def fails_closed(plugin: str, message: str) -> Denied:
+    """The refusal that stands in for an answer that a plugin could not give."""
+    return Denied("hard_policy_denial", RECONFIGURED, detail=message, by=plugin)
+
+
+def guarded_rule_answer(answer: Denied, by: str, now: float, problems: PluginProblems) -> Denied:
+    """A refusal as it was given, or, if it breaks the rules of a refusal, one that says so."""
+    try:
+        return check_denied(answer, by=by, now=now, reasons=REQUEST_REASONS)
+    except PluginError as error:
+        problems.note(error.plugin, error.message)
+        return fails_closed(error.plugin, error.message)
+
+
+@attrs.define(slots=True, eq=False)
+class GuardedLimiter:
+    """A `RequestLimiter` that never raises, but for `acquire`: that raises `LimiterFailedError` and counts nothing."""
+
+    plugin: str
+    limiter: RequestLimiter
+    problems: PluginProblems
+    broken: Denied | None = None
+    tells_no_limit: bool = False
+    """Its first snapshot had no limit, and a limiter that has one always tells it: it need not be asked per lease."""
+    scope: Scope = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.scope = self.limiter.scope
+
+    def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
+        """The limiter's answer. A refusal that names no moment gets the limiter's own next one."""
+        if self.broken is not None:
+            return self.broken
+        try:
+            denied = self.limiter.check(item, now)
+        except Exception as error:
+            return fails_closed(self.plugin, self._note("check", error))
+        if denied is None:
+            return None
+        denied = guarded_rule_answer(denied, self.plugin, now, self.problems)
+        if not denied.final and denied.next_moment() is None and denied.until is not RECONFIGURED:
+            moment = self.next_change(now)
+            if moment is not None and moment > now:
+                denied = attrs.evolve(denied, until=denied.until | {At(moment)})
+        return denied
+
+    def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
+        """Count a call that goes out. Raises `LimiterFailedError`."""
+        try:
+            return self.limiter.acquire(lease, now)
+        except Exception as error:
+            self._break("acquire", error)
+            raise LimiterFailedError(self.plugin) from error
+
+    def release(
+        self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
+    ) -> Sequence[LimiterChange]:
+        """Count a call that came back."""
+        try:
+            return self.limiter.release(lease, token, outcome, now)
+        except Exception as error:
+            self._break("release", error)
+            return ()
+
+    def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
+        """Learn from headers; what cannot be learnt from them is noted and forgotten."""
+        try:
+            return self.limiter.observe(headers, now)
+        except Exception as error:
+            self._note("observe", error)
+            return ()
+
+    def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:
+        """The static cap changed."""
+        try:
+            return self.limiter.set_cap(cap, now)
+        except Exception as error:
+            self._break("set_cap", error)
+            return ()
+
+    def next_change(self, now: float) -> float | None:
+        """The next moment at which time alone changes an answer."""
+        try:
+            return self.limiter.next_change(now)
+        except Exception as error:
+            self._note("next_change", error)
+            return None
+
+    def snapshot(self, now: float) -> LimiterSnapshot:
+        """The limiter's state; empty if it cannot tell."""
+        try:
+            return self.limiter.snapshot(now)
+        except Exception as error:
+            self._note("snapshot", error)
+            return _NOTHING_KNOWN
+
+    def _break(self, method: str, error: Exception) -> None:
+        self.broken = fails_closed(self.plugin, self._note(method, error))
+
+    def _note(self, method: str, error: Exception) -> str:
+        message = f"{method} of the limiter of {self.scope} raised {type(error).__name__}: {error}"
+        self.problems.note(self.plugin, message)
+        return message

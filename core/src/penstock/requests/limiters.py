@@ -1,0 +1,88 @@
+"""What a request limiter is, and what it tells of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import attrs
+
+from penstock.identity import Scope
+from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
+from penstock.requests.outcomes import RequestReleaseOutcome
+from penstock.verdicts import Denied
+
+__all__ = ["LimiterChange", "LimiterSnapshot", "RequestLimiter"]
+
+
+@attrs.frozen
+class LimiterChange:
+    """Something about a limiter changed. `kind` is one of the request stream's limit events:
+
+    `request_rate_limited`, `request_limit_decreased`, `request_limit_increased`, `request_soft_ceiling_recovered`,
+    `request_fully_recovered`, `request_effective_cap_changed`. `before` and `after` are the limits, where there are such.
+    `blocked_until` is the moment up to which no calls go out because of it: what joins events to a cooldown.
+    """
+
+    kind: str
+    before: float | None = None
+    after: float | None = None
+    detail: str = ""
+    blocked_until: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class LimiterSnapshot:
+    """A limiter's state in the terms of the pressure snapshot; a limiter leaves out what it does not know.
+
+    `current_limit` and `effective_max` are calls in flight; `blocked_until` is a moment of the run's clock.
+    """
+
+    current_limit: int | None = None
+    effective_max: int | None = None
+    blocked_until: float | None = None
+    rate_limit_ceiling: float | None = None
+    consecutive_rate_limits: int | None = None
+    details: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@runtime_checkable
+class RequestLimiter(Protocol):
+    """Bounds the calls of one scope value: a provider, a provider + model, or a resource.
+
+    Made by `penstock_request_limiter(scope, cap, settings)`. Pure: every method is synchronous, takes `now` and changes nothing but
+    its own state; `check` changes nothing at all. All limiters that apply to a call must agree. Being above a lowered
+    limit is a legal state. The controller holds the static cap itself; `cap` tells the limiter what it can grow to.
+    """
+
+    scope: Scope
+
+    def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
+        """Whether the call may go out now. A refusal names `Released(self.scope)` and/or `At(...)` in `until`."""
+        ...
+
+    def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
+        """Count a call that is about to go out, after every limiter agreed; the answer comes back with its release."""
+        ...
+
+    def release(
+        self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
+    ) -> Sequence[LimiterChange]:
+        """Count the call out again and learn from how it ended. Called exactly once per `acquire`."""
+        ...
+
+    def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
+        """Learn from an answer's headers (lower-case names), which come before the release when a body is streamed."""
+        ...
+
+    def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:
+        """The static cap of this scope changed. A raised cap is grown into; a lowered one holds at once."""
+        ...
+
+    def next_change(self, now: float) -> float | None:
+        """The next moment at which time alone would change an answer of `check`."""
+        ...
+
+    def snapshot(self, now: float) -> LimiterSnapshot:
+        """The state, for people and for the pressure snapshot."""
+        ...

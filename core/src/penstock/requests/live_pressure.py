@@ -1,0 +1,93 @@
+"""The pressure snapshots, taken from the registry when somebody asks. Nothing is kept for them but a counter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from penstock.identity import ProviderModelKey, RequestResourceKey
+from penstock.requests.limiters import LimiterSnapshot
+from penstock.requests.pressure import GlobalRequestPressureSnapshot, RequestPressureSnapshot
+from penstock.requests.registry import ModelState, RequestRegistry, ResourceState
+
+__all__ = ["LiveRequestPressure", "smallest"]
+
+
+def smallest(*figures: int | None) -> int | None:
+    """The smallest of the figures that are known."""
+    return min((figure for figure in figures if figure is not None), default=None)
+
+
+class LiveRequestPressure:
+    """`RequestPressureSnapshotProvider` over a registry. Asking about what is not known leaves no trace."""
+
+    def __init__(self, registry: RequestRegistry) -> None:
+        self._registry = registry
+        self._sequence = 0
+
+    def snapshot(self, resource: RequestResourceKey, now: float) -> RequestPressureSnapshot | None:
+        """One resource; `None` for one that is not known."""
+        state = self._registry.resources.get(resource)
+        return None if state is None else self._of_resource(state, now)
+
+    def snapshots(self, now: float) -> Mapping[RequestResourceKey, RequestPressureSnapshot]:
+        """Every resource that is known."""
+        return {key: self._of_resource(state, now) for key, state in self._registry.resources.items()}
+
+    def global_snapshot(self, provider_name: str, model_id: str, now: float) -> GlobalRequestPressureSnapshot | None:
+        """One provider + model; `None` for one that is not known."""
+        model = self._registry.models.get(ProviderModelKey(provider_name, model_id))
+        return None if model is None else self._of_model(model, now)
+
+    def global_snapshots(self, now: float) -> Mapping[ProviderModelKey, GlobalRequestPressureSnapshot]:
+        """Every provider + model that is known."""
+        return {key: self._of_model(model, now) for key, model in self._registry.models.items()}
+
+    def _of_resource(self, state: ResourceState, now: float) -> RequestPressureSnapshot:
+        self._sequence += 1
+        limiters = [limiter.snapshot(now) for limiter in state.limiters]
+        blocked = [limiter.blocked_until for limiter in limiters if limiter.blocked_until is not None]
+        ceilings = [limiter.rate_limit_ceiling for limiter in limiters if limiter.rate_limit_ceiling is not None]
+        blocked_until = max(blocked, default=None)
+        return RequestPressureSnapshot(
+            captured_at=now,
+            sequence=self._sequence,
+            resource=state.key,
+            effective_max=smallest(state.cap, *(limiter.effective_max for limiter in limiters)),
+            current_limit=_current_limit(limiters),
+            in_flight_count=state.in_flight,
+            active_lease_count=len(state.leases),
+            waiters=len(state.waiters),
+            blocked_until=blocked_until,
+            cooldown_remaining=0.0 if blocked_until is None or blocked_until <= now else blocked_until - now,
+            rate_limit_ceiling=min(ceilings, default=None),
+            consecutive_rate_limits=max((limiter.consecutive_rate_limits or 0 for limiter in limiters), default=0),
+            last_outcome=state.last_outcome,
+            leak_diagnostics=_leak_diagnostics(state, now),
+        )
+
+    def _of_model(self, model: ModelState, now: float) -> GlobalRequestPressureSnapshot:
+        self._sequence += 1
+        return GlobalRequestPressureSnapshot(
+            captured_at=now,
+            sequence=self._sequence,
+            key=model.key,
+            cap=model.cap,
+            aliases=model.static.aliases,
+            aggregate_in_flight=model.in_flight,
+            aggregate_leases=model.leases,
+            domains={domain: self._of_resource(state, now) for domain, state in model.resources.items()},
+        )
+
+
+def _current_limit(limiters: list[LimiterSnapshot]) -> int | None:
+    return smallest(*(limiter.current_limit for limiter in limiters))
+
+
+def _leak_diagnostics(state: ResourceState, now: float) -> dict[str, object]:
+    """How many leases were ever given out, and how long the oldest has been out: a lease that is never given back shows."""
+    oldest = next(iter(state.leases.values()), None)
+    return {
+        "acquired": state.acquired,
+        "released": state.acquired - len(state.leases),
+        "oldest_lease_seconds": None if oldest is None else now - oldest.acquired_at,
+    }

@@ -1,0 +1,162 @@
+"""How a call ended, in the words that limiters understand, and the reading of `Retry-After` in all its forms.
+
+A limiter may only learn from what the provider did. So what ended on our side (`local_cancelled`, `local_timeout`) has kinds of its
+own, and `classify` never tells a local refusal as a provider's failure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from math import isfinite
+from typing import Final
+
+import attrs
+
+from penstock.requests.items import ResponseFacts
+
+__all__ = ["OUTCOME_KINDS", "RequestReleaseOutcome", "Usage", "classify", "retry_after_seconds"]
+
+OUTCOME_KINDS: Final = (
+    "success",
+    "rate_limited",
+    "provider_failure",
+    "provider_timeout",
+    "local_cancelled",
+    "local_timeout",
+    "unexpected_exception",
+)
+_NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", re.ASCII)
+
+
+@attrs.frozen
+class Usage:
+    """What a call really used, in tokens."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class RequestReleaseOutcome:
+    """How a call ended. `kind` is one of `OUTCOME_KINDS`; `retry_after_seconds` is what the provider asked for, if it did.
+
+    `elapsed` and `first_token_at` are seconds since the call went out; `headers` have lower-case names.
+    """
+
+    kind: str = attrs.field()
+    retry_after_seconds: float | None = None
+    usage: Usage | None = None
+    status: int | None = None
+    detail: str = ""
+    elapsed: float | None = None
+    first_token_at: float | None = None
+    headers: Mapping[str, str] | None = None
+
+    @kind.validator
+    def _known(self, _: attrs.Attribute[str], value: str) -> None:
+        if value not in OUTCOME_KINDS:
+            raise ValueError(f"outcome kind {value!r} is none of {', '.join(OUTCOME_KINDS)}")
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same call may succeed later: rate limits, provider failures (5xx) and timeouts."""
+        return self.kind in ("rate_limited", "provider_timeout") or (
+            self.kind == "provider_failure" and (self.status is None or self.status >= 500)
+        )
+
+
+SUCCESS: Final = RequestReleaseOutcome(kind="success")
+
+
+def classify(
+    facts: ResponseFacts | None, error: BaseException | None, *, wall_now: datetime | None = None
+) -> RequestReleaseOutcome:
+    """The outcome of a call when no plugin has an opinion.
+
+    2xx and 3xx are successes; 429 is a rate limit, as is 529 and 503 with a Retry-After; 408 and 504 are timeouts; every other
+    4xx and 5xx is a provider failure. An error without a status, or after a good one (a body that broke off): `TimeoutError` is a
+    provider timeout, `ConnectionError` and other `OSError` provider failures, anything else unexpected. A group of errors is what all its
+    members are, or unexpected. `wall_now` is for a `Retry-After` date in an answer that does not say its own time.
+
+    The exception's text stays out of the outcome: it may hold what must not reach a sink.
+    """
+    status = facts.status if facts is not None else None
+    asked = retry_after_seconds(facts.headers, wall_now) if facts is not None else None
+    kind = "success" if status is None else _kind_of_status(status, asked)
+    detail = facts.error_type or "" if facts is not None else ""
+    if kind == "success" and error is not None:
+        kind, detail = _kind_of_error(error), type(error).__name__
+    if facts is None:
+        return SUCCESS if error is None else RequestReleaseOutcome(kind=kind, detail=detail)
+    return RequestReleaseOutcome(
+        kind=kind,
+        retry_after_seconds=asked,
+        status=status,
+        detail=detail,
+        elapsed=facts.elapsed,
+        first_token_at=facts.first_token_at,
+        headers=facts.headers,
+    )
+
+
+def _kind_of_status(status: int, asked: float | None) -> str:
+    if 100 <= status < 400:
+        return "success"
+    if status in (429, 529) or (status == 503 and asked is not None):
+        return "rate_limited"
+    if status in (408, 504):
+        return "provider_timeout"
+    return "provider_failure"
+
+
+def _kind_of_error(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        kinds = {_kind_of_error(member) for member in error.exceptions}
+        return kinds.pop() if len(kinds) == 1 else "unexpected_exception"
+    if isinstance(error, TimeoutError):
+        return "provider_timeout"
+    return "provider_failure" if isinstance(error, OSError) else "unexpected_exception"
+
+
+def retry_after_seconds(headers: Mapping[str, str], wall_now: datetime | None = None) -> float | None:
+    """How long the provider asks to wait, in seconds, from headers with lower-case names; `None` if it does not say.
+
+    Reads `retry-after-ms` (milliseconds), then `retry-after` as seconds or as an HTTP date (RFC 9110, section 10.2.3). A date is
+    taken against the answer's own `date` header, so that the two clocks need not agree, else against `wall_now`. A
+    date in the past means 0. Nonsense is no header.
+    """
+    milliseconds = _amount(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    text = headers.get("retry-after")
+    seconds = _amount(text)
+    if seconds is not None or text is None:
+        return seconds
+    then = _moment(text)
+    now = _moment(headers.get("date")) or wall_now
+    if then is None or now is None:
+        return None
+    if now.tzinfo is None:
+        now = now.replace(tzinfo=UTC)
+    return max(0.0, (then - now).total_seconds())
+
+
+def _amount(text: str | None) -> float | None:
+    """A decimal number without sign or exponent, which is all that the header may be; some send fractions."""
+    if text is None or not _NUMBER.fullmatch(text.strip()):
+        return None
+    amount = float(text)
+    return amount if isfinite(amount) else None
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

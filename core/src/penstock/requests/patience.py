@@ -1,0 +1,43 @@
+"""Until when each waiter waits: a heap of moments, from which those who left without waiting that long drop out by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from heapq import heapify, heappop, heappush
+from typing import Final
+
+from penstock.requests.waiters import RequestWaiter
+
+__all__ = ["Patience"]
+
+_SLACK: Final = 64
+
+
+class Patience:
+    """Moments with waiters, earliest first. `waiting` is the live collection of those that are still in line."""
+
+    def __init__(self, waiting: Container[RequestWaiter]) -> None:
+        self._waiting = waiting
+        self._moments: list[tuple[float, int, RequestWaiter]] = []
+        self._tidy_at = _SLACK
+
+    def add(self, moment: float, waiter: RequestWaiter) -> None:
+        """Note that `waiter` does not wait beyond `moment`."""
+        heappush(self._moments, (moment, waiter.sequence, waiter))
+        if len(self._moments) > self._tidy_at:
+            self._moments = [entry for entry in self._moments if entry[2] in self._waiting]
+            heapify(self._moments)
+            self._tidy_at = 2 * len(self._moments) + _SLACK
+
+    def next_moment(self) -> float | None:
+        """When the first of those still in line gives up."""
+        while self._moments and self._moments[0][2] not in self._waiting:
+            heappop(self._moments)
+        return self._moments[0][0] if self._moments else None
+
+    def pop_due(self, now: float, *, strictly: bool = False) -> RequestWaiter | None:
+        """One who is still in line though its moment has come (`strictly`: has passed); `None` if there is none."""
+        moment = self.next_moment()
+        if moment is None or moment > now or (strictly and moment == now):
+            return None
+        return heappop(self._moments)[2]

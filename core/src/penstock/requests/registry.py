@@ -1,0 +1,214 @@
+"""What the request gate knows of: providers, their models, the domains of each, with caps, counters and limiters.
+
+    provider            limiters of the whole provider
+      provider + model  the static cap, what is in flight over all domains, limiters
+        resource        one domain: its own cap if it has one, what is in flight, who waits, limiters
+
+A model exists once it is registered; registering again with another cap is right at any time. A domain of a known model comes
+into being with its first call. Nothing else brings anything into being: asking about an unknown resource leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import attrs
+
+from penstock.errors import ConfigError, PluginError
+from penstock.identity import ProviderKey, ProviderModelKey, ProviderModelStaticCap, RequestResourceKey, Scope
+from penstock.requests.items import RequestAdmissionLease
+from penstock.requests.limiter_guard import GuardedLimiter, PluginProblems
+from penstock.requests.limiters import LimiterChange, RequestLimiter
+from penstock.requests.waiters import RequestWaiter
+from penstock.verdicts import Condition, Released
+
+__all__ = ["CapChange", "MakeLimiters", "ModelState", "ProviderState", "RequestRegistry", "ResourceState"]
+
+MakeLimiters = Callable[[Scope, "int | None"], Sequence[tuple[str, RequestLimiter]]]
+"""Scope and static cap to (plugin name, limiter) pairs, in the order in which they are asked."""
+
+
+@attrs.define(slots=True, eq=False)
+class ProviderState:
+    """A provider. `waiting` counts its waiters over all models."""
+
+    key: ProviderKey
+    limiters: tuple[GuardedLimiter, ...] = ()
+    waiting: int = 0
+
+
+@attrs.define(slots=True, eq=False)
+class ModelState:
+    """A provider + model. `in_flight` is in requests, over all domains."""
+
+    key: ProviderModelKey
+    provider: ProviderState
+    static: ProviderModelStaticCap
+    domain_caps: dict[str, int]
+    cap: int
+    limiters: tuple[GuardedLimiter, ...] = ()
+    in_flight: int = 0
+    leases: int = 0
+    resources: dict[str, ResourceState] = attrs.field(factory=dict)
+    full: frozenset[Condition] = frozenset()
+
+    def __attrs_post_init__(self) -> None:
+        self.full = frozenset({Released(self.key)})
+
+
+@attrs.define(slots=True, eq=False)
+class ResourceState:
+    """One domain of a model. `limiters` are all that have a say, widest scope first; `own` those of the resource itself."""
+
+    key: RequestResourceKey
+    model: ModelState
+    provider: ProviderState
+    cap: int
+    text: str
+    own: tuple[GuardedLimiter, ...] = ()
+    limiters: tuple[GuardedLimiter, ...] = ()
+    in_flight: int = 0
+    leases: dict[str, RequestAdmissionLease] = attrs.field(factory=dict)
+    waiters: dict[RequestWaiter, None] = attrs.field(factory=dict)
+    released: tuple[Condition, ...] = ()
+    full: frozenset[Condition] = frozenset()
+    acquired: int = 0
+    last_outcome: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.full = frozenset({Released(self.key)})
+        self.released = (Released(self.key), Released(self.model.key), Released(self.provider.key))
+        self.gather_limiters()
+
+    def gather_limiters(self) -> None:
+        """Put the limiters of all three scopes together."""
+        self.limiters = (*self.provider.limiters, *self.model.limiters, *self.own)
+
+
+@attrs.frozen
+class CapChange:
+    """What a registration came to. `before` is `None` for a model that is new; `changes` are its limiters' own."""
+
+    model: ModelState
+    before: int | None
+    changes: Sequence[tuple[ResourceState | None, LimiterChange]] = ()
+    new_resources: Sequence[ResourceState] = ()
+
+
+class RequestRegistry:
+    """Providers, models and resources by their keys."""
+
+    def __init__(self, make_limiters: MakeLimiters, problems: PluginProblems) -> None:
+        self._make = make_limiters
+        self._problems = problems
+        self.providers: dict[ProviderKey, ProviderState] = {}
+        self.models: dict[ProviderModelKey, ModelState] = {}
+        self.resources: dict[RequestResourceKey, ResourceState] = {}
+
+    def register(
+        self,
+        key: ProviderModelKey,
+        static: ProviderModelStaticCap,
+        domain_caps: Mapping[str, int],
+        domains: Iterable[str],
+        now: float,
+    ) -> CapChange:
+        """Make a model known, or give it another cap. All or nothing.
+
+        Raises `ConfigError` for a cap that is no whole number from 1 on, `PluginError` where a limiter cannot be made.
+        """
+        for where, cap in (("max_parallel_requests", static.cap), *domain_caps.items()):
+            if not _is_a_cap(cap):
+                raise ConfigError(f"{key}: {where} must be a whole number from 1 on, not {cap!r}")
+        known = self.models.get(key)
+        model = known if known is not None else self._new_model(key, static, domain_caps)
+        new = [
+            self._new_resource(
+                RequestResourceKey(key.provider_name, key.model_id, domain),
+                model,
+                min(static.cap, domain_caps.get(domain, static.cap)),
+            )
+            for domain in dict.fromkeys((*domains, *domain_caps))
+            if domain not in model.resources
+        ]
+        before = model.cap if known is not None else None
+        changes = self._change_cap(model, static, domain_caps, now)
+        self.providers.setdefault(model.provider.key, model.provider)
+        self.models[key] = model
+        for state in new:
+            self._add(state)
+        return CapChange(model, before, changes, new)
+
+    def first_use(self, key: RequestResourceKey) -> ResourceState | None:
+        """The state of a resource that has none yet; `None` if its model is not known. Raises as `register`."""
+        model = self.models.get(key.provider_model)
+        if model is None:
+            return None
+        state = self._new_resource(key, model, min(model.cap, model.domain_caps.get(key.domain, model.cap)))
+        self._add(state)
+        return state
+
+    def reconfigure(self, make_limiters: MakeLimiters) -> None:
+        """Make every limiter anew, all or nothing. Leases keep the limiters that they were acquired under."""
+        before, self._make = self._make, make_limiters
+        try:
+            by_provider = {key: self._limiters(key, None) for key in self.providers}
+            by_model = {key: self._limiters(key, model.cap) for key, model in self.models.items()}
+            by_resource = {key: self._limiters(key, state.cap) for key, state in self.resources.items()}
+        except BaseException:
+            self._make = before
+            raise
+        for provider_key, provider in self.providers.items():
+            provider.limiters = by_provider[provider_key]
+        for model_key, model in self.models.items():
+            model.limiters = by_model[model_key]
+        for resource_key, state in self.resources.items():
+            state.own = by_resource[resource_key]
+            state.gather_limiters()
+
+    def _new_model(
+        self, key: ProviderModelKey, static: ProviderModelStaticCap, domain_caps: Mapping[str, int]
+    ) -> ModelState:
+        provider_key = ProviderKey(key.provider_name)
+        provider = self.providers.get(provider_key)
+        if provider is None:
+            provider = ProviderState(provider_key, self._limiters(provider_key, None))
+        return ModelState(key, provider, static, dict(domain_caps), static.cap, self._limiters(key, static.cap))
+
+    def _new_resource(self, key: RequestResourceKey, model: ModelState, cap: int) -> ResourceState:
+        return ResourceState(key, model, model.provider, cap, str(key), self._limiters(key, cap))
+
+    def _add(self, state: ResourceState) -> None:
+        self.resources[state.key] = state
+        state.model.resources[state.key.domain] = state
+
+    def _change_cap(
+        self, model: ModelState, static: ProviderModelStaticCap, domain_caps: Mapping[str, int], now: float
+    ) -> list[tuple[ResourceState | None, LimiterChange]]:
+        changes: list[tuple[ResourceState | None, LimiterChange]] = []
+        model.static, model.domain_caps = static, dict(domain_caps)
+        if model.cap != static.cap:
+            model.cap = static.cap
+            for limiter in model.limiters:
+                changes += [(None, change) for change in limiter.set_cap(static.cap, now)]
+        for state in model.resources.values():
+            cap = min(model.cap, domain_caps.get(state.key.domain, model.cap))
+            if cap != state.cap:
+                state.cap = cap
+                for limiter in state.own:
+                    changes += [(state, change) for change in limiter.set_cap(cap, now)]
+        return changes
+
+    def _limiters(self, scope: Scope, cap: int | None) -> tuple[GuardedLimiter, ...]:
+        try:
+            made = self._make(scope, cap)
+        except PluginError:
+            raise
+        except Exception as error:
+            message = f"making the limiter of {scope} raised {type(error).__name__}: {error}"
+            raise PluginError("penstock_request_limiter", message) from error
+        return tuple(GuardedLimiter(plugin, limiter, self._problems) for plugin, limiter in made)
+
+
+def _is_a_cap(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

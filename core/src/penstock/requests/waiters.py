@@ -1,0 +1,108 @@
+"""Those who wait at the request gate: the waiter, and the protocol of the queue that orders them.
+
+A queue never decides whether a call may go out: it offers candidates to `is_eligible` in its order, files a refused one under its
+refusal, and offers it again only after `wake` (or, for `At`, when `now` has come).
+
+A refusal's `scope` reads here: `task` this waiter, `shape` this group's waiters for this resource at this cost, `group` this
+group's waiters for this resource, `all` every waiter for this resource. So no refusal ever holds back another resource's
+waiters; where it should, a `cohort` says so. The plain queue is in `lane_waiters.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import attrs
+
+from penstock.correlation import RuntimeCorrelation
+from penstock.identity import ProviderModelKey, RequestResourceKey
+from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem, RequestAdmissionLease
+from penstock.verdicts import Condition, Denied
+
+__all__ = ["RequestQueueSelection", "RequestQueueView", "RequestWaiter", "RequestWaiterQueue"]
+
+
+@attrs.define(slots=True, eq=False)
+class RequestWaiter:
+    """One call in line. It is in the queue, or it has `lease` or `refused`, never two of these.
+
+    `gives_up_at` is the earlier of the item's deadline and the end of its wait, as a moment of the run's clock. `denied` is the last
+    refusal it met in line, for `explain`. `parked` is the shell's own (the trio task to wake). `correlation` is the asker's, since
+    whoever frees the place belongs to another task.
+    """
+
+    item: RequestAdmissionItem
+    enqueued_at: float
+    sequence: int
+    gives_up_at: float | None = None
+    denied: Denied | None = None
+    lease: RequestAdmissionLease | None = None
+    refused: RequestAdmissionDenied | None = None
+    parked: Any = None
+    correlation: RuntimeCorrelation | None = None
+
+
+@attrs.frozen
+class RequestQueueSelection:
+    """A candidate that was eligible; `commit` takes it out unless the queue has changed since."""
+
+    waiter: RequestWaiter
+    sequence_version: int
+
+
+@attrs.frozen
+class RequestQueueView:
+    """A read-only window onto the queue's own counters; the mappings are live."""
+
+    queued_by_group: Mapping[Hashable, int]
+    demand_by_resource: Mapping[RequestResourceKey, int]
+    queued_by_provider_model: Mapping[ProviderModelKey, int]
+
+    @property
+    def queued_total(self) -> int:
+        return sum(self.queued_by_provider_model.values())
+
+
+@runtime_checkable
+class RequestWaiterQueue(Protocol):
+    """The order in which waiting calls are offered. Synchronous and pure; `now` is passed in.
+
+    Weighted fair between groups that share a cap, oldest first between equals, by cost; no waiter's deadline hides another's
+    turn; nothing scans all waiters.
+    """
+
+    def enqueue(self, waiter: RequestWaiter, now: float) -> None:
+        """Put a waiter in line."""
+        ...
+
+    def select_next(
+        self, is_eligible: Callable[[RequestAdmissionItem], Denied | None], now: float
+    ) -> RequestQueueSelection | None:
+        """The first waiter, in the queue's order, that is eligible. Refused ones are parked under their refusals."""
+        ...
+
+    def commit(self, selection: RequestQueueSelection, now: float) -> RequestWaiter | None:
+        """Take the selected waiter out; `None` if the queue has changed since it was selected."""
+        ...
+
+    def remove(self, waiter: RequestWaiter, now: float) -> bool:
+        """Take a waiter out that gave up or was cancelled; whether it was there.
+
+        A refusal that it met and that covered others as well ends with it: they are offered again.
+        """
+        ...
+
+    def wake(self, condition: Condition, amount: int, now: float) -> None:
+        """A condition came true: offer those parked under it again, as many as `amount` requests could serve, in order.
+
+        One that is refused again, or leaves, passes its turn on: a place never stays empty because the first who was
+        asked had no use for it.
+        """
+        ...
+
+    def view(self) -> RequestQueueView: ...
+
+    def next_change(self, now: float) -> float | None:
+        """The earliest `At` under which anybody is parked."""
+        ...

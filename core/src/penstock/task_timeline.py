@@ -1,0 +1,101 @@
+"""One task, from the moment it became ready to the moment its lease came back, and in which layer its time went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+
+__all__ = ["LAYERS", "TIMESTAMPS", "TaskTimeline", "largest"]
+
+LAYERS: Final[tuple[str, ...]] = (
+    "dependencies",
+    "queue_order",
+    "task_capacity",
+    "request_wait",
+    "cooldown",
+    "provider",
+    "after",
+)
+"""Where time can go, in the order in which a task meets them; `timeline.py` says what counts as which."""
+
+TIMESTAMPS: Final[Mapping[str, str]] = {
+    "dependency_ready": "dependency_ready_at",
+    "ready_enqueued": "ready_enqueued_at",
+    "selected": "selected_at",
+    "task_lease_acquired": "task_lease_acquired_at",
+    "worker_spawned": "worker_spawned_at",
+    "request_wait_started": "request_wait_started_at",
+    "request_wait_completed": "request_wait_completed_at",
+    "request_lease_acquired": "request_lease_acquired_at",
+    "model_request_started": "model_request_started_at",
+    "model_request_completed": "model_request_completed_at",
+    "request_lease_released": "request_lease_released_at",
+    "task_completed": "task_completed_at",
+    "task_lease_released": "task_lease_released_at",
+}
+"""Event kind to the field of `TaskTimeline` that takes the event's `captured_at_monotonic`."""
+
+_OF_THE_FIRST_CALL: Final = frozenset(
+    ["request_wait_started_at", "request_wait_completed_at", "request_lease_acquired_at", "model_request_started_at"]
+)
+
+
+@attrs.define(slots=True, kw_only=True)
+class TaskTimeline:
+    """When one task met each layer, and how long each held it.
+
+    Times are moments of the run's clock, in seconds; `None` if it has not happened, or was not recorded.
+    They are those of the latest execution (a retry begins anew). A task that makes several calls has the
+    four moments up to `model_request_started_at` from its first call, and the last two from its last.
+    `seconds` is over all executions, and adds up to the task's whole time.
+    """
+
+    task_id: str
+    task_execution_id: str | None = None
+    row_group: str | None = None
+    task_column: str | None = None
+    dependency_ready_at: float | None = None
+    ready_enqueued_at: float | None = None
+    selected_at: float | None = None
+    task_lease_acquired_at: float | None = None
+    worker_spawned_at: float | None = None
+    request_wait_started_at: float | None = None
+    request_wait_completed_at: float | None = None
+    request_lease_acquired_at: float | None = None
+    model_request_started_at: float | None = None
+    model_request_completed_at: float | None = None
+    request_lease_released_at: float | None = None
+    task_completed_at: float | None = None
+    task_lease_released_at: float | None = None
+    executions: int = 0
+    calls: int = 0
+    outcome: str | None = None
+    seconds: dict[str, float] = attrs.field(factory=lambda: dict.fromkeys(LAYERS, 0.0))
+
+    def note(self, event_kind: str, moment: float) -> None:
+        """Enter the moment of an event that has a field here."""
+        field = TIMESTAMPS[event_kind]
+        if field not in _OF_THE_FIRST_CALL or getattr(self, field) is None:
+            setattr(self, field, moment)
+
+    def begin_anew(self) -> None:
+        """Forget the moments of an earlier execution; what it cost stays in `seconds`."""
+        for field in TIMESTAMPS.values():
+            setattr(self, field, None)
+
+    def where_time_went(self) -> Mapping[str, float]:
+        """Layer to seconds of this task's time."""
+        return dict(self.seconds)
+
+    @property
+    def limited_by(self) -> str | None:
+        """The layer that held the task longest; `None` if nothing took any time."""
+        return largest(self.seconds)
+
+
+def largest(seconds: Mapping[str, float]) -> str | None:
+    """The layer with the most time, the earlier one of equals; `None` without any."""
+    layer = max(LAYERS, key=lambda name: seconds[name])
+    return layer if seconds[layer] > 0 else None

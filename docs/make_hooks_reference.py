@@ -1,0 +1,74 @@
+"""Writes `docs/reference/hooks.md` from the hook specifications: `python docs/make_hooks_reference.py`.
+
+A test holds the file against `reference()`, so that the page cannot fall behind the code.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+from penstock.hookspecs import HOOKS, HookFacts, PenstockSpec
+
+PAGE = Path(__file__).parent / "reference" / "hooks.md"
+
+HEAD = """\
+# The hooks
+
+<!-- Written by docs/make_hooks_reference.py from core/src/penstock/hookspecs.py. Change it there. -->
+
+What a plugin can be asked. How to write one: [plugin-authors.md](../plugin-authors.md).
+
+A *factory* is called when a run is set up, and makes an object that is then called directly. A *rule* is called for
+each decision. A *sink* is called for each event. A *note* tells of the run as a whole. An implementation takes the
+arguments that it wants, by name, and `None` means "no opinion". All hooks are synchronous.
+"""
+
+
+def reference() -> str:
+    """The page, generated."""
+    return "\n".join([HEAD, *_table(), *(line for hook, facts in HOOKS.items() for line in _section(hook, facts))])
+
+
+def _table() -> Iterator[str]:
+    yield "| hook | kind | list in `[plugins]` | an error |"
+    yield "|---|---|---|---|"
+    for hook, facts in HOOKS.items():
+        listed = f"`{facts.list_key}`" if facts.list_key else f"none: {_asked_without_a_list(hook)}"
+        yield f"| [`{hook}`](#{hook}) | {facts.kind} | {listed} | {facts.on_error} |"
+    yield ""
+
+
+def _asked_without_a_list(hook: str) -> str:
+    return "the plugin whose command is invoked" if hook == "penstock_cli" else "every active plugin"
+
+
+def _section(hook: str, facts: HookFacts) -> Iterator[str]:
+    specification = getattr(PenstockSpec, hook)
+    signature = inspect.signature(specification)
+    parameters = list(signature.parameters.values())[1:]
+    arguments = ", ".join(f"{each.name}: {each.annotation}" for each in parameters)
+    yield f"## {hook}"
+    yield ""
+    yield "```python"
+    yield f"{hook}({arguments}) -> {signature.return_annotation}"
+    yield "```"
+    yield ""
+    yield inspect.getdoc(specification) or ""
+    yield ""
+    answers = "the first answer that is not `None` holds" if facts.first_result else "every plugin is asked, in order"
+    if facts.kind == "rule" and not facts.first_result:
+        answers = "asked in order until one refuses"
+    yield f"- Kind: {facts.kind}; {answers}."
+    if facts.list_key:
+        yield f"- Which plugins, and their order: `{facts.list_key}` under `[plugins]`."
+    else:
+        yield f"- It has no list; asked is {_asked_without_a_list(hook)}."
+    yield f"- An error {facts.on_error}."
+    yield ""
+
+
+if __name__ == "__main__":
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(reference(), encoding="utf-8")
