@@ -46,19 +46,53 @@ class _Flow:
 class _Seat:
     """A group's place in one arena: its start tag by that arena's clock, and its lanes there."""
 
-    __slots__ = ("arena", "flow", "lanes", "stamp", "start")
+    __slots__ = ("arena", "flow", "heads", "lanes", "notes", "only", "stamp", "start")
 
     def __init__(self, arena: FairArena[Any], flow: _Flow, start: float) -> None:
         self.arena = arena
         self.flow = flow
         self.start = start
-        self.lanes: list[Lane[Any]] = []
+        self.lanes: dict[Lane[Any], None] = {}
+        self.only: Lane[Any] | None = None
+        """The lane, if there is just one, as mostly there is."""
+        self.heads: list[tuple[int, int, Lane[Any]]] = []
+        """Otherwise the arrivals of their heads, as a heap; outdated ones are passed over when they surface."""
+        self.notes = 0
         self.stamp = 0
+
+    def add(self, lane: Lane[Any]) -> None:
+        """One lane more."""
+        if not self.lanes:
+            self.only = lane
+        else:
+            if self.only is not None:
+                self.heads = []
+                self.note(self.only)
+                self.only = None
+            self.note(lane)
+        self.lanes[lane] = None
+
+    def note(self, lane: Lane[Any]) -> None:
+        """One of several lanes has this head now."""
+        self.notes += 1
+        heappush(self.heads, (lane.head.sequence, self.notes, lane))
+
+    def drop(self, lane: Lane[Any]) -> None:
+        """One lane less."""
+        del self.lanes[lane]
+        if len(self.lanes) == 1:
+            self.only, self.heads = next(iter(self.lanes)), []
 
     def first(self) -> Lane[Any]:
         """The lane whose head came first: order within a group is the order of arrival."""
-        lanes = self.lanes
-        return lanes[0] if len(lanes) == 1 else min(lanes, key=lambda lane: lane.head.sequence)
+        if self.only is not None:
+            return self.only
+        heads = self.heads
+        while True:
+            sequence, _, lane = heads[0]
+            if lane in self.lanes and lane.live and lane.head.sequence == sequence:
+                return lane
+            heappop(heads)
 
 
 class FairOrder(Generic[T]):
@@ -94,7 +128,8 @@ class FairArena(Generic[T]):
         seat = self._seats.get(group.key)
         if seat is None:
             seat = self._sit_down(group.key, group.weight)
-        seat.lanes.append(lane)
+        seat.add(lane)
+        lane.position = seat
         self._place(seat)
 
     def _sit_down(self, key: Hashable, weight: float) -> _Seat:
@@ -116,8 +151,9 @@ class FairArena(Generic[T]):
 
     def remove(self, lane: Lane[T]) -> None:
         """The lane is parked, or has run empty."""
-        seat = self._seats[lane.group.key]
-        seat.lanes.remove(lane)
+        seat: _Seat = lane.position
+        seat.drop(lane)
+        lane.position = None
         if seat.lanes:
             self._place(seat)
             return
@@ -125,16 +161,17 @@ class FairArena(Generic[T]):
         seat.stamp = -1
         del self._seats[flow.key]
         flow.seats.remove(seat)
-        self._weight = self._weight - flow.weight if self._seats else 0.0
-        if flow.seats:
-            return
-        if lane.live:
-            flow.lead = seat.start - self._clock
-        else:
-            flow.lead, flow.idle_in = seat.start, self
-            self._stamp += 1
-            heappush(self._idle, (seat.start, self._stamp, flow))
-            self._forget_idle()
+        self._weight -= flow.weight
+        if not flow.seats:
+            if lane.live:
+                flow.lead = seat.start - self._clock
+            else:
+                flow.lead, flow.idle_in = seat.start, self
+                self._stamp += 1
+                heappush(self._idle, (seat.start, self._stamp, flow))
+                self._forget_idle()
+        if not self._seats:
+            self._begin_anew()
 
     def first(self) -> Lane[T] | None:
         """The lane whose head goes next: of those that the clock has reached, the one that would finish first."""
@@ -152,18 +189,19 @@ class FairArena(Generic[T]):
         while eligible:
             _, _, stamp, seat = eligible[0]
             if seat.stamp == stamp:
-                return seat.first()
+                return seat.only or seat.first()
             heappop(eligible)
         return waiting[0][3].first() if waiting else None
 
     def served(self, lane: Lane[T], cost: float) -> None:
         """The head of this lane was taken: its group's tags move by its cost, the clock by its share."""
-        seat = self._seats[lane.group.key]
-        if seat.start > self._clock:
-            self._clock = seat.start
-        self._clock += cost / self._weight
+        seat: _Seat = lane.position
+        start = seat.start
+        self._clock = (start if start > self._clock else self._clock) + cost / self._weight
         flow = seat.flow
         step = cost / flow.weight
+        if seat.only is None and lane.live:
+            seat.note(lane)
         for each in flow.seats:
             each.start += step
             if each is not seat or lane.live:
@@ -175,23 +213,34 @@ class FairArena(Generic[T]):
 
     def rank(self, lane: Lane[T]) -> float:
         """The finish tag of the lane's head, from the clock on."""
-        seat = self._seats[lane.group.key]
+        seat: _Seat = lane.position
         return seat.start - self._clock + lane.head.cost / seat.flow.weight
 
     def _place(self, seat: _Seat) -> None:
         """Put the seat where its tags say; what stood for it before is passed over when it surfaces."""
         self._stamp += 1
         seat.stamp = self._stamp
-        head = seat.first().head
+        head = (seat.only or seat.first()).head
         finish = seat.start + head.cost / seat.flow.weight
         if seat.start <= self._clock * (1 + 1e-12):
             heappush(self._eligible, (finish, head.sequence, self._stamp, seat))
         else:
             heappush(self._waiting, (seat.start, finish, self._stamp, seat))
 
+    def _begin_anew(self) -> None:
+        """Nobody competes here any more: the clock's account is closed, and nobody is owed or owes anything."""
+        for _, _, flow in self._idle:
+            self._forget(flow)
+        self._idle, self._eligible, self._waiting = [], [], []
+        self._clock = self._weight = 0.0
+
     def _forget_idle(self) -> None:
         """Drop the accounts of idle groups that the clock has passed."""
         while self._idle and self._idle[0][0] <= self._clock:
             _, _, flow = heappop(self._idle)
-            if flow.idle_in is self and flow.lead <= self._clock and self._flows.get(flow.key) is flow:
-                del self._flows[flow.key]
+            if flow.lead <= self._clock:
+                self._forget(flow)
+
+    def _forget(self, flow: _Flow) -> None:
+        if flow.idle_in is self and self._flows.get(flow.key) is flow:
+            del self._flows[flow.key]

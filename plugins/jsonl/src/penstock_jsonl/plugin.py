@@ -1,0 +1,94 @@
+"""The sink: both streams into one file, one event per line, in the order in which they were delivered.
+
+A line is the event as `penstock.event_to_json` tells it: `stream`, `sequence` (strictly increasing within its stream),
+`event_kind`, `captured_at_monotonic` (seconds of the run's clock), and whatever else applies. The format is JSON Lines
+(jsonlines.org): UTF-8, and a line feed after every object.
+
+The record is complete: the sink is written in a thread of its own, and a run that is ahead of it waits. Lines go to
+the operating system whole and together, when a batch is done, so that what was written survives a kill of the
+process, and the file never ends in half a line that only this process knew the rest of. (A power cut may take the
+last seconds: nothing is synced to the disk, since this is a record of what happened, not of what was paid for.)
+
+A file that could not be written to is found when the plugin is configured, before anything runs.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+
+from penstock import ConfigError, PluginError, RuntimeEvent, SinkSpec, event_to_json, hookimpl
+from penstock_jsonl.config import JsonlConfig, problem_with
+
+__all__ = ["JsonlPlugin"]
+
+
+class JsonlPlugin:
+    """Writes the events of a run to a file, one JSON object per line.
+
+    Raises `ConfigError` when it is made with a path that cannot be written to. `penstock_run_started` opens the file
+    (`PluginError` if that fails after all), `flush` hands over what was taken, `penstock_run_finished` closes.
+    """
+
+    Config = JsonlConfig
+    sink = SinkSpec(mode="buffered", on_full="wait")
+
+    def __init__(self, config: JsonlConfig) -> None:
+        if problem := problem_with(config.path):
+            raise ConfigError(f"plugins.jsonl.path: {problem}")
+        self._config = config
+        self._file: io.FileIO | None = None
+        self._unwritten = bytearray()
+        self._writing = threading.Lock()
+
+    @hookimpl
+    def penstock_run_started(self) -> None:
+        """Open the file."""
+        self._close()
+        try:
+            self._file = io.FileIO(self._config.path, "ab" if self._config.append else "wb")
+        except OSError as error:
+            raise PluginError("jsonl", f"cannot write to {self._config.path!r}: {error.strerror}") from error
+
+    @hookimpl
+    def penstock_scheduler_event(self, event: RuntimeEvent) -> None:
+        """Take one line."""
+        self._take(event)
+
+    @hookimpl
+    def penstock_request_event(self, event: RuntimeEvent) -> None:
+        """Take one line."""
+        self._take(event)
+
+    @hookimpl
+    def penstock_run_finished(self) -> None:
+        """Write what is left, and close the file."""
+        self._close()
+
+    def flush(self) -> None:
+        """Hand the lines taken so far to the operating system. Raises `OSError`; what was not written is kept."""
+        with self._writing:
+            self._write()
+
+    def _take(self, event: RuntimeEvent) -> None:
+        if self._file is None:
+            raise PluginError("jsonl", f"{self._config.path!r} is not open: events come only while a run is on")
+        self._unwritten += event_to_json(event).encode() + b"\n"
+
+    def _write(self) -> None:
+        while self._unwritten and self._file is not None:
+            with memoryview(self._unwritten) as lines:
+                written = self._file.write(lines)
+            del self._unwritten[:written]
+
+    def _close(self) -> None:
+        # Whoever still writes hangs, and was put aside for it: waiting here would hang the end of the run, too.
+        if self._writing.acquire(blocking=False):
+            try:
+                self._write()
+            finally:
+                if self._file is not None:
+                    self._file.close()
+                self._file = None
+                self._unwritten.clear()
+                self._writing.release()
