@@ -34,6 +34,8 @@ _AGREED = TaskAdmissionPolicyDecision()
 class StrictFairPolicy:
     """Holds a group at its cap while a peer could use the place. Pure; it keeps no figures of its own."""
 
+    stateless = True
+
     def evaluate(
         self, task: SchedulableTask, queue_view: QueueView, admission_view: TaskAdmissionView, now: float
     ) -> TaskAdmissionPolicyDecision:

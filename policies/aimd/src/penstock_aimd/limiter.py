@@ -1,0 +1,269 @@
+"""Adaptive concurrency: how many calls to have in flight, learnt from which of them are refused.
+
+Sources: AIMD as a rule for sharing what nobody knows, Chiu and Jain 1989, and `AIMDLimit` of Netflix
+concurrency-limits; one cut per burst by comparing the limit at admission, Data Designer's engine; the ceiling, see
+`ceiling.py`; the first climb, `ramp.py`.
+
+    rate limit   limit × 0.75, once per burst: calls that were out already at the last cut say nothing new. A refused
+                 *probe* (the first call after a pause of everything: a cooldown's half-open call) says only that the
+                 cooldown was too short, and changes nothing
+    success      counts if it went out after the last refusal, and if the limit was full at some time while it was
+                 out: a limit that nobody reaches is not proven by success
+      below proven   back to the proven limit, at the first success that counts
+      else           + step per 25 of them, which also prove the limit; not past the soft ceiling while that holds
+      past it        each increase in a row is one step larger than the one before (convex, as CUBIC's far side): a
+                     provider that has just shown that it takes more may take much more
+    others       change no limit
+
+A limit is *proven* by 25 such successes. A refusal with n calls in flight takes the proof from n on. Successes of calls
+that were out already at a cut, and had fewer than n in flight with them, prove that many.
+
+Fractional inside, whole outside. The limiter counts what is in flight itself; above a lowered limit is a legal state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import inf
+
+import attrs
+
+from penstock import (
+    At,
+    Condition,
+    Denied,
+    LimiterChange,
+    LimiterSnapshot,
+    Released,
+    RequestAdmissionItem,
+    RequestAdmissionLease,
+    RequestReleaseOutcome,
+    Scope,
+)
+from penstock_aimd.ceiling import SoftCeiling
+from penstock_aimd.config import AimdConfig
+from penstock_aimd.ramp import StartupRamp
+
+__all__ = ["AimdLimiter"]
+
+PROBE_PAUSE = 0.5
+"""Seconds without an admission after a refusal that tell of a cooldown; shorter if the provider asked for less. While
+calls are
+waiting, only a cooldown makes such a pause, so this need not know how the cooldown is configured."""
+
+
+@attrs.define(slots=True, eq=False)
+class _Ticket:
+    """One call that is out: its number, the limit it went out under, its place in flight, and whether it is a probe."""
+
+    number: int
+    limit: float
+    place: int
+    probe: bool
+    out: bool = True
+
+
+class AimdLimiter:
+    """The adaptive limit of one scope value. Pure: `now` is in seconds of the run's clock."""
+
+    def __init__(self, scope: Scope, cap: int | None, config: AimdConfig) -> None:
+        self.scope = scope
+        self._config = config
+        self._cohort = ("aimd", scope)
+        self._ceiling = SoftCeiling(config.ceiling_hold, config.ceiling_hold_max, config.ceiling_hold_max_seconds)
+        self._ramp: StartupRamp | None = None
+        self._in_flight = 0
+        self._admitted = 0  # also the number of the last ticket: "was out at the time" is a comparison
+        self._last_full = 0
+        self._last_refusal = 0
+        self._last_cut = 0
+        self._refused_at = inf
+        self._probe_pause = PROBE_PAUSE
+        self._consecutive = 0
+        self._successes = 0
+        self._proven = 0.0
+        self._streak = 0
+        self._was_cut = False
+        self._effective = self._bounded(cap)
+        self._limit = self._initial()
+        self._told = LimiterSnapshot()
+        self._told_state: tuple[float | None, ...] = ()
+
+    # -- the protocol --
+
+    def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
+        """Refused with `no_capacity` while the limit is full."""
+        limit = self._limit_at(now)
+        if self._in_flight + 1 <= limit:
+            return None
+        until: set[Condition] = {Released(self.scope)}
+        opens = self.next_change(now)
+        if opens is not None:
+            until.add(At(opens))
+        return Denied(
+            "no_capacity", until, detail=f"{self._in_flight} in flight, limit {int(limit)}", cohort=self._cohort
+        )
+
+    def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
+        """Count a call; the first one begins the first climb."""
+        if self._admitted == 0 and self._climbs():
+            self._ramp = StartupRamp(now, int(self._effective), self._config.startup_ramp_seconds)
+        limit = self._limit_at(now)
+        probe = self._admitted == self._last_refusal and now >= self._refused_at + self._probe_pause
+        self._admitted += 1
+        self._in_flight += 1
+        if self._in_flight + 1 > limit:
+            self._last_full = self._admitted
+        return _Ticket(self._admitted, limit, self._in_flight, probe)
+
+    def release(
+        self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
+    ) -> Sequence[LimiterChange]:
+        """Count a call out, and learn from a success or a rate limit. Raises `ValueError` if it is not out."""
+        if not isinstance(token, _Ticket) or not token.out:
+            raise ValueError(f"{lease.lease_id} does not hold a place under the limit of {self.scope}")
+        token.out = False
+        self._in_flight -= 1
+        if outcome.kind == "rate_limited":
+            return self._refused(token, outcome.retry_after_seconds, now)
+        if outcome.kind == "success":
+            return self._succeeded(token, now)
+        return ()
+
+    def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
+        """Nothing to learn from headers alone."""
+        return ()
+
+    def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:
+        """A lowered cap holds at once, a raised one is grown into.
+
+        Before the first call, and after calls without any cap, the limit starts anew: what went before pins nothing.
+        """
+        before, after = self._effective, self._bounded(cap)
+        if before == after:
+            return ()
+        limit = self._limit_at(now)
+        self._effective = after
+        if self._admitted == 0:
+            self._limit = self._initial()
+        elif self._ramp is None or after < before:
+            self._limit, self._ramp = min(limit, after), self._ramp if limit < after else None
+        return (LimiterChange("request_effective_cap_changed", _finite(before), _finite(after)),)
+
+    def next_change(self, now: float) -> float | None:
+        """The moment at which the first climb opens the next place."""
+        if self._ramp is None or self._limit_at(now) >= self._effective:
+            return None
+        return self._ramp.opens_next(now)
+
+    def snapshot(self, now: float) -> LimiterSnapshot:
+        """Limits are whole; `None` where there is no bound."""
+        limit = self._limit_at(now)
+        state = (limit, self._effective, self._ceiling.place, self._consecutive, self._proven)
+        if state != self._told_state:  # asked for with every admission, and seldom another
+            self._told_state = state
+            self._told = LimiterSnapshot(
+                current_limit=None if limit == inf else int(limit),
+                effective_max=None if self._effective == inf else int(self._effective),
+                rate_limit_ceiling=self._ceiling.place,
+                consecutive_rate_limits=self._consecutive,
+                details={"limit": _finite(limit), "proven": int(self._proven)},
+            )
+        return self._told
+
+    def check_invariants(self) -> None:
+        """Raises `AssertionError` if the state contradicts itself."""
+        assert 0 <= self._in_flight <= self._admitted, "more calls came back than went out"
+        assert 1 <= self._limit <= self._effective, f"a limit of {self._limit}, out of 1 to {self._effective}"
+        assert self._last_cut <= self._last_refusal <= self._admitted, "a refusal of a call that never went out"
+        assert self._ramp is None or not self._was_cut, "a first climb after a cut"
+        assert self._ceiling.place is None or self._ceiling.place >= 1, "a ceiling below the first call"
+        assert 0 <= self._successes < self._config.successes_until_increase, "an increase was forgotten"
+
+    # -- inside --
+
+    def _bounded(self, cap: int | None) -> float:
+        return float(min(bound for bound in (cap, self._config.effective_max, inf) if bound is not None))
+
+    def _climbs(self) -> bool:
+        config = self._config
+        return config.initial_limit is None and config.startup_ramp_seconds > 0 and 1 < self._effective < inf
+
+    def _initial(self) -> float:
+        if self._climbs():
+            return 1.0
+        initial = self._config.initial_limit
+        return self._effective if initial is None else min(float(initial), self._effective)
+
+    def _limit_at(self, now: float) -> float:
+        return self._limit if self._ramp is None else min(float(self._ramp.places(now)), self._effective)
+
+    def _refused(self, ticket: _Ticket, retry_after: float | None, now: float) -> Sequence[LimiterChange]:
+        self._consecutive += 1
+        self._last_refusal = self._admitted
+        self._refused_at = now
+        self._probe_pause = PROBE_PAUSE if retry_after is None else min(PROBE_PAUSE, retry_after)
+        before = self._limit_at(now)
+        if ticket.probe or ticket.number <= self._last_cut or ticket.limit > before:
+            return ()
+        self._last_cut = self._admitted
+        self._ramp = None
+        self._was_cut = True
+        self._successes = self._streak = 0
+        self._ceiling.cut(ticket.place)
+        self._proven = min(self._proven, ticket.place - 1)
+        # Without any bound there is no limit to multiply: what was in flight stands for it.
+        whole = before if before < inf else float(ticket.place)
+        self._limit = max(1.0, whole * self._config.multiplicative_decrease_factor)
+        detail = f"rate limited with {ticket.place} in flight"
+        return (LimiterChange("request_limit_decreased", _finite(before), self._limit, detail),)
+
+    def _succeeded(self, ticket: _Ticket, now: float) -> Sequence[LimiterChange]:
+        self._consecutive = 0
+        ceiling = self._ceiling.place
+        if ceiling is not None and ticket.number <= self._last_cut and ticket.place < ceiling:
+            self._proven = max(self._proven, ticket.place)
+        if self._ramp is not None:
+            if self.next_change(now) is not None:
+                return ()
+            self._limit, self._ramp = self._limit_at(now), None
+        if ticket.number <= self._last_refusal:
+            return ()
+        self._ceiling.got_over(now - self._refused_at, now)
+        if self._last_full < ticket.number:
+            return ()
+        before = self._limit
+        changes: list[LimiterChange] = []
+        if before < self._proven:
+            self._limit = min(self._proven, self._effective)
+        else:
+            self._successes += 1
+            if self._successes == self._config.successes_until_increase:
+                self._successes = 0
+                self._prove(int(before), changes)
+                self._limit = self._grown(before, now)
+        if self._limit > before:
+            changes.append(LimiterChange("request_limit_increased", before, self._limit))
+            if self._limit == self._effective and self._was_cut:
+                self._was_cut = False
+                changes.append(LimiterChange("request_fully_recovered", before, self._limit))
+        return changes
+
+    def _prove(self, limit: int, changes: list[LimiterChange]) -> None:
+        self._proven = max(self._proven, limit)
+        place = self._ceiling.place
+        if self._ceiling.proven(limit):
+            self._streak = 1
+            changes.append(LimiterChange("request_soft_ceiling_recovered", place, limit))
+
+    def _grown(self, limit: float, now: float) -> float:
+        step = self._config.additive_increase_step
+        if self._streak:
+            step *= self._streak
+            self._streak += 1
+        highest = min(self._effective, self._ceiling.highest(now))
+        return max(limit, min(limit + step, highest))
+
+
+def _finite(limit: float) -> float | None:
+    return None if limit == inf else limit

@@ -1,0 +1,247 @@
+"""A cooldown: when the provider says 429, nobody calls until it may be asked again, and then one asks first.
+
+    open ── rate limit ──> blocked ── blocked_until ──> half open ── probe let in ──> ramp ── all steps ──> open
+                            ^  ^                           │ ^  │                      │
+                            │  └───────────────────────────┘ └──┘ probe came to        │
+                            │    probe refused                    nothing: its place   │
+                            └──────────────────────────────────── is free again        │
+                            └──────────────── rate limit ──────────────────────────────┘
+
+*Blocked.* `blocked_until = max(blocked_until, now + Retry-After)`: a shorter Retry-After never shortens a cooldown.
+Without the header a default stands in; above a maximum it is clamped. Each refused probe in a row multiplies the
+wait, up to `lengthened_seconds`: whoever has sent a provider a useless probe ten times need not send the eleventh as
+soon as the first.
+
+*Half open* (Nygard, Release It!, 2007: circuit breaker). The first call after the moment is the probe, and exactly
+one is out. A call that ended on our side, or in a failure that says nothing of rates, gives the place to the next.
+
+*Let in.* A provider refuses sooner than it answers: it refuses in `probe_patience` times the longest refusal seen, or
+it has let the call in. So a probe counts as let in when it is answered, or when it has been out for that long.
+Waiting for the answer would leave the provider idle for a whole latency after each cooldown; that lost
+(docs/design/request-limits.md).
+
+*Ramp.* The places double from step to step (slow start, RFC 5681, section 3.1), and the steps are of random length,
+so that several processes that were refused together do not come back together. A step is short; so a rate limit
+during the ramp is met by a few calls, not by the whole queue.
+
+Everything that becomes true by time alone is computed from `now` where it is asked for, never stored by a timer.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from math import inf, isfinite
+from typing import TYPE_CHECKING
+
+import attrs
+
+from penstock import (
+    At,
+    Condition,
+    Denied,
+    LimiterChange,
+    LimiterSnapshot,
+    Released,
+    RequestAdmissionItem,
+    RequestAdmissionLease,
+    RequestReleaseOutcome,
+    Scope,
+)
+from penstock_cooldown.config import CooldownConfig
+
+if TYPE_CHECKING:
+    from random import Random
+
+__all__ = ["CooldownLimiter"]
+
+RAMP_STEPS = 8  # 2⁸ calls are more than any cap that needs a ramp
+LEAST_PATIENCE = 0.05  # seconds; below, the clock of a busy loop says nothing
+FADING = 0.9  # how fast an old, slow refusal is forgotten
+OPEN = LimiterSnapshot(consecutive_rate_limits=0, details={"phase": "open", "refused_probes": 0})
+
+
+@attrs.define(slots=True, eq=False)
+class _Ticket:
+    """One call that is out."""
+
+    acquired_at: float
+    out: bool = True
+
+
+class CooldownLimiter:
+    """The cooldown of one scope value. Pure: `now` in seconds of the run's clock, random numbers from `rng`."""
+
+    def __init__(self, scope: Scope, config: CooldownConfig, rng: Random) -> None:
+        self.scope = scope
+        self._config = config
+        self._rng = rng
+        self._cohort = ("cooldown", scope)
+        self._in_flight = 0
+        self._blocked_until: float | None = None  # None: open, and no ramp is left
+        self._probe: _Ticket | None = None
+        self._ramp_from = inf  # when the probe counts as let in; until it is out, never
+        self._ramp: tuple[float, ...] = ()  # the moments at which its steps end
+        self._ramp_used = 0
+        self._refused_probes = 0
+        self._consecutive = 0
+        self._refusal_seconds = 0.0
+
+    # -- the protocol --
+
+    def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
+        """Refused with `cooldown` while blocked, while the probe is out, and where the ramp has not come to yet."""
+        if self._blocked_until is None:
+            return None
+        if now < self._blocked_until:
+            return self._denied("cooling down", {At(self._blocked_until)})
+        if self._probe is None:
+            return None
+        if now < self._ramp_from:
+            probe_ends: set[Condition] = {Released(self.scope)}
+            if isfinite(self._ramp_from):
+                probe_ends.add(At(self._ramp_from))
+            return self._denied("a probe is out", probe_ends)
+        step = bisect_right(self._ramp, now)
+        if step == len(self._ramp) or self._ramp_used < _places(step):
+            return None
+        return self._denied("ramping up after a cooldown", {At(self._ramp[step])})
+
+    def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
+        """Count a call; the first after a cooldown is the probe."""
+        ticket = _Ticket(now)
+        self._in_flight += 1
+        self._settle(now)
+        if self._blocked_until is not None and now >= self._blocked_until:
+            if self._probe is None:
+                self._send_probe(ticket, now)
+            elif now >= self._ramp_from:
+                self._ramp_used += 1
+        return ticket
+
+    def release(
+        self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
+    ) -> Sequence[LimiterChange]:
+        """Count a call out. A rate limit blocks; how the probe ended says what comes next."""
+        if not isinstance(token, _Ticket) or not token.out:
+            raise ValueError(f"{lease.lease_id} does not hold a place of the cooldown of {self.scope}")
+        token.out = False
+        self._in_flight -= 1
+        self._settle(now)
+        if outcome.kind == "rate_limited":
+            return self._block(token, outcome.retry_after_seconds, now)
+        if outcome.kind == "success":
+            self._consecutive = 0
+        if token is self._probe:
+            if _let_in(outcome):
+                self._refused_probes = 0
+                if now < self._ramp_from:
+                    self._begin_ramp(now)
+            elif now < self._ramp_from:
+                self._end_probe()
+        return ()
+
+    def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
+        """Nothing to learn from headers alone."""
+        return ()
+
+    def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:
+        """A cooldown has no use for the cap."""
+        return ()
+
+    def next_change(self, now: float) -> float | None:
+        """The end of the cooldown, of the wait for the probe, or of a step of the ramp; `None` if none is ahead."""
+        if self._blocked_until is None:
+            return None
+        if now < self._blocked_until:
+            return self._blocked_until
+        if self._probe is None:
+            return None
+        if now < self._ramp_from:
+            return self._ramp_from if isfinite(self._ramp_from) else None
+        step = bisect_right(self._ramp, now)
+        return self._ramp[step] if step < len(self._ramp) else None
+
+    def snapshot(self, now: float) -> LimiterSnapshot:
+        """`blocked_until` is there only while it lies ahead; `details` has the phase in a word."""
+        if self._blocked_until is None and not self._consecutive:
+            return OPEN
+        blocked = self._blocked_until if self._blocked_until is not None and now < self._blocked_until else None
+        return LimiterSnapshot(
+            blocked_until=blocked,
+            consecutive_rate_limits=self._consecutive,
+            details={"phase": self._phase(now), "refused_probes": self._refused_probes},
+        )
+
+    def check_invariants(self) -> None:
+        """Raises `AssertionError` if the state contradicts itself."""
+        assert self._in_flight >= 0, "more calls came back than went out"
+        assert self._blocked_until is not None or self._probe is None, "a probe without a cooldown"
+        assert self._probe is not None or self._ramp_from == inf, "a ramp without a probe"
+        assert self._blocked_until is None or self._ramp_from >= self._blocked_until, "a ramp inside a cooldown"
+        assert list(self._ramp) == sorted(self._ramp), "a ramp that goes back in time"
+
+    # -- inside --
+
+    def _denied(self, detail: str, until: set[Condition]) -> Denied:
+        return Denied("cooldown", until, detail=detail, cohort=self._cohort)
+
+    def _send_probe(self, ticket: _Ticket, now: float) -> None:
+        self._probe = ticket
+        if self._config.probe_patience > 0:
+            patience = max(LEAST_PATIENCE, self._config.probe_patience * self._refusal_seconds)
+            self._begin_ramp(now + patience)
+
+    def _begin_ramp(self, begin: float) -> None:
+        """Let the ramp begin at `begin`, now or later, with steps of random length."""
+        mean = self._config.ramp_seconds / RAMP_STEPS
+        lengths = [mean * self._rng.uniform(0.5, 1.5) for _ in range(RAMP_STEPS)]
+        self._ramp_from = begin
+        self._ramp = tuple(accumulate(lengths, initial=begin))[1:]
+        self._ramp_used = 0
+
+    def _block(self, ticket: _Ticket, retry_after: float | None, now: float) -> Sequence[LimiterChange]:
+        config = self._config
+        self._consecutive += 1
+        self._refusal_seconds = max(now - ticket.acquired_at, FADING * self._refusal_seconds)
+        asked = config.default_seconds if retry_after is None else retry_after
+        if ticket is self._probe:
+            self._refused_probes += 1
+        lengthened = asked * config.lengthening_factor**self._refused_probes
+        wait = min(max(asked, min(lengthened, config.lengthened_seconds)), config.maximum_seconds)
+        self._blocked_until = max(now + wait, now if self._blocked_until is None else self._blocked_until)
+        self._end_probe()
+        detail = "no Retry-After" if retry_after is None else f"Retry-After {retry_after:g} s"
+        return (LimiterChange("request_rate_limited", detail=detail, blocked_until=self._blocked_until),)
+
+    def _end_probe(self) -> None:
+        self._probe, self._ramp_from, self._ramp = None, inf, ()
+
+    def _settle(self, now: float) -> None:
+        """Note that a ramp is over: everything is open, and the next cooldown is the first of its kind."""
+        if self._ramp and now >= self._ramp[-1]:
+            self._end_probe()
+            self._blocked_until = None
+            self._refused_probes = 0
+
+    def _phase(self, now: float) -> str:
+        if self._blocked_until is None:
+            return "open"
+        if now < self._blocked_until:
+            return "blocked"
+        if self._probe is None or now < self._ramp_from:
+            return "half_open"
+        return "ramp" if now < self._ramp[-1] else "open"
+
+
+def _places(step: int) -> int:
+    """How many calls may have gone out by the end of a step, beside the probe: 1, 3, 7, 15, …"""
+    return (2 << step) - 1
+
+
+def _let_in(outcome: RequestReleaseOutcome) -> bool:
+    """Whether the provider took the call on: an answer, or an error that is the call's own fault (a 4xx)."""
+    if outcome.kind == "success":
+        return True
+    return outcome.kind == "provider_failure" and outcome.status is not None and outcome.status < 500

@@ -1,0 +1,322 @@
+"""What a cooldown does, sentence by sentence. Virtual time is passed in."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from penstock import At, Released, RequestReleaseOutcome, RequestResourceKey
+from penstock.testing.limiter_contract import LimiterDriver
+from penstock_cooldown import CooldownConfig, CooldownLimiter
+
+RESOURCE = RequestResourceKey("provider", "model", "chat")
+BAD_REQUEST = RequestReleaseOutcome(kind="provider_failure", status=400)
+SERVER_ERROR = RequestReleaseOutcome(kind="provider_failure", status=503)
+
+
+def cooldown(seed: int = 0, **config: Any) -> LimiterDriver:
+    return LimiterDriver(CooldownLimiter(RESOURCE, CooldownConfig(**config), Random(seed)), RESOURCE)
+
+
+def limited(retry_after: float | None = None) -> RequestReleaseOutcome:
+    return RequestReleaseOutcome(kind="rate_limited", retry_after_seconds=retry_after, status=429)
+
+
+def refuse(driver: LimiterDriver, retry_after: float | None = None, after: float = 0.05) -> None:
+    """One call goes out and is refused `after` seconds later."""
+    assert driver.admit() is not None
+    driver.now += after
+    driver.end(limited(retry_after), -1)
+
+
+def blocked_until(driver: LimiterDriver) -> float | None:
+    return driver.limiter.snapshot(driver.now).blocked_until
+
+
+def phase(driver: LimiterDriver) -> object:
+    return driver.limiter.snapshot(driver.now).details["phase"]
+
+
+def test_without_a_rate_limit_nothing_is_held_back() -> None:
+    driver = cooldown()
+    assert driver.admit_all(500) == 500
+    assert driver.limiter.next_change(driver.now) is None
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    ["success", "provider_failure", "provider_timeout", "local_cancelled", "local_timeout", "unexpected_exception"],
+)
+def test_only_a_rate_limit_begins_a_cooldown(outcome: str) -> None:
+    driver = cooldown()
+    driver.admit()
+    driver.end(outcome)
+    assert phase(driver) == "open"
+
+
+def test_nobody_calls_for_as_long_as_the_provider_asked() -> None:
+    driver = cooldown()
+    refuse(driver, 7.0)
+    assert blocked_until(driver) == pytest.approx(7.05)
+    denied = driver.ask()
+    assert denied is not None
+    assert denied.reason == "cooldown"
+    assert denied.until == {At(driver.now + 7.0)}
+    assert driver.limiter.next_change(driver.now) == driver.now + 7.0
+
+
+def test_without_retry_after_the_default_holds() -> None:
+    driver = cooldown(default_seconds=3.0)
+    refuse(driver)
+    assert blocked_until(driver) == driver.now + 3.0
+
+
+def test_a_shorter_retry_after_never_shortens_a_cooldown() -> None:
+    driver = cooldown()
+    driver.admit_all(3)
+    driver.end(limited(10.0))
+    driver.now = 4.0
+    driver.end(limited(1.0))
+    assert blocked_until(driver) == 10.0
+    driver.end(limited(9.0))
+    assert blocked_until(driver) == 13.0
+
+
+def test_no_cooldown_is_longer_than_the_maximum() -> None:
+    driver = cooldown(maximum_seconds=60.0)
+    refuse(driver, 86_400.0, after=0.0)
+    assert blocked_until(driver) == 60.0
+
+
+def test_a_retry_after_of_zero_asks_the_next_call_to_probe_at_once() -> None:
+    driver = cooldown()
+    refuse(driver, 0.0)
+    assert driver.admit() is not None
+    assert driver.ask() is not None
+
+
+def test_every_rate_limit_is_told_with_the_moment_up_to_which_nobody_calls() -> None:
+    driver = cooldown()
+    driver.admit_all(2)
+    driver.end(limited(10.0))
+    driver.end(limited())
+    assert [(change.kind, change.blocked_until) for change in driver.changes] == [("request_rate_limited", 10.0)] * 2
+    assert [change.detail for change in driver.changes] == ["Retry-After 10 s", "no Retry-After"]
+
+
+def test_when_the_cooldown_is_over_exactly_one_call_probes() -> None:
+    driver = cooldown()
+    refuse(driver, 1.0)
+    driver.now += 1.0
+    assert driver.admit_all() == 1
+    denied = driver.ask()
+    assert denied is not None
+    assert Released(RESOURCE) in denied.until
+    assert phase(driver) == "half_open"
+
+
+def test_all_who_are_held_back_stand_and_fall_together() -> None:
+    driver = cooldown()
+    refuse(driver, 1.0)
+    blocked = driver.ask()
+    driver.now += 1.0
+    driver.admit()
+    probing = driver.ask()
+    assert blocked is not None
+    assert probing is not None
+    assert blocked.cohort == probing.cohort is not None
+    assert blocked.scope == "task"
+
+
+def test_a_refused_probe_lengthens_the_cooldown() -> None:
+    driver = cooldown(lengthening_factor=2.0, lengthened_seconds=100.0)
+    refuse(driver, 1.0)
+    for expected in (2.0, 4.0, 8.0):
+        until = blocked_until(driver)
+        assert until is not None
+        driver.now = until
+        refuse(driver, 1.0)
+        assert blocked_until(driver) == driver.now + expected
+
+
+def test_the_lengthening_stops_at_its_bound_but_never_below_what_the_provider_asks() -> None:
+    driver = cooldown(lengthening_factor=10.0, lengthened_seconds=8.0)
+    refuse(driver, 1.0)
+    driver.now += 1.0
+    refuse(driver, 1.0)
+    assert blocked_until(driver) == driver.now + 8.0
+    driver.now += 8.0
+    refuse(driver, 20.0)
+    assert blocked_until(driver) == driver.now + 20.0
+
+
+def test_an_answered_probe_ends_the_lengthening() -> None:
+    driver = cooldown(probe_patience=0.0)
+    refuse(driver, 1.0)
+    driver.now += 1.0
+    refuse(driver, 1.0)
+    driver.now += 2.0
+    driver.admit()
+    driver.end("success")
+    refuse(driver, 1.0)
+    assert blocked_until(driver) == driver.now + 1.0
+
+
+@pytest.mark.parametrize(
+    "outcome", ["local_cancelled", "local_timeout", "provider_timeout", "unexpected_exception", SERVER_ERROR]
+)
+def test_a_probe_that_came_to_nothing_gives_its_place_to_the_next(outcome: str | RequestReleaseOutcome) -> None:
+    driver = cooldown(probe_patience=0.0)
+    refuse(driver, 1.0)
+    driver.now += 1.0
+    driver.admit()
+    driver.now += 5.0
+    driver.end(outcome)
+    assert driver.admit_all() == 1
+    assert phase(driver) == "half_open"
+
+
+@pytest.mark.parametrize("outcome", [RequestReleaseOutcome(kind="success"), BAD_REQUEST])
+def test_a_probe_that_was_taken_on_opens_the_ramp(outcome: RequestReleaseOutcome) -> None:
+    driver = cooldown(probe_patience=0.0)
+    refuse(driver, 1.0)
+    driver.now += 1.0
+    driver.admit()
+    driver.now += 5.0
+    driver.end(outcome)
+    assert phase(driver) == "ramp"
+
+
+def test_a_probe_counts_as_let_in_once_it_is_out_for_longer_than_refusals_take() -> None:
+    driver = cooldown(probe_patience=3.0)
+    refuse(driver, 1.0, after=0.1)
+    driver.now += 1.0
+    driver.admit()
+    denied = driver.ask()
+    assert denied is not None
+    assert denied.next_moment() == pytest.approx(driver.now + 0.3)
+    driver.now = denied.next_moment() or 0.0
+    assert phase(driver) == "ramp"
+    assert driver.admit() is not None
+
+
+def test_a_probe_that_is_refused_late_lengthens_all_the_same() -> None:
+    driver = cooldown(probe_patience=3.0)
+    refuse(driver, 1.0, after=0.1)
+    driver.now += 1.0
+    driver.admit()
+    driver.now += 0.4
+    driver.end(limited(1.0))
+    assert blocked_until(driver) == driver.now + 2.0
+
+
+def test_without_patience_only_an_answer_lets_the_others_in() -> None:
+    driver = cooldown(probe_patience=0.0)
+    refuse(driver, 1.0)
+    driver.now += 1.0
+    driver.admit()
+    driver.now += 1000.0
+    denied = driver.ask()
+    assert denied is not None
+    assert denied.until == {Released(RESOURCE)}
+
+
+def test_after_the_probe_the_places_double_from_step_to_step() -> None:
+    driver = cooldown(ramp_seconds=8.0, probe_patience=0.0)
+    refuse(driver, 1.0)
+    driver.now += 1.0
+    driver.admit()
+    driver.end("success")
+    admitted = [driver.admit_all()]
+    for _ in range(4):
+        moment = driver.limiter.next_change(driver.now)
+        assert moment is not None
+        driver.now = moment
+        admitted.append(driver.admit_all())
+    assert admitted == [1, 2, 4, 8, 16]
+
+
+def test_the_ramp_is_jittered_by_the_seed_alone() -> None:
+    def steps(seed: int) -> list[float]:
+        driver = cooldown(seed, probe_patience=0.0)
+        refuse(driver, 1.0)
+        driver.now += 1.0
+        driver.admit()
+        driver.end("success")
+        moments = []
+        for _ in range(8):
+            moment = driver.limiter.next_change(driver.now)
+            assert moment is not None
+            moments.append(moment)
+            driver.now = moment
+        assert driver.limiter.next_change(driver.now) is None
+        return moments
+
+    assert steps(1) == steps(1)
+    assert steps(1) != steps(2)
+
+
+def test_when_the_ramp_is_over_everything_is_open() -> None:
+    driver = cooldown(ramp_seconds=0.5)
+    refuse(driver, 1.0)
+    driver.now += 1.0
+    driver.admit()
+    driver.now += 1.0
+    assert driver.admit_all(500) == 500
+    assert phase(driver) == "open"
+    assert driver.limiter.next_change(driver.now) is None
+
+
+def test_a_rate_limit_during_the_ramp_begins_a_new_cooldown() -> None:
+    driver = cooldown(ramp_seconds=8.0, probe_patience=0.0)
+    refuse(driver, 1.0)
+    driver.now += 1.0
+    driver.admit()
+    driver.end("success")
+    driver.admit()
+    driver.end(limited(3.0))
+    assert blocked_until(driver) == driver.now + 3.0
+    driver.now += 3.0
+    assert driver.admit_all() == 1
+
+
+def test_a_success_of_an_older_call_does_not_end_a_cooldown() -> None:
+    driver = cooldown()
+    driver.admit_all(5)
+    driver.end(limited(2.0))
+    driver.end("success")
+    assert blocked_until(driver) == 2.0
+    driver.now = 2.0
+    driver.admit()
+    driver.end("success", 0)  # an older one again: the probe is still out
+    assert phase(driver) == "half_open"
+
+
+def test_a_late_refusal_of_an_older_call_takes_the_probe_with_it() -> None:
+    driver = cooldown(probe_patience=0.0)
+    driver.admit_all(2)
+    driver.end(limited(1.0))
+    driver.now = 1.0
+    driver.admit()
+    driver.end(limited(5.0), 0)
+    driver.end("success")
+    assert blocked_until(driver) == 6.0
+
+
+def test_in_an_outage_every_cooldown_costs_one_probe() -> None:
+    driver = cooldown(lengthening_factor=1.0)
+    driver.admit_all(20)
+    driver.now = 0.05
+    driver.end_all(limited(2.0))
+    probes = 0
+    while driver.now < 600.0:
+        moment = driver.limiter.next_change(driver.now)
+        assert moment is not None
+        driver.now = moment
+        assert driver.admit_all() == 1
+        probes += 1
+        driver.now += 0.05
+        driver.end(limited(2.0))
+    assert probes == pytest.approx(600 / 2.05, abs=2)

@@ -1,0 +1,23 @@
+"""The contract of every request limiter, held by the cooldown in several settings."""
+
+from __future__ import annotations
+
+from penstock import RequestLimiter, Settings
+from penstock.testing.limiter_contract import RequestLimiterContract
+from penstock_cooldown import CooldownConfig, CooldownLimiter
+
+
+class TestCooldownContract(RequestLimiterContract):
+    config = CooldownConfig()
+
+    def make_limiter(self, cap: int | None, seed: int) -> RequestLimiter:
+        return CooldownLimiter(self.scope, self.config, Settings(plugin="cooldown", seed=seed).rng())
+
+
+class TestWithoutRampAndPatience(TestCooldownContract):
+    config = CooldownConfig(ramp_seconds=0.0, probe_patience=0.0)
+
+
+class TestForAWholeProvider(TestCooldownContract):
+    scope = RequestLimiterContract.resource.provider
+    config = CooldownConfig(scope="provider", maximum_seconds=5.0, ramp_seconds=3.0)
