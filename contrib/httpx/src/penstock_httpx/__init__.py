@@ -1,0 +1,8 @@
+"""Admission as an httpx2 transport: each request that a client sends is admitted, classified and released."""
+
+from __future__ import annotations
+
+from penstock_httpx.description import NO_MODEL, RequestDescription, describe_openai
+from penstock_httpx.transport import AdmissionTransport
+
+__all__ = ["NO_MODEL", "AdmissionTransport", "RequestDescription", "describe_openai"]
