@@ -1,0 +1,295 @@
+"""What a cell does: fill in a template and make one admitted call, or run one function; then write the answer down.
+
+A call goes out through `penstock.execute`, which admits each attempt and decides about trying again. The answer is in
+the journal before the attempt is over, with no checkpoint between the last byte and the write, so neither a
+cancellation nor a kill finds an answer that was paid for and not kept.
+
+A cell that cannot be done raises `CellFailed` with one line for people. Only a journal that cannot be written is no
+cell's fault: `JournalLost`, which ends the run.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx2
+import trio
+
+import penstock
+from penstock import PenstockError
+from penstock.run import execute
+from penstock_batch.answers import Answered, BadAnswer, chat_answer, embedding_answer, error_line, failure_kind
+from penstock_batch.giving_up import FailureKind, ModelHealth
+from penstock_batch.journal import Journal
+from penstock_batch.lines import json_bytes
+from penstock_batch.steps import Step, StepModel
+from penstock_batch.tallies import ModelTally, Tallies
+from penstock_batch.templates import ROW, RenderError
+
+if TYPE_CHECKING:
+    from penstock.requests.attempt import Attempt
+
+__all__ = ["CellFailed", "Cells", "JournalLost", "ModelUse"]
+
+_PATHS: Final = {"chat": "chat/completions", "embedding": "embeddings"}
+_READERS: Final[Mapping[str, Callable[[bytes], Answered]]] = {"chat": chat_answer, "embedding": embedding_answer}
+_CHARACTERS_PER_TOKEN: Final = 4
+
+
+class CellFailed(Exception):
+    """A cell could not be done, in one line."""
+
+
+class JournalLost(PenstockError):
+    """The journal cannot be written any more: going on would be paying for answers that are lost."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(f"{path}: cannot be written: {error.strerror or error}")
+
+
+class _CallFailed(Exception):
+    """One attempt failed, in one line. What it means for the gate is said by the facts or by the kind of exception."""
+
+
+class _NoAnswer(_CallFailed, ConnectionError):
+    """No answer came: nobody listens there, or the connection broke."""
+
+
+class _TooLate(_CallFailed, TimeoutError):
+    """No answer came in time."""
+
+
+class ModelUse:
+    """One model as this run uses it: its client, how its calls go, and who waits for it."""
+
+    def __init__(
+        self, model: StepModel, client: httpx2.AsyncClient, key: str | None, health: ModelHealth, tally: ModelTally
+    ) -> None:
+        self.model = model
+        self.client = client
+        self.key = key
+        self.health = health
+        self.tally = tally
+        self._in_line: set[trio.CancelScope] = set()
+
+    @property
+    def given_up(self) -> str | None:
+        """Why no more calls are made, in one line; `None` while they are."""
+        reason = self.health.given_up
+        return None if reason is None else f"not called, {self.model.name} was given up after {reason}"
+
+    @contextmanager
+    def in_line(self) -> Iterator[trio.CancelScope]:
+        """A scope around waiting for this model; it is cancelled when the model is given up, unless its call is out
+        just then.
+        """
+        with trio.CancelScope() as scope:
+            self._in_line.add(scope)
+            try:
+                yield scope
+            finally:
+                self._in_line.discard(scope)
+
+    @contextmanager
+    def out(self, scope: trio.CancelScope, now: float) -> Iterator[None]:
+        """A call is out: it is counted, and giving up does not cut it off."""
+        tally = self.tally
+        tally.calls += 1
+        tally.in_flight += 1
+        tally.first_call_at = now if tally.first_call_at is None else tally.first_call_at
+        self._in_line.discard(scope)
+        try:
+            yield
+        finally:
+            self._in_line.add(scope)
+            tally.in_flight -= 1
+
+    def failed(self, kind: FailureKind, reason: str, now: float) -> None:
+        """A call failed; if that was one too many, nobody waits for this model any more."""
+        if kind == "limited":
+            self.tally.limited += 1
+        else:
+            self.tally.failed += 1
+        if self.health.failed(kind, reason, now) is not None:
+            for scope in self._in_line:
+                scope.cancel()
+
+
+class Cells:
+    """Does cells. `changed` is called after each line of the journal, `limited` after each 429."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        models: Mapping[str, ModelUse],
+        tallies: Tallies,
+        *,
+        changed: Callable[[], None],
+        limited: Callable[[], None],
+    ) -> None:
+        self._journal = journal
+        self._models = models
+        self._tallies = tallies
+        self._changed = changed
+        self._limited = limited
+
+    async def do(self, step: Step, row: int, columns: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
+        """Do the cell of `step` in `row` and return its value, which is in the journal then. `columns` are the
+        input's, `values` those and the steps done before. Raises `CellFailed`, which is in the journal as well, or
+        `JournalLost`.
+        """
+        try:
+            if step.kind == "python":
+                value = await self._computed(step, row, values)
+            else:
+                value = await self._answered(step, row, {ROW: columns, **values})
+        except CellFailed as error:
+            reason = str(error)
+            self._write(lambda: self._journal.fail(row, step.name, reason))
+            raise
+        return value
+
+    # -- python --
+
+    async def _computed(self, step: Step, row: int, values: Mapping[str, Any]) -> Any:
+        assert step.function is not None
+        missing = [name for name in step.arguments if name not in values]
+        if missing:
+            raise CellFailed(f"the row has no column {missing[0]!r}")
+        call = partial(step.function, **{name: values[name] for name in step.arguments})
+        try:
+            if step.thread and not inspect.iscoroutinefunction(step.function):
+                value = await trio.to_thread.run_sync(call, abandon_on_cancel=True)
+            else:
+                value = call()
+            if inspect.isawaitable(value):
+                value = await value
+        except (Exception, SystemExit) as error:  # the user's code: whatever it raises belongs to this row
+            raise CellFailed(f"{type(error).__name__}: {error}") from error
+        try:
+            self._write(lambda: self._journal.finish(row, step.name, value))
+        except (TypeError, ValueError) as error:
+            raise CellFailed(f"returned what JSON cannot hold: {error}") from None
+        return value
+
+    # -- models --
+
+    async def _answered(self, step: Step, row: int, values: Mapping[str, Any]) -> Any:
+        assert step.model is not None
+        use = self._models[step.model.name]
+        if use.given_up is not None:
+            raise CellFailed(use.given_up)
+        body = json_bytes(_body(step, values))
+        cost = penstock.RequestCost(
+            input_tokens=len(body) // _CHARACTERS_PER_TOKEN + 1, output_tokens=_most_output(step.params)
+        )
+        with use.in_line() as scope:
+            attempt = partial(self._attempt, step, row, use, body, scope)
+            try:
+                return await execute(attempt, step.model.name, domain=step.kind, cost=cost, group=step.name)
+            except _CallFailed as error:
+                raise CellFailed(str(error)) from None
+            except penstock.RequestAdmissionError as error:
+                if error.reason in ("shutdown", "cancellation"):
+                    raise
+                raise CellFailed(f"not admitted: {error}") from None
+        raise CellFailed(use.given_up or f"{use.model.name}: cancelled")
+
+    async def _attempt(
+        self, step: Step, row: int, use: ModelUse, body: bytes, scope: trio.CancelScope, attempt: Attempt
+    ) -> Any:
+        if use.given_up is not None:
+            raise CellFailed(use.given_up)
+        started = trio.current_time()
+        with use.out(scope, started):
+            status, headers, content = await self._post(step, use, body)
+            now = trio.current_time()
+            facts = penstock.ResponseFacts(status=status, headers=headers, elapsed=now - started, received_at=now)
+            attempt.answered(facts)
+            if status != 200:
+                kind = failure_kind(status, content)
+                reason = f"{use.model.provider}: {error_line(status, content, use.key)}"
+                use.failed(kind, reason, now)
+                if kind == "limited":
+                    self._limited()
+                raise _CallFailed(reason)
+            try:
+                answered = _READERS[step.kind](content)
+            except BadAnswer as error:
+                use.failed("unfit", f"{use.model.provider}: {error}", now)
+                raise CellFailed(str(error)) from None
+            self._write(lambda: self._journal.finish(row, step.name, answered.value))
+            attempt.answered(facts, penstock.Usage(answered.input_tokens, answered.output_tokens))
+            self._count(step, use, answered, now)
+            return answered.value
+
+    async def _post(self, step: Step, use: ModelUse, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        provider = use.model.provider
+        try:
+            with trio.fail_after(step.timeout):
+                response = await use.client.post(_PATHS[step.kind], content=body)
+        except trio.TooSlowError:
+            error: _CallFailed = _TooLate(f"{provider}: no answer within {step.timeout:g} s")
+        except httpx2.ConnectError as cause:
+            error = _NoAnswer(f"{provider}: cannot connect to {use.client.base_url.netloc.decode()}: {_plain(cause)}")
+        except httpx2.HTTPError as cause:
+            error = _NoAnswer(f"{provider}: {type(cause).__name__}: {_plain(cause)}")
+        else:
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return response.status_code, headers, response.content
+        use.failed("down", str(error), trio.current_time())
+        raise error
+
+    def _count(self, step: Step, use: ModelUse, answered: Answered, now: float) -> None:
+        use.health.succeeded()
+        tally = use.tally
+        tally.answered += 1
+        tally.last_answer_at = now
+        tally.input_tokens += answered.input_tokens
+        tally.output_tokens += answered.output_tokens
+        self._tallies.steps[step.name].cut_short += answered.cut_short
+
+    def _write(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except OSError as error:
+            raise JournalLost(self._journal.path, error) from error
+        self._changed()
+
+
+def _body(step: Step, values: Mapping[str, Any]) -> dict[str, Any]:
+    assert step.model is not None
+    try:
+        texts = {name: template.render(values) for name, template in step.templates.items()}
+    except RenderError as error:
+        raise CellFailed(f"the template cannot be filled in: {error}") from None
+    if step.kind == "embedding":
+        return {"model": step.model.model_id, **step.params, "input": texts["input"]}
+    messages = [{"role": "system", "content": texts["system"]}] if "system" in texts else []
+    messages.append({"role": "user", "content": texts["prompt"]})
+    return {"model": step.model.model_id, **step.params, "messages": messages}
+
+
+def _most_output(params: Mapping[str, Any]) -> int:
+    most = params.get("max_completion_tokens", params.get("max_tokens"))
+    return most if isinstance(most, int) and not isinstance(most, bool) and most > 0 else 0
+
+
+def _plain(error: Exception) -> str:
+    """The system's reason without the wrapping: httpx2 tells "All connection attempts failed" where there is a better
+    one.
+    """
+    cause: BaseException = error
+    while (inner := cause.__cause__ or cause.__context__) is not None:
+        cause = inner
+    if isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    if isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:  # name look-ups have negative ones
+        return os.strerror(cause.errno)
+    return str(cause) or str(error) or type(error).__name__

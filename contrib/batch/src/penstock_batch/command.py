@@ -1,0 +1,101 @@
+"""What `penstock run` and `penstock check` do, from the files they are given to the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import click
+import trio
+
+from penstock.plugins import PluginManager
+from penstock_batch.journal import Journal
+from penstock_batch.output import Assembled, assemble, refuse_to_replace, remove_results
+from penstock_batch.pipeline import Pipeline, load_pipeline
+from penstock_batch.progress import ProgressKind
+from penstock_batch.runner import Ran, run_rows
+from penstock_batch.summary import summary_lines
+
+__all__ = ["check_command", "run_command"]
+
+ALL_DONE: Final = 0
+SOME_FAILED: Final = 1
+INTERRUPTED: Final = 130  # what shells give a command that SIGINT ended
+
+_WHERE: Final = {
+    "dependencies": "for other steps",
+    "queue_order": "for the scheduler",
+    "task_capacity": "for a place at the task gate",
+    "request_wait": "for a place under a model's limit",
+    "cooldown": "for a provider that was cooling down",
+    "provider": "for answers",
+    "after": "for Python steps",
+}
+
+
+def run_command(
+    path: Path, *, limit: int | None, overwrite: bool, plugins: Sequence[Path], progress: ProgressKind
+) -> int:
+    """Run a pipeline and tell how it went. Returns the exit code; raises `ConfigError` and `PluginError`."""
+    try:
+        pipeline = load_pipeline(path)
+        if not overwrite:
+            refuse_to_replace(pipeline)
+        steps = [step.name for step in pipeline.steps]
+        with Journal(pipeline.journal, pipeline.identity, steps, overwrite=overwrite) as journal:
+            if overwrite:
+                remove_results(pipeline)
+            if journal.damaged_lines:
+                click.echo(f"{journal.damaged_lines} damaged lines of the journal count as cells not done", err=True)
+            run = partial(run_rows, pipeline, journal, limit=limit, plugins=plugins, progress=progress)
+            ran = trio.run(run)
+            result = assemble(pipeline, journal, limit)
+    except KeyboardInterrupt:  # before or after the run, which heeds it by itself
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    _tell(pipeline, ran, result)
+    if ran.interrupted and result.open:
+        return INTERRUPTED
+    return SOME_FAILED if result.failed or result.open else ALL_DONE
+
+
+def _tell(pipeline: Pipeline, ran: Ran, result: Assembled) -> None:
+    interrupted = ran.interrupted and result.open > 0
+    for line in summary_lines(
+        result, ran.tallies, ran.allowed, seconds=ran.seconds, interrupted=interrupted, where=_where(ran.limited_by)
+    ):
+        click.echo(line)
+    click.echo(f"answers: {pipeline.output}")
+    if result.failed:
+        click.echo(f"failed rows: {pipeline.failed}")
+
+
+def _where(limited_by: Mapping[str, float]) -> Iterator[str]:
+    whole = sum(limited_by.values())
+    shares = sorted(((seconds / whole, layer) for layer, seconds in limited_by.items()), reverse=True) if whole else []
+    told = [f"{share:.0%} {_WHERE.get(layer, layer)}" for share, layer in shares if share >= 0.005]
+    if told:
+        yield f"what the run waited for: {', '.join(told)}"
+
+
+def check_command(path: Path, *, plugins: Sequence[Path]) -> int:
+    """Validate a pipeline and tell what it would do. Returns the exit code; raises `ConfigError` and `PluginError`."""
+    pipeline = load_pipeline(path)
+    manager = PluginManager.from_config(pipeline.config, extra=plugins)
+    facts = pipeline.facts
+    click.echo(f"{path}: {facts.rows:,} rows with {', '.join(facts.columns) or 'no columns'}, from {pipeline.input}")
+    for step in pipeline.steps:
+        at = f" at {step.model.name} (at most {step.model.max_parallel_requests} at a time)" if step.model else ""
+        click.echo(f"  {step.name}: {step.kind}{at}, needs {', '.join(sorted(step.uses)) or 'nothing'}")
+    click.echo(f"plugins: {', '.join(manager.active) or 'none'}")
+    for name, problem in manager.problems.items():
+        click.echo(f"  put aside: {name}: {problem}")
+    click.echo(f"answers go to {pipeline.output}")
+    for row in facts.bad:
+        click.echo(f"line {row.line}: {row.problem}", err=True)
+    if facts.bad_count:
+        click.echo(f"{facts.bad_count:,} of {facts.rows:,} rows cannot be read; a run counts them as failed", err=True)
+        return SOME_FAILED
+    return ALL_DONE

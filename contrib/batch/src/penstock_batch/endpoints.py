@@ -1,0 +1,140 @@
+"""Providers as a batch uses them: where they are, with which key, and a connection pool for each.
+
+`kind = "openai"` is any endpoint that speaks that protocol. `kind = "mock"` is the embedded provider with true limits
+of its own, which is started on a loopback port when the run begins and stopped when it ends.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from penstock import ConfigError
+from penstock.config import ProviderConfig
+from penstock_batch.names import meant
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from penstock_batch.steps import StepModel
+    from penstock_mockprovider import MockProvider, MockProviderConfig
+
+__all__ = ["Endpoints", "api_key", "mock_config", "open_endpoints", "provider_identity", "provider_problems"]
+
+_KINDS: Final = ("openai", "mock")
+
+
+@attrs.frozen
+class Endpoints:
+    """The open clients by model (`provider/model`), and the embedded providers by name."""
+
+    clients: Mapping[str, httpx2.AsyncClient]
+    mocks: Mapping[str, MockProvider]
+
+
+def provider_problems(
+    providers: Mapping[str, ProviderConfig], used: Collection[str], environment: Mapping[str, str]
+) -> list[str]:
+    """What is wrong with the providers; keys and mocks are looked at only for those that are `used`."""
+    found = []
+    for name, provider in providers.items():
+        where = f"providers.{name}"
+        if provider.kind not in _KINDS:
+            found.append(f"{where}.kind: {provider.kind!r} is no kind of provider; {meant(provider.kind, _KINDS)}")
+        elif provider.kind == "openai":
+            found += [f"{where}.{problem}" for problem in _openai_problems(provider)]
+        elif provider.base_url is not None:
+            found.append(f"{where}.base_url: means nothing for a mock, which finds a port of its own")
+        variable = provider.api_key_env
+        if name in used and variable is not None and not environment.get(variable):
+            found.append(f"{where}.api_key_env: the environment variable {variable} is not set")
+        if name in used and provider.kind == "mock":
+            try:
+                mock_config(name, provider)
+            except ConfigError as error:
+                found += error.problems
+    return found
+
+
+def _openai_problems(provider: ProviderConfig) -> list[str]:
+    if provider.base_url is None:
+        return ['base_url: is missing; an openai provider needs one, as in "https://api.openai.com/v1"']
+    import httpx2
+
+    try:
+        url = httpx2.URL(provider.base_url)
+    except httpx2.InvalidURL as error:
+        return [f"base_url: {provider.base_url!r} is no URL: {error}"]
+    if url.scheme not in ("http", "https") or not url.host:
+        return [f"base_url: {provider.base_url!r} must begin with http:// or https:// and a host"]
+    found = (
+        []
+        if not url.userinfo
+        else ["base_url: holds a user or password; put a key into a variable and name it by api_key_env"]
+    )
+    return found + [f"options: means nothing for an openai provider, but has {key!r}" for key in provider.options]
+
+
+def mock_config(name: str, provider: ProviderConfig) -> MockProviderConfig:
+    """The embedded provider's configuration, from `options`; a model that they do not name has no limits. Raises
+    `ConfigError`.
+    """
+    from penstock_mockprovider import config_from_mapping
+
+    options: dict[str, Any] = dict(provider.options)
+    models = options.get("models", {})
+    if isinstance(models, Mapping):
+        ids = dict.fromkeys(model.model or alias for alias, model in provider.models.items())
+        options["models"] = {**{model_id: {} for model_id in ids}, **models}
+    return config_from_mapping(options, f"providers.{name}.options")
+
+
+def api_key(provider: ProviderConfig) -> str | None:
+    """The key, from the environment variable that the provider names."""
+    return None if provider.api_key_env is None else os.environ[provider.api_key_env]
+
+
+def provider_identity(provider: ProviderConfig) -> dict[str, Any]:
+    """What of a provider decides what its answers say: which it is, but not its limits."""
+    not_answers = ("models", "keys", "seed")
+    options = {key: value for key, value in provider.options.items() if key not in not_answers}
+    return {"kind": provider.kind, "base_url": provider.base_url, "options": options}
+
+
+@asynccontextmanager
+async def open_endpoints(
+    providers: Mapping[str, ProviderConfig], models: Iterable[StepModel]
+) -> AsyncIterator[Endpoints]:
+    """A client for each of `models`, and the embedded providers among them running, while the block runs."""
+    import httpx2
+
+    from penstock_mockprovider import serve
+
+    clients: dict[str, httpx2.AsyncClient] = {}
+    mocks: dict[str, MockProvider] = {}
+    async with AsyncExitStack() as stack:
+        for model in models:
+            if model.name in clients:
+                continue
+            provider = providers[model.provider]
+            url = provider.base_url
+            if provider.kind == "mock":
+                if model.provider not in mocks:
+                    mock = serve(mock_config(model.provider, provider))
+                    mocks[model.provider] = await stack.enter_async_context(mock)
+                url = mocks[model.provider].base_url
+            assert url is not None, "provider_problems() lets no openai provider pass without a base_url"
+            headers = {"content-type": "application/json"}
+            key = api_key(provider)
+            if key is not None:
+                headers["authorization"] = f"Bearer {key}"
+            # Admission bounds the calls; a pool that bounded them too would be a second queue that nobody sees.
+            # One pool per model, since a pool looks at each of its connections for each call.
+            limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+            client = httpx2.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=None)
+            clients[model.name] = await stack.enter_async_context(client)
+        yield Endpoints(clients, mocks)

@@ -1,0 +1,242 @@
+"""The journal: every finished cell, appended the moment it is known, so that nothing is paid for twice.
+
+One JSON line per cell. The first line says what run it belongs to (`identity.py`). A line is handed to the operating
+system in one write before anything else happens with its value, so it survives the process being killed;
+`keep_on_disk` makes it survive the machine, by one fsync for all lines that came since the last.
+
+In memory is only where each value lies: eight bytes per cell (a million rows of four steps: 32 MB), not the values. A
+killed process may leave half a line at the end; it is cut off when the journal is opened again. A damaged line
+elsewhere counts as a cell that was not done.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from array import array
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from penstock import ConfigError
+from penstock_batch.identity import differences
+from penstock_batch.lines import json_line
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["Journal", "keep_on_disk"]
+
+_MARK = "penstock_batch_journal"
+_VERSION = 1
+_NOT_DONE = -1
+
+
+class CellIndex:
+    """Where in the journal each finished cell lies, and each row's last error."""
+
+    def __init__(self, steps: Sequence[str]) -> None:
+        self._offsets = {step: array("q") for step in steps}
+        self._errors: dict[int, int] = {}
+
+    def note_value(self, row: int, step: str, offset: int) -> None:
+        offsets = self._offsets[step]
+        if row >= len(offsets):
+            offsets.extend([_NOT_DONE] * (row + 1 - len(offsets)))
+        offsets[row] = offset
+
+    def note_error(self, row: int, offset: int) -> None:
+        self._errors[row] = offset
+
+    def value_at(self, row: int, step: str) -> int | None:
+        offsets = self._offsets[step]
+        if row >= len(offsets) or offsets[row] == _NOT_DONE:
+            return None
+        return offsets[row]
+
+    def error_at(self, row: int) -> int | None:
+        return self._errors.get(row)
+
+
+class Journal:
+    """An open journal, held by this process alone. Use as a context manager, or `close` it."""
+
+    def __init__(
+        self, path: Path, identity: Mapping[str, Any], steps: Sequence[str], *, overwrite: bool = False
+    ) -> None:
+        """Opens the journal at `path`, or begins one; `overwrite` begins anew where there is one.
+
+        Raises `ConfigError` if it belongs to a run with another identity (naming what differs), is no journal, is in
+        use by another process, or cannot be opened.
+        """
+        self.path = path
+        self.steps = tuple(steps)
+        self.damaged_lines = 0
+        self._index = CellIndex(self.steps)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot open the journal: {error.strerror or error}") from None
+        try:
+            self._lock()
+            self._reader = path.open("rb")
+        except BaseException:
+            os.close(self._fd)
+            raise
+        try:
+            self.resumed = self._load(identity, overwrite)
+        except BaseException:
+            self.close()
+            raise
+
+    # -- what is known --
+
+    def done(self, row: int) -> bool:
+        """Whether every step of the row is finished."""
+        return all(self._index.value_at(row, step) is not None for step in self.steps)
+
+    def has(self, row: int, step: str) -> bool:
+        """Whether this cell is finished."""
+        return self._index.value_at(row, step) is not None
+
+    def value(self, row: int, step: str) -> Any:
+        """The value of a finished cell. Raises `KeyError` for one that is not."""
+        offset = self._index.value_at(row, step)
+        if offset is None:
+            raise KeyError(f"row {row} has no value for {step!r} yet")
+        return self._line_at(offset)["value"]
+
+    def error(self, row: int) -> tuple[str, str] | None:
+        """The step and reason of the row's last failure, also if it has been put right since."""
+        offset = self._index.error_at(row)
+        if offset is None:
+            return None
+        line = self._line_at(offset)
+        return line["step"], line["error"]
+
+    # -- what is added --
+
+    def finish(self, row: int, step: str, value: Any) -> None:
+        """Note a finished cell. Raises `TypeError` or `ValueError` if the value is not JSON; `OSError` if it cannot
+        be written.
+        """
+        self._index.note_value(row, step, self._append({"row": row, "step": step, "value": value}))
+
+    def fail(self, row: int, step: str, error: str) -> None:
+        """Note why a cell could not be done. Raises `OSError` if it cannot be written."""
+        self._index.note_error(row, self._append({"row": row, "step": step, "error": error}))
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        return self._size
+
+    def sync(self) -> None:
+        """Wait until all that was written is on the disk. May be called from another thread."""
+        os.fsync(self._fd)
+
+    def close(self) -> None:
+        self._reader.close()
+        os.close(self._fd)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- inside --
+
+    def _lock(self) -> None:
+        if sys.platform == "win32":  # two runs at once on one output are not noticed there
+            return
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(f"{self.path}: another run is writing this journal; wait for it, or stop it") from None
+
+    def _append(self, record: Mapping[str, Any]) -> int:
+        line = json_line(record)
+        offset = self._size
+        left = memoryview(line)
+        while left:
+            # A disk that is nearly full takes a part and then refuses: the torn line is cut off by the next start.
+            written = os.write(self._fd, left)
+            left = left[written:]
+            self._size += written
+        return offset
+
+    def _line_at(self, offset: int) -> Any:
+        self._reader.seek(offset)
+        return json.loads(self._reader.readline())
+
+    def _load(self, identity: Mapping[str, Any], overwrite: bool) -> bool:
+        """Read what is there; true if it is a run to be resumed."""
+        head = self._reader.readline()
+        mark = f'{{"{_MARK}"'.encode()
+        if not head.startswith(mark) and not (mark.startswith(head) and not head.endswith(b"\n")):
+            raise ConfigError(f"{self.path}: is not a journal of penstock run; move it away or name another output")
+        if overwrite or not head.endswith(b"\n"):
+            os.ftruncate(self._fd, 0)
+            self._size = 0
+            self._append({_MARK: _VERSION, "identity": identity})
+            return False
+        self._check_head(head, identity)
+        self._size = len(head)
+        known = frozenset(self.steps)
+        for line in self._reader:
+            if not line.endswith(b"\n"):
+                os.ftruncate(self._fd, self._size)
+                break
+            self._take(line, known)
+            self._size += len(line)
+        return True
+
+    def _take(self, line: bytes, steps: frozenset[str]) -> None:
+        try:
+            record = json.loads(line)
+            row, step = record["row"], record["step"]
+            if step not in steps or not isinstance(row, int) or row < 0:
+                raise ValueError(step)
+            if "error" in record:
+                self._index.note_error(row, self._size)
+            else:
+                record["value"]
+                self._index.note_value(row, step, self._size)
+        except (ValueError, TypeError, KeyError):
+            self.damaged_lines += 1
+
+    def _check_head(self, head: bytes, identity: Mapping[str, Any]) -> None:
+        try:
+            record = json.loads(head)
+            version, before = record[_MARK], record["identity"]
+        except (ValueError, TypeError, KeyError):
+            raise ConfigError(f"{self.path}: its first line is damaged; --overwrite starts anew") from None
+        if version != _VERSION:
+            raise ConfigError(
+                f"{self.path}: has version {version}, and this release reads {_VERSION}; --overwrite starts anew"
+            )
+        changed = differences(before, identity)
+        if changed:
+            raise ConfigError(
+                [
+                    f"{self.path}: was begun with another configuration or input, so its cells cannot be used:",
+                    *(f"  {change}" for change in changed),
+                    "  put that back, name another output, or start anew with --overwrite",
+                ]
+            )
+
+
+async def keep_on_disk(journal: Journal, changed: trio.MemoryReceiveChannel[None], pause: float) -> None:
+    """Sync `journal` after each message on `changed`, not more often than every `pause` seconds, in a thread; ends
+    with the channel.
+
+    Give the channel a buffer of one: what is written during a sync is taken by the next.
+    """
+    async for _ in changed:
+        await trio.to_thread.run_sync(journal.sync)
+        await trio.sleep(pause)

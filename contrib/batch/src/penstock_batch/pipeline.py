@@ -1,0 +1,172 @@
+"""A pipeline: the TOML read, its steps compiled, its input surveyed, and everything that is wrong with it told at once.
+
+Nothing is called and nothing is written here: `penstock check` is this and no more.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+
+from penstock import ConfigError
+from penstock.config import PenstockConfig, load_config
+from penstock_batch.config import BatchConfig, InputConfig, OutputConfig, StepConfig
+from penstock_batch.endpoints import provider_identity, provider_problems
+from penstock_batch.graph import StepNeeds, graph_problems, in_order, step_needs
+from penstock_batch.reader import InputFacts, InputProblem, survey
+from penstock_batch.steps import Step, StepModel, compile_step
+from penstock_batch.templates import ROW
+
+__all__ = ["Pipeline", "load_pipeline"]
+
+_TABLES = {"input": InputConfig, "output": OutputConfig, "batch": BatchConfig, "steps": list[StepConfig]}
+_SUFFIXES: Mapping[str, Literal["jsonl", "csv"]] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
+
+
+@attrs.frozen(kw_only=True)
+class Pipeline:
+    """A pipeline that can run. `steps` stand so that each comes after those that it needs; `needs` are each step's
+    needs among steps.
+    """
+
+    path: Path
+    config: PenstockConfig
+    batch: BatchConfig
+    input: Path
+    form: Literal["jsonl", "csv"]
+    facts: InputFacts
+    output: Path
+    steps: tuple[Step, ...]
+    needs: Mapping[str, tuple[str, ...]]
+    identity: Mapping[str, Any] = attrs.field(repr=False)
+
+    @property
+    def journal(self) -> Path:
+        """Where finished cells are kept."""
+        return self.output.with_name(f"{self.output.name}.journal")
+
+    @property
+    def failed(self) -> Path:
+        """Where rows that could not be done go."""
+        return self.output.with_name(f"{self.output.name}.failed.jsonl")
+
+    @property
+    def models(self) -> tuple[StepModel, ...]:
+        """The models that the steps call, each as often as it is called."""
+        return tuple(step.model for step in self.steps if step.model is not None)
+
+
+def load_pipeline(path: Path) -> Pipeline:
+    """The pipeline that a TOML file describes. Reads the whole input once. Raises `ConfigError` with everything that
+    is wrong.
+    """
+    loaded = load_config(path, extra_tables=_TABLES)
+    folder = path.parent.resolve()
+    config = _with_places(loaded.config, folder)
+    source: InputConfig = loaded.extras["input"]
+    batch: BatchConfig = loaded.extras["batch"]
+    step_configs: list[StepConfig] = loaded.extras["steps"]
+    problems: list[str] = []
+
+    input_path = folder / source.path
+    output_path = folder / loaded.extras["output"].path
+    form = source.format or _SUFFIXES.get(input_path.suffix.lower())
+    facts = None
+    if form is None:
+        problems.append(f'input.format: cannot be told from {source.path.name!r}; say "jsonl" or "csv"')
+    else:
+        try:
+            facts = survey(input_path, form)
+        except InputProblem as problem:
+            problems.append(f"input.path: {problem}")
+    problems += _place_problems(input_path, output_path)
+
+    columns = facts.columns if facts is not None else ()
+    known = frozenset(columns).union(step.name for step in step_configs)
+    steps = [
+        compile_step(
+            step,
+            where=f"steps.{step.name}",
+            known=known,
+            providers=config.providers,
+            folder=folder,
+            timeout=batch.request_timeout,
+            problems=problems,
+        )
+        for step in step_configs
+    ]
+    whole = [step for step in steps if step is not None]
+    used = {step.model.provider for step in whole if step.model is not None}
+    problems += provider_problems(config.providers, used, os.environ)
+    if not step_configs:
+        problems.append("steps: there is none; add at least one [[steps]] table")
+    problems += [
+        f"steps.{ROW}: is the name of the whole row in templates; a step needs another"
+        for s in step_configs
+        if s.name == ROW
+    ]
+    needs = [StepNeeds(step.name, step.uses) for step in whole]
+    if facts is not None and len(whole) == len(step_configs):
+        # An input without a single good row has no columns that could be asked for: its rows fail, each for its own
+        # reason.
+        anything = frozenset[str]().union(*(step.uses for step in needs)) - {step.name for step in needs}
+        problems += graph_problems(needs, columns or tuple(sorted(anything)))
+    if problems or facts is None or form is None:
+        raise ConfigError([f"{path}: {problem}" for problem in problems])
+
+    by_name = {step.name: step for step in whole}
+    between = step_needs(needs)
+    return Pipeline(
+        path=path,
+        config=config,
+        batch=batch,
+        input=input_path,
+        form=form,
+        facts=facts,
+        output=output_path,
+        steps=tuple(by_name[name] for name in in_order(between)),
+        needs=between,
+        identity=_identity(config, facts, form, step_configs, by_name),
+    )
+
+
+def _with_places(config: PenstockConfig, folder: Path) -> PenstockConfig:
+    """The configuration with each plugin's `path` taken from the pipeline's folder, as all paths of the file are."""
+    sections = {
+        name: {**section, "path": str(folder / path)}
+        if isinstance(path := section.get("path"), str) and path
+        else section
+        for name, section in config.sections.items()
+    }
+    return attrs.evolve(config, sections=sections)
+
+
+def _place_problems(source: Path, output: Path) -> list[str]:
+    if output.is_dir():
+        return [f"output.path: {output} is a folder"]
+    if output == source:
+        return ["output.path: is the input"]
+    return []
+
+
+def _identity(
+    config: PenstockConfig, facts: InputFacts, form: str, configs: list[StepConfig], steps: Mapping[str, Step]
+) -> dict[str, Any]:
+    """What a journal is held against; see `identity.py` for what counts, and why."""
+    providers = sorted({step.model.provider for step in steps.values() if step.model is not None})
+    described = {}
+    for step in configs:
+        model = steps[step.name].model
+        fields: dict[str, object] = {"kind": step.kind, "model": model and f"{model.provider}/{model.model_id}"}
+        fields |= {name: getattr(step, name) for name in ("prompt", "system", "input", "function", "params")}
+        fields["needs"] = sorted(step.needs or ()) if step.kind == "python" else None
+        described[step.name] = {name: value for name, value in fields.items() if value not in (None, {})}
+    return {
+        "input": {"format": form, "sha256": facts.sha256},
+        "providers": {name: provider_identity(config.providers[name]) for name in providers},
+        "steps": described,
+    }

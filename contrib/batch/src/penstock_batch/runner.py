@@ -1,0 +1,360 @@
+"""The shell of a run: takes rows in hand, gives their cells to the scheduler, and stops when it is told to.
+
+    read rows → RowWindow has room → one task per cell → Cells does it → journal → the row leaves the window
+
+A task's group is its step (weighted by its model's `max_parallel_requests`). Each model is also a resource of the
+task gate, with a few more places than calls it may ever have out: a worker beyond that could only stand in line, and
+so a provider that is cooling down never holds the places that another's cells could use. Whether a call goes out is
+the request gate's affair.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+import trio
+
+import penstock
+from penstock.run import open_scheduler
+from penstock_batch.cells import CellFailed, Cells, JournalLost, ModelUse
+from penstock_batch.endpoints import Endpoints, api_key, open_endpoints
+from penstock_batch.giving_up import GiveUpRules, ModelHealth
+from penstock_batch.journal import Journal, keep_on_disk
+from penstock_batch.pipeline import Pipeline
+from penstock_batch.progress import ProgressKind, show_progress
+from penstock_batch.reader import BadRow, Row, read_rows
+from penstock_batch.row_in_hand import RowInHand
+from penstock_batch.standing import RunStanding, allowed_rates
+from penstock_batch.steps import Step
+from penstock_batch.summary import AllowedRate
+from penstock_batch.tallies import Tallies
+from penstock_batch.window import RowWindow
+
+if TYPE_CHECKING:
+    from penstock import TaskHandle
+    from penstock.run import Scheduler
+
+__all__ = ["Ran", "run_rows"]
+
+
+@attrs.frozen
+class Ran:
+    """How a run went, beside what lies in the journal."""
+
+    tallies: Tallies
+    allowed: Mapping[str, AllowedRate]
+    seconds: float
+    interrupted: bool
+    limited_by: Mapping[str, float]
+
+
+class RunningView:
+    """Listens to both event streams, to say at the end where the time went."""
+
+    def __init__(self) -> None:
+        self.view = penstock.CorrelatedRuntimeView(keep=0)
+
+    @penstock.hookimpl
+    def penstock_scheduler_event(self, event: penstock.RuntimeEvent) -> None:
+        self.view.receive(event)
+
+    @penstock.hookimpl
+    def penstock_request_event(self, event: penstock.RuntimeEvent) -> None:
+        self.view.receive(event)
+
+
+async def run_rows(
+    pipeline: Pipeline, journal: Journal, *, limit: int | None, plugins: Sequence[Path], progress: ProgressKind
+) -> Ran:
+    """Do every cell that the journal does not have yet. Raises `ConfigError`, `PluginError` or `JournalLost`."""
+    run = BatchRun(pipeline, journal, limit)
+    if not run.anything_to_do:
+        # Nothing is started then, neither a provider nor a sink: the records of the run that did the work stay as
+        # they are.
+        return Ran(run.tallies, {}, 0.0, False, {})
+    listening = RunningView()
+    started = trio.current_time()
+    async with open_endpoints(pipeline.config.providers, pipeline.models) as endpoints:
+        config = with_model_resources(pipeline)
+        async with open_scheduler(config, plugins=[*plugins, listening]) as scheduler:
+            await run.carry_out(scheduler, endpoints, progress)
+        allowed = allowed_rates(run.models, endpoints, scheduler)
+    run.raise_what_broke()
+    seconds = trio.current_time() - started
+    return Ran(run.tallies, allowed, seconds, run.interrupted, listening.view.what_limited())
+
+
+class BatchRun:
+    """One run: the rows in hand and what is known of them."""
+
+    def __init__(self, pipeline: Pipeline, journal: Journal, limit: int | None) -> None:
+        rows = pipeline.facts.rows
+        self.pipeline = pipeline
+        self.tallies = Tallies.for_steps(pipeline.steps, rows if limit is None else min(limit, rows))
+        self.models: dict[str, ModelUse] = {}
+        self.interrupted = False
+        self._journal = journal
+        self._limit = limit
+        self._steps = {step.name: step for step in pipeline.steps}
+        self._rows: Iterator[Row] = self._rows_to_do()
+        self._window = RowWindow(pipeline.batch.rows_in_flight, pipeline.batch.rows_waiting)
+        self._open_of_group: dict[int, int] = {}
+        self._changed = trio.Event()
+        self._dirty, self._to_sync = trio.open_memory_channel[None](1)
+        self._stopping = False
+        self._broken: Exception | None = None
+        first = next(self._rows, None)
+        self.anything_to_do = first is not None
+        if first is not None:
+            self._rows = chain((first,), self._rows)
+
+    async def carry_out(self, scheduler: Scheduler, endpoints: Endpoints, progress: ProgressKind) -> None:
+        """Feed the scheduler until every row is over, or until told to stop."""
+        self._scheduler = scheduler
+        self.models = self._models(endpoints)
+        self._cells = Cells(self._journal, self.models, self.tallies, changed=self._written, limited=self._wake)
+        self._standing = RunStanding(self.pipeline.steps, self.models, self.tallies, self._window, scheduler)
+        self._groups = {step.name: self._group_of(step) for step in self.pipeline.steps}
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keep_on_disk, self._journal, self._to_sync, self.pipeline.batch.fsync_pause)
+            await nursery.start(self._heed_signals)
+            nursery.start_soon(show_progress, progress, self._standing.now)
+            await self._feed()
+            nursery.cancel_scope.cancel()
+        await trio.to_thread.run_sync(self._journal.sync)
+
+    def raise_what_broke(self) -> None:
+        """Raise what ended the run, if something did that was no row's fault."""
+        if self._broken is not None:
+            raise self._broken
+
+    # -- rows in --
+
+    async def _feed(self) -> None:
+        size = min(self.pipeline.batch.row_group_size, self.pipeline.batch.rows_in_flight)
+        group = 0
+        while not self._stopping:
+            if self._window.room(self._standing.cooling(trio.current_time())) < size:
+                await self._until_changed()
+                continue
+            taken = list(islice(self._rows, size))
+            if not taken:
+                break
+            begun = [row for row in taken if not self._cannot_be_done(row)]
+            if begun:
+                self._take_in_hand(group, begun)
+            group += 1
+            await trio.lowlevel.checkpoint()
+        while len(self._window):
+            await self._until_changed()
+
+    def _rows_to_do(self) -> Iterator[Row]:
+        for row in read_rows(self.pipeline.input, self.pipeline.form):
+            if self._limit is not None and row.index >= self._limit:
+                return
+            if isinstance(row, BadRow):
+                self.tallies.rows_failed += 1
+                continue
+            for name, tally in self.tallies.steps.items():
+                tally.before += self._journal.has(row.index, name)
+            if self._journal.done(row.index):
+                self.tallies.rows_done += 1
+            else:
+                yield row
+
+    def _cannot_be_done(self, row: Row) -> bool:
+        """Whether a step that the row still needs has a model that was given up: then nothing more is paid for the
+        row.
+        """
+        for name, step in self._steps.items():
+            if step.model is None or self._journal.has(row.index, name):
+                continue
+            reason = self.models[step.model.name].given_up
+            if reason is not None:
+                self._note_failure(row.index, name, reason)
+                self.tallies.steps[name].failed += 1
+                self.tallies.rows_failed += 1
+                return True
+        return False
+
+    def _take_in_hand(self, group: int, rows: Sequence[Row]) -> None:
+        in_hand = [self._in_hand(row, group) for row in rows]
+        specs = [self._spec(row, name) for row in in_hand for name in row.to_do]
+        self._open_of_group[group] = len(in_hand)
+        for row in in_hand:
+            self._window.enter(row.index, row.could_do)
+        self._tell_of_group("row_group_admitted", group)
+        handles = self._scheduler.add(specs)
+        self._scheduler.seal(str(group))
+        for row in in_hand:
+            for name in row.to_do:
+                handles[_task_id(row, name)].add_done_callback(partial(self._over, row, name))
+
+    def _in_hand(self, row: Row, group: int) -> RowInHand:
+        finished = {
+            name: self._journal.value(row.index, name) for name in self._steps if self._journal.has(row.index, name)
+        }
+        return RowInHand(row, group, self.pipeline.needs, finished)
+
+    def _spec(self, row: RowInHand, name: str) -> penstock.TaskSpec:
+        step = self._steps[name]
+        return penstock.TaskSpec(
+            task_id=_task_id(row, name),
+            fn=self._cell,
+            args=(row, step),
+            after=tuple(_task_id(row, need) for need in row.waits_for(name)),
+            group=self._groups[name],
+            needs={step.model.name: 1} if step.model is not None else None,
+            row_group=str(row.group),
+            column=name,
+            max_attempts=1,  # a call is tried again by the request gate; trying its cell again on top would multiply
+        )
+
+    # -- cells --
+
+    async def _cell(self, row: RowInHand, step: Step) -> Any:
+        try:
+            return await self._cells.do(step, row.index, row.columns, row.values)
+        except CellFailed:
+            row.failed = True
+            raise
+        except penstock.RequestAdmissionError:  # Cells lets through only what an end of the run refuses
+            self._stopping = True
+            raise
+        except Exception as error:
+            self._break_off(error)
+            raise
+
+    def _over(self, row: RowInHand, name: str, handle: TaskHandle[Any]) -> None:
+        """A cell is over: its lease is back, and what needed it may start or has been dropped."""
+        if handle.status == "completed":
+            row.done(name, handle.result())
+            self.tallies.steps[name].done += 1
+        else:
+            row.ended(name)
+            if handle.status in ("failed", "dropped") and not self._stopping and not row.failed:
+                # Refused for good before it began, by a rule or for want of a resource: that too is told.
+                self._note_failure(row.index, name, str(handle.error))
+                row.failed = True
+            self.tallies.steps[name].failed += handle.status == "failed"
+        if row.over:
+            self._leave(row)
+            self._wake()
+        else:
+            self._window.change(row.index, row.could_do)
+
+    def _note_failure(self, row: int, step: str, reason: str) -> None:
+        try:
+            self._journal.fail(row, step, reason)
+        except OSError as error:
+            self._break_off(JournalLost(self._journal.path, error))
+
+    def _break_off(self, error: Exception) -> None:
+        """End the run for what is no row's fault: a journal that cannot be written, a plugin that breaks the
+        contract, a bug. The first such error is raised at the end.
+        """
+        if self._broken is None:
+            self._broken = error
+            self._stop(at_once=True)
+
+    def _leave(self, row: RowInHand) -> None:
+        self._window.leave(row.index)
+        self.tallies.rows_done += not row.to_do
+        self.tallies.rows_failed += row.failed
+        self._open_of_group[row.group] -= 1
+        if not self._open_of_group[row.group]:
+            del self._open_of_group[row.group]
+            self._tell_of_group("row_group_checkpointed", row.group)
+
+    # -- waiting and stopping --
+
+    def _wake(self) -> None:
+        self._changed.set()
+
+    async def _until_changed(self) -> None:
+        with self._scheduler.somebody_waits():
+            await self._changed.wait()
+        self._changed = trio.Event()
+
+    def _written(self) -> None:
+        with suppress(trio.WouldBlock):  # then a sync is due already, and takes this line too
+            self._dirty.send_nowait(None)
+
+    def _stop(self, *, at_once: bool) -> None:
+        self._stopping = True
+        self._wake()
+        if at_once:
+            self._scheduler.cancel()
+        else:
+            self._scheduler.shutdown()
+
+    async def _heed_signals(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
+            async for _ in signals:
+                if self.interrupted:
+                    click.echo("leaving at once", err=True)
+                    self._stop(at_once=True)
+                else:
+                    click.echo("stopping: calls that are out may come back; again to leave at once", err=True)
+                    self.interrupted = True
+                    self._stop(at_once=False)
+
+    # -- what stands where --
+
+    def _models(self, endpoints: Endpoints) -> dict[str, ModelUse]:
+        batch = self.pipeline.batch
+        rules = GiveUpRules(
+            failures=batch.give_up_failures,
+            start=batch.give_up_start,
+            after=batch.give_up_after,
+            rate_limited=batch.give_up_rate_limited,
+        )
+        models = {model.name: model for model in self.pipeline.models}
+        return {
+            name: ModelUse(
+                model,
+                endpoints.clients[name],
+                api_key(self.pipeline.config.providers[model.provider]),
+                ModelHealth(rules),
+                self.tallies.models[name],
+            )
+            for name, model in models.items()
+        }
+
+    def _group_of(self, step: Step) -> penstock.TaskGroupSpec:
+        resolver = penstock.TaskSchedulingResolver(self.pipeline.config.scheduler.admitted_limits)
+        model = step.model
+        if model is None:
+            return resolver.resolve(penstock.SchedulingMetadata.local(step.name)).group
+        weight = float(model.max_parallel_requests)
+        metadata = penstock.SchedulingMetadata.model(model.provider, model.model_id, step.kind, weight)
+        return resolver.resolve(metadata, flow=(step.name,)).group
+
+    def _tell_of_group(self, kind: str, group: int) -> None:
+        correlation = penstock.RuntimeCorrelation(self._scheduler.run_id, row_group=str(group))
+        self._scheduler.emit(kind, correlation=correlation)
+
+
+def with_model_resources(pipeline: Pipeline) -> penstock.PenstockConfig:
+    """The pipeline's configuration with a resource of the task gate for each model.
+
+    A quarter more than the cap: so that the request gate always has somebody in line to give a freed place to.
+    """
+    config = pipeline.config
+    models = {model.name: model.max_parallel_requests for model in pipeline.models}
+    resources = {name: cap + cap // 4 + 2 for name, cap in models.items()}
+    scheduler = attrs.evolve(config.scheduler, resources={**resources, **config.scheduler.resources})
+    return attrs.evolve(config, scheduler=scheduler)
+
+
+def _task_id(row: RowInHand, step: str) -> str:
+    return f"r{row.index}/{step}"

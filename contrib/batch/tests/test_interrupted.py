@@ -1,0 +1,136 @@
+"""Ctrl+C once and twice, and kill -9: what was finished is on disk, and is not paid for twice.
+
+The provider runs in the test's own loop, so that the test can wait until it has seen what is to happen first.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+import trio
+
+from penstock.testing.provider import Latency, ProviderLimits
+from penstock_mockprovider import MockProvider, MockProviderConfig, serve
+
+if TYPE_CHECKING:
+    from contrib.batch.tests.conftest import Folder
+
+pytestmark = pytest.mark.loopback
+
+ROWS = 24
+
+
+def provider(**limits: float) -> MockProviderConfig:
+    return MockProviderConfig(
+        models={
+            "writer": ProviderLimits(slots=2, latency=Latency(0.05, 0.0), retry_after=0.02, **limits),  # type: ignore[arg-type]
+            "embedder": ProviderLimits(latency=Latency(0.001, 0.0)),
+        }
+    )
+
+
+@asynccontextmanager
+async def serving(folder: Folder, config: MockProviderConfig) -> AsyncIterator[tuple[Folder, MockProvider]]:
+    async with serve(config) as mock:
+        served = attrs.evolve(folder, provider_url=mock.base_url)
+        served.rows(ROWS)
+        served.write()
+        yield served, mock
+
+
+def command(folder: Folder, *options: str) -> list[str]:
+    return [sys.executable, "-m", "penstock", "run", str(folder.toml), "--progress", "plain", *options]
+
+
+async def started(folder: Folder) -> trio.Process:
+    return await trio.lowlevel.open_process(command(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+async def said(stream: trio.abc.ReceiveStream | None) -> str:
+    assert stream is not None
+    return b"".join([part async for part in stream]).decode()
+
+
+async def run_to_its_end(folder: Folder) -> subprocess.CompletedProcess[bytes]:
+    return await trio.run_process(command(folder), capture_stdout=True, capture_stderr=True, check=False)
+
+
+def completed(mock: MockProvider) -> int:
+    return mock.report().models["writer"].total.completed
+
+
+async def test_after_a_kill_nothing_that_was_finished_is_paid_for_again(folder: Folder) -> None:
+    async with serving(folder, provider()) as (served, mock):
+        process = await started(served)
+        await mock.until(lambda report: report.models["writer"].total.completed >= 10)
+        process.kill()
+        await process.wait()
+        kept = [step for _, step in served.cells()].count("summary")
+        paid = completed(mock)
+        assert 0 < kept < ROWS
+        assert paid - kept <= 2  # what two slots had on its way to a process that was no more
+        assert (await run_to_its_end(served)).returncode == 0
+        assert completed(mock) - paid == ROWS - kept
+        assert [answer["id"] for answer in served.answers()] == list(range(ROWS))
+
+
+async def test_ctrl_c_lets_the_calls_that_are_out_come_back(folder: Folder) -> None:
+    async with serving(folder, provider()) as (served, mock):
+        process = await started(served)
+        await mock.until(lambda report: report.models["writer"].total.completed >= 6)
+        process.send_signal(signal.SIGINT)
+        out, err = await said(process.stdout), await said(process.stderr)
+        assert await process.wait() == 130, err
+        assert "stopping" in err
+        assert "not done" in out
+        assert "interrupted" in out
+        assert "Traceback" not in err
+        assert completed(mock) == [step for _, step in served.cells()].count("summary")
+        assert mock.report().models["writer"].total.abandoned == 0
+        assert (await run_to_its_end(served)).returncode == 0
+        assert completed(mock) == ROWS
+
+
+async def test_ctrl_c_twice_leaves_at_once(folder: Folder) -> None:
+    async with serving(folder, provider(hang_share=1.0)) as (served, mock):
+        process = await started(served)
+        await mock.until(lambda report: report.models["writer"].in_flight > 0)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        first = (await process.stderr.receive_some()).decode()
+        assert "stopping" in first
+        process.send_signal(signal.SIGINT)
+        out, err = await said(process.stdout), await said(process.stderr)
+        assert await process.wait() == 130, err
+        assert "leaving at once" in err
+        assert f"{ROWS} not done" in out
+        assert "Traceback" not in err
+
+
+async def test_a_second_run_at_the_same_time_is_refused(folder: Folder) -> None:
+    async with serving(folder, provider(hang_share=1.0)) as (served, mock):
+        process = await started(served)
+        await mock.until(lambda report: report.models["writer"].in_flight > 0)
+        second = await run_to_its_end(served)
+        assert second.returncode == 2
+        assert b"another run is writing this journal" in second.stderr
+        process.kill()
+        await process.wait()
+
+
+@pytest.mark.parametrize("name", ["run", "check"])
+async def test_bad_configuration_is_told_in_one_line_with_exit_code_two(folder: Folder, name: str) -> None:
+    folder.write(("{{ text }}", "{{ txt }}"))
+    ended = await trio.run_process(
+        [sys.executable, "-m", "penstock", name, str(folder.toml)], capture_stderr=True, check=False
+    )
+    assert ended.returncode == 2
+    (line,) = ended.stderr.decode().splitlines()
+    assert "steps.summary: 'txt' is neither a column of the input nor a step" in line

@@ -1,0 +1,221 @@
+"""Whole runs over a loopback provider: rows in, rows out, and nothing paid for twice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from penstock import ConfigError
+from penstock_batch.command import check_command, run_command
+
+if TYPE_CHECKING:
+    from contrib.batch.tests.conftest import Folder, Provider
+
+pytestmark = pytest.mark.loopback
+
+
+def run(folder: Folder, *, limit: int | None = None, overwrite: bool = False) -> int:
+    return run_command(folder.toml, limit=limit, overwrite=overwrite, plugins=(), progress="none")
+
+
+def test_every_row_comes_out_in_order_with_every_step(served: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    served.write()
+    assert run(served) == 0
+    answers = served.answers()
+    assert [answer["id"] for answer in answers] == list(range(30))
+    assert list(answers[7]) == ["id", "text", "summary", "vector", "length"]
+    assert answers[7]["summary"] == "Row 7 is about gate number 7."
+    assert answers[7]["length"] == len(answers[7]["summary"])
+    assert not served.output.with_name("answers.jsonl.failed.jsonl").exists()
+    told = capsys.readouterr().out
+    assert "30 rows: 30 done, 0 failed" in told
+    assert "what the run waited for" in told
+
+
+def test_running_again_calls_nothing_and_puts_the_output_back(served: Folder, provider: Provider) -> None:
+    served.write()
+    run(served)
+    before, answers = provider.report(), served.output.read_bytes()
+    served.output.unlink()
+    assert run(served) == 0
+    assert provider.report() == before
+    assert served.output.read_bytes() == answers
+
+
+def test_a_run_of_the_first_rows_is_continued_by_the_next(served: Folder, provider: Provider) -> None:
+    served.write()
+    before = provider.completed("writer")
+    assert run(served, limit=4) == 0
+    assert len(served.answers()) == 4
+    assert provider.completed("writer") == before + 4
+    assert run(served) == 0
+    assert len(served.answers()) == 30
+    assert provider.completed("writer") == before + 30
+    assert run(served, limit=2) == 0
+    assert len(served.answers()) == 30
+
+
+def test_overwrite_starts_anew(served: Folder, provider: Provider) -> None:
+    served.write()
+    run(served)
+    before = provider.completed("writer")
+    served.write(("in one sentence", "in a sentence"))
+    with pytest.raises(ConfigError, match=r"steps\.summary\.prompt: was 'Summarise in one sentence"):
+        run(served)
+    assert run(served, overwrite=True) == 0
+    assert provider.completed("writer") == before + 30
+
+
+def test_another_input_is_another_run(served: Folder) -> None:
+    served.write()
+    run(served, limit=3)
+    served.rows(31)
+    with pytest.raises(ConfigError, match=r"input\.sha256"):
+        run(served)
+
+
+def test_a_file_of_somebody_else_is_not_replaced(served: Folder) -> None:
+    served.write()
+    served.output.parent.mkdir()
+    served.output.write_text("precious", encoding="utf-8")
+    with pytest.raises(ConfigError, match="--overwrite replaces it"):
+        run(served)
+    assert served.output.read_text(encoding="utf-8") == "precious"
+    assert run(served, overwrite=True) == 0
+    assert len(served.answers()) == 30
+
+
+def test_rows_that_cannot_be_read_fail_alone_with_their_line(served: Folder) -> None:
+    served.lines('{"id": 0, "text": "One."}', "oops", "[2]", '{"id": 3}', '{"id": 4, "text": "Two."}')
+    served.write()
+    assert run(served) == 1
+    assert [answer["id"] for answer in served.answers()] == [0, 4]
+    unreadable, no_object, lacking = served.failed()
+    assert unreadable["line"] == 2
+    assert unreadable["error"].startswith("line 2: is not JSON")
+    assert unreadable["text"] == "oops"
+    assert no_object["error"] == "line 3: must be a JSON object, not an array"
+    assert (lacking["line"], lacking["step"], lacking["row"]) == (4, "summary", {"id": 3})
+    assert "'text' is undefined" in lacking["error"]
+
+
+def test_csv_is_read_too(served: Folder) -> None:
+    (served.path / "rows.csv").write_text("id,text\n1,One.\n2\n3,Three.\n", encoding="utf-8")
+    served.write(('path = "rows.jsonl"', 'path = "rows.csv"'))
+    assert run(served) == 1
+    assert [answer["id"] for answer in served.answers()] == ["1", "3"]
+    assert served.failed()[0]["error"] == "line 3: has 1 field where the header names 2"
+
+
+def test_a_failed_row_is_tried_again_by_the_next_run_and_its_calls_are_not(served: Folder, provider: Provider) -> None:
+    served.write(("PYTHON_STEPS:length", "PYTHON_STEPS:picky"))
+    before = provider.completed("writer")
+    assert run(served) == 1
+    (failed,) = served.failed()
+    assert (failed["line"], failed["step"], failed["error"]) == (4, "length", "ValueError: not this one")
+    assert run(served) == 1
+    steps = next(served.path.glob("steps_of_*.py"))
+    assert provider.completed("writer") == before + 30
+    assert len(served.answers()) == 29
+    assert steps.exists()
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [("a_set", "returned what JSON cannot hold: "), ("leaves", "SystemExit: 3")],
+)
+def test_what_a_python_step_does_wrong_is_its_rows_failure(served: Folder, function: str, reason: str) -> None:
+    served.rows(3)
+    served.write(("PYTHON_STEPS:length", f"PYTHON_STEPS:{function}"))
+    assert run(served) == 1
+    assert [failed["error"].startswith(reason) for failed in served.failed()] == [True] * 3
+
+
+@pytest.mark.parametrize("how", ['"PYTHON_STEPS:length_async"', '"PYTHON_STEPS:length"\nthread = false'])
+def test_a_python_step_may_be_async_or_stay_in_the_loop(served: Folder, how: str) -> None:
+    served.rows(3)
+    served.write(('"PYTHON_STEPS:length"', how))
+    assert run(served) == 0
+    assert all(answer["length"] == len(answer["summary"]) for answer in served.answers())
+
+
+def test_a_window_smaller_than_the_input_loses_no_row(served: Folder) -> None:
+    served.rows(60)
+    served.write(("[requests]", "[batch]\nrow_group_size = 7\nrows_in_flight = 10\nrows_waiting = 0\n[requests]"))
+    assert run(served) == 0
+    assert [answer["id"] for answer in served.answers()] == list(range(60))
+
+
+def test_an_empty_input_is_done_at_once(served: Folder) -> None:
+    served.lines()
+    served.write()
+    assert run(served) == 0
+    assert served.answers() == []
+
+
+def test_a_mock_runs_inside_the_run(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.write(
+        ('base_url = "BASE_URL"', 'kind = "mock"'),
+        more="[providers.p.options.models.writer]\nslots = 2\nlatency = { mean = 0.01 }\nretry_after = 0.02\n",
+    )
+    assert run(folder) == 0
+    assert len(folder.answers()) == 5
+    assert "that the provider's limits allow" in capsys.readouterr().out
+
+
+def test_check_calls_and_writes_nothing(served: Folder, provider: Provider, capsys: pytest.CaptureFixture[str]) -> None:
+    served.write()
+    before = provider.report()
+    assert check_command(served.toml, plugins=()) == 0
+    assert provider.report() == before
+    assert not served.output.parent.exists()
+    told = capsys.readouterr().out
+    assert "30 rows with id, text" in told
+    assert "summary: chat at p/writer (at most 16 at a time), needs text" in told
+
+
+def test_check_names_the_lines_that_cannot_be_read(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.lines('{"id": 1, "text": "x"}', "oops")
+    folder.write()
+    assert check_command(folder.toml, plugins=()) == 1
+    assert "line 2: is not JSON" in capsys.readouterr().err
+
+
+def test_check_refuses_an_unknown_plugin(folder: Folder) -> None:
+    folder.write(("[plugins.aimd]\ninitial_limit = 4\n", '[plugins]\nrequest_limiters = ["aimed"]\n'))
+    with pytest.raises(ConfigError, match="'aimd'"):
+        check_command(folder.toml, plugins=())
+
+
+def test_a_plugin_file_takes_part_in_a_run(served: Folder) -> None:
+    seen = served.path / "seen.jsonl"
+    rules = served.path / "listener.py"
+    rules.write_text(
+        "import penstock\n"
+        f"out = open({str(seen)!r}, 'w')\n"
+        "@penstock.hookimpl\n"
+        "def penstock_scheduler_event(event):\n"
+        "    print(penstock.event_to_json(event), file=out)\n"
+        "@penstock.hookimpl\n"
+        "def penstock_run_finished(report):\n"
+        "    out.close()\n",
+        encoding="utf-8",
+    )
+    served.rows(3)
+    served.write(("[requests]", "[batch]\nrow_group_size = 2\n[requests]"))
+    assert run_command(served.toml, limit=None, overwrite=False, plugins=(rules,), progress="none") == 0
+    events = [json.loads(line) for line in seen.read_text(encoding="utf-8").splitlines()]
+    kinds = [event["event_kind"] for event in events]
+    assert kinds.count("row_group_admitted") == kinds.count("row_group_checkpointed") == 2
+    assert {event["correlation"]["row_group"] for event in events if event["event_kind"] == "selected"} == {"0", "1"}
+
+
+def test_the_journal_lies_beside_the_output_and_holds_every_cell(served: Folder) -> None:
+    served.rows(4)
+    served.write()
+    run(served)
+    assert sorted(served.cells()) == sorted((row, step) for row in range(4) for step in ("summary", "vector", "length"))
+    assert {path.name for path in Path(served.output).parent.iterdir()} == {"answers.jsonl", "answers.jsonl.journal"}
