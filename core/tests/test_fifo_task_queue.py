@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from hypothesis import settings
+
 from penstock import FifoTaskQueue
 from penstock.testing.ready_queue_contract import ReadyQueueContract
+from penstock.testing.ready_queue_machine import ready_queue_machine
 from penstock.testing.task_making import make_task, take_all
 
 
@@ -12,5 +15,12 @@ class TestFifoTaskQueue(ReadyQueueContract):
         return FifoTaskQueue()
 
     def test_what_came_first_goes_first_whatever_group_it_is_of(self) -> None:
-        queue = self.queue_with(*(make_task(f"{n}", f"g{n % 3}", {"gpu": 1 + n % 2}, weight=1 + n % 3) for n in range(12)))
+        queue = self.queue_with(
+            *(make_task(f"{n}", f"g{n % 3}", {"gpu": 1 + n % 2}, weight=1 + n % 3) for n in range(12))
+        )
         assert take_all(queue) == [f"{n}" for n in range(12)]
+
+
+FifoMachine = ready_queue_machine(lambda limits: FifoTaskQueue(), in_order=True)
+TestFifoAgainstAList = FifoMachine.TestCase
+TestFifoAgainstAList.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -93,7 +93,12 @@ def test_the_first_reason_stays() -> None:
         (408, b"", "down"),
         (500, b"", "down"),
         (503, b"", "down"),
+        (529, b"", "limited"),
     ],
 )
 def test_a_status_says_what_it_means_for_the_calls_to_come(status: int, body: bytes, kind: str) -> None:
-    assert failure_kind(status, body) == kind
+    assert failure_kind(status, body, {}) == kind
+
+
+def test_a_server_that_says_when_to_come_back_is_not_down() -> None:
+    assert failure_kind(503, b"", {"retry-after": "3"}) == "limited"

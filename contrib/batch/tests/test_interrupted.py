@@ -16,7 +16,7 @@ import attrs
 import pytest
 import trio
 
-from penstock.testing.provider import Latency, ProviderLimits
+from penstock.testing import Latency, ProviderLimits
 from penstock_mockprovider import MockProvider, MockProviderConfig, serve
 
 if TYPE_CHECKING:
@@ -123,6 +123,22 @@ async def test_a_second_run_at_the_same_time_is_refused(folder: Folder) -> None:
         assert b"another run is writing this journal" in second.stderr
         process.kill()
         await process.wait()
+
+
+async def test_a_disk_that_is_full_ends_the_run_and_loses_nothing_that_was_written(folder: Folder) -> None:
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))"
+    limited = f"{limit}; from penstock.cli import main; main()"
+    async with serving(folder, provider()) as (served, mock):
+        full = await trio.run_process(
+            [sys.executable, "-c", limited, *command(served)[3:]], capture_stderr=True, capture_stdout=True, check=False
+        )
+        assert full.returncode == 1
+        assert full.stderr.decode().strip().endswith("answers.jsonl.journal: cannot be written: File too large")
+        kept = [step for _, step in served.cells()].count("summary")
+        paid = completed(mock)
+        assert 0 < kept < ROWS
+        assert (await run_to_its_end(served)).returncode == 0
+        assert completed(mock) - paid == ROWS - kept
 
 
 @pytest.mark.parametrize("name", ["run", "check"])

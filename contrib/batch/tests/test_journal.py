@@ -88,7 +88,8 @@ def test_a_damaged_line_elsewhere_is_a_cell_that_was_not_done(path: Path) -> Non
 
 
 def test_another_configuration_is_told_by_what_differs(path: Path) -> None:
-    Journal(path, IDENTITY, STEPS).close()
+    with Journal(path, IDENTITY, STEPS) as journal:
+        journal.fail(0, "a", "something was tried")
     changed = {"input": {"sha256": "def"}, "steps": {"a": {"prompt": "Ho"}, "c": {}}}
     with pytest.raises(ConfigError) as caught:
         Journal(path, changed, ("a", "c"))
@@ -101,6 +102,41 @@ def test_another_configuration_is_told_by_what_differs(path: Path) -> None:
     ):
         assert line in told
     assert "--overwrite" in told
+
+
+def test_a_journal_without_a_cell_binds_nobody(path: Path) -> None:
+    Journal(path, IDENTITY, STEPS).close()
+    with Journal(path, {"steps": {"c": {}}}, ("c",)) as journal:
+        assert not journal.resumed
+        journal.finish(0, "c", "x")
+    with Journal(path, {"steps": {"c": {}}}, ("c",)) as journal:
+        assert journal.value(0, "c") == "x"
+
+
+def test_overwriting_begins_anew(path: Path) -> None:
+    with Journal(path, IDENTITY, STEPS) as journal:
+        journal.finish(0, "a", "old")
+    with Journal(path, IDENTITY, STEPS, overwrite=True) as journal:
+        assert not journal.has(0, "a")
+        journal.finish(0, "a", "new")
+        assert journal.value(0, "a") == "new"
+    with Journal(path, IDENTITY, STEPS) as journal:
+        assert journal.value(0, "a") == "new"
+
+
+@pytest.mark.parametrize(
+    ("head", "complaint"),
+    [
+        ('{"penstock_batch_journal":1,"ident\n', "its first line is damaged"),
+        ('{"penstock_batch_journal":2,"identity":{}}\n', "has version 2, and this release reads 1"),
+    ],
+)
+def test_a_first_line_that_cannot_be_used_is_told(path: Path, head: str, complaint: str) -> None:
+    path.parent.mkdir()
+    path.write_text(head, encoding="utf-8")
+    with pytest.raises(ConfigError, match=complaint):
+        Journal(path, IDENTITY, STEPS)
+    Journal(path, IDENTITY, STEPS, overwrite=True).close()
 
 
 def test_a_file_that_is_no_journal_is_left_alone(path: Path) -> None:

@@ -213,6 +213,34 @@ def test_a_plugin_file_takes_part_in_a_run(served: Folder) -> None:
     assert {event["correlation"]["row_group"] for event in events if event["event_kind"] == "selected"} == {"0", "1"}
 
 
+def test_the_record_of_a_run_is_whole(served: Folder) -> None:
+    served.write(more='[plugins]\nsinks = ["jsonl"]\n[plugins.jsonl]\npath = "events.jsonl"\n')
+    assert run(served) == 0
+    events = [json.loads(line) for line in (served.path / "events.jsonl").read_text(encoding="utf-8").splitlines()]
+    for stream, kind in (("scheduler", "task_lease"), ("request", "request_lease")):
+        told = [event for event in events if event["stream"] == stream]
+        sequences = [event["sequence"] for event in told]
+        assert sequences == sorted(set(sequences))
+        kinds = [event["event_kind"] for event in told]
+        assert kinds.count(f"{kind}_acquired") == kinds.count(f"{kind}_released") >= 60
+    before = (served.path / "events.jsonl").read_bytes()
+    run(served)
+    assert (served.path / "events.jsonl").read_bytes() == before  # a run that had nothing to do leaves it alone
+
+
+def test_rows_that_wait_for_one_provider_do_not_keep_another_from_new_rows(folder: Folder) -> None:
+    folder.rows(60)
+    folder.write(
+        ('base_url = "BASE_URL"', 'kind = "mock"'),
+        ("[requests]", "[batch]\nrow_group_size = 5\nrows_in_flight = 10\nrows_waiting = 100\n[requests]"),
+        more="[providers.p.options.models.writer]\nlatency = { mean = 0.001 }\n"
+        "[providers.p.options.models.embedder]\noutage = [0.0, 2.0]\nretry_after = 2.0\nlatency = { mean = 0.001 }\n",
+    )
+    assert run(folder) == 0
+    steps = [step for _, step in folder.cells()]
+    assert steps.index("vector") == 60  # all summaries were there by then, with ten rows in flight
+
+
 def test_the_journal_lies_beside_the_output_and_holds_every_cell(served: Folder) -> None:
     served.rows(4)
     served.write()

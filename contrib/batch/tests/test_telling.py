@@ -67,7 +67,7 @@ def test_the_summary_tells_rows_reasons_calls_and_rates() -> None:
         "  1 × summary: HTTP 500",
         "  4 cells were done before and cost nothing now",
         "  summary: 5 done (0.1/s), 1 failed, 2 answers cut short by their limit on tokens",
-        "8 calls, 2 answered 429 (25.0%)",
+        "8 calls, 2 answered 429 (25.0%); the limits allow them in 5.0 s at best",
         "  p/writer: 8 calls, 2 × 429, 1 failed; 0.5/s of 1.0/s that the provider's limits allow (50%); "
         "1,000 tokens in, 20 out",
         "what the run waited for: 90% for answers",

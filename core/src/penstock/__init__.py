@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from penstock.arrival_order import ArrivalOrder
-from penstock.config import PenstockConfig, load_config
+from penstock.cli import CommandLine
+from penstock.config import LoadedConfig, ModelConfig, PenstockConfig, ProviderConfig, load_config
 from penstock.correlation import RuntimeCorrelation, current_correlation
 from penstock.errors import AdmissionError, ConfigError, PenstockError, PluginError, StallError, TaskRefused
 from penstock.events import EventStream, RuntimeEvent, event_from_dict, event_to_dict, event_to_json
@@ -50,7 +51,8 @@ from penstock.run import Scheduler, current_executor, execute, open_scheduler, r
 from penstock.runner import NurseryTaskRunner, TaskRunner
 from penstock.scheduler import AsyncTaskScheduler
 from penstock.settings import Settings, WallClock
-from penstock.sink_spec import SinkSpec
+from penstock.sink_spec import SinkBinding, SinkSpec
+from penstock.structuring import structure
 from penstock.task_admission import (
     TaskAdmissionBlockSummary,
     TaskAdmissionConfig,
@@ -91,6 +93,7 @@ __all__ = [
     "Attempt",
     "Backlog",
     "Blocked",
+    "CommandLine",
     "Condition",
     "ConfigError",
     "CorrelatedRuntimeView",
@@ -109,6 +112,8 @@ __all__ = [
     "LeaseLedger",
     "LimiterChange",
     "LimiterSnapshot",
+    "LoadedConfig",
+    "ModelConfig",
     "ModelRequestExecutor",
     "NurseryTaskRunner",
     "Order",
@@ -117,6 +122,7 @@ __all__ = [
     "PluginError",
     "PluginManager",
     "PolicyStateDelta",
+    "ProviderConfig",
     "ProviderKey",
     "ProviderModelKey",
     "ProviderModelStaticCap",
@@ -158,6 +164,7 @@ __all__ = [
     "Scope",
     "Settings",
     "Signal",
+    "SinkBinding",
     "SinkSpec",
     "StallError",
     "TaskAdmissionBlockSummary",
@@ -194,4 +201,5 @@ __all__ = [
     "open_scheduler",
     "request",
     "retry_after_seconds",
+    "structure",
 ]

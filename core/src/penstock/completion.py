@@ -18,7 +18,7 @@ from typing import Final
 
 import attrs
 
-from penstock.cycles import find_cycle, reaches
+from penstock.cycles import find_cycle
 from penstock.errors import ConfigError
 from penstock.id_ranges import IdRanges
 from penstock.tasks import SchedulableTask
@@ -46,7 +46,7 @@ class TaskNode:
 class _Node:
     """An unfinished task."""
 
-    __slots__ = ("after", "barrier", "deferral", "dependants", "gathers", "missing", "row_group", "state", "task")
+    __slots__ = ("after", "barrier", "deferral", "dependants", "members", "missing", "row_group", "state", "task")
 
     def __init__(
         self, task: SchedulableTask, row_group: str | None, barrier: bool = False, after: Sequence[str] = ()
@@ -54,7 +54,8 @@ class _Node:
         self.task = task
         self.row_group = row_group
         self.after = after
-        self.gathers = barrier
+        self.members: list[str] | None = [] if barrier else None
+        """Of a barrier: those that it is to wait for, or has."""
         self.barrier = barrier
         """Whether it still takes members."""
         self.deferral = 0
@@ -117,6 +118,9 @@ class CompletionTracker:
                     self._link(needed, task_id)
             for barrier in dict.fromkeys(node.members_of):
                 self._link(task_id, barrier)
+                gathered = self._nodes[barrier].members
+                assert gathered is not None
+                gathered.append(task_id)
         for task_id in fresh:
             self._ready_if_free(task_id)
         return [dropped for task_id in doomed for dropped in self.drop(task_id)]
@@ -178,29 +182,26 @@ class CompletionTracker:
         return fresh
 
     def _refuse_cycles(self, fresh: dict[str, TaskNode], members: dict[str, list[str]]) -> None:
-        """Raise `ConfigError` naming a cycle. Tasks that were there wait for new ones only through a barrier."""
-        joined = [barrier for barrier in members if barrier not in fresh]
-        gathering: set[str] = set()
+        """Raise `ConfigError` naming a cycle.
+
+        Tasks that were there wait for new ones only through a barrier: so only from its new members on need
+        they be looked at.
+        """
 
         def needs(task_id: str) -> list[str]:
+            new = members.get(task_id, [])
             if task_id in fresh:
-                near = [n for n in fresh[task_id].after if n in fresh or (joined and n in self._nodes)]
-            else:
-                near = [n for n in self._nodes[task_id].after if n in self._nodes]
-                if self._nodes[task_id].gathers and task_id not in members:
-                    gathering.add(task_id)
-            return [*near, *members.get(task_id, ())]
+                return [*new, *(needed for needed in fresh[task_id].after if needed in fresh or needed in self._nodes)]
+            node = self._nodes[task_id]
+            return [*new, *(needed for needed in (*node.after, *(node.members or ())) if needed in self._nodes)]
 
-        cycle = find_cycle([*joined, *fresh], needs)
-        for barrier in joined if gathering and cycle is None else ():
-            other = reaches(barrier, gathering, lambda task_id: self._unfinished_dependants(task_id))
-            if other is not None and reaches(barrier, {other}, needs):
-                cycle = [barrier, other, barrier]
+        def needs_of_the_batch(task_id: str) -> list[str]:
+            return [needed for needed in needs(task_id) if needed in fresh]
+
+        joined = [each for barrier, new in members.items() if barrier not in fresh for each in new]
+        cycle = find_cycle(joined, needs) or find_cycle(fresh, needs_of_the_batch)
         if cycle is not None:
             raise ConfigError("tasks wait for each other: " + " -> ".join(cycle))
-
-    def _unfinished_dependants(self, task_id: str) -> list[str]:
-        return [dependant for dependant in self._nodes[task_id].dependants or () if dependant in self._nodes]
 
     def _check_same(self, task: SchedulableTask) -> None:
         if self._nodes[task.task_id].task.payload is not task.payload:
@@ -348,6 +349,10 @@ class CompletionTracker:
 
     def _is_dropped(self, task_id: str) -> bool:
         return task_id in self._dropped or task_id in self._folded_dropped
+
+    def kept_ids(self) -> int:
+        """How many finished ids, or ranges of them, are remembered."""
+        return len(self._complete) + len(self._dropped) + self._folded.ranges() + self._folded_dropped.ranges()
 
     def unfinished(self) -> Iterator[tuple[str, str, int]]:
         """Every unfinished task: its id, its state, and how many tasks it waits for (an open barrier counts as one)."""

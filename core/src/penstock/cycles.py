@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["find_cycle", "reaches"]
+__all__ = ["find_cycle"]
 
 Edges = Callable[[str], Iterable[str]]
 
@@ -28,18 +28,4 @@ def find_cycle(roots: Iterable[str], edges: Edges) -> list[str] | None:
                 return [*names[names.index(step) :], step]
             else:
                 path[step] = iter(edges(step))
-    return None
-
-
-def reaches(start: str, targets: set[str], edges: Edges) -> str | None:
-    """One of `targets` that can be reached from `start`; `None` if none can."""
-    seen = {start}
-    left = [start]
-    while left:
-        for each in edges(left.pop()):
-            if each in targets:
-                return each
-            if each not in seen:
-                seen.add(each)
-                left.append(each)
     return None

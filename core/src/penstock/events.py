@@ -209,7 +209,9 @@ def event_to_dict(event: RuntimeEvent) -> dict[str, Any]:
 
 
 def event_to_json(event: RuntimeEvent) -> str:
-    """The event as one line of JSON, without the line feed. Raises `TypeError` or `ValueError` if it is not JSON-safe."""
+    """The event as one line of JSON, without the line feed. Raises `TypeError` or `ValueError` if it is not
+    JSON-safe.
+    """
     return json.dumps(event_to_dict(event), separators=(",", ":"), allow_nan=False)
 
 

@@ -142,10 +142,9 @@ class PenstockSpec:
     def penstock_cli(self, cli: click.Group) -> None:
         """Add commands to the `penstock` command line.
 
-        Called when one of the plugin's commands, which it also names under the entry-point group `penstock.commands`, is
-        invoked or asked for its help; the plugin is then made with the defaults of its `Config`. An error is told on
-        standard error, and the other commands work.
-        """
+        Called when one of the plugin's commands, which it also names under the entry-point group
+        `penstock.commands`, is invoked or asked for its help; the plugin is then made with the defaults of
+        its `Config`. An error is told on standard error, and the other commands work."""
 
 
 @attrs.frozen

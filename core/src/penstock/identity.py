@@ -124,7 +124,9 @@ class RequestResourceResolver:
         """Let `provider_name/alias` mean `model_id`. Raises `ConfigError` if it already means another model."""
         known = self._aliases.setdefault((provider_name, alias), model_id)
         if known != model_id:
-            raise ConfigError(f"{provider_name}/{alias} is an alias of {known!r} already; it cannot mean {model_id!r} too")
+            raise ConfigError(
+                f"{provider_name}/{alias} is an alias of {known!r} already; it cannot mean {model_id!r} too"
+            )
         self._resolved.clear()
 
     def add_domains(self, provider_name: str, domains: Iterable[str]) -> None:
@@ -137,9 +139,7 @@ class RequestResourceResolver:
 
     def aliases(self, key: ProviderModelKey) -> tuple[str, ...]:
         """The aliases by which a model is known, sorted; for people, never for decisions."""
-        return tuple(
-            sorted(a for (p, a), m in self._aliases.items() if p == key.provider_name and m == key.model_id)
-        )
+        return tuple(sorted(a for (p, a), m in self._aliases.items() if p == key.provider_name and m == key.model_id))
 
     def resolve(self, name: str, domain: str = RequestDomain.CHAT) -> RequestResourceKey:
         """The key of `provider/model` (everything after the first slash is the model) in a domain.

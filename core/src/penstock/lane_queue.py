@@ -31,6 +31,7 @@ from penstock.lanes import ALL, Entry, Group, Lane, Line, Order, Shut
 from penstock.lines import Lines
 from penstock.parking import ParkingLot
 from penstock.ready_groups import ReadyGroups
+from penstock.singles import give_back, set_apart
 from penstock.verdicts import Backlog, Condition, Denied
 
 __all__ = ["LaneQueue"]
@@ -259,37 +260,9 @@ class LaneQueue(Generic[T]):
             for each in group.all_lanes():
                 each.stamp = self._changes
         elif denied.scope == "task":
-            self._park(self._alone(lane), denied, now)
+            self._park(set_apart(lane), denied, now)
         else:
             self._park(lane, denied, now)
-
-    def _alone(self, lane: Lane[T]) -> Lane[T]:
-        """The head in a lane of its own, so that it alone is parked, and not those that come after it."""
-        group = lane.group
-        if lane in group.singles:
-            return lane
-        if lane.live > 1:
-            return self._split_head(lane)
-        if group.lanes.get(lane.key) is lane:
-            del group.lanes[lane.key]
-        group.singles.add(lane)
-        return lane
-
-    def _split_head(self, lane: Lane[T]) -> Lane[T]:
-        """Move the head into a lane of its own, so that it alone is parked."""
-        entry = lane.head
-        arena = lane.arena
-        assert arena is not None
-        arena.remove(lane)
-        lane.entries.popleft()
-        lane.live -= 1
-        lane.next_head()
-        arena.insert(lane)
-        single: Lane[T] = Lane(lane.key, lane.group, lane.resources)
-        single.append(entry)
-        entry.lane = single
-        lane.group.singles.add(single)
-        return single
 
     def _park(self, lane: Lane[T], denied: Denied, now: float) -> None:
         was_ready = lane.denied is None
@@ -346,8 +319,9 @@ class LaneQueue(Generic[T]):
         self._lot.unfile(lane)
         if lane.line is not None:
             self._lines.leave(lane)
-        lane.group.denied = None
-        self._make_ready(lane)
+        if lane not in lane.group.singles or not give_back(lane):
+            lane.group.denied = None
+            self._make_ready(lane)
         self._backlog_changed(lane)
 
     def next_moment(self) -> float | None:
@@ -406,7 +380,7 @@ class LaneQueue(Generic[T]):
         lanes = [lane for group in self.groups.values() for lane in group.all_lanes()]
         assert self.total == sum(lane.live for lane in lanes) == sum(g.queued for g in self.groups.values())
         for lane in lanes:
-            assert lane.live == sum(entry.lane is lane for entry in lane.entries) > 0
+            lane.check_invariants()
             assert (lane.denied is None) == (lane.arena is self._ready), "a lane is ready or refused"
             assert (lane.line is None) or lane in lane.line.lanes
             assert lane.denied is None or lane.filed or lane.line is not None

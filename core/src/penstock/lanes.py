@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Hashable, Iterator
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from penstock.verdicts import Condition, Denied
@@ -43,8 +44,8 @@ class Lane(Generic[T]):
     """The items of one group with one shape. `arena` is where it is ordered; `None` while it is parked alone."""
 
     __slots__ = (
-        "arena", "denied", "entries", "filed", "group", "head", "key", "line", "live", "position", "resources", "since",
-        "stamp",
+        "arena", "denied", "entries", "filed", "group", "head", "key", "line", "live", "position", "resources",
+        "returned", "since", "stamp",
     )  # fmt: skip
 
     def __init__(self, key: Hashable, group: Group[T], resources: tuple[tuple[Hashable, int], ...]) -> None:
@@ -52,10 +53,12 @@ class Lane(Generic[T]):
         self.group = group
         self.resources = resources
         self.entries: deque[Entry[T]] = deque()
+        self.returned: list[tuple[int, Entry[T]]] = []
+        """Items that were refused alone and have come back, as a heap by the order of arrival."""
         self.head: Entry[T] = _NOBODY
         """The first item that has not been discarded. There is one: a lane that runs empty leaves at once."""
         self.live = 0
-        """How many of `entries` have not been discarded."""
+        """How many of `entries` and `returned` have not been discarded."""
         self.arena: Arena[T] | None = None
         self.line: Line[T] | None = None
         self.denied: Denied | None = None
@@ -72,13 +75,32 @@ class Lane(Generic[T]):
         self.entries.append(entry)
         self.live += 1
 
+    def take_back(self, entry: Entry[T]) -> None:
+        """An item that stood alone for a while stands here again, in its place."""
+        entry.lane = self
+        self.live += 1
+        heappush(self.returned, (entry.sequence, entry))
+        if entry.sequence < self.head.sequence:
+            self.head = entry
+
     def next_head(self) -> None:
         """The head has left: the next that has not been discarded is the head now, if there is one."""
-        entries = self.entries
-        while entries and entries[0].lane is None:
+        entries, returned = self.entries, self.returned
+        while entries and entries[0].lane is not self:
             entries.popleft()
         if entries:
             self.head = entries[0]
+        if returned:
+            while returned and returned[0][1].lane is not self:
+                heappop(returned)
+            if returned and (not entries or returned[0][0] < self.head.sequence):
+                self.head = returned[0][1]
+
+    def check_invariants(self) -> None:
+        """Counts and head agree with what stands here. Raises `AssertionError`."""
+        standing = [entry for entry in (*self.entries, *(e for _, e in self.returned)) if entry.lane is self]
+        assert len(standing) == self.live > 0
+        assert self.head is min(standing, key=lambda entry: entry.sequence)
 
 
 _NOBODY: Final[Any] = None  # the head of a lane that nothing has been put into yet

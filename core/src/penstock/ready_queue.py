@@ -30,6 +30,11 @@ class QueueView(Protocol):
     def queued_by_group(self) -> Mapping[TaskGroupKey, int]: ...
 
     @property
+    def weights_by_group(self) -> Mapping[TaskGroupKey, float]:
+        """The weight of every group with something queued, in whatever state."""
+        ...
+
+    @property
     def queued_resource_demand_by_group(self) -> Mapping[TaskGroupKey, Mapping[SchedulerResourceKey, int]]: ...
 
     @property

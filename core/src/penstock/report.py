@@ -12,7 +12,9 @@ __all__ = ["RunInfo", "RunReport"]
 
 @attrs.frozen(kw_only=True)
 class RunInfo:
-    """A run that is about to start. `started_at` is a moment of the run's clock; `plugins` are the active ones, in order."""
+    """A run that is about to start. `started_at` is a moment of the run's clock; `plugins` are the active
+    ones, in order.
+    """
 
     run_id: str
     started_at: float

@@ -1,10 +1,10 @@
-"""A run, put together: configuration and plugins in, both gates and their streams out. It alone knows all parts.
+"""A run, put together: configuration and plugins in, both gates and their streams out. It alone knows all
+parts.
 
     config -> plugins -> hooks -> ready queue, task admission -> scheduler     both streams -> sinks
                                -> waiters, limiters, request admission -> executor
-
-`open_scheduler` opens a run; inside it `request` and `execute` find the run's request gate by a context variable.
-"""
+ `open_scheduler` opens a run; inside it `request` and `execute` find the run's request gate by a context
+variable."""
 
 from __future__ import annotations
 
@@ -86,10 +86,9 @@ class Scheduler(AsyncTaskScheduler):
     ) -> None:
         """Take other plugins, or other configurations of them, while the run goes on.
 
-        Policies, rules, limiters and outcome rules are made anew, and whatever was refused is asked again. Leases that
-        are out keep the limiters that granted them. The ready queue, the waiters, the runner and the sinks stay.
-        Raises `ConfigError` or `PluginError`, and then everything is as it was.
-        """
+        Policies, rules, limiters and outcome rules are made anew, and whatever was refused is asked again.
+        Leases that are out keep the limiters that granted them. The ready queue, the waiters, the runner and
+        the sinks stay. Raises `ConfigError` or `PluginError`, and then everything is as it was."""
         loaded = None if config is None else load_config(config).config
         hooks = self.plugins.reconfigure(loaded, extra=plugins)
         self.admission.reconfigure(hooks.make_task_policies(), hooks.task_eligible)
@@ -116,9 +115,8 @@ def request(resource: str, **options: Any) -> AttemptContext:
     """One admitted call: `async with penstock.request("provider/model", domain="chat") as attempt`.
 
     Waits for the lease, and gives it back with the classified outcome at the end of the block. Options as
-    `ModelRequestExecutor.attempt`: `domain`, `cost`, `group`, `timeout` (seconds), `deadline` (moment of the run's clock).
-    Raises `RequestAdmissionError` if admission refuses.
-    """
+    `ModelRequestExecutor.attempt`: `domain`, `cost`, `group`, `timeout` (seconds), `deadline` (moment of the
+    run's clock). Raises `RequestAdmissionError` if admission refuses."""
     return current_executor().attempt(resource, **options)
 
 
@@ -137,12 +135,12 @@ async def open_scheduler(
 ) -> AsyncIterator[Scheduler]:
     """Open a run: `async with penstock.open_scheduler("penstock.toml") as scheduler:`.
 
-    `config` is a TOML file, a mapping of the same shape, a `PenstockConfig`, or `None` for the defaults; `plugins` are
-    further plugin objects, or paths of plugin files. The block's end waits for all tasks. A block that raises cancels them.
+    `config` is a TOML file, a mapping of the same shape, a `PenstockConfig`, or `None` for the defaults;
+    `plugins` are further plugin objects, or paths of plugin files. The block's end waits for all tasks. A
+    block that raises cancels them.
 
-    Raises `ConfigError` with every problem of the configuration; `StallError` when work is left that nothing can start;
-    an `ExceptionGroup` of the failures of tasks that nobody awaited.
-    """
+    Raises `ConfigError` with every problem of the configuration; `StallError` when work is left that nothing
+    can start; an `ExceptionGroup` of the failures of tasks that nobody awaited."""
     parts = config if isinstance(config, PenstockConfig) else load_config(config).config
     manager = PluginManager.from_config(parts, extra=plugins)
     started_at = trio.current_time()

@@ -31,7 +31,9 @@ class WallClock:
         return self.epoch + timedelta(seconds=now - self.started_at)
 
     def from_wall(self, moment: datetime) -> float:
-        """The moment, in seconds of the run's clock, at which the wall clock shows `moment` (which must have a time zone)."""
+        """The moment, in seconds of the run's clock, at which the wall clock shows `moment` (which must have
+        a time zone).
+        """
         if moment.tzinfo is None:
             raise ValueError(f"{moment!r} has no time zone; take one from settings.wall(now).tzinfo")
         return self.started_at + (moment - self.epoch).total_seconds()

@@ -15,10 +15,11 @@ from typing import Any
 import attrs
 
 from penstock.checks import whole_number
+from penstock.competition import Competition
 from penstock.errors import PluginError
 from penstock.lanes import ALL
 from penstock.leases import LeaseLedger, ReleaseResult
-from penstock.peers import PeerCount
+from penstock.peers import PeerCount, Shortage
 from penstock.ready_queue import Blocked, QueueView
 from penstock.task_ledger import Holding, LedgerView
 from penstock.task_policy import PolicyStateDelta, TaskAdmissionPolicy, TaskAdmissionPolicyDecision, TaskAdmissionView
@@ -102,17 +103,34 @@ class TaskAdmissionController:
         self._rule = rule
         self._ledger: LeaseLedger[TaskAdmissionLease] = LeaseLedger("task-", generation)
         self._peers = PeerCount()
+        self._queue_view: QueueView | None = None
+        self._competition: Competition | None = None
         self._closed = False
         self._agreed: tuple[SchedulableTask, int, list[TaskAdmissionPolicyDecision], float] | None = None
         self._changes = 0
         self._turned: list[Condition] = []
         self.diagnostic_counters: dict[str, int] = {}
         """What the policies count, by the names that they give."""
-        self._view = LedgerView(self._limits, self._available, self._holdings, self._debt, self._peers)
+        self._view = LedgerView(self._limits, self._available, self._holdings, self._debt, self._peers, self._compete)
 
     def attach(self, queue_view: QueueView) -> None:
         """Keep count of the groups that are ready in this queue, so that policies can ask for peers at no cost."""
         queue_view.listen_ready(self._peers)
+        self._queue_view = queue_view
+        if self._competition is not None:
+            self._peers.weigh(self._competition, queue_view.weights_by_group)
+
+    def _compete(self) -> Competition:
+        """What the groups weigh that compete; counted from the first time on that a policy asks."""
+        if self._competition is None:
+            self._competition = Competition()
+            weights = {lease.item.group.key: lease.item.group.weight for lease in self._ledger.live.values()}
+            for key, holding in self._holdings.items():
+                for resource in compress(holding.amounts, holding.amounts.values()):
+                    self._competition.begin(resource, key, weights[key])
+            if self._queue_view is not None:
+                self._peers.weigh(self._competition, self._queue_view.weights_by_group)
+        return self._competition
 
     def reconfigure(self, policies: Sequence[tuple[str, TaskAdmissionPolicy]], rule: TaskRule | None) -> None:
         """From now on these decide. Leases that are out stay as they are."""
@@ -181,7 +199,7 @@ class TaskAdmissionController:
                 denied = Denied("no_capacity", until, scope="all", detail="submission is full", by="core")
             else:
                 detail = f"less than {amount} of {resource} is free"
-                cohort = ("no_capacity", resource, amount)
+                cohort = Shortage(resource, amount)
                 denied = Denied("no_capacity", until, "shape", detail, cohort=cohort, amount=amount, by="core")
             self._full[resource, amount, shut] = denied
         return denied
@@ -248,7 +266,10 @@ class TaskAdmissionController:
         holding.running += 1
         for resource, amount in task.resource_request.shape:
             self._available[resource] -= amount
-            holding.amounts[resource] = holding.amounts.get(resource, 0) + amount
+            held = holding.amounts.get(resource, 0)
+            holding.amounts[resource] = held + amount
+            if not held and self._competition is not None:
+                self._competition.begin(resource, group.key, group.weight)
         holding.limit = group.admitted_limit
         if holding.limit is not None or holding.capped:
             self._note_cap(group.key, holding)
@@ -295,6 +316,8 @@ class TaskAdmissionController:
             if free > self._limits[resource]:
                 raise AssertionError(f"more of {resource} came back than there is")
             holding.amounts[resource] -= amount
+            if self._competition is not None and not holding.amounts[resource]:
+                self._competition.end(resource, group.key)
             freed.append((self._released[resource], free))
         if not holding.running:
             del self._holdings[group.key]
@@ -308,6 +331,8 @@ class TaskAdmissionController:
             if debt < 0:
                 raise PluginError(name, f"the debt of {group} in {resource} would fall to {debt}")
         for key, debt in debts.items():
+            if (debt > 0) != (key in self._debt):
+                self._peers.owes(key[1], key[0], debt > 0)
             if debt:
                 self._debt[key] = debt
             else:

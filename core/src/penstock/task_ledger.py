@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from penstock.competition import Competition
 from penstock.peers import PeerCount
 from penstock.tasks import SchedulerResourceKey, TaskGroupKey
 from penstock.verdicts import Released
@@ -54,6 +55,7 @@ class LedgerView:
         holdings: dict[TaskGroupKey, Holding],
         debt: dict[tuple[TaskGroupKey, str], int],
         peers: PeerCount,
+        competition: Callable[[], Competition],
     ) -> None:
         self.resource_limits: Mapping[SchedulerResourceKey, int] = MappingProxyType(limits)
         self.resources_available: Mapping[SchedulerResourceKey, int] = MappingProxyType(available)
@@ -64,6 +66,7 @@ class LedgerView:
         self.policy_debt_by_group_resource: Mapping[tuple[TaskGroupKey, str], int] = MappingProxyType(debt)
         self._holdings = holdings
         self._peers = peers
+        self._competition = competition
 
     @property
     def leased_resources(self) -> Mapping[SchedulerResourceKey, int]:
@@ -74,8 +77,19 @@ class LedgerView:
         holding = self._holdings.get(group)
         return 0 if holding is None else holding.running
 
+    def held(self, group: TaskGroupKey, resource: SchedulerResourceKey) -> int:
+        """How much of a resource a group holds."""
+        holding = self._holdings.get(group)
+        return 0 if holding is None else holding.amounts.get(resource, 0)
+
     def runnable_peers(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> int:
         return self._peers.count(resource, besides)
+
+    def debt_free_peers(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> int:
+        return self._peers.count_debt_free(resource, besides)
+
+    def competing_weight(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> float:
+        return self._competition().weight(resource, besides)
 
     def snapshot(self) -> Mapping[str, Any]:
         return {

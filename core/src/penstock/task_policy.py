@@ -65,8 +65,24 @@ class TaskAdmissionView(Protocol):
         """How many tasks of a group run; 0 for one that holds nothing."""
         ...
 
+    def held(self, group: TaskGroupKey, resource: SchedulerResourceKey) -> int:
+        """How much of a resource a group holds, in its units."""
+        ...
+
     def runnable_peers(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> int:
         """How many other groups have a task for `resource` that is not parked and are below their `admitted_limit`."""
+        ...
+
+    def debt_free_peers(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> int:
+        """How many of the `runnable_peers` have no debt in `resource`."""
+        ...
+
+    def competing_weight(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> float:
+        """The weights, added up, of the other groups that compete for `resource`.
+
+        Those are the groups that hold some of it, and those that are below their `admitted_limit` and have a task for
+        it that is ready or waits for room in it.
+        """
         ...
 
     def snapshot(self) -> Mapping[str, Any]: ...

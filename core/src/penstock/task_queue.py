@@ -165,6 +165,7 @@ class _View:
         self._lanes = lanes
         self.queued_peer_demand_by_resource: Mapping[str, int] = MappingProxyType(demand)
         self.queued_by_group: Mapping[TaskGroupKey, int] = _ByGroup(lanes, lambda group: group.queued)
+        self.weights_by_group: Mapping[TaskGroupKey, float] = _ByGroup(lanes, lambda group: group.weight)
         self.queued_resource_demand_by_group: Mapping[TaskGroupKey, Mapping[str, int]] = _ByGroup(lanes, _demand_of)
         self.first_candidate_by_group: Mapping[TaskGroupKey, SchedulableTask] = _ByGroup(lanes, _first_of)
 

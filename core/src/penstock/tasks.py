@@ -205,7 +205,9 @@ ONE_PLACE: Final = SchedulerResourceRequest()
 
 @attrs.define(slots=True, eq=False)
 class SchedulableTask:
-    """A task as the first gate sees it. `task_id` is stable and unique in a run; `deadline` is in seconds of the run's clock."""
+    """A task as the first gate sees it. `task_id` is stable and unique in a run; `deadline` is in seconds of
+    the run's clock.
+    """
 
     task_id: str
     payload: Any
@@ -267,6 +269,4 @@ class TaskSchedulingResolver:
     ) -> ResolvedTaskScheduling:
         key = TaskGroupKey(metadata.kind, metadata.identity + flow)
         limit = self._admitted_limits.get("/".join(metadata.identity))
-        return ResolvedTaskScheduling(
-            TaskGroupSpec(key, metadata.weight, limit), SchedulerResourceRequest(dict(needs))
-        )
+        return ResolvedTaskScheduling(TaskGroupSpec(key, metadata.weight, limit), SchedulerResourceRequest(dict(needs)))

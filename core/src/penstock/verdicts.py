@@ -172,7 +172,9 @@ def check_denied(denied: object, *, by: str, now: float, reasons: frozenset[str]
         raise PluginError(by, "refused without saying what would end it: give `until` at least one condition, or NEVER")
     for condition in denied.until:
         if not isinstance(condition, Released | Backlog | At | Signal | Never):
-            raise PluginError(by, f"{condition!r} in `until` is no condition: use Released, Backlog, At, Signal or NEVER")
+            raise PluginError(
+                by, f"{condition!r} in `until` is no condition: use Released, Backlog, At, Signal or NEVER"
+            )
         if isinstance(condition, Never) and len(denied.until) > 1:
             raise PluginError(by, "NEVER stands alone in `until`: nothing else could end such a refusal")
         if isinstance(condition, At) and not condition.moment > now:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from penstock import At, Released, RequestReleaseOutcome, RequestResourceKey
-from penstock.testing.limiter_contract import LimiterDriver
+from penstock.testing import LimiterDriver
 from penstock_aimd import AimdConfig, AimdLimiter
 
 RESOURCE = RequestResourceKey("provider", "model", "chat")
@@ -384,8 +384,8 @@ def hold_after_cuts(cuts: int, cost: float, **config: Any) -> float:
 
 
 def test_the_ceiling_holds_in_proportion_to_what_a_cut_costs() -> None:
-    assert hold_after_cuts(1, 1.0) == pytest.approx(7.0, abs=4.0)
-    assert hold_after_cuts(1, 10.0) == pytest.approx(70.0, abs=8.0)
+    assert hold_after_cuts(1, 1.0) == pytest.approx(8.0, abs=4.0)
+    assert hold_after_cuts(1, 10.0) == pytest.approx(80.0, abs=8.0)
 
 
 def test_each_further_cut_at_the_same_place_doubles_the_hold_up_to_a_bound() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock import RequestLimiter
-from penstock.testing.limiter_contract import RequestLimiterContract
+from penstock.testing import RequestLimiterContract
 from penstock_aimd import AimdConfig, AimdLimiter
 
 

@@ -6,7 +6,7 @@ from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from penstock import OUTCOME_KINDS, RequestReleaseOutcome, RequestResourceKey
-from penstock.testing.limiter_contract import LimiterDriver
+from penstock.testing import LimiterDriver
 from penstock_aimd import AimdConfig, AimdLimiter
 
 RESOURCE = RequestResourceKey("provider", "model", "chat")

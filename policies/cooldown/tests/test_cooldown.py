@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from penstock import At, Released, RequestReleaseOutcome, RequestResourceKey
-from penstock.testing.limiter_contract import LimiterDriver
+from penstock.testing import LimiterDriver
 from penstock_cooldown import CooldownConfig, CooldownLimiter
 
 RESOURCE = RequestResourceKey("provider", "model", "chat")

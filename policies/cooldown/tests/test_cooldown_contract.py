@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock import RequestLimiter, Settings
-from penstock.testing.limiter_contract import RequestLimiterContract
+from penstock.testing import RequestLimiterContract
 from penstock_cooldown import CooldownConfig, CooldownLimiter
 
 

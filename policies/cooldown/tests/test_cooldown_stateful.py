@@ -8,7 +8,7 @@ from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from penstock import OUTCOME_KINDS, RequestReleaseOutcome, RequestResourceKey
-from penstock.testing.limiter_contract import LimiterDriver
+from penstock.testing import LimiterDriver
 from penstock_cooldown import CooldownConfig, CooldownLimiter
 
 RESOURCE = RequestResourceKey("provider", "model", "chat")

@@ -7,3 +7,5 @@ provider is dead; `output` assembles the answers in order; `progress` and `summa
 """
 
 from __future__ import annotations
+
+__all__: list[str] = []

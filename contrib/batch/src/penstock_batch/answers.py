@@ -64,11 +64,11 @@ def embedding_answer(body: bytes) -> Answered:
     return Answered(vector, *_usage(data))
 
 
-def failure_kind(status: int, body: bytes) -> FailureKind:
-    """What an error status means for the calls that come after (`giving_up.py`)."""
+def failure_kind(status: int, body: bytes, headers: Mapping[str, str]) -> FailureKind:
+    """What an error status means for the calls that come after (`giving_up.py`); `headers` have lower-case names."""
     if status in (401, 403, 404) or _error_fields(body)[1] in _FOR_GOOD:
         return "refused"
-    if status == 429:
+    if status in (429, 529) or (status == 503 and ("retry-after" in headers or "retry-after-ms" in headers)):
         return "limited"
     return "down" if status >= 500 or status == 408 else "unfit"
 

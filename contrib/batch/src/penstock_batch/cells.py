@@ -22,8 +22,7 @@ import httpx2
 import trio
 
 import penstock
-from penstock import PenstockError
-from penstock.run import execute
+from penstock import PenstockError, execute
 from penstock_batch.answers import Answered, BadAnswer, chat_answer, embedding_answer, error_line, failure_kind
 from penstock_batch.giving_up import FailureKind, ModelHealth
 from penstock_batch.journal import Journal
@@ -33,7 +32,7 @@ from penstock_batch.tallies import ModelTally, Tallies
 from penstock_batch.templates import ROW, RenderError
 
 if TYPE_CHECKING:
-    from penstock.requests.attempt import Attempt
+    from penstock import Attempt
 
 __all__ = ["CellFailed", "Cells", "JournalLost", "ModelUse"]
 
@@ -98,7 +97,7 @@ class ModelUse:
 
     @contextmanager
     def out(self, scope: trio.CancelScope, now: float) -> Iterator[None]:
-        """A call is out: it is counted, and giving up does not cut it off."""
+        """A call is out: it is counted, and giving up does not cut it off; but then it is not tried again either."""
         tally = self.tally
         tally.calls += 1
         tally.in_flight += 1
@@ -107,8 +106,11 @@ class ModelUse:
         try:
             yield
         finally:
-            self._in_line.add(scope)
             tally.in_flight -= 1
+            if self.health.given_up is None:
+                self._in_line.add(scope)
+            else:
+                scope.cancel()
 
     def failed(self, kind: FailureKind, reason: str, now: float) -> None:
         """A call failed; if that was one too many, nobody waits for this model any more."""
@@ -213,7 +215,7 @@ class Cells:
             facts = penstock.ResponseFacts(status=status, headers=headers, elapsed=now - started, received_at=now)
             attempt.answered(facts)
             if status != 200:
-                kind = failure_kind(status, content)
+                kind = failure_kind(status, content, headers)
                 reason = f"{use.model.provider}: {error_line(status, content, use.key)}"
                 use.failed(kind, reason, now)
                 if kind == "limited":

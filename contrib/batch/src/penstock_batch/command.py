@@ -10,7 +10,7 @@ from typing import Final
 import click
 import trio
 
-from penstock.plugins import PluginManager
+from penstock import PluginManager
 from penstock_batch.journal import Journal
 from penstock_batch.output import Assembled, assemble, refuse_to_replace, remove_results
 from penstock_batch.pipeline import Pipeline, load_pipeline

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from penstock import ConfigError
-from penstock.config import ProviderConfig
+from penstock import ConfigError, ProviderConfig
 from penstock_batch.names import meant
 
 if TYPE_CHECKING:

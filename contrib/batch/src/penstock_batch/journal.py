@@ -16,6 +16,7 @@ import os
 import sys
 from array import array
 from collections.abc import Mapping, Sequence
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -83,14 +84,12 @@ class Journal:
             raise ConfigError(f"{path}: cannot open the journal: {error.strerror or error}") from None
         try:
             self._lock()
+            with path.open("rb") as file:
+                self.resumed = self._load(file, identity, overwrite)
+            # A reader of its own: the first one's buffer may hold what has been cut off and written over.
             self._reader = path.open("rb")
         except BaseException:
             os.close(self._fd)
-            raise
-        try:
-            self.resumed = self._load(identity, overwrite)
-        except BaseException:
-            self.close()
             raise
 
     # -- what is known --
@@ -174,21 +173,30 @@ class Journal:
         self._reader.seek(offset)
         return json.loads(self._reader.readline())
 
-    def _load(self, identity: Mapping[str, Any], overwrite: bool) -> bool:
+    def _load(self, file: BufferedReader, identity: Mapping[str, Any], overwrite: bool) -> bool:
         """Read what is there; true if it is a run to be resumed."""
-        head = self._reader.readline()
+        head = file.readline()
         mark = f'{{"{_MARK}"'.encode()
         if not head.startswith(mark) and not (mark.startswith(head) and not head.endswith(b"\n")):
             raise ConfigError(f"{self.path}: is not a journal of penstock run; move it away or name another output")
-        if overwrite or not head.endswith(b"\n"):
+        before = None if overwrite or not head.endswith(b"\n") else self._identity_in(head)
+        changed = [] if before is None else differences(before, identity)
+        if changed and file.peek(1):
+            raise ConfigError(
+                [
+                    f"{self.path}: was begun with another configuration or input, so its cells cannot be used:",
+                    *(f"  {change}" for change in changed),
+                    "  put that back, name another output, or start anew with --overwrite",
+                ]
+            )
+        if before is None or changed:
             os.ftruncate(self._fd, 0)
             self._size = 0
             self._append({_MARK: _VERSION, "identity": identity})
             return False
-        self._check_head(head, identity)
         self._size = len(head)
         known = frozenset(self.steps)
-        for line in self._reader:
+        for line in file:
             if not line.endswith(b"\n"):
                 os.ftruncate(self._fd, self._size)
                 break
@@ -210,25 +218,17 @@ class Journal:
         except (ValueError, TypeError, KeyError):
             self.damaged_lines += 1
 
-    def _check_head(self, head: bytes, identity: Mapping[str, Any]) -> None:
+    def _identity_in(self, head: bytes) -> Mapping[str, Any]:
         try:
             record = json.loads(head)
-            version, before = record[_MARK], record["identity"]
+            version, identity = record[_MARK], dict(record["identity"])
         except (ValueError, TypeError, KeyError):
             raise ConfigError(f"{self.path}: its first line is damaged; --overwrite starts anew") from None
         if version != _VERSION:
             raise ConfigError(
                 f"{self.path}: has version {version}, and this release reads {_VERSION}; --overwrite starts anew"
             )
-        changed = differences(before, identity)
-        if changed:
-            raise ConfigError(
-                [
-                    f"{self.path}: was begun with another configuration or input, so its cells cannot be used:",
-                    *(f"  {change}" for change in changed),
-                    "  put that back, name another output, or start anew with --overwrite",
-                ]
-            )
+        return identity
 
 
 async def keep_on_disk(journal: Journal, changed: trio.MemoryReceiveChannel[None], pause: float) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -97,7 +97,11 @@ def _written(path: Path, *, keep_empty: bool = True) -> Iterator[IO[bytes]]:
             path.unlink(missing_ok=True)
         else:
             beside.replace(path)
-    except OSError as error:
+    except BaseException as error:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 

@@ -12,8 +12,7 @@ from typing import Any, Literal
 
 import attrs
 
-from penstock import ConfigError
-from penstock.config import PenstockConfig, load_config
+from penstock import ConfigError, PenstockConfig, load_config
 from penstock_batch.config import BatchConfig, InputConfig, OutputConfig, StepConfig
 from penstock_batch.endpoints import provider_identity, provider_problems
 from penstock_batch.graph import StepNeeds, graph_problems, in_order, step_needs

@@ -12,7 +12,7 @@ import click
 from penstock import hookimpl
 
 if TYPE_CHECKING:
-    from penstock.cli import CommandLine
+    from penstock import CommandLine
     from penstock_batch.progress import ProgressKind
 
 __all__ = ["BatchPlugin"]

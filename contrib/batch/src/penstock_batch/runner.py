@@ -23,7 +23,7 @@ import click
 import trio
 
 import penstock
-from penstock.run import open_scheduler
+from penstock import open_scheduler
 from penstock_batch.cells import CellFailed, Cells, JournalLost, ModelUse
 from penstock_batch.endpoints import Endpoints, api_key, open_endpoints
 from penstock_batch.giving_up import GiveUpRules, ModelHealth
@@ -39,8 +39,7 @@ from penstock_batch.tallies import Tallies
 from penstock_batch.window import RowWindow
 
 if TYPE_CHECKING:
-    from penstock import TaskHandle
-    from penstock.run import Scheduler
+    from penstock import Scheduler, TaskHandle
 
 __all__ = ["Ran", "run_rows"]
 
@@ -247,9 +246,9 @@ class BatchRun:
             self.tallies.steps[name].failed += handle.status == "failed"
         if row.over:
             self._leave(row)
-            self._wake()
         else:
             self._window.change(row.index, row.could_do)
+        self._wake()  # the row has left, or it may be one now that can only wait
 
     def _note_failure(self, row: int, step: str, reason: str) -> None:
         try:

@@ -17,8 +17,7 @@ from penstock_batch.tallies import Tallies
 from penstock_batch.window import RowWindow
 
 if TYPE_CHECKING:
-    from penstock import RequestPressureSnapshot
-    from penstock.run import Scheduler
+    from penstock import RequestPressureSnapshot, Scheduler
 
 __all__ = ["RunStanding", "allowed_rates"]
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from penstock.config import ProviderConfig
+from penstock import ProviderConfig
 from penstock_batch.config import StepConfig
 from penstock_batch.functions import FunctionProblem, load_function
 from penstock_batch.lines import json_bytes

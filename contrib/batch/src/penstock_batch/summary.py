@@ -49,12 +49,18 @@ def summary_lines(
     calls = sum(model.calls for model in tallies.models.values())
     limited = sum(model.limited for model in tallies.models.values())
     if calls:
-        lines.append(f"{calls:,} calls, {limited:,} answered 429 ({limited / calls:.1%})")
+        lines.append(f"{calls:,} calls, {limited:,} answered 429 ({limited / calls:.1%}){_at_best(allowed)}")
     lines += [f"  {name}: {_model(model, allowed.get(name))}" for name, model in tallies.models.items() if model.calls]
     lines += where
     if interrupted:
         lines.append("interrupted: what was finished is kept; the same command goes on from there")
     return lines
+
+
+def _at_best(allowed: Mapping[str, AllowedRate]) -> str:
+    """The time in which the slowest of the models could have given its answers; empty unless all tell their limits."""
+    times = [rate.completed * rate.seconds / rate.calls for rate in allowed.values() if rate.calls and rate.seconds]
+    return f"; the limits allow them in {_time(max(times))} at best" if times and len(times) == len(allowed) else ""
 
 
 def _rows(count: int) -> str:

@@ -1,10 +1,10 @@
 """May this concrete call go out now? The controller of the request gate.
-
-Pure and synchronous: it decides, counts, records events, and returns whom its decisions concern; `executor.py` does the waiting.
-Whatever may free the way (a release, a limit that grew, a cap, a moment) ends with offering the places to those in line
-until nobody who is eligible is left, so between two calls nobody waits who could go. There are three exceptions, all
-for the sake of a caller that cannot deliver to others: `try_acquire`, `enqueue` and `cancel` change nothing for anybody else, and
-leave a note instead, by which `next_change` is now and the next `advance` does the offering.
+ Pure and synchronous: it decides, counts, records events, and returns whom its decisions concern;
+`executor.py` does the waiting. Whatever may free the way (a release, a limit that grew, a cap, a moment) ends
+with offering the places to those in line until nobody who is eligible is left, so between two calls nobody
+waits who could go. There are three exceptions, all for the sake of a caller that cannot deliver to others:
+`try_acquire`, `enqueue` and `cancel` change nothing for anybody else, and leave a note instead, by which
+`next_change` is now and the next `advance` does the offering.
 
     try_acquire / enqueue ── free, nobody ahead ──> lease
               │ else
@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterable, Mapping
 from penstock.events import EventStream
 from penstock.identity import ProviderModelKey, ProviderModelStaticCap
 from penstock.requests.deciding import CORE, RequestDecider, RequestRule
-from penstock.requests.lane_waiters import FifoRequestWaiters
 from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem, RequestAdmissionLease
+from penstock.requests.lane_waiters import FifoRequestWaiters
 from penstock.requests.leasing import RequestLeasing
 from penstock.requests.limiter_guard import PluginProblems
 from penstock.requests.line import RequestAdmissionEffects, RequestLine, refusal
@@ -43,7 +43,8 @@ class RequestAdmissionController:
     `make_limiters`   (scope, static cap) to (plugin name, limiter) pairs in the order of asking
     `waiters`         the order of the line; first in, first out if none is given
     `rule`            asked last; `None`: no plugin has a request rule
-    `told`            is called with a plugin's name and a line for people, once per plugin that breaks the contract
+    `told`            is called with a plugin's name and a line for people, once per plugin that breaks the
+                      contract
     """
 
     def __init__(
@@ -137,7 +138,9 @@ class RequestAdmissionController:
         return lease
 
     def enqueue(self, item: RequestAdmissionItem, now: float) -> RequestWaiter:
-        """Ask, and wait if need be. The waiter may have its `lease` at once, or be `refused` at once; else it is in line."""
+        """Ask, and wait if need be. The waiter may have its `lease` at once, or be `refused` at once; else
+        it is in line.
+        """
         waiter = self._line.new_waiter(item, now)
         state = self._find(item, now)
         if isinstance(state, Denied):
@@ -155,7 +158,9 @@ class RequestAdmissionController:
     def release(
         self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome, now: float
     ) -> RequestAdmissionEffects:
-        """Take a lease back, with how its call ended. Counts exactly once; `effects.release` says whether this was it."""
+        """Take a lease back, with how its call ended. Counts exactly once; `effects.release` says whether
+        this was it.
+        """
         result, changes = self._leasing.close(lease, outcome, now)
         effects = RequestAdmissionEffects(release=result, changes=changes)
         if not result.released:
@@ -173,9 +178,7 @@ class RequestAdmissionController:
             self._line.offer(effects, now)
         return effects
 
-    def observe(
-        self, lease: RequestAdmissionLease, headers: Mapping[str, str], now: float
-    ) -> RequestAdmissionEffects:
+    def observe(self, lease: RequestAdmissionLease, headers: Mapping[str, str], now: float) -> RequestAdmissionEffects:
         """Let the lease's limiters learn from an answer's headers (lower-case names) while its body still streams."""
         effects = RequestAdmissionEffects()
         if self._leasing.ledger.live.get(lease.lease_id) is not lease:
@@ -204,11 +207,10 @@ class RequestAdmissionController:
     ) -> RequestAdmissionEffects:
         """Make a provider + model known, or change its cap: late, again, under load.
 
-        `cap` is in calls in flight, or a mapping of alias to cap, of which the smallest holds; `domain_caps` bounds single
-        domains further; `domains` are made known before their first call. What is given replaces what was. A raised cap wakes
-        waiters; a lowered one holds at once, and being above it is legal. Raises `ConfigError` for a cap that is no
-        whole number from 1 on.
-        """
+        `cap` is in calls in flight, or a mapping of alias to cap, of which the smallest holds; `domain_caps`
+        bounds single domains further; `domains` are made known before their first call. What is given
+        replaces what was. A raised cap wakes waiters; a lowered one holds at once, and being above it is
+        legal. Raises `ConfigError` for a cap that is no whole number from 1 on."""
         raw = cap if isinstance(cap, Mapping) else dict.fromkeys((model_id, *aliases), cap)
         key = ProviderModelKey(provider_name, model_id)
         change = self._registry.register(key, ProviderModelStaticCap.merge(raw), domain_caps or {}, domains, now)

@@ -1,9 +1,8 @@
 """One attempt: one lease, one classified release.
-
-Leaving the block ends the attempt, whatever the way; the cleanup awaits nothing, so cancellation cannot skip it. What ended on our
-side is decided here, before anybody else is asked: a cancelled call says nothing about its provider, unless the provider had refused it
-before. `detach` takes the end out of the block, for a body that is read later.
-"""
+ Leaving the block ends the attempt, whatever the way; the cleanup awaits nothing, so cancellation cannot skip
+it. What ended on our side is decided here, before anybody else is asked: a cancelled call says nothing about
+its provider, unless the provider had refused it before. `detach` takes the end out of the block, for a body
+that is read later."""
 
 from __future__ import annotations
 
@@ -68,7 +67,8 @@ class Attempt:
         return context.request_attempt_id or "" if context is not None else ""
 
     def answered(self, facts: ResponseFacts, usage: Usage | None = None) -> None:
-        """Note what the answer looked like, and what it says was used; how that ends the call is decided when it ends.
+        """Note what the answer looked like, and what it says was used; how that ends the call is decided when
+        it ends.
 
         The last word counts. `usage` goes into an outcome that tells none itself.
         """
@@ -123,7 +123,9 @@ class DetachedAttempt:
         self._released = False
 
     def release(self, outcome: RequestReleaseOutcome | None = None, error: BaseException | None = None) -> bool:
-        """End the attempt, by an outcome, by an error, or by the facts that were told; whether this was the first time."""
+        """End the attempt, by an outcome, by an error, or by the facts that were told; whether this was the
+        first time.
+        """
         if self._released:
             return False
         self._released = True
@@ -134,7 +136,9 @@ class DetachedAttempt:
 
 
 class AttemptContext:
-    """`async with` around one attempt: waits for the lease at the beginning, releases at the end. Good for one use."""
+    """`async with` around one attempt: waits for the lease at the beginning, releases at the end. Good for
+    one use.
+    """
 
     def __init__(self, executor: ModelRequestExecutor, item: RequestAdmissionItem) -> None:
         self._executor = executor

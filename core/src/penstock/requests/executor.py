@@ -57,12 +57,15 @@ class ModelRequestExecutor(RequestGate):
     """Admits calls, waits where they must wait, and releases their leases. Use it as `async with executor:`.
 
     `resolver`            turns `"provider/model"` into keys; one of its own if none is given
-    `classify`            plugins' opinion on how a call ended; `None` from it, or no rule, leaves it to `outcomes.classify`
+    `classify`            plugins' opinion on how a call ended; `None` from it, or no rule, leaves it to
+                          `outcomes.classify`
     `retries`             how often and after how long `execute` tries again
     `queue_wait_timeout`  how long `attempt` waits for a lease at most, in seconds, where the call does not say
-    `default_cap`         the cap of a model that nobody configured, given at its first call; without one such a call is refused
+    `default_cap`         the cap of a model that nobody configured, given at its first call; without one such
+                          a call is refused
     `rng`                 random numbers for the jitter of retries
-    `wall`                the time of day at a moment of the run's clock, for `Retry-After` dates in answers without a date
+    `wall`                the time of day at a moment of the run's clock, for `Retry-After` dates in answers
+                          without a date
     """
 
     def __init__(
@@ -104,10 +107,9 @@ class ModelRequestExecutor(RequestGate):
     ) -> AttemptContext:
         """`async with` around one call: waits for its lease, and releases it with how the call ended.
 
-        `timeout` bounds the wait for the lease, in seconds (0: now or never); `deadline` is the moment of the run's clock
-        by which the call must have started. Raises `RequestAdmissionError` where the lease is refused. `domain` counts
-        only with a name.
-        """
+        `timeout` bounds the wait for the lease, in seconds (0: now or never); `deadline` is the moment of the
+        run's clock by which the call must have started. Raises `RequestAdmissionError` where the lease is
+        refused. `domain` counts only with a name."""
         return AttemptContext(self, self._item(resource, domain, cost, group, timeout, deadline))
 
     async def execute(
@@ -124,9 +126,9 @@ class ModelRequestExecutor(RequestGate):
     ) -> R:
         """What `call(attempt)` returns, tried again where that may help. Each attempt has a lease of its own.
 
-        Rate limits use up no attempt. Raises the call's last exception when it is not worth trying again, or when attempts
-        or deadline have run out; `RequestAdmissionError` if not even the first attempt could start.
-        """
+        Rate limits use up no attempt. Raises the call's last exception when it is not worth trying again, or
+        when attempts or deadline have run out; `RequestAdmissionError` if not even the first attempt could
+        start."""
         rules = self._retries
         if max_attempts is not None:
             rules = RetryRules(max_attempts=max_attempts, backoff=rules.backoff, backoff_max=rules.backoff_max)
@@ -195,7 +197,9 @@ class ModelRequestExecutor(RequestGate):
         domain_caps: Mapping[str, int] | None = None,
         domains: Iterable[str] = (),
     ) -> None:
-        """Make a model known, or give it another cap; at any time. `cap` may map aliases to caps: the smallest holds."""
+        """Make a model known, or give it another cap; at any time. `cap` may map aliases to caps: the
+        smallest holds.
+        """
         now = self.now()
         aliases, domains = tuple(aliases), (*domains, *(domain_caps or {}))
         for alias in (*aliases, *(cap if isinstance(cap, Mapping) else ())):
@@ -210,7 +214,8 @@ class ModelRequestExecutor(RequestGate):
     def reconfigure(
         self, make_limiters: MakeLimiters, *, rule: RequestRule | None = None, classify: OutcomeRule | None = None
     ) -> None:
-        """Make all limiters anew, and take these rules; leases keep their limiters, and everybody in line is asked again.
+        """Make all limiters anew, and take these rules; leases keep their limiters, and everybody in line is
+        asked again.
 
         What the factory of a limiter raises leaves everything as it was.
         """

@@ -1,13 +1,12 @@
 """The trio shell around the controller of the request gate: the controller decides, this waits.
-
-Whoever has to wait is parked with `trio.lowlevel.wait_task_rescheduled`: it is either in line, and cancelling takes it out, or it has
-been given its lease. There is no moment between, so no lease can be lost. The abort function only unlinks and marks; the timer
-task then offers again, since a cancelled head may free the way for others.
-
-One timer task sleeps under a scope whose deadline is moved to the earliest moment that matters to anybody; nothing polls. It is a
-system task, so that what the block raises comes out of `async with` as it is, in no exception group. A waiter queue that
-breaks its contract is no reason to hang: the gate fails, and everybody in line and everybody who asks is told.
-"""
+ Whoever has to wait is parked with `trio.lowlevel.wait_task_rescheduled`: it is either in line, and
+cancelling takes it out, or it has been given its lease. There is no moment between, so no lease can be lost.
+The abort function only unlinks and marks; the timer task then offers again, since a cancelled head may free
+the way for others.
+ One timer task sleeps under a scope whose deadline is moved to the earliest moment that matters to anybody;
+nothing polls. It is a system task, so that what the block raises comes out of `async with` as it is, in no
+exception group. A waiter queue that breaks its contract is no reason to hang: the gate fails, and everybody
+in line and everybody who asks is told."""
 
 from __future__ import annotations
 
@@ -43,8 +42,8 @@ _log: Final = logging.getLogger("penstock.requests")
 class RequestGate:
     """Leases for those who await them. Use it as `async with gate:`; leaving the block shuts it.
 
-    `default_cap` is the cap of a model that nobody configured, given when it is first asked for; without one such a call is refused.
-    """
+    `default_cap` is the cap of a model that nobody configured, given when it is first asked for; without one
+    such a call is refused."""
 
     def __init__(
         self, controller: RequestAdmissionController, events: EventStream, *, default_cap: int | None = None
@@ -82,7 +81,9 @@ class RequestGate:
             raise self._failed() from self._failure
 
     def close(self) -> None:
-        """Shut the gate: who waits or asks is refused with `shutdown`. Calls that are out go on and release as ever."""
+        """Shut the gate: who waits or asks is refused with `shutdown`. Calls that are out go on and release
+        as ever.
+        """
         now = self.now()
         self._settle(lambda: self._controller.close(now), now)
 
@@ -103,7 +104,9 @@ class RequestGate:
         return self._controller.explain(self.now())
 
     def now(self) -> float:
-        """The run's clock. Raises `RuntimeError` in any thread but the run's own, and before the executor is entered."""
+        """The run's clock. Raises `RuntimeError` in any thread but the run's own, and before the executor is
+        entered.
+        """
         if get_ident() != self._thread:
             if self._thread is None:
                 raise RuntimeError("the request executor is not running: use it inside `async with executor:`")
@@ -166,7 +169,9 @@ class RequestGate:
         self._settle(lambda: self._controller.observe(lease, headers, now), now)
 
     def acquire_from_thread(self, item: RequestAdmissionItem) -> RequestAdmissionLease:
-        """`acquire` for code in another thread; blocks it. In a thread that trio started, cancelling its task ends the wait."""
+        """`acquire` for code in another thread; blocks it. In a thread that trio started, cancelling its
+        task ends the wait.
+        """
         token = self._foreign_token("await acquire")
         try:
             trio.from_thread.check_cancelled()

@@ -76,9 +76,9 @@ class RequestEventContext:
 class RequestAdmissionItem:
     """One concrete call that wants to go out.
 
-    `group` defaults to the resource itself. `queue_wait_timeout` is in seconds from the moment of asking (0: now or never;
-    `None`: as long as it takes); `deadline` is a moment of the run's clock by which the call must have *started*.
-    """
+    `group` defaults to the resource itself. `queue_wait_timeout` is in seconds from the moment of asking (0:
+    now or never; `None`: as long as it takes); `deadline` is a moment of the run's clock by which the call
+    must have *started*."""
 
     resource: RequestResourceKey
     group: RequestGroupSpec = attrs.field()
@@ -96,10 +96,9 @@ class RequestAdmissionItem:
 class RequestAdmissionLease:
     """Leave for one call to be out, from before it goes until its outcome is classified.
 
-    `limit_at_admission` is the smallest adaptive limit that applied then (`None` if none did), `effective_max` the bound it can
-    grow to. `tokens` pairs each limiter with what it answered to `acquire`: the release goes to exactly these, also when
-    the configuration has changed meanwhile.
-    """
+    `limit_at_admission` is the smallest adaptive limit that applied then (`None` if none did),
+    `effective_max` the bound it can grow to. `tokens` pairs each limiter with what it answered to `acquire`:
+    the release goes to exactly these, also when the configuration has changed meanwhile."""
 
     lease_id: str
     item: RequestAdmissionItem
@@ -114,8 +113,8 @@ class RequestAdmissionLease:
 class RequestAdmissionDenied:
     """Why a call did not get its lease, and when it might.
 
-    `retry_after_seconds` and `available_after_monotonic` tell the same moment, relative and absolute; `None` if no moment is known.
-    """
+    `retry_after_seconds` and `available_after_monotonic` tell the same moment, relative and absolute; `None`
+    if no moment is known."""
 
     item: RequestAdmissionItem
     denied: Denied
@@ -125,7 +124,9 @@ class RequestAdmissionDenied:
 
 
 class RequestAdmissionError(AdmissionError):
-    """A call was refused here, locally: the provider never saw it. `denied` has reason, figures and what would end it."""
+    """A call was refused here, locally: the provider never saw it. `denied` has reason, figures and what
+    would end it.
+    """
 
     def __init__(self, denied: RequestAdmissionDenied) -> None:
         self.denied = denied
@@ -137,10 +138,9 @@ class RequestAdmissionError(AdmissionError):
 class ResponseFacts:
     """What an answer looked like, in neutral terms, for `penstock_classify_outcome`.
 
-    `status` is the HTTP status or `None` if no answer came; `headers` have lower-case names; `error_type` is the provider's own
-    word for the error; `elapsed` and `first_token_at` are seconds since the call went out; `received_at` is the
-    moment of the run's clock at which the answer's head arrived.
-    """
+    `status` is the HTTP status or `None` if no answer came; `headers` have lower-case names; `error_type` is
+    the provider's own word for the error; `elapsed` and `first_token_at` are seconds since the call went out;
+    `received_at` is the moment of the run's clock at which the answer's head arrived."""
 
     status: int | None = None
     headers: Mapping[str, str] = MappingProxyType({})

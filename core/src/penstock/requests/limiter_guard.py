@@ -1,9 +1,7 @@
 """A plugin's limiter, called so that its errors stay its own.
-
-Whatever a limiter raises is noted once, with the plugin's name, and never loses a lease. It fails closed: an error in `check` refuses
-that call, and one in `acquire`, `release` or `set_cap`, which leaves the limiter's own counts in doubt, refuses
-everything that it has a say in, until the configuration is renewed.
-"""
+ Whatever a limiter raises is noted once, with the plugin's name, and never loses a lease. It fails closed: an
+error in `check` refuses that call, and one in `acquire`, `release` or `set_cap`, which leaves the limiter's
+own counts in doubt, refuses everything that it has a say in, until the configuration is renewed."""
 
 from __future__ import annotations
 
@@ -60,7 +58,9 @@ def guarded_rule_answer(answer: Denied, by: str, now: float, problems: PluginPro
 
 @attrs.define(slots=True, eq=False)
 class GuardedLimiter:
-    """A `RequestLimiter` that never raises, but for `acquire`: that raises `LimiterFailedError` and counts nothing."""
+    """A `RequestLimiter` that never raises, but for `acquire`: that raises `LimiterFailedError` and counts
+    nothing.
+    """
 
     plugin: str
     limiter: RequestLimiter
@@ -84,6 +84,9 @@ class GuardedLimiter:
         if denied is None:
             return None
         denied = guarded_rule_answer(denied, self.plugin, now, self.problems)
+        if denied.scope == "all":  # all of its own scope, that is, and not of other models
+            cohort = (self.plugin, self.scope) if denied.cohort is None else denied.cohort
+            denied = attrs.evolve(denied, scope="shape", cohort=cohort)
         if not denied.final and denied.next_moment() is None and denied.until is not RECONFIGURED:
             moment = self.next_change(now)
             if moment is not None and moment > now:

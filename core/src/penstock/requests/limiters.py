@@ -19,10 +19,10 @@ __all__ = ["LimiterChange", "LimiterSnapshot", "RequestLimiter"]
 class LimiterChange:
     """Something about a limiter changed. `kind` is one of the request stream's limit events:
 
-    `request_rate_limited`, `request_limit_decreased`, `request_limit_increased`, `request_soft_ceiling_recovered`,
-    `request_fully_recovered`, `request_effective_cap_changed`. `before` and `after` are the limits, where there are such.
-    `blocked_until` is the moment up to which no calls go out because of it: what joins events to a cooldown.
-    """
+    `request_rate_limited`, `request_limit_decreased`, `request_limit_increased`,
+    `request_soft_ceiling_recovered`, `request_fully_recovered`, `request_effective_cap_changed`. `before` and
+    `after` are the limits, where there are such. `blocked_until` is the moment up to which no calls go out
+    because of it: what joins events to a cooldown."""
 
     kind: str
     before: float | None = None
@@ -50,10 +50,10 @@ class LimiterSnapshot:
 class RequestLimiter(Protocol):
     """Bounds the calls of one scope value: a provider, a provider + model, or a resource.
 
-    Made by `penstock_request_limiter(scope, cap, settings)`. Pure: every method is synchronous, takes `now` and changes nothing but
-    its own state; `check` changes nothing at all. All limiters that apply to a call must agree. Being above a lowered
-    limit is a legal state. The controller holds the static cap itself; `cap` tells the limiter what it can grow to.
-    """
+    Made by `penstock_request_limiter(scope, cap, settings)`. Pure: every method is synchronous, takes `now`
+    and changes nothing but its own state; `check` changes nothing at all. All limiters that apply to a call
+    must agree. Being above a lowered limit is a legal state. The controller holds the static cap itself;
+    `cap` tells the limiter what it can grow to."""
 
     scope: Scope
 
@@ -62,7 +62,9 @@ class RequestLimiter(Protocol):
         ...
 
     def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
-        """Count a call that is about to go out, after every limiter agreed; the answer comes back with its release."""
+        """Count a call that is about to go out, after every limiter agreed; the answer comes back with its
+        release.
+        """
         ...
 
     def release(
@@ -72,7 +74,9 @@ class RequestLimiter(Protocol):
         ...
 
     def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
-        """Learn from an answer's headers (lower-case names), which come before the release when a body is streamed."""
+        """Learn from an answer's headers (lower-case names), which come before the release when a body is
+        streamed.
+        """
         ...
 
     def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:

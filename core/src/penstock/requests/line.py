@@ -1,8 +1,7 @@
 """The line at the request gate: who waits, until when, and how places are offered to them.
-
-The order is the waiter queue's, which may be a plugin: this module relies on nothing but the protocol. Between two calls of the
-controller nobody is in line who is eligible, unless `offer_owed` says that an offer is still to come.
-"""
+ The order is the waiter queue's, which may be a plugin: this module relies on nothing but the protocol.
+Between two calls of the controller nobody is in line who is eligible, unless `offer_owed` says that an offer
+is still to come."""
 
 from __future__ import annotations
 
@@ -35,8 +34,8 @@ QUEUE: Final = "request_waiters"
 class RequestAdmissionEffects:
     """What a change of state came to, beside itself, for the shell to deliver.
 
-    `granted` are the waiters that have their `lease` now, `refused` those whose wait ended with `refused` set, both in order;
-    `changes` what the limiters told of themselves; `release` is set by `release` alone.
+    `granted` are the waiters that have their `lease` now, `refused` those whose wait ended with `refused`
+    set, both in order; `changes` what the limiters told of themselves; `release` is set by `release` alone.
     """
 
     granted: list[RequestWaiter] = attrs.field(factory=list)
@@ -176,8 +175,8 @@ class RequestLine:
     def wake_released(self, state: ResourceState, group: object, now: float) -> None:
         """Places came free, or limits may have grown.
 
-        How much is free is told by the static caps: no more could be served, and how much less only the limiters know.
-        """
+        How much is free is told by the static caps: no more could be served, and how much less only the
+        limiters know."""
         resource, model, provider = state.released
         free = state.model.cap - state.model.in_flight
         if free > 0:
@@ -233,9 +232,7 @@ class RequestLine:
 
         return ask
 
-    def _at_once(
-        self, waiter: RequestWaiter, state: ResourceState, lease: RequestAdmissionLease, now: float
-    ) -> None:
+    def _at_once(self, waiter: RequestWaiter, state: ResourceState, lease: RequestAdmissionLease, now: float) -> None:
         waiter.lease = lease
         if self._events.active:
             self._tell.wait_started(waiter.item, state, now, waiter.correlation)
@@ -260,7 +257,9 @@ class RequestLine:
         self._backlog_changed(waiter, state, now)
 
     def _offer_to(self, waiter: RequestWaiter, state: ResourceState, now: float) -> None:
-        """See whether the queue would choose this waiter next; what it would do for others is left for the next offer."""
+        """See whether the queue would choose this waiter next; what it would do for others is left for the
+        next offer.
+        """
         ask = self._asker(now)
         while waiter in self.waiting:
             selection = self.queue.select_next(ask, now)
@@ -286,9 +285,7 @@ class RequestLine:
             denied = waiter.denied or Denied("queued_waiters_ahead", until, detail="others are first in line", by=CORE)
             self._refuse(waiter, denied, RequestAdmissionEffects(), now)
 
-    def _granted(
-        self, waiter: RequestWaiter, state: ResourceState, lease: RequestAdmissionLease, now: float
-    ) -> None:
+    def _granted(self, waiter: RequestWaiter, state: ResourceState, lease: RequestAdmissionLease, now: float) -> None:
         waiter.lease, waiter.denied = lease, None
         if self._events.active:
             self._tell.wait_completed(waiter.item, now - waiter.enqueued_at, now, waiter.correlation)
@@ -309,9 +306,7 @@ class RequestLine:
             if waiter in self.waiting:
                 self._refuse(waiter, denied, effects, now)
 
-    def _refuse(
-        self, waiter: RequestWaiter, denied: Denied, effects: RequestAdmissionEffects, now: float
-    ) -> None:
+    def _refuse(self, waiter: RequestWaiter, denied: Denied, effects: RequestAdmissionEffects, now: float) -> None:
         self._leave_early(waiter, self.waiting[waiter], denied.reason, now)
         waiter.refused = refusal(waiter.item, denied, now)
         if self._events.active:
@@ -359,4 +354,3 @@ class RequestLine:
         if before + 1 >= _STALE_SELECTIONS:
             raise PluginError(QUEUE, "would not commit what it had just selected, though nothing changed between")
         return before + 1
-

@@ -84,7 +84,9 @@ def _current_limit(limiters: list[LimiterSnapshot]) -> int | None:
 
 
 def _leak_diagnostics(state: ResourceState, now: float) -> dict[str, object]:
-    """How many leases were ever given out, and how long the oldest has been out: a lease that is never given back shows."""
+    """How many leases were ever given out, and how long the oldest has been out: a lease that is never given
+    back shows.
+    """
     oldest = next(iter(state.leases.values()), None)
     return {
         "acquired": state.acquired,

@@ -1,8 +1,6 @@
 """How a call ended, in the words that limiters understand, and the reading of `Retry-After` in all its forms.
-
-A limiter may only learn from what the provider did. So what ended on our side (`local_cancelled`, `local_timeout`) has kinds of its
-own, and `classify` never tells a local refusal as a provider's failure.
-"""
+ A limiter may only learn from what the provider did. So what ended on our side (`local_cancelled`,
+`local_timeout`) has kinds of its own, and `classify` never tells a local refusal as a provider's failure."""
 
 from __future__ import annotations
 
@@ -41,7 +39,8 @@ class Usage:
 
 @attrs.frozen(kw_only=True)
 class RequestReleaseOutcome:
-    """How a call ended. `kind` is one of `OUTCOME_KINDS`; `retry_after_seconds` is what the provider asked for, if it did.
+    """How a call ended. `kind` is one of `OUTCOME_KINDS`; `retry_after_seconds` is what the provider asked
+    for, if it did.
 
     `elapsed` and `first_token_at` are seconds since the call went out; `headers` have lower-case names.
     """
@@ -76,10 +75,11 @@ def classify(
 ) -> RequestReleaseOutcome:
     """The outcome of a call when no plugin has an opinion.
 
-    2xx and 3xx are successes; 429 is a rate limit, as is 529 and 503 with a Retry-After; 408 and 504 are timeouts; every other
-    4xx and 5xx is a provider failure. An error without a status, or after a good one (a body that broke off): `TimeoutError` is a
-    provider timeout, `ConnectionError` and other `OSError` provider failures, anything else unexpected. A group of errors is what all its
-    members are, or unexpected. `wall_now` is for a `Retry-After` date in an answer that does not say its own time.
+    2xx and 3xx are successes; 429 is a rate limit, as is 529 and 503 with a Retry-After; 408 and 504 are
+    timeouts; every other 4xx and 5xx is a provider failure. An error without a status, or after a good one (a
+    body that broke off): `TimeoutError` is a provider timeout, `ConnectionError` and other `OSError` provider
+    failures, anything else unexpected. A group of errors is what all its members are, or unexpected.
+    `wall_now` is for a `Retry-After` date in an answer that does not say its own time.
 
     The exception's text stays out of the outcome: it may hold what must not reach a sink.
     """
@@ -122,12 +122,12 @@ def _kind_of_error(error: BaseException) -> str:
 
 
 def retry_after_seconds(headers: Mapping[str, str], wall_now: datetime | None = None) -> float | None:
-    """How long the provider asks to wait, in seconds, from headers with lower-case names; `None` if it does not say.
+    """How long the provider asks to wait, in seconds, from headers with lower-case names; `None` if it does
+    not say.
 
-    Reads `retry-after-ms` (milliseconds), then `retry-after` as seconds or as an HTTP date (RFC 9110, section 10.2.3). A date is
-    taken against the answer's own `date` header, so that the two clocks need not agree, else against `wall_now`. A
-    date in the past means 0. Nonsense is no header.
-    """
+    Reads `retry-after-ms` (milliseconds), then `retry-after` as seconds or as an HTTP date (RFC 9110, section
+    10.2.3). A date is taken against the answer's own `date` header, so that the two clocks need not agree,
+    else against `wall_now`. A date in the past means 0. Nonsense is no header."""
     milliseconds = _amount(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000

@@ -1,4 +1,6 @@
-"""Until when each waiter waits: a heap of moments, from which those who left without waiting that long drop out by themselves."""
+"""Until when each waiter waits: a heap of moments, from which those who left without waiting that long drop
+out by themselves.
+"""
 
 from __future__ import annotations
 

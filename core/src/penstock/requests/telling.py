@@ -1,10 +1,10 @@
-"""How the request gate tells what it did: every event of its stream that the controller and the shell record, in one place.
-
-A call that is refused at once tells `request_acquire_denied` alone. One that gets its lease at once tells `request_wait_started` and
-`request_wait_completed` at the same instant, then `request_lease_acquired`. One that stays in line ends its wait by exactly one of
-`request_wait_completed`, `request_wait_timeout` and `request_wait_cancelled`; where it did not get its lease and still listens,
-`request_acquire_denied` follows. Only called while somebody listens.
-"""
+"""How the request gate tells what it did: every event of its stream that the controller and the shell record,
+in one place.
+ A call that is refused at once tells `request_acquire_denied` alone. One that gets its lease at once tells
+`request_wait_started` and `request_wait_completed` at the same instant, then `request_lease_acquired`. One
+that stays in line ends its wait by exactly one of `request_wait_completed`, `request_wait_timeout` and
+`request_wait_cancelled`; where it did not get its lease and still listens, `request_acquire_denied` follows.
+Only called while somebody listens."""
 
 from __future__ import annotations
 
@@ -78,11 +78,18 @@ class RequestTelling:
             "detail": change.detail,
         }
         self._events.record(
-            change.kind, now, resource=resource, diagnostics={k: v for k, v in diagnostics.items() if v not in (None, "")}
+            change.kind,
+            now,
+            resource=resource,
+            diagnostics={k: v for k, v in diagnostics.items() if v not in (None, "")},
         )
 
     def wait_started(
-        self, item: RequestAdmissionItem, state: ResourceState, now: float, correlation: RuntimeCorrelation | None = None
+        self,
+        item: RequestAdmissionItem,
+        state: ResourceState,
+        now: float,
+        correlation: RuntimeCorrelation | None = None,
     ) -> None:
         self._record("request_wait_started", item, now, correlation, diagnostics={"waiters": len(state.waiters)})
 
@@ -111,9 +118,7 @@ class RequestTelling:
             diagnostics={"waited": now - waiter.enqueued_at},
         )
 
-    def denied(
-        self, denied: RequestAdmissionDenied, now: float, correlation: RuntimeCorrelation | None = None
-    ) -> None:
+    def denied(self, denied: RequestAdmissionDenied, now: float, correlation: RuntimeCorrelation | None = None) -> None:
         refusal = denied.denied
         diagnostics: dict[str, Any] = {"until": sorted(map(str, refusal.until)), "by": refusal.by}
         if denied.retry_after_seconds is not None:

@@ -1,12 +1,10 @@
 """Those who wait at the request gate: the waiter, and the protocol of the queue that orders them.
-
-A queue never decides whether a call may go out: it offers candidates to `is_eligible` in its order, files a refused one under its
-refusal, and offers it again only after `wake` (or, for `At`, when `now` has come).
-
-A refusal's `scope` reads here: `task` this waiter, `shape` this group's waiters for this resource at this cost, `group` this
-group's waiters for this resource, `all` every waiter for this resource. So no refusal ever holds back another resource's
-waiters; where it should, a `cohort` says so. The plain queue is in `lane_waiters.py`.
-"""
+ A queue never decides whether a call may go out: it offers candidates to `is_eligible` in its order, files a
+refused one under its refusal, and offers it again only after `wake` (or, for `At`, when `now` has come).
+ A refusal's `scope` reads here: `task` this waiter, `shape` this group's waiters for this resource, `group`
+this group's waiters for every resource of the model, `all` everybody in line. Only the last one holds waiters
+of other models back, and the controller never passes it on for a limiter (`limiter_guard.py`). The plain
+queue is in `lane_waiters.py`."""
 
 from __future__ import annotations
 
@@ -27,10 +25,9 @@ __all__ = ["RequestQueueSelection", "RequestQueueView", "RequestWaiter", "Reques
 class RequestWaiter:
     """One call in line. It is in the queue, or it has `lease` or `refused`, never two of these.
 
-    `gives_up_at` is the earlier of the item's deadline and the end of its wait, as a moment of the run's clock. `denied` is the last
-    refusal it met in line, for `explain`. `parked` is the shell's own (the trio task to wake). `correlation` is the asker's, since
-    whoever frees the place belongs to another task.
-    """
+    `gives_up_at` is the earlier of the item's deadline and the end of its wait, as a moment of the run's
+    clock. `denied` is the last refusal it met in line, for `explain`. `parked` is the shell's own (the trio
+    task to wake). `correlation` is the asker's, since whoever frees the place belongs to another task."""
 
     item: RequestAdmissionItem
     enqueued_at: float
@@ -68,9 +65,8 @@ class RequestQueueView:
 class RequestWaiterQueue(Protocol):
     """The order in which waiting calls are offered. Synchronous and pure; `now` is passed in.
 
-    Weighted fair between groups that share a cap, oldest first between equals, by cost; no waiter's deadline hides another's
-    turn; nothing scans all waiters.
-    """
+    Weighted fair between groups that share a cap, oldest first between equals, by cost; no waiter's deadline
+    hides another's turn; nothing scans all waiters."""
 
     def enqueue(self, waiter: RequestWaiter, now: float) -> None:
         """Put a waiter in line."""
@@ -94,11 +90,11 @@ class RequestWaiterQueue(Protocol):
         ...
 
     def wake(self, condition: Condition, amount: int, now: float) -> None:
-        """A condition came true: offer those parked under it again, as many as `amount` requests could serve, in order.
+        """A condition came true: offer those parked under it again, as many as `amount` requests could serve,
+        in order.
 
-        One that is refused again, or leaves, passes its turn on: a place never stays empty because the first who was
-        asked had no use for it.
-        """
+        One that is refused again, or leaves, passes its turn on: a place never stays empty because the first
+        who was asked had no use for it."""
         ...
 
     def view(self) -> RequestQueueView: ...

@@ -1,6 +1,11 @@
-"""What plugin authors test with: contract suites, a simulated provider, virtual time."""
+"""What plugin authors test with: contract suites, a simulated provider, virtual time.
+
+`ready_queue_machine` needs Hypothesis and is imported when it is asked for; nothing else here needs a test framework.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from penstock.testing.limiter_contract import LimiterDriver, RequestLimiterContract
 from penstock.testing.provider import (
@@ -19,7 +24,25 @@ from penstock.testing.provider import (
     Ticket,
     limits_from_mapping,
 )
+from penstock.testing.ready_queue_contract import ReadyQueueContract
+from penstock.testing.scripted_limiter import ScriptedLimiter
 from penstock.testing.sink_contract import SinkContract, one_of_each_event
+from penstock.testing.task_gate import TaskGate
+from penstock.testing.task_making import anything_goes, group_key, make_task, take_all, take_one
+from penstock.testing.task_policy_contract import TaskPolicyContract
+from penstock.testing.waiter_contract import QueueDriver, RequestWaiterQueueContract, ScriptedCapacity
+
+if TYPE_CHECKING:
+    from penstock.testing.ready_queue_machine import ready_queue_machine
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ready_queue_machine":
+        from penstock.testing.ready_queue_machine import ready_queue_machine
+
+        return ready_queue_machine
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "Granted",
@@ -29,15 +52,28 @@ __all__ = [
     "LimiterDriver",
     "ModelReport",
     "ProviderLimits",
+    "QueueDriver",
     "Queued",
     "Ramp",
+    "ReadyQueueContract",
     "Refused",
     "RequestLimiterContract",
+    "RequestWaiterQueueContract",
     "RetryAfterForm",
+    "ScriptedCapacity",
+    "ScriptedLimiter",
     "SimulatedModel",
     "SinkContract",
     "Started",
+    "TaskGate",
+    "TaskPolicyContract",
     "Ticket",
+    "anything_goes",
+    "group_key",
     "limits_from_mapping",
+    "make_task",
     "one_of_each_event",
+    "ready_queue_machine",
+    "take_all",
+    "take_one",
 ]

@@ -5,11 +5,9 @@ Make a subclass in a test file, give it the factory, and pytest runs the suite:
     class TestMyWaiters(RequestWaiterQueueContract):
         def make_queue(self):
             return MyWaiters()
-
-Which waiter goes first is the queue's own affair; the suite holds it to what the gate relies on: nobody is lost, nobody
-is asked for nothing, nobody is kept back by a refusal that was not meant for it. Plain asserts: no test framework is
-imported.
-"""
+ Which waiter goes first is the queue's own affair; the suite holds it to what the gate relies on: nobody is
+lost, nobody is asked for nothing, nobody is kept back by a refusal that was not meant for it. Plain asserts:
+no test framework is imported."""
 
 from __future__ import annotations
 
@@ -28,7 +26,9 @@ OTHER = RequestResourceKey("provider", "other", "chat")
 
 
 class QueueDriver:
-    """A queue with somebody who asks: counts how often `refusals` (item to refusal) was asked, and keeps the order served."""
+    """A queue with somebody who asks: counts how often `refusals` (item to refusal) was asked, and keeps the
+    order served.
+    """
 
     def __init__(self, queue: RequestWaiterQueue) -> None:
         self.queue = queue

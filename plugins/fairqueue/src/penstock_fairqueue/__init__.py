@@ -1,12 +1,12 @@
 """Weighted fair order for both gates: ready tasks, and calls that wait for a request lease.
-
-The order is WF²Q+ (see `order.py`). What a task counts for is its dominant share, the largest share that its resources take of any limit
-(A. Ghodsi et al., "Dominant resource fairness", NSDI 2011), so groups get their weights in units and not in tasks.
-"""
+ The order is WF²Q+ (see `order.py`). What a task counts for is its dominant share, the largest share that its
+resources take of any limit (A. Ghodsi et al., "Dominant resource fairness", NSDI 2011), so groups get their
+weights in units and not in tasks."""
 
 from __future__ import annotations
 
 import attrs
+
 from penstock import (
     ConfigError,
     LaneRequestWaiters,
@@ -18,7 +18,6 @@ from penstock import (
     Settings,
     hookimpl,
 )
-
 from penstock_fairqueue.order import FairArena, FairOrder
 
 __all__ = ["FairArena", "FairOrder", "FairQueueConfig", "FairQueuePlugin", "FairRequestWaiters", "FairTaskQueue"]

@@ -1,17 +1,18 @@
 """Weighted fair order: worst-case fair weighted fair queueing (WF²Q+), over lanes that can be parked.
-
-Source: J. C. R. Bennett and H. Zhang, "Hierarchical packet fair queueing algorithms", IEEE/ACM Transactions on Networking 5(5),
-1997. Each group has a start tag S and, with the cost c of its head and its weight w, a finish tag F = S + c/w. Of the
-groups whose start tag the virtual clock V has reached, the one with the smallest finish tag goes first; then its S becomes F,
-and V advances by c over the sum of the weights that compete, and never stays behind the smallest S. A group that comes
-back from having nothing queued starts at max(F, V): it has saved nothing up, and has not been forgiven what it took ahead.
+ Source: J. C. R. Bennett and H. Zhang, "Hierarchical packet fair queueing algorithms", IEEE/ACM Transactions
+on Networking 5(5), 1997. Each group has a start tag S and, with the cost c of its head and its weight w, a
+finish tag F = S + c/w. Of the groups whose start tag the virtual clock V has reached, the one with the
+smallest finish tag goes first; then its S becomes F, and V advances by c over the sum of the weights that
+compete, and never stays behind the smallest S. A group that comes back from having nothing queued starts at
+max(F, V): it has saved nothing up, and has not been forgiven what it took ahead.
 
 Two things are ours, since the paper's server is never told "not this one now":
 
-- A group that is parked does not compete, so V does not run for it: it keeps its distance to V and comes back with the
-  same. It is owed no burst for the time in which it was refused, and loses nothing that it was owed before.
-- Groups that are refused for want of the same thing go on competing for it while they wait. Their line is an arena with a clock
-  of its own, which runs with what is served from the line.
+- A group that is parked does not compete, so V does not run for it: it keeps its distance to V and comes back
+  with the same. It is owed no burst for the time in which it was refused, and loses nothing that it was owed
+  before.
+- Groups that are refused for want of the same thing go on competing for it while they wait. Their line is an
+  arena with a clock of its own, which runs with what is served from the line.
 
 An idle group is kept until V has passed its F; after that its return is the same as that of a group never seen.
 """
@@ -30,7 +31,9 @@ T = TypeVar("T")
 
 
 class _Flow:
-    """A group's account across arenas. `lead` is how far its start tag was ahead of the clock when it left its last seat."""
+    """A group's account across arenas. `lead` is how far its start tag was ahead of the clock when it left
+    its last seat.
+    """
 
     __slots__ = ("idle_in", "key", "lead", "seats", "weight")
 
@@ -46,53 +49,19 @@ class _Flow:
 class _Seat:
     """A group's place in one arena: its start tag by that arena's clock, and its lanes there."""
 
-    __slots__ = ("arena", "flow", "heads", "lanes", "notes", "only", "stamp", "start")
+    __slots__ = ("arena", "flow", "lanes", "stamp", "start")
 
     def __init__(self, arena: FairArena[Any], flow: _Flow, start: float) -> None:
         self.arena = arena
         self.flow = flow
         self.start = start
-        self.lanes: dict[Lane[Any], None] = {}
-        self.only: Lane[Any] | None = None
-        """The lane, if there is just one, as mostly there is."""
-        self.heads: list[tuple[int, int, Lane[Any]]] = []
-        """Otherwise the arrivals of their heads, as a heap; outdated ones are passed over when they surface."""
-        self.notes = 0
+        self.lanes: list[Lane[Any]] = []
         self.stamp = 0
-
-    def add(self, lane: Lane[Any]) -> None:
-        """One lane more."""
-        if not self.lanes:
-            self.only = lane
-        else:
-            if self.only is not None:
-                self.heads = []
-                self.note(self.only)
-                self.only = None
-            self.note(lane)
-        self.lanes[lane] = None
-
-    def note(self, lane: Lane[Any]) -> None:
-        """One of several lanes has this head now."""
-        self.notes += 1
-        heappush(self.heads, (lane.head.sequence, self.notes, lane))
-
-    def drop(self, lane: Lane[Any]) -> None:
-        """One lane less."""
-        del self.lanes[lane]
-        if len(self.lanes) == 1:
-            self.only, self.heads = next(iter(self.lanes)), []
 
     def first(self) -> Lane[Any]:
         """The lane whose head came first: order within a group is the order of arrival."""
-        if self.only is not None:
-            return self.only
-        heads = self.heads
-        while True:
-            sequence, _, lane = heads[0]
-            if lane in self.lanes and lane.live and lane.head.sequence == sequence:
-                return lane
-            heappop(heads)
+        lanes = self.lanes
+        return lanes[0] if len(lanes) == 1 else min(lanes, key=lambda lane: lane.head.sequence)
 
 
 class FairOrder(Generic[T]):
@@ -101,7 +70,7 @@ class FairOrder(Generic[T]):
     def __init__(self) -> None:
         self._flows: dict[Hashable, _Flow] = {}
 
-    def arena(self, *, contended: bool) -> FairArena[T]:  # noqa: ARG002 - a clock of its own serves both kinds
+    def arena(self, *, contended: bool) -> FairArena[T]:
         return FairArena(self._flows)
 
     def forget(self) -> None:
@@ -128,7 +97,7 @@ class FairArena(Generic[T]):
         seat = self._seats.get(group.key)
         if seat is None:
             seat = self._sit_down(group.key, group.weight)
-        seat.add(lane)
+        seat.lanes.append(lane)
         lane.position = seat
         self._place(seat)
 
@@ -152,7 +121,7 @@ class FairArena(Generic[T]):
     def remove(self, lane: Lane[T]) -> None:
         """The lane is parked, or has run empty."""
         seat: _Seat = lane.position
-        seat.drop(lane)
+        seat.lanes.remove(lane)
         lane.position = None
         if seat.lanes:
             self._place(seat)
@@ -189,7 +158,8 @@ class FairArena(Generic[T]):
         while eligible:
             _, _, stamp, seat = eligible[0]
             if seat.stamp == stamp:
-                return seat.only or seat.first()
+                lanes = seat.lanes
+                return lanes[0] if len(lanes) == 1 else seat.first()
             heappop(eligible)
         return waiting[0][3].first() if waiting else None
 
@@ -200,8 +170,6 @@ class FairArena(Generic[T]):
         self._clock = (start if start > self._clock else self._clock) + cost / self._weight
         flow = seat.flow
         step = cost / flow.weight
-        if seat.only is None and lane.live:
-            seat.note(lane)
         for each in flow.seats:
             each.start += step
             if each is not seat or lane.live:
@@ -220,7 +188,8 @@ class FairArena(Generic[T]):
         """Put the seat where its tags say; what stood for it before is passed over when it surfaces."""
         self._stamp += 1
         seat.stamp = self._stamp
-        head = (seat.only or seat.first()).head
+        lanes = seat.lanes
+        head = (lanes[0] if len(lanes) == 1 else seat.first()).head
         finish = seat.start + head.cost / seat.flow.weight
         if seat.start <= self._clock * (1 + 1e-12):
             heappush(self._eligible, (finish, head.sequence, self._stamp, seat))

@@ -56,8 +56,8 @@ class AimdConfig:
     multiplicative_decrease_factor: float = attrs.field(default=0.75, validator=_number(0.01, 0.99))
     additive_increase_step: float = attrs.field(default=1.0, validator=_number(0.001))
     successes_until_increase: int = attrs.field(default=25, validator=_calls)
-    ceiling_hold: float = attrs.field(default=7.0, validator=_number(0.0))
-    ceiling_hold_max: float = attrs.field(default=14.0, validator=_number(0.0))
+    ceiling_hold: float = attrs.field(default=8.0, validator=_number(0.0))
+    ceiling_hold_max: float = attrs.field(default=24.0, validator=_number(0.0))
     ceiling_hold_max_seconds: float = attrs.field(default=300.0, validator=_number(0.0))
 
     @scope.validator

@@ -1,0 +1,102 @@
+"""A task scheduler without configuration and plugins: for tests of queues, policies, runners, and of the scheduler itself.
+
+    async with open_rig(places=2) as rig:
+        handle = rig.scheduler.start_soon(work)
+    assert rig.kinds(handle.task_id) == [...]
+
+The end of the block waits for all tasks, and then holds the run against the rules: every lease is back, every task that
+was taken on has ended, and the events of leases balance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from random import Random
+
+import trio
+
+from penstock.events import EventStream, RuntimeEvent, event_to_json
+from penstock.jobs import RetryPlan
+from penstock.ready_queue import ReadyQueue
+from penstock.runner import TaskRunner
+from penstock.scheduler import AsyncTaskScheduler, SchedulerOptions
+from penstock.scheduler_events import SchedulerEvents
+from penstock.task_admission import TaskAdmissionConfig, TaskAdmissionController, TaskRule
+from penstock.task_policy import TaskAdmissionPolicy
+from penstock.task_queue import FifoTaskQueue
+
+__all__ = ["SchedulerRig", "open_rig"]
+
+
+class SchedulerRig:
+    """A scheduler, its controller and queue, and every event that it told."""
+
+    def __init__(self, scheduler: AsyncTaskScheduler, queue: ReadyQueue, events: list[RuntimeEvent]) -> None:
+        self.scheduler = scheduler
+        self.queue = queue
+        self.events = events
+
+    def kinds(self, task_id: str | None = None) -> list[str]:
+        """The kinds of the events so far, or of those of one task, in order."""
+        return [event.event_kind for event in self.events if task_id is None or event.task_id == task_id]
+
+    def check_end(self) -> None:
+        """What must hold when the run has ended."""
+        scheduler = self.scheduler
+        scheduler.check_invariants()
+        assert scheduler.admission.in_flight == 0
+        assert scheduler.admission.leases[0] == scheduler.admission.leases[1]
+        assert scheduler.progress["unfinished"] == 0
+        kinds = self.kinds()
+        assert kinds.count("task_lease_acquired") == kinds.count("task_lease_released") == scheduler.admission.leases[0]
+        assert "release_diagnostic" not in kinds
+        sequences = [event.sequence for event in self.events]
+        assert sequences == sorted(set(sequences))
+        for event in self.events:
+            event_to_json(event)
+
+
+@asynccontextmanager
+async def open_rig(
+    *,
+    places: int = 4,
+    resources: Mapping[str, int] | None = None,
+    policies: Sequence[tuple[str, TaskAdmissionPolicy]] = (),
+    rule: TaskRule | None = None,
+    queue: ReadyQueue | None = None,
+    runner: TaskRunner | None = None,
+    options: SchedulerOptions | None = None,
+    backoff: float = 1.0,
+    longest_backoff: float = 60.0,
+) -> AsyncIterator[SchedulerRig]:
+    """Run a scheduler of these parts beside the block. Raises what ended the run, if something did, or what the block raised."""
+    ready_queue = FifoTaskQueue() if queue is None else queue
+    stream = EventStream("scheduler")
+    events: list[RuntimeEvent] = []
+    stream.subscribe(events.append)
+    scheduler = AsyncTaskScheduler(
+        queue=ready_queue,
+        admission=TaskAdmissionController(TaskAdmissionConfig(places, resources or {}), policies, rule),
+        retries=RetryPlan(Random(1), backoff, longest_backoff),
+        events=SchedulerEvents(stream, "run"),
+        runner=runner,
+        options=options,
+    )
+    rig = SchedulerRig(scheduler, ready_queue, events)
+    failure: BaseException | None = None
+    async with trio.open_nursery() as nursery:
+        scheduler.loop.on_fatal = nursery.cancel_scope.cancel
+        await nursery.start(scheduler.loop.run)
+        try:
+            yield rig
+        except BaseException as error:
+            failure = error
+            scheduler.loop.stop(-math.inf)
+        scheduler.loop.close()
+    rig.check_end()
+    if scheduler.loop.fatal is not None:
+        raise scheduler.loop.fatal
+    if failure is not None:
+        raise failure

@@ -1,0 +1,503 @@
+"""The controller of the request gate, decision by decision."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from penstock.errors import ConfigError, PluginError
+from penstock.identity import ProviderKey, ProviderModelKey, RequestResourceKey
+from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem, RequestAdmissionLease
+from penstock.requests.lane_waiters import FifoRequestWaiters
+from penstock.requests.limiters import LimiterChange
+from penstock.requests.outcomes import SUCCESS, RequestReleaseOutcome
+from penstock.requests.waiters import RequestQueueSelection, RequestWaiter
+from penstock.verdicts import NEVER, Backlog, Denied, Released, Signal
+
+if TYPE_CHECKING:
+    from conftest import Bench, MakeBench
+
+CHAT = RequestResourceKey("p", "m", "chat")
+EMBEDDING = RequestResourceKey("p", "m", "embedding")
+OTHER = RequestResourceKey("p", "other", "chat")
+ELSEWHERE = RequestResourceKey("q", "m", "chat")
+
+
+def refused(answer: object) -> RequestAdmissionDenied:
+    assert isinstance(answer, RequestAdmissionDenied), answer
+    return answer
+
+
+# -- caps
+
+
+def test_the_cap_holds_over_all_domains_of_a_model(bench: Bench) -> None:
+    bench.lease(CHAT)
+    bench.lease(EMBEDDING)
+    denied = refused(bench.controller.try_acquire(bench.item(CHAT), 0.0)).denied
+    assert denied.reason == "no_capacity"
+    assert denied.until == {Released(ProviderModelKey("p", "m"))}
+    assert bench.in_flight(CHAT) == (1, 2)
+
+
+def test_a_domain_may_have_a_smaller_cap_of_its_own(bench: Bench) -> None:
+    bench.controller.register("p", "m", 5, 0.0, domain_caps={"embedding": 1})
+    bench.lease(EMBEDDING)
+    assert refused(bench.controller.try_acquire(bench.item(EMBEDDING), 0.0)).denied.until == {Released(EMBEDDING)}
+    bench.lease(CHAT)
+
+
+def test_the_smallest_cap_of_a_models_aliases_holds(bench: Bench) -> None:
+    bench.controller.register("p", "m", {"fast": 7, "cheap": 1}, 0.0)
+    bench.lease()
+    refused(bench.controller.try_acquire(bench.item(), 0.0))
+    model = bench.controller.pressure.global_snapshot("p", "m", 0.0)
+    assert model is not None
+    assert (model.cap, model.aliases) == (1, ("cheap", "fast"))
+
+
+@pytest.mark.parametrize("cap", [0, -1, True, 2.0, "2", {}])
+def test_a_cap_that_is_no_whole_number_from_1_on_is_an_error_and_changes_nothing(bench: Bench, cap: object) -> None:
+    with pytest.raises(ConfigError):
+        bench.controller.register("p", "new", cap, 0.0)  # type: ignore[arg-type]
+    assert not bench.controller.knows(ProviderModelKey("p", "new"))
+
+
+def test_a_call_that_asks_for_more_than_the_cap_is_refused_for_good(bench: Bench) -> None:
+    for answer in (
+        bench.controller.try_acquire(bench.item(requests=3), 0.0),
+        bench.controller.enqueue(bench.item(requests=3), 0.0).refused,
+    ):
+        assert refused(answer).denied.reason == "never_fits"
+        assert refused(answer).denied.until == {NEVER}
+
+
+def test_an_unknown_model_is_refused_for_good_with_what_to_configure_and_leaves_no_trace(bench: Bench) -> None:
+    unknown = RequestResourceKey("x", "new.model", "chat")
+    denied = refused(bench.controller.try_acquire(bench.item(unknown), 0.0)).denied
+    assert (denied.reason, denied.final) == ("never_fits", True)
+    assert '[providers.x.models."new.model"]' in denied.detail
+    assert "max_parallel_requests" in denied.detail
+    assert bench.controller.pressure.snapshot(unknown, 0.0) is None
+    assert list(bench.controller.pressure.global_snapshots(0.0)) == [ProviderModelKey("p", "m")]
+    assert set(bench.limiters) == {ProviderKey("p"), ProviderModelKey("p", "m"), CHAT}
+
+
+def test_a_model_may_be_registered_late(bench: Bench) -> None:
+    refused(bench.controller.try_acquire(bench.item(OTHER), 0.0))
+    bench.controller.register("p", "other", 1, 5.0)
+    bench.lease(OTHER, 5.0)
+
+
+def test_a_raised_cap_wakes_as_many_as_it_makes_room_for(bench: Bench) -> None:
+    bench.lease()
+    bench.lease()
+    waiters = [bench.wait() for _ in range(5)]
+    effects = bench.controller.register("p", "m", 4, 1.0)
+    assert effects.granted == waiters[:2]
+    assert bench.limiters[ProviderModelKey("p", "m")].caps == [4]
+    assert bench.limiters[CHAT].caps == [4]
+    bench.controller.check_invariants()
+
+
+def test_a_lowered_cap_holds_at_once_and_being_above_it_is_legal(make_bench: MakeBench) -> None:
+    bench = make_bench({CHAT: 4})
+    leases = [bench.lease() for _ in range(4)]
+    waiter = bench.wait()
+    bench.controller.register("p", "m", 2, 1.0)
+    bench.controller.check_invariants()
+    assert bench.in_flight() == (4, 4)
+    assert bench.release(leases[0]) == []
+    assert bench.release(leases[1]) == []
+    assert bench.release(leases[2]) == [waiter]
+
+
+def test_a_waiter_that_a_lowered_cap_can_never_fit_is_refused_when_its_turn_comes(make_bench: MakeBench) -> None:
+    bench = make_bench({CHAT: 4})
+    lease = bench.lease(requests=4)
+    waiter = bench.wait(requests=3)
+    small = bench.wait(requests=1)
+    effects = bench.controller.register("p", "m", 2, 1.0)
+    effects_of_release = bench.controller.release(lease, SUCCESS, 1.0)
+    assert [*effects.refused, *effects_of_release.refused] == [waiter]
+    assert refused(waiter.refused).denied.reason == "never_fits"
+    assert effects_of_release.granted == [small]
+
+
+# -- the line
+
+
+def test_a_free_place_is_a_lease_at_once_also_with_a_timeout_of_0(bench: Bench) -> None:
+    waiter = bench.controller.enqueue(bench.item(timeout=0.0), 0.0)
+    assert waiter.lease is not None
+    assert waiter.lease.item is waiter.item
+
+
+def test_a_timeout_of_0_without_a_free_place_is_a_refusal_at_once(bench: Bench) -> None:
+    bench.lease()
+    bench.lease()
+    waiter = bench.controller.enqueue(bench.item(timeout=0.0), 0.0)
+    assert refused(waiter.refused).denied.reason == "no_capacity"
+    bench.controller.check_invariants()
+
+
+def test_a_timeout_of_0_is_a_lease_where_others_wait_for_something_else(bench: Bench) -> None:
+    bench.controller.register("p", "other", 1, 0.0)
+    bench.lease()
+    bench.lease()
+    bench.wait()
+    assert bench.controller.enqueue(bench.item(OTHER, timeout=0.0), 0.0).lease is not None
+
+
+def test_a_release_serves_the_line_in_order(bench: Bench) -> None:
+    leases = [bench.lease(), bench.lease()]
+    waiters = [bench.wait() for _ in range(4)]
+    assert bench.release(leases[0]) == [waiters[0]]
+    assert bench.release(leases[1]) == [waiters[1]]
+    assert waiters[0].lease is not None
+    assert bench.release(waiters[0].lease) == [waiters[2]]
+
+
+def test_who_is_refused_at_one_model_holds_nobody_back_at_another(bench: Bench) -> None:
+    bench.controller.register("p", "other", 1, 0.0)
+    bench.lease()
+    bench.lease()
+    bench.wait()
+    assert bench.controller.enqueue(bench.item(OTHER), 0.0).lease is not None
+
+
+def test_trying_does_not_overtake_a_waiter_that_may_go(bench: Bench) -> None:
+    leases = [bench.lease(), bench.lease()]
+    first = bench.wait(requests=2)
+    second = bench.wait(requests=1)
+    assert bench.release(leases[0]) == []
+    assert bench.controller.cancel(first, 1.0)
+    answer = refused(bench.controller.try_acquire(bench.item(), 1.0))
+    assert answer.denied.reason == "queued_waiters_ahead"
+    assert bench.controller.next_change(1.0) == 1.0
+    assert bench.controller.advance(1.0).granted == [second]
+
+
+def test_a_cancelled_head_frees_the_way_for_those_behind_it(bench: Bench) -> None:
+    lease = bench.lease()
+    head, behind = bench.wait(requests=2), bench.wait()
+    assert bench.controller.cancel(head, 1.0)
+    assert bench.controller.next_change(1.0) == 1.0
+    assert bench.controller.advance(1.0).granted == [behind]
+    assert not bench.controller.cancel(head, 1.0)
+    assert not bench.controller.cancel(behind, 1.0), "it has its lease: there is nothing to cancel"
+    bench.release(lease)
+
+
+def test_nothing_is_due_while_nobody_waits(bench: Bench) -> None:
+    bench.limiters[CHAT].blocked_until = 9.0
+    assert bench.controller.next_change(0.0) is None
+    bench.wait()
+    assert bench.controller.next_change(0.0) == 9.0
+
+
+def test_the_end_of_a_cooldown_wakes_waiters_by_itself(bench: Bench) -> None:
+    bench.limiters[CHAT].blocked_until = 9.0
+    waiters = [bench.wait() for _ in range(3)]
+    assert bench.controller.advance(8.999).granted == []
+    assert bench.controller.advance(9.0).granted == waiters[:2]
+
+
+def test_one_item_may_stand_in_line_more_than_once(bench: Bench) -> None:
+    leases = [bench.lease(), bench.lease()]
+    item = bench.item()
+    waiters = [bench.controller.enqueue(item, 0.0) for _ in range(3)]
+    assert bench.release(leases[0]) == [waiters[0]]
+    assert bench.release(leases[1]) == [waiters[1]]
+    assert bench.controller.close(1.0).refused == [waiters[2]]
+    bench.controller.check_invariants()
+
+
+def test_a_limit_that_grew_at_a_release_serves_more_than_one(make_bench: MakeBench) -> None:
+    bench = make_bench({CHAT: 8})
+    limiter = bench.limiters[CHAT]
+    limiter.places = 1
+    lease = bench.lease()
+    waiters = [bench.wait() for _ in range(5)]
+    limiter.places = 3
+    limiter.answers.append([LimiterChange("request_limit_increased", 1, 3)])
+    assert bench.release(lease) == waiters[:3]
+
+
+def test_a_limit_of_the_whole_provider_holds_over_its_models(make_bench: MakeBench) -> None:
+    bench = make_bench({CHAT: 8, OTHER: 8})
+    bench.limiters[ProviderKey("p")].places = 1
+    lease = bench.lease(CHAT)
+    waiters = [bench.wait(OTHER), bench.wait(CHAT)]
+    assert bench.release(lease) == waiters[:1]
+    assert waiters[0].lease is not None
+    assert bench.release(waiters[0].lease) == waiters[1:]
+
+
+def test_headers_reach_the_limiters_of_the_lease_and_may_wake_waiters(bench: Bench) -> None:
+    limiter = bench.limiters[CHAT]
+    limiter.places = 1
+    lease = bench.lease()
+    waiter = bench.wait()
+    limiter.places = 2
+    assert bench.controller.observe(lease, {"x-ratelimit-limit": "2"}, 1.0).granted == [waiter]
+    assert limiter.observed == [{"x-ratelimit-limit": "2"}]
+    bench.release(lease)
+    assert bench.controller.observe(lease, {"late": "1"}, 2.0).granted == []
+    assert len(limiter.observed) == 1, "a lease that has come back observes nothing"
+
+
+# -- how long one waits
+
+
+def test_a_wait_ends_by_its_timeout(bench: Bench) -> None:
+    bench.lease()
+    bench.lease()
+    waiter = bench.wait(timeout=5.0, now=1.0)
+    assert bench.controller.next_change(1.0) == 6.0
+    assert bench.controller.advance(5.9).refused == []
+    assert bench.controller.advance(6.0).refused == [waiter]
+    denied = refused(waiter.refused).denied
+    assert denied.reason == "queue_timeout"
+    assert "2 of 2 in flight" in denied.detail
+    bench.controller.check_invariants()
+
+
+def test_a_wait_ends_by_its_deadline(bench: Bench) -> None:
+    bench.lease()
+    bench.lease()
+    waiter = bench.wait(timeout=50.0, deadline=3.0)
+    assert bench.controller.advance(3.0).refused == [waiter]
+    assert refused(waiter.refused).denied.reason == "deadline"
+
+
+def test_no_waiters_timeout_hides_anothers_turn(bench: Bench) -> None:
+    leases = [bench.lease(), bench.lease()]
+    patient = bench.wait(timeout=100.0)
+    hasty = bench.wait(timeout=1.0)
+    assert bench.controller.advance(1.0).refused == [hasty]
+    assert bench.release(leases[0], 2.0) == [patient]
+    assert bench.controller.next_change(2.0) is None
+
+
+def test_a_late_clock_does_not_turn_a_waiter_that_could_go_into_a_timeout(bench: Bench) -> None:
+    bench.limiters[CHAT].blocked_until = 4.0
+    waiter = bench.wait(timeout=5.0)
+    effects = bench.controller.advance(30.0)
+    assert effects.granted == [waiter]
+    assert effects.refused == []
+
+
+def test_nobody_starts_after_its_deadline_however_late_the_clock(bench: Bench) -> None:
+    bench.limiters[CHAT].blocked_until = 4.0
+    waiter = bench.wait(deadline=5.0)
+    effects = bench.controller.advance(30.0)
+    assert (effects.granted, effects.refused) == ([], [waiter])
+
+
+def test_a_release_gives_no_lease_to_one_whose_deadline_has_passed(bench: Bench) -> None:
+    leases = [bench.lease(), bench.lease()]
+    late, next_one = bench.wait(deadline=5.0), bench.wait()
+    effects = bench.controller.release(leases[0], SUCCESS, 5.5)
+    assert (effects.granted, effects.refused) == ([next_one], [late])
+
+
+def test_who_asks_after_its_deadline_is_refused_at_once(bench: Bench) -> None:
+    assert refused(bench.controller.try_acquire(bench.item(deadline=1.0), 2.0)).denied.reason == "deadline"
+    assert refused(bench.controller.enqueue(bench.item(deadline=1.0), 2.0).refused).denied.reason == "deadline"
+
+
+@pytest.mark.parametrize("patience", [{"deadline": 5.0}, {"timeout": 5.0}])
+def test_a_cooldown_longer_than_the_caller_can_wait_is_a_refusal_at_once(
+    bench: Bench, patience: dict[str, float]
+) -> None:
+    bench.limiters[CHAT].blocked_until = 60.0
+    answer = refused(bench.controller.enqueue(bench.item(**patience), 0.0).refused)  # type: ignore[arg-type]
+    assert answer.denied.reason == "cooldown"
+    assert (answer.available_after_monotonic, answer.retry_after_seconds) == (60.0, 60.0)
+    assert bench.wait(timeout=61.0).refused is None
+
+
+def test_a_cooldown_that_becomes_too_long_for_a_waiter_ends_its_wait(bench: Bench) -> None:
+    lease = bench.lease(requests=2)
+    waiter = bench.wait(deadline=30.0)
+    bench.limiters[CHAT].blocked_until = 60.0
+    effects = bench.controller.release(lease, SUCCESS, 1.0)
+    assert effects.refused == [waiter]
+    assert refused(waiter.refused).denied.reason == "cooldown"
+
+
+def test_closing_refuses_everybody_and_leases_come_back_as_ever(bench: Bench) -> None:
+    leases = [bench.lease(), bench.lease()]
+    waiters = [bench.wait(), bench.wait()]
+    assert bench.controller.close(1.0).refused == waiters
+    assert {refused(waiter.refused).denied.reason for waiter in waiters} == {"shutdown"}
+    assert refused(bench.controller.try_acquire(bench.item(), 1.0)).denied.reason == "shutdown"
+    for lease in leases:
+        assert bench.release(lease) == []
+    assert bench.controller.leases == (2, 2)
+
+
+# -- leases
+
+
+def test_a_lease_counts_exactly_once_and_comes_back_exactly_once(bench: Bench) -> None:
+    lease = bench.lease(requests=2)
+    assert bench.in_flight() == (2, 2)
+    assert bench.release(lease) == []
+    again = bench.controller.release(lease, SUCCESS, 0.0)
+    assert again.release is not None
+    assert (again.release.released, again.release.reason) == (False, "duplicate")
+    assert bench.in_flight() == (0, 0)
+    assert [limiter.in_flight for limiter in bench.limiters.values()] == [0, 0, 0]
+
+
+def test_a_lease_of_another_controller_changes_nothing(make_bench: MakeBench) -> None:
+    ours, theirs = make_bench(), make_bench(lease_prefix="other-", generation=2)
+    foreign = theirs.lease()
+    result = ours.controller.release(foreign, SUCCESS, 0.0).release
+    assert result is not None
+    assert (result.released, result.reason) == (False, "wrong_controller_generation")
+
+
+def test_a_lease_tells_the_limit_that_it_was_admitted_under(make_bench: MakeBench) -> None:
+    bench = make_bench({CHAT: 9})
+    bench.limiters[CHAT].places = 4
+    bench.limiters[ProviderKey("p")].places = 6
+    lease = bench.lease(now=3.0)
+    assert (lease.limit_at_admission, lease.effective_max, lease.acquired_at) == (4, 9, 3.0)
+
+
+def test_the_outcome_reaches_every_limiter_that_had_a_say(bench: Bench) -> None:
+    lease = bench.lease()
+    outcome = RequestReleaseOutcome(kind="rate_limited", retry_after_seconds=2.0)
+    bench.controller.release(lease, outcome, 1.0)
+    assert [limiter.outcomes for limiter in bench.limiters.values()] == [[outcome]] * 3
+
+
+# -- rules, signals, configuration
+
+
+def test_a_rule_is_asked_after_the_limiters_and_refuses_by_its_own_condition(make_bench: MakeBench) -> None:
+    asked: list[RequestAdmissionItem] = []
+
+    def quiet(item: RequestAdmissionItem, pressure: object, now: float) -> Denied | None:
+        asked.append(item)
+        return Denied("hard_policy_denial", {Signal("morning")}, detail="quiet hours", by="quiet") if now < 9 else None
+
+    bench = make_bench(rule=quiet)
+    bench.limiters[CHAT].blocked_until = 1.0
+    waiter = bench.wait()
+    assert asked == []
+    bench.controller.advance(1.0)
+    assert asked
+    assert "quiet hours" in bench.controller.explain(1.0)
+    assert bench.controller.signal("evening", 9.0).granted == []
+    assert bench.controller.signal("morning", 9.0).granted == [waiter]
+
+
+def test_a_rule_may_wait_for_a_change_of_the_backlog(make_bench: MakeBench) -> None:
+    wanted = 3
+
+    def together(item: RequestAdmissionItem, pressure: object, now: float) -> Denied | None:
+        if bench.controller.queue_view.queued_total >= wanted:
+            return None
+        return Denied("hard_policy_denial", {Backlog(CHAT)}, by="together")
+
+    bench = make_bench(rule=together)
+    first, second = bench.wait(), bench.wait()
+    third = bench.controller.enqueue(bench.item(), 1.0)
+    assert bench.controller.next_change(1.0) == 1.0
+    wanted = 1
+    assert [*bench.controller.advance(1.0).granted] == [first, second]
+    assert third.lease is None
+
+
+def test_new_limiters_are_asked_at_once_and_leases_keep_the_old_ones(bench: Bench) -> None:
+    old = bench.limiters[CHAT]
+    old.places = 1
+    lease = bench.lease()
+    old.blocked_until = 1000.0
+    waiter = bench.wait()
+    effects = bench.controller.reconfigure(bench.make_limiters, 2.0)
+    new = bench.limiters[CHAT]
+    assert new is not old
+    assert effects.granted == [waiter]
+    bench.release(lease, 3.0)
+    assert waiter.lease is not None
+    bench.release(waiter.lease, 3.0)
+    assert (old.in_flight, len(old.outcomes)) == (0, 1)
+    assert (new.in_flight, len(new.outcomes)) == (0, 1)
+
+
+def test_a_reconfiguration_that_fails_leaves_everything_as_it_was(bench: Bench) -> None:
+    old = bench.limiters[CHAT]
+
+    def fail(scope: object, cap: object) -> list[object]:
+        raise ZeroDivisionError
+
+    with pytest.raises(PluginError, match="ZeroDivisionError"):
+        bench.controller.reconfigure(fail, 1.0)  # type: ignore[arg-type]
+    bench.lease()
+    assert old.in_flight == 1
+
+
+def test_explain_names_everything_that_keeps_the_first_waiter_back(bench: Bench) -> None:
+    assert bench.controller.explain(0.0) == "no request is waiting"
+    bench.lease()
+    bench.lease()
+    bench.limiters[CHAT].blocked_until = 60.0
+    bench.wait(now=1.0)
+    text = bench.controller.explain(3.5)
+    assert "p/m/chat: 1 waiting, the first for 2.5 s; 2 of 2 in flight" in text
+    assert "no_capacity by core" in text
+    assert "cooldown by scripted" in text
+    assert "the moment 60.000" in text
+
+
+# -- a queue that breaks its contract
+
+
+class StaleWaiters(FifoRequestWaiters):
+    """Never commits."""
+
+    def commit(self, selection: RequestQueueSelection, now: float) -> RequestWaiter | None:
+        return None
+
+
+def test_a_queue_that_never_commits_is_named_and_loses_no_place(make_bench: MakeBench) -> None:
+    bench = make_bench({CHAT: 1}, waiters=StaleWaiters())
+    lease = bench.lease()
+    bench.wait()
+    with pytest.raises(PluginError, match="request_waiters"):
+        bench.controller.release(lease, SUCCESS, 0.0)
+    assert bench.in_flight() == (0, 0)
+    assert bench.limiters[CHAT].in_flight == 0
+
+
+def test_a_moment_beside_a_refusal_that_names_none_is_taken_from_the_limiter(bench: Bench) -> None:
+    class Ramp:
+        """Opens by time, and does not say so in its refusals."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(limiter, name)
+
+        def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
+            return Denied("no_capacity", {Released(CHAT)}) if now < 7.0 else None
+
+        def next_change(self, now: float) -> float | None:
+            return 7.0 if now < 7.0 else None
+
+    limiter = bench.limiters[CHAT]
+    bench.controller.reconfigure(lambda scope, cap: [("ramp", Ramp())] if scope == CHAT else [], 0.0)  # type: ignore[list-item]
+    waiter = bench.wait()
+    assert bench.controller.next_change(0.0) == 7.0
+    assert bench.controller.advance(7.0).granted == [waiter]
+
+
+def test_a_lease_is_what_it_says(bench: Bench) -> None:
+    lease = bench.lease(now=4.0)
+    assert isinstance(lease, RequestAdmissionLease)
+    assert lease.lease_id == "request-1-1"
+    assert lease.controller_generation == 1

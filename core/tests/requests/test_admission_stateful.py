@@ -1,0 +1,225 @@
+"""The controller against a naive model of itself: lists of who waits and what is out, and a scan over both
+after every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import settings, strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from penstock.events import EventStream, RuntimeEvent
+from penstock.identity import ProviderKey, ProviderModelKey, RequestResourceKey, Scope
+from penstock.requests.admission import RequestAdmissionController, RequestAdmissionEffects
+from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease, RequestCost, RequestGroupSpec
+from penstock.requests.lane_waiters import FifoRequestWaiters
+from penstock.requests.limiters import RequestLimiter
+from penstock.requests.outcomes import OUTCOME_KINDS, RequestReleaseOutcome
+from penstock.requests.waiters import RequestWaiter
+from penstock.testing.scripted_limiter import ScriptedLimiter
+
+RESOURCES = (
+    RequestResourceKey("p", "m", "chat"),
+    RequestResourceKey("p", "m", "embedding"),
+    RequestResourceKey("p", "n", "chat"),
+    RequestResourceKey("q", "m", "chat"),
+)
+MODELS = tuple(dict.fromkeys(resource.provider_model for resource in RESOURCES))
+SOON = st.sampled_from([None, 0.0, 0.5, 3.0])
+
+
+class RequestGate(RuleBasedStateMachine):
+    """Every step is carried out by the controller and noted here; what must then be true is found by looking
+    at everything.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.caps: dict[ProviderModelKey, int] = {}
+        self.limiters: dict[Scope, ScriptedLimiter] = {}
+        self.all_limiters: list[ScriptedLimiter] = []
+        self.waiting: list[RequestWaiter] = []
+        self.out: list[RequestAdmissionLease] = []
+        self.lease_ids: set[str] = set()
+        self.settled: set[int] = set()
+        self.told: list[RuntimeEvent] = []
+        self.events = EventStream("request")
+        self.events.subscribe(self.told.append)
+
+    @initialize(cohort=st.booleans())
+    def begin(self, cohort: bool) -> None:
+        self.cohort = cohort
+        self.controller = RequestAdmissionController(
+            self.events, make_limiters=self.make_limiters, waiters=FifoRequestWaiters()
+        )
+        for model in MODELS:
+            self.caps[model] = 2
+            self.note(self.controller.register(model.provider_name, model.model_id, 2, self.now))
+
+    def make_limiters(self, scope: Scope, cap: int | None) -> Sequence[tuple[str, RequestLimiter]]:
+        limiter = self.limiters[scope] = ScriptedLimiter(scope, cohort=self.cohort)
+        self.all_limiters.append(limiter)
+        return [("scripted", limiter)]
+
+    # -- steps
+
+    @rule(
+        resource=st.sampled_from(RESOURCES),
+        group=st.integers(0, 2),
+        timeout=SOON,
+        deadline=SOON,
+    )
+    def ask(self, resource: RequestResourceKey, group: int, timeout: float | None, deadline: float | None) -> None:
+        item = RequestAdmissionItem(
+            resource,
+            RequestGroupSpec(group),
+            RequestCost(),
+            timeout,
+            None if deadline is None else self.now + deadline,
+        )
+        waiter = self.controller.enqueue(item, self.now)
+        if waiter.lease is not None:
+            self.note_lease(waiter.lease)
+        elif waiter.refused is None:
+            self.waiting.append(waiter)
+
+    @rule(resource=st.sampled_from(RESOURCES), requests=st.integers(1, 3))
+    def attempt(self, resource: RequestResourceKey, requests: int) -> None:
+        item = RequestAdmissionItem(resource, RequestGroupSpec("t"), RequestCost(requests))
+        answer = self.controller.try_acquire(item, self.now)
+        if isinstance(answer, RequestAdmissionLease):
+            self.note_lease(answer)
+
+    @precondition(lambda self: self.out)
+    @rule(which=st.integers(0), kind=st.sampled_from(OUTCOME_KINDS))
+    def give_back(self, which: int, kind: str) -> None:
+        lease = self.out.pop(which % len(self.out))
+        effects = self.controller.release(lease, RequestReleaseOutcome(kind=kind), self.now)
+        assert effects.release is not None
+        assert effects.release.released
+        self.note(effects)
+        again = self.controller.release(lease, RequestReleaseOutcome(kind=kind), self.now)
+        assert again.release is not None
+        assert not again.release.released
+        assert not again.granted
+
+    @precondition(lambda self: self.waiting)
+    @rule(which=st.integers(0))
+    def cancel(self, which: int) -> None:
+        waiter = self.waiting.pop(which % len(self.waiting))
+        assert self.controller.cancel(waiter, self.now)
+        self.settled.add(waiter.sequence)
+
+    @rule(seconds=st.sampled_from([0.0, 0.25, 1.0, 5.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.note(self.controller.advance(self.now))
+        assert all(waiter.gives_up_at is None or waiter.gives_up_at > self.now for waiter in self.waiting)
+
+    @rule(model=st.sampled_from(MODELS), cap=st.integers(1, 4))
+    def register(self, model: ProviderModelKey, cap: int) -> None:
+        self.caps[model] = cap
+        self.note(self.controller.register(model.provider_name, model.model_id, cap, self.now))
+
+    @rule(where=st.integers(0), places=st.integers(0, 3), cooldown=st.sampled_from([0.0, 0.5, 2.0]))
+    def a_limiter_changes_its_mind(self, where: int, places: int, cooldown: float) -> None:
+        scope = list(self.limiters)[where % len(self.limiters)]
+        limiter = self.limiters[scope]
+        limiter.places = places
+        limiter.blocked_until = self.now + cooldown
+        for model in MODELS:  # a registration is a moment at which everybody may ask again
+            self.note(self.controller.register(model.provider_name, model.model_id, self.caps[model], self.now))
+
+    @rule()
+    def reconfigure(self) -> None:
+        self.note(self.controller.reconfigure(self.make_limiters, self.now))
+
+    # -- what must be true
+
+    @invariant()
+    def the_controller_agrees_with_itself(self) -> None:
+        if self.caps:
+            self.controller.check_invariants()
+
+    @invariant()
+    def what_is_counted_is_what_is_out(self) -> None:
+        for resource in RESOURCES if self.caps else ():
+            out = [lease for lease in self.out if lease.item.resource == resource]
+            snapshot = self.controller.pressure.snapshot(resource, self.now)
+            if snapshot is not None:
+                assert snapshot.in_flight_count == sum(lease.item.cost.requests for lease in out)
+                assert snapshot.active_lease_count == len(out)
+                assert snapshot.waiters == sum(waiter.item.resource == resource for waiter in self.waiting)
+            else:
+                assert not out
+
+    @invariant()
+    def nobody_waits_who_could_go(self) -> None:
+        if not self.caps or self.controller.next_change(self.now) == self.now:
+            return  # an offer is announced for this very moment
+        for waiter in self.waiting:
+            assert self.kept_back(waiter), f"waiter {waiter.sequence} for {waiter.item.resource} could go"
+
+    @invariant()
+    def limiters_count_what_is_out_under_them(self) -> None:
+        held = sum(lease.item.cost.requests for lease in self.out)
+        assert sum(limiter.in_flight for limiter in self.all_limiters if limiter.scope in RESOURCES) == held
+
+    def kept_back(self, waiter: RequestWaiter) -> bool:
+        resource = waiter.item.resource
+        model = resource.provider_model
+        in_flight = sum(lease.item.cost.requests for lease in self.out if lease.item.resource.provider_model == model)
+        if in_flight + 1 > self.caps[model]:
+            return True
+        scopes: tuple[Scope, ...] = (ProviderKey(resource.provider_name), model, resource)
+        return any(
+            self.now < self.limiters[scope].blocked_until
+            or self.limiters[scope].in_flight + 1 > self.limiters[scope].places
+            for scope in scopes
+        )
+
+    def note(self, effects: RequestAdmissionEffects) -> None:
+        for waiter in effects.granted:
+            self.waiting.remove(waiter)
+            assert waiter.lease is not None
+            assert waiter.sequence not in self.settled
+            self.settled.add(waiter.sequence)
+            self.note_lease(waiter.lease)
+        for waiter in effects.refused:
+            self.waiting.remove(waiter)
+            assert waiter.refused is not None
+            assert waiter.sequence not in self.settled
+            self.settled.add(waiter.sequence)
+
+    def note_lease(self, lease: RequestAdmissionLease) -> None:
+        assert lease.lease_id not in self.lease_ids, "one lease for two calls"
+        self.lease_ids.add(lease.lease_id)
+        self.out.append(lease)
+
+    def teardown(self) -> None:
+        if not self.caps:
+            return
+        self.now += 1000.0
+        self.note(self.controller.advance(self.now))
+        for limiter in self.limiters.values():
+            limiter.places, limiter.blocked_until = 10, self.now
+        for model in MODELS:
+            self.note(self.controller.register(model.provider_name, model.model_id, 10, self.now))
+        while self.out:
+            self.note(self.controller.release(self.out.pop(), RequestReleaseOutcome(kind="success"), self.now))
+        assert not self.waiting, "somebody was forgotten in line"
+        issued, returned = self.controller.leases
+        assert issued == returned == len(self.lease_ids)
+        self.events.deliver()
+        kinds = [event.event_kind for event in self.told]
+        assert kinds.count("request_lease_acquired") == kinds.count("request_lease_released") == issued
+        started = kinds.count("request_wait_started")
+        ended = ("request_wait_completed", "request_wait_timeout", "request_wait_cancelled")
+        assert started == sum(map(kinds.count, ended)), "every wait ends exactly once"
+        assert kinds.count("request_queue_formed") == kinds.count("request_queue_drained")
+
+
+TestRequestGate = RequestGate.TestCase
+TestRequestGate.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -1,0 +1,159 @@
+"""A limiter that raises fails closed, is named once, and loses no lease; the run goes on when it is taken out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from penstock.errors import PluginError
+from penstock.identity import RequestResourceKey
+from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem
+from penstock.requests.outcomes import SUCCESS
+from penstock.verdicts import NEVER, At, Denied, Released, Signal
+
+if TYPE_CHECKING:
+    from conftest import Bench, MakeBench
+
+CHAT = RequestResourceKey("p", "m", "chat")
+OTHER = RequestResourceKey("p", "other", "chat")
+
+
+def denial(answer: object) -> Denied:
+    assert isinstance(answer, RequestAdmissionDenied), answer
+    return answer.denied
+
+
+def test_an_error_in_check_refuses_the_call_until_the_configuration_is_renewed(bench: Bench) -> None:
+    bench.limiters[CHAT].raises = {"check"}
+    denied = denial(bench.controller.try_acquire(bench.item(), 0.0))
+    assert (denied.reason, denied.until, denied.by) == ("hard_policy_denial", {Signal("reconfigured")}, "scripted")
+    assert "ZeroDivisionError" in denied.detail
+
+
+def test_an_error_is_told_once_per_plugin_until_the_configuration_is_renewed(bench: Bench) -> None:
+    bench.limiters[CHAT].raises = {"check"}
+    for _ in range(5):
+        bench.controller.try_acquire(bench.item(), 0.0)
+    assert [plugin for plugin, _ in bench.problems] == ["scripted"]
+    assert "check of the limiter of p/m/chat raised ZeroDivisionError" in bench.problems[0][1]
+    bench.controller.reconfigure(bench.make_limiters, 1.0)
+    bench.limiters[CHAT].raises = {"check"}
+    bench.controller.try_acquire(bench.item(), 1.0)
+    assert len(bench.problems) == 2
+
+
+@pytest.mark.parametrize("method", ["acquire", "release"])
+def test_an_error_in_counting_loses_no_lease_and_closes_the_limiter(bench: Bench, method: str) -> None:
+    bench.limiters[CHAT].raises = {method}
+    answer = bench.controller.try_acquire(bench.item(), 0.0)
+    if method == "release":
+        assert not isinstance(answer, RequestAdmissionDenied)
+        bench.release(answer)
+        answer = bench.controller.try_acquire(bench.item(), 0.0)
+    assert denial(answer).reason == "hard_policy_denial"
+    assert bench.in_flight() == (0, 0)
+    assert [limiter.in_flight for scope, limiter in bench.limiters.items() if scope != CHAT] == [0, 0]
+    issued, returned = bench.controller.leases
+    assert issued == returned
+    bench.limiters[CHAT].raises = set()
+    assert denial(bench.controller.try_acquire(bench.item(), 0.0)).reason == "hard_policy_denial", (
+        "its counts are in doubt"
+    )
+    bench.controller.check_invariants()
+
+
+@pytest.mark.parametrize("method", ["check", "acquire", "release", "set_cap"])
+def test_the_run_goes_on_when_the_limiter_is_taken_out(make_bench: MakeBench, method: str) -> None:
+    bench = make_bench({CHAT: 3})
+    lease = bench.lease(requests=3)
+    bench.limiters[CHAT].raises = {method}
+    waiters = [bench.wait(), bench.wait()]
+    bench.controller.register("p", "m", 2, 0.5)
+    bench.controller.release(lease, SUCCESS, 1.0)
+    assert [waiter.lease for waiter in waiters] == [None, None]
+    effects = bench.controller.reconfigure(lambda scope, cap: (), 2.0)
+    assert effects.granted == waiters
+    bench.controller.check_invariants()
+
+
+def test_a_limiter_that_fails_for_one_model_keeps_no_other_back(make_bench: MakeBench) -> None:
+    bench = make_bench({CHAT: 2, OTHER: 1})
+    bench.limiters[CHAT].raises = {"check"}
+    lease = bench.lease(OTHER)
+    bench.wait(CHAT)
+    other = bench.wait(OTHER)
+    assert bench.release(lease) == [other]
+
+
+@pytest.mark.parametrize("method", ["snapshot", "next_change", "observe"])
+def test_an_error_in_what_only_tells_keeps_nobody_back(bench: Bench, method: str) -> None:
+    bench.limiters[CHAT].raises = {method}
+    lease = bench.lease(requests=2)
+    bench.controller.observe(lease, {}, 0.0)
+    waiter = bench.wait()
+    assert bench.controller.pressure.snapshot(CHAT, 0.0) is not None
+    assert bench.release(lease) == [waiter]
+
+
+def test_a_limiter_that_cannot_be_made_ends_the_registration_and_leaves_no_trace(make_bench: MakeBench) -> None:
+    def fail(scope: object, cap: object) -> list[tuple[str, object]]:
+        raise ZeroDivisionError("no such limiter")
+
+    bench = make_bench({})
+    bench.controller.reconfigure(fail, 0.0)  # type: ignore[arg-type]
+    with pytest.raises(PluginError, match="no such limiter"):
+        bench.controller.register("p", "m", 1, 0.0)
+    assert bench.controller.pressure.global_snapshots(0.0) == {}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "yes",
+        Denied("tired", {Released(CHAT)}),
+        Denied("no_capacity", ()),
+        Denied("no_capacity", {At(0.0)}),
+        Denied("no_capacity", {NEVER, At(9.0)}),
+    ],
+)
+def test_a_refusal_that_breaks_the_rules_of_refusals_fails_closed_and_is_named(
+    make_bench: MakeBench, broken: object
+) -> None:
+    def rule(item: RequestAdmissionItem, pressure: object, now: float) -> Denied | None:
+        return broken  # type: ignore[return-value]
+
+    bench = make_bench(rule=rule)
+    denied = denial(bench.controller.try_acquire(bench.item(), 1.0))
+    assert (denied.reason, denied.until) == ("hard_policy_denial", {Signal("reconfigured")})
+    assert len(bench.problems) == 1
+
+
+def test_a_rule_that_raises_fails_closed(make_bench: MakeBench) -> None:
+    def rule(item: RequestAdmissionItem, pressure: object, now: float) -> Denied | None:
+        raise ZeroDivisionError
+
+    bench = make_bench(rule=rule)
+    assert denial(bench.controller.try_acquire(bench.item(), 1.0)).reason == "hard_policy_denial"
+
+
+def test_a_refusal_of_everybody_by_a_limiter_means_everybody_under_that_limiter(make_bench: MakeBench) -> None:
+    class Everybody:
+        def __init__(self, inner: object) -> None:
+            self.inner = inner
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.inner, name)
+
+        def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
+            return Denied("no_capacity", {Signal("go")}, scope="all")
+
+    bench = make_bench({CHAT: 2, OTHER: 2})
+    bench.controller.reconfigure(
+        lambda scope, cap: [
+            ("s", Everybody(limiter) if scope == CHAT else limiter) for _, limiter in bench.make_limiters(scope, cap)
+        ],  # type: ignore[misc]
+        0.0,
+    )
+    bench.wait(CHAT)
+    assert bench.controller.enqueue(bench.item(OTHER), 0.0).lease is not None
