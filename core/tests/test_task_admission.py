@@ -132,18 +132,28 @@ def test_a_full_gate_refuses_until_something_comes_back() -> None:
     controller = controller_with(places=1, gpu=2)
     acquire(controller, make_task("a", needs={"gpu": 1}))
     full = refusal(controller, make_task("b"))
-    assert (full.reason, full.until, full.scope, full.by) == ("no_capacity", {Released("submission")}, "all", "core")
+    assert (full.reason, full.until, full.scope, full.by) == (
+        "no_capacity",
+        frozenset({Released("submission")}),
+        "all",
+        "core",
+    )
     controller = controller_with(places=3, gpu=2)
     acquire(controller, make_task("a", needs={"gpu": 1}))
     full = refusal(controller, make_task("b", needs={"gpu": 2}))
-    assert (full.reason, full.until, full.scope, full.amount) == ("no_capacity", {Released("gpu")}, "shape", 2)
+    assert (full.reason, full.until, full.scope, full.amount) == (
+        "no_capacity",
+        frozenset({Released("gpu")}),
+        "shape",
+        2,
+    )
 
 
 def test_what_can_never_fit_is_refused_for_good_with_the_figures() -> None:
     controller = controller_with(gpu=2)
     for needs, figures in (({"gpu": 3}, "3 of 'gpu', and the limit is 2"), ({"tpu": 1}, "no resource 'tpu'")):
         denied = refusal(controller, make_task("a", needs=needs))
-        assert (denied.reason, denied.until) == ("never_fits", {NEVER})
+        assert (denied.reason, denied.until) == ("never_fits", frozenset({NEVER}))
         assert figures in denied.detail
         assert controller.never_fits(make_task("a", needs=needs)) is not None
     assert controller.never_fits(make_task("a", needs={"gpu": 2})) is None
@@ -168,10 +178,10 @@ def test_policies_are_asked_in_order_and_the_first_refusal_counts() -> None:
 def test_a_policy_that_raises_refuses_and_is_named() -> None:
     controller = controller_with(Policy(error=ValueError("oh dear")))
     denied = refusal(controller, make_task("a"))
-    assert (denied.reason, denied.by, denied.until) == ("policy_denial", "policy0", {Signal("reconfigured")})
+    assert (denied.reason, denied.by, denied.until) == ("policy_denial", "policy0", frozenset({Signal("reconfigured")}))
     assert "ValueError: oh dear" in denied.detail
     controller.reconfigure([], None)
-    assert acquire(controller, make_task("a"))
+    acquire(controller, make_task("a"))
 
 
 @pytest.mark.parametrize(
@@ -188,7 +198,7 @@ def test_a_policy_that_raises_refuses_and_is_named() -> None:
 )
 def test_a_refusal_against_the_rules_is_the_policys_fault(answer: Any) -> None:
     denied = refusal(controller_with(Policy(answer)), make_task("a"), 10.0)
-    assert (denied.reason, denied.by, denied.until) == ("policy_denial", "policy0", {Signal("reconfigured")})
+    assert (denied.reason, denied.by, denied.until) == ("policy_denial", "policy0", frozenset({Signal("reconfigured")}))
 
 
 def test_asking_changes_nothing_and_a_lease_is_given_by_the_same_answer() -> None:
@@ -239,10 +249,11 @@ def test_a_debt_below_zero_is_the_policys_error_and_the_lease_comes_back_all_the
 
 def test_a_policy_that_fails_when_told_takes_no_lease_along() -> None:
     class Forgetful(Policy):
-        def on_acquire(self, *args: Any) -> PolicyStateDelta | None:
+        def on_acquire(self, *args: object) -> PolicyStateDelta | None:
             raise KeyError("where was I")
 
-        on_release = on_acquire
+        def on_release(self, *args: object) -> PolicyStateDelta | None:
+            raise KeyError("where was I")
 
     controller = controller_with(Forgetful())
     lease = acquire(controller, make_task("a"))

@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 import attrs
 import trio
 
+from penstock.checks import whole_number
 from penstock.completion import TaskNode
 from penstock.dispatch import DispatchLoop
-from penstock.errors import ConfigError, TaskRefused
+from penstock.errors import TaskRefused
 from penstock.explanation import explain
 from penstock.handles import CANCELLED, TaskHandle, TaskSpec
 from penstock.intake import Intake
@@ -128,8 +129,7 @@ class AsyncTaskScheduler:
         """
         if window is None:
             window = max(16, 2 * self._admission.view().resource_limits["submission"])
-        if window < 1:
-            raise ConfigError(f"window must be a whole number from 1 on, not {window!r}")
+        whole_number(window, "window")
         return TaskMap(self, fn, items, window, options)
 
     def seal(self, name: str) -> None:

@@ -103,6 +103,8 @@ class TaskMap(Generic[T, R]):
         with scope:
             try:
                 async for item in items:
+                    if scope.cancel_called:  # woken by the end of a task at the very moment at which the block was left
+                        break
                     self._start(item)
                     while len(self._in_hand) + len(self._ended) >= self._window:
                         await self._changed.park()

@@ -265,6 +265,14 @@ class RequestAdmissionController:
         self._line.refuse_all(_shut(), effects, now)
         return effects
 
+    def abandon(self, now: float) -> None:
+        """Shut the gate without asking the waiter queue for anything more, since it broke its contract.
+
+        Who waited is in line no longer, and the caller tells them. Leases come back as ever.
+        """
+        self._closed = True
+        self._line.abandon(FifoRequestWaiters(), now)
+
     def check_invariants(self) -> None:
         """What must always be true between two calls. Raises `AssertionError`."""
         self._leasing.check_invariants()

@@ -59,6 +59,7 @@ class RequestGate:
         self._timer: trio.CancelScope | None = None
         self._timer_at = inf
         self._left = False
+        self._abandoned = False
 
     # -- the block --
 
@@ -249,7 +250,7 @@ class RequestGate:
                 self._timer.deadline = moment
 
     async def _run_timer(self) -> None:
-        while not self._left:
+        while not self._left and not self._abandoned:
             with trio.CancelScope(deadline=self._timer_at) as self._timer:
                 await trio.sleep_forever()
             self._turn()
@@ -264,10 +265,12 @@ class RequestGate:
             self._settle(lambda: self._controller.advance(now), now)
 
     def _fail(self, error: Exception) -> None:
-        """The waiter queue cannot be trusted any more: nobody gets a lease, and everybody is told why."""
-        if self._failure is not error:
-            _log.error("the request gate has failed, no more calls go out: %s: %s", type(error).__name__, error)
+        """The waiter queue cannot be trusted any more: nobody in line gets a lease, and everybody is told why."""
         self._failure = error
+        if not self._abandoned:
+            self._abandoned = True
+            _log.error("the request gate has failed, no more calls go out: %s: %s", type(error).__name__, error)
+            self._controller.abandon(trio.current_time())
         for waiter in tuple(self._parked):
             self._unpark(waiter)
         self._events.deliver()

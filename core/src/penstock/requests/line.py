@@ -164,6 +164,16 @@ class RequestLine:
         for waiter in tuple(self.waiting):
             self._refuse(waiter, denied, effects, now)
 
+    def abandon(self, queue: RequestWaiterQueue, now: float) -> None:
+        """Empty the line without its queue, which cannot be trusted any more; `queue` is an empty one in its place."""
+        self.queue = queue
+        self._hopeless.clear()
+        self._watched.clear()
+        for waiter, state in tuple(self.waiting.items()):
+            if self._events.active:
+                self._tell.wait_ended_in_vain(waiter, "shutdown", now)
+            self._left(waiter, state, now)
+
     def ask_everybody_again(self, now: float) -> None:
         """Whatever anybody was refused for does not count any more."""
         for waiter in self.waiting:

@@ -33,12 +33,12 @@ from penstock.testing.task_policy_contract import TaskPolicyContract
 from penstock.testing.waiter_contract import QueueDriver, RequestWaiterQueueContract, ScriptedCapacity
 
 if TYPE_CHECKING:
-    from penstock.testing.ready_queue_machine import ready_queue_machine
+    from penstock.testing.queue_machine import ready_queue_machine
 
 
 def __getattr__(name: str) -> Any:
     if name == "ready_queue_machine":
-        from penstock.testing.ready_queue_machine import ready_queue_machine
+        from penstock.testing.queue_machine import ready_queue_machine
 
         return ready_queue_machine
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

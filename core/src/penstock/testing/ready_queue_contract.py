@@ -7,7 +7,7 @@ Make a subclass in a test file, give it the factory, and pytest runs the suite:
             return MyQueue(limits)
  A queue that has a `check_invariants()` is held against it on the way. Plain asserts: no test framework is
 imported. The order of a queue is its own affair, but for the order of arrival within a group;
-`ready_queue_machine.py` tests a queue against a naive model, and needs Hypothesis."""
+`queue_machine.py` tests a queue against a naive model, and needs Hypothesis."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ class ReadyQueueContract:
             assert take_all(queue, 3.0) == ["a"]
 
     def test_the_first_of_several_conditions_ends_a_refusal(self) -> None:
-        until = {Released("gpu"), Signal("go"), At(10.0)}
+        until: set[Condition] = {Released("gpu"), Signal("go"), At(10.0)}
         for condition in until:
             queue = self.queue_with(make_task("a"))
             queue.select_next(refused(*until), 0.0)
@@ -410,7 +410,8 @@ class ReadyQueueContract:
 
     def test_blocked_says_what_is_kept_back_by_what_since_when(self) -> None:
         queue = self.queue_with(make_task("a1"), make_task("a2"), make_task("b", "other", {"gpu": 1}))
-        scopes = {"task": {"a1", "a2", "b"}, "group": {group_key("g"), group_key("other")}, "all": {"all"}}
+        groups = {group_key("g"), group_key("other")}
+        scopes: dict[str, set[Any]] = {"task": {"a1", "a2", "b"}, "group": groups, "all": {"all"}}
         for scope, expected in scopes.items():
             queue.select_next(refused(Signal("go"), scope=scope), 7.0)
             blocked = list(queue.blocked())
@@ -422,7 +423,7 @@ class ReadyQueueContract:
         queue.select_next(refused(Signal("go"), scope="shape"), 7.0)
         keys = {block.scope_key for block in queue.blocked()}
         assert len(keys) == 2
-        assert all(isinstance(key, tuple) and key[0] in scopes["group"] for key in keys)
+        assert all(isinstance(key, tuple) and key[0] in groups for key in keys)
 
     def test_views_are_live_read_only_and_say_what_is_queued(self) -> None:
         queue = self.queue_with()

@@ -1,4 +1,4 @@
-"""A task scheduler without configuration and plugins: for tests of queues, policies, runners, and of the scheduler itself.
+"""A task scheduler without configuration and plugins: for tests of queues, policies, runners, and of itself.
 
     async with open_rig(places=2) as rig:
         handle = rig.scheduler.start_soon(work)
@@ -71,7 +71,7 @@ async def open_rig(
     backoff: float = 1.0,
     longest_backoff: float = 60.0,
 ) -> AsyncIterator[SchedulerRig]:
-    """Run a scheduler of these parts beside the block. Raises what ended the run, if something did, or what the block raised."""
+    """Run a scheduler of these parts beside the block. Raises what ended the run, or what the block raised."""
     ready_queue = FifoTaskQueue() if queue is None else queue
     stream = EventStream("scheduler")
     events: list[RuntimeEvent] = []
