@@ -183,6 +183,15 @@ def test_counting_may_begin_in_the_middle_of_a_run() -> None:
     assert early.weight("gpu") == late.weight("gpu") == 0
 
 
+def test_counting_may_begin_before_there_is_a_queue() -> None:
+    controller, queue = TaskAdmissionController(), FifoTaskQueue()
+    assert controller.view().competing_weight("submission", group_key("a")) == 0
+    controller.attach(queue.view())
+    queue.enqueue([make_task("1", "b", weight=0.2)], 0.0)
+
+    assert controller.view().competing_weight("submission", group_key("a")) == 0.2
+
+
 def test_a_sum_of_weights_that_goes_up_and_down_does_not_drift() -> None:
     competition = Competition()
     nobody, heavy, light = group_key("nobody"), group_key("heavy"), group_key("light")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import settings
 
 from penstock import FifoTaskQueue
-from penstock.testing.ready_queue_contract import ReadyQueueContract
 from penstock.testing.queue_machine import ready_queue_machine
+from penstock.testing.ready_queue_contract import ReadyQueueContract
 from penstock.testing.task_making import make_task, take_all
 
 

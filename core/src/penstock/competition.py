@@ -21,6 +21,8 @@ __all__ = ["Competition"]
 SMALLEST: Final = 1074
 """The smallest float is 2 ** -1074, and all others are multiples of it."""
 
+ONE: Final = 1 << SMALLEST
+
 
 def _exact(weight: float) -> int:
     numerator, denominator = weight.as_integer_ratio()
@@ -57,4 +59,4 @@ class Competition:
         """What all others weigh together that compete for the resource."""
         total = self._total.get(resource, 0)
         own = self._claims.get((resource, besides))
-        return (total if own is None else total - own[1]) / (1 << SMALLEST)
+        return (total if own is None else total - own[1]) / ONE

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from penstock.errors import ConfigError, PluginError
@@ -13,10 +11,8 @@ from penstock.requests.lane_waiters import FifoRequestWaiters
 from penstock.requests.limiters import LimiterChange
 from penstock.requests.outcomes import SUCCESS, RequestReleaseOutcome
 from penstock.requests.waiters import RequestQueueSelection, RequestWaiter
+from penstock.testing.request_bench import RequestBench
 from penstock.verdicts import NEVER, Backlog, Denied, Released, Signal
-
-if TYPE_CHECKING:
-    from conftest import Bench, MakeBench
 
 CHAT = RequestResourceKey("p", "m", "chat")
 EMBEDDING = RequestResourceKey("p", "m", "embedding")
@@ -32,7 +28,7 @@ def refused(answer: object) -> RequestAdmissionDenied:
 # -- caps
 
 
-def test_the_cap_holds_over_all_domains_of_a_model(bench: Bench) -> None:
+def test_the_cap_holds_over_all_domains_of_a_model(bench: RequestBench) -> None:
     bench.lease(CHAT)
     bench.lease(EMBEDDING)
     denied = refused(bench.controller.try_acquire(bench.item(CHAT), 0.0)).denied
@@ -41,14 +37,14 @@ def test_the_cap_holds_over_all_domains_of_a_model(bench: Bench) -> None:
     assert bench.in_flight(CHAT) == (1, 2)
 
 
-def test_a_domain_may_have_a_smaller_cap_of_its_own(bench: Bench) -> None:
+def test_a_domain_may_have_a_smaller_cap_of_its_own(bench: RequestBench) -> None:
     bench.controller.register("p", "m", 5, 0.0, domain_caps={"embedding": 1})
     bench.lease(EMBEDDING)
     assert refused(bench.controller.try_acquire(bench.item(EMBEDDING), 0.0)).denied.until == {Released(EMBEDDING)}
     bench.lease(CHAT)
 
 
-def test_the_smallest_cap_of_a_models_aliases_holds(bench: Bench) -> None:
+def test_the_smallest_cap_of_a_models_aliases_holds(bench: RequestBench) -> None:
     bench.controller.register("p", "m", {"fast": 7, "cheap": 1}, 0.0)
     bench.lease()
     refused(bench.controller.try_acquire(bench.item(), 0.0))
@@ -58,13 +54,15 @@ def test_the_smallest_cap_of_a_models_aliases_holds(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("cap", [0, -1, True, 2.0, "2", {}])
-def test_a_cap_that_is_no_whole_number_from_1_on_is_an_error_and_changes_nothing(bench: Bench, cap: object) -> None:
+def test_a_cap_that_is_no_whole_number_from_1_on_is_an_error_and_changes_nothing(
+    bench: RequestBench, cap: object
+) -> None:
     with pytest.raises(ConfigError):
         bench.controller.register("p", "new", cap, 0.0)  # type: ignore[arg-type]
     assert not bench.controller.knows(ProviderModelKey("p", "new"))
 
 
-def test_a_call_that_asks_for_more_than_the_cap_is_refused_for_good(bench: Bench) -> None:
+def test_a_call_that_asks_for_more_than_the_cap_is_refused_for_good(bench: RequestBench) -> None:
     for answer in (
         bench.controller.try_acquire(bench.item(requests=3), 0.0),
         bench.controller.enqueue(bench.item(requests=3), 0.0).refused,
@@ -73,7 +71,7 @@ def test_a_call_that_asks_for_more_than_the_cap_is_refused_for_good(bench: Bench
         assert refused(answer).denied.until == {NEVER}
 
 
-def test_an_unknown_model_is_refused_for_good_with_what_to_configure_and_leaves_no_trace(bench: Bench) -> None:
+def test_an_unknown_model_is_refused_for_good_with_what_to_configure_and_leaves_no_trace(bench: RequestBench) -> None:
     unknown = RequestResourceKey("x", "new.model", "chat")
     denied = refused(bench.controller.try_acquire(bench.item(unknown), 0.0)).denied
     assert (denied.reason, denied.final) == ("never_fits", True)
@@ -84,13 +82,13 @@ def test_an_unknown_model_is_refused_for_good_with_what_to_configure_and_leaves_
     assert set(bench.limiters) == {ProviderKey("p"), ProviderModelKey("p", "m"), CHAT}
 
 
-def test_a_model_may_be_registered_late(bench: Bench) -> None:
+def test_a_model_may_be_registered_late(bench: RequestBench) -> None:
     refused(bench.controller.try_acquire(bench.item(OTHER), 0.0))
     bench.controller.register("p", "other", 1, 5.0)
     bench.lease(OTHER, 5.0)
 
 
-def test_a_raised_cap_wakes_as_many_as_it_makes_room_for(bench: Bench) -> None:
+def test_a_raised_cap_wakes_as_many_as_it_makes_room_for(bench: RequestBench) -> None:
     bench.lease()
     bench.lease()
     waiters = [bench.wait() for _ in range(5)]
@@ -101,8 +99,8 @@ def test_a_raised_cap_wakes_as_many_as_it_makes_room_for(bench: Bench) -> None:
     bench.controller.check_invariants()
 
 
-def test_a_lowered_cap_holds_at_once_and_being_above_it_is_legal(make_bench: MakeBench) -> None:
-    bench = make_bench({CHAT: 4})
+def test_a_lowered_cap_holds_at_once_and_being_above_it_is_legal() -> None:
+    bench = RequestBench({CHAT: 4})
     leases = [bench.lease() for _ in range(4)]
     waiter = bench.wait()
     bench.controller.register("p", "m", 2, 1.0)
@@ -113,8 +111,8 @@ def test_a_lowered_cap_holds_at_once_and_being_above_it_is_legal(make_bench: Mak
     assert bench.release(leases[2]) == [waiter]
 
 
-def test_a_waiter_that_a_lowered_cap_can_never_fit_is_refused_when_its_turn_comes(make_bench: MakeBench) -> None:
-    bench = make_bench({CHAT: 4})
+def test_a_waiter_that_a_lowered_cap_can_never_fit_is_refused_when_its_turn_comes() -> None:
+    bench = RequestBench({CHAT: 4})
     lease = bench.lease(requests=4)
     waiter = bench.wait(requests=3)
     small = bench.wait(requests=1)
@@ -128,13 +126,13 @@ def test_a_waiter_that_a_lowered_cap_can_never_fit_is_refused_when_its_turn_come
 # -- the line
 
 
-def test_a_free_place_is_a_lease_at_once_also_with_a_timeout_of_0(bench: Bench) -> None:
+def test_a_free_place_is_a_lease_at_once_also_with_a_timeout_of_0(bench: RequestBench) -> None:
     waiter = bench.controller.enqueue(bench.item(timeout=0.0), 0.0)
     assert waiter.lease is not None
     assert waiter.lease.item is waiter.item
 
 
-def test_a_timeout_of_0_without_a_free_place_is_a_refusal_at_once(bench: Bench) -> None:
+def test_a_timeout_of_0_without_a_free_place_is_a_refusal_at_once(bench: RequestBench) -> None:
     bench.lease()
     bench.lease()
     waiter = bench.controller.enqueue(bench.item(timeout=0.0), 0.0)
@@ -142,7 +140,7 @@ def test_a_timeout_of_0_without_a_free_place_is_a_refusal_at_once(bench: Bench) 
     bench.controller.check_invariants()
 
 
-def test_a_timeout_of_0_is_a_lease_where_others_wait_for_something_else(bench: Bench) -> None:
+def test_a_timeout_of_0_is_a_lease_where_others_wait_for_something_else(bench: RequestBench) -> None:
     bench.controller.register("p", "other", 1, 0.0)
     bench.lease()
     bench.lease()
@@ -150,7 +148,7 @@ def test_a_timeout_of_0_is_a_lease_where_others_wait_for_something_else(bench: B
     assert bench.controller.enqueue(bench.item(OTHER, timeout=0.0), 0.0).lease is not None
 
 
-def test_a_release_serves_the_line_in_order(bench: Bench) -> None:
+def test_a_release_serves_the_line_in_order(bench: RequestBench) -> None:
     leases = [bench.lease(), bench.lease()]
     waiters = [bench.wait() for _ in range(4)]
     assert bench.release(leases[0]) == [waiters[0]]
@@ -159,7 +157,7 @@ def test_a_release_serves_the_line_in_order(bench: Bench) -> None:
     assert bench.release(waiters[0].lease) == [waiters[2]]
 
 
-def test_who_is_refused_at_one_model_holds_nobody_back_at_another(bench: Bench) -> None:
+def test_who_is_refused_at_one_model_holds_nobody_back_at_another(bench: RequestBench) -> None:
     bench.controller.register("p", "other", 1, 0.0)
     bench.lease()
     bench.lease()
@@ -167,7 +165,7 @@ def test_who_is_refused_at_one_model_holds_nobody_back_at_another(bench: Bench) 
     assert bench.controller.enqueue(bench.item(OTHER), 0.0).lease is not None
 
 
-def test_trying_does_not_overtake_a_waiter_that_may_go(bench: Bench) -> None:
+def test_trying_does_not_overtake_a_waiter_that_may_go(bench: RequestBench) -> None:
     leases = [bench.lease(), bench.lease()]
     first = bench.wait(requests=2)
     second = bench.wait(requests=1)
@@ -179,7 +177,7 @@ def test_trying_does_not_overtake_a_waiter_that_may_go(bench: Bench) -> None:
     assert bench.controller.advance(1.0).granted == [second]
 
 
-def test_a_cancelled_head_frees_the_way_for_those_behind_it(bench: Bench) -> None:
+def test_a_cancelled_head_frees_the_way_for_those_behind_it(bench: RequestBench) -> None:
     lease = bench.lease()
     head, behind = bench.wait(requests=2), bench.wait()
     assert bench.controller.cancel(head, 1.0)
@@ -190,21 +188,21 @@ def test_a_cancelled_head_frees_the_way_for_those_behind_it(bench: Bench) -> Non
     bench.release(lease)
 
 
-def test_nothing_is_due_while_nobody_waits(bench: Bench) -> None:
+def test_nothing_is_due_while_nobody_waits(bench: RequestBench) -> None:
     bench.limiters[CHAT].blocked_until = 9.0
     assert bench.controller.next_change(0.0) is None
     bench.wait()
     assert bench.controller.next_change(0.0) == 9.0
 
 
-def test_the_end_of_a_cooldown_wakes_waiters_by_itself(bench: Bench) -> None:
+def test_the_end_of_a_cooldown_wakes_waiters_by_itself(bench: RequestBench) -> None:
     bench.limiters[CHAT].blocked_until = 9.0
     waiters = [bench.wait() for _ in range(3)]
     assert bench.controller.advance(8.999).granted == []
     assert bench.controller.advance(9.0).granted == waiters[:2]
 
 
-def test_one_item_may_stand_in_line_more_than_once(bench: Bench) -> None:
+def test_one_item_may_stand_in_line_more_than_once(bench: RequestBench) -> None:
     leases = [bench.lease(), bench.lease()]
     item = bench.item()
     waiters = [bench.controller.enqueue(item, 0.0) for _ in range(3)]
@@ -214,8 +212,8 @@ def test_one_item_may_stand_in_line_more_than_once(bench: Bench) -> None:
     bench.controller.check_invariants()
 
 
-def test_a_limit_that_grew_at_a_release_serves_more_than_one(make_bench: MakeBench) -> None:
-    bench = make_bench({CHAT: 8})
+def test_a_limit_that_grew_at_a_release_serves_more_than_one() -> None:
+    bench = RequestBench({CHAT: 8})
     limiter = bench.limiters[CHAT]
     limiter.places = 1
     lease = bench.lease()
@@ -225,8 +223,8 @@ def test_a_limit_that_grew_at_a_release_serves_more_than_one(make_bench: MakeBen
     assert bench.release(lease) == waiters[:3]
 
 
-def test_a_limit_of_the_whole_provider_holds_over_its_models(make_bench: MakeBench) -> None:
-    bench = make_bench({CHAT: 8, OTHER: 8})
+def test_a_limit_of_the_whole_provider_holds_over_its_models() -> None:
+    bench = RequestBench({CHAT: 8, OTHER: 8})
     bench.limiters[ProviderKey("p")].places = 1
     lease = bench.lease(CHAT)
     waiters = [bench.wait(OTHER), bench.wait(CHAT)]
@@ -235,7 +233,7 @@ def test_a_limit_of_the_whole_provider_holds_over_its_models(make_bench: MakeBen
     assert bench.release(waiters[0].lease) == waiters[1:]
 
 
-def test_headers_reach_the_limiters_of_the_lease_and_may_wake_waiters(bench: Bench) -> None:
+def test_headers_reach_the_limiters_of_the_lease_and_may_wake_waiters(bench: RequestBench) -> None:
     limiter = bench.limiters[CHAT]
     limiter.places = 1
     lease = bench.lease()
@@ -251,7 +249,7 @@ def test_headers_reach_the_limiters_of_the_lease_and_may_wake_waiters(bench: Ben
 # -- how long one waits
 
 
-def test_a_wait_ends_by_its_timeout(bench: Bench) -> None:
+def test_a_wait_ends_by_its_timeout(bench: RequestBench) -> None:
     bench.lease()
     bench.lease()
     waiter = bench.wait(timeout=5.0, now=1.0)
@@ -260,11 +258,11 @@ def test_a_wait_ends_by_its_timeout(bench: Bench) -> None:
     assert bench.controller.advance(6.0).refused == [waiter]
     denied = refused(waiter.refused).denied
     assert denied.reason == "queue_timeout"
-    assert "2 of 2 in flight" in denied.detail
+    assert "the 2 places of p/m are taken" in denied.detail
     bench.controller.check_invariants()
 
 
-def test_a_wait_ends_by_its_deadline(bench: Bench) -> None:
+def test_a_wait_ends_by_its_deadline(bench: RequestBench) -> None:
     bench.lease()
     bench.lease()
     waiter = bench.wait(timeout=50.0, deadline=3.0)
@@ -272,7 +270,7 @@ def test_a_wait_ends_by_its_deadline(bench: Bench) -> None:
     assert refused(waiter.refused).denied.reason == "deadline"
 
 
-def test_no_waiters_timeout_hides_anothers_turn(bench: Bench) -> None:
+def test_no_waiters_timeout_hides_anothers_turn(bench: RequestBench) -> None:
     leases = [bench.lease(), bench.lease()]
     patient = bench.wait(timeout=100.0)
     hasty = bench.wait(timeout=1.0)
@@ -281,7 +279,7 @@ def test_no_waiters_timeout_hides_anothers_turn(bench: Bench) -> None:
     assert bench.controller.next_change(2.0) is None
 
 
-def test_a_late_clock_does_not_turn_a_waiter_that_could_go_into_a_timeout(bench: Bench) -> None:
+def test_a_late_clock_does_not_turn_a_waiter_that_could_go_into_a_timeout(bench: RequestBench) -> None:
     bench.limiters[CHAT].blocked_until = 4.0
     waiter = bench.wait(timeout=5.0)
     effects = bench.controller.advance(30.0)
@@ -289,28 +287,28 @@ def test_a_late_clock_does_not_turn_a_waiter_that_could_go_into_a_timeout(bench:
     assert effects.refused == []
 
 
-def test_nobody_starts_after_its_deadline_however_late_the_clock(bench: Bench) -> None:
+def test_nobody_starts_after_its_deadline_however_late_the_clock(bench: RequestBench) -> None:
     bench.limiters[CHAT].blocked_until = 4.0
     waiter = bench.wait(deadline=5.0)
     effects = bench.controller.advance(30.0)
     assert (effects.granted, effects.refused) == ([], [waiter])
 
 
-def test_a_release_gives_no_lease_to_one_whose_deadline_has_passed(bench: Bench) -> None:
+def test_a_release_gives_no_lease_to_one_whose_deadline_has_passed(bench: RequestBench) -> None:
     leases = [bench.lease(), bench.lease()]
     late, next_one = bench.wait(deadline=5.0), bench.wait()
     effects = bench.controller.release(leases[0], SUCCESS, 5.5)
     assert (effects.granted, effects.refused) == ([next_one], [late])
 
 
-def test_who_asks_after_its_deadline_is_refused_at_once(bench: Bench) -> None:
+def test_who_asks_after_its_deadline_is_refused_at_once(bench: RequestBench) -> None:
     assert refused(bench.controller.try_acquire(bench.item(deadline=1.0), 2.0)).denied.reason == "deadline"
     assert refused(bench.controller.enqueue(bench.item(deadline=1.0), 2.0).refused).denied.reason == "deadline"
 
 
 @pytest.mark.parametrize("patience", [{"deadline": 5.0}, {"timeout": 5.0}])
 def test_a_cooldown_longer_than_the_caller_can_wait_is_a_refusal_at_once(
-    bench: Bench, patience: dict[str, float]
+    bench: RequestBench, patience: dict[str, float]
 ) -> None:
     bench.limiters[CHAT].blocked_until = 60.0
     answer = refused(bench.controller.enqueue(bench.item(**patience), 0.0).refused)  # type: ignore[arg-type]
@@ -319,7 +317,7 @@ def test_a_cooldown_longer_than_the_caller_can_wait_is_a_refusal_at_once(
     assert bench.wait(timeout=61.0).refused is None
 
 
-def test_a_cooldown_that_becomes_too_long_for_a_waiter_ends_its_wait(bench: Bench) -> None:
+def test_a_cooldown_that_becomes_too_long_for_a_waiter_ends_its_wait(bench: RequestBench) -> None:
     lease = bench.lease(requests=2)
     waiter = bench.wait(deadline=30.0)
     bench.limiters[CHAT].blocked_until = 60.0
@@ -328,7 +326,7 @@ def test_a_cooldown_that_becomes_too_long_for_a_waiter_ends_its_wait(bench: Benc
     assert refused(waiter.refused).denied.reason == "cooldown"
 
 
-def test_closing_refuses_everybody_and_leases_come_back_as_ever(bench: Bench) -> None:
+def test_closing_refuses_everybody_and_leases_come_back_as_ever(bench: RequestBench) -> None:
     leases = [bench.lease(), bench.lease()]
     waiters = [bench.wait(), bench.wait()]
     assert bench.controller.close(1.0).refused == waiters
@@ -342,7 +340,7 @@ def test_closing_refuses_everybody_and_leases_come_back_as_ever(bench: Bench) ->
 # -- leases
 
 
-def test_a_lease_counts_exactly_once_and_comes_back_exactly_once(bench: Bench) -> None:
+def test_a_lease_counts_exactly_once_and_comes_back_exactly_once(bench: RequestBench) -> None:
     lease = bench.lease(requests=2)
     assert bench.in_flight() == (2, 2)
     assert bench.release(lease) == []
@@ -353,23 +351,23 @@ def test_a_lease_counts_exactly_once_and_comes_back_exactly_once(bench: Bench) -
     assert [limiter.in_flight for limiter in bench.limiters.values()] == [0, 0, 0]
 
 
-def test_a_lease_of_another_controller_changes_nothing(make_bench: MakeBench) -> None:
-    ours, theirs = make_bench(), make_bench(lease_prefix="other-", generation=2)
+def test_a_lease_of_another_controller_changes_nothing() -> None:
+    ours, theirs = RequestBench({CHAT: 2}), RequestBench({CHAT: 2}, lease_prefix="other-", generation=2)
     foreign = theirs.lease()
     result = ours.controller.release(foreign, SUCCESS, 0.0).release
     assert result is not None
     assert (result.released, result.reason) == (False, "wrong_controller_generation")
 
 
-def test_a_lease_tells_the_limit_that_it_was_admitted_under(make_bench: MakeBench) -> None:
-    bench = make_bench({CHAT: 9})
+def test_a_lease_tells_the_limit_that_it_was_admitted_under() -> None:
+    bench = RequestBench({CHAT: 9})
     bench.limiters[CHAT].places = 4
     bench.limiters[ProviderKey("p")].places = 6
     lease = bench.lease(now=3.0)
     assert (lease.limit_at_admission, lease.effective_max, lease.acquired_at) == (4, 9, 3.0)
 
 
-def test_the_outcome_reaches_every_limiter_that_had_a_say(bench: Bench) -> None:
+def test_the_outcome_reaches_every_limiter_that_had_a_say(bench: RequestBench) -> None:
     lease = bench.lease()
     outcome = RequestReleaseOutcome(kind="rate_limited", retry_after_seconds=2.0)
     bench.controller.release(lease, outcome, 1.0)
@@ -379,14 +377,14 @@ def test_the_outcome_reaches_every_limiter_that_had_a_say(bench: Bench) -> None:
 # -- rules, signals, configuration
 
 
-def test_a_rule_is_asked_after_the_limiters_and_refuses_by_its_own_condition(make_bench: MakeBench) -> None:
+def test_a_rule_is_asked_after_the_limiters_and_refuses_by_its_own_condition() -> None:
     asked: list[RequestAdmissionItem] = []
 
     def quiet(item: RequestAdmissionItem, pressure: object, now: float) -> Denied | None:
         asked.append(item)
         return Denied("hard_policy_denial", {Signal("morning")}, detail="quiet hours", by="quiet") if now < 9 else None
 
-    bench = make_bench(rule=quiet)
+    bench = RequestBench({CHAT: 2}, rule=quiet)
     bench.limiters[CHAT].blocked_until = 1.0
     waiter = bench.wait()
     assert asked == []
@@ -397,7 +395,7 @@ def test_a_rule_is_asked_after_the_limiters_and_refuses_by_its_own_condition(mak
     assert bench.controller.signal("morning", 9.0).granted == [waiter]
 
 
-def test_a_rule_may_wait_for_a_change_of_the_backlog(make_bench: MakeBench) -> None:
+def test_a_rule_may_wait_for_a_change_of_the_backlog() -> None:
     wanted = 3
 
     def together(item: RequestAdmissionItem, pressure: object, now: float) -> Denied | None:
@@ -405,7 +403,7 @@ def test_a_rule_may_wait_for_a_change_of_the_backlog(make_bench: MakeBench) -> N
             return None
         return Denied("hard_policy_denial", {Backlog(CHAT)}, by="together")
 
-    bench = make_bench(rule=together)
+    bench = RequestBench({CHAT: 2}, rule=together)
     first, second = bench.wait(), bench.wait()
     third = bench.controller.enqueue(bench.item(), 1.0)
     assert bench.controller.next_change(1.0) == 1.0
@@ -414,7 +412,7 @@ def test_a_rule_may_wait_for_a_change_of_the_backlog(make_bench: MakeBench) -> N
     assert third.lease is None
 
 
-def test_new_limiters_are_asked_at_once_and_leases_keep_the_old_ones(bench: Bench) -> None:
+def test_new_limiters_are_asked_at_once_and_leases_keep_the_old_ones(bench: RequestBench) -> None:
     old = bench.limiters[CHAT]
     old.places = 1
     lease = bench.lease()
@@ -431,7 +429,7 @@ def test_new_limiters_are_asked_at_once_and_leases_keep_the_old_ones(bench: Benc
     assert (new.in_flight, len(new.outcomes)) == (0, 1)
 
 
-def test_a_reconfiguration_that_fails_leaves_everything_as_it_was(bench: Bench) -> None:
+def test_a_reconfiguration_that_fails_leaves_everything_as_it_was(bench: RequestBench) -> None:
     old = bench.limiters[CHAT]
 
     def fail(scope: object, cap: object) -> list[object]:
@@ -443,7 +441,7 @@ def test_a_reconfiguration_that_fails_leaves_everything_as_it_was(bench: Bench) 
     assert old.in_flight == 1
 
 
-def test_explain_names_everything_that_keeps_the_first_waiter_back(bench: Bench) -> None:
+def test_explain_names_everything_that_keeps_the_first_waiter_back(bench: RequestBench) -> None:
     assert bench.controller.explain(0.0) == "no request is waiting"
     bench.lease()
     bench.lease()
@@ -466,8 +464,8 @@ class StaleWaiters(FifoRequestWaiters):
         return None
 
 
-def test_a_queue_that_never_commits_is_named_and_loses_no_place(make_bench: MakeBench) -> None:
-    bench = make_bench({CHAT: 1}, waiters=StaleWaiters())
+def test_a_queue_that_never_commits_is_named_and_loses_no_place() -> None:
+    bench = RequestBench({CHAT: 1}, waiters=StaleWaiters())
     lease = bench.lease()
     bench.wait()
     with pytest.raises(PluginError, match="request_waiters"):
@@ -476,7 +474,7 @@ def test_a_queue_that_never_commits_is_named_and_loses_no_place(make_bench: Make
     assert bench.limiters[CHAT].in_flight == 0
 
 
-def test_a_moment_beside_a_refusal_that_names_none_is_taken_from_the_limiter(bench: Bench) -> None:
+def test_a_moment_beside_a_refusal_that_names_none_is_taken_from_the_limiter(bench: RequestBench) -> None:
     class Ramp:
         """Opens by time, and does not say so in its refusals."""
 
@@ -496,7 +494,7 @@ def test_a_moment_beside_a_refusal_that_names_none_is_taken_from_the_limiter(ben
     assert bench.controller.advance(7.0).granted == [waiter]
 
 
-def test_a_lease_is_what_it_says(bench: Bench) -> None:
+def test_a_lease_is_what_it_says(bench: RequestBench) -> None:
     lease = bench.lease(now=4.0)
     assert isinstance(lease, RequestAdmissionLease)
     assert lease.lease_id == "request-1-1"

@@ -128,7 +128,7 @@ class RequestGate(RuleBasedStateMachine):
         scope = list(self.limiters)[where % len(self.limiters)]
         limiter = self.limiters[scope]
         limiter.places = places
-        limiter.blocked_until = self.now + cooldown
+        limiter.blocked_until = max(limiter.blocked_until, self.now + cooldown)
         for model in MODELS:  # a registration is a moment at which everybody may ask again
             self.note(self.controller.register(model.provider_name, model.model_id, self.caps[model], self.now))
 

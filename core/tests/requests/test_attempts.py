@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from random import Random
-from typing import TYPE_CHECKING
 
 import pytest
 import trio
@@ -13,24 +13,22 @@ from trio.testing import MockClock
 from penstock.correlation import RuntimeCorrelation, reset_correlation, set_correlation
 from penstock.failures import failure_mark
 from penstock.identity import RequestResourceKey
-from penstock.requests.attempt import Attempt
+from penstock.requests.attempt import Attempt, DetachedAttempt
 from penstock.requests.executor import ModelRequestExecutor
 from penstock.requests.items import RequestAdmissionError, RequestCost, ResponseFacts
 from penstock.requests.outcomes import RequestReleaseOutcome, Usage
 from penstock.requests.retries import RetryRules
-
-if TYPE_CHECKING:
-    from conftest import Bench
+from penstock.testing.request_bench import RequestBench
 
 CHAT = RequestResourceKey("p", "m", "chat")
 RULES = RetryRules(max_attempts=3, backoff=1.0, backoff_max=30.0)
 
 
-def last_outcome(bench: Bench) -> RequestReleaseOutcome:
+def last_outcome(bench: RequestBench) -> RequestReleaseOutcome:
     return bench.limiters[CHAT].outcomes[-1]
 
 
-def executor_of(bench: Bench, **options: object) -> ModelRequestExecutor:
+def executor_of(bench: RequestBench, **options: object) -> ModelRequestExecutor:
     return ModelRequestExecutor(bench.controller, bench.events, retries=RULES, rng=Random(3), **options)  # type: ignore[arg-type]
 
 
@@ -38,7 +36,7 @@ class ProviderError(Exception):
     """What a call raises when its answer was no good."""
 
 
-def answering(*statuses: int) -> Callable[[Attempt], object]:
+def answering(*statuses: int) -> Callable[[Attempt], Awaitable[str]]:
     """A call that gets these answers, one per attempt, and raises for everything but 200."""
     left = list(statuses)
 
@@ -52,33 +50,43 @@ def answering(*statuses: int) -> Callable[[Attempt], object]:
     return call
 
 
+async def failing(
+    executor: ModelRequestExecutor, error: Exception, before: Callable[[Attempt], object] = lambda attempt: None
+) -> None:
+    """An attempt whose block raises `error`."""
+    async with executor.attempt("p/m") as attempt:
+        before(attempt)
+        raise error
+
+
 # -- one attempt
 
 
 async def test_an_attempt_holds_one_lease_and_releases_it_with_its_outcome(
-    bench: Bench, autojump_clock: MockClock
+    bench: RequestBench, autojump_clock: MockClock
 ) -> None:
     async with executor_of(bench) as executor:
         async with executor.attempt("p/m", cost=RequestCost(2), group="tenant") as attempt:
             assert bench.in_flight() == (2, 2)
             assert attempt.lease.item.group.key == "tenant"
-            assert attempt.outcome is None
+            assert not bench.limiters[CHAT].outcomes
             await trio.sleep(1.5)
             attempt.answered(ResponseFacts(status=200, first_token_at=0.2))
         assert bench.in_flight() == (0, 0)
-        assert attempt.outcome is last_outcome(bench)
-        assert (attempt.outcome.kind, attempt.outcome.first_token_at) == ("success", 0.2)
-        assert attempt.outcome.elapsed == pytest.approx(1.5)
+        outcome = attempt.outcome
+        assert outcome is last_outcome(bench)
+        assert (outcome.kind, outcome.first_token_at) == ("success", 0.2)
+        assert outcome.elapsed == pytest.approx(1.5)
 
 
-async def test_leaving_without_facts_and_without_an_error_is_a_success(bench: Bench) -> None:
+async def test_leaving_without_facts_and_without_an_error_is_a_success(bench: RequestBench) -> None:
     async with executor_of(bench) as executor:
         async with executor.attempt("p/m"):
             pass
         assert last_outcome(bench).kind == "success"
 
 
-async def test_an_exception_is_classified_and_comes_out_unchanged(bench: Bench) -> None:
+async def test_an_exception_is_classified_and_comes_out_unchanged(bench: RequestBench) -> None:
     async with executor_of(bench) as executor:
         error = ConnectionResetError()
         with pytest.raises(ConnectionResetError) as caught:
@@ -91,18 +99,20 @@ async def test_an_exception_is_classified_and_comes_out_unchanged(bench: Bench) 
         assert mark.retryable
 
 
-async def test_an_outcome_outright_counts_over_facts_and_exceptions(bench: Bench) -> None:
+async def test_an_outcome_outright_counts_over_facts_and_exceptions(bench: RequestBench) -> None:
     async with executor_of(bench) as executor:
+
+        def tell(attempt: Attempt) -> None:
+            attempt.answered(ResponseFacts(status=500))
+            attempt.finish(RequestReleaseOutcome(kind="success", usage=Usage(1, 2)))
+
         with pytest.raises(ValueError, match="no good"):
-            async with executor.attempt("p/m") as attempt:
-                attempt.answered(ResponseFacts(status=500))
-                attempt.finish(RequestReleaseOutcome(kind="success", usage=Usage(1, 2)))
-                raise ValueError("no good")
+            await failing(executor, ValueError("no good"), tell)
         assert last_outcome(bench).kind == "success"
         assert last_outcome(bench).usage == Usage(1, 2)
 
 
-async def test_a_cancelled_call_says_nothing_about_its_provider(bench: Bench) -> None:
+async def test_a_cancelled_call_says_nothing_about_its_provider(bench: RequestBench) -> None:
     async with executor_of(bench) as executor:
         with trio.CancelScope() as scope:
             async with executor.attempt("p/m") as attempt:
@@ -114,7 +124,7 @@ async def test_a_cancelled_call_says_nothing_about_its_provider(bench: Bench) ->
         assert bench.in_flight() == (0, 0)
 
 
-async def test_a_call_that_was_refused_before_it_was_cancelled_was_refused(bench: Bench) -> None:
+async def test_a_call_that_was_refused_before_it_was_cancelled_was_refused(bench: RequestBench) -> None:
     async with executor_of(bench) as executor:
         with trio.CancelScope() as scope:
             async with executor.attempt("p/m") as attempt:
@@ -125,13 +135,17 @@ async def test_a_call_that_was_refused_before_it_was_cancelled_was_refused(bench
 
 
 async def test_a_timeout_of_ours_is_told_apart_from_one_of_the_providers(
-    bench: Bench, autojump_clock: MockClock
+    bench: RequestBench, autojump_clock: MockClock
 ) -> None:
     async with executor_of(bench) as executor:
-        with pytest.raises(trio.TooSlowError):
+
+        async def too_slow() -> None:
             async with executor.attempt("p/m"):
                 with trio.fail_after(3):
                     await trio.sleep_forever()
+
+        with pytest.raises(trio.TooSlowError):
+            await too_slow()
         assert last_outcome(bench).kind == "local_timeout"
         with pytest.raises(TimeoutError):
             async with executor.attempt("p/m"):
@@ -139,7 +153,7 @@ async def test_a_timeout_of_ours_is_told_apart_from_one_of_the_providers(
         assert last_outcome(bench).kind == "provider_timeout"
 
 
-async def test_errors_that_come_in_a_group_are_classified_by_what_they_are(bench: Bench) -> None:
+async def test_errors_that_come_in_a_group_are_classified_by_what_they_are(bench: RequestBench) -> None:
     async with executor_of(bench) as executor:
         for errors, kind in (
             ([ConnectionError(), ConnectionError()], "provider_failure"),
@@ -152,7 +166,7 @@ async def test_errors_that_come_in_a_group_are_classified_by_what_they_are(bench
             assert last_outcome(bench).kind == kind
 
 
-async def test_plugins_classify_first_and_the_core_where_they_have_no_opinion(bench: Bench) -> None:
+async def test_plugins_classify_first_and_the_core_where_they_have_no_opinion(bench: RequestBench) -> None:
     def rule(facts: ResponseFacts | None, error: BaseException | None) -> RequestReleaseOutcome | None:
         if facts is not None and facts.error_type == "insufficient_quota":
             return RequestReleaseOutcome(kind="provider_failure", status=402)
@@ -171,7 +185,7 @@ async def test_plugins_classify_first_and_the_core_where_they_have_no_opinion(be
             assert last_outcome(bench).kind == kind
 
 
-async def test_a_detached_attempt_is_released_by_whoever_took_it_and_once(bench: Bench) -> None:
+async def test_a_detached_attempt_is_released_by_whoever_took_it_and_once(bench: RequestBench) -> None:
     async with executor_of(bench) as executor:
         async with executor.attempt("p/m") as attempt:
             attempt.answered(ResponseFacts(status=200))
@@ -183,24 +197,23 @@ async def test_a_detached_attempt_is_released_by_whoever_took_it_and_once(bench:
         assert [outcome.kind for outcome in bench.limiters[CHAT].outcomes] == ["provider_failure"]
 
 
-async def test_a_block_that_fails_after_detaching_releases_all_the_same(bench: Bench) -> None:
+async def test_a_block_that_fails_after_detaching_releases_all_the_same(bench: RequestBench) -> None:
     async with executor_of(bench) as executor:
+        bodies: list[DetachedAttempt] = []
         with pytest.raises(ConnectionError):
-            async with executor.attempt("p/m") as attempt:
-                body = attempt.detach()
-                raise ConnectionError
+            await failing(executor, ConnectionError(), lambda attempt: bodies.append(attempt.detach()))
         assert bench.in_flight() == (0, 0)
-        assert not body.release()
+        assert not bodies[0].release()
 
 
-async def test_headers_are_observed_while_the_call_is_out(bench: Bench) -> None:
+async def test_headers_are_observed_while_the_call_is_out(bench: RequestBench) -> None:
     async with executor_of(bench) as executor:
         async with executor.attempt("p/m") as attempt:
             attempt.observe({"x-ratelimit-remaining-requests": "9"})
         assert bench.limiters[CHAT].observed == [{"x-ratelimit-remaining-requests": "9"}]
 
 
-async def test_the_call_is_told_between_its_leases_events(bench: Bench) -> None:
+async def test_the_call_is_told_between_its_leases_events(bench: RequestBench) -> None:
     async with executor_of(bench) as executor:
         bench.kinds()
         token = set_correlation(RuntimeCorrelation("run", task_execution_id="t-1"))
@@ -215,7 +228,7 @@ async def test_the_call_is_told_between_its_leases_events(bench: Bench) -> None:
         ]  # fmt: skip
 
 
-async def test_a_timeout_of_0_means_now_or_never(bench: Bench) -> None:
+async def test_a_timeout_of_0_means_now_or_never(bench: RequestBench) -> None:
     async with executor_of(bench) as executor, executor.attempt("p/m", timeout=0, cost=RequestCost(2)):
         with pytest.raises(RequestAdmissionError) as caught:
             async with executor.attempt("p/m", timeout=0):
@@ -223,7 +236,7 @@ async def test_a_timeout_of_0_means_now_or_never(bench: Bench) -> None:
         assert caught.value.reason == "no_capacity"
 
 
-async def test_a_local_refusal_within_a_call_is_not_the_providers_failure(bench: Bench) -> None:
+async def test_a_local_refusal_within_a_call_is_not_the_providers_failure(bench: RequestBench) -> None:
     async with executor_of(bench) as executor:
         with pytest.raises(RequestAdmissionError):
             async with executor.attempt("p/m", cost=RequestCost(2)), executor.attempt("p/m", timeout=0):
@@ -235,42 +248,50 @@ async def test_a_local_refusal_within_a_call_is_not_the_providers_failure(bench:
 
 
 async def test_server_errors_are_tried_again_each_time_under_a_lease_of_its_own(
-    bench: Bench, autojump_clock: MockClock
+    bench: RequestBench, autojump_clock: MockClock
 ) -> None:
     async with executor_of(bench) as executor:
         started = trio.current_time()
-        assert await executor.execute(answering(500, 504, 200), "p/m") == "answer"  # type: ignore[arg-type]
+        assert await executor.execute(answering(500, 504, 200), "p/m") == "answer"
         assert 1.5 <= trio.current_time() - started <= 3.0, "0.5 to 1 s, then 1 to 2 s"
         assert [o.kind for o in bench.limiters[CHAT].outcomes] == ["provider_failure", "provider_timeout", "success"]
         assert executor.leases == (3, 3)
 
 
-async def test_no_lease_is_held_while_backing_off(bench: Bench, autojump_clock: MockClock) -> None:
+async def test_no_lease_is_held_while_backing_off(bench: RequestBench, autojump_clock: MockClock) -> None:
     in_flight: list[int] = []
     async with executor_of(bench) as executor, trio.open_nursery() as nursery:
-        nursery.start_soon(executor.execute, answering(500, 200), "p/m")
+
+        async def run() -> None:
+            await executor.execute(answering(500, 200), "p/m")
+
+        nursery.start_soon(run)
         await trio.sleep(0.25)
         in_flight.append(bench.in_flight()[0])
     assert in_flight == [0]
 
 
-async def test_the_last_exception_is_raised_when_attempts_run_out(bench: Bench, autojump_clock: MockClock) -> None:
+async def test_the_last_exception_is_raised_when_attempts_run_out(
+    bench: RequestBench, autojump_clock: MockClock
+) -> None:
     async with executor_of(bench) as executor:
         with pytest.raises(ProviderError, match="503") as caught:
-            await executor.execute(answering(500, 502, 503, 200), "p/m")  # type: ignore[arg-type]
+            await executor.execute(answering(500, 502, 503, 200), "p/m")
         mark = failure_mark(caught.value)
         assert mark is not None
         assert not mark.retryable, "the layer above need not try again what has been tried"
 
 
-async def test_what_cannot_help_is_not_tried_again(bench: Bench) -> None:
+async def test_what_cannot_help_is_not_tried_again(bench: RequestBench) -> None:
     async with executor_of(bench) as executor:
         with pytest.raises(ProviderError, match="400"):
-            await executor.execute(answering(400, 200), "p/m")  # type: ignore[arg-type]
+            await executor.execute(answering(400, 200), "p/m")
         assert executor.leases == (1, 1)
 
 
-async def test_rate_limits_use_up_no_attempt_and_wait_for_the_cooldown(bench: Bench, autojump_clock: MockClock) -> None:
+async def test_rate_limits_use_up_no_attempt_and_wait_for_the_cooldown(
+    bench: RequestBench, autojump_clock: MockClock
+) -> None:
     limiter = bench.limiters[CHAT]
     went_out: list[float] = []
 
@@ -284,11 +305,13 @@ async def test_rate_limits_use_up_no_attempt_and_wait_for_the_cooldown(bench: Be
 
     async with executor_of(bench) as executor:
         assert await executor.execute(call, "p/m") == "answer"
-    gaps = [later - earlier for earlier, later in zip(went_out, went_out[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(went_out)]
     assert gaps == pytest.approx([10.0] * 6)
 
 
-async def test_a_rate_limit_that_no_limiter_holds_back_is_paced_here(bench: Bench, autojump_clock: MockClock) -> None:
+async def test_a_rate_limit_that_no_limiter_holds_back_is_paced_here(
+    bench: RequestBench, autojump_clock: MockClock
+) -> None:
     async with executor_of(bench) as executor:
         started = trio.current_time()
 
@@ -303,7 +326,7 @@ async def test_a_rate_limit_that_no_limiter_holds_back_is_paced_here(bench: Benc
 
 
 async def test_a_retry_that_cannot_start_before_the_deadline_is_not_waited_for(
-    bench: Bench, autojump_clock: MockClock
+    bench: RequestBench, autojump_clock: MockClock
 ) -> None:
     async with executor_of(bench) as executor:
         started = trio.current_time()
@@ -319,29 +342,26 @@ async def test_a_retry_that_cannot_start_before_the_deadline_is_not_waited_for(
         assert "cooldown" in caught.value.__notes__[0]
 
 
-async def test_a_call_that_never_could_start_is_refused_as_such(bench: Bench) -> None:
+async def test_a_call_that_never_could_start_is_refused_as_such(bench: RequestBench) -> None:
     async with executor_of(bench) as executor:
         with pytest.raises(RequestAdmissionError, match="never_fits"):
-            await executor.execute(answering(200), "p/unknown")  # type: ignore[arg-type]
+            await executor.execute(answering(200), "p/unknown")
 
 
-async def test_cancelling_ends_the_retries(bench: Bench, autojump_clock: MockClock) -> None:
+async def test_cancelling_ends_the_retries(bench: RequestBench, autojump_clock: MockClock) -> None:
     async with executor_of(bench) as executor:
         with trio.move_on_after(0.1):
-            await executor.execute(answering(500, 200), "p/m")  # type: ignore[arg-type]
+            await executor.execute(answering(500, 200), "p/m")
         assert executor.leases == (1, 1)
 
 
-async def test_the_same_seed_gives_the_same_pauses(bench: Bench, autojump_clock: MockClock) -> None:
-    async with executor_of(bench) as executor:
-        lengths = []
-        for _ in range(2):
-            again = ModelRequestExecutor(bench.controller, bench.events, retries=RULES, rng=Random(9))
-            async with again:
-                started = trio.current_time()
-                await again.execute(answering(500, 500, 200), "p/m")  # type: ignore[arg-type]
-                lengths.append(trio.current_time() - started)
-                bench.controller.reconfigure(bench.make_limiters, trio.current_time())
-            break
-        assert lengths
-        assert executor.leases == (3, 3)
+async def test_the_same_seed_gives_the_same_pauses(autojump_clock: MockClock) -> None:
+    lengths = []
+    for seed in (9, 9, 10):
+        bench = RequestBench({CHAT: 2})
+        async with ModelRequestExecutor(bench.controller, bench.events, retries=RULES, rng=Random(seed)) as executor:
+            started = trio.current_time()
+            await executor.execute(answering(500, 500, 200), "p/m")
+            lengths.append(trio.current_time() - started)
+    assert lengths[0] == pytest.approx(lengths[1])
+    assert lengths[0] != pytest.approx(lengths[2])

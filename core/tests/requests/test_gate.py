@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pytest
 import trio
@@ -17,9 +16,7 @@ from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionErro
 from penstock.requests.lane_waiters import FifoRequestWaiters
 from penstock.requests.outcomes import SUCCESS
 from penstock.requests.waiters import RequestQueueSelection, RequestWaiter
-
-if TYPE_CHECKING:
-    from conftest import Bench, MakeBench
+from penstock.testing.request_bench import RequestBench
 
 CHAT = RequestResourceKey("p", "m", "chat")
 UNKNOWN = RequestResourceKey("p", "new", "chat")
@@ -28,7 +25,7 @@ UNKNOWN = RequestResourceKey("p", "new", "chat")
 class Line:
     """Tasks that acquire, hold and release; who has a lease, and who was refused why."""
 
-    def __init__(self, bench: Bench, executor: ModelRequestExecutor, nursery: trio.Nursery) -> None:
+    def __init__(self, bench: RequestBench, executor: ModelRequestExecutor, nursery: trio.Nursery) -> None:
         self.bench = bench
         self.executor = executor
         self.nursery = nursery
@@ -58,7 +55,7 @@ class Line:
                 self.executor.release(lease, SUCCESS)
 
 
-async def test_a_free_place_is_given_without_waiting(bench: Bench) -> None:
+async def test_a_free_place_is_given_without_waiting(bench: RequestBench) -> None:
     async with ModelRequestExecutor(bench.controller, bench.events) as executor:
         lease = await executor.acquire(bench.item())
         assert executor.release(lease, SUCCESS)
@@ -66,7 +63,7 @@ async def test_a_free_place_is_given_without_waiting(bench: Bench) -> None:
         assert executor.leases == (1, 1)
 
 
-async def test_waiters_are_served_in_order_as_leases_come_back(bench: Bench) -> None:
+async def test_waiters_are_served_in_order_as_leases_come_back(bench: RequestBench) -> None:
     async with ModelRequestExecutor(bench.controller, bench.events) as executor, trio.open_nursery() as nursery:
         line = Line(bench, executor, nursery)
         for name in "abcd":
@@ -79,7 +76,7 @@ async def test_waiters_are_served_in_order_as_leases_come_back(bench: Bench) -> 
     assert executor.leases == (4, 4)
 
 
-async def test_a_wait_ends_when_its_time_is_over(bench: Bench, autojump_clock: MockClock) -> None:
+async def test_a_wait_ends_when_its_time_is_over(bench: RequestBench, autojump_clock: MockClock) -> None:
     async with ModelRequestExecutor(bench.controller, bench.events) as executor:
         held = [await executor.acquire(bench.item()) for _ in range(2)]
         for options, reason in (
@@ -95,7 +92,7 @@ async def test_a_wait_ends_when_its_time_is_over(bench: Bench, autojump_clock: M
             executor.release(lease, SUCCESS)
 
 
-async def test_the_end_of_a_cooldown_is_slept_out_exactly(bench: Bench, autojump_clock: MockClock) -> None:
+async def test_the_end_of_a_cooldown_is_slept_out_exactly(bench: RequestBench, autojump_clock: MockClock) -> None:
     async with ModelRequestExecutor(bench.controller, bench.events) as executor:
         bench.limiters[CHAT].blocked_until = trio.current_time() + 7.5
         started = trio.current_time()
@@ -104,7 +101,7 @@ async def test_the_end_of_a_cooldown_is_slept_out_exactly(bench: Bench, autojump
         executor.release(lease, SUCCESS)
 
 
-async def test_the_timer_wakes_nobody_for_nothing(bench: Bench, autojump_clock: MockClock) -> None:
+async def test_the_timer_wakes_nobody_for_nothing(bench: RequestBench, autojump_clock: MockClock) -> None:
     """Nothing polls: while nothing changes, no limiter is asked."""
     asked = 0
     limiter = bench.limiters[CHAT]
@@ -127,7 +124,7 @@ async def test_the_timer_wakes_nobody_for_nothing(bench: Bench, autojump_clock: 
         nursery.cancel_scope.cancel()
 
 
-async def test_cancelling_in_line_takes_out_only_that_one(bench: Bench) -> None:
+async def test_cancelling_in_line_takes_out_only_that_one(bench: RequestBench) -> None:
     async with ModelRequestExecutor(bench.controller, bench.events) as executor, trio.open_nursery() as nursery:
         line = Line(bench, executor, nursery)
         scopes = {name: await line.join(name) for name in "abcd"}
@@ -141,7 +138,7 @@ async def test_cancelling_in_line_takes_out_only_that_one(bench: Bench) -> None:
     assert bench.in_flight() == (0, 0)
 
 
-async def test_cancelling_the_head_frees_the_way_for_those_behind_it(bench: Bench) -> None:
+async def test_cancelling_the_head_frees_the_way_for_those_behind_it(bench: RequestBench) -> None:
     async with ModelRequestExecutor(bench.controller, bench.events) as executor, trio.open_nursery() as nursery:
         line = Line(bench, executor, nursery)
         await line.join("holder")
@@ -155,7 +152,7 @@ async def test_cancelling_the_head_frees_the_way_for_those_behind_it(bench: Benc
         line.go["behind"].set()
 
 
-async def test_cancelling_in_the_instant_of_the_grant_loses_no_lease(bench: Bench) -> None:
+async def test_cancelling_in_the_instant_of_the_grant_loses_no_lease(bench: RequestBench) -> None:
     async with ModelRequestExecutor(bench.controller, bench.events) as executor:
         held = [await executor.acquire(bench.item()) for _ in range(2)]
         async with trio.open_nursery() as nursery:
@@ -170,13 +167,13 @@ async def test_cancelling_in_the_instant_of_the_grant_loses_no_lease(bench: Benc
         assert bench.in_flight() == (0, 0)
 
 
-async def test_cancelling_everything_at_every_step_leaves_nothing_behind(make_bench: MakeBench) -> None:
+async def test_cancelling_everything_at_every_step_leaves_nothing_behind() -> None:
     """Acquire, hold and release, cancelled after 0, 1, 2, … scheduler ticks."""
     for ticks in range(12):
-        bench = make_bench()
+        bench = RequestBench({CHAT: 2})
         async with ModelRequestExecutor(bench.controller, bench.events) as executor:
 
-            async def work(executor: ModelRequestExecutor = executor, bench: Bench = bench) -> None:
+            async def work(executor: ModelRequestExecutor = executor, bench: RequestBench = bench) -> None:
                 for _ in range(3):
                     lease = await executor.acquire(bench.item())
                     try:
@@ -197,7 +194,7 @@ async def test_cancelling_everything_at_every_step_leaves_nothing_behind(make_be
             assert issued == returned
 
 
-async def test_cancelled_stays_cancelled_also_where_a_lease_was_free(bench: Bench) -> None:
+async def test_cancelled_stays_cancelled_also_where_a_lease_was_free(bench: RequestBench) -> None:
     async with ModelRequestExecutor(bench.controller, bench.events) as executor:
         with trio.CancelScope() as scope:
             scope.cancel()
@@ -206,8 +203,8 @@ async def test_cancelled_stays_cancelled_also_where_a_lease_was_free(bench: Benc
         assert executor.leases == (0, 0)
 
 
-async def test_no_wake_up_is_lost_under_load(make_bench: MakeBench, autojump_clock: MockClock) -> None:
-    bench = make_bench({CHAT: 5})
+async def test_no_wake_up_is_lost_under_load(autojump_clock: MockClock) -> None:
+    bench = RequestBench({CHAT: 5})
     done = 0
     most = 0
     async with ModelRequestExecutor(bench.controller, bench.events) as executor:
@@ -228,7 +225,7 @@ async def test_no_wake_up_is_lost_under_load(make_bench: MakeBench, autojump_clo
     assert executor.leases == (1000, 1000)
 
 
-async def test_leaving_the_block_refuses_who_still_waits(bench: Bench) -> None:
+async def test_leaving_the_block_refuses_who_still_waits(bench: RequestBench) -> None:
     async with trio.open_nursery() as nursery:
         async with ModelRequestExecutor(bench.controller, bench.events) as executor:
             line = Line(bench, executor, nursery)
@@ -241,13 +238,13 @@ async def test_leaving_the_block_refuses_who_still_waits(bench: Bench) -> None:
     assert executor.leases == (2, 2)
 
 
-async def test_what_the_block_raises_comes_out_as_it_is(bench: Bench) -> None:
+async def test_what_the_block_raises_comes_out_as_it_is(bench: RequestBench) -> None:
     with pytest.raises(ZeroDivisionError):
         async with ModelRequestExecutor(bench.controller, bench.events):
             raise ZeroDivisionError
 
 
-async def test_registering_raising_and_lowering_under_load(bench: Bench) -> None:
+async def test_registering_raising_and_lowering_under_load(bench: RequestBench) -> None:
     async with ModelRequestExecutor(bench.controller, bench.events) as executor, trio.open_nursery() as nursery:
         line = Line(bench, executor, nursery)
         for name in "abcde":
@@ -266,7 +263,9 @@ async def test_registering_raising_and_lowering_under_load(bench: Bench) -> None
         line.go["e"].set()
 
 
-async def test_a_reconfiguration_wakes_who_waited_for_what_is_gone(bench: Bench, autojump_clock: MockClock) -> None:
+async def test_a_reconfiguration_wakes_who_waited_for_what_is_gone(
+    bench: RequestBench, autojump_clock: MockClock
+) -> None:
     async with ModelRequestExecutor(bench.controller, bench.events) as executor, trio.open_nursery() as nursery:
         bench.limiters[CHAT].blocked_until = trio.current_time() + 1e6
         line = Line(bench, executor, nursery)
@@ -277,20 +276,20 @@ async def test_a_reconfiguration_wakes_who_waited_for_what_is_gone(bench: Bench,
         line.go["a"].set()
 
 
-async def test_a_model_that_nobody_configured_gets_the_default_cap_at_its_first_call(bench: Bench) -> None:
+async def test_a_model_that_nobody_configured_gets_the_default_cap_at_its_first_call(bench: RequestBench) -> None:
     async with ModelRequestExecutor(bench.controller, bench.events, default_cap=1) as executor:
         lease = await executor.acquire(bench.item(UNKNOWN))
         assert isinstance(executor.try_acquire(bench.item(UNKNOWN)), RequestAdmissionDenied)
         executor.release(lease, SUCCESS)
 
 
-async def test_a_model_that_nobody_configured_is_refused_without_a_default_cap(bench: Bench) -> None:
+async def test_a_model_that_nobody_configured_is_refused_without_a_default_cap(bench: RequestBench) -> None:
     async with ModelRequestExecutor(bench.controller, bench.events) as executor:
         with pytest.raises(RequestAdmissionError, match=r"\[providers\.p\.models\.new\] with max_parallel_requests"):
             await executor.acquire(bench.item(UNKNOWN))
 
 
-async def test_outside_its_block_the_executor_says_so(bench: Bench) -> None:
+async def test_outside_its_block_the_executor_says_so(bench: RequestBench) -> None:
     executor = ModelRequestExecutor(bench.controller, bench.events)
     with pytest.raises(RuntimeError, match="inside `async with executor:`"):
         executor.try_acquire(bench.item())
@@ -298,7 +297,7 @@ async def test_outside_its_block_the_executor_says_so(bench: Bench) -> None:
         await executor.acquire(bench.item())
 
 
-async def test_events_are_delivered_when_they_happen_and_not_when_the_wait_is_over(bench: Bench) -> None:
+async def test_events_are_delivered_when_they_happen_and_not_when_the_wait_is_over(bench: RequestBench) -> None:
     async with ModelRequestExecutor(bench.controller, bench.events) as executor, trio.open_nursery() as nursery:
         line = Line(bench, executor, nursery)
         await line.join("a", requests=2)
@@ -308,7 +307,7 @@ async def test_events_are_delivered_when_they_happen_and_not_when_the_wait_is_ov
         nursery.cancel_scope.cancel()
 
 
-async def test_a_receiver_of_events_may_free_the_place_that_is_waited_for(bench: Bench) -> None:
+async def test_a_receiver_of_events_may_free_the_place_that_is_waited_for(bench: RequestBench) -> None:
     async with ModelRequestExecutor(bench.controller, bench.events) as executor:
         held = [await executor.acquire(bench.item()) for _ in range(2)]
 
@@ -346,11 +345,9 @@ class FailingWaiters(FifoRequestWaiters):
 
 
 @pytest.mark.parametrize("method", ["select_next", "remove"])
-async def test_a_queue_that_raises_ends_the_waiting_with_its_name_and_not_in_a_hang(
-    make_bench: MakeBench, method: str
-) -> None:
+async def test_a_queue_that_raises_ends_the_waiting_with_its_name_and_not_in_a_hang(method: str) -> None:
     queue = FailingWaiters(method)
-    bench = make_bench(waiters=queue)
+    bench = RequestBench({CHAT: 2}, waiters=queue)
     errors: list[PluginError] = []
     executor = ModelRequestExecutor(bench.controller, bench.events)
 
@@ -360,32 +357,37 @@ async def test_a_queue_that_raises_ends_the_waiting_with_its_name_and_not_in_a_h
         except PluginError as error:
             errors.append(error)
 
+    async def break_it(nursery: trio.Nursery) -> None:
+        async with executor:
+            held = [await executor.acquire(bench.item()) for _ in range(2)]
+            cancelled = trio.CancelScope()
+
+            async def wait_and_be_cancelled() -> None:
+                with cancelled:
+                    await wait()
+
+            nursery.start_soon(wait)
+            nursery.start_soon(wait_and_be_cancelled)
+            await wait_all_tasks_blocked()
+            queue.broken = True
+            if method == "remove":
+                cancelled.cancel()
+                await wait_all_tasks_blocked()
+            for lease in held:
+                executor.release(lease, SUCCESS)
+            await wait_all_tasks_blocked()
+            with pytest.raises(PluginError, match="request_waiters"):
+                await executor.acquire(bench.item())
+
     async with trio.open_nursery() as nursery:
         with pytest.raises(PluginError, match="request_waiters"):
-            async with executor:
-                held = [await executor.acquire(bench.item()) for _ in range(2)]
-                cancelled = trio.CancelScope()
-
-                async def wait_and_be_cancelled() -> None:
-                    with cancelled:
-                        await wait()
-
-                nursery.start_soon(wait)
-                nursery.start_soon(wait_and_be_cancelled)
-                await wait_all_tasks_blocked()
-                queue.broken = True
-                if method == "remove":
-                    cancelled.cancel()
-                    await wait_all_tasks_blocked()
-                for lease in held:
-                    executor.release(lease, SUCCESS)
-                await wait_all_tasks_blocked()
-                with pytest.raises(PluginError, match="request_waiters"):
-                    await executor.acquire(bench.item())
+            await break_it(nursery)
     assert [error.plugin for error in errors] == ["request_waiters"] * (2 if method == "select_next" else 1)
+    assert executor.leases == (2, 2)
+    bench.controller.check_invariants()
 
 
-async def test_a_lease_is_given_by_name_too(bench: Bench) -> None:
+async def test_a_lease_is_given_by_name_too(bench: RequestBench) -> None:
     async with ModelRequestExecutor(bench.controller, bench.events) as executor:
         executor.register("p", "m", cap={"fast": 3})
         key = executor.resolver.resolve("p/fast")

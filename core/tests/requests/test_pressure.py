@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import attrs
 import pytest
 
 from penstock.identity import ProviderKey, RequestResourceKey
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider
-
-if TYPE_CHECKING:
-    from conftest import Bench
+from penstock.testing.request_bench import RequestBench
 
 CHAT = RequestResourceKey("p", "m", "chat")
 EMBEDDING = RequestResourceKey("p", "m", "embedding")
 
 
-def test_a_snapshot_tells_what_is_in_flight_who_waits_and_what_holds_them_back(bench: Bench) -> None:
+def test_a_snapshot_tells_what_is_in_flight_who_waits_and_what_holds_them_back(bench: RequestBench) -> None:
     bench.controller.register("p", "m", 4, 0.0)
     lease = bench.lease(requests=2, now=1.0)
     bench.lease(EMBEDDING, now=2.0)
@@ -40,7 +36,7 @@ def test_a_snapshot_tells_what_is_in_flight_who_waits_and_what_holds_them_back(b
     assert later.sequence > snapshot.sequence
 
 
-def test_a_models_snapshot_adds_up_its_domains(bench: Bench) -> None:
+def test_a_models_snapshot_adds_up_its_domains(bench: RequestBench) -> None:
     bench.lease(CHAT)
     bench.lease(EMBEDDING)
     model = bench.controller.pressure.global_snapshot("p", "m", 0.0)
@@ -50,7 +46,7 @@ def test_a_models_snapshot_adds_up_its_domains(bench: Bench) -> None:
     assert set(bench.controller.pressure.snapshots(0.0)) == {CHAT, EMBEDDING}
 
 
-def test_asking_about_what_is_not_known_leaves_no_trace(bench: Bench) -> None:
+def test_asking_about_what_is_not_known_leaves_no_trace(bench: RequestBench) -> None:
     pressure = bench.controller.pressure
     before = (list(pressure.snapshots(0.0)), list(pressure.global_snapshots(0.0)), list(bench.limiters))
     assert pressure.snapshot(RequestResourceKey("x", "y", "chat"), 0.0) is None
@@ -59,7 +55,7 @@ def test_asking_about_what_is_not_known_leaves_no_trace(bench: Bench) -> None:
     assert (list(pressure.snapshots(0.0)), list(pressure.global_snapshots(0.0)), list(bench.limiters)) == before
 
 
-def test_a_snapshot_does_not_change_and_cannot_be_changed(bench: Bench) -> None:
+def test_a_snapshot_does_not_change_and_cannot_be_changed(bench: RequestBench) -> None:
     snapshot = bench.controller.pressure.snapshot(CHAT, 0.0)
     assert snapshot is not None
     bench.lease()
@@ -68,5 +64,5 @@ def test_a_snapshot_does_not_change_and_cannot_be_changed(bench: Bench) -> None:
         snapshot.in_flight_count = 5  # type: ignore[misc]
 
 
-def test_the_controllers_door_is_a_snapshot_provider(bench: Bench) -> None:
+def test_the_controllers_door_is_a_snapshot_provider(bench: RequestBench) -> None:
     assert isinstance(bench.controller.pressure, RequestPressureSnapshotProvider)

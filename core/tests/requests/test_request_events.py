@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 from penstock.correlation import RuntimeCorrelation, reset_correlation, set_correlation
 from penstock.events import event_to_json
@@ -11,14 +10,12 @@ from penstock.identity import RequestResourceKey
 from penstock.requests.items import RequestAdmissionItem, RequestEventContext, RequestGroupSpec
 from penstock.requests.limiters import LimiterChange
 from penstock.requests.outcomes import SUCCESS, RequestReleaseOutcome, Usage
-
-if TYPE_CHECKING:
-    from conftest import Bench, MakeBench
+from penstock.testing.request_bench import RequestBench
 
 CHAT = RequestResourceKey("p", "m", "chat")
 
 
-def test_an_immediate_grant_tells_a_wait_that_began_and_ended_at_the_same_instant(bench: Bench) -> None:
+def test_an_immediate_grant_tells_a_wait_that_began_and_ended_at_the_same_instant(bench: RequestBench) -> None:
     for give in (bench.controller.try_acquire, bench.controller.enqueue):
         give(bench.item(), 4.0)
         bench.events.deliver()
@@ -26,7 +23,7 @@ def test_an_immediate_grant_tells_a_wait_that_began_and_ended_at_the_same_instan
         assert bench.kinds() == ["request_wait_started", "request_wait_completed", "request_lease_acquired"]
 
 
-def test_a_wait_is_told_when_it_begins_and_when_it_ends(bench: Bench) -> None:
+def test_a_wait_is_told_when_it_begins_and_when_it_ends(bench: RequestBench) -> None:
     leases = [bench.lease(), bench.lease()]
     bench.kinds()
     bench.wait(now=1.0)
@@ -41,7 +38,7 @@ def test_a_wait_is_told_when_it_begins_and_when_it_ends(bench: Bench) -> None:
     ]  # fmt: skip
 
 
-def test_each_end_of_a_wait_has_its_own_event(bench: Bench) -> None:
+def test_each_end_of_a_wait_has_its_own_event(bench: RequestBench) -> None:
     bench.lease(requests=2)
     bench.kinds()
     bench.wait(timeout=1.0)
@@ -58,7 +55,7 @@ def test_each_end_of_a_wait_has_its_own_event(bench: Bench) -> None:
     assert bench.kinds() == ["request_wait_cancelled", "request_queue_drained", "request_acquire_denied"]
 
 
-def test_a_call_that_is_refused_at_once_does_not_wait(bench: Bench) -> None:
+def test_a_call_that_is_refused_at_once_does_not_wait(bench: RequestBench) -> None:
     bench.lease(requests=2)
     bench.kinds()
     bench.controller.try_acquire(bench.item(), 0.0)
@@ -69,7 +66,7 @@ def test_a_call_that_is_refused_at_once_does_not_wait(bench: Bench) -> None:
     assert bench.kinds() == ["request_acquire_denied"] * 3
 
 
-def test_a_lease_tells_what_it_was_admitted_under_and_what_it_leaves_behind(bench: Bench) -> None:
+def test_a_lease_tells_what_it_was_admitted_under_and_what_it_leaves_behind(bench: RequestBench) -> None:
     bench.limiters[CHAT].places = 2
     lease = bench.lease()
     outcome = RequestReleaseOutcome(kind="success", usage=Usage(3, 5))
@@ -84,7 +81,7 @@ def test_a_lease_tells_what_it_was_admitted_under_and_what_it_leaves_behind(benc
     assert released.reason_or_outcome == "success"
 
 
-def test_changes_of_limiters_are_told_with_the_release_that_caused_them(bench: Bench) -> None:
+def test_changes_of_limiters_are_told_with_the_release_that_caused_them(bench: RequestBench) -> None:
     bench.limiters[CHAT].answers.append([LimiterChange("request_limit_decreased", 8, 6, "a burst")])
     lease = bench.lease()
     bench.kinds()
@@ -95,7 +92,7 @@ def test_changes_of_limiters_are_told_with_the_release_that_caused_them(bench: B
     assert bench.kinds() == ["request_lease_released", "request_limit_decreased"]
 
 
-def test_a_release_that_counts_for_nothing_is_a_diagnostic(bench: Bench) -> None:
+def test_a_release_that_counts_for_nothing_is_a_diagnostic(bench: RequestBench) -> None:
     lease = bench.lease()
     bench.release(lease)
     bench.kinds()
@@ -105,8 +102,8 @@ def test_a_release_that_counts_for_nothing_is_a_diagnostic(bench: Bench) -> None
     assert bench.kinds() == ["request_release_diagnostic"]
 
 
-def test_a_registration_is_told_per_resource_and_a_changed_cap_per_model(make_bench: MakeBench) -> None:
-    bench = make_bench({})
+def test_a_registration_is_told_per_resource_and_a_changed_cap_per_model() -> None:
+    bench = RequestBench({})
     bench.controller.register("p", "m", {"a": 4, "b": 3}, 0.0, domains=["chat"])
     bench.events.deliver()
     assert bench.told[0].diagnostics == {"effective_max": 3, "provider_model_cap": 3, "aliases": ["a", "b"]}
@@ -121,7 +118,7 @@ def test_a_registration_is_told_per_resource_and_a_changed_cap_per_model(make_be
     assert bench.kinds()[0] == "request_resource_registered"
 
 
-def test_every_event_carries_whom_it_concerns_and_is_json(bench: Bench) -> None:
+def test_every_event_carries_whom_it_concerns_and_is_json(bench: RequestBench) -> None:
     context = RequestEventContext(RuntimeCorrelation("run-1", task_execution_id="t-7"), None, "attempt-3")
     item = RequestAdmissionItem(CHAT, RequestGroupSpec(("tenant", 4)), event_context=context)
     waiter = bench.controller.enqueue(item, 1.0)
@@ -135,7 +132,7 @@ def test_every_event_carries_whom_it_concerns_and_is_json(bench: Bench) -> None:
         assert json.loads(event_to_json(event))["event_kind"] == event.event_kind
 
 
-def test_a_waiters_events_carry_its_own_correlation_whoever_frees_the_place(bench: Bench) -> None:
+def test_a_waiters_events_carry_its_own_correlation_whoever_frees_the_place(bench: RequestBench) -> None:
     lease = bench.lease(requests=2)
     token = set_correlation(RuntimeCorrelation("run", task_execution_id="waiting"))
     bench.wait()
@@ -149,8 +146,8 @@ def test_a_waiters_events_carry_its_own_correlation_whoever_frees_the_place(benc
     assert executions["request_wait_completed"] == executions["request_lease_acquired"] == "waiting"
 
 
-def test_nothing_is_recorded_while_nobody_listens(make_bench: MakeBench) -> None:
-    bench = make_bench(listen=False)
+def test_nothing_is_recorded_while_nobody_listens() -> None:
+    bench = RequestBench({CHAT: 2}, listen=False)
     leases = [bench.lease(), bench.lease()]
     bench.wait(timeout=1.0)
     bench.wait()

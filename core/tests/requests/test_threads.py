@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
 import pytest
 import trio
@@ -12,21 +11,19 @@ from penstock.identity import RequestResourceKey
 from penstock.requests.executor import ModelRequestExecutor
 from penstock.requests.items import RequestAdmissionError
 from penstock.requests.outcomes import SUCCESS
-
-if TYPE_CHECKING:
-    from conftest import Bench
+from penstock.testing.request_bench import RequestBench
 
 pytestmark = pytest.mark.loopback
 
 CHAT = RequestResourceKey("p", "m", "chat")
 
 
-async def until_somebody_waits(bench: Bench) -> None:
+async def until_somebody_waits(bench: RequestBench) -> None:
     while not bench.controller.queue_view.queued_total:
         await trio.lowlevel.checkpoint()
 
 
-async def test_worker_threads_acquire_and_release(bench: Bench) -> None:
+async def test_worker_threads_acquire_and_release(bench: RequestBench) -> None:
     async with ModelRequestExecutor(bench.controller, bench.events) as executor:
 
         def work() -> None:
@@ -40,7 +37,7 @@ async def test_worker_threads_acquire_and_release(bench: Bench) -> None:
         assert executor.leases == (20, 20)
 
 
-async def test_a_thread_that_trio_did_not_start_may_acquire_too(bench: Bench) -> None:
+async def test_a_thread_that_trio_did_not_start_may_acquire_too(bench: RequestBench) -> None:
     done = trio.Event()
     errors: list[BaseException] = []
     token = trio.lowlevel.current_trio_token()
@@ -65,7 +62,7 @@ async def test_a_thread_that_trio_did_not_start_may_acquire_too(bench: Bench) ->
         assert executor.leases == (1, 1)
 
 
-async def test_cancelling_the_task_of_a_worker_thread_ends_its_wait(bench: Bench) -> None:
+async def test_cancelling_the_task_of_a_worker_thread_ends_its_wait(bench: RequestBench) -> None:
     async with ModelRequestExecutor(bench.controller, bench.events) as executor:
         held = await executor.acquire(bench.item(requests=2))
         with trio.CancelScope() as scope:
@@ -78,7 +75,7 @@ async def test_cancelling_the_task_of_a_worker_thread_ends_its_wait(bench: Bench
         assert executor.leases == (1, 1)
 
 
-async def test_calling_in_directly_from_another_thread_is_a_clear_error(bench: Bench) -> None:
+async def test_calling_in_directly_from_another_thread_is_a_clear_error(bench: RequestBench) -> None:
     async with ModelRequestExecutor(bench.controller, bench.events) as executor:
         lease = await executor.acquire(bench.item())
 
@@ -95,7 +92,7 @@ async def test_calling_in_directly_from_another_thread_is_a_clear_error(bench: B
         executor.release(lease, SUCCESS)
 
 
-async def test_the_runs_own_thread_must_not_block(bench: Bench) -> None:
+async def test_the_runs_own_thread_must_not_block(bench: RequestBench) -> None:
     async with ModelRequestExecutor(bench.controller, bench.events) as executor:
         with pytest.raises(RuntimeError, match="await acquire"):
             executor.acquire_from_thread(bench.item())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from penstock.requests.lane_waiters import FifoRequestWaiters
-from penstock.testing.waiter_contract import CHAT, OTHER, QueueDriver, RequestWaiterQueueContract
+from penstock.testing.waiter_contract import RequestWaiterQueueContract
+from penstock.testing.waiter_driver import CHAT, OTHER, QueueDriver
 
 
 class TestFifoRequestWaiters(RequestWaiterQueueContract):

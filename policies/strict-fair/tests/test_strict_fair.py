@@ -68,10 +68,9 @@ def test_capped_groups_share_what_is_free_where_no_peer_could_run() -> None:
 
 def test_a_peer_that_becomes_capped_by_other_work_is_no_peer_any_more() -> None:
     """B reaches its limit by a task that takes no gpu: then its gpu task cannot run, and A may have the gpu."""
-    gate = gate_with(
-        make_task("a1", A, {"gpu": 1}), make_task("a2", A, {"gpu": 1}), make_task("b1", B), make_task("b2", B, {"gpu": 1}),
-        places=8, gpu=2,
-    )  # fmt: skip
+    gpu = {"gpu": 1}
+    tasks = (make_task("a1", A, gpu), make_task("a2", A, gpu), make_task("b1", B), make_task("b2", B, gpu))
+    gate = gate_with(*tasks, places=8, gpu=2)
     assert gate.start_all()[:3] == ["a1", "b1", "a2"]
 
 

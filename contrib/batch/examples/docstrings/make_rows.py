@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LEFT_OUT = frozenset({"test", "tests", "idlelib", "lib2to3", "turtledemo", "site-packages", "ensurepip", "__pycache__"})
-SHORTEST = 60  # characters; below that there is nothing to summarise
+SHORTEST = 100  # characters; below that there is little to summarise
 
 
 def modules(library: Path) -> Iterator[tuple[str, Path]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -113,6 +114,7 @@ async def open_endpoints(
 
     from penstock_mockprovider import serve
 
+    tls = cache(httpx2.create_ssl_context)  # reads all certificates there are: once, and only if somebody needs them
     clients: dict[str, httpx2.AsyncClient] = {}
     mocks: dict[str, MockProvider] = {}
     async with AsyncExitStack() as stack:
@@ -134,6 +136,7 @@ async def open_endpoints(
             # Admission bounds the calls; a pool that bounded them too would be a second queue that nobody sees.
             # One pool per model, since a pool looks at each of its connections for each call.
             limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
-            client = httpx2.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=None)
+            verify = tls() if url.startswith("https:") else False
+            client = httpx2.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=None, verify=verify)
             clients[model.name] = await stack.enter_async_context(client)
         yield Endpoints(clients, mocks)

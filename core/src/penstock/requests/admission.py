@@ -29,7 +29,7 @@ from penstock.requests.line import RequestAdmissionEffects, RequestLine, refusal
 from penstock.requests.live_pressure import LiveRequestPressure
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider
-from penstock.requests.registry import MakeLimiters, RequestRegistry, ResourceState
+from penstock.requests.registry import MakeLimiters, RequestRegistry, ResourceState, no_limiters
 from penstock.requests.telling import RequestTelling
 from penstock.requests.waiters import RequestQueueView, RequestWaiter, RequestWaiterQueue
 from penstock.verdicts import NEVER, Denied, Signal
@@ -51,7 +51,7 @@ class RequestAdmissionController:
         self,
         events: EventStream,
         *,
-        make_limiters: MakeLimiters = lambda scope, cap: (),
+        make_limiters: MakeLimiters = no_limiters,
         waiters: RequestWaiterQueue | None = None,
         rule: RequestRule | None = None,
         told: Callable[[str, str], None] | None = None,
@@ -228,7 +228,8 @@ class RequestAdmissionController:
     def reconfigure(
         self, make_limiters: MakeLimiters, now: float, *, rule: RequestRule | None = None
     ) -> RequestAdmissionEffects:
-        """Make all limiters anew. Leases keep those they were acquired under; everybody in line is asked again.
+        """Make all limiters anew. Leases keep those they were acquired under; everybody in line is asked
+        again.
 
         What the factory of a limiter raises leaves everything as it was.
         """

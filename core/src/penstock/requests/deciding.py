@@ -11,8 +11,8 @@ from typing import Final
 from penstock.requests.items import RequestAdmissionItem
 from penstock.requests.limiter_guard import PluginProblems, fails_closed, guarded_rule_answer
 from penstock.requests.pressure import RequestPressureSnapshotProvider
-from penstock.requests.registry import ResourceState
-from penstock.verdicts import NEVER, At, Denied
+from penstock.requests.registry import ModelState, ResourceState
+from penstock.verdicts import NEVER, At, Denied, Released
 
 __all__ = ["CORE", "RequestDecider", "RequestRule", "comes_too_late"]
 
@@ -79,8 +79,17 @@ def _no_place(state: ResourceState, requests: int) -> Denied:
     if requests > state.cap or requests > model.cap:
         cap, where = min((state.cap, state.text), (model.cap, str(model.key)))
         return Denied("never_fits", {NEVER}, detail=f"asks for {requests} places, and {where} has {cap}", by=CORE)
-    if model.in_flight + requests > model.cap:
-        detail = f"{model.key} has {model.in_flight} of {model.cap} in flight"
-        return Denied("no_capacity", model.full, scope="shape", detail=detail, cohort=model.key, by=CORE)
-    detail = f"{state.text} has {state.in_flight} of {state.cap} in flight"
-    return Denied("no_capacity", state.full, scope="shape", detail=detail, cohort=state.key, by=CORE)
+    narrow = model.in_flight + requests <= model.cap
+    limited: ModelState | ResourceState = state if narrow else model
+    denied = limited.full
+    if denied is None:
+        # The same answer to everybody until the cap changes, so it is made once: under load it is given once per call.
+        denied = limited.full = Denied(
+            "no_capacity",
+            {Released(limited.key)},
+            scope="shape",
+            detail=f"the {limited.cap} places of {limited.key} are taken",
+            cohort=limited.key,
+            by=CORE,
+        )
+    return denied

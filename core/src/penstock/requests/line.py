@@ -306,7 +306,7 @@ class RequestLine:
         deadline = waiter.item.deadline
         reason = "deadline" if deadline is not None and deadline <= now else "queue_timeout"
         last = waiter.denied
-        until: frozenset[Condition] = self.waiting[waiter].full if last is None else last.until
+        until: frozenset[Condition] = frozenset(self.waiting[waiter].released) if last is None else last.until
         detail = f"waited {now - waiter.enqueued_at:.3f} s" + ("" if last is None else f"; last refused: {last}")
         self._refuse(waiter, Denied(reason, until, detail=detail, by=CORE), effects, now)
 

@@ -20,12 +20,25 @@ from penstock.requests.items import RequestAdmissionLease
 from penstock.requests.limiter_guard import GuardedLimiter, PluginProblems
 from penstock.requests.limiters import LimiterChange, RequestLimiter
 from penstock.requests.waiters import RequestWaiter
-from penstock.verdicts import Condition, Released
+from penstock.verdicts import Condition, Denied, Released
 
-__all__ = ["CapChange", "MakeLimiters", "ModelState", "ProviderState", "RequestRegistry", "ResourceState"]
+__all__ = [
+    "CapChange",
+    "MakeLimiters",
+    "ModelState",
+    "ProviderState",
+    "RequestRegistry",
+    "ResourceState",
+    "no_limiters",
+]
 
 MakeLimiters = Callable[[Scope, "int | None"], Sequence[tuple[str, RequestLimiter]]]
 """Scope and static cap to (plugin name, limiter) pairs, in the order in which they are asked."""
+
+
+def no_limiters(_: Scope, __: int | None) -> Sequence[tuple[str, RequestLimiter]]:
+    """`MakeLimiters` where no plugin limits anything: only the caps hold."""
+    return ()
 
 
 @attrs.define(slots=True, eq=False)
@@ -50,10 +63,8 @@ class ModelState:
     in_flight: int = 0
     leases: int = 0
     resources: dict[str, ResourceState] = attrs.field(factory=dict)
-    full: frozenset[Condition] = frozenset()
-
-    def __attrs_post_init__(self) -> None:
-        self.full = frozenset({Released(self.key)})
+    full: Denied | None = None
+    """The refusal that says that all places are taken; made when it is first needed for this cap."""
 
 
 @attrs.define(slots=True, eq=False)
@@ -73,12 +84,11 @@ class ResourceState:
     leases: dict[str, RequestAdmissionLease] = attrs.field(factory=dict)
     waiters: dict[RequestWaiter, None] = attrs.field(factory=dict)
     released: tuple[Condition, ...] = ()
-    full: frozenset[Condition] = frozenset()
+    full: Denied | None = None
     acquired: int = 0
     last_outcome: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        self.full = frozenset({Released(self.key)})
         self.released = (Released(self.key), Released(self.model.key), Released(self.provider.key))
         self.gather_limiters()
 
@@ -190,13 +200,13 @@ class RequestRegistry:
         changes: list[tuple[ResourceState | None, LimiterChange]] = []
         model.static, model.domain_caps = static, dict(domain_caps)
         if model.cap != static.cap:
-            model.cap = static.cap
+            model.cap, model.full = static.cap, None
             for limiter in model.limiters:
                 changes += [(None, change) for change in limiter.set_cap(static.cap, now)]
         for state in model.resources.values():
             cap = min(model.cap, domain_caps.get(state.key.domain, model.cap))
             if cap != state.cap:
-                state.cap = cap
+                state.cap, state.full = cap, None
                 for limiter in state.own:
                     changes += [(state, change) for change in limiter.set_cap(cap, now)]
         return changes

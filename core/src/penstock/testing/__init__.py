@@ -30,7 +30,8 @@ from penstock.testing.sink_contract import SinkContract, one_of_each_event
 from penstock.testing.task_gate import TaskGate
 from penstock.testing.task_making import anything_goes, group_key, make_task, take_all, take_one
 from penstock.testing.task_policy_contract import TaskPolicyContract
-from penstock.testing.waiter_contract import QueueDriver, RequestWaiterQueueContract, ScriptedCapacity
+from penstock.testing.waiter_contract import RequestWaiterQueueContract
+from penstock.testing.waiter_driver import QueueDriver, ScriptedCapacity
 
 if TYPE_CHECKING:
     from penstock.testing.queue_machine import ready_queue_machine

@@ -1,0 +1,68 @@
+"""The peer's request admission: acquire and release, alone and against others."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from data_designer.engine.models.request_admission.controller import AdaptiveRequestAdmissionController
+from data_designer.engine.models.request_admission.outcomes import RequestReleaseOutcome
+from data_designer.engine.models.request_admission.resources import (
+    RequestAdmissionItem,
+    RequestDomain,
+    RequestGroupSpec,
+    RequestResourceKey,
+)
+
+from penstock_bench.peer_side.progress import Progress
+
+__all__ = ["contended", "try_uncontended", "uncontended"]
+
+
+def uncontended(progress: Progress, *, cycles: int, cap: int) -> None:
+    """Acquire and release again and again; a unit is one such pair."""
+    controller, item, success = _gate(cap)
+
+    async def run() -> None:
+        progress.begin()
+        for _ in range(cycles):
+            lease = await controller.acquire_async(item)
+            controller.release(lease, success)
+            progress.units += 1
+
+    asyncio.run(run())
+
+
+def try_uncontended(progress: Progress, *, cycles: int, cap: int) -> None:
+    """The same without waiting."""
+    controller, item, success = _gate(cap)
+    progress.begin()
+    for _ in range(cycles):
+        controller.release(controller.try_acquire(item), success)
+        progress.units += 1
+
+
+def contended(progress: Progress, *, tasks: int, each: int, cap: int) -> None:
+    """`tasks` tasks acquire `each` times, and let others run while they hold the lease; a unit is one acquisition."""
+    controller, item, success = _gate(cap)
+
+    async def caller() -> None:
+        for _ in range(each):
+            lease = await controller.acquire_async(item)
+            await asyncio.sleep(0)
+            controller.release(lease, success)
+            progress.units += 1
+
+    async def run() -> None:
+        progress.begin()
+        await asyncio.gather(*(caller() for _ in range(tasks)))
+
+    asyncio.run(run())
+
+
+def _gate(cap: int) -> tuple[Any, Any, Any]:
+    resource = RequestResourceKey("bench", "model", RequestDomain.CHAT)
+    controller = AdaptiveRequestAdmissionController()
+    controller.register(provider_name="bench", model_id="model", alias="model", max_parallel_requests=cap)
+    item = RequestAdmissionItem(resource, RequestGroupSpec(resource))
+    return controller, item, RequestReleaseOutcome(kind="success")

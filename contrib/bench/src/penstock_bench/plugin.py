@@ -1,0 +1,94 @@
+"""The plugin: it adds `penstock bench`. It imports what is heavy inside the commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from penstock import hookimpl
+
+__all__ = ["BenchPlugin"]
+
+
+class BenchPlugin:
+    """Measures Penstock beside its closest peer, and holds the figures against what is to be reached:
+    `penstock bench`.
+    """
+
+    @hookimpl
+    def penstock_cli(self, cli: click.Group) -> None:
+        """Adds the command group `bench`."""
+        cli.add_command(bench)
+
+
+@click.group()
+def bench() -> None:
+    """Measure Penstock beside its closest peer, and hold the figures against what is to be reached.
+
+    The peer is the PyPI package data-designer-engine, in an environment of its own that is made in a cache
+    folder when it is first needed. Both sides take turns within one run; the median counts, and the spread is
+    told."""
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    options = [
+        click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="The median counts."),
+        click.option("--quick", is_flag=True, help="Shortened: to see whether all is well, and no evidence."),
+        click.option("--check", is_flag=True, help="Exit with 1 if a target is missed, and name its row."),
+        click.option(
+            "--out",
+            type=click.Path(file_okay=False, path_type=Path),
+            metavar="DIR",
+            help="Write JSON, CSV and Markdown into this folder.",
+        ),
+        click.option("--without-peer", is_flag=True, help="Measure Penstock alone."),
+        click.option(
+            "--peer-cache",
+            type=click.Path(file_okay=False, path_type=Path),
+            metavar="DIR",
+            help="Where the peer's environment is kept, if not in the user's cache folder.",
+        ),
+        click.option("--only", multiple=True, metavar="NAME", help="Only rows whose names begin so. Several times."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _run(name: str, given: dict[str, Any]) -> None:
+    from penstock_bench.command import Options, bench_command
+
+    raise SystemExit(bench_command(name, Options(**given)))
+
+
+@bench.command()
+@_options
+def dispatch(**given: Any) -> None:
+    """One cycle of the task gate: select, acquire, commit, release.
+
+    Exit code: 0 done, 1 a target was missed (with --check), 2 wrong options, 3 the peer cannot be had.
+    """
+    _run("dispatch", given)
+
+
+@bench.command()
+@_options
+def tasks(**given: Any) -> None:
+    """Tasks from end to end, with and without a sink, and what they weigh.
+
+    Exit code: 0 done, 1 a target was missed (with --check), 2 wrong options, 3 the peer cannot be had.
+    """
+    _run("tasks", given)
+
+
+@bench.command()
+@_options
+def requests(**given: Any) -> None:
+    """Admission of calls: alone, in a crowd, and what waiting costs.
+
+    Exit code: 0 done, 1 a target was missed (with --check), 2 wrong options, 3 the peer cannot be had.
+    """
+    _run("requests", given)

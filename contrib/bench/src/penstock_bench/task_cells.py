@@ -1,0 +1,94 @@
+"""Tasks that do nothing, end to end: through our scheduler, and through a bare nursery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+import trio
+
+import penstock
+from penstock_bench.records import Sample
+from penstock_bench.task_gate import NoOpinion
+
+__all__ = ["Count", "bare_nursery", "columns", "columns_with_jsonl", "trivial"]
+
+
+class Count:
+    """Counts the tasks that were carried out, and notes when the one at the mark was."""
+
+    def __init__(self, mark: int | None = None) -> None:
+        self.done = 0
+        self._mark = mark
+        self._marked = 0.0
+        self._started = 0.0
+        self._handed_in = 0.0
+
+    def begin(self) -> None:
+        """The clock runs from now on."""
+        self._started = perf_counter()
+
+    def all_handed_in(self) -> None:
+        """What was done until now was for all tasks: those up to the mark bear their share of it."""
+        self._handed_in = perf_counter()
+
+    async def task(self) -> None:
+        """What every task does."""
+        self.done += 1
+        if self.done == self._mark:
+            self._marked = perf_counter()
+
+    def sample(self, tasks: int) -> Sample:
+        """What they took, all of them."""
+        took = perf_counter() - self._started
+        assert self.done == tasks, f"{self.done} of {tasks} tasks were carried out"
+        at_mark = None
+        if self._mark is not None and self._marked:
+            at_mark = (self._handed_in - self._started) * self._mark / tasks + self._marked - self._handed_in
+        return Sample(tasks, took, amount_at_mark=at_mark)
+
+
+def trivial(tasks: int, mark: int | None = None) -> Sample:
+    """`tasks` tasks of one group, from the first that is handed in to the end of the run."""
+    return columns(1, tasks, mark)
+
+
+def columns(columns: int, rows: int, mark: int | None = None, config: Mapping[str, Any] | None = None) -> Sample:
+    """`columns` × `rows` tasks, a group for each column; with the default plugins and a rule that does nothing."""
+
+    async def run() -> Sample:
+        count = Count(mark)
+        async with penstock.open_scheduler(config, plugins=[NoOpinion()]) as scheduler:
+            count.begin()
+            for column in range(columns):
+                name = f"column-{column}"
+                for _ in range(rows):
+                    scheduler.start_soon(count.task, group=name)
+            count.all_handed_in()
+        return count.sample(columns * rows)
+
+    return trio.run(run)
+
+
+def columns_with_jsonl(columns_: int, rows: int, mark: int | None = None) -> Sample:
+    """The same with every event written to a file, to its end."""
+    with TemporaryDirectory() as folder:
+        path = str(Path(folder, "events.jsonl"))
+        return columns(columns_, rows, mark, {"plugins": {"sinks": ["jsonl"], "jsonl": {"path": path}}})
+
+
+def bare_nursery(tasks: int) -> Sample:
+    """A nursery that only spawns and reaps the same tasks."""
+
+    async def run() -> Sample:
+        count = Count()
+        count.begin()
+        async with trio.open_nursery() as nursery:
+            for _ in range(tasks):
+                nursery.start_soon(count.task)
+        return count.sample(tasks)
+
+    return trio.run(run)

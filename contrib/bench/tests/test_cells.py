@@ -1,0 +1,114 @@
+"""Each cell of ours runs at a tiny size, does all of its work, and says how much that was."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from penstock_bench import FULL, QUICK, Local, Row, Sizes, load_targets
+from penstock_bench.command import BENCHES
+from penstock_bench.memory import Weighed, main, queue, scheduler
+from penstock_bench.task_gate import NOW, TaskGate, tasks_of, whole
+from penstock_bench.tasks_rows import tasks_rows
+from penstock_bench.workloads import Workload, all_fits, window
+
+
+def weighs_nothing(what: str, tasks: int) -> Weighed:
+    return Weighed(tasks, before=1000, queued=1000 + 500 * tasks, after=1010)
+
+
+def rows_of(bench: str, sizes: Sizes) -> list[Row]:
+    return tasks_rows(sizes, weighs_nothing) if bench == "tasks" else BENCHES[bench](sizes)
+
+
+@pytest.mark.parametrize("bench", BENCHES)
+def test_every_row_of_a_bench_measures_something(bench: str, tiny: Sizes) -> None:
+    for row in rows_of(bench, tiny):
+        if isinstance(row.other, Local):
+            assert row.other.measure(None).cost > 0, row.name
+
+        assert row.ours(None).cost > 0, row.name
+
+
+@pytest.mark.parametrize("bench", BENCHES)
+@pytest.mark.parametrize("sizes", [FULL, QUICK], ids=["full", "quick"])
+def test_every_target_is_of_a_row_that_there_is(bench: str, sizes: Sizes) -> None:
+    names = [row.name for row in rows_of(bench, sizes)]
+    wanted = {target.row for target in load_targets() if target.bench == bench}
+
+    assert wanted <= set(names)
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("make", [all_fits, window])
+@pytest.mark.parametrize("groups", [1, 2, 7, 64, 100])
+def test_a_workload_has_as_many_tasks_and_groups_as_it_was_asked_for(
+    make: Callable[[int, int], Workload], groups: int
+) -> None:
+    workload = make(groups, 1000)
+    arrivals = list(workload.arrivals())
+
+    assert workload.total == len(arrivals) == 1000
+    assert len({task_id for _, task_id in arrivals}) == 1000
+    assert {at for at, _ in arrivals} == set(range(groups))
+
+
+def test_the_window_can_be_filled_by_its_preferred_groups_alone() -> None:
+    preferred = [kind for kind in window(256, 10_000).groups if kind.admitted_limit is not None]
+
+    assert sum(kind.admitted_limit or 0 for kind in preferred) == window(256, 10_000).places == 64
+    assert min(kind.tasks for kind in preferred) > 100
+
+
+def test_what_is_preferred_and_at_its_limit_is_blocked_while_the_window_is_full() -> None:
+    workload = window(8, 400)
+    gate = TaskGate(workload.places)
+    gate.queue.enqueue(tasks_of(workload), NOW)
+    gate.cycles_with_held(40, workload.held)
+    gate.queue.select_next(gate.is_eligible, NOW)
+
+    blocked = {str(block.group) for block in gate.queue.blocked()}
+
+    assert blocked == {f"local/hot{n}" for n in range(4)}
+
+
+@pytest.mark.parametrize("workload", [all_fits(3, 50), window(8, 300)], ids=["all fits", "window"])
+def test_what_the_first_tasks_took_is_less_than_what_all_took(workload: Workload) -> None:
+    sample = whole(workload, mark=10)
+
+    assert sample.units == workload.total
+    assert sample.amount_at_mark is not None
+    assert sample.first(10).units == 10
+    assert 0 < sample.first(10).amount < sample.amount
+
+
+@pytest.fixture
+def traced() -> Iterator[None]:
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize("weigh", [queue, scheduler])
+def test_queued_tasks_weigh_something_and_drain(weigh: Callable[[int], Weighed]) -> None:
+    weighed = weigh(200)
+
+    assert 100 < weighed.each < 5000
+    assert weighed.after < weighed.queued
+
+
+@pytest.mark.usefixtures("traced")
+def test_the_program_that_weighs_prints_what_its_caller_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["queue", "50"])
+
+    assert '"tasks": 50' in capsys.readouterr().out
+
+
+def test_a_task_weighs_what_is_more_while_it_is_queued_and_what_is_left_is_a_share() -> None:
+    weighed = Weighed(10, before=1000, queued=7000, after=1100)
+
+    assert weighed.each == 600
+    assert weighed.left == pytest.approx(0.1)
