@@ -29,6 +29,9 @@ __all__ = ["BufferedWriter", "GuardedSink", "LoopWriter", "ThreadWriter"]
 BATCH: Final = 256
 """How many events are written between two calls of `flush`, at most: what a kill can cost while events keep coming."""
 
+LINGER: Final = 0.02
+"""Seconds of real time that a writer thread waits for more events before it writes what there is."""
+
 _log = logging.getLogger("penstock.sinks")
 
 
@@ -153,6 +156,7 @@ class ThreadWriter:
         self._token = trio.lowlevel.current_trio_token()
         self._lock = threading.Condition()
         self._closing = False
+        self._idle = False
         self._finished = trio.Event()
         self._thread = threading.Thread(target=self._run, name=f"penstock-sink-{sink.binding.name}", daemon=True)
         self._thread.start()
@@ -164,7 +168,9 @@ class ThreadWriter:
     def put(self, event: RuntimeEvent) -> None:
         with self._lock:
             self.buffer.put(event)
-            self._lock.notify()
+            if self._idle or self._enough():
+                self._idle = False
+                self._lock.notify()
 
     def close(self) -> None:
         with self._lock:
@@ -191,8 +197,15 @@ class ThreadWriter:
         """What to write next; empty when there will be nothing more."""
         with self._lock:
             while not (self.buffer.waiting or self._closing):
+                self._idle = True
                 self._lock.wait()
+            self._idle = False
+            if not (self._enough() or self._closing):
+                self._lock.wait(LINGER)  # woken for each event, it would take the interpreter from the loop each time
             return self.buffer.take(BATCH)
+
+    def _enough(self) -> bool:
+        return len(self.buffer) >= BATCH or self.buffer.full
 
     def _tell_loop(self, what: Callable[[], Any]) -> None:
         try:

@@ -165,6 +165,24 @@ class ParkingContract(QueueSuite):
         assert selection.item.task_id == "b"
         assert asked.ids == ["a", "b"]
 
+    def test_a_task_that_was_refused_alone_stands_in_its_place_again(self) -> None:
+        queue = self.queue_with(*(make_task(name) for name in "abcd"))
+        asked = Asked(lambda task, view: Denied("policy_denial", {Signal("go")}) if task.task_id in "ac" else None)
+        for expected in "bd":
+            selection = queue.select_next(asked, 0.0)
+            assert selection is not None
+            assert selection.item.task_id == expected
+            if expected == "b":
+                assert queue.commit(selection, 0.0) is selection.item
+        queue.wake(Signal("go"), MUCH, 1.0)
+        self.check(queue)
+        again = refused(Signal("go"), scope="shape")
+        assert queue.select_next(again, 1.0) is None
+        assert again.ids == ["a"], "it stands with those of its shape, and a refusal of the shape covers all"
+        queue.enqueue([make_task("e")], 1.0)
+        queue.wake(Signal("go"), MUCH, 2.0)
+        assert take_all(queue, 2.0) == ["a", "c", "d", "e"]
+
     def test_scope_shape_covers_the_group_with_that_shape(self) -> None:
         queue = self.queue_with(
             make_task("a1", needs={"gpu": 1}),

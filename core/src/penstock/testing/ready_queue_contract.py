@@ -266,6 +266,22 @@ class ReadyQueueContract(ParkingContract):
         tracemalloc.stop()
         assert left < 50_000, f"{left:,} bytes are left of 500 groups that have gone"
 
+    def test_refusals_that_are_renewed_leave_no_trace(self) -> None:
+        queue = self.queue_with(make_task("a"), make_task("b", "other"))
+
+        def renew(rounds: int) -> None:
+            for number in range(rounds):
+                queue.select_next(refused(At(1e6 + number), Signal("again"), scope="shape"), 0.0)
+                queue.wake(Signal("again"), MUCH, 0.0)
+
+        renew(500)
+        tracemalloc.start()
+        renew(2000)
+        gc.collect()
+        left = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert left < 100_000, f"{left:,} bytes are left of refusals that have ended"
+
     def test_many_tasks_that_were_refused_one_by_one_come_back_at_once(self) -> None:
         steps = 0
         queue = self.queue_with(*(make_task(f"{n}") for n in range(3000)))
