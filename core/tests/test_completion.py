@@ -191,8 +191,8 @@ def test_the_last_deferral_holds() -> None:
     tracker.mark_enqueued(["a"])
     tracker.defer("a", 5.0)
     tracker.defer("a", 9.0)
-    assert tracker.next_change(0.0) == 9.0
     assert tracker.advance(5.0) == []
+    assert tracker.next_change(5.0) == 9.0
     assert tracker.advance(9.0) == ["a"]
     tracker.mark_enqueued(["a"])
     tracker.defer("a", 2.0)

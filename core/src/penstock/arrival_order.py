@@ -59,5 +59,8 @@ class ArrivalArena(Generic[T]):
         if lane.live:
             self._push(lane)
 
+    def offered(self, begins: bool) -> None:
+        """The order of arrival asks for nothing else."""
+
     def rank(self, lane: Lane[T]) -> float:
         return lane.head.sequence

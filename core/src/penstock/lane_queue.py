@@ -45,6 +45,7 @@ class LaneQueue(Generic[T]):
     def __init__(self, order: Order[T]) -> None:
         self._order = order
         self._ready = order.arena(contended=True)
+        self._ready.offered(True)
         self.groups: dict[Hashable, Group[T]] = {}
         self._shut = Shut()
         self._lot = ParkingLot()

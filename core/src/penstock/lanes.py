@@ -171,6 +171,10 @@ class Arena(Protocol[T]):
         """The lane's head was taken, at this cost. The lane has a new head, or is about to be removed."""
         ...
 
+    def offered(self, begins: bool) -> None:
+        """The arena's lanes are offered from now on, or no longer. Those that are offered together compete."""
+        ...
+
     def rank(self, lane: Lane[T]) -> float:
         """How early the lane's head is, comparable between the arenas of one order: the smallest goes first."""
         ...

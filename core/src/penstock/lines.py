@@ -81,6 +81,7 @@ class Lines(Generic[T]):
         self._lot.unfile(line)
         line.left = amount
         self.open[line] = None
+        line.arena.offered(True)
         if line.contended:
             line.groups.offered(True)
 
@@ -107,6 +108,7 @@ class Lines(Generic[T]):
         if line not in self.open:
             return False
         del self.open[line]
+        line.arena.offered(False)
         if line.contended:
             line.groups.offered(False)
         return line.contended

@@ -214,7 +214,7 @@ def test_a_stream_of_fresh_groups_does_not_starve_an_old_one() -> None:
 
 def test_leaving_and_coming_back_does_not_pay() -> None:
     """A group that always has one task only, and comes back as soon as that is taken, gets its share and no more."""
-    race = Race([1.0, 1.0])
+    race = Race([4.0, 1.0])
     for _ in range(200):
         race.arrive(0, 1)
     race.arrive(1, 1)
@@ -224,7 +224,28 @@ def test_leaving_and_coming_back_does_not_pay() -> None:
         order.append(group)
         if group == 1:
             race.arrive(1, 1)
-    assert 49 <= order.count(1) <= 51
+    assert 19 <= order.count(1) <= 21
+
+
+def test_being_refused_and_woken_does_not_pay() -> None:
+    """A group that is parked after each of its tasks, and woken at once, gets its share and no more."""
+    race = Race([4.0, 1.0])
+    for _ in range(200):
+        race.arrive(0, 1)
+        race.arrive(1, 1)
+    restless = race.groups[1].key
+
+    def refuse_both(task: SchedulableTask, view: QueueView) -> Denied | None:
+        until = {Released("it")} if task.group.key == restless else {Released("them")}
+        return Denied("policy_denial", until, "group")
+
+    order = []
+    for _ in range(100):
+        order.append(race.serve())
+        assert race.queue.select_next(refuse_both, 0.0) is None
+        race.queue.wake(Released("them"), 1, 0.0)
+        race.queue.wake(Released("it"), 1, 0.0)
+    assert 19 <= order.count(1) <= 21
 
 
 def test_what_other_resources_a_group_waits_for_does_not_change_its_share() -> None:

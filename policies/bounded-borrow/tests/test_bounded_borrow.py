@@ -179,7 +179,6 @@ def test_a_task_may_take_its_group_above_a_share_that_it_had_not_reached() -> No
     assert gate.end(more) == [less], "and then it is the other's turn"
 
 
-@pytest.mark.xfail(strict=True, reason="lanes in an open line do not compete with those that are ready by one clock")
 def test_borrowers_share_what_is_left_in_fair_order_and_none_keeps_it() -> None:
     gate = Gate(12)
     gate.put("idle")

@@ -1,5 +1,6 @@
 """May this concrete call go out now? The controller of the request gate.
- Pure and synchronous: it decides, counts, records events, and returns whom its decisions concern;
+
+Pure and synchronous: it decides, counts, records events, and returns whom its decisions concern;
 `executor.py` does the waiting. Whatever may free the way (a release, a limit that grew, a cap, a moment) ends
 with offering the places to those in line until nobody who is eligible is left, so between two calls nobody
 waits who could go. There are three exceptions, all for the sake of a caller that cannot deliver to others:
@@ -210,7 +211,8 @@ class RequestAdmissionController:
         `cap` is in calls in flight, or a mapping of alias to cap, of which the smallest holds; `domain_caps`
         bounds single domains further; `domains` are made known before their first call. What is given
         replaces what was. A raised cap wakes waiters; a lowered one holds at once, and being above it is
-        legal. Raises `ConfigError` for a cap that is no whole number from 1 on."""
+        legal. Raises `ConfigError` for a cap that is no whole number from 1 on.
+        """
         raw = cap if isinstance(cap, Mapping) else dict.fromkeys((model_id, *aliases), cap)
         key = ProviderModelKey(provider_name, model_id)
         change = self._registry.register(key, ProviderModelStaticCap.merge(raw), domain_caps or {}, domains, now)

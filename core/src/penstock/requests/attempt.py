@@ -1,8 +1,10 @@
 """One attempt: one lease, one classified release.
- Leaving the block ends the attempt, whatever the way; the cleanup awaits nothing, so cancellation cannot skip
+
+Leaving the block ends the attempt, whatever the way; the cleanup awaits nothing, so cancellation cannot skip
 it. What ended on our side is decided here, before anybody else is asked: a cancelled call says nothing about
 its provider, unless the provider had refused it before. `detach` takes the end out of the block, for a body
-that is read later."""
+that is read later.
+"""
 
 from __future__ import annotations
 

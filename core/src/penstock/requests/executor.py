@@ -109,7 +109,8 @@ class ModelRequestExecutor(RequestGate):
 
         `timeout` bounds the wait for the lease, in seconds (0: now or never); `deadline` is the moment of the
         run's clock by which the call must have started. Raises `RequestAdmissionError` where the lease is
-        refused. `domain` counts only with a name."""
+        refused. `domain` counts only with a name.
+        """
         return AttemptContext(self, self._item(resource, domain, cost, group, timeout, deadline))
 
     async def execute(
@@ -128,7 +129,8 @@ class ModelRequestExecutor(RequestGate):
 
         Rate limits use up no attempt. Raises the call's last exception when it is not worth trying again, or
         when attempts or deadline have run out; `RequestAdmissionError` if not even the first attempt could
-        start."""
+        start.
+        """
         rules = self._retries
         if max_attempts is not None:
             rules = RetryRules(max_attempts=max_attempts, backoff=rules.backoff, backoff_max=rules.backoff_max)

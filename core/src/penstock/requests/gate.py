@@ -1,12 +1,15 @@
 """The trio shell around the controller of the request gate: the controller decides, this waits.
- Whoever has to wait is parked with `trio.lowlevel.wait_task_rescheduled`: it is either in line, and
+
+Whoever has to wait is parked with `trio.lowlevel.wait_task_rescheduled`: it is either in line, and
 cancelling takes it out, or it has been given its lease. There is no moment between, so no lease can be lost.
 The abort function only unlinks and marks; the timer task then offers again, since a cancelled head may free
 the way for others.
- One timer task sleeps under a scope whose deadline is moved to the earliest moment that matters to anybody;
+
+One timer task sleeps under a scope whose deadline is moved to the earliest moment that matters to anybody;
 nothing polls. It is a system task, so that what the block raises comes out of `async with` as it is, in no
 exception group. A waiter queue that breaks its contract is no reason to hang: the gate fails, and everybody
-in line and everybody who asks is told."""
+in line and everybody who asks is told.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,8 @@ class RequestGate:
     """Leases for those who await them. Use it as `async with gate:`; leaving the block shuts it.
 
     `default_cap` is the cap of a model that nobody configured, given when it is first asked for; without one
-    such a call is refused."""
+    such a call is refused.
+    """
 
     def __init__(
         self, controller: RequestAdmissionController, events: EventStream, *, default_cap: int | None = None

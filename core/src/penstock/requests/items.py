@@ -78,7 +78,8 @@ class RequestAdmissionItem:
 
     `group` defaults to the resource itself. `queue_wait_timeout` is in seconds from the moment of asking (0:
     now or never; `None`: as long as it takes); `deadline` is a moment of the run's clock by which the call
-    must have *started*."""
+    must have *started*.
+    """
 
     resource: RequestResourceKey
     group: RequestGroupSpec = attrs.field()
@@ -98,7 +99,8 @@ class RequestAdmissionLease:
 
     `limit_at_admission` is the smallest adaptive limit that applied then (`None` if none did),
     `effective_max` the bound it can grow to. `tokens` pairs each limiter with what it answered to `acquire`:
-    the release goes to exactly these, also when the configuration has changed meanwhile."""
+    the release goes to exactly these, also when the configuration has changed meanwhile.
+    """
 
     lease_id: str
     item: RequestAdmissionItem
@@ -114,7 +116,8 @@ class RequestAdmissionDenied:
     """Why a call did not get its lease, and when it might.
 
     `retry_after_seconds` and `available_after_monotonic` tell the same moment, relative and absolute; `None`
-    if no moment is known."""
+    if no moment is known.
+    """
 
     item: RequestAdmissionItem
     denied: Denied
@@ -140,7 +143,8 @@ class ResponseFacts:
 
     `status` is the HTTP status or `None` if no answer came; `headers` have lower-case names; `error_type` is
     the provider's own word for the error; `elapsed` and `first_token_at` are seconds since the call went out;
-    `received_at` is the moment of the run's clock at which the answer's head arrived."""
+    `received_at` is the moment of the run's clock at which the answer's head arrived.
+    """
 
     status: int | None = None
     headers: Mapping[str, str] = MappingProxyType({})

@@ -1,8 +1,10 @@
 """Leases of the request gate: what each counts for, from before it is handed out until it comes back, exactly
 once.
- A lease counts in its resource and in its provider + model, and with every limiter that has a say. What it
+
+A lease counts in its resource and in its provider + model, and with every limiter that has a say. What it
 was acquired under is kept in the lease, so it goes back there, whatever the configuration has become
-meanwhile."""
+meanwhile.
+"""
 
 from __future__ import annotations
 

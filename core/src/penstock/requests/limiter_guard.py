@@ -1,7 +1,9 @@
 """A plugin's limiter, called so that its errors stay its own.
- Whatever a limiter raises is noted once, with the plugin's name, and never loses a lease. It fails closed: an
+
+Whatever a limiter raises is noted once, with the plugin's name, and never loses a lease. It fails closed: an
 error in `check` refuses that call, and one in `acquire`, `release` or `set_cap`, which leaves the limiter's
-own counts in doubt, refuses everything that it has a say in, until the configuration is renewed."""
+own counts in doubt, refuses everything that it has a say in, until the configuration is renewed.
+"""
 
 from __future__ import annotations
 

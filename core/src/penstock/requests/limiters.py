@@ -22,7 +22,8 @@ class LimiterChange:
     `request_rate_limited`, `request_limit_decreased`, `request_limit_increased`,
     `request_soft_ceiling_recovered`, `request_fully_recovered`, `request_effective_cap_changed`. `before` and
     `after` are the limits, where there are such. `blocked_until` is the moment up to which no calls go out
-    because of it: what joins events to a cooldown."""
+    because of it: what joins events to a cooldown.
+    """
 
     kind: str
     before: float | None = None
@@ -53,7 +54,8 @@ class RequestLimiter(Protocol):
     Made by `penstock_request_limiter(scope, cap, settings)`. Pure: every method is synchronous, takes `now`
     and changes nothing but its own state; `check` changes nothing at all. All limiters that apply to a call
     must agree. Being above a lowered limit is a legal state. The controller holds the static cap itself;
-    `cap` tells the limiter what it can grow to."""
+    `cap` tells the limiter what it can grow to.
+    """
 
     scope: Scope
 

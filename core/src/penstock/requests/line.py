@@ -1,7 +1,9 @@
 """The line at the request gate: who waits, until when, and how places are offered to them.
- The order is the waiter queue's, which may be a plugin: this module relies on nothing but the protocol.
+
+The order is the waiter queue's, which may be a plugin: this module relies on nothing but the protocol.
 Between two calls of the controller nobody is in line who is eligible, unless `offer_owed` says that an offer
-is still to come."""
+is still to come.
+"""
 
 from __future__ import annotations
 
@@ -186,7 +188,8 @@ class RequestLine:
         """Places came free, or limits may have grown.
 
         How much is free is told by the static caps: no more could be served, and how much less only the
-        limiters know."""
+        limiters know.
+        """
         resource, model, provider = state.released
         free = state.model.cap - state.model.in_flight
         if free > 0:

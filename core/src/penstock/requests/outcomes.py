@@ -1,6 +1,8 @@
 """How a call ended, in the words that limiters understand, and the reading of `Retry-After` in all its forms.
- A limiter may only learn from what the provider did. So what ended on our side (`local_cancelled`,
-`local_timeout`) has kinds of its own, and `classify` never tells a local refusal as a provider's failure."""
+
+A limiter may only learn from what the provider did. So what ended on our side (`local_cancelled`,
+`local_timeout`) has kinds of its own, and `classify` never tells a local refusal as a provider's failure.
+"""
 
 from __future__ import annotations
 
@@ -127,7 +129,8 @@ def retry_after_seconds(headers: Mapping[str, str], wall_now: datetime | None = 
 
     Reads `retry-after-ms` (milliseconds), then `retry-after` as seconds or as an HTTP date (RFC 9110, section
     10.2.3). A date is taken against the answer's own `date` header, so that the two clocks need not agree,
-    else against `wall_now`. A date in the past means 0. Nonsense is no header."""
+    else against `wall_now`. A date in the past means 0. Nonsense is no header.
+    """
     milliseconds = _amount(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000

@@ -4,9 +4,11 @@ limiters.
     provider            limiters of the whole provider
       provider + model  the static cap, what is in flight over all domains, limiters
         resource        one domain: its own cap if it has one, what is in flight, who waits, limiters
- A model exists once it is registered; registering again with another cap is right at any time. A domain of a
+
+A model exists once it is registered; registering again with another cap is right at any time. A domain of a
 known model comes into being with its first call. Nothing else brings anything into being: asking about an
-unknown resource leaves no trace."""
+unknown resource leaves no trace.
+"""
 
 from __future__ import annotations
 
@@ -128,7 +130,8 @@ class RequestRegistry:
         """Make a model known, or give it another cap. All or nothing.
 
         Raises `ConfigError` for a cap that is no whole number from 1 on, `PluginError` where a limiter cannot
-        be made."""
+        be made.
+        """
         for where, cap in (("max_parallel_requests", static.cap), *domain_caps.items()):
             if not _is_a_cap(cap):
                 raise ConfigError(f"{key}: {where} must be a whole number from 1 on, not {cap!r}")

@@ -1,10 +1,12 @@
 """Whether a call is tried again, and after how long. Pure: the executor does the waiting, without a lease.
- A rate limit uses up no attempt, and admission paces what comes next: the cooldown holds the next attempt
+
+A rate limit uses up no attempt, and admission paces what comes next: the cooldown holds the next attempt
 back. Only where nothing does (no limiter knows of a cooldown) is the pause made here, or the provider would
 be asked without end. Everything else that may pass (5xx, timeouts) uses up an attempt and backs off
 exponentially: the pause doubles up to a maximum, and half of it is random ("equal jitter", M. Brooker,
 "Exponential Backoff and Jitter", AWS Architecture Blog, 2015), so that calls that failed together do not come
-back together."""
+back together.
+"""
 
 from __future__ import annotations
 

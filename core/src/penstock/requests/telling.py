@@ -1,10 +1,12 @@
 """How the request gate tells what it did: every event of its stream that the controller and the shell record,
 in one place.
- A call that is refused at once tells `request_acquire_denied` alone. One that gets its lease at once tells
+
+A call that is refused at once tells `request_acquire_denied` alone. One that gets its lease at once tells
 `request_wait_started` and `request_wait_completed` at the same instant, then `request_lease_acquired`. One
 that stays in line ends its wait by exactly one of `request_wait_completed`, `request_wait_timeout` and
 `request_wait_cancelled`; where it did not get its lease and still listens, `request_acquire_denied` follows.
-Only called while somebody listens."""
+Only called while somebody listens.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,13 @@
 """Those who wait at the request gate: the waiter, and the protocol of the queue that orders them.
- A queue never decides whether a call may go out: it offers candidates to `is_eligible` in its order, files a
+
+A queue never decides whether a call may go out: it offers candidates to `is_eligible` in its order, files a
 refused one under its refusal, and offers it again only after `wake` (or, for `At`, when `now` has come).
- A refusal's `scope` reads here: `task` this waiter, `shape` this group's waiters for this resource, `group`
+
+A refusal's `scope` reads here: `task` this waiter, `shape` this group's waiters for this resource, `group`
 this group's waiters for every resource of the model, `all` everybody in line. Only the last one holds waiters
 of other models back, and the controller never passes it on for a limiter (`limiter_guard.py`). The plain
-queue is in `lane_waiters.py`."""
+queue is in `lane_waiters.py`.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,8 @@ class RequestWaiter:
 
     `gives_up_at` is the earlier of the item's deadline and the end of its wait, as a moment of the run's
     clock. `denied` is the last refusal it met in line, for `explain`. `parked` is the shell's own (the trio
-    task to wake). `correlation` is the asker's, since whoever frees the place belongs to another task."""
+    task to wake). `correlation` is the asker's, since whoever frees the place belongs to another task.
+    """
 
     item: RequestAdmissionItem
     enqueued_at: float
@@ -66,7 +70,8 @@ class RequestWaiterQueue(Protocol):
     """The order in which waiting calls are offered. Synchronous and pure; `now` is passed in.
 
     Weighted fair between groups that share a cap, oldest first between equals, by cost; no waiter's deadline
-    hides another's turn; nothing scans all waiters."""
+    hides another's turn; nothing scans all waiters.
+    """
 
     def enqueue(self, waiter: RequestWaiter, now: float) -> None:
         """Put a waiter in line."""
@@ -94,7 +99,8 @@ class RequestWaiterQueue(Protocol):
         in order.
 
         One that is refused again, or leaves, passes its turn on: a place never stays empty because the first
-        who was asked had no use for it."""
+        who was asked had no use for it.
+        """
         ...
 
     def view(self) -> RequestQueueView: ...

@@ -12,7 +12,8 @@ Two things are ours, since the paper's server is never told "not this one now":
   with the same. It is owed no burst for the time in which it was refused, and loses nothing that it was owed
   before.
 - Groups that are refused for want of the same thing go on competing for it while they wait. Their line is an
-  arena with a clock of its own, which runs with what is served from the line.
+  arena with a clock of its own, which runs with what is served from the line; while it is open, its groups and those
+  that are ready compete, and what is served to one moves the clock of all.
 
 An idle group is kept until V has passed its F; after that its return is the same as that of a group never seen.
 """
@@ -69,9 +70,10 @@ class FairOrder(Generic[T]):
 
     def __init__(self) -> None:
         self._flows: dict[Hashable, _Flow] = {}
+        self._offered: dict[FairArena[T], None] = {}
 
     def arena(self, *, contended: bool) -> FairArena[T]:
-        return FairArena(self._flows)
+        return FairArena(self._flows, self._offered)
 
     def forget(self) -> None:
         """Nothing is queued: nobody has taken ahead of anybody."""
@@ -81,8 +83,9 @@ class FairOrder(Generic[T]):
 class FairArena(Generic[T]):
     """Lanes that compete, in weighted fair order, by a virtual clock of their own."""
 
-    def __init__(self, flows: dict[Hashable, _Flow]) -> None:
+    def __init__(self, flows: dict[Hashable, _Flow], offered: dict[FairArena[Any], None]) -> None:
         self._flows = flows
+        self._offered = offered
         self._seats: dict[Hashable, _Seat] = {}
         self._clock = 0.0
         self._weight = 0.0
@@ -163,11 +166,25 @@ class FairArena(Generic[T]):
             heappop(eligible)
         return waiting[0][3].first() if waiting else None
 
+    def offered(self, begins: bool) -> None:
+        """While several arenas are offered their groups compete, and one clock's step is taken by all."""
+        if begins:
+            self._offered[self] = None
+        else:
+            del self._offered[self]
+
     def served(self, lane: Lane[T], cost: float) -> None:
         """The head of this lane was taken: its group's tags move by its cost, the clock by its share."""
         seat: _Seat = lane.position
         start = seat.start
-        self._clock = (start if start > self._clock else self._clock) + cost / self._weight
+        if len(self._offered) > 1:
+            step = cost / sum(arena._weight for arena in self._offered)
+            for arena in self._offered:
+                arena._clock += step
+            if start > self._clock - step:
+                self._clock = start + step
+        else:
+            self._clock = (start if start > self._clock else self._clock) + cost / self._weight
         flow = seat.flow
         step = cost / flow.weight
         for each in flow.seats:
