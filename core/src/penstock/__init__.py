@@ -26,7 +26,8 @@ from penstock.leases import LeaseLedger, ReleaseResult
 from penstock.plugins import PluginManager
 from penstock.ready_queue import Blocked, QueueSelection, QueueView, ReadyQueue
 from penstock.report import RunInfo, RunReport
-from penstock.requests.attempt import Attempt, DetachedAttempt
+from penstock.requests.admission import RequestAdmissionController, RequestAdmissionEffects
+from penstock.requests.attempt import Attempt, AttemptContext, DetachedAttempt
 from penstock.requests.executor import ModelRequestExecutor
 from penstock.requests.items import (
     RequestAdmissionDenied,
@@ -91,6 +92,7 @@ __all__ = [
     "AsyncTaskScheduler",
     "At",
     "Attempt",
+    "AttemptContext",
     "Backlog",
     "Blocked",
     "CommandLine",
@@ -131,7 +133,9 @@ __all__ = [
     "ReadyQueue",
     "ReleaseResult",
     "Released",
+    "RequestAdmissionController",
     "RequestAdmissionDenied",
+    "RequestAdmissionEffects",
     "RequestAdmissionError",
     "RequestAdmissionItem",
     "RequestAdmissionLease",

@@ -3,8 +3,10 @@ parts.
 
     config -> plugins -> hooks -> ready queue, task admission -> scheduler     both streams -> sinks
                                -> waiters, limiters, request admission -> executor
- `open_scheduler` opens a run; inside it `request` and `execute` find the run's request gate by a context
-variable."""
+
+`open_scheduler` opens a run; inside it `request` and `execute` find the run's request gate by a context
+variable.
+"""
 
 from __future__ import annotations
 

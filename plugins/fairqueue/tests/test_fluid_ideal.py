@@ -1,7 +1,9 @@
 """The fair queue against the fluid ideal (generalised processor sharing), in exact fractions.
- In the ideal every group that has something queued is served at all times, at a rate in proportion to its
+
+In the ideal every group that has something queued is served at all times, at a rate in proportion to its
 weight. Both are given the same work and serve the same amount in all; no group may lag behind the ideal by
-more than two maximal tasks, or lead it by more than three."""
+more than two maximal tasks, or lead it by more than three.
+"""
 
 from __future__ import annotations
 

@@ -90,6 +90,20 @@ def test_a_peer_whose_task_does_not_fit_is_no_reason_to_leave_the_place_empty() 
     assert gate.start_all() == ["a1", "a2"]
 
 
+def test_a_peer_whose_line_closes_again_is_no_reason_to_leave_another_place_empty() -> None:
+    """A is refused the disk while B, in line for a cpu, might get one; another gets it, and A may have the disk."""
+    others = (make_task("x", FREE, {"cpu": 1}), make_task("z", FREE, {"disk": 1}))
+    gate = gate_with(make_task("a1", A, {"disk": 1}), *others, places=8, cpu=1, disk=2)
+    assert gate.start_all() == ["a1", "x", "z"]
+    gate.enqueue(
+        [make_task("a2", A, {"disk": 1}), make_task("y", FREE, {"cpu": 1}), make_task("b", B, {"cpu": 1, "disk": 1})]
+    )
+    assert gate.start_all() == []
+    for lease in tuple(gate.out[1:]):
+        gate.release(lease)
+    assert gate.start_all() == ["y", "a2"]
+
+
 def test_a_place_that_comes_back_goes_to_the_peer() -> None:
     gate = gate_with(*(make_task(f"a{n}", A) for n in range(4)), places=2)
     assert gate.start_all() == ["a0", "a1"]

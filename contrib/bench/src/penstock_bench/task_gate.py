@@ -1,7 +1,9 @@
 """Our task gate, driven as the dispatch loop drives it: fair queue, admission, strict-fair and a rule that
 does nothing.
- Everything is loaded as a run loads it: plugins by their entry points, hooks compiled. What is timed is all
-that a task costs between being enqueued and the wake-ups of its release."""
+
+Everything is loaded as a run loads it: plugins by their entry points, hooks compiled. What is timed is all
+that a task costs between being enqueued and the wake-ups of its release.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,12 @@
 """A ready queue against a naive model, step by step: for Hypothesis, which this module imports.
 
     TestMyQueue = ready_queue_machine(MyQueue, in_order=False).TestCase
- The model is a list of tasks and a small world: what is free, which groups are shut, a clock, a task that is
+
+The model is a list of tasks and a small world: what is free, which groups are shut, a clock, a task that is
 not to run before its moment, and a group that is polite, which waits while others have more queued. After
 every selection: what was selected could run; if nothing was, nothing could. `in_order`: the queue is first
-in, first out among those that can run."""
+in, first out among those that can run.
+"""
 
 from __future__ import annotations
 

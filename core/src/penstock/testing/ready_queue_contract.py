@@ -267,7 +267,9 @@ class ReadyQueueContract(ParkingContract):
         assert left < 50_000, f"{left:,} bytes are left of 500 groups that have gone"
 
     def test_refusals_that_are_renewed_leave_no_trace(self) -> None:
-        queue = self.queue_with(make_task("a"), make_task("b", "other"))
+        queue = self.queue_with(make_task("waits", "third"))
+        queue.select_next(refused(Signal("never"), At(9e9)), 0.0)
+        queue.enqueue([make_task("a"), make_task("b", "other")], 0.0)
 
         def renew(rounds: int) -> None:
             for number in range(rounds):

@@ -1,7 +1,9 @@
 """Weighted fair order for both gates: ready tasks, and calls that wait for a request lease.
- The order is WF²Q+ (see `order.py`). What a task counts for is its dominant share, the largest share that its
+
+The order is WF²Q+ (see `order.py`). What a task counts for is its dominant share, the largest share that its
 resources take of any limit (A. Ghodsi et al., "Dominant resource fairness", NSDI 2011), so groups get their
-weights in units and not in tasks."""
+weights in units and not in tasks.
+"""
 
 from __future__ import annotations
 

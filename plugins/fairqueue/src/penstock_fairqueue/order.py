@@ -1,5 +1,6 @@
 """Weighted fair order: worst-case fair weighted fair queueing (WF²Q+), over lanes that can be parked.
- Source: J. C. R. Bennett and H. Zhang, "Hierarchical packet fair queueing algorithms", IEEE/ACM Transactions
+
+Source: J. C. R. Bennett and H. Zhang, "Hierarchical packet fair queueing algorithms", IEEE/ACM Transactions
 on Networking 5(5), 1997. Each group has a start tag S and, with the cost c of its head and its weight w, a
 finish tag F = S + c/w. Of the groups whose start tag the virtual clock V has reached, the one with the
 smallest finish tag goes first; then its S becomes F, and V advances by c over the sum of the weights that

@@ -1,10 +1,13 @@
 """Per-group caps that bind while peers want the place: the policy `strict-fair`.
- A group at its `admitted_limit` is refused (`group_cap`) while a peer that could run now wants the same
+
+A group at its `admitted_limit` is refused (`group_cap`) while a peer that could run now wants the same
 resource: it has a task for it that is not parked, and is below its own limit. Typed resources (`gpu`,
 `local`, …) are asked about before `submission`, which everybody wants. Where no such peer is, capped groups
 share what is free in the queue's fair order, so no place stays empty for a cap.
- Source: the strict policy of the task-admission plan of NeMo Data Designer (plan 645), with the peer test
-made exact."""
+
+Source: the strict policy of the task-admission plan of NeMo Data Designer (plan 645), with the peer test
+made exact.
+"""
 
 from __future__ import annotations
 

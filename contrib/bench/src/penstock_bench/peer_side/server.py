@@ -1,7 +1,9 @@
 """Executes cells on request: one JSON object per line in, `{"cell": ..., "seconds": ..., ...}`, and one per line
 out.
- A cell whose time is up is answered with what was done until then, and the process ends, since nothing could
-stop the cell itself; whoever asks starts another. Whatever the peer prints goes to standard error."""
+
+A cell whose time is up is answered with what was done until then, and the process ends, since nothing could
+stop the cell itself; whoever asks starts another. Whatever the peer prints goes to standard error.
+"""
 
 from __future__ import annotations
 
