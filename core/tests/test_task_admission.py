@@ -365,6 +365,8 @@ class ControllerMachine(RuleBasedStateMachine):
         view = self.gate.controller.view()
         while (lease := self.gate.start_one()) is not None:
             self.limit_of[lease.item.group.key] = lease.item.group.admitted_limit
+        if not view.resources_available["submission"]:
+            return  # the queue is shut as a whole, and lines that were woken have not been asked
         ready = self.gate.queue.view().ready_groups_by_resource
         for resource in self.limits:
             runnable = {key for key in ready.get(resource, ()) if not self.at_limit(view, key)}

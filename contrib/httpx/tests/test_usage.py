@@ -62,7 +62,9 @@ def test_usage_at_the_end_of_a_long_answer_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress), ("identity", bytes)], ids=str
+    ("encoding", "pack"),
+    [("gzip", gzip.compress), ("deflate", zlib.compress), ("identity", bytes)],
+    ids=["gzip", "deflate", "not at all"],
 )
 def test_usage_is_read_from_a_packed_answer(encoding: str, pack: Callable[[bytes], bytes]) -> None:
     packed = pack(json.dumps(CHAT).encode())
