@@ -93,6 +93,8 @@ def _allowed(model: StepModel, endpoints: Endpoints, scheduler: Scheduler) -> Al
         return AllowedRate(limit=min((limit for limit in limits if limit is not None), default=None))
     seen = mock.report().models[model.model_id]
     if seen.first_arrival_at is None or seen.last_answer_at is None:
-        return AllowedRate()
+        return AllowedRate(refused=seen.total.refused)
     lasted = seen.last_answer_at - seen.first_arrival_at
-    return AllowedRate(seconds=lasted, completed=seen.total.completed, calls=seen.allowed_calls)
+    return AllowedRate(
+        seconds=lasted, completed=seen.total.completed, calls=seen.allowed_calls, refused=seen.total.refused
+    )

@@ -20,13 +20,14 @@ class AllowedRate:
     unknown.
 
     `calls` of the `seconds` from the first call to the last answer; `limit` is the adaptive limit on calls in flight
-    at the end.
+    at the end. `refused` is how often an embedded provider itself says that it answered 429.
     """
 
     seconds: float | None = None
     completed: int = 0
     calls: float | None = None
     limit: int | None = None
+    refused: int | None = None
 
 
 def summary_lines(
@@ -49,12 +50,19 @@ def summary_lines(
     calls = sum(model.calls for model in tallies.models.values())
     limited = sum(model.limited for model in tallies.models.values())
     if calls:
-        lines.append(f"{calls:,} calls, {limited:,} answered 429 ({limited / calls:.1%}){_at_best(allowed)}")
+        share = f"({limited / calls:.1%}{_own_count(allowed)})"
+        lines.append(f"{calls:,} calls, {limited:,} answered 429 {share}{_at_best(allowed)}")
     lines += [f"  {name}: {_model(model, allowed.get(name))}" for name, model in tallies.models.items() if model.calls]
     lines += where
     if interrupted:
         lines.append("interrupted: what was finished is kept; the same command goes on from there")
     return lines
+
+
+def _own_count(allowed: Mapping[str, AllowedRate]) -> str:
+    """How many calls the providers themselves say they refused; empty unless all are embedded."""
+    counts = [rate.refused for rate in allowed.values() if rate.refused is not None]
+    return f"; by the provider's own count {sum(counts):,}" if counts and len(counts) == len(allowed) else ""
 
 
 def _at_best(allowed: Mapping[str, AllowedRate]) -> str:
