@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable, Iterator
+from itertools import count
 
 import pytest
 
-from penstock_bench import FULL, QUICK, Local, Row, Sizes, load_targets
+from penstock_bench import FULL, QUICK, Local, Row, Sizes, load_targets, task_cells, task_gate
 from penstock_bench.command import BENCHES
 from penstock_bench.memory import Weighed, main, queue, scheduler
 from penstock_bench.task_gate import NOW, TaskGate, tasks_of, whole
@@ -82,6 +83,28 @@ def test_what_the_first_tasks_took_is_less_than_what_all_took(workload: Workload
     assert sample.amount_at_mark is not None
     assert sample.first(10).units == 10
     assert 0 < sample.first(10).amount < sample.amount
+
+
+def test_tasks_up_to_the_mark_bear_their_share_of_enqueueing_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = count()
+    monkeypatch.setattr(task_gate, "perf_counter", lambda: float(next(ticks)))  # each stretch takes one second
+
+    sample = whole(all_fits(2, 40), mark=10)
+
+    assert sample.amount_at_mark == 10 / 40 + 1
+
+
+async def test_tasks_up_to_the_mark_bear_their_share_of_handing_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = count()
+    monkeypatch.setattr(task_cells, "perf_counter", lambda: float(next(ticks)))
+    counted = task_cells.Count(mark=1)
+
+    counted.begin()
+    counted.all_handed_in()
+    for _ in range(4):
+        await counted.task()
+
+    assert counted.sample(4).amount_at_mark == 1 / 4 + 1
 
 
 @pytest.fixture

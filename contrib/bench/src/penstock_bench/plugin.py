@@ -92,3 +92,21 @@ def requests(**given: Any) -> None:
     Exit code: 0 done, 1 a target was missed (with --check), 2 wrong options, 3 the peer cannot be had.
     """
     _run("requests", given)
+
+
+@bench.command()
+@click.option("--cycles", type=click.IntRange(min=1), default=300, show_default=True, help="How many are counted.")
+@click.option("--places", type=click.IntRange(min=1), default=30, show_default=True, help="How many are told.")
+def profile(cycles: int, places: int) -> None:
+    """Where a cycle of the task gate goes: bytecodes and calls by function, the same on every machine."""
+    from penstock_bench.opcodes import cycles_of, told
+    from penstock_bench.workloads import all_fits, window
+
+    warm_up = 1000  # of the window: by then its preferred groups are at their limits
+    tasks = warm_up + cycles + 4000
+    for title, workload in (
+        ("all fits, 1 group", all_fits(1, tasks)),
+        ("all fits, 256 groups", all_fits(256, tasks)),
+        ("64 held, 32 blocked, 256 groups", window(256, tasks)),
+    ):
+        click.echo(f"{told(title, cycles_of(workload, warm_up, cycles), places)}\n")

@@ -69,7 +69,7 @@ QUICK: Final = attrs.evolve(
     FULL,
     peer_cap=2.0,
     tasks=2_000,
-    many_tasks=20_000,
+    many_tasks=50_000,
     drift_tasks=100_000,
     drift_part=10_000,
     trivial=2_000,
