@@ -31,7 +31,7 @@ _WHERE: Final = {
     "request_wait": "for a place under a model's limit",
     "cooldown": "for a provider that was cooling down",
     "provider": "for answers",
-    "after": "for Python steps",
+    "after": "between attempts or in Python steps",
 }
 
 
