@@ -315,6 +315,9 @@ class CompletionTracker:
     def _finish(self, task_id: str, node: _Node, into: set[str]) -> None:
         del self._nodes[task_id]
         self._ready.pop(task_id, None)
+        if not self._nodes:
+            self._nodes.clear()  # an emptied dict keeps its memory
+            self._ready.clear()
         into.add(task_id)
         if node.row_group is None:
             self._loose.append(task_id)

@@ -88,7 +88,7 @@ class TaskBook:
     def complete(self, job: Job, value: Any, now: float) -> None:
         """The task is done: ready what waited for it, then tell its handle."""
         readied = self.tracker.mark_complete(job.task.task_id)
-        del self.jobs[job.task.task_id]
+        self._strike(job)
         self.counts[COMPLETED] += 1
         self._tell_ready(readied, now)
         self._settle(job, COMPLETED, value)
@@ -170,7 +170,7 @@ class TaskBook:
         self._end(self.jobs[task_id], DROPPED, error)
 
     def _end(self, job: Job, status: str, error: Exception) -> None:
-        del self.jobs[job.task.task_id]
+        self._strike(job)
         self.counts[status] += 1
         if len(self.not_done) < LISTED:
             self.not_done[job.task.task_id] = f"{status}: {error}"
@@ -180,6 +180,11 @@ class TaskBook:
                 self._failed = [handle for handle in self._failed if not handle.retrieved]
                 self._sweep_at = LISTED + 2 * len(self._failed)
         self._settle(job, status, None, error)
+
+    def _strike(self, job: Job) -> None:
+        del self.jobs[job.task.task_id]
+        if not self.jobs:
+            self.jobs.clear()  # an emptied dict keeps its memory
 
     def unseen_failures(self) -> list[Exception]:
         """The failures of tasks about which nobody has asked, in the order in which they happened, and what
