@@ -103,3 +103,10 @@ def test_the_user_guide_states_the_defaults() -> None:
     for key, table in (("scheduler", SchedulerConfig()), ("requests", RequestsConfig()), ("sinks", SinksConfig())):
         plain = {name: value for name, value in stated[key].items() if not isinstance(value, dict)}
         assert plain == {name: getattr(table, name) for name in plain}
+
+
+def test_the_index_leads_to_every_page() -> None:
+    index = HOUSE.joinpath("docs/index.md").read_text()
+    pages = [page.relative_to(HOUSE / "docs").as_posix() for page in PAGES if page.is_relative_to(HOUSE / "docs")]
+
+    assert [page for page in pages if page != "index.md" and f"]({page})" not in index] == []
