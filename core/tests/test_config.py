@@ -25,7 +25,6 @@ WHOLE = """
 submission_capacity = 8
 seed = 7
 stall_timeout = 60
-request_pressure = "advise"
 resources = { gpu = 2 }
 
 [scheduler.admitted_limits]
@@ -78,7 +77,6 @@ def test_a_whole_file_becomes_records(tmp_path: Path) -> None:
         submission_capacity=8,
         seed=7,
         stall_timeout=60.0,
-        request_pressure="advise",
         resources={"gpu": 2},
         admitted_limits={"model/openai/gpt-x/chat": 4},
     )
@@ -147,12 +145,10 @@ def test_problems_of_all_tables_are_told_together(tmp_path: Path) -> None:
         ("scheduler", "shutdown_grace", -1, "must be a duration of at least 0 seconds, not -1.0"),
         ("scheduler", "retry_backoff", float("inf"), "must be a duration above 0 seconds, not inf"),
         ("scheduler", "retry_backoff_max", 0.5, "must be at least retry_backoff, which is 1.0, not 0.5"),
-        ("scheduler", "request_pressure", "on", 'must be "off" or "advise", not "on"'),
         ("scheduler", "seed", 1.5, "must be a whole number, not 1.5"),
         ("requests", "queue_wait_timeout", -1, "must be a duration of at least 0 seconds, not -1.0"),
         ("requests", "max_attempts", 0, "must be a whole number from 1 on, not 0"),
         ("sinks", "failures", 0, "must be a whole number from 1 on, not 0"),
-        ("sinks", "buffer", 0, "must be a whole number from 1 on, not 0"),
         ("plugins", "load", ["a.py", "a.py"], "names 'a.py' twice"),
         ("plugins", "sinks", [""], "holds an empty name"),
     ],

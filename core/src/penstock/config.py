@@ -80,15 +80,6 @@ def _not_below(other: str) -> _Validator:
     return validate
 
 
-def _one_of(*choices: str) -> _Validator:
-    def validate(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value not in choices:
-            known = " or ".join(map(value_in_words, choices))
-            raise ConfigError(f"{attribute.name} must be {known}, not {value_in_words(value)}")
-
-    return validate
-
-
 @attrs.frozen(kw_only=True)
 class SchedulerConfig:
     """`[scheduler]`: the task gate. Durations in seconds."""
@@ -104,8 +95,6 @@ class SchedulerConfig:
     max_attempts: int = attrs.field(default=3, validator=_at_least_one)
     retry_backoff: float = attrs.field(default=1.0, validator=_seconds())
     retry_backoff_max: float = attrs.field(default=60.0, validator=[_seconds(), _not_below("retry_backoff")])
-    request_pressure: str = attrs.field(default="off", validator=_one_of("off", "advise"))
-    """`off`, or `advise`: a task whose provider is pressed steps back for one whose provider is open."""
 
     @resources.validator
     def _submission_has_a_key_of_its_own(self, _: attrs.Attribute[Any], value: Mapping[str, int]) -> None:
@@ -128,7 +117,6 @@ class SinksConfig:
     """`[sinks]`: how events reach plugins. A sink that fails `failures` times is put aside."""
 
     failures: int = attrs.field(default=10, validator=_at_least_one)
-    buffer: int = attrs.field(default=10_000, validator=_at_least_one)
 
 
 @attrs.frozen(kw_only=True)
