@@ -136,6 +136,13 @@ def test_after_a_cell_was_cut_the_next_gets_a_process_of_its_own(tmp_path: Path)
 
 
 @pytest.mark.loopback
+def test_a_peer_that_has_ended_before_it_is_asked_is_told_by_what_it_said_last(tmp_path: Path) -> None:
+    does = """print('{"ready": "1"}'); print('{"error": "KeyError: 1"}'); sys.stdout.flush(); os.close(0)"""
+    with peer_that(tmp_path, f"import os; {does}") as peer, pytest.raises(PeerUnavailable, match="KeyError: 1"):
+        peer.measure("any", {"padding": "x" * 200_000})  # more than a pipe holds: writing meets the closed end
+
+
+@pytest.mark.loopback
 @pytest.mark.parametrize(
     ("does", "why"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -54,8 +55,11 @@ class PeerProcess:
             process = self._process = self._start()
             self._read(process)  # that it is ready
         assert process.stdin is not None
-        process.stdin.write(json.dumps({"cell": cell, "seconds": self._cap, **parameters}) + "\n")
-        process.stdin.flush()
+        with suppress(
+            BrokenPipeError
+        ):  # it has ended: what it said last is read below
+            process.stdin.write(json.dumps({"cell": cell, "seconds": self._cap, **parameters}) + "\n")
+            process.stdin.flush()
         told = self._read(process)
         if not told["complete"]:  # it has ended, since nothing else could have stopped the cell
             self._end()
@@ -83,5 +87,6 @@ class PeerProcess:
             return
         for pipe in (process.stdin, process.stdout):
             assert pipe is not None
-            pipe.close()
+            with suppress(BrokenPipeError):  # what was not taken any more is of no use to anybody
+                pipe.close()
         process.wait()
