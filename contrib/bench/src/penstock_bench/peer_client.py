@@ -55,9 +55,7 @@ class PeerProcess:
             process = self._process = self._start()
             self._read(process)  # that it is ready
         assert process.stdin is not None
-        with suppress(
-            BrokenPipeError
-        ):  # it has ended: what it said last is read below
+        with suppress(BrokenPipeError):  # it has ended: what it said last is read below
             process.stdin.write(json.dumps({"cell": cell, "seconds": self._cap, **parameters}) + "\n")
             process.stdin.flush()
         told = self._read(process)
