@@ -13,7 +13,7 @@ from penstock_bench.command import BENCHES
 from penstock_bench.memory import Weighed, main, queue, scheduler
 from penstock_bench.task_gate import NOW, TaskGate, tasks_of, whole
 from penstock_bench.tasks_rows import tasks_rows
-from penstock_bench.workloads import Workload, all_fits, window
+from penstock_bench.workloads import Workload, all_fits, turning, window
 
 
 def weighs_nothing(what: str, tasks: int) -> Weighed:
@@ -43,7 +43,7 @@ def test_every_target_is_of_a_row_that_there_is(bench: str, sizes: Sizes) -> Non
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("make", [all_fits, window])
+@pytest.mark.parametrize("make", [all_fits, window, turning])
 @pytest.mark.parametrize("groups", [1, 2, 7, 64, 100])
 def test_a_workload_has_as_many_tasks_and_groups_as_it_was_asked_for(
     make: Callable[[int, int], Workload], groups: int
@@ -56,15 +56,28 @@ def test_a_workload_has_as_many_tasks_and_groups_as_it_was_asked_for(
     assert {at for at, _ in arrivals} == set(range(groups))
 
 
-def test_the_window_can_be_filled_by_its_preferred_groups_alone() -> None:
-    preferred = [kind for kind in window(256, 10_000).groups if kind.admitted_limit is not None]
+def test_the_turning_window_can_be_filled_by_its_preferred_groups_alone() -> None:
+    preferred = [kind for kind in turning(256, 10_000).groups if kind.admitted_limit is not None]
 
-    assert sum(kind.admitted_limit or 0 for kind in preferred) == window(256, 10_000).places == 64
+    assert sum(kind.admitted_limit or 0 for kind in preferred) == turning(256, 10_000).places == 64
     assert min(kind.tasks for kind in preferred) > 100
 
 
-def test_what_is_preferred_and_at_its_limit_is_blocked_while_the_window_is_full() -> None:
-    workload = window(8, 400)
+def test_32_groups_stay_blocked_in_the_window_until_the_others_have_nothing_left() -> None:
+    workload = window(256, 2_000)
+    gate = TaskGate(workload.places)
+    gate.queue.enqueue(tasks_of(workload), NOW)
+    for _ in range(9):
+        gate.cycles_with_held(200, workload.held, keeping=True)
+        gate.queue.select_next(gate.is_eligible, NOW)
+        at_caps = {str(block.group) for block in gate.queue.blocked() if block.denied.reason == "group_cap"}
+        assert at_caps == {f"local/hot{n}" for n in range(32)}
+
+    assert gate.cycles_with_held(2_000, workload.held, keeping=True) == 200
+
+
+def test_what_is_preferred_and_at_its_limit_is_blocked_while_the_turning_window_is_full() -> None:
+    workload = turning(8, 400)
     gate = TaskGate(workload.places)
     gate.queue.enqueue(tasks_of(workload), NOW)
     gate.cycles_with_held(40, workload.held)
@@ -75,7 +88,9 @@ def test_what_is_preferred_and_at_its_limit_is_blocked_while_the_window_is_full(
     assert blocked == {f"local/hot{n}" for n in range(4)}
 
 
-@pytest.mark.parametrize("workload", [all_fits(3, 50), window(8, 300)], ids=["all fits", "window"])
+@pytest.mark.parametrize(
+    "workload", [all_fits(3, 50), window(8, 300), turning(8, 300)], ids=["all fits", "window", "turning"]
+)
 def test_what_the_first_tasks_took_is_less_than_what_all_took(workload: Workload) -> None:
     sample = whole(workload, mark=10)
 

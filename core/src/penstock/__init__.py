@@ -81,7 +81,7 @@ from penstock.tasks import (
     TaskSchedulingResolver,
 )
 from penstock.timeline import CorrelatedRuntimeView
-from penstock.verdicts import NEVER, At, Backlog, Condition, Denied, Released, Signal
+from penstock.verdicts import NEVER, At, Backlog, Condition, Denied, Released, Signal, Uncontested
 
 __all__ = [
     "NEVER",
@@ -189,6 +189,7 @@ __all__ = [
     "TaskSchedulingResolver",
     "TaskSpec",
     "TaskTimeline",
+    "Uncontested",
     "Usage",
     "WallClock",
     "classify",

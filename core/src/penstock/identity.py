@@ -119,6 +119,7 @@ class RequestResourceResolver:
         self._aliases: dict[tuple[str, str], str] = {}
         self._domains: dict[str, frozenset[str]] = {}
         self._resolved: dict[tuple[str, str], RequestResourceKey] = {}
+        self._found: dict[tuple[str, ...], RequestResourceKey] = {}
 
     def add_alias(self, provider_name: str, alias: str, *, model_id: str) -> None:
         """Let `provider_name/alias` mean `model_id`. Raises `ConfigError` if it already means another model."""
@@ -128,6 +129,7 @@ class RequestResourceResolver:
                 f"{provider_name}/{alias} is an alias of {known!r} already; it cannot mean {model_id!r} too"
             )
         self._resolved.clear()
+        self._found.clear()
 
     def add_domains(self, provider_name: str, domains: Iterable[str]) -> None:
         """Let calls to `provider_name` also use these domains, beside the four that every provider has."""
@@ -149,6 +151,15 @@ class RequestResourceResolver:
         key = self._resolved.get((name, domain))
         if key is None:
             key = self._resolved[name, domain] = self._make(name, domain)
+        return key
+
+    def find(self, parts: tuple[str, ...]) -> RequestResourceKey:
+        """The key of (provider, model or alias, domain), for looking only: nothing is checked."""
+        key = self._found.get(parts)
+        if key is None:
+            provider_name, model, domain = parts
+            model_id = self._aliases.get((provider_name, model), model)
+            key = self._found[parts] = RequestResourceKey(provider_name, model_id, domain)
         return key
 
     def _make(self, name: str, domain: str) -> RequestResourceKey:

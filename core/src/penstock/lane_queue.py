@@ -32,7 +32,7 @@ from penstock.lines import Lines
 from penstock.parking import ParkingLot
 from penstock.ready_groups import ReadyGroups
 from penstock.singles import give_back, set_apart
-from penstock.verdicts import Backlog, Condition, Denied
+from penstock.verdicts import Backlog, Condition, Denied, Uncontested
 
 __all__ = ["LaneQueue"]
 
@@ -54,8 +54,9 @@ class LaneQueue(Generic[T]):
         self._changes = 0
         self._put_off: dict[Condition, int] = {}
         """What of the backlog has changed and was not told yet, and by which change last."""
-        self.ready_groups = ReadyGroups()
+        self.ready_groups = ReadyGroups(self._came_true)
         self._lines: Lines[T] = Lines(order, self._lot, self.ready_groups, self._changed)
+        self._open = self._lines.open
         self.version = 0
         self.total = 0
 
@@ -104,23 +105,37 @@ class LaneQueue(Generic[T]):
             raise ValueError("only the head of a lane can be taken")
         arena = lane.arena
         assert arena is not None, "a parked lane cannot be served"
-        self._leave(entry, lane)
-        lane.next_head()
+        entry.lane = None
+        lane.live = live = lane.live - 1
+        lane.group.queued -= 1
+        self.total -= 1
+        self.version += 1
+        entries = lane.entries
+        if lane.returned or len(entries) < 2 or entries[1].lane is not lane:
+            lane.next_head()
+        else:  # as it mostly is
+            entries.popleft()
+            lane.head = entries[0]
         arena.served(lane, entry.cost)
         line = lane.line
         if line is not None:
             self._lines.served(line)
-        if not lane.live:
+        if not live:
             self._drop(lane)
         elif line is not None and not line.contended:
             self._unpark(lane)
-        self._after_leaving(lane)
+        if self._lot.backlog_conditions or not self.total:
+            self._after_leaving(lane)
 
     def discard(self, entry: Entry[T]) -> None:
         """The item is not to be done any more."""
         lane = self._lane_of(entry)
         was_head = lane.head is entry
-        self._leave(entry, lane)
+        entry.lane = None
+        lane.live -= 1
+        lane.group.queued -= 1
+        self.total -= 1
+        self.version += 1
         lane.next_head()
         if not lane.live:
             self._drop(lane)
@@ -137,13 +152,6 @@ class LaneQueue(Generic[T]):
         if entry.lane is None:
             raise ValueError("the item has left the queue before")
         return entry.lane
-
-    def _leave(self, entry: Entry[T], lane: Lane[T]) -> None:
-        entry.lane = None
-        lane.live -= 1
-        lane.group.queued -= 1
-        self.total -= 1
-        self.version += 1
 
     def _after_leaving(self, lane: Lane[T]) -> None:
         if self._lot.backlog_conditions:
@@ -170,75 +178,68 @@ class LaneQueue(Generic[T]):
 
     def select(self, ask: Callable[[T], Denied | None], now: float) -> Entry[T] | None:
         """The first item that `ask` has nothing against. What is refused on the way is parked under its refusal."""
+        entry = self.first(now)
+        if entry is None:
+            return None
+        denied = ask(entry.item)
+        return entry if denied is None else self.select_after(entry, denied, ask, now)
+
+    def first(self, now: float) -> Entry[T] | None:
+        """The item that is to be asked first, if any is offered."""
         if self._lot.moments:
             for moment in self._lot.due(now):
                 self.wake(moment)
-        if self._put_off:
+        if self._put_off and (self._shut.denied is None or not self._shut.filed.isdisjoint(self._put_off)):
             self._settle()
         if self._shut.denied is not None:
             return None
-        lane = self._ready.first() if not self._lines.open else self._first()
-        if lane is None:
-            return None
-        entry = lane.head
-        denied = ask(entry.item)
-        if denied is None:  # as it mostly is: nothing to park, nothing to settle
-            return entry
-        return self._select_others(entry, denied, ask, now)
+        lane = self._first() if self._open else self._ready.first()
+        return None if lane is None else lane.head
 
-    def _select_others(
-        self, entry: Entry[T], denied: Denied, ask: Callable[[T], Denied | None], now: float
+    def select_after(
+        self, entry: Entry[T] | None, denied: Denied | None, ask: Callable[[T], Denied | None], now: float
     ) -> Entry[T] | None:
-        """Go on after a first refusal, in rounds, until somebody is eligible or everything has come to rest."""
+        """Go on after the first was refused, in rounds, until somebody is eligible or everything has come to rest."""
         parked: set[Lane[T]] = set()
+        before = idle_rounds = 0
         self._busy = True
         try:
-            self._refuse_asked(entry, denied, now, parked)
-        finally:
-            self._busy = False
-        idle_rounds = 0
-        before = 0
-        while True:
-            found = self._offer(ask, now, parked)
-            if found is not None or not self._put_off:
-                return found
-            idle_rounds = 0 if len(parked) > before else idle_rounds + 1
-            if idle_rounds == 2:  # at rest: whoever was woken again would say the same
-                self._put_off.clear()
-                return None
-            before = len(parked)
-            self._settle()
-
-    def _offer(self, ask: Callable[[T], Denied | None], now: float, parked: set[Lane[T]]) -> Entry[T] | None:
-        self._busy = True
-        try:
-            while self._shut.denied is None and (lane := self._first()) is not None:
-                entry = lane.head
-                denied = ask(entry.item)
-                if denied is None:
-                    return entry
-                self._refuse_asked(entry, denied, now, parked)
-            return None
+            while True:
+                while entry is not None:
+                    if denied is None:
+                        denied = ask(entry.item)
+                        if denied is None:
+                            return entry
+                    lane = entry.lane
+                    if lane is not None:  # unless the one who was asked took it out meanwhile
+                        self._refuse(lane, denied, now)
+                        parked.add(lane)
+                    denied = None
+                    entry = self._next()
+                if not self._put_off:
+                    return None
+                idle_rounds = 0 if len(parked) > before else idle_rounds + 1
+                if idle_rounds == 2:  # at rest: whoever was woken again would say the same
+                    self._put_off.clear()
+                    return None
+                before = len(parked)
+                self._settle()
+                entry = self._next()
         finally:
             self._busy = False
 
-    def _refuse_asked(self, entry: Entry[T], denied: Denied, now: float, parked: set[Lane[T]]) -> None:
-        lane = entry.lane
-        if lane is not None:  # unless the one who was asked took it out meanwhile
-            self._refuse(lane, denied, now)
-            parked.add(lane)
+    def _next(self) -> Entry[T] | None:
+        lane = None if self._shut.denied is not None else self._first()
+        return None if lane is None else lane.head
 
     def _first(self) -> Lane[T] | None:
-        first = self._ready.first()
-        for line in self._lines.open:
+        arena = self._ready
+        first = arena.first()
+        for line in self._open:
             lane = line.arena.first()
-            if lane is not None and (first is None or self._rank(lane) < self._rank(first)):
-                first = lane
+            if lane is not None and (first is None or line.arena.rank(lane) < arena.rank(first)):
+                first, arena = lane, line.arena
         return first
-
-    def _rank(self, lane: Lane[T]) -> float:
-        assert lane.arena is not None
-        return lane.arena.rank(lane)
 
     # -- refusing
 
@@ -272,7 +273,7 @@ class LaneQueue(Generic[T]):
         lane.denied = denied
         line = self._lines.under(denied)
         if lane.line is not None and lane.line is not line:
-            was_ready = was_ready or lane.line in self._lines.open
+            was_ready = was_ready or lane.line in self._open
             self._lines.leave(lane)
         elif lane.line is None and lane.arena is not None:
             self._end_ready(lane)
@@ -295,13 +296,16 @@ class LaneQueue(Generic[T]):
         `amount` is how much is free of what was released: who needs more is not woken, and a line is open
         for so much.
         """
-        self._lines.more(condition, amount)
-        self._wake(condition, amount, ALL)
+        if self._open:
+            self._lines.more(condition, amount)
+        if condition in self._lot.standing:
+            if condition.__class__ is Uncontested:
+                self._came_true(condition)
+            else:
+                self._wake(condition, amount, ALL)
 
     def _wake(self, condition: Condition, amount: int, change: int) -> None:
         """Wake those under a condition that were refused before this change."""
-        if condition not in self._lot.standing:
-            return
         for target in self._lot.standing_under(condition):
             if condition not in target.filed or target.stamp >= change:
                 continue  # woken meanwhile, by one of those before it; or it was asked after the change
@@ -346,12 +350,19 @@ class LaneQueue(Generic[T]):
     def _settle(self) -> None:
         """Tell the changes of backlog that were put off. Those that this brings about are put off in turn."""
         changes, self._put_off = self._put_off, {}
-        self._busy = True
+        was_busy, self._busy = self._busy, True
         try:
             for condition, change in changes.items():
-                self._wake(condition, ALL, change)
+                if condition.__class__ is not Uncontested or self.ready_groups.still(condition):
+                    self._wake(condition, ALL, change)
         finally:
-            self._busy = False
+            self._busy = was_busy
+
+    def _came_true(self, condition: Condition) -> None:
+        """Those who wait for it are told before anybody is selected, if it is still true then."""
+        if condition in self._lot.standing:
+            self._changes += 1
+            self._put_off[condition] = self._changes
 
     def _make_ready(self, lane: Lane[T]) -> None:
         lane.denied = None

@@ -45,7 +45,7 @@ class Lane(Generic[T]):
 
     __slots__ = (
         "arena", "denied", "entries", "filed", "group", "head", "key", "line", "live", "position", "resources",
-        "returned", "since", "stamp",
+        "returned", "since", "split", "stamp",
     )  # fmt: skip
 
     def __init__(self, key: Hashable, group: Group[T], resources: tuple[tuple[Hashable, int], ...]) -> None:
@@ -65,6 +65,8 @@ class Lane(Generic[T]):
         self.since = 0.0
         self.filed: set[Condition] = set()
         self.stamp = 0
+        self.split: tuple[Denied, frozenset[Condition], frozenset[Condition]] | None = None
+        """A refusal by which it stood in a line; of its conditions those of this lane alone, and those of the line."""
         self.position: Any = None
         """The arena's own note of where the lane stands."""
 
@@ -195,15 +197,22 @@ class Order(Protocol[T]):
 class Line(Generic[T]):
     """Lanes refused under one cohort: they stand and fall together, and are asked one at a time."""
 
-    __slots__ = ("amount", "arena", "cohort", "contended", "filed", "groups", "lanes", "left", "stamp", "until")
+    __slots__ = (
+        "amount", "arena", "cohort", "competes", "contended", "filed", "fresh", "groups", "lanes", "left", "stamp",
+        "until",
+    )  # fmt: skip
 
     def __init__(self, cohort: Hashable, arena: Arena[T], contended: bool, groups: ReadyGroups) -> None:
         self.cohort = cohort
         self.arena = arena
         self.contended = contended
+        self.competes: bool = getattr(cohort, "competes", False)
+        """Whether its lanes compete also while it is closed."""
         self.groups = groups
         """Which groups stand in it, per resource: while it is open they may be able to run."""
         self.lanes: set[Lane[T]] = set()
+        self.fresh: dict[Lane[T], None] = {}
+        """Those that have no place in the arena yet: it is given when the line is opened, if they still stand here."""
         self.until: frozenset[Condition] = frozenset()
         self.amount = 1
         self.left = 0

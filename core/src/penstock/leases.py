@@ -39,7 +39,7 @@ class ReleaseResult:
 
     released: bool
     reason: str
-    diagnostics: Mapping[str, Any] = attrs.field(factory=dict)
+    diagnostics: Mapping[str, Any] = MappingProxyType({})
     freed: tuple[tuple[Condition, int], ...] = ()
     """What came free, as the conditions that came true, and how much of each is free now."""
 
@@ -52,6 +52,7 @@ class Lease(Protocol):
 
 
 L = TypeVar("L", bound=Lease)
+
 
 _OK: Final = ReleaseResult(True, RELEASED)
 

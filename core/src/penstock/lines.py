@@ -47,26 +47,43 @@ class Lines(Generic[T]):
             arena = self._order.arena(contended=contended)
             line = Line(denied.cohort, arena, contended, self._ready_groups.of_line(denied.cohort))
             self.by_cohort[denied.cohort] = line
+            if line.competes:
+                arena.offered(True)
         return line
 
     def join(self, lane: Lane[T], line: Line[T], denied: Denied) -> None:
         """The lane was refused under the line's cohort: it stands there, and the line is closed."""
         if lane.line is None:
-            lane.line, lane.arena = line, line.arena
+            lane.line = line
             line.lanes.add(lane)
-            line.arena.insert(lane)
             if line.contended:
+                lane.arena = line.arena
+                line.arena.insert(lane)
                 line.groups.begin(lane)
-        own = {c for c in denied.until if isinstance(c, Released | Backlog) and c.key == lane.group.key}
-        self._lot.file(lane, own)
-        line.until, line.amount = denied.until - own, denied.amount
-        self._close(line)  # one of the cohort was refused, so all are
+            else:
+                line.fresh[lane] = None
+        split = lane.split
+        if split is None or split[0] is not denied:
+            key = lane.group.key
+            own = frozenset([c for c in denied.until if isinstance(c, Released | Backlog) and c.key == key])
+            split = lane.split = denied, own, denied.until - own
+        self._lot.file(lane, split[1])
+        rest = split[2]
+        if line.until is not rest and line.until != rest:
+            line.until = rest
+            self._lot.file(line, rest)
+        line.amount = denied.amount
+        if line in self.open:
+            self._close(line)  # one of the cohort was refused, so all are
 
     def leave(self, lane: Lane[T]) -> None:
         """The lane stands there no longer."""
         line = lane.line
         assert line is not None
-        line.arena.remove(lane)
+        if lane.arena is None:
+            del line.fresh[lane]
+        else:
+            line.arena.remove(lane)
         if line.contended:
             line.groups.end(lane)
         lane.line = lane.arena = None
@@ -74,14 +91,21 @@ class Lines(Generic[T]):
         if not line.lanes:
             self._lot.unfile(line)
             self._end_offer(line)
+            if line.competes:
+                line.arena.offered(False)
             del self.by_cohort[line.cohort]
 
     def wake(self, line: Line[T], amount: int) -> None:
         """A condition of the line came true: offer it, for so much of what was released."""
         self._lot.unfile(line)
         line.left = amount
+        for lane in line.fresh:
+            lane.arena = line.arena
+            line.arena.insert(lane)
+        line.fresh.clear()
         self.open[line] = None
-        line.arena.offered(True)
+        if not line.competes:
+            line.arena.offered(True)
         if line.contended:
             line.groups.offered(True)
 
@@ -108,7 +132,8 @@ class Lines(Generic[T]):
         if line not in self.open:
             return False
         del self.open[line]
-        line.arena.offered(False)
+        if not line.competes:
+            line.arena.offered(False)
         if line.contended:
             line.groups.offered(False)
         return line.contended

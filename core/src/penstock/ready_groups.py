@@ -9,10 +9,11 @@ moment that changes (the task gate keeps count of the peers below their limits) 
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Protocol
 
 from penstock.lanes import Lane
+from penstock.verdicts import Condition
 
 __all__ = ["ReadyGroups", "ReadyListener"]
 
@@ -20,26 +21,42 @@ __all__ = ["ReadyGroups", "ReadyListener"]
 class ReadyListener(Protocol):
     """Who must know at once what could run."""
 
-    def ready_changed(self, resource: Hashable, group: Any, begins: bool, cohort: Hashable = None) -> None:
-        """A group has just begun or ceased to have something for a resource: ready, or in the line of this cohort."""
+    def ready_changed(self, resource: Hashable, group: Any, begins: bool, cohort: Hashable = None) -> Condition | None:
+        """A group has just begun or ceased to have something for a resource: ready, or in the line of this cohort.
+
+        Returns a condition that came true by this, for the queue to tell those who wait for it.
+        """
         ...
 
-    def line_changed(self, cohort: Hashable, opens: bool) -> None:
-        """The line of this cohort is offered from now on, or no longer."""
+    def still(self, condition: Condition) -> bool:
+        """Whether a condition that came true a while ago, as this listener said, is true now."""
+        ...
+
+    def line_changed(self, cohort: Hashable, opens: bool) -> Iterable[Condition]:
+        """The line of this cohort is offered from now on, or no longer; returns what came true by this."""
         ...
 
 
 class ReadyGroups:
-    """Resource to the groups with lanes that ask for it, and how many lanes: of the ready ones, or of one line."""
+    """Resource to the groups with lanes that ask for it, and how many lanes: of the ready ones, or of one line.
 
-    def __init__(self, cohort: Hashable = None, listeners: list[ReadyListener] | None = None) -> None:
+    `came_true` is given what those who listen say came true.
+    """
+
+    def __init__(
+        self,
+        came_true: Callable[[Condition], None],
+        cohort: Hashable = None,
+        listeners: list[ReadyListener] | None = None,
+    ) -> None:
         self.by_resource: dict[Hashable, dict[Hashable, int]] = {}
+        self._came_true = came_true
         self._cohort = cohort
         self._listeners: list[ReadyListener] = [] if listeners is None else listeners
 
     def of_line(self, cohort: Hashable) -> ReadyGroups:
         """The same for the lanes of one line, told to the same listeners."""
-        return ReadyGroups(cohort, self._listeners)
+        return ReadyGroups(self._came_true, cohort, self._listeners)
 
     def listen(self, listener: ReadyListener) -> None:
         """Tell `listener` of every change from now on, and first of what stands now among the ready."""
@@ -58,8 +75,7 @@ class ReadyGroups:
             count = groups.get(key, 0)
             groups[key] = count + 1
             if not count:
-                for listener in self._listeners:
-                    listener.ready_changed(resource, key, True, self._cohort)
+                self._tell(resource, key, True)
 
     def end(self, lane: Lane[Any]) -> None:
         """A lane has left."""
@@ -73,10 +89,20 @@ class ReadyGroups:
             del groups[key]
             if not groups:
                 del self.by_resource[resource]
-            for listener in self._listeners:
-                listener.ready_changed(resource, key, False, self._cohort)
+            self._tell(resource, key, False)
+
+    def _tell(self, resource: Hashable, key: Hashable, begins: bool) -> None:
+        for listener in self._listeners:
+            condition = listener.ready_changed(resource, key, begins, self._cohort)
+            if condition is not None:
+                self._came_true(condition)
+
+    def still(self, condition: Condition) -> bool:
+        """Whether all who listen find that it is true now."""
+        return all(listener.still(condition) for listener in self._listeners)
 
     def offered(self, opens: bool) -> None:
         """The line is offered from now on, or no longer."""
         for listener in self._listeners:
-            listener.line_changed(self._cohort, opens)
+            for condition in listener.line_changed(self._cohort, opens):
+                self._came_true(condition)

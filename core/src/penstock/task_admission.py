@@ -10,17 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress
-from typing import Any
+from typing import Final
 
 import attrs
 
 from penstock.checks import whole_number
 from penstock.competition import Competition
 from penstock.errors import PluginError
+from penstock.kept_room import KeptRoom
 from penstock.lanes import ALL
-from penstock.leases import LeaseLedger, ReleaseResult
+from penstock.leases import RELEASED, LeaseLedger, ReleaseResult
 from penstock.peers import PeerCount, Shortage
 from penstock.ready_queue import Blocked, QueueView
+from penstock.task_lease import TaskAdmissionBlockSummary, TaskAdmissionDenied, TaskAdmissionLease, add_up
 from penstock.task_ledger import Holding, LedgerView
 from penstock.task_policy import PolicyStateDelta, TaskAdmissionPolicy, TaskAdmissionPolicyDecision, TaskAdmissionView
 from penstock.tasks import SUBMISSION, SchedulableTask, SchedulerResourceKey, TaskGroupKey
@@ -34,6 +36,9 @@ __all__ = [
     "TaskAdmissionLease",
 ]
 
+IDLE_KEPT: Final = 64
+"""How many groups that hold nothing may keep their books open before it is seen which will come again."""
+
 TaskRule = Callable[[SchedulableTask, QueueView, TaskAdmissionView, float], Denied | None]
 """All rule hooks of the task gate in one call; it checks and names its answers itself."""
 
@@ -44,39 +49,6 @@ class TaskAdmissionConfig:
 
     submission_capacity: int = 1024
     resource_limits: Mapping[SchedulerResourceKey, int] = attrs.field(factory=dict)
-
-
-@attrs.define(slots=True, eq=False)
-class TaskAdmissionLease:
-    """Leave for one task to run, with what it holds meanwhile."""
-
-    lease_id: str
-    item: SchedulableTask
-    resources: Mapping[SchedulerResourceKey, int]
-    acquired_at: float
-    controller_generation: int
-    watchers: tuple[tuple[str, TaskAdmissionPolicy], ...] = ()
-    """The policies that are told of it, by name: those that were when it was acquired."""
-
-
-@attrs.define(slots=True)
-class TaskAdmissionDenied:
-    """Why a task did not get its lease."""
-
-    item: SchedulableTask
-    denied: Denied
-    snapshot: Mapping[str, Any] | None = None
-
-
-@attrs.define(slots=True)
-class TaskAdmissionBlockSummary:
-    """What holds the queue up. `dominant_denial_reasons`: reason to the groups it keeps back;
-    `available_after` in seconds of the run's clock, if a moment is known."""
-
-    queued_count: int
-    dominant_denial_reasons: Mapping[str, tuple[str, ...]]
-    available_after: float | None
-    diagnostics: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 class TaskAdmissionController:
@@ -98,24 +70,35 @@ class TaskAdmissionController:
         self._released = {resource: Released(resource) for resource in self._limits}
         self._full: dict[tuple[str, int, bool], Denied] = {}
         self._holdings: dict[TaskGroupKey, Holding] = {}
+        self._idle = 0
+        """How many of them hold nothing: kept while they have tasks queued, since they will hold something again."""
+        self._idle_kept = IDLE_KEPT
         self._debt: dict[tuple[TaskGroupKey, str], int] = {}
         self._set_policies(policies)
         self._rule = rule
         self._ledger: LeaseLedger[TaskAdmissionLease] = LeaseLedger("task-", generation)
         self._peers = PeerCount()
+        self._room = KeptRoom(self._limits)
+        self._kept, self._waiting = self._room.kept, self._room.waiting
         self._queue_view: QueueView | None = None
         self._competition: Competition | None = None
         self._closed = False
-        self._agreed: tuple[SchedulableTask, int, list[TaskAdmissionPolicyDecision], float] | None = None
-        self._changes = 0
+        self._agreed_on: SchedulableTask | None = None
+        """The task that could be given its lease, at `_agreed_at`, if nothing has changed since; with what the
+        policies said that are told of leases."""
+        self._agreed_at = 0.0
+        self._agreed: list[TaskAdmissionPolicyDecision] = []
         self._turned: list[Condition] = []
         self.diagnostic_counters: dict[str, int] = {}
         """What the policies count, by the names that they give."""
-        self._view = LedgerView(self._limits, self._available, self._holdings, self._debt, self._peers, self._compete)
+        self._view = LedgerView(
+            self._limits, self._available, self._holdings, self._debt, self._peers, self._compete, self._kept
+        )
 
     def attach(self, queue_view: QueueView) -> None:
         """Keep count of the groups that are ready in this queue, so that policies can ask for peers at no cost."""
         queue_view.listen_ready(self._peers)
+        queue_view.listen_ready(self._room)
         self._queue_view = queue_view
         if self._competition is not None:
             self._peers.weigh(self._competition, queue_view.weights_by_group)
@@ -136,14 +119,13 @@ class TaskAdmissionController:
         """From now on these decide. Leases that are out stay as they are."""
         self._set_policies(policies)
         self._rule = rule
-        self._changes += 1
+        self._agreed_on = None
 
     def _set_policies(self, policies: Sequence[tuple[str, TaskAdmissionPolicy]]) -> None:
         self._policies = list(policies)
-        self._evaluate = [(name, policy.evaluate) for name, policy in policies]
         watches = [not getattr(policy, "stateless", False) for _, policy in policies]
         self._watching = tuple(compress(policies, watches))
-        self._watches = watches
+        self._evaluate = [(name, p.evaluate, told) for (name, p), told in zip(policies, watches, strict=True)]
 
     # -- deciding
 
@@ -170,21 +152,29 @@ class TaskAdmissionController:
             free = available.get(resource)
             if free is None or free < amount:
                 return self._no_room(task, resource, amount)
+            if self._kept and self._kept.get(resource, amount) != amount:
+                return self._room_is_kept(resource)
+        view = self._view
         agreed: list[TaskAdmissionPolicyDecision] = []
-        for name, evaluate in self._evaluate:
+        for name, evaluate, watches in self._evaluate:
             try:
-                decision = evaluate(task, queue_view, self._view, now)
+                decision = evaluate(task, queue_view, view, now)
                 if decision.denied is not None:
                     return check_denied(decision.denied, by=name, now=now, reasons=TASK_REASONS)
             except Exception as error:
                 return self._failed_closed(name, error)
-            agreed.append(decision)
+            if watches:
+                agreed.append(decision)
         if self._rule is not None:
-            denied = self._rule(task, queue_view, self._view, now)
+            denied = self._rule(task, queue_view, view, now)
             if denied is not None:
                 return denied
-        self._agreed = (task, self._changes, agreed, now)
+        self._agreed_on, self._agreed_at, self._agreed = task, now, agreed
         return None
+
+    def _room_is_kept(self, resource: str) -> Denied:
+        detail = f"{resource} is kept for a task that needs {self._kept[resource]} of it and was passed by others"
+        return Denied("no_capacity", {Backlog(resource)}, "shape", detail, cohort=Shortage(resource, 0), by="core")
 
     def _no_room(self, task: SchedulableTask, resource: str, amount: int) -> Denied:
         """The refusal for want of room; the same object for the same want, since a full queue asks often."""
@@ -213,6 +203,7 @@ class TaskAdmissionController:
     def why_not(self, task: SchedulableTask, queue_view: QueueView, now: float) -> list[Denied]:
         """Every refusal that the task would meet now; for `explain`, which alone asks all."""
         found = [self._no_room(task, r, a) for r, a in task.resource_request.shape if self._available.get(r, 0) < a]
+        found += [self._room_is_kept(r) for r, a in task.resource_request.shape if self._kept.get(r, a) != a]
         for name, policy in self._policies:
             try:
                 decision = policy.evaluate(task, queue_view, self._view, now)
@@ -231,57 +222,57 @@ class TaskAdmissionController:
         self, task: SchedulableTask, queue_view: QueueView, now: float
     ) -> TaskAdmissionLease | TaskAdmissionDenied:
         """The lease, counted before it is handed out; or why not."""
-        agreed = self._agreed
-        if agreed is None or agreed[0] is not task or agreed[1] != self._changes or agreed[3] != now:
+        if self._agreed_on is not task or self._agreed_at != now:
             denied = self.is_eligible(task, queue_view, now)
             if denied is not None:
                 return TaskAdmissionDenied(task, denied)
-            agreed = self._agreed
-            assert agreed is not None
-        self._agreed = None
-        amounts = task.resource_request.amounts
         ledger = self._ledger
-        lease = TaskAdmissionLease(ledger.next_id(), task, amounts, now, ledger.generation, self._watching)
+        lease = TaskAdmissionLease(
+            ledger.next_id(), task, task.resource_request.amounts, now, ledger.generation, self._watching
+        )
         ledger.open(lease)
         self._count_in(task)
         if self._watching:
-            self._tell_acquired(lease, agreed[2], now)
+            self._tell_acquired(lease, self._agreed, now)
         return lease
 
     def _tell_acquired(
         self, lease: TaskAdmissionLease, decisions: list[TaskAdmissionPolicyDecision], now: float
     ) -> None:
-        for (name, policy), decision in zip(lease.watchers, compress(decisions, self._watches), strict=True):
+        for (name, policy), decision in zip(lease.watchers, decisions, strict=True):
             try:
                 self._apply(name, policy.on_acquire(lease, decision, now))
             except Exception as error:
                 self._failed_closed(name, error)
 
     def _count_in(self, task: SchedulableTask) -> None:
-        self._changes += 1
+        self._agreed_on = None
         group = task.group
-        holding = self._holdings.get(group.key)
+        key = group.key
+        holding = self._holdings.get(key)
         if holding is None:
-            holding = self._holdings[group.key] = Holding(group.key)
+            holding = self._holdings[key] = Holding(key)
+        elif not holding.running:
+            self._idle -= 1
         holding.running += 1
+        available, amounts = self._available, holding.amounts
         for resource, amount in task.resource_request.shape:
-            self._available[resource] -= amount
-            held = holding.amounts.get(resource, 0)
-            holding.amounts[resource] = held + amount
+            available[resource] -= amount
+            held = amounts.get(resource, 0)
+            amounts[resource] = held + amount
             if not held and self._competition is not None:
-                self._competition.begin(resource, group.key, group.weight)
-        holding.limit = group.admitted_limit
-        if holding.limit is not None or holding.capped:
-            self._note_cap(group.key, holding)
+                self._competition.begin(resource, key, group.weight)
+            if self._waiting and self._room.given(resource, amount):
+                self._turned.append(Backlog(resource))
+        limit = holding.limit = group.admitted_limit
+        if (limit is not None and holding.running >= limit) != holding.capped:
+            self._turn_cap(key, holding)
 
-    def _note_cap(self, group: TaskGroupKey, holding: Holding) -> None:
+    def _turn_cap(self, group: TaskGroupKey, holding: Holding) -> None:
         """A group that reaches its limit is no peer any more: that is a change of what is queued for others to see."""
-        capped = holding.limit is not None and holding.running >= holding.limit
-        if capped == holding.capped:
-            return
-        holding.capped = capped
-        if capped:
-            self._turned += [Backlog(resource) for resource in self._peers.capped(group)]
+        holding.capped = not holding.capped
+        if holding.capped:
+            self._turned += self._peers.capped(group)
         else:
             self._peers.uncapped(group)
 
@@ -296,32 +287,47 @@ class TaskAdmissionController:
         if not result.released:
             return result
         freed = self._count_out(lease.item)
+        if lease.watchers:
+            self._tell_released(lease, now)
+        return ReleaseResult(True, RELEASED, freed=freed)
+
+    def _tell_released(self, lease: TaskAdmissionLease, now: float) -> None:
         for name, policy in lease.watchers:
             try:
                 self._apply(name, policy.on_release(lease, now))
             except Exception as error:
                 self._failed_closed(name, error)
-        return ReleaseResult(True, result.reason, freed=freed)
 
-    def _count_out(self, task: SchedulableTask) -> tuple[tuple[Released, int], ...]:
-        self._changes += 1
-        group = task.group
-        holding = self._holdings[group.key]
+    def _count_out(self, task: SchedulableTask) -> tuple[tuple[Condition, int], ...]:
+        self._agreed_on = None
+        key = task.group.key
+        holding = self._holdings[key]
         holding.running -= 1
-        if holding.capped:
-            self._note_cap(group.key, holding)
-        freed = [(holding.released, ALL)]
+        if holding.capped and holding.limit is not None and holding.running < holding.limit:
+            self._turn_cap(key, holding)
+        freed: list[tuple[Condition, int]] = [(holding.released, ALL)]
+        available, amounts = self._available, holding.amounts
         for resource, amount in task.resource_request.shape:
-            free = self._available[resource] = self._available[resource] + amount
+            free = available[resource] = available[resource] + amount
             if free > self._limits[resource]:
                 raise AssertionError(f"more of {resource} came back than there is")
-            holding.amounts[resource] -= amount
-            if self._competition is not None and not holding.amounts[resource]:
-                self._competition.end(resource, group.key)
+            amounts[resource] -= amount
+            if self._competition is not None and not amounts[resource]:
+                self._competition.end(resource, key)
             freed.append((self._released[resource], free))
         if not holding.running:
-            del self._holdings[group.key]
+            self._idle += 1
+            if self._idle > self._idle_kept:
+                self._forget_idle()
         return tuple(freed)
+
+    def _forget_idle(self) -> None:
+        """Close the books of groups that hold nothing and have nothing queued."""
+        queued = {} if self._queue_view is None else self._queue_view.queued_by_group
+        for key in [key for key, holding in self._holdings.items() if not holding.running and key not in queued]:
+            del self._holdings[key]
+            self._idle -= 1
+        self._idle_kept = IDLE_KEPT + 2 * self._idle
 
     def _apply(self, name: str, delta: PolicyStateDelta | None) -> None:
         if delta is None:
@@ -357,27 +363,12 @@ class TaskAdmissionController:
 
     def explain_blocked(self, blocked: Iterable[Blocked], queue_view: QueueView) -> TaskAdmissionBlockSummary:
         """Add up what the queue's `blocked()` yields."""
-        reasons: dict[str, dict[str, None]] = {}
-        moments = []
-        said: dict[str, int] = {}
-        for block in blocked:
-            group = "all groups" if block.group is None else str(block.group)
-            reasons.setdefault(block.denied.reason, {})[group] = None
-            said[block.denied.by] = said.get(block.denied.by, 0) + block.tasks
-            moment = block.denied.next_moment()
-            if moment is not None:
-                moments.append(moment)
-        dominant = {
-            reason: tuple(groups) for reason, groups in sorted(reasons.items(), key=lambda kv: (-len(kv[1]), kv[0]))
-        }
-        return TaskAdmissionBlockSummary(
-            queue_view.queued_total, dominant, min(moments, default=None), {"tasks_kept_back_by": said}
-        )
+        return add_up(blocked, queue_view)
 
     def close(self) -> None:
         """Admit nothing more. Leases that are out are still taken back."""
         self._closed = True
-        self._changes += 1
+        self._agreed_on = None
 
     def check_invariants(self) -> None:
         """What is out and what is free add up to the limits, in all and by group. Raises `AssertionError`."""
@@ -388,7 +379,9 @@ class TaskAdmissionController:
             running[lease.item.group.key] = running.get(lease.item.group.key, 0) + 1
             for resource, amount in lease.resources.items():
                 out[resource] += amount
-        assert running == {key: holding.running for key, holding in self._holdings.items()}
+        assert running == {key: holding.running for key, holding in self._holdings.items() if holding.running}
+        assert len(running) == len(self._holdings) - self._idle
+        self._room.check_invariants()
         for resource, limit in self._limits.items():
             assert self._available[resource] == limit - out[resource] >= 0
             assert out[resource] == sum(h.amounts.get(resource, 0) for h in self._holdings.values())

@@ -8,7 +8,7 @@ from typing import Any
 
 from penstock.competition import Competition
 from penstock.peers import PeerCount
-from penstock.tasks import SchedulerResourceKey, TaskGroupKey
+from penstock.tasks import SchedulerResourceKey, SchedulerResourceRequest, TaskGroupKey
 from penstock.verdicts import Released
 
 __all__ = ["Holding", "LedgerView"]
@@ -36,13 +36,16 @@ class _ByGroup(Mapping[TaskGroupKey, Any]):
         self._read = read
 
     def __getitem__(self, key: TaskGroupKey) -> Any:
-        return self._read(self._holdings[key])
+        holding = self._holdings[key]
+        if not holding.running:
+            raise KeyError(key)
+        return self._read(holding)
 
     def __iter__(self) -> Iterator[TaskGroupKey]:
-        return iter(self._holdings)
+        return (key for key, holding in self._holdings.items() if holding.running)
 
     def __len__(self) -> int:
-        return len(self._holdings)
+        return sum(1 for _ in self)
 
 
 class LedgerView:
@@ -56,6 +59,7 @@ class LedgerView:
         debt: dict[tuple[TaskGroupKey, str], int],
         peers: PeerCount,
         competition: Callable[[], Competition],
+        kept_room: dict[str, int],
     ) -> None:
         self.resource_limits: Mapping[SchedulerResourceKey, int] = MappingProxyType(limits)
         self.resources_available: Mapping[SchedulerResourceKey, int] = MappingProxyType(available)
@@ -64,6 +68,7 @@ class LedgerView:
         )
         self.running_counts_by_group: Mapping[TaskGroupKey, int] = _ByGroup(holdings, lambda h: h.running)
         self.policy_debt_by_group_resource: Mapping[tuple[TaskGroupKey, str], int] = MappingProxyType(debt)
+        self.kept_room: Mapping[SchedulerResourceKey, int] = MappingProxyType(kept_room)
         self._holdings = holdings
         self._peers = peers
         self._competition = competition
@@ -71,6 +76,11 @@ class LedgerView:
     @property
     def leased_resources(self) -> Mapping[SchedulerResourceKey, int]:
         return {r: limit - self.resources_available[r] for r, limit in self.resource_limits.items()}
+
+    def has_room(self, request: SchedulerResourceRequest) -> bool:
+        """Whether what is free, and not kept for another, is enough for this."""
+        free, kept = self.resources_available, self.kept_room
+        return all(free.get(r, 0) >= amount == kept.get(r, amount) for r, amount in request.shape)
 
     def running(self, group: TaskGroupKey) -> int:
         """How many tasks of a group run."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import attrs
 
 from penstock.ready_queue import QueueView
-from penstock.tasks import SchedulableTask, SchedulerResourceKey, TaskGroupKey
+from penstock.tasks import SchedulableTask, SchedulerResourceKey, SchedulerResourceRequest, TaskGroupKey
 from penstock.verdicts import Denied
 
 if TYPE_CHECKING:
@@ -48,6 +48,15 @@ class TaskAdmissionView(Protocol):
 
     @property
     def resources_available(self) -> Mapping[SchedulerResourceKey, int]: ...
+
+    @property
+    def kept_room(self) -> Mapping[SchedulerResourceKey, int]:
+        """Resources that are kept for a task that needs so much and was passed by others (see `kept_room.py`)."""
+        ...
+
+    def has_room(self, request: SchedulerResourceRequest) -> bool:
+        """Whether what is free, and not kept for another, is enough for this."""
+        ...
 
     @property
     def leased_resources(self) -> Mapping[SchedulerResourceKey, int]: ...

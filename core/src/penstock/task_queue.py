@@ -57,19 +57,29 @@ class LaneTaskQueue:
         self, is_eligible: Callable[[SchedulableTask, QueueView], Denied | None], now: float
     ) -> QueueSelection | None:
         """The first task in order that is eligible; refused ones are parked."""
-        view = self._view
-        entry = self._lanes.select(lambda task: is_eligible(task, view), now)
+        view, lanes = self._view, self._lanes
+        entry = lanes.first(now)
+        if entry is not None:
+            denied = is_eligible(entry.item, view)
+            if denied is not None:
+                entry = lanes.select_after(entry, denied, lambda task: is_eligible(task, view), now)
         self._selected = entry
-        return None if entry is None else QueueSelection(entry.item, view, self._lanes.version)
+        return None if entry is None else QueueSelection(entry.item, view, lanes.version)
 
     def commit(self, selection: QueueSelection, now: float) -> SchedulableTask | None:
         """Take the selected task out; `None` if the queue has changed since."""
-        task = selection.item
-        entry = self._entries.get(task.task_id)
-        if selection.sequence_version != self._lanes.version or entry is None or entry is not self._selected:
+        task, entry = selection.item, self._selected
+        if entry is None or entry.lane is None or entry.item is not task:
+            return None
+        if selection.sequence_version != self._lanes.version:
             return None
         self._selected = None
-        self._leave(entry)
+        del self._entries[task.task_id]
+        demand = self._demand
+        for resource, amount in task.resource_request.shape:
+            demand[resource] -= amount
+        if not self._entries:
+            self._forget()
         self._lanes.take(entry)
         return task
 
@@ -87,18 +97,17 @@ class LaneTaskQueue:
         if entry is None:
             return None
         task = entry.item
-        self._leave(entry)
-        self._lanes.discard(entry)
-        return task
-
-    def _leave(self, entry: Entry[SchedulableTask]) -> None:
-        task = entry.item
-        del self._entries[task.task_id]
+        del self._entries[task_id]
         for resource, amount in task.resource_request.shape:
             self._demand[resource] -= amount
         if not self._entries:
-            self._entries, self._costs = {}, {}  # an emptied dict keeps its memory
-            self._demand.clear()
+            self._forget()
+        self._lanes.discard(entry)
+        return task
+
+    def _forget(self) -> None:
+        self._entries, self._costs = {}, {}  # an emptied dict keeps its memory
+        self._demand.clear()
 
     def blocked(self) -> Iterator[Blocked]:
         """Every refusal in force, with how many tasks it keeps back."""

@@ -8,14 +8,16 @@ pressure or cooldowns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import attrs
 
 from penstock.checks import positive_number, whole_number
 from penstock.errors import ConfigError, PenstockError
+from penstock.identity import RequestResourceKey
+from penstock.interning import the_one
 
 __all__ = [
     "SUBMISSION",
@@ -80,17 +82,29 @@ def _known_kind(_: object, __: attrs.Attribute[str], value: str) -> None:
         raise SchedulingMetadataError("unknown_kind", f"kind {value!r} is none of {', '.join(KINDS)}")
 
 
+def _resources(calls: Iterable[RequestResourceKey]) -> tuple[RequestResourceKey, ...]:
+    found = (calls,) if isinstance(calls, str) else tuple(dict.fromkeys(calls))
+    for call in found:
+        if not isinstance(call, RequestResourceKey):
+            raise SchedulingMetadataError(
+                "bad_call", f"calls takes RequestResourceKey(provider, model, domain) values, not {call!r}"
+            )
+    return found
+
+
 @attrs.frozen(cache_hash=True)
 class SchedulingMetadata:
     """What the author of a step declares about it, statically.
 
     `identity` is read from broad to specific; `weight` (> 0, 0.25 means a quarter of 1.0) is the share the
-    group is to get.
+    group is to get. `calls` are the request resources that each of its tasks will call, for steps whose
+    identity does not say it; a step of the kind `model` needs none.
     """
 
     kind: str = attrs.field(validator=_known_kind)
     identity: tuple[str, ...] = attrs.field(validator=_stable_identity)
     weight: float = attrs.field(default=1.0, validator=_positive_weight)
+    calls: tuple[RequestResourceKey, ...] = attrs.field(default=(), converter=_resources)
 
     @classmethod
     def local(cls, name: str = "default", weight: float = 1.0) -> SchedulingMetadata:
@@ -105,9 +119,16 @@ class SchedulingMetadata:
         return cls("model", ("model", provider_name, model_id, generation_kind), weight)
 
     @classmethod
-    def custom_model(cls, namespace: str, name: str, version: str = "1", weight: float = 1.0) -> SchedulingMetadata:
-        """Work that calls models in a way of its own."""
-        return cls("custom_model", ("custom_model", namespace, name, version), weight)
+    def custom_model(
+        cls,
+        namespace: str,
+        name: str,
+        version: str = "1",
+        weight: float = 1.0,
+        calls: Iterable[RequestResourceKey] = (),
+    ) -> SchedulingMetadata:
+        """Work that calls models in a way of its own; `calls` says which, where that is known."""
+        return cls("custom_model", ("custom_model", namespace, name, version), weight, calls)
 
     @classmethod
     def for_endpoints(
@@ -127,17 +148,25 @@ class SchedulingMetadata:
         raise SchedulingMetadataError(
             "several_endpoints",
             f"the aliases {', '.join(sorted(endpoints))} lead to several endpoints: {name}",
-            fallback=cls.custom_model("endpoints", name, "1", weight),
+            fallback=cls.custom_model(
+                "endpoints", name, "1", weight, [RequestResourceKey(p, m, generation_kind) for p, m in distinct]
+            ),
             diagnostics={"aliases": sorted(endpoints), "endpoints": [f"{p}/{m}" for p, m in distinct]},
         )
 
 
-@attrs.frozen(cache_hash=True)
+@attrs.frozen(eq=False, init=False)
 class TaskGroupKey:
-    """What tasks are grouped and counted by."""
+    """What tasks are grouped and counted by. Equal keys are one object."""
 
     kind: str
     identity: tuple[str, ...]
+
+    def __new__(cls, kind: str, identity: tuple[str, ...]) -> Self:
+        return the_one(cls, kind=kind, identity=identity)
+
+    def __getnewargs__(self) -> tuple[str, tuple[str, ...]]:
+        return self.kind, self.identity
 
     def __str__(self) -> str:
         return "/".join(self.identity)
@@ -145,11 +174,15 @@ class TaskGroupKey:
 
 @attrs.frozen(cache_hash=True)
 class TaskGroupSpec:
-    """A group with its share: `weight` (> 0), and `admitted_limit`, how many may run before peers come first."""
+    """A group with its share: `weight` (> 0), and `admitted_limit`, how many may run before peers come first.
+
+    `calls` are the request resources that each of its tasks will call, where the key does not say it.
+    """
 
     key: TaskGroupKey
     weight: float = attrs.field(default=1.0, validator=_positive_weight)
     admitted_limit: int | None = attrs.field(default=None)
+    calls: tuple[RequestResourceKey, ...] = attrs.field(default=(), converter=_resources)
 
     @admitted_limit.validator
     def _at_least_one(self, _: attrs.Attribute[int | None], value: int | None) -> None:
@@ -269,4 +302,5 @@ class TaskSchedulingResolver:
     ) -> ResolvedTaskScheduling:
         key = TaskGroupKey(metadata.kind, metadata.identity + flow)
         limit = self._admitted_limits.get("/".join(metadata.identity))
-        return ResolvedTaskScheduling(TaskGroupSpec(key, metadata.weight, limit), SchedulerResourceRequest(dict(needs)))
+        group = TaskGroupSpec(key, metadata.weight, limit, metadata.calls)
+        return ResolvedTaskScheduling(group, SchedulerResourceRequest(dict(needs)))

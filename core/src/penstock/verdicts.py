@@ -12,11 +12,12 @@ decider a handle on the core.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import attrs
 
 from penstock.errors import PluginError
+from penstock.interning import the_one
 
 __all__ = [
     "NEVER",
@@ -30,28 +31,46 @@ __all__ = [
     "Never",
     "Released",
     "Signal",
+    "Uncontested",
     "check_denied",
 ]
 
 
-@attrs.frozen(cache_hash=True)
-class Released:
-    """Something is given back: `key` is a scheduler resource, a task group, or a scope of the request gate."""
+@attrs.frozen(eq=False, init=False)
+class _Keyed:
+    """A condition about one thing: equal ones are one object."""
 
     key: Hashable
+
+    def __new__(cls, key: Hashable) -> Self:
+        return the_one(cls, key=key)
+
+    def __getnewargs__(self) -> tuple[Hashable]:
+        return (self.key,)
+
+
+@attrs.frozen(eq=False, init=False)
+class Released(_Keyed):
+    """Something is given back: `key` is a scheduler resource, a task group, or a scope of the request gate."""
 
     def __str__(self) -> str:
         return f"a release of {self.key}"
 
 
-@attrs.frozen(cache_hash=True)
-class Backlog:
+@attrs.frozen(eq=False, init=False)
+class Backlog(_Keyed):
     """What is queued or parked for a resource or a group changed."""
-
-    key: Hashable
 
     def __str__(self) -> str:
         return f"a change of what is queued for {self.key}"
+
+
+@attrs.frozen(eq=False, init=False)
+class Uncontested(_Keyed):
+    """No group is left that could run now and asks for the resource `key`: nobody's peer wants it any more."""
+
+    def __str__(self) -> str:
+        return f"the moment no group below its limit wants {self.key}"
 
 
 @attrs.frozen(cache_hash=True)
@@ -84,7 +103,7 @@ class Never:
 
 NEVER: Final = Never()
 
-Condition = Released | Backlog | At | Signal | Never
+Condition = Released | Backlog | Uncontested | At | Signal | Never
 
 TASK_REASONS: Final = frozenset({"no_capacity", "group_cap", "borrow_debt", "shutdown", "policy_denial", "never_fits"})
 REQUEST_REASONS: Final = frozenset(
@@ -127,6 +146,8 @@ class Denied:
     cohort: Hashable = None
     amount: int = 1
     by: str = ""
+    _checked: tuple[str, frozenset[str]] | None = attrs.field(default=None, init=False, eq=False, repr=False)
+    """Whose answer it was found to be right as, and for which reasons: a plugin may give the same one again."""
 
     @property
     def final(self) -> bool:
@@ -160,6 +181,8 @@ def check_denied(denied: object, *, by: str, now: float, reasons: frozenset[str]
     Raises `PluginError` naming `by` for an answer that is no `Denied`, an unknown reason or scope, no
     condition at all, `NEVER` beside other conditions, or a moment that is not in the future.
     """
+    if isinstance(denied, Denied) and denied._checked is not None and denied._checked == (by, reasons):
+        return denied
     if not isinstance(denied, Denied):
         raise PluginError(by, f"must answer with Denied or None, not {type(denied).__name__}")
     if not denied.by:
@@ -171,12 +194,14 @@ def check_denied(denied: object, *, by: str, now: float, reasons: frozenset[str]
     if not denied.until:
         raise PluginError(by, "refused without saying what would end it: give `until` at least one condition, or NEVER")
     for condition in denied.until:
-        if not isinstance(condition, Released | Backlog | At | Signal | Never):
+        if not isinstance(condition, Condition):
             raise PluginError(
-                by, f"{condition!r} in `until` is no condition: use Released, Backlog, At, Signal or NEVER"
+                by, f"{condition!r} in `until` is no condition: use Released, Backlog, Uncontested, At, Signal or NEVER"
             )
         if isinstance(condition, Never) and len(denied.until) > 1:
             raise PluginError(by, "NEVER stands alone in `until`: nothing else could end such a refusal")
         if isinstance(condition, At) and not condition.moment > now:
             raise PluginError(by, f"refused until {condition.moment}, which is not after now ({now})")
+    if not any(isinstance(condition, At) for condition in denied.until):  # a moment passes: it is looked at each time
+        denied._checked = by, reasons
     return denied

@@ -78,11 +78,11 @@ class OneResource(RuleBasedStateMachine):
                 waiting = {each.identity[1] for each in self.ready()} - {group}
                 assert all(self.debt[each] for each in waiting), f"{group} borrowed while {waiting} waited"
             self.debt[group] = max(held[group] + amount - shares[group], 0)
-        free = self.view.resources_available["submission"]
         for task in self.gate.queued.values():
             group, amount = name(task), task.resource_request.amounts["submission"]
             at_the_ceiling = held[group] >= shares[group] and held[group] + amount > self.ceiling * shares[group]
-            assert amount > free or at_the_ceiling, f"a place is empty that {group} could take"
+            has_room = self.view.has_room(task.resource_request)
+            assert at_the_ceiling or not has_room, f"a place is empty that {group} could take"
 
     def ready(self) -> set[TaskGroupKey]:
         return set(self.gate.queue.view().ready_groups_by_resource.get("submission", ()))
@@ -147,9 +147,8 @@ class SeveralResources(RuleBasedStateMachine):
     @rule()
     def start(self) -> None:
         self.gate.start_all()
-        free = self.view.resources_available
         for task in self.gate.queued.values():
-            assert any(free[r] < n for r, n in task.resource_request.shape), f"{task.task_id} fits, and waits"
+            assert not self.view.has_room(task.resource_request), f"{task.task_id} fits, and waits"
 
     @precondition(lambda self: self.gate.out)
     @rule(data=st.data())

@@ -10,7 +10,7 @@ from penstock_bench.rows import Local, Measure, Peer, Row
 from penstock_bench.sizes import Sizes
 from penstock_bench.standing_cells import all_but_one_capped, all_but_one_without_room, first_and_last
 from penstock_bench.task_gate import whole
-from penstock_bench.workloads import Workload, all_fits, window
+from penstock_bench.workloads import Workload, all_fits, turning, window
 
 __all__ = ["dispatch_rows"]
 
@@ -18,7 +18,11 @@ __all__ = ["dispatch_rows"]
 def dispatch_rows(sizes: Sizes) -> list[Row]:
     """The rows, in the order of the table. Names say 256 for the largest number of groups, whatever it is."""
     rows = []
-    for name, title, make in (("all-fits", "all fits", all_fits), ("window", "64 held, 32 blocked", window)):
+    for name, title, make in (
+        ("all-fits", "all fits", all_fits),
+        ("window", "64 held, 32 blocked", window),
+        ("turning", "64 held, 32 in turns at their caps", turning),
+    ):
         for groups in sizes.groups:
             called = f"{name}-{256 if groups == sizes.groups[-1] else groups}"
             rows.append(_beside_the_peer(called, title, make, groups, sizes.tasks))

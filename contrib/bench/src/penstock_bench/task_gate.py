@@ -68,6 +68,7 @@ class TaskGate:
         self._view = queue.view()
         self.admission.attach(self._view)
         self._held: list[TaskAdmissionLease] = []
+        self._kept: list[TaskAdmissionLease] = []
         self._choose = Random(0).random
 
     def is_eligible(self, task: SchedulableTask, view: QueueView) -> Denied | None:
@@ -112,30 +113,39 @@ class TaskGate:
             done += 1
         return done
 
-    def cycles_with_held(self, most: int, held: int) -> int:
-        """The same with so many leases held: before a task starts, one of them at random comes back."""
-        done = 0
-        while done < most and not self.queue.is_empty():
-            if len(self._held) == held:
-                self._release_one()
-            lease = self.start()
-            if lease is None:  # everybody is at a limit
-                self._release_one()
+    def cycles_with_held(self, most: int, held: int, keeping: bool = False) -> int:
+        """The same with so many leases held: before a task starts, one of them at random comes back.
+
+        `keeping`: not one of a group with a limit, while there are others.
+        """
+        queue, admission, view, is_eligible = self.queue, self.admission, self._view, self.is_eligible
+        out, kept, choose = self._held, self._kept, self._choose
+        done, full = 0, False
+        while done < most and not queue.is_empty():
+            if full or len(out) + len(kept) == held:
+                back = out or kept
+                at = int(choose() * len(back))
+                back[at], back[-1] = back[-1], back[at]
+                for freed, amount in admission.release(back.pop(), NOW).freed:
+                    queue.wake(freed, amount, NOW)
+            selection = queue.select_next(is_eligible, NOW)
+            full = selection is None
+            if selection is None:  # everybody is at a limit
                 continue
-            self._held.append(lease)
+            lease = admission.try_acquire(selection.item, view, NOW)
+            assert lease.__class__ is TaskAdmissionLease
+            queue.commit(selection, NOW)
+            for turned in admission.take_turned():
+                queue.wake(turned, EVERYTHING, NOW)
+            (kept if keeping and lease.item.group.admitted_limit else out).append(lease)
             done += 1
         return done
 
-    def _release_one(self) -> None:
-        held = self._held
-        at = int(self._choose() * len(held))
-        held[at], held[-1] = held[-1], held[at]
-        self.release(held.pop())
-
     def release_held(self) -> None:
         """All leases that are held come back."""
-        while self._held:
-            self.release(self._held.pop())
+        for held in (self._held, self._kept):
+            while held:
+                self.release(held.pop())
 
 
 def whole(workload: Workload, mark: int | None = None) -> Sample:
@@ -146,13 +156,14 @@ def whole(workload: Workload, mark: int | None = None) -> Sample:
     gate = TaskGate(workload.places)
     tasks = tasks_of(workload)
     held = workload.held
+    keeping = any(kind.keeps for kind in workload.groups)
     at_mark: float | None = None
     started = perf_counter()
     gate.queue.enqueue(tasks, NOW)
     enqueued = perf_counter()
     done = 0
     for most in (mark or 0, workload.total):
-        done += gate.cycles_with_held(most - done, held) if held else gate.cycles(most - done)
+        done += gate.cycles_with_held(most - done, held, keeping) if held else gate.cycles(most - done)
         if mark and at_mark is None:
             at_mark = (enqueued - started) * done / workload.total + perf_counter() - enqueued
     gate.release_held()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["Kind", "Workload", "all_fits", "window"]
+__all__ = ["Kind", "Workload", "all_fits", "turning", "window"]
 
 HELD = 64
 """How many leases the window scenario holds."""
@@ -27,6 +27,8 @@ class Kind(NamedTuple):
     weight: float
     admitted_limit: int | None
     tasks: int
+    keeps: bool = False
+    """Whether its leases are out until the other groups have nothing left."""
 
 
 class Workload(NamedTuple):
@@ -65,10 +67,26 @@ def all_fits(groups: int, tasks: int) -> Workload:
 
 
 def window(groups: int, tasks: int) -> Workload:
-    """64 leases are held, and up to 32 groups that the order prefers are at their limits.
+    """64 leases are held, and up to 32 groups that the order prefers stay blocked: each has its one task running.
 
-    A lease that comes back, one of the 64 at random, lets its own group go on and no other: what stands
-    before that group in the order has to be passed over. The other groups have something queued all the time,
+    Those 32 leases stay out; of the others one at random comes back for each task that starts. So every
+    choice is made with 32 groups standing before the one that can go on.
+    """
+    blocked = min(HELD // 2, groups // 2)
+    if not blocked:
+        return Workload((Kind("g0", 1.0, None, tasks),), HELD)
+    waiting = blocked * COLD_TASKS
+    cold = groups - blocked
+    preferred = [Kind(f"hot{n}", HOT_WEIGHT, 1, COLD_TASKS, keeps=True) for n in range(blocked)]
+    others = [Kind(f"cold{n}", 1.0, None, _share(tasks - waiting, cold, n)) for n in range(cold)]
+    return Workload((*preferred, *others), HELD)
+
+
+def turning(groups: int, tasks: int) -> Workload:
+    """64 leases are held, and up to 32 groups that the order prefers fill them all, two each.
+
+    A lease that comes back, one of the 64 at random, lets its own group go on and no other: so with every
+    cycle a group is blocked, and another is free again. The other groups have something queued all the time,
     and are let go on when a place is left."""
     hot = min(HELD // HOT_LIMIT, groups // 2)
     cold = groups - hot

@@ -24,7 +24,7 @@ from penstock.tasks import SchedulableTask
 from penstock.testing.parking_contract import ParkingContract
 from penstock.testing.queue_suite import MUCH, no_room, refused
 from penstock.testing.task_making import anything_goes, group_key, make_task, take_all, take_one
-from penstock.verdicts import At, Denied, Released, Signal
+from penstock.verdicts import At, Condition, Denied, Released, Signal
 
 __all__ = ["ReadyQueueContract"]
 
@@ -184,8 +184,11 @@ class ReadyQueueContract(ParkingContract):
                     assert (group in groups) != begins
                     groups ^= {group}
 
-            def line_changed(self, cohort: object, opens: bool) -> None:
-                return None
+            def still(self, condition: Condition) -> bool:
+                return True
+
+            def line_changed(self, cohort: object, opens: bool) -> tuple[Condition, ...]:
+                return ()
 
         queue = self.queue_with(make_task("a", "g", {"gpu": 1}), make_task("b", "h"))
         view = queue.view()

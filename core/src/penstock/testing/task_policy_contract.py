@@ -54,9 +54,8 @@ class TaskPolicyContract:
         return TaskGate(FifoTaskQueue(), TaskAdmissionController(config, [("it", self.make_policy())]))
 
     def fits(self, gate: TaskGate, task: SchedulableTask) -> bool:
-        """Whether there is room for the task."""
-        free = gate.controller.view().resources_available
-        return all(free[resource] >= amount for resource, amount in task.resource_request.shape)
+        """Whether there is room for the task, which is not kept for another."""
+        return gate.controller.view().has_room(task.resource_request)
 
     def test_a_task_alone_is_admitted(self) -> None:
         for shape in SHAPES:

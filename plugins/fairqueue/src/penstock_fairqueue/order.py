@@ -22,10 +22,10 @@ An idle group is kept until V has passed its F; after that its return is the sam
 from __future__ import annotations
 
 from collections.abc import Hashable
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heapreplace
 from typing import Any, Generic, TypeVar
 
-from penstock import Lane
+from penstock import Entry, Lane
 
 __all__ = ["FairArena", "FairOrder"]
 
@@ -188,12 +188,21 @@ class FairArena(Generic[T]):
             self._clock = (start if start > self._clock else self._clock) + cost / self._weight
         flow = seat.flow
         step = cost / flow.weight
-        for each in flow.seats:
-            each.start += step
-            if each is not seat or lane.live:
-                each.arena._place(each)
+        if len(flow.seats) > 1:
+            for each in flow.seats:
+                each.start += step
+                if each is not seat:
+                    each.arena._place(each)
+        else:
+            seat.start += step
         if not lane.live:
             seat.stamp = -1  # it is placed anew, or leaves, when the empty lane is removed
+        else:
+            eligible = self._eligible
+            if eligible and eligible[0][3] is seat:  # as it is, but for the first of all
+                self._replace(seat, lane.head if len(seat.lanes) == 1 else seat.first().head)
+            else:
+                self._place(seat)
         if self._idle:
             self._forget_idle()
 
@@ -213,6 +222,18 @@ class FairArena(Generic[T]):
             heappush(self._eligible, (finish, head.sequence, self._stamp, seat))
         else:
             heappush(self._waiting, (seat.start, finish, self._stamp, seat))
+
+    def _replace(self, seat: _Seat, head: Entry[Any]) -> None:
+        """As `_place`, for the seat that is first of all: it leaves that place by the same step."""
+        self._stamp += 1
+        seat.stamp = stamp = self._stamp
+        start = seat.start
+        finish = start + head.cost / seat.flow.weight
+        if start <= self._clock * (1 + 1e-12):
+            heapreplace(self._eligible, (finish, head.sequence, stamp, seat))
+        else:
+            heappop(self._eligible)
+            heappush(self._waiting, (start, finish, stamp, seat))
 
     def _begin_anew(self) -> None:
         """Nobody competes here any more: the clock's account is closed, and nobody is owed or owes anything."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 import attrs
 
 from penstock import (
-    Backlog,
     Denied,
     PolicyStateDelta,
     QueueView,
@@ -24,11 +23,15 @@ from penstock import (
     TaskAdmissionPolicy,
     TaskAdmissionPolicyDecision,
     TaskAdmissionView,
+    TaskGroupKey,
+    Uncontested,
     hookimpl,
 )
 
 __all__ = ["StrictFairConfig", "StrictFairPlugin", "StrictFairPolicy"]
 
+SUBMISSION = "submission"
+REMEMBERED = 1024
 _AGREED = TaskAdmissionPolicyDecision()
 
 
@@ -36,6 +39,10 @@ class StrictFairPolicy:
     """Holds a group at its cap while a peer could use the place. Pure; it keeps no figures of its own."""
 
     stateless = True
+
+    def __init__(self) -> None:
+        self._said: dict[tuple[TaskGroupKey, str], tuple[int, int, TaskAdmissionPolicyDecision]] = {}
+        """The last refusals, by group and resource, with what ran and the limit: mostly they are the next too."""
 
     def evaluate(
         self, task: SchedulableTask, queue_view: QueueView, admission_view: TaskAdmissionView, now: float
@@ -47,18 +54,33 @@ class StrictFairPolicy:
         running = admission_view.running(group.key)
         if running < limit:
             return _AGREED
-        for resource in _typed_first(task):
+        shape = task.resource_request.shape
+        if len(shape) == 1:
+            if admission_view.runnable_peers(SUBMISSION, besides=group.key):
+                return self._refusal(group.key, SUBMISSION, running, limit)
+            return _AGREED
+        for resource in _typed_first(shape):
             if admission_view.runnable_peers(resource, besides=group.key):
-                return TaskAdmissionPolicyDecision(
-                    Denied(
-                        "group_cap",
-                        {Released(group.key), Backlog(resource)},
-                        scope="shape",
-                        detail=f"{running} running, the limit is {limit}, and a peer wants {resource}",
-                        cohort=("group_cap", resource),
-                    )
-                )
+                return self._refusal(group.key, resource, running, limit)
         return _AGREED
+
+    def _refusal(self, group: TaskGroupKey, resource: str, running: int, limit: int) -> TaskAdmissionPolicyDecision:
+        said = self._said.get((group, resource))
+        if said is not None and said[0] == running and said[1] == limit:
+            return said[2]
+        refusal = TaskAdmissionPolicyDecision(
+            Denied(
+                "group_cap",
+                {Released(group), Uncontested(resource)},
+                scope="shape",
+                detail=f"{running} running, the limit is {limit}, and a peer wants {resource}",
+                cohort=("group_cap", resource),
+            )
+        )
+        if len(self._said) >= REMEMBERED:
+            self._said.clear()
+        self._said[group, resource] = running, limit, refusal
+        return refusal
 
     def on_acquire(
         self, lease: TaskAdmissionLease, decision: TaskAdmissionPolicyDecision, now: float
@@ -69,9 +91,8 @@ class StrictFairPolicy:
         return None
 
 
-def _typed_first(task: SchedulableTask) -> list[str]:
-    amounts = task.resource_request.amounts
-    return [*(resource for resource in amounts if resource != "submission"), "submission"]
+def _typed_first(shape: tuple[tuple[str, int], ...]) -> list[str]:
+    return [*(resource for resource, _ in shape if resource != SUBMISSION), SUBMISSION]
 
 
 @attrs.frozen(kw_only=True)

@@ -26,7 +26,10 @@ __all__ = ["dispatch"]
 
 def dispatch(progress: Progress, *, workload: str, groups: int, tasks: int) -> None:
     """Enqueue all tasks, and let every one through the gate. A unit is one task's cycle."""
-    make: Callable[[int, int], Workload] = {"all_fits": workloads.all_fits, "window": workloads.window}[workload]
+    makes: dict[str, Callable[[int, int], Workload]] = {
+        "all_fits": workloads.all_fits, "window": workloads.window, "turning": workloads.turning,
+    }  # fmt: skip
+    make = makes[workload]
     plan = make(groups, tasks)
     items = _items(plan)
     queue = FairTaskQueue()
@@ -37,7 +40,8 @@ def dispatch(progress: Progress, *, workload: str, groups: int, tasks: int) -> N
     queue.enqueue(items)
     progress.enqueued(len(items))
     if plan.held:
-        _with_leases_held(progress, queue, admission, plan.held)
+        kept = {kind.name for kind in plan.groups if kind.keeps}
+        _with_leases_held(progress, queue, admission, plan.held, kept)
     else:
         _released_at_once(progress, queue, admission)
 
@@ -61,20 +65,22 @@ def _released_at_once(progress: Progress, queue: Any, admission: Any) -> None:
         progress.units += 1
 
 
-def _with_leases_held(progress: Progress, queue: Any, admission: Any, held: int) -> None:
+def _with_leases_held(progress: Progress, queue: Any, admission: Any, held: int, kept: set[str]) -> None:
     choose = Random(0).random
     leases: list[Any] = []
+    kept_leases: list[Any] = []
     while queue.has_queued_tasks:
-        if len(leases) == held:
-            _release_one(leases, admission, choose)
+        if len(leases) + len(kept_leases) == held:
+            _release_one(leases or kept_leases, admission, choose)
         selection = queue.select_next(admission.is_eligible)
         if selection is None:  # everybody is at a limit
-            _release_one(leases, admission, choose)
+            _release_one(leases or kept_leases, admission, choose)
             continue
-        leases.append(admission.try_acquire(selection.item, selection.queue_view))
+        keeps = selection.item.group.key.identity[1] in kept
+        (kept_leases if keeps else leases).append(admission.try_acquire(selection.item, selection.queue_view))
         queue.commit(selection)
         progress.units += 1
-    for lease in leases:
+    for lease in (*leases, *kept_leases):
         admission.release(lease)
 
 

@@ -1,0 +1,33 @@
+"""Values of which there is one object each, so that looking one up compares and hashes by identity.
+
+Groups and conditions are looked up many times at every decision. A generated `__hash__` is a call of a Python
+function each time, and an equal but other object one of `__eq__` too; identity costs neither. An object that
+nobody holds any more is forgotten.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import Any, Final, TypeVar
+from weakref import WeakValueDictionary
+
+__all__ = ["the_one"]
+
+T = TypeVar("T")
+
+_known: Final[WeakValueDictionary[tuple[Any, ...], Any]] = WeakValueDictionary()
+_lock: Final = Lock()
+
+
+def the_one(cls: type[T], **fields: Any) -> T:
+    """The object of this class with these fields (hashable values), which is made if there is none."""
+    key = (cls, *fields.values())
+    with _lock:
+        found = _known.get(key)
+        if found is None:
+            found = object.__new__(cls)
+            for name, value in fields.items():
+                object.__setattr__(found, name, value)
+            _known[key] = found
+    known: T = found
+    return known
