@@ -14,18 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
-from typing import Final
 
 import attrs
 
 from penstock.cycles import find_cycle
 from penstock.errors import ConfigError
-from penstock.id_ranges import IdRanges
+from penstock.finished_ids import FinishedIds
 from penstock.tasks import SchedulableTask
 
 __all__ = ["CompletionTracker", "TaskNode"]
 
-FOLDED_AT_ONCE: Final = 1024
 WAITING, READY, ENQUEUED, DEFERRED = "waiting", "ready", "enqueued", "deferred"
 
 
@@ -46,7 +44,9 @@ class TaskNode:
 class _Node:
     """An unfinished task."""
 
-    __slots__ = ("after", "barrier", "deferral", "dependants", "members", "missing", "row_group", "state", "task")
+    __slots__ = (
+        "after", "barrier", "deferral", "dependants", "members", "missing", "numbered", "row_group", "state", "task",
+    )  # fmt: skip
 
     def __init__(
         self, task: SchedulableTask, row_group: str | None, barrier: bool = False, after: Sequence[str] = ()
@@ -60,19 +60,9 @@ class _Node:
         """Whether it still takes members."""
         self.deferral = 0
         self.missing = int(barrier)
+        self.numbered = False
         self.dependants: list[str] | None = None
         self.state = WAITING
-
-
-class _RowGroup:
-    """What is left of a row group, and its finished ids until they can be folded."""
-
-    __slots__ = ("finished", "sealed", "unfinished")
-
-    def __init__(self) -> None:
-        self.unfinished = 0
-        self.finished: list[str] = []
-        self.sealed = False
 
 
 class CompletionTracker:
@@ -80,20 +70,16 @@ class CompletionTracker:
 
     def __init__(self) -> None:
         self._nodes: dict[str, _Node] = {}
+        self._alone: dict[str, SchedulableTask] = {}
+        """Unfinished tasks that the scheduler numbered and that nothing waits for: no node until that changes."""
         self._ready: dict[str, SchedulableTask] = {}
         self._deferred: list[tuple[float, int, str]] = []
         self._deferrals = 0
-        self._complete: set[str] = set()
-        self._dropped: set[str] = set()
-        self._loose: list[str] = []
-        """Finished ids of no row group, until there are enough to fold."""
-        self._folded = IdRanges()
-        self._folded_dropped = IdRanges()
-        self._row_groups: dict[str, _RowGroup] = {}
+        self._finished = FinishedIds()
 
     def __len__(self) -> int:
         """How many tasks are unfinished."""
-        return len(self._nodes)
+        return len(self._nodes) + len(self._alone)
 
     # -- building the graph
 
@@ -108,11 +94,11 @@ class CompletionTracker:
         for node in fresh.values():
             self._nodes[node.task.task_id] = _Node(node.task, node.row_group, node.barrier, node.after)
             if node.row_group is not None:
-                self._row_groups.setdefault(node.row_group, _RowGroup()).unfinished += 1
+                self._finished.expect(node.row_group)
         doomed = []
         for task_id, node in fresh.items():
             for needed in dict.fromkeys(node.after):
-                if self._is_dropped(needed):
+                if self._finished.was_dropped(needed):
                     doomed.append(task_id)
                 else:
                     self._link(needed, task_id)
@@ -125,16 +111,25 @@ class CompletionTracker:
             self._ready_if_free(task_id)
         return [dropped for task_id in doomed for dropped in self.drop(task_id)]
 
-    def add_one(self, task: SchedulableTask, row_group: str | None = None) -> None:
-        """Take one task in that waits for nothing, as `add` does. Raises `ConfigError` if its id is taken."""
+    def add_one(self, task: SchedulableTask, row_group: str | None = None, number: int = 0) -> None:
+        """Take one task in that waits for nothing, as `add` does. Raises `ConfigError` if its id is taken.
+
+        `number`: the scheduler gave its id, `NUMBERED` and this number, which is larger than any before.
+        """
         task_id = task.task_id
-        if task_id in self._nodes or self.is_finished(task_id):
+        if number:
+            self._finished.count_to(number)
+        elif self._is_unfinished(task_id) or self.is_finished(task_id):
             raise ConfigError(f"there is a task {task_id!r} already")
-        node = self._nodes[task_id] = _Node(task, row_group)
-        node.state = READY
         self._ready[task_id] = task
+        if number and row_group is None:
+            self._alone[task_id] = task
+            return
+        node = self._nodes[task_id] = _Node(task, row_group)
+        node.numbered = number > 0
+        node.state = READY
         if row_group is not None:
-            self._row_groups.setdefault(row_group, _RowGroup()).unfinished += 1
+            self._finished.expect(row_group)
 
     def barrier(self, task: SchedulableTask, after: Sequence[str] = (), row_group: str | None = None) -> list[str]:
         """Add a task that waits, beside `after`, for members that later batches name, until `seal(task_id)`."""
@@ -152,16 +147,14 @@ class CompletionTracker:
 
     def seal_row_group(self, row_group: str) -> None:
         """No more tasks of this row group will come: when all are finished, their ids fold into ranges."""
-        group = self._row_groups.setdefault(row_group, _RowGroup())
-        group.sealed = True
-        self._fold(row_group, group)
+        self._finished.seal(row_group)
 
     def _check(self, batch: list[TaskNode]) -> dict[str, TaskNode]:
         """The nodes of a batch that are new, after every check; changes nothing."""
         fresh: dict[str, TaskNode] = {}
         for node in batch:
             task_id = node.task.task_id
-            if task_id in self._nodes:
+            if self._is_unfinished(task_id):
                 self._check_same(node.task)
             elif task_id in fresh:
                 if fresh[task_id].task.payload is not node.task.payload:
@@ -171,7 +164,7 @@ class CompletionTracker:
         members: dict[str, list[str]] = {}
         for task_id, node in fresh.items():
             for needed in node.after:
-                if needed not in fresh and needed not in self._nodes and not self.is_finished(needed):
+                if needed not in fresh and not self._is_unfinished(needed) and not self.is_finished(needed):
                     raise ConfigError(f"task {task_id!r} comes after {needed!r}, which nobody has added")
             for barrier in node.members_of:
                 target = self._nodes.get(barrier) or fresh.get(barrier)
@@ -191,9 +184,13 @@ class CompletionTracker:
         def needs(task_id: str) -> list[str]:
             new = members.get(task_id, [])
             if task_id in fresh:
-                return [*new, *(needed for needed in fresh[task_id].after if needed in fresh or needed in self._nodes)]
-            node = self._nodes[task_id]
-            return [*new, *(needed for needed in (*node.after, *(node.members or ())) if needed in self._nodes)]
+                return [
+                    *new,
+                    *(needed for needed in fresh[task_id].after if needed in fresh or self._is_unfinished(needed)),
+                ]
+            node = self._nodes.get(task_id)
+            before = () if node is None else (*node.after, *(node.members or ()))
+            return [*new, *(needed for needed in before if self._is_unfinished(needed))]
 
         def needs_of_the_batch(task_id: str) -> list[str]:
             return [needed for needed in needs(task_id) if needed in fresh]
@@ -204,11 +201,22 @@ class CompletionTracker:
             raise ConfigError("tasks wait for each other: " + " -> ".join(cycle))
 
     def _check_same(self, task: SchedulableTask) -> None:
-        if self._nodes[task.task_id].task.payload is not task.payload:
+        known = self._alone.get(task.task_id) or self._nodes[task.task_id].task
+        if known.payload is not task.payload:
             raise ConfigError(f"task {task.task_id!r} is there already, unfinished and with another payload")
 
+    def _node(self, task_id: str) -> _Node | None:
+        """The node of an unfinished task; one that stood alone gets one now."""
+        task = self._alone.pop(task_id, None)
+        if task is None:
+            return self._nodes.get(task_id)
+        node = self._nodes[task_id] = _Node(task, None)
+        node.numbered = True
+        node.state = READY if task_id in self._ready else ENQUEUED
+        return node
+
     def _link(self, needed: str, task_id: str) -> None:
-        node = self._nodes.get(needed)
+        node = self._node(needed)
         if node is None:  # finished
             return
         if node.dependants is None:
@@ -240,7 +248,7 @@ class CompletionTracker:
     def mark_enqueued(self, task_ids: Iterable[str]) -> None:
         """The ready queue has taken these."""
         for task_id in task_ids:
-            if self._ready.pop(task_id, None) is not None:
+            if self._ready.pop(task_id, None) is not None and task_id not in self._alone:
                 self._nodes[task_id].state = ENQUEUED
 
     def defer(self, task_id: str, until: float) -> None:
@@ -248,7 +256,7 @@ class CompletionTracker:
 
         The last call holds.
         """
-        node = self._nodes.get(task_id)
+        node = self._node(task_id)
         if node is None or node.state == WAITING:
             return
         self._ready.pop(task_id, None)
@@ -282,10 +290,16 @@ class CompletionTracker:
 
     def mark_complete(self, task_id: str) -> list[SchedulableTask]:
         """The task is done; returns those that this readied. Costs as many steps as tasks wait for it."""
+        if task_id in self._alone:
+            del self._alone[task_id]
+            self._ready.pop(task_id, None)
+            if not self._alone:
+                self._forget()
+            return []
         node = self._nodes.get(task_id)
         if node is None:
             return []
-        self._finish(task_id, node, self._complete)
+        self._finish(task_id, node, dropped=False)
         readied = []
         for dependant in node.dependants or ():
             waiting = self._nodes.get(dependant)
@@ -304,66 +318,50 @@ class CompletionTracker:
         left = [task_id]
         while left:
             current = left.pop()
-            node = self._nodes.get(current)
+            node = self._node(current)
             if node is None:
                 continue
-            self._finish(current, node, self._dropped)
+            self._finish(current, node, dropped=True)
             dropped.append(current)
             left.extend(reversed(node.dependants or ()))
         return dropped
 
-    def _finish(self, task_id: str, node: _Node, into: set[str]) -> None:
+    def _finish(self, task_id: str, node: _Node, *, dropped: bool) -> None:
         del self._nodes[task_id]
         self._ready.pop(task_id, None)
         if not self._nodes:
-            self._nodes.clear()  # an emptied dict keeps its memory
-            self._ready.clear()
-        into.add(task_id)
-        if node.row_group is None:
-            self._loose.append(task_id)
-            if len(self._loose) == FOLDED_AT_ONCE:
-                self._fold_ids(self._loose)
-                self._loose = []
-        else:
-            group = self._row_groups[node.row_group]
-            group.unfinished -= 1
-            group.finished.append(task_id)
-            self._fold(node.row_group, group)
+            self._forget()
+        self._finished.note(task_id, node.row_group, dropped=dropped, given=node.numbered)
 
-    def _fold(self, row_group: str, group: _RowGroup) -> None:
-        if not group.sealed or group.unfinished:
-            return
-        del self._row_groups[row_group]
-        self._fold_ids(group.finished)
-
-    def _fold_ids(self, finished: list[str]) -> None:
-        complete = [task_id for task_id in finished if task_id in self._complete]
-        dropped = [task_id for task_id in finished if task_id in self._dropped]
-        self._folded.update(complete)
-        self._folded_dropped.update(dropped)
-        self._complete.difference_update(complete)
-        self._dropped.difference_update(dropped)
+    def _forget(self) -> None:
+        for emptied in (self._nodes, self._alone, self._ready):
+            if not emptied:
+                emptied.clear()  # otherwise it keeps its memory
 
     # -- telling
 
     def is_finished(self, task_id: str) -> bool:
         """Whether the task was completed or dropped."""
-        return task_id in self._complete or task_id in self._folded or self._is_dropped(task_id)
+        return task_id in self._finished or (not self._is_unfinished(task_id) and self._finished.was_given(task_id))
 
-    def _is_dropped(self, task_id: str) -> bool:
-        return task_id in self._dropped or task_id in self._folded_dropped
+    def _is_unfinished(self, task_id: str) -> bool:
+        return task_id in self._alone or task_id in self._nodes
 
     def kept_ids(self) -> int:
         """How many finished ids, or ranges of them, are remembered."""
-        return len(self._complete) + len(self._dropped) + self._folded.ranges() + self._folded_dropped.ranges()
+        return self._finished.kept()
 
     def unfinished(self) -> Iterator[tuple[str, str, int]]:
         """Every unfinished task: its id, its state, and how many tasks it waits for (an open barrier counts as one)."""
+        for task_id in self._alone:
+            yield task_id, READY if task_id in self._ready else ENQUEUED, 0
         for task_id, node in self._nodes.items():
             yield task_id, "open barrier" if node.barrier else node.state, node.missing
 
     def check_invariants(self) -> None:
         """States, counts and edges agree. Raises `AssertionError`."""
+        assert not self._alone.keys() & self._nodes.keys()
+        assert self._ready.keys() <= self._alone.keys() | self._nodes.keys()
         missing = {task_id: int(node.barrier) for task_id, node in self._nodes.items()}
         for node in self._nodes.values():
             for dependant in node.dependants or ():
@@ -376,5 +374,5 @@ class CompletionTracker:
             )
             assert (node.state == READY) == (task_id in self._ready)
             assert not self.is_finished(task_id)
-        for name, group in self._row_groups.items():
-            assert group.unfinished == sum(node.row_group == name for node in self._nodes.values())
+        in_groups = [node.row_group for node in self._nodes.values() if node.row_group is not None]
+        assert self._finished.expected() == {name: in_groups.count(name) for name in in_groups}

@@ -7,6 +7,7 @@ context (another thread, a callback) takes `current_correlation()` along and pas
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 
 import attrs
@@ -27,19 +28,27 @@ class RuntimeCorrelation:
     task_execution_id: str | None = None
 
 
-_current: ContextVar[RuntimeCorrelation | None] = ContextVar("penstock_correlation", default=None)
+Told = RuntimeCorrelation | Callable[[], RuntimeCorrelation] | None
+"""A correlation, or how to make it when somebody asks: most tasks never do."""
+
+_current: ContextVar[Told] = ContextVar("penstock_correlation", default=None)
 
 
 def current_correlation() -> RuntimeCorrelation | None:
     """The correlation of the task that is running, or `None` outside a scheduler."""
-    return _current.get()
+    told = _current.get()
+    if told is None or isinstance(told, RuntimeCorrelation):
+        return told
+    made = told()
+    _current.set(made)
+    return made
 
 
-def set_correlation(correlation: RuntimeCorrelation | None) -> Token[RuntimeCorrelation | None]:
+def set_correlation(correlation: Told) -> Token[Told]:
     """Make `correlation` the current one; give the token to `reset_correlation` to undo it."""
     return _current.set(correlation)
 
 
-def reset_correlation(token: Token[RuntimeCorrelation | None]) -> None:
+def reset_correlation(token: Token[Told]) -> None:
     """Undo `set_correlation`."""
     _current.reset(token)

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 import attrs
 import trio
 
-from penstock.correlation import reset_correlation, set_correlation
+from penstock.correlation import set_correlation
 from penstock.errors import PluginError, StallError
 from penstock.explanation import explain
 from penstock.handles import CANCELLED, RUNNING, SHUTDOWN
@@ -60,6 +61,8 @@ class DispatchLoop:
         self._events = events
         self._stall_timeout = stall_timeout
         self._runner = NurseryTaskRunner() if runner is None else runner
+        self._runs_here = type(self._runner) is NurseryTaskRunner
+        """Whether tasks run where they stand: then what they do is awaited with nothing between."""
         self._pause: Callable[[], Awaitable[None] | None] | None = None
         self._view = queue.view()
         self._workers: trio.Nursery | None = None
@@ -172,6 +175,7 @@ class DispatchLoop:
             denied = self._admission.is_eligible(task, view, now)
             return denied if denied is None or not denied.final else self._for_good(task, denied)
 
+        telling = self._events.stream.active
         started = 0
         while started < BATCH:
             selection = self._queue.select_next(is_eligible, now)
@@ -185,14 +189,16 @@ class DispatchLoop:
             if task.deadline is not None and task.deadline < now:
                 self._book.give_up(job, "its deadline passed before it could start", now)
                 continue
-            self._events.selected(job, now)
+            if telling:
+                self._events.selected(job, now)
             lease = self._admission.try_acquire(task, self._view, now)
             if isinstance(lease, TaskAdmissionDenied):
                 self._events.denied(job, lease.denied, now)
                 denied = lease.denied if not lease.denied.final else self._for_good(task, lease.denied)
                 self._queue.park(task, denied, now)
                 continue
-            self._events.acquired(job, lease, now)
+            if telling:
+                self._events.acquired(job, lease, now)
             if self._queue.commit(selection, now) is None:
                 self._stale_selection(job, lease, now)
                 continue
@@ -200,6 +206,8 @@ class DispatchLoop:
             for condition in self._admission.take_turned():
                 self._queue.wake(condition, ALL, now)
             self._spawn(workers, job, lease, now)
+            if telling:
+                self._events.spawned(job, lease, now)
             started += 1
         if self._book.expire(now, self.in_flight):
             self.wakeup.ring()
@@ -249,7 +257,6 @@ class DispatchLoop:
             self._events.spawn_failed(job, lease, now)
             self._book.stop(job, CANCELLED, "its worker could not be spawned", now)
             raise
-        self._events.spawned(job, lease, now)
 
     def _before_sleep(self, workers: trio.Nursery, now: float) -> float:
         """Until when the loop may sleep. Raises `StallError` if nothing could ever wake it."""
@@ -277,11 +284,13 @@ class DispatchLoop:
     # -- the worker, and what becomes of its task
 
     async def _work(self, job: Job, lease: TaskAdmissionLease) -> None:
-        token = set_correlation(self._events.correlation(job, lease))
+        set_correlation(
+            partial(self._events.correlation, job, lease)
+        )  # in the worker's own context, which ends with it
         value, error, cancelled = None, None, False
         try:
             if job.scope is None:
-                value = await self._runner.run(job.task, lease)
+                value = await (job.task.payload() if self._runs_here else self._runner.run(job.task, lease))
             else:
                 with job.scope as scope:
                     value = await self._runner.run(job.task, lease)
@@ -294,8 +303,6 @@ class DispatchLoop:
             if left is caught:
                 raise
             raise left from None
-        finally:
-            reset_correlation(token)
         self._finish(job, lease, value, error, cancelled)
 
     def _finish(
@@ -320,7 +327,8 @@ class DispatchLoop:
 
     def _release(self, job: Job, lease: TaskAdmissionLease, now: float, outcome: str = "not_started") -> None:
         result = self._admission.release(lease, now)
-        self._events.released(job, lease, result, outcome, now)
+        if self._events.stream.active:
+            self._events.released(job, lease, result, outcome, now)
         for condition, amount in result.freed:
             self._queue.wake(condition, amount, now)
 

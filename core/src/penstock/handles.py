@@ -78,7 +78,7 @@ class TaskHandle(Generic[T]):
     `on_wait` is told 1 when somebody begins to wait for it and -1 when that ends.
     """
 
-    __slots__ = ("_callbacks", "_done", "_error", "_on_wait", "_value", "attempts", "retrieved", "status", "task_id")
+    __slots__ = ("_on_wait", "_result", "_watchers", "attempts", "retrieved", "status", "task_id")
 
     def __init__(self, task_id: str, on_wait: Callable[[int], None] = lambda _: None) -> None:
         self.task_id = task_id
@@ -88,10 +88,10 @@ class TaskHandle(Generic[T]):
         """How many times it was started."""
         self.retrieved = False
         """Whether somebody has asked how it ended; a failure that nobody asked about is raised at the end."""
-        self._value: T | None = None
-        self._error: BaseException | None = None
-        self._done: trio.Event | None = None
-        self._callbacks: list[Callable[[TaskHandle[T]], None]] | None = None
+        self._result: Any = None
+        """The value of a task that completed, and otherwise what is to be raised."""
+        self._watchers: list[Callable[[TaskHandle[T]], None] | trio.Event] | None = None
+        """Who is told of the end: callbacks, and one event for all who wait."""
 
     @property
     def done(self) -> bool:
@@ -102,29 +102,38 @@ class TaskHandle(Generic[T]):
     def error(self) -> BaseException | None:
         """Why it did not complete; `None` while it is not done, or if it did."""
         self.retrieved = True
-        return self._error
+        return None if self.status == COMPLETED or not self.done else self._result
 
     async def wait(self) -> None:
         """Wait until the task has ended, however."""
         if self.done:
             await trio.lowlevel.checkpoint()
             return
-        if self._done is None:
-            self._done = trio.Event()
+        ended = next((watcher for watcher in self._watchers or () if isinstance(watcher, trio.Event)), None)
+        if ended is None:
+            ended = trio.Event()
+            self._watch(ended)
         self._on_wait(1)
         try:
-            await self._done.wait()
+            await ended.wait()
         finally:
             self._on_wait(-1)
+
+    def _watch(self, watcher: Callable[[TaskHandle[T]], None] | trio.Event) -> None:
+        if self._watchers is None:
+            self._watchers = [watcher]
+        else:
+            self._watchers.append(watcher)
 
     def result(self) -> T:
         """The result of a task that has ended. Raises its exception, `TaskDropped`, or `TaskCancelled`."""
         if not self.done:
             raise RuntimeError(f"task {self.task_id!r} has not ended yet")
         self.retrieved = True
-        if self._error is not None:
-            raise self._error
-        return self._value  # type: ignore[return-value]
+        if self.status != COMPLETED:
+            raise self._result
+        value: T = self._result
+        return value
 
     def __await__(self) -> Generator[Any, Any, T]:
         asked, self.retrieved = self.retrieved, True
@@ -140,23 +149,24 @@ class TaskHandle(Generic[T]):
         self.retrieved = True
         if self.done:
             callback(self)
-        elif self._callbacks is None:
-            self._callbacks = [callback]
         else:
-            self._callbacks.append(callback)
+            self._watch(callback)
 
     def settle(self, status: str, value: T | None = None, error: BaseException | None = None) -> None:
         """The scheduler's: say how it ended, once. Raises what callbacks raised, when all have been called."""
         if self.done:
             raise AssertionError(f"task {self.task_id!r} has ended before, as {self.status}")
-        self.status, self._value, self._error = status, value, error
-        if self._done is not None:
-            self._done.set()
-        callbacks, self._callbacks = self._callbacks, None
+        self.status, self._result = status, value if error is None else error
+        watchers, self._watchers = self._watchers, None
+        if watchers is None:
+            return
         errors = []
-        for callback in callbacks or ():
+        for watcher in watchers:
+            if isinstance(watcher, trio.Event):
+                watcher.set()
+                continue
             try:
-                callback(self)
+                watcher(self)
             except Exception as raised:
                 errors.append(raised)
         if errors:

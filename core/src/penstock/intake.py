@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from penstock.checks import whole_number
 from penstock.errors import ConfigError
+from penstock.finished_ids import NUMBERED
 from penstock.handles import Group, TaskHandle, TaskSpec
-from penstock.jobs import Call, Job
+from penstock.jobs import Job
 from penstock.tasks import (
     ONE_PLACE,
     SchedulableTask,
@@ -33,7 +35,10 @@ class Intake:
         self._resolver = resolver
         self._max_attempts = max_attempts
         self._on_wait = on_wait
-        self._numbered = 0
+        self.numbered = 0
+        """The number in the last id that was made here."""
+        self._given: set[str] = set()
+        """Ids that callers gave and that look like ours."""
         self._groups: dict[object, TaskGroupSpec] = {}
         self._requests: dict[tuple[tuple[str, int], ...], SchedulerResourceRequest] = {(): ONE_PLACE}
 
@@ -60,10 +65,36 @@ class Intake:
         else:
             whole_number(max_attempts, "max_attempts")
         if task_id is None:
-            self._numbered += 1
-            task_id = f"task-{self._numbered}"
-        task = SchedulableTask(task_id, Call(fn, args), self._group(group), self._request(needs), deadline)
-        return Job(task, TaskHandle(task_id, self._on_wait), max_attempts, retry_on, row_group, column, cancellable)
+            task_id = self._next_id()
+        elif task_id.startswith(NUMBERED):
+            self._given.add(task_id)
+        known = self._groups.get(group)
+        task = SchedulableTask(
+            task_id,
+            partial(fn, *args) if args else fn,
+            self._group(group) if known is None else known,
+            self._request(needs) if needs else ONE_PLACE,
+            deadline,
+        )
+        job = Job(task, TaskHandle(task_id, self._on_wait), max_attempts)
+        if retry_on:
+            job.retry_on = retry_on
+        if row_group is not None:
+            job.row_group = row_group
+        if column is not None:
+            job.column = column
+        if cancellable:
+            job.cancellable = True
+        return job
+
+    def _next_id(self) -> str:
+        """An id that nobody has given."""
+        while True:
+            self.numbered += 1
+            task_id = f"{NUMBERED}{self.numbered}"
+            if not self._given or task_id not in self._given:
+                return task_id
+            self._given.remove(task_id)
 
     def job_of(self, spec: TaskSpec) -> Job:
         """A job for a task of a graph."""

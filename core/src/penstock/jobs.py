@@ -8,7 +8,6 @@ multiply. A rate limit uses up no attempt.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -19,53 +18,32 @@ from penstock.failures import failure_mark
 from penstock.handles import TaskHandle
 from penstock.tasks import SchedulableTask
 
-__all__ = ["Call", "GiveUp", "Job", "Retry", "RetryPlan"]
-
-
-class Call:
-    """What a task's payload is: an async function and its arguments."""
-
-    __slots__ = ("args", "fn")
-
-    def __init__(self, fn: Callable[..., Awaitable[Any]], args: Sequence[Any]) -> None:
-        self.fn = fn
-        self.args = args
-
-    def __call__(self) -> Awaitable[Any]:
-        return self.fn(*self.args)
+__all__ = ["GiveUp", "Job", "Retry", "RetryPlan"]
 
 
 class Job:
-    """A task with its handle, from when it is taken on until it has ended."""
+    """A task with its handle, from when it is taken on until it has ended.
 
-    __slots__ = (
-        "cancellable", "column", "failures", "handle", "last_error", "max_attempts", "rate_limits", "retry_on",
-        "row_group", "scope", "task",
-    )  # fmt: skip
+    What most tasks have nothing of stands as a default on the class, and costs a task no memory.
+    """
 
-    def __init__(
-        self,
-        task: SchedulableTask,
-        handle: TaskHandle[Any],
-        max_attempts: int,
-        retry_on: tuple[type[Exception], ...] = (),
-        row_group: str | None = None,
-        column: str | None = None,
-        cancellable: bool = False,
-    ) -> None:
+    __slots__ = ("__dict__", "handle", "max_attempts", "task")
+
+    retry_on: tuple[type[Exception], ...] = ()
+    row_group: str | None = None
+    column: str | None = None
+    cancellable: bool = False
+    scope: trio.CancelScope | None = None
+    """By which the running task can be cancelled alone, where the caller wanted that: a new one for each try."""
+    failures: int = 0
+    rate_limits: int = 0
+    last_error: Exception | None = None
+    """Why it is to be tried again."""
+
+    def __init__(self, task: SchedulableTask, handle: TaskHandle[Any], max_attempts: int) -> None:
         self.task = task
         self.handle = handle
         self.max_attempts = max_attempts
-        self.retry_on = retry_on
-        self.row_group = row_group
-        self.column = column
-        self.cancellable = cancellable
-        self.scope: trio.CancelScope | None = None
-        """By which the running task can be cancelled alone, where the caller wanted that: a new one for each try."""
-        self.failures = 0
-        self.rate_limits = 0
-        self.last_error: Exception | None = None
-        """Why it is to be tried again."""
 
     @property
     def cancel_called(self) -> bool:

@@ -72,6 +72,8 @@ class AsyncTaskScheduler:
         self._tracker = self._book.tracker
         self._view = queue.view()
         self._fitting: set[SchedulerResourceRequest] = set()
+        self._fits: SchedulerResourceRequest | None = None
+        """The request that was looked at last: mostly the next task has the same."""
         self._thread = get_ident()
         self._loop = DispatchLoop(
             queue=queue,
@@ -92,10 +94,14 @@ class AsyncTaskScheduler:
         `retry_on` (exception types that are tried again), `row_group`, `column`, `cancellable`. Raises
         `ConfigError` for wrong options, and `TaskRefused` for a task that could never fit.
         """
+        if get_ident() != self._thread or not self._loop.accepts:
+            self._check_open()
         job = self._intake.job(fn, args, **options)
-        self._check_open()
-        self._check_fits(job)
-        self._book.take_on_one(job, trio.current_time())
+        if job.task.resource_request is not self._fits:
+            self._check_fits(job)
+        self._book.take_on_one(job, 0 if "task_id" in options else self._intake.numbered)
+        if self._events.stream.active:
+            self._events.ready(job, trio.current_time())
         self._loop.wakeup.ring()
         return job.handle
 
@@ -217,12 +223,12 @@ class AsyncTaskScheduler:
     def _check_fits(self, job: Job) -> None:
         """Refuse what could never run at once, with the figures; each resource request is looked at once."""
         request = job.task.resource_request
-        if request in self._fitting:
-            return
-        never = self._admission.never_fits(job.task)
-        if never is not None:
-            raise TaskRefused(job.task.task_id, never)
-        self._fitting.add(request)
+        if request not in self._fitting:
+            never = self._admission.never_fits(job.task)
+            if never is not None:
+                raise TaskRefused(job.task.task_id, never)
+            self._fitting.add(request)
+        self._fits = request
 
     @contextmanager
     def somebody_waits(self) -> Iterator[None]:

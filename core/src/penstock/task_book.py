@@ -55,9 +55,14 @@ class TaskBook:
 
     def take_on(self, nodes: Sequence[tuple[Job, TaskNode]], now: float) -> None:
         """Take tasks on, all or nothing. Raises `ConfigError`, as `CompletionTracker.add` does."""
+        fresh: set[str] = set()
         for job, _ in nodes:
-            if job.task.task_id in self.jobs or self.tracker.is_finished(job.task.task_id):
-                raise ConfigError(f"there is a task {job.task.task_id!r} already")
+            task_id = job.task.task_id
+            if task_id in self.jobs or self.tracker.is_finished(task_id):
+                raise ConfigError(f"there is a task {task_id!r} already")
+            if task_id in fresh:
+                raise ConfigError(f"task {task_id!r} stands twice in one batch")
+            fresh.add(task_id)
         dropped = self.tracker.add([node for _, node in nodes])
         for job, _ in nodes:
             self._note(job)
@@ -67,11 +72,16 @@ class TaskBook:
         for task_id in dropped:
             self._end_dependant(task_id, "something that it comes after was dropped", None, now)
 
-    def take_on_one(self, job: Job, now: float) -> None:
-        """Take a task on that comes after nothing. Raises `ConfigError` if its id is taken."""
-        self.tracker.add_one(job.task, job.row_group)
-        self._note(job)
-        self._events.ready(job, now)
+    def take_on_one(self, job: Job, number: int) -> None:
+        """Take a task on that comes after nothing. Raises `ConfigError` if its id is taken.
+
+        `number`: that of an id which the scheduler gave; otherwise 0.
+        """
+        self.tracker.add_one(job.task, job.row_group, number)
+        if job.task.deadline is None:
+            self.jobs[job.task.task_id] = job
+        else:
+            self._note(job)
 
     def _note(self, job: Job) -> None:
         task = job.task
@@ -90,7 +100,8 @@ class TaskBook:
         readied = self.tracker.mark_complete(job.task.task_id)
         self._strike(job)
         self.counts[COMPLETED] += 1
-        self._tell_ready(readied, now)
+        if readied:
+            self._tell_ready(readied, now)
         self._settle(job, COMPLETED, value)
 
     def _tell_ready(self, readied: Iterable[SchedulableTask], now: float) -> None:

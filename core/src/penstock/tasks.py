@@ -190,9 +190,15 @@ class TaskGroupSpec:
             whole_number(value, f"group {self.key}: admitted_limit")
 
     @classmethod
-    def named(cls, name: str, weight: float = 1.0, admitted_limit: int | None = None) -> TaskGroupSpec:
+    def named(
+        cls,
+        name: str,
+        weight: float = 1.0,
+        admitted_limit: int | None = None,
+        calls: Iterable[RequestResourceKey] = (),
+    ) -> TaskGroupSpec:
         """A local group by its plain name."""
-        return cls(TaskGroupKey("local", ("local", name)), weight, admitted_limit)
+        return cls(TaskGroupKey("local", ("local", name)), weight, admitted_limit, calls)
 
 
 def _amounts(amounts: Mapping[str, int]) -> Mapping[str, int]:
@@ -236,7 +242,7 @@ class SchedulerResourceRequest:
 ONE_PLACE: Final = SchedulerResourceRequest()
 
 
-@attrs.define(slots=True, eq=False)
+@attrs.define(slots=True, eq=False, weakref_slot=False)
 class SchedulableTask:
     """A task as the first gate sees it. `task_id` is stable and unique in a run; `deadline` is in seconds of
     the run's clock.
