@@ -6,7 +6,8 @@ end: every task has ended in exactly one way, and every lease is back.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
+from random import Random
 from typing import Any
 
 import pytest
@@ -32,6 +33,9 @@ from penstock import (
 from penstock.handles import FINAL
 from penstock.scheduler import SchedulerOptions
 from penstock.testing.scheduler_rig import SchedulerRig, open_rig
+from penstock_bounded_borrow import BoundedBorrowPolicy
+from penstock_fairqueue import FairTaskQueue
+from penstock_strict_fair import StrictFairPolicy
 
 GROUPS = (TaskGroupSpec.named("a"), TaskGroupSpec.named("b", 4.0, 1), TaskGroupSpec.named("c", 0.5, 2))
 SHAPES: tuple[dict[str, int], ...] = ({}, {}, {"gpu": 1}, {"gpu": 2}, {"submission": 2})
@@ -125,15 +129,22 @@ class World:
         if at_rest and not scheduler.loop.stopping:
             view, admission, now = rig.queue.view(), scheduler.admission.view(), trio.current_time()
             for task in view.first_candidate_by_group.values():
-                free = admission.resources_available
-                fits = all(free[resource] >= amount for resource, amount in task.resource_request.shape)
-                assert not fits or self.rule(task, view, admission, now), f"{task.task_id} sleeps, and could run"
+                has_room = admission.has_room(task.resource_request)
+                assert not has_room or self.rule(task, view, admission, now), f"{task.task_id} sleeps, and could run"
 
 
-async def live(world: World, plan: list[tuple[str, Any]], ending: str) -> None:
+def stack(name: str) -> dict[str, Any]:
+    """The ready queue and the policies of a stack."""
+    if name == "fifo":
+        return {"queue": FifoTaskQueue()}
+    policy = StrictFairPolicy() if name == "strict-fair" else BoundedBorrowPolicy()
+    return {"queue": FairTaskQueue({"submission": 3, "gpu": 2}), "policies": [(name, policy)]}
+
+
+async def live(world: World, stack_name: str, plan: list[tuple[str, Any]], ending: str) -> None:
     options = SchedulerOptions(shutdown_grace=2.0, stall_timeout=30.0)
     async with open_rig(
-        places=3, resources={"gpu": 2}, rule=world.rule, options=options, longest_backoff=4.0, queue=FifoTaskQueue()
+        places=3, resources={"gpu": 2}, rule=world.rule, options=options, longest_backoff=4.0, **stack(stack_name)
     ) as rig:
         for what, value in plan:
             if what == "add":
@@ -166,14 +177,15 @@ async def live(world: World, plan: list[tuple[str, Any]], ending: str) -> None:
     world.check(rig, at_rest=False)
 
 
+@pytest.mark.parametrize("stack_name", ["fifo", "strict-fair", "bounded-borrow"])
 @settings(max_examples=120, deadline=None)
 @given(plan=st.lists(steps, max_size=25), ending=endings)
 def test_whatever_happens_every_task_ends_once_and_every_lease_is_back(
-    plan: list[tuple[str, Any]], ending: str
+    stack_name: str, plan: list[tuple[str, Any]], ending: str
 ) -> None:
     world = World()
     try:
-        trio.run(live, world, plan, ending, clock=MockClock(autojump_threshold=0))
+        trio.run(live, world, stack_name, plan, ending, clock=MockClock(autojump_threshold=0))
     except KeyError:
         assert ending == "raise"
     assert all(handle.done for handle in world.handles.values())
@@ -190,3 +202,37 @@ async def test_a_run_that_is_left_with_a_shut_group_stalls(autojump_clock: MockC
             world.add(rig, [{"group": GROUPS[0], "needs": {}, "seconds": 0, "fails": 0, "mark": None, "after": [],
                              "deadline": None, "max_attempts": 1, "barrier": False}])  # fmt: skip
     assert trio.current_time() == 5.0
+
+
+CROWD = 100_000
+
+
+def test_a_crowd_with_random_cancellations_leaves_no_lease_and_no_trace() -> None:
+    """Tasks of many groups, some cancelled while they wait, some while they run; 100,000 of them."""
+    rng = Random(3)
+    ended: Counter[str] = Counter()
+
+    async def pause() -> None:
+        await trio.sleep(rng.randrange(4) / 2)
+
+    async def run() -> None:
+        groups = [TaskGroupSpec.named(f"g{n}", 1.0 + n % 3, 1 + n % 4) for n in range(40)]
+        async with open_rig(places=32, telling=False, **stack("strict-fair")) as rig:
+            running: deque[TaskHandle[None]] = deque(maxlen=500)
+            for number in range(CROWD):
+                handle = rig.scheduler.start_soon(pause, group=groups[number % 40], cancellable=True)
+                handle.add_done_callback(lambda handle: ended.update([handle.status]))
+                running.append(handle)
+                if rng.random() < 0.3:
+                    rig.scheduler.cancel_task(rng.choice(running).task_id)
+                if len(rig.scheduler.book.jobs) > 2_000:
+                    await trio.sleep(1)
+        rig.scheduler.check_invariants()
+        issued, returned = rig.scheduler.admission.leases
+        assert issued == returned > CROWD / 2
+        assert not rig.queue.view().queued_by_group
+
+    trio.run(run, clock=MockClock(autojump_threshold=0))
+    assert sum(ended.values()) == CROWD
+    assert set(ended) == {"completed", "cancelled"}
+    assert ended["cancelled"] > CROWD / 10
