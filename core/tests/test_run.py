@@ -234,3 +234,20 @@ async def test_runs_may_follow_each_other_and_stand_inside_each_other(autojump_c
             assert await inner.start_soon(double, 1) == 2
         assert penstock.current_executor() is outer.requests
         assert await outer.start_soon(double, 1) == 2
+
+
+class NotToday:
+    """Nothing for a day, whatever happens."""
+
+    @hookimpl
+    def penstock_task_eligible(self, task: SchedulableTask, now: float) -> Denied | None:
+        return Denied("policy_denial", {At(now + 86_400)}, "group", detail="not today")
+
+
+async def test_what_a_rule_refused_is_asked_again_when_the_rule_is_taken_out(autojump_clock: MockClock) -> None:
+    async with penstock.open_scheduler(plugins=[NotToday()]) as scheduler:
+        handle = scheduler.start_soon(double, 4)
+        await trio.sleep(5)
+        scheduler.reconfigure(plugins=[])
+        assert await handle == 8
+        assert trio.current_time() == 6

@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, NoneType
-from typing import Any, Final, get_args, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 
 import attrs
 
@@ -95,6 +95,8 @@ class SchedulerConfig:
     max_attempts: int = attrs.field(default=3, validator=_at_least_one)
     retry_backoff: float = attrs.field(default=1.0, validator=_seconds())
     retry_backoff_max: float = attrs.field(default=60.0, validator=[_seconds(), _not_below("retry_backoff")])
+    request_pressure: Literal["advise", "ignore"] = "advise"
+    """Whether tasks step back whose provider is cooling down or full."""
 
     @resources.validator
     def _submission_has_a_key_of_its_own(self, _: attrs.Attribute[Any], value: Mapping[str, int]) -> None:

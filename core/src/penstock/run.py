@@ -11,7 +11,7 @@ variable.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -25,9 +25,11 @@ import trio.testing
 from penstock.compiled_hooks import CompiledHooks
 from penstock.config import PenstockConfig, load_config
 from penstock.events import EventStream
-from penstock.identity import RequestResourceResolver
+from penstock.identity import ProviderKey, RequestResourceResolver
 from penstock.jobs import RetryPlan
+from penstock.lanes import ALL
 from penstock.plugins import PluginManager
+from penstock.pressure_advice import ADVICE, RequestPressureAdvice
 from penstock.report import RunInfo, RunReport
 from penstock.requests.admission import RequestAdmissionController
 from penstock.requests.attempt import Attempt, AttemptContext
@@ -37,9 +39,11 @@ from penstock.scheduler import AsyncTaskScheduler, SchedulerOptions
 from penstock.scheduler_events import SchedulerEvents
 from penstock.settings import Settings, WallClock
 from penstock.sinks import SinkDrivers
-from penstock.task_admission import TaskAdmissionConfig, TaskAdmissionController
+from penstock.task_admission import TaskAdmissionConfig, TaskAdmissionController, TaskRule
+from penstock.task_policy import TaskAdmissionPolicy
 from penstock.task_queue import FifoTaskQueue
 from penstock.tasks import TaskSchedulingResolver
+from penstock.verdicts import Condition
 
 __all__ = ["Scheduler", "current_executor", "execute", "open_scheduler", "request"]
 
@@ -70,6 +74,35 @@ class Scheduler(AsyncTaskScheduler):
         self.request_events = request_events
         self.report: RunReport | None = None
         """What the run came to; there once the block has ended."""
+        self._policies: Sequence[tuple[str, TaskAdmissionPolicy]] = ()
+        self._rule: TaskRule | None = None
+        self._advice: RequestPressureAdvice | None = None
+
+    def decide_by(self, hooks: CompiledHooks) -> None:
+        """Let the policies and rules of these hooks decide about tasks from now on. Raises what a factory raises."""
+        self._policies, self._rule = hooks.make_task_policies(), hooks.task_eligible
+        self._set_policies()
+
+    def heed_pressure(self, advice: RequestPressureAdvice) -> None:
+        """Ask `advice` as the last of the policies, from the moment on at which the first model is known."""
+
+        def eased(provider: ProviderKey, now: float) -> None:
+            if self._advice is None:
+                self._advice = advice
+                self._set_policies()
+            for condition in advice.eased(provider, now):
+                self.wake(condition, now)
+
+        self.requests.listen_eased(eased)
+
+    def _set_policies(self) -> None:
+        advice = [] if self._advice is None else [(ADVICE, self._advice)]
+        self.admission.reconfigure([*self._policies, *advice], self._rule)
+
+    def wake(self, condition: Condition, now: float) -> None:
+        """A condition of the task gate came true: ask everybody again who was refused until then."""
+        self._queue.wake(condition, ALL, now)
+        self.loop.signalled()
 
     def signal(self, name: str) -> None:
         """Say `name` to both gates: what was refused until `Signal(name)` is asked again."""
@@ -93,7 +126,10 @@ class Scheduler(AsyncTaskScheduler):
         the sinks stay. Raises `ConfigError` or `PluginError`, and then everything is as it was."""
         loaded = None if config is None else load_config(config).config
         hooks = self.plugins.reconfigure(loaded, extra=plugins)
-        self.admission.reconfigure(hooks.make_task_policies(), hooks.task_eligible)
+        self.decide_by(hooks)
+        now = trio.current_time()
+        for condition in dict.fromkeys(c for blocked in self._queue.blocked() for c in blocked.denied.until):
+            self.wake(condition, now)  # whoever refused may be gone, and what he waited for may never come
         self.requests.reconfigure(
             hooks.make_request_limiters, rule=hooks.request_eligible, classify=hooks.classify_outcome
         )
@@ -213,20 +249,17 @@ def _assemble(
         queue_wait_timeout=parts.requests.queue_wait_timeout,
     )
     options = parts.scheduler
-    return Scheduler(
+    events = SchedulerEvents(scheduler_events, run_id)
+    scheduler = Scheduler(
         run_id=run_id,
         requests=requests,
         plugins=manager,
         scheduler_events=scheduler_events,
         request_events=request_events,
         queue=hooks.make_ready_queue() or FifoTaskQueue(),
-        admission=TaskAdmissionController(
-            TaskAdmissionConfig(options.submission_capacity, options.resources),
-            hooks.make_task_policies(),
-            hooks.task_eligible,
-        ),
+        admission=TaskAdmissionController(TaskAdmissionConfig(options.submission_capacity, options.resources)),
         retries=RetryPlan(core.rng("task-retries"), options.retry_backoff, options.retry_backoff_max),
-        events=SchedulerEvents(scheduler_events, run_id),
+        events=events,
         runner=hooks.make_task_runner(),
         options=SchedulerOptions(
             stall_timeout=options.stall_timeout,
@@ -235,6 +268,11 @@ def _assemble(
         ),
         resolver=TaskSchedulingResolver(options.admitted_limits),
     )
+    scheduler.decide_by(hooks)
+    if options.request_pressure == "advise":
+        advice = RequestPressureAdvice(requests.standings, resolver, told=events.stepped_back, wake=scheduler.wake)
+        scheduler.heed_pressure(advice)
+    return scheduler
 
 
 def _register_providers(parts: PenstockConfig, requests: ModelRequestExecutor) -> None:

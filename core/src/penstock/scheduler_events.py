@@ -28,6 +28,10 @@ class SchedulerEvents:
         self.stream = stream
         self.run_id = run_id
         self._hashes: dict[TaskGroupKey, str] = {}
+        self._groups: dict[TaskGroupKey, tuple[str, RuntimeCorrelation]] = {}
+        """What a group is called, and the correlation of those of its tasks that run in no row group or column."""
+        self._last: tuple[Job | None, str | None, RuntimeCorrelation] = (None, None, RuntimeCorrelation(run_id))
+        """The correlation that was made last, and for what: several events of one task mostly come together."""
         self._idle: tuple[str, float] = ("", 0.0)
 
     # -- the run
@@ -82,6 +86,19 @@ class SchedulerEvents:
             diagnostics={"why": explanation},
         )
         self.stream.deliver()
+
+    def stepped_back(self, group: TaskGroupKey, resource: str, reason: str, denied: Denied, now: float) -> None:
+        """A group leaves the places to others, since its provider is under pressure. Told once per such time."""
+        if self.stream.active:
+            self.stream.record(
+                "request_pressure_advisory_skipped",
+                now,
+                correlation=self._correlation_of(group),
+                group=str(group),
+                resource=resource,
+                reason_or_outcome=reason,
+                diagnostics={"until": sorted(map(str, denied.until)), "by": denied.by, "why": denied.detail},
+            )
 
     # -- one task
 
@@ -143,14 +160,14 @@ class SchedulerEvents:
         self, kind: str, job: Job, now: float, correlation: RuntimeCorrelation | None = None, **fields: Any
     ) -> None:
         if self.stream.active:
-            self.stream.record(
-                kind,
-                now,
-                correlation=correlation or self._correlation(job, None),
-                task_id=job.task.task_id,
-                group=str(job.task.group.key),
-                **fields,
-            )
+            key = job.task.group.key
+            known = self._groups.get(key)
+            if known is None:
+                known = self._groups[key] = str(key), self._correlation_of(key)
+            if correlation is None:
+                bare = job.row_group is None and job.column is None
+                correlation = known[1] if bare else self._correlation(job, None)
+            self.stream.record(kind, now, correlation=correlation, task_id=job.task.task_id, group=known[0], **fields)
 
     # -- joining the streams
 
@@ -159,9 +176,21 @@ class SchedulerEvents:
         return self._correlation(job, lease.lease_id)
 
     def _correlation(self, job: Job, execution_id: str | None) -> RuntimeCorrelation:
-        key = job.task.group.key
+        known, known_execution, correlation = self._last
+        if known is not job or known_execution != execution_id:
+            key = job.task.group.key
+            correlation = RuntimeCorrelation(
+                self.run_id, job.row_group, job.column, None, key.kind, self._digest(key), execution_id
+            )
+            self._last = job, execution_id, correlation
+        return correlation
+
+    def _correlation_of(self, group: TaskGroupKey) -> RuntimeCorrelation:
+        return RuntimeCorrelation(self.run_id, None, None, None, group.kind, self._digest(group))
+
+    def _digest(self, key: TaskGroupKey) -> str:
         digest = self._hashes.get(key)
         if digest is None:
             digest = hashlib.blake2b("\x1f".join(key.identity).encode(), digest_size=8).hexdigest()
             self._hashes[key] = digest
-        return RuntimeCorrelation(self.run_id, job.row_group, job.column, None, key.kind, digest, execution_id)
+        return digest

@@ -83,8 +83,9 @@ def _known_kind(_: object, __: attrs.Attribute[str], value: str) -> None:
 
 
 def _resources(calls: Iterable[RequestResourceKey]) -> tuple[RequestResourceKey, ...]:
-    found = (calls,) if isinstance(calls, str) else tuple(dict.fromkeys(calls))
-    for call in found:
+    given: object = calls
+    found = tuple(dict.fromkeys(calls))
+    for call in (given,) if isinstance(given, str) else found:
         if not isinstance(call, RequestResourceKey):
             raise SchedulingMetadataError(
                 "bad_call", f"calls takes RequestResourceKey(provider, model, domain) values, not {call!r}"

@@ -2,10 +2,9 @@
 
     read rows → RowWindow has room → one task per cell → Cells does it → journal → the row leaves the window
 
-A task's group is its step (weighted by its model's `max_parallel_requests`). Each model is also a resource of the
-task gate, with a few more places than calls it may ever have out: a worker beyond that could only stand in line, and
-so a provider that is cooling down never holds the places that another's cells could use. Whether a call goes out is
-the request gate's affair.
+A task's group is its step (weighted by its model's `max_parallel_requests`), and names its model: so the task gate lets
+cells wait whose provider is cooling down or full (`scheduler.request_pressure`), and they never hold the places that
+another's cells could use. Whether a call goes out is the request gate's affair.
 """
 
 from __future__ import annotations
@@ -82,8 +81,7 @@ async def run_rows(
     listening = RunningView()
     started = trio.current_time()
     async with open_endpoints(pipeline.config.providers, pipeline.models) as endpoints:
-        config = with_model_resources(pipeline)
-        async with open_scheduler(config, plugins=[*plugins, listening]) as scheduler:
+        async with open_scheduler(pipeline.config, plugins=[*plugins, listening]) as scheduler:
             await run.carry_out(scheduler, endpoints, progress)
         allowed = allowed_rates(run.models, endpoints, scheduler)
     run.raise_what_broke()
@@ -211,7 +209,6 @@ class BatchRun:
             args=(row, step),
             after=tuple(_task_id(row, need) for need in row.waits_for(name)),
             group=self._groups[name],
-            needs={step.model.name: 1} if step.model is not None else None,
             row_group=str(row.group),
             column=name,
             max_attempts=1,  # a call is tried again by the request gate; trying its cell again on top would multiply
@@ -341,18 +338,6 @@ class BatchRun:
     def _tell_of_group(self, kind: str, group: int) -> None:
         correlation = penstock.RuntimeCorrelation(self._scheduler.run_id, row_group=str(group))
         self._scheduler.emit(kind, correlation=correlation)
-
-
-def with_model_resources(pipeline: Pipeline) -> penstock.PenstockConfig:
-    """The pipeline's configuration with a resource of the task gate for each model.
-
-    A quarter more than the cap: so that the request gate always has somebody in line to give a freed place to.
-    """
-    config = pipeline.config
-    models = {model.name: model.max_parallel_requests for model in pipeline.models}
-    resources = {name: cap + cap // 4 + 2 for name, cap in models.items()}
-    scheduler = attrs.evolve(config.scheduler, resources={**resources, **config.scheduler.resources})
-    return attrs.evolve(config, scheduler=scheduler)
 
 
 def _task_id(row: RowInHand, step: str) -> str:

@@ -20,16 +20,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from penstock.events import EventStream
-from penstock.identity import ProviderModelKey, ProviderModelStaticCap
+from penstock.identity import ProviderKey, ProviderModelKey, ProviderModelStaticCap
 from penstock.requests.deciding import CORE, RequestDecider, RequestRule
 from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.lane_waiters import FifoRequestWaiters
 from penstock.requests.leasing import RequestLeasing
 from penstock.requests.limiter_guard import PluginProblems
+from penstock.requests.limiters import CallObserver
 from penstock.requests.line import RequestAdmissionEffects, RequestLine, refusal
 from penstock.requests.live_pressure import LiveRequestPressure
 from penstock.requests.outcomes import RequestReleaseOutcome
-from penstock.requests.pressure import RequestPressureSnapshotProvider
+from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestStandingProvider
 from penstock.requests.registry import MakeLimiters, RequestRegistry, ResourceState, no_limiters
 from penstock.requests.telling import RequestTelling
 from penstock.requests.waiters import RequestQueueView, RequestWaiter, RequestWaiterQueue
@@ -76,6 +77,15 @@ class RequestAdmissionController:
     def pressure(self) -> RequestPressureSnapshotProvider:
         """The read-only door for the other gate, for rules and for people."""
         return self._pressure
+
+    @property
+    def standings(self) -> RequestStandingProvider:
+        """The same door for who asks with every decision."""
+        return self._pressure
+
+    def note_eased(self) -> dict[ProviderKey, None]:
+        """From now on note here the providers whose pressure may have eased; whoever reads it empties it."""
+        return self._registry.note_eased()
 
     @property
     def problems(self) -> Mapping[str, str]:
@@ -170,6 +180,10 @@ class RequestAdmissionController:
             return effects
         state = self._registry.resources[lease.item.resource]
         state.last_outcome = outcome.kind
+        if outcome.kind == "rate_limited":
+            state.refused_at = now
+        elif state.refused_at is not None and outcome.kind == "success" and lease.acquired_at > state.refused_at:
+            state.refused_at = None
         if self._events.active:
             self._tell.released(lease, outcome, state, now)
             for change in changes:
@@ -184,9 +198,14 @@ class RequestAdmissionController:
         effects = RequestAdmissionEffects()
         if self._leasing.ledger.live.get(lease.lease_id) is not lease:
             return effects
-        for limiter, _ in lease.tokens:
-            effects.changes.extend(limiter.observe(headers, now))
+        for limiter, token in lease.tokens:
+            if isinstance(limiter, CallObserver):
+                effects.changes.extend(limiter.observe_call(lease, token, headers, now))
+            else:
+                effects.changes.extend(limiter.observe(headers, now))
         state = self._registry.resources[lease.item.resource]
+        if effects.changes and state.provider.eased is not None:
+            state.provider.eased[state.provider.key] = None
         if self._events.active:
             for change in effects.changes:
                 self._tell.limiter_changed(state.text, change, now)

@@ -24,7 +24,7 @@ import trio
 
 from penstock.errors import PluginError
 from penstock.events import EventStream
-from penstock.identity import RequestResourceKey
+from penstock.identity import ProviderKey, RequestResourceKey
 from penstock.requests.admission import RequestAdmissionController, RequestAdmissionEffects
 from penstock.requests.items import (
     RequestAdmissionDenied,
@@ -34,7 +34,7 @@ from penstock.requests.items import (
 )
 from penstock.requests.line import QUEUE
 from penstock.requests.outcomes import RequestReleaseOutcome
-from penstock.requests.pressure import RequestPressureSnapshotProvider
+from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestStandingProvider
 from penstock.requests.waiters import RequestWaiter
 
 __all__ = ["RequestGate"]
@@ -64,6 +64,8 @@ class RequestGate:
         self._timer_at = inf
         self._left = False
         self._abandoned = False
+        self._eased: dict[ProviderKey, None] = {}
+        self._on_eased: Callable[[ProviderKey, float], None] | None = None
 
     # -- the block --
 
@@ -98,6 +100,20 @@ class RequestGate:
     def pressure(self) -> RequestPressureSnapshotProvider:
         """How busy each resource is; read-only."""
         return self._controller.pressure
+
+    @property
+    def standings(self) -> RequestStandingProvider:
+        """The same in the few figures that the task gate asks for with every decision."""
+        return self._controller.standings
+
+    def listen_eased(self, listener: Callable[[ProviderKey, float], None]) -> None:
+        """Tell `listener`, with the moment, of each provider at which calls may meet less pressure than before.
+
+        That is after a call came back, somebody left the line, a cap or a limiter changed; not when time alone
+        ends a cooldown. It is called when the change is complete; it must not call the gate.
+        """
+        self._eased = self._controller.note_eased()
+        self._on_eased = listener
 
     @property
     def leases(self) -> tuple[int, int]:
@@ -244,8 +260,17 @@ class RequestGate:
         """Set the timer for what is due next, and tell what has happened."""
         moment = self._controller.next_change(now)
         self._move_timer(inf if moment is None else moment)
+        if self._eased:
+            self._tell_eased(now)
         if self._events.active:
             self._events.deliver()
+
+    def _tell_eased(self, now: float) -> None:
+        eased = tuple(self._eased)
+        self._eased.clear()
+        if self._on_eased is not None:
+            for provider in eased:
+                self._on_eased(provider, now)
 
     def _move_timer(self, moment: float) -> None:
         if moment != self._timer_at:
@@ -277,6 +302,7 @@ class RequestGate:
             self._controller.abandon(trio.current_time())
         for waiter in tuple(self._parked):
             self._unpark(waiter)
+        self._tell_eased(trio.current_time())
         self._events.deliver()
 
     def _fail_unless_a_factory_did(self, error: Exception) -> None:

@@ -20,7 +20,9 @@ from penstock.requests.registry import ModelState, RequestRegistry, ResourceStat
 
 __all__ = ["RequestLeasing"]
 
-_NEVER_WENT_OUT: Final = RequestReleaseOutcome(kind="local_cancelled", detail="never went out")
+_NEVER_WENT_OUT: Final = RequestReleaseOutcome(
+    kind="local_cancelled", detail="never went out", went_out=False
+)
 
 
 class RequestLeasing:
@@ -88,6 +90,9 @@ class RequestLeasing:
                 learnt = limiter.release(lease, token, outcome, now)
                 if learnt:
                     changes.extend(learnt)
+            eased = state.provider.eased
+            if eased is not None:
+                eased[state.provider.key] = None
         return result, changes
 
     def check_invariants(self) -> None:

@@ -341,6 +341,9 @@ class RequestLine:
         del same_item[waiter]
         if not same_item:
             del self._by_item[waiter.item]
+        eased = state.provider.eased
+        if eased is not None:
+            eased[state.provider.key] = None
         if not state.waiters and self._events.active:
             self._tell.queue_drained(state, now)
         self._backlog_changed(waiter, state, now)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from penstock.identity import ProviderModelKey, RequestResourceKey
+from penstock.requests.limiter_guard import GuardedLimiter
 from penstock.requests.limiters import LimiterSnapshot
-from penstock.requests.pressure import GlobalRequestPressureSnapshot, RequestPressureSnapshot
+from penstock.requests.pressure import GlobalRequestPressureSnapshot, RequestPressureSnapshot, RequestStanding
 from penstock.requests.registry import ModelState, RequestRegistry, ResourceState
 
 __all__ = ["LiveRequestPressure", "smallest"]
@@ -18,7 +19,7 @@ def smallest(*figures: int | None) -> int | None:
 
 
 class LiveRequestPressure:
-    """`RequestPressureSnapshotProvider` over a registry. Asking about what is not known leaves no trace."""
+    """`RequestPressureSnapshotProvider` and `RequestStandingProvider` over a registry. Asking leaves no trace."""
 
     def __init__(self, registry: RequestRegistry) -> None:
         self._registry = registry
@@ -41,6 +42,41 @@ class LiveRequestPressure:
     def global_snapshots(self, now: float) -> Mapping[ProviderModelKey, GlobalRequestPressureSnapshot]:
         """Every provider + model that is known."""
         return {key: self._of_model(model, now) for key, model in self._registry.models.items()}
+
+    def standing(self, resource: RequestResourceKey, now: float) -> RequestStanding | None:
+        """What a call would meet now; `None` for a resource whose model is not known."""
+        state = self._registry.resources.get(resource)
+        if state is not None:
+            standing = RequestStanding(
+                state.cap,
+                state.cap - state.in_flight,
+                len(state.waiters),
+                state.acquired + len(state.waiters),
+                None,
+                state.refused_at is not None,
+                state.last_outcome == "success",
+            )
+            _narrow(standing, state.own, state.in_flight, now)
+            model = state.model
+        else:
+            known = self._registry.models.get(resource.provider_model)
+            if known is None:
+                return None
+            # Its limiters are made with its first call: until they are there to be asked, one call is all that is sure.
+            model, standing = known, RequestStanding(1, 1, 0, 0, None, False, False)
+        _narrow_to(standing, model.cap, model.in_flight)
+        _narrow(standing, model.limiters, model.in_flight, now)
+        # What is in flight at the provider's other models is not counted anywhere: so much at least is.
+        _narrow(standing, model.provider.limiters, model.in_flight, now)
+        return standing
+
+    def next_change(self, resource: RequestResourceKey, now: float) -> float | None:
+        """The earliest moment that any limiter of the resource names."""
+        state = self._registry.resources.get(resource)
+        model = self._registry.models.get(resource.provider_model)
+        limiters = state.limiters if state else (*model.provider.limiters, *model.limiters) if model else ()
+        moments = (limiter.next_change(now) for limiter in limiters)
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def _of_resource(self, state: ResourceState, now: float) -> RequestPressureSnapshot:
         self._sequence += 1
@@ -77,6 +113,24 @@ class LiveRequestPressure:
             aggregate_leases=model.leases,
             domains={domain: self._of_resource(state, now) for domain, state in model.resources.items()},
         )
+
+
+def _narrow(standing: RequestStanding, limiters: tuple[GuardedLimiter, ...], in_flight: int, now: float) -> None:
+    """Let limiters of one scope have their say, with what is in flight in that scope."""
+    for limiter in limiters:
+        snapshot = limiter.snapshot(now)
+        if snapshot.current_limit is not None:
+            _narrow_to(standing, snapshot.current_limit, in_flight)
+        blocked = snapshot.blocked_until
+        if blocked is not None and (standing.blocked_until is None or standing.blocked_until < blocked):
+            standing.blocked_until = blocked
+
+
+def _narrow_to(standing: RequestStanding, limit: int, in_flight: int) -> None:
+    if limit < standing.limit:
+        standing.limit = limit
+    if limit - in_flight < standing.free:
+        standing.free = limit - in_flight
 
 
 def _current_limit(limiters: list[LimiterSnapshot]) -> int | None:

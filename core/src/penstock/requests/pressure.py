@@ -9,7 +9,13 @@ import attrs
 
 from penstock.identity import ProviderModelKey, RequestResourceKey
 
-__all__ = ["GlobalRequestPressureSnapshot", "RequestPressureSnapshot", "RequestPressureSnapshotProvider"]
+__all__ = [
+    "GlobalRequestPressureSnapshot",
+    "RequestPressureSnapshot",
+    "RequestPressureSnapshotProvider",
+    "RequestStanding",
+    "RequestStandingProvider",
+]
 
 
 @attrs.frozen(kw_only=True)
@@ -61,3 +67,33 @@ class RequestPressureSnapshotProvider(Protocol):
     ) -> GlobalRequestPressureSnapshot | None: ...
 
     def global_snapshots(self, now: float) -> Mapping[ProviderModelKey, GlobalRequestPressureSnapshot]: ...
+
+
+@attrs.define(slots=True)
+class RequestStanding:
+    """What a call that came now would meet at one resource: the few figures that decide it, without a snapshot."""
+
+    limit: int
+    """The smallest of all caps and current limits, in calls in flight."""
+    free: int
+    """How many more calls these let out now; below 0 where a limit was lowered."""
+    waiters: int
+    arrived: int
+    """How many calls have come so far: those that went out, and those that wait. Only its growth means something."""
+    blocked_until: float | None
+    on_trial: bool
+    """Whether no call has gone well yet that went out after the last rate limit."""
+    went_well: bool
+    """Whether the last call that came back was a success."""
+
+
+class RequestStandingProvider(Protocol):
+    """What the task gate reads per decision. Read-only, as `RequestPressureSnapshotProvider`."""
+
+    def standing(self, resource: RequestResourceKey, now: float) -> RequestStanding | None:
+        """How one resource stands; `None` if its model is not known. One that was never called has one free place."""
+        ...
+
+    def next_change(self, resource: RequestResourceKey, now: float) -> float | None:
+        """The next moment at which time alone changes what a limiter of the resource says, as far as one knows."""
+        ...

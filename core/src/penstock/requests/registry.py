@@ -45,11 +45,12 @@ def no_limiters(_: Scope, __: int | None) -> Sequence[tuple[str, RequestLimiter]
 
 @attrs.define(slots=True, eq=False)
 class ProviderState:
-    """A provider. `waiting` counts its waiters over all models."""
+    """A provider. `waiting` counts its waiters over all models; `eased` is the registry's."""
 
     key: ProviderKey
     limiters: tuple[GuardedLimiter, ...] = ()
     waiting: int = 0
+    eased: dict[ProviderKey, None] | None = None
 
 
 @attrs.define(slots=True, eq=False)
@@ -89,6 +90,8 @@ class ResourceState:
     full: Denied | None = None
     acquired: int = 0
     last_outcome: str | None = None
+    refused_at: float | None = None
+    """When the last rate limit came; `None` again once a call that went out after it has gone well."""
 
     def __attrs_post_init__(self) -> None:
         self.released = (Released(self.key), Released(self.model.key), Released(self.provider.key))
@@ -118,6 +121,17 @@ class RequestRegistry:
         self.providers: dict[ProviderKey, ProviderState] = {}
         self.models: dict[ProviderModelKey, ModelState] = {}
         self.resources: dict[RequestResourceKey, ResourceState] = {}
+        self.eased: dict[ProviderKey, None] | None = None
+        """The providers at which a call came back, somebody left the line or a limit may have grown, since it was
+        last emptied. `None`: nobody wants to know."""
+
+    def note_eased(self) -> dict[ProviderKey, None]:
+        """From now on keep `eased`, and return it. Everything that is known counts as changed."""
+        if self.eased is None:
+            self.eased = dict.fromkeys(self.providers)
+            for provider in self.providers.values():
+                provider.eased = self.eased
+        return self.eased
 
     def register(
         self,
@@ -152,6 +166,8 @@ class RequestRegistry:
         self.models[key] = model
         for state in new:
             self._add(state)
+        if self.eased is not None:
+            self.eased[model.provider.key] = None
         return CapChange(model, before, changes, new)
 
     def first_use(self, key: RequestResourceKey) -> ResourceState | None:
@@ -161,6 +177,8 @@ class RequestRegistry:
             return None
         state = self._new_resource(key, model, min(model.cap, model.domain_caps.get(key.domain, model.cap)))
         self._add(state)
+        if self.eased is not None:
+            self.eased[model.provider.key] = None
         return state
 
     def reconfigure(self, make_limiters: MakeLimiters) -> None:
@@ -180,6 +198,8 @@ class RequestRegistry:
         for resource_key, state in self.resources.items():
             state.own = by_resource[resource_key]
             state.gather_limiters()
+        if self.eased is not None:
+            self.eased.update(dict.fromkeys(self.providers))
 
     def _new_model(
         self, key: ProviderModelKey, static: ProviderModelStaticCap, domain_caps: Mapping[str, int]
@@ -187,7 +207,7 @@ class RequestRegistry:
         provider_key = ProviderKey(key.provider_name)
         provider = self.providers.get(provider_key)
         if provider is None:
-            provider = ProviderState(provider_key, self._limiters(provider_key, None))
+            provider = ProviderState(provider_key, self._limiters(provider_key, None), eased=self.eased)
         return ModelState(key, provider, static, dict(domain_caps), static.cap, self._limiters(key, static.cap))
 
     def _new_resource(self, key: RequestResourceKey, model: ModelState, cap: int) -> ResourceState:
