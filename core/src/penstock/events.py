@@ -17,6 +17,8 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
+from math import isfinite
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 import attrs
@@ -176,8 +178,12 @@ class EventStream:
         try:
             while self._pending:
                 event = self._pending.popleft()
-                for receiver in tuple(self._receivers):
-                    receiver(event)
+                receivers = self._receivers
+                if len(receivers) == 1:
+                    receivers[0](event)
+                else:
+                    for receiver in tuple(receivers):
+                        receiver(event)
         finally:
             self._delivering = False
 
@@ -186,7 +192,15 @@ _OPTIONAL: Final = (
     "task_id", "task_execution_id", "task_lease_id", "request_attempt_id", "request_lease_id", "resource", "group",
     "reason_or_outcome", "snapshot", "diagnostics",
 )  # fmt: skip
+_WORDS: Final = tuple(name for name in _OPTIONAL if name not in ("snapshot", "diagnostics"))
+_quoted: Final = json.encoder.encode_basestring_ascii
+_encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+"""Lines are put together from these: an encoder for each event and a dictionary for it would cost three times as much."""
 _CORRELATION: Final = tuple(field.name for field in attrs.fields(RuntimeCorrelation))
+_words: Final = attrgetter(*_WORDS)
+_correlation_words: Final = attrgetter(*_CORRELATION)
+_WORD_KEYS: Final = tuple(f',"{name}":' for name in _WORDS)
+_CORRELATION_KEYS: Final = tuple(f'"{name}":' for name in _CORRELATION)
 
 
 def event_to_dict(event: RuntimeEvent) -> dict[str, Any]:
@@ -212,7 +226,27 @@ def event_to_json(event: RuntimeEvent) -> str:
     """The event as one line of JSON, without the line feed. Raises `TypeError` or `ValueError` if it is not
     JSON-safe.
     """
-    return json.dumps(event_to_dict(event), separators=(",", ":"), allow_nan=False)
+    moment = event.captured_at_monotonic
+    if not isfinite(moment):
+        raise ValueError(f"an event cannot be captured at {moment}")
+    line = [
+        f'{{"stream":"{event.stream}","sequence":{event.sequence},"event_kind":"{event.event_kind}",'
+        f'"captured_at_monotonic":{moment!r}'
+    ]
+    line += [key + _quoted(word) for key, word in zip(_WORD_KEYS, _words(event), strict=True) if word is not None]
+    if event.snapshot is not None:
+        line.append(f',"snapshot":{_encode(event.snapshot)}')
+    if event.diagnostics is not None:
+        line.append(f',"diagnostics":{_encode(event.diagnostics)}')
+    if event.correlation is not None:
+        line.append(_correlation_to_json(event.correlation))
+    line.append("}")
+    return "".join(line)
+
+
+def _correlation_to_json(correlation: RuntimeCorrelation) -> str:
+    values = zip(_CORRELATION_KEYS, _correlation_words(correlation), strict=True)
+    return f',"correlation":{{{",".join([key + _quoted(word) for key, word in values if word is not None])}}}'
 
 
 def event_from_dict(data: Mapping[str, Any]) -> RuntimeEvent:

@@ -12,7 +12,7 @@ grow past its bound by what one round of decisions tells.
 Lost alternatives: dropping the oldest needs no gap record at the end but hides how a trouble began;
 blocking the loop inside `put` would stop every timer of the run, and with them the calls that are out.
 
-Pure and without a lock: the owner holds one if two threads meet here.
+Pure and without a lock: where two threads meet here their owner holds one, but for `put_if_free`.
 """
 
 from __future__ import annotations
@@ -72,20 +72,31 @@ class SinkBuffer:
         """Whether there is anything to `take`."""
         return bool(self._waiting)
 
+    def put_if_free(self, event: RuntimeEvent) -> bool:
+        """Put an event in line if there is room and no gap to be told first; whether there was.
+
+        It may be called while another thread takes and writes: it changes nothing but the end of the line.
+        """
+        if self._gaps or len(self._waiting) + self._in_hand + 1 >= self._spec.buffer:
+            return False
+        self._waiting.append(event)
+        return True
+
     def put(self, event: RuntimeEvent) -> None:
         """Put an event in line, or count it as dropped."""
-        if len(self) >= self._spec.buffer and self._spec.on_full == "drop":
+        held = len(self._waiting) + self._in_hand
+        if held >= self._spec.buffer and self._spec.on_full == "drop":
             self._drop(event)
             return
         self._waiting.append(event)
-        if len(self) >= self._spec.buffer and self._spec.on_full == "wait":
+        if held + 1 >= self._spec.buffer and self._spec.on_full == "wait":
             self.full = True
 
     def take(self, most: int) -> list[RuntimeEvent]:
         """The oldest events, at most so many; `written` says that they are done with."""
-        batch = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
-        self._in_hand += len(batch)
-        return batch
+        count = min(most, len(self._waiting))
+        self._in_hand += count  # first: who looks meanwhile must not find more room than there is
+        return [self._waiting.popleft() for _ in range(count)]
 
     def written(self, count: int) -> bool:
         """So many of the events taken are done with. Whether that ended a time of being `full`."""

@@ -6,7 +6,8 @@ put aside, visibly, and called no more. Each hook, and `flush`, has a count of i
 works does not hide one that never does.
 
 `ThreadWriter` has a thread of its own, not one of trio's pool: a sink that hangs then holds up neither the
-pool nor the end of the process. Between loop and thread there is one lock, held for moments; the thread
+pool nor the end of the process. The loop puts an event in line without a lock while there is room, and
+takes the one lock to wake the thread, and where the buffer is full; the thread
 sleeps on a condition, and wakes the loop through its token. `LoopWriter` takes its place under virtual
 time, where a thread would race with the clock.
 """
@@ -157,6 +158,7 @@ class ThreadWriter:
         self._lock = threading.Condition()
         self._closing = False
         self._idle = False
+        self._lingers = False
         self._finished = trio.Event()
         self._thread = threading.Thread(target=self._run, name=f"penstock-sink-{sink.binding.name}", daemon=True)
         self._thread.start()
@@ -166,10 +168,12 @@ class ThreadWriter:
         return self._finished.is_set()
 
     def put(self, event: RuntimeEvent) -> None:
-        with self._lock:
-            self.buffer.put(event)
-            if self._idle or self._enough():
-                self._idle = False
+        if not self.buffer.put_if_free(event):
+            with self._lock:
+                self.buffer.put(event)
+        if self._idle or (self._lingers and self._enough()):  # looked at after the event is in line
+            with self._lock:
+                self._idle = self._lingers = False
                 self._lock.notify()
 
     def close(self) -> None:
@@ -196,12 +200,15 @@ class ThreadWriter:
     def _next_batch(self) -> list[RuntimeEvent]:
         """What to write next; empty when there will be nothing more."""
         with self._lock:
+            self._idle = True  # said before it is looked whether anything is there: so whoever puts something in sees it
             while not (self.buffer.waiting or self._closing):
-                self._idle = True
                 self._lock.wait()
+                self._idle = True
             self._idle = False
             if not (self._enough() or self._closing):
+                self._lingers = True
                 self._lock.wait(LINGER)  # woken for each event, it would take the interpreter from the loop each time
+                self._lingers = False
             return self.buffer.take(BATCH)
 
     def _enough(self) -> bool:

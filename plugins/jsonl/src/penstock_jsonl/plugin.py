@@ -38,6 +38,7 @@ class JsonlPlugin:
             raise ConfigError(f"plugins.jsonl.path: {problem}")
         self._config = config
         self._file: io.FileIO | None = None
+        self._lines: list[str] = []
         self._unwritten = bytearray()
         self._writing = threading.Lock()
 
@@ -73,9 +74,13 @@ class JsonlPlugin:
     def _take(self, event: RuntimeEvent) -> None:
         if self._file is None:
             raise PluginError("jsonl", f"{self._config.path!r} is not open: events come only while a run is on")
-        self._unwritten += event_to_json(event).encode() + b"\n"
+        self._lines.append(event_to_json(event))
 
     def _write(self) -> None:
+        if self._lines:
+            self._lines.append("")
+            self._unwritten += "\n".join(self._lines).encode()
+            self._lines.clear()
         while self._unwritten and self._file is not None:
             with memoryview(self._unwritten) as lines:
                 written = self._file.write(lines)
@@ -90,5 +95,6 @@ class JsonlPlugin:
                 if self._file is not None:
                     self._file.close()
                 self._file = None
+                self._lines.clear()
                 self._unwritten.clear()
                 self._writing.release()
