@@ -17,6 +17,9 @@ from penstock.verdicts import Denied
 
 __all__ = ["SchedulerEvents"]
 
+REMEMBERED = 4096
+"""How many groups' names are kept at hand."""
+
 IDLE_AGAIN = 1.0
 """Seconds after which an idle loop of the same kind is told again."""
 
@@ -163,6 +166,9 @@ class SchedulerEvents:
             key = job.task.group.key
             known = self._groups.get(key)
             if known is None:
+                if len(self._groups) >= REMEMBERED:
+                    self._groups.clear()
+                    self._hashes.clear()
                 known = self._groups[key] = str(key), self._correlation_of(key)
             if correlation is None:
                 bare = job.row_group is None and job.column is None
