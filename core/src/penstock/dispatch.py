@@ -284,9 +284,8 @@ class DispatchLoop:
     # -- the worker, and what becomes of its task
 
     async def _work(self, job: Job, lease: TaskAdmissionLease) -> None:
-        set_correlation(
-            partial(self._events.correlation, job, lease)
-        )  # in the worker's own context, which ends with it
+        # In the worker's own context, which ends with it; made when somebody asks for it.
+        set_correlation(partial(self._events.correlation, job, lease))
         value, error, cancelled = None, None, False
         try:
             if job.scope is None:
