@@ -71,6 +71,12 @@ def _seconds(*, zero: bool = False) -> _Validator:
     return validate
 
 
+def _share(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (number and 0 <= value <= 1):  # type: ignore[operator]
+        raise ConfigError(f"{attribute.name} must be a share from 0 to 1, not {value_in_words(value)}")
+
+
 def _not_below(other: str) -> _Validator:
     def validate(record: object, attribute: attrs.Attribute[Any], value: float) -> None:
         least = getattr(record, other)
@@ -112,6 +118,11 @@ class RequestsConfig:
     max_attempts: int = attrs.field(default=4, validator=_at_least_one)
     retry_backoff: float = attrs.field(default=1.0, validator=_seconds())
     retry_backoff_max: float = attrs.field(default=30.0, validator=[_seconds(), _not_below("retry_backoff")])
+    retry_on: list[Literal["rate_limited", "provider_failure", "provider_timeout", "unexpected_exception"]] = (
+        attrs.field(factory=lambda: ["rate_limited", "provider_failure", "provider_timeout"])
+    )
+    retry_budget: float | None = attrs.field(default=None, validator=_share)
+    """The share of all calls at a provider that may be retries; without it, there is no bound."""
 
 
 @attrs.frozen(kw_only=True)

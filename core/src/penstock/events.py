@@ -195,7 +195,7 @@ _OPTIONAL: Final = (
 _WORDS: Final = tuple(name for name in _OPTIONAL if name not in ("snapshot", "diagnostics"))
 _quoted: Final = json.encoder.encode_basestring_ascii
 _encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-"""Lines are put together from these: an encoder for each event and a dictionary for it would cost three times as much."""
+"""Lines are put together from these: an encoder and a dictionary for each event would cost three times as much."""
 _CORRELATION: Final = tuple(field.name for field in attrs.fields(RuntimeCorrelation))
 _words: Final = attrgetter(*_WORDS)
 _correlation_words: Final = attrgetter(*_CORRELATION)

@@ -245,6 +245,8 @@ def _assemble(
             max_attempts=parts.requests.max_attempts,
             backoff=parts.requests.retry_backoff,
             backoff_max=parts.requests.retry_backoff_max,
+            kinds=frozenset(parts.requests.retry_on),
+            budget=parts.requests.retry_budget,
         ),
         queue_wait_timeout=parts.requests.queue_wait_timeout,
     )

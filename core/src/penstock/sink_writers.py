@@ -200,7 +200,8 @@ class ThreadWriter:
     def _next_batch(self) -> list[RuntimeEvent]:
         """What to write next; empty when there will be nothing more."""
         with self._lock:
-            self._idle = True  # said before it is looked whether anything is there: so whoever puts something in sees it
+            # Said before it is looked whether anything is there: so whoever puts something in sees it.
+            self._idle = True
             while not (self.buffer.waiting or self._closing):
                 self._lock.wait()
                 self._idle = True

@@ -57,9 +57,12 @@ class Attempt:
         """When the lease was there and the call could go out, in seconds of the run's clock."""
         self.outcome: RequestReleaseOutcome | None = None
         """How it ended; `None` while it lasts."""
+        self.idempotency_key: str | None = None
+        """What to send with the call, so that the provider can tell a retry from a new call; if the caller gave one."""
         self._executor = executor
         self._facts: ResponseFacts | None = None
         self._usage: Usage | None = None
+        self._went_out = True
         self._detached: DetachedAttempt | None = None
 
     @property
@@ -80,6 +83,10 @@ class Attempt:
     def finish(self, outcome: RequestReleaseOutcome) -> None:
         """Say outright how the call ended. The last word counts, also over `answered` and over an exception."""
         self.outcome = outcome
+
+    def never_went_out(self) -> None:
+        """Say that the call was not sent after all (no connection came about): it has used nothing of any budget."""
+        self._went_out = False
 
     def observe(self, headers: Mapping[str, str]) -> None:
         """Let limiters learn from the answer's headers (lower-case names) now, while its body still streams."""
@@ -104,6 +111,8 @@ class Attempt:
             outcome = attrs.evolve(outcome, elapsed=elapsed)
         if outcome.usage is None and self._usage is not None:
             outcome = attrs.evolve(outcome, usage=self._usage)
+        if not self._went_out:
+            outcome = attrs.evolve(outcome, went_out=False)
         self.outcome = outcome
         if error is not None:
             mark_failure(error, FailureMark(outcome.kind, outcome.retryable))

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import attrs
 import trio
 
 from penstock.correlation import current_correlation
@@ -37,6 +38,7 @@ from penstock.requests.items import (
 from penstock.requests.outcomes import SUCCESS, RequestReleaseOutcome, classify
 from penstock.requests.registry import MakeLimiters
 from penstock.requests.retries import Retries, RetryRules
+from penstock.requests.retry_budget import RetryBudget
 from penstock.requests.telling import RequestTelling
 from penstock.settings import Settings
 
@@ -87,6 +89,8 @@ class ModelRequestExecutor(RequestGate):
         self._tell = RequestTelling(events)
         self._outcome_rule = classify
         self._retries = retries
+        self._budgets: dict[str, RetryBudget] = {}
+        """By provider, where retries are bounded."""
         self._queue_wait_timeout = queue_wait_timeout
         self._rng = Settings().rng("request-retries") if rng is None else rng
         self._wall = wall
@@ -124,17 +128,19 @@ class ModelRequestExecutor(RequestGate):
         timeout: float | None = None,
         deadline: float | None = None,
         max_attempts: int | None = None,
+        idempotency_key: str | None = None,
     ) -> R:
         """What `call(attempt)` returns, tried again where that may help. Each attempt has a lease of its own.
 
-        Rate limits use up no attempt. Raises the call's last exception when it is not worth trying again, or
-        when attempts or deadline have run out; `RequestAdmissionError` if not even the first attempt could
-        start.
+        `idempotency_key` is handed to every attempt (`attempt.idempotency_key`), to be sent with the call, so
+        that the provider can tell a retry from a new call. Rate limits use up no attempt. Raises the call's last
+        exception when it is not worth trying again, or when attempts, deadline or the retry budget have run out;
+        `RequestAdmissionError` if not even the first attempt could start.
         """
         rules = self._retries
         if max_attempts is not None:
-            rules = RetryRules(max_attempts=max_attempts, backoff=rules.backoff, backoff_max=rules.backoff_max)
-        retries = Retries(rules, self._rng, deadline)
+            rules = attrs.evolve(rules, max_attempts=max_attempts)
+        retries = Retries(rules, self._rng, deadline, self._budget_of(resource, domain))
         last: Exception | None = None
         kind = ""
         while True:
@@ -143,6 +149,7 @@ class ModelRequestExecutor(RequestGate):
                 async with self.attempt(
                     resource, domain=domain, cost=cost, group=group, timeout=timeout, deadline=deadline
                 ) as attempt:
+                    attempt.idempotency_key = idempotency_key
                     return await call(attempt)
             except Exception as error:
                 if attempt is None and last is not None and isinstance(error, RequestAdmissionError):
@@ -160,6 +167,17 @@ class ModelRequestExecutor(RequestGate):
                 last, kind = error, attempt.outcome.kind
             if pause > 0:
                 await trio.sleep(pause)
+
+    def _budget_of(self, resource: RequestResourceKey | str, domain: str) -> RetryBudget | None:
+        share = self._retries.budget
+        if share is None:
+            return None
+        key = self.resolver.resolve(resource, domain) if isinstance(resource, str) else resource
+        provider = key.provider_name
+        budget = self._budgets.get(provider)
+        if budget is None:
+            budget = self._budgets[provider] = RetryBudget(share)
+        return budget
 
     def classify(self, facts: ResponseFacts | None, error: BaseException | None) -> RequestReleaseOutcome:
         """How a call ended: what the plugins say, else what follows from the facts and the error."""
