@@ -332,7 +332,7 @@ class DispatchLoop:
             self._queue.wake(condition, amount, now)
 
     def _explain(self, now: float) -> str:
-        return explain(self._queue, self._admission, self._tracker, now)
+        return str(explain(self._queue, self._admission, self._tracker, now))
 
     def check_invariants(self) -> None:
         """Every task is in one state, and the ledger agrees. Raises `AssertionError`."""

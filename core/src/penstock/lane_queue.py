@@ -49,7 +49,8 @@ class LaneQueue(Generic[T]):
         self.groups: dict[Hashable, Group[T]] = {}
         self._shut = Shut()
         self._lot = ParkingLot()
-        self._sequence = 0
+        self.arrived = 0
+        """How many items ever came in; the number of the last."""
         self._busy = False
         self._changes = 0
         self._put_off: dict[Condition, int] = {}
@@ -82,8 +83,8 @@ class LaneQueue(Generic[T]):
         fresh = lane is None
         if lane is None:
             lane = group.lanes[shape] = Lane(shape, group, resources)
-        self._sequence += 1
-        entry = Entry(item, self._sequence, cost, lane)
+        self.arrived += 1
+        entry = Entry(item, self.arrived, cost, lane)
         lane.append(entry)
         group.queued += 1
         self.total += 1

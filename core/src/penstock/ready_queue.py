@@ -54,6 +54,11 @@ class QueueView(Protocol):
     @property
     def first_candidate_by_group(self) -> Mapping[TaskGroupKey, SchedulableTask]: ...
 
+    @property
+    def waiting_since_by_group(self) -> Mapping[TaskGroupKey, float]:
+        """When the oldest queued task of each group was enqueued, in seconds of the run's clock."""
+        ...
+
     def snapshot(self) -> Mapping[str, Any]: ...
 
 

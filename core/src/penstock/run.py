@@ -109,9 +109,10 @@ class Scheduler(AsyncTaskScheduler):
         super().signal(name)
         self.requests.signal(name)
 
-    def explain(self) -> str:
-        """What everything that is left waits for, at both gates, in words."""
-        return f"{super().explain()}\n{self.requests.explain()}"
+    def explain(self, group: str | None = None) -> str:
+        """What everything that is left waits for, at both gates, in words; or what one group of tasks waits for."""
+        tasks = super().explain(group)
+        return tasks if group is not None else f"{tasks}\n{self.requests.explain()}"
 
     def reconfigure(
         self,

@@ -19,7 +19,7 @@ from penstock.checks import whole_number
 from penstock.completion import TaskNode
 from penstock.dispatch import DispatchLoop
 from penstock.errors import TaskRefused
-from penstock.explanation import explain
+from penstock.explanation import Explanation, explain
 from penstock.handles import CANCELLED, TaskHandle, TaskSpec
 from penstock.intake import Intake
 from penstock.jobs import Job, RetryPlan
@@ -156,9 +156,13 @@ class AsyncTaskScheduler:
         self._events.stream.record(kind, trio.current_time(), **fields)
         self._events.stream.deliver()
 
-    def explain(self) -> str:
-        """What everything that is left waits for, in words."""
-        return explain(self._queue, self._admission, self._tracker, trio.current_time())
+    def explain(self, group: str | None = None) -> str:
+        """What everything that is left waits for, in words; or what one group waits for."""
+        return str(self.explanation(group))
+
+    def explanation(self, group: str | None = None) -> Explanation:
+        """The same as records."""
+        return explain(self._queue, self._admission, self._tracker, trio.current_time(), group)
 
     def cancel_task(self, task_id: str) -> None:
         """Do not carry this task out; one that runs is cancelled if it was started `cancellable`."""

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from penstock.arrival_order import ArrivalOrder
+from penstock.arrivals import Arrivals
 from penstock.lane_queue import LaneQueue
 from penstock.lanes import Entry, Group, Order
 from penstock.ready_groups import ReadyListener
@@ -33,10 +34,12 @@ class LaneTaskQueue:
         self._costs: dict[SchedulerResourceRequest, float] = {}
         self._demand: dict[str, int] = {}
         self._selected: Entry[SchedulableTask] | None = None
-        self._view = _View(self._lanes, self._demand)
+        self._arrivals = Arrivals()
+        self._view = _View(self._lanes, self._demand, self._arrivals)
 
     def enqueue(self, tasks: Sequence[SchedulableTask], now: float) -> tuple[str, ...]:
         """Put tasks in, in this order; returns the ids that are new."""
+        self._arrivals.begin(self._lanes.arrived + 1, now)
         accepted = []
         for task in tasks:
             if task.task_id in self._entries:
@@ -108,6 +111,7 @@ class LaneTaskQueue:
     def _forget(self) -> None:
         self._entries, self._costs = {}, {}  # an emptied dict keeps its memory
         self._demand.clear()
+        self._arrivals.forget()
 
     def blocked(self) -> Iterator[Blocked]:
         """Every refusal in force, with how many tasks it keeps back."""
@@ -170,8 +174,11 @@ def _first_of(group: Group[SchedulableTask]) -> SchedulableTask:
 class _View:
     """The live window onto a `LaneTaskQueue`."""
 
-    def __init__(self, lanes: LaneQueue[SchedulableTask], demand: dict[str, int]) -> None:
+    def __init__(self, lanes: LaneQueue[SchedulableTask], demand: dict[str, int], arrivals: Arrivals) -> None:
         self._lanes = lanes
+        self.waiting_since_by_group: Mapping[TaskGroupKey, float] = _ByGroup(
+            lanes, lambda group: arrivals.moment_of(min(lane.head.sequence for lane in group.all_lanes()))
+        )
         self.queued_peer_demand_by_resource: Mapping[str, int] = MappingProxyType(demand)
         self.queued_by_group: Mapping[TaskGroupKey, int] = _ByGroup(lanes, lambda group: group.queued)
         self.weights_by_group: Mapping[TaskGroupKey, float] = _ByGroup(lanes, lambda group: group.weight)

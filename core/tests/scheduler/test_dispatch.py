@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -336,9 +337,26 @@ async def test_explain_says_what_every_group_waits_for(autojump_clock: MockClock
         rig.scheduler.start_soon(nothing, group="quiet")
         await trio.sleep(2)
         text = rig.scheduler.explain()
+        assert rig.scheduler.explain("nobody").splitlines() == text.splitlines()[:1]
     assert "1 running, 2 queued" in text
-    video, quiet = (next(line for line in text.splitlines() if f"local/{name}" in line) for name in ("video", "quiet"))
+    video, quiet = (text.partition(f"group local/{name}:")[2].partition("  group")[0] for name in ("video", "quiet"))
     for said in ("1 queued", "no_capacity by core", "less than 1 of gpu is free", "2.0 s", "a release of gpu"):
         assert said in video
-    for said in ("1 queued", "policy_denial by hours", "quiet hours", "2.0 s"):
+    for said in ("1 queued", "policy_denial by hours", "quiet hours", "longest wait 2.0 s"):
         assert said in quiet
+
+
+async def test_explain_tells_what_is_next_in_its_turn_and_counts_the_rest(autojump_clock: MockClock) -> None:
+    async with open_rig(places=1) as rig:
+        rig.scheduler.start_soon(trio.sleep, 5)
+        for number in range(25):
+            await trio.sleep(0.1)
+            rig.scheduler.start_soon(nothing, group=f"g{number}")
+        await trio.sleep(0.1)
+        told = rig.scheduler.explanation()
+        text = str(told)
+    assert [group.group for group in told.groups] == [f"local/g{number}" for number in range(25)]
+    assert told.groups[0].longest_wait == pytest.approx(2.5)
+    assert all(group.reasons == ("no_capacity",) for group in told.groups)
+    assert "and 5 more groups: 5 no_capacity" in text
+    json.dumps(told.as_dict(), allow_nan=False)
