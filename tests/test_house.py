@@ -33,8 +33,10 @@ LONGEST_PLUGIN_FILE = 300
 WAITING = {
     "penstock.__main__",
     "penstock.cli",
+    "penstock.cli_explain",
     "penstock.cli_plugins",
     "penstock.dispatch",
+    "penstock.explain_socket",
     "penstock.handles",
     "penstock.intake",
     "penstock.jobs",
@@ -42,6 +44,7 @@ WAITING = {
     "penstock.requests.executor",
     "penstock.requests.gate",
     "penstock.run",
+    "penstock.run_watch",
     "penstock.scheduler",
     "penstock.scheduler_events",
     "penstock.sink_writers",
@@ -49,6 +52,7 @@ WAITING = {
     "penstock.task_book",
     "penstock.task_map",
     "penstock.wakeup",
+    "penstock.watchdog",
 }
 """The shells of the core: what waits, runs threads, or talks to people."""
 

@@ -31,6 +31,7 @@ from typing import Any
 import attrs
 import click
 
+from penstock.cli_explain import explain
 from penstock.cli_plugins import plugins
 from penstock.discovery import Installed, installed
 from penstock.errors import ConfigError, PenstockError, PluginError
@@ -199,6 +200,7 @@ def cli(plugin_files: tuple[Path, ...]) -> None:
 
 
 cli.add_command(plugins)
+cli.add_command(explain)
 
 
 def main() -> None:

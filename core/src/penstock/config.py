@@ -103,6 +103,11 @@ class SchedulerConfig:
     retry_backoff_max: float = attrs.field(default=60.0, validator=[_seconds(), _not_below("retry_backoff")])
     request_pressure: Literal["advise", "ignore"] = "advise"
     """Whether tasks step back whose provider is cooling down or full."""
+    health_interval: float = attrs.field(default=10.0, validator=_seconds(zero=True))
+    watchdog: float | None = attrs.field(default=None, validator=_seconds(zero=True))
+    """Seconds; without it, `penstock run` takes 0.25, and a program of one's own has no watchdog."""
+    explain_socket: bool | None = None
+    """Whether `penstock explain` is answered; without it, `penstock run` does, and a program of one's own does not."""
 
     @resources.validator
     def _submission_has_a_key_of_its_own(self, _: attrs.Attribute[Any], value: Mapping[str, int]) -> None:

@@ -25,6 +25,7 @@ import trio.testing
 from penstock.compiled_hooks import CompiledHooks
 from penstock.config import PenstockConfig, load_config
 from penstock.events import EventStream
+from penstock.health import Health
 from penstock.identity import ProviderKey, RequestResourceResolver
 from penstock.jobs import RetryPlan
 from penstock.lanes import ALL
@@ -35,6 +36,7 @@ from penstock.requests.admission import RequestAdmissionController
 from penstock.requests.attempt import Attempt, AttemptContext
 from penstock.requests.executor import ModelRequestExecutor
 from penstock.requests.retries import RetryRules
+from penstock.run_watch import RunWatch
 from penstock.scheduler import AsyncTaskScheduler, SchedulerOptions
 from penstock.scheduler_events import SchedulerEvents
 from penstock.settings import Settings, WallClock
@@ -77,6 +79,12 @@ class Scheduler(AsyncTaskScheduler):
         self._policies: Sequence[tuple[str, TaskAdmissionPolicy]] = ()
         self._rule: TaskRule | None = None
         self._advice: RequestPressureAdvice | None = None
+        self.watch = RunWatch(self, interval=0, threshold=0, answers=False)
+        """What goes on beside the loop."""
+
+    def health(self) -> Health:
+        """How the run is: what is queued and in flight, who waits longest, whether the loop keeps up."""
+        return self.watch.health()
 
     def decide_by(self, hooks: CompiledHooks) -> None:
         """Let the policies and rules of these hooks decide about tasks from now on. Raises what a factory raises."""
@@ -205,7 +213,14 @@ async def open_scheduler(
             async with scheduler.requests, trio.open_nursery() as nursery:
                 _register_providers(parts, scheduler.requests)
                 scheduler.loop.on_fatal = nursery.cancel_scope.cancel
-                await nursery.start(scheduler.loop.run)
+                options = parts.scheduler
+                scheduler.watch = RunWatch(
+                    scheduler,
+                    interval=0 if virtual and not hooks.sinks else options.health_interval,
+                    threshold=options.watchdog or 0,
+                    answers=bool(options.explain_socket) and not virtual,
+                )
+                await nursery.start(scheduler.watch.beside, scheduler.loop.run)
                 try:
                     yield scheduler
                 except trio.Cancelled:

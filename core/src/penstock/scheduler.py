@@ -23,7 +23,7 @@ from penstock.explanation import Explanation, explain
 from penstock.handles import CANCELLED, TaskHandle, TaskSpec
 from penstock.intake import Intake
 from penstock.jobs import Job, RetryPlan
-from penstock.ready_queue import ReadyQueue
+from penstock.ready_queue import QueueView, ReadyQueue
 from penstock.runner import TaskRunner
 from penstock.scheduler_events import SchedulerEvents
 from penstock.task_admission import TaskAdmissionController
@@ -246,6 +246,11 @@ class AsyncTaskScheduler:
     def _waits(self, change: int) -> None:
         self._loop.waiting += change
         self._loop.wakeup.ring()
+
+    @property
+    def queue_view(self) -> QueueView:
+        """The live window onto what is queued."""
+        return self._view
 
     # -- what `open_scheduler` uses
 

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Ran", "run_rows"]
 
+WATCHDOG = 0.25
+"""Seconds for which a task may keep the loop from everything else before it is told of."""
+
 
 @attrs.frozen
 class Ran:
@@ -81,7 +84,7 @@ async def run_rows(
     listening = RunningView()
     started = trio.current_time()
     async with open_endpoints(pipeline.config.providers, pipeline.models) as endpoints:
-        async with open_scheduler(pipeline.config, plugins=[*plugins, listening]) as scheduler:
+        async with open_scheduler(watched(pipeline.config), plugins=[*plugins, listening]) as scheduler:
             await run.carry_out(scheduler, endpoints, progress)
         allowed = allowed_rates(run.models, endpoints, scheduler)
     run.raise_what_broke()
@@ -338,6 +341,14 @@ class BatchRun:
     def _tell_of_group(self, kind: str, group: int) -> None:
         correlation = penstock.RuntimeCorrelation(self._scheduler.run_id, row_group=str(group))
         self._scheduler.emit(kind, correlation=correlation)
+
+
+def watched(config: penstock.PenstockConfig) -> penstock.PenstockConfig:
+    """The configuration with a watchdog and an answer for `penstock explain`, where it says nothing of them."""
+    options = config.scheduler
+    watchdog = WATCHDOG if options.watchdog is None else options.watchdog
+    answers = options.explain_socket is None or options.explain_socket
+    return attrs.evolve(config, scheduler=attrs.evolve(options, watchdog=watchdog, explain_socket=answers))
 
 
 def _task_id(row: RowInHand, step: str) -> str:

@@ -1,0 +1,68 @@
+"""Which task kept the loop from everything else, and for how long.
+
+One thread runs everything, so a task that computes, or calls something that blocks, holds up all timers and all other
+tasks meanwhile. A trio instrument measures each step of each task by a real clock; our workers bear the names of their
+tasks. It costs about a microsecond a step, so it is not on unless it is asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from math import inf
+from time import perf_counter
+from typing import Final
+
+import attrs
+import trio
+
+__all__ = ["Blocked", "Watchdog"]
+
+NAMED: Final = 256
+"""How many names are remembered as having been warned of."""
+
+_log: Final = logging.getLogger("penstock.watchdog")
+
+
+@attrs.frozen
+class Blocked:
+    """The longest step of a time: whose it was, and how many seconds it took."""
+
+    task: str
+    seconds: float
+
+
+class Watchdog(trio.abc.Instrument):
+    """Measures steps. `threshold` in seconds: a longer step is counted, and logged once for each task name."""
+
+    def __init__(self, threshold: float, clock: Callable[[], float] = perf_counter) -> None:
+        self.times = 0
+        """How many steps were longer than the threshold."""
+        self._threshold = threshold
+        self._clock = clock
+        self._began = inf  # the step in which it is put in has no beginning
+        self._longest: Blocked | None = None
+        self._warned: set[str] = set()
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._began = self._clock()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        took = self._clock() - self._began
+        if took > self._threshold:
+            self._note(task.name, took)
+
+    def _note(self, name: str, took: float) -> None:
+        self.times += 1
+        if self._longest is None or took > self._longest.seconds:
+            self._longest = Blocked(name, took)
+        if name not in self._warned:
+            if len(self._warned) >= NAMED:
+                self._warned.clear()
+            self._warned.add(name)
+            _log.warning("task %r blocked the loop for %.2f s: nothing else could run meanwhile", name, took)
+
+    def take(self) -> Blocked | None:
+        """The longest step beyond the threshold since this was asked last."""
+        longest, self._longest = self._longest, None
+        return longest
