@@ -8,7 +8,7 @@ from rich.console import Console
 
 from penstock_batch.identity import differences
 from penstock_batch.output import Assembled
-from penstock_batch.progress import ModelStanding, Rates, Standing, StepStanding, plain_line, table
+from penstock_batch.progress import GateStanding, ModelStanding, Rates, Standing, StepStanding, plain_line, table
 from penstock_batch.summary import AllowedRate, summary_lines
 from penstock_batch.tallies import ModelTally, StepTally, Tallies
 
@@ -22,13 +22,26 @@ STANDING = Standing(
         "p/writer": ModelStanding(3, 4, 10, 7, 1.5, given_up=False),
         "p/tagger": ModelStanding(0, None, 0, 0, 0.0, given_up=True),
     },
+    gate=GateStanding(7, 4, "local/summary", 41.0, 0.4, "r7/summary"),
 )
 
 
 def test_a_plain_line_says_how_everything_stands() -> None:
     assert plain_line(STANDING) == (
         "12 s: 40 of 100 rows, 2 failed; summary 50 (4.5/s); "
-        "p/writer 3 of 4 in flight, 10 waiting, cooling down 1.5 s; p/tagger given up"
+        "p/writer 3 of 4 in flight, 10 waiting, cooling down 1.5 s; p/tagger given up; "
+        "7 queued, 4 at work, local/summary waits 41 s, the loop was 0.4 s late (r7/summary)"
+    )
+
+
+def test_what_is_as_it_should_be_is_not_told() -> None:
+    assert GateStanding(3, 2, "local/a", 1.0, 0.01, "r1/a").words() == "3 queued, 2 at work"
+
+
+def test_a_run_in_which_nothing_moves_says_what_it_waits_for() -> None:
+    stuck = GateStanding(3, 0, "local/a", 60.0, waits_for="3 refused, policy_denial by hours")
+    assert stuck.words() == (
+        "3 queued, 0 at work, local/a waits 60 s; nothing moves: 3 refused, policy_denial by hours"
     )
 
 

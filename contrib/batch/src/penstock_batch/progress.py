@@ -19,13 +19,17 @@ from penstock_batch.tallies import Tallies
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["ModelStanding", "ProgressKind", "Standing", "StepStanding", "plain_line", "show_progress"]
+__all__ = ["GateStanding", "ModelStanding", "ProgressKind", "Standing", "StepStanding", "plain_line", "show_progress"]
 
 ProgressKind = Literal["auto", "plain", "none"]
 
 _REDRAW = 0.25
 _LINE = 10.0
 _WINDOW = 10.0
+
+NOTABLE_WAIT = 5.0
+NOTABLE_LAG = 0.1
+"""Seconds from which on a wait, or a late loop, is worth telling."""
 
 
 @attrs.frozen
@@ -52,6 +56,31 @@ class ModelStanding:
 
 
 @attrs.frozen
+class GateStanding:
+    """The task gate: cells queued and at work, the group that waits longest and for how many seconds; how late the loop
+    was lately, in seconds, and which task held it up; and, while nothing moves, what it waits for.
+    """
+
+    queued: int = 0
+    running: int = 0
+    waiter: str | None = None
+    longest_wait: float = 0.0
+    lag: float = 0.0
+    blocked_by: str | None = None
+    waits_for: str | None = None
+
+    def words(self) -> str:
+        """All of it that is worth telling."""
+        said = f"{self.queued:,} queued, {self.running:,} at work"
+        if self.waiter is not None and self.longest_wait >= NOTABLE_WAIT:
+            said += f", {self.waiter} waits {self.longest_wait:.0f} s"
+        if self.lag >= NOTABLE_LAG:
+            said += f", the loop was {self.lag:.1f} s late"
+            said += f" ({self.blocked_by})" if self.blocked_by else ""
+        return said + (f"; nothing moves: {self.waits_for}" if self.waits_for else "")
+
+
+@attrs.frozen
 class Standing:
     """The whole run at one moment; `rows_done` and `rows_failed` of `rows`, after `seconds`."""
 
@@ -61,6 +90,7 @@ class Standing:
     seconds: float
     steps: Mapping[str, StepStanding]
     models: Mapping[str, ModelStanding]
+    gate: GateStanding = GateStanding()
 
 
 class Rates:
@@ -86,6 +116,7 @@ def plain_line(standing: Standing) -> str:
     parts = [f"{standing.seconds:.0f} s: {standing.rows_done:,} of {standing.rows:,} rows{failed}"]
     parts += [f"{name} {step.done:,} ({step.rate:.1f}/s)" for name, step in standing.steps.items()]
     parts += [f"{name} {_model_words(model)}" for name, model in standing.models.items()]
+    parts.append(standing.gate.words())
     return "; ".join(parts)
 
 
@@ -123,6 +154,7 @@ def table(standing: Standing) -> Table:
     whole.add_row(steps)
     if standing.models:
         whole.add_row(models)
+    whole.add_row(standing.gate.words())
     return whole
 
 

@@ -10,7 +10,7 @@ import trio
 import penstock
 from penstock_batch.cells import ModelUse
 from penstock_batch.endpoints import Endpoints
-from penstock_batch.progress import ModelStanding, Rates, Standing, StepStanding
+from penstock_batch.progress import GateStanding, ModelStanding, Rates, Standing, StepStanding
 from penstock_batch.steps import Step, StepModel
 from penstock_batch.summary import AllowedRate
 from penstock_batch.tallies import Tallies
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from penstock import RequestPressureSnapshot, Scheduler
 
 __all__ = ["RunStanding", "allowed_rates"]
+
+PATIENCE = 10.0
+"""Seconds without a cell done after which it is told what the run waits for."""
 
 
 class RunStanding:
@@ -37,6 +40,7 @@ class RunStanding:
         self._models = models
         self._tallies = tallies
         self._window = window
+        self._scheduler = scheduler
         self._pressure = scheduler.requests.pressure
         self._rates = Rates()
         self._started = trio.current_time()
@@ -56,7 +60,27 @@ class RunStanding:
             for name, step in tallies.steps.items()
         }
         models = {name: self._model(name, now) for name in self._models}
-        return Standing(tallies.rows, tallies.rows_done, tallies.rows_failed, now - self._started, steps, models)
+        moves = any(rates.values()) or now - self._started < PATIENCE
+        return Standing(
+            tallies.rows, tallies.rows_done, tallies.rows_failed, now - self._started, steps, models, self._gate(moves)
+        )
+
+    def _gate(self, moves: bool) -> GateStanding:
+        health = self._scheduler.health()
+        waiter, longest = next(iter(health.longest_waits.items()), (None, 0.0))
+        waits_for = None
+        if not moves and waiter is not None:
+            groups = self._scheduler.explanation(waiter).groups
+            waits_for = next((line for group in groups for line in group.waits_for), None)
+        return GateStanding(
+            queued=health.queued,
+            running=health.running,
+            waiter=waiter,
+            longest_wait=longest,
+            lag=max(health.loop_lag, health.blocked_seconds),
+            blocked_by=health.blocked_by,
+            waits_for=waits_for,
+        )
 
     def _model(self, name: str, now: float) -> ModelStanding:
         tally = self._tallies.models[name]
