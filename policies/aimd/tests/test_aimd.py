@@ -311,6 +311,38 @@ def test_calls_that_were_out_beside_the_refused_one_prove_their_places() -> None
     assert limit(driver) == 19
 
 
+def grown_by_one(driver: LimiterDriver) -> None:
+    """A limit of 20 is proven and has just grown to 21: two calls have gone out at one moment."""
+    while limit(driver) != 21:
+        succeed(driver, 1)
+    assert len(driver.out) == 21
+    driver.rest(0.05)
+
+
+@pytest.mark.parametrize("refused", [-1, -2])
+def test_of_two_calls_of_one_moment_either_may_be_the_one_that_was_too_many(refused: int) -> None:
+    driver = aimd(64, initial_limit=20)
+    grown_by_one(driver)
+
+    driver.end(limited(), refused)
+    assert ceiling(driver) == 21
+
+    cool_down(driver)
+    succeed(driver, 16)
+    assert limit(driver) == 20
+
+
+def test_each_refusal_among_the_calls_of_one_moment_says_that_one_less_fits() -> None:
+    driver = aimd(64, initial_limit=30)
+    driver.admit_all()
+    driver.rest(0.05)
+
+    for _ in range(10):
+        driver.end(limited(), 3)  # the provider took the others first
+
+    assert ceiling(driver) == 21
+
+
 # -- the soft ceiling --
 
 

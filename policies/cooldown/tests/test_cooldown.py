@@ -127,7 +127,7 @@ def test_all_who_are_held_back_stand_and_fall_together() -> None:
     assert blocked is not None
     assert probing is not None
     assert blocked.cohort == probing.cohort is not None
-    assert blocked.scope == "task"
+    assert blocked.scope == "shape", "else each waiter is refused and moved by itself"
 
 
 def test_a_refused_probe_lengthens_the_cooldown() -> None:

@@ -99,7 +99,8 @@ class RequestAdmissionLease:
 
     `limit_at_admission` is the smallest adaptive limit that applied then (`None` if none did),
     `effective_max` the bound it can grow to. `tokens` pairs each limiter with what it answered to `acquire`:
-    the release goes to exactly these, also when the configuration has changed meanwhile.
+    the release goes to exactly these, also when the configuration has changed meanwhile. `diagnostics` is what
+    limiters noted while they counted the call, `None` if there was nothing; it goes into the lease's event.
     """
 
     lease_id: str
@@ -109,6 +110,13 @@ class RequestAdmissionLease:
     limit_at_admission: int | None = None
     effective_max: int | None = None
     tokens: tuple[tuple[RequestLimiter, object], ...] = ()
+    diagnostics: dict[str, Any] | None = None
+
+    def note(self, what: str, value: object) -> None:
+        """Note something that people should see beside this lease; JSON-safe. For limiters, in `acquire`."""
+        if self.diagnostics is None:
+            self.diagnostics = {}
+        self.diagnostics[what] = value
 
 
 @attrs.frozen

@@ -2,12 +2,14 @@
 `FifoRequestWaiters`.
 
 Waiters of one group for one resource stand in one lane. Groups compete per provider's model, since that is
-where the cap is shared: what a tenant has used of one model counts for nothing at another.
+where the cap is shared: what a tenant has used of one model counts for nothing at another. Within a group the
+oldest goes first, or the one with the earliest deadline.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from typing import Literal
 
 import attrs
 
@@ -15,6 +17,7 @@ from penstock.arrival_order import ArrivalOrder
 from penstock.identity import ProviderModelKey, RequestResourceKey
 from penstock.lane_queue import LaneQueue
 from penstock.lanes import Entry, Order
+from penstock.requests.deadline_lanes import DeadlineLanes
 from penstock.requests.items import RequestAdmissionItem
 from penstock.requests.waiters import RequestQueueSelection, RequestQueueView, RequestWaiter
 from penstock.verdicts import Condition, Denied
@@ -29,11 +32,22 @@ def _one(_: RequestAdmissionItem) -> float:
 
 
 class LaneRequestWaiters:
-    """A `RequestWaiterQueue` whose order is `order`. `cost` (> 0) is what a call counts for there."""
+    """A `RequestWaiterQueue` whose order is `order`. `cost` (> 0) is what a call counts for there.
 
-    def __init__(self, order: Order[RequestWaiter], cost: Cost = _one) -> None:
+    `within_group` says who of one group goes first: the `oldest`, or by `deadline`, the one whose item has the
+    earliest; who has none comes after those who have one, and between equals the oldest goes first. With
+    `deadline` the order should be one between groups: the order of arrival becomes one of deadlines throughout.
+    """
+
+    def __init__(
+        self,
+        order: Order[RequestWaiter],
+        cost: Cost = _one,
+        within_group: Literal["oldest", "deadline"] = "oldest",
+    ) -> None:
         self._cost = cost
-        self._lanes: LaneQueue[RequestWaiter] = LaneQueue(order)
+        self._due: DeadlineLanes[RequestWaiter] | None = DeadlineLanes(order) if within_group == "deadline" else None
+        self._lanes: LaneQueue[RequestWaiter] = LaneQueue(order) if self._due is None else self._due
         self._entries: dict[RequestWaiter, Entry[RequestWaiter]] = {}
         self._places: dict[RequestResourceKey, tuple[ProviderModelKey, tuple[tuple[Hashable, int], ...]]] = {}
         self._by_group: dict[Hashable, int] = {}
@@ -53,9 +67,12 @@ class LaneRequestWaiters:
             place = self._places[resource] = model, ((resource, 1), (model, 1), (resource.provider, 1))
         group = item.group
         self._count(item, place[0], 1)
-        self._entries[waiter] = self._lanes.add(
-            waiter, (group.key, place[0]), group.weight, resource, place[1], self._cost(item)
-        )
+        key, cost = (group.key, place[0]), self._cost(item)
+        if self._due is None:
+            entry = self._lanes.add(waiter, key, group.weight, resource, place[1], cost)
+        else:
+            entry = self._due.add_due(waiter, key, group.weight, resource, place[1], cost, item.deadline)
+        self._entries[waiter] = entry
 
     def select_next(
         self, is_eligible: Callable[[RequestAdmissionItem], Denied | None], now: float

@@ -10,19 +10,19 @@ from __future__ import annotations
 
 from typing import Final
 
+import attrs
+
 from penstock.leases import LeaseLedger, ReleaseResult
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.limiter_guard import LimiterFailedError
-from penstock.requests.limiters import LimiterChange, RequestLimiter
+from penstock.requests.limiters import LimiterChange, RefusalExplainer, RequestLimiter
 from penstock.requests.live_pressure import smallest
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.registry import ModelState, RequestRegistry, ResourceState
 
 __all__ = ["RequestLeasing"]
 
-_NEVER_WENT_OUT: Final = RequestReleaseOutcome(
-    kind="local_cancelled", detail="never went out", went_out=False
-)
+_NEVER_WENT_OUT: Final = RequestReleaseOutcome(kind="local_cancelled", detail="never went out", went_out=False)
 
 
 class RequestLeasing:
@@ -86,6 +86,8 @@ class RequestLeasing:
             model.leases -= 1
             if state.in_flight < 0 or model.in_flight < state.in_flight:
                 raise AssertionError(f"{state.text}: {state.in_flight} in flight, {model.in_flight} over all domains")
+            if outcome.kind == "rate_limited" and outcome.limited_by is None:
+                outcome = _explained(lease, outcome, now)
             for limiter, token in lease.tokens:
                 learnt = limiter.release(lease, token, outcome, now)
                 if learnt:
@@ -104,6 +106,16 @@ class RequestLeasing:
         for model in self._registry.models.values():
             _check_model(model)
         assert len(self.ledger.live) == sum(model.leases for model in self._registry.models.values())
+
+
+def _explained(lease: RequestAdmissionLease, outcome: RequestReleaseOutcome, now: float) -> RequestReleaseOutcome:
+    """The outcome with what the rate limit was about, if a limiter knows."""
+    for limiter, token in lease.tokens:
+        if isinstance(limiter, RefusalExplainer):
+            about = limiter.explain_refusal(lease, token, outcome, now)
+            if about is not None:
+                return attrs.evolve(outcome, limited_by=about)
+    return outcome
 
 
 def _requests(state: ResourceState) -> int:

@@ -15,7 +15,7 @@ import attrs
 from penstock.errors import PluginError
 from penstock.identity import Scope
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
-from penstock.requests.limiters import LimiterChange, LimiterSnapshot, RequestLimiter
+from penstock.requests.limiters import CallObserver, LimiterChange, LimiterSnapshot, RefusalExplainer, RequestLimiter
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.verdicts import REQUEST_REASONS, At, Denied, Signal, check_denied
 
@@ -120,6 +120,32 @@ class GuardedLimiter:
         except Exception as error:
             self._note("observe", error)
             return ()
+
+    def observe_call(
+        self, lease: RequestAdmissionLease, token: object, headers: Mapping[str, str], now: float
+    ) -> Sequence[LimiterChange]:
+        """As `observe`, with whose answer it was, if the limiter wants to know."""
+        limiter = self.limiter
+        if not isinstance(limiter, CallObserver):
+            return self.observe(headers, now)
+        try:
+            return limiter.observe_call(lease, token, headers, now)
+        except Exception as error:
+            self._note("observe_call", error)
+            return ()
+
+    def explain_refusal(
+        self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
+    ) -> str | None:
+        """What a rate limit was about, if the limiter can tell."""
+        limiter = self.limiter
+        if not isinstance(limiter, RefusalExplainer):
+            return None
+        try:
+            return limiter.explain_refusal(lease, token, outcome, now)
+        except Exception as error:
+            self._note("explain_refusal", error)
+            return None
 
     def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:
         """The static cap changed."""

@@ -12,7 +12,7 @@ from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.verdicts import Denied
 
-__all__ = ["LimiterChange", "LimiterSnapshot", "RequestLimiter"]
+__all__ = ["CallObserver", "LimiterChange", "LimiterSnapshot", "RefusalExplainer", "RequestLimiter"]
 
 
 @attrs.frozen
@@ -91,4 +91,34 @@ class RequestLimiter(Protocol):
 
     def snapshot(self, now: float) -> LimiterSnapshot:
         """The state, for people and for the pressure snapshot."""
+        ...
+
+
+@runtime_checkable
+class CallObserver(Protocol):
+    """What a limiter may have beside `observe`, and is then called instead: it is told whose answer came.
+
+    What an answer says of a limit is as old as its call, so who counts needs to know which call it was.
+    """
+
+    def observe_call(
+        self, lease: RequestAdmissionLease, token: object, headers: Mapping[str, str], now: float
+    ) -> Sequence[LimiterChange]:
+        """Learn from the headers (lower-case names) of the answer to a call that is out; `token` is what `acquire`
+        answered for it. The release, which comes later, may carry the same headers again.
+        """
+        ...
+
+
+@runtime_checkable
+class RefusalExplainer(Protocol):
+    """What a limiter of requests or tokens per time may have: it knows which 429s are about its budget.
+
+    It is asked before any limiter is told of the release, and all are told its answer as `outcome.limited_by`.
+    """
+
+    def explain_refusal(
+        self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
+    ) -> str | None:
+        """What this rate limit was about (`requests`, `tokens`, …); `None` if that cannot be told. Changes nothing."""
         ...

@@ -42,7 +42,11 @@ class Usage:
 @attrs.frozen(kw_only=True)
 class RequestReleaseOutcome:
     """How a call ended. `kind` is one of `OUTCOME_KINDS`; `retry_after_seconds` is what the provider asked
-    for, if it did.
+    for, if it did. `usage` is what the call really used, if the answer told; `went_out` is false for a call that
+    was never sent, and so used nothing.
+
+    `limited_by` is what a rate limit was about where that is known, `requests` or a kind of tokens: then it says
+    nothing of how many calls may be in flight.
 
     `elapsed` and `first_token_at` are seconds since the call went out; `headers` have lower-case names.
     """
@@ -55,6 +59,8 @@ class RequestReleaseOutcome:
     elapsed: float | None = None
     first_token_at: float | None = None
     headers: Mapping[str, str] | None = None
+    went_out: bool = True
+    limited_by: str | None = None
 
     @kind.validator
     def _known(self, _: attrs.Attribute[str], value: str) -> None:

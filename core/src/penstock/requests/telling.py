@@ -141,18 +141,21 @@ class RequestTelling:
         now: float,
         correlation: RuntimeCorrelation | None = None,
     ) -> None:
+        diagnostics: dict[str, Any] = {
+            "limit_at_admission": lease.limit_at_admission,
+            "effective_max": lease.effective_max,
+            "in_flight": state.in_flight,
+            "provider_model_in_flight": state.model.in_flight,
+        }
+        if lease.diagnostics is not None:
+            diagnostics |= lease.diagnostics
         self._record(
             "request_lease_acquired",
             lease.item,
             now,
             correlation,
             request_lease_id=lease.lease_id,
-            diagnostics={
-                "limit_at_admission": lease.limit_at_admission,
-                "effective_max": lease.effective_max,
-                "in_flight": state.in_flight,
-                "provider_model_in_flight": state.model.in_flight,
-            },
+            diagnostics=diagnostics,
         )
 
     def released(

@@ -42,6 +42,11 @@ class SoftCeiling:
         self.place = place
         self.holds_until = inf
 
+    def lower(self, place: int) -> None:
+        """The same cut came with fewer in flight than was thought."""
+        if self.place is not None:
+            self.place = min(self.place, place)
+
     def got_over(self, cost: float, now: float) -> None:
         """The first success after a refusal, `cost` seconds after it: from now on the hold is counted."""
         if self.holds_until == inf:

@@ -13,10 +13,11 @@ concurrency-limits; one cut per burst by comparing the limit at admission, Data 
       else           + step per 25 of them, which also prove the limit; not past the soft ceiling while that holds
       past it        each increase in a row is one step larger than the one before (convex, as CUBIC's far side): a
                      provider that has just shown that it takes more may take much more
-    others       change no limit
+    others       change no limit, nor does a rate limit that is known to be about requests or tokens per time
 
 A limit is *proven* by 25 such successes. A refusal with n calls in flight takes the proof from n on. Successes of calls
-that were out already at a cut, and had fewer than n in flight with them, prove that many.
+that were out already at a cut, and had fewer than n in flight with them, prove that many. Calls that go out
+at one moment may come to the provider in any order: see `tickets.py`.
 
 Fractional inside, whole outside. The limiter counts what is in flight itself; above a lowered limit is a legal state.
 """
@@ -25,8 +26,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import inf
-
-import attrs
 
 from penstock import (
     At,
@@ -43,24 +42,13 @@ from penstock import (
 from penstock_aimd.ceiling import SoftCeiling
 from penstock_aimd.config import AimdConfig
 from penstock_aimd.ramp import StartupRamp
+from penstock_aimd.tickets import Moment, Ticket
 
 __all__ = ["AimdLimiter"]
 
 PROBE_PAUSE = 0.5
 """Seconds without an admission after a refusal that tell of a cooldown; shorter if the provider asked for less. While
-calls are
-waiting, only a cooldown makes such a pause, so this need not know how the cooldown is configured."""
-
-
-@attrs.define(slots=True, eq=False)
-class _Ticket:
-    """One call that is out: its number, the limit it went out under, its place in flight, and whether it is a probe."""
-
-    number: int
-    limit: float
-    place: int
-    probe: bool
-    out: bool = True
+calls are waiting, only a cooldown makes such a pause, so this need not know how the cooldown is configured."""
 
 
 class AimdLimiter:
@@ -77,6 +65,7 @@ class AimdLimiter:
         self._last_full = 0
         self._last_refusal = 0
         self._last_cut = 0
+        self._moment = self._cut_moment = Moment(-inf)
         self._refused_at = inf
         self._probe_pause = PROBE_PAUSE
         self._consecutive = 0
@@ -101,7 +90,11 @@ class AimdLimiter:
         if opens is not None:
             until.add(At(opens))
         return Denied(
-            "no_capacity", until, detail=f"{self._in_flight} in flight, limit {int(limit)}", cohort=self._cohort
+            "no_capacity",
+            until,
+            scope="shape",
+            detail=f"{self._in_flight} in flight, limit {int(limit)}",
+            cohort=self._cohort,
         )
 
     def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
@@ -114,17 +107,22 @@ class AimdLimiter:
         self._in_flight += 1
         if self._in_flight + 1 > limit:
             self._last_full = self._admitted
-        return _Ticket(self._admitted, limit, self._in_flight, probe)
+        if self._moment.at != now:
+            self._moment = Moment(now)
+        self._moment.admits(self._in_flight)
+        return Ticket(self._admitted, limit, self._in_flight, self._moment, probe)
 
     def release(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
     ) -> Sequence[LimiterChange]:
         """Count a call out, and learn from a success or a rate limit. Raises `ValueError` if it is not out."""
-        if not isinstance(token, _Ticket) or not token.out:
+        if not isinstance(token, Ticket) or not token.out:
             raise ValueError(f"{lease.lease_id} does not hold a place under the limit of {self.scope}")
         token.out = False
         self._in_flight -= 1
         if outcome.kind == "rate_limited":
+            if outcome.limited_by is not None:
+                return ()  # a budget of requests or tokens was used up: fewer in flight would not have helped
             return self._refused(token, outcome.retry_after_seconds, now)
         if outcome.kind == "success":
             return self._succeeded(token, now)
@@ -198,31 +196,36 @@ class AimdLimiter:
     def _limit_at(self, now: float) -> float:
         return self._limit if self._ramp is None else min(float(self._ramp.places(now)), self._effective)
 
-    def _refused(self, ticket: _Ticket, retry_after: float | None, now: float) -> Sequence[LimiterChange]:
+    def _refused(self, ticket: Ticket, retry_after: float | None, now: float) -> Sequence[LimiterChange]:
         self._consecutive += 1
         self._last_refusal = self._admitted
         self._refused_at = now
         self._probe_pause = PROBE_PAUSE if retry_after is None else min(PROBE_PAUSE, retry_after)
         before = self._limit_at(now)
+        place = ticket.moment.refuses()
         if ticket.probe or ticket.number <= self._last_cut or ticket.limit > before:
+            if ticket.moment is self._cut_moment:
+                self._ceiling.lower(place)
+                self._proven = min(self._proven, place - 1)
             return ()
-        self._last_cut = self._admitted
+        self._last_cut, self._cut_moment = self._admitted, ticket.moment
         self._ramp = None
         self._was_cut = True
         self._successes = self._streak = 0
-        self._ceiling.cut(ticket.place)
-        self._proven = min(self._proven, ticket.place - 1)
+        self._ceiling.cut(place)
+        self._proven = min(self._proven, place - 1)
         # Without any bound there is no limit to multiply: what was in flight stands for it.
-        whole = before if before < inf else float(ticket.place)
+        whole = before if before < inf else float(place)
         self._limit = max(1.0, whole * self._config.multiplicative_decrease_factor)
-        detail = f"rate limited with {ticket.place} in flight"
+        detail = f"rate limited with {place} in flight"
         return (LimiterChange("request_limit_decreased", _finite(before), self._limit, detail),)
 
-    def _succeeded(self, ticket: _Ticket, now: float) -> Sequence[LimiterChange]:
+    def _succeeded(self, ticket: Ticket, now: float) -> Sequence[LimiterChange]:
         self._consecutive = 0
         ceiling = self._ceiling.place
-        if ceiling is not None and ticket.number <= self._last_cut and ticket.place < ceiling:
-            self._proven = max(self._proven, ticket.place)
+        place = min(ticket.place, ticket.moment.fits)
+        if ceiling is not None and ticket.number <= self._last_cut and place < ceiling:
+            self._proven = max(self._proven, place)
         if self._ramp is not None:
             if self.next_change(now) is not None:
                 return ()

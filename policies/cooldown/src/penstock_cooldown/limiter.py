@@ -185,7 +185,7 @@ class CooldownLimiter:
     # -- inside --
 
     def _denied(self, detail: str, until: set[Condition]) -> Denied:
-        return Denied("cooldown", until, detail=detail, cohort=self._cohort)
+        return Denied("cooldown", until, scope="shape", detail=detail, cohort=self._cohort)
 
     def _send_probe(self, ticket: _Ticket, now: float) -> None:
         self._probe = ticket

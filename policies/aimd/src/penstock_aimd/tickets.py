@@ -1,0 +1,53 @@
+"""What is remembered of a call that is out, and of those that went out at the same moment.
+
+A limit that grows by one lets two calls go at once: one in the place of an answered call, and one more. Which of them
+comes to the provider first is chance, so the refused one need not be the one that was admitted last. Taken for its own
+place, a provider of 20 slots would seem to have 19. So the calls of one moment share what their refusals tell.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+__all__ = ["Moment", "Ticket"]
+
+
+@attrs.define(slots=True, eq=False)
+class Moment:
+    """The calls that went out at one moment, `at` in seconds of the run's clock.
+
+    With all of them `highest` were in flight. Each of them that is `refused` says that one less fits.
+    """
+
+    at: float
+    highest: int = 0
+    refused: int = 0
+
+    @property
+    def fits(self) -> int:
+        """How many in flight were not too many, as far as is known."""
+        return self.highest - self.refused
+
+    def admits(self, in_flight: int) -> None:
+        """One more goes out; with it, and without those of this moment that were refused already, so many are out."""
+        self.highest = max(self.highest, in_flight + self.refused)
+
+    def refuses(self) -> int:
+        """One of them is refused; how many in flight were too many by this."""
+        place = self.fits
+        self.refused += 1
+        return place
+
+
+@attrs.define(slots=True, eq=False)
+class Ticket:
+    """One call that is out: its number, the limit it went out under, its place in flight, the moment at which it went,
+    and whether it is a probe.
+    """
+
+    number: int
+    limit: float
+    place: int
+    moment: Moment
+    probe: bool
+    out: bool = True

@@ -1,0 +1,199 @@
+"""A limit that is learnt from the headers of answers.
+
+*What is left* is told in `remaining.py`. A call goes out when so much is left as it asks for, or all that the
+provider keeps: so a large call has its turn, and a refusal is rare also where estimates are wrong.
+
+*Pace.* Calls go out evenly at limit ÷ window (`pace.py`), so that no shorter window of the provider's is burst, and a
+little slower until its bucket is full: that bucket then absorbs wrong estimates, and takes large calls.
+
+*Others.* While less is left than a few seconds' worth (as long as answers are old, or half of what the provider
+keeps) the pace falls in proportion. So several processes with one key slow down together, come to rest at shares
+that add up to the limit, and nobody has to be refused first to learn of the others. A fixed share by configuration is
+`share`: that part of the provider's bucket which belongs to the others is left alone.
+
+*How much the provider keeps.* remaining + rate × reset, as the reset is the time until its bucket is full: 20 of 600 a
+minute, for one. It is often far less than a minute's worth.
+
+*How long the window is.* A minute, if nobody says otherwise, as these headers are documented. A reset longer than a
+minute says otherwise; limit × reset ÷ used tells whether hour or day. Such a limit is not spread out: what is left
+may be used.
+"""
+
+from __future__ import annotations
+
+from math import log
+from typing import Any, Final
+
+from penstock_token_budget.budgets import LONG, burst_of, per_window
+from penstock_token_budget.headers import Told
+from penstock_token_budget.pace import Pace
+from penstock_token_budget.remaining import Remaining
+
+__all__ = ["LearntBudget", "is_little"]
+
+MINUTE: Final = 60.0
+TYPICAL: Final = (MINUTE, 3600.0, 86400.0)
+ROUNDING: Final = 1.5
+"""A reset this much longer than a minute, in seconds, is no rounding any more."""
+
+LEAST_PACE: Final = 0.1
+"""The pace never falls below this part: its own answers are how it learns that it may rise."""
+LOW_SECONDS: Final = 3.0
+"""What counts as little left, in seconds' worth of the limit; twice the age of answers if that is more."""
+FILLING: Final = 0.1
+"""How much slower the pace is when the provider's bucket is empty than when it is full."""
+WEIGHT: Final = 0.1
+"""Of the last answer, in the average age of answers."""
+
+STEP: Final = 1.5
+"""Amounts are rounded up to the next of a series that grows by this: room for an estimate that is too low, and few
+moments at which anything changes."""
+SMALLEST: Final = 1 / 64
+"""The series begins at this part of what the provider keeps."""
+UNSURE: Final = 2.0
+"""An estimate of tokens may be too low by so much, and a refusal still be explained by what was left."""
+
+
+class LearntBudget:
+    """One dimension of one scope. Amounts in requests or tokens, times in moments of the run's clock."""
+
+    def __init__(self, told: Told, burst_seconds: float, share: float) -> None:
+        assert told.limit is not None
+        self.dimension = told.dimension
+        self._burst_seconds = burst_seconds
+        self._share = share
+        self._told_limit = told.limit
+        self._window = MINUTE if told.window is None else told.window
+        self._there = Remaining(self._rate, told.limit, exact=told.dimension == "requests")
+        self._pace = Pace(self._rate * share, 0.0)
+        self._kept_told = False
+        self._heard = 0
+        self._age = 0.0
+
+    # -- a budget like any other --
+
+    @property
+    def limit(self) -> float:
+        """The whole budget of a window."""
+        return self._told_limit * self._share
+
+    @property
+    def text(self) -> str:
+        """The limit in words."""
+        return per_window(self.dimension, self._told_limit, self._window)
+
+    def ready_at(self, amount: float, now: float) -> float:
+        """The moment from which a call of this amount may go out."""
+        sizes = self._sizes()
+        there_at = self._there_at(next((size for size in sizes if size >= amount), sizes[-1]))
+        return there_at if self._window >= LONG else max(self._pace.free_at, there_at)
+
+    def next_change(self, now: float) -> float | None:
+        """The next moment at which the pace is paid for, or there is enough for a larger call."""
+        moments = [self._there_at(size) for size in self._sizes()]
+        if self._window < LONG:
+            moments.append(self._pace.free_at)
+        return min((moment for moment in moments if moment > now), default=None)
+
+    def charge(self, amount: float, now: float) -> object:
+        """Count an amount that goes out."""
+        self._pace.charge(amount, now)
+        self._there.charge(amount, now)
+        return None
+
+    def correct(self, entry: object, difference: float, now: float) -> None:
+        """An amount was so much larger, or smaller."""
+        self.charge(difference, now)
+
+    def soonest(self, out: float, now: float) -> float:
+        """When the smallest call could go out if `out` had cost nothing."""
+        return self.ready_at(0.0, now) - out / min(self._there.rate - self._there.others, self._pace.rate)
+
+    @property
+    def smallest(self) -> float:
+        """So much must be left for any call at all."""
+        return self._sizes()[0]
+
+    def snapshot(self, now: float) -> dict[str, Any]:
+        """Figures for people."""
+        return {
+            "limit": self.text,
+            "left": round(self._there.left(now), 3),
+            "learnt": True,
+            "pace": round(self._pace.rate, 6),
+            "kept_by_provider": round(self._there.kept, 3),
+            "used_by_others": round(self._there.others, 6),
+        }
+
+    # -- learning --
+
+    def learn(self, told: Told, call: int, sent_at: float, sent_since: float, now: float) -> tuple[str, str] | None:
+        """Take in what the answer of the call with this number (> 0) told. Returns the limit before and after, if it
+        is another now.
+
+        `sent_at` is when that call went out, `sent_since` what has gone out after it.
+        """
+        if call <= self._heard:
+            return None
+        before = self.text
+        if told.limit is not None and told.limit != self._told_limit:
+            self._told_limit, self._window, self._kept_told = told.limit, MINUTE, False
+        self._window = self._window_by(told)
+        self._age += (WEIGHT if self._heard else 1.0) * (now - sent_at - self._age)
+        if told.remaining is not None:
+            self._there.hear(told.remaining, self._rate, self._kept_by(told, told.remaining), sent_at, sent_since, now)
+        self._heard = call
+        self._set_pace(now)
+        return (before, self.text) if before != self.text else None
+
+    @property
+    def _rate(self) -> float:
+        return self._told_limit / self._window
+
+    def _window_by(self, told: Told) -> float:
+        if told.window is not None:
+            return told.window
+        if told.reset is None or told.reset <= MINUTE + ROUNDING or told.remaining is None:
+            return self._window
+        used = max(1.0, self._told_limit - told.remaining)
+        seconds = self._told_limit * told.reset / used
+        return min(TYPICAL, key=lambda typical: abs(log(seconds / typical)))
+
+    def _kept_by(self, told: Told, remaining: float) -> float:
+        """What the provider's bucket holds when it is full."""
+        if self._window >= LONG:
+            return self._told_limit
+        known, self._kept_told = self._kept_told, True
+        before = self._there.kept
+        if told.reset is None:
+            return max(remaining, before if known else 1.0)
+        kept = max(1.0, min(self._told_limit, remaining + self._rate * told.reset))
+        # A bucket in debt takes longer to fill than one that is empty, so from one with nothing left little is learnt.
+        return min(kept, before) if remaining == 0 and known else kept
+
+    def _set_pace(self, now: float) -> None:
+        """Bring the pace into line with what is left when all that went out is paid for."""
+        rate, kept = self._rate, self._there.kept
+        left = self._there.left(max(now, self._pace.free_at))
+        little = min(kept / 2, rate * max(LOW_SECONDS, 2 * self._age))
+        part = min(1.0 - FILLING * (1.0 - left / kept), left / little)
+        burst = min(burst_of(self.dimension, rate * self._share, self._burst_seconds), kept / 2 / rate)
+        self._pace.change(rate * self._share * max(LEAST_PACE, part), burst, now)
+
+    def _sizes(self) -> list[float]:
+        """The amounts at which there may be enough for a larger call, rising."""
+        sizes = [self._there.kept]
+        while sizes[-1] > self._there.kept * SMALLEST:
+            sizes.append(sizes[-1] / STEP)
+        return sizes[::-1]
+
+    def _there_at(self, amount: float) -> float:
+        """When so much is left at the provider, beside what belongs to others."""
+        kept = self._there.kept
+        return self._there.there_at(min(kept, amount + (1 - self._share) * kept))
+
+
+def is_little(left: float, estimate: float, dimension: str, budget: LearntBudget | None) -> bool:
+    """Whether the refusal of a call with this estimate is explained by what was left of a dimension."""
+    needed = estimate if dimension == "requests" else UNSURE * estimate
+    return left < max(needed, 1.0 if budget is None else budget.smallest)

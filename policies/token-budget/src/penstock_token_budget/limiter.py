@@ -1,0 +1,251 @@
+"""The limiter: every budget that applies to one scope, charged and corrected together.
+
+    check     the latest of the moments at which each budget is ready; the same for every call, whatever its size
+    acquire   charges the estimate to all of them; no single charge is larger than the whole budget
+    answer    what the headers say goes to the learnt budgets, as early as the head of the answer is there
+    release   corrects the charge by the usage. Without usage: a call that never went out gives everything back, one
+              that was refused gives its tokens back, every other keeps its estimate
+
+All who wait here wait for one moment, so they are one cohort: at that moment the first in line is asked, goes, and
+puts the moment off for all others. A release that may have given something back lets the first in line ask again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import attrs
+
+from penstock import (
+    At,
+    Condition,
+    Denied,
+    LimiterChange,
+    LimiterSnapshot,
+    Released,
+    RequestAdmissionItem,
+    RequestAdmissionLease,
+    RequestCost,
+    RequestReleaseOutcome,
+    Scope,
+    Usage,
+)
+from penstock_token_budget.budgets import LONG, Amounts, BudgetLine, EvenBudget, WindowBudget
+from penstock_token_budget.headers import KNOWN, read_headers
+from penstock_token_budget.learnt import LearntBudget, is_little
+
+__all__ = ["TokenBudgetLimiter"]
+
+MOST_BUDGETS = 10.0
+"""However much an answer says was used, it counts for no more than so many whole budgets: nonsense must end too."""
+
+
+@attrs.define(slots=True, eq=False)
+class _Ticket:
+    """One call that is out: what it was charged, and what all calls had been charged by then."""
+
+    number: int
+    sent_at: float
+    estimate: Amounts
+    charges: list[tuple[BudgetLine, float, object]]
+    total: Amounts
+    heard: bool = False
+    out: bool = True
+
+
+class TokenBudgetLimiter:
+    """The budgets of one scope value. Pure: `now` in seconds of the run's clock, `wall` the time of day then.
+
+    `limits` are the configured ones as (dimension, seconds, amount); `learn`: and those that answers tell of.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        limits: Sequence[tuple[str, float, float]],
+        *,
+        learn: bool,
+        wall: Callable[[float], datetime],
+        share: float = 1.0,
+        burst_seconds: float = 1.0,
+    ) -> None:
+        self.scope = scope
+        self._learn = learn
+        self._wall = wall
+        self._share = share
+        self._burst_seconds = burst_seconds
+        self._cohort = ("token-budget", scope)
+        self._budgets: list[BudgetLine] = [
+            WindowBudget(dimension, amount * share, seconds)
+            if seconds >= LONG
+            else EvenBudget(dimension, amount * share, seconds, burst_seconds)
+            for dimension, seconds, amount in limits
+        ]
+        self._learnt: dict[str, LearntBudget] = {}
+        self._admitted = 0
+        self._total = Amounts()
+        self._out = Amounts()
+        self._calls_out = 0
+        self._ignored: dict[str, int] = {}
+
+    # -- the protocol --
+
+    def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
+        """Refused with `no_capacity` until the last budget is paid for."""
+        latest: BudgetLine | None = None
+        ready_at = now
+        for budget in self._budgets:
+            moment = budget.ready_at(_amount(item.cost, budget.dimension), now)
+            if moment > ready_at:
+                latest, ready_at = budget, moment
+        if latest is None:
+            return None
+        detail = f"the budget of {latest.text} is used"
+        until: set[Condition] = {At(ready_at)}
+        if self._out.input_tokens or self._out.output_tokens:  # of which a release may give back
+            if item.deadline is not None and item.deadline < self._soonest(now):
+                return Denied("no_capacity", until, detail=detail)  # too late for this call, whatever comes back
+            until.add(Released(self.scope))
+        return Denied("no_capacity", until, scope="shape", detail=detail, cohort=self._cohort)
+
+    def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
+        """Charge the estimate. What exceeds a whole budget is noted in the lease's diagnostics."""
+        cost = lease.item.cost
+        estimate = Amounts(cost.requests, cost.input_tokens, cost.output_tokens)
+        charges: list[tuple[BudgetLine, float, object]] = []
+        capped: dict[str, float] = {}
+        for budget in self._budgets:
+            amount = estimate.of(budget.dimension)
+            if amount > budget.limit:
+                capped[budget.text] = amount
+                amount = budget.limit
+            charges.append((budget, amount, budget.charge(amount, now)))
+        if capped:
+            lease.note(f"capped to the budget of {self.scope}", capped)
+        self._admitted += 1
+        self._calls_out += 1
+        self._total.add(estimate)
+        self._out.add(estimate)
+        return _Ticket(self._admitted, now, estimate, charges, attrs.evolve(self._total))
+
+    def release(
+        self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
+    ) -> Sequence[LimiterChange]:
+        """Correct the charge, and learn from the answer's headers. Raises `ValueError` for a call that is not out."""
+        if not isinstance(token, _Ticket) or not token.out:
+            raise ValueError(f"{lease.lease_id} does not hold a charge on the budgets of {self.scope}")
+        token.out = False
+        self._calls_out -= 1
+        estimate = token.estimate
+        self._out.add(_negative(estimate))
+        used = _used(estimate, outcome)
+        if used is not estimate:
+            for budget, charged, entry in token.charges:
+                amount = min(used.of(budget.dimension), MOST_BUDGETS * budget.limit)
+                if amount != charged:
+                    budget.correct(entry, amount - charged, now)
+            self._total.add(used)
+            self._total.add(_negative(estimate))
+        return self._heard(token, outcome.headers, now)
+
+    def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
+        """Nothing: what remains can only be told together with the call that was answered."""
+        return ()
+
+    def observe_call(
+        self, lease: RequestAdmissionLease, token: object, headers: Mapping[str, str], now: float
+    ) -> Sequence[LimiterChange]:
+        """Learn from the head of an answer, while its body still streams."""
+        return self._heard(token, headers, now) if isinstance(token, _Ticket) and token.out else ()
+
+    def explain_refusal(
+        self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
+    ) -> str | None:
+        """The dimension of which the refusal itself says that too little remained for this call; `None` without."""
+        if not self._learn or not isinstance(token, _Ticket) or outcome.headers is None:
+            return None
+        for told in read_headers(outcome.headers, partial(self._wall, now), []):
+            estimate, budget = token.estimate.of(told.dimension), self._learnt.get(told.dimension)
+            if told.remaining is not None and is_little(told.remaining, estimate, told.dimension, budget):
+                return told.dimension
+        return None
+
+    def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:
+        """A budget has no use for the cap."""
+        return ()
+
+    def next_change(self, now: float) -> float | None:
+        """The next moment at which a budget is paid for, or enough for a larger call is there."""
+        moments = [moment for budget in self._budgets if (moment := budget.next_change(now)) is not None]
+        return min(moments, default=None)
+
+    def snapshot(self, now: float) -> LimiterSnapshot:
+        """`details` has each budget with what is left of it (below 0: what is not paid for yet)."""
+        details: dict[str, Any] = {"budgets": [budget.snapshot(now) for budget in self._budgets]}
+        if self._ignored:
+            details["ignored_headers"] = dict(self._ignored)
+        return LimiterSnapshot(details=details)
+
+    def check_invariants(self) -> None:
+        """Raises `AssertionError` if the state contradicts itself."""
+        assert self._calls_out >= 0, "more calls came back than went out"
+        if self._calls_out == 0:
+            assert self._out == Amounts(), f"nothing is out, and {self._out} is still held"
+        assert all(budget.limit > 0 for budget in self._budgets)
+
+    # -- inside --
+
+    def _soonest(self, now: float) -> float:
+        """When the next call could go if all that is out had cost nothing."""
+        return max(budget.soonest(self._out.of(budget.dimension), now) for budget in self._budgets)
+
+    def _heard(self, ticket: _Ticket, headers: Mapping[str, str] | None, now: float) -> list[LimiterChange]:
+        if not self._learn or ticket.heard or headers is None or KNOWN.isdisjoint(headers):
+            return []
+        ticket.heard = True
+        ignored: list[str] = []
+        changes: list[LimiterChange] = []
+        for told in read_headers(headers, partial(self._wall, now), ignored):
+            budget = self._learnt.get(told.dimension)
+            if budget is None:
+                if told.limit is None:
+                    continue
+                budget = self._learnt[told.dimension] = LearntBudget(told, self._burst_seconds, self._share)
+                self._budgets.append(budget)
+                changes.append(LimiterChange("request_effective_cap_changed", detail=f"learnt: {budget.text}"))
+            since = self._total.of(told.dimension) - ticket.total.of(told.dimension)
+            change = budget.learn(told, ticket.number, ticket.sent_at, since, now)
+            if change is not None:
+                before, after = change
+                changes.append(LimiterChange("request_effective_cap_changed", detail=f"learnt: {after}, was {before}"))
+        for name in ignored:
+            if name not in self._ignored:
+                changes.append(LimiterChange("request_release_diagnostic", detail=f"{name} makes no sense: ignored"))
+            self._ignored[name] = self._ignored.get(name, 0) + 1
+        return changes
+
+
+def _used(estimate: Amounts, outcome: RequestReleaseOutcome) -> Amounts:
+    """What a call counts for, now that it has ended; the estimate itself if nothing better is known."""
+    if not outcome.went_out:
+        return Amounts()
+    usage: Usage | None = outcome.usage
+    if usage is not None and usage.input_tokens >= 0 and usage.output_tokens >= 0:
+        return Amounts(estimate.requests, usage.input_tokens, usage.output_tokens)
+    if outcome.kind == "rate_limited":
+        return Amounts(estimate.requests)
+    return estimate
+
+
+def _amount(cost: RequestCost, dimension: str) -> int:
+    if dimension == "tokens":
+        return cost.input_tokens + cost.output_tokens
+    amount: int = getattr(cost, dimension)
+    return amount
+
+
+def _negative(amounts: Amounts) -> Amounts:
+    return Amounts(-amounts.requests, -amounts.input_tokens, -amounts.output_tokens)

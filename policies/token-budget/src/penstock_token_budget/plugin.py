@@ -1,0 +1,46 @@
+"""The plugin: the budgets of each scope that is configured, and of each at which limits are learnt.
+
+How a budget is kept is told in `pace.py` (GCRA, ITU-T I.371) and `window.py`, how it is learnt in `learnt.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from penstock import ProviderKey, ProviderModelKey, RequestLimiter, RequestResourceKey, Scope, Settings, hookimpl
+from penstock_token_budget.config import TokenBudgetConfig
+from penstock_token_budget.limiter import TokenBudgetLimiter
+
+__all__ = ["TokenBudgetPlugin"]
+
+_SCOPES: Final = {"resource": RequestResourceKey, "provider_model": ProviderModelKey, "provider": ProviderKey}
+
+
+class TokenBudgetPlugin:
+    """Requests and tokens per second, minute, hour and day: configured, and learnt from the headers of answers.
+
+    Each call is charged its estimate when it goes out and corrected by its usage when it ends. Limits per second and
+    minute are kept evenly, so that no shorter window of the provider's is burst. Refusals name the exact moment.
+    """
+
+    Config = TokenBudgetConfig
+
+    def __init__(self, config: TokenBudgetConfig) -> None:
+        self.config = config
+
+    @hookimpl
+    def penstock_request_limiter(self, scope: Scope, settings: Settings) -> RequestLimiter | None:
+        """The budgets of `scope`; `None` if none is configured for it and none is learnt there."""
+        config = self.config
+        learn = config.learn and isinstance(scope, _SCOPES[config.scope])
+        limits = [limit for budget in config.budgets if budget.scope == scope for limit in budget.limits]
+        if not (limits or learn):
+            return None
+        return TokenBudgetLimiter(
+            scope,
+            limits,
+            learn=learn,
+            wall=settings.wall,
+            share=config.share,
+            burst_seconds=config.burst_seconds,
+        )
