@@ -74,6 +74,7 @@ def test_the_summary_tells_rows_reasons_calls_and_rates() -> None:
         seconds=75.0,
         interrupted=False,
         where=["what the run waited for: 90% for answers"],
+        shadows=["shadow two: would have refused 1 of 8 requests"],
     )
     assert lines == [
         "10 rows: 9 done, 1 failed, in 1 min 15 s",
@@ -84,6 +85,7 @@ def test_the_summary_tells_rows_reasons_calls_and_rates() -> None:
         "  p/writer: 8 calls, 2 × 429, 1 failed; 0.5/s of 1.0/s that the provider's limits allow (50%); "
         "1,000 tokens in, 20 out",
         "what the run waited for: 90% for answers",
+        "shadow two: would have refused 1 of 8 requests",
     ]
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from penstock.testing import ProviderLimits, Scenario
 from penstock_bench import Peer, Sizes
 from penstock_bench.command import BENCHES
 from penstock_bench.peer_client import PeerProcess
 from penstock_bench.peer_environment import PeerUnavailable, cache_folder, peer_python
+from penstock_bench.scenario_peer import peer_result
 
 pytestmark = pytest.mark.loopback
 
@@ -36,3 +38,18 @@ def test_every_cell_of_the_peers_does_all_of_its_work(peer: PeerProcess, tiny: S
 
                 assert sample.complete, f"{bench}: {row.title}"
                 assert sample.units > 0, f"{bench}: {row.title}"
+
+
+@pytest.mark.parametrize("queue", [False, True])
+def test_the_peers_gate_runs_a_scenario_and_a_seed_gives_the_same_again(peer: PeerProcess, queue: bool) -> None:
+    limits = ProviderLimits(slots=2, queue=queue, hang_share=0.1, retry_after=None if queue else 1.0)
+    scenario = Scenario(
+        name="s", providers={"provider": limits}, caps={"provider": 6}, calls=60, client_timeout=9.0, ideal=60.0
+    )
+
+    result = peer_result(peer, scenario, 1)
+
+    assert result is not None
+    assert result.figures["lost"] == 0
+    assert (result.figures["refused"] > 0) is not queue
+    assert peer_result(peer, scenario, 1) == result

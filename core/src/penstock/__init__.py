@@ -52,6 +52,7 @@ from penstock.run import Scheduler, current_executor, execute, open_scheduler, r
 from penstock.runner import NurseryTaskRunner, TaskRunner
 from penstock.scheduler import AsyncTaskScheduler
 from penstock.settings import Settings, WallClock
+from penstock.shadow import ShadowTally
 from penstock.sink_spec import SinkBinding, SinkSpec
 from penstock.structuring import structure
 from penstock.task_admission import (
@@ -167,6 +168,7 @@ __all__ = [
     "SchedulingMetadataError",
     "Scope",
     "Settings",
+    "ShadowTally",
     "Signal",
     "SinkBinding",
     "SinkSpec",

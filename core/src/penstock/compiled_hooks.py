@@ -28,7 +28,8 @@ for each way of picking arguments, which needs a call more per implementation an
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -36,6 +37,7 @@ import pluggy
 
 from penstock.errors import PenstockError, PluginError
 from penstock.hook_checks import hook_arguments
+from penstock.identity import RequestResourceKey, Scope
 from penstock.plugin_loading import told
 from penstock.ready_queue import QueueView, ReadyQueue
 from penstock.report import RunInfo, RunReport
@@ -43,9 +45,12 @@ from penstock.requests.items import RequestAdmissionItem, ResponseFacts
 from penstock.requests.limiters import RequestLimiter
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider
+from penstock.requests.shadow_limiter import RuleAsLimiter, ShadowLimiter
 from penstock.requests.waiters import RequestWaiterQueue
 from penstock.runner import TaskRunner
 from penstock.settings import Settings
+from penstock.shadow import ShadowBook
+from penstock.shadow_policy import RuleAsPolicy, ShadowTaskPolicy
 from penstock.sink_spec import SinkBinding
 from penstock.task_policy import TaskAdmissionPolicy, TaskAdmissionView
 from penstock.tasks import SchedulableTask
@@ -64,6 +69,9 @@ Told = Callable[[str, str, Exception], None]
 
 P = TypeVar("P")
 
+_POLICY: Final = "penstock_task_policy"
+_LIMITER: Final = "penstock_request_limiter"
+
 
 def compile_rule(
     caller: pluggy.HookCaller,
@@ -71,15 +79,17 @@ def compile_rule(
     settings: Mapping[str, Settings],
     check: Callable[[Any, str, float], Any],
     failed: Callable[[Exception, str, float], Any],
+    of: Callable[[str], bool] = lambda _: True,
 ) -> Rule | None:
-    """Write a rule hook out as one function of positional arguments; `None` if nobody implements it.
+    """Write a rule hook out as one function of positional arguments; `None` if no plugin implements it `of` those
+    that are to be asked.
 
     Its arguments are those of the specification without `settings`; each implementation gets the ones that
     it names, and the `settings` of its own plugin. The first answer that is not `None` goes through
     `check(answer, plugin, now)`, and what that returns is the answer. Whatever an implementation or `check`
     raises goes to `failed(error, plugin, now)`. `now` is 0 for a hook without one.
     """
-    asked = list(reversed(caller.get_hookimpls()))
+    asked = [implementation for implementation in reversed(caller.get_hookimpls()) if of(implementation.plugin_name)]
     if not asked:
         return None
     arguments = [name for name in hook_arguments(caller.name) if name != "settings"]
@@ -133,6 +143,9 @@ class CompiledHooks:
     candidate until `Signal("reconfigured")`; a classification that raises is no opinion. Both are logged
     once per plugin and hook, and given to `on_error` each time.
 
+    Plugins in `shadows` are asked by none of these; their policies, limiters and rules come wrapped from
+    `make_task_policies` and `make_request_limiters`, and what they would have done is counted in `shadow_book`.
+
     `generation` counts the reconfigurations, from 1.
     """
 
@@ -144,12 +157,18 @@ class CompiledHooks:
         *,
         generation: int = 1,
         on_error: Told | None = None,
+        shadows: Collection[str] = (),
+        shadow_book: ShadowBook | None = None,
     ) -> None:
         self.generation = generation
+        self._shadows = tuple(shadows)
+        self._shadow_book = ShadowBook() if shadow_book is None else shadow_book
+        self._pressure: RequestPressureSnapshotProvider | None = None
         self.sinks = list(sinks)
         self._settings = settings
         self._on_error = on_error
         self._logged: set[tuple[str, str]] = set()
+        self._callers = callers
         self._bound = {hook: bound_hooks(caller) for hook, caller in callers.items()}
         self.task_eligible: TaskRule | None = self._eligibility(
             callers["penstock_task_eligible"], TASK_REASONS, "policy_denial"
@@ -171,7 +190,27 @@ class CompiledHooks:
             detail = f"{error.message}" if isinstance(error, PluginError) else f"raised {_kind_and_place(error)}"
             return Denied(failed_reason, {Signal("reconfigured")}, detail=detail, by=by)
 
-        return compile_rule(caller, settings=self._settings, check=check, failed=failed)
+        return compile_rule(caller, settings=self._settings, check=check, failed=failed, of=self._heeded)
+
+    def _heeded(self, plugin: str) -> bool:
+        return plugin not in self._shadows
+
+    def _shadow_rules(self, hook: str) -> list[tuple[str, Rule]]:
+        """The rules in shadow, each by itself; they answer as they are and raise what they raise."""
+
+        def check(answer: object, _: str, __: float) -> object:
+            return answer
+
+        def failed(error: Exception, _: str, __: float) -> object:
+            raise error
+
+        caller = self._callers[hook]
+        found = []
+        for name in self._shadows:
+            rule = compile_rule(caller, settings=self._settings, check=check, failed=failed, of=name.__eq__)
+            if rule is not None:
+                found.append((name, rule))
+        return found
 
     def _classification(self, caller: pluggy.HookCaller) -> Rule | None:
         def check(answer: object, by: str, _: float) -> RequestReleaseOutcome:
@@ -209,16 +248,43 @@ class CompiledHooks:
         return made
 
     def make_task_policies(self) -> list[tuple[str, TaskAdmissionPolicy]]:
-        """The task policies with their plugins' names, in the order of asking."""
-        return list(self._made("penstock_task_policy", TaskAdmissionPolicy))
+        """The task policies with their plugins' names, in the order of asking; those in shadow come last."""
+        made: list[tuple[str, TaskAdmissionPolicy]] = list(self._made("penstock_task_policy", TaskAdmissionPolicy))
+        if not self._shadows:
+            return made
+        shadows = [(name, policy) for name, policy in made if name in self._shadows]
+        shadows += [(name, RuleAsPolicy(rule)) for name, rule in self._shadow_rules("penstock_task_eligible")]
+        heeded = [(name, policy) for name, policy in made if name not in self._shadows]
+        return heeded + [
+            (name, ShadowTaskPolicy(policy, self._shadow_book.count(name, "tasks"), partial(self._tell, name, _POLICY)))
+            for name, policy in shadows
+        ]
 
-    def make_request_limiters(self, scope: object, cap: int | None) -> list[tuple[str, RequestLimiter]]:
+    def see_pressure(self, pressure: RequestPressureSnapshotProvider) -> None:
+        """Where request rules in shadow look; to be said before the first limiter is made."""
+        self._pressure = pressure
+
+    def make_request_limiters(self, scope: Scope, cap: int | None) -> list[tuple[str, RequestLimiter]]:
         """The limiters of one scope value with their plugins' names, in the order of asking.
 
         A lease keeps the limiters that granted it, so that limiters made after a reconfiguration never see
         its release.
         """
-        return list(self._made("penstock_request_limiter", RequestLimiter, scope=scope, cap=cap))
+        made: list[tuple[str, RequestLimiter]] = list(
+            self._made("penstock_request_limiter", RequestLimiter, scope=scope, cap=cap)
+        )
+        if not self._shadows:
+            return made
+        limiters = [(name, self._in_shadow(name, each) if name in self._shadows else each) for name, each in made]
+        if self._pressure is not None and isinstance(scope, RequestResourceKey):  # one for each call, so no wider scope
+            limiters += [
+                (name, self._in_shadow(name, RuleAsLimiter(scope, rule, self._pressure)))
+                for name, rule in self._shadow_rules("penstock_request_eligible")
+            ]
+        return limiters
+
+    def _in_shadow(self, name: str, limiter: RequestLimiter) -> RequestLimiter:
+        return ShadowLimiter(limiter, self._shadow_book.count(name, "requests"), partial(self._tell, name, _LIMITER))
 
     def _first(self, hook: str, kind: Any) -> Any:
         return next((made for _, made in self._made(hook, kind)), None)

@@ -11,6 +11,7 @@ import attrs
 
 from penstock.completion import CompletionTracker
 from penstock.ready_queue import Blocked, ReadyQueue
+from penstock.shadow import ShadowTally
 from penstock.task_admission import TaskAdmissionController
 from penstock.verdicts import Denied, describe_until
 
@@ -39,7 +40,7 @@ class GroupStanding:
 @attrs.frozen(kw_only=True)
 class Explanation:
     """The task gate at one moment: counts, resource to (free, limit), the groups by their longest wait, and tasks
-    that wait for others (a few)."""
+    that wait for others (a few); `shadows` says what each plugin in shadow would have done so far."""
 
     running: int
     queued: int
@@ -47,6 +48,7 @@ class Explanation:
     resources: Mapping[str, tuple[int, int]]
     groups: tuple[GroupStanding, ...]
     not_ready: tuple[str, ...]
+    shadows: tuple[ShadowTally, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, JSON-safe."""
@@ -65,6 +67,7 @@ class Explanation:
             told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
             lines.append(f"  and {len(rest)} more groups: {told}")
         lines += [f"  task {line}" for line in self.not_ready]
+        lines += [f"  {tally}" for tally in self.shadows]
         return "\n".join(lines)
 
 

@@ -31,6 +31,7 @@ from penstock.plugin_loading import (
     name_of,
     structure_section,
 )
+from penstock.shadow import take_shadow, unfit_for_shadow
 from penstock.sink_spec import SinkSpec
 from penstock.structuring import problem
 
@@ -46,6 +47,8 @@ class ActivePlugin:
     loaded: LoadedPlugin
     config: Any
     plugin: object
+    shadow: bool = False
+    """Whether it is asked without being heeded."""
 
     @property
     def name(self) -> str:
@@ -121,12 +124,14 @@ class LineUp:
         try:
             loaded = given or self._imported(name)
             self._check_hooks(loaded)
-            config = structure_section(loaded, self._config.sections.get(name, {}), self._config.source)
+            section, shadow = take_shadow(self._config.sections.get(name, {}), name, self._config.source)
+            self._check_shadow(loaded, shadow)
+            config = structure_section(loaded, section, self._config.source)
             before = self._before.get(name)
             if before is not None and before.loaded.target is loaded.target and before.config == config:
-                self.active[name] = before
+                self.active[name] = attrs.evolve(before, shadow=shadow)
             else:
-                self.active[name] = ActivePlugin(loaded, config, make_plugin(loaded, config))
+                self.active[name] = ActivePlugin(loaded, config, make_plugin(loaded, config), shadow)
         except ConfigError as error:
             self._wrong += error.problems
         except PluginUnusable as error:
@@ -136,6 +141,11 @@ class LineUp:
                 self._put_aside(error)
         except PluginError as error:
             self._broken.append(error)
+
+    def _check_shadow(self, loaded: LoadedPlugin, shadow: bool) -> None:
+        unfit = unfit_for_shadow(made.hook for made in implementations(loaded.target)) if shadow else None
+        if unfit is not None:
+            raise ConfigError(problem(self._config.source, ("plugins", loaded.name, "shadow"), unfit))
 
     def _imported(self, name: str) -> LoadedPlugin:
         before = self._before.get(name)
@@ -153,7 +163,9 @@ class LineUp:
         """Check the table of a plugin that is not active: a mistake in it should not wait until it is."""
         try:
             loaded = import_plugin(self._installed.plugins[name])
-            self.unused[name] = structure_section(loaded, self._config.sections[name], self._config.source)
+            section, shadow = take_shadow(self._config.sections[name], name, self._config.source)
+            self._check_shadow(loaded, shadow)
+            self.unused[name] = structure_section(loaded, section, self._config.source)
         except ConfigError as error:
             self._wrong += error.problems
         except PluginUnusable as error:
@@ -183,7 +195,7 @@ class LineUp:
         holders: dict[str, str] = {}
         for name, active in self.active.items():
             thing = getattr(active.plugin, "exclusive", None)
-            if thing is None:
+            if thing is None or active.shadow:  # in shadow it gets into nobody's way
                 continue
             if not isinstance(thing, str):
                 self._broken.append(PluginError(name, f"exclusive must name one thing, as text, not {thing!r}"))

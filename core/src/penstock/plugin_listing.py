@@ -69,6 +69,7 @@ class PluginListing:
 def list_plugins(config: PenstockConfig, files: Iterable[Path], installed: Installed) -> PluginListing:
     """What is installed, loaded from `files` (beside those of the configuration) or asked for, and what
     becomes of it."""
+    shadows = {name for name, section in config.sections.items() if section.get("shadow") is True}
     paths = {path.stem: path for path in (*(config.folder / name for name in config.plugins.load), *files)}
     there = {name: path for name, path in paths.items() if path.is_file()}
     not_there = [f"{path}: there is no such file to load as a plugin" for path in paths.values() if not path.is_file()]
@@ -79,6 +80,10 @@ def list_plugins(config: PenstockConfig, files: Iterable[Path], installed: Insta
     rows += [PluginRow(name=_quoted(clash), state="clash", why=clash) for clash in installed.clashes]
     states = ("active", "put aside", "clash", "missing", "available")
     active = list(chosen.names())
+    rows = [
+        attrs.evolve(row, why=f"{row.why}; in shadow") if row.name in shadows and row.state == "active" else row
+        for row in rows
+    ]
     rows.sort(key=lambda row: (states.index(row.state), active.index(row.name) if row.name in active else 0, row.name))
     asked = {
         key: chosen.asked[key] or ((f"{point.own} (the core's own)",) if point.own else ())

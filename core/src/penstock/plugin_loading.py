@@ -110,6 +110,8 @@ def config_class(plugin: LoadedPlugin) -> type[Any] | None:
         return None
     if not (inspect.isclass(config) and attrs.has(config)):
         raise PluginUnusable(plugin.name, f"Config must be an attrs class, not {config!r}")
+    if any((field.alias or field.name) == "shadow" for field in attrs.fields(config)):
+        raise PluginUnusable(plugin.name, "Config must not have the key 'shadow', which is Penstock's own; rename it")
     return config
 
 

@@ -30,6 +30,7 @@ from penstock.line_up import ActivePlugin, LineUp
 from penstock.plugin_choice import Chosen
 from penstock.plugin_loading import LoadedPlugin
 from penstock.settings import Settings, WallClock
+from penstock.shadow import ShadowBook
 from penstock.sink_spec import SinkBinding, SinkSpec
 from penstock.tasks import SUBMISSION
 
@@ -59,6 +60,8 @@ class PluginManager:
         self._files: dict[Path, LoadedPlugin] = {}
         self._on_error: Told | None = None
         self._bound: dict[str, Any] = {}
+        self.shadows = ShadowBook()
+        """What the plugins in shadow would have done."""
         self._line_up = LineUp(self.config, self._extra, installed, self._files, {})
 
     @classmethod
@@ -162,6 +165,8 @@ class PluginManager:
             self._sinks(callers),
             generation=self.generation,
             on_error=self._on_error,
+            shadows=[name for name in self.active if self._line_up.active[name].shadow],
+            shadow_book=self.shadows,
         )
 
     def _sinks(self, callers: Mapping[str, pluggy.HookCaller]) -> list[SinkBinding]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import attrs
 
+from penstock.shadow import ShadowTally
+
 __all__ = ["RunInfo", "RunReport"]
 
 
@@ -29,7 +31,7 @@ class RunReport:
     `not_done` says of each task that was not carried out why: `failed`, `dropped` (something that it needs
     failed, or its attempts or deadline ran out), `cancelled` or `shutdown`. It holds at most
     `not_done_limit` entries; `not_done_count` counts all. `leases` are the task gate's, `request_leases`
-    the request gate's: issued and returned.
+    the request gate's: issued and returned. `shadows` says what each plugin in shadow would have done.
     """
 
     run_id: str
@@ -44,3 +46,4 @@ class RunReport:
     leases: tuple[int, int] = (0, 0)
     request_leases: tuple[int, int] = (0, 0)
     diagnostics: Mapping[str, Any] = attrs.field(factory=dict)
+    shadows: tuple[ShadowTally, ...] = ()

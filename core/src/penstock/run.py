@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
+import attrs
 import trio
 import trio.testing
 
 from penstock.compiled_hooks import CompiledHooks
 from penstock.config import PenstockConfig, load_config
 from penstock.events import EventStream
+from penstock.explanation import Explanation
 from penstock.health import Health
 from penstock.identity import ProviderKey, RequestResourceResolver
 from penstock.jobs import RetryPlan
@@ -117,6 +119,10 @@ class Scheduler(AsyncTaskScheduler):
         super().signal(name)
         self.requests.signal(name)
 
+    def explanation(self, group: str | None = None) -> Explanation:
+        """What every group of tasks, or one, waits for, and what plugins in shadow would have done; as records."""
+        return attrs.evolve(super().explanation(group), shadows=self.plugins.shadows.tallies())
+
     def explain(self, group: str | None = None) -> str:
         """What everything that is left waits for, at both gates, in words; or what one group of tasks waits for."""
         tasks = super().explain(group)
@@ -135,6 +141,7 @@ class Scheduler(AsyncTaskScheduler):
         the sinks stay. Raises `ConfigError` or `PluginError`, and then everything is as it was."""
         loaded = None if config is None else load_config(config).config
         hooks = self.plugins.reconfigure(loaded, extra=plugins)
+        hooks.see_pressure(self.requests.pressure)
         self.decide_by(hooks)
         now = trio.current_time()
         for condition in dict.fromkeys(c for blocked in self._queue.blocked() for c in blocked.denied.until):
@@ -250,6 +257,7 @@ def _assemble(
         waiters=hooks.make_request_waiters(),
         rule=hooks.request_eligible,
     )
+    hooks.see_pressure(controller.pressure)
     requests = ModelRequestExecutor(
         controller,
         request_events,
@@ -325,6 +333,7 @@ def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers) -> Ru
         leases=scheduler.admission.leases,
         request_leases=scheduler.requests.leases,
         diagnostics=drivers.diagnostics(),
+        shadows=scheduler.plugins.shadows.tallies(),
     )
 
 

@@ -11,6 +11,7 @@ from penstock.events import EventStream
 from penstock.jobs import Job
 from penstock.leases import ReleaseResult
 from penstock.ready_queue import ReadyQueue
+from penstock.shadow_policy import shadow_notes
 from penstock.task_admission import TaskAdmissionController, TaskAdmissionLease
 from penstock.tasks import TaskGroupKey
 from penstock.verdicts import Denied
@@ -121,8 +122,11 @@ class SchedulerEvents:
         self._tell("stale_selection", job, now)
 
     def acquired(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
-        """The lease is out."""
-        self._tell_execution("task_lease_acquired", job, lease, now)
+        """The lease is out; with it, what plugins in shadow would have said."""
+        if self.stream.active and lease.watchers and (notes := shadow_notes(lease, now)):
+            self._tell_execution("task_lease_acquired", job, lease, now, diagnostics=notes)
+        else:
+            self._tell_execution("task_lease_acquired", job, lease, now)
 
     def spawned(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
         """The worker is about to start."""
@@ -142,9 +146,9 @@ class SchedulerEvents:
         kind = "task_lease_released" if result.released else "release_diagnostic"
         self._tell(kind, job, now, correlation, reason_or_outcome=result.reason, **ids)
 
-    def _tell_execution(self, kind: str, job: Job, lease: TaskAdmissionLease, now: float) -> None:
+    def _tell_execution(self, kind: str, job: Job, lease: TaskAdmissionLease, now: float, **fields: Any) -> None:
         if self.stream.active:
-            ids = {"task_lease_id": lease.lease_id, "task_execution_id": lease.lease_id}
+            ids: dict[str, Any] = fields | {"task_lease_id": lease.lease_id, "task_execution_id": lease.lease_id}
             self._tell(kind, job, now, self.correlation(job, lease), **ids)
 
     def deferred(self, job: Job, until: float, now: float) -> None:

@@ -16,6 +16,7 @@ from penstock.discovery import Installed
 from penstock.errors import ConfigError, PluginError
 from penstock.hook_checks import hook_arguments
 from penstock.hookspecs import HOOKS, PenstockSpec, hookimpl
+from penstock.identity import ProviderKey
 from penstock.plugins import PluginManager
 from penstock.report import RunInfo, RunReport
 from penstock.requests.items import ResponseFacts
@@ -23,6 +24,7 @@ from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.settings import Settings, WallClock
 from penstock.verdicts import NEVER, At, Denied, Released, Signal
 
+ACME = ProviderKey("acme")
 RULES = sorted(hook for hook, facts in HOOKS.items() if facts.kind == "rule")
 
 
@@ -282,19 +284,19 @@ def test_factories_are_asked_in_order_and_none_means_not_here() -> None:
 
             @hookimpl
             def penstock_request_limiter(self, scope: object, cap: int, settings: Settings) -> Any:
-                assert (scope, cap, settings.plugin) == ("scope", 3, name)
+                assert (scope, cap, settings.plugin) == (ACME, 3, name)
                 return AnyLimiter(scope) if applies else None
 
         return Limiter()
 
     hooks = hooks_of(limiter("a", applies=True), limiter("b", applies=False), limiter("c", applies=True))
-    assert [name for name, _ in hooks.make_request_limiters("scope", 3)] == ["a", "c"]
+    assert [name for name, _ in hooks.make_request_limiters(ACME, 3)] == ["a", "c"]
 
 
 def test_without_a_factory_the_core_serves() -> None:
     hooks = hooks_of()
     assert (hooks.make_ready_queue(), hooks.make_request_waiters(), hooks.make_task_runner()) == (None, None, None)
-    assert (hooks.make_task_policies(), hooks.make_request_limiters("scope", None)) == ([], [])
+    assert (hooks.make_task_policies(), hooks.make_request_limiters(ACME, None)) == ([], [])
 
 
 class RunnerPlugin:

@@ -64,7 +64,13 @@ def run_command(
 def _tell(pipeline: Pipeline, ran: Ran, result: Assembled) -> None:
     interrupted = ran.interrupted and result.open > 0
     for line in summary_lines(
-        result, ran.tallies, ran.allowed, seconds=ran.seconds, interrupted=interrupted, where=_where(ran.limited_by)
+        result,
+        ran.tallies,
+        ran.allowed,
+        seconds=ran.seconds,
+        interrupted=interrupted,
+        where=_where(ran.limited_by),
+        shadows=ran.shadows,
     ):
         click.echo(line)
     click.echo(f"answers: {pipeline.output}")

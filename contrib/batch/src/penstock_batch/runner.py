@@ -55,6 +55,8 @@ class Ran:
     seconds: float
     interrupted: bool
     limited_by: Mapping[str, float]
+    shadows: tuple[penstock.ShadowTally, ...] = ()
+    """What plugins in shadow would have done."""
 
 
 class RunningView:
@@ -89,7 +91,8 @@ async def run_rows(
         allowed = allowed_rates(run.models, endpoints, scheduler)
     run.raise_what_broke()
     seconds = trio.current_time() - started
-    return Ran(run.tallies, allowed, seconds, run.interrupted, listening.view.what_limited())
+    shadows = scheduler.plugins.shadows.tallies()
+    return Ran(run.tallies, allowed, seconds, run.interrupted, listening.view.what_limited(), shadows)
 
 
 class BatchRun:

@@ -38,8 +38,11 @@ def summary_lines(
     seconds: float,
     interrupted: bool,
     where: Iterable[str] = (),
+    shadows: Iterable[object] = (),
 ) -> list[str]:
-    """The summary, one line each. `where` says where time was spent."""
+    """The summary, one line each. `where` says where time was spent, `shadows` what plugins in shadow would have
+    done.
+    """
     total = result.done + result.failed + result.open
     lines = [f"{_rows(total)}: {result.done:,} done, {result.failed:,} failed{_open(result.open)}, in {_time(seconds)}"]
     lines += _reasons(result.reasons)
@@ -54,6 +57,7 @@ def summary_lines(
         lines.append(f"{calls:,} calls, {limited:,} answered 429 {share}{_at_best(allowed)}")
     lines += [f"  {name}: {_model(model, allowed.get(name))}" for name, model in tallies.models.items() if model.calls]
     lines += where
+    lines += map(str, shadows)
     if interrupted:
         lines.append("interrupted: what was finished is kept; the same command goes on from there")
     return lines

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import penstock
 from penstock_bench.peer_environment import PeerUnavailable
 from penstock_bench.records import Sample
 
@@ -20,10 +21,21 @@ import sys, types
 package = types.ModuleType("penstock_bench")
 package.__path__ = [{folder!r}]
 sys.modules["penstock_bench"] = package
+for name, path in (("penstock", {core!r}), ("penstock.testing", {core!r} + "/testing")):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [path]
+from penstock.testing import provider
+vars(sys.modules["penstock.testing"]).update((name, getattr(provider, name)) for name in provider.__all__)
 from penstock_bench.peer_side.server import main
 main()
 """
-"""Makes the peer's side importable by its own name, and nothing else of this environment with it."""
+"""Makes the peer's side importable by its own name, and the simulated provider, which needs attrs alone; nothing else
+of this environment with them.
+"""
+
+
+_HERE = str(Path(__file__).parent)
+_CORE = str(Path(penstock.__file__).parent)
 
 
 class PeerProcess:
@@ -35,7 +47,7 @@ class PeerProcess:
     name = "the peer"
 
     def __init__(self, python: Path, cap: float, log: Path) -> None:
-        self._command = [str(python), "-c", _START.format(folder=str(Path(__file__).parent))]
+        self._command = [str(python), "-c", _START.format(folder=_HERE, core=_CORE)]
         self._cap = cap
         self._log = log
         self._process: subprocess.Popen[str] | None = None
@@ -50,6 +62,11 @@ class PeerProcess:
 
     def measure(self, cell: str, parameters: Mapping[str, Any]) -> Sample:
         """Measure once. Raises `PeerUnavailable` if the process ends, or says that the cell failed."""
+        told = self.ask(cell, parameters)
+        return Sample(told["units"], told["seconds"], told["complete"])
+
+    def ask(self, cell: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """What a cell answers: `units`, `seconds`, `complete`, and `result` if it has one. Raises as `measure`."""
         process = self._process
         if process is None:
             process = self._process = self._start()
@@ -61,7 +78,7 @@ class PeerProcess:
         told = self._read(process)
         if not told["complete"]:  # it has ended, since nothing else could have stopped the cell
             self._end()
-        return Sample(told["units"], told["seconds"], told["complete"])
+        return told
 
     def _start(self) -> subprocess.Popen[str]:
         with self._log.open("a") as log:

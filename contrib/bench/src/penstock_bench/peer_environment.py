@@ -12,7 +12,17 @@ from typing import Final
 
 from penstock import PenstockError
 
-__all__ = ["PEER", "VERSION", "PeerUnavailable", "cache_folder", "peer_python"]
+__all__ = [
+    "MADE",
+    "PEER",
+    "VERSION",
+    "PeerUnavailable",
+    "cache_folder",
+    "install",
+    "peer_python",
+    "python_of",
+    "why_not",
+]
 
 PEER: Final = "data-designer-engine"
 VERSION: Final = "0.9.6"
@@ -38,34 +48,40 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "penstock" / "bench"
 
 
-def peer_python(cache: Path, tell: Callable[[str], None], install: Install | None = None) -> Path:
+def peer_python(cache: Path, tell: Callable[[str], None], install_peer: Install | None = None) -> Path:
     """The Python of the peer's environment, which is made if it is not there. Raises `PeerUnavailable`."""
     folder = cache / f"{PEER}-{VERSION}-py{sys.version_info.major}.{sys.version_info.minor}"
     if not (folder / MADE).exists():
         tell(f"making an environment for {PEER} {VERSION} in {folder}; this is done once, and takes a few minutes")
         log = cache / f"{folder.name}.log"
         try:
-            (install or _install)(folder, log)
+            (install_peer or _install)(folder, log)
             (folder / MADE).write_text(f"{PEER}=={VERSION}\n")
         except (OSError, subprocess.CalledProcessError) as error:
-            raise PeerUnavailable(f"could not be installed: {_told(error, log)} (all of it in {log})") from None
-    return _python(folder)
+            raise PeerUnavailable(f"could not be installed: {why_not(error, log)} (all of it in {log})") from None
+    return python_of(folder)
 
 
-def _python(folder: Path) -> Path:
+def python_of(folder: Path) -> Path:
+    """The Python of an environment."""
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def _install(folder: Path, log: Path) -> None:
+    install(folder, log, f"{PEER}=={VERSION}")
+
+
+def install(folder: Path, log: Path, *packages: str) -> None:
+    """Make an environment with these packages. Raises `OSError`, `subprocess.CalledProcessError`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as out:
         venv.EnvBuilder(clear=True, symlinks=os.name != "nt").create(folder)
-        for step in (["ensurepip"], ["pip", "install", "--disable-pip-version-check", f"{PEER}=={VERSION}"]):
-            command = [str(_python(folder)), "-m", *step]
+        for step in (["ensurepip"], ["pip", "install", "--disable-pip-version-check", *packages]):
+            command = [str(python_of(folder)), "-m", *step]
             subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
 
 
-def _told(error: Exception, log: Path) -> str:
+def why_not(error: Exception, log: Path) -> str:
     """What went wrong, in one line: the last line of the log that speaks of an error."""
     if isinstance(error, OSError):
         return str(error)

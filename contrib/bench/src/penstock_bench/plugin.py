@@ -95,6 +95,77 @@ def requests(**given: Any) -> None:
 
 
 @bench.command()
+@click.option("--seeds", default="0-9", show_default=True, metavar="SEEDS", help="As 0-9 or 3,5,300-319.")
+@click.option("--scenario", multiple=True, metavar="NAME", help="Only this scenario. Several times.")
+@click.option(
+    "--file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="TOML",
+    help="Other scenarios than those that come with Penstock.",
+)
+@click.option("--check", is_flag=True, help="Exit with 1 if something is missed, and name scenario and figure.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write JSON, CSV and Markdown into this folder.",
+)
+@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes; one for each core without it.")
+@click.option("--with-peer", is_flag=True, help="Run what it can run with the peer's request admission too.")
+@click.option(
+    "--peer-cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="The same, with the peer's environment kept in this folder.",
+)
+def scenarios(**given: Any) -> None:
+    """Request admission against providers with known limits, in virtual time.
+
+    Each scenario is run with each seed, and the worst seed is held against what must be reached. The figures are the
+    same on every machine.
+
+    Exit code: 0 done, 1 something was missed or could not be run (with --check), 2 wrong options or a wrong file,
+    3 the peer cannot be had.
+    """
+    from penstock_bench.scenario_command import ScenarioOptions, scenarios_command
+
+    raise SystemExit(scenarios_command(ScenarioOptions(**given)))
+
+
+@bench.command()
+@click.option("--rounds", type=click.IntRange(min=1), default=1, show_default=True, help="The median counts.")
+@click.option("--quick", is_flag=True, help="A tenth of the calls: to see whether all is well, and no evidence.")
+@click.option("--check", is_flag=True, help="Exit with 1 where Penstock is not the best and no reason is known.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write JSON, CSV and Markdown into this folder.",
+)
+@click.option(
+    "--peer-cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where the others' environments are kept, if not in the user's cache folder.",
+)
+@click.option("--only", multiple=True, metavar="NAME", help="Only rows whose names begin so. Several times.")
+@click.option(
+    "--contender",
+    multiple=True,
+    type=click.Choice(["penstock", "tenacity", "aiolimiter", "peer", "openai"]),
+    help="Only these. Several times.",
+)
+def sockets(**given: Any) -> None:
+    """Calls over real sockets against a mock provider with limits, beside other ways to keep within them.
+
+    Exit code: 0 done, 1 Penstock is not the best somewhere (with --check), 2 wrong options, 3 the others cannot be had.
+    """
+    from penstock_bench.socket_command import SocketOptions, sockets_command
+
+    raise SystemExit(sockets_command(SocketOptions(**given)))
+
+
+@bench.command()
 @click.option("--cycles", type=click.IntRange(min=1), default=300, show_default=True, help="How many are counted.")
 @click.option("--places", type=click.IntRange(min=1), default=30, show_default=True, help="How many are told.")
 def profile(cycles: int, places: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from penstock_httpx.description import NO_MODEL, RequestDescription, describe_openai
+from penstock_httpx.thread_transport import ThreadAdmissionTransport
 from penstock_httpx.transport import AdmissionTransport
 
-__all__ = ["NO_MODEL", "AdmissionTransport", "RequestDescription", "describe_openai"]
+__all__ = ["NO_MODEL", "AdmissionTransport", "RequestDescription", "ThreadAdmissionTransport", "describe_openai"]

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from functools import partial
-from typing import Final
-
 import httpx2
-import trio
 
 import penstock
 from penstock_httpx.body import AdmittedBody
-from penstock_httpx.description import NO_MODEL, RequestDescription, apply_extension, describe_openai
+from penstock_httpx.door import Describe, Door
 from penstock_httpx.exchange import Exchange
 
 __all__ = ["AdmissionTransport"]
-
-NO_MODEL_CAP: Final = 8
-"""How many requests that name no model may be out at once to one provider, unless the configuration has a model `-`."""
 
 
 class AdmissionTransport(httpx2.AsyncBaseTransport):
@@ -44,18 +35,17 @@ class AdmissionTransport(httpx2.AsyncBaseTransport):
         inner: httpx2.AsyncBaseTransport | None = None,
         *,
         provider: str | None = None,
-        describe: Callable[[httpx2.Request], RequestDescription] | None = None,
+        describe: Describe | None = None,
         executor: penstock.ModelRequestExecutor | None = None,
     ) -> None:
         self._inner = inner if inner is not None else httpx2.AsyncHTTPTransport()
-        self._describe = describe or partial(describe_openai, provider=provider)
-        self._executor = executor
+        self._door = Door(provider, describe, executor)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Wait for a place, send, and return the answer as soon as its head is here."""
         exchange: Exchange | None = None
         try:
-            async with self._attempt(apply_extension(self._describe(request), request)) as attempt:
+            async with self._door.attempt(self._door.describe(request), self._door.executor()) as attempt:
                 exchange = Exchange(attempt)
             response = await self._inner.handle_async_request(request)
             exchange.answered(response)
@@ -76,13 +66,3 @@ class AdmissionTransport(httpx2.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close the inner transport. Bodies that are still read keep their leases until they end."""
         await self._inner.aclose()
-
-    def _attempt(self, wanted: RequestDescription) -> AbstractAsyncContextManager[penstock.Attempt]:
-        executor = penstock.current_executor() if self._executor is None else self._executor
-        key = executor.resolver.resolve(wanted.resource, wanted.domain)
-        if key.model_id == NO_MODEL and executor.pressure.snapshot(key, trio.current_time()) is None:
-            # No configuration can be expected to know it, and an unknown model is refused.
-            executor.register(key.provider_name, NO_MODEL, cap=NO_MODEL_CAP)
-        return executor.attempt(
-            key, cost=wanted.cost, group=wanted.group, timeout=wanted.timeout, deadline=wanted.deadline
-        )

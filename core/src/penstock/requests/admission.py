@@ -32,6 +32,7 @@ from penstock.requests.live_pressure import LiveRequestPressure
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestStandingProvider
 from penstock.requests.registry import MakeLimiters, RequestRegistry, ResourceState, no_limiters
+from penstock.requests.shadow_limiter import shadow_refusals
 from penstock.requests.telling import RequestTelling
 from penstock.requests.waiters import RequestQueueView, RequestWaiter, RequestWaiterQueue
 from penstock.verdicts import NEVER, Denied, Signal
@@ -123,6 +124,7 @@ class RequestAdmissionController:
             )
             refusals = self._decider.all_refusals(state, first.item, now)
             lines += [f"  {refusal}" for refusal in refusals] or ["  its turn is next"]
+            lines += [f"  in shadow: {denied}" for denied in shadow_refusals(state.limiters, first.item, now)]
         return "\n".join(lines) if lines else "no request is waiting"
 
     # -- asking for leases --

@@ -1,14 +1,15 @@
-"""What a request limiter is, and what it tells of itself."""
+"""What a request limiter is, and what it tells of its changes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import attrs
 
 from penstock.identity import Scope
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
+from penstock.requests.limiter_snapshot import LimiterSnapshot
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.verdicts import Denied
 
@@ -30,21 +31,6 @@ class LimiterChange:
     after: float | None = None
     detail: str = ""
     blocked_until: float | None = None
-
-
-@attrs.frozen(kw_only=True)
-class LimiterSnapshot:
-    """A limiter's state in the terms of the pressure snapshot; a limiter leaves out what it does not know.
-
-    `current_limit` and `effective_max` are calls in flight; `blocked_until` is a moment of the run's clock.
-    """
-
-    current_limit: int | None = None
-    effective_max: int | None = None
-    blocked_until: float | None = None
-    rate_limit_ceiling: float | None = None
-    consecutive_rate_limits: int | None = None
-    details: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 @runtime_checkable

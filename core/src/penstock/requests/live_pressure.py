@@ -9,6 +9,7 @@ from penstock.requests.limiter_guard import GuardedLimiter
 from penstock.requests.limiters import LimiterSnapshot
 from penstock.requests.pressure import GlobalRequestPressureSnapshot, RequestPressureSnapshot, RequestStanding
 from penstock.requests.registry import ModelState, RequestRegistry, ResourceState
+from penstock.requests.shadow_limiter import shadow_snapshots
 
 __all__ = ["LiveRequestPressure", "smallest"]
 
@@ -99,6 +100,7 @@ class LiveRequestPressure:
             consecutive_rate_limits=max((limiter.consecutive_rate_limits or 0 for limiter in limiters), default=0),
             last_outcome=state.last_outcome,
             leak_diagnostics=_leak_diagnostics(state, now),
+            shadows=shadow_snapshots(state.limiters, now),
         )
 
     def _of_model(self, model: ModelState, now: float) -> GlobalRequestPressureSnapshot:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import attrs
 
 from penstock.identity import ProviderModelKey, RequestResourceKey
+from penstock.requests.limiter_snapshot import LimiterSnapshot
 
 __all__ = [
     "GlobalRequestPressureSnapshot",
@@ -20,7 +21,10 @@ __all__ = [
 
 @attrs.frozen(kw_only=True)
 class RequestPressureSnapshot:
-    """One resource at one moment. Times are moments of the run's clock, `cooldown_remaining` is seconds."""
+    """One resource at one moment. Times are moments of the run's clock, `cooldown_remaining` is seconds.
+
+    `shadows` has the state of each limiter that is only in shadow, as `plugin of scope`; no other figure knows of them.
+    """
 
     captured_at: float
     sequence: int
@@ -36,6 +40,7 @@ class RequestPressureSnapshot:
     consecutive_rate_limits: int = 0
     last_outcome: str | None = None
     leak_diagnostics: Mapping[str, Any] = attrs.field(factory=dict)
+    shadows: Mapping[str, LimiterSnapshot] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)

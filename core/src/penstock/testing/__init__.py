@@ -1,4 +1,4 @@
-"""What plugin authors test with: contract suites, a simulated provider, virtual time.
+"""What plugin authors test with: contract suites, a simulated provider, scenarios, virtual time.
 
 `ready_queue_machine` needs Hypothesis and is imported when it is asked for; nothing else here needs a test framework.
 """
@@ -25,6 +25,12 @@ from penstock.testing.provider import (
     limits_from_mapping,
 )
 from penstock.testing.ready_queue_contract import ReadyQueueContract
+from penstock.testing.scenario import Bound, Scenario, Tenant, TokenSizes
+from penstock.testing.scenario_config import load_scenarios, scenarios_from
+from penstock.testing.scenario_figures import figures_of, ideal_seconds
+from penstock.testing.scenario_log import RunLog
+from penstock.testing.scenario_run import ScenarioResult, missing_plugins, run_scenario
+from penstock.testing.scripted_endpoint import ScriptedEndpoint
 from penstock.testing.scripted_limiter import ScriptedLimiter
 from penstock.testing.sink_contract import SinkContract, one_of_each_event
 from penstock.testing.task_gate import TaskGate
@@ -46,6 +52,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "Bound",
     "Granted",
     "Hanging",
     "KeyReport",
@@ -61,20 +68,32 @@ __all__ = [
     "RequestLimiterContract",
     "RequestWaiterQueueContract",
     "RetryAfterForm",
+    "RunLog",
+    "Scenario",
+    "ScenarioResult",
     "ScriptedCapacity",
+    "ScriptedEndpoint",
     "ScriptedLimiter",
     "SimulatedModel",
     "SinkContract",
     "Started",
     "TaskGate",
     "TaskPolicyContract",
+    "Tenant",
     "Ticket",
+    "TokenSizes",
     "anything_goes",
+    "figures_of",
     "group_key",
+    "ideal_seconds",
     "limits_from_mapping",
+    "load_scenarios",
     "make_task",
+    "missing_plugins",
     "one_of_each_event",
     "ready_queue_machine",
+    "run_scenario",
+    "scenarios_from",
     "take_all",
     "take_one",
 ]

@@ -7,6 +7,8 @@ weights in units and not in tasks.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import attrs
 
 from penstock import (
@@ -39,13 +41,14 @@ class FairRequestWaiters(LaneRequestWaiters):
     """Waiting calls in weighted fair order between the groups that share a provider's model.
 
     A call counts for its requests or, if that is more, for its tokens in units of `tokens_per_request`.
+    Within a group the oldest goes first, or with `within_group="deadline"` the one with the earliest deadline.
     """
 
-    def __init__(self, tokens_per_request: int = 1000) -> None:
+    def __init__(self, tokens_per_request: int = 1000, within_group: Literal["oldest", "deadline"] = "oldest") -> None:
         def cost(item: RequestAdmissionItem) -> float:
             return max(item.cost.requests, item.cost.tokens / tokens_per_request)
 
-        super().__init__(FairOrder(), cost)
+        super().__init__(FairOrder(), cost, within_group)
 
 
 def _at_least_one(_: object, attribute: attrs.Attribute[int], value: int) -> None:
@@ -55,9 +58,14 @@ def _at_least_one(_: object, attribute: attrs.Attribute[int], value: int) -> Non
 
 @attrs.frozen(kw_only=True)
 class FairQueueConfig:
-    """`[plugins.fair]`. `tokens_per_request`: how many tokens count as much as one request among waiting calls."""
+    """`[plugins.fair]`, for waiting calls.
+
+    `tokens_per_request`  how many tokens count as much as one request
+    `within_group`        who of a group goes first: the `oldest`, or the one with the earliest `deadline`
+    """
 
     tokens_per_request: int = attrs.field(default=1000, validator=_at_least_one)
+    within_group: Literal["oldest", "deadline"] = "oldest"
 
 
 class FairQueuePlugin:
@@ -74,4 +82,4 @@ class FairQueuePlugin:
 
     @hookimpl
     def penstock_request_waiters(self) -> RequestWaiterQueue:
-        return FairRequestWaiters(self._config.tokens_per_request)
+        return FairRequestWaiters(self._config.tokens_per_request, self._config.within_group)

@@ -19,6 +19,8 @@ class Progress:
 
     def __init__(self, seconds: float, cut: Callable[[Mapping[str, object]], None]) -> None:
         self.units = 0
+        self.result: Mapping[str, object] | None = None
+        """What a cell answers beside its time, if it does."""
         self._seconds = seconds
         self._cut = cut
         self._over = Event()
@@ -51,4 +53,5 @@ class Progress:
         if self._ahead is not None:
             ahead, together = self._ahead
             seconds += ahead * (units / together - 1.0)
-        return {"units": units, "seconds": seconds, "complete": complete}
+        told: dict[str, object] = {"units": units, "seconds": seconds, "complete": complete}
+        return told if self.result is None else {**told, "result": self.result}

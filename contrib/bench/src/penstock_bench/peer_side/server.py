@@ -27,6 +27,7 @@ def main() -> None:
     """Serve the cells of the peer until standard input ends."""
     from penstock_bench.peer_side.dispatch import dispatch
     from penstock_bench.peer_side.requests import contended, try_uncontended, uncontended
+    from penstock_bench.peer_side.scenario import scenario
     from penstock_bench.peer_side.tasks import columns
 
     answers = os.fdopen(os.dup(1), "w")
@@ -37,6 +38,7 @@ def main() -> None:
         "uncontended": uncontended,
         "try_uncontended": try_uncontended,
         "contended": contended,
+        "scenario": scenario,
     }
 
     def answer(told: Mapping[str, object]) -> None:

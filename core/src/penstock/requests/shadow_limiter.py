@@ -1,0 +1,230 @@
+"""A limiter in shadow: it counts every call that goes out, and refuses none.
+
+It is asked when a call has its leave from everybody else, just before the call is counted: what it says then is
+what it would have said. Its limits stand in no snapshot but its own, its changes are told in no event, and what
+it knows of a rate limit is told to nobody but itself. One that raises is counted; where that leaves its own
+counts in doubt, it is asked no more until the configuration is renewed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from penstock.identity import Scope
+from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
+from penstock.requests.limiter_guard import GuardedLimiter
+from penstock.requests.limiters import CallObserver, LimiterChange, LimiterSnapshot, RefusalExplainer, RequestLimiter
+from penstock.requests.outcomes import RequestReleaseOutcome
+from penstock.requests.pressure import RequestPressureSnapshotProvider
+from penstock.shadow import ShadowCount, note_of
+from penstock.verdicts import REQUEST_REASONS, Denied, check_denied
+
+__all__ = ["RuleAsLimiter", "ShadowLimiter", "shadow_refusals", "shadow_snapshots"]
+
+_NOT_TOLD: Final = object()
+_UNLIMITED: Final = LimiterSnapshot()
+
+RequestRule = Callable[[RequestAdmissionItem, RequestPressureSnapshotProvider, float], "Denied | None"]
+
+
+class ShadowLimiter:
+    """A `RequestLimiter` that never refuses, never raises, and tells `count` what `limiter` would have done.
+
+    `told` is given what the limiter raises.
+    """
+
+    def __init__(self, limiter: RequestLimiter, count: ShadowCount, told: Callable[[Exception], None]) -> None:
+        self.scope: Scope = limiter.scope
+        self._limiter = limiter
+        self._count = count
+        self._told = told
+        self._broken = False
+
+    def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
+        """Never a refusal."""
+        return None
+
+    def would_refuse(self, item: RequestAdmissionItem, now: float) -> Denied | None:
+        """What the limiter says. Raises what it raises, and `PluginError` for what is no sound refusal."""
+        denied = None if self._broken else self._limiter.check(item, now)
+        if denied is None:
+            return None
+        return check_denied(denied, by=self._count.plugin, now=now, reasons=REQUEST_REASONS)
+
+    def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
+        """Ask, then count the call as though the answer had been yes."""
+        if self._broken:
+            return _NOT_TOLD
+        denied = self._asked(lease, now)
+        kept = _swap_notes(lease, None)  # what the limiter notes is noted as a shadow's
+        try:
+            token = self._limiter.acquire(lease, now)
+        except Exception as error:
+            self._break("acquire", error)
+            token = _NOT_TOLD
+        noted = _swap_notes(lease, kept)
+        note = {} if denied is None else note_of(denied, self._ends(denied, now), now)
+        if noted:
+            note["noted"] = noted
+        if note:
+            others = {} if kept is None else kept.get("shadow", {})
+            lease.note("shadow", {**others, self._count.plugin: note | others.get(self._count.plugin, {})})
+        return token
+
+    def release(
+        self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
+    ) -> Sequence[LimiterChange]:
+        """Count the call out, and how it ended beside what would have been said to it."""
+        self._count.ended(lease, outcome.kind if outcome.went_out else "not_sent")
+        limiter = self._limiter
+        if not self._broken and token is not _NOT_TOLD:
+            try:
+                if (
+                    outcome.kind == "rate_limited"
+                    and outcome.limited_by is None
+                    and isinstance(limiter, RefusalExplainer)
+                ):
+                    about = limiter.explain_refusal(lease, token, outcome, now)
+                    outcome = attrs.evolve(outcome, limited_by=about)
+                limiter.release(lease, token, outcome, now)
+            except Exception as error:
+                self._break("release", error)
+        return ()
+
+    def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
+        """Let the limiter learn."""
+        if not self._broken:
+            try:
+                self._limiter.observe(headers, now)
+            except Exception as error:
+                self._failed("observe", error)
+        return ()
+
+    def observe_call(
+        self, lease: RequestAdmissionLease, token: object, headers: Mapping[str, str], now: float
+    ) -> Sequence[LimiterChange]:
+        """Let the limiter learn, with whose answer it was if it wants to know."""
+        limiter = self._limiter
+        if not isinstance(limiter, CallObserver):
+            return self.observe(headers, now)
+        if not self._broken and token is not _NOT_TOLD:
+            try:
+                limiter.observe_call(lease, token, headers, now)
+            except Exception as error:
+                self._failed("observe_call", error)
+        return ()
+
+    def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:
+        """Pass the static cap on."""
+        if not self._broken:
+            try:
+                self._limiter.set_cap(cap, now)
+            except Exception as error:
+                self._break("set_cap", error)
+        return ()
+
+    def next_change(self, now: float) -> float | None:
+        """Time alone changes no answer that counts."""
+        return None
+
+    def snapshot(self, now: float) -> LimiterSnapshot:
+        """It limits nothing; `shadow_snapshot` has what it would."""
+        return _UNLIMITED
+
+    def shadow_snapshot(self, now: float) -> LimiterSnapshot:
+        """The limiter's own state. Raises what it raises."""
+        return self._limiter.snapshot(now)
+
+    def _asked(self, lease: RequestAdmissionLease, now: float) -> Denied | None:
+        try:
+            denied = self.would_refuse(lease.item, now)
+        except Exception as error:
+            self._failed("check", error)
+            return None
+        self._count.asked(lease, denied, None if denied is None else self._ends(denied, now), now)
+        return denied
+
+    def _ends(self, denied: Denied, now: float) -> float | None:
+        """The moment at which the refusal would have ended, if it or its limiter says one."""
+        moment = denied.next_moment()
+        if moment is None and not denied.final:
+            try:
+                moment = self._limiter.next_change(now)
+            except Exception as error:
+                self._failed("next_change", error)
+        return moment
+
+    def _break(self, method: str, error: Exception) -> None:
+        self._broken = True
+        self._failed(method, error)
+
+    def _failed(self, method: str, error: Exception) -> None:
+        self._count.failed(f"{method} of the limiter of {self.scope} raised {type(error).__name__}")
+        self._told(error)
+
+
+def _swap_notes(lease: RequestAdmissionLease, notes: dict[str, Any] | None) -> dict[str, Any] | None:
+    before, lease.diagnostics = lease.diagnostics, notes
+    return before
+
+
+class RuleAsLimiter:
+    """A request rule with the face of a limiter, so that it can be in shadow. `pressure` is where it looks."""
+
+    def __init__(self, scope: Scope, rule: RequestRule, pressure: RequestPressureSnapshotProvider) -> None:
+        self.scope = scope
+        self._rule = rule
+        self._pressure = pressure
+
+    def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
+        return self._rule(item, self._pressure, now)
+
+    def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
+        """A rule has no memory."""
+        return None
+
+    def release(
+        self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
+    ) -> Sequence[LimiterChange]:
+        return ()
+
+    def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
+        return ()
+
+    def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:
+        return ()
+
+    def next_change(self, now: float) -> float | None:
+        return None
+
+    def snapshot(self, now: float) -> LimiterSnapshot:
+        return _UNLIMITED
+
+
+def shadow_refusals(limiters: Iterable[GuardedLimiter], item: RequestAdmissionItem, now: float) -> Iterator[Denied]:
+    """What the limiters in shadow say to a call that waits, for people; one that raises says nothing here."""
+    for guarded in limiters:
+        shadow = guarded.limiter
+        if isinstance(shadow, ShadowLimiter):
+            try:
+                denied = shadow.would_refuse(item, now)
+            except Exception:
+                continue  # it is counted and told when it raises for a call that goes
+            if denied is not None:
+                yield denied
+
+
+def shadow_snapshots(limiters: Iterable[GuardedLimiter], now: float) -> dict[str, LimiterSnapshot]:
+    """The states of the limiters in shadow, by plugin and scope; one that raises is left out."""
+    found = {}
+    for guarded in limiters:
+        shadow = guarded.limiter
+        if isinstance(shadow, ShadowLimiter):
+            try:
+                found[f"{guarded.plugin} of {guarded.scope}"] = shadow.shadow_snapshot(now)
+            except Exception:
+                continue
+    return found

@@ -1,0 +1,221 @@
+"""The decision: from windows of latency to a limit of calls in flight, and to what latency counts as healthy.
+
+A server with S slots that queues the rest answers n > S calls in flight in n ÷ S times the latency of an idle one
+(Little's law), and does no more work for it. So n × baseline ÷ latency is an estimate of S at any load above it, and n
+itself below it.
+
+    limit        half-way from the old one to that estimate + headroom: 1.25 × √estimate, an eighth for large ones
+    growth       only while the limit is in use; other windows can but lower it, to what their own calls say
+    first climb  doubles per window until calls clearly queue; its end takes the estimate
+
+`limit × gradient + √limit` is the gradient of Netflix concurrency-limits, which comes from TCP Vegas (Brakmo and
+Peterson 1995: queue = n × (1 − baseline ÷ latency)). What is other here is where the baseline comes from. A long
+average (Gradient2) takes a lasting queue for health; a minimum (Vegas) is chance when latencies differ by themselves.
+
+The baseline is measured, by a *probe*: now and then the limit is lowered to three quarters of the estimate, and the
+calls that go out below that are taken. An estimate that is a third too high still queues then, less, and is found out.
+
+    about the baseline  both are averaged; but a probe no faster than operation says that nothing queues there either,
+                        and counts for half
+    faster              the baseline falls to it
+    slower              either the server is slower, or our own calls queue even now. If it helped to have fewer in
+                        flight, half as many are tried; if not, the server is slower, and the baseline rises
+
+It rises up to a bound: a multiple of the lowest baseline ever, and a latency if one is configured. However long an
+incident lasts, it does not become healthy. Beyond the bound the limit is low. A limit that has halved is probed
+at once, since a server that is slower without a queue looks just like one with fewer slots.
+
+Time to the first token is only a part of the time that a call is out. So the share of queueing is taken of the
+latter: n × (latency − baseline) ÷ time out, which is Vegas's queue where both are the same.
+
+What lost, and by how much, is in docs/design/latency-limits.md.
+"""
+
+from __future__ import annotations
+
+from math import inf, sqrt
+
+from penstock_latency.window import Window
+
+__all__ = ["Gradient"]
+
+HEADROOM = 1.25
+"""Of the root of the estimate: what is kept waiting at the server, so that it is never idle."""
+PROBE_SHARE = 0.75
+"""Of the estimate: low enough to have no queue, high enough to cost little."""
+DESCENT = 0.5
+"""How much fewer each time, when it has to be found out why calls are slower: half the queue would show."""
+TOLERANCE = 0.1
+"""The share of the time out that is no difference to a probe, however many answers say so."""
+ERRORS = 2.0
+"""Standard errors that are no difference."""
+BASELINE_ANSWERS = 200
+"""For how many answers the baseline counts at most when it is averaged with a probe."""
+FIRST_PROBE = 6
+"""Windows from the end of the climb, or from a change of the baseline, to the first probe."""
+PROBES_APART = 4
+"""Each further probe comes after so many times the windows, up to what is configured."""
+PROBE_WINDOW = 1.25
+"""A probe takes so many times the answers of another window: everything is measured by what it finds."""
+CLIMB_WINDOW = 0.5
+"""A window of the climb takes so many times the answers: twice the latency is soon seen."""
+FASTER = 2
+"""Windows in a row that must be faster than the baseline to lower it: one of forty is, by accident."""
+CLIMB_TOLERANCE = 0.3
+"""The share of queueing that ends the climb: at twice the slots it is a half, and less may be chance."""
+MEMORY = 0.2
+"""The share of the newest window in the mean latency of operation, which a probe is compared with."""
+STREAK = 3
+"""Windows in a row at the baseline, in use, after which the limit doubles again: the server takes more now."""
+
+
+class Gradient:
+    """A limit of at least 1, fractional. The unit of latency is the caller's, and always the same one."""
+
+    def __init__(self, initial: float, probe_every: int, healthy_ratio: float, healthy_latency: float | None) -> None:
+        self.limit = float(initial)
+        self.baseline: float | None = None
+        """What an answer takes when nothing queues."""
+        self.latency: float | None = None
+        """Of the last window."""
+        self.probing: int | None = None
+        """How many may be out while a probe is under way; calls that went out above that are not to be counted."""
+        self._probe_every = probe_every
+        self._ratio = healthy_ratio
+        self._bound = inf if healthy_latency is None else healthy_latency
+        self._lowest = inf
+        self._answers = 0
+        self._climbing = True
+        self._settled = False
+        self._windows = 0
+        self._probe_after = min(FIRST_PROBE, probe_every)
+        self._streak = self._faster = 0
+        self._limit_probed = self.limit
+        self._operating: tuple[float, float] | None = None
+        self._before: tuple[float, float] | None = None
+
+    @property
+    def bound(self) -> float:
+        """The highest baseline that is believed."""
+        return min(self._bound, self._ratio * self._lowest)
+
+    def learn(self, window: Window, effective_max: float) -> None:
+        """Take a full window; `effective_max` (≥ 1) bounds the limit."""
+        self.latency = window.latency
+        if self.probing is not None:
+            self._probed(window)
+            return
+        if self.baseline is None:
+            self._believe(window.latency, window.answers)
+        if not self._climbing:  # while more and more go out, the short calls of each window come back first
+            self._notice_faster(window)
+        self._follow(window, effective_max)
+        self._windows += 1
+        if not window.in_use or self._climbing or not self._probe_every:
+            self._operating = None
+            return
+        before, in_flight = self._operating or (window.latency, window.in_flight)
+        before += (window.latency - before) * MEMORY
+        in_flight += (window.in_flight - in_flight) * MEMORY
+        self._operating = before, in_flight
+        if self.limit <= self._limit_probed / 2:
+            self._begin_probe(window.in_flight * DESCENT, (window.latency, window.in_flight))
+        elif self._windows >= self._probe_after:
+            self._probe_after = min(PROBES_APART * self._probe_after, self._probe_every)
+            self._begin_probe(self._estimate(window) * PROBE_SHARE, (before, in_flight))
+
+    def forget(self) -> None:
+        """The unit of latency is another one from now on: the limit stays, all else begins anew."""
+        self.baseline = self.latency = self.probing = self._before = self._operating = None
+        self._lowest, self._answers, self._windows = inf, 0, 0
+        self._streak = self._faster = 0
+
+    def answers_wanted(self, least: int, in_flight: float) -> float:
+        """How many answers make a window: at least `least`, and two rounds of what is in flight."""
+        wanted = max(least, 2 * in_flight)
+        if self.probing is not None:
+            return PROBE_WINDOW * wanted
+        return max(0.75 * least, CLIMB_WINDOW * wanted) if self._climbing else wanted
+
+    # -- inside --
+
+    def _estimate(self, window: Window) -> float:
+        """How many calls the server works on at a time, as far as `window` shows."""
+        assert self.baseline is not None
+        queued = (window.latency - self.baseline) / window.residence
+        return window.in_flight * (1 - min(0.5, max(0.0, queued)))
+
+    def _error(self, window: Window) -> float:
+        """The standard error of the difference between a window and the baseline."""
+        return window.error * sqrt(1 + window.answers / self._answers)
+
+    def _follow(self, window: Window, effective_max: float) -> None:
+        assert self.baseline is not None
+        estimate = self._estimate(window)
+        target = max(1.0, estimate + max(HEADROOM * sqrt(estimate), estimate / 8))
+        if not window.in_use:
+            self._streak = 0
+            if target < window.in_flight:
+                self.limit = min(self.limit, (window.in_flight + target) / 2)
+            return
+        slower = (window.latency - self.baseline) / window.residence
+        error = ERRORS * self._error(window) / window.residence
+        if self._climbing:
+            if slower <= max(CLIMB_TOLERANCE, error):
+                if not self._settled and slower <= error:
+                    self._average(window)
+                target = 2 * self.limit
+            else:
+                self._climbing, self._settled = False, True
+                self._limit_probed = target
+            self.limit = min(target, effective_max)
+            return
+        self._streak = self._streak + 1 if slower <= window.error / window.residence else 0
+        self._climbing = self._streak >= STREAK and self.limit < effective_max
+        self.limit = min((self.limit + target) / 2, effective_max)
+
+    def _notice_faster(self, window: Window) -> None:
+        assert self.baseline is not None
+        self._faster = self._faster + 1 if window.latency < self.baseline - ERRORS * window.error else 0
+        if self._faster >= FASTER:
+            self._faster = 0
+            self._believe((self.baseline + window.latency) / 2, window.answers)
+
+    def _begin_probe(self, level: float, before: tuple[float, float]) -> None:
+        self.probing = max(1, round(level))
+        self._before = before
+        self._windows = 0
+
+    def _probed(self, window: Window) -> None:
+        assert self.probing is not None
+        assert self.baseline is not None
+        latency, level = window.latency, self.probing
+        before, in_flight = self._before or (self.baseline, level)
+        if_queued = max(self.baseline, before * min(1.0, level / in_flight))
+        helped = latency < (before + if_queued) / 2
+        error = max(TOLERANCE * window.residence, ERRORS * self._error(window))
+        self._before = self.probing = None
+        if abs(latency - self.baseline) <= error:
+            if helped or latency < self.baseline:
+                self._average(window)
+            else:
+                self._believe((self.baseline + latency) / 2, window.answers)
+        elif latency > self.baseline and helped and level > 1:
+            self._begin_probe(level * DESCENT, (latency, window.in_flight))
+            return
+        else:
+            self._believe(latency, window.answers)
+            self._probe_after = min(FIRST_PROBE, self._probe_every)
+            self._streak = 0
+        self._limit_probed = self.limit
+
+    def _average(self, window: Window) -> None:
+        assert self.baseline is not None
+        total = self._answers + window.answers
+        mean = (self.baseline * self._answers + window.latency * window.answers) / total
+        self._believe(mean, total)
+
+    def _believe(self, latency: float, answers: int) -> None:
+        self.baseline = min(latency, self.bound)
+        self._lowest = min(self._lowest, self.baseline)
+        self._answers = min(answers, BASELINE_ANSWERS)
