@@ -5,10 +5,11 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Callable, Iterator
 from itertools import count
+from types import ModuleType
 
 import pytest
 
-from penstock_bench import FULL, QUICK, Local, Row, Sizes, load_targets, task_cells, task_gate
+from penstock_bench import FULL, QUICK, Local, Row, Sizes, load_targets, stopwatch, task_cells, task_gate
 from penstock_bench.command import BENCHES
 from penstock_bench.memory import Weighed, main, queue, scheduler
 from penstock_bench.task_gate import NOW, TaskGate, tasks_of, whole
@@ -100,9 +101,15 @@ def test_what_the_first_tasks_took_is_less_than_what_all_took(workload: Workload
     assert 0 < sample.first(10).amount < sample.amount
 
 
-def test_tasks_up_to_the_mark_bear_their_share_of_enqueueing_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def each_takes_a_second(monkeypatch: pytest.MonkeyPatch, cells: ModuleType) -> None:
+    """Each stretch between two looks at the clock."""
     ticks = count()
-    monkeypatch.setattr(task_gate, "perf_counter", lambda: float(next(ticks)))  # each stretch takes one second
+    for module in (stopwatch, cells):
+        monkeypatch.setattr(module, "perf_counter", lambda: float(next(ticks)))
+
+
+def test_tasks_up_to_the_mark_bear_their_share_of_enqueueing_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    each_takes_a_second(monkeypatch, task_gate)
 
     sample = whole(all_fits(2, 40), mark=10)
 
@@ -110,8 +117,7 @@ def test_tasks_up_to_the_mark_bear_their_share_of_enqueueing_all(monkeypatch: py
 
 
 async def test_tasks_up_to_the_mark_bear_their_share_of_handing_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    ticks = count()
-    monkeypatch.setattr(task_cells, "perf_counter", lambda: float(next(ticks)))
+    each_takes_a_second(monkeypatch, task_cells)
     counted = task_cells.Count(mark=1)
 
     counted.begin()

@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 __all__ = ["GARBAGE", "facts", "headline"]
 
-GARBAGE = "garbage is collected before each cell, and collection stays on while it is timed, on both sides"
+GARBAGE = "garbage is collected before the clock runs, and collection stays on while it is timed, on both sides"
 
 
 def facts(*, bench: str, rounds: int, shortened: bool, peer: str | None, peer_cap: float) -> Mapping[str, object]:

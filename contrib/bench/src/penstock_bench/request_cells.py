@@ -13,6 +13,7 @@ import trio.testing
 import penstock
 from penstock import ModelRequestExecutor, RequestAdmissionItem, RequestAdmissionLease, RequestReleaseOutcome
 from penstock_bench.records import Sample
+from penstock_bench.stopwatch import begin
 
 __all__ = ["contended", "handover", "parked_cpu", "try_uncontended", "uncontended"]
 
@@ -42,7 +43,7 @@ def uncontended(cycles: int, cap: int) -> Sample:
     """Acquire and release again and again; a unit is one such pair."""
 
     async def body(executor: ModelRequestExecutor, item: RequestAdmissionItem) -> Sample:
-        started = perf_counter()
+        started = begin()
         for _ in range(cycles):
             executor.release(await executor.acquire(item), SUCCESS)
         return Sample(cycles, perf_counter() - started)
@@ -54,7 +55,7 @@ def try_uncontended(cycles: int, cap: int) -> Sample:
     """The same without waiting."""
 
     async def body(executor: ModelRequestExecutor, item: RequestAdmissionItem) -> Sample:
-        started = perf_counter()
+        started = begin()
         for _ in range(cycles):
             lease = executor.try_acquire(item)
             assert isinstance(lease, RequestAdmissionLease)
@@ -81,7 +82,7 @@ def contended(tasks: int, each: int, cap: int, mark: int | None = None) -> Sampl
                 if done == mark:
                     at_mark = perf_counter() - started
 
-        started = perf_counter()
+        started = begin()
         async with trio.open_nursery() as nursery:
             for _ in range(tasks):
                 nursery.start_soon(caller)
@@ -114,7 +115,7 @@ def handover(waiters: int, handovers: int, cap: int = 4) -> Sample:
             for _ in range(waiters):
                 nursery.start_soon(caller)
             await trio.testing.wait_all_tasks_blocked()
-            started = perf_counter()
+            started = begin()
             for lease in leases:
                 executor.release(lease, SUCCESS)
             await over.wait()

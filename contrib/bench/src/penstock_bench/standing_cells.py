@@ -6,6 +6,7 @@ from time import perf_counter
 
 from penstock import SchedulableTask, SchedulerResourceRequest, TaskGroupSpec
 from penstock_bench.records import Sample
+from penstock_bench.stopwatch import begin
 from penstock_bench.task_gate import NOW, TaskGate, tasks_of
 from penstock_bench.workloads import Workload
 
@@ -56,14 +57,14 @@ def _cycles_of_one(gate: TaskGate, blocked: int, cycles: int) -> Sample:
     kept_back = sum(block.tasks for block in gate.queue.blocked())
     assert kept_back == blocked, f"{kept_back} tasks are kept back, and not {blocked}"
     tasks = [SchedulableTask(f"free-{n}", None, free) for n in range(cycles)]
-    started = perf_counter()
+    started = begin()
     gate.queue.enqueue(tasks, NOW)
     done = gate.cycles(cycles)
     return Sample(done, perf_counter() - started)
 
 
 def _cycles(gate: TaskGate, most: int) -> Sample:
-    started = perf_counter()
+    started = begin()
     done = gate.cycles(most)
     took = perf_counter() - started
     assert done == most, f"{done} tasks were let through, and not {most}"

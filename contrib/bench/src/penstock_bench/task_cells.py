@@ -12,6 +12,7 @@ import trio
 
 import penstock
 from penstock_bench.records import Sample
+from penstock_bench.stopwatch import begin
 from penstock_bench.task_gate import NoOpinion
 
 __all__ = ["Count", "bare_nursery", "columns", "columns_with_jsonl", "trivial"]
@@ -29,7 +30,7 @@ class Count:
 
     def begin(self) -> None:
         """The clock runs from now on."""
-        self._started = perf_counter()
+        self._started = begin()
 
     def all_handed_in(self) -> None:
         """What was done until now was for all tasks: those up to the mark bear their share of it."""

@@ -26,6 +26,7 @@ from penstock import (
     load_config,
 )
 from penstock_bench.records import Sample
+from penstock_bench.stopwatch import begin
 from penstock_bench.workloads import Workload
 
 __all__ = ["NOW", "NoOpinion", "TaskGate", "tasks_of", "whole"]
@@ -158,7 +159,7 @@ def whole(workload: Workload, mark: int | None = None) -> Sample:
     held = workload.held
     keeping = any(kind.keeps for kind in workload.groups)
     at_mark: float | None = None
-    started = perf_counter()
+    started = begin()
     gate.queue.enqueue(tasks, NOW)
     enqueued = perf_counter()
     done = 0
