@@ -23,7 +23,6 @@ task), and waking all that a condition could concern (a herd on every release).
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 
@@ -111,12 +110,11 @@ class LaneQueue(Generic[T]):
         lane.group.queued -= 1
         self.total -= 1
         self.version += 1
-        entries = lane.entries
-        if lane.returned or len(entries) < 2 or entries[1].lane is not lane:
+        following = entry.next
+        if lane.returned or following is None or following.lane is not lane:
             lane.next_head()
         else:  # as it mostly is
-            entries.popleft()
-            lane.head = entries[0]
+            lane.first = lane.head = following
         arena.served(lane, entry.cost)
         line = lane.line
         if line is not None:
@@ -145,8 +143,8 @@ class LaneQueue(Generic[T]):
         elif was_head and lane.arena is not None:
             lane.arena.remove(lane)  # its head is another now, and so perhaps its place
             lane.arena.insert(lane)
-        elif len(lane.entries) > 2 * lane.live + 8:
-            lane.entries = deque(e for e in lane.entries if e.lane is lane)
+        elif not was_head:
+            lane.discarded()
         self._after_leaving(lane)
 
     def _lane_of(self, entry: Entry[T]) -> Lane[T]:
@@ -167,9 +165,11 @@ class LaneQueue(Generic[T]):
             self._lines.leave(lane)
         elif lane.arena is not None:
             self._end_ready(lane)
-        self._lot.unfile(lane)
+        if lane.filed:
+            self._lot.unfile(lane)
         group = lane.group
-        group.singles.discard(lane)
+        if group.singles:
+            group.singles.discard(lane)
         if group.lanes.get(lane.key) is lane:
             del group.lanes[lane.key]
         if not group.queued:

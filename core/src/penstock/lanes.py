@@ -9,7 +9,6 @@ nothing else of a queue.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Hashable, Iterator
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
@@ -19,7 +18,7 @@ from penstock.verdicts import Condition, Denied
 if TYPE_CHECKING:
     from penstock.ready_groups import ReadyGroups
 
-__all__ = ["ALL", "Arena", "Entry", "Group", "Lane", "Line", "Order", "Shut"]
+__all__ = ["ALL", "NOT_FILED", "Arena", "Entry", "Group", "Lane", "Line", "Order", "Shut"]
 
 T = TypeVar("T")
 
@@ -28,9 +27,9 @@ ALL: Final = 1 << 62
 
 
 class Entry(Generic[T]):
-    """One item in a lane. `sequence` is its place in the order of arrival."""
+    """One item in a lane. `sequence` is its place in the order of arrival, `next` what came after it into its lane."""
 
-    __slots__ = ("cost", "item", "lane", "sequence")
+    __slots__ = ("cost", "item", "lane", "next", "sequence")
 
     def __init__(self, item: T, sequence: int, cost: float, lane: Lane[T]) -> None:
         self.item = item
@@ -38,32 +37,37 @@ class Entry(Generic[T]):
         self.cost = cost
         self.lane: Lane[T] | None = lane
         """`None` once it has left the queue."""
+        self.next: Entry[T] | None = None
 
 
 class Lane(Generic[T]):
     """The items of one group with one shape. `arena` is where it is ordered; `None` while it is parked alone."""
 
     __slots__ = (
-        "arena", "denied", "entries", "filed", "group", "head", "key", "line", "live", "position", "resources",
-        "returned", "since", "split", "stamp",
+        "arena", "denied", "filed", "first", "gaps", "group", "head", "key", "last", "line", "live", "position",
+        "resources", "returned", "since", "split", "stamp",
     )  # fmt: skip
 
     def __init__(self, key: Hashable, group: Group[T], resources: tuple[tuple[Hashable, int], ...]) -> None:
         self.key = key
         self.group = group
         self.resources = resources
-        self.entries: deque[Entry[T]] = deque()
-        self.returned: list[tuple[int, Entry[T]]] = []
+        self.first: Entry[T] | None = None
+        """The items as they came, chained by `next`; some may have been discarded."""
+        self.last: Entry[T] | None = None
+        self.gaps = 0
+        """How many of them were discarded since the chain was mended, at most."""
+        self.returned: list[tuple[int, Entry[T]]] = _NONE_YET
         """Items that were refused alone and have come back, as a heap by the order of arrival."""
         self.head: Entry[T] = _NOBODY
         """The first item that has not been discarded. There is one: a lane that runs empty leaves at once."""
         self.live = 0
-        """How many of `entries` and `returned` have not been discarded."""
+        """How many of the chain and of `returned` have not been discarded."""
         self.arena: Arena[T] | None = None
         self.line: Line[T] | None = None
         self.denied: Denied | None = None
         self.since = 0.0
-        self.filed: set[Condition] = set()
+        self.filed: set[Condition] = NOT_FILED
         self.stamp = 0
         self.split: tuple[Denied, frozenset[Condition], frozenset[Condition]] | None = None
         """A refusal by which it stood in a line; of its conditions those of this lane alone, and those of the line."""
@@ -74,38 +78,83 @@ class Lane(Generic[T]):
         """A new last item."""
         if not self.live:
             self.head = entry
-        self.entries.append(entry)
+        last = self.last
+        if last is None:
+            self.first = entry
+        else:
+            last.next = entry
+        self.last = entry
         self.live += 1
 
     def take_back(self, entry: Entry[T]) -> None:
         """An item that stood alone for a while stands here again, in its place."""
         entry.lane = self
         self.live += 1
-        heappush(self.returned, (entry.sequence, entry))
+        self.file_by_number(entry)
         if entry.sequence < self.head.sequence:
             self.head = entry
 
+    def file_by_number(self, entry: Entry[T]) -> None:
+        """Keep an item by its number, whenever it came."""
+        if not self.returned:
+            self.returned = []
+        heappush(self.returned, (entry.sequence, entry))
+
+    def discarded(self) -> None:
+        """An item in the middle of the chain is no more: when they are most of it, it is mended."""
+        self.gaps += 1
+        if self.gaps > self.live + 8:
+            self._chain([entry for entry in self._chained() if entry.lane is self])
+
+    def unchain(self, entry: Entry[T]) -> None:
+        """An item of the chain is kept elsewhere."""
+        self._chain([each for each in self._chained() if each is not entry])
+
+    def _chained(self) -> Iterator[Entry[T]]:
+        entry = self.first
+        while entry is not None:
+            yield entry
+            entry = entry.next
+
+    def _chain(self, entries: list[Entry[T]]) -> None:
+        self.gaps = 0
+        self.first = self.last = None
+        for entry in entries:
+            entry.next = None
+            if self.last is None:
+                self.first = entry
+            else:
+                self.last.next = entry
+            self.last = entry
+
     def next_head(self) -> None:
         """The head has left: the next that has not been discarded is the head now, if there is one."""
-        entries, returned = self.entries, self.returned
-        while entries and entries[0].lane is not self:
-            entries.popleft()
-        if entries:
-            self.head = entries[0]
+        first, returned = self.first, self.returned
+        while first is not None and first.lane is not self:
+            first = first.next
+        self.first = first
+        if first is None:
+            self.last = None
+        else:
+            self.head = first
         if returned:
             while returned and returned[0][1].lane is not self:
                 heappop(returned)
-            if returned and (not entries or returned[0][0] < self.head.sequence):
+            if returned and (first is None or returned[0][0] < first.sequence):
                 self.head = returned[0][1]
 
     def check_invariants(self) -> None:
         """Counts and head agree with what stands here. Raises `AssertionError`."""
-        standing = [entry for entry in (*self.entries, *(e for _, e in self.returned)) if entry.lane is self]
+        standing = [entry for entry in (*self._chained(), *(e for _, e in self.returned)) if entry.lane is self]
         assert len(standing) == self.live > 0
         assert self.head is min(standing, key=lambda entry: entry.sequence)
 
 
 _NOBODY: Final[Any] = None  # the head of a lane that nothing has been put into yet
+_NONE_YET: Final[Any] = ()  # most lanes never have such items, and an empty list for each of them is memory too
+_NOBODY_ALONE: Final[Any] = frozenset()
+NOT_FILED: Final[Any] = frozenset()
+"""What nothing was ever filed under: most lanes, so they share it."""
 
 
 class Group(Generic[T]):
@@ -117,11 +166,17 @@ class Group(Generic[T]):
         self.key = key
         self.weight = weight
         self.lanes: dict[Hashable, Lane[T]] = {}
-        self.singles: set[Lane[T]] = set()
+        self.singles: set[Lane[T]] = _NOBODY_ALONE
         """Lanes of one item that was refused alone."""
         self.queued = 0
         self.denied: Denied | None = None
         self.since = 0.0
+
+    def set_apart(self, lane: Lane[T]) -> None:
+        """A lane of one item that was refused alone."""
+        if not self.singles:
+            self.singles = set()
+        self.singles.add(lane)
 
     def all_lanes(self) -> list[Lane[T]]:
         """Every lane of the group, those of one refused item included."""

@@ -44,6 +44,8 @@ class ParkingLot:
         for condition in conditions:
             if condition in target.filed:
                 continue
+            if not target.filed:
+                target.filed = set()
             target.filed.add(condition)
             waiting = self.standing.get(condition)
             if waiting is None:
@@ -65,6 +67,8 @@ class ParkingLot:
 
     def unfile(self, target: Parked) -> None:
         """Take `target` out from under everything."""
+        if not target.filed:
+            return
         for condition in target.filed:
             waiting = self.standing[condition]
             del waiting[target]

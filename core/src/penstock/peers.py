@@ -39,10 +39,12 @@ class Shortage:
 class _Place:
     """Those that stand ready, or in one line, for one resource."""
 
-    __slots__ = ("competes", "groups", "indebted", "open", "resource", "runnable")
+    __slots__ = ("alone", "competes", "groups", "indebted", "open", "resource", "runnable")
 
     def __init__(self, cohort: Hashable, resource: Hashable, is_open: bool) -> None:
         self.resource = resource
+        self.alone = (self,)
+        """For a group that stands here and nowhere else."""
         self.open = is_open
         self.groups: set[TaskGroupKey] = set()
         self.runnable = 0
@@ -62,7 +64,7 @@ class PeerCount:
     def __init__(self) -> None:
         self._places: dict[Hashable, dict[Hashable, _Place]] = {None: {}}
         """By the cohort of the line (`None`: ready, in no line), and by resource."""
-        self._standing: dict[TaskGroupKey, dict[_Place, None]] = {}
+        self._standing: dict[TaskGroupKey, tuple[_Place, ...]] = {}
         self._total: dict[Hashable, int] = {}
         """How many could run now, in all open places."""
         self._open: dict[Hashable, None] = {None: None}
@@ -92,16 +94,15 @@ class PeerCount:
         if begins:
             place.groups.add(group)
             standing = self._standing.get(group)
-            if standing is None:
-                self._standing[group] = {place: None}
-            else:
-                standing[place] = None
+            self._standing[group] = place.alone if standing is None else (*standing, place)
             return None if group in self._capped else self._count(place, group, 1)
         place.groups.remove(group)
         standing = self._standing[group]
-        del standing[place]
-        if not standing:
+        if standing is place.alone:
             del self._standing[group]
+        else:
+            others = tuple(each for each in standing if each is not place)
+            self._standing[group] = others[0].alone if len(others) == 1 else others
         condition = None if group in self._capped else self._count(place, group, -1)
         if not place.groups:
             del places[resource]

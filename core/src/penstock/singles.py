@@ -18,20 +18,21 @@ def set_apart(lane: Lane[T]) -> Lane[T]:
         return lane
     if lane.live == 1:
         del group.lanes[lane.key]
-        group.singles.add(lane)
+        group.set_apart(lane)
         return lane
     entry = lane.head
     arena = lane.arena
     if arena is not None:
         arena.remove(lane)
     single: Lane[T] = Lane(lane.key, group, lane.resources)
-    single.append(entry)
     entry.lane = single
     lane.live -= 1
     lane.next_head()
+    entry.next = None
+    single.append(entry)
     if arena is not None:
         arena.insert(lane)
-    group.singles.add(single)
+    group.set_apart(single)
     return single
 
 

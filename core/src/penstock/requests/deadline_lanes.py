@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from heapq import heapify, heappush
+from heapq import heapify
 from struct import pack, unpack
 from typing import Final, TypeVar
 
@@ -65,9 +65,9 @@ class DeadlineLanes(LaneQueue[T]):
         arena = lane.arena if becomes_head else None
         if arena is not None:
             arena.remove(lane)  # its head is another now, and so perhaps its place
-        lane.entries.pop()
+        lane.unchain(entry)
         entry.sequence = number
-        heappush(lane.returned, (number, entry))
+        lane.file_by_number(entry)
         if becomes_head:
             lane.head = entry
         if arena is not None:
