@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from typing import Self
 
 import attrs
 
 from penstock.checks import whole_number
 from penstock.errors import ConfigError
+from penstock.interning import the_one
 
 __all__ = [
     "ProviderKey",
@@ -34,34 +36,54 @@ class RequestDomain(StrEnum):
     HEALTHCHECK = "healthcheck"
 
 
-@attrs.frozen(cache_hash=True)
+@attrs.frozen(eq=False, init=False)
 class ProviderKey:
-    """A whole provider: the widest scope that a request limiter can be made for."""
+    """A whole provider: the widest scope that a request limiter can be made for. Equal keys are one object."""
 
     provider_name: str
+
+    def __new__(cls, provider_name: str) -> Self:
+        return the_one(cls, provider_name=provider_name)
+
+    def __getnewargs__(self) -> tuple[str]:
+        return (self.provider_name,)
 
     def __str__(self) -> str:
         return self.provider_name
 
 
-@attrs.frozen(cache_hash=True)
+@attrs.frozen(eq=False, init=False)
 class ProviderModelKey:
-    """One model at one provider, whatever aliases it is called by: the scope of a static cap."""
+    """One model at one provider, whatever aliases it is called by: the scope of a static cap. Equal keys are one
+    object.
+    """
 
     provider_name: str
     model_id: str
+
+    def __new__(cls, provider_name: str, model_id: str) -> Self:
+        return the_one(cls, provider_name=provider_name, model_id=model_id)
+
+    def __getnewargs__(self) -> tuple[str, str]:
+        return self.provider_name, self.model_id
 
     def __str__(self) -> str:
         return f"{self.provider_name}/{self.model_id}"
 
 
-@attrs.frozen(cache_hash=True)
+@attrs.frozen(eq=False, init=False)
 class RequestResourceKey:
-    """One domain of one model at one provider: what a request asks for a place at."""
+    """One domain of one model at one provider: what a request asks for a place at. Equal keys are one object."""
 
     provider_name: str
     model_id: str
     domain: str
+
+    def __new__(cls, provider_name: str, model_id: str, domain: str) -> Self:
+        return the_one(cls, provider_name=provider_name, model_id=model_id, domain=domain)
+
+    def __getnewargs__(self) -> tuple[str, str, str]:
+        return self.provider_name, self.model_id, self.domain
 
     @property
     def provider_model(self) -> ProviderModelKey:

@@ -332,7 +332,7 @@ class LaneQueue(Generic[T]):
 
     def next_moment(self) -> float | None:
         """The earliest moment for which somebody waits."""
-        return self._lot.next_moment()
+        return self._lot.next_moment() if self._lot.moments else None
 
     def _backlog_changed(self, lane: Lane[T]) -> None:
         """What is queued or parked for this lane's group and resources changed."""

@@ -106,7 +106,7 @@ class Lines(Generic[T]):
         self.open[line] = None
         if not line.competes:
             line.arena.offered(True)
-        if line.contended:
+        if line.contended and line.groups.listeners:
             line.groups.offered(True)
 
     def more(self, condition: Condition, amount: int) -> None:
@@ -124,7 +124,7 @@ class Lines(Generic[T]):
 
     def _close(self, line: Line[T]) -> None:
         self._lot.file(line, line.until)
-        if self._end_offer(line):
+        if self._end_offer(line) and self._lot.backlog_conditions:
             self._changed(line.groups.by_resource)
 
     def _end_offer(self, line: Line[T]) -> bool:
@@ -134,7 +134,7 @@ class Lines(Generic[T]):
         del self.open[line]
         if not line.competes:
             line.arena.offered(False)
-        if line.contended:
+        if line.contended and line.groups.listeners:
             line.groups.offered(False)
         return line.contended
 

@@ -127,7 +127,8 @@ class RequestPressureAdvice:
         self._told = told
         self._wake = wake
         self._traffic: dict[RequestResourceKey, _Traffic] = {}
-        self._awaited: dict[ProviderKey, dict[_Traffic, None]] = {}
+        self.awaited: dict[ProviderKey, dict[_Traffic, None]] = {}
+        """Of which provider `eased` has to be told, since somebody may wait for it; to be read only."""
         self._held: dict[str, tuple[_Traffic, ...]] = {}
         """Task lease to what it counts for: aliases may change meanwhile."""
 
@@ -228,7 +229,7 @@ class RequestPressureAdvice:
         traffic.cooling = reason == "cooldown"
         if not traffic.awaited:
             traffic.awaited = True
-            self._awaited.setdefault(traffic.key.provider, {})[traffic] = None
+            self.awaited.setdefault(traffic.key.provider, {})[traffic] = None
         if group not in traffic.told:
             if len(traffic.told) >= TOLD:
                 traffic.told.clear()  # that many groups in one time of trouble: rather told twice than kept for ever
@@ -242,7 +243,7 @@ class RequestPressureAdvice:
     def eased(self, provider: ProviderKey, now: float) -> list[Condition]:
         """There may be less pressure at a provider: what came true by that, to wake everybody for who waits for it."""
         found: list[Condition] = []
-        for traffic in tuple(self._awaited.get(provider, ())):
+        for traffic in tuple(self.awaited.get(provider, ())):
             standing = self._standings.standing(traffic.key, now)
             if standing is None or self._asks_again(traffic, standing, now):
                 found.append(self._no_longer_awaited(traffic))
@@ -261,10 +262,10 @@ class RequestPressureAdvice:
 
     def _no_longer_awaited(self, traffic: _Traffic) -> Condition:
         traffic.awaited = False
-        awaited = self._awaited[traffic.key.provider]
+        awaited = self.awaited[traffic.key.provider]
         del awaited[traffic]
         if not awaited:
-            del self._awaited[traffic.key.provider]
+            del self.awaited[traffic.key.provider]
         return traffic.released
 
     # -- what it counts
@@ -301,7 +302,7 @@ class RequestPressureAdvice:
                 running[traffic] = running.get(traffic, 0) + 1
         for traffic in self._traffic.values():
             assert traffic.running == running.get(traffic, 0), str(traffic.key)
-            assert traffic.awaited == (traffic in self._awaited.get(traffic.key.provider, {})), str(traffic.key)
+            assert traffic.awaited == (traffic in self.awaited.get(traffic.key.provider, {})), str(traffic.key)
 
 
 def _free(standing: RequestStanding) -> int:

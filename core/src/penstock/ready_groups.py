@@ -52,15 +52,15 @@ class ReadyGroups:
         self.by_resource: dict[Hashable, dict[Hashable, int]] = {}
         self._came_true = came_true
         self._cohort = cohort
-        self._listeners: list[ReadyListener] = [] if listeners is None else listeners
+        self.listeners: list[ReadyListener] = [] if listeners is None else listeners
 
     def of_line(self, cohort: Hashable) -> ReadyGroups:
         """The same for the lanes of one line, told to the same listeners."""
-        return ReadyGroups(self._came_true, cohort, self._listeners)
+        return ReadyGroups(self._came_true, cohort, self.listeners)
 
     def listen(self, listener: ReadyListener) -> None:
         """Tell `listener` of every change from now on, and first of what stands now among the ready."""
-        self._listeners.append(listener)
+        self.listeners.append(listener)
         for resource, groups in self.by_resource.items():
             for key in groups:
                 listener.ready_changed(resource, key, True)
@@ -92,17 +92,17 @@ class ReadyGroups:
             self._tell(resource, key, False)
 
     def _tell(self, resource: Hashable, key: Hashable, begins: bool) -> None:
-        for listener in self._listeners:
+        for listener in self.listeners:
             condition = listener.ready_changed(resource, key, begins, self._cohort)
             if condition is not None:
                 self._came_true(condition)
 
     def still(self, condition: Condition) -> bool:
         """Whether all who listen find that it is true now."""
-        return all(listener.still(condition) for listener in self._listeners)
+        return all(listener.still(condition) for listener in self.listeners)
 
     def offered(self, opens: bool) -> None:
         """The line is offered from now on, or no longer."""
-        for listener in self._listeners:
+        for listener in self.listeners:
             for condition in listener.line_changed(self._cohort, opens):
                 self._came_true(condition)

@@ -100,8 +100,9 @@ class Scheduler(AsyncTaskScheduler):
             if self._advice is None:
                 self._advice = advice
                 self._set_policies()
-            for condition in advice.eased(provider, now):
-                self.wake(condition, now)
+            if provider in advice.awaited:
+                for condition in advice.eased(provider, now):
+                    self.wake(condition, now)
 
         self.requests.listen_eased(eased)
 

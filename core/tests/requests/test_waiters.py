@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from penstock.requests.lane_waiters import FifoRequestWaiters
 from penstock.testing.waiter_contract import RequestWaiterQueueContract
-from penstock.testing.waiter_driver import CHAT, OTHER, QueueDriver
+from penstock.testing.waiter_driver import CHAT, OTHER, QueueDriver, ScriptedCapacity
+from penstock.verdicts import Denied, Released
 
 
 class TestFifoRequestWaiters(RequestWaiterQueueContract):
@@ -16,3 +17,36 @@ def test_the_oldest_goes_first_whatever_its_group_weight_and_resource() -> None:
     driver = QueueDriver(FifoRequestWaiters())
     waiters = [driver.join(CHAT if n % 2 else OTHER, n % 3, 1 + n % 4, 1.0 + n % 5) for n in range(40)]
     assert driver.serve_all() == waiters
+
+
+def test_a_place_that_came_free_is_offered_to_one_and_nobody_else_is_asked() -> None:
+    driver = QueueDriver(FifoRequestWaiters())
+    capacity = ScriptedCapacity(1, cohort=True)
+    driver.refuse = capacity.refuse
+    waiters = [driver.join(group=n) for n in range(10)]
+    first = driver.serve_one()
+    assert first is waiters[0]
+    capacity.take(first)
+    driver.serve_all()
+    capacity.give_back(first)
+    driver.asked.clear()
+
+    driver.queue.wake(Released(CHAT), 1, 0.0)
+    second = driver.serve_one()
+    assert second is waiters[1]
+    capacity.take(second)
+
+    assert driver.serve_one() is None
+    assert driver.asked == [waiters[1].item]
+
+
+def test_a_limiter_that_wants_much_of_something_of_its_own_is_asked_again_for_every_place() -> None:
+    driver = QueueDriver(FifoRequestWaiters())
+    driver.refuse = lambda item: Denied("no_capacity", {Released(CHAT)}, amount=5000, cohort="tokens")
+    waiter = driver.join()
+    driver.serve_all()
+    driver.refuse = lambda item: None
+
+    driver.queue.wake(Released(CHAT), 1, 0.0)
+
+    assert driver.serve_one() is waiter

@@ -26,18 +26,16 @@ class Count:
         self._mark = mark
         self._marked = 0.0
         self._started = 0.0
-        self._handed_in = 0.0
+        self._first = 0.0
 
     def begin(self) -> None:
         """The clock runs from now on."""
         self._started = begin()
 
-    def all_handed_in(self) -> None:
-        """What was done until now was for all tasks: those up to the mark bear their share of it."""
-        self._handed_in = perf_counter()
-
     async def task(self) -> None:
-        """What every task does."""
+        """What every task does. What was done before the first was done for all: each bears its share of it."""
+        if not self.done:
+            self._first = perf_counter()
         self.done += 1
         if self.done == self._mark:
             self._marked = perf_counter()
@@ -48,7 +46,7 @@ class Count:
         assert self.done == tasks, f"{self.done} of {tasks} tasks were carried out"
         at_mark = None
         if self._mark is not None and self._marked:
-            at_mark = (self._handed_in - self._started) * self._mark / tasks + self._marked - self._handed_in
+            at_mark = (self._first - self._started) * self._mark / tasks + self._marked - self._first
         return Sample(tasks, took, amount_at_mark=at_mark)
 
 
@@ -68,7 +66,6 @@ def columns(columns: int, rows: int, mark: int | None = None, config: Mapping[st
                 name = f"column-{column}"
                 for _ in range(rows):
                     scheduler.start_soon(count.task, group=name)
-            count.all_handed_in()
         return count.sample(columns * rows)
 
     return trio.run(run)

@@ -26,7 +26,6 @@ from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem
 from penstock.requests.lane_waiters import FifoRequestWaiters
 from penstock.requests.leasing import RequestLeasing
 from penstock.requests.limiter_guard import PluginProblems
-from penstock.requests.limiters import CallObserver
 from penstock.requests.line import RequestAdmissionEffects, RequestLine, refusal
 from penstock.requests.live_pressure import LiveRequestPressure
 from penstock.requests.outcomes import RequestReleaseOutcome
@@ -201,10 +200,7 @@ class RequestAdmissionController:
         if self._leasing.ledger.live.get(lease.lease_id) is not lease:
             return effects
         for limiter, token in lease.tokens:
-            if isinstance(limiter, CallObserver):
-                effects.changes.extend(limiter.observe_call(lease, token, headers, now))
-            else:
-                effects.changes.extend(limiter.observe(headers, now))
+            effects.changes.extend(limiter.observe_call(lease, token, headers, now))
         state = self._registry.resources[lease.item.resource]
         if effects.changes and state.provider.eased is not None:
             state.provider.eased[state.provider.key] = None

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from math import inf
 from threading import get_ident
 from types import TracebackType
@@ -60,6 +61,7 @@ class RequestGate:
         self._failure: Exception | None = None
         self._token: trio.lowlevel.TrioToken | None = None
         self._thread: int | None = None
+        self._clock: trio.abc.Clock | None = None
         self._timer: trio.CancelScope | None = None
         self._timer_at = inf
         self._left = False
@@ -74,6 +76,7 @@ class RequestGate:
             raise RuntimeError("this request executor has been entered before; make a new one")
         self._token = trio.lowlevel.current_trio_token()
         self._thread = get_ident()
+        self._clock = trio.lowlevel.current_clock()
         trio.lowlevel.spawn_system_task(self._run_timer, name="penstock request timer")
         return self
 
@@ -128,14 +131,14 @@ class RequestGate:
         """The run's clock. Raises `RuntimeError` in any thread but the run's own, and before the executor is
         entered.
         """
-        if get_ident() != self._thread:
-            if self._thread is None:
+        if self._clock is None or get_ident() != self._thread:
+            if self._clock is None:
                 raise RuntimeError("the request executor is not running: use it inside `async with executor:`")
             raise RuntimeError(
                 "the request executor belongs to the thread of its trio run; "
                 "from another thread use acquire_from_thread and release_from_thread"
             )
-        return trio.current_time()
+        return self._clock.current_time()
 
     # -- leases --
 
@@ -161,7 +164,8 @@ class RequestGate:
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         now = self.now()
-        self._raise_if_failed()
+        if self._failure is not None:
+            self._raise_if_failed()
         if self._default_cap is not None:
             self._register_by_default(item.resource)
         try:
@@ -171,7 +175,10 @@ class RequestGate:
             raise
         self._after(now)  # may give the waiter its lease, where a receiver of events releases another
         if waiter.lease is None and waiter.refused is None:
-            await self._park(waiter)
+            # Until the waiter is settled, or the gate has failed. Cancelling takes the waiter out of line.
+            waiter.parked = trio.lowlevel.current_task()
+            self._parked[waiter] = None
+            await trio.lowlevel.wait_task_rescheduled(partial(self._abort, waiter))
         if waiter.lease is not None:
             return waiter.lease
         if waiter.refused is None:
@@ -181,8 +188,13 @@ class RequestGate:
     def release(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome) -> bool:
         """Give a lease back; whether it was out. Never raises for a lease that is not."""
         now = self.now()
-        effects = self._settle(lambda: self._controller.release(lease, outcome, now), now)
-        return effects is None or effects.release is None or effects.release.released
+        try:
+            effects = self._controller.release(lease, outcome, now)
+        except Exception as error:
+            self._fail(error)
+            return True
+        self._deliver(effects, now)
+        return effects.release is None or effects.release.released
 
     def observe(self, lease: RequestAdmissionLease, headers: Mapping[str, str]) -> None:
         """Let limiters learn from an answer's headers (lower-case names) before its lease is released."""
@@ -213,26 +225,16 @@ class RequestGate:
 
     # -- inside --
 
-    async def _park(self, waiter: RequestWaiter) -> None:
-        """Wait until the waiter is settled, or the gate has failed. Cancelling takes the waiter out of line."""
-
-        def abort(_: object) -> trio.lowlevel.Abort:
-            waiter.parked = None
-            self._parked.pop(waiter, None)
-            self._cancel(waiter)
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        waiter.parked = trio.lowlevel.current_task()
-        self._parked[waiter] = None
-        await trio.lowlevel.wait_task_rescheduled(abort)
-
-    def _cancel(self, waiter: RequestWaiter) -> None:
+    def _abort(self, waiter: RequestWaiter, _: object) -> trio.lowlevel.Abort:
         """Called by trio while it cancels: an exception here would hang the run, so it is kept for the timer task."""
+        waiter.parked = None
+        self._parked.pop(waiter, None)
         try:
             self._controller.cancel(waiter, trio.current_time())
         except Exception as error:
             self._failure = error
         self._move_timer(-inf)
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def _settle(self, change: Callable[[], RequestAdmissionEffects], now: float) -> RequestAdmissionEffects | None:
         """Carry a change of state out and deliver it; `None` if the gate failed in it."""
@@ -245,9 +247,10 @@ class RequestGate:
         return effects
 
     def _deliver(self, effects: RequestAdmissionEffects, now: float) -> None:
-        for settled in (effects.granted, effects.refused):
-            for waiter in settled:
-                self._unpark(waiter)
+        for waiter in effects.granted:
+            self._unpark(waiter)
+        for waiter in effects.refused:
+            self._unpark(waiter)
         self._after(now)
 
     def _unpark(self, waiter: RequestWaiter) -> None:
@@ -259,7 +262,8 @@ class RequestGate:
     def _after(self, now: float) -> None:
         """Set the timer for what is due next, and tell what has happened."""
         moment = self._controller.next_change(now)
-        self._move_timer(inf if moment is None else moment)
+        if moment != self._timer_at and (moment is not None or self._timer_at != inf):
+            self._move_timer(inf if moment is None else moment)
         if self._eased:
             self._tell_eased(now)
         if self._events.active:

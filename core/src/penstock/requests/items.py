@@ -15,7 +15,7 @@ from penstock.identity import RequestResourceKey
 from penstock.verdicts import Denied
 
 if TYPE_CHECKING:
-    from penstock.requests.limiters import RequestLimiter
+    from penstock.requests.limiter_guard import GuardedLimiter
 
 __all__ = [
     "ONE_REQUEST",
@@ -109,7 +109,7 @@ class RequestAdmissionLease:
     controller_generation: int
     limit_at_admission: int | None = None
     effective_max: int | None = None
-    tokens: tuple[tuple[RequestLimiter, object], ...] = ()
+    tokens: tuple[tuple[GuardedLimiter, object], ...] = ()
     diagnostics: dict[str, Any] | None = None
 
     def note(self, what: str, value: object) -> None:

@@ -8,8 +8,9 @@ oldest goes first, or the one with the earliest deadline.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable
-from typing import Literal
+from typing import Literal, TypeVar
 
 import attrs
 
@@ -17,12 +18,15 @@ from penstock.arrival_order import ArrivalOrder
 from penstock.identity import ProviderModelKey, RequestResourceKey
 from penstock.lane_queue import LaneQueue
 from penstock.lanes import Entry, Order
+from penstock.requests.counted import Counted
 from penstock.requests.deadline_lanes import DeadlineLanes
 from penstock.requests.items import RequestAdmissionItem
 from penstock.requests.waiters import RequestQueueSelection, RequestQueueView, RequestWaiter
 from penstock.verdicts import Condition, Denied
 
 __all__ = ["FifoRequestWaiters", "LaneRequestWaiters"]
+
+K = TypeVar("K", bound=Hashable)
 
 Cost = Callable[[RequestAdmissionItem], float]
 
@@ -50,10 +54,11 @@ class LaneRequestWaiters:
         self._lanes: LaneQueue[RequestWaiter] = LaneQueue(order) if self._due is None else self._due
         self._entries: dict[RequestWaiter, Entry[RequestWaiter]] = {}
         self._places: dict[RequestResourceKey, tuple[ProviderModelKey, tuple[tuple[Hashable, int], ...]]] = {}
-        self._by_group: dict[Hashable, int] = {}
-        self._by_resource: dict[RequestResourceKey, int] = {}
-        self._by_model: dict[ProviderModelKey, int] = {}
-        self._view = RequestQueueView(self._by_group, self._by_resource, self._by_model)
+        self._view = RequestQueueView(
+            Counted(lambda: self._count(lambda waiter: waiter.item.group.key)),
+            Counted(lambda: self._count(lambda waiter: waiter.item.resource)),
+            Counted(lambda: self._count(lambda waiter: waiter.item.resource.provider_model)),
+        )
 
     def enqueue(self, waiter: RequestWaiter, now: float) -> None:
         """Put a waiter at the end of its group's lane. Raises `ValueError` if it stands in line already."""
@@ -66,7 +71,6 @@ class LaneRequestWaiters:
             model = resource.provider_model
             place = self._places[resource] = model, ((resource, 1), (model, 1), (resource.provider, 1))
         group = item.group
-        self._count(item, place[0], 1)
         key, cost = (group.key, place[0]), self._cost(item)
         if self._due is None:
             entry = self._lanes.add(waiter, key, group.weight, resource, place[1], cost)
@@ -78,15 +82,23 @@ class LaneRequestWaiters:
         self, is_eligible: Callable[[RequestAdmissionItem], Denied | None], now: float
     ) -> RequestQueueSelection | None:
         """The first waiter in order that is eligible; refused ones are parked, and keep the refusal for `explain`."""
+        first = self._lanes.first(now)
+        if first is None:
+            return None
 
         def ask(waiter: RequestWaiter) -> Denied | None:
             denied = waiter.denied = is_eligible(waiter.item)
-            if denied is not None and denied.scope == "all" and denied.cohort is None:
+            if denied is None:
+                return None
+            if denied.scope == "all" and denied.cohort is None:
                 # It covers this resource and no other: its lanes stand and fall together.
                 denied = attrs.evolve(denied, scope="shape", cohort=("all", waiter.item.resource))
+            if denied.amount != 1:  # in its limiter's own units, and what is woken here is counted in requests
+                denied = attrs.evolve(denied, amount=1)
             return denied
 
-        entry = self._lanes.select(ask, now)
+        denied = ask(first.item)
+        entry = first if denied is None else self._lanes.select_after(first, denied, ask, now)
         return None if entry is None else RequestQueueSelection(entry.item, self._lanes.version)
 
     def commit(self, selection: RequestQueueSelection, now: float) -> RequestWaiter | None:
@@ -106,23 +118,16 @@ class LaneRequestWaiters:
 
     def _leave(self, waiter: RequestWaiter) -> Entry[RequestWaiter]:
         entry = self._entries.pop(waiter)
-        self._count(waiter.item, self._places[waiter.item.resource][0], -1)
         if not self._entries:
             self._entries, self._places = {}, {}  # an emptied dict keeps its memory
         return entry
 
-    def _count(self, item: RequestAdmissionItem, model: ProviderModelKey, change: int) -> None:
-        _add(self._by_group, item.group.key, change)
-        _add(self._by_resource, item.resource, change)
-        _add(self._by_model, model, change)
-
     def wake(self, condition: Condition, amount: int, now: float) -> None:
-        """A condition came true: those under it are offered again, in order, until one of a cohort is refused.
-
-        `amount` is not relied on: a limiter may have found room for more than came back.
+        """A condition came true: those under it are offered again, in order, until one of a cohort is refused or
+        as many were taken out.
         """
         if amount > 0:
-            self._lanes.wake(condition)
+            self._lanes.wake(condition, amount)
 
     def view(self) -> RequestQueueView:
         return self._view
@@ -134,21 +139,15 @@ class LaneRequestWaiters:
     def check_invariants(self) -> None:
         """The lanes are in order, and every count is true. Raises `AssertionError`."""
         self._lanes.check_invariants()
-        assert len(self._entries) == self._lanes.total == sum(self._by_model.values())
-        assert all(
-            count > 0 for counts in (self._by_group, self._by_resource, self._by_model) for count in counts.values()
-        )
+        assert len(self._entries) == self._lanes.total == self._view.queued_total
 
-
-def _add(
-    counts: dict[Hashable, int] | dict[RequestResourceKey, int] | dict[ProviderModelKey, int], key: object, change: int
-) -> None:
-    counter: dict[object, int] = counts  # type: ignore[assignment]
-    count = counter.get(key, 0) + change
-    if count:
-        counter[key] = count
-    else:
-        del counter[key]
+    def _count(self, key_of: Callable[[RequestWaiter], K]) -> dict[K, int]:
+        """How many wait, by what `key_of` says of the first of each lane."""
+        counts: Counter[K] = Counter()
+        for group in self._lanes.groups.values():
+            for lane in group.all_lanes():
+                counts[key_of(lane.head.item)] += lane.live
+        return counts
 
 
 class FifoRequestWaiters(LaneRequestWaiters):

@@ -14,9 +14,8 @@ import attrs
 
 from penstock.leases import LeaseLedger, ReleaseResult
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
-from penstock.requests.limiter_guard import LimiterFailedError
-from penstock.requests.limiters import LimiterChange, RefusalExplainer, RequestLimiter
-from penstock.requests.live_pressure import smallest
+from penstock.requests.limiter_guard import GuardedLimiter
+from penstock.requests.limiters import LimiterChange
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.registry import ModelState, RequestRegistry, ResourceState
 
@@ -35,7 +34,7 @@ class RequestLeasing:
     def open(self, state: ResourceState, item: RequestAdmissionItem, now: float) -> RequestAdmissionLease | None:
         """A lease, counted everywhere; `None` if a limiter failed, and then it is counted nowhere."""
         limit: int | None = None
-        effective_max: int | None = state.cap
+        effective_max = state.cap
         for limiter in state.limiters:
             if limiter.tells_no_limit:
                 continue
@@ -43,19 +42,20 @@ class RequestLeasing:
             limiter.tells_no_limit = snapshot.current_limit is None and snapshot.effective_max is None
             if snapshot.current_limit is not None and (limit is None or snapshot.current_limit < limit):
                 limit = snapshot.current_limit
-            if snapshot.effective_max is not None:
-                effective_max = smallest(effective_max, snapshot.effective_max)
+            if snapshot.effective_max is not None and snapshot.effective_max < effective_max:
+                effective_max = snapshot.effective_max
         lease = RequestAdmissionLease(self.ledger.next_id(), item, now, self.ledger.generation, limit, effective_max)
         self.ledger.open(lease)
-        tokens: list[tuple[RequestLimiter, object]] = []
-        try:
-            for limiter in state.limiters:
-                tokens.append((limiter, limiter.acquire(lease, now)))
-        except LimiterFailedError:
-            for counted, token in reversed(tokens):
-                counted.release(lease, token, _NEVER_WENT_OUT, now)
-            self.ledger.close(lease)
-            return None
+        tokens: list[tuple[GuardedLimiter, object]] = []
+        for limiter in state.limiters:
+            try:
+                tokens.append((limiter, limiter.limiter.acquire(lease, now)))
+            except Exception as error:
+                limiter.fail("acquire", error)
+                for counted, token in reversed(tokens):
+                    counted.release(lease, token, _NEVER_WENT_OUT, now)
+                self.ledger.close(lease)
+                return None
         lease.tokens = tuple(tokens)
         requests = item.cost.requests
         state.in_flight += requests
@@ -111,10 +111,9 @@ class RequestLeasing:
 def _explained(lease: RequestAdmissionLease, outcome: RequestReleaseOutcome, now: float) -> RequestReleaseOutcome:
     """The outcome with what the rate limit was about, if a limiter knows."""
     for limiter, token in lease.tokens:
-        if isinstance(limiter, RefusalExplainer):
-            about = limiter.explain_refusal(lease, token, outcome, now)
-            if about is not None:
-                return attrs.evolve(outcome, limited_by=about)
+        about = limiter.explain_refusal(lease, token, outcome, now)
+        if about is not None:
+            return attrs.evolve(outcome, limited_by=about)
     return outcome
 
 

@@ -19,14 +19,10 @@ from penstock.requests.limiters import CallObserver, LimiterChange, LimiterSnaps
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.verdicts import REQUEST_REASONS, At, Denied, Signal, check_denied
 
-__all__ = ["GuardedLimiter", "LimiterFailedError", "PluginProblems", "fails_closed", "guarded_rule_answer"]
+__all__ = ["GuardedLimiter", "PluginProblems", "fails_closed", "guarded_rule_answer"]
 
 _NOTHING_KNOWN: Final = LimiterSnapshot()
 RECONFIGURED: Final = frozenset({Signal("reconfigured")})
-
-
-class LimiterFailedError(Exception):
-    """A limiter raised while it was to count a call that goes out. Never leaves the controller."""
 
 
 class PluginProblems:
@@ -60,8 +56,8 @@ def guarded_rule_answer(answer: Denied, by: str, now: float, problems: PluginPro
 
 @attrs.define(slots=True, eq=False)
 class GuardedLimiter:
-    """A `RequestLimiter` that never raises, but for `acquire`: that raises `LimiterFailedError` and counts
-    nothing.
+    """A `RequestLimiter` that never raises. Who opens a lease asks `limiter` itself to `acquire`, and tells `fail` if
+    that raises: the lease is then counted nowhere.
     """
 
     plugin: str
@@ -95,14 +91,6 @@ class GuardedLimiter:
                 denied = attrs.evolve(denied, until=denied.until | {At(moment)})
         return denied
 
-    def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
-        """Count a call that goes out. Raises `LimiterFailedError`."""
-        try:
-            return self.limiter.acquire(lease, now)
-        except Exception as error:
-            self._break("acquire", error)
-            raise LimiterFailedError(self.plugin) from error
-
     def release(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
     ) -> Sequence[LimiterChange]:
@@ -110,7 +98,7 @@ class GuardedLimiter:
         try:
             return self.limiter.release(lease, token, outcome, now)
         except Exception as error:
-            self._break("release", error)
+            self.fail("release", error)
             return ()
 
     def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
@@ -152,7 +140,7 @@ class GuardedLimiter:
         try:
             return self.limiter.set_cap(cap, now)
         except Exception as error:
-            self._break("set_cap", error)
+            self.fail("set_cap", error)
             return ()
 
     def next_change(self, now: float) -> float | None:
@@ -171,7 +159,8 @@ class GuardedLimiter:
             self._note("snapshot", error)
             return _NOTHING_KNOWN
 
-    def _break(self, method: str, error: Exception) -> None:
+    def fail(self, method: str, error: Exception) -> None:
+        """Its own counts are in doubt: everything that it has a say in is refused from now on."""
         self.broken = fails_closed(self.plugin, self._note(method, error))
 
     def _note(self, method: str, error: Exception) -> str:

@@ -7,8 +7,7 @@ is still to come.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from typing import Final, NoReturn
 
 import attrs
 
@@ -69,8 +68,12 @@ class RequestLine:
         self._patience = Patience(self.waiting)
         self._deadlines = Patience(self.waiting)
         self._hopeless: list[tuple[RequestWaiter, Denied]] = []
+        self._named: set[Condition] = set()
+        """What anybody in line may be waiting for, of what `wake_released` says."""
         self._watched: set[Condition] = set()
+        """The same of what is seldom waited for."""
         self._sequence = 0
+        self._asked_at = 0.0
 
     def new_waiter(self, item: RequestAdmissionItem, now: float) -> RequestWaiter:
         """A waiter for `item`, not in line yet."""
@@ -105,17 +108,19 @@ class RequestLine:
                 self._at_once(waiter, state, answer, now)
                 return
             denied = answer
-        in_vain = denied is not None and (
-            comes_too_late(denied, waiter.gives_up_at) or (waiter.gives_up_at is not None and waiter.gives_up_at <= now)
-        )
-        if denied is not None and in_vain:
+        no_place = denied is not None and (denied is state.full or denied is state.model.full)
+        patient = waiter.gives_up_at is None
+        if denied is not None and not (no_place and patient) and self._in_vain(denied, waiter, now):
             waiter.refused = refusal(item, denied, now)
             if self._events.active:
                 self._tell.denied(waiter.refused, now, waiter.correlation)
             return
         waiter.denied = denied
         self._join(waiter, state, now)
-        self._offer_to(waiter, state, now)
+        if denied is not None and no_place:
+            self._named |= denied.until  # it is offered what comes free, like all others
+        else:
+            self._offer_to(waiter, state, now)
 
     def cancel(self, waiter: RequestWaiter, now: float) -> bool:
         """Take a waiter out; whether it was in line. The next offer is owed to those behind it."""
@@ -128,21 +133,22 @@ class RequestLine:
     def offer(self, effects: RequestAdmissionEffects, now: float) -> None:
         """Offer places until nobody who is eligible is left."""
         self.offer_owed = False
-        passed = self._deadlines.pop_due(now, strictly=True)
-        while passed is not None:
-            self._give_up(passed, effects, now)
+        while self._deadlines.moments:
             passed = self._deadlines.pop_due(now, strictly=True)
-        ask = self._asker(now)
+            if passed is None:
+                break
+            self._give_up(passed, effects, now)
+        self._asked_at = now
         stale = 0
         while self.waiting:
-            selection = self.queue.select_next(ask, now)
+            selection = self.queue.select_next(self._ask, now)
             if self._hopeless:
                 self._refuse_hopeless(effects, now)
                 continue
             if selection is None:
                 break
             waiter = selection.waiter
-            state = self._state_of(waiter)
+            state = self.waiting.get(waiter) or self._unknown(waiter)
             lease = self._leasing.open(state, waiter.item, now)
             if lease is None:
                 continue
@@ -191,13 +197,15 @@ class RequestLine:
         limiters know.
         """
         resource, model, provider = state.released
+        named = self._named
+        if provider in named and state.provider.waiting:
+            self.queue.wake(provider, state.provider.waiting, now)
         free = state.model.cap - state.model.in_flight
         if free > 0:
-            self.queue.wake(model, free, now)
-            if state.cap > state.in_flight:
+            if resource in named and state.cap > state.in_flight:
                 self.queue.wake(resource, min(free, state.cap - state.in_flight), now)
-        if state.provider.waiting:
-            self.queue.wake(provider, state.provider.waiting, now)
+            if model in named:
+                self.queue.wake(model, free, now)
         if self._watched:
             self._wake_watched(Released(group), now)
 
@@ -207,7 +215,8 @@ class RequestLine:
             return None
         if self.offer_owed:
             return now
-        queue, patience = self.queue.next_change(now), self._patience.next_moment()
+        queue = self.queue.next_change(now)
+        patience = self._patience.next_moment() if self._patience.moments else None
         if queue is None or patience is None:
             return patience if queue is None else queue
         return min(queue, patience)
@@ -226,24 +235,29 @@ class RequestLine:
 
     # -- inside --
 
-    def _asker(self, now: float) -> Callable[[RequestAdmissionItem], Denied | None]:
-        def ask(item: RequestAdmissionItem) -> Denied | None:
-            waiters = self._by_item[item]
-            state = self.waiting[next(iter(waiters))]
-            denied = self._decider.check(state, item, now)
-            if denied is None:
-                return None
-            if denied.final:
-                self._hopeless += [(waiter, denied) for waiter in waiters]
-                return attrs.evolve(denied, scope="task", cohort=None)
-            if item.deadline is not None or item.queue_wait_timeout is not None:
-                self._hopeless += [(w, denied) for w in waiters if comes_too_late(denied, w.gives_up_at)]
-            for condition in denied.until:
-                if isinstance(condition, Backlog | Released) and condition not in state.released:
-                    self._watched.add(condition)
-            return denied
+    def _ask(self, item: RequestAdmissionItem) -> Denied | None:
+        """What the queue asks of each candidate."""
+        waiters = self._by_item[item]
+        state = self.waiting[next(iter(waiters))]
+        denied = self._decider.check(state, item, self._asked_at)
+        if denied is None:
+            return None
+        if denied.final:
+            self._hopeless += [(waiter, denied) for waiter in waiters]
+            return attrs.evolve(denied, scope="task", cohort=None)
+        if item.deadline is not None or item.queue_wait_timeout is not None:
+            self._hopeless += [(w, denied) for w in waiters if comes_too_late(denied, w.gives_up_at)]
+        for condition in denied.until:
+            if condition in state.released:
+                self._named.add(condition)
+            elif isinstance(condition, Backlog | Released):
+                self._watched.add(condition)
+        return denied
 
-        return ask
+    @staticmethod
+    def _in_vain(denied: Denied, waiter: RequestWaiter, now: float) -> bool:
+        gives_up_at = waiter.gives_up_at
+        return comes_too_late(denied, gives_up_at) or (gives_up_at is not None and gives_up_at <= now)
 
     def _at_once(self, waiter: RequestWaiter, state: ResourceState, lease: RequestAdmissionLease, now: float) -> None:
         waiter.lease = lease
@@ -267,17 +281,19 @@ class RequestLine:
             self._patience.add(waiter.gives_up_at, waiter)
         if item.deadline is not None:
             self._deadlines.add(item.deadline, waiter)
-        self._backlog_changed(waiter, state, now)
+        if self._watched:
+            self._backlog_changed(waiter, state, now)
 
     def _offer_to(self, waiter: RequestWaiter, state: ResourceState, now: float) -> None:
         """See whether the queue would choose this waiter next; what it would do for others is left for the
         next offer.
         """
-        ask = self._asker(now)
+        self._asked_at = now
         while waiter in self.waiting:
-            selection = self.queue.select_next(ask, now)
-            mine = next((denied for hopeless, denied in self._hopeless if hopeless is waiter), None)
+            selection = self.queue.select_next(self._ask, now)
+            mine = None
             if self._hopeless:
+                mine = next((denied for hopeless, denied in self._hopeless if hopeless is waiter), None)
                 self.offer_owed = True
             if mine is not None:
                 self._hopeless = [entry for entry in self._hopeless if entry[0] is not waiter]
@@ -335,6 +351,8 @@ class RequestLine:
 
     def _left(self, waiter: RequestWaiter, state: ResourceState, now: float) -> None:
         del self.waiting[waiter]
+        if not self.waiting:
+            self._named.clear()
         del state.waiters[waiter]
         state.provider.waiting -= 1
         same_item = self._by_item[waiter.item]
@@ -346,12 +364,12 @@ class RequestLine:
             eased[state.provider.key] = None
         if not state.waiters and self._events.active:
             self._tell.queue_drained(state, now)
-        self._backlog_changed(waiter, state, now)
+        if self._watched:
+            self._backlog_changed(waiter, state, now)
 
     def _backlog_changed(self, waiter: RequestWaiter, state: ResourceState, now: float) -> None:
-        if self._watched:
-            for key in (state.key, state.model.key, state.provider.key, waiter.item.group.key):
-                self._wake_watched(Backlog(key), now)
+        for key in (state.key, state.model.key, state.provider.key, waiter.item.group.key):
+            self._wake_watched(Backlog(key), now)
 
     def _wake_watched(self, condition: Condition, now: float) -> None:
         """Wake for a condition that few ever name, if somebody has."""
@@ -359,11 +377,8 @@ class RequestLine:
             self._watched.discard(condition)
             self.queue.wake(condition, len(self.waiting) + 1, now)
 
-    def _state_of(self, waiter: RequestWaiter) -> ResourceState:
-        state = self.waiting.get(waiter)
-        if state is None:
-            raise PluginError(QUEUE, f"selected a waiter for {waiter.item.resource} that is not in line")
-        return state
+    def _unknown(self, waiter: RequestWaiter) -> NoReturn:
+        raise PluginError(QUEUE, f"selected a waiter for {waiter.item.resource} that is not in line")
 
     def _stale(self, state: ResourceState, lease: RequestAdmissionLease, before: int, now: float) -> int:
         self._leasing.take_back(state, lease, now)

@@ -20,26 +20,27 @@ class Patience:
 
     def __init__(self, waiting: Container[RequestWaiter]) -> None:
         self._waiting = waiting
-        self._moments: list[tuple[float, int, RequestWaiter]] = []
+        self.moments: list[tuple[float, int, RequestWaiter]] = []
+        """A heap; some may have left. To be read only."""
         self._tidy_at = _SLACK
 
     def add(self, moment: float, waiter: RequestWaiter) -> None:
         """Note that `waiter` does not wait beyond `moment`."""
-        heappush(self._moments, (moment, waiter.sequence, waiter))
-        if len(self._moments) > self._tidy_at:
-            self._moments = [entry for entry in self._moments if entry[2] in self._waiting]
-            heapify(self._moments)
-            self._tidy_at = 2 * len(self._moments) + _SLACK
+        heappush(self.moments, (moment, waiter.sequence, waiter))
+        if len(self.moments) > self._tidy_at:
+            self.moments = [entry for entry in self.moments if entry[2] in self._waiting]
+            heapify(self.moments)
+            self._tidy_at = 2 * len(self.moments) + _SLACK
 
     def next_moment(self) -> float | None:
         """When the first of those still in line gives up."""
-        while self._moments and self._moments[0][2] not in self._waiting:
-            heappop(self._moments)
-        return self._moments[0][0] if self._moments else None
+        while self.moments and self.moments[0][2] not in self._waiting:
+            heappop(self.moments)
+        return self.moments[0][0] if self.moments else None
 
     def pop_due(self, now: float, *, strictly: bool = False) -> RequestWaiter | None:
         """One who is still in line though its moment has come (`strictly`: has passed); `None` if there is none."""
         moment = self.next_moment()
         if moment is None or moment > now or (strictly and moment == now):
             return None
-        return heappop(self._moments)[2]
+        return heappop(self.moments)[2]

@@ -44,7 +44,7 @@ class RequestWaiter:
     correlation: RuntimeCorrelation | None = None
 
 
-@attrs.frozen
+@attrs.define(slots=True, eq=False)
 class RequestQueueSelection:
     """A candidate that was eligible; `commit` takes it out unless the queue has changed since."""
 

@@ -46,7 +46,9 @@ class FairRequestWaiters(LaneRequestWaiters):
 
     def __init__(self, tokens_per_request: int = 1000, within_group: Literal["oldest", "deadline"] = "oldest") -> None:
         def cost(item: RequestAdmissionItem) -> float:
-            return max(item.cost.requests, item.cost.tokens / tokens_per_request)
+            cost = item.cost
+            tokens = cost.input_tokens + cost.output_tokens
+            return max(cost.requests, tokens / tokens_per_request) if tokens else cost.requests
 
         super().__init__(FairOrder(), cost, within_group)
 

@@ -179,7 +179,10 @@ class FairArena(Generic[T]):
         seat: _Seat = lane.position
         start = seat.start
         if len(self._offered) > 1:
-            step = cost / sum(arena._weight for arena in self._offered)
+            weight = 0.0
+            for arena in self._offered:
+                weight += arena._weight
+            step = cost / weight
             for arena in self._offered:
                 arena._clock += step
             if start > self._clock - step:

@@ -82,7 +82,7 @@ class AimdLimiter:
 
     def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
         """Refused with `no_capacity` while the limit is full."""
-        limit = self._limit_at(now)
+        limit = self._limit if self._ramp is None else self._limit_at(now)
         if self._in_flight + 1 <= limit:
             return None
         until: set[Condition] = {Released(self.scope)}
@@ -101,7 +101,7 @@ class AimdLimiter:
         """Count a call; the first one begins the first climb."""
         if self._admitted == 0 and self._climbs():
             self._ramp = StartupRamp(now, int(self._effective), self._config.startup_ramp_seconds)
-        limit = self._limit_at(now)
+        limit = self._limit if self._ramp is None else self._limit_at(now)
         probe = self._admitted == self._last_refusal and now >= self._refused_at + self._probe_pause
         self._admitted += 1
         self._in_flight += 1
@@ -156,7 +156,7 @@ class AimdLimiter:
 
     def snapshot(self, now: float) -> LimiterSnapshot:
         """Limits are whole; `None` where there is no bound."""
-        limit = self._limit_at(now)
+        limit = self._limit if self._ramp is None else self._limit_at(now)
         state = (limit, self._effective, self._ceiling.place, self._consecutive, self._proven)
         if state != self._told_state:  # asked for with every admission, and seldom another
             self._told_state = state
@@ -223,16 +223,18 @@ class AimdLimiter:
     def _succeeded(self, ticket: Ticket, now: float) -> Sequence[LimiterChange]:
         self._consecutive = 0
         ceiling = self._ceiling.place
-        place = min(ticket.place, ticket.moment.fits)
-        if ceiling is not None and ticket.number <= self._last_cut and place < ceiling:
-            self._proven = max(self._proven, place)
+        if ceiling is not None and ticket.number <= self._last_cut:
+            place = min(ticket.place, ticket.moment.fits)
+            if place < ceiling:
+                self._proven = max(self._proven, place)
         if self._ramp is not None:
             if self.next_change(now) is not None:
                 return ()
             self._limit, self._ramp = self._limit_at(now), None
         if ticket.number <= self._last_refusal:
             return ()
-        self._ceiling.got_over(now - self._refused_at, now)
+        if ceiling is not None:
+            self._ceiling.got_over(now - self._refused_at, now)
         if self._last_full < ticket.number:
             return ()
         before = self._limit

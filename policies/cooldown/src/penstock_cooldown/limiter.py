@@ -112,7 +112,8 @@ class CooldownLimiter:
         """Count a call; the first after a cooldown is the probe."""
         ticket = _Ticket(now)
         self._in_flight += 1
-        self._settle(now)
+        if self._ramp:
+            self._settle(now)
         if self._blocked_until is not None and now >= self._blocked_until:
             if self._probe is None:
                 self._send_probe(ticket, now)
@@ -128,7 +129,8 @@ class CooldownLimiter:
             raise ValueError(f"{lease.lease_id} does not hold a place of the cooldown of {self.scope}")
         token.out = False
         self._in_flight -= 1
-        self._settle(now)
+        if self._ramp:
+            self._settle(now)
         if outcome.kind == "rate_limited":
             return self._block(token, outcome.retry_after_seconds, now)
         if outcome.kind == "success":
@@ -220,7 +222,7 @@ class CooldownLimiter:
 
     def _settle(self, now: float) -> None:
         """Note that a ramp is over: everything is open, and the next cooldown is the first of its kind."""
-        if self._ramp and now >= self._ramp[-1]:
+        if now >= self._ramp[-1]:
             self._end_probe()
             self._blocked_until = None
             self._refused_probes = 0

@@ -24,14 +24,17 @@ class _Generator:
     is_order_dependent = False
     config = SimpleNamespace(side_effect_columns=[])
 
-    def __init__(self, progress: Progress, name: str) -> None:
+    def __init__(self, progress: Progress, name: str, cells: int) -> None:
         self._progress = progress
+        self._cells = cells
         self._metadata = SchedulingMetadata.local(name)
 
     def get_scheduling_metadata(self) -> Any:
         return self._metadata
 
     async def agenerate(self, data: dict[str, Any]) -> dict[str, Any]:
+        if not self._progress.units:  # all that was done before the first was for all, on both sides
+            self._progress.enqueued(self._cells)
         self._progress.units += 1
         return data
 
@@ -55,7 +58,7 @@ def columns(progress: Progress, *, columns: int, rows: int, sink: bool = False) 
 
     async def run() -> None:
         scheduler = AsyncTaskScheduler(
-            {name: _Generator(progress, name) for name in names},
+            {name: _Generator(progress, name, columns * rows) for name in names},
             graph,
             tracker,
             row_groups,
