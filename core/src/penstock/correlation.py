@@ -26,6 +26,8 @@ class RuntimeCorrelation:
     scheduling_group_kind: str | None = None
     scheduling_group_identity_hash: str | None = None
     task_execution_id: str | None = None
+    as_json: str | None = attrs.field(default=None, init=False, repr=False, eq=False)
+    """How `event_to_json` wrote it, since several events bear the same one."""
 
 
 Told = RuntimeCorrelation | Callable[[], RuntimeCorrelation] | None

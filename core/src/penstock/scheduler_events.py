@@ -124,7 +124,7 @@ class SchedulerEvents:
     def acquired(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
         """The lease is out; with it, what plugins in shadow would have said."""
         if self.stream.active and lease.watchers and (notes := shadow_notes(lease, now)):
-            self._tell_execution("task_lease_acquired", job, lease, now, diagnostics=notes)
+            self._tell_execution("task_lease_acquired", job, lease, now, notes)
         else:
             self._tell_execution("task_lease_acquired", job, lease, now)
 
@@ -133,23 +133,24 @@ class SchedulerEvents:
         self._tell_execution("worker_spawned", job, lease, now)
 
     def spawn_failed(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
-        self._tell("worker_spawn_failed", job, now, task_lease_id=lease.lease_id)
+        self._tell("worker_spawn_failed", job, now, lease_id=lease.lease_id)
 
     def released(self, job: Job, lease: TaskAdmissionLease, result: ReleaseResult, outcome: str, now: float) -> None:
         """The worker is done and its lease has come back; `outcome` says how the worker ended."""
         if not self.stream.active:
             return
-        ids = {"task_lease_id": lease.lease_id, "task_execution_id": lease.lease_id}
-        correlation = self.correlation(job, lease)
+        correlation, lease_id = self._correlation(job, lease.lease_id), lease.lease_id
         if outcome != "not_started":
-            self._tell("task_completed", job, now, correlation, reason_or_outcome=outcome, **ids)
+            self._tell("task_completed", job, now, correlation, lease_id, lease_id, outcome)
         kind = "task_lease_released" if result.released else "release_diagnostic"
-        self._tell(kind, job, now, correlation, reason_or_outcome=result.reason, **ids)
+        self._tell(kind, job, now, correlation, lease_id, lease_id, result.reason)
 
-    def _tell_execution(self, kind: str, job: Job, lease: TaskAdmissionLease, now: float, **fields: Any) -> None:
+    def _tell_execution(
+        self, kind: str, job: Job, lease: TaskAdmissionLease, now: float, notes: dict[str, Any] | None = None
+    ) -> None:
         if self.stream.active:
-            ids: dict[str, Any] = fields | {"task_lease_id": lease.lease_id, "task_execution_id": lease.lease_id}
-            self._tell(kind, job, now, self.correlation(job, lease), **ids)
+            lease_id = lease.lease_id
+            self._tell(kind, job, now, self._correlation(job, lease_id), lease_id, lease_id, diagnostics=notes)
 
     def deferred(self, job: Job, until: float, now: float) -> None:
         self._tell("retry_deferred", job, now, diagnostics={"until": until, "failures": job.failures})
@@ -164,7 +165,15 @@ class SchedulerEvents:
         self._tell("cancelled", job, now, reason_or_outcome=status)
 
     def _tell(
-        self, kind: str, job: Job, now: float, correlation: RuntimeCorrelation | None = None, **fields: Any
+        self,
+        kind: str,
+        job: Job,
+        now: float,
+        correlation: RuntimeCorrelation | None = None,
+        lease_id: str | None = None,
+        execution_id: str | None = None,
+        reason_or_outcome: str | None = None,
+        diagnostics: dict[str, Any] | None = None,
     ) -> None:
         if self.stream.active:
             key = job.task.group.key
@@ -177,7 +186,17 @@ class SchedulerEvents:
             if correlation is None:
                 bare = job.row_group is None and job.column is None
                 correlation = known[1] if bare else self._correlation(job, None)
-            self.stream.record(kind, now, correlation=correlation, task_id=job.task.task_id, group=known[0], **fields)
+            self.stream.record(
+                kind,
+                now,
+                correlation=correlation,
+                task_id=job.task.task_id,
+                task_execution_id=execution_id,
+                task_lease_id=lease_id,
+                group=known[0],
+                reason_or_outcome=reason_or_outcome,
+                diagnostics=diagnostics,
+            )
 
     # -- joining the streams
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 import trio
@@ -55,14 +55,32 @@ class GuardedSink:
 
     def write(self, event: RuntimeEvent) -> None:
         """Give the sink one event."""
-        hook = self._hooks[event.stream]
-        if hook is not None:
-            self._call(event.stream, hook, event)
+        self.write_all((event,))
+
+    def write_all(self, events: Iterable[RuntimeEvent]) -> None:
+        """Give the sink several, one by one."""
+        for event in events:
+            stream = event.stream
+            hook = self._hooks[stream]
+            if hook is None or self.put_aside is not None:
+                continue
+            try:
+                hook(event)
+            except (Exception, SystemExit) as error:  # a sink that wants to exit must not take the run with it
+                self._note_failure(stream, error)
+            else:
+                self._in_a_row[stream] = 0
 
     def flush(self) -> None:
         """Let the sink make durable what it was given, if it wants to."""
-        if self.binding.flush is not None:
-            self._call("flush", self.binding.flush)
+        if self.binding.flush is None or self.put_aside is not None:
+            return
+        try:
+            self.binding.flush()
+        except (Exception, SystemExit) as error:
+            self._note_failure("flush", error)
+        else:
+            self._in_a_row["flush"] = 0
 
     def give_up(self, reason: str) -> None:
         """Put the sink aside and say so in the log."""
@@ -71,17 +89,8 @@ class GuardedSink:
             _log.error("plugin %r: its sink is put aside: it %s", self.binding.name, reason)
             self._on_put_aside()
 
-    def _call(self, what: str, hook: Callable[..., None], *args: Any) -> None:
-        if self.put_aside is not None:
-            return
-        try:
-            hook(*args)
-        except (Exception, SystemExit) as error:  # a sink that wants to exit must not take the run with it
-            self._note_failure(what, f"{type(error).__name__}: {error}", error)
-        else:
-            self._in_a_row[what] = 0
-
-    def _note_failure(self, what: str, told: str, error: BaseException) -> None:
+    def _note_failure(self, what: str, error: BaseException) -> None:
+        told = f"{type(error).__name__}: {error}"
         self.failed += 1
         self._in_a_row[what] += 1
         if self.failed == 1:
@@ -131,8 +140,7 @@ class LoopWriter:
 
     def _write_all(self) -> None:
         while batch := self.buffer.take(BATCH):
-            for event in batch:
-                self.sink.write(event)
+            self.sink.write_all(batch)
             self.sink.flush()
             if self.buffer.written(len(batch)):
                 self._on_room()
@@ -187,8 +195,7 @@ class ThreadWriter:
 
     def _run(self) -> None:
         while batch := self._next_batch():
-            for event in batch:
-                self.sink.write(event)
+            self.sink.write_all(batch)
             self.sink.flush()
             with self._lock:
                 made_room = self.buffer.written(len(batch))

@@ -54,12 +54,11 @@ class JsonlPlugin:
     @hookimpl
     def penstock_scheduler_event(self, event: RuntimeEvent) -> None:
         """Take one line."""
-        self._take(event)
+        if self._file is None:
+            raise PluginError("jsonl", f"{self._config.path!r} is not open: events come only while a run is on")
+        self._lines.append(event_to_json(event))
 
-    @hookimpl
-    def penstock_request_event(self, event: RuntimeEvent) -> None:
-        """Take one line."""
-        self._take(event)
+    penstock_request_event = penstock_scheduler_event
 
     @hookimpl
     def penstock_run_finished(self) -> None:
@@ -70,11 +69,6 @@ class JsonlPlugin:
         """Hand the lines taken so far to the operating system. Raises `OSError`; what was not written is kept."""
         with self._writing:
             self._write()
-
-    def _take(self, event: RuntimeEvent) -> None:
-        if self._file is None:
-            raise PluginError("jsonl", f"{self._config.path!r} is not open: events come only while a run is on")
-        self._lines.append(event_to_json(event))
 
     def _write(self) -> None:
         if self._lines:
