@@ -311,7 +311,7 @@ class LaneQueue(Generic[T]):
             if condition not in target.filed or target.stamp >= change:
                 continue  # woken meanwhile, by one of those before it; or it was asked after the change
             if isinstance(target, Line):
-                if target.amount <= amount:
+                if target.amount <= amount and target not in self._open:
                     self._lines.wake(target, amount)
             elif isinstance(target, Lane):
                 assert target.denied is not None

@@ -254,7 +254,7 @@ class Line(Generic[T]):
 
     __slots__ = (
         "amount", "arena", "cohort", "competes", "contended", "filed", "fresh", "groups", "lanes", "left", "stamp",
-        "until",
+        "timed", "until",
     )  # fmt: skip
 
     def __init__(self, cohort: Hashable, arena: Arena[T], contended: bool, groups: ReadyGroups) -> None:
@@ -269,6 +269,8 @@ class Line(Generic[T]):
         self.fresh: dict[Lane[T], None] = {}
         """Those that have no place in the arena yet: it is given when the line is opened, if they still stand here."""
         self.until: frozenset[Condition] = frozenset()
+        self.timed = False
+        """Whether a moment is among these."""
         self.amount = 1
         self.left = 0
         """While it is open: how much of what was released is left for it."""

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from penstock.lanes import Lane, Line, Order
 from penstock.parking import ParkingLot
 from penstock.ready_groups import ReadyGroups
-from penstock.verdicts import Backlog, Condition, Denied, Released
+from penstock.verdicts import At, Backlog, Condition, Denied, Released
 
 __all__ = ["Lines"]
 
@@ -70,8 +70,11 @@ class Lines(Generic[T]):
         self._lot.file(lane, split[1])
         rest = split[2]
         if line.until is not rest and line.until != rest:
+            if line in self.open:
+                self._lot.unfile(line)  # what ended the refusal before is over; else it may still come true
             line.until = rest
             self._lot.file(line, rest)
+            line.timed = any(isinstance(condition, At) for condition in line.filed)
         line.amount = denied.amount
         if line in self.open:
             self._close(line)  # one of the cohort was refused, so all are
@@ -97,7 +100,8 @@ class Lines(Generic[T]):
 
     def wake(self, line: Line[T], amount: int) -> None:
         """A condition of the line came true: offer it, for so much of what was released."""
-        self._lot.unfile(line)
+        if line.timed:
+            self._lot.unfile(line)  # a moment comes once; what else it waits for may come true again
         line.left = amount
         for lane in line.fresh:
             lane.arena = line.arena
@@ -123,7 +127,8 @@ class Lines(Generic[T]):
                 self._close(line)
 
     def _close(self, line: Line[T]) -> None:
-        self._lot.file(line, line.until)
+        if not line.filed:
+            self._lot.file(line, line.until)
         if self._end_offer(line) and self._lot.backlog_conditions:
             self._changed(line.groups.by_resource)
 
@@ -143,5 +148,7 @@ class Lines(Generic[T]):
         for line in self.by_cohort.values():
             assert line.lanes
             assert all(lane.line is line for lane in line.lanes)
-            assert (line in self.open) == (not line.filed), "a line is open, or stands under what would open it"
+            assert line.filed >= line.until or (line in self.open and line.timed), (
+                "a line stands under what would open it, or is open since its moment has come"
+            )
         assert all(self.by_cohort.get(line.cohort) is line for line in self.open)

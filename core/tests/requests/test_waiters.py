@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from penstock.requests.lane_waiters import FifoRequestWaiters
 from penstock.testing.waiter_contract import RequestWaiterQueueContract
-from penstock.testing.waiter_driver import CHAT, OTHER, QueueDriver, ScriptedCapacity
-from penstock.verdicts import Denied, Released
+from penstock.testing.waiter_driver import CHAT, OTHER, QueueDriver, ScriptedCapacity, until
+from penstock.verdicts import At, Denied, Released
 
 
 class TestFifoRequestWaiters(RequestWaiterQueueContract):
@@ -50,3 +50,18 @@ def test_a_limiter_that_wants_much_of_something_of_its_own_is_asked_again_for_ev
     driver.queue.wake(Released(CHAT), 1, 0.0)
 
     assert driver.serve_one() is waiter
+
+
+def test_a_moment_that_has_come_is_waited_for_no_more_while_its_line_is_served() -> None:
+    queue = FifoRequestWaiters()
+    driver = QueueDriver(queue)
+    driver.refuse = until(Released(CHAT), At(5.0), cohort="all", scope="shape")
+    first, second = driver.join(group="a"), driver.join(group="b")
+    driver.serve_all()
+    driver.refuse = lambda item: None
+    driver.now = 6.0
+
+    assert driver.serve_one() is first
+    queue.check_invariants()
+    assert queue.next_change(6.0) is None
+    assert driver.serve_one() is second
