@@ -302,3 +302,24 @@ def test_far_fewer_slots_are_not_taken_for_a_slower_server() -> None:
     for _ in range(20):
         server.run(20.0)
         assert server.details["baseline"] < 1.6
+
+
+def test_an_unlucky_baseline_does_not_end_the_climb() -> None:
+    calls = LimiterDriver(LatencyLimiter(RESOURCE, 256, LatencyConfig()), RESOURCE)
+
+    def round_of(seconds: float) -> int:
+        admitted = calls.admit_all()
+        calls.rest(seconds)
+        calls.end_all(RequestReleaseOutcome(kind="success", elapsed=seconds))
+        return admitted
+
+    assert [round_of(seconds) for seconds in (0.6, 0.6, 0.6)] == [4, 4, 4]  # the first round does not count
+    assert [round_of(seconds) for seconds in (1.0, 1.0)] == [8, 8]  # 40 % slower: chance, or a queue
+    assert [round_of(seconds) for seconds in (0.6, 0.6, 0.6, 0.6)][-1] > 8
+
+
+def test_hardly_a_slot_is_idle_whatever_the_luck_of_the_climb() -> None:
+    for seed in range(300, 312):
+        server = QueueingServer(seed=seed)
+        server.run(100.0)
+        assert server.answered > 0.9 * 100 * 16

@@ -91,7 +91,7 @@ class FairArena(Generic[T]):
         self._clock = 0.0
         self._weight = 0.0
         self._eligible: list[tuple[float, int, int, _Seat]] = []
-        self._waiting: list[tuple[float, float, int, _Seat]] = []
+        self._waiting: list[tuple[float, float, int, int, _Seat]] = []
         self._idle: list[tuple[float, int, _Flow]] = []
         self._stamp = 0
 
@@ -151,12 +151,12 @@ class FairArena(Generic[T]):
         waiting, eligible = self._waiting, self._eligible
         reached = self._clock * (1 + 1e-12)
         while waiting:
-            start, finish, stamp, seat = waiting[0]
+            start, finish, stamp, sequence, seat = waiting[0]
             if seat.stamp != stamp:
                 heappop(waiting)
             elif start <= reached:
                 heappop(waiting)
-                heappush(eligible, (finish, seat.first().head.sequence, stamp, seat))
+                heappush(eligible, (finish, sequence, stamp, seat))
             else:
                 break
         while eligible:
@@ -165,7 +165,7 @@ class FairArena(Generic[T]):
                 lanes = seat.lanes
                 return lanes[0] if len(lanes) == 1 else seat.first()
             heappop(eligible)
-        return waiting[0][3].first() if waiting else None
+        return waiting[0][4].first() if waiting else None
 
     def offered(self, begins: bool) -> None:
         """While several arenas are offered their groups compete, and one clock's step is taken by all."""
@@ -224,7 +224,7 @@ class FairArena(Generic[T]):
         if seat.start <= self._clock * (1 + 1e-12):
             heappush(self._eligible, (finish, head.sequence, self._stamp, seat))
         else:
-            heappush(self._waiting, (seat.start, finish, self._stamp, seat))
+            heappush(self._waiting, (seat.start, finish, self._stamp, head.sequence, seat))
 
     def _replace(self, seat: _Seat, head: Entry[Any]) -> None:
         """As `_place`, for the seat that is first of all: it leaves that place by the same step."""
@@ -236,7 +236,7 @@ class FairArena(Generic[T]):
             heapreplace(self._eligible, (finish, head.sequence, stamp, seat))
         else:
             heappop(self._eligible)
-            heappush(self._waiting, (start, finish, stamp, seat))
+            heappush(self._waiting, (start, finish, stamp, head.sequence, seat))
 
     def _begin_anew(self) -> None:
         """Nobody competes here any more: the clock's account is closed, and nobody is owed or owes anything."""

@@ -32,9 +32,9 @@ SIGNAL_LOST = 50
 """Successes in a row without the signal after which another one is taken up, if it may be chosen."""
 
 SETTLED = 1.2
-"""A limit that changes by more than this factor is followed by one round of answers that do not count. Of many calls
-that go out at one moment the short ones come back first, so the first answers after a step up are too good; the first
-after a step down are the long ones that were left.
+"""A limit that changes by more than this factor is followed by one round of answers that do not count, and so is the
+start. Of many calls that go out at one moment the short ones come back first, so the first answers after a step up are
+too good; the first after a step down are the long ones that were left.
 """
 
 
@@ -69,7 +69,7 @@ class LatencyLimiter:
         self._admitted = 0  # also the number of the last ticket: "was out at the time" is a comparison
         self._last_full = 0
         self._probe_from = 0
-        self._unsettled = 0.0
+        self._unsettled = self._gradient.limit
 
     # -- the protocol --
 
@@ -135,7 +135,7 @@ class LatencyLimiter:
             return ()
         self._effective = after
         if self._admitted == 0:
-            self._gradient.limit = min(float(self._config.initial_limit), after)
+            self._gradient.limit = self._unsettled = min(float(self._config.initial_limit), after)
         else:
             self._gradient.limit = min(self._gradient.limit, after)
         return (LimiterChange("request_effective_cap_changed", _finite(before), _finite(after)),)

@@ -9,7 +9,31 @@ from __future__ import annotations
 
 from math import sqrt
 
-__all__ = ["Window"]
+import attrs
+
+__all__ = ["Load", "Window"]
+
+
+@attrs.frozen
+class Load:
+    """Means over one window or several: `latency` and the time out (`residence`) per amount, and calls in flight."""
+
+    latency: float
+    residence: float
+    in_flight: float
+
+    @property
+    def throughput(self) -> float:
+        """Amounts per second, by Little's law."""
+        return self.in_flight / self.residence
+
+    def blend(self, newer: Load, share: float) -> Load:
+        """The mean in which `newer` counts for `share`."""
+        return Load(
+            self.latency + (newer.latency - self.latency) * share,
+            self.residence + (newer.residence - self.residence) * share,
+            self.in_flight + (newer.in_flight - self.in_flight) * share,
+        )
 
 
 class Window:
@@ -56,6 +80,11 @@ class Window:
     def residence(self) -> float:
         """Seconds that calls were out, per amount: what the latency is a part of, or all."""
         return self._elapsed / self._amount
+
+    @property
+    def load(self) -> Load:
+        """All that a later window is compared with."""
+        return Load(self.latency, self.residence, self.in_flight)
 
     @property
     def error(self) -> float:
