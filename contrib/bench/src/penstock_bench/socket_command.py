@@ -29,7 +29,7 @@ from penstock_bench.socket_provider import MODEL, served
 from penstock_bench.socket_results import CellOutcome, SocketRun, fairness
 from penstock_bench.socket_tables import sockets_markdown, unexplained, write_sockets
 
-__all__ = ["SocketOptions", "sockets_command"]
+__all__ = ["SocketOptions", "sockets_command", "verdict"]
 
 REACHED: Final = 0
 MISSED: Final = 1
@@ -83,11 +83,15 @@ def sockets_command(options: SocketOptions) -> int:
             write_sockets(options.out, facts, outcomes)
         except OSError as error:
             raise ConfigError(f"--out: cannot write to {options.out}: {error.strerror}") from None
-    behind = unexplained(outcomes)
-    if options.check:
-        for words in behind:
-            _tell(f"missed: {words}")
-    return MISSED if options.check and behind else REACHED
+    return verdict(outcomes) if options.check else REACHED
+
+
+def verdict(outcomes: Sequence[CellOutcome]) -> int:
+    """The exit code with `--check`; tells where ours is not the best and nothing says why."""
+    missed = unexplained(outcomes)
+    for words in missed:
+        _tell(f"missed: {words}")
+    return MISSED if missed else REACHED
 
 
 def _chosen(only: Sequence[str]) -> list[SocketCell]:
@@ -135,7 +139,7 @@ def _run(cell: SocketCell, name: str, command: list[str], seed: int) -> SocketRu
         told = _asked(command, job)
         done = [(at, tenant) for at, tenant in told["done"]]
         last = max((at for at, _ in done), default=SECONDS)
-        return SocketRun(last, provider.refused(), fairness(cell, done), bool(told["complete"]))
+        return SocketRun(last, provider.refused(), fairness(cell, done), bool(told["complete"]), len(done))
 
 
 def _asked(command: list[str], job: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ import attrs
 
 from penstock_bench.socket_cells import CONTENDERS, OURS, SocketCell
 
-__all__ = ["WHY_NOT", "CellOutcome", "SocketRun", "fairness"]
+__all__ = ["CellOutcome", "SocketRun", "fairness"]
 
 TOLERANCE: Final = 0.05
 """Times that differ by less are the same: a latency drawn otherwise makes as much."""
@@ -21,12 +21,15 @@ FAIRNESS_TOLERANCE: Final = 0.02
 
 @attrs.frozen
 class SocketRun:
-    """One run: seconds to the last success, 429s by the provider's count, fairness (`None` with one tenant)."""
+    """One run: seconds to the last success, 429s by the provider's count, fairness (`None` with one tenant), and the
+    calls that succeeded before it was broken off.
+    """
 
     seconds: float
     refused: int
     fairness: float | None
     complete: bool
+    done: int
 
 
 def fairness(cell: SocketCell, done: Sequence[tuple[float, str]]) -> float | None:
@@ -42,10 +45,6 @@ def fairness(cell: SocketCell, done: Sequence[tuple[float, str]]) -> float | Non
     return sum(got) ** 2 / (len(got) * sum(one * one for one in got)) if any(got) else None
 
 
-WHY_NOT: Final[Mapping[tuple[str, str, str], str]] = {}
-"""By cell, figure and contender: why somebody is better there than we are."""
-
-
 @attrs.frozen
 class CellOutcome:
     """One cell, each contender with the runs of its rounds."""
@@ -57,6 +56,10 @@ class CellOutcome:
         """The median; `None` if a run did not come to its end."""
         runs = self.runs[contender]
         return median(run.seconds for run in runs) if all(run.complete for run in runs) else None
+
+    def done(self, contender: str) -> float:
+        """The median of the calls that succeeded."""
+        return median(run.done for run in self.runs[contender])
 
     def refused(self, contender: str) -> float:
         """The median of the 429s."""

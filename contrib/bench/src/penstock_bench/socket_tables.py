@@ -11,7 +11,8 @@ from pathlib import Path
 import attrs
 
 from penstock_bench.socket_cells import CONTENDERS
-from penstock_bench.socket_results import WHY_NOT, CellOutcome
+from penstock_bench.socket_reasons import why_not
+from penstock_bench.socket_results import CellOutcome
 from penstock_bench.tables import markdown_table
 
 __all__ = ["sockets_markdown", "unexplained", "write_sockets"]
@@ -21,13 +22,13 @@ def sockets_markdown(outcomes: Sequence[CellOutcome]) -> str:
     """The table, and below it where ours is not the best and why."""
     head = ("provider", "who", "seconds (at best)", "429s", "429s per call", "fairness")
     lines = [line for outcome in outcomes for line in _lines(outcome)]
-    notes = [f"- {words}: {WHY_NOT.get(key, 'NOT EXPLAINED')}" for key, words in _behind(outcomes)]
+    notes = [f"- {words}: {why or 'NOT EXPLAINED'}" for _, _, words, why in _behind(outcomes)]
     return "\n".join([markdown_table(head, lines), *(["", *notes] if notes else [])])
 
 
 def unexplained(outcomes: Sequence[CellOutcome]) -> list[str]:
     """Where ours is not the best, and nothing says why."""
-    return [words for key, words in _behind(outcomes) if key not in WHY_NOT]
+    return [words for _, _, words, why in _behind(outcomes) if why is None]
 
 
 def write_sockets(folder: Path, facts: Mapping[str, object], outcomes: Sequence[CellOutcome]) -> None:
@@ -40,8 +41,8 @@ def write_sockets(folder: Path, facts: Mapping[str, object], outcomes: Sequence[
             "least_seconds": outcome.cell.least_seconds,
             "runs": {name: [attrs.asdict(run) for run in runs] for name, runs in outcome.runs.items()},
             "behind": [
-                {"figure": key[1], "contender": key[2], "says": words, "why": WHY_NOT.get(key)}
-                for key, words in _behind([outcome])
+                {"figure": figure, "contender": contender, "says": words, "why": why}
+                for figure, contender, words, why in _behind([outcome])
             ],
         }
         for outcome in outcomes
@@ -55,19 +56,21 @@ def write_sockets(folder: Path, facts: Mapping[str, object], outcomes: Sequence[
 def _csv(outcomes: Sequence[CellOutcome]) -> str:
     told = io.StringIO()
     writer = csv.writer(told, lineterminator="\n")
-    writer.writerow(["cell", "contender", "round", "seconds", "refused", "fairness", "complete"])
+    writer.writerow(["cell", "contender", "round", "seconds", "refused", "fairness", "complete", "done"])
     for outcome in outcomes:
         for name, runs in outcome.runs.items():
             for number, run in enumerate(runs, 1):
                 fair = "" if run.fairness is None else run.fairness
-                writer.writerow([outcome.cell.name, name, number, run.seconds, run.refused, fair, run.complete])
+                writer.writerow(
+                    [outcome.cell.name, name, number, run.seconds, run.refused, fair, run.complete, run.done]
+                )
     return told.getvalue()
 
 
 def _lines(outcome: CellOutcome) -> Iterator[Sequence[str]]:
     for number, name in enumerate(outcome.runs):
         seconds, fair = outcome.seconds(name), outcome.fairness(name)
-        taken = "not done" if seconds is None else f"{seconds:.1f}"
+        taken = f"only {outcome.done(name):.0f} calls" if seconds is None else f"{seconds:.1f}"
         yield (
             "" if number else outcome.cell.title,
             CONTENDERS[name],
@@ -78,7 +81,7 @@ def _lines(outcome: CellOutcome) -> Iterator[Sequence[str]]:
         )
 
 
-def _behind(outcomes: Sequence[CellOutcome]) -> Iterator[tuple[tuple[str, str, str], str]]:
+def _behind(outcomes: Sequence[CellOutcome]) -> Iterator[tuple[str, str, str, str | None]]:
     for outcome in outcomes:
         for figure, contender, words in outcome.better():
-            yield (outcome.cell.name, figure, contender), words
+            yield figure, contender, words, why_not(outcome, figure, contender)

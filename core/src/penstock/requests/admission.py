@@ -22,11 +22,12 @@ from collections.abc import Callable, Iterable, Mapping
 from penstock.events import EventStream
 from penstock.identity import ProviderKey, ProviderModelKey, ProviderModelStaticCap
 from penstock.requests.deciding import CORE, RequestDecider, RequestRule
+from penstock.requests.effects import RequestAdmissionEffects, refusal
 from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.lane_waiters import FifoRequestWaiters
 from penstock.requests.leasing import RequestLeasing
 from penstock.requests.limiter_guard import PluginProblems
-from penstock.requests.line import RequestAdmissionEffects, RequestLine, refusal
+from penstock.requests.line import RequestLine
 from penstock.requests.live_pressure import LiveRequestPressure
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestStandingProvider
@@ -68,7 +69,7 @@ class RequestAdmissionController:
         self._decider = RequestDecider(rule, self._pressure, self._problems)
         self._leasing = RequestLeasing(self._registry, lease_prefix, generation)
         queue = FifoRequestWaiters() if waiters is None else waiters
-        self._line = RequestLine(queue, self._decider, self._leasing, events)
+        self._line = RequestLine(queue, self._registry.resources, self._decider, self._leasing, events)
         self._closed = False
 
     # -- looking --
@@ -113,12 +114,12 @@ class RequestAdmissionController:
     def explain(self, now: float) -> str:
         """What each resource's first waiter waits for: everything that keeps it back, and what would end that."""
         lines = []
-        for state in self._registry.resources.values():
-            if not state.waiters:
-                continue
-            first = next(iter(state.waiters))
+        firsts: dict[ResourceState, RequestWaiter] = {}
+        for waiter, state in self._line.waiting.items():
+            firsts.setdefault(state, waiter)
+        for state, first in firsts.items():
             lines.append(
-                f"{state.text}: {len(state.waiters)} waiting, the first for {now - first.enqueued_at:.1f} s; "
+                f"{state.text}: {state.waiting} waiting, the first for {now - first.enqueued_at:.1f} s; "
                 f"{state.in_flight} of {state.cap} in flight"
             )
             refusals = self._decider.all_refusals(state, first.item, now)
@@ -298,7 +299,7 @@ class RequestAdmissionController:
         self._leasing.check_invariants()
         self._line.check_invariants()
         states = self._registry.resources.values()
-        assert len(self._line.waiting) == sum(len(state.waiters) for state in states)
+        assert len(self._line.waiting) == sum(state.waiting for state in states)
 
     # -- inside --
 

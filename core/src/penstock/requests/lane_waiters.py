@@ -17,7 +17,7 @@ import attrs
 from penstock.arrival_order import ArrivalOrder
 from penstock.identity import ProviderModelKey, RequestResourceKey
 from penstock.lane_queue import LaneQueue
-from penstock.lanes import Entry, Order
+from penstock.lanes import Order
 from penstock.requests.counted import Counted
 from penstock.requests.deadline_lanes import DeadlineLanes
 from penstock.requests.items import RequestAdmissionItem
@@ -52,7 +52,6 @@ class LaneRequestWaiters:
         self._cost = cost
         self._due: DeadlineLanes[RequestWaiter] | None = DeadlineLanes(order) if within_group == "deadline" else None
         self._lanes: LaneQueue[RequestWaiter] = LaneQueue(order) if self._due is None else self._due
-        self._entries: dict[RequestWaiter, Entry[RequestWaiter]] = {}
         self._places: dict[RequestResourceKey, tuple[ProviderModelKey, tuple[tuple[Hashable, int], ...]]] = {}
         self._view = RequestQueueView(
             Counted(lambda: self._count(lambda waiter: waiter.item.group.key)),
@@ -62,7 +61,7 @@ class LaneRequestWaiters:
 
     def enqueue(self, waiter: RequestWaiter, now: float) -> None:
         """Put a waiter at the end of its group's lane. Raises `ValueError` if it stands in line already."""
-        if waiter in self._entries:
+        if waiter.place is not None:
             raise ValueError("this waiter stands in line already")
         item = waiter.item
         resource = item.resource
@@ -73,10 +72,9 @@ class LaneRequestWaiters:
         group = item.group
         key, cost = (group.key, place[0]), self._cost(item)
         if self._due is None:
-            entry = self._lanes.add(waiter, key, group.weight, resource, place[1], cost)
+            waiter.place = self._lanes.add(waiter, key, group.weight, resource, place[1], cost)
         else:
-            entry = self._due.add_due(waiter, key, group.weight, resource, place[1], cost, item.deadline)
-        self._entries[waiter] = entry
+            waiter.place = self._due.add_due(waiter, key, group.weight, resource, place[1], cost, item.deadline)
 
     def select_next(
         self, is_eligible: Callable[[RequestAdmissionItem], Denied | None], now: float
@@ -104,23 +102,19 @@ class LaneRequestWaiters:
     def commit(self, selection: RequestQueueSelection, now: float) -> RequestWaiter | None:
         """Take the selected waiter out; `None` if the queue has changed since."""
         waiter = selection.waiter
-        if selection.sequence_version != self._lanes.version or waiter not in self._entries:
+        if selection.sequence_version != self._lanes.version or waiter.place is None:
             return None
-        self._lanes.take(self._leave(waiter))
+        entry, waiter.place = waiter.place, None
+        self._lanes.take(entry)
         return waiter
 
     def remove(self, waiter: RequestWaiter, now: float) -> bool:
         """Take a waiter out that gave up; whether it stood in line."""
-        if waiter not in self._entries:
+        if waiter.place is None:
             return False
-        self._lanes.discard(self._leave(waiter))
+        entry, waiter.place = waiter.place, None
+        self._lanes.discard(entry)
         return True
-
-    def _leave(self, waiter: RequestWaiter) -> Entry[RequestWaiter]:
-        entry = self._entries.pop(waiter)
-        if not self._entries:
-            self._entries, self._places = {}, {}  # an emptied dict keeps its memory
-        return entry
 
     def wake(self, condition: Condition, amount: int, now: float) -> None:
         """A condition came true: those under it are offered again, in order, until one of a cohort is refused or
@@ -139,7 +133,7 @@ class LaneRequestWaiters:
     def check_invariants(self) -> None:
         """The lanes are in order, and every count is true. Raises `AssertionError`."""
         self._lanes.check_invariants()
-        assert len(self._entries) == self._lanes.total == self._view.queued_total
+        assert self._lanes.total == self._view.queued_total
 
     def _count(self, key_of: Callable[[RequestWaiter], K]) -> dict[K, int]:
         """How many wait, by what `key_of` says of the first of each lane."""

@@ -7,6 +7,8 @@ is still to come.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Final, NoReturn
 
 import attrs
@@ -14,60 +16,48 @@ import attrs
 from penstock.correlation import current_correlation
 from penstock.errors import PluginError
 from penstock.events import EventStream
-from penstock.leases import ReleaseResult
+from penstock.identity import RequestResourceKey
 from penstock.requests.deciding import CORE, RequestDecider, comes_too_late
-from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem, RequestAdmissionLease
+from penstock.requests.effects import RequestAdmissionEffects, refusal
+from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.leasing import RequestLeasing
-from penstock.requests.limiters import LimiterChange
 from penstock.requests.patience import Patience
 from penstock.requests.registry import ResourceState
 from penstock.requests.telling import RequestTelling
 from penstock.requests.waiters import RequestWaiter, RequestWaiterQueue
 from penstock.verdicts import Backlog, Condition, Denied, Released
 
-__all__ = ["QUEUE", "RequestAdmissionEffects", "RequestLine", "refusal"]
+__all__ = ["QUEUE", "RequestLine"]
 
 _STALE_SELECTIONS: Final = 3
 QUEUE: Final = "request_waiters"
-
-
-@attrs.define(slots=True)
-class RequestAdmissionEffects:
-    """What a change of state came to, beside itself, for the shell to deliver.
-
-    `granted` are the waiters that have their `lease` now, `refused` those whose wait ended with `refused`
-    set, both in order; `changes` what the limiters told of themselves; `release` is set by `release` alone.
-    """
-
-    granted: list[RequestWaiter] = attrs.field(factory=list)
-    refused: list[RequestWaiter] = attrs.field(factory=list)
-    changes: list[LimiterChange] = attrs.field(factory=list)
-    release: ReleaseResult | None = None
-
-
-def refusal(item: RequestAdmissionItem, denied: Denied, now: float) -> RequestAdmissionDenied:
-    """A refusal as the caller gets it, with the moment at which it might be worth asking again."""
-    moment = denied.next_moment()
-    return RequestAdmissionDenied(item, denied, None if moment is None else max(moment - now, 0.0), moment)
 
 
 class RequestLine:
     """Everybody who waits for a request lease."""
 
     def __init__(
-        self, queue: RequestWaiterQueue, decider: RequestDecider, leasing: RequestLeasing, events: EventStream
+        self,
+        queue: RequestWaiterQueue,
+        states: Mapping[RequestResourceKey, ResourceState],
+        decider: RequestDecider,
+        leasing: RequestLeasing,
+        events: EventStream,
     ) -> None:
         self.queue = queue
         self.waiting: dict[RequestWaiter, ResourceState] = {}
         self.offer_owed = False
+        self._states = states
         self._decider = decider
         self._leasing = leasing
         self._events = events
         self._tell = RequestTelling(events)
-        self._by_item: dict[RequestAdmissionItem, dict[RequestWaiter, None]] = {}
+        self._impatient: dict[RequestAdmissionItem, dict[RequestWaiter, None]] = {}
+        """Who waits for a time only, by what it asks for."""
         self._patience = Patience(self.waiting)
         self._deadlines = Patience(self.waiting)
         self._hopeless: list[tuple[RequestWaiter, Denied]] = []
+        self._refused_for_good: dict[RequestAdmissionItem, Denied] = {}
         self._named: set[Condition] = set()
         """What anybody in line may be waiting for, of what `wake_released` says."""
         self._watched: set[Condition] = set()
@@ -142,7 +132,7 @@ class RequestLine:
         stale = 0
         while self.waiting:
             selection = self.queue.select_next(self._ask, now)
-            if self._hopeless:
+            if self._hopeless or self._refused_for_good:
                 self._refuse_hopeless(effects, now)
                 continue
             if selection is None:
@@ -176,6 +166,7 @@ class RequestLine:
         """Empty the line without its queue, which cannot be trusted any more; `queue` is an empty one in its place."""
         self.queue = queue
         self._hopeless.clear()
+        self._refused_for_good.clear()
         self._watched.clear()
         for waiter, state in tuple(self.waiting.items()):
             if self._events.active:
@@ -223,30 +214,32 @@ class RequestLine:
 
     def check_invariants(self) -> None:
         """Nobody is in line and served, and every count agrees. Raises `AssertionError`."""
-        assert len(self.waiting) == self.queue.view().queued_total == sum(map(len, self._by_item.values()))
-        waiting_at: dict[int, int] = {}
+        assert len(self.waiting) == self.queue.view().queued_total
+        impatient = sum(waiter.gives_up_at is not None for waiter in self.waiting)
+        assert impatient == sum(map(len, self._impatient.values()))
+        waiting_at: Counter[int] = Counter()
         for waiter, state in self.waiting.items():
-            assert waiter in state.waiters
             assert waiter.lease is None, "a waiter with a lease is still in line"
             assert waiter.refused is None, "a waiter that was refused is still in line"
-            waiting_at[id(state.provider)] = waiting_at.get(id(state.provider), 0) + 1
+            waiting_at.update((id(state), id(state.provider)))
         for state in self.waiting.values():
+            assert state.waiting == waiting_at[id(state)], state.text
             assert state.provider.waiting == waiting_at[id(state.provider)], str(state.provider.key)
 
     # -- inside --
 
     def _ask(self, item: RequestAdmissionItem) -> Denied | None:
         """What the queue asks of each candidate."""
-        waiters = self._by_item[item]
-        state = self.waiting[next(iter(waiters))]
+        state = self._states[item.resource]
         denied = self._decider.check(state, item, self._asked_at)
         if denied is None:
             return None
         if denied.final:
-            self._hopeless += [(waiter, denied) for waiter in waiters]
+            self._refused_for_good[item] = denied
             return attrs.evolve(denied, scope="task", cohort=None)
         if item.deadline is not None or item.queue_wait_timeout is not None:
-            self._hopeless += [(w, denied) for w in waiters if comes_too_late(denied, w.gives_up_at)]
+            waiters = self._impatient.get(item, ())
+            self._hopeless += [(waiter, denied) for waiter in waiters if comes_too_late(denied, waiter.gives_up_at)]
         for condition in denied.until:
             if condition in state.released:
                 self._named.add(condition)
@@ -271,13 +264,13 @@ class RequestLine:
         self.queue.enqueue(waiter, now)
         if self._events.active:
             self._tell.wait_started(item, state, now, waiter.correlation)
-            if not state.waiters:
+            if not state.waiting:
                 self._tell.queue_formed(state, now, waiter.denied)
         self.waiting[waiter] = state
-        state.waiters[waiter] = None
+        state.waiting += 1
         state.provider.waiting += 1
-        self._by_item.setdefault(item, {})[waiter] = None
         if waiter.gives_up_at is not None:
+            self._impatient.setdefault(item, {})[waiter] = None
             self._patience.add(waiter.gives_up_at, waiter)
         if item.deadline is not None:
             self._deadlines.add(item.deadline, waiter)
@@ -291,9 +284,9 @@ class RequestLine:
         self._asked_at = now
         while waiter in self.waiting:
             selection = self.queue.select_next(self._ask, now)
-            mine = None
-            if self._hopeless:
-                mine = next((denied for hopeless, denied in self._hopeless if hopeless is waiter), None)
+            mine = self._refused_for_good.pop(waiter.item, None)
+            if self._hopeless or mine is not None:
+                mine = next((denied for hopeless, denied in self._hopeless if hopeless is waiter), mine)
                 self.offer_owed = True
             if mine is not None:
                 self._hopeless = [entry for entry in self._hopeless if entry[0] is not waiter]
@@ -331,6 +324,9 @@ class RequestLine:
 
     def _refuse_hopeless(self, effects: RequestAdmissionEffects, now: float) -> None:
         hopeless, self._hopeless = self._hopeless, []
+        if self._refused_for_good:
+            final, self._refused_for_good = self._refused_for_good, {}
+            hopeless += [(waiter, final[waiter.item]) for waiter in self.waiting if waiter.item in final]
         for waiter, denied in hopeless:
             if waiter in self.waiting:
                 self._refuse(waiter, denied, effects, now)
@@ -353,16 +349,17 @@ class RequestLine:
         del self.waiting[waiter]
         if not self.waiting:
             self._named.clear()
-        del state.waiters[waiter]
+        state.waiting -= 1
         state.provider.waiting -= 1
-        same_item = self._by_item[waiter.item]
-        del same_item[waiter]
-        if not same_item:
-            del self._by_item[waiter.item]
+        if waiter.gives_up_at is not None:
+            same_item = self._impatient[waiter.item]
+            del same_item[waiter]
+            if not same_item:
+                del self._impatient[waiter.item]
         eased = state.provider.eased
         if eased is not None:
             eased[state.provider.key] = None
-        if not state.waiters and self._events.active:
+        if not state.waiting and self._events.active:
             self._tell.queue_drained(state, now)
         if self._watched:
             self._backlog_changed(waiter, state, now)

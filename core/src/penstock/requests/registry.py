@@ -21,7 +21,6 @@ from penstock.identity import ProviderKey, ProviderModelKey, ProviderModelStatic
 from penstock.requests.items import RequestAdmissionLease
 from penstock.requests.limiter_guard import GuardedLimiter, PluginProblems
 from penstock.requests.limiters import LimiterChange, RequestLimiter
-from penstock.requests.waiters import RequestWaiter
 from penstock.verdicts import Condition, Denied, Released
 
 __all__ = [
@@ -85,7 +84,7 @@ class ResourceState:
     limiters: tuple[GuardedLimiter, ...] = ()
     in_flight: int = 0
     leases: dict[str, RequestAdmissionLease] = attrs.field(factory=dict)
-    waiters: dict[RequestWaiter, None] = attrs.field(factory=dict)
+    waiting: int = 0
     released: tuple[Condition, ...] = ()
     full: Denied | None = None
     acquired: int = 0

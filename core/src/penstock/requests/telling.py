@@ -93,7 +93,7 @@ class RequestTelling:
         now: float,
         correlation: RuntimeCorrelation | None = None,
     ) -> None:
-        self._record("request_wait_started", item, now, correlation, diagnostics={"waiters": len(state.waiters)})
+        self._record("request_wait_started", item, now, correlation, diagnostics={"waiters": state.waiting})
 
     def wait_completed(
         self, item: RequestAdmissionItem, waited: float, now: float, correlation: RuntimeCorrelation | None = None

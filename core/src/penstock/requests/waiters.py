@@ -30,7 +30,8 @@ class RequestWaiter:
 
     `gives_up_at` is the earlier of the item's deadline and the end of its wait, as a moment of the run's
     clock. `denied` is the last refusal it met in line, for `explain`. `parked` is the shell's own (the trio
-    task to wake). `correlation` is the asker's, since whoever frees the place belongs to another task.
+    task to wake), `place` the queue's (where it stands; `None` when it has left).
+    `correlation` is the asker's, since whoever frees the place belongs to another task.
     """
 
     item: RequestAdmissionItem
@@ -41,6 +42,7 @@ class RequestWaiter:
     lease: RequestAdmissionLease | None = None
     refused: RequestAdmissionDenied | None = None
     parked: Any = None
+    place: Any = None
     correlation: RuntimeCorrelation | None = None
 
 

@@ -14,13 +14,15 @@ that add up to the limit, and nobody has to be refused first to learn of the oth
 *How much the provider keeps.* remaining + rate × reset, as the reset is the time until its bucket is full: 20 of 600 a
 minute, for one. It is often far less than a minute's worth.
 
-*How long the window is.* A minute, if nobody says otherwise, as these headers are documented. A reset longer than a
-minute says otherwise; limit × reset ÷ used tells whether hour or day. Such a limit is not spread out: what is left
-may be used.
+*How long the window is.* What the configuration says of the same limit, or else a header. If nobody says, a minute, as
+these headers are documented. A reset longer than a minute says otherwise; limit × reset ÷ used tells whether hour or
+day. Such a limit is not spread out: what is left may be used. Resets that are too short for a minute, if several
+agree, tell of ten seconds or of one (`resets.py`); if that was too short, a longer reset says so, once and for all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import log
 from typing import Any, Final
 
@@ -28,6 +30,7 @@ from penstock_token_budget.budgets import LONG, burst_of, per_window
 from penstock_token_budget.headers import Told
 from penstock_token_budget.pace import Pace
 from penstock_token_budget.remaining import Remaining
+from penstock_token_budget.resets import SHORT, Resets, exceeds
 
 __all__ = ["LearntBudget", "is_little"]
 
@@ -55,15 +58,21 @@ UNSURE: Final = 2.0
 
 
 class LearntBudget:
-    """One dimension of one scope. Amounts in requests or tokens, times in moments of the run's clock."""
+    """One dimension of one scope. Amounts in requests or tokens, times in moments of the run's clock.
 
-    def __init__(self, told: Told, burst_seconds: float, share: float) -> None:
+    `windows` are those in seconds which the configuration names, by their limit.
+    """
+
+    def __init__(
+        self, told: Told, burst_seconds: float, share: float, windows: Mapping[float, float] | None = None
+    ) -> None:
         assert told.limit is not None
         self.dimension = told.dimension
         self._burst_seconds = burst_seconds
         self._share = share
-        self._told_limit = told.limit
-        self._window = MINUTE if told.window is None else told.window
+        self._windows = {} if windows is None else windows
+        self._sent = 0.0
+        self._begin(told.limit, told.window)
         self._there = Remaining(self._rate, told.limit, exact=told.dimension == "requests")
         self._pace = Pace(self._rate * share, 0.0)
         self._kept_told = False
@@ -97,6 +106,7 @@ class LearntBudget:
 
     def charge(self, amount: float, now: float) -> object:
         """Count an amount that goes out."""
+        self._sent += amount
         self._pace.charge(amount, now)
         self._there.charge(amount, now)
         return None
@@ -137,8 +147,9 @@ class LearntBudget:
             return None
         before = self.text
         if told.limit is not None and told.limit != self._told_limit:
-            self._told_limit, self._window, self._kept_told = told.limit, MINUTE, False
-        self._window = self._window_by(told)
+            self._begin(told.limit, told.window)
+            self._kept_told = False
+        self._window = self._window_by(told, sent_at, self._sent - sent_since)
         self._age += (WEIGHT if self._heard else 1.0) * (now - sent_at - self._age)
         if told.remaining is not None:
             self._there.hear(told.remaining, self._rate, self._kept_by(told, told.remaining), sent_at, sent_since, now)
@@ -150,14 +161,33 @@ class LearntBudget:
     def _rate(self) -> float:
         return self._told_limit / self._window
 
-    def _window_by(self, told: Told) -> float:
-        if told.window is not None:
-            return told.window
-        if told.reset is None or told.reset <= MINUTE + ROUNDING or told.remaining is None:
-            return self._window
-        used = max(1.0, self._told_limit - told.remaining)
-        seconds = self._told_limit * told.reset / used
-        return min(TYPICAL, key=lambda typical: abs(log(seconds / typical)))
+    def _begin(self, limit: float, window: float | None) -> None:
+        """Another limit, of whose window no more is known."""
+        self._told_limit = limit
+        self._window = self._windows.get(limit) or window or MINUTE
+        self._resets = Resets(exact=self.dimension == "requests")
+        self._too_short = 0.0  # the longest window that a reset has exceeded
+
+    def _window_by(self, told: Told, sent_at: float, sent: float) -> float:
+        said = self._windows.get(self._told_limit) or told.window
+        if said is not None:
+            return said
+        window = self._window
+        if told.reset is None or told.remaining is None:
+            return window
+        if told.reset > MINUTE + ROUNDING:
+            return self._typical(TYPICAL, told.reset, told.remaining)
+        if window in SHORT and exceeds(told.reset, window):
+            self._too_short = window
+            longer = [seconds for seconds in (*SHORT, MINUTE) if seconds > window and not exceeds(told.reset, seconds)]
+            return self._typical(longer, told.reset, told.remaining)
+        shorter = self._resets.shorter(self._told_limit, window, told.remaining, told.reset, sent_at, sent)
+        return window if shorter is None or shorter <= self._too_short else shorter
+
+    def _typical(self, windows: Sequence[float], reset: float, remaining: float) -> float:
+        """The window in which what is used would be back after the reset."""
+        seconds = self._told_limit * reset / max(1.0, self._told_limit - remaining)
+        return min(windows, key=lambda typical: abs(log(seconds / typical)))
 
     def _kept_by(self, told: Told, remaining: float) -> float:
         """What the provider's bucket holds when it is full."""

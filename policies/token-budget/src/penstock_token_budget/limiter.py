@@ -84,6 +84,9 @@ class TokenBudgetLimiter:
             else EvenBudget(dimension, amount * share, seconds, burst_seconds)
             for dimension, seconds, amount in limits
         ]
+        self._windows: dict[str, dict[float, float]] = {}
+        for dimension, seconds, amount in limits:
+            self._windows.setdefault(dimension, {})[amount] = seconds
         self._learnt: dict[str, LearntBudget] = {}
         self._admitted = 0
         self._total = Amounts()
@@ -213,7 +216,8 @@ class TokenBudgetLimiter:
             if budget is None:
                 if told.limit is None:
                     continue
-                budget = self._learnt[told.dimension] = LearntBudget(told, self._burst_seconds, self._share)
+                windows = self._windows.get(told.dimension)
+                budget = self._learnt[told.dimension] = LearntBudget(told, self._burst_seconds, self._share, windows)
                 self._budgets.append(budget)
                 changes.append(LimiterChange("request_effective_cap_changed", detail=f"learnt: {budget.text}"))
             since = self._total.of(told.dimension) - ticket.total.of(told.dimension)

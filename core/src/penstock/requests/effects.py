@@ -1,0 +1,33 @@
+"""What a change at the request gate came to, for the shell to deliver."""
+
+from __future__ import annotations
+
+import attrs
+
+from penstock.leases import ReleaseResult
+from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem
+from penstock.requests.limiters import LimiterChange
+from penstock.requests.waiters import RequestWaiter
+from penstock.verdicts import Denied
+
+__all__ = ["RequestAdmissionEffects", "refusal"]
+
+
+@attrs.define(slots=True)
+class RequestAdmissionEffects:
+    """What a change of state came to, beside itself, for the shell to deliver.
+
+    `granted` are the waiters that have their `lease` now, `refused` those whose wait ended with `refused`
+    set, both in order; `changes` what the limiters told of themselves; `release` is set by `release` alone.
+    """
+
+    granted: list[RequestWaiter] = attrs.field(factory=list)
+    refused: list[RequestWaiter] = attrs.field(factory=list)
+    changes: list[LimiterChange] = attrs.field(factory=list)
+    release: ReleaseResult | None = None
+
+
+def refusal(item: RequestAdmissionItem, denied: Denied, now: float) -> RequestAdmissionDenied:
+    """A refusal as the caller gets it, with the moment at which it might be worth asking again."""
+    moment = denied.next_moment()
+    return RequestAdmissionDenied(item, denied, None if moment is None else max(moment - now, 0.0), moment)
