@@ -9,9 +9,10 @@ from types import ModuleType
 
 import pytest
 
-from penstock_bench import FULL, QUICK, Local, Row, Sizes, load_targets, stopwatch, task_cells, task_gate
+from penstock_bench import FULL, QUICK, Local, Row, Sizes, load_targets, request_cells, stopwatch, task_cells, task_gate
 from penstock_bench.command import BENCHES
 from penstock_bench.memory import Weighed, main, queue, scheduler
+from penstock_bench.request_cells import contended
 from penstock_bench.task_gate import NOW, TaskGate, tasks_of, whole
 from penstock_bench.tasks_rows import tasks_rows
 from penstock_bench.workloads import Workload, all_fits, turning, window
@@ -127,6 +128,14 @@ async def test_tasks_up_to_the_mark_bear_their_share_of_what_was_done_before_the
         await counted.task()
 
     assert counted.sample(4).amount_at_mark == 1 / 4 + 1
+
+
+def test_acquisitions_up_to_the_mark_bear_their_share_of_asking_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    each_takes_a_second(monkeypatch, request_cells)
+
+    sample = contended(4, 2, 1, mark=1)
+
+    assert sample.amount_at_mark == 1 / 4 + 1
 
 
 @pytest.fixture

@@ -37,10 +37,15 @@ class RequestDecider:
         requests = item.cost.requests
         if state.in_flight + requests > state.cap or state.model.in_flight + requests > state.model.cap:
             return _no_place(state, requests)
-        for limiter in state.limiters:
-            denied = limiter.check(item, now)
+        for limiter in state.limiters:  # as `limiter.check` asks, without a call of it for each
+            if limiter.broken is not None:
+                return limiter.broken
+            try:
+                denied = limiter.limiter.check(item, now)
+            except Exception as error:
+                return limiter.cannot_tell(error)
             if denied is not None:
-                return denied
+                return limiter.refusal(denied, now)
         return None if self.rule is None else self._ask_rule(item, now)
 
     def all_refusals(self, state: ResourceState, item: RequestAdmissionItem, now: float) -> list[Denied]:

@@ -78,9 +78,15 @@ class GuardedLimiter:
         try:
             denied = self.limiter.check(item, now)
         except Exception as error:
-            return fails_closed(self.plugin, self._note("check", error))
-        if denied is None:
-            return None
+            return self.cannot_tell(error)
+        return None if denied is None else self.refusal(denied, now)
+
+    def cannot_tell(self, error: Exception) -> Denied:
+        """It raised when it was asked: that is a refusal, too."""
+        return fails_closed(self.plugin, self._note("check", error))
+
+    def refusal(self, denied: Denied, now: float) -> Denied:
+        """Its refusal, as others may rely on it."""
         denied = guarded_rule_answer(denied, self.plugin, now, self.problems)
         if denied.scope == "all":  # all of its own scope, that is, and not of other models
             cohort = (self.plugin, self.scope) if denied.cohort is None else denied.cohort

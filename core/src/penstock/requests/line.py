@@ -148,6 +148,8 @@ class RequestLine:
             stale = 0
             self._granted(waiter, state, lease, now)
             effects.granted.append(waiter)
+            if state.in_flight >= state.cap and state.waiting == len(self.waiting):
+                break  # all wait for the same, and the last place of it has just been given
         self.offer_owed = False
 
     def expire(self, effects: RequestAdmissionEffects, now: float) -> None:

@@ -34,7 +34,7 @@ class Progress:
         self._started = time.perf_counter()
 
     def enqueued(self, units: int) -> None:
-        """All that was done until now was for so many units together: those that are done in time bear their share."""
+        """All that was done until now was for the first so many units together: each of them bears its share."""
         self._ahead = time.perf_counter() - self._started, units
 
     def end(self) -> Mapping[str, object]:
@@ -52,6 +52,6 @@ class Progress:
         seconds = time.perf_counter() - self._started
         if self._ahead is not None:
             ahead, together = self._ahead
-            seconds += ahead * (units / together - 1.0)
+            seconds += ahead * (min(units / together, 1.0) - 1.0)
         told: dict[str, object] = {"units": units, "seconds": seconds, "complete": complete}
         return told if self.result is None else {**told, "result": self.result}

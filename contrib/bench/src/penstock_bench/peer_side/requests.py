@@ -50,6 +50,8 @@ def contended(progress: Progress, *, tasks: int, each: int, cap: int) -> None:
         for _ in range(each):
             lease = await controller.acquire_async(item)
             await asyncio.sleep(0)
+            if not progress.units:  # until now every task has asked for its first
+                progress.enqueued(tasks)
             controller.release(lease, success)
             progress.units += 1
 
