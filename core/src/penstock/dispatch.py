@@ -203,8 +203,9 @@ class DispatchLoop:
                 self._stale_selection(job, lease, now)
                 continue
             self._stale = 0
-            for condition in self._admission.take_turned():
-                self._queue.wake(condition, ALL, now)
+            if self._admission.turned:
+                for condition in self._admission.take_turned():
+                    self._queue.wake(condition, ALL, now)
             self._spawn(workers, job, lease, now)
             if telling:
                 self._events.spawned(job, lease, now)

@@ -7,7 +7,7 @@ nobody holds any more is forgotten.
 
 from __future__ import annotations
 
-from threading import Lock
+from threading import RLock
 from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
@@ -16,7 +16,7 @@ __all__ = ["the_one"]
 T = TypeVar("T")
 
 _known: Final[WeakValueDictionary[tuple[Any, ...], Any]] = WeakValueDictionary()
-_lock: Final = Lock()
+_lock: Final = RLock()  # a finalizer may make a key in the same thread
 
 
 def the_one(cls: type[T], **fields: Any) -> T:

@@ -23,7 +23,7 @@ task), and waking all that a condition could concern (a herd on every release).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from penstock.lanes import ALL, Entry, Group, Lane, Line, Order, Shut
@@ -48,6 +48,7 @@ class LaneQueue(Generic[T]):
         self.groups: dict[Hashable, Group[T]] = {}
         self._shut = Shut()
         self._lot = ParkingLot()
+        self.waited_for: Container[Condition] = self._lot.standing  # while no line is open, no other needs a wake
         self.arrived = 0
         """How many items ever came in; the number of the last."""
         self._busy = False
@@ -56,7 +57,7 @@ class LaneQueue(Generic[T]):
         """What of the backlog has changed and was not told yet, and by which change last."""
         self.ready_groups = ReadyGroups(self._came_true)
         self._lines: Lines[T] = Lines(order, self._lot, self.ready_groups, self._changed)
-        self._open = self._lines.open
+        self._open = self.open = self._lines.open
         self.version = 0
         self.total = 0
 
@@ -180,9 +181,7 @@ class LaneQueue(Generic[T]):
     def select(self, ask: Callable[[T], Denied | None], now: float) -> Entry[T] | None:
         """The first item that `ask` has nothing against. What is refused on the way is parked under its refusal."""
         entry = self.first(now)
-        if entry is None:
-            return None
-        denied = ask(entry.item)
+        denied = None if entry is None else ask(entry.item)
         return entry if denied is None else self.select_after(entry, denied, ask, now)
 
     def first(self, now: float) -> Entry[T] | None:

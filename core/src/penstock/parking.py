@@ -100,7 +100,8 @@ class ParkingLot:
         self.backlog_conditions -= isinstance(condition, Backlog)
         self._standing_moments -= isinstance(condition, At)
         if not self.standing:
-            self.standing, self.moments = {}, []  # an emptied dict keeps its memory
+            self.standing.clear()  # an emptied dict keeps its memory, a cleared one does not
+            self.moments = []
 
     def check_invariants(self) -> None:
         """Both directions of the filing agree. Raises `AssertionError`."""

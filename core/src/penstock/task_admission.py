@@ -88,7 +88,8 @@ class TaskAdmissionController:
         policies said that are told of leases."""
         self._agreed_at = 0.0
         self._agreed: list[TaskAdmissionPolicyDecision] = []
-        self._turned: list[Condition] = []
+        self.turned: list[Condition] = []
+        """What came true by leases, for `take_turned`; to be read only."""
         self.diagnostic_counters: dict[str, int] = {}
         """What the policies count, by the names that they give."""
         self._view = LedgerView(
@@ -263,7 +264,7 @@ class TaskAdmissionController:
             if not held and self._competition is not None:
                 self._competition.begin(resource, key, group.weight)
             if self._waiting and self._room.given(resource, amount):
-                self._turned.append(Backlog(resource))
+                self.turned.append(Backlog(resource))
         limit = holding.limit = group.admitted_limit
         if (limit is not None and holding.running >= limit) != holding.capped:
             self._turn_cap(key, holding)
@@ -272,13 +273,13 @@ class TaskAdmissionController:
         """A group that reaches its limit is no peer any more: that is a change of what is queued for others to see."""
         holding.capped = not holding.capped
         if holding.capped:
-            self._turned += self._peers.capped(group)
+            self.turned += self._peers.capped(group)
         else:
             self._peers.uncapped(group)
 
     def take_turned(self) -> list[Condition]:
         """What came true by leases since the last call: wake the queue for it when the task has left it."""
-        turned, self._turned = self._turned, []
+        turned, self.turned = self.turned, []
         return turned
 
     def release(self, lease: TaskAdmissionLease, now: float) -> ReleaseResult:

@@ -92,7 +92,9 @@ class LaneTaskQueue:
 
     def wake(self, condition: Condition, amount: int, now: float) -> None:
         """A condition came true; `amount` is how much is free of what was released."""
-        self._lanes.wake(condition, amount)
+        lanes = self._lanes
+        if condition in lanes.waited_for or lanes.open:
+            lanes.wake(condition, amount)
 
     def discard(self, task_id: str, now: float) -> SchedulableTask | None:
         """Take a task out that is not to be done any more; `None` if it is not queued."""

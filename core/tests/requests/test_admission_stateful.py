@@ -38,6 +38,7 @@ class RequestGate(RuleBasedStateMachine):
         super().__init__()
         self.now = 0.0
         self.caps: dict[ProviderModelKey, int] = {}
+        self.chat_caps: dict[ProviderModelKey, int] = {}
         self.limiters: dict[Scope, ScriptedLimiter] = {}
         self.all_limiters: list[ScriptedLimiter] = []
         self.waiting: list[RequestWaiter] = []
@@ -55,8 +56,7 @@ class RequestGate(RuleBasedStateMachine):
             self.events, make_limiters=self.make_limiters, waiters=FifoRequestWaiters()
         )
         for model in MODELS:
-            self.caps[model] = 2
-            self.note(self.controller.register(model.provider_name, model.model_id, 2, self.now))
+            self.set_caps(model, 2, 2)
 
     def make_limiters(self, scope: Scope, cap: int | None) -> Sequence[tuple[str, RequestLimiter]]:
         limiter = self.limiters[scope] = ScriptedLimiter(scope, cohort=self.cohort)
@@ -93,9 +93,11 @@ class RequestGate(RuleBasedStateMachine):
             self.note_lease(answer)
 
     @precondition(lambda self: self.out)
-    @rule(which=st.integers(0), kind=st.sampled_from(OUTCOME_KINDS))
-    def give_back(self, which: int, kind: str) -> None:
+    @rule(which=st.integers(0), kind=st.sampled_from(OUTCOME_KINDS), grows=st.integers(0, 2))
+    def give_back(self, which: int, kind: str, grows: int) -> None:
         lease = self.out.pop(which % len(self.out))
+        if grows:  # as an adaptive limit does
+            self.limiters[lease.item.resource].places += grows
         effects = self.controller.release(lease, RequestReleaseOutcome(kind=kind), self.now)
         assert effects.release is not None
         assert effects.release.released
@@ -118,10 +120,9 @@ class RequestGate(RuleBasedStateMachine):
         self.note(self.controller.advance(self.now))
         assert all(waiter.gives_up_at is None or waiter.gives_up_at > self.now for waiter in self.waiting)
 
-    @rule(model=st.sampled_from(MODELS), cap=st.integers(1, 4))
-    def register(self, model: ProviderModelKey, cap: int) -> None:
-        self.caps[model] = cap
-        self.note(self.controller.register(model.provider_name, model.model_id, cap, self.now))
+    @rule(model=st.sampled_from(MODELS), cap=st.integers(1, 4), chat=st.integers(1, 4))
+    def register(self, model: ProviderModelKey, cap: int, chat: int) -> None:
+        self.set_caps(model, cap, chat)
 
     @rule(where=st.integers(0), places=st.integers(0, 3), cooldown=st.sampled_from([0.0, 0.5, 2.0]))
     def a_limiter_changes_its_mind(self, where: int, places: int, cooldown: float) -> None:
@@ -130,7 +131,7 @@ class RequestGate(RuleBasedStateMachine):
         limiter.places = places
         limiter.blocked_until = max(limiter.blocked_until, self.now + cooldown)
         for model in MODELS:  # a registration is a moment at which everybody may ask again
-            self.note(self.controller.register(model.provider_name, model.model_id, self.caps[model], self.now))
+            self.set_caps(model, self.caps[model], self.chat_caps[model])
 
     @rule()
     def reconfigure(self) -> None:
@@ -173,12 +174,21 @@ class RequestGate(RuleBasedStateMachine):
         in_flight = sum(lease.item.cost.requests for lease in self.out if lease.item.resource.provider_model == model)
         if in_flight + 1 > self.caps[model]:
             return True
+        here = sum(lease.item.cost.requests for lease in self.out if lease.item.resource == resource)
+        if resource.domain == "chat" and here + 1 > self.chat_caps[model]:
+            return True
         scopes: tuple[Scope, ...] = (ProviderKey(resource.provider_name), model, resource)
         return any(
             self.now < self.limiters[scope].blocked_until
             or self.limiters[scope].in_flight + 1 > self.limiters[scope].places
             for scope in scopes
         )
+
+    def set_caps(self, model: ProviderModelKey, cap: int, chat: int) -> None:
+        self.caps[model], self.chat_caps[model] = cap, chat
+        domains = {"chat": chat}
+        provider = model.provider_name
+        self.note(self.controller.register(provider, model.model_id, cap, self.now, domain_caps=domains))
 
     def note(self, effects: RequestAdmissionEffects) -> None:
         for waiter in effects.granted:
@@ -206,7 +216,7 @@ class RequestGate(RuleBasedStateMachine):
         for limiter in self.limiters.values():
             limiter.places, limiter.blocked_until = 10, self.now
         for model in MODELS:
-            self.note(self.controller.register(model.provider_name, model.model_id, 10, self.now))
+            self.set_caps(model, 10, 10)
         while self.out:
             self.note(self.controller.release(self.out.pop(), RequestReleaseOutcome(kind="success"), self.now))
         assert not self.waiting, "somebody was forgotten in line"

@@ -107,8 +107,9 @@ class TaskGate:
             lease = admission.try_acquire(selection.item, view, NOW)
             assert lease.__class__ is TaskAdmissionLease
             queue.commit(selection, NOW)
-            for turned in admission.take_turned():
-                queue.wake(turned, EVERYTHING, NOW)
+            if admission.turned:
+                for turned in admission.take_turned():
+                    queue.wake(turned, EVERYTHING, NOW)
             for condition, amount in admission.release(lease, NOW).freed:
                 queue.wake(condition, amount, NOW)
             done += 1
@@ -136,8 +137,9 @@ class TaskGate:
             lease = admission.try_acquire(selection.item, view, NOW)
             assert lease.__class__ is TaskAdmissionLease
             queue.commit(selection, NOW)
-            for turned in admission.take_turned():
-                queue.wake(turned, EVERYTHING, NOW)
+            if admission.turned:
+                for turned in admission.take_turned():
+                    queue.wake(turned, EVERYTHING, NOW)
             (kept if keeping and lease.item.group.admitted_limit else out).append(lease)
             done += 1
         return done

@@ -17,7 +17,7 @@ import attrs
 from penstock.arrival_order import ArrivalOrder
 from penstock.identity import ProviderModelKey, RequestResourceKey
 from penstock.lane_queue import LaneQueue
-from penstock.lanes import Order
+from penstock.lanes import Entry, Order
 from penstock.requests.counted import Counted
 from penstock.requests.deadline_lanes import DeadlineLanes
 from penstock.requests.items import RequestAdmissionItem
@@ -52,6 +52,7 @@ class LaneRequestWaiters:
         self._cost = cost
         self._due: DeadlineLanes[RequestWaiter] | None = DeadlineLanes(order) if within_group == "deadline" else None
         self._lanes: LaneQueue[RequestWaiter] = LaneQueue(order) if self._due is None else self._due
+        self._selected: Entry[RequestWaiter] | None = None
         self._places: dict[RequestResourceKey, tuple[ProviderModelKey, tuple[tuple[Hashable, int], ...]]] = {}
         self._view = RequestQueueView(
             Counted(lambda: self._count(lambda waiter: waiter.item.group.key)),
@@ -97,22 +98,25 @@ class LaneRequestWaiters:
 
         denied = ask(first.item)
         entry = first if denied is None else self._lanes.select_after(first, denied, ask, now)
+        self._selected = entry
         return None if entry is None else RequestQueueSelection(entry.item, self._lanes.version)
 
     def commit(self, selection: RequestQueueSelection, now: float) -> RequestWaiter | None:
         """Take the selected waiter out; `None` if the queue has changed since."""
         waiter = selection.waiter
-        if selection.sequence_version != self._lanes.version or waiter.place is None:
+        entry = self._selected
+        if entry is None or waiter.place is not entry or selection.sequence_version != self._lanes.version:
             return None
-        entry, waiter.place = waiter.place, None
+        self._selected = waiter.place = None
         self._lanes.take(entry)
         return waiter
 
     def remove(self, waiter: RequestWaiter, now: float) -> bool:
         """Take a waiter out that gave up; whether it stood in line."""
-        if waiter.place is None:
-            return False
-        entry, waiter.place = waiter.place, None
+        entry = waiter.place
+        if entry is None or self._lanes.groups.get(entry.lane.group.key) is not entry.lane.group:
+            return False  # it stands nowhere, or in another queue
+        waiter.place = None
         self._lanes.discard(entry)
         return True
 

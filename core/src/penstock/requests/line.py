@@ -62,6 +62,8 @@ class RequestLine:
         """What anybody in line may be waiting for, of what `wake_released` says."""
         self._watched: set[Condition] = set()
         """The same of what is seldom waited for."""
+        self._large = 0
+        """How many of them ask for several requests at once."""
         self._sequence = 0
         self._asked_at = 0.0
 
@@ -107,8 +109,8 @@ class RequestLine:
             return
         waiter.denied = denied
         self._join(waiter, state, now)
-        if denied is not None and no_place:
-            self._named |= denied.until  # it is offered what comes free, like all others
+        if denied is not None and no_place and not self._large:
+            self._named |= denied.until  # it is offered what comes free, like all others, of whom none needs more
         else:
             self._offer_to(waiter, state, now)
 
@@ -189,18 +191,21 @@ class RequestLine:
         How much is free is told by the static caps: no more could be served, and how much less only the
         limiters know.
         """
-        resource, model, provider = state.released
+        _, model, provider = state.released
         named = self._named
         if provider in named and state.provider.waiting:
             self.queue.wake(provider, state.provider.waiting, now)
         free = state.model.cap - state.model.in_flight
         if free > 0:
-            if resource in named and state.cap > state.in_flight:
-                self.queue.wake(resource, min(free, state.cap - state.in_flight), now)
+            for other in state.model.resources.values():
+                own = other.released[0]
+                if other.waiting and own in named and other.cap > other.in_flight:
+                    self.queue.wake(own, min(free, other.cap - other.in_flight), now)
             if model in named:
                 self.queue.wake(model, free, now)
-        if self._watched:
-            self._wake_watched(Released(group), now)
+        if self._watched:  # also those of other resources, who are refused until something comes back here
+            for condition in (*state.released, Released(group)):
+                self._wake_watched(condition, now)
 
     def next_change(self, now: float) -> float | None:
         """When an offer or an end of a wait is due; `None` while nobody waits."""
@@ -271,6 +276,7 @@ class RequestLine:
         self.waiting[waiter] = state
         state.waiting += 1
         state.provider.waiting += 1
+        self._large += item.cost.requests > 1
         if waiter.gives_up_at is not None:
             self._impatient.setdefault(item, {})[waiter] = None
             self._patience.add(waiter.gives_up_at, waiter)
@@ -284,6 +290,9 @@ class RequestLine:
         next offer.
         """
         self._asked_at = now
+        due = self.queue.next_change(now)
+        if due is not None and due <= now:
+            self.offer_owed = True  # this takes the moment out of the queue, and others may be waiting for it too
         while waiter in self.waiting:
             selection = self.queue.select_next(self._ask, now)
             mine = self._refused_for_good.pop(waiter.item, None)
@@ -353,6 +362,7 @@ class RequestLine:
             self._named.clear()
         state.waiting -= 1
         state.provider.waiting -= 1
+        self._large -= waiter.item.cost.requests > 1
         if waiter.gives_up_at is not None:
             same_item = self._impatient[waiter.item]
             del same_item[waiter]

@@ -25,7 +25,7 @@ from collections.abc import Hashable
 from heapq import heappop, heappush, heapreplace
 from typing import Any, Generic, TypeVar
 
-from penstock import Entry, Lane
+from penstock import Lane
 
 __all__ = ["FairArena", "FairOrder"]
 
@@ -202,8 +202,17 @@ class FairArena(Generic[T]):
             seat.stamp = -1  # it is placed anew, or leaves, when the empty lane is removed
         else:
             eligible = self._eligible
-            if eligible and eligible[0][3] is seat:  # as it is, but for the first of all
-                self._replace(seat, lane.head if len(seat.lanes) == 1 else seat.first().head)
+            if eligible and eligible[0][3] is seat:  # as it is, but for the first of all: it leaves by the same step
+                self._stamp += 1
+                seat.stamp = stamp = self._stamp
+                start = seat.start
+                head = lane.head if len(seat.lanes) == 1 else seat.first().head
+                finish = start + head.cost / flow.weight
+                if start <= self._clock * (1 + 1e-12):
+                    heapreplace(eligible, (finish, head.sequence, stamp, seat))
+                else:
+                    heappop(eligible)
+                    heappush(self._waiting, (start, finish, stamp, head.sequence, seat))
             else:
                 self._place(seat)
         if self._idle:
@@ -225,18 +234,6 @@ class FairArena(Generic[T]):
             heappush(self._eligible, (finish, head.sequence, self._stamp, seat))
         else:
             heappush(self._waiting, (seat.start, finish, self._stamp, head.sequence, seat))
-
-    def _replace(self, seat: _Seat, head: Entry[Any]) -> None:
-        """As `_place`, for the seat that is first of all: it leaves that place by the same step."""
-        self._stamp += 1
-        seat.stamp = stamp = self._stamp
-        start = seat.start
-        finish = start + head.cost / seat.flow.weight
-        if start <= self._clock * (1 + 1e-12):
-            heapreplace(self._eligible, (finish, head.sequence, stamp, seat))
-        else:
-            heappop(self._eligible)
-            heappush(self._waiting, (start, finish, stamp, head.sequence, seat))
 
     def _begin_anew(self) -> None:
         """Nobody competes here any more: the clock's account is closed, and nobody is owed or owes anything."""
