@@ -15,7 +15,7 @@ class Slip:
 
 def issue(ledger: LeaseLedger[Slip]) -> Slip:
     lease = Slip(ledger.next_id(), ledger.generation)
-    ledger.open(lease)
+    ledger.out[lease.lease_id] = lease
     return lease
 
 

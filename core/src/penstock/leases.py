@@ -65,23 +65,22 @@ class LeaseLedger(Generic[L]):
         self._prefix = f"{prefix}{generation}-"
         self._issued = 0
         self._returned = 0
-        self._live: dict[str, L] = {}
-        self.live: Mapping[str, L] = MappingProxyType(self._live)
+        self.out: dict[str, L] = {}
+        """Lease id to every lease that is out. The controller puts a lease in before it hands it to anybody; `close`
+        takes it out.
+        """
+        self.live: Mapping[str, L] = MappingProxyType(self.out)
 
     def next_id(self) -> str:
         """A fresh lease id, unique within the run."""
         self._issued += 1
         return f"{self._prefix}{self._issued}"
 
-    def open(self, lease: L) -> None:
-        """Note that a lease is out, before it is handed to anybody."""
-        self._live[lease.lease_id] = lease
-
     def close(self, lease: L) -> ReleaseResult:
         """Take a lease back. `released` is true only the first time, for exactly the record that was handed out."""
-        held = self._live.get(lease.lease_id)
+        held = self.out.get(lease.lease_id)
         if held is lease:
-            del self._live[lease.lease_id]
+            del self.out[lease.lease_id]
             self._returned += 1
             return _OK
         return ReleaseResult(False, self._why_not(lease, held), {"lease_id": lease.lease_id})
@@ -107,7 +106,7 @@ class LeaseLedger(Generic[L]):
 
     def check_invariants(self) -> None:
         """Every lease that was issued is out or has come back. Raises `AssertionError`."""
-        assert self._issued == self._returned + len(self._live), (
-            f"{self._issued} leases issued, {self._returned} returned, {len(self._live)} out"
+        assert self._issued == self._returned + len(self.out), (
+            f"{self._issued} leases issued, {self._returned} returned, {len(self.out)} out"
         )
-        assert all(key == lease.lease_id for key, lease in self._live.items())
+        assert all(key == lease.lease_id for key, lease in self.out.items())

@@ -228,10 +228,10 @@ class TaskAdmissionController:
             if denied is not None:
                 return TaskAdmissionDenied(task, denied)
         ledger = self._ledger
-        lease = TaskAdmissionLease(
-            ledger.next_id(), task, task.resource_request.amounts, now, ledger.generation, self._watching
+        lease_id = ledger.next_id()
+        lease = ledger.out[lease_id] = TaskAdmissionLease(
+            lease_id, task, task.resource_request.amounts, now, ledger.generation, self._watching
         )
-        ledger.open(lease)
         self._count_in(task)
         if self._watching:
             self._tell_acquired(lease, self._agreed, now)

@@ -44,8 +44,10 @@ class RequestLeasing:
                 limit = snapshot.current_limit
             if snapshot.effective_max is not None and snapshot.effective_max < effective_max:
                 effective_max = snapshot.effective_max
-        lease = RequestAdmissionLease(self.ledger.next_id(), item, now, self.ledger.generation, limit, effective_max)
-        self.ledger.open(lease)
+        ledger = self.ledger
+        lease_id = ledger.next_id()
+        lease = RequestAdmissionLease(lease_id, item, now, ledger.generation, limit, effective_max)
+        ledger.out[lease_id] = lease
         tokens: list[tuple[GuardedLimiter, object]] = []
         for limiter in state.limiters:
             try:

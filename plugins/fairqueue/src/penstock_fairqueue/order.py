@@ -22,7 +22,7 @@ An idle group is kept until V has passed its F; after that its return is the sam
 from __future__ import annotations
 
 from collections.abc import Hashable
-from heapq import heappop, heappush, heapreplace
+from heapq import heapify, heappop, heappush, heapreplace
 from typing import Any, Generic, TypeVar
 
 from penstock import Lane
@@ -92,6 +92,8 @@ class FairArena(Generic[T]):
         self._weight = 0.0
         self._eligible: list[tuple[float, int, int, _Seat]] = []
         self._waiting: list[tuple[float, float, int, int, _Seat]] = []
+        self._latest = 0.0
+        """No start tag among those that wait for the clock is later."""
         self._idle: list[tuple[float, int, _Flow]] = []
         self._stamp = 0
 
@@ -150,6 +152,10 @@ class FairArena(Generic[T]):
         """The lane whose head goes next: of those that the clock has reached, the one that would finish first."""
         waiting, eligible = self._waiting, self._eligible
         reached = self._clock * (1 + 1e-12)
+        if self._latest <= reached and len(waiting) > len(eligible):  # a whole wave of equals
+            eligible += [(finish, sequence, stamp, seat) for _, finish, stamp, sequence, seat in waiting]
+            heapify(eligible)
+            waiting.clear()
         while waiting:
             start, finish, stamp, sequence, seat = waiting[0]
             if seat.stamp != stamp:
@@ -213,6 +219,8 @@ class FairArena(Generic[T]):
                 else:
                     heappop(eligible)
                     heappush(self._waiting, (start, finish, stamp, head.sequence, seat))
+                    if start > self._latest:
+                        self._latest = start
             else:
                 self._place(seat)
         if self._idle:
@@ -234,13 +242,14 @@ class FairArena(Generic[T]):
             heappush(self._eligible, (finish, head.sequence, self._stamp, seat))
         else:
             heappush(self._waiting, (seat.start, finish, self._stamp, head.sequence, seat))
+            self._latest = max(self._latest, seat.start)
 
     def _begin_anew(self) -> None:
         """Nobody competes here any more: the clock's account is closed, and nobody is owed or owes anything."""
         for _, _, flow in self._idle:
             self._forget(flow)
         self._idle, self._eligible, self._waiting = [], [], []
-        self._clock = self._weight = 0.0
+        self._clock = self._weight = self._latest = 0.0
 
     def _forget_idle(self) -> None:
         """Drop the accounts of idle groups that the clock has passed."""
