@@ -159,9 +159,13 @@ class Denied:
         return min((c.moment for c in self.until if isinstance(c, At)), default=None)
 
     def __str__(self) -> str:
+        return self.told()
+
+    def told(self, now: float | None = None) -> str:
+        """The refusal in words; with `now`, moments are told as seconds from then."""
         who = f" by {self.by}" if self.by else ""
         detail = f": {self.detail}" if self.detail else ""
-        return f"{self.reason}{who}{detail}; until {describe_until(self.until)}"
+        return f"{self.reason}{who}{detail}; until {describe_until(self.until, now)}"
 
 
 def describe_until(until: Iterable[Condition], now: float | None = None) -> str:

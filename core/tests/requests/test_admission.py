@@ -235,7 +235,7 @@ def test_explain_names_everything_that_keeps_the_first_waiter_back(bench: Reques
     assert "p/m/chat: 1 waiting, the first for 2.5 s; 2 of 2 in flight" in text
     assert "no_capacity by core" in text
     assert "cooldown by scripted" in text
-    assert "the moment 60.000" in text
+    assert "until 56.5 s from now" in text
 
 
 # -- a queue that breaks its contract

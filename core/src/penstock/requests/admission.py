@@ -123,8 +123,8 @@ class RequestAdmissionController:
                 f"{state.in_flight} of {state.cap} in flight"
             )
             refusals = self._decider.all_refusals(state, first.item, now)
-            lines += [f"  {refusal}" for refusal in refusals] or ["  its turn is next"]
-            lines += [f"  in shadow: {denied}" for denied in shadow_refusals(state.limiters, first.item, now)]
+            lines += [f"  {refusal.told(now)}" for refusal in refusals] or ["  its turn is next"]
+            lines += [f"  in shadow: {denied.told(now)}" for denied in shadow_refusals(state.limiters, first.item, now)]
         return "\n".join(lines) if lines else "no request is waiting"
 
     # -- asking for leases --
