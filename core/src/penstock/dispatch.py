@@ -269,7 +269,9 @@ class DispatchLoop:
         self._events.idle(self._queue, self._admission, now)
         moments = (self._queue.next_change(now), self._tracker.next_change(now), self._book.next_deadline())
         deadline = min((moment for moment in moments if moment is not None), default=math.inf)
-        stuck = deadline == math.inf and not self.in_flight and not self.sources and bool(self._jobs)
+        idle = deadline == math.inf and not self.in_flight and not self.sources
+        # A ring tells of a change since the round: something ended, say, while a full sink held the loop up.
+        stuck = idle and bool(self._jobs) and not self.wakeup.rung
         if not stuck or not (self._closing or self.waiting):
             self._stalled_at = None
             return deadline

@@ -57,7 +57,7 @@ class LaneQueue(Generic[T]):
         """What of the backlog has changed and was not told yet, and by which change last."""
         self.ready_groups = ReadyGroups(self._came_true)
         self._lines: Lines[T] = Lines(order, self._lot, self.ready_groups, self._changed)
-        self._open = self.open = self._lines.open
+        self.open = self._lines.open
         self.version = 0
         self.total = 0
 
@@ -178,12 +178,6 @@ class LaneQueue(Generic[T]):
 
     # -- choosing
 
-    def select(self, ask: Callable[[T], Denied | None], now: float) -> Entry[T] | None:
-        """The first item that `ask` has nothing against. What is refused on the way is parked under its refusal."""
-        entry = self.first(now)
-        denied = None if entry is None else ask(entry.item)
-        return entry if denied is None else self.select_after(entry, denied, ask, now)
-
     def first(self, now: float) -> Entry[T] | None:
         """The item that is to be asked first, if any is offered."""
         if self._lot.moments:
@@ -193,13 +187,16 @@ class LaneQueue(Generic[T]):
             self._settle()
         if self._shut.denied is not None:
             return None
-        lane = self._first() if self._open else self._ready.first()
+        lane = self._first() if self.open else self._ready.first()
         return None if lane is None else lane.head
 
     def select_after(
         self, entry: Entry[T] | None, denied: Denied | None, ask: Callable[[T], Denied | None], now: float
     ) -> Entry[T] | None:
-        """Go on after the first was refused, in rounds, until somebody is eligible or everything has come to rest."""
+        """Go on after the first was refused, in rounds, until somebody is eligible or everything has come to rest.
+
+        What is refused on the way is parked under its refusal.
+        """
         parked: set[Lane[T]] = set()
         before = idle_rounds = 0
         self._busy = True
@@ -235,7 +232,7 @@ class LaneQueue(Generic[T]):
     def _first(self) -> Lane[T] | None:
         arena = self._ready
         first = arena.first()
-        for line in self._open:
+        for line in self.open:
             lane = line.arena.first()
             if lane is not None and (first is None or line.arena.rank(lane) < arena.rank(first)):
                 first, arena = lane, line.arena
@@ -273,7 +270,7 @@ class LaneQueue(Generic[T]):
         lane.denied = denied
         line = self._lines.under(denied)
         if lane.line is not None and lane.line is not line:
-            was_ready = was_ready or lane.line in self._open
+            was_ready = was_ready or lane.line in self.open
             self._lines.leave(lane)
         elif lane.line is None and lane.arena is not None:
             self._end_ready(lane)
@@ -296,7 +293,7 @@ class LaneQueue(Generic[T]):
         `amount` is how much is free of what was released: who needs more is not woken, and a line is open
         for so much.
         """
-        if self._open:
+        if self.open:
             self._lines.more(condition, amount)
         if condition in self._lot.standing:
             if condition.__class__ is Uncontested:
@@ -310,7 +307,7 @@ class LaneQueue(Generic[T]):
             if condition not in target.filed or target.stamp >= change:
                 continue  # woken meanwhile, by one of those before it; or it was asked after the change
             if isinstance(target, Line):
-                if target.amount <= amount and target not in self._open:
+                if target.amount <= amount and target not in self.open:
                     self._lines.wake(target, amount)
             elif isinstance(target, Lane):
                 assert target.denied is not None

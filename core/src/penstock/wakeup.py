@@ -13,26 +13,27 @@ class WakeUp:
     """A bell for one sleeper. Ringing while nobody sleeps lets the next sleep end at once."""
 
     def __init__(self) -> None:
-        self._rung = False
+        self.rung = False
+        """Whether the next sleep ends at once; to be read only."""
         self._sleeper: trio.lowlevel.Task | None = None
 
     def ring(self) -> None:
         """Wake the sleeper. Costs nothing when it is awake."""
-        self._rung = True
+        self.rung = True
         if self._sleeper is not None:
             trio.lowlevel.reschedule(self._sleeper)
             self._sleeper = None
 
     async def sleep_until(self, deadline: float = math.inf) -> None:
         """Sleep until rung for, or until `deadline`, a moment of `trio.current_time()`."""
-        if self._rung:
-            self._rung = False
+        if self.rung:
+            self.rung = False
             await trio.lowlevel.checkpoint()
             return
         with trio.CancelScope(deadline=deadline):
             self._sleeper = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._abort)
-        self._rung = False
+        self.rung = False
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
         self._sleeper = None
