@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
-from penstock.hookspecs import HOOKS, HookFacts, PenstockSpec
+from penstock.plugins.hookspecs import HOOKS, HookFacts, PenstockSpec
 
 PAGE = Path(__file__).parent / "reference" / "hooks.md"
 

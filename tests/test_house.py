@@ -12,8 +12,9 @@ import importlib
 import inspect
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -29,47 +30,6 @@ LONGEST_FILE = 400
 LONGEST_TESTS = 600
 """A file of tests may be longer: it holds the statements about one thing."""
 LONGEST_PLUGIN_FILE = 300
-
-WAITING = {
-    "penstock.__main__",
-    "penstock.cli",
-    "penstock.cli_explain",
-    "penstock.cli_plugins",
-    "penstock.dispatch",
-    "penstock.explain_socket",
-    "penstock.handles",
-    "penstock.intake",
-    "penstock.jobs",
-    "penstock.requests.attempt",
-    "penstock.requests.executor",
-    "penstock.requests.gate",
-    "penstock.run",
-    "penstock.run_watch",
-    "penstock.scheduler",
-    "penstock.scheduler_events",
-    "penstock.sink_writers",
-    "penstock.sinks",
-    "penstock.task_book",
-    "penstock.task_map",
-    "penstock.wakeup",
-    "penstock.watchdog",
-}
-"""The shells of the core: what waits, runs threads, or talks to people."""
-
-KNOWING_PLUGGY = {
-    "penstock.compiled_hooks",
-    "penstock.hook_checks",
-    "penstock.hookspecs",
-    "penstock.line_up",
-    "penstock.plugin_choice",
-    "penstock.plugin_listing",
-    "penstock.plugin_loading",
-    "penstock.plugins",
-}
-"""The plugin manager of the core. Every other module but the shells is pure."""
-
-DOORS = {"penstock.settings"}
-"""Where pure code gets its random numbers and the time of day: by being given them."""
 
 IMPURE = {"trio", "time", "random", "logging", "pluggy"}
 
@@ -227,39 +187,45 @@ def parse(path: Path) -> ast.Module:
 
 
 CORE = {module_name(path): path for path in sources(HOUSE / "core")}
-PURE = sorted(
-    name
-    for name in CORE
-    if name not in WAITING | KNOWING_PLUGGY and not name.startswith("penstock.testing") and name != "penstock"
-)
 
 
-def known_modules(name: str) -> set[str]:
-    """The modules of the core that importing `name` brings with it directly, without the package's `__init__`."""
-    named_in_imports = {
-        candidate for module, taken in imports(CORE[name]) for candidate in (module, f"{module}.{taken}")
+def circle(knows: Mapping[str, set[str]]) -> list[str]:
+    """Modules that import each other in a circle, the first again at the end; empty if there are none."""
+    try:
+        TopologicalSorter(knows).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+@each_distribution
+def test_modules_import_each_other_in_no_circle_types_included(distribution: Path) -> None:
+    modules = {module_name(path): path for path in sources(distribution)}
+    knows = {
+        name: {
+            known
+            for module, taken in imports(path, types=True)
+            if (known := f"{module}.{taken}" if f"{module}.{taken}" in modules else module) in modules
+        }
+        for name, path in modules.items()
     }
-    return named_in_imports & CORE.keys() - {"penstock"}
+
+    assert circle(knows) == []
 
 
-def impurities(name: str) -> set[str]:
-    """Why a module is not pure: what it imports that no pure module may."""
-    outside = {module.partition(".")[0] for module, _ in imports(CORE[name])}
-    return outside & IMPURE | known_modules(name) & ((WAITING | KNOWING_PLUGGY) - DOORS)
+def test_a_circle_is_found() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"a"}})) == {"a", "b", "c"}
 
 
-@pytest.mark.parametrize("name", PURE)
-def test_a_pure_module_reaches_neither_trio_nor_a_clock_nor_randomness_nor_a_log_nor_pluggy(name: str) -> None:
-    assert name in DOORS or impurities(name) == set()
+def test_the_core_has_packages_and_no_modules_at_its_root() -> None:
+    root = HOUSE / "core/src/penstock"
+
+    assert sorted(path.name for path in root.glob("*.py")) == ["__init__.py", "__main__.py"]
 
 
-@pytest.mark.parametrize("name", sorted((WAITING | KNOWING_PLUGGY) & CORE.keys()))
-def test_what_is_listed_as_impure_is_so(name: str) -> None:
-    assert impurities(name), f"{name} is pure: say so by taking it off the list"
-
-
-def test_no_module_is_listed_that_is_not_there() -> None:
-    assert sorted((WAITING | KNOWING_PLUGGY | DOORS) - CORE.keys()) == []
+def test_dir_shows_what_is_public_and_no_modules() -> None:
+    assert sorted(dir(penstock)) == sorted(penstock.__all__)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from penstock.config import (
+from penstock.config.reading import (
     ModelConfig,
     PluginLists,
     ProviderConfig,

@@ -30,8 +30,8 @@ from penstock import (
     TaskSpec,
     mark_failure,
 )
-from penstock.handles import FINAL
-from penstock.scheduler import SchedulerOptions
+from penstock.scheduler.handles import FINAL
+from penstock.scheduler.scheduler import SchedulerOptions
 from penstock.testing.scheduler_rig import SchedulerRig, open_rig
 from penstock_bounded_borrow import BoundedBorrowPolicy
 from penstock_fairqueue import FairTaskQueue

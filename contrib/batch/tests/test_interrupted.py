@@ -127,7 +127,7 @@ async def test_a_second_run_at_the_same_time_is_refused(folder: Folder) -> None:
 
 async def test_a_disk_that_is_full_ends_the_run_and_loses_nothing_that_was_written(folder: Folder) -> None:
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))"
-    limited = f"{limit}; from penstock.cli import main; main()"
+    limited = f"{limit}; from penstock.cli.main import main; main()"
     async with serving(folder, provider()) as (served, mock):
         full = await trio.run_process(
             [sys.executable, "-c", limited, *command(served)[3:]], capture_stderr=True, capture_stdout=True, check=False

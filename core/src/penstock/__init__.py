@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from penstock.arrival_order import ArrivalOrder
-from penstock.cli import CommandLine
-from penstock.config import LoadedConfig, ModelConfig, PenstockConfig, ProviderConfig, load_config
-from penstock.correlation import RuntimeCorrelation, current_correlation
-from penstock.errors import AdmissionError, ConfigError, PenstockError, PluginError, StallError, TaskRefused
-from penstock.events import EventStream, RuntimeEvent, event_from_dict, event_to_dict, event_to_json
-from penstock.failures import FailureMark, failure_mark, mark_failure
-from penstock.handles import TaskCancelled, TaskDropped, TaskHandle, TaskSpec
-from penstock.hookspecs import hookimpl
-from penstock.identity import (
-    ProviderKey,
-    ProviderModelKey,
-    ProviderModelStaticCap,
-    RequestDomain,
-    RequestResourceKey,
-    RequestResourceResolver,
-    Scope,
-)
-from penstock.lane_queue import LaneQueue
-from penstock.lanes import Arena, Entry, Lane, Order
-from penstock.leases import LeaseLedger, ReleaseResult
-from penstock.plugins import PluginManager
-from penstock.ready_queue import Blocked, QueueSelection, QueueView, ReadyQueue
-from penstock.report import RunInfo, RunReport
+from penstock.cli.command_line import CommandLine
+from penstock.config.reading import LoadedConfig, ModelConfig, PenstockConfig, ProviderConfig, load_config
+from penstock.config.structuring import structure
+from penstock.events.correlation import RuntimeCorrelation, current_correlation
+from penstock.events.records import EventStream, RuntimeEvent, event_from_dict, event_to_dict, event_to_json
+from penstock.executor.attempt import Attempt, AttemptContext, DetachedAttempt
+from penstock.executor.executor import ModelRequestExecutor
+from penstock.plugins.hookspecs import hookimpl
+from penstock.plugins.manager import PluginManager
+from penstock.queueing.arrival_order import ArrivalOrder
+from penstock.queueing.lane_queue import LaneQueue
+from penstock.queueing.lanes import Arena, Entry, Lane, Order
 from penstock.requests.admission import RequestAdmissionController, RequestAdmissionEffects
-from penstock.requests.attempt import Attempt, AttemptContext, DetachedAttempt
-from penstock.requests.executor import ModelRequestExecutor
 from penstock.requests.items import (
     RequestAdmissionDenied,
     RequestAdmissionError,
@@ -37,40 +23,31 @@ from penstock.requests.items import (
     RequestCost,
     RequestEventContext,
     RequestGroupSpec,
-    ResponseFacts,
 )
 from penstock.requests.lane_waiters import FifoRequestWaiters, LaneRequestWaiters
-from penstock.requests.limiters import LimiterChange, LimiterSnapshot, RequestLimiter
+from penstock.requests.limiter_change import LimiterChange
+from penstock.requests.limiter_snapshot import LimiterSnapshot
+from penstock.requests.limiters import RequestLimiter
 from penstock.requests.outcomes import OUTCOME_KINDS, RequestReleaseOutcome, Usage, classify, retry_after_seconds
 from penstock.requests.pressure import (
     GlobalRequestPressureSnapshot,
     RequestPressureSnapshot,
     RequestPressureSnapshotProvider,
 )
+from penstock.requests.response import ResponseFacts
 from penstock.requests.waiters import RequestQueueSelection, RequestQueueView, RequestWaiter, RequestWaiterQueue
-from penstock.run import Scheduler, current_executor, execute, open_scheduler, request
-from penstock.runner import NurseryTaskRunner, TaskRunner
-from penstock.scheduler import AsyncTaskScheduler
-from penstock.settings import Settings, WallClock
-from penstock.shadow import ShadowTally
-from penstock.sink_spec import SinkBinding, SinkSpec
-from penstock.structuring import structure
-from penstock.task_admission import (
-    TaskAdmissionBlockSummary,
-    TaskAdmissionConfig,
-    TaskAdmissionController,
-    TaskAdmissionDenied,
-    TaskAdmissionLease,
-)
-from penstock.task_policy import (
-    PolicyStateDelta,
-    TaskAdmissionPolicy,
-    TaskAdmissionPolicyDecision,
-    TaskAdmissionView,
-)
-from penstock.task_queue import FifoTaskQueue, LaneTaskQueue
-from penstock.task_timeline import TaskTimeline
-from penstock.tasks import (
+from penstock.run.opening import Scheduler, current_executor, execute, open_scheduler, request
+from penstock.scheduler.handles import TaskCancelled, TaskDropped, TaskHandle, TaskSpec
+from penstock.scheduler.runner import NurseryTaskRunner, TaskRunner
+from penstock.scheduler.scheduler import AsyncTaskScheduler
+from penstock.sinks.spec import SinkBinding, SinkSpec
+from penstock.tasks.admission import TaskAdmissionConfig, TaskAdmissionController
+from penstock.tasks.decision import PolicyStateDelta, TaskAdmissionPolicyDecision
+from penstock.tasks.lease import TaskAdmissionBlockSummary, TaskAdmissionDenied, TaskAdmissionLease, TaskRefused
+from penstock.tasks.policy import TaskAdmissionPolicy, TaskAdmissionView
+from penstock.tasks.queue import FifoTaskQueue, LaneTaskQueue
+from penstock.tasks.ready_queue import Blocked, QueueSelection, QueueView, ReadyQueue
+from penstock.tasks.records import (
     ResolvedTaskScheduling,
     SchedulableTask,
     SchedulerResourceKey,
@@ -81,12 +58,41 @@ from penstock.tasks import (
     TaskGroupSpec,
     TaskSchedulingResolver,
 )
-from penstock.timeline import CorrelatedRuntimeView
-from penstock.verdicts import NEVER, At, Backlog, Condition, Denied, Released, Signal, Uncontested
+from penstock.views.task_timeline import TaskTimeline
+from penstock.views.timeline import CorrelatedRuntimeView
+from penstock.words.errors import AdmissionError, ConfigError, PenstockError, PluginError, StallError
+from penstock.words.failures import FailureMark, failure_mark, mark_failure
+from penstock.words.identity import (
+    ProviderKey,
+    ProviderModelKey,
+    ProviderModelStaticCap,
+    RequestDomain,
+    RequestResourceKey,
+    RequestResourceResolver,
+    Scope,
+)
+from penstock.words.leases import LeaseLedger, ReleaseResult
+from penstock.words.report import RunInfo, RunReport
+from penstock.words.settings import Settings, WallClock
+from penstock.words.shadow import ShadowTally
+from penstock.words.verdicts import (
+    NEVER,
+    REQUEST_REASONS,
+    TASK_REASONS,
+    At,
+    Backlog,
+    Condition,
+    Denied,
+    Released,
+    Signal,
+    Uncontested,
+)
 
 __all__ = [
     "NEVER",
     "OUTCOME_KINDS",
+    "REQUEST_REASONS",
+    "TASK_REASONS",
     "AdmissionError",
     "Arena",
     "ArrivalOrder",
@@ -210,3 +216,7 @@ __all__ = [
     "retry_after_seconds",
     "structure",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -10,19 +10,19 @@ import pluggy
 import pytest
 from hypothesis import given, strategies as st
 
-from penstock.compiled_hooks import CompiledHooks, compile_rule
-from penstock.config import PenstockConfig, load_config
-from penstock.discovery import Installed
-from penstock.errors import ConfigError, PluginError
-from penstock.hook_checks import hook_arguments
-from penstock.hookspecs import HOOKS, PenstockSpec, hookimpl
-from penstock.identity import ProviderKey
-from penstock.plugins import PluginManager
-from penstock.report import RunInfo, RunReport
-from penstock.requests.items import ResponseFacts
+from penstock.config.reading import PenstockConfig, load_config
+from penstock.plugins.compiled_hooks import CompiledHooks, compile_rule
+from penstock.plugins.discovery import Installed
+from penstock.plugins.hook_checks import hook_arguments
+from penstock.plugins.hookspecs import HOOKS, PenstockSpec, hookimpl
+from penstock.plugins.manager import PluginManager
 from penstock.requests.outcomes import RequestReleaseOutcome
-from penstock.settings import Settings, WallClock
-from penstock.verdicts import NEVER, At, Denied, Released, Signal
+from penstock.requests.response import ResponseFacts
+from penstock.words.errors import ConfigError, PluginError
+from penstock.words.identity import ProviderKey
+from penstock.words.report import RunInfo, RunReport
+from penstock.words.settings import Settings, WallClock
+from penstock.words.verdicts import NEVER, At, Denied, Released, Signal
 
 ACME = ProviderKey("acme")
 RULES = sorted(hook for hook, facts in HOOKS.items() if facts.kind == "rule")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.discovery import installed
-from penstock.source_hooks import find_source, hooks_in_file, hooks_in_source
+from penstock.plugins.discovery import installed
+from penstock.plugins.source_hooks import find_source, hooks_in_file, hooks_in_source
 
 MakeDistribution = Callable[..., None]
 WriteFile = Callable[[str, str], Path]

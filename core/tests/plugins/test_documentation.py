@@ -17,13 +17,13 @@ import trio
 import trio.testing
 
 import penstock
-from penstock.config import PenstockConfig, load_config
-from penstock.discovery import Installed
-from penstock.hookspecs import HOOKS, PenstockSpec
-from penstock.plugin_choice import EXTENSION_POINTS
-from penstock.plugins import PluginManager
-from penstock.settings import WallClock
-from penstock.verdicts import At
+from penstock.config.reading import PenstockConfig, load_config
+from penstock.plugins.choice import EXTENSION_POINTS
+from penstock.plugins.discovery import Installed
+from penstock.plugins.hookspecs import HOOKS, PenstockSpec
+from penstock.plugins.manager import PluginManager
+from penstock.words.settings import WallClock
+from penstock.words.verdicts import At
 
 DOCS = Path(__file__).parents[3] / "docs"
 GUIDE = (DOCS / "plugin-authors.md").read_text(encoding="utf-8")

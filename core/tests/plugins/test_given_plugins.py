@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from penstock.config import PenstockConfig, load_config
-from penstock.discovery import Installed, installed
-from penstock.errors import ConfigError, PluginError
-from penstock.hookspecs import hookimpl
-from penstock.plugins import PluginManager
+from penstock.config.reading import PenstockConfig, load_config
+from penstock.plugins.discovery import Installed, installed
+from penstock.plugins.hookspecs import hookimpl
+from penstock.plugins.manager import PluginManager
+from penstock.words.errors import ConfigError, PluginError
 
 MakeDistribution = Callable[..., None]
 WriteFile = Callable[[str, str], Path]

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from penstock.config import PenstockConfig
-from penstock.discovery import Installed
-from penstock.errors import ConfigError, PluginError
-from penstock.hook_checks import check_hooks, has_hooks, hook_arguments, implementations
-from penstock.hookspecs import HOOKS, hookimpl
-from penstock.plugins import PluginManager
+from penstock.config.reading import PenstockConfig
+from penstock.plugins.discovery import Installed
+from penstock.plugins.hook_checks import check_hooks, has_hooks, hook_arguments, implementations
+from penstock.plugins.hookspecs import HOOKS, hookimpl
+from penstock.plugins.manager import PluginManager
+from penstock.words.errors import ConfigError, PluginError
 
 
 class Sound:

@@ -10,13 +10,13 @@ from typing import Any
 import attrs
 import pytest
 
-from penstock.config import PenstockConfig, load_config
-from penstock.discovery import Installed, installed
-from penstock.errors import ConfigError
-from penstock.hookspecs import hookimpl
-from penstock.plugins import PluginManager
-from penstock.settings import WallClock
-from penstock.sink_spec import SinkSpec
+from penstock.config.reading import PenstockConfig, load_config
+from penstock.plugins.discovery import Installed, installed
+from penstock.plugins.hookspecs import hookimpl
+from penstock.plugins.manager import PluginManager
+from penstock.sinks.spec import SinkSpec
+from penstock.words.errors import ConfigError
+from penstock.words.settings import WallClock
 
 MakeDistribution = Callable[..., None]
 WriteFile = Callable[[str, str], Path]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.errors import ConfigError, PluginError
-from penstock.identity import ProviderKey, ProviderModelKey, RequestResourceKey
 from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.lane_waiters import FifoRequestWaiters
 from penstock.requests.outcomes import SUCCESS, RequestReleaseOutcome
 from penstock.requests.waiters import RequestQueueSelection, RequestWaiter
 from penstock.testing.request_bench import RequestBench
-from penstock.verdicts import NEVER, Backlog, Denied, Released, Signal
+from penstock.words.errors import ConfigError, PluginError
+from penstock.words.identity import ProviderKey, ProviderModelKey, RequestResourceKey
+from penstock.words.verdicts import NEVER, Backlog, Denied, Released, Signal
 
 CHAT = RequestResourceKey("p", "m", "chat")
 EMBEDDING = RequestResourceKey("p", "m", "embedding")

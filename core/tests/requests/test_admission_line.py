@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.identity import ProviderKey, RequestResourceKey
 from penstock.requests.items import RequestAdmissionDenied
-from penstock.requests.limiters import LimiterChange
+from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.outcomes import SUCCESS
 from penstock.testing.request_bench import RequestBench
+from penstock.words.identity import ProviderKey, RequestResourceKey
 
 CHAT = RequestResourceKey("p", "m", "chat")
 OTHER = RequestResourceKey("p", "other", "chat")

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from penstock.events import EventStream, RuntimeEvent
-from penstock.identity import ProviderKey, ProviderModelKey, RequestResourceKey, Scope
+from penstock.events.records import EventStream, RuntimeEvent
 from penstock.requests.admission import RequestAdmissionController, RequestAdmissionEffects
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease, RequestCost, RequestGroupSpec
 from penstock.requests.lane_waiters import FifoRequestWaiters
@@ -18,6 +17,7 @@ from penstock.requests.limiters import RequestLimiter
 from penstock.requests.outcomes import OUTCOME_KINDS, RequestReleaseOutcome
 from penstock.requests.waiters import RequestWaiter
 from penstock.testing.scripted_limiter import ScriptedLimiter
+from penstock.words.identity import ProviderKey, ProviderModelKey, RequestResourceKey, Scope
 
 RESOURCES = (
     RequestResourceKey("p", "m", "chat"),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.errors import PluginError
-from penstock.identity import RequestResourceKey
 from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem
 from penstock.requests.outcomes import SUCCESS
 from penstock.testing.request_bench import RequestBench
 from penstock.testing.scripted_limiter import ScriptedLimiter
-from penstock.verdicts import NEVER, At, Denied, Released, Signal
+from penstock.words.errors import PluginError
+from penstock.words.identity import RequestResourceKey
+from penstock.words.verdicts import NEVER, At, Denied, Released, Signal
 
 CHAT = RequestResourceKey("p", "m", "chat")
 OTHER = RequestResourceKey("p", "other", "chat")

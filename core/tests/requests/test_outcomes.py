@@ -8,8 +8,8 @@ from email.utils import format_datetime
 import pytest
 from hypothesis import given, strategies as st
 
-from penstock.requests.items import ResponseFacts
 from penstock.requests.outcomes import OUTCOME_KINDS, classify, retry_after_seconds
+from penstock.requests.response import ResponseFacts
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from penstock.identity import ProviderKey, RequestResourceKey
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider
 from penstock.testing.request_bench import RequestBench
+from penstock.words.identity import ProviderKey, RequestResourceKey
 
 CHAT = RequestResourceKey("p", "m", "chat")
 EMBEDDING = RequestResourceKey("p", "m", "embedding")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-from penstock.correlation import RuntimeCorrelation, reset_correlation, set_correlation
-from penstock.events import event_to_json
-from penstock.identity import RequestResourceKey
+from penstock.events.correlation import RuntimeCorrelation, reset_correlation, set_correlation
+from penstock.events.records import event_to_json
 from penstock.requests.items import RequestAdmissionItem, RequestEventContext, RequestGroupSpec
-from penstock.requests.limiters import LimiterChange
+from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.outcomes import SUCCESS, RequestReleaseOutcome, Usage
 from penstock.testing.request_bench import RequestBench
+from penstock.words.identity import RequestResourceKey
 
 CHAT = RequestResourceKey("p", "m", "chat")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from penstock.requests.lane_waiters import FifoRequestWaiters
-from penstock.testing.waiter_contract import RequestWaiterQueueContract
-from penstock.testing.waiter_driver import CHAT, OTHER, QueueDriver, ScriptedCapacity, until
-from penstock.verdicts import At, Denied, Released
+from penstock.testing.contracts.waiter_driver import CHAT, OTHER, QueueDriver, ScriptedCapacity, until
+from penstock.testing.contracts.waiters import RequestWaiterQueueContract
+from penstock.words.verdicts import At, Denied, Released
 
 
 class TestFifoRequestWaiters(RequestWaiterQueueContract):

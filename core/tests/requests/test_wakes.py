@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.identity import RequestResourceKey
 from penstock.requests.items import RequestAdmissionItem
 from penstock.requests.lane_waiters import FifoRequestWaiters
 from penstock.requests.pressure import RequestPressureSnapshotProvider
+from penstock.testing.contracts.waiter_driver import QueueDriver
 from penstock.testing.request_bench import CHAT, RequestBench
-from penstock.testing.waiter_driver import QueueDriver
-from penstock.verdicts import Condition, Denied, Released
+from penstock.words.identity import RequestResourceKey
+from penstock.words.verdicts import Condition, Denied, Released
 
 EMBEDDING = RequestResourceKey("p", "m", "embedding")
 OTHER = RequestResourceKey("p", "n", "chat")

@@ -21,7 +21,7 @@ from penstock import (
     TaskHandle,
     TaskSpec,
 )
-from penstock.scheduler import SchedulerOptions
+from penstock.scheduler.scheduler import SchedulerOptions
 from penstock.testing.scheduler_rig import SchedulerRig, open_rig
 
 

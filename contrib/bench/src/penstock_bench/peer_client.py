@@ -24,7 +24,7 @@ sys.modules["penstock_bench"] = package
 for name, path in (("penstock", {core!r}), ("penstock.testing", {core!r} + "/testing")):
     sys.modules[name] = types.ModuleType(name)
     sys.modules[name].__path__ = [path]
-from penstock.testing import provider
+from penstock.testing.provider import provider
 vars(sys.modules["penstock.testing"]).update((name, getattr(provider, name)) for name in provider.__all__)
 from penstock_bench.peer_side.server import main
 main()

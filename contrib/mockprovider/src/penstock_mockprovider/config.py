@@ -60,7 +60,7 @@ def config_from_mapping(mapping: object, where: str = "") -> MockProviderConfig:
     >>> config_from_mapping({"seed": "7", "models": {"small": {"slot": 20}}}, "providers.mock")
     Traceback (most recent call last):
     ...
-    penstock.errors.ConfigError: providers.mock.seed: must be a whole number, not '7'
+    penstock.words.errors.ConfigError: providers.mock.seed: must be a whole number, not '7'
     providers.mock.models.small.slot: unknown key; did you mean 'slots'?
     """
     if not isinstance(mapping, Mapping):

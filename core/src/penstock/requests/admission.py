@@ -19,23 +19,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from penstock.events import EventStream
-from penstock.identity import ProviderKey, ProviderModelKey, ProviderModelStaticCap
+from penstock.events.records import EventStream
 from penstock.requests.deciding import CORE, RequestDecider, RequestRule
 from penstock.requests.effects import RequestAdmissionEffects, refusal
+from penstock.requests.events import RequestTelling
 from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.lane_waiters import FifoRequestWaiters
 from penstock.requests.leasing import RequestLeasing
 from penstock.requests.limiter_guard import PluginProblems
-from penstock.requests.line import RequestLine
 from penstock.requests.live_pressure import LiveRequestPressure
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestStandingProvider
 from penstock.requests.registry import MakeLimiters, RequestRegistry, ResourceState, no_limiters
 from penstock.requests.shadow_limiter import shadow_refusals
-from penstock.requests.telling import RequestTelling
 from penstock.requests.waiters import RequestQueueView, RequestWaiter, RequestWaiterQueue
-from penstock.verdicts import NEVER, Denied, Signal
+from penstock.requests.waiting import RequestLine
+from penstock.words.identity import ProviderKey, ProviderModelKey, ProviderModelStaticCap
+from penstock.words.verdicts import NEVER, Denied, Signal
 
 __all__ = ["RequestAdmissionController", "RequestAdmissionEffects"]
 

@@ -18,8 +18,8 @@ from heapq import heapify
 from struct import pack, unpack
 from typing import Final, TypeVar
 
-from penstock.lane_queue import LaneQueue
-from penstock.lanes import Entry
+from penstock.queueing.lane_queue import LaneQueue
+from penstock.queueing.lanes import Entry
 
 __all__ = ["DeadlineLanes", "urgency"]
 

@@ -12,7 +12,7 @@ from penstock.requests.items import RequestAdmissionItem
 from penstock.requests.limiter_guard import PluginProblems, fails_closed, guarded_rule_answer
 from penstock.requests.pressure import RequestPressureSnapshotProvider
 from penstock.requests.registry import ModelState, ResourceState
-from penstock.verdicts import NEVER, At, Denied, Released
+from penstock.words.verdicts import NEVER, At, Denied, Released
 
 __all__ = ["CORE", "RequestDecider", "RequestRule", "comes_too_late"]
 

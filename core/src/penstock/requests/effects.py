@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import attrs
 
-from penstock.leases import ReleaseResult
 from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem
-from penstock.requests.limiters import LimiterChange
+from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.waiters import RequestWaiter
-from penstock.verdicts import Denied
+from penstock.words.leases import ReleaseResult
+from penstock.words.verdicts import Denied
 
 __all__ = ["RequestAdmissionEffects", "refusal"]
 

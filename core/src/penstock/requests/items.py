@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 import attrs
 
-from penstock.checks import positive_number, whole_number
-from penstock.correlation import RuntimeCorrelation
-from penstock.errors import AdmissionError
-from penstock.identity import RequestResourceKey
-from penstock.verdicts import Denied
-
-if TYPE_CHECKING:
-    from penstock.requests.limiter_guard import GuardedLimiter
+from penstock.events.correlation import RuntimeCorrelation
+from penstock.requests.limiter_change import LimiterChange
+from penstock.requests.outcomes import RequestReleaseOutcome
+from penstock.words.checks import positive_number, whole_number
+from penstock.words.errors import AdmissionError
+from penstock.words.identity import RequestResourceKey
+from penstock.words.verdicts import Denied
 
 __all__ = [
     "ONE_REQUEST",
@@ -26,7 +24,6 @@ __all__ = [
     "RequestCost",
     "RequestEventContext",
     "RequestGroupSpec",
-    "ResponseFacts",
 ]
 
 
@@ -93,6 +90,22 @@ class RequestAdmissionItem:
         return RequestGroupSpec(self.resource)
 
 
+class LeaseCounter(Protocol):
+    """What counted a lease in: a limiter that learns from the call's answer, and counts the lease out again."""
+
+    def observe_call(
+        self, lease: RequestAdmissionLease, token: object, headers: Mapping[str, str], now: float
+    ) -> Sequence[LimiterChange]: ...
+
+    def explain_refusal(
+        self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
+    ) -> str | None: ...
+
+    def release(
+        self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
+    ) -> Sequence[LimiterChange]: ...
+
+
 @attrs.define(slots=True, eq=False)
 class RequestAdmissionLease:
     """Leave for one call to be out, from before it goes until its outcome is classified.
@@ -109,7 +122,7 @@ class RequestAdmissionLease:
     controller_generation: int
     limit_at_admission: int | None = None
     effective_max: int | None = None
-    tokens: tuple[tuple[GuardedLimiter, object], ...] = ()
+    tokens: tuple[tuple[LeaseCounter, object], ...] = ()
     diagnostics: dict[str, Any] | None = None
 
     def note(self, what: str, value: object) -> None:
@@ -143,20 +156,3 @@ class RequestAdmissionError(AdmissionError):
         self.denied = denied
         self.reason = denied.denied.reason
         super().__init__(f"{denied.item.resource}: {denied.denied}")
-
-
-@attrs.frozen(kw_only=True)
-class ResponseFacts:
-    """What an answer looked like, in neutral terms, for `penstock_classify_outcome`.
-
-    `status` is the HTTP status or `None` if no answer came; `headers` have lower-case names; `error_type` is
-    the provider's own word for the error; `elapsed` and `first_token_at` are seconds since the call went out;
-    `received_at` is the moment of the run's clock at which the answer's head arrived.
-    """
-
-    status: int | None = None
-    headers: Mapping[str, str] = MappingProxyType({})
-    error_type: str | None = None
-    elapsed: float | None = None
-    first_token_at: float | None = None
-    received_at: float | None = None

@@ -14,15 +14,15 @@ from typing import Literal, TypeVar
 
 import attrs
 
-from penstock.arrival_order import ArrivalOrder
-from penstock.identity import ProviderModelKey, RequestResourceKey
-from penstock.lane_queue import LaneQueue
-from penstock.lanes import Entry, Order
-from penstock.requests.counted import Counted
+from penstock.queueing.arrival_order import ArrivalOrder
+from penstock.queueing.lane_queue import LaneQueue
+from penstock.queueing.lanes import Entry, Order
 from penstock.requests.deadline_lanes import DeadlineLanes
+from penstock.requests.demand import Counted
 from penstock.requests.items import RequestAdmissionItem
 from penstock.requests.waiters import RequestQueueSelection, RequestQueueView, RequestWaiter
-from penstock.verdicts import Condition, Denied
+from penstock.words.identity import ProviderModelKey, RequestResourceKey
+from penstock.words.verdicts import Condition, Denied
 
 __all__ = ["FifoRequestWaiters", "LaneRequestWaiters"]
 

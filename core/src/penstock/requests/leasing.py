@@ -12,12 +12,12 @@ from typing import Final
 
 import attrs
 
-from penstock.leases import LeaseLedger, ReleaseResult
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
+from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_guard import GuardedLimiter
-from penstock.requests.limiters import LimiterChange
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.registry import ModelState, RequestRegistry, ResourceState
+from penstock.words.leases import LeaseLedger, ReleaseResult
 
 __all__ = ["RequestLeasing"]
 

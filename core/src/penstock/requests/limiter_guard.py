@@ -12,12 +12,14 @@ from typing import Final
 
 import attrs
 
-from penstock.errors import PluginError
-from penstock.identity import Scope
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
-from penstock.requests.limiters import CallObserver, LimiterChange, LimiterSnapshot, RefusalExplainer, RequestLimiter
+from penstock.requests.limiter_change import LimiterChange
+from penstock.requests.limiter_snapshot import LimiterSnapshot
+from penstock.requests.limiters import CallObserver, RefusalExplainer, RequestLimiter
 from penstock.requests.outcomes import RequestReleaseOutcome
-from penstock.verdicts import REQUEST_REASONS, At, Denied, Signal, check_denied
+from penstock.words.errors import PluginError
+from penstock.words.identity import Scope
+from penstock.words.verdicts import REQUEST_REASONS, At, Denied, Signal, check_denied
 
 __all__ = ["GuardedLimiter", "PluginProblems", "fails_closed", "guarded_rule_answer"]
 

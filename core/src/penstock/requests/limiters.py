@@ -5,32 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-import attrs
-
-from penstock.identity import Scope
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
+from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_snapshot import LimiterSnapshot
 from penstock.requests.outcomes import RequestReleaseOutcome
-from penstock.verdicts import Denied
+from penstock.words.identity import Scope
+from penstock.words.verdicts import Denied
 
-__all__ = ["CallObserver", "LimiterChange", "LimiterSnapshot", "RefusalExplainer", "RequestLimiter"]
-
-
-@attrs.frozen
-class LimiterChange:
-    """Something about a limiter changed. `kind` is one of the request stream's limit events:
-
-    `request_rate_limited`, `request_limit_decreased`, `request_limit_increased`,
-    `request_soft_ceiling_recovered`, `request_fully_recovered`, `request_effective_cap_changed`. `before` and
-    `after` are the limits, where there are such. `blocked_until` is the moment up to which no calls go out
-    because of it: what joins events to a cooldown.
-    """
-
-    kind: str
-    before: float | None = None
-    after: float | None = None
-    detail: str = ""
-    blocked_until: float | None = None
+__all__ = ["CallObserver", "RefusalExplainer", "RequestLimiter"]
 
 
 @runtime_checkable

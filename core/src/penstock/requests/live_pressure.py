@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from penstock.identity import ProviderModelKey, RequestResourceKey
 from penstock.requests.limiter_guard import GuardedLimiter
-from penstock.requests.limiters import LimiterSnapshot
+from penstock.requests.limiter_snapshot import LimiterSnapshot
 from penstock.requests.pressure import GlobalRequestPressureSnapshot, RequestPressureSnapshot, RequestStanding
 from penstock.requests.registry import ModelState, RequestRegistry, ResourceState
 from penstock.requests.shadow_limiter import shadow_snapshots
+from penstock.words.identity import ProviderModelKey, RequestResourceKey
 
 __all__ = ["LiveRequestPressure", "smallest"]
 

@@ -15,7 +15,7 @@ from typing import Final
 
 import attrs
 
-from penstock.requests.items import ResponseFacts
+from penstock.requests.response import ResponseFacts
 
 __all__ = ["OUTCOME_KINDS", "RequestReleaseOutcome", "Usage", "classify", "retry_after_seconds"]
 

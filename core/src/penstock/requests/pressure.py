@@ -7,8 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
-from penstock.identity import ProviderModelKey, RequestResourceKey
 from penstock.requests.limiter_snapshot import LimiterSnapshot
+from penstock.words.identity import ProviderModelKey, RequestResourceKey
 
 __all__ = [
     "GlobalRequestPressureSnapshot",

@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 
-from penstock.errors import ConfigError, PluginError
-from penstock.identity import ProviderKey, ProviderModelKey, ProviderModelStaticCap, RequestResourceKey, Scope
 from penstock.requests.items import RequestAdmissionLease
+from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_guard import GuardedLimiter, PluginProblems
-from penstock.requests.limiters import LimiterChange, RequestLimiter
-from penstock.verdicts import Condition, Denied, Released
+from penstock.requests.limiters import RequestLimiter
+from penstock.words.errors import ConfigError, PluginError
+from penstock.words.identity import ProviderKey, ProviderModelKey, ProviderModelStaticCap, RequestResourceKey, Scope
+from penstock.words.verdicts import Condition, Denied, Released
 
 __all__ = [
     "CapChange",

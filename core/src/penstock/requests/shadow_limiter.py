@@ -13,14 +13,16 @@ from typing import Any, Final
 
 import attrs
 
-from penstock.identity import Scope
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
+from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_guard import GuardedLimiter
-from penstock.requests.limiters import CallObserver, LimiterChange, LimiterSnapshot, RefusalExplainer, RequestLimiter
+from penstock.requests.limiter_snapshot import LimiterSnapshot
+from penstock.requests.limiters import CallObserver, RefusalExplainer, RequestLimiter
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider
-from penstock.shadow import ShadowCount, note_of
-from penstock.verdicts import REQUEST_REASONS, Denied, check_denied
+from penstock.words.identity import Scope
+from penstock.words.shadow import ShadowCount, note_of
+from penstock.words.verdicts import REQUEST_REASONS, Denied, check_denied
 
 __all__ = ["RuleAsLimiter", "ShadowLimiter", "shadow_refusals", "shadow_snapshots"]
 

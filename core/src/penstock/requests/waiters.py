@@ -16,10 +16,10 @@ from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
-from penstock.correlation import RuntimeCorrelation
-from penstock.identity import ProviderModelKey, RequestResourceKey
+from penstock.events.correlation import RuntimeCorrelation
 from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem, RequestAdmissionLease
-from penstock.verdicts import Condition, Denied
+from penstock.words.identity import ProviderModelKey, RequestResourceKey
+from penstock.words.verdicts import Condition, Denied
 
 __all__ = ["RequestQueueSelection", "RequestQueueView", "RequestWaiter", "RequestWaiterQueue"]
 

@@ -7,8 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from penstock.testing.limiter_contract import LimiterDriver, RequestLimiterContract
-from penstock.testing.provider import (
+from penstock.testing.contracts.limiter import LimiterDriver, RequestLimiterContract
+from penstock.testing.contracts.ready_queue import ReadyQueueContract
+from penstock.testing.contracts.sink import SinkContract, one_of_each_event
+from penstock.testing.contracts.task_policy import TaskPolicyContract
+from penstock.testing.contracts.waiter_driver import QueueDriver, ScriptedCapacity
+from penstock.testing.contracts.waiters import RequestWaiterQueueContract
+from penstock.testing.provider.provider import (
     Granted,
     Hanging,
     KeyReport,
@@ -24,28 +29,23 @@ from penstock.testing.provider import (
     Ticket,
     limits_from_mapping,
 )
-from penstock.testing.ready_queue_contract import ReadyQueueContract
-from penstock.testing.scenario import Bound, Scenario, Tenant, TokenSizes
-from penstock.testing.scenario_config import load_scenarios, scenarios_from
-from penstock.testing.scenario_figures import figures_of, ideal_seconds
-from penstock.testing.scenario_log import RunLog
-from penstock.testing.scenario_run import ScenarioResult, missing_plugins, run_scenario
+from penstock.testing.scenarios.config import load_scenarios, scenarios_from
+from penstock.testing.scenarios.figures import figures_of, ideal_seconds
+from penstock.testing.scenarios.log import RunLog
+from penstock.testing.scenarios.run import ScenarioResult, missing_plugins, run_scenario
+from penstock.testing.scenarios.scenario import Bound, Scenario, Tenant, TokenSizes
 from penstock.testing.scripted_endpoint import ScriptedEndpoint
 from penstock.testing.scripted_limiter import ScriptedLimiter
-from penstock.testing.sink_contract import SinkContract, one_of_each_event
 from penstock.testing.task_gate import TaskGate
 from penstock.testing.task_making import anything_goes, group_key, make_task, take_all, take_one
-from penstock.testing.task_policy_contract import TaskPolicyContract
-from penstock.testing.waiter_contract import RequestWaiterQueueContract
-from penstock.testing.waiter_driver import QueueDriver, ScriptedCapacity
 
 if TYPE_CHECKING:
-    from penstock.testing.queue_machine import ready_queue_machine
+    from penstock.testing.contracts.queue_machine import ready_queue_machine
 
 
 def __getattr__(name: str) -> Any:
     if name == "ready_queue_machine":
-        from penstock.testing.queue_machine import ready_queue_machine
+        from penstock.testing.contracts.queue_machine import ready_queue_machine
 
         return ready_queue_machine
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from penstock.events import EventStream, RuntimeEvent
-from penstock.identity import RequestResourceKey, Scope
+from penstock.events.records import EventStream, RuntimeEvent
 from penstock.requests.admission import RequestAdmissionController
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease, RequestCost, RequestGroupSpec
 from penstock.requests.limiters import RequestLimiter
 from penstock.requests.outcomes import SUCCESS
 from penstock.requests.waiters import RequestWaiter
 from penstock.testing.scripted_limiter import ScriptedLimiter
+from penstock.words.identity import RequestResourceKey, Scope
 
 __all__ = ["CHAT", "RequestBench"]
 

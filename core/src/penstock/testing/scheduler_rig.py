@@ -17,15 +17,15 @@ from random import Random
 
 import trio
 
-from penstock.events import EventStream, RuntimeEvent, event_to_json
-from penstock.jobs import RetryPlan
-from penstock.ready_queue import ReadyQueue
-from penstock.runner import TaskRunner
-from penstock.scheduler import AsyncTaskScheduler, SchedulerOptions
-from penstock.scheduler_events import SchedulerEvents
-from penstock.task_admission import TaskAdmissionConfig, TaskAdmissionController, TaskRule
-from penstock.task_policy import TaskAdmissionPolicy
-from penstock.task_queue import FifoTaskQueue
+from penstock.events.records import EventStream, RuntimeEvent, event_to_json
+from penstock.scheduler.events import SchedulerEvents
+from penstock.scheduler.jobs import RetryPlan
+from penstock.scheduler.runner import TaskRunner
+from penstock.scheduler.scheduler import AsyncTaskScheduler, SchedulerOptions
+from penstock.tasks.admission import TaskAdmissionConfig, TaskAdmissionController, TaskRule
+from penstock.tasks.policy import TaskAdmissionPolicy
+from penstock.tasks.queue import FifoTaskQueue
+from penstock.tasks.ready_queue import ReadyQueue
 
 __all__ = ["SchedulerRig", "open_rig"]
 

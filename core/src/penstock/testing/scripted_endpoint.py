@@ -12,9 +12,9 @@ from math import inf
 
 import trio
 
-from penstock.requests.items import ResponseFacts
-from penstock.testing.provider import Hanging, Queued, Refused, SimulatedModel, Started, Ticket
-from penstock.testing.provider_limits import ProviderLimits
+from penstock.requests.response import ResponseFacts
+from penstock.testing.provider.limits import ProviderLimits
+from penstock.testing.provider.provider import Hanging, Queued, Refused, SimulatedModel, Started, Ticket
 
 __all__ = ["ScriptedEndpoint"]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from penstock.identity import Scope
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
-from penstock.requests.limiters import LimiterChange, LimiterSnapshot
+from penstock.requests.limiter_change import LimiterChange
+from penstock.requests.limiter_snapshot import LimiterSnapshot
 from penstock.requests.outcomes import RequestReleaseOutcome
-from penstock.verdicts import At, Denied, Released
+from penstock.words.identity import Scope
+from penstock.words.verdicts import At, Denied, Released
 
 __all__ = ["ScriptedLimiter"]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from penstock.lanes import ALL
-from penstock.leases import ReleaseResult
-from penstock.ready_queue import ReadyQueue
-from penstock.task_admission import TaskAdmissionController, TaskAdmissionDenied, TaskAdmissionLease
-from penstock.tasks import SchedulableTask
+from penstock.queueing.lanes import ALL
+from penstock.tasks.admission import TaskAdmissionController
+from penstock.tasks.lease import TaskAdmissionDenied, TaskAdmissionLease
+from penstock.tasks.ready_queue import ReadyQueue
+from penstock.tasks.records import SchedulableTask
+from penstock.words.leases import ReleaseResult
 
 __all__ = ["TaskGate"]
 

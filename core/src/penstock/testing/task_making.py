@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from penstock.ready_queue import QueueView, ReadyQueue
-from penstock.tasks import SchedulableTask, SchedulerResourceRequest, TaskGroupKey, TaskGroupSpec
-from penstock.verdicts import Denied
+from penstock.tasks.ready_queue import QueueView, ReadyQueue
+from penstock.tasks.records import SchedulableTask, SchedulerResourceRequest, TaskGroupKey, TaskGroupSpec
+from penstock.words.verdicts import Denied
 
 __all__ = ["anything_goes", "group_key", "make_task", "take_all", "take_one"]
 

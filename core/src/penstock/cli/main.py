@@ -1,0 +1,202 @@
+"""The `penstock` command: its own commands, and those that plugins bring.
+
+A plugin that brings commands does two things. It implements `penstock_cli(cli)`, which adds click commands
+to the group that it is given. And it names each command under the entry-point group `penstock.commands`,
+with the same object as under `penstock.plugins`:
+
+    [project.entry-points."penstock.plugins"]
+    batch = "penstock_batch.plugin:BatchPlugin"
+
+    [project.entry-points."penstock.commands"]
+    run = "penstock_batch.plugin:BatchPlugin"
+    check = "penstock_batch.plugin:BatchPlugin"
+
+So `penstock --help` lists the commands from metadata, and `penstock run` imports the one plugin that has
+`run`: a broken plugin breaks its own commands and no others, and starting is quick whatever is installed.
+The plugin is made with the defaults of its `Config`, since no configuration file is read yet. Files given
+by `--plugin` are loaded at once, being asked for.
+
+Commands get the `CommandLine` by `@click.pass_obj`. They may raise `ConfigError` and `PluginError`: these
+are told on standard error, with exit code 2 and without a traceback.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+from penstock.cli.command_line import CommandLine
+from penstock.cli.explain import explain
+from penstock.cli.plugins import plugins
+from penstock.plugins.discovery import Installed, installed
+from penstock.plugins.hook_checks import check_hooks, implementations
+from penstock.plugins.loading import LoadedPlugin, import_plugin, load_file, make_plugin, structure_section, told
+from penstock.words.errors import ConfigError, PenstockError, PluginError
+
+__all__ = ["cli", "main"]
+
+
+class Refused(click.ClickException):
+    """Errors of the user's or of a plugin's, on their way to standard error."""
+
+    exit_code = 2
+
+    def __init__(self, errors: list[PenstockError]) -> None:
+        super().__init__("\n".join(map(str, errors)))
+
+    def show(self, file: Any = None) -> None:
+        for line in self.message.splitlines():
+            click.echo(f"penstock: {line}", file=file, err=file is None)
+
+
+class Failed(Refused):
+    """An error that is nobody's mistake: the work could not be done."""
+
+    exit_code = 1
+
+
+def _penstock_errors(error: BaseException) -> list[PenstockError] | None:
+    """The errors raised on purpose, also out of a nursery's group; `None` if anything else is among them."""
+    if isinstance(error, PenstockError):
+        return [error]
+    if not isinstance(error, BaseExceptionGroup):
+        return None
+    inner = [_penstock_errors(each) for each in error.exceptions]
+    return None if None in inner else [each for errors in inner for each in errors or ()]
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Let errors that were raised on purpose end the command with their words alone."""
+    try:
+        yield
+    except Exception as error:
+        meant = _penstock_errors(error)
+        if meant is None:
+            raise
+        mistakes = all(isinstance(each, ConfigError | PluginError) for each in meant)
+        raise (Refused if mistakes else Failed)(meant) from None
+
+
+class PenstockGroup(click.Group):
+    """The top of the command line: finds a plugin's command by metadata, and imports it when it is invoked."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _refusing():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        ctx.obj = CommandLine(tuple(ctx.params["plugin_files"]))
+        with _refusing():
+            return super().invoke(ctx)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_installed(ctx).commands, *_of_files(ctx).commands})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name) or _of_files(ctx).commands.get(cmd_name)
+        owner = _installed(ctx).commands.get(cmd_name)
+        if own is not None or owner is None:
+            return own
+        name = _installed(ctx).plugin_of(owner)
+        plugin = import_plugin(attrs.evolve(owner, name=name))
+        command = _commands_of(plugin).get(cmd_name)
+        if command is None:
+            raise PluginError(name, f"{owner} names the command {cmd_name!r} in its metadata, and does not add it")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in `--help`. A plugin's commands are told by their distribution: their own help would
+        need the import."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self._command_lines(ctx)))
+
+    def _command_lines(self, ctx: click.Context) -> Iterator[tuple[str, str]]:
+        for name in self.list_commands(ctx):
+            own = super().get_command(ctx, name) or _of_files(ctx).commands.get(name)
+            if own is not None:
+                yield name, own.get_short_help_str(limit=80)
+            else:
+                yield name, f"({_installed(ctx).commands[name]})"
+
+
+def _installed(ctx: click.Context) -> Installed:
+    """The metadata, read once per invocation."""
+    if "penstock.installed" not in ctx.meta:
+        ctx.meta["penstock.installed"] = installed()
+    known: Installed = ctx.meta["penstock.installed"]
+    return known
+
+
+def _of_files(ctx: click.Context) -> click.Group:
+    """The commands that files given by `--plugin` add. One whose hook fails is told, and the others work."""
+    made: click.Group | None = ctx.meta.get("penstock.of_files")
+    if made is None:
+        made = ctx.meta["penstock.of_files"] = click.Group()
+        for path in ctx.find_root().params.get("plugin_files", ()):
+            plugin = load_file(path)
+            if not any(found.hook == "penstock_cli" for found in implementations(plugin.target)):
+                continue
+            try:
+                made.commands.update(_commands_of(plugin))
+            except PluginError as error:
+                click.echo(f"penstock: {error}", err=True)
+    return made
+
+
+def _commands_of(plugin: LoadedPlugin) -> MutableMapping[str, click.Command]:
+    """The commands that one plugin adds, given to it with the defaults of its `Config`. Raises `PluginError`."""
+    wrong = check_hooks(plugin.target)
+    if wrong:
+        raise PluginError(plugin.name, "; ".join(wrong))
+    try:
+        made = make_plugin(plugin, structure_section(plugin, {}, "<defaults>"))
+    except ConfigError as error:
+        raise PluginError(
+            plugin.name, f"has commands, so every key of its Config needs a default: {'; '.join(error.problems)}"
+        ) from error
+    scratch = click.Group()
+    for found in implementations(made):
+        if found.hook == "penstock_cli":
+            try:
+                getattr(made, found.function_name)(scratch)
+            except Exception as error:
+                raise PluginError(plugin.name, f"penstock_cli failed: {told(error)}") from error
+    return scratch.commands
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("penstock-core")
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+@click.group(cls=PenstockGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(_version(), prog_name="penstock")
+@click.option(
+    "--plugin",
+    "plugin_files",
+    multiple=True,
+    is_eager=True,  # so that --help knows of the commands that the files add
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Load this Python file as a plugin. May be given several times.",
+)
+def cli(plugin_files: tuple[Path, ...]) -> None:
+    """Admit work to rate-limited model APIs: which task starts next, and when each call may go out."""
+
+
+cli.add_command(plugins)
+cli.add_command(explain)
+
+
+def main() -> None:
+    """The entry point of `penstock`."""
+    cli(prog_name="penstock")

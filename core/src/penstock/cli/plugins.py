@@ -1,0 +1,167 @@
+"""`penstock plugins list` and `penstock plugins show`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+from penstock.cli.command_line import CommandLine
+from penstock.config.reading import PenstockConfig, load_config
+from penstock.config.structuring import field_types
+from penstock.config.words import type_in_words, value_in_words
+from penstock.plugins.choice import Chosen, choose
+from penstock.plugins.discovery import installed
+from penstock.plugins.hook_checks import check_hooks, implementations
+from penstock.plugins.hookspecs import HOOKS
+from penstock.plugins.listing import PluginListing, list_plugins
+from penstock.plugins.loading import LoadedPlugin, config_class, import_plugin, load_file
+from penstock.plugins.source_hooks import hooks_in_file
+from penstock.words.errors import ConfigError, PluginError
+
+__all__ = ["plugins"]
+
+_CONFIG = click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The TOML file to go by."
+)
+
+
+@click.group()
+def plugins() -> None:
+    """Look at plugins: what is installed, what is used, and why."""
+
+
+@plugins.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array, an object per plugin.")
+@_CONFIG
+@click.pass_obj
+def list_command(line: CommandLine, as_json: bool, config_file: Path | None) -> None:
+    """List the plugins there are, with state, hooks and order. Imports none of them."""
+    config = load_config(config_file, foreign_tables=True).config
+    listing = list_plugins(config, line.plugin_files, installed())
+    if as_json:
+        click.echo(json.dumps([row.as_dict() for row in listing.rows], indent=2))
+    else:
+        click.echo("\n".join(_listing_lines(listing)))
+    if listing.problems:
+        raise ConfigError(listing.problems)
+
+
+def _listing_lines(listing: PluginListing) -> Iterator[str]:
+    cells = [("NAME", "DISTRIBUTION", "VERSION", "STATE", "HOOKS", "ORDER", "WHY")]
+    cells += [
+        (
+            row.name,
+            row.distribution or "-",
+            row.version or "-",
+            row.state,
+            "-" if row.state in ("missing", "clash") else _hooks_in_short(row.hooks),
+            ", ".join(f"{key} {place}" for key, place in row.order.items()) or "-",
+            row.why,
+        )
+        for row in listing.rows
+    ]
+    yield from _columns(cells)
+    yield ""
+    yield "Asked in this order:"
+    yield from _columns([(f"  {key}", ", ".join(names) or "nobody") for key, names in listing.asked.items()])
+
+
+def _hooks_in_short(hooks: tuple[str, ...] | None) -> str:
+    if hooks is None:
+        return "? (its source does not tell; see plugins show)"
+    return ", ".join(hook.removeprefix("penstock_") for hook in hooks) or "-"
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+@plugins.command("show")
+@click.argument("name")
+@_CONFIG
+@click.pass_obj
+def show_command(line: CommandLine, name: str, config_file: Path | None) -> None:
+    """Show one plugin: what it says of itself, its hooks with their order, and its configuration. Imports it."""
+    config = load_config(config_file, foreign_tables=True).config
+    there = installed()
+    files = {path.stem: path for path in (*(config.folder / path for path in config.plugins.load), *line.plugin_files)}
+    if name in files:
+        loaded = load_file(files[name])
+    elif name in there.plugins:
+        loaded = import_plugin(there.plugins[name])
+    else:
+        raise ConfigError([f"there is no plugin {name!r}; {there.what_else(name, files)}", *there.clashes])
+    chosen = choose(config, there.plugins, {stem: hooks_in_file(path) or () for stem, path in files.items()})
+    click.echo("\n".join(_show_lines(loaded, chosen, config)))
+    wrong = check_hooks(loaded.target)
+    if wrong:
+        raise PluginError(name, "; ".join(wrong))
+
+
+def _show_lines(loaded: LoadedPlugin, chosen: Chosen, config: PenstockConfig) -> Iterator[str]:
+    used = "active: " + chosen.why(loaded.name) if loaded.name in chosen.names() else "available, not used"
+    yield f"{loaded.name} ({loaded.origin})"
+    yield f"  {used.removesuffix(': ')}"
+    doc = inspect.getdoc(loaded.target)
+    if doc:
+        yield ""
+        yield from doc.splitlines()
+    yield ""
+    yield "Hooks"
+    places = chosen.places(loaded.name)
+    rows = [
+        (f"  {found.hook}", HOOKS[found.hook].kind, _place_in_words(found.hook, places))
+        for found in implementations(loaded.target)
+        if found.hook in HOOKS
+    ]
+    yield from _columns(rows) if rows else ["  none"]
+    yield ""
+    yield f"Configuration: [plugins.{loaded.name}]"
+    yield from _schema_lines(config_class(loaded))
+    if loaded.name in config.sections:
+        keys = ", ".join(config.sections[loaded.name]) or "nothing"
+        yield f"  ({config.source} sets {keys})"
+
+
+def _place_in_words(hook: str, places: dict[str, int]) -> str:
+    key = HOOKS[hook].list_key
+    if hook == "penstock_cli":
+        return "asked when one of its commands is invoked"
+    if key is None:
+        return "has no list: asked of every active plugin"
+    return f"{key}: number {places[key]}" if key in places else f"{key}: not named there, so not asked"
+
+
+def _schema_lines(cls: type[Any] | None) -> Iterable[str]:
+    if cls is None:
+        return ["  none"]
+    types = field_types(cls)
+    rows = [
+        (f"  {field.alias or field.name}", type_in_words(types[field.name]), _default_in_words(field))
+        for field in attrs.fields(cls)
+        if field.init
+    ]
+    return _columns([("  KEY", "TYPE", "DEFAULT"), *rows]) if rows else ["  no keys"]
+
+
+def _default_in_words(field: attrs.Attribute[Any]) -> str:
+    default: Any = field.default
+    if default is attrs.NOTHING:
+        return "(required)"
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        if default.takes_self:
+            return "(depends on the other keys)"
+        default = default.factory()
+    if isinstance(default, list | tuple | set | frozenset):
+        return f"[{', '.join(map(value_in_words, default))}]"
+    if isinstance(default, dict):
+        return "{}" if not default else "(a table)"
+    return "(none)" if default is None else value_in_words(default)

@@ -1,0 +1,1 @@
+"""One TOML file, read into typed records, strictly. Pure."""

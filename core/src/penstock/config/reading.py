@@ -1,0 +1,359 @@
+"""One TOML file to typed records.
+
+`structuring.py` does the strict building; this module says what there is, what makes sense, and where a
+file's tables go: those that Penstock knows become a `PenstockConfig`, each `[plugins.NAME]` table is kept
+for its plugin, and a program that has tables of its own in the same file names their types
+(`extra_tables`). Every problem of a file is told together.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType, NoneType
+from typing import Any, Final, Literal, get_args, get_origin
+
+import attrs
+
+from penstock.config.structuring import PathParts, problem, structure
+from penstock.config.words import is_list_type, suggestion, value_in_words
+from penstock.words.errors import ConfigError
+from penstock.words.identity import RequestDomain
+
+__all__ = [
+    "LoadedConfig",
+    "ModelConfig",
+    "PenstockConfig",
+    "PluginLists",
+    "ProviderConfig",
+    "RequestsConfig",
+    "SchedulerConfig",
+    "SinksConfig",
+    "load_config",
+]
+
+_Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _at_least_one(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not (_is_whole(value) and value >= 1):  # type: ignore[operator]
+        raise ConfigError(f"{attribute.name} must be a whole number from 1 on, not {value_in_words(value)}")
+
+
+def _each_at_least_one(_: object, attribute: attrs.Attribute[Any], value: Mapping[str, object]) -> None:
+    wrong = [
+        f"{attribute.name}.{key} must be a whole number from 1 on, not {value_in_words(amount)}"
+        for key, amount in value.items()
+        if not (_is_whole(amount) and amount >= 1)  # type: ignore[operator]
+    ]
+    if wrong:
+        raise ConfigError(wrong)
+
+
+def _seconds(*, zero: bool = False) -> _Validator:
+    """A duration: positive and finite; `zero`: or 0. `None` passes, where the type lets it."""
+
+    def validate(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value is None:
+            return
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not (number and (value > 0 or (zero and value == 0))):  # type: ignore[operator]
+            least = "of at least 0 seconds" if zero else "above 0 seconds"
+            raise ConfigError(f"{attribute.name} must be a duration {least}, not {value_in_words(value)}")
+
+    return validate
+
+
+def _share(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (number and 0 <= value <= 1):  # type: ignore[operator]
+        raise ConfigError(f"{attribute.name} must be a share from 0 to 1, not {value_in_words(value)}")
+
+
+def _not_below(other: str) -> _Validator:
+    def validate(record: object, attribute: attrs.Attribute[Any], value: float) -> None:
+        least = getattr(record, other)
+        if value < least < math.inf:
+            raise ConfigError(f"{attribute.name} must be at least {other}, which is {least}, not {value}")
+
+    return validate
+
+
+@attrs.frozen(kw_only=True)
+class SchedulerConfig:
+    """`[scheduler]`: the task gate. Durations in seconds."""
+
+    submission_capacity: int = attrs.field(default=1024, validator=_at_least_one)
+    resources: dict[str, int] = attrs.field(factory=dict, validator=_each_at_least_one)
+    """`[scheduler.resources]`: limits of scheduler-owned resources beside `submission`."""
+    admitted_limits: dict[str, int] = attrs.field(factory=dict, validator=_each_at_least_one)
+    """`[scheduler.admitted_limits]`: group identity (parts joined by `/`) to how many run before peers come first."""
+    seed: int = 0
+    stall_timeout: float = attrs.field(default=300.0, validator=_seconds())
+    shutdown_grace: float = attrs.field(default=30.0, validator=_seconds(zero=True))
+    max_attempts: int = attrs.field(default=3, validator=_at_least_one)
+    retry_backoff: float = attrs.field(default=1.0, validator=_seconds())
+    retry_backoff_max: float = attrs.field(default=60.0, validator=[_seconds(), _not_below("retry_backoff")])
+    request_pressure: Literal["advise", "ignore"] = "advise"
+    """Whether tasks step back whose provider is cooling down or full."""
+    health_interval: float = attrs.field(default=10.0, validator=_seconds(zero=True))
+    watchdog: float | None = attrs.field(default=None, validator=_seconds(zero=True))
+    """Seconds; without it, `penstock run` takes 0.25, and a program of one's own has no watchdog."""
+    explain_socket: bool | None = None
+    """Whether `penstock explain` is answered; without it, `penstock run` does, and a program of one's own does not."""
+
+    @resources.validator
+    def _submission_has_a_key_of_its_own(self, _: attrs.Attribute[Any], value: Mapping[str, int]) -> None:
+        if "submission" in value:
+            raise ConfigError("resources.submission is limited by scheduler.submission_capacity; put the number there")
+
+
+@attrs.frozen(kw_only=True)
+class RequestsConfig:
+    """`[requests]`: the request gate. Durations in seconds; a `queue_wait_timeout` of 0 means now or never."""
+
+    queue_wait_timeout: float | None = attrs.field(default=None, validator=_seconds(zero=True))
+    max_attempts: int = attrs.field(default=4, validator=_at_least_one)
+    retry_backoff: float = attrs.field(default=1.0, validator=_seconds())
+    retry_backoff_max: float = attrs.field(default=30.0, validator=[_seconds(), _not_below("retry_backoff")])
+    retry_on: list[Literal["rate_limited", "provider_failure", "provider_timeout", "unexpected_exception"]] = (
+        attrs.field(factory=lambda: ["rate_limited", "provider_failure", "provider_timeout"])
+    )
+    retry_budget: float | None = attrs.field(default=None, validator=_share)
+    """The share of all calls at a provider that may be retries; without it, there is no bound."""
+
+
+@attrs.frozen(kw_only=True)
+class SinksConfig:
+    """`[sinks]`: how events reach plugins. A sink that fails `failures` times is put aside."""
+
+    failures: int = attrs.field(default=10, validator=_at_least_one)
+
+
+@attrs.frozen(kw_only=True)
+class ModelConfig:
+    """`[providers.P.models.M]`: `M` is the name used in the configuration, `model` the provider's own id
+    (default: `M`)."""
+
+    max_parallel_requests: int = attrs.field(validator=_at_least_one)
+    model: str | None = None
+    domain_caps: dict[str, int] = attrs.field(factory=dict, validator=_each_at_least_one)
+
+
+@attrs.frozen(kw_only=True)
+class ProviderConfig:
+    """`[providers.P]`. `kind` is `openai` (any endpoint that speaks that protocol) or `mock` (the embedded
+    one).
+
+    `api_key_env` names an environment variable. `domains` are kinds of call beside chat, embedding, image and
+    healthcheck. `options` are for the provider's kind: for `mock` the true limits per model. Two names of
+    `models` may lead to one model id.
+    """
+
+    kind: str = "openai"
+    base_url: str | None = None
+    api_key_env: str | None = None
+    domains: list[str] = attrs.field(factory=list)
+    models: dict[str, ModelConfig] = attrs.field(factory=dict)
+    options: dict[str, object] = attrs.field(factory=dict)
+
+    @models.validator
+    def _caps_are_of_known_domains(self, _: attrs.Attribute[Any], value: Mapping[str, ModelConfig]) -> None:
+        known = {*map(str, RequestDomain), *self.domains}
+        wrong = [
+            f"models.{name}.domain_caps.{domain} is no domain of this provider; {suggestion(domain, known)}"
+            for name, model in value.items()
+            for domain in model.domain_caps
+            if domain not in known
+        ]
+        if wrong:
+            raise ConfigError(wrong)
+
+
+def _distinct_names(_: object, attribute: attrs.Attribute[Any], value: list[str] | None) -> None:
+    wrong = [
+        f"{attribute.name} names {name!r} twice" if name else f"{attribute.name} holds an empty name"
+        for at, name in enumerate(value or ())
+        if not name or name in (value or ())[:at]
+    ]
+    if wrong:
+        raise ConfigError(wrong)
+
+
+@attrs.frozen(kw_only=True)
+class PluginLists:
+    """The lists under `[plugins]`; the order of a list is the order of asking. `None`: the default stack.
+
+    `load` names Python files, relative to the configuration file. What `required` names must be there and
+    importable; it is also how a plugin is made active that has only hooks without a list.
+    """
+
+    ready_queue: str | None = None
+    request_waiters: str | None = None
+    task_runner: str | None = None
+    task_policies: list[str] | None = attrs.field(default=None, validator=_distinct_names)
+    request_limiters: list[str] | None = attrs.field(default=None, validator=_distinct_names)
+    sinks: list[str] | None = attrs.field(default=None, validator=_distinct_names)
+    load: list[str] = attrs.field(factory=list, validator=_distinct_names)
+    required: list[str] = attrs.field(factory=list, validator=_distinct_names)
+
+
+@attrs.frozen(kw_only=True)
+class PenstockConfig:
+    """The whole file. `sections` are the `[plugins.NAME]` tables, not structured yet: each plugin has its
+    own `Config`.
+
+    `source` is the file as messages name it; `folder` is what the paths of `plugins.load` are relative to.
+    """
+
+    scheduler: SchedulerConfig = SchedulerConfig()
+    requests: RequestsConfig = RequestsConfig()
+    sinks: SinksConfig = SinksConfig()
+    providers: dict[str, ProviderConfig] = attrs.field(factory=dict)
+    plugins: PluginLists = PluginLists()
+    sections: dict[str, dict[str, object]] = attrs.field(factory=dict)
+    source: str = "<defaults>"
+    folder: Path = Path()
+
+
+@attrs.frozen
+class LoadedConfig:
+    """A file as its readers want it: Penstock's part, and the tables that the caller named, each structured
+    into its type."""
+
+    config: PenstockConfig
+    extras: Mapping[str, Any] = MappingProxyType({})
+
+
+_TABLES: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "scheduler": SchedulerConfig,
+        "requests": RequestsConfig,
+        "sinks": SinksConfig,
+        "providers": dict[str, ProviderConfig],
+    }
+)
+
+
+def load_config(
+    source: PenstockConfig | Path | str | Mapping[str, Any] | None,
+    *,
+    extra_tables: Mapping[str, Any] = MappingProxyType({}),
+    foreign_tables: bool = False,
+) -> LoadedConfig:
+    """Read a TOML file (a path), or a mapping of the same form; `None` gives the defaults, a
+    `PenstockConfig` itself.
+
+    `extra_tables` maps a top-level table to its type: an attrs class, `list[Class]` for an array of tables,
+    a `dict`, or any of these `| None`. One that the file leaves out is built from nothing, so that a class
+    with only defaults needs no table. `foreign_tables` lets tables pass that nobody named, which are some
+    other program's. Raises `ConfigError` with all problems.
+
+    >>> table = {"scheduler": {"submission_capacity": 8}, "job": {"n": 2}}
+    >>> load_config(table, extra_tables={"job": dict[str, int]}).extras["job"]
+    {'n': 2}
+    >>> load_config({"scheduler": {"max_attempt": 0}})
+    Traceback (most recent call last):
+        ...
+    penstock.words.errors.ConfigError: <mapping>: scheduler.max_attempt: unknown key; did you mean 'max_attempts'?
+    """
+    if isinstance(source, PenstockConfig):
+        return LoadedConfig(source, _Reading({}, source.source).extras(extra_tables))
+    if source is None:
+        data, name, folder = {}, "<defaults>", Path()
+    elif isinstance(source, Mapping):
+        data, name, folder = dict(source), "<mapping>", Path()
+    else:
+        data, name, folder = _read_toml(Path(source)), str(source), Path(source).parent
+    reading = _Reading(data, name)
+    tables = {key: reading.table(key, kind) for key, kind in _TABLES.items() if key in data}
+    lists, sections = reading.plugins()
+    extras = reading.extras(extra_tables)
+    if not foreign_tables:
+        reading.refuse_others({*_TABLES, "plugins", *extra_tables})
+    if reading.problems:
+        raise ConfigError(reading.problems)
+    return LoadedConfig(PenstockConfig(**tables, plugins=lists, sections=sections, source=name, folder=folder), extras)
+
+
+def _nothing(kind: Any) -> object:
+    """What a table of this type is when the file leaves it out."""
+    if NoneType in get_args(kind):
+        return None
+    return [] if is_list_type(get_origin(kind) or kind) else {}
+
+
+class _Reading:
+    """One file being read: takes its tables apart and collects what is wrong with them."""
+
+    def __init__(self, data: Mapping[str, Any], source: str) -> None:
+        self._data = data
+        self._source = source
+        self.problems: list[str] = []
+
+    def _structure(self, data: object, kind: Any, path: PathParts) -> Any:
+        try:
+            return structure(data, kind, source=self._source, path=path)
+        except ConfigError as error:
+            self.problems += error.problems
+
+    def table(self, key: str, kind: Any) -> Any:
+        return self._structure(self._data[key], kind, (key,))
+
+    def extras(self, kinds: Mapping[str, Any]) -> Mapping[str, Any]:
+        found: dict[str, Any] = {}
+        for key, kind in kinds.items():
+            found[key] = self._structure(self._data.get(key, _nothing(kind)), kind, (key,))
+        return MappingProxyType(found)
+
+    def plugins(self) -> tuple[PluginLists, dict[str, dict[str, object]]]:
+        table = self._data.get("plugins", {})
+        names = {field.name for field in attrs.fields(PluginLists)}
+        if not isinstance(table, Mapping):
+            self.problems.append(problem(self._source, ("plugins",), f"must be a table, not {value_in_words(table)}"))
+            return PluginLists(), {}
+        of_plugins = {key: value for key, value in table.items() if isinstance(value, Mapping) and key not in names}
+        rest = {key: value for key, value in table.items() if key not in of_plugins}
+        lists = self._structure(rest, PluginLists, ("plugins",))
+        return lists, {str(key): dict(value) for key, value in of_plugins.items()}
+
+    def refuse_others(self, known: set[str]) -> None:
+        for key in self._data:
+            if key not in known:
+                what = f"unknown table; {suggestion(str(key), known)}"
+                self.problems.append(problem(self._source, (str(key),), what))
+
+
+_AT: Final = re.compile(r" \((?:at line (\d+), column (\d+)|at end of document)\)$")
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
+    try:
+        text = raw.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line, column = _position(raw[: error.start].decode("utf-8"))
+        raise ConfigError(f"{path}: line {line}, column {column}: not UTF-8, which TOML must be") from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        told = _AT.search(str(error))
+        what = _AT.sub("", str(error))
+        line, column = (int(told[1]), int(told[2])) if told and told[1] else _position(text)
+        raise ConfigError(f"{path}: line {line}, column {column}: {what}") from None
+
+
+def _position(text: str) -> tuple[int, int]:
+    """Line and column of what comes after `text`, both from 1."""
+    lines: Sequence[str] = text.split("\n")
+    return len(lines), len(lines[-1]) + 1

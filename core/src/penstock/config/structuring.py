@@ -1,0 +1,317 @@
+"""Plain tables to typed records, strictly, and every problem at once.
+
+cattrs knows which type is built how; its conversions are taken out and replaced by checks. As it comes, it
+turns `"false"` into True and `"strict-fair"` into a list of letters, and its errors tell of classes, not of
+keys. Here a value fits its type or is told with its dotted path: an unknown key with the key that was
+probably meant, a missing one, a wrong type, and whatever an attrs validator objects to. The only liberty is
+that a whole number may stand for a float.
+
+Types that a configuration may use: bool, int, float, str, Path, datetime, date, time, enums, Literal, attrs
+classes, lists, tuples, sets, dicts with text keys, unions of these, `T | None`, and `object` for what is
+somebody else's to check. A list or a tuple or a set is written as an array, an enum by its value.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, time
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Literal, Never, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+import attrs
+import cattrs
+
+from penstock.config.words import (
+    dotted,
+    is_list_type,
+    is_mapping_type,
+    suggestion,
+    type_in_words,
+    value_in_words,
+)
+from penstock.words.errors import ConfigError, PenstockError
+
+__all__ = ["PathParts", "field_types", "problem", "structure"]
+
+T = TypeVar("T")
+PathParts = tuple[str | int, ...]
+_Hook = Callable[[Any, Any], Any]
+
+
+def structure(data: object, cls: type[T] | Any, *, source: str = "<mapping>", path: PathParts = ()) -> T:
+    """Build a `cls` from plain data, as TOML gives it.
+
+    `source` is the file's name and `path` where in the file `data` stands; both are put before each
+    problem. Raises `ConfigError` with all problems, and `TypeError` if `cls` has a field of a type that no
+    TOML value could fit.
+
+    >>> @attrs.frozen
+    ... class Quiet:
+    ...     start: int
+    ...     days: list[str] = attrs.field(factory=list)
+    >>> structure({"start": 22}, Quiet)
+    Quiet(start=22, days=[])
+    >>> structure({"start": "22", "day": "sun"}, Quiet, source="run.toml", path=("plugins", "quiet"))
+    Traceback (most recent call last):
+        ...
+    penstock.words.errors.ConfigError: run.toml: plugins.quiet.day: unknown key; did you mean 'days'?
+    run.toml: plugins.quiet.start: must be a whole number, not "22"
+    """
+    try:
+        return cast("T", _build(data, cls))
+    except _Misfit as misfit:
+        raise ConfigError([problem(source, (*path, *where), what) for where, what in misfit.found]) from None
+
+
+def problem(source: str, path: PathParts, what: str) -> str:
+    """One line of a `ConfigError`: `file: dotted.path: what is wrong; what would be right`."""
+    return f"{source}: {dotted(path)}: {what}" if path else f"{source}: {what}"
+
+
+class _Misfit(Exception):
+    """What does not fit, each with its path below the value that was looked at."""
+
+    def __init__(self, *found: tuple[PathParts, str]) -> None:
+        self.found = found
+
+
+class _Findings:
+    """Collects what is wrong below several keys, so that one problem does not hide the next."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[PathParts, str]] = []
+
+    def add(self, key: str | int, what: str) -> None:
+        self.found.append(((key,), what))
+
+    def build(self, key: str | int, value: object, wanted: Any) -> Any:
+        try:
+            return _build(value, wanted)
+        except _Misfit as misfit:
+            self.found += [((key, *path), what) for path, what in misfit.found]
+            return None
+
+    def met(self, key: str | int) -> bool:
+        return any(path[0] == key for path, _ in self.found)
+
+    def raise_any(self) -> None:
+        if self.found:
+            raise _Misfit(*self.found)
+
+
+def _wrong(wanted: Any, value: object, hint: str = "") -> Never:
+    raise _Misfit(((), f"must be {type_in_words(wanted)}, not {value_in_words(value)}{hint}"))
+
+
+def _build(value: object, wanted: Any) -> Any:
+    return _converter.get_structure_hook(wanted)(value, wanted)
+
+
+def _scalar(value: object, wanted: type) -> object:
+    if issubclass(wanted, enum.Enum):
+        for member in wanted:
+            if type(member.value) is type(value) and member.value == value:
+                return member
+        _wrong(wanted, value)
+    if wanted is Path and isinstance(value, str | Path):
+        return Path(value)
+    if wanted is float and type(value) is int:
+        return float(value)
+    if wanted is date and isinstance(value, datetime):
+        _wrong(wanted, value)
+    fits = isinstance(value, wanted) and not (isinstance(value, bool) and wanted is not bool)
+    return value if fits else _wrong(wanted, value)
+
+
+def _anything(value: object, _: Any) -> object:
+    return value
+
+
+def _literal(value: object, wanted: Any) -> object:
+    for choice in get_args(wanted):
+        if type(choice) is type(value) and choice == value:
+            return value
+    _wrong(wanted, value)
+
+
+def _union(value: object, wanted: Any) -> object:
+    members = [member for member in get_args(wanted) if member is not NoneType]
+    if value is None and len(members) < len(get_args(wanted)):
+        return None
+    if len(members) == 1:
+        return _build(value, members[0])
+    # An exact type goes before a float that a whole number may stand for.
+    for member in sorted(members, key=lambda member: member is float):
+        try:
+            return _build(value, member)
+        except _Misfit:
+            continue
+    _wrong(wanted, value)
+
+
+def _array(value: object, wanted: Any) -> object:
+    if not isinstance(value, list | tuple):
+        hint = "; put it into brackets" if isinstance(value, str) else ""
+        _wrong(wanted, value, hint)
+    origin, args = get_origin(wanted) or wanted, get_args(wanted)
+    if origin is tuple and args and args[-1] is not Ellipsis:
+        if len(value) != len(args):
+            raise _Misfit(((), f"must be {type_in_words(wanted)}, not one of {len(value)}"))
+        types: Sequence[Any] = args
+    else:
+        types = [args[0] if args else object] * len(value)
+    findings = _Findings()
+    items = [findings.build(at, item, kind) for at, (item, kind) in enumerate(zip(value, types, strict=True))]
+    findings.raise_any()
+    return cast("Callable[[Iterable[object]], object]", origin)(items) if origin in _BUILT_OF else items
+
+
+_BUILT_OF: Final = (tuple, set, frozenset)
+
+
+def _table(value: object, wanted: Any) -> object:
+    if not isinstance(value, Mapping):
+        _wrong(wanted, value)
+    args = get_args(wanted)
+    findings = _Findings()
+    items: dict[str, Any] = {}
+    for key, item in value.items():
+        if isinstance(key, str):
+            items[key] = findings.build(key, item, args[1] if args else object)
+        else:
+            findings.add(str(key), "keys must be text")
+    findings.raise_any()
+    return items
+
+
+def _record(value: object, cls: type[Any]) -> object:
+    if not isinstance(value, Mapping):
+        _wrong(cls, value)
+    fields = {field.alias or field.name: field for field in attrs.fields(cls) if field.init}
+    types = field_types(cls)
+    findings = _Findings()
+    given: dict[str, Any] = {}
+    for key in value:
+        if key not in fields:
+            findings.add(str(key), f"unknown key; {suggestion(str(key), fields)}")
+    for key, field in fields.items():
+        if key in value:
+            given[key] = findings.build(key, value[key], types[field.name])
+        elif field.default is attrs.NOTHING:
+            findings.add(key, f"is missing; it must be {type_in_words(types[field.name])}")
+    if findings.found:
+        fit = {key: value for key, value in given.items() if not findings.met(key)}
+        findings.found += _objections(cls, fit)
+        findings.raise_any()
+    try:
+        return cls(**given)
+    except (ValueError, TypeError, PenstockError) as error:
+        whole = [((), line) for line in _lines(error)]
+        raise _Misfit(*(_objections(cls, given) or whole)) from error
+
+
+def field_types(cls: type[Any]) -> Mapping[str, Any]:
+    """The types of a record's fields by name, annotations resolved. Raises `TypeError` for one that cannot be."""
+    try:
+        hints = get_type_hints(cls, include_extras=True)
+    except NameError as error:
+        raise TypeError(
+            f"{cls.__module__}.{cls.__qualname__}: {error}; what a configuration class is annotated with must be "
+            "imported where the module is run, not under TYPE_CHECKING"
+        ) from error
+    return {field.name: hints.get(field.name, field.type or object) for field in attrs.fields(cls)}
+
+
+def _objections(cls: type[Any], fit: Mapping[str, Any]) -> list[tuple[PathParts, str]]:
+    """What the record's own validators object to among the values that fit their types.
+
+    attrs stops at the first objection, does not say at which key, and is not asked at all while a sibling
+    has the wrong type. So each validator is asked by itself, with a stand-in that holds the same values;
+    one that needs a value which is not there keeps its opinion.
+    """
+    stand_in = object.__new__(cls)
+    values: dict[str, Any] = {}
+    for field in attrs.fields(cls):
+        value = fit.get(field.alias or field.name, field.default)
+        if isinstance(value, attrs.Factory):  # type: ignore[arg-type]
+            value = attrs.NOTHING if value.takes_self else value.factory()
+        if value is not attrs.NOTHING:
+            values[field.name] = value
+            object.__setattr__(stand_in, field.name, value)
+    found: list[tuple[PathParts, str]] = []
+    for field in attrs.fields(cls):
+        if field.validator is None or field.name not in values:
+            continue
+        try:
+            field.validator(stand_in, field, values[field.name])
+        except AttributeError:
+            continue
+        except (ValueError, TypeError, PenstockError) as objection:
+            found += [_placed(field.alias or field.name, line) for line in _lines(objection)]
+    return found
+
+
+def _placed(key: str, line: str) -> tuple[PathParts, str]:
+    """An objection that begins with its field, `name must be …` or `name.deeper must be …`, as path and the rest."""
+    begins, _, rest = line.partition(" ")
+    name, *deeper = begins.strip("'").split(".")
+    return ((key, *deeper), rest) if name == key else ((key,), line)
+
+
+def _lines(error: Exception) -> Sequence[str]:
+    if isinstance(error, ConfigError):
+        return error.problems
+    return [str(error.args[0]) if error.args else type(error).__name__]
+
+
+def _unfit(wanted: Any) -> _Hook:
+    raise TypeError(f"a configuration cannot hold {type_in_words(wanted)}: no TOML value would fit")
+
+
+def _newtype(wanted: Any) -> _Hook:
+    return lambda value, _: _build(value, wanted.__supertype__)
+
+
+def _annotated(wanted: Any) -> _Hook:
+    inner = get_args(wanted)[0]
+    return lambda value, _: _build(value, inner)
+
+
+def _origin(wanted: Any) -> Any:
+    return get_origin(wanted)
+
+
+def _is_array(wanted: Any) -> bool:
+    return is_list_type(_origin(wanted) or wanted)
+
+
+def _is_table(wanted: Any) -> bool:
+    args = get_args(wanted)
+    return is_mapping_type(_origin(wanted) or wanted) and (not args or args[0] is str)
+
+
+def _is_record(wanted: Any) -> bool:
+    return isinstance(wanted, type) and attrs.has(wanted)
+
+
+def _strict_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=False)
+    # Later registrations are asked first; the first one catches what no other takes.
+    converter.register_structure_hook_factory(lambda _: True, _unfit)
+    converter.register_structure_hook_func(_is_array, _array)
+    converter.register_structure_hook_func(_is_table, _table)
+    converter.register_structure_hook_func(_is_record, _record)
+    converter.register_structure_hook_func(lambda t: _origin(t) in (Union, UnionType), _union)
+    converter.register_structure_hook_func(lambda t: _origin(t) is Literal, _literal)
+    converter.register_structure_hook_factory(lambda t: _origin(t) is Annotated, _annotated)
+    converter.register_structure_hook_factory(lambda t: hasattr(t, "__supertype__"), _newtype)
+    converter.register_structure_hook_func(lambda t: t is Any or t is object, _anything)
+    converter.register_structure_hook(bytes, lambda _, wanted: _unfit(wanted))
+    for scalar in (bool, int, float, str, Path, datetime, date, time, enum.Enum):
+        converter.register_structure_hook(scalar, _scalar)
+    return converter
+
+
+_converter: Final = _strict_converter()

@@ -1,0 +1,312 @@
+"""What happened, in two streams: the record, the kinds, and the stream that keeps them in order.
+
+A controller or a shell *records* an event while it works, and the shell *delivers* when the state change
+that the event tells of is complete. So a sink never sees half a change, order is the order of recording,
+and a sink that calls back into Penstock records behind what is being delivered. With no sink attached,
+`active` is false and no record is built:
+
+    if events.active:
+        events.record("selected", now, task_id=task.task_id)
+
+Pure: no clock, no thread, no log. How records reach plugins (buffers, threads, a sink that raises) is in
+`sinks/drivers.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from math import isfinite
+from operator import attrgetter
+from typing import Any, Final, Literal
+
+import attrs
+
+from penstock.events.correlation import RuntimeCorrelation, current_correlation
+
+__all__ = [
+    "REQUEST_EVENT_KINDS",
+    "SCHEDULER_EVENT_KINDS",
+    "EventStream",
+    "RuntimeEvent",
+    "event_from_dict",
+    "event_to_dict",
+    "event_to_json",
+]
+
+StreamName = Literal["scheduler", "request"]
+
+SCHEDULER_EVENT_KINDS: Final = frozenset(
+    [
+        "scheduler_job_started",
+        "scheduler_job_completed",
+        "scheduler_health_snapshot",
+        "dependency_ready",
+        "ready_enqueued",
+        "row_group_admitted",
+        "row_group_admission_blocked",
+        "row_group_admission_target_changed",
+        "row_group_checkpointed",
+        "selected",
+        "queue_empty",
+        "admission_blocked",
+        "group_capped",
+        "request_pressure_advisory_skipped",
+        "task_lease_acquired",
+        "admission_denied",
+        "worker_spawned",
+        "worker_spawn_failed",
+        "stale_selection",
+        "retry_deferred",
+        "non_retryable_dropped",
+        "cancelled",
+        "salvage_redispatched",
+        "queue_drained",
+        "task_completed",
+        "task_lease_released",
+        "release_diagnostic",
+        "events_dropped",
+    ]
+)
+REQUEST_EVENT_KINDS: Final = frozenset(
+    [
+        "request_resource_registered",
+        "request_effective_cap_changed",
+        "request_queue_formed",
+        "request_wait_started",
+        "request_wait_completed",
+        "request_wait_timeout",
+        "request_wait_cancelled",
+        "request_acquire_denied",
+        "request_lease_acquired",
+        "model_request_started",
+        "model_request_completed",
+        "request_queue_drained",
+        "request_rate_limited",
+        "request_limit_decreased",
+        "request_limit_increased",
+        "request_soft_ceiling_recovered",
+        "request_fully_recovered",
+        "request_lease_released",
+        "request_release_diagnostic",
+        "events_dropped",
+    ]
+)
+_KINDS: Final[Mapping[str, frozenset[str]]] = {
+    "scheduler": SCHEDULER_EVENT_KINDS,
+    "request": REQUEST_EVENT_KINDS,
+}
+
+
+@attrs.define(slots=True, kw_only=True)
+class RuntimeEvent:
+    """One thing that happened. JSON-safe as it stands: strings, numbers, and mappings and lists of them.
+
+    `captured_at_monotonic` is in seconds of the run's clock; `sequence` increases strictly within its
+    `stream`. It never holds prompts, completions, row values, secrets, provider bodies or exception
+    payloads.
+    """
+
+    stream: StreamName
+    event_kind: str
+    captured_at_monotonic: float
+    sequence: int
+    correlation: RuntimeCorrelation | None = None
+    task_id: str | None = None
+    task_execution_id: str | None = None
+    task_lease_id: str | None = None
+    request_attempt_id: str | None = None
+    request_lease_id: str | None = None
+    resource: str | None = None
+    group: str | None = None
+    reason_or_outcome: str | None = None
+    snapshot: Mapping[str, Any] | None = None
+    diagnostics: Mapping[str, Any] | None = None
+
+
+class EventStream:
+    """One of the two streams: numbers its events and hands them, in order, to whoever subscribed."""
+
+    def __init__(self, stream: StreamName) -> None:
+        self.stream: StreamName = stream
+        self.active = False
+        self._kinds = _KINDS[stream]
+        self._sequence = 0
+        self._pending: deque[RuntimeEvent] = deque()
+        self._delivering = False
+        self._receivers: list[Callable[[RuntimeEvent], None]] = []
+
+    def subscribe(self, receiver: Callable[[RuntimeEvent], None]) -> None:
+        """Give every event from now on to `receiver`. It must not raise: for plugins, `sinks/drivers.py` sees to that."""
+        self._receivers.append(receiver)
+        self.active = True
+
+    def unsubscribe(self, receiver: Callable[[RuntimeEvent], None]) -> None:
+        """Take `receiver` out; without any, no event is built."""
+        self._receivers.remove(receiver)
+        self.active = bool(self._receivers)
+
+    def record(
+        self,
+        kind: str,
+        now: float,
+        *,
+        correlation: RuntimeCorrelation | None = None,
+        task_id: str | None = None,
+        task_execution_id: str | None = None,
+        task_lease_id: str | None = None,
+        request_attempt_id: str | None = None,
+        request_lease_id: str | None = None,
+        resource: str | None = None,
+        group: str | None = None,
+        reason_or_outcome: str | None = None,
+        snapshot: Mapping[str, Any] | None = None,
+        diagnostics: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Note that something happened; it is delivered by the next `deliver`. The fields are those of
+        `RuntimeEvent`.
+
+        Without `correlation` the current one is taken. Raises `ValueError` for a kind that the stream does
+        not have.
+        """
+        if not self.active:
+            return
+        if kind not in self._kinds:
+            raise ValueError(f"the {self.stream} stream has no event kind {kind!r}")
+        self._sequence += 1
+        self._pending.append(
+            RuntimeEvent(
+                stream=self.stream,
+                event_kind=kind,
+                captured_at_monotonic=now,
+                sequence=self._sequence,
+                correlation=correlation if correlation is not None else current_correlation(),
+                task_id=task_id,
+                task_execution_id=task_execution_id,
+                task_lease_id=task_lease_id,
+                request_attempt_id=request_attempt_id,
+                request_lease_id=request_lease_id,
+                resource=resource,
+                group=group,
+                reason_or_outcome=reason_or_outcome,
+                snapshot=snapshot,
+                diagnostics=diagnostics,
+            )
+        )
+
+    def deliver(self) -> None:
+        """Give what was recorded to the receivers. Called by the shells after a state change is complete."""
+        if self._delivering or not self._pending:
+            return
+        self._delivering = True
+        try:
+            pending = self._pending
+            while pending:
+                event = pending.popleft()
+                receivers = self._receivers
+                if len(receivers) == 1:
+                    receivers[0](event)
+                else:
+                    for receiver in tuple(receivers):
+                        receiver(event)
+        finally:
+            self._delivering = False
+
+
+_OPTIONAL: Final = (
+    "task_id", "task_execution_id", "task_lease_id", "request_attempt_id", "request_lease_id", "resource", "group",
+    "reason_or_outcome", "snapshot", "diagnostics",
+)  # fmt: skip
+_quoted: Final = json.encoder.encode_basestring_ascii
+_encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+"""Lines are put together word by word: an encoder and a dictionary for each event would cost three times as much."""
+_CORRELATION: Final = tuple(field.name for field in attrs.fields(RuntimeCorrelation) if field.init)
+_correlation_words: Final = attrgetter(*_CORRELATION)
+_CORRELATION_KEYS: Final = tuple(f'"{name}":' for name in _CORRELATION)
+
+
+def event_to_dict(event: RuntimeEvent) -> dict[str, Any]:
+    """The event as plain data, without the fields that are empty."""
+    data: dict[str, Any] = {
+        "stream": event.stream,
+        "sequence": event.sequence,
+        "event_kind": event.event_kind,
+        "captured_at_monotonic": event.captured_at_monotonic,
+    }
+    for name in _OPTIONAL:
+        value = getattr(event, name)
+        if value is not None:
+            data[name] = value
+    if event.correlation is not None:
+        data["correlation"] = {
+            name: value for name in _CORRELATION if (value := getattr(event.correlation, name)) is not None
+        }
+    return data
+
+
+def event_to_json(event: RuntimeEvent) -> str:
+    """The event as one line of JSON, without the line feed. Raises `TypeError` or `ValueError` if it is not
+    JSON-safe.
+    """
+    moment = event.captured_at_monotonic
+    if not isfinite(moment):
+        raise ValueError(f"an event cannot be captured at {moment}")
+    line = (
+        f'{{"stream":"{event.stream}","sequence":{event.sequence},"event_kind":"{event.event_kind}",'
+        f'"captured_at_monotonic":{moment!r}'
+    )
+    if (word := event.task_id) is not None:
+        line += f',"task_id":{_quoted(word)}'
+    if (word := event.task_execution_id) is not None:
+        line += f',"task_execution_id":{_quoted(word)}'
+    if (word := event.task_lease_id) is not None:
+        line += f',"task_lease_id":{_quoted(word)}'
+    if (word := event.request_attempt_id) is not None:
+        line += f',"request_attempt_id":{_quoted(word)}'
+    if (word := event.request_lease_id) is not None:
+        line += f',"request_lease_id":{_quoted(word)}'
+    if (word := event.resource) is not None:
+        line += f',"resource":{_quoted(word)}'
+    if (word := event.group) is not None:
+        line += f',"group":{_quoted(word)}'
+    if (word := event.reason_or_outcome) is not None:
+        line += f',"reason_or_outcome":{_quoted(word)}'
+    if event.snapshot is not None:
+        line += f',"snapshot":{_encode(event.snapshot)}'
+    if event.diagnostics is not None:
+        line += f',"diagnostics":{_encode(event.diagnostics)}'
+    correlation = event.correlation
+    if correlation is not None:
+        text = correlation.as_json
+        if text is None:
+            text = correlation.as_json = _correlation_to_json(correlation)
+        line += text
+    return line + "}"
+
+
+def _correlation_to_json(correlation: RuntimeCorrelation) -> str:
+    values = zip(_CORRELATION_KEYS, _correlation_words(correlation), strict=True)
+    return f',"correlation":{{{",".join([key + _quoted(word) for key, word in values if word is not None])}}}'
+
+
+def event_from_dict(data: Mapping[str, Any]) -> RuntimeEvent:
+    """The event that `event_to_dict` made `data` of, for readers of a recorded stream.
+
+    Keys that are not known are passed over, so that a reader goes on with what a later version wrote.
+    Raises `ValueError` for data that lacks one of the fields that every event has.
+    """
+    fields: dict[str, Any] = {name: data.get(name) for name in _OPTIONAL}
+    correlation = data.get("correlation")
+    if correlation is not None:
+        fields["correlation"] = RuntimeCorrelation(**{n: correlation[n] for n in _CORRELATION if n in correlation})
+    try:
+        return RuntimeEvent(
+            stream=data["stream"],
+            event_kind=data["event_kind"],
+            captured_at_monotonic=data["captured_at_monotonic"],
+            sequence=data["sequence"],
+            **fields,
+        )
+    except KeyError as error:
+        raise ValueError(f"this is no runtime event: it has no {error.args[0]!r}") from None

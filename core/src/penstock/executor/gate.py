@@ -1,0 +1,341 @@
+"""The trio shell around the controller of the request gate: the controller decides, this waits.
+
+Whoever has to wait is parked with `trio.lowlevel.wait_task_rescheduled`: it is either in line, and
+cancelling takes it out, or it has been given its lease. There is no moment between, so no lease can be lost.
+The abort function only unlinks and marks; the timer task then offers again, since a cancelled head may free
+the way for others.
+
+One timer task sleeps under a scope whose deadline is moved to the earliest moment that matters to anybody;
+nothing polls. It is a system task, so that what the block raises comes out of `async with` as it is, in no
+exception group. A waiter queue that breaks its contract is no reason to hang: the gate fails, and everybody
+in line and everybody who asks is told.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from math import inf
+from threading import get_ident
+from types import TracebackType
+from typing import Final, Self
+
+import trio
+
+from penstock.events.records import EventStream
+from penstock.requests.admission import RequestAdmissionController, RequestAdmissionEffects
+from penstock.requests.items import (
+    RequestAdmissionDenied,
+    RequestAdmissionError,
+    RequestAdmissionItem,
+    RequestAdmissionLease,
+)
+from penstock.requests.outcomes import RequestReleaseOutcome
+from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestStandingProvider
+from penstock.requests.waiters import RequestWaiter
+from penstock.requests.waiting import QUEUE
+from penstock.words.errors import PluginError
+from penstock.words.identity import ProviderKey, RequestResourceKey
+
+__all__ = ["RequestGate"]
+
+_log: Final = logging.getLogger("penstock.requests")
+
+
+class RequestGate:
+    """Leases for those who await them. Use it as `async with gate:`; leaving the block shuts it.
+
+    `default_cap` is the cap of a model that nobody configured, given when it is first asked for; without one
+    such a call is refused.
+    """
+
+    def __init__(
+        self, controller: RequestAdmissionController, events: EventStream, *, default_cap: int | None = None
+    ) -> None:
+        self._controller = controller
+        self._events = events
+        self._default_cap = default_cap
+        self._met: set[RequestResourceKey] = set()
+        self._parked: dict[RequestWaiter, None] = {}
+        self._failure: Exception | None = None
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._thread: int | None = None
+        self._clock: trio.abc.Clock | None = None
+        self._timer: trio.CancelScope | None = None
+        self._timer_at = inf
+        self._left = False
+        self._abandoned = False
+        self._eased: dict[ProviderKey, None] = {}
+        self._on_eased: Callable[[ProviderKey, float], None] | None = None
+
+    # -- the block --
+
+    async def __aenter__(self) -> Self:
+        if self._token is not None:
+            raise RuntimeError("this request executor has been entered before; make a new one")
+        self._token = trio.lowlevel.current_trio_token()
+        self._thread = get_ident()
+        self._clock = trio.lowlevel.current_clock()
+        trio.lowlevel.spawn_system_task(self._run_timer, name="penstock request timer")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        self._left = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._failure is not None and error is None:
+            raise self._failed() from self._failure
+
+    def close(self) -> None:
+        """Shut the gate: who waits or asks is refused with `shutdown`. Calls that are out go on and release
+        as ever.
+        """
+        now = self.now()
+        self._settle(lambda: self._controller.close(now), now)
+
+    # -- looking --
+
+    @property
+    def pressure(self) -> RequestPressureSnapshotProvider:
+        """How busy each resource is; read-only."""
+        return self._controller.pressure
+
+    @property
+    def standings(self) -> RequestStandingProvider:
+        """The same in the few figures that the task gate asks for with every decision."""
+        return self._controller.standings
+
+    def listen_eased(self, listener: Callable[[ProviderKey, float], None]) -> None:
+        """Tell `listener`, with the moment, of each provider at which calls may meet less pressure than before.
+
+        That is after a call came back, somebody left the line, a cap or a limiter changed; not when time alone
+        ends a cooldown. It is called when the change is complete; it must not call the gate.
+        """
+        self._eased = self._controller.note_eased()
+        self._on_eased = listener
+
+    @property
+    def leases(self) -> tuple[int, int]:
+        """Leases issued and leases returned."""
+        return self._controller.leases
+
+    def explain(self) -> str:
+        """What waiting calls wait for, per resource."""
+        return self._controller.explain(self.now())
+
+    def now(self) -> float:
+        """The run's clock. Raises `RuntimeError` in any thread but the run's own, and before the executor is
+        entered.
+        """
+        if self._clock is None or get_ident() != self._thread:
+            if self._clock is None:
+                raise RuntimeError("the request executor is not running: use it inside `async with executor:`")
+            raise RuntimeError(
+                "the request executor belongs to the thread of its trio run; "
+                "from another thread use acquire_from_thread and release_from_thread"
+            )
+        return self._clock.current_time()
+
+    # -- leases --
+
+    def try_acquire(self, item: RequestAdmissionItem) -> RequestAdmissionLease | RequestAdmissionDenied:
+        """A lease now, or why not."""
+        now = self.now()
+        self._raise_if_failed()
+        if self._default_cap is not None:
+            self._register_by_default(item.resource)
+        try:
+            answer = self._controller.try_acquire(item, now)
+        except Exception as error:
+            self._fail_unless_a_factory_did(error)
+            raise
+        self._after(now)
+        return answer
+
+    @trio.lowlevel.enable_ki_protection
+    async def acquire(self, item: RequestAdmissionItem) -> RequestAdmissionLease:
+        """A lease, as soon as it is this call's turn. Raises `RequestAdmissionError`, or trio's `Cancelled`.
+
+        Checks for cancellation always, and lets other tasks run only if it has to wait.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        now = self.now()
+        if self._failure is not None:
+            self._raise_if_failed()
+        if self._default_cap is not None:
+            self._register_by_default(item.resource)
+        try:
+            waiter = self._controller.enqueue(item, now)
+        except Exception as error:
+            self._fail_unless_a_factory_did(error)
+            raise
+        self._after(now)  # may give the waiter its lease, where a receiver of events releases another
+        if waiter.lease is None and waiter.refused is None:
+            # Until the waiter is settled, or the gate has failed. Cancelling takes the waiter out of line.
+            waiter.parked = trio.lowlevel.current_task()
+            self._parked[waiter] = None
+            await trio.lowlevel.wait_task_rescheduled(partial(self._abort, waiter))
+        if waiter.lease is not None:
+            return waiter.lease
+        if waiter.refused is None:
+            raise self._failed() from self._failure
+        raise RequestAdmissionError(waiter.refused)
+
+    def release(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome) -> bool:
+        """Give a lease back; whether it was out. Never raises for a lease that is not."""
+        now = self.now()
+        try:
+            effects = self._controller.release(lease, outcome, now)
+        except Exception as error:
+            self._fail(error)
+            return True
+        self._deliver(effects, now)
+        return effects.release is None or effects.release.released
+
+    def observe(self, lease: RequestAdmissionLease, headers: Mapping[str, str]) -> None:
+        """Let limiters learn from an answer's headers (lower-case names) before its lease is released."""
+        now = self.now()
+        self._settle(lambda: self._controller.observe(lease, headers, now), now)
+
+    def acquire_from_thread(self, item: RequestAdmissionItem) -> RequestAdmissionLease:
+        """`acquire` for code in another thread; blocks it. In a thread that trio started, cancelling its
+        task ends the wait.
+        """
+        token = self._foreign_token("await acquire")
+        try:
+            trio.from_thread.check_cancelled()
+        except RuntimeError:  # no thread of trio's: it has no task that could be cancelled
+            return trio.from_thread.run(self.acquire, item, trio_token=token)
+        return trio.from_thread.run(self.acquire, item)
+
+    def release_from_thread(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome) -> bool:
+        """`release` for code in another thread."""
+        return trio.from_thread.run_sync(self.release, lease, outcome, trio_token=self._foreign_token("release"))
+
+    # -- what changes the gate --
+
+    def signal(self, name: str) -> None:
+        """Say `name`: refusals that wait for this signal end."""
+        now = self.now()
+        self._settle(lambda: self._controller.signal(name, now), now)
+
+    # -- inside --
+
+    def _abort(self, waiter: RequestWaiter, _: object) -> trio.lowlevel.Abort:
+        """Called by trio while it cancels: an exception here would hang the run, so it is kept for the timer task."""
+        waiter.parked = None
+        self._parked.pop(waiter, None)
+        try:
+            self._controller.cancel(waiter, trio.current_time())
+        except Exception as error:
+            self._failure = error
+        self._move_timer(-inf)
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def _settle(self, change: Callable[[], RequestAdmissionEffects], now: float) -> RequestAdmissionEffects | None:
+        """Carry a change of state out and deliver it; `None` if the gate failed in it."""
+        try:
+            effects = change()
+        except Exception as error:
+            self._fail(error)
+            return None
+        self._deliver(effects, now)
+        return effects
+
+    def _deliver(self, effects: RequestAdmissionEffects, now: float) -> None:
+        for waiter in effects.granted:
+            self._unpark(waiter)
+        for waiter in effects.refused:
+            self._unpark(waiter)
+        self._after(now)
+
+    def _unpark(self, waiter: RequestWaiter) -> None:
+        task, waiter.parked = waiter.parked, None
+        if task is not None:
+            del self._parked[waiter]
+            trio.lowlevel.reschedule(task)
+
+    def _after(self, now: float) -> None:
+        """Set the timer for what is due next, and tell what has happened."""
+        moment = self._controller.next_change(now)
+        if moment != self._timer_at and (moment is not None or self._timer_at != inf):
+            self._move_timer(inf if moment is None else moment)
+        if self._eased:
+            self._tell_eased(now)
+        if self._events.active:
+            self._events.deliver()
+
+    def _tell_eased(self, now: float) -> None:
+        eased = tuple(self._eased)
+        self._eased.clear()
+        if self._on_eased is not None:
+            for provider in eased:
+                self._on_eased(provider, now)
+
+    def _move_timer(self, moment: float) -> None:
+        if moment != self._timer_at:
+            self._timer_at = moment
+            if self._timer is not None:
+                self._timer.deadline = moment
+
+    async def _run_timer(self) -> None:
+        while not self._left and not self._abandoned:
+            with trio.CancelScope(deadline=self._timer_at) as self._timer:
+                await trio.sleep_forever()
+            self._turn()
+
+    def _turn(self) -> None:
+        """The timer's moment has come, or somebody in line was cancelled, or the block is left."""
+        if self._failure is not None:
+            self._fail(self._failure)
+        elif not self._left:
+            self._timer_at = inf
+            now = trio.current_time()
+            self._settle(lambda: self._controller.advance(now), now)
+
+    def _fail(self, error: Exception) -> None:
+        """The waiter queue cannot be trusted any more: nobody in line gets a lease, and everybody is told why."""
+        self._failure = error
+        if not self._abandoned:
+            self._abandoned = True
+            _log.error("the request gate has failed, no more calls go out: %s: %s", type(error).__name__, error)
+            self._controller.abandon(trio.current_time())
+        for waiter in tuple(self._parked):
+            self._unpark(waiter)
+        self._tell_eased(trio.current_time())
+        self._events.deliver()
+
+    def _fail_unless_a_factory_did(self, error: Exception) -> None:
+        """A limiter that could not be made ends the call that needed it; anything else ends the gate."""
+        if not isinstance(error, PluginError) or error.plugin == QUEUE:
+            self._fail(error)
+
+    def _raise_if_failed(self) -> None:
+        if self._failure is not None:
+            raise self._failed() from self._failure
+
+    def _failed(self) -> PluginError:
+        failure = self._failure
+        if isinstance(failure, PluginError):
+            return PluginError(failure.plugin, failure.message)
+        return PluginError(QUEUE, f"the request gate has failed: {type(failure).__name__}: {failure}")
+
+    def _register_by_default(self, resource: RequestResourceKey) -> None:
+        if resource in self._met or self._default_cap is None:
+            return
+        key = resource.provider_model
+        if not self._controller.knows(key):
+            now = self.now()
+            self._deliver(self._controller.register(key.provider_name, key.model_id, self._default_cap, now), now)
+        self._met.add(resource)
+
+    def _foreign_token(self, instead: str) -> trio.lowlevel.TrioToken:
+        if self._token is None:
+            raise RuntimeError("the request executor is not running: use it inside `async with executor:`")
+        if get_ident() == self._thread:
+            raise RuntimeError(f"this is the run's own thread, which must not block: use {instead}")
+        return self._token

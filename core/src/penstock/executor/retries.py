@@ -1,0 +1,117 @@
+"""Whether a call is tried again, and after how long. Pure: the executor does the waiting, without a lease.
+
+A rate limit uses up no attempt, and admission paces what comes next: the cooldown holds the next attempt
+back. Only where nothing does (no limiter knows of a cooldown) is the pause made here, or the provider would
+be asked without end. Everything else that may pass (5xx, timeouts) uses up an attempt and backs off
+exponentially: the pause doubles up to a maximum, and half of it is random ("equal jitter", M. Brooker,
+"Exponential Backoff and Jitter", AWS Architecture Blog, 2015), so that calls that failed together do not come
+back together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from penstock.executor.retry_budget import RetryBudget
+from penstock.requests.outcomes import RequestReleaseOutcome
+from penstock.words.errors import ConfigError
+
+if TYPE_CHECKING:
+    from random import Random
+
+__all__ = ["MAY_PASS", "Retries", "RetryRules"]
+
+MAY_PASS: Final = frozenset({"rate_limited", "provider_failure", "provider_timeout"})
+"""After these a call is tried again, if nothing else is said."""
+
+RETRYABLE: Final = MAY_PASS | {"unexpected_exception"}
+"""After these it can be: what ended otherwise was done, or was not the provider's affair."""
+
+
+@attrs.frozen(kw_only=True)
+class RetryRules:
+    """`max_attempts` ≥ 1, rate limits not counted; `backoff` is the first pause and `backoff_max` the
+    longest, in seconds.
+
+    `kinds` are the outcomes after which a call is tried again; a `provider_failure` only where it may pass (5xx).
+    `budget` (0 to 1): the share of all calls at a provider that may be retries; `None`: no bound.
+    """
+
+    max_attempts: int = 4
+    backoff: float = 1.0
+    backoff_max: float = 30.0
+    kinds: frozenset[str] = MAY_PASS
+    budget: float | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if not _is_a_count(self.max_attempts):
+            raise ConfigError(f"max_attempts must be a whole number from 1 on, not {self.max_attempts!r}")
+        for name, value in (("retry_backoff", self.backoff), ("retry_backoff_max", self.backoff_max)):
+            if not _is_a_duration(value):
+                raise ConfigError(f"{name} must be a number of seconds from 0 on, not {value!r}")
+        wrong = sorted(self.kinds - RETRYABLE)
+        if wrong:
+            raise ConfigError(f"retry_on must name some of {', '.join(sorted(RETRYABLE))}; {wrong[0]!r} is none")
+        if self.budget is not None and not (_is_a_duration(self.budget) and self.budget <= 1):
+            raise ConfigError(f"retry_budget must be a share of all calls from 0 to 1, not {self.budget!r}")
+
+
+def _is_a_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_a_duration(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+
+
+class Retries:
+    """The retries of one call."""
+
+    def __init__(
+        self, rules: RetryRules, rng: Random, deadline: float | None = None, budget: RetryBudget | None = None
+    ) -> None:
+        """`budget` is the one that all calls of the provider share, if there is one."""
+        self._rules = rules
+        self._budget = budget
+        if budget is not None:
+            budget.called()
+        self._rng = rng
+        self._deadline = deadline
+        self._failed = 0
+        self._rate_limited = 0
+
+    def pause_after(self, outcome: RequestReleaseOutcome, now: float, *, held_back: bool) -> float | None:
+        """Seconds to wait before the next attempt; `None`: there is none.
+
+        `held_back`: admission knows of a cooldown and lets the next attempt go out when it is over.
+        """
+        if not self._may_pass(outcome):
+            return None
+        if outcome.kind == "rate_limited":
+            self._rate_limited += 1
+            if held_back:
+                return 0.0
+            pause = outcome.retry_after_seconds
+            if pause is None:
+                pause = self._backoff(self._rate_limited)
+        else:
+            self._rate_limited = 0
+            self._failed += 1
+            if self._failed >= self._rules.max_attempts:
+                return None
+            pause = max(self._backoff(self._failed), outcome.retry_after_seconds or 0.0)
+        if self._deadline is not None and now + pause > self._deadline:
+            return None
+        if outcome.kind != "rate_limited" and self._budget is not None and not self._budget.take():
+            return None
+        return pause
+
+    def _may_pass(self, outcome: RequestReleaseOutcome) -> bool:
+        return outcome.kind in self._rules.kinds and (outcome.retryable or outcome.kind not in MAY_PASS)
+
+    def _backoff(self, time: int) -> float:
+        # 2.0 ** 64 and more seconds are beyond any maximum, and beyond a float in the end
+        full = min(self._rules.backoff_max, self._rules.backoff * 2.0 ** min(time - 1, 64))
+        return full * (0.5 + 0.5 * self._rng.random())

@@ -1,0 +1,1 @@
+"""The hook specifications, and the manager that finds, chooses, checks and compiles plugins."""

@@ -1,0 +1,195 @@
+"""Which plugins a configuration chooses, for what, in which order, and why: decided from names alone,
+nothing is imported.
+
+An *extension point* is a key under `[plugins]`, with the hooks that its plugins are asked for. A plugin
+that has hooks of several extension points is asked only for those whose list names it. Where a list is left
+out the default stack holds, whatever else is installed; a default that is not installed is left out, and
+the listing says so.
+
+How an unimportable plugin is treated follows from why it was chosen. What the configuration names for a
+decision (an order, a policy, a limiter, a runner) or as `required` must be there: a run without it would do
+what its owner has ruled out. A sink, and a default that nobody named, are put aside and told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Final
+
+import attrs
+
+from penstock.config.reading import PenstockConfig, PluginLists
+from penstock.config.structuring import PathParts, problem
+from penstock.config.words import suggestion
+from penstock.plugins.hookspecs import HOOKS
+
+__all__ = ["EXTENSION_POINTS", "Chosen", "ExtensionPoint", "choose"]
+
+
+@attrs.frozen
+class ExtensionPoint:
+    """A list under `[plugins]`.
+
+    `single`   it names one plugin, not several
+    `default`  who is asked when the list is absent
+    `own`      how the core's own implementation is named, where there is one
+    `decides`  whether a run without a named plugin would decide differently
+    """
+
+    key: str
+    hooks: tuple[str, ...]
+    single: bool = False
+    default: tuple[str, ...] = ()
+    own: str | None = None
+    decides: bool = True
+
+
+def _hooks_of(key: str) -> tuple[str, ...]:
+    return tuple(name for name, facts in HOOKS.items() if facts.list_key == key)
+
+
+EXTENSION_POINTS: Final[Mapping[str, ExtensionPoint]] = MappingProxyType(
+    {
+        point.key: point
+        for point in (
+            ExtensionPoint("ready_queue", _hooks_of("ready_queue"), single=True, default=("fair",), own="fifo"),
+            ExtensionPoint("task_policies", _hooks_of("task_policies"), default=("strict-fair",)),
+            ExtensionPoint("task_runner", _hooks_of("task_runner"), single=True, own="nursery"),
+            ExtensionPoint("request_waiters", _hooks_of("request_waiters"), single=True, default=("fair",), own="fifo"),
+            ExtensionPoint("request_limiters", _hooks_of("request_limiters"), default=("cooldown", "aimd")),
+            ExtensionPoint("sinks", _hooks_of("sinks"), decides=False),
+        )
+    }
+)
+
+
+@attrs.frozen
+class Chosen:
+    """What names and hooks alone decide.
+
+    `asked`      extension point to the plugins that are asked, in order
+    `named`      the extension points whose list the configuration states
+    `given`      plugins loaded from a file or given as objects, which are active whether a list names them
+    or not
+    `required`   names that must be there
+    `insisted`   names without which the run must not start
+    `missing`    names that are not installed, with what should be said of each
+    `problems`   what makes the configuration unusable
+    """
+
+    asked: Mapping[str, tuple[str, ...]]
+    named: frozenset[str]
+    given: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    insisted: frozenset[str] = frozenset()
+    missing: Mapping[str, str] = MappingProxyType({})
+    problems: tuple[str, ...] = ()
+
+    def names(self) -> tuple[str, ...]:
+        """Every chosen plugin once: by extension point, then what is required or given besides."""
+        listed = [name for names in self.asked.values() for name in names]
+        return tuple(dict.fromkeys([*listed, *self.required, *self.given]))
+
+    def places(self, name: str) -> dict[str, int]:
+        """Where a plugin stands: extension point to its place in the order, from 1."""
+        return {key: names.index(name) + 1 for key, names in self.asked.items() if name in names}
+
+    def why(self, name: str) -> str:
+        """Why a plugin is active, in words; empty if names alone give no reason."""
+        reasons = [
+            f"named in {key}" if key in self.named else f"default for {key}"
+            for key, names in self.asked.items()
+            if name in names and not (name in self.given and key not in self.named)
+        ]
+        return "; ".join([*reasons, *(["required"] if name in self.required else [])])
+
+
+def choose(config: PenstockConfig, installed: Collection[str], given: Mapping[str, Collection[str]]) -> Chosen:
+    """Match the lists of a configuration with what there is.
+
+    `installed` are the names of installed plugins; `given` are those from files and objects, with the hooks
+    that each implements: they are asked for all of them, after the plugins of a list that does not name
+    them.
+    """
+    making = _Making(config, installed, given)
+    asked = {key: making.list_of(point) for key, point in EXTENSION_POINTS.items()}
+    making.look_at_required()
+    making.look_at_sections()
+    return Chosen(
+        asked,
+        making.named,
+        tuple(given),
+        tuple(name for name in config.plugins.required if name in making.available),
+        frozenset(making.insisted & making.available),
+        making.missing,
+        tuple(making.problems),
+    )
+
+
+class _Making:
+    """One choice in the making."""
+
+    def __init__(
+        self, config: PenstockConfig, installed: Collection[str], given: Mapping[str, Collection[str]]
+    ) -> None:
+        self._config = config
+        self._given = given
+        self.available = {*installed, *given}
+        self.named = frozenset(key for key in EXTENSION_POINTS if getattr(config.plugins, key) is not None)
+        self.insisted = {*config.plugins.required, *given}
+        self.missing: dict[str, str] = {}
+        self.problems: list[str] = []
+        own = {point.own for point in EXTENSION_POINTS.values() if point.own}
+        for name in sorted(own & self.available):
+            self._wrong((), f"a plugin cannot be called {name!r}: that is the core's own; rename the plugin")
+
+    def list_of(self, point: ExtensionPoint) -> tuple[str, ...]:
+        stated: str | list[str] | None = getattr(self._config.plugins, point.key)
+        listed = [stated] if isinstance(stated, str) else stated
+        wanted = [name for name in (point.default if listed is None else listed) if name != point.own]
+        for name in wanted:
+            if name in self.available:
+                continue
+            if listed is None:
+                self.missing.setdefault(name, f"default for {point.key}, not installed")
+            else:
+                self._not_there(name, ("plugins", point.key), f"named in {point.key}, not installed", point.own)
+        asked = [name for name in wanted if name in self.available]
+        if point.decides and listed is not None:
+            self.insisted.update(asked)
+        besides = [
+            name
+            for name, hooks in self._given.items()
+            if name not in asked and any(hook in hooks for hook in point.hooks)
+        ]
+        if not point.single:
+            return (*asked, *besides)
+        rivals = [*(listed or []), *besides]
+        if besides and len(rivals) > 1:
+            both = " and ".join(map(repr, rivals))
+            what = f"{both} would both be the {point.key}, and only one plugin can be; name it here, take the other out"
+            self._wrong(("plugins", point.key), what)
+        return tuple(besides[:1]) or tuple(asked)
+
+    def look_at_required(self) -> None:
+        for name in self._config.plugins.required:
+            if name not in self.available:
+                self._not_there(name, ("plugins", "required"), "required, not installed")
+
+    def look_at_sections(self) -> None:
+        for name in self._config.sections:
+            if name not in self.available:
+                self._not_there(name, ("plugins", name), "has a table, not installed", *_LIST_KEYS)
+
+    def _not_there(self, name: str, path: PathParts, state: str, *others: str | None) -> None:
+        self.missing[name] = state
+        known = {*self.available, *(other for other in others if other)}
+        told = suggestion(name, known, otherwise="available are")
+        self._wrong(path, f"no plugin {name!r} is installed or loaded; {told}")
+
+    def _wrong(self, path: PathParts, what: str) -> None:
+        self.problems.append(problem(self._config.source, path, what))
+
+
+_LIST_KEYS: Final = tuple(field.name for field in attrs.fields(PluginLists))

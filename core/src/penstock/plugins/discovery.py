@@ -1,0 +1,93 @@
+"""Which plugins are installed: read from the metadata of distributions, without importing any of them.
+
+A plugin is an entry point of the group `penstock.plugins`. A plugin that brings commands names each of them
+under `penstock.commands` too, with the same object, so that the command line can list a command, and find
+who has it, without importing every plugin at every start.
+
+Two distributions that install the same name shadow each other, and which one wins would depend on the order
+of a folder. So that is an error, which names both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+from typing import Final
+
+import attrs
+
+from penstock.config.words import suggestion
+
+__all__ = ["COMMAND_GROUP", "PLUGIN_GROUP", "EntryPointOwner", "Installed", "installed"]
+
+PLUGIN_GROUP: Final = "penstock.plugins"
+COMMAND_GROUP: Final = "penstock.commands"
+
+
+@attrs.frozen
+class EntryPointOwner:
+    """One installed entry point: its name, and the distribution that it came with."""
+
+    name: str
+    distribution: str
+    version: str
+    entry_point: EntryPoint
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version}"
+
+
+@attrs.frozen
+class Installed:
+    """What is installed. `clashes` has the names that several distributions claim; these are not in the mappings."""
+
+    plugins: Mapping[str, EntryPointOwner] = MappingProxyType({})
+    commands: Mapping[str, EntryPointOwner] = MappingProxyType({})
+    clashes: tuple[str, ...] = ()
+
+    def plugin_of(self, command: EntryPointOwner) -> str:
+        """The name of the plugin that a command belongs to; the command's own name if it is no plugin otherwise."""
+        for plugin in self.plugins.values():
+            same = plugin.entry_point.value == command.entry_point.value
+            if same and plugin.distribution == command.distribution:
+                return plugin.name
+        return command.name
+
+    def what_else(self, name: str, others: Iterable[str] = ()) -> str:
+        """What somebody may have meant who named a plugin that is not there."""
+        return suggestion(name, {*self.plugins, *others}, otherwise="available are")
+
+
+def installed() -> Installed:
+    """Read the metadata of everything that can be imported. A distribution that is found twice counts once,
+    as pip sees it."""
+    clashes: list[str] = []
+    return Installed(
+        MappingProxyType(_owners(PLUGIN_GROUP, "plugin", clashes)),
+        MappingProxyType(_owners(COMMAND_GROUP, "command", clashes)),
+        tuple(clashes),
+    )
+
+
+def _owners(group: str, what: str, clashes: list[str]) -> dict[str, EntryPointOwner]:
+    claims: dict[str, dict[str, EntryPointOwner]] = {}
+    for entry_point in entry_points(group=group):
+        owner = _owner(entry_point)
+        claims.setdefault(entry_point.name, {}).setdefault(owner.distribution, owner)
+    single: dict[str, EntryPointOwner] = {}
+    for name, owners in sorted(claims.items()):
+        if len(owners) == 1:
+            (single[name],) = owners.values()
+        else:
+            both = " and ".join(sorted(map(str, owners.values())))
+            clashes.append(f"the {what} name {name!r} is claimed by {both}; uninstall all but one of them")
+    return single
+
+
+def _owner(entry_point: EntryPoint) -> EntryPointOwner:
+    metadata = entry_point.dist.metadata if entry_point.dist is not None else None
+    facts = {} if metadata is None else {key: metadata[key] for key in ("Name", "Version") if key in metadata}
+    return EntryPointOwner(
+        entry_point.name, facts.get("Name", "(no name)"), facts.get("Version", "(no version)"), entry_point
+    )

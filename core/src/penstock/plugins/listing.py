@@ -1,0 +1,134 @@
+"""What `penstock plugins list` shows: every plugin there is or should be, and why it is used or not.
+Nothing is imported.
+
+Names, distributions and versions come from metadata, hooks from the source as it stands on disk, order and
+reasons from the configuration. So the list is right also where an import would fail, and that a module is
+not even there is seen too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import attrs
+
+from penstock.config.reading import PenstockConfig
+from penstock.plugins.choice import EXTENSION_POINTS, Chosen, choose
+from penstock.plugins.discovery import EntryPointOwner, Installed
+from penstock.plugins.source_hooks import find_source, hooks_in_file, hooks_in_source
+
+__all__ = ["PluginListing", "PluginRow", "list_plugins"]
+
+
+@attrs.frozen(kw_only=True)
+class PluginRow:
+    """One plugin.
+
+    `state`  `active`, `available` (installed, not used), `put aside` (used, but cannot be imported),
+    `missing` (asked for, not
+             there), or `clash` (claimed by several distributions)
+    `hooks`  read from its source; `None` if the source does not tell
+    `order`  extension point to its place in the order of asking, from 1
+    `why`    why it is in this state
+    """
+
+    name: str
+    distribution: str | None = None
+    version: str | None = None
+    state: Literal["active", "available", "put aside", "missing", "clash"]
+    hooks: tuple[str, ...] | None = None
+    order: Mapping[str, int] = MappingProxyType({})
+    why: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row as plain data, for JSON."""
+        return {
+            "name": self.name,
+            "distribution": self.distribution,
+            "version": self.version,
+            "state": self.state,
+            "hooks": None if self.hooks is None else list(self.hooks),
+            "order": dict(self.order),
+            "why": self.why,
+        }
+
+
+@attrs.frozen
+class PluginListing:
+    """The rows, in order of state and name; who is asked per extension point; and what is wrong with the
+    configuration."""
+
+    rows: Sequence[PluginRow]
+    asked: Mapping[str, Sequence[str]]
+    problems: Sequence[str] = ()
+
+
+def list_plugins(config: PenstockConfig, files: Iterable[Path], installed: Installed) -> PluginListing:
+    """What is installed, loaded from `files` (beside those of the configuration) or asked for, and what
+    becomes of it."""
+    shadows = {name for name, section in config.sections.items() if section.get("shadow") is True}
+    paths = {path.stem: path for path in (*(config.folder / name for name in config.plugins.load), *files)}
+    there = {name: path for name, path in paths.items() if path.is_file()}
+    not_there = [f"{path}: there is no such file to load as a plugin" for path in paths.values() if not path.is_file()]
+    chosen = choose(config, installed.plugins, {name: hooks_in_file(path) or () for name, path in there.items()})
+    rows = [_installed_row(owner, chosen, _commands_of(owner, installed)) for owner in installed.plugins.values()]
+    rows += [_file_row(name, path, chosen) for name, path in paths.items()]
+    rows += [PluginRow(name=name, state="missing", why=why) for name, why in chosen.missing.items()]
+    rows += [PluginRow(name=_quoted(clash), state="clash", why=clash) for clash in installed.clashes]
+    states = ("active", "put aside", "clash", "missing", "available")
+    active = list(chosen.names())
+    rows = [
+        attrs.evolve(row, why=f"{row.why}; in shadow") if row.name in shadows and row.state == "active" else row
+        for row in rows
+    ]
+    rows.sort(key=lambda row: (states.index(row.state), active.index(row.name) if row.name in active else 0, row.name))
+    asked = {
+        key: chosen.asked[key] or ((f"{point.own} (the core's own)",) if point.own else ())
+        for key, point in EXTENSION_POINTS.items()
+    }
+    return PluginListing(rows, asked, [*not_there, *installed.clashes, *chosen.problems])
+
+
+def _quoted(clash: str) -> str:
+    return clash.split("'")[1]
+
+
+def _commands_of(owner: EntryPointOwner, installed: Installed) -> list[str]:
+    return [
+        name
+        for name, command in installed.commands.items()
+        if command.distribution == owner.distribution and installed.plugin_of(command) == owner.name
+    ]
+
+
+def _installed_row(owner: EntryPointOwner, chosen: Chosen, commands: Sequence[str]) -> PluginRow:
+    module, attribute = owner.entry_point.module, owner.entry_point.attr
+    state: Literal["active", "available", "put aside"] = "available"
+    why = "installed, not named in any list"
+    if owner.name in chosen.names():
+        state, why = "active", chosen.why(owner.name)
+    elif commands:
+        why = f"brings the commands {', '.join(commands)}"
+    try:
+        find_source(module)
+    except ImportError as error:
+        state, why = ("put aside" if state == "active" else state), f"{why}; cannot be imported: {error}"
+    return PluginRow(
+        name=owner.name,
+        distribution=owner.distribution,
+        version=owner.version,
+        state=state,
+        hooks=hooks_in_source(module, attribute),
+        order=chosen.places(owner.name),
+        why=why,
+    )
+
+
+def _file_row(name: str, path: Path, chosen: Chosen) -> PluginRow:
+    if not path.is_file():
+        return PluginRow(name=name, state="missing", why=f"there is no file {path}")
+    why = "; ".join(filter(None, [f"loaded from {path}", chosen.why(name)]))
+    return PluginRow(name=name, state="active", hooks=hooks_in_file(path), order=chosen.places(name), why=why)

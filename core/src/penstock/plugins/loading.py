@@ -1,0 +1,155 @@
+"""From a name, a file or an object to a plugin that can be asked: importing it, and structuring its part of
+the configuration.
+
+A plugin is a class (made with its `Config`, if it has one), a module, or any object with hooks. One file
+makes a plugin without any packaging: its module-level hook functions, or the one class with hooks that it
+defines. Importing runs other people's code, so whatever it raises becomes a `PluginUnusable` that says
+where.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import attrs
+
+from penstock.config.structuring import problem, structure
+from penstock.config.words import value_in_words
+from penstock.plugins.discovery import EntryPointOwner
+from penstock.plugins.hook_checks import has_hooks
+from penstock.words.errors import ConfigError, PluginError
+
+__all__ = ["LoadedPlugin", "PluginUnusable", "config_class", "import_plugin", "load_file", "make_plugin", "name_of"]
+
+
+class PluginUnusable(PluginError):
+    """A plugin that cannot be used as it is: importing or making it failed. The cause is attached."""
+
+
+@attrs.frozen(eq=False)
+class LoadedPlugin:
+    """A plugin that was imported but not made yet: `target` is its class, its module or the object itself."""
+
+    name: str
+    target: Any
+    origin: str
+    """Where it comes from, for people: a distribution with its version, a file, or `given as an object`."""
+
+
+def import_plugin(owner: EntryPointOwner) -> LoadedPlugin:
+    """Import the object that an entry point names. Raises `PluginUnusable`."""
+    try:
+        return LoadedPlugin(owner.name, owner.entry_point.load(), str(owner))
+    except Exception as error:
+        raise PluginUnusable(owner.name, f"cannot be imported from {owner}: {told(error)}") from error
+
+
+def load_file(path: Path) -> LoadedPlugin:
+    """Run one file as a plugin, named after the file. Raises `ConfigError` if there is no such file, else
+    `PluginUnusable`."""
+    if not path.is_file():
+        raise ConfigError(f"{path}: there is no such file to load as a plugin")
+    name = path.stem
+    module_name = f"penstock_loaded_{name}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path}: a plugin's file must be Python source, named with .py at its end")
+    module = importlib.util.module_from_spec(spec)
+    # attrs and typing look annotations up by the module's name, so it has to be known while it runs.
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[module_name]
+        raise PluginUnusable(name, f"cannot be loaded from {path}: {told(error)}") from error
+    return LoadedPlugin(name, _plugin_in(module, name, path), str(path))
+
+
+def _plugin_in(module: ModuleType, name: str, path: Path) -> Any:
+    classes = [
+        found
+        for found in vars(module).values()
+        if inspect.isclass(found) and found.__module__ == module.__name__ and has_hooks(found)
+    ]
+    if has_hooks(module):
+        if classes:
+            raise PluginUnusable(
+                name,
+                f"{path} has hook functions and the class {classes[0].__name__} with hooks; keep one of the two",
+            )
+        return module
+    if len(classes) > 1:
+        both = " and ".join(found.__name__ for found in classes)
+        raise PluginUnusable(name, f"{path} has several classes with hooks, {both}; one file makes one plugin")
+    # A file without any hook goes on as a module: the registration says what it lacks.
+    return classes[0] if classes else module
+
+
+def name_of(plugin: object) -> str:
+    """The name of a plugin that is given as an object: its `plugin_name`, else the name of its class or module."""
+    name = getattr(plugin, "plugin_name", None)
+    if isinstance(name, str) and name:
+        return name
+    if isinstance(plugin, ModuleType):
+        return plugin.__name__.rpartition(".")[2]
+    return plugin.__name__ if inspect.isclass(plugin) else type(plugin).__name__
+
+
+def config_class(plugin: LoadedPlugin) -> type[Any] | None:
+    """The attrs class that the plugin's table is structured into, or `None`. Raises `PluginUnusable` for
+    one that is none."""
+    config = getattr(plugin.target, "Config", None)
+    if config is None:
+        return None
+    if not (inspect.isclass(config) and attrs.has(config)):
+        raise PluginUnusable(plugin.name, f"Config must be an attrs class, not {config!r}")
+    if any((field.alias or field.name) == "shadow" for field in attrs.fields(config)):
+        raise PluginUnusable(plugin.name, "Config must not have the key 'shadow', which is Penstock's own; rename it")
+    return config
+
+
+def structure_section(plugin: LoadedPlugin, section: Mapping[str, object], source: str) -> Any:
+    """The plugin's `Config` from its table. Raises `ConfigError` with all problems, each with file and dotted path."""
+    path = ("plugins", plugin.name)
+    cls = config_class(plugin)
+    if cls is not None:
+        try:
+            return structure(section, cls, source=source, path=path)
+        except TypeError as error:
+            raise PluginUnusable(plugin.name, f"Config cannot be read from TOML: {error}") from error
+    if section:
+        keys = ", ".join(map(value_in_words, section))
+        raise ConfigError(problem(source, path, f"this plugin has no configuration; take out {keys}"))
+    return None
+
+
+def make_plugin(plugin: LoadedPlugin, config: Any) -> Any:
+    """Make the object whose hooks are asked. A class is called with its `Config`, or without anything if it
+    has none."""
+    if not inspect.isclass(plugin.target):
+        return plugin.target
+    make: Callable[..., Any] = plugin.target
+    try:
+        return make(config) if config is not None else make()
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise PluginUnusable(plugin.name, f"cannot be made: {told(error)}") from error
+
+
+def told(error: BaseException) -> str:
+    """An error in one line: its type, its words, and the place in the code that raised it."""
+    words = " ".join(str(error).split())
+    if isinstance(error, SyntaxError):
+        return f"SyntaxError: {error.msg} ({error.filename}, line {error.lineno})"
+    importing = (__file__, str(Path(importlib.__file__).parent), "<")
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith(importing)]
+    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}{f': {words}' if words else ''}{place}"

@@ -1,0 +1,227 @@
+"""The plugins of one configuration: chosen, imported, checked, configured and made, or refused with
+everything that is wrong.
+
+A line-up is made whole or not at all, so that a reconfiguration that fails leaves the old one in use.
+Plugins that stay, with the same `Config`, are taken over from the line-up before as the objects that they
+are.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import pluggy
+
+from penstock.config.reading import PenstockConfig
+from penstock.config.structuring import problem
+from penstock.plugins.choice import EXTENSION_POINTS, choose
+from penstock.plugins.discovery import Installed
+from penstock.plugins.hook_checks import check_hooks, implementations
+from penstock.plugins.hookspecs import HOOKS, PenstockSpec
+from penstock.plugins.loading import (
+    LoadedPlugin,
+    PluginUnusable,
+    import_plugin,
+    load_file,
+    make_plugin,
+    name_of,
+    structure_section,
+)
+from penstock.plugins.shadow import take_shadow, unfit_for_shadow
+from penstock.sinks.spec import SinkSpec
+from penstock.words.errors import ConfigError, PluginError
+
+__all__ = ["ActivePlugin", "LineUp"]
+
+_log: Final = logging.getLogger("penstock.plugins")
+
+
+@attrs.frozen(eq=False)
+class ActivePlugin:
+    """A plugin in use: what was loaded, its structured `Config` (or `None`), and the object whose hooks are asked."""
+
+    loaded: LoadedPlugin
+    config: Any
+    plugin: object
+    shadow: bool = False
+    """Whether it is asked without being heeded."""
+
+    @property
+    def name(self) -> str:
+        return self.loaded.name
+
+
+class LineUp:
+    """The plugins of one configuration, made and checked; raises instead of being half made."""
+
+    def __init__(
+        self,
+        config: PenstockConfig,
+        extra: tuple[object, ...],
+        installed: Installed,
+        files: dict[Path, LoadedPlugin],
+        before: Mapping[str, ActivePlugin],
+    ) -> None:
+        self._config = config
+        self._installed = installed
+        self._before = before
+        self._wrong: list[str] = [f"{config.source}: {clash}" for clash in installed.clashes]
+        self._broken: list[PluginError] = []
+        self.put_aside: dict[str, str] = {}
+        self.active: dict[str, ActivePlugin] = {}
+        self.unused: dict[str, Any] = {}
+        """The structured tables of plugins that are installed but not active."""
+
+        given = self._given(extra, files)
+        hooks = {name: [made.hook for made in implementations(plugin.target)] for name, plugin in given.items()}
+        # A file that cannot be loaded is told as such; that lists and tables name it is no second mistake.
+        unloaded: dict[str, list[str]] = {error.plugin: [] for error in self._broken}
+        self.chosen = choose(config, installed.plugins, {**unloaded, **hooks})
+        self._wrong += self.chosen.problems
+        for name in self.chosen.names():
+            if name not in unloaded:
+                self._activate(name, given.get(name))
+        for name in config.sections:
+            if name in installed.plugins and name not in self.chosen.names():
+                self._keep_unused(name)
+        self._check_lists()
+        self._check_exclusive()
+        self._raise_any()
+
+    def _given(self, extra: tuple[object, ...], files: dict[Path, LoadedPlugin]) -> dict[str, LoadedPlugin]:
+        found: dict[str, LoadedPlugin] = {}
+        from_lists = [self._config.folder / path for path in self._config.plugins.load]
+        for each in (*from_lists, *extra):
+            try:
+                if isinstance(each, Path):
+                    key = each.resolve()
+                    loaded = files[key] if key in files else files.setdefault(key, load_file(each))
+                else:
+                    loaded = LoadedPlugin(name_of(each), each, "given as an object")
+            except ConfigError as error:
+                self._wrong += [problem(self._config.source, ("plugins", "load"), line) for line in error.problems]
+                continue
+            except PluginUnusable as error:
+                self._broken.append(error)
+                continue
+            taken = found.get(loaded.name)
+            owner = str(self._installed.plugins.get(loaded.name, "")) or (taken.origin if taken else "")
+            if taken is not None and taken.target is loaded.target:
+                continue
+            if owner:
+                rename = "rename the file" if isinstance(each, Path) else "give it another plugin_name"
+                both = f"{owner}, and {loaded.origin}"
+                self._wrong.append(f"{self._config.source}: two plugins are called {loaded.name!r}: {both}; {rename}")
+                continue
+            found[loaded.name] = loaded
+        return found
+
+    def _activate(self, name: str, given: LoadedPlugin | None) -> None:
+        try:
+            loaded = given or self._imported(name)
+            self._check_hooks(loaded)
+            section, shadow = take_shadow(self._config.sections.get(name, {}), name, self._config.source)
+            self._check_shadow(loaded, shadow)
+            config = structure_section(loaded, section, self._config.source)
+            before = self._before.get(name)
+            if before is not None and before.loaded.target is loaded.target and before.config == config:
+                self.active[name] = attrs.evolve(before, shadow=shadow)
+            else:
+                self.active[name] = ActivePlugin(loaded, config, make_plugin(loaded, config), shadow)
+        except ConfigError as error:
+            self._wrong += error.problems
+        except PluginUnusable as error:
+            if name in self.chosen.insisted:
+                self._broken.append(error)
+            else:
+                self._put_aside(error)
+        except PluginError as error:
+            self._broken.append(error)
+
+    def _check_shadow(self, loaded: LoadedPlugin, shadow: bool) -> None:
+        unfit = unfit_for_shadow(made.hook for made in implementations(loaded.target)) if shadow else None
+        if unfit is not None:
+            raise ConfigError(problem(self._config.source, ("plugins", loaded.name, "shadow"), unfit))
+
+    def _imported(self, name: str) -> LoadedPlugin:
+        before = self._before.get(name)
+        return before.loaded if before is not None else import_plugin(self._installed.plugins[name])
+
+    def _check_hooks(self, loaded: LoadedPlugin) -> None:
+        wrong = check_hooks(loaded.target)
+        sink = getattr(loaded.target, "sink", SinkSpec())
+        if not isinstance(sink, SinkSpec):
+            wrong.append(f"sink must be a SinkSpec, not {type(sink).__name__}")
+        if wrong:
+            raise PluginError(loaded.name, "; ".join(wrong))
+
+    def _keep_unused(self, name: str) -> None:
+        """Check the table of a plugin that is not active: a mistake in it should not wait until it is."""
+        try:
+            loaded = import_plugin(self._installed.plugins[name])
+            section, shadow = take_shadow(self._config.sections[name], name, self._config.source)
+            self._check_shadow(loaded, shadow)
+            self.unused[name] = structure_section(loaded, section, self._config.source)
+        except ConfigError as error:
+            self._wrong += error.problems
+        except PluginUnusable as error:
+            self._put_aside(error)
+
+    def _put_aside(self, error: PluginUnusable) -> None:
+        self.put_aside[error.plugin] = error.message
+        _log.warning("plugin %r is put aside: %s", error.plugin, error.message)
+
+    def _check_lists(self) -> None:
+        for key, point in EXTENSION_POINTS.items():
+            for name in self.chosen.asked[key]:
+                if name not in self.active:
+                    continue
+                hooks = [made.hook for made in implementations(self.active[name].loaded.target)]
+                if not any(hook in hooks for hook in point.hooks):
+                    self._wrong.append(
+                        problem(
+                            self._config.source,
+                            ("plugins", key),
+                            f"{name!r} has none of the hooks that this list is for ({', '.join(point.hooks)}); "
+                            f"it has {', '.join(hooks)}",
+                        )
+                    )
+
+    def _check_exclusive(self) -> None:
+        holders: dict[str, str] = {}
+        for name, active in self.active.items():
+            thing = getattr(active.plugin, "exclusive", None)
+            if thing is None or active.shadow:  # in shadow it gets into nobody's way
+                continue
+            if not isinstance(thing, str):
+                self._broken.append(PluginError(name, f"exclusive must name one thing, as text, not {thing!r}"))
+            elif thing in holders:
+                self._wrong.append(
+                    f"{self._config.source}: plugins: {holders[thing]!r} and {name!r} exclude each other, both being "
+                    f"{thing!r}; take one of them out"
+                )
+            else:
+                holders[thing] = name
+
+    def _raise_any(self) -> None:
+        if len(self._broken) == 1 and not self._wrong:
+            raise self._broken[0]
+        if self._broken or self._wrong:
+            raise ConfigError([*self._wrong, *map(str, self._broken)])
+
+    def callers(self) -> dict[str, pluggy.HookCaller]:
+        """Each hook with those who are asked for it, in order: a pluggy manager per list, and one for what
+        has no list."""
+        found: dict[str, pluggy.HookCaller] = {}
+        for key, names in (*self.chosen.asked.items(), (None, tuple(self.active))):
+            asked = pluggy.PluginManager("penstock")
+            asked.add_hookspecs(PenstockSpec)
+            # pluggy asks those who registered last first.
+            for name in reversed([name for name in names if name in self.active]):
+                asked.register(self.active[name].plugin, name)
+            found |= {hook: getattr(asked.hook, hook) for hook, facts in HOOKS.items() if facts.list_key == key}
+        return found

@@ -1,0 +1,1 @@
+"""Items in lanes, lanes in arenas, refusals parked: what both gates' queues are made of. Pure."""

@@ -1,0 +1,1 @@
+"""Which tasks are ready: who waits for whom, and what is complete. Pure."""

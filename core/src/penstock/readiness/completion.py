@@ -1,0 +1,378 @@
+"""Which tasks are ready: the graph of what waits for what, and nothing else.
+
+A task counts the tasks that it still waits for, and each task knows those that wait for it; so a completion
+costs the number of tasks that it readies, whatever else is waiting. Finished ids are remembered, since
+later tasks may name them; when their row group is sealed they fold into ranges (`id_ranges.py`).
+
+    waiting -> ready -> enqueued -> complete
+                 ^          |  \\
+                 |          v   v
+                 +------ deferred  dropped (with everything that depends on it)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import heappop, heappush
+
+import attrs
+
+from penstock.readiness.cycles import find_cycle
+from penstock.readiness.finished_ids import FinishedIds
+from penstock.tasks.records import SchedulableTask
+from penstock.words.errors import ConfigError
+
+__all__ = ["CompletionTracker", "TaskNode"]
+
+WAITING, READY, ENQUEUED, DEFERRED = "waiting", "ready", "enqueued", "deferred"
+
+
+@attrs.define(slots=True)
+class TaskNode:
+    """A task and its edges: the ids that it waits for, and the open barriers that are to wait for it.
+
+    A `barrier` takes members until it is sealed.
+    """
+
+    task: SchedulableTask
+    after: Sequence[str] = ()
+    members_of: Sequence[str] = ()
+    row_group: str | None = None
+    barrier: bool = False
+
+
+class _Node:
+    """An unfinished task."""
+
+    __slots__ = (
+        "after", "barrier", "deferral", "dependants", "members", "missing", "numbered", "row_group", "state", "task",
+    )  # fmt: skip
+
+    def __init__(
+        self, task: SchedulableTask, row_group: str | None, barrier: bool = False, after: Sequence[str] = ()
+    ) -> None:
+        self.task = task
+        self.row_group = row_group
+        self.after = after
+        self.members: list[str] | None = [] if barrier else None
+        """Of a barrier: those that it is to wait for, or has."""
+        self.barrier = barrier
+        """Whether it still takes members."""
+        self.deferral = 0
+        self.missing = int(barrier)
+        self.numbered = False
+        self.dependants: list[str] | None = None
+        self.state = WAITING
+
+
+class CompletionTracker:
+    """Owns readiness. Pure; repeating a call changes nothing."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, _Node] = {}
+        self._alone: dict[str, SchedulableTask] = {}
+        """Unfinished tasks that the scheduler numbered and that nothing waits for: no node until that changes."""
+        self._ready: dict[str, SchedulableTask] = {}
+        self._deferred: list[tuple[float, int, str]] = []
+        self._deferrals = 0
+        self._finished = FinishedIds()
+
+    def __len__(self) -> int:
+        """How many tasks are unfinished."""
+        return len(self._nodes) + len(self._alone)
+
+    # -- building the graph
+
+    def add(self, batch: Iterable[TaskNode]) -> list[str]:
+        """Take tasks in, all or nothing; returns the ids that were dropped at once, since they need one
+        that was dropped.
+
+        Edges inside the batch may point forward. Raises `ConfigError` naming the task for an edge to an
+        unknown id, a cycle, or an unfinished id that comes with another payload; then nothing was taken in.
+        """
+        fresh = self._check(list(batch))
+        for node in fresh.values():
+            self._nodes[node.task.task_id] = _Node(node.task, node.row_group, node.barrier, node.after)
+            if node.row_group is not None:
+                self._finished.expect(node.row_group)
+        doomed = []
+        for task_id, node in fresh.items():
+            for needed in dict.fromkeys(node.after):
+                if self._finished.was_dropped(needed):
+                    doomed.append(task_id)
+                else:
+                    self._link(needed, task_id)
+            for barrier in dict.fromkeys(node.members_of):
+                self._link(task_id, barrier)
+                gathered = self._nodes[barrier].members
+                assert gathered is not None
+                gathered.append(task_id)
+        for task_id in fresh:
+            self._ready_if_free(task_id)
+        return [dropped for task_id in doomed for dropped in self.drop(task_id)]
+
+    def add_one(self, task: SchedulableTask, row_group: str | None = None, number: int = 0) -> None:
+        """Take one task in that waits for nothing, as `add` does. Raises `ConfigError` if its id is taken.
+
+        `number`: the scheduler gave its id, `NUMBERED` and this number, which is larger than any before.
+        """
+        task_id = task.task_id
+        if number:
+            self._finished.count_to(number)
+        elif self._is_unfinished(task_id) or self.is_finished(task_id):
+            raise ConfigError(f"there is a task {task_id!r} already")
+        self._ready[task_id] = task
+        if number and row_group is None:
+            self._alone[task_id] = task
+            return
+        node = self._nodes[task_id] = _Node(task, row_group)
+        node.numbered = number > 0
+        node.state = READY
+        if row_group is not None:
+            self._finished.expect(row_group)
+
+    def barrier(self, task: SchedulableTask, after: Sequence[str] = (), row_group: str | None = None) -> list[str]:
+        """Add a task that waits, beside `after`, for members that later batches name, until `seal(task_id)`."""
+        return self.add([TaskNode(task, after, (), row_group, barrier=True)])
+
+    def seal(self, task_id: str) -> list[SchedulableTask]:
+        """The barrier takes no more members: it is ready when those that it has are done. Returns it if it is."""
+        node = self._nodes.get(task_id)
+        if node is None or not node.barrier:
+            return []
+        node.barrier = False
+        node.missing -= 1
+        self._ready_if_free(task_id)
+        return [] if node.missing else [node.task]
+
+    def seal_row_group(self, row_group: str) -> None:
+        """No more tasks of this row group will come: when all are finished, their ids fold into ranges."""
+        self._finished.seal(row_group)
+
+    def _check(self, batch: list[TaskNode]) -> dict[str, TaskNode]:
+        """The nodes of a batch that are new, after every check; changes nothing."""
+        fresh: dict[str, TaskNode] = {}
+        for node in batch:
+            task_id = node.task.task_id
+            if self._is_unfinished(task_id):
+                self._check_same(node.task)
+            elif task_id in fresh:
+                if fresh[task_id].task.payload is not node.task.payload:
+                    raise ConfigError(f"task {task_id!r} stands twice in one batch, with different payloads")
+            elif not self.is_finished(task_id):
+                fresh[task_id] = node
+        members: dict[str, list[str]] = {}
+        for task_id, node in fresh.items():
+            for needed in node.after:
+                if needed not in fresh and not self._is_unfinished(needed) and not self.is_finished(needed):
+                    raise ConfigError(f"task {task_id!r} comes after {needed!r}, which nobody has added")
+            for barrier in node.members_of:
+                target = self._nodes.get(barrier) or fresh.get(barrier)
+                if target is None or not target.barrier:
+                    raise ConfigError(f"task {task_id!r} is to be a member of {barrier!r}, which is no open barrier")
+                members.setdefault(barrier, []).append(task_id)
+        self._refuse_cycles(fresh, members)
+        return fresh
+
+    def _refuse_cycles(self, fresh: dict[str, TaskNode], members: dict[str, list[str]]) -> None:
+        """Raise `ConfigError` naming a cycle.
+
+        Tasks that were there wait for new ones only through a barrier: so only from its new members on need
+        they be looked at.
+        """
+
+        def needs(task_id: str) -> list[str]:
+            new = members.get(task_id, [])
+            if task_id in fresh:
+                return [
+                    *new,
+                    *(needed for needed in fresh[task_id].after if needed in fresh or self._is_unfinished(needed)),
+                ]
+            node = self._nodes.get(task_id)
+            before = () if node is None else (*node.after, *(node.members or ()))
+            return [*new, *(needed for needed in before if self._is_unfinished(needed))]
+
+        def needs_of_the_batch(task_id: str) -> list[str]:
+            return [needed for needed in needs(task_id) if needed in fresh]
+
+        joined = [each for barrier, new in members.items() if barrier not in fresh for each in new]
+        cycle = find_cycle(joined, needs) or find_cycle(fresh, needs_of_the_batch)
+        if cycle is not None:
+            raise ConfigError("tasks wait for each other: " + " -> ".join(cycle))
+
+    def _check_same(self, task: SchedulableTask) -> None:
+        known = self._alone.get(task.task_id) or self._nodes[task.task_id].task
+        if known.payload is not task.payload:
+            raise ConfigError(f"task {task.task_id!r} is there already, unfinished and with another payload")
+
+    def _node(self, task_id: str) -> _Node | None:
+        """The node of an unfinished task; one that stood alone gets one now."""
+        task = self._alone.pop(task_id, None)
+        if task is None:
+            return self._nodes.get(task_id)
+        node = self._nodes[task_id] = _Node(task, None)
+        node.numbered = True
+        node.state = READY if task_id in self._ready else ENQUEUED
+        return node
+
+    def _link(self, needed: str, task_id: str) -> None:
+        node = self._node(needed)
+        if node is None:  # finished
+            return
+        if node.dependants is None:
+            node.dependants = []
+        node.dependants.append(task_id)
+        self._nodes[task_id].missing += 1
+
+    def _ready_if_free(self, task_id: str) -> None:
+        node = self._nodes[task_id]
+        if not node.missing and node.state == WAITING:
+            node.state = READY
+            self._ready[task_id] = node.task
+
+    # -- what is ready
+
+    def is_ready(self, task_id: str) -> bool:
+        """Whether the task is in the frontier."""
+        return task_id in self._ready
+
+    def ready_frontier(self) -> tuple[SchedulableTask, ...]:
+        """The tasks that are ready and not acknowledged yet, in the order in which they became so."""
+        return tuple(self._ready.values())
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether the frontier holds anything."""
+        return bool(self._ready)
+
+    def mark_enqueued(self, task_ids: Iterable[str]) -> None:
+        """The ready queue has taken these."""
+        for task_id in task_ids:
+            if self._ready.pop(task_id, None) is not None and task_id not in self._alone:
+                self._nodes[task_id].state = ENQUEUED
+
+    def defer(self, task_id: str, until: float) -> None:
+        """The task was tried and comes back at `until` seconds of the run's clock, through the frontier.
+
+        The last call holds.
+        """
+        node = self._node(task_id)
+        if node is None or node.state == WAITING:
+            return
+        self._ready.pop(task_id, None)
+        node.state = DEFERRED
+        self._deferrals += 1
+        node.deferral = self._deferrals
+        heappush(self._deferred, (until, self._deferrals, task_id))
+
+    def advance(self, now: float) -> list[str]:
+        """Bring deferred tasks whose moment has come back to the frontier; returns their ids."""
+        back = []
+        while self._deferred and self._deferred[0][0] <= now:
+            _, deferral, task_id = heappop(self._deferred)
+            node = self._nodes.get(task_id)
+            if node is not None and node.state == DEFERRED and node.deferral == deferral:
+                node.state = READY
+                self._ready[task_id] = node.task
+                back.append(task_id)
+        return back
+
+    def next_change(self, now: float) -> float | None:
+        """When the next deferred task comes back; `now` if one is due."""
+        while self._deferred:
+            node = self._nodes.get(self._deferred[0][2])
+            if node is not None and node.state == DEFERRED and node.deferral == self._deferred[0][1]:
+                return max(self._deferred[0][0], now)
+            heappop(self._deferred)
+        return None
+
+    # -- finishing
+
+    def mark_complete(self, task_id: str) -> list[SchedulableTask]:
+        """The task is done; returns those that this readied. Costs as many steps as tasks wait for it."""
+        if task_id in self._alone:
+            del self._alone[task_id]
+            self._ready.pop(task_id, None)
+            if not self._alone:
+                self._forget()
+            return []
+        node = self._nodes.get(task_id)
+        if node is None:
+            return []
+        self._finish(task_id, node, dropped=False)
+        readied = []
+        for dependant in node.dependants or ():
+            waiting = self._nodes.get(dependant)
+            if waiting is None:
+                continue
+            waiting.missing -= 1
+            if not waiting.missing:
+                waiting.state = READY
+                self._ready[dependant] = waiting.task
+                readied.append(waiting.task)
+        return readied
+
+    def drop(self, task_id: str) -> list[str]:
+        """Give the task up, with every task that depends on it; returns all their ids, this one first."""
+        dropped: list[str] = []
+        left = [task_id]
+        while left:
+            current = left.pop()
+            node = self._node(current)
+            if node is None:
+                continue
+            self._finish(current, node, dropped=True)
+            dropped.append(current)
+            left.extend(reversed(node.dependants or ()))
+        return dropped
+
+    def _finish(self, task_id: str, node: _Node, *, dropped: bool) -> None:
+        del self._nodes[task_id]
+        self._ready.pop(task_id, None)
+        if not self._nodes:
+            self._forget()
+        self._finished.note(task_id, node.row_group, dropped=dropped, given=node.numbered)
+
+    def _forget(self) -> None:
+        for emptied in (self._nodes, self._alone, self._ready):
+            if not emptied:
+                emptied.clear()  # otherwise it keeps its memory
+
+    # -- telling
+
+    def is_finished(self, task_id: str) -> bool:
+        """Whether the task was completed or dropped."""
+        return task_id in self._finished or (not self._is_unfinished(task_id) and self._finished.was_given(task_id))
+
+    def _is_unfinished(self, task_id: str) -> bool:
+        return task_id in self._alone or task_id in self._nodes
+
+    def kept_ids(self) -> int:
+        """How many finished ids, or ranges of them, are remembered."""
+        return self._finished.kept()
+
+    def unfinished(self) -> Iterator[tuple[str, str, int]]:
+        """Every unfinished task: its id, its state, and how many tasks it waits for (an open barrier counts as one)."""
+        for task_id in self._alone:
+            yield task_id, READY if task_id in self._ready else ENQUEUED, 0
+        for task_id, node in self._nodes.items():
+            yield task_id, "open barrier" if node.barrier else node.state, node.missing
+
+    def check_invariants(self) -> None:
+        """States, counts and edges agree. Raises `AssertionError`."""
+        assert not self._alone.keys() & self._nodes.keys()
+        assert self._ready.keys() <= self._alone.keys() | self._nodes.keys()
+        missing = {task_id: int(node.barrier) for task_id, node in self._nodes.items()}
+        for node in self._nodes.values():
+            for dependant in node.dependants or ():
+                if dependant in missing:
+                    missing[dependant] += 1
+        for task_id, node in self._nodes.items():
+            assert node.missing == missing[task_id], f"{task_id} counts {node.missing}, has {missing[task_id]}"
+            assert (node.missing > 0) == (node.state == WAITING), (
+                f"{task_id} is {node.state} with {node.missing} missing"
+            )
+            assert (node.state == READY) == (task_id in self._ready)
+            assert not self.is_finished(task_id)
+        in_groups = [node.row_group for node in self._nodes.values() if node.row_group is not None]
+        assert self._finished.expected() == {name: in_groups.count(name) for name in in_groups}

@@ -1,0 +1,396 @@
+"""The line at the request gate: who waits, until when, and how places are offered to them.
+
+The order is the waiter queue's, which may be a plugin: this module relies on nothing but the protocol.
+Between two calls of the controller nobody is in line who is eligible, unless `offer_owed` says that an offer
+is still to come.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final, NoReturn
+
+import attrs
+
+from penstock.events.correlation import current_correlation
+from penstock.events.records import EventStream
+from penstock.requests.deciding import CORE, RequestDecider, comes_too_late
+from penstock.requests.effects import RequestAdmissionEffects, refusal
+from penstock.requests.events import RequestTelling
+from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
+from penstock.requests.leasing import RequestLeasing
+from penstock.requests.registry import ResourceState
+from penstock.requests.timeouts import Patience
+from penstock.requests.waiters import RequestWaiter, RequestWaiterQueue
+from penstock.words.errors import PluginError
+from penstock.words.identity import RequestResourceKey
+from penstock.words.verdicts import Backlog, Condition, Denied, Released
+
+__all__ = ["QUEUE", "RequestLine"]
+
+_STALE_SELECTIONS: Final = 3
+QUEUE: Final = "request_waiters"
+
+
+class RequestLine:
+    """Everybody who waits for a request lease."""
+
+    def __init__(
+        self,
+        queue: RequestWaiterQueue,
+        states: Mapping[RequestResourceKey, ResourceState],
+        decider: RequestDecider,
+        leasing: RequestLeasing,
+        events: EventStream,
+    ) -> None:
+        self.queue = queue
+        self.waiting: dict[RequestWaiter, ResourceState] = {}
+        self.offer_owed = False
+        self._states = states
+        self._decider = decider
+        self._leasing = leasing
+        self._events = events
+        self._tell = RequestTelling(events)
+        self._impatient: dict[RequestAdmissionItem, dict[RequestWaiter, None]] = {}
+        """Who waits for a time only, by what it asks for."""
+        self._patience = Patience(self.waiting)
+        self._deadlines = Patience(self.waiting)
+        self._hopeless: list[tuple[RequestWaiter, Denied]] = []
+        self._refused_for_good: dict[RequestAdmissionItem, Denied] = {}
+        self._named: set[Condition] = set()
+        """What anybody in line may be waiting for, of what `wake_released` says."""
+        self._watched: set[Condition] = set()
+        """The same of what is seldom waited for."""
+        self._large = 0
+        """How many of them ask for several requests at once."""
+        self._sequence = 0
+        self._asked_at = 0.0
+
+    def new_waiter(self, item: RequestAdmissionItem, now: float) -> RequestWaiter:
+        """A waiter for `item`, not in line yet."""
+        self._sequence += 1
+        gives_up_at = item.deadline
+        if item.queue_wait_timeout is not None:
+            ends = now + item.queue_wait_timeout
+            gives_up_at = ends if gives_up_at is None else min(ends, gives_up_at)
+        correlation = current_correlation() if self._events.active else None
+        return RequestWaiter(item, now, self._sequence, gives_up_at, correlation=correlation)
+
+    def lease_or_refusal(
+        self, state: ResourceState, item: RequestAdmissionItem, now: float
+    ) -> RequestAdmissionLease | Denied:
+        """A lease for one whom nobody is ahead of, or why not."""
+        denied = self._decider.check(state, item, now)
+        while denied is None:
+            lease = self._leasing.open(state, item, now)
+            if lease is not None:
+                return lease
+            denied = self._decider.check(state, item, now)  # a limiter has failed, and refuses from now on
+        return denied
+
+    def ask(self, waiter: RequestWaiter, state: ResourceState, now: float) -> None:
+        """Give the waiter its lease, refuse it, or put it in line. Changes nothing for anybody else."""
+        item = waiter.item
+        if state.provider.waiting:
+            denied = self._decider.check(state, item, now)
+        else:
+            answer = self.lease_or_refusal(state, item, now)
+            if isinstance(answer, RequestAdmissionLease):
+                self._at_once(waiter, state, answer, now)
+                return
+            denied = answer
+        no_place = denied is not None and (denied is state.full or denied is state.model.full)
+        patient = waiter.gives_up_at is None
+        if denied is not None and not (no_place and patient) and self._in_vain(denied, waiter, now):
+            waiter.refused = refusal(item, denied, now)
+            if self._events.active:
+                self._tell.denied(waiter.refused, now, waiter.correlation)
+            return
+        waiter.denied = denied
+        self._join(waiter, state, now)
+        if denied is not None and no_place and not self._large:
+            self._named |= denied.until  # it is offered what comes free, like all others, of whom none needs more
+        else:
+            self._offer_to(waiter, state, now)
+
+    def cancel(self, waiter: RequestWaiter, now: float) -> bool:
+        """Take a waiter out; whether it was in line. The next offer is owed to those behind it."""
+        state = self.waiting.get(waiter)
+        if state is None:
+            return False
+        self._leave_early(waiter, state, "cancellation", now)
+        return True
+
+    def offer(self, effects: RequestAdmissionEffects, now: float) -> None:
+        """Offer places until nobody who is eligible is left."""
+        self.offer_owed = False
+        while self._deadlines.moments:
+            passed = self._deadlines.pop_due(now, strictly=True)
+            if passed is None:
+                break
+            self._give_up(passed, effects, now)
+        self._asked_at = now
+        stale = 0
+        while self.waiting:
+            selection = self.queue.select_next(self._ask, now)
+            if self._hopeless or self._refused_for_good:
+                self._refuse_hopeless(effects, now)
+                continue
+            if selection is None:
+                break
+            waiter = selection.waiter
+            state = self.waiting.get(waiter) or self._unknown(waiter)
+            lease = self._leasing.open(state, waiter.item, now)
+            if lease is None:
+                continue
+            if self.queue.commit(selection, now) is not waiter:
+                stale = self._stale(state, lease, stale, now)
+                continue
+            stale = 0
+            self._granted(waiter, state, lease, now)
+            effects.granted.append(waiter)
+            if state.in_flight >= state.cap and state.waiting == len(self.waiting):
+                break  # all wait for the same, and the last place of it has just been given
+        self.offer_owed = False
+
+    def expire(self, effects: RequestAdmissionEffects, now: float) -> None:
+        """End the waits whose time is over."""
+        expired = self._patience.pop_due(now)
+        while expired is not None:
+            self._give_up(expired, effects, now)
+            expired = self._patience.pop_due(now)
+
+    def refuse_all(self, denied: Denied, effects: RequestAdmissionEffects, now: float) -> None:
+        """End every wait with one refusal."""
+        for waiter in tuple(self.waiting):
+            self._refuse(waiter, denied, effects, now)
+
+    def abandon(self, queue: RequestWaiterQueue, now: float) -> None:
+        """Empty the line without its queue, which cannot be trusted any more; `queue` is an empty one in its place."""
+        self.queue = queue
+        self._hopeless.clear()
+        self._refused_for_good.clear()
+        self._watched.clear()
+        for waiter, state in tuple(self.waiting.items()):
+            if self._events.active:
+                self._tell.wait_ended_in_vain(waiter, "shutdown", now)
+            self._left(waiter, state, now)
+
+    def ask_everybody_again(self, now: float) -> None:
+        """Whatever anybody was refused for does not count any more."""
+        for waiter in self.waiting:
+            self.queue.remove(waiter, now)
+            waiter.denied = None
+        for waiter in self.waiting:
+            self.queue.enqueue(waiter, now)
+
+    def wake_released(self, state: ResourceState, group: object, now: float) -> None:
+        """Places came free, or limits may have grown.
+
+        How much is free is told by the static caps: no more could be served, and how much less only the
+        limiters know.
+        """
+        _, model, provider = state.released
+        named = self._named
+        if provider in named and state.provider.waiting:
+            self.queue.wake(provider, state.provider.waiting, now)
+        free = state.model.cap - state.model.in_flight
+        if free > 0:
+            for other in state.model.resources.values():
+                own = other.released[0]
+                if other.waiting and own in named and other.cap > other.in_flight:
+                    self.queue.wake(own, min(free, other.cap - other.in_flight), now)
+            if model in named:
+                self.queue.wake(model, free, now)
+        if self._watched:  # also those of other resources, who are refused until something comes back here
+            for condition in (*state.released, Released(group)):
+                self._wake_watched(condition, now)
+
+    def next_change(self, now: float) -> float | None:
+        """When an offer or an end of a wait is due; `None` while nobody waits."""
+        if not self.waiting:
+            return None
+        if self.offer_owed:
+            return now
+        queue = self.queue.next_change(now)
+        patience = self._patience.next_moment() if self._patience.moments else None
+        if queue is None or patience is None:
+            return patience if queue is None else queue
+        return min(queue, patience)
+
+    def check_invariants(self) -> None:
+        """Nobody is in line and served, and every count agrees. Raises `AssertionError`."""
+        assert len(self.waiting) == self.queue.view().queued_total
+        impatient = sum(waiter.gives_up_at is not None for waiter in self.waiting)
+        assert impatient == sum(map(len, self._impatient.values()))
+        waiting_at: Counter[int] = Counter()
+        for waiter, state in self.waiting.items():
+            assert waiter.lease is None, "a waiter with a lease is still in line"
+            assert waiter.refused is None, "a waiter that was refused is still in line"
+            waiting_at.update((id(state), id(state.provider)))
+        for state in self.waiting.values():
+            assert state.waiting == waiting_at[id(state)], state.text
+            assert state.provider.waiting == waiting_at[id(state.provider)], str(state.provider.key)
+
+    # -- inside --
+
+    def _ask(self, item: RequestAdmissionItem) -> Denied | None:
+        """What the queue asks of each candidate."""
+        state = self._states[item.resource]
+        denied = self._decider.check(state, item, self._asked_at)
+        if denied is None:
+            return None
+        if denied.final:
+            self._refused_for_good[item] = denied
+            return attrs.evolve(denied, scope="task", cohort=None)
+        if item.deadline is not None or item.queue_wait_timeout is not None:
+            waiters = self._impatient.get(item, ())
+            self._hopeless += [(waiter, denied) for waiter in waiters if comes_too_late(denied, waiter.gives_up_at)]
+        for condition in denied.until:
+            if condition in state.released:
+                self._named.add(condition)
+            elif isinstance(condition, Backlog | Released):
+                self._watched.add(condition)
+        return denied
+
+    @staticmethod
+    def _in_vain(denied: Denied, waiter: RequestWaiter, now: float) -> bool:
+        gives_up_at = waiter.gives_up_at
+        return comes_too_late(denied, gives_up_at) or (gives_up_at is not None and gives_up_at <= now)
+
+    def _at_once(self, waiter: RequestWaiter, state: ResourceState, lease: RequestAdmissionLease, now: float) -> None:
+        waiter.lease = lease
+        if self._events.active:
+            self._tell.wait_started(waiter.item, state, now, waiter.correlation)
+            self._tell.wait_completed(waiter.item, 0.0, now, waiter.correlation)
+            self._tell.acquired(lease, state, now, waiter.correlation)
+
+    def _join(self, waiter: RequestWaiter, state: ResourceState, now: float) -> None:
+        item = waiter.item
+        self.queue.enqueue(waiter, now)
+        if self._events.active:
+            self._tell.wait_started(item, state, now, waiter.correlation)
+            if not state.waiting:
+                self._tell.queue_formed(state, now, waiter.denied)
+        self.waiting[waiter] = state
+        state.waiting += 1
+        state.provider.waiting += 1
+        self._large += item.cost.requests > 1
+        if waiter.gives_up_at is not None:
+            self._impatient.setdefault(item, {})[waiter] = None
+            self._patience.add(waiter.gives_up_at, waiter)
+        if item.deadline is not None:
+            self._deadlines.add(item.deadline, waiter)
+        if self._watched:
+            self._backlog_changed(waiter, state, now)
+
+    def _offer_to(self, waiter: RequestWaiter, state: ResourceState, now: float) -> None:
+        """See whether the queue would choose this waiter next; what it would do for others is left for the
+        next offer.
+        """
+        self._asked_at = now
+        due = self.queue.next_change(now)
+        if due is not None and due <= now:
+            self.offer_owed = True  # this takes the moment out of the queue, and others may be waiting for it too
+        while waiter in self.waiting:
+            selection = self.queue.select_next(self._ask, now)
+            mine = self._refused_for_good.pop(waiter.item, None)
+            if self._hopeless or mine is not None:
+                mine = next((denied for hopeless, denied in self._hopeless if hopeless is waiter), mine)
+                self.offer_owed = True
+            if mine is not None:
+                self._hopeless = [entry for entry in self._hopeless if entry[0] is not waiter]
+                self._refuse(waiter, mine, RequestAdmissionEffects(), now)
+            elif selection is None:
+                break
+            elif selection.waiter is not waiter:
+                self.offer_owed = True
+                break
+            else:
+                lease = self._leasing.open(state, waiter.item, now)
+                if lease is not None and self.queue.commit(selection, now) is waiter:
+                    self._granted(waiter, state, lease, now)
+                elif lease is not None:
+                    self._stale(state, lease, _STALE_SELECTIONS, now)
+        if waiter in self.waiting and waiter.gives_up_at is not None and waiter.gives_up_at <= now:
+            until = state.released[:1]
+            denied = waiter.denied or Denied("queued_waiters_ahead", until, detail="others are first in line", by=CORE)
+            self._refuse(waiter, denied, RequestAdmissionEffects(), now)
+
+    def _granted(self, waiter: RequestWaiter, state: ResourceState, lease: RequestAdmissionLease, now: float) -> None:
+        waiter.lease, waiter.denied = lease, None
+        if self._events.active:
+            self._tell.wait_completed(waiter.item, now - waiter.enqueued_at, now, waiter.correlation)
+            self._tell.acquired(lease, state, now, waiter.correlation)
+        self._left(waiter, state, now)
+
+    def _give_up(self, waiter: RequestWaiter, effects: RequestAdmissionEffects, now: float) -> None:
+        deadline = waiter.item.deadline
+        reason = "deadline" if deadline is not None and deadline <= now else "queue_timeout"
+        last = waiter.denied
+        until: frozenset[Condition] = frozenset(self.waiting[waiter].released) if last is None else last.until
+        detail = f"waited {now - waiter.enqueued_at:.3f} s" + ("" if last is None else f"; last refused: {last}")
+        self._refuse(waiter, Denied(reason, until, detail=detail, by=CORE), effects, now)
+
+    def _refuse_hopeless(self, effects: RequestAdmissionEffects, now: float) -> None:
+        hopeless, self._hopeless = self._hopeless, []
+        if self._refused_for_good:
+            final, self._refused_for_good = self._refused_for_good, {}
+            hopeless += [(waiter, final[waiter.item]) for waiter in self.waiting if waiter.item in final]
+        for waiter, denied in hopeless:
+            if waiter in self.waiting:
+                self._refuse(waiter, denied, effects, now)
+
+    def _refuse(self, waiter: RequestWaiter, denied: Denied, effects: RequestAdmissionEffects, now: float) -> None:
+        self._leave_early(waiter, self.waiting[waiter], denied.reason, now)
+        waiter.refused = refusal(waiter.item, denied, now)
+        if self._events.active:
+            self._tell.denied(waiter.refused, now, waiter.correlation)
+        effects.refused.append(waiter)
+
+    def _leave_early(self, waiter: RequestWaiter, state: ResourceState, reason: str, now: float) -> None:
+        self.queue.remove(waiter, now)
+        self.offer_owed = True
+        if self._events.active:
+            self._tell.wait_ended_in_vain(waiter, reason, now)
+        self._left(waiter, state, now)
+
+    def _left(self, waiter: RequestWaiter, state: ResourceState, now: float) -> None:
+        del self.waiting[waiter]
+        if not self.waiting:
+            self._named.clear()
+        state.waiting -= 1
+        state.provider.waiting -= 1
+        self._large -= waiter.item.cost.requests > 1
+        if waiter.gives_up_at is not None:
+            same_item = self._impatient[waiter.item]
+            del same_item[waiter]
+            if not same_item:
+                del self._impatient[waiter.item]
+        eased = state.provider.eased
+        if eased is not None:
+            eased[state.provider.key] = None
+        if not state.waiting and self._events.active:
+            self._tell.queue_drained(state, now)
+        if self._watched:
+            self._backlog_changed(waiter, state, now)
+
+    def _backlog_changed(self, waiter: RequestWaiter, state: ResourceState, now: float) -> None:
+        for key in (state.key, state.model.key, state.provider.key, waiter.item.group.key):
+            self._wake_watched(Backlog(key), now)
+
+    def _wake_watched(self, condition: Condition, now: float) -> None:
+        """Wake for a condition that few ever name, if somebody has."""
+        if condition in self._watched:
+            self._watched.discard(condition)
+            self.queue.wake(condition, len(self.waiting) + 1, now)
+
+    def _unknown(self, waiter: RequestWaiter) -> NoReturn:
+        raise PluginError(QUEUE, f"selected a waiter for {waiter.item.resource} that is not in line")
+
+    def _stale(self, state: ResourceState, lease: RequestAdmissionLease, before: int, now: float) -> int:
+        self._leasing.take_back(state, lease, now)
+        if before + 1 >= _STALE_SELECTIONS:
+            raise PluginError(QUEUE, "would not commit what it had just selected, though nothing changed between")
+        return before + 1

@@ -1,0 +1,70 @@
+"""How a run is: what is queued and in flight, who waits longest, and whether the loop keeps up. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from penstock.tasks.policy import TaskAdmissionView
+from penstock.tasks.ready_queue import QueueView
+
+__all__ = ["Health", "health_of"]
+
+LISTED: Final = 10
+"""How many groups are told by name: those with the longest waits, and those with the most tasks queued."""
+
+
+@attrs.frozen(kw_only=True)
+class Health:
+    """A run at one moment; durations in seconds.
+
+    `in_flight`            resource to how much of it is out
+    `queued_by_group`      the groups with the most tasks queued
+    `longest_waits`        group to how long its oldest queued task waits, the longest first
+    `waiting_requests`     calls in line at the request gate, and `requests_in_flight` those that are out
+    `loop_lag`             how late the loop came to what was due, at worst since the last snapshot
+    `blocked_by`           the task that kept the loop longest since then, and `blocked_seconds` for how long, if the
+                           watchdog is on; `blocked_times`: how many such steps there were in the whole run
+    """
+
+    captured_at: float
+    queued: int
+    running: int
+    unfinished: int
+    in_flight: Mapping[str, int]
+    queued_by_group: Mapping[str, int]
+    longest_waits: Mapping[str, float]
+    waiting_requests: int = 0
+    requests_in_flight: int = 0
+    loop_lag: float = 0.0
+    blocked_by: str | None = None
+    blocked_seconds: float = 0.0
+    blocked_times: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, JSON-safe."""
+        return attrs.asdict(self)
+
+
+def health_of(
+    queue: QueueView, admission: TaskAdmissionView, *, running: int, unfinished: int, now: float, **rest: Any
+) -> Health:
+    """The record, from what the views tell; `rest` are the fields that they do not know."""
+    waits = {str(group): max(0.0, now - since) for group, since in queue.waiting_since_by_group.items()}
+    queued = {str(group): count for group, count in queue.queued_by_group.items()}
+    return Health(
+        captured_at=now,
+        queued=queue.queued_total,
+        running=running,
+        unfinished=unfinished,
+        in_flight=dict(admission.leased_resources),
+        queued_by_group=_most(queued),
+        longest_waits=_most(waits),
+        **rest,
+    )
+
+
+def _most(by_group: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(sorted(by_group.items(), key=lambda pair: (-pair[1], pair[0]))[:LISTED])

@@ -1,0 +1,129 @@
+"""What goes on beside the dispatch loop, and ends with it: snapshots of the run's health, the watchdog, and the socket
+on which `penstock explain` asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import trio
+
+from penstock.events.correlation import RuntimeCorrelation
+from penstock.events.records import EventStream
+from penstock.executor.executor import ModelRequestExecutor
+from penstock.run.explain_socket import answer_questions
+from penstock.run.health import Health, health_of
+from penstock.run.watchdog import Blocked, Watchdog
+from penstock.scheduler.book import TaskBook
+from penstock.tasks.admission import TaskAdmissionController
+from penstock.tasks.ready_queue import QueueView
+from penstock.tasks.standing import Explanation
+
+__all__ = ["RunWatch"]
+
+
+class WatchedRun(Protocol):
+    """What there is to watch of a run: both gates, the stream that takes the snapshots, and what all wait for."""
+
+    run_id: str
+    requests: ModelRequestExecutor
+    scheduler_events: EventStream
+
+    @property
+    def queue_view(self) -> QueueView: ...
+
+    @property
+    def admission(self) -> TaskAdmissionController: ...
+
+    @property
+    def book(self) -> TaskBook: ...
+
+    def explanation(self, group: str | None = None) -> Explanation: ...
+
+    def explain(self, group: str | None = None) -> str: ...
+
+
+class RunWatch:
+    """Watches one run.
+
+    `interval`   seconds between snapshots of health; 0: none
+    `threshold`  seconds from which on a step of a task is told of as blocking; 0: nobody looks
+    `answers`    whether `penstock explain` is answered
+    """
+
+    def __init__(self, scheduler: WatchedRun, *, interval: float, threshold: float, answers: bool) -> None:
+        self._scheduler = scheduler
+        self._interval = interval
+        self._answers = answers
+        self._watchdog = Watchdog(threshold) if threshold else None
+        self._lag = 0.0
+        self._blocked: Blocked | None = None
+
+    async def beside(
+        self,
+        loop: Callable[[trio.TaskStatus[None]], Awaitable[None]],
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Run the loop, and watch it until it ends."""
+        if self._watchdog is not None:
+            trio.lowlevel.add_instrument(self._watchdog)
+        try:
+            async with trio.open_nursery() as nursery:
+                if self._interval:
+                    nursery.start_soon(self._take_snapshots, name="penstock health")
+                if self._answers:
+                    scheduler = self._scheduler
+                    nursery.start_soon(answer_questions, scheduler.run_id, self._answer, name="penstock explain")
+                try:
+                    await loop(task_status)
+                finally:
+                    nursery.cancel_scope.cancel()
+        finally:
+            if self._watchdog is not None:
+                trio.lowlevel.remove_instrument(self._watchdog)
+
+    def health(self) -> Health:
+        """How the run is now."""
+        scheduler = self._scheduler
+        pressure = scheduler.requests.pressure.snapshots(trio.current_time()).values()
+        watchdog = self._watchdog
+        found = None if watchdog is None else watchdog.take()
+        if found is not None and (self._blocked is None or found.seconds > self._blocked.seconds):
+            self._blocked = found
+        blocked = self._blocked
+        return health_of(
+            scheduler.queue_view,
+            scheduler.admission.view(),
+            running=scheduler.admission.in_flight,
+            unfinished=len(scheduler.book.jobs),
+            now=trio.current_time(),
+            waiting_requests=sum(each.waiters for each in pressure),
+            requests_in_flight=sum(each.in_flight_count for each in pressure),
+            loop_lag=self._lag,
+            blocked_by=None if blocked is None else blocked.task,
+            blocked_seconds=0.0 if blocked is None else blocked.seconds,
+            blocked_times=0 if watchdog is None else watchdog.times,
+        )
+
+    async def _take_snapshots(self) -> None:
+        scheduler = self._scheduler
+        stream = scheduler.scheduler_events
+        while True:
+            due = trio.current_time() + self._interval
+            await trio.sleep_until(due)
+            now = trio.current_time()
+            self._lag = max(self._lag, now - due)
+            if stream.active and scheduler.book.jobs:
+                correlation = RuntimeCorrelation(scheduler.run_id)
+                snapshot = self.health().as_dict()
+                stream.record("scheduler_health_snapshot", now, correlation=correlation, snapshot=snapshot)
+                stream.deliver()
+            self._lag, self._blocked = 0.0, None
+
+    def _answer(self, group: str | None) -> dict[str, Any]:
+        scheduler = self._scheduler
+        records = {"run_id": scheduler.run_id, "tasks": scheduler.explanation(group).as_dict()}
+        if group is None:
+            records |= {"requests": scheduler.requests.explain().splitlines(), "health": self.health().as_dict()}
+        return {"text": scheduler.explain(group), "records": records}

@@ -1,0 +1,359 @@
+"""The dispatch loop and its workers: it asks, spawns and waits, and decides nothing.
+
+    tracker.ready_frontier -> queue.enqueue -> queue.select_next -> admission.try_acquire -> queue.commit -> worker
+         ^                                                                                                     |
+         +------------- tracker.mark_complete <- admission.release (wakes the queue) <------------------------+
+
+A round is synchronous: it selects, acquires, commits and spawns until nothing more may start. Then the loop sleeps,
+until it is woken by new work, a release or a signal, or the earliest moment that a refusal or a back-off named.
+Nothing polls.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
+
+import attrs
+import trio
+
+from penstock.events.correlation import set_correlation
+from penstock.queueing.lanes import ALL
+from penstock.scheduler.book import TaskBook
+from penstock.scheduler.events import SchedulerEvents
+from penstock.scheduler.handles import CANCELLED, RUNNING, SHUTDOWN
+from penstock.scheduler.jobs import Job
+from penstock.scheduler.runner import NurseryTaskRunner, TaskRunner
+from penstock.scheduler.wakeup import WakeUp
+from penstock.tasks.admission import TaskAdmissionController
+from penstock.tasks.lease import TaskAdmissionDenied, TaskAdmissionLease
+from penstock.tasks.ready_queue import QueueView, ReadyQueue
+from penstock.tasks.records import SchedulableTask
+from penstock.tasks.standing import Explanation, explain
+from penstock.words.errors import PluginError, StallError
+from penstock.words.verdicts import Denied, Signal
+
+__all__ = ["DispatchLoop"]
+
+BATCH: Final = 512
+"""How many tasks a round starts before it lets them run: one checkpoint for so many decisions."""
+
+
+class DispatchLoop:
+    """Starts what the task gate lets start, until it is told to close and nothing is left."""
+
+    def __init__(
+        self,
+        *,
+        queue: ReadyQueue,
+        admission: TaskAdmissionController,
+        book: TaskBook,
+        events: SchedulerEvents,
+        stall_timeout: float,
+        runner: TaskRunner | None = None,
+    ) -> None:
+        self._queue = queue
+        self._admission = admission
+        self._book = book
+        self._jobs = book.jobs
+        self._tracker = book.tracker
+        self._events = events
+        self._stall_timeout = stall_timeout
+        self._runner = NurseryTaskRunner() if runner is None else runner
+        self._runs_here = type(self._runner) is NurseryTaskRunner
+        """Whether tasks run where they stand: then what they do is awaited with nothing between."""
+        self._pause: Callable[[], Awaitable[None] | None] | None = None
+        self._view = queue.view()
+        self._workers: trio.Nursery | None = None
+        self._closing = False
+        self._grace_ends: float | None = None
+        self._stalled_at: float | None = None
+        self._refused_for_good: list[tuple[SchedulableTask, Denied]] = []
+        self._stale = 0
+        self.wakeup = WakeUp()
+        self.in_flight: dict[str, Job] = {}
+        self.waiting = 0
+        """How many are waiting for tasks to end: while somebody is, a run in which nothing can start is a stall."""
+        self.sources = 0
+        """How many sources of tasks are at work: while one is, more may come."""
+        self.fatal: Exception | None = None
+        """What ended the run before its work was done, if something did."""
+        self.on_fatal: Callable[[], None] | None = None
+        """Called when `fatal` is set, so that the caller's block does not go on."""
+        admission.attach(self._view)
+
+    @property
+    def accepts(self) -> bool:
+        """Whether new tasks are taken."""
+        return not self._closing and self._grace_ends is None
+
+    def close(self) -> None:
+        """No more tasks will come: the loop ends when those that are there have."""
+        self._closing = True
+        self.wakeup.ring()
+
+    def stop(self, grace_ends: float) -> None:
+        """Admit nothing more; what runs is cancelled at `grace_ends`, at once if that is `-inf`."""
+        self._grace_ends = grace_ends
+        self._admission.close()
+        self._book.stop_all(SHUTDOWN, "the scheduler shut down", trio.current_time(), besides=self.in_flight)
+        if grace_ends == -math.inf and self._workers is not None:
+            self._workers.cancel_scope.cancel()
+        self.wakeup.ring()
+
+    def pause_with(self, pause: Callable[[], Awaitable[None] | None]) -> None:
+        """Between rounds, await what `pause` gives, if it gives something: a sink that must not lose events is full."""
+        self._pause = pause
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the run was told to end before its work is done."""
+        return self._grace_ends is not None
+
+    def signalled(self) -> None:
+        """A signal came: whatever stalled may go on."""
+        self._stalled_at = None
+        self.wakeup.ring()
+
+    def spawn_source(self, fn: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Run a source of tasks beside the workers; while it runs, more work may come."""
+
+        async def source() -> None:
+            self.sources += 1
+            try:
+                await fn(*args)
+            finally:
+                self.sources -= 1
+                self.wakeup.ring()
+
+        assert self._workers is not None
+        self._workers.start_soon(source)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run until closed with nothing left, or stopped. Never raises for a task's failure."""
+        self._events.job_started(trio.current_time())
+        try:
+            async with trio.open_nursery() as self._workers:
+                task_status.started()
+                await self._dispatch(self._workers)
+        finally:
+            now = trio.current_time()
+            self._book.stop_all(CANCELLED, "the run ended before it was done", now)
+            self._events.job_completed(now, self._book.counts)
+
+    async def _dispatch(self, workers: trio.Nursery) -> None:
+        try:
+            while True:
+                now = trio.current_time()
+                started = self._round(workers, now)
+                self._events.stream.deliver()
+                if self._pause is not None and (pause := self._pause()) is not None:
+                    await pause
+                if started == BATCH:
+                    await trio.lowlevel.checkpoint()
+                elif self._closing and not self._jobs and not self.sources:
+                    return
+                else:
+                    await self.wakeup.sleep_until(self._before_sleep(workers, now))
+        except Exception as error:
+            self.fatal = error
+            self.stop(-math.inf)
+            if self.on_fatal is not None:
+                self.on_fatal()
+
+    def _round(self, workers: trio.Nursery, now: float) -> int:
+        """Start what may start, up to a batch; returns how many."""
+        if self._grace_ends is not None:
+            return 0
+        for task_id in self._tracker.advance(now):
+            self._events.salvaged(self._jobs[task_id], now)
+        if self._tracker.has_ready:
+            self._enqueue_frontier(now)
+
+        def is_eligible(task: SchedulableTask, view: QueueView) -> Denied | None:
+            denied = self._admission.is_eligible(task, view, now)
+            return denied if denied is None or not denied.final else self._for_good(task, denied)
+
+        telling = self._events.stream.active
+        started = 0
+        while started < BATCH:
+            selection = self._queue.select_next(is_eligible, now)
+            if selection is None:
+                if not self._refused_for_good:
+                    break
+                self._drop_refused(now)
+                continue
+            task = selection.item
+            job = self._jobs[task.task_id]
+            if task.deadline is not None and task.deadline < now:
+                self._book.give_up(job, "its deadline passed before it could start", now)
+                continue
+            if telling:
+                self._events.selected(job, now)
+            lease = self._admission.try_acquire(task, self._view, now)
+            if isinstance(lease, TaskAdmissionDenied):
+                self._events.denied(job, lease.denied, now)
+                denied = lease.denied if not lease.denied.final else self._for_good(task, lease.denied)
+                self._queue.park(task, denied, now)
+                continue
+            if telling:
+                self._events.acquired(job, lease, now)
+            if self._queue.commit(selection, now) is None:
+                self._stale_selection(job, lease, now)
+                continue
+            self._stale = 0
+            if self._admission.turned:
+                for condition in self._admission.take_turned():
+                    self._queue.wake(condition, ALL, now)
+            self._spawn(workers, job, lease, now)
+            if telling:
+                self._events.spawned(job, lease, now)
+            started += 1
+        if self._book.expire(now, self.in_flight):
+            self.wakeup.ring()
+        return started
+
+    def _enqueue_frontier(self, now: float) -> None:
+        frontier = self._tracker.ready_frontier()
+        accepted = self._queue.enqueue(frontier, now)
+        self._tracker.mark_enqueued(accepted)
+        if self._events.stream.active:
+            for task_id in accepted:
+                self._events.enqueued(self._jobs[task_id], now)
+
+    def _for_good(self, task: SchedulableTask, denied: Denied) -> Denied:
+        """A refusal that nothing ends: park the task alone until the round has dropped it."""
+        self._refused_for_good.append((task, denied))
+        return attrs.evolve(denied, until={Signal("dropped")}, scope="task", cohort=None)
+
+    def _drop_refused(self, now: float) -> None:
+        refused, self._refused_for_good = self._refused_for_good, []
+        for task, denied in refused:
+            job = self._jobs.get(task.task_id)
+            if job is not None:  # otherwise it was cancelled meanwhile
+                self._events.denied(job, denied, now)
+                self._book.give_up(job, f"{denied.reason} by {denied.by}: {denied.detail}", now)
+
+    def _stale_selection(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
+        self._release(job, lease, now)
+        self._events.stale(job, now)
+        self._stale += 1
+        if self._stale == 3:
+            raise PluginError(type(self._queue).__name__, "its selections were stale three times in a row")
+
+    def _spawn(self, workers: trio.Nursery, job: Job, lease: TaskAdmissionLease, now: float) -> None:
+        task_id = job.task.task_id
+        job.handle.status = RUNNING
+        job.handle.attempts += 1
+        self.in_flight[task_id] = job
+        self._stalled_at = None
+        if job.cancellable:
+            job.scope = trio.CancelScope()
+        try:
+            workers.start_soon(self._work, job, lease, name=task_id)
+        except BaseException:
+            del self.in_flight[task_id]
+            self._release(job, lease, now)
+            self._events.spawn_failed(job, lease, now)
+            self._book.stop(job, CANCELLED, "its worker could not be spawned", now)
+            raise
+
+    def _before_sleep(self, workers: trio.Nursery, now: float) -> float:
+        """Until when the loop may sleep. Raises `StallError` if nothing could ever wake it."""
+        if self._grace_ends is not None:
+            if self._grace_ends <= now:
+                workers.cancel_scope.cancel()
+                return math.inf
+            return self._grace_ends
+        self._events.idle(self._queue, self._admission, now)
+        moments = (self._queue.next_change(now), self._tracker.next_change(now), self._book.next_deadline())
+        deadline = min((moment for moment in moments if moment is not None), default=math.inf)
+        idle = deadline == math.inf and not self.in_flight and not self.sources
+        # A ring tells of a change since the round: something ended, say, while a full sink held the loop up.
+        stuck = idle and bool(self._jobs) and not self.wakeup.rung
+        if not stuck or not (self._closing or self.waiting):
+            self._stalled_at = None
+            return deadline
+        if self._stalled_at is None:
+            self._stalled_at = now
+            self._events.stalled(str(self.explanation(now)), now)
+        ends = self._stalled_at + self._stall_timeout
+        signals = any(isinstance(c, Signal) for blocked in self._queue.blocked() for c in blocked.denied.until)
+        if not signals or now >= ends:
+            raise StallError(str(self.explanation(now)))
+        return ends
+
+    # -- the worker, and what becomes of its task
+
+    async def _work(self, job: Job, lease: TaskAdmissionLease) -> None:
+        # In the worker's own context, which ends with it; made when somebody asks for it.
+        set_correlation(partial(self._events.correlation, job, lease))
+        value, error, cancelled = None, None, False
+        try:
+            if job.scope is None:
+                value = await (job.task.payload() if self._runs_here else self._runner.run(job.task, lease))
+            else:
+                with job.scope as scope:
+                    value = await self._runner.run(job.task, lease)
+                cancelled = scope.cancelled_caught
+        except Exception as caught:
+            error = caught
+        except BaseException as caught:
+            left, error = _cancellation_of(caught)
+            self._finish(job, lease, None, error, True)
+            if left is caught:
+                raise
+            raise left from None
+        self._finish(job, lease, value, error, cancelled)
+
+    def _finish(
+        self, job: Job, lease: TaskAdmissionLease, value: Any, error: Exception | None, cancelled: bool
+    ) -> None:
+        """The worker is done: give the lease back, wake who waited for it, and settle the task."""
+        now = trio.current_time()
+        task_id = job.task.task_id
+        del self.in_flight[task_id]
+        self._release(job, lease, now, "cancelled" if cancelled else "completed" if error is None else "failed")
+        try:
+            if cancelled and error is None:
+                self._book.stop(job, CANCELLED, "it was cancelled while it ran", now)
+            elif error is None:
+                self._book.complete(job, value, now)
+            else:
+                last = self._grace_ends is not None or cancelled or job.cancel_called
+                self._book.failed(job, error, now, stopping=last)
+        finally:
+            self._events.stream.deliver()
+            self.wakeup.ring()
+
+    def _release(self, job: Job, lease: TaskAdmissionLease, now: float, outcome: str = "not_started") -> None:
+        result = self._admission.release(lease, now)
+        if self._events.stream.active:
+            self._events.released(job, lease, result, outcome, now)
+        for condition, amount in result.freed:
+            self._queue.wake(condition, amount, now)
+
+    def explanation(self, now: float, group: str | None = None) -> Explanation:
+        """What every group of tasks, or one, waits for at this moment."""
+        tracker = self._tracker
+        not_ready = tracker.unfinished()
+        return explain(self._queue, self._admission, now, group, unfinished=len(tracker), not_ready=not_ready)
+
+    def check_invariants(self) -> None:
+        """Every task is in one state, and the ledger agrees. Raises `AssertionError`."""
+        self._book.check_invariants()
+        self._admission.check_invariants()
+        assert self._admission.in_flight == len(self.in_flight)
+        assert set(self.in_flight) <= set(self._jobs)
+
+
+def _cancellation_of(caught: BaseException) -> tuple[BaseException, Exception | None]:
+    """What of a base exception must go on through trio, and what failed beside it in the task's own nurseries."""
+    if not isinstance(caught, BaseExceptionGroup):
+        return caught, None
+    errors, left = caught.split(Exception)
+    if errors is None or left is None:
+        return caught, None
+    return left, errors

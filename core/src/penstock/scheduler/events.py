@@ -1,0 +1,226 @@
+"""The scheduler stream: which event says what, in one place. Nothing is built while nobody listens."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from penstock.events.correlation import RuntimeCorrelation
+from penstock.events.records import EventStream
+from penstock.scheduler.jobs import Job
+from penstock.tasks.admission import TaskAdmissionController
+from penstock.tasks.lease import TaskAdmissionLease
+from penstock.tasks.ready_queue import ReadyQueue
+from penstock.tasks.records import TaskGroupKey
+from penstock.tasks.shadow_policy import shadow_notes
+from penstock.words.leases import ReleaseResult
+from penstock.words.verdicts import Denied
+
+__all__ = ["SchedulerEvents"]
+
+REMEMBERED = 4096
+"""How many groups' names are kept at hand."""
+
+IDLE_AGAIN = 1.0
+"""Seconds after which an idle loop of the same kind is told again."""
+
+
+class SchedulerEvents:
+    """Records the scheduler's events. `run_id` names the run in every correlation."""
+
+    def __init__(self, stream: EventStream, run_id: str) -> None:
+        self.stream = stream
+        self.run_id = run_id
+        self._hashes: dict[TaskGroupKey, str] = {}
+        self._groups: dict[TaskGroupKey, tuple[str, RuntimeCorrelation]] = {}
+        """What a group is called, and the correlation of those of its tasks that run in no row group or column."""
+        self._last: tuple[Job | None, str | None, RuntimeCorrelation] = (None, None, RuntimeCorrelation(run_id))
+        """The correlation that was made last, and for what: several events of one task mostly come together."""
+        self._idle: tuple[str, float] = ("", 0.0)
+
+    # -- the run
+
+    def job_started(self, now: float) -> None:
+        self.stream.record("scheduler_job_started", now, correlation=RuntimeCorrelation(self.run_id))
+
+    def job_completed(self, now: float, counts: Mapping[str, int]) -> None:
+        correlation = RuntimeCorrelation(self.run_id)
+        self.stream.record("queue_drained", now, correlation=correlation)
+        self.stream.record("scheduler_job_completed", now, correlation=correlation, diagnostics=dict(counts))
+        self.stream.deliver()
+
+    def idle(self, queue: ReadyQueue, admission: TaskAdmissionController, now: float) -> None:
+        """The loop is about to sleep: the queue is empty, or all that is in it is refused. Told when that
+        changes, and again after a second."""
+        if not self.stream.active:
+            return
+        view = queue.view()
+        if queue.is_empty():
+            kind, summary = "queue_empty", None
+        else:
+            summary = admission.explain_blocked(queue.blocked(), view) if self._due(None, now) else None
+            capped = summary is not None and set(summary.dominant_denial_reasons) <= {"group_cap", "borrow_debt"}
+            kind = "group_capped" if capped else "admission_blocked"
+            if summary is None:
+                return
+        if not self._due(kind, now):
+            return
+        self._idle = (kind, now)
+        diagnostics: dict[str, Any] = {}
+        if summary is not None:
+            diagnostics = {
+                "queued": summary.queued_count,
+                "reasons": {reason: len(groups) for reason, groups in summary.dominant_denial_reasons.items()},
+                "available_after": summary.available_after,
+            }
+        self.stream.record(kind, now, correlation=RuntimeCorrelation(self.run_id), diagnostics=diagnostics)
+        self.stream.deliver()
+
+    def _due(self, kind: str | None, now: float) -> bool:
+        told, at = self._idle
+        return now >= at + IDLE_AGAIN or (told == "queue_empty" if kind is None else told != kind)
+
+    def stalled(self, explanation: str, now: float) -> None:
+        correlation = RuntimeCorrelation(self.run_id)
+        self.stream.record(
+            "admission_blocked",
+            now,
+            correlation=correlation,
+            reason_or_outcome="stalled",
+            diagnostics={"why": explanation},
+        )
+        self.stream.deliver()
+
+    def stepped_back(self, group: TaskGroupKey, resource: str, reason: str, denied: Denied, now: float) -> None:
+        """A group leaves the places to others, since its provider is under pressure. Told once per such time."""
+        if self.stream.active:
+            self.stream.record(
+                "request_pressure_advisory_skipped",
+                now,
+                correlation=self._correlation_of(group),
+                group=str(group),
+                resource=resource,
+                reason_or_outcome=reason,
+                diagnostics={"until": sorted(map(str, denied.until)), "by": denied.by, "why": denied.detail},
+            )
+
+    # -- one task
+
+    def ready(self, job: Job, now: float) -> None:
+        self._tell("dependency_ready", job, now)
+
+    def enqueued(self, job: Job, now: float) -> None:
+        self._tell("ready_enqueued", job, now)
+
+    def selected(self, job: Job, now: float) -> None:
+        self._tell("selected", job, now)
+
+    def denied(self, job: Job, denied: Denied, now: float) -> None:
+        self._tell("admission_denied", job, now, reason_or_outcome=denied.reason, diagnostics={"by": denied.by})
+
+    def stale(self, job: Job, now: float) -> None:
+        self._tell("stale_selection", job, now)
+
+    def acquired(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
+        """The lease is out; with it, what plugins in shadow would have said."""
+        if self.stream.active and lease.watchers and (notes := shadow_notes(lease, now)):
+            self._tell_execution("task_lease_acquired", job, lease, now, notes)
+        else:
+            self._tell_execution("task_lease_acquired", job, lease, now)
+
+    def spawned(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
+        """The worker is about to start."""
+        self._tell_execution("worker_spawned", job, lease, now)
+
+    def spawn_failed(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
+        self._tell("worker_spawn_failed", job, now, lease_id=lease.lease_id)
+
+    def released(self, job: Job, lease: TaskAdmissionLease, result: ReleaseResult, outcome: str, now: float) -> None:
+        """The worker is done and its lease has come back; `outcome` says how the worker ended."""
+        if not self.stream.active:
+            return
+        correlation, lease_id = self._correlation(job, lease.lease_id), lease.lease_id
+        if outcome != "not_started":
+            self._tell("task_completed", job, now, correlation, lease_id, lease_id, outcome)
+        kind = "task_lease_released" if result.released else "release_diagnostic"
+        self._tell(kind, job, now, correlation, lease_id, lease_id, result.reason)
+
+    def _tell_execution(
+        self, kind: str, job: Job, lease: TaskAdmissionLease, now: float, notes: dict[str, Any] | None = None
+    ) -> None:
+        if self.stream.active:
+            lease_id = lease.lease_id
+            self._tell(kind, job, now, self._correlation(job, lease_id), lease_id, lease_id, diagnostics=notes)
+
+    def deferred(self, job: Job, until: float, now: float) -> None:
+        self._tell("retry_deferred", job, now, diagnostics={"until": until, "failures": job.failures})
+
+    def salvaged(self, job: Job, now: float) -> None:
+        self._tell("salvage_redispatched", job, now)
+
+    def given_up(self, job: Job, reason: str, now: float) -> None:
+        self._tell("non_retryable_dropped", job, now, reason_or_outcome=reason)
+
+    def cancelled(self, job: Job, status: str, now: float) -> None:
+        self._tell("cancelled", job, now, reason_or_outcome=status)
+
+    def _tell(
+        self,
+        kind: str,
+        job: Job,
+        now: float,
+        correlation: RuntimeCorrelation | None = None,
+        lease_id: str | None = None,
+        execution_id: str | None = None,
+        reason_or_outcome: str | None = None,
+        diagnostics: dict[str, Any] | None = None,
+    ) -> None:
+        if self.stream.active:
+            key = job.task.group.key
+            known = self._groups.get(key)
+            if known is None:
+                if len(self._groups) >= REMEMBERED:
+                    self._groups.clear()
+                    self._hashes.clear()
+                known = self._groups[key] = str(key), self._correlation_of(key)
+            if correlation is None:
+                bare = job.row_group is None and job.column is None
+                correlation = known[1] if bare else self._correlation(job, None)
+            self.stream.record(
+                kind,
+                now,
+                correlation=correlation,
+                task_id=job.task.task_id,
+                task_execution_id=execution_id,
+                task_lease_id=lease_id,
+                group=known[0],
+                reason_or_outcome=reason_or_outcome,
+                diagnostics=diagnostics,
+            )
+
+    # -- joining the streams
+
+    def correlation(self, job: Job, lease: TaskAdmissionLease) -> RuntimeCorrelation:
+        """What every event of this execution, and of the requests that it makes, carries."""
+        return self._correlation(job, lease.lease_id)
+
+    def _correlation(self, job: Job, execution_id: str | None) -> RuntimeCorrelation:
+        known, known_execution, correlation = self._last
+        if known is not job or known_execution != execution_id:
+            key = job.task.group.key
+            correlation = RuntimeCorrelation(
+                self.run_id, job.row_group, job.column, None, key.kind, self._digest(key), execution_id
+            )
+            self._last = job, execution_id, correlation
+        return correlation
+
+    def _correlation_of(self, group: TaskGroupKey) -> RuntimeCorrelation:
+        return RuntimeCorrelation(self.run_id, None, None, None, group.kind, self._digest(group))
+
+    def _digest(self, key: TaskGroupKey) -> str:
+        digest = self._hashes.get(key)
+        if digest is None:
+            digest = hashlib.blake2b("\x1f".join(key.identity).encode(), digest_size=8).hexdigest()
+            self._hashes[key] = digest
+        return digest

@@ -1,0 +1,136 @@
+"""What callers hand in becomes tasks and jobs: ids, groups and resources are settled here, once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from penstock.readiness.finished_ids import NUMBERED
+from penstock.scheduler.handles import Group, TaskHandle, TaskSpec
+from penstock.scheduler.jobs import Job
+from penstock.tasks.records import (
+    ONE_PLACE,
+    SchedulableTask,
+    SchedulerResourceRequest,
+    SchedulingMetadata,
+    TaskGroupSpec,
+    TaskSchedulingResolver,
+)
+from penstock.words.checks import whole_number
+from penstock.words.errors import ConfigError
+
+__all__ = ["Intake"]
+
+
+class Intake:
+    """Makes jobs. Groups and resource requests are made once per kind and shared by all tasks of that kind."""
+
+    def __init__(
+        self,
+        resolver: TaskSchedulingResolver,
+        max_attempts: int,
+        on_wait: Callable[[int], None],
+    ) -> None:
+        self._resolver = resolver
+        self._max_attempts = max_attempts
+        self._on_wait = on_wait
+        self.numbered = 0
+        """The number in the last id that was made here."""
+        self._given: set[str] = set()
+        """Ids that callers gave and that look like ours."""
+        self._groups: dict[object, TaskGroupSpec] = {}
+        self._requests: dict[tuple[tuple[str, int], ...], SchedulerResourceRequest] = {(): ONE_PLACE}
+
+    def job(
+        self,
+        fn: Callable[..., Awaitable[Any]],
+        args: Sequence[Any],
+        *,
+        group: Group = None,
+        needs: Mapping[str, int] | None = None,
+        task_id: str | None = None,
+        deadline: float | None = None,
+        max_attempts: int | None = None,
+        retry_on: tuple[type[Exception], ...] = (),
+        row_group: str | None = None,
+        column: str | None = None,
+        cancellable: bool = False,
+    ) -> Job:
+        """A job for `fn(*args)`. Raises `ConfigError` for a function that cannot be called, bad needs or attempts."""
+        if not callable(fn):
+            raise ConfigError(f"a task needs an async function, not {fn!r}")
+        if max_attempts is None:
+            max_attempts = self._max_attempts
+        else:
+            whole_number(max_attempts, "max_attempts")
+        if task_id is None:
+            task_id = self._next_id()
+        elif task_id.startswith(NUMBERED):
+            self._given.add(task_id)
+        known = self._groups.get(group)
+        task = SchedulableTask(
+            task_id,
+            partial(fn, *args) if args else fn,
+            self._group(group) if known is None else known,
+            self._request(needs) if needs else ONE_PLACE,
+            deadline,
+        )
+        job = Job(task, TaskHandle(task_id, self._on_wait), max_attempts)
+        if retry_on:
+            job.retry_on = retry_on
+        if row_group is not None:
+            job.row_group = row_group
+        if column is not None:
+            job.column = column
+        if cancellable:
+            job.cancellable = True
+        return job
+
+    def _next_id(self) -> str:
+        """An id that nobody has given."""
+        while True:
+            self.numbered += 1
+            task_id = f"{NUMBERED}{self.numbered}"
+            if not self._given or task_id not in self._given:
+                return task_id
+            self._given.remove(task_id)
+
+    def job_of(self, spec: TaskSpec) -> Job:
+        """A job for a task of a graph."""
+        return self.job(
+            spec.fn,
+            spec.args,
+            group=spec.group,
+            needs=spec.needs,
+            task_id=spec.task_id,
+            deadline=spec.deadline,
+            max_attempts=spec.max_attempts,
+            retry_on=spec.retry_on,
+            row_group=spec.row_group,
+            column=spec.column,
+        )
+
+    def _group(self, group: Group) -> TaskGroupSpec:
+        if isinstance(group, TaskGroupSpec):
+            return group
+        known = self._groups.get(group)
+        if known is None:
+            known = self._groups[group] = self._make_group(group)
+        return known
+
+    def _make_group(self, group: str | SchedulingMetadata | None) -> TaskGroupSpec:
+        if group is None:
+            group = SchedulingMetadata.local()
+        elif isinstance(group, str):
+            group = SchedulingMetadata.local(group)
+        elif not isinstance(group, SchedulingMetadata):
+            raise ConfigError(f"group must be a name, a TaskGroupSpec or SchedulingMetadata, not {group!r}")
+        return self._resolver.resolve(group).group
+
+    def _request(self, needs: Mapping[str, int] | None) -> SchedulerResourceRequest:
+        key = tuple(sorted(needs.items())) if needs else ()
+        request = self._requests.get(key)
+        if request is None:
+            request = self._requests[key] = SchedulerResourceRequest(dict(key))
+        return request

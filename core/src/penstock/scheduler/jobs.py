@@ -1,0 +1,98 @@
+"""A task that the scheduler has taken on, and what is to become of it after a failure.
+
+Which layer retries what: the request gate's executor retries *calls*, and marks the error that it gives up
+with as final. The scheduler retries *tasks*: after an error that is marked retryable (a bare
+`penstock.request` that failed) or that is of a type the caller listed. So the attempts of the two do not
+multiply. A rate limit uses up no attempt.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import attrs
+import trio
+
+from penstock.scheduler.handles import TaskHandle
+from penstock.tasks.records import SchedulableTask
+from penstock.words.failures import failure_mark
+
+__all__ = ["GiveUp", "Job", "Retry", "RetryPlan"]
+
+
+class Job:
+    """A task with its handle, from when it is taken on until it has ended.
+
+    What most tasks have nothing of stands as a default on the class, and costs a task no memory.
+    """
+
+    __slots__ = ("__dict__", "handle", "max_attempts", "task")
+
+    retry_on: tuple[type[Exception], ...] = ()
+    row_group: str | None = None
+    column: str | None = None
+    cancellable: bool = False
+    scope: trio.CancelScope | None = None
+    """By which the running task can be cancelled alone, where the caller wanted that: a new one for each try."""
+    failures: int = 0
+    rate_limits: int = 0
+    last_error: Exception | None = None
+    """Why it is to be tried again."""
+
+    def __init__(self, task: SchedulableTask, handle: TaskHandle[Any], max_attempts: int) -> None:
+        self.task = task
+        self.handle = handle
+        self.max_attempts = max_attempts
+
+    @property
+    def cancel_called(self) -> bool:
+        """Whether the task was to be cancelled while it ran."""
+        return self.scope is not None and self.scope.cancel_called
+
+
+@attrs.frozen
+class Retry:
+    """Try again at this moment of the run's clock."""
+
+    at: float
+
+
+@attrs.frozen
+class GiveUp:
+    """Do not try again. `final_failure`: the failure was not of the kind that is tried again at all."""
+
+    reason: str
+    final_failure: bool
+
+
+class RetryPlan:
+    """Decides what follows a failure. Exponential back-off with jitter, from the run's seed; durations in seconds."""
+
+    def __init__(self, rng: Random, base: float = 1.0, longest: float = 60.0) -> None:
+        self._rng = rng
+        self._base = base
+        self._longest = longest
+
+    def after(self, job: Job, error: Exception, now: float) -> Retry | GiveUp:
+        """What follows when `job` has failed with `error`."""
+        mark = failure_mark(error)
+        if mark is not None and mark.retryable and mark.rate_limited:
+            job.rate_limits += 1
+            pause = self._pause(job.rate_limits)
+        elif (mark is not None and mark.retryable) or isinstance(error, job.retry_on):
+            job.failures += 1
+            if job.failures >= job.max_attempts:
+                return GiveUp(f"it failed {job.failures} times, which is all it may", final_failure=False)
+            pause = self._pause(job.failures)
+        else:
+            return GiveUp("it failed", final_failure=True)
+        deadline = job.task.deadline
+        if deadline is not None and now + pause > deadline:
+            return GiveUp("its deadline leaves no time for another try", final_failure=False)
+        return Retry(now + pause)
+
+    def _pause(self, tries: int) -> float:
+        """Between half and the whole of a back-off that doubles: the tries of many tasks spread out."""
+        longest = min(self._longest, self._base * 2.0 ** min(tries - 1, 60))
+        return longest * (0.5 + 0.5 * self._rng.random())

@@ -1,0 +1,273 @@
+"""The scheduler as its callers see it: tasks in, handles out, and the way to stop it.
+
+What callers hand in is made into jobs by `intake.py`, kept until its end in `book.py`, and started by the loop in
+`dispatch.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import get_ident
+from typing import Any, TypeVar
+
+import attrs
+import trio
+
+from penstock.readiness.completion import TaskNode
+from penstock.scheduler.book import TaskBook
+from penstock.scheduler.dispatch import DispatchLoop
+from penstock.scheduler.events import SchedulerEvents
+from penstock.scheduler.handles import CANCELLED, TaskHandle, TaskSpec
+from penstock.scheduler.intake import Intake
+from penstock.scheduler.jobs import Job, RetryPlan
+from penstock.scheduler.mapping import TaskMap
+from penstock.scheduler.runner import TaskRunner
+from penstock.tasks.admission import TaskAdmissionController
+from penstock.tasks.lease import TaskRefused
+from penstock.tasks.ready_queue import QueueView, ReadyQueue
+from penstock.tasks.records import SchedulerResourceRequest, TaskSchedulingResolver
+from penstock.tasks.standing import Explanation
+from penstock.words.checks import whole_number
+from penstock.words.verdicts import Signal
+
+__all__ = ["AsyncTaskScheduler", "SchedulerOptions"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@attrs.frozen(kw_only=True)
+class SchedulerOptions:
+    """How the shell behaves; durations in seconds."""
+
+    stall_timeout: float = 300.0
+    shutdown_grace: float = 30.0
+    max_attempts: int = 3
+
+
+class AsyncTaskScheduler:
+    """Takes tasks, and starts each as soon as the task gate lets it. Made by `penstock.open_scheduler`."""
+
+    def __init__(
+        self,
+        *,
+        queue: ReadyQueue,
+        admission: TaskAdmissionController,
+        retries: RetryPlan,
+        events: SchedulerEvents,
+        runner: TaskRunner | None = None,
+        options: SchedulerOptions | None = None,
+        resolver: TaskSchedulingResolver | None = None,
+    ) -> None:
+        self._queue = queue
+        self._admission = admission
+        self._events = events
+        self._options = SchedulerOptions() if options is None else options
+        self._resolver = TaskSchedulingResolver() if resolver is None else resolver
+        self._intake = Intake(self._resolver, self._options.max_attempts, self._waits)
+        self._book = TaskBook(queue, retries, events)
+        self._jobs = self._book.jobs
+        self._tracker = self._book.tracker
+        self._view = queue.view()
+        self._fitting: set[SchedulerResourceRequest] = set()
+        self._fits: SchedulerResourceRequest | None = None
+        """The request that was looked at last: mostly the next task has the same."""
+        self._thread = get_ident()
+        self._loop = DispatchLoop(
+            queue=queue,
+            admission=admission,
+            book=self._book,
+            events=events,
+            stall_timeout=self._options.stall_timeout,
+            runner=runner,
+        )
+
+    # -- what callers use
+
+    def start_soon(self, fn: Callable[..., Awaitable[R]], *args: Any, **options: Any) -> TaskHandle[R]:
+        """Start `fn(*args)` as soon as the task gate lets it; returns a handle that can be awaited.
+
+        Options: `group` (a name, `TaskGroupSpec` or `SchedulingMetadata`), `needs` (resource to amount),
+        `task_id`, `deadline` (moment of the run's clock by which it must have started), `max_attempts`,
+        `retry_on` (exception types that are tried again), `row_group`, `column`, `cancellable`. Raises
+        `ConfigError` for wrong options, and `TaskRefused` for a task that could never fit.
+        """
+        if get_ident() != self._thread or not self._loop.accepts:
+            self._check_open()
+        job = self._intake.job(fn, args, **options)
+        if job.task.resource_request is not self._fits:
+            self._check_fits(job)
+        self._book.take_on_one(job, 0 if "task_id" in options else self._intake.numbered)
+        if self._events.stream.active:
+            self._events.ready(job, trio.current_time())
+        self._loop.wakeup.ring()
+        return job.handle
+
+    def add(self, batch: Iterable[TaskSpec]) -> Mapping[str, TaskHandle[Any]]:
+        """Take a graph of tasks, all or nothing; returns task id to handle. Edges inside the batch may
+        point forward.
+
+        Raises `ConfigError` for an unknown id in `after`, a cycle or an id that is there already, and
+        `TaskRefused`.
+        """
+        nodes = []
+        for spec in batch:
+            job = self._intake.job_of(spec)
+            nodes.append((job, TaskNode(job.task, spec.after, spec.members_of, spec.row_group, spec.barrier)))
+        self._take_on(nodes)
+        return {job.task.task_id: job.handle for job, _ in nodes}
+
+    def map(
+        self,
+        fn: Callable[[T], Awaitable[R]],
+        items: Iterable[T] | AsyncIterable[T],
+        *,
+        window: int | None = None,
+        **options: Any,
+    ) -> TaskMap[T, R]:
+        """Results of `fn(item)` for every item, in the order of completion: `async with scheduler.map(...)
+        as results`.
+
+        At most `window` items (default: twice the free places, at least 16) are in hand. Options as
+        `start_soon`.
+        """
+        if window is None:
+            window = max(16, 2 * self._admission.view().resource_limits["submission"])
+        whole_number(window, "window")
+        return TaskMap(self, fn, items, window, options)
+
+    def seal(self, name: str) -> None:
+        """No more members for the barrier of this id, or no more tasks of this row group."""
+        self._enter()
+        self._book.seal(name, trio.current_time())
+        self._loop.wakeup.ring()
+
+    def signal(self, name: str) -> None:
+        """Say `name`: what was refused until `Signal(name)` is asked again."""
+        self._enter()
+        self._queue.wake(Signal(name), 1, trio.current_time())
+        self._loop.signalled()
+
+    def emit(self, kind: str, **fields: Any) -> None:
+        """Put an event of the caller's own (a row-group kind) into the scheduler stream."""
+        self._enter()
+        self._events.stream.record(kind, trio.current_time(), **fields)
+        self._events.stream.deliver()
+
+    def explain(self, group: str | None = None) -> str:
+        """What everything that is left waits for, in words; or what one group waits for."""
+        return str(self.explanation(group))
+
+    def explanation(self, group: str | None = None) -> Explanation:
+        """The same as records."""
+        return self._loop.explanation(trio.current_time(), group)
+
+    def cancel_task(self, task_id: str) -> None:
+        """Do not carry this task out; one that runs is cancelled if it was started `cancellable`."""
+        self._enter()
+        job = self._jobs.get(task_id)
+        if job is None:
+            return
+        if task_id in self._loop.in_flight:
+            if job.scope is not None:
+                job.scope.cancel()
+            return
+        self._book.stop(job, CANCELLED, "it was cancelled", trio.current_time())
+        self._loop.wakeup.ring()
+
+    def shutdown(self) -> None:
+        """Admit nothing more; what runs may finish within the grace period, and is cancelled then."""
+        self._enter()
+        if not self._loop.stopping:
+            self._loop.stop(trio.current_time() + self._options.shutdown_grace)
+
+    def cancel(self) -> None:
+        """Admit nothing more, and cancel what runs."""
+        self._enter()
+        self._loop.stop(-math.inf)
+
+    @property
+    def book(self) -> TaskBook:
+        """What became of the tasks so far."""
+        return self._book
+
+    @property
+    def progress(self) -> Mapping[str, int]:
+        """Where the tasks stand: `queued`, `in_flight`, `unfinished`, and how many ended in each way."""
+        return {
+            "queued": self._view.queued_total,
+            "in_flight": len(self._loop.in_flight),
+            "unfinished": len(self._jobs),
+            **self._book.counts,
+        }
+
+    # -- taking on
+
+    def _enter(self) -> None:
+        if get_ident() != self._thread:
+            raise RuntimeError(
+                "this scheduler belongs to another thread, or is not open: "
+                "from another thread use trio.from_thread.run_sync(..., trio_token=token)"
+            )
+
+    def _take_on(self, nodes: Sequence[tuple[Job, TaskNode]]) -> None:
+        self._check_open()
+        for job, _ in nodes:
+            self._check_fits(job)
+        self._book.take_on(nodes, trio.current_time())
+        self._loop.wakeup.ring()
+
+    def _check_open(self) -> None:
+        self._enter()
+        if not self._loop.accepts:
+            raise RuntimeError("the scheduler is closing and takes no more tasks")
+
+    def _check_fits(self, job: Job) -> None:
+        """Refuse what could never run at once, with the figures; each resource request is looked at once."""
+        request = job.task.resource_request
+        if request not in self._fitting:
+            never = self._admission.never_fits(job.task)
+            if never is not None:
+                raise TaskRefused(job.task.task_id, never)
+            self._fitting.add(request)
+        self._fits = request
+
+    def spawn_source(self, fn: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Run a source of tasks beside the workers; while it runs, more work may come."""
+        self._loop.spawn_source(fn, *args)
+
+    @contextmanager
+    def somebody_waits(self) -> Iterator[None]:
+        """While this is open, a run in which nothing can start is a stall, and not a pause between submissions."""
+        self._waits(1)
+        try:
+            yield
+        finally:
+            self._waits(-1)
+
+    def _waits(self, change: int) -> None:
+        self._loop.waiting += change
+        self._loop.wakeup.ring()
+
+    @property
+    def queue_view(self) -> QueueView:
+        """The live window onto what is queued."""
+        return self._view
+
+    # -- what `open_scheduler` uses
+
+    @property
+    def admission(self) -> TaskAdmissionController:
+        """The controller of the task gate."""
+        return self._admission
+
+    @property
+    def loop(self) -> DispatchLoop:
+        """The dispatch loop: `open_scheduler` runs it beside the caller's block."""
+        return self._loop
+
+    def check_invariants(self) -> None:
+        """Every task is in one state, and the ledger agrees. Raises `AssertionError`."""
+        self._loop.check_invariants()

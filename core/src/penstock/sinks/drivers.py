@@ -1,0 +1,147 @@
+"""The way from the two event streams to the plugins that listen: who is subscribed, who is full, who is put
+aside, and the end.
+
+    async with SinkDrivers(bindings, scheduler_events, request_events) as drivers:
+        ...                              # between two rounds, never inside a decision:
+        if drivers.full:
+            await drivers.drained()
+
+An *inline* sink is called in the loop as events are delivered. A *buffered* one is fed through a bounded
+buffer (`sink_buffer.py`) by a thread of its own (`sink_writers.py`); under virtual time, that is when the
+run's clock is trio's `MockClock`, the loop writes instead. A stream to which no sink listens stays
+inactive, so no record is built for it.
+
+At the end every buffer is written out and every sink flushed, also when the run is being cancelled; that
+takes at most `flush_timeout` seconds, and a sink that needs longer is put aside and named, with the number
+of events that it lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Final
+
+import trio
+import trio.testing
+
+from penstock.events.records import EventStream, RuntimeEvent
+from penstock.sinks.spec import SinkBinding, SinkSpec
+from penstock.sinks.writers import BufferedWriter, GuardedSink, LoopWriter, ThreadWriter
+
+__all__ = ["FLUSH_TIMEOUT", "SinkBinding", "SinkDrivers", "SinkSpec"]
+
+FLUSH_TIMEOUT: Final = 30.0
+"""Seconds that sinks together are given at the end of a run to write what is buffered."""
+
+
+class SinkDrivers:
+    """Feeds sinks from the two streams for as long as its `async with` block lasts.
+
+    `bindings` are fed in their order. `failures` is how many errors in a row put a sink aside. Nothing that
+    a sink raises leaves this class.
+    """
+
+    def __init__(
+        self,
+        bindings: Sequence[SinkBinding],
+        scheduler_events: EventStream,
+        request_events: EventStream,
+        *,
+        failures: int = 10,
+        flush_timeout: float = FLUSH_TIMEOUT,
+    ) -> None:
+        self._bindings = tuple(bindings)
+        self._streams = (scheduler_events, request_events)
+        self._failures = failures
+        self._flush_timeout = flush_timeout
+        self._sinks: dict[str, GuardedSink] = {}
+        self._writers: list[BufferedWriter] = []
+        self._subscriptions: list[tuple[str, EventStream, Callable[[RuntimeEvent], None]]] = []
+        self._waiting_for_room = trio.lowlevel.ParkingLot()
+
+    @property
+    def full(self) -> bool:
+        """Whether a sink that must not lose anything has no room: pause before making more events."""
+        return any(writer.buffer.full for writer in self._writers)
+
+    async def drained(self) -> None:
+        """Wait until no sink is `full`. Returns at once, without a checkpoint, if none is."""
+        while self.full:
+            await self._waiting_for_room.park()
+
+    @property
+    def put_aside(self) -> Mapping[str, str]:
+        """The sinks that are called no more: plugin name to what it did."""
+        return {name: sink.put_aside for name, sink in self._sinks.items() if sink.put_aside is not None}
+
+    @property
+    def failed(self) -> Mapping[str, int]:
+        """How many calls of each sink raised, for those that ever did."""
+        return {name: sink.failed for name, sink in self._sinks.items() if sink.failed}
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """How many events each sink lost because its buffer was full, for those that lost any."""
+        return {w.sink.binding.name: w.buffer.dropped for w in self._writers if w.buffer.dropped}
+
+    def diagnostics(self) -> Mapping[str, Mapping[str, Any]]:
+        """What went wrong, by kind and plugin name; empty if nothing did. JSON-safe."""
+        kinds = {"sinks_put_aside": self.put_aside, "sink_errors": self.failed, "events_dropped": self.dropped}
+        return {kind: figures for kind, figures in kinds.items() if figures}
+
+    async def __aenter__(self) -> SinkDrivers:
+        virtual = isinstance(trio.lowlevel.current_clock(), trio.testing.MockClock)
+        token = trio.lowlevel.current_trio_token()
+        for binding in self._bindings:
+            name = binding.name
+            unsubscribe = partial(_from_any_thread, token, partial(self._unsubscribe, name))
+            sink = self._sinks[name] = GuardedSink(binding, self._failures, unsubscribe)
+            receiver = sink.write
+            if binding.spec.mode == "buffered":
+                writer: BufferedWriter = (LoopWriter if virtual else ThreadWriter)(sink, self._on_room)
+                self._writers.append(writer)
+                receiver = writer.put
+            hooks = (binding.scheduler_event, binding.request_event)
+            for stream, hook in zip(self._streams, hooks, strict=True):
+                if hook is not None:
+                    stream.subscribe(receiver)
+                    self._subscriptions.append((name, stream, receiver))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for name in self._sinks:
+            self._unsubscribe(name)
+        for writer in self._writers:
+            writer.close()
+        with trio.move_on_after(self._flush_timeout, shield=True):
+            for writer in self._writers:
+                await writer.closed()
+        for writer in self._writers:
+            if not writer.finished:
+                lost = len(writer.buffer)
+                writer.sink.give_up(f"did not finish within {self._flush_timeout:g} s; up to {lost} events are lost")
+        for sink in self._sinks.values():
+            if sink.binding.spec.mode == "inline":
+                sink.flush()
+
+    def _on_room(self) -> None:
+        self._waiting_for_room.unpark_all()
+
+    def _unsubscribe(self, name: str) -> None:
+        """Give a sink no more events. May be called again."""
+        for subscription in [s for s in self._subscriptions if s[0] == name]:
+            self._subscriptions.remove(subscription)
+            _, stream, receiver = subscription
+            stream.unsubscribe(receiver)
+
+
+def _from_any_thread(token: trio.lowlevel.TrioToken, what: Callable[[], None]) -> None:
+    """Have the loop call `what` soon, if there still is a loop."""
+    try:
+        token.run_sync_soon(what)
+    except trio.RunFinishedError:
+        return

@@ -1,0 +1,55 @@
+"""How a sink plugin wants its events, and what the plugin manager found of it: the seam between plugins and
+`drivers.py`.
+
+An `inline` sink is called in the loop, so it may touch memory only and must take microseconds. A `buffered`
+sink has a writer thread of its own. What a full buffer does is the sink's to say: `drop` (counted, and a
+gap record tells of it) or `wait` (dispatch pauses between rounds), for a record that must be complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import attrs
+
+from penstock.events.records import RuntimeEvent
+from penstock.words.errors import ConfigError
+
+__all__ = ["SinkBinding", "SinkSpec"]
+
+
+@attrs.frozen(kw_only=True)
+class SinkSpec:
+    """A sink plugin's class attribute `sink`; a plugin without one is `inline`.
+
+    `buffer` is in events, at least 1. Raises `ConfigError` for a mode or an `on_full` that does not exist.
+    """
+
+    mode: Literal["inline", "buffered"] = "inline"
+    on_full: Literal["drop", "wait"] = "drop"
+    buffer: int = 10_000
+
+    def __attrs_post_init__(self) -> None:
+        if self.mode not in ("inline", "buffered"):
+            raise ConfigError(f"a sink's mode must be 'inline' or 'buffered', not {self.mode!r}")
+        if self.on_full not in ("drop", "wait"):
+            raise ConfigError(f"a sink's on_full must be 'drop' or 'wait', not {self.on_full!r}")
+        if type(self.buffer) is not int or self.buffer < 1:
+            raise ConfigError(f"a sink's buffer must be a whole number from 1 on, not {self.buffer!r}")
+
+
+@attrs.frozen(kw_only=True)
+class SinkBinding:
+    """One active sink: the plugin's name, how it wants its events, and the calls that take them (`None`:
+    not that stream).
+
+    `flush` is called when everything was handed over and should be on its way; `None` if the plugin keeps
+    nothing back.
+    """
+
+    name: str
+    spec: SinkSpec = SinkSpec()
+    scheduler_event: Callable[[RuntimeEvent], None] | None = None
+    request_event: Callable[[RuntimeEvent], None] | None = None
+    flush: Callable[[], None] | None = None

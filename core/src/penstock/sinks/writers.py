@@ -1,0 +1,229 @@
+"""How events get from the loop to a sink's code: at once, in the loop a little later, or in a thread.
+
+Whatever a sink does, the run goes on: `GuardedSink` is the one place where a plugin's sink is called. Its
+first error is told with the plugin's name, the following ones are counted, and after so many in a row it is
+put aside, visibly, and called no more. Each hook, and `flush`, has a count of its own, so that one that
+works does not hide one that never does.
+
+`ThreadWriter` has a thread of its own, not one of trio's pool: a sink that hangs then holds up neither the
+pool nor the end of the process. The loop puts an event in line without a lock while there is room, and
+takes the one lock to wake the thread, and where the buffer is full; the thread
+sleeps on a condition, and wakes the loop through its token. `LoopWriter` takes its place under virtual
+time, where a thread would race with the clock.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Protocol
+
+import trio
+
+from penstock.events.records import RuntimeEvent
+from penstock.sinks.buffer import SinkBuffer
+from penstock.sinks.spec import SinkBinding
+
+__all__ = ["BufferedWriter", "GuardedSink", "LoopWriter", "ThreadWriter"]
+
+BATCH: Final = 256
+"""How many events are written between two calls of `flush`, at most: what a kill can cost while events keep coming."""
+
+LINGER: Final = 0.02
+"""Seconds of real time that a writer thread waits for more events before it writes what there is."""
+
+_log = logging.getLogger("penstock.sinks")
+
+
+class GuardedSink:
+    """One plugin's sink, which cannot hurt the run: errors are counted, and many in a row end it.
+
+    `on_put_aside` is called once, in whatever thread the sink was called in.
+    """
+
+    def __init__(self, binding: SinkBinding, failures: int, on_put_aside: Callable[[], None]) -> None:
+        self.binding = binding
+        self.failed = 0
+        """How many calls raised."""
+        self.put_aside: str | None = None
+        """Why the sink is called no more; `None` while it works."""
+        self._limit = failures
+        self._on_put_aside = on_put_aside
+        self._in_a_row = {"scheduler": 0, "request": 0, "flush": 0}
+        self._hooks = {"scheduler": binding.scheduler_event, "request": binding.request_event}
+
+    def write(self, event: RuntimeEvent) -> None:
+        """Give the sink one event."""
+        self.write_all((event,))
+
+    def write_all(self, events: Iterable[RuntimeEvent]) -> None:
+        """Give the sink several, one by one."""
+        for event in events:
+            stream = event.stream
+            hook = self._hooks[stream]
+            if hook is None or self.put_aside is not None:
+                continue
+            try:
+                hook(event)
+            except (Exception, SystemExit) as error:  # a sink that wants to exit must not take the run with it
+                self._note_failure(stream, error)
+            else:
+                self._in_a_row[stream] = 0
+
+    def flush(self) -> None:
+        """Let the sink make durable what it was given, if it wants to."""
+        if self.binding.flush is None or self.put_aside is not None:
+            return
+        try:
+            self.binding.flush()
+        except (Exception, SystemExit) as error:
+            self._note_failure("flush", error)
+        else:
+            self._in_a_row["flush"] = 0
+
+    def give_up(self, reason: str) -> None:
+        """Put the sink aside and say so in the log."""
+        if self.put_aside is None:
+            self.put_aside = reason
+            _log.error("plugin %r: its sink is put aside: it %s", self.binding.name, reason)
+            self._on_put_aside()
+
+    def _note_failure(self, what: str, error: BaseException) -> None:
+        told = f"{type(error).__name__}: {error}"
+        self.failed += 1
+        self._in_a_row[what] += 1
+        if self.failed == 1:
+            _log.warning("plugin %r: its sink raised %s (further errors are counted)", self.binding.name, told)
+            _log.debug("plugin %r: where its sink raised", self.binding.name, exc_info=error)
+        if self._in_a_row[what] >= self._limit:
+            self.give_up(f"raised {self._in_a_row[what]} times in a row, at last {told}")
+
+
+class BufferedWriter(Protocol):
+    """Takes events in the loop and writes them a little later."""
+
+    sink: GuardedSink
+    buffer: SinkBuffer
+
+    @property
+    def finished(self) -> bool:
+        """Whether the sink has been closed and everything is written."""
+        ...
+
+    def put(self, event: RuntimeEvent) -> None:
+        """Take one event. Called in the loop; never blocks and never raises."""
+        ...
+
+    def close(self) -> None:
+        """No more events come: write what is there, and flush."""
+        ...
+
+    async def closed(self) -> None:
+        """Wait until everything is written."""
+        ...
+
+
+class LoopWriter:
+    """Writes in the loop, right after what the loop is doing: for virtual time."""
+
+    def __init__(self, sink: GuardedSink, on_room: Callable[[], None]) -> None:
+        self.sink = sink
+        self.buffer = SinkBuffer(sink.binding.spec)
+        self._on_room = on_room
+        self._token = trio.lowlevel.current_trio_token()
+        self.finished = False
+
+    def put(self, event: RuntimeEvent) -> None:
+        self.buffer.put(event)
+        self._token.run_sync_soon(self._write_all, idempotent=True)
+
+    def _write_all(self) -> None:
+        while batch := self.buffer.take(BATCH):
+            self.sink.write_all(batch)
+            self.sink.flush()
+            if self.buffer.written(len(batch)):
+                self._on_room()
+
+    def close(self) -> None:
+        self._write_all()
+        self.sink.flush()
+        self.finished = True
+
+    async def closed(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+class ThreadWriter:
+    """Writes in a thread that ends with `close`. A daemon, so a sink that hangs for ever cannot keep the
+    process alive."""
+
+    def __init__(self, sink: GuardedSink, on_room: Callable[[], None]) -> None:
+        self.sink = sink
+        self.buffer = SinkBuffer(sink.binding.spec)
+        self._on_room = on_room
+        self._token = trio.lowlevel.current_trio_token()
+        self._lock = threading.Condition()
+        self._closing = False
+        self._idle = False
+        self._lingers = False
+        self._finished = trio.Event()
+        self._thread = threading.Thread(target=self._run, name=f"penstock-sink-{sink.binding.name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def finished(self) -> bool:
+        return self._finished.is_set()
+
+    def put(self, event: RuntimeEvent) -> None:
+        if not self.buffer.put_if_free(event):
+            with self._lock:
+                self.buffer.put(event)
+        if self._idle or (self._lingers and self._enough()):  # looked at after the event is in line
+            with self._lock:
+                self._idle = self._lingers = False
+                self._lock.notify()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closing = True
+            self._lock.notify()
+
+    async def closed(self) -> None:
+        await self._finished.wait()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            self.sink.write_all(batch)
+            self.sink.flush()
+            with self._lock:
+                made_room = self.buffer.written(len(batch))
+            if made_room:
+                self._tell_loop(self._on_room)
+        self.sink.flush()
+        self._tell_loop(self._finished.set)
+
+    def _next_batch(self) -> list[RuntimeEvent]:
+        """What to write next; empty when there will be nothing more."""
+        with self._lock:
+            # Said before it is looked whether anything is there: so whoever puts something in sees it.
+            self._idle = True
+            while not (self.buffer.waiting or self._closing):
+                self._lock.wait()
+                self._idle = True
+            self._idle = False
+            if not (self._enough() or self._closing):
+                self._lingers = True
+                self._lock.wait(LINGER)  # woken for each event, it would take the interpreter from the loop each time
+                self._lingers = False
+            return self.buffer.take(BATCH)
+
+    def _enough(self) -> bool:
+        return len(self.buffer) >= BATCH or self.buffer.full
+
+    def _tell_loop(self, what: Callable[[], Any]) -> None:
+        try:
+            self._token.run_sync_soon(what, idempotent=True)
+        except trio.RunFinishedError:
+            _log.debug("plugin %r: its sink outlived the run", self.sink.binding.name)

@@ -1,0 +1,390 @@
+"""May this ready task become a running worker? The controller of the task gate, and the ledger of what runs.
+
+The controller asks, in this order: is it open, could the task ever fit, is there room now, do all policies
+agree, do all rules agree. The first refusal parks the task. It answers `is_eligible` without changing
+anything, and `try_acquire` by the same answer with the lease in the same step. What a lease counts for is
+counted here, once in and once out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import compress
+from typing import Final
+
+import attrs
+
+from penstock.queueing.lanes import ALL
+from penstock.tasks.competition import Competition
+from penstock.tasks.contenders import PeerCount, Shortage
+from penstock.tasks.decision import PolicyStateDelta, TaskAdmissionPolicyDecision
+from penstock.tasks.lease import TaskAdmissionBlockSummary, TaskAdmissionDenied, TaskAdmissionLease, add_up
+from penstock.tasks.ledger import Holding, LedgerView
+from penstock.tasks.policy import TaskAdmissionPolicy, TaskAdmissionView
+from penstock.tasks.ready_queue import Blocked, QueueView
+from penstock.tasks.records import SUBMISSION, SchedulableTask, SchedulerResourceKey, TaskGroupKey
+from penstock.tasks.reservation import KeptRoom
+from penstock.words.checks import whole_number
+from penstock.words.errors import PluginError
+from penstock.words.leases import RELEASED, LeaseLedger, ReleaseResult
+from penstock.words.verdicts import NEVER, TASK_REASONS, Backlog, Condition, Denied, Released, Signal, check_denied
+
+__all__ = [
+    "TaskAdmissionBlockSummary",
+    "TaskAdmissionConfig",
+    "TaskAdmissionController",
+    "TaskAdmissionDenied",
+    "TaskAdmissionLease",
+]
+
+IDLE_KEPT: Final = 64
+"""How many groups that hold nothing may keep their books open before it is seen which will come again."""
+
+TaskRule = Callable[[SchedulableTask, QueueView, TaskAdmissionView, float], Denied | None]
+"""All rule hooks of the task gate in one call; it checks and names its answers itself."""
+
+
+@attrs.frozen
+class TaskAdmissionConfig:
+    """The limits of the task gate: places in `submission`, and any other resource by name."""
+
+    submission_capacity: int = 1024
+    resource_limits: Mapping[SchedulerResourceKey, int] = attrs.field(factory=dict)
+
+
+class TaskAdmissionController:
+    """The first gate. Pure and synchronous; `now` is passed in."""
+
+    def __init__(
+        self,
+        config: TaskAdmissionConfig | None = None,
+        policies: Sequence[tuple[str, TaskAdmissionPolicy]] = (),
+        rule: TaskRule | None = None,
+        generation: int = 1,
+    ) -> None:
+        if config is None:
+            config = TaskAdmissionConfig()
+        self._limits = {SUBMISSION: config.submission_capacity, **config.resource_limits}
+        for resource, limit in self._limits.items():
+            whole_number(limit, f"the limit of resource {resource!r}")
+        self._available = dict(self._limits)
+        self._released = {resource: Released(resource) for resource in self._limits}
+        self._full: dict[tuple[str, int, bool], Denied] = {}
+        self._holdings: dict[TaskGroupKey, Holding] = {}
+        self._idle = 0
+        """How many of them hold nothing: kept while they have tasks queued, since they will hold something again."""
+        self._idle_kept = IDLE_KEPT
+        self._debt: dict[tuple[TaskGroupKey, str], int] = {}
+        self._set_policies(policies)
+        self._rule = rule
+        self._ledger: LeaseLedger[TaskAdmissionLease] = LeaseLedger("task-", generation)
+        self._peers = PeerCount()
+        self._room = KeptRoom(self._limits)
+        self._kept, self._waiting = self._room.kept, self._room.waiting
+        self._queue_view: QueueView | None = None
+        self._competition: Competition | None = None
+        self._closed = False
+        self._agreed_on: SchedulableTask | None = None
+        """The task that could be given its lease, at `_agreed_at`, if nothing has changed since; with what the
+        policies said that are told of leases."""
+        self._agreed_at = 0.0
+        self._agreed: list[TaskAdmissionPolicyDecision] = []
+        self.turned: list[Condition] = []
+        """What came true by leases, for `take_turned`; to be read only."""
+        self.diagnostic_counters: dict[str, int] = {}
+        """What the policies count, by the names that they give."""
+        self._view = LedgerView(
+            self._limits, self._available, self._holdings, self._debt, self._peers, self._compete, self._kept
+        )
+
+    def attach(self, queue_view: QueueView) -> None:
+        """Keep count of the groups that are ready in this queue, so that policies can ask for peers at no cost."""
+        queue_view.listen_ready(self._peers)
+        queue_view.listen_ready(self._room)
+        self._queue_view = queue_view
+        if self._competition is not None:
+            self._peers.weigh(self._competition, queue_view.weights_by_group)
+
+    def _compete(self) -> Competition:
+        """What the groups weigh that compete; counted from the first time on that a policy asks."""
+        if self._competition is None:
+            self._competition = Competition()
+            weights = {lease.item.group.key: lease.item.group.weight for lease in self._ledger.live.values()}
+            for key, holding in self._holdings.items():
+                for resource in compress(holding.amounts, holding.amounts.values()):
+                    self._competition.begin(resource, key, weights[key])
+            if self._queue_view is not None:
+                self._peers.weigh(self._competition, self._queue_view.weights_by_group)
+        return self._competition
+
+    def reconfigure(self, policies: Sequence[tuple[str, TaskAdmissionPolicy]], rule: TaskRule | None) -> None:
+        """From now on these decide. Leases that are out stay as they are."""
+        self._set_policies(policies)
+        self._rule = rule
+        self._agreed_on = None
+
+    def _set_policies(self, policies: Sequence[tuple[str, TaskAdmissionPolicy]]) -> None:
+        self._policies = list(policies)
+        watches = [not getattr(policy, "stateless", False) for _, policy in policies]
+        self._watching = tuple(compress(policies, watches))
+        self._evaluate = [(name, p.evaluate, told) for (name, p), told in zip(policies, watches, strict=True)]
+
+    # -- deciding
+
+    def never_fits(self, task: SchedulableTask) -> Denied | None:
+        """The refusal of a task that no release could make room for: more than a limit, or an unknown resource."""
+        for resource, amount in task.resource_request.shape:
+            limit = self._limits.get(resource)
+            if limit is None:
+                known = ", ".join(sorted(self._limits))
+                return Denied(
+                    "never_fits", {NEVER}, detail=f"there is no resource {resource!r}; there is {known}", by="core"
+                )
+            if amount > limit:
+                figures = f"it needs {amount} of {resource!r}, and the limit is {limit}"
+                return Denied("never_fits", {NEVER}, detail=figures, by="core")
+        return None
+
+    def is_eligible(self, task: SchedulableTask, queue_view: QueueView, now: float) -> Denied | None:
+        """Whether the task could be given its lease now. Changes nothing."""
+        if self._closed:
+            return Denied("shutdown", {NEVER}, scope="all", by="core")
+        available = self._available
+        for resource, amount in task.resource_request.shape:
+            free = available.get(resource)
+            if free is None or free < amount:
+                return self._no_room(task, resource, amount)
+            if self._kept and self._kept.get(resource, amount) != amount:
+                return self._room_is_kept(resource)
+        view = self._view
+        agreed: list[TaskAdmissionPolicyDecision] = []
+        for name, evaluate, watches in self._evaluate:
+            try:
+                decision = evaluate(task, queue_view, view, now)
+                if decision.denied is not None:
+                    return check_denied(decision.denied, by=name, now=now, reasons=TASK_REASONS)
+            except Exception as error:
+                return self._failed_closed(name, error)
+            if watches:
+                agreed.append(decision)
+        if self._rule is not None:
+            denied = self._rule(task, queue_view, view, now)
+            if denied is not None:
+                return denied
+        self._agreed_on, self._agreed_at, self._agreed = task, now, agreed
+        return None
+
+    def _room_is_kept(self, resource: str) -> Denied:
+        detail = f"{resource} is kept for a task that needs {self._kept[resource]} of it and was passed by others"
+        return Denied("no_capacity", {Backlog(resource)}, "shape", detail, cohort=Shortage(resource, 0), by="core")
+
+    def _no_room(self, task: SchedulableTask, resource: str, amount: int) -> Denied:
+        """The refusal for want of room; the same object for the same want, since a full queue asks often."""
+        never = self.never_fits(task)
+        if never is not None:
+            return never
+        shut = resource == SUBMISSION and not self._available[resource]
+        denied = self._full.get((resource, amount, shut))
+        if denied is None:
+            until = {self._released[resource]}
+            if shut:  # every task takes a place in submission, so nobody can go
+                denied = Denied("no_capacity", until, scope="all", detail="submission is full", by="core")
+            else:
+                detail = f"less than {amount} of {resource} is free"
+                cohort = Shortage(resource, amount)
+                denied = Denied("no_capacity", until, "shape", detail, cohort=cohort, amount=amount, by="core")
+            self._full[resource, amount, shut] = denied
+        return denied
+
+    def _failed_closed(self, name: str, error: Exception) -> Denied:
+        """A policy that raises refuses, until the plugins are reconfigured."""
+        self.diagnostic_counters["policy_errors"] = self.diagnostic_counters.get("policy_errors", 0) + 1
+        said = error.message if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+        return Denied("policy_denial", {Signal("reconfigured")}, "shape", f"it raised: {said}", by=name)
+
+    def why_not(self, task: SchedulableTask, queue_view: QueueView, now: float) -> list[Denied]:
+        """Every refusal that the task would meet now; for `explain`, which alone asks all."""
+        found = [self._no_room(task, r, a) for r, a in task.resource_request.shape if self._available.get(r, 0) < a]
+        found += [self._room_is_kept(r) for r, a in task.resource_request.shape if self._kept.get(r, a) != a]
+        for name, policy in self._policies:
+            try:
+                decision = policy.evaluate(task, queue_view, self._view, now)
+            except Exception as error:
+                found.append(self._failed_closed(name, error))
+            else:
+                if decision.denied is not None:
+                    found.append(check_denied(decision.denied, by=name, now=now, reasons=TASK_REASONS))
+        if self._rule is not None and (denied := self._rule(task, queue_view, self._view, now)) is not None:
+            found.append(denied)
+        return found
+
+    # -- leases
+
+    def try_acquire(
+        self, task: SchedulableTask, queue_view: QueueView, now: float
+    ) -> TaskAdmissionLease | TaskAdmissionDenied:
+        """The lease, counted before it is handed out; or why not."""
+        if self._agreed_on is not task or self._agreed_at != now:
+            denied = self.is_eligible(task, queue_view, now)
+            if denied is not None:
+                return TaskAdmissionDenied(task, denied)
+        ledger = self._ledger
+        lease_id = ledger.next_id()
+        lease = ledger.out[lease_id] = TaskAdmissionLease(
+            lease_id, task, task.resource_request.amounts, now, ledger.generation, self._watching
+        )
+        self._count_in(task)
+        if self._watching:
+            self._tell_acquired(lease, self._agreed, now)
+        return lease
+
+    def _tell_acquired(
+        self, lease: TaskAdmissionLease, decisions: list[TaskAdmissionPolicyDecision], now: float
+    ) -> None:
+        for (name, policy), decision in zip(lease.watchers, decisions, strict=True):
+            try:
+                self._apply(name, policy.on_acquire(lease, decision, now))
+            except Exception as error:
+                self._failed_closed(name, error)
+
+    def _count_in(self, task: SchedulableTask) -> None:
+        self._agreed_on = None
+        group = task.group
+        key = group.key
+        holding = self._holdings.get(key)
+        if holding is None:
+            holding = self._holdings[key] = Holding(key)
+        elif not holding.running:
+            self._idle -= 1
+        holding.running += 1
+        available, amounts = self._available, holding.amounts
+        for resource, amount in task.resource_request.shape:
+            available[resource] -= amount
+            held = amounts.get(resource, 0)
+            amounts[resource] = held + amount
+            if not held and self._competition is not None:
+                self._competition.begin(resource, key, group.weight)
+            if self._waiting and self._room.given(resource, amount):
+                self.turned.append(Backlog(resource))
+        limit = holding.limit = group.admitted_limit
+        if (limit is not None and holding.running >= limit) != holding.capped:
+            self._turn_cap(key, holding)
+
+    def _turn_cap(self, group: TaskGroupKey, holding: Holding) -> None:
+        """A group that reaches its limit is no peer any more: that is a change of what is queued for others to see."""
+        holding.capped = not holding.capped
+        if holding.capped:
+            self.turned += self._peers.capped(group)
+        else:
+            self._peers.uncapped(group)
+
+    def take_turned(self) -> list[Condition]:
+        """What came true by leases since the last call: wake the queue for it when the task has left it."""
+        turned, self.turned = self.turned, []
+        return turned
+
+    def release(self, lease: TaskAdmissionLease, now: float) -> ReleaseResult:
+        """Take a lease back: once. The result's `freed` says what came free, and how much of it. Never raises."""
+        result = self._ledger.close(lease)
+        if not result.released:
+            return result
+        freed = self._count_out(lease.item)
+        if lease.watchers:
+            self._tell_released(lease, now)
+        return ReleaseResult(True, RELEASED, freed=freed)
+
+    def _tell_released(self, lease: TaskAdmissionLease, now: float) -> None:
+        for name, policy in lease.watchers:
+            try:
+                self._apply(name, policy.on_release(lease, now))
+            except Exception as error:
+                self._failed_closed(name, error)
+
+    def _count_out(self, task: SchedulableTask) -> tuple[tuple[Condition, int], ...]:
+        self._agreed_on = None
+        key = task.group.key
+        holding = self._holdings[key]
+        holding.running -= 1
+        if holding.capped and holding.limit is not None and holding.running < holding.limit:
+            self._turn_cap(key, holding)
+        freed: list[tuple[Condition, int]] = [(holding.released, ALL)]
+        available, amounts = self._available, holding.amounts
+        for resource, amount in task.resource_request.shape:
+            free = available[resource] = available[resource] + amount
+            if free > self._limits[resource]:
+                raise AssertionError(f"more of {resource} came back than there is")
+            amounts[resource] -= amount
+            if self._competition is not None and not amounts[resource]:
+                self._competition.end(resource, key)
+            freed.append((self._released[resource], free))
+        if not holding.running:
+            self._idle += 1
+            if self._idle > self._idle_kept:
+                self._forget_idle()
+        return tuple(freed)
+
+    def _forget_idle(self) -> None:
+        """Close the books of groups that hold nothing and have nothing queued."""
+        queued = {} if self._queue_view is None else self._queue_view.queued_by_group
+        for key in [key for key, holding in self._holdings.items() if not holding.running and key not in queued]:
+            del self._holdings[key]
+            self._idle -= 1
+        self._idle_kept = IDLE_KEPT + 2 * self._idle
+
+    def _apply(self, name: str, delta: PolicyStateDelta | None) -> None:
+        if delta is None:
+            return
+        debts = {key: self._debt.get(key, 0) + change for key, change in delta.debt_changes.items()}
+        for (group, resource), debt in debts.items():
+            if debt < 0:
+                raise PluginError(name, f"the debt of {group} in {resource} would fall to {debt}")
+        for key, debt in debts.items():
+            if (debt > 0) != (key in self._debt):
+                self._peers.owes(key[1], key[0], debt > 0)
+            if debt:
+                self._debt[key] = debt
+            else:
+                self._debt.pop(key, None)
+        for name, count in delta.diagnostic_counters.items():
+            self.diagnostic_counters[name] = self.diagnostic_counters.get(name, 0) + count
+
+    # -- telling
+
+    def view(self) -> TaskAdmissionView:
+        return self._view
+
+    @property
+    def in_flight(self) -> int:
+        """How many leases are out."""
+        return len(self._ledger.live)
+
+    @property
+    def leases(self) -> tuple[int, int]:
+        """How many leases were issued, and how many came back."""
+        return self._ledger.issued, self._ledger.returned
+
+    def explain_blocked(self, blocked: Iterable[Blocked], queue_view: QueueView) -> TaskAdmissionBlockSummary:
+        """Add up what the queue's `blocked()` yields."""
+        return add_up(blocked, queue_view)
+
+    def close(self) -> None:
+        """Admit nothing more. Leases that are out are still taken back."""
+        self._closed = True
+        self._agreed_on = None
+
+    def check_invariants(self) -> None:
+        """What is out and what is free add up to the limits, in all and by group. Raises `AssertionError`."""
+        self._ledger.check_invariants()
+        out: dict[str, int] = dict.fromkeys(self._limits, 0)
+        running: dict[TaskGroupKey, int] = {}
+        for lease in self._ledger.live.values():
+            running[lease.item.group.key] = running.get(lease.item.group.key, 0) + 1
+            for resource, amount in lease.resources.items():
+                out[resource] += amount
+        assert running == {key: holding.running for key, holding in self._holdings.items() if holding.running}
+        assert len(running) == len(self._holdings) - self._idle
+        self._room.check_invariants()
+        for resource, limit in self._limits.items():
+            assert self._available[resource] == limit - out[resource] >= 0
+            assert out[resource] == sum(h.amounts.get(resource, 0) for h in self._holdings.values())
+        assert all(debt > 0 for debt in self._debt.values())

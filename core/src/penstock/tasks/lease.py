@@ -1,0 +1,95 @@
+"""What the task gate answers with: a lease, a refusal, or a summary of what holds the queue up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import attrs
+
+from penstock.tasks.decision import PolicyStateDelta, TaskAdmissionPolicyDecision
+from penstock.tasks.ready_queue import Blocked, QueueView
+from penstock.tasks.records import SchedulableTask, SchedulerResourceKey
+from penstock.words.errors import AdmissionError
+from penstock.words.verdicts import Denied
+
+__all__ = [
+    "LeaseWatcher",
+    "TaskAdmissionBlockSummary",
+    "TaskAdmissionDenied",
+    "TaskAdmissionLease",
+    "TaskRefused",
+    "add_up",
+]
+
+
+class LeaseWatcher(Protocol):
+    """Who learns of a lease and of its end, and answers with what is to change about its own figures."""
+
+    def on_acquire(
+        self, lease: TaskAdmissionLease, decision: TaskAdmissionPolicyDecision, now: float
+    ) -> PolicyStateDelta | None: ...
+
+    def on_release(self, lease: TaskAdmissionLease, now: float) -> PolicyStateDelta | None: ...
+
+
+@attrs.define(slots=True, eq=False)
+class TaskAdmissionLease:
+    """Leave for one task to run, with what it holds meanwhile."""
+
+    lease_id: str
+    item: SchedulableTask
+    resources: Mapping[SchedulerResourceKey, int]
+    acquired_at: float
+    controller_generation: int
+    watchers: tuple[tuple[str, LeaseWatcher], ...] = ()
+    """The policies that are told of it, by name: those that were when it was acquired."""
+
+
+@attrs.define(slots=True)
+class TaskAdmissionDenied:
+    """Why a task did not get its lease."""
+
+    item: SchedulableTask
+    denied: Denied
+    snapshot: Mapping[str, Any] | None = None
+
+
+class TaskRefused(AdmissionError):
+    """The task gate will never admit this task: `denied` has the reason and the figures."""
+
+    def __init__(self, task_id: str, denied: Denied) -> None:
+        self.task_id = task_id
+        self.denied = denied
+        super().__init__(f"task {task_id!r} is refused for good: {denied.reason}: {denied.detail}")
+
+
+@attrs.define(slots=True)
+class TaskAdmissionBlockSummary:
+    """What holds the queue up. `dominant_denial_reasons`: reason to the groups it keeps back;
+    `available_after` in seconds of the run's clock, if a moment is known."""
+
+    queued_count: int
+    dominant_denial_reasons: Mapping[str, tuple[str, ...]]
+    available_after: float | None
+    diagnostics: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+def add_up(blocked: Iterable[Blocked], queue_view: QueueView) -> TaskAdmissionBlockSummary:
+    """The summary of the refusals in force."""
+    reasons: dict[str, dict[str, None]] = {}
+    moments = []
+    said: dict[str, int] = {}
+    for block in blocked:
+        group = "all groups" if block.group is None else str(block.group)
+        reasons.setdefault(block.denied.reason, {})[group] = None
+        said[block.denied.by] = said.get(block.denied.by, 0) + block.tasks
+        moment = block.denied.next_moment()
+        if moment is not None:
+            moments.append(moment)
+    dominant = {
+        reason: tuple(groups) for reason, groups in sorted(reasons.items(), key=lambda kv: (-len(kv[1]), kv[0]))
+    }
+    return TaskAdmissionBlockSummary(
+        queue_view.queued_total, dominant, min(moments, default=None), {"tasks_kept_back_by": said}
+    )

@@ -1,0 +1,88 @@
+"""What a task policy is: a rule with a memory that says whether a task may start, and the view it decides by.
+
+A policy never touches the ledger. It decides by two live views, and says what is to change about its own
+figures; the controller applies that in the same step as the lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from penstock.tasks.decision import TaskAdmissionPolicyDecision
+from penstock.tasks.lease import LeaseWatcher
+from penstock.tasks.ready_queue import QueueView
+from penstock.tasks.records import SchedulableTask, SchedulerResourceKey, SchedulerResourceRequest, TaskGroupKey
+
+__all__ = ["TaskAdmissionPolicy", "TaskAdmissionView"]
+
+
+class TaskAdmissionView(Protocol):
+    """A read-only, live window onto the ledger."""
+
+    @property
+    def resource_limits(self) -> Mapping[SchedulerResourceKey, int]: ...
+
+    @property
+    def resources_available(self) -> Mapping[SchedulerResourceKey, int]: ...
+
+    @property
+    def kept_room(self) -> Mapping[SchedulerResourceKey, int]:
+        """Resources that are kept for a task that needs so much and was passed by others (see `reservation.py`)."""
+        ...
+
+    def has_room(self, request: SchedulerResourceRequest) -> bool:
+        """Whether what is free, and not kept for another, is enough for this."""
+        ...
+
+    @property
+    def leased_resources(self) -> Mapping[SchedulerResourceKey, int]: ...
+
+    @property
+    def leased_resources_by_group(self) -> Mapping[TaskGroupKey, Mapping[SchedulerResourceKey, int]]: ...
+
+    @property
+    def running_counts_by_group(self) -> Mapping[TaskGroupKey, int]: ...
+
+    @property
+    def policy_debt_by_group_resource(self) -> Mapping[tuple[TaskGroupKey, SchedulerResourceKey], int]: ...
+
+    def running(self, group: TaskGroupKey) -> int:
+        """How many tasks of a group run; 0 for one that holds nothing."""
+        ...
+
+    def held(self, group: TaskGroupKey, resource: SchedulerResourceKey) -> int:
+        """How much of a resource a group holds, in its units."""
+        ...
+
+    def runnable_peers(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> int:
+        """How many other groups have a task for `resource` that is not parked and are below their `admitted_limit`."""
+        ...
+
+    def debt_free_peers(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> int:
+        """How many of the `runnable_peers` have no debt in `resource`."""
+        ...
+
+    def competing_weight(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> float:
+        """The weights, added up, of the other groups that compete for `resource`.
+
+        Those are the groups that hold some of it, and those that are below their `admitted_limit` and have a task for
+        it that is ready or waits for room in it.
+        """
+        ...
+
+    def snapshot(self) -> Mapping[str, Any]: ...
+
+
+@runtime_checkable
+class TaskAdmissionPolicy(LeaseWatcher, Protocol):
+    """A rule with a memory. It decides, and says what is to change about its own figures; the ledger is not its.
+
+    A policy without a memory may have a class attribute `stateless = True`: then it is told of no lease.
+    """
+
+    def evaluate(
+        self, task: SchedulableTask, queue_view: QueueView, admission_view: TaskAdmissionView, now: float
+    ) -> TaskAdmissionPolicyDecision:
+        """Whether the task may start now. Pure."""
+        ...

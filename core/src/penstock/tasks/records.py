@@ -1,0 +1,313 @@
+"""What is to be done: the static facts about a task that decide when it may start.
+
+`SchedulingMetadata` is what the author of a step declares. `TaskSchedulingResolver` turns it, once per run
+and step, into the group that the task is counted under and the resources it takes. A `SchedulableTask`
+carries both and a payload that the scheduler never looks into. Nothing here knows queue depth, limits,
+pressure or cooldowns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, Self
+
+import attrs
+
+from penstock.words.checks import positive_number, whole_number
+from penstock.words.errors import ConfigError, PenstockError
+from penstock.words.identity import RequestResourceKey
+from penstock.words.interning import the_one
+
+__all__ = [
+    "SUBMISSION",
+    "ResolvedTaskScheduling",
+    "SchedulableTask",
+    "SchedulerResourceKey",
+    "SchedulerResourceRequest",
+    "SchedulingMetadata",
+    "SchedulingMetadataError",
+    "TaskGroupKey",
+    "TaskGroupSpec",
+    "TaskSchedulingResolver",
+]
+
+SchedulerResourceKey = str
+"""Names a scheduler-owned resource: `submission`, `local`, `gpu`, …"""
+
+SUBMISSION: Final = "submission"
+"""The resource that every running task takes: how many may run at once."""
+
+KINDS: Final = ("local", "model", "custom_model")
+
+
+class SchedulingMetadataError(PenstockError):
+    """A declaration that cannot be scheduled as it stands.
+
+    `code` is for programs, `message` for people. With a `fallback` the resolver goes on with that and says
+    so; without, the run stops before anything is scheduled.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        fallback: SchedulingMetadata | None = None,
+        diagnostics: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.code = code
+        self.message = message
+        self.fallback = fallback
+        self.diagnostics: Mapping[str, Any] = diagnostics or {}
+        super().__init__(f"{code}: {message}")
+
+
+def _positive_weight(_: object, attribute: attrs.Attribute[float], value: object) -> None:
+    try:
+        positive_number(value, attribute.name)
+    except ConfigError as error:
+        raise SchedulingMetadataError("bad_weight", str(error)) from None
+
+
+def _stable_identity(_: object, __: attrs.Attribute[tuple[str, ...]], value: object) -> None:
+    if not (isinstance(value, tuple) and value and all(isinstance(part, str) and part for part in value)):
+        raise SchedulingMetadataError(
+            "unstable_identity", f"an identity is a tuple of non-empty strings, broad to specific, not {value!r}"
+        )
+
+
+def _known_kind(_: object, __: attrs.Attribute[str], value: str) -> None:
+    if value not in KINDS:
+        raise SchedulingMetadataError("unknown_kind", f"kind {value!r} is none of {', '.join(KINDS)}")
+
+
+def _resources(calls: Iterable[RequestResourceKey]) -> tuple[RequestResourceKey, ...]:
+    given: object = calls
+    found = tuple(dict.fromkeys(calls))
+    for call in (given,) if isinstance(given, str) else found:
+        if not isinstance(call, RequestResourceKey):
+            raise SchedulingMetadataError(
+                "bad_call", f"calls takes RequestResourceKey(provider, model, domain) values, not {call!r}"
+            )
+    return found
+
+
+@attrs.frozen(cache_hash=True)
+class SchedulingMetadata:
+    """What the author of a step declares about it, statically.
+
+    `identity` is read from broad to specific; `weight` (> 0, 0.25 means a quarter of 1.0) is the share the
+    group is to get. `calls` are the request resources that each of its tasks will call, for steps whose
+    identity does not say it; a step of the kind `model` needs none.
+    """
+
+    kind: str = attrs.field(validator=_known_kind)
+    identity: tuple[str, ...] = attrs.field(validator=_stable_identity)
+    weight: float = attrs.field(default=1.0, validator=_positive_weight)
+    calls: tuple[RequestResourceKey, ...] = attrs.field(default=(), converter=_resources)
+
+    @classmethod
+    def local(cls, name: str = "default", weight: float = 1.0) -> SchedulingMetadata:
+        """Work that calls no model."""
+        return cls("local", ("local", name), weight)
+
+    @classmethod
+    def model(
+        cls, provider_name: str, model_id: str, generation_kind: str = "chat", weight: float = 1.0
+    ) -> SchedulingMetadata:
+        """Work that calls one model; the weight is normally the model's `max_parallel_requests`."""
+        return cls("model", ("model", provider_name, model_id, generation_kind), weight)
+
+    @classmethod
+    def custom_model(
+        cls,
+        namespace: str,
+        name: str,
+        version: str = "1",
+        weight: float = 1.0,
+        calls: Iterable[RequestResourceKey] = (),
+    ) -> SchedulingMetadata:
+        """Work that calls models in a way of its own; `calls` says which, where that is known."""
+        return cls("custom_model", ("custom_model", namespace, name, version), weight, calls)
+
+    @classmethod
+    def for_endpoints(
+        cls, endpoints: Mapping[str, tuple[str, str]], generation_kind: str = "chat", weight: float = 1.0
+    ) -> SchedulingMetadata:
+        """The metadata of a step that names several model aliases: alias to (provider, canonical model id).
+
+        The order of the aliases makes no difference, and two aliases of one endpoint count once. Several
+        endpoints raise a `SchedulingMetadataError` with a deterministic `custom_model` as fallback.
+        """
+        distinct = sorted(set(endpoints.values()))
+        if len(distinct) == 1:
+            return cls.model(*distinct[0], generation_kind, weight)
+        if not distinct:
+            raise SchedulingMetadataError("no_endpoint", "a model step needs at least one model alias")
+        name = "+".join(f"{provider}/{model}" for provider, model in distinct)
+        raise SchedulingMetadataError(
+            "several_endpoints",
+            f"the aliases {', '.join(sorted(endpoints))} lead to several endpoints: {name}",
+            fallback=cls.custom_model(
+                "endpoints", name, "1", weight, [RequestResourceKey(p, m, generation_kind) for p, m in distinct]
+            ),
+            diagnostics={"aliases": sorted(endpoints), "endpoints": [f"{p}/{m}" for p, m in distinct]},
+        )
+
+
+@attrs.frozen(eq=False, init=False)
+class TaskGroupKey:
+    """What tasks are grouped and counted by. Equal keys are one object."""
+
+    kind: str
+    identity: tuple[str, ...]
+
+    def __new__(cls, kind: str, identity: tuple[str, ...]) -> Self:
+        return the_one(cls, kind=kind, identity=identity)
+
+    def __getnewargs__(self) -> tuple[str, tuple[str, ...]]:
+        return self.kind, self.identity
+
+    def __str__(self) -> str:
+        return "/".join(self.identity)
+
+
+@attrs.frozen(cache_hash=True)
+class TaskGroupSpec:
+    """A group with its share: `weight` (> 0), and `admitted_limit`, how many may run before peers come first.
+
+    `calls` are the request resources that each of its tasks will call, where the key does not say it.
+    """
+
+    key: TaskGroupKey
+    weight: float = attrs.field(default=1.0, validator=_positive_weight)
+    admitted_limit: int | None = attrs.field(default=None)
+    calls: tuple[RequestResourceKey, ...] = attrs.field(default=(), converter=_resources)
+
+    @admitted_limit.validator
+    def _at_least_one(self, _: attrs.Attribute[int | None], value: int | None) -> None:
+        if value is not None:
+            whole_number(value, f"group {self.key}: admitted_limit")
+
+    @classmethod
+    def named(
+        cls,
+        name: str,
+        weight: float = 1.0,
+        admitted_limit: int | None = None,
+        calls: Iterable[RequestResourceKey] = (),
+    ) -> TaskGroupSpec:
+        """A local group by its plain name."""
+        return cls(TaskGroupKey("local", ("local", name)), weight, admitted_limit, calls)
+
+
+def _amounts(amounts: Mapping[str, int]) -> Mapping[str, int]:
+    for key, amount in amounts.items():
+        if not key:
+            raise ConfigError(f"a resource is named by a non-empty string, not {key!r}")
+        whole_number(amount, f"the amount of resource {key!r}")
+    return MappingProxyType({SUBMISSION: 1, **amounts})
+
+
+@attrs.frozen(eq=False, repr=False)
+class SchedulerResourceRequest:
+    """The resources that a task holds while it runs: resource to amount (≥ 1).
+
+    Every running task takes a place in `submission`: one, if the request names no other amount.
+    """
+
+    amounts: Mapping[SchedulerResourceKey, int] = attrs.field(factory=dict, converter=_amounts)
+    shape: tuple[tuple[str, int], ...] = attrs.field(init=False)
+    """The amounts as a hashable value: equal for equal requests."""
+    _hash: int = attrs.field(init=False)
+
+    @shape.default
+    def _make_shape(self) -> tuple[tuple[str, int], ...]:
+        return tuple(sorted(self.amounts.items()))
+
+    @_hash.default
+    def _make_hash(self) -> int:
+        return hash(self.shape)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, SchedulerResourceRequest) and self.shape == other.shape)
+
+    def __repr__(self) -> str:
+        return f"SchedulerResourceRequest({dict(self.amounts)!r})"
+
+
+ONE_PLACE: Final = SchedulerResourceRequest()
+
+
+@attrs.define(slots=True, eq=False, weakref_slot=False)
+class SchedulableTask:
+    """A task as the first gate sees it. `task_id` is stable and unique in a run; `deadline` is in seconds of
+    the run's clock.
+    """
+
+    task_id: str
+    payload: Any
+    group: TaskGroupSpec
+    resource_request: SchedulerResourceRequest = ONE_PLACE
+    deadline: float | None = None
+
+
+@attrs.frozen
+class ResolvedTaskScheduling:
+    """What the resolver makes of metadata: the group and the resources of every task of that step."""
+
+    group: TaskGroupSpec
+    resource_request: SchedulerResourceRequest
+    diagnostics: Mapping[str, Any] = attrs.field(factory=dict, eq=False)
+
+
+class TaskSchedulingResolver:
+    """Metadata in, `ResolvedTaskScheduling` out; one answer per run for the same question.
+
+    `admitted_limits` maps an identity (as `str(key)` without the flow) to the `admitted_limit` of its groups.
+    """
+
+    def __init__(self, admitted_limits: Mapping[str, int] | None = None) -> None:
+        self._admitted_limits = dict(admitted_limits or {})
+        self._cache: dict[object, ResolvedTaskScheduling] = {}
+        self.diagnostics: list[Mapping[str, Any]] = []
+        """What was resolved by a fallback, and why."""
+
+    def resolve(
+        self,
+        metadata: SchedulingMetadata | SchedulingMetadataError,
+        *,
+        flow: Sequence[str] = (),
+        needs: Mapping[str, int] | None = None,
+    ) -> ResolvedTaskScheduling:
+        """The group and resources of a step.
+
+        `flow` is appended to the identity (for a pipeline: the output column), so that two steps on one
+        model are two groups. `needs` are the resources that a task takes beside its place in `submission`.
+        A `SchedulingMetadataError` with a fallback is resolved to that and noted in `diagnostics`; one
+        without is raised.
+        """
+        if isinstance(metadata, SchedulingMetadataError):
+            if metadata.fallback is None:
+                raise metadata
+            note = {"code": metadata.code, "message": metadata.message, **metadata.diagnostics}
+            if note not in self.diagnostics:
+                self.diagnostics.append(note)
+            return self.resolve(metadata.fallback, flow=flow, needs=needs)
+        question = (metadata, tuple(flow), tuple(sorted((needs or {}).items())))
+        answer = self._cache.get(question)
+        if answer is None:
+            answer = self._cache[question] = self._resolve(metadata, tuple(flow), needs or {})
+        return answer
+
+    def _resolve(
+        self, metadata: SchedulingMetadata, flow: tuple[str, ...], needs: Mapping[str, int]
+    ) -> ResolvedTaskScheduling:
+        key = TaskGroupKey(metadata.kind, metadata.identity + flow)
+        limit = self._admitted_limits.get("/".join(metadata.identity))
+        group = TaskGroupSpec(key, metadata.weight, limit, metadata.calls)
+        return ResolvedTaskScheduling(group, SchedulerResourceRequest(dict(needs)))

@@ -1,0 +1,170 @@
+"""A task policy or rule in shadow: asked about every task that could start, told of every lease, heeded by nobody.
+
+What a policy says is to change about its debts is kept here and not in the ledger, and it sees its own debts where
+it asks for debts: so it decides as though it were in force, and no other policy sees anything of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, cast
+
+from penstock.tasks.decision import PolicyStateDelta, TaskAdmissionPolicyDecision
+from penstock.tasks.lease import TaskAdmissionLease
+from penstock.tasks.policy import TaskAdmissionPolicy, TaskAdmissionView
+from penstock.tasks.ready_queue import QueueView
+from penstock.tasks.records import SchedulableTask, SchedulerResourceKey, TaskGroupKey
+from penstock.words.shadow import ShadowCount, note_of
+from penstock.words.verdicts import TASK_REASONS, Denied, check_denied
+
+__all__ = ["RuleAsPolicy", "ShadowTaskPolicy", "shadow_notes"]
+
+TaskRule = Callable[[SchedulableTask, QueueView, TaskAdmissionView, float], Denied | None]
+
+_NOBODY: Final = TaskGroupKey("local", ("",))
+_SAID: Final = "shadow"
+
+
+class RuleAsPolicy:
+    """A task rule with the face of a policy, so that it can be in shadow."""
+
+    stateless = True
+
+    def __init__(self, rule: TaskRule) -> None:
+        self._rule = rule
+
+    def evaluate(
+        self, task: SchedulableTask, queue_view: QueueView, admission_view: TaskAdmissionView, now: float
+    ) -> TaskAdmissionPolicyDecision:
+        return TaskAdmissionPolicyDecision(self._rule(task, queue_view, admission_view, now))
+
+    def on_acquire(
+        self, lease: TaskAdmissionLease, decision: TaskAdmissionPolicyDecision, now: float
+    ) -> PolicyStateDelta | None:
+        return None
+
+    def on_release(self, lease: TaskAdmissionLease, now: float) -> PolicyStateDelta | None:
+        return None
+
+
+class ShadowTaskPolicy:
+    """A `TaskAdmissionPolicy` that never refuses, never raises, and tells `count` what `policy` would have done.
+
+    `told` is given what the policy raises.
+    """
+
+    def __init__(self, policy: TaskAdmissionPolicy, count: ShadowCount, told: Callable[[Exception], None]) -> None:
+        self._policy = policy
+        self._count = count
+        self._told = told
+        self._remembers = not getattr(policy, "stateless", False)
+        self._debts: dict[tuple[TaskGroupKey, SchedulerResourceKey], int] = {}
+        self._broken = False
+
+    def evaluate(
+        self, task: SchedulableTask, queue_view: QueueView, admission_view: TaskAdmissionView, now: float
+    ) -> TaskAdmissionPolicyDecision:
+        """Yes; what the policy said goes with it, and counts if the task gets its lease by this."""
+        if self._broken:
+            return TaskAdmissionPolicyDecision()
+        seen = (
+            cast("TaskAdmissionView", _ShadowView(admission_view, self._debts)) if self._remembers else admission_view
+        )
+        said: TaskAdmissionPolicyDecision | Exception
+        try:
+            said = self._policy.evaluate(task, queue_view, seen, now)
+            if said.denied is not None:
+                check_denied(said.denied, by=self._count.plugin, now=now, reasons=TASK_REASONS)
+        except Exception as error:
+            said = error
+        return TaskAdmissionPolicyDecision(None, {_SAID: said})
+
+    def on_acquire(
+        self, lease: TaskAdmissionLease, decision: TaskAdmissionPolicyDecision, now: float
+    ) -> PolicyStateDelta | None:
+        """The task goes: what was said to it counts, and the policy is told as though it had said yes."""
+        said = None if decision.diagnostics is None else decision.diagnostics[_SAID]
+        if isinstance(said, Exception):
+            self._failed("evaluate", said)
+        elif isinstance(said, TaskAdmissionPolicyDecision):
+            denied = said.denied
+            self._count.asked(lease, denied, None if denied is None else denied.next_moment(), now)
+        if self._remembers and not self._broken:
+            agreed = said if isinstance(said, TaskAdmissionPolicyDecision) else TaskAdmissionPolicyDecision()
+            try:
+                self._apply(self._policy.on_acquire(lease, agreed, now))
+            except Exception as error:
+                self._break("on_acquire", error)
+        return None
+
+    def on_release(self, lease: TaskAdmissionLease, now: float) -> PolicyStateDelta | None:
+        """The task is done."""
+        self._count.ended(lease)
+        if self._remembers and not self._broken:
+            try:
+                self._apply(self._policy.on_release(lease, now))
+            except Exception as error:
+                self._break("on_release", error)
+        return None
+
+    def would_have(self, lease: TaskAdmissionLease) -> Denied | None:
+        """What it would have said to a task that runs."""
+        return self._count.refusal_of(lease)
+
+    def _apply(self, delta: PolicyStateDelta | None) -> None:
+        if delta is None:
+            return
+        for key, change in delta.debt_changes.items():
+            debt = self._debts.get(key, 0) + change
+            if debt < 0:
+                raise ValueError(f"the debt of {key[0]} in {key[1]} would fall to {debt}")
+            if debt:
+                self._debts[key] = debt
+            else:
+                self._debts.pop(key, None)
+
+    def _break(self, method: str, error: Exception) -> None:
+        self._broken = True  # its figures are in doubt
+        self._failed(method, error)
+
+    def _failed(self, method: str, error: Exception) -> None:
+        self._count.failed(f"{method} raised {type(error).__name__}")
+        self._told(error)
+
+
+class _ShadowView:
+    """The ledger's view with the debts of one policy in place of the ledger's."""
+
+    def __init__(self, view: TaskAdmissionView, debts: dict[tuple[TaskGroupKey, SchedulerResourceKey], int]) -> None:
+        self._view = view
+        self._debts = debts
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._view, name)
+
+    @property
+    def policy_debt_by_group_resource(self) -> Mapping[tuple[TaskGroupKey, SchedulerResourceKey], int]:
+        return MappingProxyType(self._debts)
+
+    def debt_free_peers(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> int:
+        view = self._view
+        everybody = view.runnable_peers(resource, _NOBODY)
+        # A group is among them if there are fewer without it.
+        owing = sum(
+            view.runnable_peers(resource, group) < everybody
+            for group, owed in self._debts
+            if owed == resource and group != besides
+        )
+        return view.runnable_peers(resource, besides) - owing
+
+
+def shadow_notes(lease: TaskAdmissionLease, now: float) -> dict[str, Any]:
+    """What the lease's event says of policies and rules in shadow that would have refused it; empty if none would."""
+    notes = {}
+    for name, policy in lease.watchers:
+        if isinstance(policy, ShadowTaskPolicy):
+            denied = policy.would_have(lease)
+            if denied is not None:
+                notes[name] = note_of(denied, denied.next_moment(), now)
+    return {_SAID: notes} if notes else {}

@@ -1,0 +1,147 @@
+"""What is it waiting for? The answer for every group, as records (`Explanation`) and in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any, Final
+
+import attrs
+
+from penstock.tasks.admission import TaskAdmissionController
+from penstock.tasks.ready_queue import Blocked, ReadyQueue
+from penstock.words.shadow import ShadowTally
+from penstock.words.verdicts import Denied, describe_until
+
+__all__ = ["Explanation", "GroupStanding", "explain", "explain_groups"]
+
+LISTED: Final = 20
+"""How many groups, and how many tasks that are not ready, are told one by one."""
+
+
+@attrs.frozen(kw_only=True)
+class GroupStanding:
+    """One group with something queued.
+
+    `waits_for` is a line per refusal, with who said it, since when and what would end it; a line for what is next in
+    order is among them. `reasons` are the codes, for counting. Durations are in seconds.
+    """
+
+    group: str
+    queued: int
+    running: int
+    longest_wait: float
+    reasons: tuple[str, ...]
+    waits_for: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
+class Explanation:
+    """The task gate at one moment: counts, resource to (free, limit), the groups by their longest wait, and tasks
+    that wait for others (a few); `shadows` says what each plugin in shadow would have done so far."""
+
+    running: int
+    queued: int
+    unfinished: int
+    resources: Mapping[str, tuple[int, int]]
+    groups: tuple[GroupStanding, ...]
+    not_ready: tuple[str, ...]
+    shadows: tuple[ShadowTally, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, JSON-safe."""
+        return attrs.asdict(self)
+
+    def __str__(self) -> str:
+        free = ", ".join(f"{name} {free} of {limit} free" for name, (free, limit) in self.resources.items())
+        lines = [f"{self.running} running, {self.queued} queued, {self.unfinished} unfinished; {free}"]
+        for group in self.groups[:LISTED]:
+            counts = f"{group.queued} queued, {group.running} running, longest wait {group.longest_wait:.1f} s"
+            lines.append(f"  group {group.group}: {counts}")
+            lines += [f"    {line}" for line in group.waits_for]
+        rest = self.groups[LISTED:]
+        if rest:
+            reasons = Counter(reason for group in rest for reason in group.reasons)
+            told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+            lines.append(f"  and {len(rest)} more groups: {told}")
+        lines += [f"  task {line}" for line in self.not_ready]
+        lines += [f"  {tally}" for tally in self.shadows]
+        return "\n".join(lines)
+
+
+def explain(
+    queue: ReadyQueue,
+    admission: TaskAdmissionController,
+    now: float,
+    group: str | None = None,
+    *,
+    unfinished: int,
+    not_ready: Iterable[tuple[str, str, int]] = (),
+) -> Explanation:
+    """What every group with something queued waits for, or only the one of this name (`"/"` between its parts).
+
+    `unfinished` is how many tasks have not ended; `not_ready` yields, of those that are not queued, id, state and how
+    many tasks each waits for.
+    """
+    view, ledger = queue.view(), admission.view()
+    groups = explain_groups(queue, admission, now)
+    if group is not None:
+        groups = [each for each in groups if group in (each.group, each.group.rpartition("/")[2])]
+    idle = not admission.in_flight and not view.queued_total
+    return Explanation(
+        running=admission.in_flight,
+        queued=view.queued_total,
+        unfinished=unfinished,
+        resources={name: (ledger.resources_available[name], limit) for name, limit in ledger.resource_limits.items()},
+        groups=tuple(groups),
+        not_ready=tuple(_not_ready(not_ready)) if idle else (),
+    )
+
+
+def explain_groups(queue: ReadyQueue, admission: TaskAdmissionController, now: float) -> list[GroupStanding]:
+    """Every group with something queued, the longest wait first."""
+    view, ledger = queue.view(), admission.view()
+    refusals: dict[object, list[Blocked]] = {}
+    shut: list[Blocked] = []
+    for block in queue.blocked():
+        (shut if block.group is None else refusals.setdefault(block.group, [])).append(block)
+    since = view.waiting_since_by_group
+    found = []
+    for key, queued in view.queued_by_group.items():
+        own = refusals.get(key, [])
+        lines = [_line(block.denied, block.tasks, block.since, now) for block in own]
+        reasons = [block.denied.reason for block in own]
+        offered = queued - sum(block.tasks for block in own)
+        if offered and shut:
+            lines += [_line(block.denied, offered, block.since, now) for block in shut]
+            reasons += [block.denied.reason for block in shut]
+        elif offered:
+            lines.append(f"{offered} wait for their turn: nothing refuses them")
+            reasons.append("turn")
+        found.append(
+            GroupStanding(
+                group=str(key),
+                queued=queued,
+                running=ledger.running(key),
+                longest_wait=max(0.0, now - since.get(key, now)),
+                reasons=tuple(dict.fromkeys(reasons)),
+                waits_for=tuple(lines),
+            )
+        )
+    return sorted(found, key=lambda group: (-group.longest_wait, -group.queued, group.group))
+
+
+def _line(denied: Denied, tasks: int, since: float, now: float) -> str:
+    who = f" by {denied.by}" if denied.by else ""
+    detail = f": {denied.detail}" if denied.detail else ""
+    until = describe_until(denied.until, now)
+    return f"{tasks} refused, {denied.reason}{who}{detail}; for {now - since:.1f} s, until {until}"
+
+
+def _not_ready(not_ready: Iterable[tuple[str, str, int]]) -> list[str]:
+    return [
+        f"{task_id}: a barrier that nobody has sealed" if state == "open barrier"
+        else f"{task_id}: {state}, waits for {missing} other tasks"
+        for task_id, state, missing in islice(not_ready, LISTED)
+    ]  # fmt: skip

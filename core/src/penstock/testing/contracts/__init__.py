@@ -1,0 +1,1 @@
+"""Suites that state what every queue, policy, limiter and sink must do."""

@@ -1,0 +1,299 @@
+"""What every ready queue must do, as tests. For plugin authors and for our own queues alike.
+
+Make a subclass in a test file, give it the factory, and pytest runs the suite:
+
+    class TestMyQueue(ReadyQueueContract):
+        def make_queue(self, limits):
+            return MyQueue(limits)
+
+A queue that has a `check_invariants()` is held against it on the way. Plain asserts: no test framework is imported. The
+order of a queue is its own affair, but for the order of arrival within a group. What is refused is in
+`parking_contract.py`; `queue_machine.py` tests a queue against a naive model, and needs Hypothesis.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+from penstock.tasks.ready_queue import QueueView, ReadyQueue
+from penstock.tasks.records import SchedulableTask
+from penstock.testing.contracts.parking import ParkingContract
+from penstock.testing.contracts.queue_suite import MUCH, no_room, refused
+from penstock.testing.task_making import anything_goes, group_key, make_task, take_all, take_one
+from penstock.words.verdicts import At, Condition, Denied, Released, Signal
+
+__all__ = ["ReadyQueueContract"]
+
+
+class ReadyQueueContract(ParkingContract):
+    """The suite. Subclass it and give it `make_queue`."""
+
+    # -- membership
+
+    def test_the_same_id_again_is_no_error_and_no_second_entry(self) -> None:
+        queue = self.queue_with(make_task("a"))
+        assert queue.enqueue([make_task("a"), make_task("b"), make_task("b")], 0.0) == ("b",)
+        assert sorted(take_all(queue)) == ["a", "b"]
+
+    def test_an_id_that_was_taken_may_come_again(self) -> None:
+        queue = self.queue_with(make_task("a"))
+        assert take_all(queue) == ["a"]
+        assert queue.enqueue([make_task("a")], 0.0) == ("a",)
+
+    def test_tasks_of_a_group_come_in_the_order_of_arrival(self) -> None:
+        queue = self.queue_with(*(make_task(f"{n}", needs={"gpu": 1 + n % 3}) for n in range(9)))
+        assert take_all(queue) == [f"{n}" for n in range(9)]
+
+    def test_a_discarded_task_is_gone_and_given_back(self) -> None:
+        tasks = [make_task(name) for name in "abc"]
+        queue = self.queue_with(*tasks)
+        assert queue.discard("b", 0.0) is tasks[1]
+        assert queue.discard("b", 0.0) is None
+        self.check(queue)
+        assert take_all(queue) == ["a", "c"]
+
+    def test_an_empty_queue_selects_nothing(self) -> None:
+        queue = self.queue_with()
+        assert queue.is_empty()
+        assert queue.select_next(anything_goes, 0.0) is None
+        assert queue.next_change(0.0) is None
+
+    # -- selecting and committing
+
+    def test_select_changes_no_membership_no_order_and_no_version(self) -> None:
+        queue = self.queue_with(make_task("a", "g"), make_task("b", "h"), make_task("c", "g"))
+        before = json.dumps(queue.view().snapshot(), sort_keys=True)
+        first, second = queue.select_next(anything_goes, 0.0), queue.select_next(anything_goes, 0.0)
+        assert first is not None
+        assert second is not None
+        assert (first.item, first.sequence_version) == (second.item, second.sequence_version)
+        assert json.dumps(queue.view().snapshot(), sort_keys=True) == before
+        assert queue.commit(second, 0.0) is second.item
+
+    def test_a_refusal_changes_no_membership_and_no_version(self) -> None:
+        queue = self.queue_with(make_task("a", "g"), make_task("b", "h"))
+        first = queue.select_next(anything_goes, 0.0)
+        assert queue.select_next(refused(Signal("x")), 0.0) is None
+        assert queue.view().queued_total == 2
+        queue.wake(Signal("x"), MUCH, 0.0)
+        again = queue.select_next(anything_goes, 0.0)
+        assert first is not None
+        assert again is not None
+        assert first.sequence_version == again.sequence_version
+        assert first.item is again.item
+
+    def test_a_commit_is_stale_after_any_change_of_membership(self) -> None:
+        changes: list[Callable[[ReadyQueue], object]] = [
+            lambda queue: queue.enqueue([make_task("new")], 0.0),
+            lambda queue: queue.discard("a", 0.0),
+            lambda queue: queue.discard("b", 0.0),
+            take_one,
+        ]
+        for change in changes:
+            queue = self.queue_with(make_task("a"), make_task("b"))
+            selection = queue.select_next(anything_goes, 0.0)
+            assert selection is not None
+            change(queue)
+            total = queue.view().queued_total
+            assert queue.commit(selection, 0.0) is None
+            assert queue.view().queued_total == total
+
+    def test_an_equal_id_that_was_discarded_and_enqueued_again_is_a_change(self) -> None:
+        old, new = make_task("a"), make_task("a")
+        queue = self.queue_with(old)
+        selection = queue.select_next(anything_goes, 0.0)
+        assert selection is not None
+        queue.discard("a", 0.0)
+        queue.enqueue([new], 0.0)
+        assert queue.commit(selection, 0.0) is None
+        assert take_one(queue) is new
+
+    def test_a_selection_commits_once(self) -> None:
+        queue = self.queue_with(make_task("a"), make_task("b"))
+        selection = queue.select_next(anything_goes, 0.0)
+        assert selection is not None
+        assert queue.commit(selection, 0.0) is selection.item
+        assert queue.commit(selection, 0.0) is None
+        assert queue.view().queued_total == 1
+
+    def test_whoever_takes_the_candidate_out_while_being_asked_does_no_harm(self) -> None:
+        for answer in (None, Denied("policy_denial", {Signal("x")})):
+            queue = self.queue_with(make_task("a"), make_task("b"))
+
+            def meddle(task: SchedulableTask, view: QueueView, answer: Denied | None = answer) -> Denied | None:
+                queue.discard(task.task_id, 0.0)  # noqa: B023 - called in this round only
+                return answer
+
+            selection = queue.select_next(meddle, 0.0)
+            assert selection is None or queue.commit(selection, 0.0) is None
+            self.check(queue)
+            queue.wake(Signal("x"), MUCH, 0.0)
+            self.check(queue)
+
+    # -- telling
+
+    def test_blocked_says_what_is_kept_back_by_what_since_when(self) -> None:
+        queue = self.queue_with(make_task("a1"), make_task("a2"), make_task("b", "other", {"gpu": 1}))
+        groups = {group_key("g"), group_key("other")}
+        scopes: dict[str, set[Any]] = {"task": {"a1", "a2", "b"}, "group": groups, "all": {"all"}}
+        for scope, expected in scopes.items():
+            queue.select_next(refused(Signal("go"), scope=scope), 7.0)
+            blocked = list(queue.blocked())
+            assert {block.scope_key for block in blocked} == expected
+            assert sum(block.tasks for block in blocked) == 3
+            assert all(block.since == 7.0 and block.denied.scope == scope for block in blocked)
+            queue.wake(Signal("go"), MUCH, 8.0)
+            assert list(queue.blocked()) == []
+        queue.select_next(refused(Signal("go"), scope="shape"), 7.0)
+        keys = {block.scope_key for block in queue.blocked()}
+        assert len(keys) == 2
+        assert all(isinstance(key, tuple) and key[0] in groups for key in keys)
+
+    def test_views_are_live_read_only_and_say_what_is_queued(self) -> None:
+        queue = self.queue_with()
+        view = queue.view()
+        first = make_task("a", "g", {"gpu": 2})
+        queue.enqueue([first, make_task("b", "g"), make_task("c", "h", {"gpu": 1})], 0.0)
+        assert view.queued_total == 3
+        assert dict(view.queued_by_group) == {group_key("g"): 2, group_key("h"): 1}
+        assert dict(view.queued_resource_demand_by_group[group_key("g")]) == {"gpu": 2, "submission": 2}
+        assert dict(view.queued_peer_demand_by_resource) == {"gpu": 3, "submission": 3}
+        assert view.first_candidate_by_group[group_key("g")] is first
+        assert set(view.ready_groups_by_resource["gpu"]) == {group_key("g"), group_key("h")}
+        json.dumps(view.snapshot())
+        for mapping in (
+            view.queued_by_group, view.queued_peer_demand_by_resource, view.first_candidate_by_group,
+            view.ready_groups_by_resource, view.queued_resource_demand_by_group,
+        ):  # fmt: skip
+            assert not hasattr(mapping, "__setitem__"), "a view is to be read"
+        queue.select_next(refused(Signal("go"), scope="group"), 0.0)
+        assert not view.ready_groups_by_resource
+        assert view.queued_total == 3
+
+    def test_who_listens_hears_of_every_group_that_is_ready(self) -> None:
+        heard: dict[object, set[object]] = {}
+
+        class Listener:
+            def ready_changed(self, resource: object, group: object, begins: bool, cohort: object = None) -> None:
+                if cohort is None:
+                    groups = heard.setdefault(resource, set())
+                    assert (group in groups) != begins
+                    groups ^= {group}
+
+            def still(self, condition: Condition) -> bool:
+                return True
+
+            def line_changed(self, cohort: object, opens: bool) -> tuple[Condition, ...]:
+                return ()
+
+        queue = self.queue_with(make_task("a", "g", {"gpu": 1}), make_task("b", "h"))
+        view = queue.view()
+        view.listen_ready(Listener())
+
+        def agrees() -> bool:
+            ready = {key: set(groups) for key, groups in view.ready_groups_by_resource.items()}
+            return {key: groups for key, groups in heard.items() if groups} == ready
+
+        assert agrees()
+        queue.enqueue([make_task("c", "i", {"gpu": 1})], 0.0)
+        assert agrees()
+        queue.select_next(refused(Signal("go"), scope="shape"), 0.0)
+        assert agrees()
+        queue.wake(Signal("go"), MUCH, 0.0)
+        assert agrees()
+        take_all(queue)
+        assert agrees()
+
+    # -- leaving no trace
+
+    def test_drained_groups_leave_no_trace(self) -> None:
+        queue = self.queue_with(*(make_task(f"{n}", f"g{n}") for n in range(10)))
+        take_all(queue)
+        view = queue.view()
+        assert (
+            len(view.queued_by_group) == len(view.first_candidate_by_group) == len(view.ready_groups_by_resource) == 0
+        )
+        assert list(queue.blocked()) == []
+
+    def test_memory_is_back_after_a_flood_however_it_left(self) -> None:
+        def flood(queue: ReadyQueue, number: int) -> None:
+            queue.enqueue([make_task(f"{number}/{n}", f"g{n % 1500}", {"gpu": 1 + n % 2}) for n in range(3000)], 0.0)
+
+        def taken(queue: ReadyQueue) -> None:
+            take_all(queue)
+
+        def discarded(queue: ReadyQueue) -> None:
+            queue.select_next(refused(Signal("go"), At(1e9), scope="shape", cohort="c"), 0.0)
+            for number in range(3000):
+                queue.discard(f"0/{number}", 0.0)
+
+        def discarded_unseen(queue: ReadyQueue) -> None:
+            for number in range(3000):
+                queue.discard(f"0/{number}", 0.0)
+
+        for leave in (taken, discarded, discarded_unseen):
+            queue = self.make_queue({"submission": 16, "gpu": 4})
+            queue.enqueue([make_task("warm")], 0.0)
+            take_all(queue)
+            tracemalloc.start()
+            flood(queue, 0)
+            held = tracemalloc.get_traced_memory()[0]
+            leave(queue)
+            gc.collect()
+            left = tracemalloc.get_traced_memory()[0]
+            tracemalloc.stop()
+            assert left < 0.05 * held, f"{leave.__name__}: {left:,} of {held:,} bytes are left"
+
+    def test_streams_of_fresh_groups_leave_no_trace_while_another_group_waits(self) -> None:
+        queue = self.make_queue({"submission": 16, "gpu": 4})
+        queue.enqueue([make_task("waits", "old")], 0.0)
+        queue.select_next(refused(Signal("never")), 0.0)
+
+        def stream(name: str) -> None:
+            for number in range(500):
+                needs = {"gpu": 1} if number % 2 else None
+                queue.enqueue([make_task(f"{name}{number}/{n}", f"{name}{number}", needs) for n in range(2)], 0.0)
+                queue.select_next(lambda task, view: no_room(task, {"gpu": 0}), 0.0)
+                queue.wake(Released("gpu"), 2, 0.0)
+                assert len(take_all(queue)) == 2
+
+        stream("warm")
+        tracemalloc.start()
+        stream("flood")
+        gc.collect()
+        left = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert left < 50_000, f"{left:,} bytes are left of 500 groups that have gone"
+
+    def test_refusals_that_are_renewed_leave_no_trace(self) -> None:
+        queue = self.queue_with(make_task("waits", "third"))
+        queue.select_next(refused(Signal("never"), At(9e9)), 0.0)
+        queue.enqueue([make_task("a"), make_task("b", "other")], 0.0)
+
+        def renew(rounds: int) -> None:
+            for number in range(rounds):
+                queue.select_next(refused(At(1e6 + number), Signal("again"), scope="shape"), 0.0)
+                queue.wake(Signal("again"), MUCH, 0.0)
+
+        renew(500)
+        tracemalloc.start()
+        renew(2000)
+        gc.collect()
+        left = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert left < 100_000, f"{left:,} bytes are left of refusals that have ended"
+
+    def test_many_tasks_that_were_refused_one_by_one_come_back_at_once(self) -> None:
+        steps = 0
+        queue = self.queue_with(*(make_task(f"{n}") for n in range(3000)))
+        asked = refused(At(60.0))
+        assert queue.select_next(asked, 0.0) is None
+        assert len(asked.ids) == 3000
+        while (task := take_one(queue, 60.0)) is not None:
+            assert task.task_id == f"{steps}"
+            steps += 1
+        assert steps == 3000

@@ -1,0 +1,93 @@
+"""A queue of request waiters with somebody who asks, and a gate of so many places: what the suite drives with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+from penstock.requests.items import RequestAdmissionItem, RequestCost, RequestGroupSpec
+from penstock.requests.waiters import RequestWaiter, RequestWaiterQueue
+from penstock.words.identity import RequestResourceKey
+from penstock.words.verdicts import Condition, Denied, Released
+
+__all__ = ["CHAT", "OTHER", "QueueDriver", "ScriptedCapacity", "until"]
+
+CHAT = RequestResourceKey("provider", "model", "chat")
+OTHER = RequestResourceKey("provider", "other", "chat")
+
+
+class QueueDriver:
+    """A queue with somebody who asks: counts how often `refusals` (item to refusal) was asked, and keeps the
+    order served.
+    """
+
+    def __init__(self, queue: RequestWaiterQueue) -> None:
+        self.queue = queue
+        self.now = 0.0
+        self.asked: list[RequestAdmissionItem] = []
+        self.refuse: Callable[[RequestAdmissionItem], Denied | None] = lambda item: None
+        self._sequence = 0
+
+    def join(
+        self,
+        resource: RequestResourceKey = CHAT,
+        group: Hashable = "a",
+        requests: int = 1,
+        weight: float = 1.0,
+    ) -> RequestWaiter:
+        """One more waiter in line."""
+        self._sequence += 1
+        item = RequestAdmissionItem(resource, RequestGroupSpec(group, weight), RequestCost(requests))
+        waiter = RequestWaiter(item, self.now, self._sequence)
+        self.queue.enqueue(waiter, self.now)
+        return waiter
+
+    def ask(self, item: RequestAdmissionItem) -> Denied | None:
+        self.asked.append(item)
+        return self.refuse(item)
+
+    def serve_one(self) -> RequestWaiter | None:
+        """Select and commit."""
+        selection = self.queue.select_next(self.ask, self.now)
+        if selection is None:
+            return None
+        committed = self.queue.commit(selection, self.now)
+        assert committed is selection.waiter, "what was selected a moment ago was not committed"
+        return committed
+
+    def serve_all(self) -> list[RequestWaiter]:
+        """Select and commit until nobody is eligible."""
+        served = []
+        while (waiter := self.serve_one()) is not None:
+            served.append(waiter)
+        return served
+
+
+class ScriptedCapacity:
+    """Places per resource, as a limiter has them: refuses with `Released(resource)` when they are taken."""
+
+    def __init__(self, places: int, *, cohort: bool, scope: str = "task") -> None:
+        self.places = places
+        self.cohort = cohort
+        self.scope = scope
+        self.taken: dict[RequestResourceKey, int] = {}
+
+    def free(self, resource: RequestResourceKey) -> int:
+        return self.places - self.taken.get(resource, 0)
+
+    def refuse(self, item: RequestAdmissionItem) -> Denied | None:
+        if item.cost.requests <= self.free(item.resource):
+            return None
+        cohort = item.resource if self.cohort else None
+        return Denied("no_capacity", {Released(item.resource)}, scope=self.scope, cohort=cohort)
+
+    def take(self, waiter: RequestWaiter) -> None:
+        resource = waiter.item.resource
+        self.taken[resource] = self.taken.get(resource, 0) + waiter.item.cost.requests
+
+    def give_back(self, waiter: RequestWaiter) -> None:
+        self.taken[waiter.item.resource] -= waiter.item.cost.requests
+
+
+def until(*conditions: Condition, cohort: Hashable = None, scope: str = "task") -> Callable[[object], Denied]:
+    """Refuses everybody until one of `conditions`."""
+    return lambda _: Denied("no_capacity", frozenset(conditions), cohort=cohort, scope=scope)

@@ -1,0 +1,1 @@
+"""A simulated provider with real limits, in virtual time."""

@@ -1,0 +1,1 @@
+"""Providers with known limits and what must be reached against them, in virtual time."""

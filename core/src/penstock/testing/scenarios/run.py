@@ -1,0 +1,215 @@
+"""Runs a scenario: the request gate as users get it, scripted endpoints, and trio's virtual clock.
+
+Nothing here is a model of Penstock: `open_scheduler` puts the gate together from a configuration, plugins included, and
+every call is a trio task that awaits `execute`. trio shuffles tasks that are due at the same moment; that is
+seeded here, so that a seed gives the same run again.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+import trio
+from attrs import evolve, frozen
+from trio._core import _run
+from trio.testing import MockClock
+
+from penstock.config.reading import PenstockConfig
+from penstock.events.records import RuntimeEvent
+from penstock.executor.attempt import Attempt
+from penstock.executor.executor import ModelRequestExecutor
+from penstock.plugins.discovery import Installed, installed
+from penstock.plugins.manager import PluginManager
+from penstock.requests.items import RequestCost, RequestGroupSpec
+from penstock.requests.outcomes import Usage
+from penstock.run.opening import open_scheduler
+from penstock.testing.scenarios.figures import figures_of, ideal_seconds
+from penstock.testing.scenarios.log import RunLog
+from penstock.testing.scenarios.scenario import AGAINST_ALONE, Scenario
+from penstock.testing.scripted_endpoint import ScriptedEndpoint
+from penstock.words.errors import ConfigError
+
+__all__ = ["ScenarioResult", "missing_plugins", "run_scenario"]
+
+MODEL: Final = "model"
+PATIENCE: Final = 10
+"""A run is broken off after so many times the ideal; what is not done then is lost."""
+
+
+@frozen
+class ScenarioResult:
+    """What one scenario came to with one seed: figures by name.
+
+    A figure that could not be measured (no window was long enough, no call succeeded) is missing.
+    """
+
+    scenario: str
+    seed: int
+    figures: Mapping[str, float]
+
+
+def missing_plugins(scenario: Scenario, there: Installed | None = None) -> list[str]:
+    """The plugins of the scenario's stack that are not installed."""
+    known = installed() if there is None else there
+    return [name for name in scenario.stack if name not in known.plugins]
+
+
+def run_scenario(scenario: Scenario, seed: int, plugins: Mapping[str, Any] | None = None) -> ScenarioResult:
+    """Run it in virtual time and take its figures. `plugins` goes into the table of that name in the configuration.
+
+    Raises `ConfigError` if a plugin of its stack is not installed. Not for use inside a trio run.
+    """
+    missing = missing_plugins(scenario)
+    if missing:
+        raise ConfigError(f"{scenario.name}: stack names {', '.join(missing)}, which is not installed")
+    log = _log_of(scenario, seed, plugins or {})
+    figures = figures_of(scenario, log)
+    for name in scenario.compared:
+        alone = evolve(scenario, providers={name: scenario.providers[name]}, caps={name: scenario.caps[name]}, must=())
+        taken = _log_of(alone, seed, plugins or {}).done[-1].at
+        mine = [done.at for done in log.done if done.provider == name]
+        if len(mine) == scenario.calls:
+            figures[name + AGAINST_ALONE] = taken / mine[-1]
+    return ScenarioResult(scenario.name, seed, figures)
+
+
+def _log_of(scenario: Scenario, seed: int, plugins: Mapping[str, Any]) -> RunLog:
+    run = _Run(scenario, seed)
+    with _seeded_trio(seed):
+        trio.run(run.whole, _config(scenario, seed, plugins), clock=MockClock(autojump_threshold=0))
+    return run.log
+
+
+@contextmanager
+def _seeded_trio(seed: int) -> Iterator[None]:
+    """trio shuffles by `seed` within the block. As Hypothesis and pytest-trio do it: there is no other door."""
+    before = _run._r.getstate(), _run._ALLOW_DETERMINISTIC_SCHEDULING
+    _run._r.seed(seed)
+    _run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        _run._r.setstate(before[0])
+        _run._ALLOW_DETERMINISTIC_SCHEDULING = before[1]  # type: ignore[misc]
+
+
+def _config(scenario: Scenario, seed: int, plugins: Mapping[str, Any]) -> dict[str, Any]:
+    limiters = PluginManager.from_config(PenstockConfig()).chosen.asked["request_limiters"]
+    return {
+        "scheduler": {"seed": seed},
+        "requests": {"max_attempts": 1_000_000},
+        "providers": {name: {"models": {MODEL: {"max_parallel_requests": cap}}} for name, cap in scenario.caps.items()},
+        "plugins": {"sinks": [], "request_limiters": [*limiters, *scenario.stack], **plugins},
+    }
+
+
+class _Run:
+    """One run of a scenario."""
+
+    def __init__(self, scenario: Scenario, seed: int) -> None:
+        self.log = RunLog()
+        self.scenario = scenario
+        self._seed = seed
+        self._began = 0.0
+        self._left = 0
+        self._over = trio.CancelScope()
+
+    async def whole(self, config: Mapping[str, Any]) -> None:
+        scenario, log = self.scenario, self.log
+        async with open_scheduler(config) as scheduler:
+            scheduler.request_events.subscribe(self._heard)
+            self._began = trio.current_time()
+            with self._over:
+                async with trio.open_nursery() as nursery:
+                    for provider, limits in scenario.providers.items():
+                        endpoint = ScriptedEndpoint(limits, random.Random(f"{self._seed}/{provider}"))
+                        for tenant, group, calls in self._callers(provider):
+                            log.waiting[tenant] = calls
+                            sizes = random.Random(f"{self._seed}/tokens of {tenant}")
+                            for _ in range(calls):
+                                cost, tokens = RequestCost(), 0
+                                if scenario.tokens is not None:
+                                    estimate, tokens = scenario.tokens.draw(sizes)
+                                    cost = RequestCost(input_tokens=estimate)
+                                log.true_tokens += tokens
+                                caller = _Caller(self, scheduler.requests, endpoint, provider, tenant, tokens)
+                                nursery.start_soon(caller.call, group, cost)
+                            if provider in scenario.judged:
+                                self._left += calls
+                    self._over.deadline = self._began + self._patience()
+            issued, returned = scheduler.requests.leases
+            log.leases_left = issued - returned
+
+    def now(self) -> float:
+        return trio.current_time() - self._began
+
+    def one_is_done(self, provider: str) -> None:
+        if provider in self.scenario.judged:
+            self._left -= 1
+            if self._left == 0:
+                self._over.cancel()  # who is left calls a provider that nobody waits for
+
+    def _callers(self, provider: str) -> list[tuple[str, RequestGroupSpec | None, int]]:
+        tenants = self.scenario.tenants
+        if not tenants:
+            return [(provider, None, self.scenario.calls)]
+        return [(name, RequestGroupSpec(name, one.weight), one.calls) for name, one in tenants.items()]
+
+    def _patience(self) -> float:
+        scenario = self.scenario
+        ideal = max(ideal_seconds(scenario, name, scenario.calls, self.log.true_tokens) for name in scenario.judged)
+        return (PATIENCE * ideal if math.isfinite(ideal) else 0.0) + 3600.0
+
+    def _heard(self, event: RuntimeEvent) -> None:
+        if event.event_kind == "request_limit_decreased":
+            self.log.limit_falls += 1
+
+
+class _Caller:
+    """Whose call it is."""
+
+    def __init__(
+        self,
+        run: _Run,
+        executor: ModelRequestExecutor,
+        endpoint: ScriptedEndpoint,
+        provider: str,
+        tenant: str,
+        tokens: int,
+    ) -> None:
+        self._run = run
+        self._executor = executor
+        self._endpoint = endpoint
+        self._provider = provider
+        self._tenant = tenant
+        self._tokens = tokens
+        self._timeout = math.inf if run.scenario.client_timeout is None else run.scenario.client_timeout
+
+    async def call(self, group: RequestGroupSpec | None, cost: RequestCost) -> None:
+        await self._executor.execute(self._once, f"{self._provider}/{MODEL}", cost=cost, group=group)
+        self._run.one_is_done(self._provider)
+
+    async def _once(self, attempt: Attempt) -> None:
+        log, sent_at = self._run.log, self._run.now()
+        log.goes_out(self._provider, self._tenant, sent_at)
+        facts = None
+        with trio.move_on_after(self._timeout):
+            facts = await self._endpoint.call(self._tenant, self._tokens)
+        now = self._run.now()
+        if facts is None:
+            log.comes_back(self._provider, self._tenant, now, refused=False)
+            raise TimeoutError("no answer in time")  # as a client's read timeout: the call had gone out
+        attempt.answered(facts, Usage(self._tokens, 0) if facts.status == 200 else None)
+        if facts.status == 200:
+            log.succeeds(self._provider, self._tenant, sent_at, now)
+        else:
+            log.comes_back(self._provider, self._tenant, now, refused=facts.status == 429)
+            raise CallRefused(f"{self._provider} answered {facts.status}")
+
+
+class CallRefused(Exception):
+    """The endpoint answered with an error status."""

@@ -1,0 +1,147 @@
+"""What a scenario is: providers with a true capacity, what a client asks of them, and what must be reached.
+
+Plain records, made by `scenario_config` from a file and used by `scenario_run`. Seconds are those of the virtual clock,
+counted from the scenario's start, at which all calls are ready.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from typing import Literal
+
+from attrs import field, frozen
+
+from penstock.testing.provider.limits import ProviderLimits
+
+__all__ = ["AGAINST_ALONE", "AT_LEAST", "AT_MOST", "Bound", "Scenario", "Tenant", "TokenSizes"]
+
+AGAINST_ALONE = "_against_alone"
+"""With a provider's name before it: a figure, how that provider fares beside the others."""
+
+AT_LEAST = frozenset({"goodput", "recovered", "fairness"})
+AT_MOST = frozenset(
+    {
+        "refused",
+        "p50_wait",
+        "p95_wait",
+        "within",
+        "lost",
+        "probes_per_cooldown",
+        "within_seconds",
+        "p95_latency_ratio",
+        "share_error",
+        "limit_falls",
+        "leases_left",
+        "in_flight",
+    }
+)
+"""Figures that a file may bound, and which side of the bound is good. A pair of numbers bounds both sides of any."""
+
+
+@frozen
+class Bound:
+    """What one figure must be: at `least`, at `most`, or between the two."""
+
+    figure: str
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def words(self) -> str:
+        """The bound, for a table."""
+        if self.least is None:
+            return f"≤ {self.most:g}"
+        return f"≥ {self.least:g}" if self.most is None else f"{self.least:g} to {self.most:g}"
+
+    def missed_by(self, value: float) -> float:
+        """How far beyond the bound `value` is; 0 if it is met."""
+        below = 0.0 if self.least is None else self.least - value
+        above = 0.0 if self.most is None else value - self.most
+        return max(below, above, 0.0)
+
+    def worst(self, values: tuple[float, ...]) -> float:
+        """Of several values the one that is furthest on the wrong side, or nearest to it."""
+
+        def badness(value: float) -> float:
+            sides = ([] if self.least is None else [self.least - value]) + (
+                [] if self.most is None else [value - self.most]
+            )
+            return max(sides)
+
+        return max(values, key=badness)
+
+
+@frozen
+class Tenant:
+    """Who shares the provider: by `weight`, with so many `calls`."""
+
+    weight: float
+    calls: int
+
+
+@frozen
+class TokenSizes:
+    """How many tokens calls use: log-normal with this `mean` and `sigma` (of the underlying normal).
+
+    The client's estimate is the truth times a factor within `error`; its logarithm is uniform, so that half and
+    double are equally likely.
+    """
+
+    mean: float
+    sigma: float
+    error: tuple[float, float] = (1.0, 1.0)
+
+    def draw(self, rng: random.Random) -> tuple[int, int]:
+        """The estimate and the truth of one call."""
+        true = max(1, round(rng.lognormvariate(math.log(self.mean) - self.sigma**2 / 2, self.sigma)))
+        smallest, largest = map(math.log, self.error)
+        return max(1, round(true * math.exp(rng.uniform(smallest, largest)))), true
+
+
+@frozen(kw_only=True)
+class Scenario:
+    """One scenario.
+
+    - `providers`, `caps`: by name, the true limits, and the cap that the client is configured with.
+    - `calls`: to each provider, or what the tenants' calls come to.
+    - `stack`: plugins, beyond those of the default stack.
+    - `ideal`: seconds that the calls take at best; `"capacity"`: as long as the true capacity needs for them; with
+      `ideal_tokens_per_second`: as long as their true tokens take at that rate.
+    - `client_timeout`: seconds after which the client gives a call up, and makes it again.
+    - `after_seconds`: the settling time after each change of the capacity, for the figure `within`.
+    - `must`: the bounds of figures.
+    """
+
+    name: str
+    providers: Mapping[str, ProviderLimits]
+    caps: Mapping[str, int]
+    calls: int
+    stack: tuple[str, ...] = ()
+    tokens: TokenSizes | None = None
+    tenants: Mapping[str, Tenant] = field(factory=dict)
+    client_timeout: float | None = None
+    ideal: float | Literal["capacity"] = "capacity"
+    ideal_tokens_per_second: float | None = None
+    after_seconds: float = 0.0
+    must: tuple[Bound, ...] = ()
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """Providers whose figures beside the others are held against those alone."""
+        names = (bound.figure.removesuffix(AGAINST_ALONE) for bound in self.must if _is_comparison(bound.figure))
+        return tuple(names)
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """The providers that the figures are about: those that are compared, or all."""
+        return self.compared or tuple(self.providers)
+
+    def bound(self, figure: str) -> Bound | None:
+        """The bound of a figure, if it has one."""
+        return next((bound for bound in self.must if bound.figure == figure), None)
+
+
+def _is_comparison(figure: str) -> bool:
+    return figure.endswith(AGAINST_ALONE)

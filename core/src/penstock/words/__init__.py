@@ -1,0 +1,1 @@
+"""The words that all packages share: refusals, keys, errors, leases. Pure."""

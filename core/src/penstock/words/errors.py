@@ -1,0 +1,52 @@
+"""What can go wrong, split by whose fault it is.
+
+`ConfigError`     the person who wrote the configuration or called us with wrong arguments
+`PluginError`     the plugin that it names
+`AdmissionError`  nobody: admission said no, and the error carries why and what would end it
+`StallError`      work is left that nothing can ever start
+
+Anything else that leaves Penstock is a bug in Penstock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class PenstockError(Exception):
+    """The base of every error that Penstock raises on purpose."""
+
+
+class ConfigError(PenstockError):
+    """Configuration or arguments that cannot be used; all that is wrong with them, told together.
+
+    `problems` holds one line each, `file: dotted.path: what is wrong, and what would be right`.
+    """
+
+    def __init__(self, problems: Sequence[str] | str) -> None:
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class PluginError(PenstockError):
+    """A plugin broke the contract; `plugin` is its name."""
+
+    def __init__(self, plugin: str, message: str) -> None:
+        self.plugin = plugin
+        self.message = message
+        super().__init__(f"plugin {plugin!r}: {message}")
+
+
+class AdmissionError(PenstockError):
+    """The base of the errors by which a gate says no for good."""
+
+
+class StallError(PenstockError):
+    """Work is left, nothing runs, and nothing that is known of could ever start it.
+
+    `explanation` is the text that `scheduler.explain()` gave at that moment.
+    """
+
+    def __init__(self, explanation: str) -> None:
+        self.explanation = explanation
+        super().__init__(f"nothing is running and nothing that is left can start:\n{explanation}")

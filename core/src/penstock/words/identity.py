@@ -1,0 +1,194 @@
+"""The names by which both gates, the limiters and the capacity plan speak of providers.
+
+Neutral: this module knows neither tasks nor requests. `RequestResourceResolver` is the one place that makes
+these keys, so that two aliases of one endpoint always lead to the same cap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Self
+
+import attrs
+
+from penstock.words.checks import whole_number
+from penstock.words.errors import ConfigError
+from penstock.words.interning import the_one
+
+__all__ = [
+    "ProviderKey",
+    "ProviderModelKey",
+    "ProviderModelStaticCap",
+    "RequestDomain",
+    "RequestResourceKey",
+    "RequestResourceResolver",
+    "Scope",
+]
+
+
+class RequestDomain(StrEnum):
+    """The kinds of call that every provider may have; a provider's config may add names of its own."""
+
+    CHAT = "chat"
+    EMBEDDING = "embedding"
+    IMAGE = "image"
+    HEALTHCHECK = "healthcheck"
+
+
+@attrs.frozen(eq=False, init=False)
+class ProviderKey:
+    """A whole provider: the widest scope that a request limiter can be made for. Equal keys are one object."""
+
+    provider_name: str
+
+    def __new__(cls, provider_name: str) -> Self:
+        return the_one(cls, provider_name=provider_name)
+
+    def __getnewargs__(self) -> tuple[str]:
+        return (self.provider_name,)
+
+    def __str__(self) -> str:
+        return self.provider_name
+
+
+@attrs.frozen(eq=False, init=False)
+class ProviderModelKey:
+    """One model at one provider, whatever aliases it is called by: the scope of a static cap. Equal keys are one
+    object.
+    """
+
+    provider_name: str
+    model_id: str
+
+    def __new__(cls, provider_name: str, model_id: str) -> Self:
+        return the_one(cls, provider_name=provider_name, model_id=model_id)
+
+    def __getnewargs__(self) -> tuple[str, str]:
+        return self.provider_name, self.model_id
+
+    def __str__(self) -> str:
+        return f"{self.provider_name}/{self.model_id}"
+
+
+@attrs.frozen(eq=False, init=False)
+class RequestResourceKey:
+    """One domain of one model at one provider: what a request asks for a place at. Equal keys are one object."""
+
+    provider_name: str
+    model_id: str
+    domain: str
+
+    def __new__(cls, provider_name: str, model_id: str, domain: str) -> Self:
+        return the_one(cls, provider_name=provider_name, model_id=model_id, domain=domain)
+
+    def __getnewargs__(self) -> tuple[str, str, str]:
+        return self.provider_name, self.model_id, self.domain
+
+    @property
+    def provider_model(self) -> ProviderModelKey:
+        return ProviderModelKey(self.provider_name, self.model_id)
+
+    @property
+    def provider(self) -> ProviderKey:
+        return ProviderKey(self.provider_name)
+
+    def __str__(self) -> str:
+        return f"{self.provider_name}/{self.model_id}/{self.domain}"
+
+
+Scope = ProviderKey | ProviderModelKey | RequestResourceKey
+"""What a request limiter is made for: one value of one of these."""
+
+
+@attrs.frozen
+class ProviderModelStaticCap:
+    """The configured bound on calls in flight to one model at one provider.
+
+    `cap` is the smallest of the caps configured for its aliases (`raw_caps`, alias to cap): whoever sized
+    one alias for the endpoint knew something about the endpoint, and another alias must not be a way round
+    it.
+    """
+
+    cap: int
+    aliases: tuple[str, ...] = ()
+    raw_caps: Mapping[str, int] = attrs.field(factory=dict)
+    merge_rule: str = "min_same_endpoint"
+
+    @classmethod
+    def merge(cls, raw_caps: Mapping[str, int]) -> ProviderModelStaticCap:
+        """The cap over aliases of one endpoint. Raises `ConfigError` for a cap below 1 or for no alias at all."""
+        if not raw_caps:
+            raise ConfigError("a static cap needs at least one alias with max_parallel_requests")
+        for alias, cap in raw_caps.items():
+            whole_number(cap, f"{alias}: max_parallel_requests")
+        return cls(min(raw_caps.values()), tuple(sorted(raw_caps)), dict(raw_caps))
+
+
+class RequestResourceResolver:
+    """Turns `"provider/model"` names, aliases included, into keys.
+
+    >>> resolver = RequestResourceResolver()
+    >>> resolver.add_alias("openai", "fast", model_id="gpt-x")
+    >>> str(resolver.resolve("openai/fast", "chat"))
+    'openai/gpt-x/chat'
+
+    A name without an alias is taken as the model id itself, so a model that nobody configured still gets
+    one key and not several. Aliases are diagnostics: after resolution they decide nothing.
+    """
+
+    def __init__(self) -> None:
+        self._aliases: dict[tuple[str, str], str] = {}
+        self._domains: dict[str, frozenset[str]] = {}
+        self._resolved: dict[tuple[str, str], RequestResourceKey] = {}
+        self._found: dict[tuple[str, ...], RequestResourceKey] = {}
+
+    def add_alias(self, provider_name: str, alias: str, *, model_id: str) -> None:
+        """Let `provider_name/alias` mean `model_id`. Raises `ConfigError` if it already means another model."""
+        known = self._aliases.setdefault((provider_name, alias), model_id)
+        if known != model_id:
+            raise ConfigError(
+                f"{provider_name}/{alias} is an alias of {known!r} already; it cannot mean {model_id!r} too"
+            )
+        self._resolved.clear()
+        self._found.clear()
+
+    def add_domains(self, provider_name: str, domains: Iterable[str]) -> None:
+        """Let calls to `provider_name` also use these domains, beside the four that every provider has."""
+        self._domains[provider_name] = self._domains.get(provider_name, frozenset()) | frozenset(domains)
+
+    def domains(self, provider_name: str) -> Sequence[str]:
+        """The domains that calls to this provider may name."""
+        return sorted({*map(str, RequestDomain), *self._domains.get(provider_name, ())})
+
+    def aliases(self, key: ProviderModelKey) -> tuple[str, ...]:
+        """The aliases by which a model is known, sorted; for people, never for decisions."""
+        return tuple(sorted(a for (p, a), m in self._aliases.items() if p == key.provider_name and m == key.model_id))
+
+    def resolve(self, name: str, domain: str = RequestDomain.CHAT) -> RequestResourceKey:
+        """The key of `provider/model` (everything after the first slash is the model) in a domain.
+
+        Raises `ConfigError` for a name without a slash or a domain that the provider does not have.
+        """
+        key = self._resolved.get((name, domain))
+        if key is None:
+            key = self._resolved[name, domain] = self._make(name, domain)
+        return key
+
+    def find(self, parts: tuple[str, ...]) -> RequestResourceKey:
+        """The key of (provider, model or alias, domain), for looking only: nothing is checked."""
+        key = self._found.get(parts)
+        if key is None:
+            provider_name, model, domain = parts
+            model_id = self._aliases.get((provider_name, model), model)
+            key = self._found[parts] = RequestResourceKey(provider_name, model_id, domain)
+        return key
+
+    def _make(self, name: str, domain: str) -> RequestResourceKey:
+        provider_name, slash, model = name.partition("/")
+        if not (slash and provider_name and model):
+            raise ConfigError(f"{name!r} is no model name: write it as 'provider/model'")
+        if str(domain) not in self.domains(provider_name):
+            known = ", ".join(self.domains(provider_name))
+            raise ConfigError(f"provider {provider_name!r} has no domain {str(domain)!r}; it has {known}")
+        return RequestResourceKey(provider_name, self._aliases.get((provider_name, model), model), str(domain))

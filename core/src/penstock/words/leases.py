@@ -1,0 +1,112 @@
+"""The ledger that both gates use: every lease that is out, and why a lease that comes back counts or does
+not.
+
+Exactly-once is decided here and nowhere else. Lease ids are counters with a prefix, so the ledger knows a
+released id from an id that was never given out without remembering any: an id of this ledger that was
+issued and is not out has been released. Memory is the live leases and nothing more. A run that recreates a
+controller gives it the next generation, and a lease of an older one is told apart by that.
+
+What a lease *counts for* (resources, places in flight) belongs to the controller that owns those counters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import attrs
+
+from penstock.words.verdicts import Condition
+
+__all__ = ["LeaseLedger", "ReleaseResult"]
+
+RELEASED: Final = "released"
+DUPLICATE: Final = "duplicate"
+STALE_LEASE: Final = "stale_lease"
+WRONG_GENERATION: Final = "wrong_controller_generation"
+UNKNOWN_LEASE: Final = "unknown_lease"
+
+
+@attrs.define(slots=True)
+class ReleaseResult:
+    """What became of a release.
+
+    `released` is true exactly once per lease. `reason` is `released`, or why nothing was given back:
+    `duplicate` (this lease came back before), `stale_lease` (the id is out, but to another record than the
+    one shown), `wrong_controller_generation`, `unknown_lease` (never issued here).
+    """
+
+    released: bool
+    reason: str
+    diagnostics: Mapping[str, Any] = MappingProxyType({})
+    freed: tuple[tuple[Condition, int], ...] = ()
+    """What came free, as the conditions that came true, and how much of each is free now."""
+
+
+class Lease(Protocol):
+    """What the ledger needs to know of a lease."""
+
+    lease_id: str
+    controller_generation: int
+
+
+L = TypeVar("L", bound=Lease)
+
+
+_OK: Final = ReleaseResult(True, RELEASED)
+
+
+class LeaseLedger(Generic[L]):
+    """The leases that one controller has out. Never raises on release, never counts one twice."""
+
+    def __init__(self, prefix: str, generation: int = 1) -> None:
+        self.generation = generation
+        self._prefix = f"{prefix}{generation}-"
+        self._issued = 0
+        self._returned = 0
+        self.out: dict[str, L] = {}
+        """Lease id to every lease that is out. The controller puts a lease in before it hands it to anybody; `close`
+        takes it out.
+        """
+        self.live: Mapping[str, L] = MappingProxyType(self.out)
+
+    def next_id(self) -> str:
+        """A fresh lease id, unique within the run."""
+        self._issued += 1
+        return f"{self._prefix}{self._issued}"
+
+    def close(self, lease: L) -> ReleaseResult:
+        """Take a lease back. `released` is true only the first time, for exactly the record that was handed out."""
+        held = self.out.get(lease.lease_id)
+        if held is lease:
+            del self.out[lease.lease_id]
+            self._returned += 1
+            return _OK
+        return ReleaseResult(False, self._why_not(lease, held), {"lease_id": lease.lease_id})
+
+    def _why_not(self, lease: L, held: L | None) -> str:
+        if lease.controller_generation != self.generation:
+            return WRONG_GENERATION
+        if held is not None:
+            return STALE_LEASE
+        prefix, _, number = lease.lease_id.rpartition("-")
+        issued_here = f"{prefix}-" == self._prefix and number.isdecimal() and 0 < int(number) <= self._issued
+        return DUPLICATE if issued_here else UNKNOWN_LEASE
+
+    @property
+    def issued(self) -> int:
+        """How many leases were ever given out."""
+        return self._issued
+
+    @property
+    def returned(self) -> int:
+        """How many came back."""
+        return self._returned
+
+    def check_invariants(self) -> None:
+        """Every lease that was issued is out or has come back. Raises `AssertionError`."""
+        assert self._issued == self._returned + len(self.out), (
+            f"{self._issued} leases issued, {self._returned} returned, {len(self.out)} out"
+        )
+        assert all(key == lease.lease_id for key, lease in self.out.items())

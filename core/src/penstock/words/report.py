@@ -1,0 +1,49 @@
+"""What is told of a run as a whole: at its start, and at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from penstock.words.shadow import ShadowTally
+
+__all__ = ["RunInfo", "RunReport"]
+
+
+@attrs.frozen(kw_only=True)
+class RunInfo:
+    """A run that is about to start. `started_at` is a moment of the run's clock; `plugins` are the active
+    ones, in order.
+    """
+
+    run_id: str
+    started_at: float
+    seed: int
+    plugins: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class RunReport:
+    """A run that has ended.
+
+    `not_done` says of each task that was not carried out why: `failed`, `dropped` (something that it needs
+    failed, or its attempts or deadline ran out), `cancelled` or `shutdown`. It holds at most
+    `not_done_limit` entries; `not_done_count` counts all. `leases` are the task gate's, `request_leases`
+    the request gate's: issued and returned. `shadows` says what each plugin in shadow would have done.
+    """
+
+    run_id: str
+    started_at: float
+    finished_at: float
+    completed: int = 0
+    failed: int = 0
+    dropped: int = 0
+    cancelled: int = 0
+    not_done: Mapping[str, str] = attrs.field(factory=dict)
+    not_done_count: int = 0
+    leases: tuple[int, int] = (0, 0)
+    request_leases: tuple[int, int] = (0, 0)
+    diagnostics: Mapping[str, Any] = attrs.field(factory=dict)
+    shadows: tuple[ShadowTally, ...] = ()

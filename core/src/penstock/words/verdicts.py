@@ -1,0 +1,211 @@
+"""A refusal says what would end it.
+
+`Denied` carries a set of conditions. The first of them that comes true ends the refusal, and until then
+nobody looks at the refused candidate again: that is what makes ten thousand blocked groups free, what sets
+every timer, and what `explain` prints. A refusal without a condition would be a lost wake-up, so it is an
+error that names the plugin (`check_denied`).
+
+Lost alternatives: a plain boolean needs polling or waking everybody; a callback ("call me when") hands the
+decider a handle on the core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any, Final, Self
+
+import attrs
+
+from penstock.words.errors import PluginError
+from penstock.words.interning import the_one
+
+__all__ = [
+    "NEVER",
+    "REQUEST_REASONS",
+    "SCOPES",
+    "TASK_REASONS",
+    "At",
+    "Backlog",
+    "Condition",
+    "Denied",
+    "Never",
+    "Released",
+    "Signal",
+    "Uncontested",
+    "check_denied",
+]
+
+
+@attrs.frozen(eq=False, init=False)
+class _Keyed:
+    """A condition about one thing: equal ones are one object."""
+
+    key: Hashable
+
+    def __new__(cls, key: Hashable) -> Self:
+        return the_one(cls, key=key)
+
+    def __getnewargs__(self) -> tuple[Hashable]:
+        return (self.key,)
+
+
+@attrs.frozen(eq=False, init=False)
+class Released(_Keyed):
+    """Something is given back: `key` is a scheduler resource, a task group, or a scope of the request gate."""
+
+    def __str__(self) -> str:
+        return f"a release of {self.key}"
+
+
+@attrs.frozen(eq=False, init=False)
+class Backlog(_Keyed):
+    """What is queued or parked for a resource or a group changed."""
+
+    def __str__(self) -> str:
+        return f"a change of what is queued for {self.key}"
+
+
+@attrs.frozen(eq=False, init=False)
+class Uncontested(_Keyed):
+    """No group is left that could run now and asks for the resource `key`: nobody's peer wants it any more."""
+
+    def __str__(self) -> str:
+        return f"the moment no group below its limit wants {self.key}"
+
+
+@attrs.frozen(cache_hash=True)
+class At:
+    """The run's clock reaches `moment`, in seconds of `trio.current_time()`."""
+
+    moment: float
+
+    def __str__(self) -> str:
+        return f"the moment {self.moment:.3f}"
+
+
+@attrs.frozen(cache_hash=True)
+class Signal:
+    """Somebody says `name` by `scheduler.signal(name)`; `"reconfigured"` is said by the plugin manager."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"the signal {self.name!r}"
+
+
+@attrs.frozen(cache_hash=True)
+class Never:
+    """Nothing ends this refusal: the candidate is given up, with the reason."""
+
+    def __str__(self) -> str:
+        return "nothing"
+
+
+NEVER: Final = Never()
+
+Condition = Released | Backlog | Uncontested | At | Signal | Never
+
+TASK_REASONS: Final = frozenset({"no_capacity", "group_cap", "borrow_debt", "shutdown", "policy_denial", "never_fits"})
+REQUEST_REASONS: Final = frozenset(
+    {
+        "no_capacity", "cooldown", "queue_timeout", "queued_waiters_ahead", "cancellation", "shutdown",
+        "hard_policy_denial", "deadline", "never_fits",
+    }
+)  # fmt: skip
+SCOPES: Final = ("task", "shape", "group", "all")
+
+
+def _conditions(until: Iterable[Condition]) -> frozenset[Condition]:
+    return frozenset(until)
+
+
+@attrs.define(slots=True)
+class Denied:
+    """No, for this reason, until one of these comes true.
+
+    `reason`   one of `TASK_REASONS` or `REQUEST_REASONS`; a plugin's own words go into `detail`
+    `until`    conditions, of which the first that comes true ends the refusal; or `NEVER` alone
+    `scope`    what else is refused by the same answer, so that it need not be asked: `task` (this
+               candidate only), `shape` (this group with this resource vector), `group`, or `all`
+    `cohort`   if set: candidates refused under the same cohort stand and fall together. When one of
+               them is asked again and is refused again, the others are not asked. Set it only where
+               that is true, as it is of groups that are all at their caps while the same peer waits.
+    `amount`   how much of what it waits for the candidate needs: a release that leaves less than this
+               free does not wake it
+    `by`       who said so; the framework fills in the plugin's name
+
+    >>> str(Denied("policy_denial", {At(60.0)}, detail="quiet hours", by="my-rule"))
+    'policy_denial by my-rule: quiet hours; until the moment 60.000'
+    """
+
+    reason: str
+    until: frozenset[Condition] = attrs.field(converter=_conditions)
+    scope: str = "task"
+    detail: str = ""
+    diagnostics: Mapping[str, Any] = attrs.field(factory=dict)
+    cohort: Hashable = None
+    amount: int = 1
+    by: str = ""
+    _checked: tuple[str, frozenset[str]] | None = attrs.field(default=None, init=False, eq=False, repr=False)
+    """Whose answer it was found to be right as, and for which reasons: a plugin may give the same one again."""
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing ends this refusal."""
+        return NEVER in self.until
+
+    def next_moment(self) -> float | None:
+        """The earliest `At` among the conditions, seconds of the run's clock."""
+        return min((c.moment for c in self.until if isinstance(c, At)), default=None)
+
+    def __str__(self) -> str:
+        return self.told()
+
+    def told(self, now: float | None = None) -> str:
+        """The refusal in words; with `now`, moments are told as seconds from then."""
+        who = f" by {self.by}" if self.by else ""
+        detail = f": {self.detail}" if self.detail else ""
+        return f"{self.reason}{who}{detail}; until {describe_until(self.until, now)}"
+
+
+def describe_until(until: Iterable[Condition], now: float | None = None) -> str:
+    """What would end a refusal, in words; with `now`, moments are told as seconds from then."""
+    return " or ".join(sorted(_describe(condition, now) for condition in until))
+
+
+def _describe(condition: Condition, now: float | None) -> str:
+    if isinstance(condition, At) and now is not None:
+        return f"{condition.moment - now:.1f} s from now"
+    return str(condition)
+
+
+def check_denied(denied: object, *, by: str, now: float, reasons: frozenset[str]) -> Denied:
+    """Hold a plugin's answer against the rules of a refusal, and note who gave it.
+
+    Raises `PluginError` naming `by` for an answer that is no `Denied`, an unknown reason or scope, no
+    condition at all, `NEVER` beside other conditions, or a moment that is not in the future.
+    """
+    if isinstance(denied, Denied) and denied._checked is not None and denied._checked == (by, reasons):
+        return denied
+    if not isinstance(denied, Denied):
+        raise PluginError(by, f"must answer with Denied or None, not {type(denied).__name__}")
+    if not denied.by:
+        denied.by = by
+    if denied.reason not in reasons:
+        raise PluginError(by, f"unknown reason {denied.reason!r}; use one of {', '.join(sorted(reasons))}")
+    if denied.scope not in SCOPES:
+        raise PluginError(by, f"unknown scope {denied.scope!r}; use one of {', '.join(SCOPES)}")
+    if not denied.until:
+        raise PluginError(by, "refused without saying what would end it: give `until` at least one condition, or NEVER")
+    for condition in denied.until:
+        if not isinstance(condition, Condition):
+            raise PluginError(
+                by, f"{condition!r} in `until` is no condition: use Released, Backlog, Uncontested, At, Signal or NEVER"
+            )
+        if isinstance(condition, Never) and len(denied.until) > 1:
+            raise PluginError(by, "NEVER stands alone in `until`: nothing else could end such a refusal")
+        if isinstance(condition, At) and not condition.moment > now:
+            raise PluginError(by, f"refused until {condition.moment}, which is not after now ({now})")
+    if not any(isinstance(condition, At) for condition in denied.until):  # a moment passes: it is looked at each time
+        denied._checked = by, reasons
+    return denied

@@ -1,0 +1,215 @@
+"""A value fits its type, or is told with its path; nothing is coerced, and no problem hides another."""
+
+from __future__ import annotations
+
+import enum
+from contextlib import suppress
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Annotated, Any, Literal, NewType
+
+import attrs
+import pytest
+from hypothesis import given, strategies as st
+
+from penstock.config.structuring import structure
+from penstock.words.errors import ConfigError
+
+Seconds = NewType("Seconds", float)
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    ONE = 1
+
+
+class Level(enum.StrEnum):
+    LOW = "low"
+
+
+@attrs.frozen
+class Inner:
+    size: int = attrs.field(default=1, validator=attrs.validators.ge(1))
+    names: list[str] = attrs.field(factory=list)
+
+
+@attrs.frozen
+class Outer:
+    needed: str
+    inner: Inner = attrs.field(factory=Inner)
+    many: dict[str, Inner] = attrs.field(factory=dict)
+    steps: list[Inner] = attrs.field(factory=list)
+    _hidden: int = 3
+
+
+def problems(data: object, wanted: Any) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        structure(data, wanted, source="f.toml")
+    return list(caught.value.problems)
+
+
+FITS: list[tuple[Any, object, object]] = [
+    (bool, False, False),
+    (int, 3, 3),
+    (float, 1.5, 1.5),
+    (float, 1, 1.0),
+    (str, "x", "x"),
+    (Path, "a/b", Path("a/b")),
+    (datetime, datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)),
+    (date, date(2026, 1, 1), date(2026, 1, 1)),
+    (time, time(8), time(8)),
+    (list[int], [1, 2], [1, 2]),
+    (list, [1, "a"], [1, "a"]),
+    (tuple[str, ...], ["a"], ("a",)),
+    (tuple[str, int], ["a", 1], ("a", 1)),
+    (frozenset[int], [1, 1], frozenset({1})),
+    (dict[str, int], {"a": 1}, {"a": 1}),
+    (int | None, None, None),
+    (int | None, 4, 4),
+    (str | int, 4, 4),
+    (float | int, 4, 4),
+    (Literal["a", 2], 2, 2),
+    (Colour, "red", Colour.RED),
+    (Colour, 1, Colour.ONE),
+    (Level, "low", Level.LOW),
+    (object, ["as it is"], ["as it is"]),
+    (Any, {"x": 1}, {"x": 1}),
+    (Annotated[int, "words"], 1, 1),
+    (Seconds, 2, 2.0),
+]
+
+
+@pytest.mark.parametrize(("wanted", "value", "expected"), FITS)
+def test_a_value_that_fits_is_taken_as_it_is(wanted: Any, value: object, expected: object) -> None:
+    made: object = structure(value, wanted)
+    assert made == expected
+    assert type(made) is type(expected)
+
+
+MISFITS: list[tuple[Any, object, str]] = [
+    (bool, "false", 'must be true or false, not "false"'),
+    (bool, 1, "must be true or false, not 1"),
+    (int, True, "must be a whole number, not true"),
+    (int, 1.0, "must be a whole number, not 1.0"),
+    (int, "20", 'must be a whole number, not "20"'),
+    (float, True, "must be a number, not true"),
+    (float, "1.5", 'must be a number, not "1.5"'),
+    (str, 1, "must be text, not 1"),
+    (str, ["a"], "must be text, not a list"),
+    (Path, 1, "must be a path, not 1"),
+    (date, datetime(2026, 1, 1), "must be a date, not 2026-01-01T00:00:00"),
+    (datetime, date(2026, 1, 1), "must be a date with a time, not 2026-01-01"),
+    (list[str], "abc", 'must be a list (each: text), not "abc"; put it into brackets'),
+    (tuple[str, int], ["a"], "must be a list of exactly 2 (text, a whole number), not one of 1"),
+    (dict[str, int], [1], "must be a table (each: a whole number), not a list"),
+    (int | None, "x", 'must be a whole number, not "x"'),
+    (str | int, 1.5, "must be text or a whole number, not 1.5"),
+    (Literal["a", "b"], "c", 'must be "a" or "b", not "c"'),
+    (Literal[1], True, "must be 1, not true"),
+    (Colour, True, 'must be "red" or 1, not true'),
+    (Level, "high", 'must be "low", not "high"'),
+    (Inner, "x", 'must be a table, not "x"'),
+]
+
+
+@pytest.mark.parametrize(("wanted", "value", "told"), MISFITS)
+def test_a_value_that_does_not_fit_is_told_and_never_converted(wanted: Any, value: object, told: str) -> None:
+    assert problems(value, wanted) == [f"f.toml: {told}"]
+
+
+def test_all_problems_are_told_together_each_with_its_path() -> None:
+    data = {
+        "inner": {"size": 0, "name": []},
+        "many": {"a.b": {"size": "x"}},
+        "steps": [{}, {"names": ["ok", 5]}],
+        "hiden": 1,
+    }
+    assert problems(data, Outer) == [
+        "f.toml: hiden: unknown key; did you mean 'hidden'?",
+        "f.toml: needed: is missing; it must be text",
+        "f.toml: inner.name: unknown key; did you mean 'names'?",
+        "f.toml: inner.size: must be >= 1: 0",
+        'f.toml: many."a.b".size: must be a whole number, not "x"',
+        "f.toml: steps[1].names[1]: must be text, not 5",
+    ]
+
+
+def test_a_key_of_a_private_field_is_written_without_its_underscore() -> None:
+    made: Outer = structure({"needed": "x", "hidden": 9}, Outer)
+    assert made == Outer("x", hidden=9)
+
+
+def test_an_unknown_key_that_resembles_nothing_is_told_with_what_there_is() -> None:
+    assert problems({"zzz": 1}, Inner) == ["f.toml: zzz: unknown key; known are names, size"]
+
+
+def test_a_validator_that_raises_is_told_with_the_key_it_speaks_of() -> None:
+    def no_odd(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+        if value % 2:
+            raise ConfigError(f"{attribute.name} must be even, not {value}")
+
+    @attrs.frozen
+    class Even:
+        a: int = attrs.field(validator=no_odd)
+        b: int = attrs.field(validator=attrs.validators.instance_of(int))
+        c: int = attrs.field(default=2, validator=no_odd)
+
+    assert problems({"a": 1, "b": 2, "c": 3}, Even) == [
+        "f.toml: a: must be even, not 1",
+        "f.toml: c: must be even, not 3",
+    ]
+
+
+def test_an_objection_to_the_record_as_a_whole_is_told_at_the_record() -> None:
+    @attrs.frozen
+    class Range:
+        low: int
+        high: int
+
+        def __attrs_post_init__(self) -> None:
+            if self.low > self.high:
+                raise ValueError("low must not be above high")
+
+    assert problems({"r": {"low": 2, "high": 1}}, dict[str, Range]) == ["f.toml: r: low must not be above high"]
+
+
+def test_a_validator_that_looks_at_a_sibling_of_the_wrong_type_keeps_its_opinion() -> None:
+    @attrs.frozen
+    class Pair:
+        low: int
+        high: int = attrs.field()
+
+        @high.validator
+        def _above(self, _: attrs.Attribute[int], value: int) -> None:
+            if value < self.low:
+                raise ValueError("high must be above low")
+
+    assert problems({"low": "x", "high": 1}, Pair) == ['f.toml: low: must be a whole number, not "x"']
+
+
+@pytest.mark.parametrize("wanted", [bytes, complex, dict[int, str]])
+def test_a_type_that_no_toml_value_fits_is_the_authors_error(wanted: Any) -> None:
+    cls = attrs.make_class("Bad", {"field": attrs.field(type=wanted)})
+    with pytest.raises(TypeError, match="a configuration cannot hold"):
+        structure({"field": 1}, cls)
+
+
+def test_an_annotation_that_cannot_be_resolved_is_the_authors_error() -> None:
+    cls = attrs.make_class("Bad", {"field": attrs.field(type="NotImported")})  # type: ignore[call-overload]
+    cls.__annotations__ = {"field": "NotImported"}
+    with pytest.raises(TypeError, match=r"NotImported.*not under TYPE_CHECKING"):
+        structure({"field": 1}, cls)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(JSON)
+def test_whatever_is_in_a_file_is_built_or_told(data: object) -> None:
+    with suppress(ConfigError):
+        made: Outer = structure(data, Outer)
+        assert type(made.inner.size) is int

@@ -1,0 +1,122 @@
+"""Health: who waits longest, what is in flight, and which task kept the loop from everything else."""
+
+from __future__ import annotations
+
+import time
+from itertools import count
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+import penstock
+from penstock import RuntimeEvent, StallError, hookimpl
+from penstock.events.records import event_to_json
+from penstock.run.watchdog import Watchdog
+
+
+class Witness:
+    """Keeps the snapshots of a run."""
+
+    def __init__(self) -> None:
+        self.snapshots: list[RuntimeEvent] = []
+
+    @hookimpl
+    def penstock_scheduler_event(self, event: RuntimeEvent) -> None:
+        if event.event_kind == "scheduler_health_snapshot":
+            self.snapshots.append(event)
+
+
+async def test_health_tells_depth_flight_and_the_longest_wait_of_each_group(autojump_clock: MockClock) -> None:
+    config = {"scheduler": {"submission_capacity": 2, "resources": {"gpu": 1}}}
+    async with penstock.open_scheduler(config) as scheduler:
+        scheduler.start_soon(trio.sleep, 60, needs={"gpu": 1})
+        scheduler.start_soon(trio.sleep, 60, group="late", needs={"gpu": 1})
+        await trio.sleep(4)
+        scheduler.start_soon(trio.sleep, 60, group="later", needs={"gpu": 1})
+        await trio.sleep(3)
+        health = scheduler.health()
+        scheduler.cancel()
+    assert (health.queued, health.running, health.unfinished) == (2, 1, 3)
+    assert health.in_flight == {"submission": 1, "gpu": 1}
+    assert health.longest_waits == {"local/late": 7.0, "local/later": 3.0}
+    assert health.queued_by_group == {"local/late": 1, "local/later": 1}
+
+
+async def test_snapshots_come_at_their_interval_while_there_is_work(autojump_clock: MockClock) -> None:
+    witness = Witness()
+    config = {"scheduler": {"health_interval": 5.0, "submission_capacity": 1}}
+    async with penstock.open_scheduler(config, plugins=[witness]) as scheduler:
+        scheduler.start_soon(trio.sleep, 12, group="first")
+        scheduler.start_soon(trio.sleep, 1, group="second")
+    assert [event.captured_at_monotonic for event in witness.snapshots] == [5.0, 10.0]
+    assert [event.snapshot["longest_waits"] for event in witness.snapshots if event.snapshot] == [
+        {"local/second": 5.0},
+        {"local/second": 10.0},
+    ]
+    for event in witness.snapshots:
+        event_to_json(event)
+
+
+async def test_snapshots_can_be_switched_off_and_keep_no_run_alive(autojump_clock: MockClock) -> None:
+    witness = Witness()
+    async with penstock.open_scheduler({"scheduler": {"health_interval": 0}}, plugins=[witness]) as scheduler:
+        scheduler.start_soon(trio.sleep, 100)
+    assert witness.snapshots == []
+    async with penstock.open_scheduler(plugins=[witness]) as scheduler:
+        scheduler.start_soon(trio.sleep, 1)
+    assert trio.current_time() == 101
+
+
+async def test_a_stall_is_a_stall_as_before(autojump_clock: MockClock) -> None:
+    with pytest.raises(StallError):
+        async with penstock.open_scheduler(plugins=[Witness()]) as scheduler:
+            scheduler.add([penstock.TaskSpec(task_id="b", fn=trio.lowlevel.checkpoint, barrier=True)])
+    assert trio.current_time() == 0
+
+
+def test_the_watchdog_names_the_longest_step_and_counts_those_beyond_the_threshold(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ticks = count()
+    slow = {"slow": 7, "slower": 9}
+
+    def clock() -> float:
+        return float(next(ticks))
+
+    watchdog = Watchdog(5.0, clock)
+
+    async def step(seconds: int) -> None:
+        for _ in range(seconds):
+            next(ticks)
+
+    async def run() -> None:
+        async with trio.open_nursery() as nursery:
+            for name, seconds in slow.items():
+                nursery.start_soon(step, seconds, name=name)
+                nursery.start_soon(step, 2, name="quick")
+                nursery.start_soon(step, seconds, name=name)
+
+    trio.run(run, instruments=[watchdog])
+    longest = watchdog.take()
+    assert longest is not None
+    assert (longest.task, longest.seconds) == ("slower", 10.0)
+    assert watchdog.times == 4
+    assert watchdog.take() is None
+    assert sorted(record.getMessage().split(" blocked")[0] for record in caplog.records) == [
+        "task 'slow'",
+        "task 'slower'",
+    ]
+
+
+@pytest.mark.loopback
+async def test_a_task_that_blocks_the_loop_is_named_in_the_health_of_the_run() -> None:
+    async def blocks() -> None:
+        time.sleep(0.05)
+
+    async with penstock.open_scheduler({"scheduler": {"watchdog": 0.01}}) as scheduler:
+        await scheduler.start_soon(blocks, task_id="the-one")
+        health = scheduler.health()
+    assert health.blocked_by == "the-one"
+    assert health.blocked_seconds >= 0.05
+    assert health.blocked_times == 1

@@ -1,0 +1,371 @@
+"""Sinks are fed in order, cannot hurt the run, and have everything at its end."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from penstock.events.records import EventStream, RuntimeEvent
+from penstock.sinks.drivers import SinkDrivers
+from penstock.sinks.spec import SinkBinding, SinkSpec
+
+WAITING = SinkSpec(mode="buffered", on_full="wait", buffer=4)
+DROPPING = SinkSpec(mode="buffered", on_full="drop", buffer=4)
+SPECS = [SinkSpec(), WAITING, DROPPING]
+
+
+class Sink:
+    """A sink that remembers what it was told, and does first what a test wants it to do."""
+
+    def __init__(self, before: Callable[[RuntimeEvent], None] = lambda event: None) -> None:
+        self.told: list[str] = []
+        self.threads: set[threading.Thread] = set()
+        self._before = before
+
+    def write(self, event: RuntimeEvent) -> None:
+        self.threads.add(threading.current_thread())
+        self._before(event)
+        self.told.append(f"{event.stream} {event.sequence}")
+
+    def flush(self) -> None:
+        self.told.append("flush")
+
+    @property
+    def written(self) -> list[str]:
+        return [line for line in self.told if line != "flush"]
+
+    def bound(self, spec: SinkSpec, name: str = "mine") -> SinkBinding:
+        return SinkBinding(name=name, spec=spec, scheduler_event=self.write, request_event=self.write, flush=self.flush)
+
+
+class Run:
+    """Two streams, and sinks on them."""
+
+    def __init__(self, bindings: Sequence[SinkBinding], *, failures: int = 10, flush_timeout: float = 30.0) -> None:
+        self.scheduler_events = EventStream("scheduler")
+        self.request_events = EventStream("request")
+        self.drivers = SinkDrivers(
+            bindings,
+            self.scheduler_events,
+            self.request_events,
+            failures=failures,
+            flush_timeout=flush_timeout,
+        )
+
+    def tell(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.scheduler_events.record("selected", trio.current_time())
+        self.scheduler_events.deliver()
+
+
+def raises(event: RuntimeEvent) -> None:
+    raise ValueError(f"no room for {event.sequence}")
+
+
+# -- what every sink gets --
+
+
+@pytest.mark.parametrize("spec", SPECS)
+async def test_a_sink_gets_both_streams_in_the_order_of_delivery(spec: SinkSpec, autojump_clock: MockClock) -> None:
+    sink = Sink()
+    run = Run([sink.bound(spec)])
+    async with run.drivers:
+        run.tell()
+        run.request_events.record("model_request_started", 0.0)
+        run.request_events.deliver()
+        run.tell()
+    assert sink.written == ["scheduler 1", "request 1", "scheduler 2"]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+async def test_everything_is_written_and_flushed_at_the_end(spec: SinkSpec, autojump_clock: MockClock) -> None:
+    sink = Sink()
+    run = Run([sink.bound(spec)])
+    async with run.drivers:
+        run.tell(3)
+    assert sink.written == ["scheduler 1", "scheduler 2", "scheduler 3"]
+    assert sink.told[-1] == "flush"
+
+
+@pytest.mark.parametrize("spec", SPECS)
+async def test_everything_is_written_also_when_the_run_is_cancelled(spec: SinkSpec, autojump_clock: MockClock) -> None:
+    sink = Sink()
+    run = Run([sink.bound(spec)])
+    with trio.CancelScope() as scope:
+        async with run.drivers:
+            run.tell(3)
+            scope.cancel()
+            await trio.sleep_forever()
+    assert sink.written == ["scheduler 1", "scheduler 2", "scheduler 3"]
+    assert sink.told[-1] == "flush"
+
+
+@pytest.mark.parametrize("spec", SPECS)
+async def test_an_error_of_the_run_leaves_unchanged(spec: SinkSpec, autojump_clock: MockClock) -> None:
+    run = Run([Sink().bound(spec)])
+    with pytest.raises(LookupError, match="mine"):
+        async with run.drivers:
+            raise LookupError("mine")
+
+
+async def test_no_record_is_built_for_a_stream_that_no_sink_listens_to(autojump_clock: MockClock) -> None:
+    sink = Sink()
+    run = Run([SinkBinding(name="mine", scheduler_event=sink.write)])
+    async with run.drivers:
+        assert (run.scheduler_events.active, run.request_events.active) == (True, False)
+    assert not run.scheduler_events.active
+
+
+async def test_without_sinks_both_streams_stay_inactive(autojump_clock: MockClock) -> None:
+    run = Run([])
+    async with run.drivers:
+        assert not run.scheduler_events.active
+        assert not run.request_events.active
+        assert not run.drivers.full
+
+
+async def test_under_virtual_time_a_buffered_sink_is_written_in_the_loop(autojump_clock: MockClock) -> None:
+    sink = Sink()
+    run = Run([sink.bound(WAITING)])
+    async with run.drivers:
+        run.tell()
+        told_at_once = list(sink.told)
+        await wait_all_tasks_blocked()
+        told_soon = list(sink.told)
+    assert (told_at_once, told_soon) == ([], ["scheduler 1", "flush"])
+    assert sink.threads == {threading.current_thread()}
+
+
+# -- a full buffer --
+
+
+async def test_a_sink_that_drops_is_told_of_the_hole(autojump_clock: MockClock) -> None:
+    sink = Sink()
+    run = Run([sink.bound(DROPPING)])
+    async with run.drivers:
+        run.tell(7)
+        assert not run.drivers.full
+    assert sink.written == ["scheduler 1", "scheduler 2", "scheduler 3", "scheduler 4", "scheduler 7"]
+    assert run.drivers.dropped == {"mine": 3}
+    assert run.drivers.diagnostics() == {"events_dropped": {"mine": 3}}
+
+
+async def test_a_full_sink_that_waits_pauses_whoever_asks_and_loses_nothing(autojump_clock: MockClock) -> None:
+    sink = Sink()
+    run = Run([sink.bound(WAITING)])
+    async with run.drivers:
+        run.tell(6)
+        full = [run.drivers.full]
+        await run.drivers.drained()
+        full.append(run.drivers.full)
+        assert full == [True, False]
+        assert len(sink.written) == 6
+    assert run.drivers.diagnostics() == {}
+
+
+async def test_waiting_for_a_full_sink_can_be_cancelled(autojump_clock: MockClock) -> None:
+    run = Run([Sink().bound(WAITING)])
+    async with run.drivers:
+        run.tell(4)
+        with trio.move_on_after(0) as scope:
+            await run.drivers.drained()
+        assert scope.cancelled_caught
+
+
+async def test_nobody_waits_for_sinks_that_have_room(autojump_clock: MockClock) -> None:
+    run = Run([Sink().bound(WAITING)])
+    async with run.drivers:
+        run.tell(3)
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await run.drivers.drained()
+        assert not scope.cancelled_caught
+
+
+# -- a sink that raises --
+
+
+@pytest.mark.parametrize("spec", SPECS)
+async def test_the_first_error_is_told_with_the_plugins_name_and_the_rest_is_counted(
+    spec: SinkSpec, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Run([Sink(raises).bound(spec)])
+    with caplog.at_level(logging.WARNING, "penstock"):
+        async with run.drivers:
+            run.tell(3)
+    assert [record.getMessage() for record in caplog.records] == [
+        "plugin 'mine': its sink raised ValueError: no room for 1 (further errors are counted)"
+    ]
+    assert run.drivers.failed == {"mine": 3}
+    assert run.drivers.put_aside == {}
+
+
+@pytest.mark.parametrize("spec", SPECS)
+async def test_a_sink_that_keeps_raising_is_put_aside_and_the_others_go_on(
+    spec: SinkSpec, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, good = Sink(raises), Sink()
+    run = Run([bad.bound(spec, "bad"), good.bound(spec, "good")], failures=2)
+    with caplog.at_level(logging.ERROR, "penstock"):
+        async with run.drivers:
+            run.tell(4)
+    assert run.drivers.put_aside == {"bad": "raised 2 times in a row, at last ValueError: no room for 2"}
+    assert run.drivers.failed == {"bad": 2}
+    assert len(good.written) == 4
+    assert [record.getMessage() for record in caplog.records] == [
+        "plugin 'bad': its sink is put aside: it raised 2 times in a row, at last ValueError: no room for 2"
+    ]
+
+
+async def test_after_the_only_sink_is_put_aside_no_record_is_built(autojump_clock: MockClock) -> None:
+    run = Run([Sink(raises).bound(SinkSpec())], failures=1)
+    async with run.drivers:
+        run.tell()
+        await wait_all_tasks_blocked()
+        assert not run.scheduler_events.active
+
+
+async def test_errors_that_are_not_in_a_row_put_nothing_aside(autojump_clock: MockClock) -> None:
+    def every_other(event: RuntimeEvent) -> None:
+        if event.sequence % 2:
+            raise ValueError("odd")
+
+    sink = Sink(every_other)
+    run = Run([sink.bound(SinkSpec())], failures=2)
+    async with run.drivers:
+        run.tell(6)
+    assert run.drivers.put_aside == {}
+    assert run.drivers.failed == {"mine": 3}
+    assert sink.written == ["scheduler 2", "scheduler 4", "scheduler 6"]
+
+
+async def test_a_hook_that_works_does_not_hide_a_flush_that_never_does(autojump_clock: MockClock) -> None:
+    def full_disk() -> None:
+        raise OSError("no space left")
+
+    sink = Sink()
+    run = Run([SinkBinding(name="mine", spec=WAITING, scheduler_event=sink.write, flush=full_disk)], failures=2)
+    async with run.drivers:
+        for _ in range(3):
+            run.tell()
+            await wait_all_tasks_blocked()
+    assert run.drivers.put_aside == {"mine": "raised 2 times in a row, at last OSError: no space left"}
+
+
+async def test_a_sink_that_wants_to_exit_does_not_take_the_run_with_it(autojump_clock: MockClock) -> None:
+    def leave(event: RuntimeEvent) -> None:
+        raise SystemExit(3)
+
+    run = Run([Sink(leave).bound(SinkSpec())])
+    async with run.drivers:
+        run.tell()
+    assert run.drivers.failed == {"mine": 1}
+
+
+async def test_a_full_sink_that_is_put_aside_holds_nobody_up(autojump_clock: MockClock) -> None:
+    run = Run([Sink(raises).bound(WAITING)], failures=1)
+    async with run.drivers:
+        run.tell(6)
+        await run.drivers.drained()
+    assert list(run.drivers.put_aside) == ["mine"]
+
+
+# -- real threads: they wait for one another, never for time to pass --
+
+
+class Gate:
+    """Keeps a sink's thread until the test lets it go, and lets the test wait until it is there."""
+
+    def __init__(self) -> None:
+        self._open = threading.Event()
+        self._token = trio.lowlevel.current_trio_token()
+        self.reached = trio.Event()
+
+    def hold(self, _event: RuntimeEvent) -> None:
+        self._token.run_sync_soon(self.reached.set, idempotent=True)
+        assert self._open.wait(60), "the test has not opened the gate"
+
+    def open(self) -> None:
+        self._open.set()
+
+
+@pytest.mark.loopback
+async def test_a_buffered_sink_has_one_thread_of_its_own_that_ends_with_the_run() -> None:
+    sinks = [Sink(), Sink()]
+    run = Run([sink.bound(WAITING, f"sink {n}") for n, sink in enumerate(sinks)])
+    async with run.drivers:
+        for _ in range(50):
+            run.tell()
+            await run.drivers.drained()
+    threads = sinks[0].threads | sinks[1].threads
+    assert len(threads) == 2
+    assert threading.current_thread() not in threads
+    assert not any(thread.is_alive() for thread in threads)
+    assert sinks[0].written == sinks[1].written == [f"scheduler {n}" for n in range(1, 51)]
+
+
+@pytest.mark.loopback
+async def test_a_thread_that_is_behind_pauses_whoever_asks_until_it_has_caught_up() -> None:
+    gate = Gate()
+    sink = Sink(gate.hold)
+    run = Run([sink.bound(WAITING)])
+    async with run.drivers, trio.open_nursery() as nursery:
+        run.tell(6)
+        await gate.reached.wait()
+        assert run.drivers.full
+        nursery.start_soon(run.drivers.drained)
+        await wait_all_tasks_blocked()
+        assert len(nursery.child_tasks) == 1
+        gate.open()
+    assert len(sink.written) == 6
+
+
+@pytest.mark.loopback
+async def test_the_loop_goes_on_while_a_sink_that_drops_hangs() -> None:
+    gate = Gate()
+    sink = Sink(gate.hold)
+    run = Run([sink.bound(DROPPING)])
+    async with run.drivers:
+        run.tell()
+        await gate.reached.wait()
+        run.tell(99)
+        gate.open()
+    assert sink.written == ["scheduler 1", "scheduler 2", "scheduler 3", "scheduler 4", "scheduler 100"]
+    assert run.drivers.dropped == {"mine": 96}
+
+
+@pytest.mark.loopback
+async def test_a_sink_that_never_returns_is_put_aside_at_the_end_and_the_rest_is_written(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gate = Gate()
+    hanging, good = Sink(gate.hold), Sink()
+    run = Run([hanging.bound(WAITING, "hanging"), good.bound(WAITING, "good")], flush_timeout=0.05)
+    with caplog.at_level(logging.ERROR, "penstock"), trio.CancelScope() as scope:
+        async with run.drivers:
+            run.tell(3)
+            await gate.reached.wait()
+            scope.cancel()
+    gate.open()
+    assert run.drivers.put_aside == {"hanging": "did not finish within 0.05 s; up to 3 events are lost"}
+    assert "plugin 'hanging': its sink is put aside" in caplog.text
+    assert good.written == ["scheduler 1", "scheduler 2", "scheduler 3"]
+
+
+@pytest.mark.loopback
+async def test_a_sink_that_returns_after_the_run_is_over_is_called_no_more() -> None:
+    gate = Gate()
+    sink = Sink(gate.hold)
+    run = Run([sink.bound(WAITING)], flush_timeout=0)
+    async with run.drivers:
+        run.tell(3)
+        await gate.reached.wait()
+    gate.open()
+    (thread,) = sink.threads
+    await trio.to_thread.run_sync(thread.join)
+    assert sink.told == ["scheduler 1"]
