@@ -138,7 +138,7 @@ class EventStream:
         self._receivers: list[Callable[[RuntimeEvent], None]] = []
 
     def subscribe(self, receiver: Callable[[RuntimeEvent], None]) -> None:
-        """Give every event from now on to `receiver`. It must not raise: for plugins, `sinks/drivers.py` sees to that."""
+        """Give every event from now on to `receiver`, which must not raise; `sinks/drivers.py` guards plugins."""
         self._receivers.append(receiver)
         self.active = True
 
