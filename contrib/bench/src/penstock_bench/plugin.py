@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -12,9 +12,12 @@ from penstock import hookimpl
 
 __all__ = ["BenchPlugin"]
 
+Command = Callable[..., None]
+Option = Callable[[Command], Command]
+
 
 class BenchPlugin:
-    """Measures Penstock beside its closest peer, and holds the figures against what is to be reached:
+    """Measures Penstock beside its closest competitor, and holds the figures against what is to be reached:
     `penstock bench`.
     """
 
@@ -26,42 +29,58 @@ class BenchPlugin:
 
 @click.group()
 def bench() -> None:
-    """Measure Penstock beside its closest peer, and hold the figures against what is to be reached.
+    """Measure Penstock beside its closest competitor, and hold the figures against what is to be reached.
 
-    The peer is the PyPI package data-designer-engine, in an environment of its own that is made in a cache
-    folder when it is first needed. Both sides take turns within one run; the median counts, and the spread is
-    told."""
+    The competitor (in options and tables: the peer) is the PyPI package data-designer-engine, in an environment of its
+    own that is made in a cache folder when it is first needed. Both sides take turns within one run; the median
+    counts, and the spread is shown."""
 
 
-def _options(command: Callable[..., None]) -> Callable[..., None]:
-    options = [
-        click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="The median counts."),
+def _folder(name: str, use: str) -> Option:
+    return click.option(name, type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help=use)
+
+
+def _rounds(default: int) -> Option:
+    return click.option(
+        "--rounds", type=click.IntRange(min=1), default=default, show_default=True, help="The median counts."
+    )
+
+
+_out = _folder("--out", "Write JSON, CSV and Markdown into this folder.")
+_only = click.option("--only", multiple=True, metavar="NAME", help="Only rows whose names begin so. Several times.")
+
+
+def _options(command: Command) -> Command:
+    options: list[Option] = [
+        _rounds(5),
         click.option("--quick", is_flag=True, help="Shortened: to see whether all is well, and no evidence."),
         click.option("--check", is_flag=True, help="Exit with 1 if a target is missed, and name its row."),
-        click.option(
-            "--out",
-            type=click.Path(file_okay=False, path_type=Path),
-            metavar="DIR",
-            help="Write JSON, CSV and Markdown into this folder.",
-        ),
+        _out,
         click.option("--without-peer", is_flag=True, help="Measure Penstock alone."),
-        click.option(
-            "--peer-cache",
-            type=click.Path(file_okay=False, path_type=Path),
-            metavar="DIR",
-            help="Where the peer's environment is kept, if not in the user's cache folder.",
-        ),
-        click.option("--only", multiple=True, metavar="NAME", help="Only rows whose names begin so. Several times."),
+        _folder("--peer-cache", "Where the competitor's environment is kept, if not in the user's cache folder."),
+        _only,
     ]
     for option in reversed(options):
         command = option(command)
     return command
 
 
+def _end_with(command: Callable[[], int]) -> NoReturn:
+    from penstock_bench.competitor.environment import CompetitorUnavailable
+    from penstock_bench.reporting.console import ExitCode, announce
+
+    try:
+        code = command()
+    except CompetitorUnavailable as error:
+        announce(f"penstock: {error}")
+        code = ExitCode.UNAVAILABLE
+    raise SystemExit(code)
+
+
 def _run(name: str, given: dict[str, Any]) -> None:
     from penstock_bench.command import Options, bench_command
 
-    raise SystemExit(bench_command(name, Options(**given)))
+    _end_with(lambda: bench_command(name, Options(**given)))
 
 
 @bench.command()
@@ -69,7 +88,7 @@ def _run(name: str, given: dict[str, Any]) -> None:
 def dispatch(**given: Any) -> None:
     """One cycle of the task gate: select, acquire, commit, release.
 
-    Exit code: 0 done, 1 a target was missed (with --check), 2 wrong options, 3 the peer cannot be had.
+    Exit code: 0 done, 1 a target was missed (with --check), 2 wrong options, 3 the competitor cannot be had.
     """
     _run("dispatch", given)
 
@@ -79,7 +98,7 @@ def dispatch(**given: Any) -> None:
 def tasks(**given: Any) -> None:
     """Tasks from end to end, with and without a sink, and what they weigh.
 
-    Exit code: 0 done, 1 a target was missed (with --check), 2 wrong options, 3 the peer cannot be had.
+    Exit code: 0 done, 1 a target was missed (with --check), 2 wrong options, 3 the competitor cannot be had.
     """
     _run("tasks", given)
 
@@ -89,7 +108,7 @@ def tasks(**given: Any) -> None:
 def requests(**given: Any) -> None:
     """Admission of calls: alone, in a crowd, and what waiting costs.
 
-    Exit code: 0 done, 1 a target was missed (with --check), 2 wrong options, 3 the peer cannot be had.
+    Exit code: 0 done, 1 a target was missed (with --check), 2 wrong options, 3 the competitor cannot be had.
     """
     _run("requests", given)
 
@@ -104,20 +123,10 @@ def requests(**given: Any) -> None:
     help="Other scenarios than those that come with Penstock.",
 )
 @click.option("--check", is_flag=True, help="Exit with 1 if something is missed, and name scenario and figure.")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Write JSON, CSV and Markdown into this folder.",
-)
+@_out
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes; one for each core without it.")
-@click.option("--with-peer", is_flag=True, help="Run what it can run with the peer's request admission too.")
-@click.option(
-    "--peer-cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="The same, with the peer's environment kept in this folder.",
-)
+@click.option("--with-peer", is_flag=True, help="Run what it can run with the competitor's request admission too.")
+@_folder("--peer-cache", "The same, with the competitor's environment kept in this folder.")
 def scenarios(**given: Any) -> None:
     """Request admission against providers with known limits, in virtual time.
 
@@ -125,30 +134,20 @@ def scenarios(**given: Any) -> None:
     same on every machine.
 
     Exit code: 0 done, 1 something was missed or could not be run (with --check), 2 wrong options or a wrong file,
-    3 the peer cannot be had.
+    3 the competitor cannot be had.
     """
-    from penstock_bench.scenario_command import ScenarioOptions, scenarios_command
+    from penstock_bench.scenarios.command import ScenarioOptions, scenarios_command
 
-    raise SystemExit(scenarios_command(ScenarioOptions(**given)))
+    _end_with(lambda: scenarios_command(ScenarioOptions(**given)))
 
 
 @bench.command()
-@click.option("--rounds", type=click.IntRange(min=1), default=1, show_default=True, help="The median counts.")
+@_rounds(1)
 @click.option("--quick", is_flag=True, help="A tenth of the calls: to see whether all is well, and no evidence.")
 @click.option("--check", is_flag=True, help="Exit with 1 where Penstock is not the best and no reason is known.")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Write JSON, CSV and Markdown into this folder.",
-)
-@click.option(
-    "--peer-cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Where the others' environments are kept, if not in the user's cache folder.",
-)
-@click.option("--only", multiple=True, metavar="NAME", help="Only rows whose names begin so. Several times.")
+@_out
+@_folder("--peer-cache", "Where the others' environments are kept, if not in the user's cache folder.")
+@_only
 @click.option(
     "--contender",
     multiple=True,
@@ -160,24 +159,16 @@ def sockets(**given: Any) -> None:
 
     Exit code: 0 done, 1 Penstock is not the best somewhere (with --check), 2 wrong options, 3 the others cannot be had.
     """
-    from penstock_bench.socket_command import SocketOptions, sockets_command
+    from penstock_bench.sockets.command import SocketOptions, sockets_command
 
-    raise SystemExit(sockets_command(SocketOptions(**given)))
+    _end_with(lambda: sockets_command(SocketOptions(**given)))
 
 
 @bench.command()
 @click.option("--cycles", type=click.IntRange(min=1), default=300, show_default=True, help="How many are counted.")
-@click.option("--places", type=click.IntRange(min=1), default=30, show_default=True, help="How many are told.")
+@click.option("--places", type=click.IntRange(min=1), default=30, show_default=True, help="How many are shown.")
 def profile(cycles: int, places: int) -> None:
     """Where a cycle of the task gate goes: bytecodes and calls by function, the same on every machine."""
-    from penstock_bench.opcodes import cycles_of, told
-    from penstock_bench.workloads import all_fits, window
+    from penstock_bench.profile.command import profile_command
 
-    warm_up = 1000  # of the window: by then its preferred groups are at their limits
-    tasks = warm_up + cycles + 4000
-    for title, workload in (
-        ("all fits, 1 group", all_fits(1, tasks)),
-        ("all fits, 256 groups", all_fits(256, tasks)),
-        ("64 held, 32 blocked, 256 groups", window(256, tasks)),
-    ):
-        click.echo(f"{told(title, cycles_of(workload, warm_up, cycles), places)}\n")
+    profile_command(cycles, places)

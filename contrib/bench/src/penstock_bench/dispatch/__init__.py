@@ -1,0 +1,1 @@
+"""`penstock bench dispatch`: what one cycle of the task gate costs."""

@@ -1,0 +1,1 @@
+"""`penstock bench profile`: bytecodes and calls of a dispatch cycle, by function."""

@@ -1,0 +1,24 @@
+"""What `penstock bench profile` does: where a cycle of three workloads goes."""
+
+from __future__ import annotations
+
+import click
+
+from penstock_bench.dispatch.workloads import all_fits, window
+from penstock_bench.profile.opcodes import cycles_of, profile_text
+
+__all__ = ["profile_command"]
+
+WARM_UP = 1000
+"""Cycles of the window before any is counted: by then its preferred groups are at their limits."""
+
+
+def profile_command(cycles: int, places: int) -> None:
+    """Print the profile of so many cycles of each workload, with the largest places."""
+    tasks = WARM_UP + cycles + 4000
+    for title, workload in (
+        ("all fits, 1 group", all_fits(1, tasks)),
+        ("all fits, 256 groups", all_fits(256, tasks)),
+        ("64 held, 32 blocked, 256 groups", window(256, tasks)),
+    ):
+        click.echo(f"{profile_text(title, cycles_of(workload, WARM_UP, cycles), places)}\n")

@@ -1,0 +1,1 @@
+"""What a bench prints and writes: tables, files, targets and whether they are met, exit codes."""

@@ -1,0 +1,1 @@
+"""`penstock bench scenarios`: the request gate against providers with known limits, in virtual time."""

@@ -1,0 +1,1 @@
+"""`penstock bench tasks`: tasks from end to end, and what they weigh."""

@@ -1,0 +1,92 @@
+"""Tasks that do nothing, end to end: through our scheduler, and through a bare nursery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+import trio
+
+import penstock
+from penstock_bench.dispatch.driver import NoOpinion
+from penstock_bench.measuring.records import Sample
+from penstock_bench.measuring.stopwatch import start_clock
+
+__all__ = ["TaskCount", "bare_nursery", "columns", "columns_with_jsonl", "trivial"]
+
+
+class TaskCount:
+    """The number of tasks that were carried out, and when the one at the mark was."""
+
+    def __init__(self, mark: int | None = None) -> None:
+        self.done = 0
+        self._mark = mark
+        self._marked = 0.0
+        self._started = 0.0
+        self._first = 0.0
+
+    def begin(self) -> None:
+        """The clock runs from now on."""
+        self._started = start_clock()
+
+    async def task(self) -> None:
+        """What every task does. What was done before the first was done for all: each bears its share of it."""
+        if not self.done:
+            self._first = perf_counter()
+        self.done += 1
+        if self.done == self._mark:
+            self._marked = perf_counter()
+
+    def sample(self, tasks: int) -> Sample:
+        """What they took, all of them."""
+        took = perf_counter() - self._started
+        assert self.done == tasks, f"{self.done} of {tasks} tasks were carried out"
+        at_mark = None
+        if self._mark is not None and self._marked:
+            at_mark = (self._first - self._started) * self._mark / tasks + self._marked - self._first
+        return Sample(tasks, took, amount_at_mark=at_mark)
+
+
+def trivial(tasks: int, mark: int | None = None) -> Sample:
+    """`tasks` tasks of one group, from the first that is handed in to the end of the run."""
+    return columns(1, tasks, mark)
+
+
+def columns(columns: int, rows: int, mark: int | None = None, config: Mapping[str, Any] | None = None) -> Sample:
+    """`columns` × `rows` tasks, a group for each column; with the default plugins and a rule that does nothing."""
+
+    async def run() -> Sample:
+        count = TaskCount(mark)
+        async with penstock.open_scheduler(config, plugins=[NoOpinion()]) as scheduler:
+            count.begin()
+            for column in range(columns):
+                name = f"column-{column}"
+                for _ in range(rows):
+                    scheduler.start_soon(count.task, group=name)
+        return count.sample(columns * rows)
+
+    return trio.run(run)
+
+
+def columns_with_jsonl(number: int, rows: int, mark: int | None = None) -> Sample:
+    """The same with every event written to a file, to its end."""
+    with TemporaryDirectory() as folder:
+        path = str(Path(folder, "events.jsonl"))
+        return columns(number, rows, mark, {"plugins": {"sinks": ["jsonl"], "jsonl": {"path": path}}})
+
+
+def bare_nursery(tasks: int) -> Sample:
+    """A nursery that only spawns and reaps the same tasks."""
+
+    async def run() -> Sample:
+        count = TaskCount()
+        count.begin()
+        async with trio.open_nursery() as nursery:
+            for _ in range(tasks):
+                nursery.start_soon(count.task)
+        return count.sample(tasks)
+
+    return trio.run(run)
