@@ -95,7 +95,7 @@ def test_a_taken_port_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--slots", "0"], "models.mock-chat.slots: must be a whole number of at least 1, not 0"),
+        (["--slots", "0"], "models.mock-chat.slots: must be a whole number from 1 on, not 0"),
         (["--queue"], "models.mock-chat.queue: means nothing without slots or a schedule"),
         (["--host", "0.0.0.0"], "host: a mock provider serves loopback addresses only, not '0.0.0.0'"),
         (["--error-rate", "2"], "models.mock-chat.error_rate: must be a number from 0 to 1, not 2.0"),
@@ -112,7 +112,7 @@ def test_all_mistakes_of_a_file_are_told_with_its_name(tmp_path: Path) -> None:
     file.write_text("seed = 'x'\n[models.one]\nslot = 1\n")
     result = refused("--config", str(file))
     assert result.exit_code == 2
-    assert f"{file}: seed: must be a whole number, not 'x'" in result.output
+    assert f'{file}: seed: must be a whole number, not "x"' in result.output
     assert f"{file}: models.one.slot: unknown key; did you mean 'slots'?" in result.output
 
 

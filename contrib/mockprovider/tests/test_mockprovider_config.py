@@ -55,27 +55,27 @@ def test_all_mistakes_are_told_at_once_each_with_its_path() -> None:
         """
     )
     with pytest.raises(ConfigError) as caught:
-        config_from_mapping(table, "providers.mock")
+        config_from_mapping(table, path=("providers", "mock"))
     assert caught.value.problems == (
         "providers.mock.sede: unknown key; did you mean 'seed'?",
-        "providers.mock.keys: must be a list of non-empty strings",
-        "providers.mock.seed: must be a whole number, not 7.0",
-        "providers.mock.dimensions: must be a whole number from 1 to 4096, not 0",
-        "providers.mock.models.small.slots: must be a whole number of at least 1, not '20'",
+        'providers.mock.models.small.slots: must be a whole number, not "20"',
         "providers.mock.models.small.burst: means nothing without rpm",
         "providers.mock.models.large.hangshare: unknown key; did you mean 'hang_share'?",
+        "providers.mock.keys: must be a list (each: text), not text; put it into brackets",
+        "providers.mock.seed: must be a whole number, not 7.0",
+        "providers.mock.dimensions: must be a whole number from 1 to 4096, not 0",
     )
 
 
 @pytest.mark.parametrize(
     ("table", "problem"),
     [
-        ({"keys": ["real-secret", ""]}, "keys: must be a list of non-empty strings"),
-        ({"keys": [7]}, "keys: must be a list of non-empty strings"),
-        ({"models": {}}, "models: must be a table with at least one model, not {}"),
-        ({"models": ["a"]}, "models: must be a table with at least one model, not ['a']"),
-        ({"seed": True}, "seed: must be a whole number, not True"),
-        ([], "the configuration: must be a table, not []"),
+        ({"keys": ["real-secret", ""]}, "keys: must be a list of non-empty texts"),
+        ({"keys": [7]}, "keys[0]: must be text, not a whole number"),
+        ({"models": {}}, "models: must name at least one model"),
+        ({"models": ["a"]}, "models: must be a table (each: a table), not a list"),
+        ({"seed": True}, "seed: must be a whole number, not true"),
+        ([], "must be a table, not a list"),
     ],
 )
 def test_a_mistake_is_told_and_no_key_with_it(table: object, problem: str) -> None:
@@ -88,7 +88,7 @@ def test_a_mistake_is_told_and_no_key_with_it(table: object, problem: str) -> No
     ("fields", "problem"),
     [
         ({"models": {}}, "models: must name at least one model"),
-        ({"models": {"": ProviderLimits()}}, "models: '' is no name"),
+        ({"models": {"": ProviderLimits()}}, "models: must name each model, and one name is empty"),
         ({"dimensions": 5000}, "dimensions: must be a whole number from 1 to 4096, not 5000"),
     ],
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from penstock.cli.command_line import CommandLine
 from penstock.config.reading import LoadedConfig, ModelConfig, PenstockConfig, ProviderConfig, load_config
 from penstock.config.structuring import structure
+from penstock.config.toml_reading import read_toml
+from penstock.config.words import did_you_mean, value_in_words
 from penstock.events.correlation import RuntimeCorrelation, current_correlation
 from penstock.events.records import EventStream, RuntimeEvent, event_from_dict, event_to_dict, event_to_json
 from penstock.executor.attempt import Attempt, AttemptContext, DetachedAttempt
@@ -14,6 +16,7 @@ from penstock.plugins.manager import PluginManager
 from penstock.queueing.arrival_order import ArrivalOrder
 from penstock.queueing.lane_queue import LaneQueue
 from penstock.queueing.lanes import Arena, Entry, Lane, Order
+from penstock.readiness.cycles import find_cycle
 from penstock.requests.admission import RequestAdmissionController, RequestAdmissionEffects
 from penstock.requests.items import (
     RequestAdmissionDenied,
@@ -72,6 +75,7 @@ from penstock.words.identity import (
     Scope,
 )
 from penstock.words.leases import LeaseLedger, ReleaseResult
+from penstock.words.problems import Problem
 from penstock.words.report import RunInfo, RunReport
 from penstock.words.settings import Settings, WallClock
 from penstock.words.shadow import ShadowTally
@@ -131,6 +135,7 @@ __all__ = [
     "PluginError",
     "PluginManager",
     "PolicyStateDelta",
+    "Problem",
     "ProviderConfig",
     "ProviderKey",
     "ProviderModelKey",
@@ -203,18 +208,22 @@ __all__ = [
     "classify",
     "current_correlation",
     "current_executor",
+    "did_you_mean",
     "event_from_dict",
     "event_to_dict",
     "event_to_json",
     "execute",
     "failure_mark",
+    "find_cycle",
     "hookimpl",
     "load_config",
     "mark_failure",
     "open_scheduler",
+    "read_toml",
     "request",
     "retry_after_seconds",
     "structure",
+    "value_in_words",
 ]
 
 

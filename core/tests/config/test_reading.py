@@ -180,23 +180,26 @@ def test_a_cap_of_a_domain_that_the_provider_lacks_is_told() -> None:
 
 
 def test_records_that_are_made_by_hand_obey_the_same_rules() -> None:
-    with pytest.raises(ConfigError, match="submission_capacity must be a whole number from 1 on, not true"):
+    with pytest.raises(ConfigError) as caught:
         SchedulerConfig(submission_capacity=True)
-    with pytest.raises(ConfigError, match=r"models.m.domain_caps.x is no domain"):
+    assert [record.path for record in caught.value.records] == [("submission_capacity",)]
+    with pytest.raises(ConfigError) as caught:
         ProviderConfig(models={"m": ModelConfig(max_parallel_requests=1, domain_caps={"x": 1})})
+    assert [record.path for record in caught.value.records] == [("models", "m", "domain_caps", "x")]
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[scheduler]\nseed = = 1\n", "line 2, column 8: Invalid value"),
-        ("[scheduler\n", "line 1, column 11: Expected ']' at the end of a table declaration"),
-        ("a = ", "line 1, column 5: Invalid value"),
-        ("a = 1\na = 2\n", "line 2, column 6: Cannot overwrite a value"),
-        (b'# \xc3\xa9\nname = "\xff"\n', "line 2, column 9: not UTF-8, which TOML must be"),
+        ("[scheduler]\nseed = = 1\n", "is no TOML: Invalid value (at line 2, column 8)"),
+        ("[scheduler\r\n", "is no TOML: Expected ']' at the end of a table declaration (at line 1, column 11)"),
+        ("a = ", "is no TOML: Invalid value (at end of document)"),
+        ("a = 1\na = 2\n", "is no TOML: Cannot overwrite a value (at line 2, column 6)"),
+        (f"a = {'[' * 5000}", "is nested too deeply to be read"),
+        (b'# \xc3\xa9\nname = "\xff"\n', "is not UTF-8, which TOML must be (at line 2, column 9)"),
     ],
 )
-def test_what_is_no_toml_is_told_with_line_and_column(tmp_path: Path, text: str | bytes, told: str) -> None:
+def test_what_is_no_toml_is_told_with_its_place(tmp_path: Path, text: str | bytes, told: str) -> None:
     path = written(tmp_path, text)
     assert problems(path) == [f"{path}: {told}"]
 

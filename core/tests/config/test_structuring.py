@@ -12,8 +12,7 @@ import attrs
 import pytest
 from hypothesis import given, strategies as st
 
-from penstock.config.structuring import structure
-from penstock.words.errors import ConfigError
+from penstock import ConfigError, Problem, structure
 
 Seconds = NewType("Seconds", float)
 
@@ -171,6 +170,135 @@ def test_an_objection_to_the_record_as_a_whole_is_told_at_the_record() -> None:
                 raise ValueError("low must not be above high")
 
     assert problems({"r": {"low": 2, "high": 1}}, dict[str, Range]) == ["f.toml: r: low must not be above high"]
+
+
+def test_each_problem_is_a_record_with_file_and_path() -> None:
+    with pytest.raises(ConfigError) as caught:
+        structure({"steps": [{"size": 0}], "zzz": 1}, Outer, source="f.toml", path=("plugins", "x"))
+
+    assert [(record.source, record.path) for record in caught.value.records] == [
+        ("f.toml", ("plugins", "x", "zzz")),
+        ("f.toml", ("plugins", "x", "needed")),
+        ("f.toml", ("plugins", "x", "steps", 0, "size")),
+    ]
+    assert tuple(map(str, caught.value.records)) == caught.value.problems
+
+
+def test_a_validator_may_say_itself_at_which_keys_something_is_wrong() -> None:
+    def no_odd(_: object, attribute: attrs.Attribute[Any], value: dict[str, int]) -> None:
+        odd = [Problem((attribute.name, key), "must be even") for key, each in value.items() if each % 2]
+        if odd:
+            raise ConfigError(odd)
+
+    @attrs.frozen
+    class Limits:
+        must: dict[str, int] = attrs.field(validator=no_odd)
+
+    assert problems({"must": {"a": 1, "b": 2, "c": 3}}, Limits) == [
+        "f.toml: must.a: must be even",
+        "f.toml: must.c: must be even",
+    ]
+
+
+def test_where_the_type_is_wrong_already_the_validator_is_not_asked_too() -> None:
+    def there(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value is None:
+            raise ValueError("must be given")
+
+    @attrs.frozen
+    class Needy:
+        needed: int | None = attrs.field(default=None, validator=there)
+
+    assert problems({"needed": "x"}, Needy) == ['f.toml: needed: must be a whole number, not "x"']
+    assert problems({}, Needy) == ["f.toml: needed: must be given"]
+
+
+@attrs.frozen
+class Span:
+    first: int = attrs.field(metadata={"key": "from"}, validator=attrs.validators.ge(0))
+    to: int
+
+    @classmethod
+    def from_text(cls, text: str) -> Span:
+        first, dash, last = text.partition("-")
+        if not dash:
+            raise ValueError(f"must read like '2-4', not {text!r}")
+        return cls(int(first), int(last))
+
+
+def test_a_key_that_is_no_name_in_python_is_told_by_the_fields_metadata() -> None:
+    assert structure({"from": 1, "to": 2}, Span) == Span(1, 2)
+    assert problems({"from": -1, "to": 2}, Span) == ["f.toml: from: must be >= 0: -1"]
+    assert problems({"first": 1, "to": 2}, Span) == [
+        "f.toml: first: unknown key; known are from, to",
+        "f.toml: from: is missing; it must be a whole number",
+    ]
+
+
+def test_a_class_may_be_written_as_text() -> None:
+    assert structure("2-4", Span) == Span(2, 4)
+    assert problems("2", Span) == ["f.toml: must read like '2-4', not '2'"]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"from": 1, "to": "x"}, 'to: must be a whole number, not "x"'),
+        ([1, "x"], '[1]: must be a whole number, not "x"'),
+        ("2", "must read like '2-4', not '2'"),
+        (3, "must be a table or a list (each: a whole number), not 3"),
+    ],
+)
+def test_of_several_types_the_one_that_is_written_so_tells_what_is_wrong_inside(value: object, told: str) -> None:
+    assert problems(value, Span | list[int] | None) == [f"f.toml: {told}"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("api_key", "swordfish"),
+        ("apikey", "swordfish"),
+        ("Authorization", "Bearer x"),
+        ("access-token", "abc"),
+        ("db_password", 1234),
+        ("keys", ["swordfish"]),
+        ("client_secret", {"value": "swordfish"}),
+        ("note", "sk-proj-4f9aB1c2D3e4F5a6b7"),
+        ("headers", ["Bearer eyJhbGciOiJIUzI1NiJ9.e30.abc"]),
+        ("base_url", "https://me:swordfish@example.org/v1"),
+    ],
+)
+@pytest.mark.parametrize("wanted", [date, Literal["a"], list[date], dict[str, date], Colour])
+def test_a_secret_is_not_shown(key: str, value: object, wanted: Any) -> None:
+    told = "\n".join(problems({"x": {key: value}}, dict[str, dict[str, wanted]]))
+
+    assert f"x.{key}" in told
+    for shown in ("swordfish", "Bearer", "abc", "1234", "sk-proj"):
+        assert shown not in told
+
+
+def test_nor_does_a_validator_of_somebody_elses_show_it() -> None:
+    @attrs.frozen
+    class Account:
+        token: str = attrs.field(validator=attrs.validators.matches_re("t-.*"))
+        keys: list[str] = attrs.field()
+
+        @keys.validator
+        def _long(self, _: attrs.Attribute[Any], value: list[str]) -> None:
+            raise ValueError(f"keys must be long, not {value}")
+
+    first, second = problems({"token": "swordfish", "keys": ["tuna"]}, Account)
+    assert first.startswith("f.toml: token: ")
+    assert "swordfish" not in first
+    assert second == "f.toml: keys: must be long, not [text]"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("tokens", "many"), ("token-budget", "off"), ("monkey", "x"), ("model", "a-model-with-a-long-name")],
+)
+def test_what_only_resembles_a_secret_is_shown(key: str, value: str) -> None:
+    assert problems({key: value}, dict[str, int]) == [f'f.toml: {key}: must be a whole number, not "{value}"']
 
 
 def test_a_validator_that_looks_at_a_sibling_of_the_wrong_type_keeps_its_opinion() -> None:

@@ -27,7 +27,9 @@ def test_two_distributions_with_one_name_clash_and_both_are_named(distribution: 
     distribution("two", version="2.0", plugins={"fair": "b:B"})
     found = installed()
     assert list(found.plugins) == ["other"]
-    assert found.clashes == ("the plugin name 'fair' is claimed by one 1.0 and two 2.0; uninstall all but one of them",)
+    (clash,) = found.clashes
+    assert (clash.kind, clash.name, clash.claimed_by) == ("plugin", "fair", ("one 1.0", "two 2.0"))
+    assert str(clash) == "the plugin name 'fair' is claimed by one 1.0 and two 2.0; uninstall all but one of them"
 
 
 def test_a_distribution_that_is_found_twice_counts_once(

@@ -134,13 +134,13 @@ def test_a_relative_path_is_taken_from_the_working_folder(tmp_path: Path, monkey
 
 
 def test_a_folder_that_is_not_there_is_an_error_of_the_configuration(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"plugins\.jsonl\.path: path is '.*e\.jsonl', but there is no folder '.*no'"):
+    with pytest.raises(ConfigError, match=r"plugins\.jsonl\.path: is '.*e\.jsonl', but there is no folder '.*no'"):
         JsonlPlugin(JsonlConfig(path=str(tmp_path / "no" / "e.jsonl")))
 
 
 @pytest.mark.parametrize("path", ["", "."])
 def test_a_path_that_names_no_file_is_an_error_of_the_configuration(path: str) -> None:
-    with pytest.raises(ConfigError, match=rf"path must name a file, and '{path}' is none"):
+    with pytest.raises(ConfigError, match=rf"path: must name a file, and '{path}' is none"):
         JsonlPlugin(JsonlConfig(path=path))
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import attrs
 
+from penstock import ResponseFacts, classify
 from penstock_batch.giving_up import FailureKind
 
 __all__ = ["Answered", "BadAnswer", "chat_answer", "embedding_answer", "error_line", "failure_kind"]
@@ -65,12 +66,16 @@ def embedding_answer(body: bytes) -> Answered:
 
 
 def failure_kind(status: int, body: bytes, headers: Mapping[str, str]) -> FailureKind:
-    """What an error status means for the calls that come after (`giving_up.py`); `headers` have lower-case names."""
+    """What an error status means for the calls that come after (`giving_up.py`); `headers` have lower-case names.
+
+    The core says whether it is a rate limit, and whether the same call may succeed later.
+    """
     if status in (401, 403, 404) or _error_fields(body)[1] in _FOR_GOOD:
         return "refused"
-    if status in (429, 529) or (status == 503 and ("retry-after" in headers or "retry-after-ms" in headers)):
+    outcome = classify(ResponseFacts(status=status, headers=headers), None)
+    if outcome.kind == "rate_limited":
         return "limited"
-    return "down" if status >= 500 or status == 408 else "unfit"
+    return "down" if outcome.retryable else "unfit"
 
 
 def error_line(status: int, body: bytes, key: str | None = None) -> str:

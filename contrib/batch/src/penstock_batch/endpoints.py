@@ -7,6 +7,7 @@ of its own, which is started on a loopback port when the run begins and stopped 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
@@ -14,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from penstock import ConfigError, ProviderConfig
-from penstock_batch.names import meant
+from penstock import ConfigError, Problem, ProviderConfig, did_you_mean, value_in_words
 
 if TYPE_CHECKING:
     import httpx2
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Endpoints", "api_key", "mock_config", "open_endpoints", "provider_identity", "provider_problems"]
 
 _KINDS: Final = ("openai", "mock")
+_VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]{0,60}")
 
 
 @attrs.frozen
@@ -38,45 +39,56 @@ class Endpoints:
 
 def provider_problems(
     providers: Mapping[str, ProviderConfig], used: Collection[str], environment: Mapping[str, str]
-) -> list[str]:
+) -> list[Problem]:
     """What is wrong with the providers; keys and mocks are looked at only for those that are `used`."""
     found = []
     for name, provider in providers.items():
-        where = f"providers.{name}"
+        problems = []
         if provider.kind not in _KINDS:
-            found.append(f"{where}.kind: {provider.kind!r} is no kind of provider; {meant(provider.kind, _KINDS)}")
+            hint = did_you_mean(provider.kind, _KINDS, otherwise="there are")
+            problems.append(Problem(("kind",), f"{provider.kind!r} is no kind of provider; {hint}"))
         elif provider.kind == "openai":
-            found += [f"{where}.{problem}" for problem in _openai_problems(provider)]
+            problems += _openai_problems(provider)
         elif provider.base_url is not None:
-            found.append(f"{where}.base_url: means nothing for a mock, which finds a port of its own")
+            problems.append(Problem(("base_url",), "means nothing for a mock, which finds a port of its own"))
         variable = provider.api_key_env
         if name in used and variable is not None and not environment.get(variable):
-            found.append(f"{where}.api_key_env: the environment variable {variable} is not set")
+            problems.append(Problem(("api_key_env",), _not_set(variable)))
+        found += [problem.below("providers", name) for problem in problems]
         if name in used and provider.kind == "mock":
             try:
                 mock_config(name, provider)
             except ConfigError as error:
-                found += error.problems
+                found += error.records
     return found
 
 
-def _openai_problems(provider: ProviderConfig) -> list[str]:
+def _not_set(variable: str) -> str:
+    if _VARIABLE.fullmatch(variable):
+        return f"the environment variable {variable} is not set"
+    return 'must name an environment variable, as in "OPENAI_API_KEY"; the key itself belongs into that variable'
+
+
+def _openai_problems(provider: ProviderConfig) -> list[Problem]:
     if provider.base_url is None:
-        return ['base_url: is missing; an openai provider needs one, as in "https://api.openai.com/v1"']
+        what = 'is missing; an openai provider needs one, as in "https://api.openai.com/v1"'
+        return [Problem(("base_url",), what)]
     import httpx2
 
     try:
         url = httpx2.URL(provider.base_url)
     except httpx2.InvalidURL as error:
-        return [f"base_url: {provider.base_url!r} is no URL: {error}"]
+        return [Problem(("base_url",), f"must be a URL, not {value_in_words(provider.base_url)}: {error}")]
     if url.scheme not in ("http", "https") or not url.host:
-        return [f"base_url: {provider.base_url!r} must begin with http:// or https:// and a host"]
-    found = (
-        []
-        if not url.userinfo
-        else ["base_url: holds a user or password; put a key into a variable and name it by api_key_env"]
-    )
-    return found + [f"options: means nothing for an openai provider, but has {key!r}" for key in provider.options]
+        what = f"must begin with http:// or https:// and a host, not be {value_in_words(provider.base_url)}"
+        return [Problem(("base_url",), what)]
+    found = []
+    if url.userinfo:
+        what = "holds a user or password; put a key into a variable and name it by api_key_env"
+        found.append(Problem(("base_url",), what))
+    for key in provider.options:
+        found.append(Problem(("options",), f"means nothing for an openai provider, but has {key!r}"))
+    return found
 
 
 def mock_config(name: str, provider: ProviderConfig) -> MockProviderConfig:
@@ -90,7 +102,7 @@ def mock_config(name: str, provider: ProviderConfig) -> MockProviderConfig:
     if isinstance(models, Mapping):
         ids = dict.fromkeys(model.model or alias for alias, model in provider.models.items())
         options["models"] = {**{model_id: {} for model_id in ids}, **models}
-    return config_from_mapping(options, f"providers.{name}.options")
+    return config_from_mapping(options, path=("providers", name, "options"))
 
 
 def api_key(provider: ProviderConfig) -> str | None:

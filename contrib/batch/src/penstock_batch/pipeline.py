@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import attrs
 
-from penstock import ConfigError, PenstockConfig, load_config
+from penstock import ConfigError, PenstockConfig, Problem, load_config
 from penstock_batch.config import BatchConfig, InputConfig, OutputConfig, StepConfig
 from penstock_batch.endpoints import provider_identity, provider_problems
 from penstock_batch.graph import StepNeeds, graph_problems, in_order, step_needs
@@ -69,19 +69,20 @@ def load_pipeline(path: Path) -> Pipeline:
     source: InputConfig = loaded.extras["input"]
     batch: BatchConfig = loaded.extras["batch"]
     step_configs: list[StepConfig] = loaded.extras["steps"]
-    problems: list[str] = []
+    problems: list[Problem] = []
 
     input_path = folder / source.path
     output_path = folder / loaded.extras["output"].path
     form = source.format or _SUFFIXES.get(input_path.suffix.lower())
     facts = None
     if form is None:
-        problems.append(f'input.format: cannot be told from {source.path.name!r}; say "jsonl" or "csv"')
+        what = f'cannot be told from {source.path.name!r}; say "jsonl" or "csv"'
+        problems.append(Problem(("input", "format"), what))
     else:
         try:
             facts = survey(input_path, form)
         except InputProblem as problem:
-            problems.append(f"input.path: {problem}")
+            problems.append(Problem(("input", "path"), str(problem)))
     problems += _place_problems(input_path, output_path)
 
     columns = facts.columns if facts is not None else ()
@@ -89,7 +90,6 @@ def load_pipeline(path: Path) -> Pipeline:
     steps = [
         compile_step(
             step,
-            where=f"steps.{step.name}",
             known=known,
             providers=config.providers,
             folder=folder,
@@ -102,12 +102,9 @@ def load_pipeline(path: Path) -> Pipeline:
     used = {step.model.provider for step in whole if step.model is not None}
     problems += provider_problems(config.providers, used, os.environ)
     if not step_configs:
-        problems.append("steps: there is none; add at least one [[steps]] table")
-    problems += [
-        f"steps.{ROW}: is the name of the whole row in templates; a step needs another"
-        for s in step_configs
-        if s.name == ROW
-    ]
+        problems.append(Problem(("steps",), "there is none; add at least one [[steps]] table"))
+    if any(step.name == ROW for step in step_configs):
+        problems.append(Problem(("steps", ROW), "is the name of the whole row in templates; a step needs another"))
     needs = [StepNeeds(step.name, step.uses) for step in whole]
     if facts is not None and len(whole) == len(step_configs):
         # An input without a single good row has no columns that could be asked for: its rows fail, each for its own
@@ -115,7 +112,7 @@ def load_pipeline(path: Path) -> Pipeline:
         anything = frozenset[str]().union(*(step.uses for step in needs)) - {step.name for step in needs}
         problems += graph_problems(needs, columns or tuple(sorted(anything)))
     if problems or facts is None or form is None:
-        raise ConfigError([f"{path}: {problem}" for problem in problems])
+        raise ConfigError([attrs.evolve(problem, source=str(path)) for problem in problems])
 
     by_name = {step.name: step for step in whole}
     between = step_needs(needs)
@@ -144,11 +141,11 @@ def _with_places(config: PenstockConfig, folder: Path) -> PenstockConfig:
     return attrs.evolve(config, sections=sections)
 
 
-def _place_problems(source: Path, output: Path) -> list[str]:
+def _place_problems(source: Path, output: Path) -> list[Problem]:
     if output.is_dir():
-        return [f"output.path: {output} is a folder"]
+        return [Problem(("output", "path"), f"{output} is a folder")]
     if output == source:
-        return ["output.path: is the input"]
+        return [Problem(("output", "path"), "is the input")]
     return []
 
 

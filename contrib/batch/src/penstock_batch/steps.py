@@ -11,11 +11,10 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from penstock import ProviderConfig
+from penstock import Problem, ProviderConfig, did_you_mean
 from penstock_batch.config import StepConfig
 from penstock_batch.functions import FunctionProblem, load_function
 from penstock_batch.lines import json_bytes
-from penstock_batch.names import meant
 from penstock_batch.templates import BUILT_IN, ROW, PromptTemplate, TemplateProblem
 
 __all__ = ["Step", "StepModel", "compile_step"]
@@ -62,14 +61,13 @@ class Step:
 def compile_step(
     config: StepConfig,
     *,
-    where: str,
     known: frozenset[str],
     providers: Mapping[str, ProviderConfig],
     folder: Path,
     timeout: float,
-    problems: list[str],
+    problems: list[Problem],
 ) -> Step | None:
-    """The step that `config` describes; `where` is put before each problem.
+    """The step that `config` describes.
 
     `known` are the names of columns and steps: only among them may a template's name hide one of its built-in
     functions. Adds to `problems` and returns `None` if anything is wrong.
@@ -82,16 +80,16 @@ def compile_step(
             try:
                 templates[field] = PromptTemplate(source)
             except TemplateProblem as problem:
-                found.append(f"{field}: {problem}")
+                found.append(Problem((field,), str(problem)))
     model = _model(config, providers, found)
     function = None
     if config.kind == "python" and not found and config.function is not None:
         try:
             function = load_function(config.function, config.needs or [], folder)
         except FunctionProblem as problem:
-            found.append(f"function: {problem}")
+            found.append(Problem(("function",), str(problem)))
     if found:
-        problems += [f"{where}.{problem}" for problem in found]
+        problems += [problem.below("steps", config.name) for problem in found]
         return None
     variables = frozenset[str]().union(*(template.variables for template in templates.values()))
     uses = (variables - (BUILT_IN | {ROW}) | variables & known).union(config.needs or ())
@@ -109,40 +107,47 @@ def compile_step(
     )
 
 
-def _shape_problems(config: StepConfig) -> list[str]:
+def _shape_problems(config: StepConfig) -> list[Problem]:
     must, may = _FIELDS[config.kind]
-    found = [f"{field}: a {config.kind} step must have it" for field in must if getattr(config, field) is None]
+    found = [
+        Problem((field,), f"a {config.kind} step must have it") for field in must if getattr(config, field) is None
+    ]
     empty = StepConfig(name=config.name, kind=config.kind)
     for field in attrs.fields(StepConfig):
         if field.name in ("name", "kind", *must, *may):
             continue
         if getattr(config, field.name) != getattr(empty, field.name):
-            found.append(f"{field.name}: means nothing in a {config.kind} step")
+            found.append(Problem((field.name,), f"means nothing in a {config.kind} step"))
     found += [
-        f"params.{name}: is set by the step itself" for name in config.params if name in _OURS.get(config.kind, ())
+        Problem(("params", name), "is set by the step itself")
+        for name in config.params
+        if name in _OURS.get(config.kind, ())
     ]
     try:
         json_bytes(config.params)
     except (TypeError, ValueError) as error:
-        found.append(f"params: cannot be sent as JSON: {error}")
+        found.append(Problem(("params",), f"cannot be sent as JSON: {error}"))
     needs = config.needs or []
-    found += [f"needs: names {name!r} twice" for name in dict.fromkeys(needs) if needs.count(name) > 1]
+    twice = [name for name in dict.fromkeys(needs) if needs.count(name) > 1]
+    found += [Problem(("needs",), f"names {name!r} twice") for name in twice]
     return found
 
 
-def _model(config: StepConfig, providers: Mapping[str, ProviderConfig], found: list[str]) -> StepModel | None:
+def _model(config: StepConfig, providers: Mapping[str, ProviderConfig], found: list[Problem]) -> StepModel | None:
     if config.model is None or config.kind == "python":
         return None
     provider_name, slash, alias = config.model.partition("/")
     if not slash or not provider_name or not alias:
-        found.append(f"model: must be written provider/model, not {config.model!r}")
+        found.append(Problem(("model",), f"must be written provider/model, not {config.model!r}"))
         return None
     provider = providers.get(provider_name)
     if provider is None:
-        found.append(f"model: there is no [providers.{provider_name}]; {meant(provider_name, providers)}")
+        hint = did_you_mean(provider_name, providers, otherwise="there are")
+        found.append(Problem(("model",), f"there is no [providers.{provider_name}]; {hint}"))
         return None
     model = provider.models.get(alias)
     if model is None:
-        found.append(f"model: there is no [providers.{provider_name}.models.{alias}]; {meant(alias, provider.models)}")
+        hint = did_you_mean(alias, provider.models, otherwise="there are")
+        found.append(Problem(("model",), f"there is no [providers.{provider_name}.models.{alias}]; {hint}"))
         return None
     return StepModel(config.model, provider_name, model.model or alias, model.max_parallel_requests)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from penstock import ConfigError
 from penstock_bench import Outcome, Target, judge, load_targets
 from penstock_bench.reporting.targets import targets_from
 
@@ -67,7 +68,7 @@ def test_a_target_has_one_bound(bounds: dict[str, float]) -> None:
 
 
 def test_a_target_bounds_a_figure_that_there_is() -> None:
-    with pytest.raises(ValueError, match="not 'theirs'"):
+    with pytest.raises(ValueError, match="figure must be"):
         target(figure="theirs", at_least=1)
 
 
@@ -78,6 +79,19 @@ def test_a_source_is_named_once_and_used_by_its_name() -> None:
     }
 
     assert targets_from(data) == [target(source="the page that says so", says="six", at_least=6)]
+
+
+def test_what_is_wrong_with_a_file_of_targets_is_told_together() -> None:
+    whole = {"bench": "b", "row": "r", "figure": "ratio", "at_least": 6, "source": "page", "says": "six"}
+    astray = {**whole, "source": "pge"}
+
+    with pytest.raises(ConfigError) as caught:
+        targets_from({"sources": {"page": "p"}, "target": [astray, {**whole, "figure": "theirs"}, {}]})
+    missing = [("target", 2, key) for key in ("bench", "row", "figure", "source", "says")]
+    assert [record.path for record in caught.value.records] == [("target", 1, "figure"), *missing]
+    with pytest.raises(ConfigError) as caught:
+        targets_from({"sources": {"page": "p"}, "target": [astray]})
+    assert caught.value.problems == ("targets: target[0].source: unknown page; did you mean 'page'?",)
 
 
 def test_every_bench_has_targets_and_each_has_a_source() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from penstock.testing import ProviderLimits, Scenario, limits_from_mapping, load_scenarios
+from penstock import structure
+from penstock.testing import ProviderLimits, Scenario, load_scenarios
 from penstock_bench.scenarios.competitor import can_run, competitor_result
 
 SCENARIOS = load_scenarios()
@@ -37,11 +38,8 @@ def test_the_competitor_is_given_the_same_limits(name: str) -> None:
 
     competitor_result(competitor, SCENARIOS[name], 0)
 
-    problems: list[str] = []
-    limits = limits_from_mapping(competitor.asked[0]["limits"], "provider", problems)
-    assert problems == []
+    limits: ProviderLimits = structure(competitor.asked[0]["limits"], ProviderLimits)
     given = SCENARIOS[name].providers["provider"]
-    assert limits is not None
     assert limits.steps == given.steps
     assert (limits.latency, limits.rpm, limits.outage, limits.headers) == (
         given.latency,

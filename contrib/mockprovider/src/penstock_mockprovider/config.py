@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import Factory, field, frozen
+from attrs import Attribute, Factory, field, frozen, validators
 
-from penstock import ConfigError
-from penstock.testing import ProviderLimits, limits_from_mapping
+from penstock import ConfigError, Problem, structure, value_in_words
+from penstock.testing import ProviderLimits
 
 __all__ = ["MAX_DIMENSIONS", "MockProviderConfig", "config_from_mapping"]
 
 MAX_DIMENSIONS = 4096
-_KNOWN = ("models", "keys", "seed", "dimensions")
 
 
 def _default_models() -> dict[str, ProviderLimits]:
@@ -23,7 +21,7 @@ def _default_models() -> dict[str, ProviderLimits]:
 
 @frozen(kw_only=True)
 class MockProviderConfig:
-    """Raises `ConfigError` naming every wrong field.
+    """Raises `ConfigError` naming a wrong field; `config_from_mapping` names them all.
 
     - `models`: name to true limits. Every model answers both chat and embedding calls, under one set of
       limits.
@@ -34,22 +32,32 @@ class MockProviderConfig:
     """
 
     models: Mapping[str, ProviderLimits] = field(default=Factory(_default_models))
-    keys: tuple[str, ...] = ()
-    seed: int = 0
-    dimensions: int = 64
+    keys: tuple[str, ...] = field(default=())
+    seed: int = field(default=0, validator=validators.instance_of(int))
+    dimensions: int = field(default=64)
 
-    def __attrs_post_init__(self) -> None:
-        problems = []
-        if not self.models:
-            problems.append("models: must name at least one model")
-        problems += [f"models: {name!r} is no name" for name in self.models if not name]
-        problems += _scalar_problems({"keys": self.keys, "seed": self.seed, "dimensions": self.dimensions}, "")
-        if problems:
-            raise ConfigError(problems)
+    @models.validator
+    def _there_is_one(self, _: Attribute[Any], value: Mapping[str, ProviderLimits]) -> None:
+        if not value:
+            raise ConfigError(Problem(("models",), "must name at least one model"))
+        if "" in value:
+            raise ConfigError(Problem(("models",), "must name each model, and one name is empty"))
+
+    @keys.validator
+    def _no_key_is_empty(self, _: Attribute[Any], value: tuple[str, ...]) -> None:
+        if not all(value):
+            raise ConfigError(Problem(("keys",), "must be a list of non-empty texts"))
+
+    @dimensions.validator
+    def _not_too_long(self, _: Attribute[Any], value: int) -> None:
+        if not 1 <= value <= MAX_DIMENSIONS:
+            what = f"must be a whole number from 1 to {MAX_DIMENSIONS}, not {value_in_words(value)}"
+            raise ConfigError(Problem(("dimensions",), what))
 
 
-def config_from_mapping(mapping: object, where: str = "") -> MockProviderConfig:
-    """The configuration that a plain table states, as TOML gives it; `where` is the table's dotted path.
+def config_from_mapping(mapping: object, *, source: str = "", path: tuple[str | int, ...] = ()) -> MockProviderConfig:
+    """The configuration that a plain table states, as TOML gives it; `source` is its file, and `path` where it stands
+    there.
 
     Strict: unknown keys are refused and nothing is coerced. Raises `ConfigError` with every problem of the
     table, each with its dotted path.
@@ -57,54 +65,11 @@ def config_from_mapping(mapping: object, where: str = "") -> MockProviderConfig:
     >>> config = config_from_mapping({"seed": 7, "models": {"small": {"slots": 20, "retry_after": 1.0}}})
     >>> config.models["small"].slots
     20
-    >>> config_from_mapping({"seed": "7", "models": {"small": {"slot": 20}}}, "providers.mock")
+    >>> config_from_mapping({"seed": "7", "models": {"small": {"slot": 20}}}, source="mock.toml")
     Traceback (most recent call last):
     ...
-    penstock.words.errors.ConfigError: providers.mock.seed: must be a whole number, not '7'
-    providers.mock.models.small.slot: unknown key; did you mean 'slots'?
+    penstock.words.errors.ConfigError: mock.toml: models.small.slot: unknown key; did you mean 'slots'?
+    mock.toml: seed: must be a whole number, not "7"
     """
-    if not isinstance(mapping, Mapping):
-        raise ConfigError([f"{where or 'the configuration'}: must be a table, not {mapping!r}"])
-    prefix = f"{where}." if where else ""
-    problems = [f"{prefix}{key}: {_unknown(key)}" for key in mapping if key not in _KNOWN]
-    values: dict[str, Any] = {name: mapping[name] for name in _KNOWN[1:] if name in mapping}
-    if isinstance(values.get("keys"), list):
-        values["keys"] = tuple(values["keys"])
-    problems += _scalar_problems(values, prefix)
-    if "models" in mapping:
-        values["models"] = _models(mapping["models"], f"{prefix}models", problems)
-    if problems:
-        raise ConfigError(problems)
-    return MockProviderConfig(**values)
-
-
-def _unknown(key: object) -> str:
-    near = difflib.get_close_matches(str(key), _KNOWN, n=1)
-    return f"unknown key; did you mean {near[0]!r}?" if near else f"unknown key; known are {', '.join(_KNOWN)}"
-
-
-def _models(tables: object, where: str, problems: list[str]) -> dict[str, ProviderLimits]:
-    if not isinstance(tables, Mapping) or not tables:
-        problems.append(f"{where}: must be a table with at least one model, not {tables!r}")
-        return {}
-    models = {}
-    for name, table in tables.items():
-        limits = limits_from_mapping(table, f"{where}.{name}", problems)
-        if limits is not None:
-            models[name] = limits
-    return models
-
-
-def _scalar_problems(values: Mapping[str, object], prefix: str) -> list[str]:
-    problems = []
-    keys = values.get("keys", ())
-    if not isinstance(keys, tuple) or not all(isinstance(key, str) and key for key in keys):
-        # What stands there may be a real key: it is not repeated.
-        problems.append(f"{prefix}keys: must be a list of non-empty strings")
-    seed = values.get("seed", 0)
-    if not isinstance(seed, int) or isinstance(seed, bool):
-        problems.append(f"{prefix}seed: must be a whole number, not {seed!r}")
-    size = values.get("dimensions", 1)
-    if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= MAX_DIMENSIONS:
-        problems.append(f"{prefix}dimensions: must be a whole number from 1 to {MAX_DIMENSIONS}, not {size!r}")
-    return problems
+    config: MockProviderConfig = structure(mapping, MockProviderConfig, source=source, path=path)
+    return config

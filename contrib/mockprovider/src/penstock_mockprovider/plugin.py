@@ -80,19 +80,12 @@ def _given(context: click.Context, options: Mapping[str, object]) -> list[str]:
 
 
 def _from_file(path: Path, given: list[str]) -> MockProviderConfig:
-    import tomllib
-
-    from penstock import ConfigError
+    from penstock import ConfigError, read_toml
     from penstock_mockprovider.config import config_from_mapping
 
     if given:
         raise ConfigError([f"{name} cannot stand beside --config: put it into {path}" for name in given])
-    try:
-        return config_from_mapping(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError([f"{path}: {error}"]) from None
-    except ConfigError as error:
-        raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from None
+    return config_from_mapping(read_toml(path), source=str(path))
 
 
 def _from_options(options: Mapping[str, object]) -> MockProviderConfig:

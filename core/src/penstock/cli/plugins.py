@@ -98,7 +98,7 @@ def show_command(line: CommandLine, name: str, config_file: Path | None) -> None
     elif name in there.plugins:
         loaded = import_plugin(there.plugins[name])
     else:
-        raise ConfigError([f"there is no plugin {name!r}; {there.what_else(name, files)}", *there.clashes])
+        raise ConfigError([f"there is no plugin {name!r}; {there.what_else(name, files)}", *map(str, there.clashes)])
     chosen = choose(config, there.plugins, {stem: hooks_in_file(path) or () for stem, path in files.items()})
     click.echo("\n".join(_show_lines(loaded, chosen, config)))
     wrong = check_hooks(loaded.target)
@@ -107,9 +107,9 @@ def show_command(line: CommandLine, name: str, config_file: Path | None) -> None
 
 
 def _show_lines(loaded: LoadedPlugin, chosen: Chosen, config: PenstockConfig) -> Iterator[str]:
-    used = "active: " + chosen.why(loaded.name) if loaded.name in chosen.names() else "available, not used"
+    active = ": ".join(filter(None, ("active", chosen.why(loaded.name))))
     yield f"{loaded.name} ({loaded.origin})"
-    yield f"  {used.removesuffix(': ')}"
+    yield f"  {active if loaded.name in chosen.names() else 'available, not used'}"
     doc = inspect.getdoc(loaded.target)
     if doc:
         yield ""

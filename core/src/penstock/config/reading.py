@@ -9,19 +9,19 @@ for its plugin, and a program that has tables of its own in the same file names 
 from __future__ import annotations
 
 import math
-import re
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Any, Final, Literal, get_args, get_origin
 
 import attrs
 
-from penstock.config.structuring import PathParts, problem, structure
-from penstock.config.words import is_list_type, suggestion, value_in_words
+from penstock.config.structuring import structure
+from penstock.config.toml_reading import read_toml
+from penstock.config.words import did_you_mean, is_list_type, value_in_words
 from penstock.words.errors import ConfigError
 from penstock.words.identity import RequestDomain
+from penstock.words.problems import PathParts, Problem
 
 __all__ = [
     "LoadedConfig",
@@ -38,18 +38,22 @@ __all__ = [
 _Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 
+def _unfit(attribute: attrs.Attribute[Any], wanted: str) -> Problem:
+    return Problem((attribute.name,), f"must be {wanted}")
+
+
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _at_least_one(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not (_is_whole(value) and value >= 1):  # type: ignore[operator]
-        raise ConfigError(f"{attribute.name} must be a whole number from 1 on, not {value_in_words(value)}")
+        raise ConfigError(_unfit(attribute, f"a whole number from 1 on, not {value_in_words(value)}"))
 
 
 def _each_at_least_one(_: object, attribute: attrs.Attribute[Any], value: Mapping[str, object]) -> None:
     wrong = [
-        f"{attribute.name}.{key} must be a whole number from 1 on, not {value_in_words(amount)}"
+        Problem((attribute.name, key), f"must be a whole number from 1 on, not {value_in_words(amount)}")
         for key, amount in value.items()
         if not (_is_whole(amount) and amount >= 1)  # type: ignore[operator]
     ]
@@ -66,7 +70,7 @@ def _seconds(*, zero: bool = False) -> _Validator:
         number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         if not (number and (value > 0 or (zero and value == 0))):  # type: ignore[operator]
             least = "of at least 0 seconds" if zero else "above 0 seconds"
-            raise ConfigError(f"{attribute.name} must be a duration {least}, not {value_in_words(value)}")
+            raise ConfigError(_unfit(attribute, f"a duration {least}, not {value_in_words(value)}"))
 
     return validate
 
@@ -74,14 +78,14 @@ def _seconds(*, zero: bool = False) -> _Validator:
 def _share(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if value is not None and not (number and 0 <= value <= 1):  # type: ignore[operator]
-        raise ConfigError(f"{attribute.name} must be a share from 0 to 1, not {value_in_words(value)}")
+        raise ConfigError(_unfit(attribute, f"a share from 0 to 1, not {value_in_words(value)}"))
 
 
 def _not_below(other: str) -> _Validator:
     def validate(record: object, attribute: attrs.Attribute[Any], value: float) -> None:
         least = getattr(record, other)
         if value < least < math.inf:
-            raise ConfigError(f"{attribute.name} must be at least {other}, which is {least}, not {value}")
+            raise ConfigError(_unfit(attribute, f"at least {other}, which is {least}, not {value}"))
 
     return validate
 
@@ -112,7 +116,8 @@ class SchedulerConfig:
     @resources.validator
     def _submission_has_a_key_of_its_own(self, _: attrs.Attribute[Any], value: Mapping[str, int]) -> None:
         if "submission" in value:
-            raise ConfigError("resources.submission is limited by scheduler.submission_capacity; put the number there")
+            what = "is limited by scheduler.submission_capacity; put the number there"
+            raise ConfigError(Problem(("resources", "submission"), what))
 
 
 @attrs.frozen(kw_only=True)
@@ -168,7 +173,10 @@ class ProviderConfig:
     def _caps_are_of_known_domains(self, _: attrs.Attribute[Any], value: Mapping[str, ModelConfig]) -> None:
         known = {*map(str, RequestDomain), *self.domains}
         wrong = [
-            f"models.{name}.domain_caps.{domain} is no domain of this provider; {suggestion(domain, known)}"
+            Problem(
+                ("models", name, "domain_caps", domain),
+                f"is no domain of this provider; {did_you_mean(domain, known)}",
+            )
             for name, model in value.items()
             for domain in model.domain_caps
             if domain not in known
@@ -179,7 +187,7 @@ class ProviderConfig:
 
 def _distinct_names(_: object, attribute: attrs.Attribute[Any], value: list[str] | None) -> None:
     wrong = [
-        f"{attribute.name} names {name!r} twice" if name else f"{attribute.name} holds an empty name"
+        Problem((attribute.name,), f"names {name!r} twice" if name else "holds an empty name")
         for at, name in enumerate(value or ())
         if not name or name in (value or ())[:at]
     ]
@@ -271,7 +279,7 @@ def load_config(
     elif isinstance(source, Mapping):
         data, name, folder = dict(source), "<mapping>", Path()
     else:
-        data, name, folder = _read_toml(Path(source)), str(source), Path(source).parent
+        data, name, folder = read_toml(source), str(source), Path(source).parent
     reading = _Reading(data, name)
     tables = {key: reading.table(key, kind) for key, kind in _TABLES.items() if key in data}
     lists, sections = reading.plugins()
@@ -296,13 +304,13 @@ class _Reading:
     def __init__(self, data: Mapping[str, Any], source: str) -> None:
         self._data = data
         self._source = source
-        self.problems: list[str] = []
+        self.problems: list[Problem] = []
 
     def _structure(self, data: object, kind: Any, path: PathParts) -> Any:
         try:
             return structure(data, kind, source=self._source, path=path)
         except ConfigError as error:
-            self.problems += error.problems
+            self.problems += error.records
 
     def table(self, key: str, kind: Any) -> Any:
         return self._structure(self._data[key], kind, (key,))
@@ -317,7 +325,8 @@ class _Reading:
         table = self._data.get("plugins", {})
         names = {field.name for field in attrs.fields(PluginLists)}
         if not isinstance(table, Mapping):
-            self.problems.append(problem(self._source, ("plugins",), f"must be a table, not {value_in_words(table)}"))
+            what = f"must be a table, not {value_in_words(table)}"
+            self.problems.append(Problem(("plugins",), what, self._source))
             return PluginLists(), {}
         of_plugins = {key: value for key, value in table.items() if isinstance(value, Mapping) and key not in names}
         rest = {key: value for key, value in table.items() if key not in of_plugins}
@@ -327,33 +336,5 @@ class _Reading:
     def refuse_others(self, known: set[str]) -> None:
         for key in self._data:
             if key not in known:
-                what = f"unknown table; {suggestion(str(key), known)}"
-                self.problems.append(problem(self._source, (str(key),), what))
-
-
-_AT: Final = re.compile(r" \((?:at line (\d+), column (\d+)|at end of document)\)$")
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
-    try:
-        text = raw.decode("utf-8").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        line, column = _position(raw[: error.start].decode("utf-8"))
-        raise ConfigError(f"{path}: line {line}, column {column}: not UTF-8, which TOML must be") from None
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        told = _AT.search(str(error))
-        what = _AT.sub("", str(error))
-        line, column = (int(told[1]), int(told[2])) if told and told[1] else _position(text)
-        raise ConfigError(f"{path}: line {line}, column {column}: {what}") from None
-
-
-def _position(text: str) -> tuple[int, int]:
-    """Line and column of what comes after `text`, both from 1."""
-    lines: Sequence[str] = text.split("\n")
-    return len(lines), len(lines[-1]) + 1
+                what = f"unknown table; {did_you_mean(str(key), known)}"
+                self.problems.append(Problem((str(key),), what, self._source))

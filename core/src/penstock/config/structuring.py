@@ -9,12 +9,15 @@ that a whole number may stand for a float.
 Types that a configuration may use: bool, int, float, str, Path, datetime, date, time, enums, Literal, attrs
 classes, lists, tuples, sets, dicts with text keys, unions of these, `T | None`, and `object` for what is
 somebody else's to check. A list or a tuple or a set is written as an array, an enum by its value.
+
+A field whose key is no name in Python has it in its metadata, `attrs.field(metadata={"key": "from"})`. A class with a
+class method `from_text` may be written as text too; that method raises `ValueError` with what would be right.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from pathlib import Path
 from types import NoneType, UnionType
@@ -24,19 +27,19 @@ import attrs
 import cattrs
 
 from penstock.config.words import (
-    dotted,
+    did_you_mean,
     is_list_type,
     is_mapping_type,
-    suggestion,
+    is_secret,
     type_in_words,
     value_in_words,
 )
 from penstock.words.errors import ConfigError, PenstockError
+from penstock.words.problems import PathParts, Problem
 
-__all__ = ["PathParts", "field_types", "problem", "structure"]
+__all__ = ["field_types", "structure"]
 
 T = TypeVar("T")
-PathParts = tuple[str | int, ...]
 _Hook = Callable[[Any, Any], Any]
 
 
@@ -62,18 +65,52 @@ def structure(data: object, cls: type[T] | Any, *, source: str = "<mapping>", pa
     try:
         return cast("T", _build(data, cls))
     except _Misfit as misfit:
-        raise ConfigError([problem(source, (*path, *where), what) for where, what in misfit.found]) from None
+        raise ConfigError([found.problem(path, source) for found in misfit.found]) from None
 
 
-def problem(source: str, path: PathParts, what: str) -> str:
-    """One line of a `ConfigError`: `file: dotted.path: what is wrong; what would be right`."""
-    return f"{source}: {dotted(path)}: {what}" if path else f"{source}: {what}"
+_UNSAID: Final = object()
+
+
+@attrs.frozen
+class _Finding:
+    """Something that is wrong, with its path below the value that was looked at, and not yet in words, since whether a
+    value may be shown depends on all keys above it.
+
+    `given` is what stands there instead; `quoted` is what a validator's own words may show.
+    """
+
+    path: PathParts
+    what: str
+    given: object = _UNSAID
+    quoted: object = None
+    hint: str = ""
+
+    def problem(self, above: PathParts, source: str) -> Problem:
+        path = (*above, *self.path)
+        what = self.what if self.given is _UNSAID else f"{self.what}, not {value_in_words(self.given, path)}"
+        for text in _texts(self.quoted):
+            if text and is_secret(text, path):
+                shown = value_in_words(text, path)
+                what = what.replace(repr(text), shown).replace(text, shown)
+        return Problem(path, what + self.hint, source)
+
+    def below(self, key: str | int) -> _Finding:
+        return attrs.evolve(self, path=(key, *self.path))
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple | set | frozenset):
+        yield from (text for each in value for text in _texts(each))
+    elif isinstance(value, Mapping):
+        yield from _texts(list(value.values()))
 
 
 class _Misfit(Exception):
-    """What does not fit, each with its path below the value that was looked at."""
+    """What does not fit."""
 
-    def __init__(self, *found: tuple[PathParts, str]) -> None:
+    def __init__(self, *found: _Finding) -> None:
         self.found = found
 
 
@@ -81,20 +118,20 @@ class _Findings:
     """Collects what is wrong below several keys, so that one problem does not hide the next."""
 
     def __init__(self) -> None:
-        self.found: list[tuple[PathParts, str]] = []
+        self.found: list[_Finding] = []
 
     def add(self, key: str | int, what: str) -> None:
-        self.found.append(((key,), what))
+        self.found.append(_Finding((key,), what))
 
     def build(self, key: str | int, value: object, wanted: Any) -> Any:
         try:
             return _build(value, wanted)
         except _Misfit as misfit:
-            self.found += [((key, *path), what) for path, what in misfit.found]
+            self.found += [found.below(key) for found in misfit.found]
             return None
 
     def met(self, key: str | int) -> bool:
-        return any(path[0] == key for path, _ in self.found)
+        return any(found.path[0] == key for found in self.found)
 
     def raise_any(self) -> None:
         if self.found:
@@ -102,7 +139,7 @@ class _Findings:
 
 
 def _wrong(wanted: Any, value: object, hint: str = "") -> Never:
-    raise _Misfit(((), f"must be {type_in_words(wanted)}, not {value_in_words(value)}{hint}"))
+    raise _Misfit(_Finding((), f"must be {type_in_words(wanted)}", value, hint=hint))
 
 
 def _build(value: object, wanted: Any) -> Any:
@@ -142,6 +179,9 @@ def _union(value: object, wanted: Any) -> object:
         return None
     if len(members) == 1:
         return _build(value, members[0])
+    fitting = [member for member in members if _has_the_shape(value, member)]
+    if len(fitting) == 1:  # then what is wrong inside can be told, each at its place
+        return _build(value, fitting[0])
     # An exact type goes before a float that a whole number may stand for.
     for member in sorted(members, key=lambda member: member is float):
         try:
@@ -151,6 +191,15 @@ def _union(value: object, wanted: Any) -> object:
     _wrong(wanted, value)
 
 
+def _has_the_shape(value: object, wanted: Any) -> bool:
+    """Whether a value of this type is written as this one is: as a table, as an array, or as a plain value."""
+    if isinstance(value, Mapping):
+        return _is_table(wanted) or _is_record(wanted)
+    if isinstance(value, list | tuple):
+        return _is_array(wanted)
+    return isinstance(value, str) and _is_record(wanted) and hasattr(wanted, "from_text")
+
+
 def _array(value: object, wanted: Any) -> object:
     if not isinstance(value, list | tuple):
         hint = "; put it into brackets" if isinstance(value, str) else ""
@@ -158,7 +207,7 @@ def _array(value: object, wanted: Any) -> object:
     origin, args = get_origin(wanted) or wanted, get_args(wanted)
     if origin is tuple and args and args[-1] is not Ellipsis:
         if len(value) != len(args):
-            raise _Misfit(((), f"must be {type_in_words(wanted)}, not one of {len(value)}"))
+            raise _Misfit(_Finding((), f"must be {type_in_words(wanted)}, not one of {len(value)}"))
         types: Sequence[Any] = args
     else:
         types = [args[0] if args else object] * len(value)
@@ -187,29 +236,38 @@ def _table(value: object, wanted: Any) -> object:
 
 
 def _record(value: object, cls: type[Any]) -> object:
+    if isinstance(value, str) and hasattr(cls, "from_text"):
+        try:
+            return cls.from_text(value)
+        except ValueError as error:
+            raise _Misfit(_Finding((), _words(error), quoted=value)) from None
     if not isinstance(value, Mapping):
         _wrong(cls, value)
-    fields = {field.alias or field.name: field for field in attrs.fields(cls) if field.init}
+    fields = {_key(field): field for field in attrs.fields(cls) if field.init}
     types = field_types(cls)
     findings = _Findings()
     given: dict[str, Any] = {}
     for key in value:
         if key not in fields:
-            findings.add(str(key), f"unknown key; {suggestion(str(key), fields)}")
+            findings.add(str(key), f"unknown key; {did_you_mean(str(key), fields)}")
     for key, field in fields.items():
         if key in value:
             given[key] = findings.build(key, value[key], types[field.name])
         elif field.default is attrs.NOTHING:
             findings.add(key, f"is missing; it must be {type_in_words(types[field.name])}")
     if findings.found:
-        fit = {key: value for key, value in given.items() if not findings.met(key)}
-        findings.found += _objections(cls, fit)
+        findings.found += _objections(cls, given, {key for key in fields if findings.met(key)})
         findings.raise_any()
     try:
-        return cls(**given)
+        return cls(**{fields[key].alias or fields[key].name: value for key, value in given.items()})
     except (ValueError, TypeError, PenstockError) as error:
-        whole = [((), line) for line in _lines(error)]
-        raise _Misfit(*(_objections(cls, given) or whole)) from error
+        raise _Misfit(*(_objections(cls, given, set()) or _as_findings(error))) from error
+
+
+def _key(field: attrs.Attribute[Any]) -> str:
+    """The key that a file has for this field: its own name, or what its metadata say where Python has no such name."""
+    key: str = field.metadata.get("key") or field.alias or field.name
+    return key
 
 
 def field_types(cls: type[Any]) -> Mapping[str, Any]:
@@ -224,8 +282,8 @@ def field_types(cls: type[Any]) -> Mapping[str, Any]:
     return {field.name: hints.get(field.name, field.type or object) for field in attrs.fields(cls)}
 
 
-def _objections(cls: type[Any], fit: Mapping[str, Any]) -> list[tuple[PathParts, str]]:
-    """What the record's own validators object to among the values that fit their types.
+def _objections(cls: type[Any], given: Mapping[str, Any], unfit: Collection[str]) -> list[_Finding]:
+    """What the record's own validators object to, but at the `unfit` keys, where something is wrong already.
 
     attrs stops at the first objection, does not say at which key, and is not asked at all while a sibling
     has the wrong type. So each validator is asked by itself, with a stand-in that holds the same values;
@@ -234,13 +292,15 @@ def _objections(cls: type[Any], fit: Mapping[str, Any]) -> list[tuple[PathParts,
     stand_in = object.__new__(cls)
     values: dict[str, Any] = {}
     for field in attrs.fields(cls):
-        value = fit.get(field.alias or field.name, field.default)
+        if _key(field) in unfit:
+            continue
+        value = given.get(_key(field), field.default)
         if isinstance(value, attrs.Factory):  # type: ignore[arg-type]
             value = attrs.NOTHING if value.takes_self else value.factory()
         if value is not attrs.NOTHING:
             values[field.name] = value
             object.__setattr__(stand_in, field.name, value)
-    found: list[tuple[PathParts, str]] = []
+    found: list[_Finding] = []
     for field in attrs.fields(cls):
         if field.validator is None or field.name not in values:
             continue
@@ -249,21 +309,30 @@ def _objections(cls: type[Any], fit: Mapping[str, Any]) -> list[tuple[PathParts,
         except AttributeError:
             continue
         except (ValueError, TypeError, PenstockError) as objection:
-            found += [_placed(field.alias or field.name, line) for line in _lines(objection)]
+            found += _as_findings(objection, field, values[field.name])
     return found
 
 
-def _placed(key: str, line: str) -> tuple[PathParts, str]:
-    """An objection that begins with its field, `name must be …` or `name.deeper must be …`, as path and the rest."""
-    begins, _, rest = line.partition(" ")
-    name, *deeper = begins.strip("'").split(".")
-    return ((key, *deeper), rest) if name == key else ((key,), line)
-
-
-def _lines(error: Exception) -> Sequence[str]:
+def _as_findings(error: Exception, field: attrs.Attribute[Any] | None = None, value: object = None) -> list[_Finding]:
+    """What a record (or the validator of its `field`) objects to. A `ConfigError` says itself at which keys; the name
+    of the field, if the words begin with it, is left to the path.
+    """
+    at: PathParts = () if field is None else (_key(field),)
     if isinstance(error, ConfigError):
-        return error.problems
-    return [str(error.args[0]) if error.args else type(error).__name__]
+        told = [(record.path, record.what) for record in error.records]
+    else:
+        told = [((), _words(error))]
+    name = "" if field is None else field.name
+    return [
+        _Finding(path, what, quoted=value)
+        if path
+        else _Finding(at, what.removeprefix(f"'{name}' ").removeprefix(f"{name} "), quoted=value)
+        for path, what in told
+    ]
+
+
+def _words(error: Exception) -> str:
+    return str(error.args[0]) if error.args else type(error).__name__
 
 
 def _unfit(wanted: Any) -> _Hook:

@@ -1,5 +1,4 @@
-"""Configuration in words: what a type wants, what a value is, where in a file it stands, and what was
-probably meant.
+"""Configuration in words: what a type wants, what a value is, and what was probably meant.
 
 Every message about a configuration is put together from these, so that they read alike wherever they come
 from.
@@ -19,9 +18,8 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import attrs
 
-__all__ = ["dotted", "suggestion", "type_in_words", "value_in_words"]
+__all__ = ["did_you_mean", "is_secret", "type_in_words", "value_in_words"]
 
-_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST: Final = 60
 _PLAIN: Final[Mapping[Any, str]] = {
     bool: "true or false",
@@ -78,56 +76,73 @@ def is_list_type(origin: Any) -> bool:
     )
 
 
-def value_in_words(value: object) -> str:
-    """A value as a message shows it: as TOML writes it where that is short.
+def value_in_words(value: object, path: Iterable[str | int] = ()) -> str:
+    """A value as a message shows it: as TOML writes it where that is short, but of a secret only what it is.
+
+    `path` is where it stands; what stands below a key such as `api_key` or `password` is a secret, as is any text that
+    looks like one.
 
     >>> value_in_words("20"), value_in_words(False), value_in_words([1, 2]), value_in_words({})
     ('"20"', 'false', 'a list', 'a table')
+    >>> value_in_words("swordfish", ("providers", "p", "api_key")), value_in_words(1234, ("pin", "password"))
+    ('text', 'a whole number')
     """
     if isinstance(value, enum.Enum):
-        return value_in_words(value.value)
+        return value_in_words(value.value, path)
     if value is None:
         return "nothing"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str):
-        return json.dumps(value if len(value) <= _LONGEST else value[: _LONGEST - 1] + "…", ensure_ascii=False)
     if isinstance(value, Mapping):
         return "a table"
     if isinstance(value, list | tuple | set | frozenset):
         return "a list"
+    if is_secret(value, path):
+        return _PLAIN.get(type(value), type(value).__name__)
+    if isinstance(value, str):
+        return json.dumps(value if len(value) <= _LONGEST else value[: _LONGEST - 1] + "…", ensure_ascii=False)
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     return repr(value)
 
 
-def dotted(path: Iterable[str | int]) -> str:
-    """Where something stands in a TOML file.
-
-    >>> dotted(("providers", "my.host", "models")), dotted(("steps", 2, "kind"))
-    ('providers."my.host".models', 'steps[2].kind')
-    """
-    words = ""
-    for part in path:
-        if isinstance(part, int):
-            words += f"[{part}]"
-            continue
-        key = part if _BARE_KEY.fullmatch(part) else json.dumps(part, ensure_ascii=False)
-        words += f".{key}" if words else key
-    return words
+def is_secret(value: object, path: Iterable[str | int] = ()) -> bool:
+    """Whether a message must not show a value that stands at `path`: by the name of a key, or by its looks."""
+    if any(isinstance(part, str) and _SECRET_KEY.search(part) for part in path):
+        return True
+    return isinstance(value, str) and any(map(_looks_secret, value.split()))
 
 
-def suggestion(given: str, known: Iterable[str], *, otherwise: str = "known are") -> str:
-    """What was probably meant, or all that there is.
+def _looks_secret(word: str) -> bool:
+    return _PASSWORD_IN_URL.search(word) is not None or (
+        _OPAQUE.fullmatch(word) is not None
+        and any(character.isdigit() for character in word)
+        and any(character.isalpha() for character in word)
+    )
 
-    >>> suggestion("task_polices", ["task_policies", "sinks"])
+
+_SECRET_KEY: Final = re.compile(
+    r"(?:^|[^a-z])(?:(?:api|access|private|secret)?keys?|token|pass|pwd|auth|authorization|cookie)$"
+    r"|secret|passw|passphrase|credential|authoriz|bearer|api[_-]?key",
+    re.IGNORECASE,
+)
+"""`token` only at the end of a key: `token-budget` is none, and `tokens` are counted."""
+_OPAQUE: Final = re.compile(r"[A-Za-z0-9_+/=.~-]{20,}")
+_PASSWORD_IN_URL: Final = re.compile(r"://[^/@\s]*:[^/@\s]*@")
+
+
+def did_you_mean(given: str, known: Iterable[str], *, otherwise: str = "known are", most: int = 12) -> str:
+    """The end of a message about a name that nobody knows: what was probably meant, or up to `most` of what there is.
+
+    >>> did_you_mean("task_polices", ["task_policies", "sinks"])
     "did you mean 'task_policies'?"
-    >>> suggestion("x", ["b", "a"])
-    'known are a, b'
+    >>> did_you_mean("x", ["b", "a"]), did_you_mean("x", "abc", otherwise="there are", most=2)
+    ('known are a, b', 'there are a, b, and 1 more')
     """
     names = sorted(known)
     folded = {name.casefold().replace("_", "-"): name for name in names}
     near = difflib.get_close_matches(given.casefold().replace("_", "-"), folded, n=1)
     if near:
         return f"did you mean {folded[near[0]]!r}?"
-    return f"{otherwise} {', '.join(names)}" if names else f"{otherwise} none"
+    rest = f", and {len(names) - most} more" if len(names) > most else ""
+    return f"{otherwise} {', '.join(names[:most])}{rest}" if names else f"{otherwise} none"

@@ -20,9 +20,9 @@ from typing import Final
 import attrs
 
 from penstock.config.reading import PenstockConfig, PluginLists
-from penstock.config.structuring import PathParts, problem
-from penstock.config.words import suggestion
+from penstock.config.words import did_you_mean
 from penstock.plugins.hookspecs import HOOKS
+from penstock.words.problems import PathParts, Problem
 
 __all__ = ["EXTENSION_POINTS", "Chosen", "ExtensionPoint", "choose"]
 
@@ -84,7 +84,7 @@ class Chosen:
     required: tuple[str, ...] = ()
     insisted: frozenset[str] = frozenset()
     missing: Mapping[str, str] = MappingProxyType({})
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
     def names(self) -> tuple[str, ...]:
         """Every chosen plugin once: by extension point, then what is required or given besides."""
@@ -139,7 +139,7 @@ class _Making:
         self.named = frozenset(key for key in EXTENSION_POINTS if getattr(config.plugins, key) is not None)
         self.insisted = {*config.plugins.required, *given}
         self.missing: dict[str, str] = {}
-        self.problems: list[str] = []
+        self.problems: list[Problem] = []
         own = {point.own for point in EXTENSION_POINTS.values() if point.own}
         for name in sorted(own & self.available):
             self._wrong((), f"a plugin cannot be called {name!r}: that is the core's own; rename the plugin")
@@ -185,11 +185,11 @@ class _Making:
     def _not_there(self, name: str, path: PathParts, state: str, *others: str | None) -> None:
         self.missing[name] = state
         known = {*self.available, *(other for other in others if other)}
-        told = suggestion(name, known, otherwise="available are")
+        told = did_you_mean(name, known, otherwise="available are")
         self._wrong(path, f"no plugin {name!r} is installed or loaded; {told}")
 
     def _wrong(self, path: PathParts, what: str) -> None:
-        self.problems.append(problem(self._config.source, path, what))
+        self.problems.append(Problem(path, what, self._config.source))
 
 
 _LIST_KEYS: Final = tuple(field.name for field in attrs.fields(PluginLists))

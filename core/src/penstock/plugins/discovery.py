@@ -17,9 +17,9 @@ from typing import Final
 
 import attrs
 
-from penstock.config.words import suggestion
+from penstock.config.words import did_you_mean
 
-__all__ = ["COMMAND_GROUP", "PLUGIN_GROUP", "EntryPointOwner", "Installed", "installed"]
+__all__ = ["COMMAND_GROUP", "PLUGIN_GROUP", "EntryPointOwner", "Installed", "NameClash", "installed"]
 
 PLUGIN_GROUP: Final = "penstock.plugins"
 COMMAND_GROUP: Final = "penstock.commands"
@@ -39,12 +39,25 @@ class EntryPointOwner:
 
 
 @attrs.frozen
+class NameClash:
+    """A name of a `plugin` or a `command` that several distributions claim."""
+
+    kind: str
+    name: str
+    claimed_by: tuple[str, ...]
+
+    def __str__(self) -> str:
+        both = " and ".join(self.claimed_by)
+        return f"the {self.kind} name {self.name!r} is claimed by {both}; uninstall all but one of them"
+
+
+@attrs.frozen
 class Installed:
     """What is installed. `clashes` has the names that several distributions claim; these are not in the mappings."""
 
     plugins: Mapping[str, EntryPointOwner] = MappingProxyType({})
     commands: Mapping[str, EntryPointOwner] = MappingProxyType({})
-    clashes: tuple[str, ...] = ()
+    clashes: tuple[NameClash, ...] = ()
 
     def plugin_of(self, command: EntryPointOwner) -> str:
         """The name of the plugin that a command belongs to; the command's own name if it is no plugin otherwise."""
@@ -56,13 +69,13 @@ class Installed:
 
     def what_else(self, name: str, others: Iterable[str] = ()) -> str:
         """What somebody may have meant who named a plugin that is not there."""
-        return suggestion(name, {*self.plugins, *others}, otherwise="available are")
+        return did_you_mean(name, {*self.plugins, *others}, otherwise="available are")
 
 
 def installed() -> Installed:
     """Read the metadata of everything that can be imported. A distribution that is found twice counts once,
     as pip sees it."""
-    clashes: list[str] = []
+    clashes: list[NameClash] = []
     return Installed(
         MappingProxyType(_owners(PLUGIN_GROUP, "plugin", clashes)),
         MappingProxyType(_owners(COMMAND_GROUP, "command", clashes)),
@@ -70,7 +83,7 @@ def installed() -> Installed:
     )
 
 
-def _owners(group: str, what: str, clashes: list[str]) -> dict[str, EntryPointOwner]:
+def _owners(group: str, kind: str, clashes: list[NameClash]) -> dict[str, EntryPointOwner]:
     claims: dict[str, dict[str, EntryPointOwner]] = {}
     for entry_point in entry_points(group=group):
         owner = _owner(entry_point)
@@ -80,8 +93,7 @@ def _owners(group: str, what: str, clashes: list[str]) -> dict[str, EntryPointOw
         if len(owners) == 1:
             (single[name],) = owners.values()
         else:
-            both = " and ".join(sorted(map(str, owners.values())))
-            clashes.append(f"the {what} name {name!r} is claimed by {both}; uninstall all but one of them")
+            clashes.append(NameClash(kind, name, tuple(sorted(map(str, owners.values())))))
     return single
 
 

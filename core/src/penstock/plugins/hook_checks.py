@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import attrs
 
-from penstock.config.words import suggestion
+from penstock.config.words import did_you_mean
 from penstock.plugins.hookspecs import HOOKS, PenstockSpec
 
 __all__ = ["Implementation", "check_hooks", "has_hooks", "hook_arguments", "implementations"]
@@ -71,7 +71,7 @@ def check_hooks(plugin: object) -> list[str]:
             problems.append(
                 f"{name} lacks its mark; put @hookimpl (from penstock import hookimpl) above it"
                 if name in HOOKS
-                else f"{name} is no hook ({suggestion(name, HOOKS)}), and the names {_PREFIX}… are for hooks"
+                else f"{name} is no hook ({did_you_mean(name, HOOKS)}), and the names {_PREFIX}… are for hooks"
             )
     if not marked and not problems:
         problems.append("it has no hook; mark a function with @hookimpl (from penstock import hookimpl)")
@@ -111,7 +111,7 @@ def _problems(made: Implementation) -> Iterator[str]:
     facts = HOOKS.get(made.hook)
     if facts is None:
         if not made.options.get("optionalhook"):
-            yield f"{made.hook} is no hook; {suggestion(made.hook, HOOKS)}"
+            yield f"{made.hook} is no hook; {did_you_mean(made.hook, HOOKS)}"
         return
     function = inspect.unwrap(made.function)
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
@@ -135,6 +135,6 @@ def _argument_problems(made: Implementation) -> Iterator[str]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             yield f"{what} takes whatever is given, and nothing would be; name what you want of {', '.join(known)}"
         elif parameter.name not in known and not has_default:
-            yield f"{what} is no argument of this hook; {suggestion(parameter.name, known, otherwise='there are')}"
+            yield f"{what} is no argument of this hook; {did_you_mean(parameter.name, known, otherwise='there are')}"
         elif parameter.name in known and (has_default or parameter.kind is parameter.KEYWORD_ONLY):
             yield f"{what} would never be given: take its default or the * before it out"

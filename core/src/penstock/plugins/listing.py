@@ -19,6 +19,7 @@ from penstock.config.reading import PenstockConfig
 from penstock.plugins.choice import EXTENSION_POINTS, Chosen, choose
 from penstock.plugins.discovery import EntryPointOwner, Installed
 from penstock.plugins.source_hooks import find_source, hooks_in_file, hooks_in_source
+from penstock.words.problems import Problem
 
 __all__ = ["PluginListing", "PluginRow", "list_plugins"]
 
@@ -63,7 +64,7 @@ class PluginListing:
 
     rows: Sequence[PluginRow]
     asked: Mapping[str, Sequence[str]]
-    problems: Sequence[str] = ()
+    problems: Sequence[Problem] = ()
 
 
 def list_plugins(config: PenstockConfig, files: Iterable[Path], installed: Installed) -> PluginListing:
@@ -72,12 +73,16 @@ def list_plugins(config: PenstockConfig, files: Iterable[Path], installed: Insta
     shadows = {name for name, section in config.sections.items() if section.get("shadow") is True}
     paths = {path.stem: path for path in (*(config.folder / name for name in config.plugins.load), *files)}
     there = {name: path for name, path in paths.items() if path.is_file()}
-    not_there = [f"{path}: there is no such file to load as a plugin" for path in paths.values() if not path.is_file()]
+    not_there = [
+        Problem((), "there is no such file to load as a plugin", str(path))
+        for path in paths.values()
+        if not path.is_file()
+    ]
     chosen = choose(config, installed.plugins, {name: hooks_in_file(path) or () for name, path in there.items()})
     rows = [_installed_row(owner, chosen, _commands_of(owner, installed)) for owner in installed.plugins.values()]
     rows += [_file_row(name, path, chosen) for name, path in paths.items()]
     rows += [PluginRow(name=name, state="missing", why=why) for name, why in chosen.missing.items()]
-    rows += [PluginRow(name=_quoted(clash), state="clash", why=clash) for clash in installed.clashes]
+    rows += [PluginRow(name=clash.name, state="clash", why=str(clash)) for clash in installed.clashes]
     states = ("active", "put aside", "clash", "missing", "available")
     active = list(chosen.names())
     rows = [
@@ -89,11 +94,8 @@ def list_plugins(config: PenstockConfig, files: Iterable[Path], installed: Insta
         key: chosen.asked[key] or ((f"{point.own} (the core's own)",) if point.own else ())
         for key, point in EXTENSION_POINTS.items()
     }
-    return PluginListing(rows, asked, [*not_there, *installed.clashes, *chosen.problems])
-
-
-def _quoted(clash: str) -> str:
-    return clash.split("'")[1]
+    clashes = [Problem((), str(clash)) for clash in installed.clashes]
+    return PluginListing(rows, asked, [*not_there, *clashes, *chosen.problems])
 
 
 def _commands_of(owner: EntryPointOwner, installed: Installed) -> list[str]:

@@ -20,11 +20,12 @@ from typing import Any
 
 import attrs
 
-from penstock.config.structuring import problem, structure
+from penstock.config.structuring import structure
 from penstock.config.words import value_in_words
 from penstock.plugins.discovery import EntryPointOwner
 from penstock.plugins.hook_checks import has_hooks
 from penstock.words.errors import ConfigError, PluginError
+from penstock.words.problems import Problem
 
 __all__ = ["LoadedPlugin", "PluginUnusable", "config_class", "import_plugin", "load_file", "make_plugin", "name_of"]
 
@@ -126,7 +127,7 @@ def structure_section(plugin: LoadedPlugin, section: Mapping[str, object], sourc
             raise PluginUnusable(plugin.name, f"Config cannot be read from TOML: {error}") from error
     if section:
         keys = ", ".join(map(value_in_words, section))
-        raise ConfigError(problem(source, path, f"this plugin has no configuration; take out {keys}"))
+        raise ConfigError(Problem(path, f"this plugin has no configuration; take out {keys}", source))
     return None
 
 

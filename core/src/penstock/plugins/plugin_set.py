@@ -17,7 +17,6 @@ import attrs
 import pluggy
 
 from penstock.config.reading import PenstockConfig
-from penstock.config.structuring import problem
 from penstock.plugins.choice import EXTENSION_POINTS, choose
 from penstock.plugins.discovery import Installed
 from penstock.plugins.hook_checks import check_hooks, implementations
@@ -34,6 +33,7 @@ from penstock.plugins.loading import (
 from penstock.plugins.shadow import take_shadow, unfit_for_shadow
 from penstock.sinks.spec import SinkSpec
 from penstock.words.errors import ConfigError, PluginError
+from penstock.words.problems import Problem
 
 __all__ = ["ActivePlugin", "LineUp"]
 
@@ -69,7 +69,7 @@ class LineUp:
         self._config = config
         self._installed = installed
         self._before = before
-        self._wrong: list[str] = [f"{config.source}: {clash}" for clash in installed.clashes]
+        self._wrong: list[Problem] = [Problem((), str(clash), config.source) for clash in installed.clashes]
         self._broken: list[PluginError] = []
         self.put_aside: dict[str, str] = {}
         self.active: dict[str, ActivePlugin] = {}
@@ -103,7 +103,7 @@ class LineUp:
                 else:
                     loaded = LoadedPlugin(name_of(each), each, "given as an object")
             except ConfigError as error:
-                self._wrong += [problem(self._config.source, ("plugins", "load"), line) for line in error.problems]
+                self._wrong += [Problem(("plugins", "load"), line, self._config.source) for line in error.problems]
                 continue
             except PluginUnusable as error:
                 self._broken.append(error)
@@ -115,7 +115,8 @@ class LineUp:
             if owner:
                 rename = "rename the file" if isinstance(each, Path) else "give it another plugin_name"
                 both = f"{owner}, and {loaded.origin}"
-                self._wrong.append(f"{self._config.source}: two plugins are called {loaded.name!r}: {both}; {rename}")
+                what = f"two plugins are called {loaded.name!r}: {both}; {rename}"
+                self._wrong.append(Problem((), what, self._config.source))
                 continue
             found[loaded.name] = loaded
         return found
@@ -133,7 +134,7 @@ class LineUp:
             else:
                 self.active[name] = ActivePlugin(loaded, config, make_plugin(loaded, config), shadow)
         except ConfigError as error:
-            self._wrong += error.problems
+            self._wrong += error.records
         except PluginUnusable as error:
             if name in self.chosen.insisted:
                 self._broken.append(error)
@@ -145,7 +146,7 @@ class LineUp:
     def _check_shadow(self, loaded: LoadedPlugin, shadow: bool) -> None:
         unfit = unfit_for_shadow(made.hook for made in implementations(loaded.target)) if shadow else None
         if unfit is not None:
-            raise ConfigError(problem(self._config.source, ("plugins", loaded.name, "shadow"), unfit))
+            raise ConfigError(Problem(("plugins", loaded.name, "shadow"), unfit, self._config.source))
 
     def _imported(self, name: str) -> LoadedPlugin:
         before = self._before.get(name)
@@ -167,7 +168,7 @@ class LineUp:
             self._check_shadow(loaded, shadow)
             self.unused[name] = structure_section(loaded, section, self._config.source)
         except ConfigError as error:
-            self._wrong += error.problems
+            self._wrong += error.records
         except PluginUnusable as error:
             self._put_aside(error)
 
@@ -183,11 +184,11 @@ class LineUp:
                 hooks = [made.hook for made in implementations(self.active[name].loaded.target)]
                 if not any(hook in hooks for hook in point.hooks):
                     self._wrong.append(
-                        problem(
-                            self._config.source,
+                        Problem(
                             ("plugins", key),
                             f"{name!r} has none of the hooks that this list is for ({', '.join(point.hooks)}); "
                             f"it has {', '.join(hooks)}",
+                            self._config.source,
                         )
                     )
 
@@ -200,10 +201,8 @@ class LineUp:
             if not isinstance(thing, str):
                 self._broken.append(PluginError(name, f"exclusive must name one thing, as text, not {thing!r}"))
             elif thing in holders:
-                self._wrong.append(
-                    f"{self._config.source}: plugins: {holders[thing]!r} and {name!r} exclude each other, both being "
-                    f"{thing!r}; take one of them out"
-                )
+                what = f"{holders[thing]!r} and {name!r} exclude each other, both being {thing!r}; take one of them out"
+                self._wrong.append(Problem(("plugins",), what, self._config.source))
             else:
                 holders[thing] = name
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from penstock.config.structuring import problem
 from penstock.config.words import value_in_words
 from penstock.words.errors import ConfigError
+from penstock.words.problems import Problem
 
 __all__ = ["take_shadow", "unfit_for_shadow"]
 
@@ -31,7 +31,7 @@ def take_shadow(section: Mapping[str, object], name: str, source: str) -> tuple[
     shadow = rest.pop("shadow", False)
     if not isinstance(shadow, bool):
         what = f"must be true or false, not {value_in_words(shadow)}"
-        raise ConfigError(problem(source, ("plugins", name, "shadow"), what))
+        raise ConfigError(Problem(("plugins", name, "shadow"), what, source))
     return rest, shadow
 
 

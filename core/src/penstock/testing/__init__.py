@@ -27,7 +27,6 @@ from penstock.testing.provider.provider import (
     SimulatedModel,
     Started,
     Ticket,
-    limits_from_mapping,
 )
 from penstock.testing.scenarios.config import load_scenarios, scenarios_from
 from penstock.testing.scenarios.figures import figures_of, ideal_seconds
@@ -86,7 +85,6 @@ __all__ = [
     "figures_of",
     "group_key",
     "ideal_seconds",
-    "limits_from_mapping",
     "load_scenarios",
     "make_task",
     "missing_plugins",

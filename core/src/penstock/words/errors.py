@@ -10,7 +10,9 @@ Anything else that leaves Penstock is a bug in Penstock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+
+from penstock.words.problems import Problem
 
 
 class PenstockError(Exception):
@@ -20,11 +22,16 @@ class PenstockError(Exception):
 class ConfigError(PenstockError):
     """Configuration or arguments that cannot be used; all that is wrong with them, told together.
 
-    `problems` holds one line each, `file: dotted.path: what is wrong, and what would be right`.
+    `problems` holds one line each, `file: dotted.path: what is wrong, and what would be right`; `records` holds the
+    same as records. A problem that is given as text is a record without a path.
     """
 
-    def __init__(self, problems: Sequence[str] | str) -> None:
-        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+    def __init__(self, problems: Iterable[Problem | str] | Problem | str) -> None:
+        given = (problems,) if isinstance(problems, Problem | str) else tuple(problems)
+        self.records: tuple[Problem, ...] = tuple(
+            each if isinstance(each, Problem) else Problem((), each) for each in given
+        )
+        self.problems: tuple[str, ...] = tuple(map(str, self.records))
         super().__init__("\n".join(self.problems))
 
 

@@ -7,16 +7,23 @@ from typing import Any
 
 import pytest
 
-from penstock.testing.provider.provider import Latency, ProviderLimits, Ramp, limits_from_mapping
+from penstock import ConfigError, structure
+from penstock.testing.provider.provider import Latency, ProviderLimits, Ramp
 
 
-def read(text: str) -> tuple[ProviderLimits | None, list[str]]:
-    problems: list[str] = []
-    return limits_from_mapping(tomllib.loads(text), "models.m", problems), problems
+def read(text: str) -> ProviderLimits:
+    limits: ProviderLimits = structure(tomllib.loads(text), ProviderLimits)
+    return limits
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        structure(tomllib.loads(text), ProviderLimits, source="f.toml", path=("models", "m"))
+    return [line.removeprefix("f.toml: ") for line in caught.value.problems]
 
 
 def test_every_key_of_the_scenarios_is_understood() -> None:
-    limits, problems = read(
+    limits = read(
         """
         slots = 20
         queue = true
@@ -35,7 +42,6 @@ def test_every_key_of_the_scenarios_is_understood() -> None:
         hang_share = 0.2
         """
     )
-    assert problems == []
     assert limits == ProviderLimits(
         slots=20,
         queue=True,
@@ -64,31 +70,28 @@ def test_every_key_of_the_scenarios_is_understood() -> None:
     ],
 )
 def test_a_schedule_is_steps_or_a_ramp(text: str, schedule: object) -> None:
-    limits, problems = read(text)
-    assert problems == []
-    assert limits is not None
-    assert limits.schedule == schedule
+    assert read(text).schedule == schedule
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('slots = "20"', "models.m.slots: must be a whole number of at least 1, not '20'"),
-        ("slots = true", "models.m.slots: must be a whole number of at least 1, not True"),
+        ('slots = "20"', 'models.m.slots: must be a whole number, not "20"'),
+        ("slots = true", "models.m.slots: must be a whole number, not true"),
         ("slots = 1\nqueue = 1", "models.m.queue: must be true or false, not 1"),
         ("rpm = inf", "models.m.rpm: must be a number above 0, not inf"),
         ("error_rate = 1.5", "models.m.error_rate: must be a number from 0 to 1, not 1.5"),
         ("error_status = 404", "models.m.error_status: must be a status from 500 to 599, not 404"),
         (
             'retry_after = "soon"',
-            "models.m.retry_after: must be a number of seconds or \"until-next\", not 'soon'",
+            'models.m.retry_after: must be a number or "until-next", not "soon"',
         ),
-        ("latency = { mean = -1 }", "models.m.latency: mean must be a number of at least 0, not -1"),
-        ("latency = { avg = 1 }", "models.m.latency: must be a table of mean, sigma, not {'avg': 1}"),
-        ("latency = 1.0", "models.m.latency: must be a table of mean, sigma, not 1.0"),
-        ("outage = [5, 5]", "models.m.outage: must be [from second, to second] with the first below"),
-        ("outage = [5]", "models.m.outage: must be [from second, to second] with the first below"),
-        ("schedule = []", "models.m.schedule: must be steps of [from second, slots] or a ramp, not ()"),
+        ("latency = { mean = -1 }", "models.m.latency.mean: must be a number of at least 0, not -1"),
+        ("latency = { avg = 1 }", "models.m.latency.avg: unknown key; known are mean, sigma"),
+        ("latency = 1.0", "models.m.latency: must be a table, not 1.0"),
+        ("outage = [5, 5]", "models.m.outage: must be [from second, to second], the first below the second, not [5.0"),
+        ("outage = [5]", "models.m.outage: must be a list of exactly 2 (a number, a number), not one of 1"),
+        ("schedule = []", "models.m.schedule: must be steps of [from second, slots], of which there is"),
         (
             "schedule = [[0, 1], [0, 2]]",
             "models.m.schedule: must name its seconds in rising order: 0 does not come",
@@ -96,19 +99,19 @@ def test_a_schedule_is_steps_or_a_ramp(text: str, schedule: object) -> None:
         ("schedule = [[5, 1]]", "models.m.schedule: must begin at second 0, not at 5"),
         (
             "schedule = [[0, 1.5]]",
-            "models.m.schedule: must hold steps of [from second, whole number of slots], not",
+            "models.m.schedule[0][1]: must be a whole number, not 1.5",
         ),
-        ("schedule = 3", "models.m.schedule: must be steps of [from second, slots] or a ramp, not 3"),
-        ("schedule = [3]", "models.m.schedule: must hold steps of [from second, slots], not 3"),
+        ("schedule = 3", "models.m.schedule: must be a list (each: a list of exactly 2 (a number, a whole number)) or"),
+        ("schedule = [3]", "models.m.schedule[0]: must be a list of exactly 2 (a number, a whole number), not 3"),
         ('schedule = "up"', "models.m.schedule: must read like '2 to 32 linearly over 120 s', not 'up'"),
-        ("schedule = {from = 1, to = 2}", "models.m.schedule: must be a table of from, to, over, not"),
+        ("schedule = {from = 1, to = 2}", "models.m.schedule.over: is missing; it must be a number"),
         (
             "schedule = {from = -1, to = 2, over = 1}",
-            "models.m.schedule: from must be a whole number of at least 0",
+            "models.m.schedule.from: must be a whole number from 0 on, not -1",
         ),
         (
             'retry_after_form = "days"',
-            "models.m.retry_after_form: must be one of seconds, whole-seconds, milli",
+            'models.m.retry_after_form: must be "seconds" or "whole-seconds" or "milli',
         ),
         ("slots = 1\nschedule = [[0, 2]]", "models.m.schedule: cannot stand beside slots"),
         ("burst = 3", "models.m.burst: means nothing without rpm"),
@@ -118,39 +121,24 @@ def test_a_schedule_is_steps_or_a_ramp(text: str, schedule: object) -> None:
     ],
 )
 def test_a_mistake_is_told_with_its_path(text: str, problem: str) -> None:
-    limits, problems = read(text)
-    assert limits is None
-    assert len(problems) == 1
-    assert problems[0].startswith(problem)
+    (told,) = problems(text)
+    assert told.startswith(problem)
 
 
 def test_all_mistakes_are_told_at_once() -> None:
-    _, problems = read('slots = 0\nrpm = "x"\nburst = -1\nzzz = 1')
-    assert [problem.split(":")[0] for problem in problems] == [
-        "models.m.zzz",
-        "models.m.slots",
-        "models.m.rpm",
-        "models.m.burst",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("table", "problem"),
-    [
-        ([1], "models.m: must be a table, not [1]"),
-        ({"slots": None}, "models.m.slots: must have a value; leave the key out for no limit"),
-    ],
-)
-def test_what_toml_cannot_say_is_refused_too(table: object, problem: str) -> None:
-    problems: list[str] = []
-    assert limits_from_mapping(table, "models.m", problems) is None
-    assert problems == [problem]
+    with pytest.raises(ConfigError) as caught:
+        structure({"slots": 0, "rpm": "x", "burst": -1, "zzz": 1, "outage": [5]}, ProviderLimits)
+    assert [record.path for record in caught.value.records] == [("zzz",), ("rpm",), ("outage",), ("slots",), ("burst",)]
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"slots": 0, "rpm": -1.0}, "slots must be .*; rpm must be"),
+        ({"slots": 0}, "slots must be"),
+        ({"slots": "1"}, "slots must be"),
+        ({"rpm": -1.0}, "rpm must be"),
+        ({"retry_after": -1.0}, "retry_after must be"),
+        ({"outage": (5, 5)}, "outage must be"),
         ({"slots": 1, "schedule": ((0, 1),)}, "schedule cannot stand beside slots"),
         ({"latency": 1.0}, "latency must be a Latency"),
         ({"schedule": [(0, 1)]}, "schedule must be steps"),

@@ -27,9 +27,9 @@ def problem_with(path: str) -> str | None:
     target = Path(path)
     folder = target.parent
     if not path or target.is_dir():
-        return f"path must name a file, and {path!r} is none"
+        return f"must name a file, and {path!r} is none"
     if not folder.is_dir():
-        return f"path is {path!r}, but there is no folder {str(folder)!r}; make it, or choose another"
+        return f"is {path!r}, but there is no folder {str(folder)!r}; make it, or choose another"
     if not os.access(target if target.exists() else folder, os.W_OK):
-        return f"path is {path!r}, which may not be written to; change its permissions, or choose another"
+        return f"is {path!r}, which may not be written to; change its permissions, or choose another"
     return None

@@ -17,7 +17,7 @@ from __future__ import annotations
 import io
 import threading
 
-from penstock import ConfigError, PluginError, RuntimeEvent, SinkSpec, event_to_json, hookimpl
+from penstock import ConfigError, PluginError, Problem, RuntimeEvent, SinkSpec, event_to_json, hookimpl
 from penstock_jsonl.config import JsonlConfig, problem_with
 
 __all__ = ["JsonlPlugin"]
@@ -35,7 +35,7 @@ class JsonlPlugin:
 
     def __init__(self, config: JsonlConfig) -> None:
         if problem := problem_with(config.path):
-            raise ConfigError(f"plugins.jsonl.path: {problem}")
+            raise ConfigError(Problem(("plugins", "jsonl", "path"), problem))
         self._config = config
         self._file: io.FileIO | None = None
         self._lines: list[str] = []

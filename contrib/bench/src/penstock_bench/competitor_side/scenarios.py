@@ -17,7 +17,7 @@ from typing import Any
 from data_designer.engine.models.request_admission import controller as competitor
 from data_designer.engine.models.request_admission.outcomes import RequestReleaseOutcome
 
-from penstock.testing import Granted, Hanging, Queued, Refused, SimulatedModel, Started, limits_from_mapping
+from penstock.testing import Granted, Hanging, Latency, ProviderLimits, Queued, Refused, SimulatedModel, Started
 from penstock_bench.competitor_side.progress import Progress
 from penstock_bench.competitor_side.requests import request_gate
 
@@ -49,11 +49,7 @@ class _Run:
         self, limits: dict[str, Any], cap: int, seed: int, tokens: list[int], client_timeout: float | None
     ) -> None:
         self.now = 0.0
-        problems: list[str] = []
-        true = limits_from_mapping(limits, "provider", problems)
-        if true is None:
-            raise ValueError("; ".join(problems))
-        self.model = SimulatedModel(true, random.Random(f"{seed}/provider"), 0.0)
+        self.model = SimulatedModel(_limits(limits), random.Random(f"{seed}/provider"), 0.0)
         self.waiting = list(reversed(tokens))
         self.timeout = client_timeout
         self.sent: list[float] = []
@@ -130,3 +126,11 @@ class _Run:
         self.gate.release(lease, RequestReleaseOutcome(kind="provider_timeout"))
         self.begin(self.model.abandon(ticket, self.now))
         self.waiting.insert(0, tokens)
+
+
+def _limits(table: dict[str, Any]) -> ProviderLimits:
+    """The limits as our end of the pipe sends them. The strict reader needs more than there is in this process."""
+    tuples: dict[str, Any] = {"outage": tuple(table["outage"])} if "outage" in table else {}
+    if "schedule" in table:
+        tuples["schedule"] = tuple(map(tuple, table["schedule"]))
+    return ProviderLimits(**{**table, **tuples, "latency": Latency(**table["latency"])})

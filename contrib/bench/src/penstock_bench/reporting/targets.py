@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Literal
 
 import attrs
 
+from penstock import ConfigError, Problem, did_you_mean, read_toml, structure
 from penstock_bench.measuring.records import Outcome
 
 __all__ = ["Target", "Verdict", "judge", "load_targets", "targets_from"]
@@ -22,7 +22,7 @@ class Target:
 
     bench: str
     row: str
-    figure: FigureName
+    figure: FigureName = attrs.field()
     source: str
     says: str
     at_least: float | None = None
@@ -31,8 +31,11 @@ class Target:
     def __attrs_post_init__(self) -> None:
         if (self.at_least is None) == (self.at_most is None):
             raise ValueError(f"the target of row {self.row!r} needs at_least or at_most, and not both")
-        if self.figure not in ("ratio", "ours"):
-            raise ValueError(f"the target of row {self.row!r} bounds ratio or ours, not {self.figure!r}")
+
+    @figure.validator
+    def _known(self, _: attrs.Attribute[Any], value: str) -> None:
+        if value not in ("ratio", "ours"):
+            raise ValueError(f"figure must be ratio or ours, not {value!r}")
 
     @property
     def words(self) -> str:
@@ -66,17 +69,32 @@ class Verdict:
 
 def load_targets() -> list[Target]:
     """The targets that come with this distribution."""
-    return targets_from(
-        tomllib.loads(files("penstock_bench.reporting").joinpath("targets.toml").read_text(encoding="utf-8"))
-    )
+    file = files("penstock_bench.reporting").joinpath("targets.toml")
+    return targets_from(read_toml(file), str(file))
 
 
-def targets_from(data: Mapping[str, Any]) -> list[Target]:
-    """The targets of a parsed file: `[sources]` names pages, each `[[target]]` names one of them. Raises
-    `ValueError`.
+def targets_from(data: Mapping[str, Any], where: str = "targets") -> list[Target]:
+    """The targets of a parsed file: `[sources]` names pages, each `[[target]]` names one of them. `where` names the
+    file in errors. Raises `ConfigError` with every problem.
     """
-    sources = data["sources"]
-    return [Target(**{**fields, "source": sources[fields["source"]]}) for fields in data["target"]]
+    read: _TargetFile = structure(data, _TargetFile, source=where)
+    return [attrs.evolve(target, source=read.sources[target.source]) for target in read.target]
+
+
+@attrs.frozen
+class _TargetFile:
+    sources: dict[str, str]
+    target: list[Target] = attrs.field()
+
+    @target.validator
+    def _of_known_sources(self, _: attrs.Attribute[Any], value: Sequence[Target]) -> None:
+        wrong = [
+            Problem(("target", at, "source"), f"unknown page; {did_you_mean(target.source, self.sources)}")
+            for at, target in enumerate(value)
+            if target.source not in self.sources
+        ]
+        if wrong:
+            raise ConfigError(wrong)
 
 
 def judge(targets: Sequence[Target], outcomes: Sequence[Outcome], bench: str) -> list[Verdict]:

@@ -12,14 +12,13 @@ import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 import attrs
 
-from penstock import ConfigError
+from penstock import ConfigError, did_you_mean
 from penstock.testing import Scenario, ScenarioResult, load_scenarios, missing_plugins, run_scenario
 from penstock_bench.competitor.client import competitor_process
 from penstock_bench.reporting.console import ExitCode, announce, verdict_of
@@ -92,8 +91,7 @@ def seeds_from(text: str) -> list[int]:
 def _chosen(scenarios: Mapping[str, Scenario], names: Sequence[str]) -> list[Scenario]:
     for name in names:
         if name not in scenarios:
-            near = get_close_matches(name, scenarios, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(scenarios)}"
+            hint = did_you_mean(name, scenarios, otherwise="there are")
             raise ConfigError(f"--scenario: there is no scenario {name!r}; {hint}")
     return [scenario for name, scenario in scenarios.items() if not names or name in names]
 

@@ -90,7 +90,7 @@ def _log(
 
 
 def _table(limits: ProviderLimits) -> dict[str, Any]:
-    """The limits as a TOML file would have them."""
+    """The limits as a TOML file would have them, a ramp as its steps."""
     table: dict[str, Any] = {}
     for field in attrs.fields(ProviderLimits):
         value = getattr(limits, field.name)
@@ -99,8 +99,8 @@ def _table(limits: ProviderLimits) -> dict[str, Any]:
         if isinstance(value, Latency):
             value = {"mean": value.mean, "sigma": value.sigma}
         elif isinstance(value, Ramp):
-            value = {"from": value.start, "to": value.to, "over": value.over}
-        elif isinstance(value, tuple):
+            value = value.steps()
+        if isinstance(value, tuple):
             value = [list(step) if isinstance(step, tuple) else step for step in value]
         table[field.name] = value
     return table

@@ -53,15 +53,15 @@ def served(cell: SocketCell, folder: Path, seed: int) -> Iterator[ProviderProces
     """The cell's provider, for as long as the block lasts. `seed` is that of its latencies. Raises `PenstockError`."""
     config = folder / f"{cell.name}.toml"
     config.write_text(f"seed = {seed}\n\n[models.{MODEL}]\n{_toml(cell)}", encoding="utf-8")
-    command = [sys.executable, "-m", "penstock", "mockprovider", "--port", "0", "--config", str(config)]
+    command = [sys.executable, "-m", "penstock_bench.socket_server", str(config)]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line.startswith("mock provider at "):
+    base_url = process.stdout.readline().strip()
+    if not base_url:
         process.kill()
         process.communicate()
-        raise PenstockError(f"the mock provider for {cell.name} did not start: {line.strip() or 'it said nothing'}")
-    with ProviderProcess(process, line.split()[3].rstrip(",")) as provider:
+        raise PenstockError(f"the mock provider for {cell.name} did not start")
+    with ProviderProcess(process, base_url) as provider:
         yield provider
 
 

@@ -1,62 +1,59 @@
-"""Rules for the fields of a record, as data: a rule looks at a value and says what is wrong with it, or
-nothing.
-
-A rule neither raises nor converts, so the same one serves a record that refuses to be made wrongly and a
-reader of files that tells all errors at once.
+"""Validators for the fields of a record: each looks at one value, also at one of the wrong type, and raises
+`ValueError` with what would be right.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import Any, TypeGuard, get_args
 
-__all__ = ["Rule", "flag", "number", "optional", "problems_in", "raise_if", "whole"]
+import attrs
 
-Rule = Callable[[object], str | None]
+from penstock.config.words import value_in_words
 
+__all__ = ["Validator", "a_number", "number_above", "number_from", "one_of", "true_or_false", "whole_number_from"]
 
-def whole(least: int) -> Rule:
-    """A whole number of at least `least`; true and false are no numbers."""
-
-    def rule(value: object) -> str | None:
-        if isinstance(value, int) and not isinstance(value, bool) and value >= least:
-            return None
-        return f"must be a whole number of at least {least}, not {value!r}"
-
-    return rule
+Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 
-def number(least: float, *, most: float = math.inf, excluded: bool = False) -> Rule:
-    """A finite number from `least` (itself `excluded` or not) to `most`."""
-    above = f"above {least:g}" if excluded else f"of at least {least:g}"
-    wanted = f"a number {above}" if math.isinf(most) else f"a number from {least:g} to {most:g}"
-
-    def rule(value: object) -> str | None:
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            below = value <= least if excluded else value < least
-            if not below and value <= most:
-                return None
-        return f"must be {wanted}, not {value!r}"
-
-    return rule
+def number_from(least: float, most: float = math.inf) -> Validator:
+    """A validator for finite numbers from `least` to `most`, both included."""
+    wanted = f"a number of at least {least:g}" if most == math.inf else f"a number from {least:g} to {most:g}"
+    return _validator(wanted, lambda value: a_number(value) and least <= value <= most)
 
 
-def flag(value: object) -> str | None:
-    """True or false, and nothing that merely counts as it."""
-    return None if isinstance(value, bool) else f"must be true or false, not {value!r}"
+def number_above(least: float) -> Validator:
+    """A validator for finite numbers above `least`."""
+    return _validator(f"a number above {least:g}", lambda value: a_number(value) and value > least)
 
 
-def optional(rule: Rule) -> Rule:
-    """Nothing, or what `rule` accepts."""
-    return lambda value: None if value is None else rule(value)
+def whole_number_from(least: int) -> Validator:
+    """A validator for whole numbers of at least `least`."""
+    return _validator(
+        f"a whole number from {least} on",
+        lambda value: isinstance(value, int) and a_number(value) and value >= least,
+    )
 
 
-def problems_in(values: Mapping[str, object], rules: Mapping[str, Rule]) -> list[str]:
-    """One sentence, `name must be …`, for each value that breaks its rule."""
-    return [f"{name} {problem}" for name, value in values.items() if (problem := rules[name](value))]
+def one_of(literal: Any) -> Validator:
+    """A validator for the texts of a `Literal`."""
+    choices: tuple[str, ...] = get_args(literal)
+    *others, last = (f'"{choice}"' for choice in choices)
+    return _validator(f"{', '.join(others)} or {last}" if others else last, lambda value: value in choices)
 
 
-def raise_if(problems: list[str]) -> None:
-    """Raises one `ValueError` with all `problems`, if there are any."""
-    if problems:
-        raise ValueError("; ".join(problems))
+def a_number(value: object) -> TypeGuard[float]:
+    """Whether it is a finite number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _validator(wanted: str, fits: Callable[[Any], bool]) -> Validator:
+    def validate(_: object, field: attrs.Attribute[Any], value: object) -> None:
+        if not fits(value):
+            raise ValueError(f"{field.name} must be {wanted}, not {value_in_words(value)}")
+
+    return validate
+
+
+true_or_false = _validator("true or false", lambda value: isinstance(value, bool))

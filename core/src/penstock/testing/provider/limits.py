@@ -1,78 +1,34 @@
 """What one model endpoint truly allows, as a record that cannot hold nonsense.
 
-The field names are those of the scenario files and of the mock provider's TOML. Each field has one rule,
-kept as data: the record checks itself with it, and `provider_config` uses the same rule to tell all errors
-of a file at once. A schedule, steps or ramp, becomes one list of steps; everything that asks for capacity
-reads that list.
+The field names are those of the scenario files and of the mock provider's TOML, from which `structure` makes the
+record: the type of a field says how it is written, its validator what makes sense. A schedule, steps or ramp, becomes
+one list of steps; everything that asks for capacity reads that list.
 """
 
 from __future__ import annotations
 
 import math
 import random
+import re
 from bisect import bisect_right
-from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Any, Final, Literal, Self
 
-from attrs import field, fields, frozen
+from attrs import Attribute, field, frozen, validators
 
-from penstock.testing.contracts.field_rules import Rule, flag, number, optional, problems_in, raise_if, whole
+from penstock.config.words import value_in_words
+from penstock.testing.contracts.field_rules import (
+    a_number,
+    number_above,
+    number_from,
+    one_of,
+    true_or_false,
+    whole_number_from,
+)
 
-__all__ = ["LIMIT_RULES", "Latency", "ProviderLimits", "Ramp", "RetryAfterForm", "contradictions"]
+__all__ = ["Latency", "ProviderLimits", "Ramp", "RetryAfterForm"]
 
 RetryAfterForm = Literal["seconds", "whole-seconds", "milliseconds", "http-date"]
-
-
-def _record(kind: type) -> Rule:
-    return lambda value: None if isinstance(value, kind) else f"must be a {kind.__name__}, not {value!r}"
-
-
-def _retry_after(value: object) -> str | None:
-    if value is None or value == "until-next" or number(0)(value) is None:
-        return None
-    return f'must be a number of seconds or "until-next", not {value!r}'
-
-
-def _form(value: object) -> str | None:
-    allowed = get_args(RetryAfterForm)
-    return None if value in allowed else f"must be one of {', '.join(allowed)}, not {value!r}"
-
-
-def _server_error(value: object) -> str | None:
-    if isinstance(value, int) and 500 <= value <= 599:
-        return None
-    return f"must be a status from 500 to 599, not {value!r}"
-
-
-def _schedule(value: object) -> str | None:
-    if value is None or isinstance(value, Ramp):
-        return None
-    if not isinstance(value, tuple) or not value:
-        return f"must be steps of [from second, slots] or a ramp, not {value!r}"
-    before = -1.0
-    for step in value:
-        if not isinstance(step, tuple) or len(step) != 2:
-            return f"must hold steps of [from second, slots], not {step!r}"
-        second, slots = step
-        if number(0)(second) or whole(0)(slots):
-            return f"must hold steps of [from second, whole number of slots], not {list(step)!r}"
-        if second <= before:
-            return f"must name its seconds in rising order: {second!r} does not come after {before!r}"
-        before = second
-    return None if value[0][0] == 0 else f"must begin at second 0, not at {value[0][0]!r}"
-
-
-def _outage(value: object) -> str | None:
-    if isinstance(value, tuple) and len(value) == 2:
-        begin, end = value
-        if number(0)(begin) is None and number(0)(end) is None and begin < end:
-            return None
-    shown = list(value) if isinstance(value, tuple) else value
-    return f"must be [from second, to second] with the first below the second, not {shown!r}"
-
-
-_LATENCY_RULES: Mapping[str, Rule] = {"mean": number(0), "sigma": number(0)}
-_RAMP_RULES: Mapping[str, Rule] = {"from": whole(0), "to": whole(0), "over": number(0, excluded=True)}
+_RAMP_IN_WORDS: Final = re.compile(r"(\d+) to (\d+) linearly over (\d+(?:\.\d+)?) s")
 
 
 @frozen
@@ -80,11 +36,8 @@ class Latency:
     """How long an answer takes: log-normal, `mean` seconds (of the distribution itself), `sigma` of the
     underlying normal. A sigma of 0 makes every answer take exactly `mean`. Raises `ValueError`."""
 
-    mean: float = 1.0
-    sigma: float = 0.5
-
-    def __attrs_post_init__(self) -> None:
-        raise_if(problems_in({"mean": self.mean, "sigma": self.sigma}, _LATENCY_RULES))
+    mean: float = field(default=1.0, validator=number_from(0))
+    sigma: float = field(default=0.5, validator=number_from(0))
 
     def draw(self, rng: random.Random) -> float:
         """Seconds that one answer takes."""
@@ -96,15 +49,20 @@ class Latency:
 
 @frozen
 class Ramp:
-    """Slots that go linearly from `start` to `to` within `over` seconds, rounded to whole slots. Raises
-    `ValueError`."""
+    """Slots that go linearly from `start` to `to` within `over` seconds, rounded to whole slots. In TOML a table of
+    `from`, `to` and `over`, or `"2 to 32 linearly over 120 s"`. Raises `ValueError`."""
 
-    start: int
-    to: int
-    over: float
+    start: int = field(validator=whole_number_from(0), metadata={"key": "from"})
+    to: int = field(validator=whole_number_from(0))
+    over: float = field(validator=number_above(0))
 
-    def __attrs_post_init__(self) -> None:
-        raise_if(problems_in({"from": self.start, "to": self.to, "over": self.over}, _RAMP_RULES))
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """The ramp that these words describe. Raises `ValueError`."""
+        words = _RAMP_IN_WORDS.fullmatch(text)
+        if words is None:
+            raise ValueError(f"must read like '2 to 32 linearly over 120 s', not {text!r}")
+        return cls(int(words[1]), int(words[2]), float(words[3]))
 
     def steps(self) -> tuple[tuple[float, int], ...]:
         # Rounding half up puts each change half a slot early, so that the integral is that of the straight
@@ -117,7 +75,8 @@ class Ramp:
 
 @frozen
 class ProviderLimits:
-    """The true limits and habits of one model endpoint. Raises `ValueError` naming every wrong field.
+    """The true limits and habits of one model endpoint. Raises `ValueError` naming a wrong field;
+    `structure` names them all.
 
     Seconds count from the endpoint's start. `None` means: no such limit.
 
@@ -139,27 +98,25 @@ class ProviderLimits:
       gives up.
     """
 
-    slots: int | None = None
-    queue: bool = False
-    rpm: float | None = None
-    burst: int | None = None
-    tpm: float | None = None
-    tpm_burst: int | None = None
-    latency: Latency = Latency()
-    refusal_latency: float = 0.05
-    retry_after: float | Literal["until-next"] | None = None
-    retry_after_form: RetryAfterForm = "seconds"
-    headers: bool = False
-    schedule: tuple[tuple[float, int], ...] | Ramp | None = None
-    outage: tuple[float, float] | None = None
-    error_rate: float = 0.0
-    error_status: int = 500
-    hang_share: float = 0.0
+    slots: int | None = field(default=None, validator=validators.optional(whole_number_from(1)))
+    queue: bool = field(default=False, validator=true_or_false)
+    rpm: float | None = field(default=None, validator=validators.optional(number_above(0)))
+    burst: int | None = field(default=None, validator=validators.optional(whole_number_from(1)))
+    tpm: float | None = field(default=None, validator=validators.optional(number_above(0)))
+    tpm_burst: int | None = field(default=None, validator=validators.optional(whole_number_from(1)))
+    latency: Latency = field(default=Latency())
+    refusal_latency: float = field(default=0.05, validator=number_from(0))
+    retry_after: float | Literal["until-next"] | None = field(default=None)
+    retry_after_form: RetryAfterForm = field(default="seconds", validator=one_of(RetryAfterForm))
+    headers: bool = field(default=False, validator=true_or_false)
+    schedule: tuple[tuple[float, int], ...] | Ramp | None = field(default=None)
+    outage: tuple[float, float] | None = field(default=None)
+    error_rate: float = field(default=0.0, validator=number_from(0, 1))
+    error_status: int = field(default=500)
+    hang_share: float = field(default=0.0, validator=number_from(0, 1))
     _steps: tuple[tuple[float, int], ...] = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        values = {f.name: getattr(self, f.name) for f in fields(ProviderLimits) if f.init}
-        raise_if([*problems_in(values, LIMIT_RULES), *(f"{name} {why}" for name, why in contradictions(values))])
         if isinstance(self.schedule, Ramp):
             steps = self.schedule.steps()
         elif self.schedule is not None:
@@ -167,6 +124,55 @@ class ProviderLimits:
         else:
             steps = () if self.slots is None else ((0.0, self.slots),)
         object.__setattr__(self, "_steps", steps)  # frozen for others; this is its own making
+
+    # attrs asks validators when all fields are set, so one may look at others.
+
+    @queue.validator
+    def _queues_for_slots(self, _: Attribute[bool], value: bool) -> None:
+        if value and self.slots is None and self.schedule is None:
+            raise ValueError("queue means nothing without slots or a schedule")
+
+    @latency.validator
+    def _a_distribution(self, _: Attribute[Any], value: object) -> None:
+        if not isinstance(value, Latency):
+            raise ValueError(f"latency must be a Latency, not {value_in_words(value)}")
+
+    @burst.validator
+    def _burst_of_requests(self, _: Attribute[Any], value: int | None) -> None:
+        if value is not None and self.rpm is None:
+            raise ValueError("burst means nothing without rpm")
+
+    @tpm_burst.validator
+    def _burst_of_tokens(self, _: Attribute[Any], value: int | None) -> None:
+        if value is not None and self.tpm is None:
+            raise ValueError("tpm_burst means nothing without tpm")
+
+    @retry_after.validator
+    def _a_time_or_the_exact_one(self, _: Attribute[Any], value: object) -> None:
+        if value is not None and value != "until-next" and not (a_number(value) and value >= 0):
+            wanted = 'a number of seconds of at least 0 or "until-next"'
+            raise ValueError(f"retry_after must be {wanted}, not {value_in_words(value)}")
+
+    @schedule.validator
+    def _steps_in_order(self, _: Attribute[Any], value: object) -> None:
+        if value is not None and self.slots is not None:
+            raise ValueError("schedule cannot stand beside slots: the schedule names the slots itself")
+        if value is not None and not isinstance(value, Ramp):
+            _check_steps(value)
+
+    @error_status.validator
+    def _of_a_server(self, _: Attribute[int], value: int) -> None:
+        if value not in range(500, 600):
+            raise ValueError(f"error_status must be a status from 500 to 599, not {value_in_words(value)}")
+
+    @outage.validator
+    def _from_a_second_to_a_later_one(self, _: Attribute[Any], value: Any) -> None:
+        if value is None:
+            return
+        pair = isinstance(value, tuple) and len(value) == 2 and all(map(a_number, value))
+        if not (pair and 0 <= value[0] < value[1]):
+            shown = list(value) if isinstance(value, tuple) else value
+            raise ValueError(f"outage must be [from second, to second], the first below the second, not {shown}")
 
     @property
     def request_burst(self) -> int:
@@ -200,39 +206,22 @@ class ProviderLimits:
         return self.outage is not None and self.outage[0] <= elapsed < self.outage[1]
 
 
-LIMIT_RULES: Mapping[str, Rule] = {
-    "slots": optional(whole(1)),
-    "queue": flag,
-    "rpm": optional(number(0, excluded=True)),
-    "burst": optional(whole(1)),
-    "tpm": optional(number(0, excluded=True)),
-    "tpm_burst": optional(whole(1)),
-    "latency": _record(Latency),
-    "refusal_latency": number(0),
-    "retry_after": _retry_after,
-    "retry_after_form": _form,
-    "headers": flag,
-    "schedule": _schedule,
-    "outage": optional(_outage),
-    "error_rate": number(0, most=1),
-    "error_status": _server_error,
-    "hang_share": number(0, most=1),
-}
+def _check_steps(steps: object) -> None:
+    if not isinstance(steps, tuple) or not steps:
+        raise ValueError("schedule must be steps of [from second, slots], of which there is at least one, or a ramp")
+    before = -math.inf
+    for step in steps:
+        if not (isinstance(step, tuple) and len(step) == 2 and all(map(a_number, step)) and _is_whole(step[1])):
+            shown = list(step) if isinstance(step, tuple) else step
+            raise ValueError(f"schedule must hold steps of [from second, whole number of slots], not {shown}")
+        if step[0] <= before:
+            raise ValueError(
+                f"schedule must name its seconds in rising order: {step[0]:g} does not come after {before:g}"
+            )
+        before = step[0]
+    if steps[0][0] != 0:
+        raise ValueError(f"schedule must begin at second 0, not at {steps[0][0]:g}")
 
 
-def contradictions(values: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Pairs of a field and what is wrong with it beside the others; fields left out count as unset."""
-
-    def given(name: str) -> bool:
-        return values.get(name) is not None
-
-    found = []
-    if given("slots") and given("schedule"):
-        found.append(("schedule", "cannot stand beside slots: the schedule names the slots itself"))
-    if given("burst") and not given("rpm"):
-        found.append(("burst", "means nothing without rpm"))
-    if given("tpm_burst") and not given("tpm"):
-        found.append(("tpm_burst", "means nothing without tpm"))
-    if values.get("queue") is True and not given("slots") and not given("schedule"):
-        found.append(("queue", "means nothing without slots or a schedule"))
-    return found
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and value >= 0

@@ -27,7 +27,6 @@ from typing import Literal, NewType
 from attrs import astuple, define, frozen
 
 from penstock.testing.provider.allowance import allowed_calls
-from penstock.testing.provider.config import limits_from_mapping
 from penstock.testing.provider.headers import bucket_headers, retry_after_headers
 from penstock.testing.provider.limits import Latency, ProviderLimits, Ramp, RetryAfterForm
 from penstock.testing.provider.report import KeyReport, ModelReport
@@ -49,7 +48,6 @@ __all__ = [
     "SimulatedModel",
     "Started",
     "Ticket",
-    "limits_from_mapping",
 ]
 
 Ticket = NewType("Ticket", int)

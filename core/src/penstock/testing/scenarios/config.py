@@ -6,33 +6,28 @@ admission is judged. Other files, with other figures, are read the same way.
 
 from __future__ import annotations
 
-import difflib
 import re
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from penstock.testing.contracts.field_rules import Rule, number, whole
-from penstock.testing.provider.config import limits_from_mapping
-from penstock.testing.provider.limits import ProviderLimits
+from attrs import Attribute, evolve, field, frozen, validators
+
+from penstock.config.structuring import structure
+from penstock.config.toml_reading import read_toml
+from penstock.config.words import did_you_mean, value_in_words
+from penstock.testing.contracts.field_rules import a_number, number_above, number_from, whole_number_from
+from penstock.testing.provider.limits import Latency, ProviderLimits
 from penstock.testing.scenarios.scenario import AGAINST_ALONE, AT_LEAST, AT_MOST, Bound, Scenario, Tenant, TokenSizes
 from penstock.words.errors import ConfigError
+from penstock.words.problems import Problem
 
 __all__ = ["load_scenarios", "scenarios_from"]
 
-_PROVIDER_DEFAULTS = ("latency", "refusal_latency")
-_DEFAULTS: Mapping[str, Any] = {
-    "latency": {"mean": 1.0, "sigma": 0.5},
-    "refusal_latency": 0.05,
-    "cap": 64,
-    "calls": 5000,
-}
-_KEYS = (*_DEFAULTS, "provider", "providers", "caps", "stack", "tokens", "tenants", "client_timeout", "ideal", "must")
-_IDEAL_OF_TOKENS = re.compile(r"total true tokens / (\d+(?:\.\d+)?) per second")
-_IDEAL_OF_CAPACITY = "time at which the integral of capacity reaches the calls"
-_WORDS = ("while", "after_seconds")
+_IDEAL_OF_TOKENS: Final = re.compile(r"total true tokens / (\d+(?:\.\d+)?) per second")
+_IDEAL_OF_CAPACITY: Final = "time at which the integral of capacity reaches the calls"
+_WORDS: Final = ("while", "after_seconds")
 """What stands in `must` and is no figure: words for people, and a parameter of `within`."""
 
 
@@ -41,19 +36,8 @@ def load_scenarios(path: Path | str | None = None) -> dict[str, Scenario]:
 
     Raises `ConfigError` with one line per problem, each naming the file and the dotted key.
     """
-    if path is None:
-        text, where = files("penstock.testing").joinpath("scenarios.toml").read_text(encoding="utf-8"), "scenarios.toml"
-    else:
-        where = str(path)
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{where}: cannot be read: {error}") from None
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{where}: is no TOML: {error}") from None
-    return scenarios_from(data, where)
+    file = files("penstock.testing").joinpath("scenarios.toml") if path is None else path
+    return scenarios_from(read_toml(file), str(file))
 
 
 def scenarios_from(data: Mapping[str, Any], where: str = "scenarios") -> dict[str, Scenario]:
@@ -62,238 +46,189 @@ def scenarios_from(data: Mapping[str, Any], where: str = "scenarios") -> dict[st
     >>> print(scenarios_from({"one": {"provider": {"slots": 4}, "calls": 10, "must": {"refused": 0.1}}})["one"].calls)
     10
     """
-    problems: list[str] = []
-    defaults = dict(_DEFAULTS)
-    given = data.get("defaults", {})
-    if isinstance(given, Mapping):
-        problems += [f"defaults.{key}: {_unknown(key, _DEFAULTS)}" for key in given if key not in _DEFAULTS]
-        defaults |= {key: value for key, value in given.items() if key in _DEFAULTS}
-    else:
-        problems.append(f"defaults: must be a table, not {given!r}")
-    found = {}
-    for name, table in data.items():
-        if name == "defaults":
-            continue
-        if isinstance(table, Mapping):
-            found[name] = _Reader(name, {**defaults, **table}, problems).scenario()
-        else:
-            problems.append(f"{name}: must be the table of a scenario, not {table!r}")
-    if not found and not problems:
-        problems.append("there is no scenario in it: add a table [name] with provider and must")
+    problems: list[Problem] = []
+    defaults = data.get("defaults", {})
+    try:
+        structure(defaults, _Defaults, source=where, path=("defaults",))
+    except ConfigError as error:
+        problems += error.records
+        defaults = {}
+    tables = {
+        name: {**defaults, **table} if isinstance(table, Mapping) else table
+        for name, table in data.items()
+        if name != "defaults"
+    }
+    try:
+        read: dict[str, _ScenarioTable] = structure(tables, dict[str, _ScenarioTable], source=where)
+    except ConfigError as error:
+        problems += error.records
+    if not tables and not problems:
+        what = "there is no scenario in it: add a table [name] with provider and must"
+        problems.append(Problem((), what, where))
     if problems:
-        raise ConfigError("\n".join(f"{where}: {problem}" for problem in problems))
-    return {name: scenario for name, scenario in found.items() if scenario is not None}
+        raise ConfigError(problems)
+    return {name: _scenario(name, table, tables[name]) for name, table in read.items()}
 
 
-def _unknown(key: object, known: Iterable[str]) -> str:
-    names = list(known)
-    near = difflib.get_close_matches(str(key), names, n=1)
-    return f"unknown key; did you mean {near[0]!r}?" if near else f"unknown key; known are {', '.join(names)}"
+def _of_known_figures(_: object, __: Attribute[Any], value: Mapping[str, Any]) -> None:
+    wrong = [Problem(("must", key), what) for key, asked in value.items() if (what := _unfit_bound(key, asked))]
+    if wrong:
+        raise ConfigError(wrong)
 
 
-class _Reader:
-    """Reads one table; what is wrong goes into `problems`."""
+@frozen(kw_only=True)
+class _Defaults:
+    """`[defaults]`: what holds for every scenario that does not say otherwise."""
 
-    def __init__(self, name: str, table: Mapping[str, Any], problems: list[str]) -> None:
-        self._name = name
-        self._table = table
-        self._problems = problems
+    latency: Latency = field(default=Latency(1.0, 0.5))
+    refusal_latency: float = field(default=0.05, validator=number_from(0))
+    cap: int = field(default=64, validator=whole_number_from(1))
+    calls: int = field(default=5000, validator=whole_number_from(1))
 
-    def scenario(self) -> Scenario | None:
-        before = len(self._problems)
-        for key in self._table:
-            if key not in _KEYS:
-                self._wrong(str(key), _unknown(key, _KEYS))
-        self._checked("cap", whole(1))
-        self._checked("calls", whole(1))
-        self._checked("client_timeout", number(0, excluded=True))
-        providers = self._providers()
-        parts: dict[str, Any] = {
-            "caps": self._caps(providers),
-            "stack": self._stack(),
-            "tokens": self._tokens(),
-            "tenants": self._tenants(),
-            "must": self._must(),
-            **self._ideal(),
-        }
-        self._fits_together(providers, parts)
-        if len(self._problems) > before:
-            return None
-        tenants = parts["tenants"]
-        return Scenario(
-            name=self._name,
-            providers=providers,
-            calls=sum(tenant.calls for tenant in tenants.values()) if tenants else self._table["calls"],
-            client_timeout=self._table.get("client_timeout"),
-            after_seconds=self._after_seconds(),
-            **parts,
-        )
 
-    # -- parts --
+@frozen(kw_only=True)
+class _ScenarioTable(_Defaults):
+    """The table of one scenario. Each field is checked where it stands, also against the others."""
 
-    def _providers(self) -> dict[str, ProviderLimits]:
-        if "provider" in self._table and "providers" in self._table:
-            self._wrong("providers", "cannot stand beside provider: name one provider, or several")
-            return {}
-        if "provider" in self._table:
-            tables: Mapping[str, Any] = {"provider": self._table["provider"]}
-            prefix = ""
-        else:
-            tables, prefix = self._mapping("providers"), "providers."
-            if not tables:
-                self._wrong("provider", "must be given: what the provider truly allows, as in { slots = 20 }")
-        defaults = {key: self._table[key] for key in _PROVIDER_DEFAULTS}
-        found = {}
-        for name, table in tables.items():
-            where = f"{self._name}.{prefix}{name}"
-            if not isinstance(table, Mapping):
-                self._problems.append(f"{where}: must be a table, not {table!r}")
-                continue
-            limits = limits_from_mapping({**defaults, **table}, where, self._problems)
-            if limits is not None:
-                found[name] = limits
-        return found
+    provider: ProviderLimits | None = field(default=None)
+    providers: dict[str, ProviderLimits] = field(factory=dict)
+    caps: dict[str, int] = field(factory=dict)
+    stack: tuple[str, ...] = ()
+    tokens: TokenSizes | None = None
+    tenants: dict[str, Tenant] = field(factory=dict)
+    client_timeout: float | None = field(default=None, validator=validators.optional(number_above(0)))
+    ideal: float | str = field(default=_IDEAL_OF_CAPACITY)
+    must: dict[str, float | tuple[float, float] | str] = field(factory=dict, validator=_of_known_figures)
 
-    def _caps(self, providers: Mapping[str, ProviderLimits]) -> dict[str, int]:
-        caps = self._mapping("caps")
-        for name, cap in caps.items():
-            if name not in providers:
-                self._wrong(f"caps.{name}", _unknown(name, providers))
-            elif problem := whole(1)(cap):
-                self._wrong(f"caps.{name}", problem)
-        return {name: caps.get(name, self._table["cap"]) for name in providers}
+    @property
+    def limits(self) -> Mapping[str, ProviderLimits]:
+        """The providers by name; the only one is called `provider`."""
+        return self.providers if self.provider is None else {"provider": self.provider}
 
-    def _stack(self) -> tuple[str, ...]:
-        stack = self._table.get("stack", [])
-        if isinstance(stack, list) and all(isinstance(name, str) for name in stack):
-            return tuple(stack)
-        self._wrong("stack", f"must be a list of plugin names, not {stack!r}")
-        return ()
+    @property
+    def bounds(self) -> tuple[Bound, ...]:
+        """What `must` asks of figures."""
+        return tuple(_bound(figure, value) for figure, value in self.must.items() if figure not in _WORDS)
 
-    def _tokens(self) -> TokenSizes | None:
-        if "tokens" not in self._table:
-            return None
-        table = self._mapping("tokens", ("mean", "sigma", "estimate_error"), needed=("mean",))
-        problem = _problem(table.get("mean", 1), number(0, excluded=True), "mean")
-        problem = problem or _problem(table.get("sigma", 0.0), number(0), "sigma")
-        error = table.get("estimate_error", [1.0, 1.0])
-        if not _is_pair(error) or not 0 < error[0] <= error[1]:
-            problem = problem or f"estimate_error must be [smallest, largest factor], both above 0, not {error!r}"
-        if problem:
-            self._wrong("tokens", problem)
-            return None
-        return TokenSizes(table.get("mean", 1), table.get("sigma", 0.0), (float(error[0]), float(error[1])))
+    @provider.validator
+    def _there_is_one(self, _: Attribute[Any], value: ProviderLimits | None) -> None:
+        if value is None and not self.providers:
+            raise ValueError("must be given: what the provider truly allows, as in { slots = 20 }")
 
-    def _tenants(self) -> dict[str, Tenant]:
-        found = {}
-        for name, table in self._mapping("tenants").items():
-            if not isinstance(table, Mapping) or set(table) != {"weight", "calls"}:
-                self._wrong(f"tenants.{name}", f"must be {{ weight = ..., calls = ... }}, not {table!r}")
-                continue
-            problem = _problem(table["weight"], number(0, excluded=True), "weight")
-            problem = problem or _problem(table["calls"], whole(1), "calls")
-            if problem:
-                self._wrong(f"tenants.{name}", problem)
-                continue
-            found[name] = Tenant(table["weight"], table["calls"])
-        return found
+    @providers.validator
+    def _one_or_several(self, _: Attribute[Any], value: Mapping[str, ProviderLimits]) -> None:
+        if value and self.provider is not None:
+            raise ValueError("cannot stand beside provider: name one provider, or several")
 
-    def _ideal(self) -> dict[str, Any]:
-        ideal = self._table.get("ideal", _IDEAL_OF_CAPACITY)
-        if ideal == _IDEAL_OF_CAPACITY:
-            return {"ideal": "capacity"}
-        if isinstance(ideal, str):
-            words = _IDEAL_OF_TOKENS.fullmatch(ideal)
-            if words is not None and float(words[1]) > 0:
-                return {"ideal_tokens_per_second": float(words[1])}
-        elif number(0, excluded=True)(ideal) is None:
-            return {"ideal": float(ideal)}
-        known = f'seconds, "total true tokens / 10000 per second" or "{_IDEAL_OF_CAPACITY}"'
-        self._wrong("ideal", f"must be {known}, not {ideal!r}")
-        return {}
+    @caps.validator
+    def _of_known_providers(self, _: Attribute[Any], value: Mapping[str, int]) -> None:
+        known = self.limits
+        wrong = [
+            Problem(("caps", name), f"unknown key; {did_you_mean(name, known)}")
+            if name not in known
+            else Problem(("caps", name), f"must be a whole number from 1 on, not {cap}")
+            for name, cap in value.items()
+            if name not in known or cap < 1
+        ]
+        if wrong:
+            raise ConfigError(wrong)
 
-    def _must(self) -> tuple[Bound, ...]:
-        bounds = []
-        for key, value in self._mapping("must").items():
-            if key in _WORDS:
-                continue
-            if key not in AT_LEAST | AT_MOST and not key.endswith(AGAINST_ALONE):
-                self._wrong(f"must.{key}", _unknown(key, sorted(AT_LEAST | AT_MOST | set(_WORDS))))
-            elif _is_pair(value) and value[0] <= value[1]:
-                bounds.append(Bound(key, float(value[0]), float(value[1])))
-            elif number(0)(value) is not None:
-                self._wrong(f"must.{key}", f"must be a number or [least, most], not {value!r}")
-            elif key in AT_MOST:
-                bounds.append(Bound(key, most=float(value)))
-            else:
-                bounds.append(Bound(key, least=float(value)))
-        return tuple(bounds)
+    @tenants.validator
+    def _share_one_provider(self, _: Attribute[Any], value: Mapping[str, Tenant]) -> None:
+        if value and len(self.limits) > 1:
+            raise ValueError("cannot stand beside several providers")
 
-    def _after_seconds(self) -> float:
-        seconds = self._mapping("must").get("after_seconds", 0.0)
-        if problem := number(0)(seconds):
-            self._wrong("must.after_seconds", problem)
-            return 0.0
-        return float(seconds)
+    @client_timeout.validator
+    def _ends_what_hangs(self, _: Attribute[Any], value: float | None) -> None:
+        if value is None and any(limits.hang_share for limits in self.limits.values()):
+            raise ValueError("must be given: the provider has a hang_share, and would never answer")
 
-    # -- what must go together --
+    @ideal.validator
+    def _of_seconds_tokens_or_capacity(self, _: Attribute[Any], value: float | str) -> None:
+        if _tokens_per_second(value) is not None:
+            if self.tokens is None:
+                raise ValueError("counts true tokens, so tokens must be given")
+        elif value != _IDEAL_OF_CAPACITY and not (a_number(value) and value > 0):
+            known = f'seconds, "total true tokens / 10000 per second" or "{_IDEAL_OF_CAPACITY}"'
+            raise ValueError(f"must be {known}, not {value_in_words(value)}")
 
-    def _fits_together(self, providers: Mapping[str, ProviderLimits], parts: Mapping[str, Any]) -> None:
-        self._after_seconds()
-        bounded = {bound.figure for bound in parts["must"]}
-        for figure in sorted(figure for figure in bounded if figure.endswith(AGAINST_ALONE)):
+    @must.validator
+    def _has_what_its_figures_need(self, _: Attribute[Any], value: Mapping[str, Any]) -> None:
+        wrong = [Problem(("must", figure), f"needs {what}") for figure, what in self._lacking(value)]
+        if wrong:
+            raise ConfigError(wrong)
+
+    def _lacking(self, must: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Figures that mean nothing in this scenario, with what they need."""
+        providers = self.limits
+        for figure in sorted(figure for figure in must if figure.endswith(AGAINST_ALONE)):
             name = figure.removesuffix(AGAINST_ALONE)
             if len(providers) < 2 or name not in providers:
-                self._wrong(f"must.{figure}", f"needs several providers, and one that is called {name!r}")
-        needs = {
-            "within": (any(len(limits.steps) > 1 for limits in providers.values()), "a provider with a schedule"),
-            "share_error": (bool(parts["tenants"]), "tenants"),
-            "fairness": (bool(parts["tenants"]), "tenants"),
-            "recovered": ("within_seconds" in bounded, "within_seconds beside it"),
-            "within_seconds": ("recovered" in bounded, "recovered beside it"),
-        }
-        for figure in ("recovered", "probes_per_cooldown"):
-            if figure in bounded and not any(limits.outage for limits in providers.values()):
-                self._wrong(f"must.{figure}", "needs a provider with an outage")
-        for figure, (given, what) in needs.items():
-            if figure in bounded and not given:
-                self._wrong(f"must.{figure}", f"needs {what}")
-        if parts["tenants"] and len(providers) > 1:
-            self._wrong("tenants", "cannot stand beside several providers")
-        if any(limits.hang_share for limits in providers.values()) and "client_timeout" not in self._table:
-            self._wrong("client_timeout", "must be given: the provider has a hang_share, and would never answer")
-        if "ideal_tokens_per_second" in parts and parts["tokens"] is None:
-            self._wrong("ideal", "counts true tokens, so tokens must be given")
-
-    # -- inside --
-
-    def _mapping(self, key: str, known: tuple[str, ...] = (), needed: tuple[str, ...] = ()) -> Mapping[str, Any]:
-        table = self._table.get(key, {})
-        if not isinstance(table, Mapping):
-            self._wrong(key, f"must be a table, not {table!r}")
-            return {}
-        for name in table if known else ():
-            if name not in known:
-                self._wrong(f"{key}.{name}", _unknown(name, known))
-        for name in needed:
-            if name not in table:
-                self._wrong(f"{key}.{name}", "must be given")
-        return table
-
-    def _checked(self, key: str, rule: Rule) -> None:
-        if key in self._table and (problem := rule(self._table[key])):
-            self._wrong(key, problem)
-
-    def _wrong(self, key: str, what: str) -> None:
-        line = f"{self._name}.{key}: {what}"
-        if line not in self._problems:
-            self._problems.append(line)
+                yield figure, f"several providers, and one that is called {name!r}"
+        outage = any(limits.outage for limits in providers.values())
+        needs = [
+            ("recovered", outage, "a provider with an outage"),
+            ("probes_per_cooldown", outage, "a provider with an outage"),
+            ("within", any(len(limits.steps) > 1 for limits in providers.values()), "a provider with a schedule"),
+            ("share_error", bool(self.tenants), "tenants"),
+            ("fairness", bool(self.tenants), "tenants"),
+            ("recovered", "within_seconds" in must, "within_seconds beside it"),
+            ("within_seconds", "recovered" in must, "recovered beside it"),
+        ]
+        yield from ((figure, what) for figure, given, what in needs if figure in must and not given)
 
 
-def _problem(value: object, rule: Rule, name: str) -> str | None:
-    problem = rule(value)
-    return None if problem is None else f"{name} {problem}"
+def _scenario(name: str, table: _ScenarioTable, raw: Mapping[str, Any]) -> Scenario:
+    rate = _tokens_per_second(table.ideal)
+    after = table.must.get("after_seconds", 0.0)
+    assert isinstance(after, float), "the validator of `must` lets nothing else pass"
+    stated = {"provider": raw["provider"]} if table.provider is not None else raw["providers"]
+    return Scenario(
+        name=name,
+        providers={key: _with_latencies(limits, table, stated[key]) for key, limits in table.limits.items()},
+        caps={key: table.caps.get(key, table.cap) for key in table.limits},
+        calls=sum(tenant.calls for tenant in table.tenants.values()) if table.tenants else table.calls,
+        stack=table.stack,
+        tokens=table.tokens,
+        tenants=table.tenants,
+        client_timeout=table.client_timeout,
+        ideal="capacity" if isinstance(table.ideal, str) else table.ideal,
+        ideal_tokens_per_second=rate,
+        after_seconds=after,
+        must=table.bounds,
+    )
 
 
-def _is_pair(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(number(0)(one) is None for one in value)
+def _with_latencies(limits: ProviderLimits, table: _ScenarioTable, stated: Mapping[str, Any]) -> ProviderLimits:
+    """The limits with the scenario's latencies where the provider does not state its own."""
+    latencies: dict[str, Any] = {"latency": table.latency, "refusal_latency": table.refusal_latency}
+    return evolve(limits, **{key: value for key, value in latencies.items() if key not in stated})
+
+
+def _tokens_per_second(ideal: float | str) -> float | None:
+    words = _IDEAL_OF_TOKENS.fullmatch(ideal) if isinstance(ideal, str) else None
+    return float(words[1]) if words is not None and float(words[1]) > 0 else None
+
+
+def _unfit_bound(figure: str, value: object) -> str | None:
+    if figure == "while":
+        return None
+    if figure == "after_seconds":
+        return (
+            None if a_number(value) and value >= 0 else f"must be a number of at least 0, not {value_in_words(value)}"
+        )
+    if figure not in AT_LEAST | AT_MOST and not figure.endswith(AGAINST_ALONE):
+        return f"unknown key; {did_you_mean(figure, AT_LEAST | AT_MOST | set(_WORDS), most=99)}"
+    if a_number(value) and value >= 0:
+        return None
+    if isinstance(value, tuple) and all(map(a_number, value)) and 0 <= value[0] <= value[1]:
+        return None
+    shown = list(value) if isinstance(value, tuple) else value_in_words(value)
+    return f"must be a number or [least, most], not {shown}"
+
+
+def _bound(figure: str, value: float | tuple[float, float] | str) -> Bound:
+    assert not isinstance(value, str), "the validator of `must` lets none pass"
+    if isinstance(value, tuple):
+        return Bound(figure, *value)
+    return Bound(figure, most=value) if figure in AT_MOST else Bound(figure, least=value)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
+from penstock.testing.contracts.field_rules import number_above, number_from, whole_number_from
 from penstock.testing.provider.limits import ProviderLimits
 
 __all__ = ["AGAINST_ALONE", "AT_LEAST", "AT_MOST", "Bound", "Scenario", "Tenant", "TokenSizes"]
@@ -77,8 +78,8 @@ class Bound:
 class Tenant:
     """Who shares the provider: by `weight`, with so many `calls`."""
 
-    weight: float
-    calls: int
+    weight: float = field(validator=number_above(0))
+    calls: int = field(validator=whole_number_from(1))
 
 
 @frozen
@@ -89,9 +90,15 @@ class TokenSizes:
     double are equally likely.
     """
 
-    mean: float
-    sigma: float
-    error: tuple[float, float] = (1.0, 1.0)
+    mean: float = field(validator=number_above(0))
+    sigma: float = field(default=0.0, validator=number_from(0))
+    error: tuple[float, float] = field(default=(1.0, 1.0), metadata={"key": "estimate_error"})
+
+    @error.validator
+    def _two_factors(self, _: Attribute[Any], value: tuple[float, float]) -> None:
+        smallest, largest = value
+        if not 0 < smallest <= largest:
+            raise ValueError(f"error must be [smallest, largest factor], both above 0, not {list(value)}")
 
     def draw(self, rng: random.Random) -> tuple[int, int]:
         """The estimate and the truth of one call."""
