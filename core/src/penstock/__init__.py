@@ -28,8 +28,10 @@ from penstock.requests.items import (
     RequestGroupSpec,
 )
 from penstock.requests.lane_waiters import FifoRequestWaiters, LaneRequestWaiters
+from penstock.requests.limiter_bounds import bound_or_none, lowest_bound, require_effective_max
 from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_snapshot import LimiterSnapshot
+from penstock.requests.limiter_ticket import LimiterTicket
 from penstock.requests.limiters import RequestLimiter
 from penstock.requests.outcomes import OUTCOME_KINDS, RequestReleaseOutcome, Usage, classify, retry_after_seconds
 from penstock.requests.pressure import (
@@ -38,6 +40,7 @@ from penstock.requests.pressure import (
     RequestPressureSnapshotProvider,
 )
 from penstock.requests.response import ResponseFacts
+from penstock.requests.slow_start import SlowStart
 from penstock.requests.waiters import RequestQueueSelection, RequestQueueView, RequestWaiter, RequestWaiterQueue
 from penstock.run.opening import Scheduler, current_executor, execute, open_scheduler, request
 from penstock.scheduler.handles import TaskCancelled, TaskDropped, TaskHandle, TaskSpec
@@ -66,6 +69,7 @@ from penstock.views.timeline import CorrelatedRuntimeView
 from penstock.words.errors import AdmissionError, ConfigError, PenstockError, PluginError, StallError
 from penstock.words.failures import FailureMark, failure_mark, mark_failure
 from penstock.words.identity import (
+    LimiterScope,
     ProviderKey,
     ProviderModelKey,
     ProviderModelStaticCap,
@@ -73,12 +77,14 @@ from penstock.words.identity import (
     RequestResourceKey,
     RequestResourceResolver,
     Scope,
+    scope_kind,
 )
 from penstock.words.leases import LeaseLedger, ReleaseResult
 from penstock.words.problems import Problem
 from penstock.words.report import RunInfo, RunReport
 from penstock.words.settings import Settings, WallClock
 from penstock.words.shadow import ShadowTally
+from penstock.words.validators import not_empty, number_above, number_from, one_of, true_or_false, whole_number_from
 from penstock.words.verdicts import (
     NEVER,
     REQUEST_REASONS,
@@ -124,7 +130,9 @@ __all__ = [
     "LaneTaskQueue",
     "LeaseLedger",
     "LimiterChange",
+    "LimiterScope",
     "LimiterSnapshot",
+    "LimiterTicket",
     "LoadedConfig",
     "ModelConfig",
     "ModelRequestExecutor",
@@ -183,6 +191,7 @@ __all__ = [
     "Signal",
     "SinkBinding",
     "SinkSpec",
+    "SlowStart",
     "StallError",
     "TaskAdmissionBlockSummary",
     "TaskAdmissionConfig",
@@ -205,6 +214,7 @@ __all__ = [
     "Uncontested",
     "Usage",
     "WallClock",
+    "bound_or_none",
     "classify",
     "current_correlation",
     "current_executor",
@@ -217,13 +227,22 @@ __all__ = [
     "find_cycle",
     "hookimpl",
     "load_config",
+    "lowest_bound",
     "mark_failure",
+    "not_empty",
+    "number_above",
+    "number_from",
+    "one_of",
     "open_scheduler",
     "read_toml",
     "request",
+    "require_effective_max",
     "retry_after_seconds",
+    "scope_kind",
     "structure",
+    "true_or_false",
     "value_in_words",
+    "whole_number_from",
 ]
 
 

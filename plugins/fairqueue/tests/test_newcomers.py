@@ -1,4 +1,4 @@
-"""Who comes late and goes first takes nothing from those who stand in line."""
+"""Who comes late and goes first takes nothing from those who were waiting."""
 
 from __future__ import annotations
 

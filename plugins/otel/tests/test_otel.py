@@ -1,4 +1,4 @@
-"""What OpenTelemetry is told, proved with its SDK; and what it is never told."""
+"""What OpenTelemetry gets, proved with its SDK; and what it never gets."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_task_is_queued_then_active_then_ended() -> None:
     assert meter.figures("penstock.task.ended") == [(ended, 1)]
 
 
-def test_a_task_that_is_dropped_in_line_is_no_longer_queued_and_waited_for_nothing() -> None:
+def test_a_task_that_is_dropped_while_queued_is_no_longer_queued_and_waited_for_nothing() -> None:
     meter = Meter()
     meter.scheduler(1, "ready_enqueued")
     meter.scheduler(3, "non_retryable_dropped", reason_or_outcome="deadline")
@@ -183,7 +183,7 @@ def test_nothing_is_under_way_after_the_run() -> None:
         assert [value for _, value in meter.figures(name)] == [0]
 
 
-def test_an_end_that_was_never_told_lengthens_no_later_duration() -> None:
+def test_an_end_that_was_missed_lengthens_no_later_duration() -> None:
     meter = Meter()
     meter.scheduler(0, "worker_spawned")
     meter.request(0, "model_request_started")
@@ -197,7 +197,7 @@ def test_an_end_that_was_never_told_lengthens_no_later_duration() -> None:
     assert [seconds for _, seconds in meter.figures("penstock.task.run.duration")] == [3]
 
 
-def test_an_end_that_is_told_twice_counts_down_once() -> None:
+def test_an_end_that_is_reported_twice_counts_down_once() -> None:
     meter = Meter()
     meter.request(0, "request_lease_acquired")
     meter.request(1, "request_lease_released", reason_or_outcome="success")
@@ -227,7 +227,7 @@ def test_a_resource_is_labelled_by_what_is_listed_of_it(resource: str, labels: M
     assert meter.figures("penstock.request.active") == [(labels, 1)]
 
 
-def test_providers_beyond_the_first_many_are_not_told_apart() -> None:
+def test_providers_beyond_the_first_many_share_a_label() -> None:
     meter = Meter()
     for n in range(200):
         meter.request(0, "request_lease_acquired", f"p{n}/m/chat", request_lease_id=f"rl-{n}")
@@ -266,7 +266,7 @@ def events_full_of_secrets(draw: st.DrawFn) -> RuntimeEvent:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(events_full_of_secrets(), max_size=12))
-def test_no_label_tells_an_id_a_raw_model_or_a_group(events: list[RuntimeEvent]) -> None:
+def test_no_label_shows_an_id_a_raw_model_or_a_group(events: list[RuntimeEvent]) -> None:
     meter = Meter()
     allowed = {*KINDS["scheduler"], *KINDS["request"], *map(str, RequestDomain), "acme", "small", OTHER}
     for event in events:
@@ -296,6 +296,6 @@ print(*sorted(name for name in sys.modules if name.startswith("opentelemetry."))
 
 
 def test_neither_sdk_nor_exporter_is_imported() -> None:
-    told = subprocess.run([sys.executable, "-c", USE_IT], check=True, capture_output=True, text=True).stdout.split()
-    assert "opentelemetry.metrics" in told
-    assert [name for name in told if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))] == []
+    imported = subprocess.run([sys.executable, "-c", USE_IT], check=True, capture_output=True, text=True).stdout.split()
+    assert "opentelemetry.metrics" in imported
+    assert [name for name in imported if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))] == []

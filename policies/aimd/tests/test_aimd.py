@@ -14,7 +14,7 @@ RESOURCE = RequestResourceKey("provider", "model", "chat")
 
 
 def aimd(cap: int | None = 64, **config: Any) -> LimiterDriver:
-    """A limiter that starts at its maximum, unless told otherwise."""
+    """A limiter that starts at its maximum, unless `config` says otherwise."""
     config.setdefault("startup_ramp_seconds", 0.0)
     return LimiterDriver(AimdLimiter(RESOURCE, cap, AimdConfig(**config)), RESOURCE)
 
@@ -24,11 +24,11 @@ def limited(retry_after: float | None = 1.0) -> RequestReleaseOutcome:
 
 
 def limit(driver: LimiterDriver) -> int | None:
-    return driver.limiter.snapshot(driver.now).current_limit
+    return driver.snapshot.current_limit
 
 
 def ceiling(driver: LimiterDriver) -> float | None:
-    return driver.limiter.snapshot(driver.now).rate_limit_ceiling
+    return driver.snapshot.rate_limit_ceiling
 
 
 def kinds(driver: LimiterDriver) -> list[str]:
@@ -55,7 +55,7 @@ def succeed_until(driver: LimiterDriver, wanted: int, pause: float = 0.0) -> flo
             return driver.now - begun
         driver.rest(pause)
         succeed(driver, 1)
-    raise AssertionError(f"the limit is still {limit(driver)}, not {wanted}, after {driver.now - begun:.0f} s")
+    raise AssertionError(f"the limit is {limit(driver)}, not {wanted}, after {driver.now - begun:.0f} s")
 
 
 def fill_and_refuse_the_last(driver: LimiterDriver) -> None:
@@ -122,9 +122,7 @@ def test_every_place_of_the_ramp_opens_at_the_moment_that_was_named(cap: int) ->
     driver.now = 12345.678
     driver.admit()
     for places in range(2, min(cap, 300) + 1):
-        moment = driver.limiter.next_change(driver.now)
-        assert moment is not None
-        driver.now = moment
+        assert driver.rest_until_next_change()
         assert limit(driver) == places
 
 
@@ -220,7 +218,7 @@ def test_a_refused_probe_changes_nothing_else() -> None:
         assert driver.admit() is not None
         assert driver.end(limited()) == ()
     assert limit(driver) == 48
-    assert driver.limiter.snapshot(driver.now).consecutive_rate_limits == 74
+    assert driver.snapshot.consecutive_rate_limits == 74
 
 
 def test_only_the_first_call_after_a_pause_is_a_probe() -> None:

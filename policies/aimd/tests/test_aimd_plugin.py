@@ -2,50 +2,48 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
 
-from penstock import RequestLimiter, RequestResourceKey, Scope
+from penstock import LimiterScope, RequestLimiter, Scope
+from penstock.testing import RequestLimiterPluginContract
 from penstock_aimd import AimdConfig, AimdPlugin
 
-RESOURCE = RequestResourceKey("provider", "model", "chat")
-SCOPES: dict[str, Scope] = {
-    "resource": RESOURCE,
-    "provider_model": RESOURCE.provider_model,
-    "provider": RESOURCE.provider,
-}
 
-
-@pytest.mark.parametrize("scope", ["resource", "provider_model", "provider"])
-def test_it_limits_the_configured_kind_of_scope_and_no_other(scope: Any) -> None:
-    plugin = AimdPlugin(AimdConfig(scope=scope, effective_max=9))
-    made = {name: plugin.penstock_request_limiter(value, 64) for name, value in SCOPES.items()}
-    assert {name for name, limiter in made.items() if limiter is not None} == {scope}
-    limiter = made[scope]
-    assert isinstance(limiter, RequestLimiter)
-    assert limiter.scope == SCOPES[scope]
-    assert limiter.snapshot(0.0).effective_max == 9
+class TestAimdPlugin(RequestLimiterPluginContract):
+    def limiter_for(self, scope: Scope, configured: LimiterScope) -> RequestLimiter | None:
+        return AimdPlugin(AimdConfig(scope=configured, effective_max=9)).penstock_request_limiter(scope, 64)
 
 
 @pytest.mark.parametrize(
-    ("setting", "message"),
+    ("key", "value"),
     [
-        ({"scope": "model"}, 'scope must be "resource", "provider_model" or "provider", not \'model\''),
-        ({"effective_max": 0}, "effective_max must be a whole number from 1 on, not 0"),
-        ({"initial_limit": 2.5}, "initial_limit must be a whole number from 1 on, not 2.5"),
-        ({"startup_ramp_seconds": -1.0}, "startup_ramp_seconds must be a number of at least 0, not -1.0"),
-        (
-            {"multiplicative_decrease_factor": 1.0},
-            "multiplicative_decrease_factor must be a number from 0.01 to 0.99, not 1.0",
-        ),
-        ({"additive_increase_step": 0.0}, "additive_increase_step must be a number of at least 0.001, not 0.0"),
-        ({"successes_until_increase": True}, "successes_until_increase must be a whole number from 1 on, not True"),
-        ({"scope": "provider"}, 'scope "provider" needs effective_max: a provider has no static cap to grow to'),
-        ({"ceiling_hold": 9.0, "ceiling_hold_max": 5.0}, "ceiling_hold_max must be at least ceiling_hold (9), not 5"),
+        ("scope", "model"),
+        ("effective_max", 0),
+        ("initial_limit", 2.5),
+        ("startup_ramp_seconds", -1.0),
+        ("multiplicative_decrease_factor", 1.0),
+        ("additive_increase_step", 0.0),
+        ("successes_until_increase", True),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_refused_with_what_would(setting: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        AimdConfig(**setting)
+def test_a_setting_that_makes_no_sense_is_refused_by_its_key(key: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{key} must be "):
+        AimdConfig(**{key: value})
+
+
+def test_the_effective_max_bounds_the_cap() -> None:
+    limiter = AimdPlugin(AimdConfig(effective_max=9)).penstock_request_limiter(TestAimdPlugin.resource, 64)
+    assert limiter is not None
+    assert limiter.snapshot(0.0).effective_max == 9
+
+
+def test_a_whole_provider_needs_an_effective_max() -> None:
+    with pytest.raises(ValueError, match="effective_max"):
+        AimdConfig(scope="provider")
+
+
+def test_the_longest_hold_is_not_below_the_first() -> None:
+    with pytest.raises(ValueError, match=r"^ceiling_hold_max must be at least ceiling_hold \(9\), not 5$"):
+        AimdConfig(ceiling_hold=9.0, ceiling_hold_max=5.0)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from hypothesis import settings, strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from penstock import OUTCOME_KINDS, RequestReleaseOutcome, RequestResourceKey
-from penstock.testing import LimiterDriver
+from penstock.testing import LimiterDriver, LimiterMachine
 from penstock_aimd import AimdConfig, AimdLimiter
 
 RESOURCE = RequestResourceKey("provider", "model", "chat")
 
 
-class AimdMachine(RuleBasedStateMachine):
+class AimdMachine(LimiterMachine):
     """The naive model: a bound that no grant exceeds, and falls that come from rate limits and lowered caps alone."""
 
     @initialize(
@@ -27,19 +27,6 @@ class AimdMachine(RuleBasedStateMachine):
         self.driver = LimiterDriver(self.limiter, RESOURCE)
         self.cap = cap
 
-    def limit(self) -> int:
-        limit = self.limiter.snapshot(self.driver.now).current_limit
-        assert limit is not None
-        return limit
-
-    @rule(most=st.integers(1, 40))
-    def admit(self, most: int) -> None:
-        before = len(self.driver.out)
-        admitted = self.driver.admit_all(most)
-        assert len(self.driver.out) == before + admitted
-        assert not admitted or len(self.driver.out) <= self.limit() <= self.cap
-        assert admitted == min(most, max(0, self.limit() - before))
-
     @rule(seconds=st.floats(0, 20, allow_nan=False))
     def wait(self, seconds: float) -> None:
         before = self.limit()
@@ -49,7 +36,7 @@ class AimdMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.driver.out)
     @rule(data=st.data(), kind=st.sampled_from(OUTCOME_KINDS))
     def end(self, data: st.DataObject, kind: str) -> None:
-        place = data.draw(st.integers(0, len(self.driver.out) - 1))
+        place = self.any_call(data)
         before = self.limit()
         self.driver.end(kind, place)
         if kind == "rate_limited":
@@ -78,9 +65,8 @@ class AimdMachine(RuleBasedStateMachine):
         assert fresh or self.limit() == min(before, cap) or self.limit() >= before
 
     @invariant()
-    def the_state_is_consistent(self) -> None:
-        self.limiter.check_invariants()
-        self.driver.ask()
+    def the_limit_keeps_the_cap(self) -> None:
+        assert 1 <= self.limit() <= self.cap
 
 
 TestAimdStateful = AimdMachine.TestCase

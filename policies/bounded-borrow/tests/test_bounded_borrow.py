@@ -38,7 +38,7 @@ class Gate:
         self.numbers: Iterator[int] = count()
 
     def put(self, group: str, tasks: int = 1, needs: Mapping[str, int] | None = None, weight: float = 1.0) -> list[str]:
-        """Queue so many tasks of a group, start what may start, and tell of whom that was."""
+        """Queue so many tasks of a group, start what may start; whose tasks those were."""
         self.gate.enqueue(
             [make_task(f"{group}{next(self.numbers)}", group, needs, weight=weight) for _ in range(tasks)]
         )
@@ -48,7 +48,7 @@ class Gate:
         return [task_id.rstrip("0123456789") for task_id in self.gate.start_all()]
 
     def end(self, group: str, tasks: int = 1) -> list[str]:
-        """So many tasks of a group end, one by one; tells whose tasks took their places."""
+        """So many tasks of a group end, one by one; whose tasks took their places."""
         started = []
         for _ in range(tasks):
             self.gate.release(next(lease for lease in self.gate.out if lease.item.group.key == group_key(group)))
@@ -246,7 +246,7 @@ def test_a_group_in_debt_keeps_nobody_else_from_borrowing() -> None:
     gate.put("a", 20)
     gate.put("b", 20)
     gate.end("a", 3)
-    assert gate.held() == {"idle": 1, "a": 7, "b": 4}, "a owes 3, and b has its share"
+    assert gate.held() == {"idle": 1, "a": 7, "b": 4}, "a has a debt of 3, and b has its share"
     gate.gate.release(next(lease for lease in gate.gate.out if lease.item.group.key == group_key("a")))
 
     policy, queue_view = BoundedBorrowPolicy(), gate.gate.queue.view()

@@ -15,7 +15,7 @@ from penstock_bounded_borrow import BoundedBorrowConfig, BoundedBorrowPlugin
 
 @pytest.mark.parametrize("ceiling", [0.5, 0, -1.0, float("inf"), float("nan"), True])
 def test_a_ceiling_below_the_share_is_refused(ceiling: Any) -> None:
-    with pytest.raises(ValueError, match=r"^ceiling must be a number of at least 1, not "):
+    with pytest.raises(ValueError, match=r"^ceiling must be "):
         BoundedBorrowConfig(ceiling=ceiling)
 
 
@@ -25,7 +25,7 @@ def test_the_plugin_makes_the_policy() -> None:
 
 def test_beside_another_policy_of_task_fairness_it_is_refused() -> None:
     config = {"plugins": {"task_policies": ["strict-fair", "bounded-borrow"]}}
-    with pytest.raises(penstock.ConfigError, match=r"strict-fair.*bounded-borrow"):
+    with pytest.raises(penstock.ConfigError, match=r"^<mapping>: plugins: .*strict-fair.*bounded-borrow"):
         penstock.PluginManager.from_config(penstock.load_config(config).config)
 
 

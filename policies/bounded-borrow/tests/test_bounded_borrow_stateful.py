@@ -30,7 +30,7 @@ def check_queue(gate: TaskGate) -> None:
 
 
 class OneResource(RuleBasedStateMachine):
-    """Against a naive model: shares as fractions, counted anew from all that is queued and held."""
+    """Against a naive model: shares as fractions, computed anew from all that is queued and held."""
 
     @initialize(places=st.integers(1, 12), weights=WEIGHTS, ceiling=st.sampled_from([None, None, 1.0, 1.5]))
     def begin(self, places: int, weights: list[float], ceiling: float | None) -> None:
@@ -105,9 +105,9 @@ class OneResource(RuleBasedStateMachine):
     @invariant()
     def debts_are_what_is_held_above_the_share_and_never_more_than_is_held(self) -> None:
         held = self.held()
-        told = {key.identity[1]: debt for (key, _), debt in self.view.policy_debt_by_group_resource.items()}
-        assert told == {group: debt for group, debt in self.debt.items() if debt}
-        assert all(0 < debt <= held[group] for group, debt in told.items())
+        noted = {key.identity[1]: debt for (key, _), debt in self.view.policy_debt_by_group_resource.items()}
+        assert noted == {group: debt for group, debt in self.debt.items() if debt}
+        assert all(0 < debt <= held[group] for group, debt in noted.items())
 
     @invariant()
     def the_ledger_balances(self) -> None:

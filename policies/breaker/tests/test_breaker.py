@@ -30,7 +30,7 @@ def calls(driver: LimiterDriver, outcome: RequestReleaseOutcome | str, number: i
 
 
 def phase(driver: LimiterDriver) -> str:
-    return str(driver.limiter.snapshot(driver.now).details["phase"])
+    return str(driver.snapshot.details["phase"])
 
 
 def opened(**settings: Any) -> LimiterDriver:
@@ -42,7 +42,7 @@ def opened(**settings: Any) -> LimiterDriver:
 
 def half_open(**settings: Any) -> LimiterDriver:
     driver = opened(**settings)
-    driver.now = driver.limiter.next_change(driver.now) or 0.0
+    driver.rest_until_next_change()
     return driver
 
 
@@ -153,11 +153,11 @@ def test_calls_that_were_out_when_it_opened_count_for_nothing() -> None:
     driver.admit_all(30)
     for _ in range(10):
         driver.end(BROKEN)
-    until = driver.limiter.snapshot(driver.now).blocked_until
+    until = driver.snapshot.blocked_until
     driver.rest(1.0)
     for _ in range(10):
         driver.end(BROKEN)
-    assert driver.limiter.snapshot(driver.now).blocked_until == until
+    assert driver.snapshot.blocked_until == until
     driver.now = until or 0.0
     assert driver.admit() is not None
     for _ in range(5):
@@ -218,7 +218,7 @@ def test_each_failed_probe_in_a_row_lengthens_the_time_up_to_the_most() -> None:
     waits = []
     for _ in range(4):
         calls(driver, BROKEN, 1)
-        until = driver.limiter.snapshot(driver.now).blocked_until
+        until = driver.snapshot.blocked_until
         assert until is not None
         waits.append(until - driver.now)
         driver.now = until
@@ -261,8 +261,7 @@ def test_after_the_probe_the_places_double_from_step_to_step() -> None:
     driver = half_open(ramp_seconds=8.0)
     calls(driver, "success", 1)
     admitted = [driver.admit_all()]
-    while (moment := driver.limiter.next_change(driver.now)) is not None:
-        driver.now = moment
+    while driver.rest_until_next_change():
         admitted.append(driver.admit_all())
     assert admitted == [1, 2, 4, 8, 16, 32, 64, 128, 1000]
     assert phase(driver) == "closed"
@@ -274,11 +273,11 @@ def test_with_fail_fast_a_call_is_refused_for_good_with_what_failed() -> None:
     assert denied is not None
     assert (denied.reason, denied.until) == ("hard_policy_denial", frozenset({NEVER}))
     assert denied.detail == "open: 10 of 10 calls failed in 30 s, last: status 500"
-    driver.now = driver.limiter.next_change(driver.now) or 0.0
+    driver.rest_until_next_change()
     assert driver.admit_all() == 1
 
 
-def test_all_who_are_held_back_stand_and_fall_together() -> None:
+def test_all_who_are_held_back_are_one_equivalence_class() -> None:
     driver = opened()
     is_open = driver.ask()
     driver.now = 5.0

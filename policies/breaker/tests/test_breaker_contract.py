@@ -39,7 +39,5 @@ class TestWithFailFast(TestBreakerContract):
                 pass
             driver.end_all("local_cancelled")
             while driver.ask() is not None:
-                moment = driver.limiter.next_change(driver.now)
-                assert moment is not None
-                driver.now = moment
+                assert driver.rest_until_next_change()
             assert driver.admit() is not None

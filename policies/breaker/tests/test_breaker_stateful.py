@@ -5,10 +5,10 @@ from __future__ import annotations
 from random import Random
 
 from hypothesis import settings, strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from penstock import OUTCOME_KINDS, RequestReleaseOutcome, RequestResourceKey
-from penstock.testing import LimiterDriver
+from penstock.testing import LimiterDriver, LimiterMachine
 from penstock_breaker import BreakerConfig, BreakerLimiter
 
 RESOURCE = RequestResourceKey("provider", "model", "chat")
@@ -16,7 +16,7 @@ CONFIG = BreakerConfig(minimum_calls=4, probes=2, window_seconds=10.0, open_seco
 FAILURES = ("provider_failure", "provider_timeout")
 
 
-class BreakerMachine(RuleBasedStateMachine):
+class BreakerMachine(LimiterMachine):
     """The naive model: a list of how every call ended since the last change of state, and who was let out while."""
 
     def __init__(self) -> None:
@@ -38,20 +38,10 @@ class BreakerMachine(RuleBasedStateMachine):
         if self.open_until is not None:
             assert len(self.current) <= CONFIG.probes
 
-    @rule(seconds=st.floats(0, 12, allow_nan=False))
-    def wait(self, seconds: float) -> None:
-        self.driver.rest(seconds)
-
-    @rule()
-    def wait_for_the_next_change(self) -> None:
-        moment = self.limiter.next_change(self.driver.now)
-        if moment is not None:
-            self.driver.now = moment
-
     @precondition(lambda self: self.driver.out)
     @rule(data=st.data(), kind=st.sampled_from((*OUTCOME_KINDS, *FAILURES, *FAILURES)))
     def end(self, data: st.DataObject, kind: str) -> None:
-        place = data.draw(st.integers(0, len(self.driver.out) - 1))
+        place = self.any_call(data)
         counts = self.driver.out[place][0].lease_id in self.current
         lease_id = self.driver.out[place][0].lease_id
         changes = self.driver.end(RequestReleaseOutcome(kind=kind), place)
@@ -85,11 +75,6 @@ class BreakerMachine(RuleBasedStateMachine):
     def nothing_goes_out_while_it_is_open(self) -> None:
         if self.open_until is not None and self.driver.now < self.open_until:
             assert self.driver.ask() is not None
-
-    @invariant()
-    def the_state_is_consistent(self) -> None:
-        self.limiter.check_invariants()
-        self.driver.ask()
 
 
 TestBreakerStateful = BreakerMachine.TestCase

@@ -31,12 +31,20 @@ def refuse(driver: LimiterDriver, retry_after: float | None = None, after: float
     driver.end(limited(retry_after), -1)
 
 
+def half_open(driver: LimiterDriver, after: float = 0.05) -> LimiterDriver:
+    """A call was refused `after` seconds, its cooldown of a second is over, and the probe is out."""
+    refuse(driver, 1.0, after)
+    driver.rest(1.0)
+    driver.admit()
+    return driver
+
+
 def blocked_until(driver: LimiterDriver) -> float | None:
-    return driver.limiter.snapshot(driver.now).blocked_until
+    return driver.snapshot.blocked_until
 
 
 def phase(driver: LimiterDriver) -> object:
-    return driver.limiter.snapshot(driver.now).details["phase"]
+    return driver.snapshot.details["phase"]
 
 
 def test_without_a_rate_limit_nothing_is_held_back() -> None:
@@ -117,7 +125,7 @@ def test_when_the_cooldown_is_over_exactly_one_call_probes() -> None:
     assert phase(driver) == "half_open"
 
 
-def test_all_who_are_held_back_stand_and_fall_together() -> None:
+def test_all_who_are_held_back_are_one_equivalence_class() -> None:
     driver = cooldown()
     refuse(driver, 1.0)
     blocked = driver.ask()
@@ -153,7 +161,7 @@ def test_the_lengthening_stops_at_its_bound_but_never_below_what_the_provider_as
 
 
 def test_an_answered_probe_ends_the_lengthening() -> None:
-    driver = cooldown(probe_patience=0.0)
+    driver = cooldown(refusal_timeout_factor=0.0)
     refuse(driver, 1.0)
     driver.now += 1.0
     refuse(driver, 1.0)
@@ -168,10 +176,7 @@ def test_an_answered_probe_ends_the_lengthening() -> None:
     "outcome", ["local_cancelled", "local_timeout", "provider_timeout", "unexpected_exception", SERVER_ERROR]
 )
 def test_a_probe_that_came_to_nothing_gives_its_place_to_the_next(outcome: str | RequestReleaseOutcome) -> None:
-    driver = cooldown(probe_patience=0.0)
-    refuse(driver, 1.0)
-    driver.now += 1.0
-    driver.admit()
+    driver = half_open(cooldown(refusal_timeout_factor=0.0))
     driver.now += 5.0
     driver.end(outcome)
     assert driver.admit_all() == 1
@@ -180,17 +185,14 @@ def test_a_probe_that_came_to_nothing_gives_its_place_to_the_next(outcome: str |
 
 @pytest.mark.parametrize("outcome", [RequestReleaseOutcome(kind="success"), BAD_REQUEST])
 def test_a_probe_that_was_taken_on_opens_the_ramp(outcome: RequestReleaseOutcome) -> None:
-    driver = cooldown(probe_patience=0.0)
-    refuse(driver, 1.0)
-    driver.now += 1.0
-    driver.admit()
+    driver = half_open(cooldown(refusal_timeout_factor=0.0))
     driver.now += 5.0
     driver.end(outcome)
     assert phase(driver) == "ramp"
 
 
 def test_a_probe_counts_as_let_in_once_it_is_out_for_longer_than_refusals_take() -> None:
-    driver = cooldown(probe_patience=3.0)
+    driver = cooldown(refusal_timeout_factor=3.0)
     refuse(driver, 1.0, after=0.1)
     driver.now += 1.0
     driver.admit()
@@ -203,7 +205,7 @@ def test_a_probe_counts_as_let_in_once_it_is_out_for_longer_than_refusals_take()
 
 
 def test_a_probe_that_is_refused_late_lengthens_all_the_same() -> None:
-    driver = cooldown(probe_patience=3.0)
+    driver = cooldown(refusal_timeout_factor=3.0)
     refuse(driver, 1.0, after=0.1)
     driver.now += 1.0
     driver.admit()
@@ -212,11 +214,9 @@ def test_a_probe_that_is_refused_late_lengthens_all_the_same() -> None:
     assert blocked_until(driver) == driver.now + 2.0
 
 
-def test_without_patience_only_an_answer_lets_the_others_in() -> None:
-    driver = cooldown(probe_patience=0.0)
-    refuse(driver, 1.0)
-    driver.now += 1.0
-    driver.admit()
+@pytest.mark.parametrize("factor", [0.0, 1e308])
+def test_without_a_timeout_only_an_answer_lets_the_others_in(factor: float) -> None:
+    driver = half_open(cooldown(refusal_timeout_factor=factor), after=10.0)
     driver.now += 1000.0
     denied = driver.ask()
     assert denied is not None
@@ -224,34 +224,24 @@ def test_without_patience_only_an_answer_lets_the_others_in() -> None:
 
 
 def test_after_the_probe_the_places_double_from_step_to_step() -> None:
-    driver = cooldown(ramp_seconds=8.0, probe_patience=0.0)
-    refuse(driver, 1.0)
-    driver.now += 1.0
-    driver.admit()
+    driver = half_open(cooldown(ramp_seconds=8.0, refusal_timeout_factor=0.0))
     driver.end("success")
     admitted = [driver.admit_all()]
     for _ in range(4):
-        moment = driver.limiter.next_change(driver.now)
-        assert moment is not None
-        driver.now = moment
+        assert driver.rest_until_next_change()
         admitted.append(driver.admit_all())
     assert admitted == [1, 2, 4, 8, 16]
 
 
 def test_the_ramp_is_jittered_by_the_seed_alone() -> None:
     def steps(seed: int) -> list[float]:
-        driver = cooldown(seed, probe_patience=0.0)
-        refuse(driver, 1.0)
-        driver.now += 1.0
-        driver.admit()
+        driver = half_open(cooldown(seed, refusal_timeout_factor=0.0))
         driver.end("success")
         moments = []
         for _ in range(8):
-            moment = driver.limiter.next_change(driver.now)
-            assert moment is not None
-            moments.append(moment)
-            driver.now = moment
-        assert driver.limiter.next_change(driver.now) is None
+            assert driver.rest_until_next_change()
+            moments.append(driver.now)
+        assert not driver.rest_until_next_change()
         return moments
 
     assert steps(1) == steps(1)
@@ -259,10 +249,7 @@ def test_the_ramp_is_jittered_by_the_seed_alone() -> None:
 
 
 def test_when_the_ramp_is_over_everything_is_open() -> None:
-    driver = cooldown(ramp_seconds=0.5)
-    refuse(driver, 1.0)
-    driver.now += 1.0
-    driver.admit()
+    driver = half_open(cooldown(ramp_seconds=0.5))
     driver.now += 1.0
     assert driver.admit_all(500) == 500
     assert phase(driver) == "open"
@@ -270,10 +257,7 @@ def test_when_the_ramp_is_over_everything_is_open() -> None:
 
 
 def test_a_rate_limit_during_the_ramp_begins_a_new_cooldown() -> None:
-    driver = cooldown(ramp_seconds=8.0, probe_patience=0.0)
-    refuse(driver, 1.0)
-    driver.now += 1.0
-    driver.admit()
+    driver = half_open(cooldown(ramp_seconds=8.0, refusal_timeout_factor=0.0))
     driver.end("success")
     driver.admit()
     driver.end(limited(3.0))
@@ -295,7 +279,7 @@ def test_a_success_of_an_older_call_does_not_end_a_cooldown() -> None:
 
 
 def test_a_late_refusal_of_an_older_call_takes_the_probe_with_it() -> None:
-    driver = cooldown(probe_patience=0.0)
+    driver = cooldown(refusal_timeout_factor=0.0)
     driver.admit_all(2)
     driver.end(limited(1.0))
     driver.now = 1.0
@@ -312,9 +296,7 @@ def test_in_an_outage_every_cooldown_costs_one_probe() -> None:
     driver.end_all(limited(2.0))
     probes = 0
     while driver.now < 600.0:
-        moment = driver.limiter.next_change(driver.now)
-        assert moment is not None
-        driver.now = moment
+        assert driver.rest_until_next_change()
         assert driver.admit_all() == 1
         probes += 1
         driver.now += 0.05

@@ -14,8 +14,8 @@ class TestCooldownContract(RequestLimiterContract):
         return CooldownLimiter(self.scope, self.config, Settings(plugin="cooldown", seed=seed).rng())
 
 
-class TestWithoutRampAndPatience(TestCooldownContract):
-    config = CooldownConfig(ramp_seconds=0.0, probe_patience=0.0)
+class TestWithoutRampAndTimeout(TestCooldownContract):
+    config = CooldownConfig(ramp_seconds=0.0, refusal_timeout_factor=0.0)
 
 
 class TestForAWholeProvider(TestCooldownContract):

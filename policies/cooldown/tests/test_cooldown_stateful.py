@@ -5,16 +5,16 @@ from __future__ import annotations
 from random import Random
 
 from hypothesis import settings, strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from penstock import OUTCOME_KINDS, RequestReleaseOutcome, RequestResourceKey
-from penstock.testing import LimiterDriver
+from penstock.testing import LimiterDriver, LimiterMachine
 from penstock_cooldown import CooldownConfig, CooldownLimiter
 
 RESOURCE = RequestResourceKey("provider", "model", "chat")
 
 
-class CooldownMachine(RuleBasedStateMachine):
+class CooldownMachine(LimiterMachine):
     """The naive model: the largest `now + Retry-After` of all refusals so far is when the first call may go."""
 
     def __init__(self) -> None:
@@ -30,20 +30,10 @@ class CooldownMachine(RuleBasedStateMachine):
         assert not admitted or self.driver.now >= self.not_before
         self.since_cooldown += admitted
 
-    @rule(seconds=st.floats(0, 20, allow_nan=False))
-    def wait(self, seconds: float) -> None:
-        self.driver.rest(seconds)
-
-    @rule()
-    def wait_for_the_next_change(self) -> None:
-        moment = self.limiter.next_change(self.driver.now)
-        if moment is not None:
-            self.driver.now = moment
-
     @precondition(lambda self: self.driver.out)
     @rule(data=st.data(), kind=st.sampled_from(OUTCOME_KINDS))
     def end(self, data: st.DataObject, kind: str) -> None:
-        place = data.draw(st.integers(0, len(self.driver.out) - 1))
+        place = self.any_call(data)
         self.driver.end(kind, place)
         if kind == "rate_limited":
             self.not_before = max(self.not_before, self.driver.now + CooldownConfig().default_seconds)
@@ -52,7 +42,7 @@ class CooldownMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.driver.out)
     @rule(data=st.data(), retry_after=st.floats(0, 1000, allow_nan=False))
     def refuse(self, data: st.DataObject, retry_after: float) -> None:
-        place = data.draw(st.integers(0, len(self.driver.out) - 1))
+        place = self.any_call(data)
         self.driver.end(RequestReleaseOutcome(kind="rate_limited", retry_after_seconds=retry_after), place)
         wait = min(retry_after, CooldownConfig().maximum_seconds)
         self.not_before = max(self.not_before, self.driver.now + wait)
@@ -63,11 +53,6 @@ class CooldownMachine(RuleBasedStateMachine):
         if self.driver.now < self.not_before:
             assert self.driver.ask() is not None
             assert self.since_cooldown == 0
-
-    @invariant()
-    def the_state_is_consistent(self) -> None:
-        self.limiter.check_invariants()
-        self.driver.ask()
 
 
 TestCooldownStateful = CooldownMachine.TestCase

@@ -51,13 +51,13 @@ class QueueingServer:
 
     @property
     def limit(self) -> int:
-        limit = self.limiter.snapshot(self.driver.now).current_limit
+        limit = self.driver.snapshot.current_limit
         assert limit is not None
         return limit
 
     @property
     def details(self) -> Mapping[str, Any]:
-        return self.limiter.snapshot(self.driver.now).details
+        return self.driver.snapshot.details
 
     def run(
         self, seconds: float, outcome: Callable[[RequestReleaseOutcome], RequestReleaseOutcome] | None = None

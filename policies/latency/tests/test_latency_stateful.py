@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from hypothesis import settings, strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from penstock import OUTCOME_KINDS, RequestReleaseOutcome, RequestResourceKey, Usage
-from penstock.testing import LimiterDriver
+from penstock.testing import LimiterDriver, LimiterMachine
 from penstock_latency import LatencyConfig, LatencyLimiter
 
 RESOURCE = RequestResourceKey("provider", "model", "chat")
 SECONDS = st.none() | st.sampled_from([0.0, 0.001, 0.1, 1.0, 30.0])
 
 
-class LatencyMachine(RuleBasedStateMachine):
+class LatencyMachine(LimiterMachine):
     """The naive model: a bound that no grant exceeds, and a limit that only successes and lowered caps change."""
 
     @initialize(cap=st.integers(1, 30), initial=st.integers(1, 40), every=st.integers(0, 3))
@@ -22,19 +22,6 @@ class LatencyMachine(RuleBasedStateMachine):
         self.limiter = LatencyLimiter(RESOURCE, cap, config)
         self.driver = LimiterDriver(self.limiter, RESOURCE)
         self.cap = cap
-
-    def limit(self) -> int:
-        limit = self.limiter.snapshot(self.driver.now).current_limit
-        assert limit is not None
-        return limit
-
-    @rule(most=st.integers(1, 40))
-    def admit(self, most: int) -> None:
-        before = len(self.driver.out)
-        admitted = self.driver.admit_all(most)
-        assert len(self.driver.out) == before + admitted
-        assert not admitted or len(self.driver.out) <= self.limit() <= self.cap
-        assert admitted == min(most, max(0, self.limit() - before))
 
     @rule(seconds=st.floats(0, 20, allow_nan=False))
     def wait(self, seconds: float) -> None:
@@ -53,7 +40,7 @@ class LatencyMachine(RuleBasedStateMachine):
     def end(
         self, data: st.DataObject, kind: str, elapsed: float | None, first: float | None, tokens: int | None
     ) -> None:
-        place = data.draw(st.integers(0, len(self.driver.out) - 1))
+        place = self.any_call(data)
         before = self.limit()
         usage = None if tokens is None else Usage(0, tokens)
         outcome = RequestReleaseOutcome(kind=kind, elapsed=elapsed, first_token_at=first, usage=usage)
@@ -76,10 +63,8 @@ class LatencyMachine(RuleBasedStateMachine):
         assert fresh or self.limit() == min(before, cap)
 
     @invariant()
-    def the_state_is_consistent(self) -> None:
-        self.limiter.check_invariants()
+    def the_limit_keeps_the_cap(self) -> None:
         assert 1 <= self.limit() <= self.cap
-        self.driver.ask()
 
 
 TestLatencyStateful = LatencyMachine.TestCase

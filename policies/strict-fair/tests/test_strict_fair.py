@@ -74,8 +74,8 @@ def test_a_peer_that_becomes_capped_by_other_work_is_no_peer_any_more() -> None:
     assert gate.start_all()[:3] == ["a1", "b1", "a2"]
 
 
-def test_a_peer_that_waits_in_line_for_a_typed_resource_comes_before_a_group_at_its_limit() -> None:
-    """Both stand in the line for the gpu when one is released: it is the peer's, though the other came first."""
+def test_a_peer_that_waits_for_a_typed_resource_comes_before_a_group_at_its_limit() -> None:
+    """Both wait for the gpu when one is released: it is the peer's, though the other came first."""
     gate = gate_with(make_task("a1", A, {"gpu": 1}), make_task("x", FREE, {"gpu": 1}), gpu=2)
     assert gate.start_all() == ["a1", "x"]
     gate.enqueue([make_task("a2", A, {"gpu": 1}), make_task("b1", B, {"gpu": 1})])
@@ -90,8 +90,8 @@ def test_a_peer_whose_task_does_not_fit_is_no_reason_to_leave_the_place_empty() 
     assert gate.start_all() == ["a1", "a2"]
 
 
-def test_a_peer_whose_line_closes_again_is_no_reason_to_leave_another_place_empty() -> None:
-    """A is refused the disk while B, in line for a cpu, might get one; another gets it, and A may have the disk."""
+def test_a_peer_whose_resource_is_taken_again_is_no_reason_to_leave_another_place_empty() -> None:
+    """A is refused the disk while B, which waits for a cpu, might get one; another gets it, and A may have the disk."""
     others = (make_task("x", FREE, {"cpu": 1}), make_task("z", FREE, {"disk": 1}))
     gate = gate_with(make_task("a1", A, {"disk": 1}), *others, places=8, cpu=1, disk=2)
     assert gate.start_all() == ["a1", "x", "z"]

@@ -7,18 +7,18 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, strategies as st
 
-from penstock_token_budget.headers import KNOWN, Told, read_headers
+from penstock_token_budget.headers import KNOWN, ReportedLimit, read_headers
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
-def read(headers: dict[str, str]) -> tuple[list[Told], list[str]]:
+def read(headers: dict[str, str]) -> tuple[list[ReportedLimit], list[str]]:
     ignored: list[str] = []
     return read_headers(headers, lambda: NOON, ignored), ignored
 
 
 def test_openais_headers() -> None:
-    told, ignored = read(
+    reported, ignored = read(
         {
             "x-ratelimit-limit-requests": "60",
             "x-ratelimit-limit-tokens": "150000",
@@ -28,12 +28,15 @@ def test_openais_headers() -> None:
             "x-ratelimit-reset-tokens": "6m0s",
         }
     )
-    assert told == [Told("requests", 60.0, 59.0, 1.0), Told("tokens", 150_000.0, 149_984.0, 360.0)]
+    assert reported == [
+        ReportedLimit("requests", 60.0, 59.0, 1.0),
+        ReportedLimit("tokens", 150_000.0, 149_984.0, 360.0),
+    ]
     assert ignored == []
 
 
 def test_anthropics_headers_are_taken_against_the_answers_own_date() -> None:
-    told, ignored = read(
+    reported, ignored = read(
         {
             "date": "Mon, 05 Jan 2026 08:00:00 GMT",
             "anthropic-ratelimit-requests-limit": "50",
@@ -47,26 +50,26 @@ def test_anthropics_headers_are_taken_against_the_answers_own_date() -> None:
             "anthropic-ratelimit-output-tokens-reset": "2026-01-05T07:59:59Z",
         }
     )
-    assert told == [
-        Told("requests", 50.0, 49.0, 2.0),
-        Told("input_tokens", 40_000.0, 39_000.0, 3.0),
-        Told("output_tokens", 8_000.0, 8_000.0, 0.0),
+    assert reported == [
+        ReportedLimit("requests", 50.0, 49.0, 2.0),
+        ReportedLimit("input_tokens", 40_000.0, 39_000.0, 3.0),
+        ReportedLimit("output_tokens", 8_000.0, 8_000.0, 0.0),
     ]
     assert ignored == []
 
 
 def test_an_answer_without_a_date_is_taken_against_the_time_of_day() -> None:
-    (told,), _ = read(
+    (reported,), _ = read(
         {"anthropic-ratelimit-tokens-limit": "9", "anthropic-ratelimit-tokens-reset": "2026-03-01T12:00:30Z"}
     )
-    assert told.reset == 30.0
+    assert reported.reset == 30.0
 
 
 def test_the_drafts_headers_and_their_window() -> None:
-    told, _ = read({"ratelimit-limit": "100, 100;w=30", "ratelimit-remaining": "50", "ratelimit-reset": "12"})
-    assert told == [Told("requests", 100.0, 50.0, 12.0, 30.0)]
-    told, _ = read({"ratelimit-limit": "10", "ratelimit-policy": "10;w=1, 1000;w=3600", "ratelimit-remaining": "9"})
-    assert told == [Told("requests", 10.0, 9.0, None, 1.0)]
+    reported, _ = read({"ratelimit-limit": "100, 100;w=30", "ratelimit-remaining": "50", "ratelimit-reset": "12"})
+    assert reported == [ReportedLimit("requests", 100.0, 50.0, 12.0, 30.0)]
+    reported, _ = read({"ratelimit-limit": "10", "ratelimit-policy": "10;w=1, 1000;w=3600", "ratelimit-remaining": "9"})
+    assert reported == [ReportedLimit("requests", 10.0, 9.0, None, 1.0)]
 
 
 @pytest.mark.parametrize(
@@ -88,8 +91,8 @@ def test_the_drafts_headers_and_their_window() -> None:
     ],
 )
 def test_every_form_of_a_reset(text: str, seconds: float) -> None:
-    (told,), ignored = read({"x-ratelimit-limit-tokens": "10", "x-ratelimit-reset-tokens": text})
-    assert told.reset == pytest.approx(seconds)
+    (reported,), ignored = read({"x-ratelimit-limit-tokens": "10", "x-ratelimit-reset-tokens": text})
+    assert reported.reset == pytest.approx(seconds)
     assert ignored == []
 
 
@@ -97,21 +100,21 @@ def test_every_form_of_a_reset(text: str, seconds: float) -> None:
     "text", ["", "soon", "-1s", "1x", "NaN", "inf", "1e9", "2026-03-01T12:00:20", "99999d", "9" * 40]
 )
 def test_a_reset_that_makes_no_sense_is_ignored_and_named(text: str) -> None:
-    (told,), ignored = read({"x-ratelimit-limit-tokens": "10", "x-ratelimit-reset-tokens": text})
-    assert told == Told("tokens", 10.0, None, None)
+    (reported,), ignored = read({"x-ratelimit-limit-tokens": "10", "x-ratelimit-reset-tokens": text})
+    assert reported == ReportedLimit("tokens", 10.0, None, None)
     assert ignored == ["x-ratelimit-reset-tokens"]
 
 
 @pytest.mark.parametrize("text", ["", "many", "-5", "0", "NaN", "1e99", "9" * 30, "0x10", "٣"])
 def test_a_limit_that_makes_no_sense_is_ignored_and_named(text: str) -> None:
-    told, ignored = read({"x-ratelimit-limit-requests": text, "x-ratelimit-remaining-requests": "5"})
-    assert told == [Told("requests", None, 5.0, None)]
+    reported, ignored = read({"x-ratelimit-limit-requests": text, "x-ratelimit-remaining-requests": "5"})
+    assert reported == [ReportedLimit("requests", None, 5.0, None)]
     assert ignored == ["x-ratelimit-limit-requests"]
 
 
 def test_more_cannot_remain_than_there_ever_was() -> None:
-    told, ignored = read({"x-ratelimit-limit-requests": "10", "x-ratelimit-remaining-requests": "11"})
-    assert told == [Told("requests", 10.0, None, None)]
+    reported, ignored = read({"x-ratelimit-limit-requests": "10", "x-ratelimit-remaining-requests": "11"})
+    assert reported == [ReportedLimit("requests", 10.0, None, None)]
     assert ignored == ["x-ratelimit-remaining-requests"]
 
 
@@ -125,8 +128,8 @@ def test_an_answer_without_such_headers_tells_nothing() -> None:
     )
 )
 def test_whatever_comes_is_read_without_an_error(headers: dict[str, str]) -> None:
-    told, _ = read(headers)
-    for one in told:
+    reported, _ = read(headers)
+    for one in reported:
         assert one.limit is None or one.limit > 0
         assert one.remaining is None or 0 <= one.remaining <= (one.limit or one.remaining)
         assert one.reset is None or one.reset >= 0

@@ -1,4 +1,4 @@
-"""How long the window is of a limit that is told without it."""
+"""How long the window is of a limit that is reported without it."""
 
 from __future__ import annotations
 
@@ -135,11 +135,11 @@ def test_what_went_out_after_a_call_does_not_count_for_it() -> None:
 
 def test_one_longer_reset_begins_it_all_anew() -> None:
     resets = Resets(exact=True)
-    told = [
+    reported = [
         resets.shorter(20.0, 60.0, 19.0, 40.0 if at in (4, 7) else 0.05, sent_at=float(at), sent=10.0 * at)
         for at in range(1, 12)
     ]
-    assert told == [None] * 10 + [1.0]
+    assert reported == [None] * 10 + [1.0]
 
 
 SHORT: dict[str, tuple[Callable[[], Provider], str]] = {

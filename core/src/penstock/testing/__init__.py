@@ -1,6 +1,7 @@
 """What plugin authors test with: contract suites, a simulated provider, scenarios, virtual time.
 
-`ready_queue_machine` needs Hypothesis and is imported when it is asked for; nothing else here needs a test framework.
+`ready_queue_machine` and `LimiterMachine` need Hypothesis and are imported when they are asked for; nothing else here
+needs a test framework.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from penstock.testing.contracts.limiter import LimiterDriver, RequestLimiterContract
+from penstock.testing.contracts.limiter_plugin import RequestLimiterPluginContract
 from penstock.testing.contracts.ready_queue import ReadyQueueContract
 from penstock.testing.contracts.sink import SinkContract, one_of_each_event
 from penstock.testing.contracts.task_policy import TaskPolicyContract
@@ -39,6 +41,7 @@ from penstock.testing.task_gate import TaskGate
 from penstock.testing.task_making import anything_goes, group_key, make_task, take_all, take_one
 
 if TYPE_CHECKING:
+    from penstock.testing.contracts.limiter_machine import LimiterMachine
     from penstock.testing.contracts.queue_machine import ready_queue_machine
 
 
@@ -47,6 +50,10 @@ def __getattr__(name: str) -> Any:
         from penstock.testing.contracts.queue_machine import ready_queue_machine
 
         return ready_queue_machine
+    if name == "LimiterMachine":
+        from penstock.testing.contracts.limiter_machine import LimiterMachine
+
+        return LimiterMachine
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -57,6 +64,7 @@ __all__ = [
     "KeyReport",
     "Latency",
     "LimiterDriver",
+    "LimiterMachine",
     "ModelReport",
     "ProviderLimits",
     "QueueDriver",
@@ -65,6 +73,7 @@ __all__ = [
     "ReadyQueueContract",
     "Refused",
     "RequestLimiterContract",
+    "RequestLimiterPluginContract",
     "RequestWaiterQueueContract",
     "RetryAfterForm",
     "RunLog",

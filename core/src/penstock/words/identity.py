@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Self
+from typing import Literal, Self, TypeAlias
 
 import attrs
 
@@ -17,6 +17,7 @@ from penstock.words.errors import ConfigError
 from penstock.words.interning import the_one
 
 __all__ = [
+    "LimiterScope",
     "ProviderKey",
     "ProviderModelKey",
     "ProviderModelStaticCap",
@@ -24,6 +25,7 @@ __all__ = [
     "RequestResourceKey",
     "RequestResourceResolver",
     "Scope",
+    "scope_kind",
 ]
 
 
@@ -99,6 +101,20 @@ class RequestResourceKey:
 
 Scope = ProviderKey | ProviderModelKey | RequestResourceKey
 """What a request limiter is made for: one value of one of these."""
+
+LimiterScope: TypeAlias = Literal["resource", "provider_model", "provider"]
+"""What has a limiter of its own, in the words of a limiter's configuration."""
+
+
+def scope_kind(scope: Scope) -> LimiterScope:
+    """The word of `LimiterScope` for this kind of key.
+
+    >>> scope_kind(ProviderKey("acme")), scope_kind(RequestResourceKey("acme", "small", "chat"))
+    ('provider', 'resource')
+    """
+    if isinstance(scope, RequestResourceKey):
+        return "resource"
+    return "provider_model" if isinstance(scope, ProviderModelKey) else "provider"
 
 
 @attrs.frozen

@@ -16,7 +16,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Settings", "WallClock"]
+__all__ = ["Random", "Settings", "WallClock"]
 
 
 @attrs.frozen

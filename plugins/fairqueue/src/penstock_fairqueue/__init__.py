@@ -12,7 +12,6 @@ from typing import Literal
 import attrs
 
 from penstock import (
-    ConfigError,
     LaneRequestWaiters,
     LaneTaskQueue,
     ReadyQueue,
@@ -21,6 +20,7 @@ from penstock import (
     SchedulerResourceRequest,
     Settings,
     hookimpl,
+    whole_number_from,
 )
 from penstock_fairqueue.order import FairArena, FairOrder
 
@@ -53,11 +53,6 @@ class FairRequestWaiters(LaneRequestWaiters):
         super().__init__(FairOrder(), cost, within_group)
 
 
-def _at_least_one(_: object, attribute: attrs.Attribute[int], value: int) -> None:
-    if value < 1:
-        raise ConfigError(f"{attribute.name} must be a whole number from 1 on, not {value!r}")
-
-
 @attrs.frozen(kw_only=True)
 class FairQueueConfig:
     """`[plugins.fair]`, for waiting calls.
@@ -66,7 +61,7 @@ class FairQueueConfig:
     `within_group`        who of a group goes first: the `oldest`, or the one with the earliest `deadline`
     """
 
-    tokens_per_request: int = attrs.field(default=1000, validator=_at_least_one)
+    tokens_per_request: int = attrs.field(default=1000, validator=whole_number_from(1))
     within_group: Literal["oldest", "deadline"] = "oldest"
 
 

@@ -7,13 +7,13 @@ smallest finish tag goes first; then its S becomes F, and V advances by c over t
 compete, and never stays behind the smallest S. A group that comes back from having nothing queued starts at
 max(F, V): it has saved nothing up, and has not been forgiven what it took ahead.
 
-Two things are ours, since the paper's server is never told "not this one now":
+Two things are ours, since in the paper nobody is ever refused:
 
 - A group that is parked does not compete, so V does not run for it: it keeps its distance to V and comes back
-  with the same. It is owed no burst for the time in which it was refused, and loses nothing that it was owed
+  with the same. It has no claim to a burst for the time in which it was refused, and loses no claim from
   before.
-- Groups that are refused for want of the same thing go on competing for it while they wait. Their line is an
-  arena with a clock of its own, which runs with what is served from the line; while it is open, its groups and those
+- Groups that are refused for want of the same thing go on competing for it while they wait. They are in an
+  arena with a clock of its own, which runs with what is served from there; while it is open, its groups and those
   that are ready compete, and what is served to one moves the clock of all.
 
 An idle group is kept until V has passed its F; after that its return is the same as that of a group never seen.
@@ -245,7 +245,7 @@ class FairArena(Generic[T]):
             self._latest = max(self._latest, seat.start)
 
     def _begin_anew(self) -> None:
-        """Nobody competes here any more: the clock's account is closed, and nobody is owed or owes anything."""
+        """Nobody competes here any more: the clock's account is closed, and nobody has a claim or a debt."""
         for _, _, flow in self._idle:
             self._forget(flow)
         self._idle, self._eligible, self._waiting = [], [], []

@@ -1,6 +1,6 @@
 """The sink: both streams into one file, one event per line, in the order in which they were delivered.
 
-A line is the event as `penstock.event_to_json` tells it: `stream`, `sequence` (strictly increasing within its stream),
+A line is the event as `penstock.event_to_json` writes it: `stream`, `sequence` (strictly increasing within its stream),
 `event_kind`, `captured_at_monotonic` (seconds of the run's clock), and whatever else applies. The format is JSON Lines
 (jsonlines.org): UTF-8, and a line feed after every object.
 
@@ -81,7 +81,7 @@ class JsonlPlugin:
             del self._unwritten[:written]
 
     def _close(self) -> None:
-        # Whoever still writes hangs, and was put aside for it: waiting here would hang the end of the run, too.
+        # Whoever still writes hangs, and was disabled for it: waiting here would hang the end of the run, too.
         if self._writing.acquire(blocking=False):
             try:
                 self._write()

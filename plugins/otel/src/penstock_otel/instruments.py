@@ -22,7 +22,7 @@ class Spans:
         self._begun: dict[str, tuple[float, Mapping[str, str]]] = {}
 
     def begin(self, key: str | None, now: float, labels: Mapping[str, str]) -> None:
-        """Something began; `key` tells it from others of its kind."""
+        """Something began; `key` distinguishes it from others of its kind."""
         if key is None or key in self._begun:
             return
         self._begun[key] = (now, labels)

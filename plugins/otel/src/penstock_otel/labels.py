@@ -32,7 +32,7 @@ OTHER: Final = "other"
 """The value of a label whose true value is on no list."""
 
 MOST_PROVIDERS: Final = 64
-"""How many providers are told apart; those that come later are `other`."""
+"""How many providers have labels of their own; those that come later are `other`."""
 
 _RESOURCE_KINDS: Final = frozenset(["local", "model", "custom_model"])
 _OUTCOMES: Final = frozenset(

@@ -30,7 +30,7 @@ SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 6
 
 
 class OtelPlugin:
-    """Tells an OpenTelemetry meter what both gates do.
+    """Reports to an OpenTelemetry meter what both gates do.
 
     `meter_provider` is the one to use instead of the process's own.
 
@@ -59,8 +59,8 @@ class OtelPlugin:
         self._task_runs = Spans(seconds=histogram("penstock.task.run.duration", "From started to ended"))
         self._tasks_ended = meter.create_counter("penstock.task.ended", "{task}", "Ends of tasks and executions")
         self._waits = Spans(
-            meter.create_up_down_counter("penstock.request.waiting", "{request}", "Calls in line"),
-            histogram("penstock.request.wait.duration", "How long calls stood in line, by how that ended"),
+            meter.create_up_down_counter("penstock.request.waiting", "{request}", "Calls that wait"),
+            histogram("penstock.request.wait.duration", "How long calls waited, by how that ended"),
         )
         self._active = Spans(meter.create_up_down_counter("penstock.request.active", "{request}", "Calls in flight"))
         self._calls = Spans(seconds=histogram("penstock.request.call.duration", "How long calls were out, by outcome"))

@@ -48,7 +48,7 @@ class SoftCeiling:
             self.place = min(self.place, place)
 
     def got_over(self, cost: float, now: float) -> None:
-        """The first success after a refusal, `cost` seconds after it: from now on the hold is counted."""
+        """The first success after a refusal, `cost` seconds after it: from now on the hold runs."""
         if self.holds_until == inf:
             self.holds_until = now + min(self._hold * cost, self._hold_max_seconds)
 

@@ -2,32 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import inf, isfinite
-from typing import Any, Literal
-
 import attrs
 
+from penstock import LimiterScope, number_from, one_of, require_effective_max, whole_number_from
+
 __all__ = ["AimdConfig", "LimiterScope"]
-
-LimiterScope = Literal["resource", "provider_model", "provider"]
-
-_Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
-
-
-def _number(least: float, most: float = inf) -> _Validator:
-    def check(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
-        fits = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-        if not (fits and least <= value <= most):
-            wanted = f"a number of at least {least:g}" if most == inf else f"a number from {least:g} to {most:g}"
-            raise ValueError(f"{field.name} must be {wanted}, not {value!r}")
-
-    return check
-
-
-def _calls(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{field.name} must be a whole number from 1 on, not {value!r}")
 
 
 @attrs.frozen(kw_only=True)
@@ -49,25 +28,19 @@ class AimdConfig:
     `ceiling_hold_max_seconds`        and up to this long
     """
 
-    scope: LimiterScope = attrs.field(default="resource")
-    effective_max: int | None = attrs.field(default=None, validator=attrs.validators.optional(_calls))
-    initial_limit: int | None = attrs.field(default=None, validator=attrs.validators.optional(_calls))
-    startup_ramp_seconds: float = attrs.field(default=4.0, validator=_number(0.0))
-    multiplicative_decrease_factor: float = attrs.field(default=0.75, validator=_number(0.01, 0.99))
-    additive_increase_step: float = attrs.field(default=1.0, validator=_number(0.001))
-    successes_until_increase: int = attrs.field(default=25, validator=_calls)
-    ceiling_hold: float = attrs.field(default=8.0, validator=_number(0.0))
-    ceiling_hold_max: float = attrs.field(default=24.0, validator=_number(0.0))
-    ceiling_hold_max_seconds: float = attrs.field(default=300.0, validator=_number(0.0))
-
-    @scope.validator
-    def _known_scope(self, _: attrs.Attribute[str], value: str) -> None:
-        if value not in ("resource", "provider_model", "provider"):
-            raise ValueError(f'scope must be "resource", "provider_model" or "provider", not {value!r}')
+    scope: LimiterScope = attrs.field(default="resource", validator=one_of(LimiterScope))
+    effective_max: int | None = attrs.field(default=None, validator=attrs.validators.optional(whole_number_from(1)))
+    initial_limit: int | None = attrs.field(default=None, validator=attrs.validators.optional(whole_number_from(1)))
+    startup_ramp_seconds: float = attrs.field(default=4.0, validator=number_from(0.0))
+    multiplicative_decrease_factor: float = attrs.field(default=0.75, validator=number_from(0.01, 0.99))
+    additive_increase_step: float = attrs.field(default=1.0, validator=number_from(0.001))
+    successes_until_increase: int = attrs.field(default=25, validator=whole_number_from(1))
+    ceiling_hold: float = attrs.field(default=8.0, validator=number_from(0.0))
+    ceiling_hold_max: float = attrs.field(default=24.0, validator=number_from(0.0))
+    ceiling_hold_max_seconds: float = attrs.field(default=300.0, validator=number_from(0.0))
 
     def __attrs_post_init__(self) -> None:
-        if self.scope == "provider" and self.effective_max is None:
-            raise ValueError('scope "provider" needs effective_max: a provider has no static cap to grow to')
+        require_effective_max(self.scope, self.effective_max)
         if self.ceiling_hold_max < self.ceiling_hold:
             raise ValueError(
                 f"ceiling_hold_max must be at least ceiling_hold ({self.ceiling_hold:g}), not {self.ceiling_hold_max:g}"

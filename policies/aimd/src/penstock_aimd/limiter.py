@@ -4,7 +4,7 @@ Sources: AIMD as a rule for sharing what nobody knows, Chiu and Jain 1989, and `
 concurrency-limits; one cut per burst by comparing the limit at admission, Data Designer's engine; the ceiling, see
 `ceiling.py`; the first climb, `ramp.py`.
 
-    rate limit   limit × 0.75, once per burst: calls that were out already at the last cut say nothing new. A refused
+    rate limit   limit × 0.75, once per burst: calls that were out already at the last cut bring nothing new. A refused
                  *probe* (the first call after a pause of everything: a cooldown's half-open call) says only that the
                  cooldown was too short, and changes nothing
     success      counts if it went out after the last refusal, and if the limit was full at some time while it was
@@ -38,6 +38,8 @@ from penstock import (
     RequestAdmissionLease,
     RequestReleaseOutcome,
     Scope,
+    bound_or_none,
+    lowest_bound,
 )
 from penstock_aimd.ceiling import SoftCeiling
 from penstock_aimd.config import AimdConfig
@@ -47,7 +49,7 @@ from penstock_aimd.tickets import Moment, Ticket
 __all__ = ["AimdLimiter"]
 
 PROBE_PAUSE = 0.5
-"""Seconds without an admission after a refusal that tell of a cooldown; shorter if the provider asked for less. While
+"""Seconds without an admission after a refusal that show a cooldown; shorter if the provider asked for less. While
 calls are waiting, only a cooldown makes such a pause, so this need not know how the cooldown is configured."""
 
 
@@ -75,8 +77,8 @@ class AimdLimiter:
         self._was_cut = False
         self._effective = self._bounded(cap)
         self._limit = self._initial()
-        self._told = LimiterSnapshot()
-        self._told_state: tuple[float | None, ...] = ()
+        self._snapshot = LimiterSnapshot()
+        self._snapshot_state: tuple[float | None, ...] = ()
 
     # -- the protocol --
 
@@ -116,16 +118,14 @@ class AimdLimiter:
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
     ) -> Sequence[LimiterChange]:
         """Count a call out, and learn from a success or a rate limit. Raises `ValueError` if it is not out."""
-        if not isinstance(token, Ticket) or not token.out:
-            raise ValueError(f"{lease.lease_id} does not hold a place under the limit of {self.scope}")
-        token.out = False
+        ticket = Ticket.redeem(token, lease, self)
         self._in_flight -= 1
         if outcome.kind == "rate_limited":
             if outcome.limited_by is not None:
                 return ()  # a budget of requests or tokens was used up: fewer in flight would not have helped
-            return self._refused(token, outcome.retry_after_seconds, now)
+            return self._refused(ticket, outcome.retry_after_seconds, now)
         if outcome.kind == "success":
-            return self._succeeded(token, now)
+            return self._succeeded(ticket, now)
         return ()
 
     def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
@@ -146,7 +146,7 @@ class AimdLimiter:
             self._limit = self._initial()
         elif self._ramp is None or after < before:
             self._limit, self._ramp = min(limit, after), self._ramp if limit < after else None
-        return (LimiterChange("request_effective_cap_changed", _finite(before), _finite(after)),)
+        return (LimiterChange("request_effective_cap_changed", bound_or_none(before), bound_or_none(after)),)
 
     def next_change(self, now: float) -> float | None:
         """The moment at which the first climb opens the next place."""
@@ -158,16 +158,16 @@ class AimdLimiter:
         """Limits are whole; `None` where there is no bound."""
         limit = self._limit if self._ramp is None else self._limit_at(now)
         state = (limit, self._effective, self._ceiling.place, self._consecutive, self._proven)
-        if state != self._told_state:  # asked for with every admission, and seldom another
-            self._told_state = state
-            self._told = LimiterSnapshot(
+        if state != self._snapshot_state:  # asked for with every admission, and seldom another
+            self._snapshot_state = state
+            self._snapshot = LimiterSnapshot(
                 current_limit=None if limit == inf else int(limit),
                 effective_max=None if self._effective == inf else int(self._effective),
                 rate_limit_ceiling=self._ceiling.place,
                 consecutive_rate_limits=self._consecutive,
-                details={"limit": _finite(limit), "proven": int(self._proven)},
+                details={"limit": bound_or_none(limit), "proven": int(self._proven)},
             )
-        return self._told
+        return self._snapshot
 
     def check_invariants(self) -> None:
         """Raises `AssertionError` if the state contradicts itself."""
@@ -181,7 +181,7 @@ class AimdLimiter:
     # -- inside --
 
     def _bounded(self, cap: int | None) -> float:
-        return float(min(bound for bound in (cap, self._config.effective_max, inf) if bound is not None))
+        return lowest_bound(cap, self._config.effective_max)
 
     def _climbs(self) -> bool:
         config = self._config
@@ -218,7 +218,7 @@ class AimdLimiter:
         whole = before if before < inf else float(place)
         self._limit = max(1.0, whole * self._config.multiplicative_decrease_factor)
         detail = f"rate limited with {place} in flight"
-        return (LimiterChange("request_limit_decreased", _finite(before), self._limit, detail),)
+        return (LimiterChange("request_limit_decreased", bound_or_none(before), self._limit, detail),)
 
     def _succeeded(self, ticket: Ticket, now: float) -> Sequence[LimiterChange]:
         self._consecutive = 0
@@ -268,7 +268,3 @@ class AimdLimiter:
             self._streak += 1
         highest = min(self._effective, self._ceiling.highest(now))
         return max(limit, min(limit + step, highest))
-
-
-def _finite(limit: float) -> float | None:
-    return None if limit == inf else limit

@@ -1,20 +1,17 @@
 """The plugin: one adaptive limit per value of the configured scope.
 
 The algorithm and its sources (Chiu and Jain 1989; `AIMDLimit` of Netflix concurrency-limits; CUBIC, RFC 9438, for the
-plateau and the convex side) are told in `limiter.py`, the soft ceiling in `ceiling.py`, the first climb in `ramp.py`.
+plateau and the convex side) are described in `limiter.py`, the soft ceiling in `ceiling.py`, the first climb in
+`ramp.py`.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
-from penstock import ProviderKey, ProviderModelKey, RequestLimiter, RequestResourceKey, Scope, hookimpl
+from penstock import RequestLimiter, Scope, hookimpl, scope_kind
 from penstock_aimd.config import AimdConfig
 from penstock_aimd.limiter import AimdLimiter
 
 __all__ = ["AimdPlugin"]
-
-_SCOPES: Final = {"resource": RequestResourceKey, "provider_model": ProviderModelKey, "provider": ProviderKey}
 
 
 class AimdPlugin:
@@ -33,4 +30,4 @@ class AimdPlugin:
     @hookimpl
     def penstock_request_limiter(self, scope: Scope, cap: int | None) -> RequestLimiter | None:
         """A limit for `scope` if that is the kind of scope that `Config.scope` names."""
-        return AimdLimiter(scope, cap, self.config) if isinstance(scope, _SCOPES[self.config.scope]) else None
+        return AimdLimiter(scope, cap, self.config) if scope_kind(scope) == self.config.scope else None

@@ -2,12 +2,14 @@
 
 A limit that grows by one lets two calls go at once: one in the place of an answered call, and one more. Which of them
 comes to the provider first is chance, so the refused one need not be the one that was admitted last. Taken for its own
-place, a provider of 20 slots would seem to have 19. So the calls of one moment share what their refusals tell.
+place, a provider of 20 slots would seem to have 19. So the calls of one moment share what their refusals show.
 """
 
 from __future__ import annotations
 
 import attrs
+
+from penstock import LimiterTicket
 
 __all__ = ["Moment", "Ticket"]
 
@@ -16,7 +18,7 @@ __all__ = ["Moment", "Ticket"]
 class Moment:
     """The calls that went out at one moment, `at` in seconds of the run's clock.
 
-    With all of them `highest` were in flight. Each of them that is `refused` says that one less fits.
+    With all of them `highest` were in flight. Each of them that is `refused` shows that one less fits.
     """
 
     at: float
@@ -40,14 +42,14 @@ class Moment:
 
 
 @attrs.define(slots=True, eq=False)
-class Ticket:
+class Ticket(LimiterTicket):
     """One call that is out: its number, the limit it went out under, its place in flight, the moment at which it went,
     and whether it is a probe.
     """
 
+    held = "a place under the limit"
     number: int
     limit: float
     place: int
     moment: Moment
     probe: bool
-    out: bool = True

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from math import isfinite
-
 import attrs
 
-from penstock import TaskAdmissionPolicy, hookimpl
+from penstock import TaskAdmissionPolicy, hookimpl, number_from
 from penstock_bounded_borrow.policy import BoundedBorrowPolicy
 
 __all__ = ["BoundedBorrowConfig", "BoundedBorrowPlugin"]
@@ -21,12 +19,7 @@ class BoundedBorrowConfig:
                and have nothing ready at the moment, or wait for more than is free.
     """
 
-    ceiling: float | None = attrs.field(default=None)
-
-    @ceiling.validator
-    def _at_least_the_share(self, _: attrs.Attribute[float | None], value: float | None) -> None:
-        if value is not None and (isinstance(value, bool) or not isfinite(value) or value < 1):
-            raise ValueError(f"ceiling must be a number of at least 1, not {value!r}")
+    ceiling: float | None = attrs.field(default=None, validator=attrs.validators.optional(number_from(1.0)))
 
 
 class BoundedBorrowPlugin:

@@ -1,4 +1,4 @@
-"""How a group's share is reckoned, when it may have more, and what it owes then.
+"""How a group's share is reckoned, when it may have more, and what its debt is then.
 
 A group's *strict share* of a resource is limit × weight ÷ the weights of all groups that compete for it,
 its own among them. Those are the groups that hold some of it, and those that have something queued for it
@@ -8,24 +8,24 @@ nobody's, and a group would have none.
 - While a group holds less than its share, the policy has nothing against its tasks. The last of them may
   take it above, since a group whose tasks are larger than what is left of its share would otherwise never
   have its share.
-- A group that holds its share or more *borrows*. It may, while no peer waits that owes nothing: a peer that
+- A group that holds its share or more *borrows*. It may, while no peer waits that is free of debt: a peer that
   could run now, has something ready for the resource, and no debt in it. Where all that are ready are in
   debt, what is free goes round among them in the queue's order; otherwise each would wait for the other,
   before an empty place.
 - What a group holds above its share is its *debt*: noted with each lease, as it is then, and repaid by any
   completion of the group. So a peer that was away gets its share back as leases end: until it has it, every
-  place that comes free goes to those that hold less than their share, or owe nothing.
+  place that comes free goes to those that hold less than their share, or are free of debt.
 - A *ceiling*, if there is one, bounds what a group may hold by borrowing, as a multiple of its share. It is
   the one thing that leaves a place empty while a task that fits is waiting, and so it is off unless asked
   for.
 
 A group that is refused is asked again when one of its own tasks ends, or when what is queued for the
-resource changes. All that are kept back for the same resource stand in one line, and one of them is asked
-for the rest. If the share of one of them grows while it stands there, because others have left, it hears of
-it when its turn in the line comes, or with its own next completion.
+resource changes. All that are refused for the same resource are one equivalence class, and one of them is
+asked for the rest. If the share of one of them grows while it waits, because others have left, it is asked when
+its turn among them comes, or with its own next completion.
 
 Source: the bounded-borrow policy of the task-admission plan of NeMo Data Designer (plan 645), with the
-share of those that compete, and borrowers told apart from those that wait for what is theirs. Lending and
+share of those that compete, and borrowers distinguished from those that wait for what is theirs. Lending and
 reclaiming by nominal share as in Kubernetes' API Priority and Fairness, but at each decision instead of
 every ten seconds.
 """
@@ -69,7 +69,7 @@ class BoundedBorrowPolicy:
     def __init__(self, ceiling: float | None = None) -> None:
         self._ceiling = ceiling
         self._debt: dict[tuple[TaskGroupKey, str], int] = {}
-        """What the controller was told by this policy, and is told to take back by it."""
+        """What this policy has reported to the controller, and reports again as it is repaid."""
 
     def evaluate(
         self, task: SchedulableTask, queue_view: QueueView, admission_view: TaskAdmissionView, now: float
@@ -145,7 +145,7 @@ def _kept_for_a_peer(key: TaskGroupKey, resource: str, held: int, share: int) ->
 
 
 def _at_the_ceiling(key: TaskGroupKey, resource: str, figures: str, total_weight: float) -> Denied:
-    """Those at their ceilings stand and fall together as long as the weights that compete are the same."""
+    """Those at their ceilings are one equivalence class as long as the weights that compete are the same."""
     return Denied(
         "borrow_debt",
         {Released(key), Released(resource), Backlog(resource)},

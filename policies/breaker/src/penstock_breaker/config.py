@@ -2,37 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import inf, isfinite
-from typing import Any, Literal
-
 import attrs
 
+from penstock import LimiterScope, number_from, one_of, true_or_false, whole_number_from
+
 __all__ = ["BreakerConfig", "LimiterScope"]
-
-LimiterScope = Literal["resource", "provider_model", "provider"]
-
-_Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
-
-
-def _number(least: float, most: float = inf) -> _Validator:
-    def check(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
-        fits = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-        if not (fits and least <= value <= most):
-            wanted = f"a number of at least {least:g}" if most == inf else f"a number from {least:g} to {most:g}"
-            raise ValueError(f"{field.name} must be {wanted}, not {value!r}")
-
-    return check
-
-
-def _count(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{field.name} must be a whole number from 1 on, not {value!r}")
-
-
-def _yes_or_no(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
-    if not isinstance(value, bool):
-        raise ValueError(f"{field.name} must be true or false, not {value!r}")
 
 
 @attrs.frozen(kw_only=True)
@@ -41,7 +15,7 @@ class BreakerConfig:
 
     `scope`              what breaks together: a `resource` (one domain of one model), a `provider_model`, or a
                          whole `provider`
-    `window_seconds`     the calls of the last so many seconds are counted
+    `window_seconds`     the failure rate is that of the calls of the last so many seconds
     `failure_rate`       the share of them, above 0 and up to 1, that must have failed for the breaker to open
     `minimum_calls`      with fewer calls in the window it stays closed
     `slow_seconds`       an answer that took longer counts as failed; 0: no answer is too slow
@@ -55,24 +29,19 @@ class BreakerConfig:
     `fail_fast`          refuse calls at once while it is open; else they wait
     """
 
-    scope: LimiterScope = attrs.field(default="resource")
-    window_seconds: float = attrs.field(default=30.0, validator=_number(0.1))
-    failure_rate: float = attrs.field(default=0.5, validator=_number(0.01, 1.0))
-    minimum_calls: int = attrs.field(default=10, validator=_count)
-    slow_seconds: float = attrs.field(default=0.0, validator=_number(0.0))
-    count_rate_limits: bool = attrs.field(default=False, validator=_yes_or_no)
-    open_seconds: float = attrs.field(default=5.0, validator=_number(0.001))
-    open_growth: float = attrs.field(default=2.0, validator=_number(1.0, 10.0))
-    open_max_seconds: float = attrs.field(default=30.0, validator=_number(0.001))
-    jitter: float = attrs.field(default=0.2, validator=_number(0.0, 0.9))
-    probes: int = attrs.field(default=1, validator=_count)
-    ramp_seconds: float = attrs.field(default=2.0, validator=_number(0.0))
-    fail_fast: bool = attrs.field(default=False, validator=_yes_or_no)
-
-    @scope.validator
-    def _known_scope(self, _: attrs.Attribute[str], value: str) -> None:
-        if value not in ("resource", "provider_model", "provider"):
-            raise ValueError(f'scope must be "resource", "provider_model" or "provider", not {value!r}')
+    scope: LimiterScope = attrs.field(default="resource", validator=one_of(LimiterScope))
+    window_seconds: float = attrs.field(default=30.0, validator=number_from(0.1))
+    failure_rate: float = attrs.field(default=0.5, validator=number_from(0.01, 1.0))
+    minimum_calls: int = attrs.field(default=10, validator=whole_number_from(1))
+    slow_seconds: float = attrs.field(default=0.0, validator=number_from(0.0))
+    count_rate_limits: bool = attrs.field(default=False, validator=true_or_false)
+    open_seconds: float = attrs.field(default=5.0, validator=number_from(0.001))
+    open_growth: float = attrs.field(default=2.0, validator=number_from(1.0, 10.0))
+    open_max_seconds: float = attrs.field(default=30.0, validator=number_from(0.001))
+    jitter: float = attrs.field(default=0.2, validator=number_from(0.0, 0.9))
+    probes: int = attrs.field(default=1, validator=whole_number_from(1))
+    ramp_seconds: float = attrs.field(default=2.0, validator=number_from(0.0))
+    fail_fast: bool = attrs.field(default=False, validator=true_or_false)
 
     def __attrs_post_init__(self) -> None:
         if self.open_seconds > self.open_max_seconds:

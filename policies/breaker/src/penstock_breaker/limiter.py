@@ -8,17 +8,17 @@ Sources: Nygard, Release It!, 2007 (the states); Resilience4j (failure rate over
 calls; a number of permitted calls when half open); Envoy's outlier detection (the time grows with each ejection in a
 row, up to a maximum, with jitter).
 
-*Closed.* How calls end is counted over a sliding window (`window.py`); what counts is in `judging.py`. Looked at when
-a call has failed, so nothing changes by time alone.
+*Closed.* The failure rate is that of a sliding window (`window.py`); what counts is in `failures.py`. Looked at
+when a call has failed, so nothing changes by time alone.
 
-*Open.* Nobody calls. Calls that were out at the time come back and count for nothing: they tell of the past. Each
+*Open.* Nobody calls. Calls that were out at the time come back and count for nothing: they show the past. Each
 opening in a row multiplies the time; one is in a row if no whole window lies between it and the last closing, so an
 endpoint that answers probes and fails under load is left alone for longer, too.
 
 *Half open.* `probes` calls may be out. One that fails opens again; one that says nothing of the endpoint (cancelled,
 rate limited) gives its place to the next.
 
-*Ramp.* Whoever waited does not go at once, see `ramp.py`: an endpoint that has just got up is easily knocked over.
+*Ramp.* Whoever waited does not go at once but by `SlowStart`: an endpoint that has just got up is easily knocked over.
 
 Everything that becomes true by time alone is computed from `now` where it is asked for, never stored by a timer.
 """
@@ -38,15 +38,16 @@ from penstock import (
     Denied,
     LimiterChange,
     LimiterSnapshot,
+    LimiterTicket,
     Released,
     RequestAdmissionItem,
     RequestAdmissionLease,
     RequestReleaseOutcome,
     Scope,
+    SlowStart,
 )
 from penstock_breaker.config import BreakerConfig
-from penstock_breaker.judging import failed, last_failure
-from penstock_breaker.ramp import ClosingRamp
+from penstock_breaker.failures import failed, last_failure
 from penstock_breaker.window import FailureWindow
 
 if TYPE_CHECKING:
@@ -58,13 +59,13 @@ CLOSED = LimiterSnapshot(details={"phase": "closed", "openings": 0})
 
 
 @attrs.define(slots=True, eq=False)
-class _Ticket:
+class _Ticket(LimiterTicket):
     """One call that is out. `era` is the stretch between two changes of state in which it went."""
 
+    held = "a place of the breaker"
     acquired_at: float
     era: int
     probe: bool
-    out: bool = True
 
 
 class BreakerLimiter:
@@ -81,7 +82,7 @@ class BreakerLimiter:
         self._open_until: float | None = None  # None: closed
         self._probes_out = 0
         self._probes_answered = 0
-        self._ramp: ClosingRamp | None = None
+        self._ramp: SlowStart | None = None
         self._closed_at = -inf
         self._openings = 0  # in a row
         self._why = ""
@@ -109,7 +110,7 @@ class BreakerLimiter:
         if probe:
             self._probes_out += 1
         elif self._ramp is not None:
-            self._ramp.take()
+            self._ramp.count()
             if self._ramp.next_step(now) is None:
                 self._ramp = None
         return _Ticket(now, self._era, probe)
@@ -121,19 +122,17 @@ class BreakerLimiter:
 
         Raises `ValueError` if the call is not out.
         """
-        if not isinstance(token, _Ticket) or not token.out:
-            raise ValueError(f"{lease.lease_id} does not hold a place of the breaker of {self.scope}")
-        token.out = False
+        ticket = _Ticket.redeem(token, lease, self)
         self._in_flight -= 1
-        if token.era != self._era:
+        if ticket.era != self._era:
             return ()
-        seconds = now - token.acquired_at if outcome.elapsed is None else outcome.elapsed
+        seconds = now - ticket.acquired_at if outcome.elapsed is None else outcome.elapsed
         has_failed = failed(outcome, seconds, self._config)
-        if token.probe:
+        if ticket.probe:
             self._probes_out -= 1
         if has_failed is None:
             return ()
-        if token.probe:
+        if ticket.probe:
             return self._probed(has_failed, outcome, seconds, now)
         if self._open_until is not None:
             return ()  # it went out although the breaker was open: one that only watches
@@ -142,10 +141,10 @@ class BreakerLimiter:
         enough = window.calls >= config.minimum_calls
         if not has_failed or not enough or window.failures < config.failure_rate * window.calls:
             return ()
-        counted = f"{window.failures} of {window.calls} calls failed in {config.window_seconds:g} s"
+        why = f"{window.failures} of {window.calls} calls failed in {config.window_seconds:g} s"
         in_a_row = now - self._closed_at < config.window_seconds
         self._openings = self._openings + 1 if in_a_row else 1
-        return self._open(f"{counted}, last: {last_failure(outcome, seconds)}", outcome, now)
+        return self._open(f"{why}, last: {last_failure(outcome, seconds)}", outcome, now)
 
     def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
         """Nothing to learn from headers alone."""
@@ -207,7 +206,7 @@ class BreakerLimiter:
         self._begin_era()
         self._open_until = None
         self._closed_at = now
-        self._ramp = ClosingRamp(now, self._config.ramp_seconds, self._rng)
+        self._ramp = SlowStart(now, self._config.ramp_seconds, self._rng)
         return (LimiterChange("request_fully_recovered", detail="closed: the probe was answered"),)
 
     def _open(self, why: str, outcome: RequestReleaseOutcome, now: float) -> Sequence[LimiterChange]:

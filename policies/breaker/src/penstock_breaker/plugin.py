@@ -1,16 +1,12 @@
-"""The plugin: one breaker per value of the configured scope. What a breaker does is told in `limiter.py`."""
+"""The plugin: one breaker per value of the configured scope. What a breaker does is described in `limiter.py`."""
 
 from __future__ import annotations
 
-from typing import Final
-
-from penstock import ProviderKey, ProviderModelKey, RequestLimiter, RequestResourceKey, Scope, Settings, hookimpl
+from penstock import RequestLimiter, Scope, Settings, hookimpl, scope_kind
 from penstock_breaker.config import BreakerConfig
 from penstock_breaker.limiter import BreakerLimiter
 
 __all__ = ["BreakerPlugin"]
-
-_SCOPES: Final = {"resource": RequestResourceKey, "provider_model": ProviderModelKey, "provider": ProviderKey}
 
 
 class BreakerPlugin:
@@ -29,6 +25,6 @@ class BreakerPlugin:
     @hookimpl
     def penstock_request_limiter(self, scope: Scope, settings: Settings) -> RequestLimiter | None:
         """A breaker for `scope` if that is the kind of scope that `Config.scope` names."""
-        if not isinstance(scope, _SCOPES[self.config.scope]):
+        if scope_kind(scope) != self.config.scope:
             return None
         return BreakerLimiter(scope, self.config, settings.rng(str(scope)))

@@ -1,6 +1,6 @@
 """How many calls ended in the last seconds, and how many of them failed: in a few buckets, however many calls.
 
-The window moves by a bucket at a time (a tenth of it), so what is counted is nine to ten tenths of its length. Lost: a
+The window moves by a bucket at a time (a tenth of it), so it holds nine to ten tenths of its length. Lost: a
 record of each call, which is exact, and as large as the provider is fast.
 """
 

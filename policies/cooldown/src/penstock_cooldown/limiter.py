@@ -8,31 +8,30 @@
                             └──────────────── rate limit ──────────────────────────────┘
 
 *Blocked.* `blocked_until = max(blocked_until, now + Retry-After)`: a shorter Retry-After never shortens a cooldown.
-Without the header a default stands in; above a maximum it is clamped. Each refused probe in a row multiplies the
+Without the header a default applies; above a maximum it is clamped. Each refused probe in a row multiplies the
 wait, up to `lengthened_seconds`: whoever has sent a provider a useless probe ten times need not send the eleventh as
 soon as the first.
 
 *Half open* (Nygard, Release It!, 2007: circuit breaker). The first call after the moment is the probe, and exactly
 one is out. A call that ended on our side, or in a failure that says nothing of rates, gives the place to the next.
 
-*Let in.* A provider refuses sooner than it answers: it refuses in `probe_patience` times the longest refusal seen, or
-it has let the call in. So a probe counts as let in when it is answered, or when it has been out for that long.
+*Let in.* A provider refuses sooner than it answers: it refuses within `refusal_timeout_factor` times the longest
+refusal seen, or it has let the call in. So a probe counts as let in when it is answered, or when it has been out for
+that long.
 Waiting for the answer would leave the provider idle for a whole latency after each cooldown; that lost
 (docs/design/request-limits.md).
 
-*Ramp.* The places double from step to step (slow start, RFC 5681, section 3.1), and the steps are of random length,
-so that several processes that were refused together do not come back together. A step is short; so a rate limit
-during the ramp is met by a few calls, not by the whole queue.
+*Ramp.* The places double from step to step, and the steps are of random length, so that several processes that were
+refused together do not come back together (`SlowStart`). A step is short; so a rate limit during the ramp is met by a
+few calls, not by the whole queue.
 
 Everything that becomes true by time alone is computed from `now` where it is asked for, never stored by a timer.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
-from math import inf, isfinite
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import attrs
@@ -43,11 +42,13 @@ from penstock import (
     Denied,
     LimiterChange,
     LimiterSnapshot,
+    LimiterTicket,
     Released,
     RequestAdmissionItem,
     RequestAdmissionLease,
     RequestReleaseOutcome,
     Scope,
+    SlowStart,
 )
 from penstock_cooldown.config import CooldownConfig
 
@@ -56,18 +57,17 @@ if TYPE_CHECKING:
 
 __all__ = ["CooldownLimiter"]
 
-RAMP_STEPS = 8  # 2⁸ calls are more than any cap that needs a ramp
-LEAST_PATIENCE = 0.05  # seconds; below, the clock of a busy loop says nothing
+LEAST_TIMEOUT = 0.05  # seconds; below, the clock of a busy loop says nothing
 FADING = 0.9  # how fast an old, slow refusal is forgotten
 OPEN = LimiterSnapshot(consecutive_rate_limits=0, details={"phase": "open", "refused_probes": 0})
 
 
 @attrs.define(slots=True, eq=False)
-class _Ticket:
+class _Ticket(LimiterTicket):
     """One call that is out."""
 
+    held = "a place of the cooldown"
     acquired_at: float
-    out: bool = True
 
 
 class CooldownLimiter:
@@ -81,9 +81,7 @@ class CooldownLimiter:
         self._in_flight = 0
         self._blocked_until: float | None = None  # None: open, and no ramp is left
         self._probe: _Ticket | None = None
-        self._ramp_from = inf  # when the probe counts as let in; until it is out, never
-        self._ramp: tuple[float, ...] = ()  # the moments at which its steps end
-        self._ramp_used = 0
+        self._ramp: SlowStart | None = None  # begins when the probe counts as let in; None: never, as it stands
         self._refused_probes = 0
         self._consecutive = 0
         self._refusal_seconds = 0.0
@@ -98,49 +96,46 @@ class CooldownLimiter:
             return self._denied("cooling down", {At(self._blocked_until)})
         if self._probe is None:
             return None
-        if now < self._ramp_from:
-            probe_ends: set[Condition] = {Released(self.scope)}
-            if isfinite(self._ramp_from):
-                probe_ends.add(At(self._ramp_from))
-            return self._denied("a probe is out", probe_ends)
-        step = bisect_right(self._ramp, now)
-        if step == len(self._ramp) or self._ramp_used < _places(step):
-            return None
-        return self._denied("ramping up after a cooldown", {At(self._ramp[step])})
+        ramp = self._ramp
+        if ramp is None:
+            return self._denied("a probe is out", {Released(self.scope)})
+        if now < ramp.begin:
+            return self._denied("a probe is out", {Released(self.scope), At(ramp.begin)})
+        held = ramp.holds_until(now)
+        return None if held is None else self._denied("ramping up after a cooldown", {At(held)})
 
     def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
         """Count a call; the first after a cooldown is the probe."""
         ticket = _Ticket(now)
         self._in_flight += 1
-        if self._ramp:
-            self._settle(now)
+        if self._ramp is not None and self._ramp.next_step(now) is None:
+            self._open()
         if self._blocked_until is not None and now >= self._blocked_until:
             if self._probe is None:
                 self._send_probe(ticket, now)
-            elif now >= self._ramp_from:
-                self._ramp_used += 1
+            elif self._ramp is not None and now >= self._ramp.begin:
+                self._ramp.count()
         return ticket
 
     def release(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
     ) -> Sequence[LimiterChange]:
         """Count a call out. A rate limit blocks; how the probe ended says what comes next."""
-        if not isinstance(token, _Ticket) or not token.out:
-            raise ValueError(f"{lease.lease_id} does not hold a place of the cooldown of {self.scope}")
-        token.out = False
+        ticket = _Ticket.redeem(token, lease, self)
         self._in_flight -= 1
-        if self._ramp:
-            self._settle(now)
+        if self._ramp is not None and self._ramp.next_step(now) is None:
+            self._open()
         if outcome.kind == "rate_limited":
-            return self._block(token, outcome.retry_after_seconds, now)
+            return self._block(ticket, outcome.retry_after_seconds, now)
         if outcome.kind == "success":
             self._consecutive = 0
-        if token is self._probe:
+        if ticket is self._probe:
+            half_open = self._ramp is None or now < self._ramp.begin
             if _let_in(outcome):
                 self._refused_probes = 0
-                if now < self._ramp_from:
+                if half_open:
                     self._begin_ramp(now)
-            elif now < self._ramp_from:
+            elif half_open:
                 self._end_probe()
         return ()
 
@@ -160,10 +155,10 @@ class CooldownLimiter:
             return self._blocked_until
         if self._probe is None:
             return None
-        if now < self._ramp_from:
-            return self._ramp_from if isfinite(self._ramp_from) else None
-        step = bisect_right(self._ramp, now)
-        return self._ramp[step] if step < len(self._ramp) else None
+        ramp = self._ramp
+        if ramp is None:
+            return None
+        return ramp.begin if now < ramp.begin else ramp.next_step(now)
 
     def snapshot(self, now: float) -> LimiterSnapshot:
         """`blocked_until` is there only while it lies ahead; `details` has the phase in a word."""
@@ -180,9 +175,9 @@ class CooldownLimiter:
         """Raises `AssertionError` if the state contradicts itself."""
         assert self._in_flight >= 0, "more calls came back than went out"
         assert self._blocked_until is not None or self._probe is None, "a probe without a cooldown"
-        assert self._probe is not None or self._ramp_from == inf, "a ramp without a probe"
-        assert self._blocked_until is None or self._ramp_from >= self._blocked_until, "a ramp inside a cooldown"
-        assert list(self._ramp) == sorted(self._ramp), "a ramp that goes back in time"
+        assert self._probe is not None or self._ramp is None, "a ramp without a probe"
+        begins, blocked = None if self._ramp is None else self._ramp.begin, self._blocked_until
+        assert begins is None or blocked is None or begins >= blocked, "a ramp inside a cooldown"
 
     # -- inside --
 
@@ -191,17 +186,12 @@ class CooldownLimiter:
 
     def _send_probe(self, ticket: _Ticket, now: float) -> None:
         self._probe = ticket
-        if self._config.probe_patience > 0:
-            patience = max(LEAST_PATIENCE, self._config.probe_patience * self._refusal_seconds)
-            self._begin_ramp(now + patience)
+        timeout = max(LEAST_TIMEOUT, self._config.refusal_timeout_factor * self._refusal_seconds)
+        if self._config.refusal_timeout_factor > 0 and isfinite(timeout):
+            self._begin_ramp(now + timeout)
 
     def _begin_ramp(self, begin: float) -> None:
-        """Let the ramp begin at `begin`, now or later, with steps of random length."""
-        mean = self._config.ramp_seconds / RAMP_STEPS
-        lengths = [mean * self._rng.uniform(0.5, 1.5) for _ in range(RAMP_STEPS)]
-        self._ramp_from = begin
-        self._ramp = tuple(accumulate(lengths, initial=begin))[1:]
-        self._ramp_used = 0
+        self._ramp = SlowStart(begin, self._config.ramp_seconds, self._rng)
 
     def _block(self, ticket: _Ticket, retry_after: float | None, now: float) -> Sequence[LimiterChange]:
         config = self._config
@@ -218,28 +208,22 @@ class CooldownLimiter:
         return (LimiterChange("request_rate_limited", detail=detail, blocked_until=self._blocked_until),)
 
     def _end_probe(self) -> None:
-        self._probe, self._ramp_from, self._ramp = None, inf, ()
+        self._probe = self._ramp = None
 
-    def _settle(self, now: float) -> None:
-        """Note that a ramp is over: everything is open, and the next cooldown is the first of its kind."""
-        if now >= self._ramp[-1]:
-            self._end_probe()
-            self._blocked_until = None
-            self._refused_probes = 0
+    def _open(self) -> None:
+        """The ramp is over: everything is open, and the next cooldown is the first of its kind."""
+        self._end_probe()
+        self._blocked_until = None
+        self._refused_probes = 0
 
     def _phase(self, now: float) -> str:
         if self._blocked_until is None:
             return "open"
         if now < self._blocked_until:
             return "blocked"
-        if self._probe is None or now < self._ramp_from:
+        if self._ramp is None or now < self._ramp.begin:
             return "half_open"
-        return "ramp" if now < self._ramp[-1] else "open"
-
-
-def _places(step: int) -> int:
-    """How many calls may have gone out by the end of a step, beside the probe: 1, 3, 7, 15, …"""
-    return (2 << step) - 1
+        return "ramp" if self._ramp.next_step(now) is not None else "open"
 
 
 def _let_in(outcome: RequestReleaseOutcome) -> bool:

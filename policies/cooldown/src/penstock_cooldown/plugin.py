@@ -1,20 +1,16 @@
 """The plugin: one cooldown per value of the configured scope.
 
 What a cooldown does, and where that comes from (Retry-After of RFC 9110, section 10.2.3; the half-open state of
-Nygard's circuit breaker, Release It!, 2007; slow start of RFC 5681, section 3.1), is told in `limiter.py`.
+Nygard's circuit breaker, Release It!, 2007; slow start of RFC 5681, section 3.1), is described in `limiter.py`.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
-from penstock import ProviderKey, ProviderModelKey, RequestLimiter, RequestResourceKey, Scope, Settings, hookimpl
+from penstock import RequestLimiter, Scope, Settings, hookimpl, scope_kind
 from penstock_cooldown.config import CooldownConfig
 from penstock_cooldown.limiter import CooldownLimiter
 
 __all__ = ["CooldownPlugin"]
-
-_SCOPES: Final = {"resource": RequestResourceKey, "provider_model": ProviderModelKey, "provider": ProviderKey}
 
 
 class CooldownPlugin:
@@ -33,6 +29,6 @@ class CooldownPlugin:
     @hookimpl
     def penstock_request_limiter(self, scope: Scope, settings: Settings) -> RequestLimiter | None:
         """A cooldown for `scope` if that is the kind of scope that `Config.scope` names."""
-        if not isinstance(scope, _SCOPES[self.config.scope]):
+        if scope_kind(scope) != self.config.scope:
             return None
         return CooldownLimiter(scope, self.config, settings.rng(str(scope)))

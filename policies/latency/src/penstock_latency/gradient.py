@@ -93,7 +93,7 @@ class Gradient:
         self.latency: float | None = None
         """Of the last window."""
         self.probing: int | None = None
-        """How many may be out while a probe is under way; calls that went out above that are not to be counted."""
+        """How many may be out while a probe is under way; calls that went out above that do not count."""
         self._probe_every = probe_every
         self._ratio = healthy_ratio
         self._bound = inf if healthy_latency is None else healthy_latency

@@ -1,7 +1,7 @@
 """The limiter: counts what is in flight, gathers windows of latency, and holds to the limit that they lead to.
 
 The decision itself is in `gradient.py`. Only successes teach: an error is quick on an overloaded server too, and a call
-that we gave up tells nothing of how long it would have taken. Time as such changes nothing here.
+that we gave up shows nothing of how long it would have taken. Time as such changes nothing here.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from penstock import (
     Denied,
     LimiterChange,
     LimiterSnapshot,
+    LimiterTicket,
     Released,
     RequestAdmissionItem,
     RequestAdmissionLease,
     RequestReleaseOutcome,
     Scope,
+    bound_or_none,
+    lowest_bound,
 )
 from penstock_latency.config import LatencyConfig
 from penstock_latency.gradient import Gradient
@@ -39,13 +42,13 @@ too good; the first after a step down are the long ones that were left.
 
 
 @attrs.define(slots=True, eq=False)
-class Ticket:
+class Ticket(LimiterTicket):
     """One call that is out: its number, its place in flight, and the moment at which it went."""
 
+    held = "a place under the limit"
     number: int
     place: int
     at: float
-    out: bool = True
 
 
 class LatencyLimiter:
@@ -98,26 +101,24 @@ class LatencyLimiter:
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
     ) -> Sequence[LimiterChange]:
         """Count a call out, and learn from a success. Raises `ValueError` if it is not out."""
-        if not isinstance(token, Ticket) or not token.out:
-            raise ValueError(f"{lease.lease_id} does not hold a place under the limit of {self.scope}")
-        token.out = False
+        ticket = Ticket.redeem(token, lease, self)
         self._in_flight -= 1
         if outcome.kind != "success" or not outcome.went_out:
             return ()
-        elapsed = now - token.at if outcome.elapsed is None else outcome.elapsed
+        elapsed = now - ticket.at if outcome.elapsed is None else outcome.elapsed
         found = measure(outcome, lease.item.cost, elapsed, self._signal)
         if found is None:
             self._miss_the_signal()
             return ()
         self._signal, self._without_signal = found.signal, 0
         probing = self._gradient.probing
-        if probing is not None and (token.number <= self._probe_from or token.place > probing):
+        if probing is not None and (ticket.number <= self._probe_from or ticket.place > probing):
             return ()
         if self._unsettled > 0:
             self._unsettled -= 1
             return ()
-        full = self._last_full >= token.number
-        self._window.add(found.seconds, found.amount, max(elapsed, found.seconds), token.place, full)
+        full = self._last_full >= ticket.number
+        self._window.add(found.seconds, found.amount, max(elapsed, found.seconds), ticket.place, full)
         limit = self._limit()
         in_flight = min(limit, self._window.in_flight)
         if self._window.answers < self._gradient.answers_wanted(self._config.window_samples, in_flight):
@@ -138,7 +139,7 @@ class LatencyLimiter:
             self._gradient.limit = self._unsettled = min(float(self._config.initial_limit), after)
         else:
             self._gradient.limit = min(self._gradient.limit, after)
-        return (LimiterChange("request_effective_cap_changed", _finite(before), _finite(after)),)
+        return (LimiterChange("request_effective_cap_changed", bound_or_none(before), bound_or_none(after)),)
 
     def next_change(self, now: float) -> float | None:
         """Time alone changes nothing."""
@@ -155,7 +156,7 @@ class LatencyLimiter:
                 "signal": self._signal,
                 "latency": gradient.latency,
                 "baseline": gradient.baseline,
-                "highest_baseline": _finite(gradient.bound),
+                "highest_baseline": bound_or_none(gradient.bound),
                 "probing": gradient.probing,
             },
         )
@@ -171,7 +172,7 @@ class LatencyLimiter:
     # -- inside --
 
     def _bounded(self, cap: int | None) -> float:
-        return float(min(bound for bound in (cap, self._config.effective_max, inf) if bound is not None))
+        return lowest_bound(cap, self._config.effective_max)
 
     def _limit(self) -> float:
         probing = self._gradient.probing
@@ -181,8 +182,8 @@ class LatencyLimiter:
         latency, baseline = self._gradient.latency, self._gradient.baseline
         if latency is None or baseline is None:
             return "no latency known yet"
-        told = f"{self._signal} takes {latency:.3g} s, without a queue {baseline:.3g} s"
-        return told if self._gradient.probing is None else f"{told}, measuring that again"
+        text = f"{self._signal} takes {latency:.3g} s, without a queue {baseline:.3g} s"
+        return text if self._gradient.probing is None else f"{text}, measuring that again"
 
     def _miss_the_signal(self) -> None:
         self._without_signal += 1
@@ -202,7 +203,3 @@ class LatencyLimiter:
             return ()
         kind = "request_limit_increased" if after > before else "request_limit_decreased"
         return (LimiterChange(kind, before, after, self._latencies()),)
-
-
-def _finite(limit: float) -> float | None:
-    return None if limit == inf else limit

@@ -1,19 +1,15 @@
 """The plugin: one limit per value of the configured scope, fed by latency.
 
-The algorithm is told in `gradient.py`, what it is fed with in `signals.py`.
+The algorithm is described in `gradient.py`, what it is fed with in `signals.py`.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
-from penstock import ProviderKey, ProviderModelKey, RequestLimiter, RequestResourceKey, Scope, hookimpl
+from penstock import RequestLimiter, Scope, hookimpl, scope_kind
 from penstock_latency.config import LatencyConfig
 from penstock_latency.limiter import LatencyLimiter
 
 __all__ = ["LatencyPlugin"]
-
-_SCOPES: Final = {"resource": RequestResourceKey, "provider_model": ProviderModelKey, "provider": ProviderKey}
 
 
 class LatencyPlugin:
@@ -31,4 +27,4 @@ class LatencyPlugin:
     @hookimpl
     def penstock_request_limiter(self, scope: Scope, cap: int | None) -> RequestLimiter | None:
         """A limit for `scope` if that is the kind of scope that `Config.scope` names."""
-        return LatencyLimiter(scope, cap, self.config) if isinstance(scope, _SCOPES[self.config.scope]) else None
+        return LatencyLimiter(scope, cap, self.config) if scope_kind(scope) == self.config.scope else None

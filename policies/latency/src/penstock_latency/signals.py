@@ -1,8 +1,8 @@
 """What an answer says of how busy its server is.
 
 Time to the first token is the best: it holds the wait in the server's queue and little else. Next comes the time per
-output token: answers differ in length, and a long one is no sign of trouble. The tokens are those that the answer told
-of, else the estimate of the request. Last comes the time of the whole call.
+output token: answers differ in length, and a long one is no sign of trouble. The tokens are those that the answer
+reports, else the estimate of the request. Last comes the time of the whole call.
 
 The three have different units, so a limiter holds to one at a time.
 """

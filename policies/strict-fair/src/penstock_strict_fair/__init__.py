@@ -41,7 +41,7 @@ class StrictFairPolicy:
     stateless = True
 
     def __init__(self) -> None:
-        self._said: dict[tuple[TaskGroupKey, str], tuple[int, int, TaskAdmissionPolicyDecision]] = {}
+        self._refusals: dict[tuple[TaskGroupKey, str], tuple[int, int, TaskAdmissionPolicyDecision]] = {}
         """The last refusals, by group and resource, with what ran and the limit: mostly they are the next too."""
 
     def evaluate(
@@ -65,9 +65,9 @@ class StrictFairPolicy:
         return _AGREED
 
     def _refusal(self, group: TaskGroupKey, resource: str, running: int, limit: int) -> TaskAdmissionPolicyDecision:
-        said = self._said.get((group, resource))
-        if said is not None and said[0] == running and said[1] == limit:
-            return said[2]
+        known = self._refusals.get((group, resource))
+        if known is not None and known[0] == running and known[1] == limit:
+            return known[2]
         refusal = TaskAdmissionPolicyDecision(
             Denied(
                 "group_cap",
@@ -77,9 +77,9 @@ class StrictFairPolicy:
                 cohort=("group_cap", resource),
             )
         )
-        if len(self._said) >= REMEMBERED:
-            self._said.clear()
-        self._said[group, resource] = running, limit, refusal
+        if len(self._refusals) >= REMEMBERED:
+            self._refusals.clear()
+        self._refusals[group, resource] = running, limit, refusal
         return refusal
 
     def on_acquire(

@@ -2,55 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import isfinite
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import attrs
 
-from penstock import ProviderKey, ProviderModelKey, RequestResourceKey, Scope
+from penstock import (
+    LimiterScope,
+    ProviderKey,
+    ProviderModelKey,
+    RequestResourceKey,
+    Scope,
+    not_empty,
+    number_above,
+    number_from,
+    one_of,
+    whole_number_from,
+)
 
-__all__ = ["DIMENSIONS", "WINDOWS", "Budget", "LearntScope", "Rates", "TokenBudgetConfig"]
-
-LearntScope = Literal["resource", "provider_model", "provider"]
+__all__ = ["DIMENSIONS", "WINDOWS", "Budget", "Rates", "TokenBudgetConfig"]
 
 DIMENSIONS: Final = ("requests", "tokens", "input_tokens", "output_tokens")
-"""What can be counted. `tokens` are input and output together."""
+"""What can be limited. `tokens` are input and output together."""
 
 WINDOWS: Final = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 """Words to seconds."""
 
-_Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
-
-
-def _whole(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise ValueError(f"{field.name} must be a whole number from 1 on, not {value!r}")
-
-
-def _named(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
-    if value == "":
-        raise ValueError(f"{field.name} must not be empty")
-
-
-def _number(least: float, most: float, *, excluded: bool = False) -> _Validator:
-    def check(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
-        fits = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-        if not (fits and least <= value <= most and not (excluded and value == least)):
-            wanted = f"above {least:g} and at most {most:g}" if excluded else f"from {least:g} to {most:g}"
-            raise ValueError(f"{field.name} must be a number {wanted}, not {value!r}")
-
-    return check
+_amount = attrs.validators.optional(whole_number_from(1))
 
 
 @attrs.frozen(kw_only=True)
 class Rates:
     """So much in each window of that length, in requests or tokens; a window that is left out is not limited."""
 
-    second: int | None = attrs.field(default=None, validator=_whole)
-    minute: int | None = attrs.field(default=None, validator=_whole)
-    hour: int | None = attrs.field(default=None, validator=_whole)
-    day: int | None = attrs.field(default=None, validator=_whole)
+    second: int | None = attrs.field(default=None, validator=_amount)
+    minute: int | None = attrs.field(default=None, validator=_amount)
+    hour: int | None = attrs.field(default=None, validator=_amount)
+    day: int | None = attrs.field(default=None, validator=_amount)
 
     @property
     def limits(self) -> list[tuple[float, int]]:
@@ -62,9 +49,9 @@ class Rates:
 class Budget:
     """What may be used of one provider, of one of its models (its id, not an alias), or of one domain of the model."""
 
-    provider: str = attrs.field(validator=_named)
-    model: str | None = attrs.field(default=None, validator=_named)
-    domain: str | None = attrs.field(default=None, validator=_named)
+    provider: str = attrs.field(validator=not_empty)
+    model: str | None = attrs.field(default=None, validator=not_empty)
+    domain: str | None = attrs.field(default=None, validator=not_empty)
     requests: Rates | None = None
     tokens: Rates | None = None
     input_tokens: Rates | None = None
@@ -111,14 +98,9 @@ class TokenBudgetConfig:
 
     budgets: tuple[Budget, ...] = attrs.field(default=())
     learn: bool = True
-    scope: LearntScope = attrs.field(default="provider_model")
-    share: float = attrs.field(default=1.0, validator=_number(0.0, 1.0, excluded=True))
-    burst_seconds: float = attrs.field(default=1.0, validator=_number(0.0, 60.0))
-
-    @scope.validator
-    def _known_scope(self, _: attrs.Attribute[str], value: str) -> None:
-        if value not in ("resource", "provider_model", "provider"):
-            raise ValueError(f'scope must be "resource", "provider_model" or "provider", not {value!r}')
+    scope: LimiterScope = attrs.field(default="provider_model", validator=one_of(LimiterScope))
+    share: float = attrs.field(default=1.0, validator=number_above(0.0, 1.0))
+    burst_seconds: float = attrs.field(default=1.0, validator=number_from(0.0, 60.0))
 
     @budgets.validator
     def _each_scope_once(self, _: attrs.Attribute[Any], value: tuple[Budget, ...]) -> None:

@@ -1,4 +1,4 @@
-"""What an answer tells of its provider's limits, in the forms in which providers tell it.
+"""What an answer reports of its provider's limits, in the forms in which providers do.
 
     x-ratelimit-limit-requests, -remaining-requests, -reset-requests, and the same for tokens
         OpenAI ("Rate limits in headers") and many that speak its protocol: per minute, or per day; the reset is the
@@ -9,7 +9,7 @@
         IETF draft-ietf-httpapi-ratelimit-headers-07: requests, the reset in seconds
 
 A moment is taken against the answer's own `date`, so that the two clocks need not agree. What cannot be right is
-ignored, field by field, and told. Pure: text in, figures out.
+ignored, field by field, and listed. Pure: text in, figures out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Final
 
 import attrs
 
-__all__ = ["KNOWN", "Told", "read_headers"]
+__all__ = ["KNOWN", "ReportedLimit", "read_headers"]
 
 MOST: Final = 10.0**15
 """No limit and nothing that remains is larger than this."""
@@ -46,8 +46,8 @@ Clock = Callable[[], datetime]
 
 
 @attrs.frozen
-class Told:
-    """What an answer tells of one dimension. `reset` and `window` are in seconds; `None`: not told, or nonsense."""
+class ReportedLimit:
+    """What an answer reports of one dimension. `reset` and `window` are in seconds; `None`: not there, or nonsense."""
 
     dimension: str
     limit: float | None
@@ -77,21 +77,21 @@ _FAMILIES: Final[tuple[_Names, ...]] = (
 """Dimension, and the headers of its limit, of what remains, and of the reset. The first family that speaks counts."""
 
 KNOWN: Final = frozenset(name for _, limit, remaining, _ in _FAMILIES for name in (limit, remaining))
-"""The headers that tell anything: an answer without any of them need not be read."""
+"""The headers that report anything: an answer without any of them need not be read."""
 
 
-def read_headers(headers: Mapping[str, str], wall: Clock, ignored: list[str]) -> list[Told]:
-    """Everything that is told, one entry per dimension. Header names are in lower case.
+def read_headers(headers: Mapping[str, str], wall: Clock, ignored: list[str]) -> list[ReportedLimit]:
+    """Everything that is reported, one entry per dimension. Header names are in lower case.
 
-    `wall` gives the time of day, for answers that do not tell theirs; the names of headers that make no sense are
+    `wall` gives the time of day, for answers without theirs; the names of headers that make no sense are
     added to `ignored`. Never raises.
     """
-    found: dict[str, Told] = {}
+    found: dict[str, ReportedLimit] = {}
     reader = _Reader(headers, wall, ignored)
     for dimension, limit, remaining, reset in _FAMILIES:
         if dimension not in found and (limit in headers or remaining in headers):
-            found[dimension] = reader.told(dimension, limit, remaining, reset)
-    return [told for told in found.values() if told.limit is not None or told.remaining is not None]
+            found[dimension] = reader.limit_of(dimension, limit, remaining, reset)
+    return [reported for reported in found.values() if reported.limit is not None or reported.remaining is not None]
 
 
 class _Reader:
@@ -100,7 +100,7 @@ class _Reader:
         self._wall = wall
         self._ignored = ignored
 
-    def told(self, dimension: str, limit: str, remaining: str, reset: str) -> Told:
+    def limit_of(self, dimension: str, limit: str, remaining: str, reset: str) -> ReportedLimit:
         most = self._amount(limit)
         if most == 0:  # nobody who is answered has a limit of nothing
             most = None
@@ -110,7 +110,7 @@ class _Reader:
             left = None
             self._ignored.append(remaining)
         window = self._policy_window() if limit == "ratelimit-limit" else None
-        return Told(dimension, most, left, self._reset(reset), window)
+        return ReportedLimit(dimension, most, left, self._reset(reset), window)
 
     def _policy_window(self) -> float | None:
         """The window that the draft's policy names, where it names one."""

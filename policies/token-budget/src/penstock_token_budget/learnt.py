@@ -1,6 +1,6 @@
 """A limit that is learnt from the headers of answers.
 
-*What is left* is told in `remaining.py`. A call goes out when so much is left as it asks for, or all that the
+*What is left* is described in `remaining.py`. A call goes out when so much is left as it asks for, or all that the
 provider keeps: so a large call has its turn, and a refusal is rare also where estimates are wrong.
 
 *Pace.* Calls go out evenly at limit ÷ window (`pace.py`), so that no shorter window of the provider's is burst, and a
@@ -15,9 +15,9 @@ that add up to the limit, and nobody has to be refused first to learn of the oth
 minute, for one. It is often far less than a minute's worth.
 
 *How long the window is.* What the configuration says of the same limit, or else a header. If nobody says, a minute, as
-these headers are documented. A reset longer than a minute says otherwise; limit × reset ÷ used tells whether hour or
+these headers are documented. A reset longer than a minute says otherwise; limit × reset ÷ used shows whether hour or
 day. Such a limit is not spread out: what is left may be used. Resets that are too short for a minute, if several
-agree, tell of ten seconds or of one (`resets.py`); if that was too short, a longer reset says so, once and for all.
+agree, show ten seconds or one (`resets.py`); if that was too short, a longer reset says so, once and for all.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from math import log
 from typing import Any, Final
 
 from penstock_token_budget.budgets import LONG, burst_of, per_window
-from penstock_token_budget.headers import Told
+from penstock_token_budget.headers import ReportedLimit
 from penstock_token_budget.pace import Pace
 from penstock_token_budget.remaining import Remaining
 from penstock_token_budget.resets import SHORT, Resets, exceeds
@@ -64,18 +64,18 @@ class LearntBudget:
     """
 
     def __init__(
-        self, told: Told, burst_seconds: float, share: float, windows: Mapping[float, float] | None = None
+        self, reported: ReportedLimit, burst_seconds: float, share: float, windows: Mapping[float, float] | None = None
     ) -> None:
-        assert told.limit is not None
-        self.dimension = told.dimension
+        assert reported.limit is not None
+        self.dimension = reported.dimension
         self._burst_seconds = burst_seconds
         self._share = share
         self._windows = {} if windows is None else windows
         self._sent = 0.0
-        self._begin(told.limit, told.window)
-        self._there = Remaining(self._rate, told.limit, exact=told.dimension == "requests")
+        self._begin(reported.limit, reported.window)
+        self._there = Remaining(self._rate, reported.limit, exact=reported.dimension == "requests")
         self._pace = Pace(self._rate * share, 0.0)
-        self._kept_told = False
+        self._kept_known = False
         self._heard = 0
         self._age = 0.0
 
@@ -84,12 +84,12 @@ class LearntBudget:
     @property
     def limit(self) -> float:
         """The whole budget of a window."""
-        return self._told_limit * self._share
+        return self._reported_limit * self._share
 
     @property
     def text(self) -> str:
         """The limit in words."""
-        return per_window(self.dimension, self._told_limit, self._window)
+        return per_window(self.dimension, self._reported_limit, self._window)
 
     def ready_at(self, amount: float, now: float) -> float:
         """The moment from which a call of this amount may go out."""
@@ -137,72 +137,77 @@ class LearntBudget:
 
     # -- learning --
 
-    def learn(self, told: Told, call: int, sent_at: float, sent_since: float, now: float) -> tuple[str, str] | None:
-        """Take in what the answer of the call with this number (> 0) told. Returns the limit before and after, if it
-        is another now.
+    def learn(
+        self, reported: ReportedLimit, call: int, sent_at: float, sent_since: float, now: float
+    ) -> tuple[str, str] | None:
+        """The limit before and after, if what the answer of the call with this number (> 0) reported changes it.
 
         `sent_at` is when that call went out, `sent_since` what has gone out after it.
         """
         if call <= self._heard:
             return None
         before = self.text
-        if told.limit is not None and told.limit != self._told_limit:
-            self._begin(told.limit, told.window)
-            self._kept_told = False
-        self._window = self._window_by(told, sent_at, self._sent - sent_since)
+        if reported.limit is not None and reported.limit != self._reported_limit:
+            self._begin(reported.limit, reported.window)
+            self._kept_known = False
+        self._window = self._window_by(reported, sent_at, self._sent - sent_since)
         self._age += (WEIGHT if self._heard else 1.0) * (now - sent_at - self._age)
-        if told.remaining is not None:
-            self._there.hear(told.remaining, self._rate, self._kept_by(told, told.remaining), sent_at, sent_since, now)
+        if reported.remaining is not None:
+            self._there.hear(
+                reported.remaining, self._rate, self._kept_by(reported, reported.remaining), sent_at, sent_since, now
+            )
         self._heard = call
         self._set_pace(now)
         return (before, self.text) if before != self.text else None
 
     @property
     def _rate(self) -> float:
-        return self._told_limit / self._window
+        return self._reported_limit / self._window
 
     def _begin(self, limit: float, window: float | None) -> None:
         """Another limit, of whose window no more is known."""
-        self._told_limit = limit
+        self._reported_limit = limit
         self._window = self._windows.get(limit) or window or MINUTE
         self._resets = Resets(exact=self.dimension == "requests")
         self._too_short = 0.0  # the longest window that a reset has exceeded
 
-    def _window_by(self, told: Told, sent_at: float, sent: float) -> float:
-        said = self._windows.get(self._told_limit) or told.window
-        if said is not None:
-            return said
+    def _window_by(self, reported: ReportedLimit, sent_at: float, sent: float) -> float:
+        stated = self._windows.get(self._reported_limit) or reported.window
+        if stated is not None:
+            return stated
         window = self._window
-        if told.reset is None or told.remaining is None:
+        if reported.reset is None or reported.remaining is None:
             return window
-        if told.reset > MINUTE + ROUNDING:
-            return self._typical(TYPICAL, told.reset, told.remaining)
-        if window in SHORT and exceeds(told.reset, window):
+        if reported.reset > MINUTE + ROUNDING:
+            return self._typical(TYPICAL, reported.reset, reported.remaining)
+        if window in SHORT and exceeds(reported.reset, window):
             self._too_short = window
-            longer = [seconds for seconds in (*SHORT, MINUTE) if seconds > window and not exceeds(told.reset, seconds)]
-            return self._typical(longer, told.reset, told.remaining)
-        shorter = self._resets.shorter(self._told_limit, window, told.remaining, told.reset, sent_at, sent)
+            longer = [
+                seconds for seconds in (*SHORT, MINUTE) if seconds > window and not exceeds(reported.reset, seconds)
+            ]
+            return self._typical(longer, reported.reset, reported.remaining)
+        shorter = self._resets.shorter(self._reported_limit, window, reported.remaining, reported.reset, sent_at, sent)
         return window if shorter is None or shorter <= self._too_short else shorter
 
     def _typical(self, windows: Sequence[float], reset: float, remaining: float) -> float:
         """The window in which what is used would be back after the reset."""
-        seconds = self._told_limit * reset / max(1.0, self._told_limit - remaining)
+        seconds = self._reported_limit * reset / max(1.0, self._reported_limit - remaining)
         return min(windows, key=lambda typical: abs(log(seconds / typical)))
 
-    def _kept_by(self, told: Told, remaining: float) -> float:
+    def _kept_by(self, reported: ReportedLimit, remaining: float) -> float:
         """What the provider's bucket holds when it is full."""
         if self._window >= LONG:
-            return self._told_limit
-        known, self._kept_told = self._kept_told, True
+            return self._reported_limit
+        known, self._kept_known = self._kept_known, True
         before = self._there.kept
-        if told.reset is None:
+        if reported.reset is None:
             return max(remaining, before if known else 1.0)
-        kept = max(1.0, min(self._told_limit, remaining + self._rate * told.reset))
+        kept = max(1.0, min(self._reported_limit, remaining + self._rate * reported.reset))
         # A bucket in debt takes longer to fill than one that is empty, so from one with nothing left little is learnt.
         return min(kept, before) if remaining == 0 and known else kept
 
     def _set_pace(self, now: float) -> None:
-        """Bring the pace into line with what is left when all that went out is paid for."""
+        """Fit the pace to what is left when all that went out is paid for."""
         rate, kept = self._rate, self._there.kept
         left = self._there.left(max(now, self._pace.free_at))
         little = min(kept / 2, rate * max(LOW_SECONDS, 2 * self._age))

@@ -6,8 +6,8 @@
     release   corrects the charge by the usage. Without usage: a call that never went out gives everything back, one
               that was refused gives its tokens back, every other keeps its estimate
 
-All who wait here wait for one moment, so they are one cohort: at that moment the first in line is asked, goes, and
-puts the moment off for all others. A release that may have given something back lets the first in line ask again.
+All who wait here wait for one moment, so they are one cohort: at that moment the first waiter is asked, goes, and
+puts the moment off for all others. A release that may have given something back lets the first waiter ask again.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from penstock import (
     Denied,
     LimiterChange,
     LimiterSnapshot,
+    LimiterTicket,
     Released,
     RequestAdmissionItem,
     RequestAdmissionLease,
@@ -44,22 +45,22 @@ MOST_BUDGETS = 10.0
 
 
 @attrs.define(slots=True, eq=False)
-class _Ticket:
+class _Ticket(LimiterTicket):
     """One call that is out: what it was charged, and what all calls had been charged by then."""
 
+    held = "a charge on the budgets"
     number: int
     sent_at: float
     estimate: Amounts
     charges: list[tuple[BudgetLine, float, object]]
     total: Amounts
     heard: bool = False
-    out: bool = True
 
 
 class TokenBudgetLimiter:
     """The budgets of one scope value. Pure: `now` in seconds of the run's clock, `wall` the time of day then.
 
-    `limits` are the configured ones as (dimension, seconds, amount); `learn`: and those that answers tell of.
+    `limits` are the configured ones as (dimension, seconds, amount); `learn`: and those that answers report.
     """
 
     def __init__(
@@ -138,24 +139,22 @@ class TokenBudgetLimiter:
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
     ) -> Sequence[LimiterChange]:
         """Correct the charge, and learn from the answer's headers. Raises `ValueError` for a call that is not out."""
-        if not isinstance(token, _Ticket) or not token.out:
-            raise ValueError(f"{lease.lease_id} does not hold a charge on the budgets of {self.scope}")
-        token.out = False
+        ticket = _Ticket.redeem(token, lease, self)
         self._calls_out -= 1
-        estimate = token.estimate
+        estimate = ticket.estimate
         self._out.add(_negative(estimate))
         used = _used(estimate, outcome)
         if used is not estimate:
-            for budget, charged, entry in token.charges:
+            for budget, charged, entry in ticket.charges:
                 amount = min(used.of(budget.dimension), MOST_BUDGETS * budget.limit)
                 if amount != charged:
                     budget.correct(entry, amount - charged, now)
             self._total.add(used)
             self._total.add(_negative(estimate))
-        return self._heard(token, outcome.headers, now)
+        return self._heard(ticket, outcome.headers, now)
 
     def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
-        """Nothing: what remains can only be told together with the call that was answered."""
+        """Nothing: what remains makes sense only together with the call that was answered."""
         return ()
 
     def observe_call(
@@ -170,10 +169,10 @@ class TokenBudgetLimiter:
         """The dimension of which the refusal itself says that too little remained for this call; `None` without."""
         if not self._learn or not isinstance(token, _Ticket) or outcome.headers is None:
             return None
-        for told in read_headers(outcome.headers, partial(self._wall, now), []):
-            estimate, budget = token.estimate.of(told.dimension), self._learnt.get(told.dimension)
-            if told.remaining is not None and is_little(told.remaining, estimate, told.dimension, budget):
-                return told.dimension
+        for reported in read_headers(outcome.headers, partial(self._wall, now), []):
+            estimate, budget = token.estimate.of(reported.dimension), self._learnt.get(reported.dimension)
+            if reported.remaining is not None and is_little(reported.remaining, estimate, reported.dimension, budget):
+                return reported.dimension
         return None
 
     def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:
@@ -211,17 +210,19 @@ class TokenBudgetLimiter:
         ticket.heard = True
         ignored: list[str] = []
         changes: list[LimiterChange] = []
-        for told in read_headers(headers, partial(self._wall, now), ignored):
-            budget = self._learnt.get(told.dimension)
+        for reported in read_headers(headers, partial(self._wall, now), ignored):
+            budget = self._learnt.get(reported.dimension)
             if budget is None:
-                if told.limit is None:
+                if reported.limit is None:
                     continue
-                windows = self._windows.get(told.dimension)
-                budget = self._learnt[told.dimension] = LearntBudget(told, self._burst_seconds, self._share, windows)
+                windows = self._windows.get(reported.dimension)
+                budget = self._learnt[reported.dimension] = LearntBudget(
+                    reported, self._burst_seconds, self._share, windows
+                )
                 self._budgets.append(budget)
                 changes.append(LimiterChange("request_effective_cap_changed", detail=f"learnt: {budget.text}"))
-            since = self._total.of(told.dimension) - ticket.total.of(told.dimension)
-            change = budget.learn(told, ticket.number, ticket.sent_at, since, now)
+            since = self._total.of(reported.dimension) - ticket.total.of(reported.dimension)
+            change = budget.learn(reported, ticket.number, ticket.sent_at, since, now)
             if change is not None:
                 before, after = change
                 changes.append(LimiterChange("request_effective_cap_changed", detail=f"learnt: {after}, was {before}"))

@@ -1,7 +1,7 @@
 """A rate kept evenly: the generic cell rate algorithm, paid for afterwards.
 
-Source: GCRA as virtual scheduling, ITU-T I.371 (2004), Annex A; the same thing as a token bucket (RFC 2697) told
-by a moment instead of a level. The whole state is `free_at`, the moment at which all that went out is paid for at
+Source: GCRA as virtual scheduling, ITU-T I.371 (2004), Annex A; the same thing as a token bucket (RFC 2697), kept
+as a moment instead of a level. The whole state is `free_at`, the moment at which all that went out is paid for at
 `rate`. A call may go out from then on, and puts it off by its amount ÷ rate. What is not used is saved for at most
 `depth` seconds. In any stretch of T seconds no more goes out than rate × (T + depth), and one call.
 

@@ -1,19 +1,15 @@
 """The plugin: the budgets of each scope that is configured, and of each at which limits are learnt.
 
-How a budget is kept is told in `pace.py` (GCRA, ITU-T I.371) and `window.py`, how it is learnt in `learnt.py`.
+How a budget is kept is described in `pace.py` (GCRA, ITU-T I.371) and `window.py`, how it is learnt in `learnt.py`.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
-from penstock import ProviderKey, ProviderModelKey, RequestLimiter, RequestResourceKey, Scope, Settings, hookimpl
+from penstock import RequestLimiter, Scope, Settings, hookimpl, scope_kind
 from penstock_token_budget.config import TokenBudgetConfig
 from penstock_token_budget.limiter import TokenBudgetLimiter
 
 __all__ = ["TokenBudgetPlugin"]
-
-_SCOPES: Final = {"resource": RequestResourceKey, "provider_model": ProviderModelKey, "provider": ProviderKey}
 
 
 class TokenBudgetPlugin:
@@ -32,7 +28,7 @@ class TokenBudgetPlugin:
     def penstock_request_limiter(self, scope: Scope, settings: Settings) -> RequestLimiter | None:
         """The budgets of `scope`; `None` if none is configured for it and none is learnt there."""
         config = self.config
-        learn = config.learn and isinstance(scope, _SCOPES[config.scope])
+        learn = config.learn and scope_kind(scope) == config.scope
         limits = [limit for budget in config.budgets if budget.scope == scope for limit in budget.limits]
         if not (limits or learn):
             return None

@@ -1,13 +1,13 @@
-"""What is left of a limit at the provider, between one answer that tells and the next.
+"""What is left of a limit at the provider, between one answer that reports it and the next.
 
-An answer tells what remained when its own call came in. Since then the provider has refilled, and we have sent more:
+An answer reports what remained when its own call came in. Since then the provider has refilled, and we have sent more:
 
     left = remaining + rate × (time since that call went out) − what has gone out after it
 
 and never more than the provider keeps. Only the call that went out last of those that were answered counts: answers
 overtake each other.
 
-When the next answer comes, less may be left than that. Of requests, which are counted exactly, what is missing on
+When the next answer comes, less may be left than that. Of requests, whose number is exact, what is missing on
 average per second is what others use with the same key: from then on the refill is slower by it. Whatever else is
 missing, as estimates of tokens may be too low, is kept in reserve.
 """

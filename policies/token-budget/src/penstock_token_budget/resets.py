@@ -1,7 +1,8 @@
-"""Whether resets tell of a window that is shorter than was believed.
+"""Whether resets show a window that is shorter than was believed.
 
-A limit of 20 that is told without its window may be 20 a minute or 20 a second, and who is paced for a minute never
-sees a second's bucket empty. But the resets tell: 50 ms after a call of 20 a minute that call would be missing still.
+A limit of 20 that is reported without its window may be 20 a minute or 20 a second, and who is paced for a minute
+never sees a second's bucket empty. But the resets show it: 50 ms after a call of 20 a minute that call would still be
+missing.
 
     against    from the most that was ever left, remaining is short by `used`, and of requests by one at least, as the
                call itself counts. At limit ÷ window that takes used × window ÷ limit to come back, however little of
@@ -27,7 +28,7 @@ SHORT: Final = (1.0, 10.0)
 AGREEING: Final = 4
 """So many answers must speak against a window."""
 UNSURE: Final = 2.0
-"""What is counted as sent may be more than what the provider counts, by this factor: tokens are estimates."""
+"""What was sent by our count may be more than by the provider's, by this factor: tokens are estimates."""
 
 
 def exceeds(reset: float, window: float) -> bool:
@@ -36,7 +37,7 @@ def exceeds(reset: float, window: float) -> bool:
 
 
 class Resets:
-    """What the answers of one dimension told, in the order in which their calls went out."""
+    """What the answers of one dimension reported, in the order in which their calls went out."""
 
     def __init__(self, *, exact: bool) -> None:
         self._own = 1.0 if exact else 0.0
@@ -50,7 +51,7 @@ class Resets:
     ) -> float | None:
         """Take in one answer. Returns the shorter window, in seconds, as soon as enough answers agree on one.
 
-        `window` is what is believed, `sent` what had gone out with that call, counted from any beginning.
+        `window` is what is believed, `sent` what had gone out with that call, from any beginning.
         """
         self._most = max(self._most, remaining)
         if reset == 0:

@@ -38,7 +38,7 @@ class Calls:
         self.sent = 0
 
     def ask(self, tokens: int = 0, *, output: int = 0, deadline: float | None = None) -> Denied | None:
-        """What a call of so many tokens would be told now."""
+        """The answer to a call of so many tokens now."""
         item = RequestAdmissionItem(RESOURCE, cost=RequestCost(1, tokens, output), deadline=deadline)
         return self.limiter.check(item, self.now)
 

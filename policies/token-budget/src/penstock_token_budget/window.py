@@ -4,7 +4,7 @@ A sliding window over sub-windows: amounts are added up per sixtieth of the wind
 memory is bounded and the moment at which there is room again is exact. Each leaves when the last call that it could
 hold is a whole window old: no window, wherever it begins, sees more than the limit and what the last call in it took
 beyond. A bucket that is refilled would allow twice the limit in the first window (Cloudflare's and Stripe's sliding
-window counters estimate that boundary; here it is counted).
+window counters estimate that boundary; here it is exact).
 """
 
 from __future__ import annotations

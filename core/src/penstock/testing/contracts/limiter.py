@@ -100,6 +100,19 @@ class LimiterDriver:
         """Let time pass."""
         self.now += seconds
 
+    def rest_until_next_change(self) -> bool:
+        """Let time pass until it changes an answer; whether there is such a moment. Without one, no time passes."""
+        moment = self.limiter.next_change(self.now)
+        if moment is None:
+            return False
+        self.now = moment
+        return True
+
+    @property
+    def snapshot(self) -> LimiterSnapshot:
+        """The limiter's state now."""
+        return self.limiter.snapshot(self.now)
+
 
 class RequestLimiterContract:
     """The suite. `make_limiter` makes a fresh limiter for `scope`; the same seed makes the same one."""

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from attrs import Attribute, field, frozen
 
-from penstock.testing.contracts.field_rules import number_above, number_from, whole_number_from
 from penstock.testing.provider.limits import ProviderLimits
+from penstock.words.validators import number_above, number_from, whole_number_from
 
 __all__ = ["AGAINST_ALONE", "AT_LEAST", "AT_MOST", "Bound", "Scenario", "Tenant", "TokenSizes"]
 

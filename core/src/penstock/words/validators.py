@@ -1,0 +1,88 @@
+"""Validators for the fields of a plugin's `Config`, with the error text that all plugins share.
+
+For `attrs.field(validator=…)`. Each raises `ValueError` with `field must be …, not …`; in a TOML file that becomes a
+problem at the field's path. True and False are no numbers here. `None` is refused: for a field that may be left out,
+put `attrs.validators.optional(…)` around.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf, isfinite
+from typing import Any, TypeAlias, TypeGuard, get_args
+
+import attrs
+
+__all__ = [
+    "Validator",
+    "is_number",
+    "not_empty",
+    "number_above",
+    "number_from",
+    "one_of",
+    "true_or_false",
+    "whole_number_from",
+]
+
+Validator: TypeAlias = Callable[[Any, "attrs.Attribute[Any]", Any], None]
+
+
+def number_from(least: float, most: float = inf) -> Validator:
+    """A validator for finite numbers from `least` to `most`, both included.
+
+    >>> @attrs.frozen
+    ... class Config:
+    ...     jitter: float = attrs.field(default=0.2, validator=number_from(0.0, 0.9))
+    >>> Config(jitter=2)
+    Traceback (most recent call last):
+        ...
+    ValueError: jitter must be a number from 0 to 0.9, not 2
+    """
+    wanted = f"a number of at least {least:g}" if most == inf else f"a number from {least:g} to {most:g}"
+    return _validator(wanted, lambda value: is_number(value) and least <= value <= most)
+
+
+def number_above(least: float, most: float = inf) -> Validator:
+    """A validator for finite numbers above `least`, which is excluded, up to `most`, which is included."""
+    wanted = f"a number above {least:g}" if most == inf else f"a number above {least:g} and at most {most:g}"
+    return _validator(wanted, lambda value: is_number(value) and least < value <= most)
+
+
+def whole_number_from(least: int) -> Validator:
+    """A validator for whole numbers of at least `least`."""
+    return _validator(
+        f"a whole number from {least} on",
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least,
+    )
+
+
+def one_of(literal: Any) -> Validator:
+    """A validator for the texts of a `Literal`, as in `one_of(LimiterScope)`."""
+    choices: tuple[str, ...] = get_args(literal)
+    *others, last = (f'"{choice}"' for choice in choices)
+    return _validator(f"{', '.join(others)} or {last}" if others else last, lambda value: value in choices)
+
+
+def true_or_false(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    """A validator for booleans."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{field.name} must be true or false, not {value!r}")
+
+
+def not_empty(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    """A validator for names: any text but the empty one."""
+    if value == "":
+        raise ValueError(f"{field.name} must not be empty")
+
+
+def _validator(wanted: str, fits: Callable[[object], bool]) -> Validator:
+    def validate(_: object, field: attrs.Attribute[Any], value: object) -> None:
+        if not fits(value):
+            raise ValueError(f"{field.name} must be {wanted}, not {value!r}")
+
+    return validate
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether it is a finite number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
