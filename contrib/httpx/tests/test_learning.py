@@ -1,4 +1,4 @@
-"""What the limiters are told of a call: how it ended, when to come back, what it used, and its headers."""
+"""What the limiters learn of a call: how it ended, when to come back, what it used, and its headers."""
 
 from __future__ import annotations
 
@@ -13,18 +13,13 @@ import pytest
 import trio
 
 import penstock
-from penstock_httpx.testing import ScriptedBody, ScriptedTransport
+from penstock_httpx.testing import ScriptedBody
 
 USAGE = b'{"usage": {"prompt_tokens": 11, "completion_tokens": 5}}'
 
 
-def answer(status: int = 200, body: ScriptedBody | None = None, **headers: str) -> httpx2.Response:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx2.Response(status, headers=named, stream=body or ScriptedBody(b"{}"))
-
-
 class Learning:
-    """Makes limiters that let everything pass and keep what they are told."""
+    """A plugin of limiters that let everything pass and keep what they learn."""
 
     def __init__(self) -> None:
         self.outcomes: list[penstock.RequestReleaseOutcome] = []
@@ -38,7 +33,7 @@ class Learning:
 @attrs.define
 class Listener:
     scope: penstock.Scope
-    told: Learning
+    learnt: Learning
 
     def check(self, item: penstock.RequestAdmissionItem, now: float) -> None:
         return None
@@ -49,11 +44,11 @@ class Listener:
     def release(
         self, lease: penstock.RequestAdmissionLease, token: object, outcome: penstock.RequestReleaseOutcome, now: float
     ) -> Sequence[penstock.LimiterChange]:
-        self.told.outcomes.append(outcome)
+        self.learnt.outcomes.append(outcome)
         return ()
 
     def observe(self, headers: Any, now: float) -> Sequence[penstock.LimiterChange]:
-        self.told.observed.append((now, dict(headers)))
+        self.learnt.observed.append((now, dict(headers)))
         return ()
 
     def set_cap(self, cap: int | None, now: float) -> Sequence[penstock.LimiterChange]:
@@ -69,19 +64,20 @@ class Listener:
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
-        ({"Retry_After": "7"}, 7.0),
-        ({"Retry_After": "7", "Retry_After_Ms": "466"}, 0.466),
-        ({"Retry_After": format_datetime(datetime(2026, 1, 1, 12, 0, 9, tzinfo=UTC), usegmt=True)}, 9.0),
+        ({"Retry-After": "7"}, 7.0),
+        ({"Retry-After": "7", "Retry-After-Ms": "466"}, 0.466),
+        ({"Retry-After": format_datetime(datetime(2026, 1, 1, 12, 0, 9, tzinfo=UTC), usegmt=True)}, 9.0),
         ({}, None),
     ],
     ids=["seconds", "milliseconds", "an HTTP date", "nothing"],
 )
-async def test_a_rate_limit_tells_how_long_to_wait(
+async def test_a_rate_limit_says_how_long_to_wait(
     autojump_clock: Any, gate: Any, headers: dict[str, str], seconds: float | None
 ) -> None:
     learning = Learning()
     date = format_datetime(datetime(2026, 1, 1, 12, tzinfo=UTC), usegmt=True)
-    async with gate(ScriptedTransport(answer(429, None, Date=date, **headers)), learning) as opened:
+    refusal = httpx2.Response(429, headers={"Date": date, **headers}, stream=ScriptedBody(b"{}"))
+    async with gate(refusal, plugins=[learning]) as opened:
         await opened.ask()
 
     assert [(o.kind, o.retry_after_seconds) for o in learning.outcomes] == [("rate_limited", seconds)]
@@ -89,7 +85,8 @@ async def test_a_rate_limit_tells_how_long_to_wait(
 
 async def test_headers_are_observed_before_the_body_comes(autojump_clock: Any, gate: Any) -> None:
     learning = Learning()
-    async with gate(ScriptedTransport(answer(X_Ratelimit_Remaining_Requests="9")), learning) as opened:
+    answer = httpx2.Response(200, headers={"X-Ratelimit-Remaining-Requests": "9"}, stream=ScriptedBody(b"{}"))
+    async with gate(answer, plugins=[learning]) as opened:
         started = trio.current_time()
         await opened.ask()
 
@@ -98,18 +95,13 @@ async def test_headers_are_observed_before_the_body_comes(autojump_clock: Any, g
     assert headers["x-ratelimit-remaining-requests"] == "9"
 
 
-async def test_usage_is_told_at_the_end_of_a_plain_and_of_a_streamed_answer(autojump_clock: Any, gate: Any) -> None:
+async def test_usage_is_known_at_the_end_of_a_plain_and_of_a_streamed_answer(autojump_clock: Any, gate: Any) -> None:
     learning = Learning()
     streamed = ScriptedBody(
         b'data: {"usage": null}\n\n', b"data: " + USAGE[:20], USAGE[20:] + b"\n\n", b"data: [DONE]\n\n"
     )
-    at_once = httpx2.MockTransport(lambda request: httpx2.Response(200, content=USAGE))
-    for inner in (
-        ScriptedTransport(answer(200, ScriptedBody(USAGE))),
-        ScriptedTransport(answer(200, streamed)),
-        at_once,
-    ):
-        async with gate(inner, learning) as opened:
+    async with gate(ScriptedBody(USAGE), streamed, httpx2.Response(200, content=USAGE), plugins=[learning]) as opened:
+        for _ in range(3):
             await opened.ask()
 
     assert [outcome.usage for outcome in learning.outcomes] == [penstock.Usage(11, 5)] * 3

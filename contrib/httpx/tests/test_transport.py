@@ -1,4 +1,4 @@
-"""Every request is admitted, and its outcome is told, however the call ends."""
+"""Every request is admitted, and its outcome is known, however the call ends."""
 
 from __future__ import annotations
 
@@ -12,73 +12,64 @@ import trio.testing
 
 import penstock
 from penstock_httpx import AdmissionTransport, RequestDescription
-from penstock_httpx.testing import ScriptedBody, ScriptedTransport
-
-
-def answer(status: int = 200, body: ScriptedBody | None = None, **headers: str) -> httpx2.Response:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx2.Response(status, headers=named, stream=body or ScriptedBody(b"{}"))
-
+from penstock_httpx.testing import ScriptedBody
 
 # -- admission -------------------------------------------------------------------------------------------------------
 
 
 async def test_a_request_waits_for_its_place(autojump_clock: Any, gate: Any) -> None:
-    inner = ScriptedTransport(answer(), answer())
-    async with gate(inner) as opened, trio.open_nursery() as nursery:
+    async with gate(200, 200) as opened, trio.open_nursery() as nursery:
         started = trio.current_time()
         for _ in range(2):
             nursery.start_soon(opened.ask)
         await trio.testing.wait_all_tasks_blocked()
-        assert len(inner.requests) == 1
+        assert len(opened.inner.requests) == 1
 
-    assert [event.resource for event in opened.told("request_lease_acquired")] == ["acme/small/chat"] * 2
+    assert opened.resources == ["acme/small/chat"] * 2
     assert trio.current_time() - started == pytest.approx(2 * 3, abs=2), "one second each for head, chunk and end"
     assert opened.outcomes == ["success"] * 2
 
 
 async def test_the_caller_knows_better_by_an_extension(autojump_clock: Any, gate: Any) -> None:
-    async with gate(ScriptedTransport(answer())) as opened:
+    async with gate(200) as opened:
         await opened.ask(extensions={"penstock": {"group": "tenant-a"}})
 
-    assert [event.group for event in opened.told("request_lease_acquired")] == ["tenant-a"]
+    assert [event.group for event in opened.events("request_lease_acquired")] == ["tenant-a"]
 
 
 async def test_how_a_request_is_described_can_be_replaced(autojump_clock: Any, gate: Any) -> None:
     def describe(request: httpx2.Request) -> RequestDescription:
         return RequestDescription(resource="acme/small", domain="image", group=request.headers["x-tenant"])
 
-    async with gate(ScriptedTransport(answer()), describe=describe) as opened:
+    async with gate(200, describe=describe) as opened:
         await opened.client.get("/draw", headers={"x-tenant": "b"})
 
-    assert [event.resource for event in opened.told("request_lease_acquired")] == ["acme/small/image"]
+    assert opened.resources == ["acme/small/image"]
 
 
-async def test_an_executor_can_be_given_where_no_context_leads_to_one(autojump_clock: Any, gate: Any) -> None:
-    async with gate(ScriptedTransport(answer())) as opened:
-        transport = AdmissionTransport(ScriptedTransport(answer()), provider="acme", executor=opened.scheduler.requests)
+async def test_an_executor_that_is_given_is_asked_and_not_that_of_the_context(autojump_clock: Any, gate: Any) -> None:
+    async with gate(200) as given, gate():
+        transport = AdmissionTransport(given.inner, provider="acme", executor=given.scheduler.requests)
         async with httpx2.AsyncClient(transport=transport, base_url="http://acme.test/v1") as client:
             await client.post("/responses", json={"model": "small"})
 
-    assert opened.outcomes == ["success"]
+    assert given.outcomes == ["success"]
 
 
 async def test_a_request_that_is_refused_here_is_never_sent(autojump_clock: Any, gate: Any) -> None:
-    inner = ScriptedTransport(answer())
-    async with gate(inner) as opened, opened.stream():
+    async with gate(200) as opened, opened.stream():
         with pytest.raises(penstock.RequestAdmissionError) as refused:
             await opened.ask(extensions={"penstock": {"timeout": 0}})
 
     assert refused.value.reason in ("queue_timeout", "no_capacity")
-    assert len(inner.requests) == 1
+    assert len(opened.inner.requests) == 1
 
 
 async def test_closing_the_transport_closes_the_inner_one(autojump_clock: Any, gate: Any) -> None:
-    inner = ScriptedTransport(answer())
-    async with gate(inner):
+    async with gate(200) as opened:
         pass
 
-    assert inner.closed
+    assert opened.inner.closed
 
 
 # -- outcomes --------------------------------------------------------------------------------------------------------
@@ -99,7 +90,7 @@ async def test_closing_the_transport_closes_the_inner_one(autojump_clock: Any, g
     ],
 )
 async def test_an_answer_is_classified_by_its_status(autojump_clock: Any, gate: Any, status: int, outcome: str) -> None:
-    async with gate(ScriptedTransport(answer(status))) as opened:
+    async with gate(status) as opened:
         response = await opened.ask()
 
     assert response.status_code == status
@@ -126,10 +117,7 @@ async def test_an_answer_is_classified_by_its_status(autojump_clock: Any, gate: 
 async def test_an_error_is_classified_and_passes_through(
     autojump_clock: Any, gate: Any, error: Exception, outcome: str, where: str
 ) -> None:
-    inner = ScriptedTransport(
-        error if where == "instead of an answer" else answer(200, ScriptedBody(b"a", error=error))
-    )
-    async with gate(inner) as opened:
+    async with gate(error if where == "instead of an answer" else ScriptedBody(b"a", error=error)) as opened:
         with pytest.raises(type(error)) as passed:
             await opened.ask()
 
@@ -138,8 +126,8 @@ async def test_an_error_is_classified_and_passes_through(
 
 
 async def test_what_the_head_said_stands_however_the_body_ends(autojump_clock: Any, gate: Any) -> None:
-    broken = answer(429, ScriptedBody(b"{", error=httpx2.ReadError("reset")))
-    async with gate(ScriptedTransport(broken, answer(500))) as opened:
+    broken = httpx2.Response(429, stream=ScriptedBody(b"{", error=httpx2.ReadError("reset")))
+    async with gate(broken, 500) as opened:
         with pytest.raises(httpx2.ReadError):
             await opened.ask()
         async with opened.stream():
@@ -149,8 +137,8 @@ async def test_what_the_head_said_stands_however_the_body_ends(autojump_clock: A
 
 
 @attrs.define
-class Overheard:
-    """Hears how answers are classified, and has no opinion."""
+class NoOpinion:
+    """A classifier that keeps what it is asked, and leaves every answer to the others."""
 
     facts: list[penstock.ResponseFacts | None] = attrs.field(factory=list)
     errors: list[BaseException | None] = attrs.field(factory=list)
@@ -165,24 +153,25 @@ class Overheard:
 
 
 async def test_a_plugin_that_classifies_is_given_neutral_facts(autojump_clock: Any, gate: Any) -> None:
-    overheard = Overheard()
-    refusal = answer(400, ScriptedBody(b'{"error": {"type": "insufficient_quota"}}'), X_Request_Id="7")
-    async with gate(ScriptedTransport(refusal, httpx2.ReadTimeout("slow")), overheard) as opened:
+    asked = NoOpinion()
+    body = ScriptedBody(b'{"error": {"type": "insufficient_quota"}}')
+    refusal = httpx2.Response(400, headers={"X-Request-Id": "7"}, stream=body)
+    async with gate(refusal, httpx2.ReadTimeout("slow"), plugins=[asked]) as opened:
         await opened.ask()
         with pytest.raises(httpx2.ReadTimeout):
             await opened.ask()
 
-    facts, nothing = overheard.facts
+    facts, nothing = asked.facts
     assert facts is not None
     assert (facts.status, facts.error_type, facts.headers["x-request-id"]) == (400, "insufficient_quota", "7")
     assert (facts.first_token_at, facts.elapsed) == (2.0, 3.0)
     assert nothing is None
-    assert [type(error) for error in overheard.errors] == [type(None), TimeoutError]
+    assert [type(error) for error in asked.errors] == [type(None), TimeoutError]
 
 
 async def test_the_scheduler_sees_what_is_worth_another_try(autojump_clock: Any, gate: Any) -> None:
     lasting, passing = httpx2.LocalProtocolError("ours"), httpx2.ReadTimeout("slow")
-    async with gate(ScriptedTransport(lasting, passing)) as opened:
+    async with gate(lasting, passing) as opened:
         for error in (lasting, passing):
             with pytest.raises(type(error)):
                 await opened.ask()
@@ -192,10 +181,10 @@ async def test_the_scheduler_sees_what_is_worth_another_try(autojump_clock: Any,
 
 
 async def test_a_request_that_names_no_model_is_admitted_at_a_place_for_such(autojump_clock: Any, gate: Any) -> None:
-    async with gate(ScriptedTransport(answer(), answer())) as opened:
+    async with gate(200, 200) as opened:
         await opened.client.get("/models")
         await opened.client.get("/models")
 
-    assert [event.resource for event in opened.told("request_lease_acquired")] == ["acme/-/healthcheck"] * 2
-    registered = [event.resource for event in opened.told("request_resource_registered")]
+    assert opened.resources == ["acme/-/healthcheck"] * 2
+    registered = [event.resource for event in opened.events("request_resource_registered")]
     assert registered.count("acme/-/healthcheck") == 1

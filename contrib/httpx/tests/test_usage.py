@@ -17,10 +17,10 @@ CHAT = {"id": "1", "choices": [{"message": {"content": 'he said "usage": {"promp
 
 
 def tail(*chunks: bytes, encoding: str = "") -> AnswerTail:
-    told = AnswerTail(encoding)
+    end = AnswerTail(encoding)
     for chunk in chunks:
-        told.feed(chunk)
-    return told
+        end.feed(chunk)
+    return end
 
 
 def test_usage_is_read_from_a_json_answer() -> None:
@@ -45,10 +45,10 @@ def test_an_embedding_has_no_output() -> None:
 
 def test_usage_is_read_from_the_last_event_of_a_stream_that_has_one() -> None:
     events = [{"choices": [], "usage": None}, {"choices": [{}], "usage": None}, {"choices": [], "usage": USAGE}]
-    lines = [f"data: {json.dumps(event)}\n\n".encode() for event in events]
+    stream = [f"data: {json.dumps(event)}\n\n".encode() for event in events]
 
-    assert tail(*lines, b"data: [DONE]\n\n").usage() == Usage(11, 5)
-    assert tail(*lines[:2], b"data: [DONE]\n\n").usage() is None
+    assert tail(*stream, b"data: [DONE]\n\n").usage() == Usage(11, 5)
+    assert tail(*stream[:2], b"data: [DONE]\n\n").usage() is None
 
 
 def test_a_text_that_speaks_of_usage_is_not_taken_for_it() -> None:
@@ -73,18 +73,18 @@ def test_usage_is_read_from_a_packed_answer(encoding: str, pack: Callable[[bytes
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, br"])
-def test_an_encoding_that_is_not_known_tells_nothing(encoding: str) -> None:
+def test_nothing_is_read_in_an_unknown_encoding(encoding: str) -> None:
     assert tail(json.dumps(CHAT).encode(), encoding=encoding).usage() is None
 
 
-def test_an_answer_that_is_not_packed_as_it_says_tells_nothing() -> None:
+def test_nothing_is_read_in_an_answer_that_is_not_packed_as_it_says() -> None:
     assert tail(b"plain", b" and simple", encoding="gzip").usage() is None
 
 
 @pytest.mark.parametrize(
     "answer", [b"", b'{"usage"', b'{"usage": ', b'{"usage": 7}', b'{"usage": {"prompt', b'["usage", "of"]', b"\xff\xfe"]
 )
-def test_nonsense_tells_nothing(answer: bytes) -> None:
+def test_nothing_is_read_in_nonsense(answer: bytes) -> None:
     assert tail(answer).usage() is None
 
 

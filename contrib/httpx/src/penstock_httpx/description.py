@@ -46,7 +46,7 @@ class RequestDescription:
 
 
 def describe_openai(request: httpx2.Request, provider: str | None = None) -> RequestDescription:
-    """Describe a request to an OpenAI-compatible endpoint.
+    """The description of a request to an OpenAI-compatible endpoint.
 
     `provider` defaults to the host that the request goes to. A path that ends in `/embeddings` is the
     domain `embedding`, one with `/images/` in it `image`, any other with a model `chat`; a request that

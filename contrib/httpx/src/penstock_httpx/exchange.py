@@ -1,16 +1,24 @@
-"""One admitted call, from its lease to its release: what is told to Penstock about it, and when.
+"""One admitted call, from its lease to its release: what Penstock learns of it, when, and who ends it.
 
 The release is taken over from the attempt at once (`detach`), since the call outlives the function that
 made it: its body is read by somebody else, later, or never. Whoever ends the exchange first decides how it
-ended; all who come later are not heard.
+ended; whoever comes later changes nothing.
 
 What an answer's head said (429, 500, …) stands, however its body ends. A stream that has sent its last event is
 complete, also if its reader stops there, as SDKs do. An answer that was going well and is given up by us before
 that says nothing about the provider: that is `local_cancelled`.
+
+The request gate belongs to its run, and the call may be made and its body read in any thread. So the head of an
+answer, its first piece and its end are handed over to the thread of the run; the pieces between need no clock, and
+are looked at where they come.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from threading import get_ident
 from typing import Final
 
 import attrs
@@ -20,34 +28,34 @@ import trio
 from penstock import Attempt, FailureMark, RequestReleaseOutcome, ResponseFacts, mark_failure
 from penstock_httpx.usage import AnswerTail
 
-__all__ = ["Exchange", "neutral"]
+__all__ = ["Exchange"]
 
 FAILED_FROM: Final = 400
 
 
 class Exchange:
-    """Tells how one call went, and gives its lease back exactly once."""
+    """The lease of one call, which comes back exactly once, whatever happens to the call and in whichever thread.
+
+    Made in the thread of the run. Its methods may be called in any thread, and return when Penstock knows.
+    """
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
         self._lease = attempt.detach()
         self._token = trio.lowlevel.current_trio_token()
+        self._run_thread = get_ident()
         self._facts: ResponseFacts | None = None
         self._tail = AnswerTail()
-        self.ended = False
+        self._ended = False
 
     def answered(self, response: httpx2.Response) -> None:
-        """The head of the answer is here. Its headers are passed on before the body comes."""
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        self._tail = AnswerTail(headers.get("content-encoding", ""))
-        self._facts = ResponseFacts(status=response.status_code, headers=headers, received_at=trio.current_time())
-        self._attempt.answered(self._facts)
-        self._attempt.observe(headers)
+        """The head of the answer is here, and the body too if it came with it."""
+        self._in_run(partial(self._note_head, response))
 
     def took(self, chunk: bytes) -> None:
         """A piece of the body came by."""
         if self._facts is not None and self._facts.first_token_at is None:
-            self._facts = attrs.evolve(self._facts, first_token_at=self._elapsed)
+            self._in_run(self._note_first_piece)
         self._tail.feed(chunk)
 
     def complete(self) -> None:
@@ -56,49 +64,71 @@ class Exchange:
 
     def failed(self, error: BaseException) -> None:
         """Sending, waiting or reading ended with this exception, `trio.Cancelled` included."""
-        if self._tail.last_event:
-            self._end()
-            return
-        told = neutral(error)
-        self._end(error=told)
-        outcome = self._attempt.outcome
-        if told is not error and outcome is not None:
-            # The scheduler looks at the exception that reaches it to know whether the task may be tried again.
-            mark_failure(error, FailureMark(outcome.kind, outcome.retryable))
+        self._end(error=error)
 
     def abandoned(self, detail: str) -> None:
         """Nobody wants the rest of the body."""
-        if self._was_refused or self._tail.last_event:
-            self._end()
-        else:
-            status = None if self._facts is None else self._facts.status
-            self._end(RequestReleaseOutcome(kind="local_cancelled", status=status, detail=detail))
+        self._end(detail=detail)
 
-    def dropped(self) -> None:
-        """The body was collected as garbage, perhaps in the middle of a decision: end the exchange from the loop."""
-        if not self.ended:
-            try:
+    def __del__(self) -> None:
+        # Its answer was collected as garbage, in whatever thread, and perhaps in the middle of a decision.
+        if not self._ended:
+            with suppress(trio.RunFinishedError):
                 self._token.run_sync_soon(self.abandoned, "the response was dropped unread")
-            except trio.RunFinishedError:
-                self.ended = True
 
-    @property
-    def _was_refused(self) -> bool:
-        return self._facts is not None and self._facts.status is not None and self._facts.status >= FAILED_FROM
+    def _end(self, error: BaseException | None = None, detail: str | None = None) -> None:
+        if not self._ended:
+            self._in_run(partial(self._release, error, detail))
+
+    def _in_run(self, step: Callable[[], None]) -> None:
+        if get_ident() == self._run_thread:
+            step()
+            return
+        try:
+            # With the token it happens whether or not the task of this thread is cancelled: leases must come back.
+            trio.from_thread.run_sync(step, trio_token=self._token)
+        except trio.RunFinishedError:
+            self._ended = True  # there is no gate any more that the lease could be given back to
+
+    # -- in the thread of the run --
+
+    def _note_head(self, response: httpx2.Response) -> None:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        self._tail = AnswerTail(headers.get("content-encoding", ""))
+        self._facts = ResponseFacts(status=response.status_code, headers=headers, received_at=trio.current_time())
+        self._attempt.answered(self._facts)
+        self._attempt.observe(headers)
+        if response.is_closed:
+            self.took(response.content)
+            self.complete()
+
+    def _note_first_piece(self) -> None:
+        assert self._facts is not None
+        self._facts = attrs.evolve(self._facts, first_token_at=self._elapsed)
+
+    def _release(self, error: BaseException | None, detail: str | None) -> None:
+        if self._ended:
+            return  # another thread was first
+        self._ended = True
+        status = None if self._facts is None else self._facts.status
+        failed = status is not None and status >= FAILED_FROM
+        if self._tail.last_event:
+            error = detail = None
+        outcome = None
+        if detail is not None and not failed:
+            outcome = RequestReleaseOutcome(kind="local_cancelled", status=status, detail=detail)
+        if self._facts is not None:
+            error_type = self._tail.error_type() if failed else None
+            facts = attrs.evolve(self._facts, elapsed=self._elapsed, error_type=error_type)
+            self._attempt.answered(facts, self._tail.usage())
+        self._lease.release(outcome, None if error is None else neutral(error))
+        if error is not None and self._attempt.outcome is not None:
+            # The scheduler looks at the exception that reaches it to know whether the task may be tried again.
+            mark_failure(error, FailureMark(self._attempt.outcome.kind, self._attempt.outcome.retryable))
 
     @property
     def _elapsed(self) -> float:
         return trio.current_time() - self._attempt.started_at
-
-    def _end(self, outcome: RequestReleaseOutcome | None = None, error: BaseException | None = None) -> None:
-        if self.ended:
-            return
-        self.ended = True
-        if self._facts is not None:
-            word = self._tail.error_type() if self._was_refused else None
-            facts = attrs.evolve(self._facts, elapsed=self._elapsed, error_type=word)
-            self._attempt.answered(facts, self._tail.usage())
-        self._lease.release(outcome, error)
 
 
 def neutral(error: BaseException) -> BaseException:

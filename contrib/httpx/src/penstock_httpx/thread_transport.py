@@ -1,36 +1,33 @@
-"""The transport for worker threads: between a synchronous httpx2 client and the one that really sends."""
+"""The transport of the run's worker threads: between a synchronous httpx2 client and the one that really sends."""
 
 from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 
 import httpx2
 import trio
 
 import penstock
-from penstock_httpx.door import Describe, Door
-from penstock_httpx.thread_body import ThreadAdmittedBody
-from penstock_httpx.thread_exchange import ThreadExchange, open_from_thread, raise_if_cancelled
+from penstock_httpx.admission import Admission, Describe
+from penstock_httpx.exchange import Exchange
 
 __all__ = ["ThreadAdmissionTransport"]
 
 
 class ThreadAdmissionTransport(httpx2.BaseTransport):
     """`AdmissionTransport` for an `httpx2.Client`, in code that trio runs in a worker thread
-    (`trio.to_thread.run_sync`): admits each request, sends it through `inner`, and holds its lease until the body
-    of the answer ends or is closed.
+    (`trio.to_thread.run_sync`).
 
-    `inner`     what sends; default: an `httpx2.HTTPTransport`. It is closed with this transport.
-    `provider`  the provider's name in the configuration, for the default `describe`; default: the host of
-    the request
-    `describe`  says what a request is admitted as; default: `describe_openai`
-    `executor`  the request gate to ask; default: that of the scheduler whose task the thread works for
+    The parameters and the errors are the same; `inner` is synchronous, by default an `httpx2.HTTPTransport`, and the
+    default `executor` is that of the scheduler whose task the thread works for.
 
     The thread is blocked while its call waits for its place. Cancelling its task ends that wait with trio's
     `Cancelled`, at once; a call that is out is not cut short (a blocked thread cannot be): `Cancelled` comes with
     its head, or with the next piece of its body.
 
-    Raises `RuntimeError` in a thread that trio did not start, and in the run's own, which it would block;
-    `RequestAdmissionError` for a request that is refused here, `ConfigError` for one that cannot be described; what
-    `inner` raises passes through. Each request is one attempt. Retries belong above: give an SDK `max_retries=0`.
+    Raises `RuntimeError` in a thread that trio did not start, and in the run's own, which it would block. A body may be
+    read and closed in any thread.
     """
 
     def __init__(
@@ -42,38 +39,81 @@ class ThreadAdmissionTransport(httpx2.BaseTransport):
         executor: penstock.ModelRequestExecutor | None = None,
     ) -> None:
         self._inner = inner if inner is not None else httpx2.HTTPTransport()
-        self._door = Door(provider, describe, executor)
+        self._admission = Admission(provider, describe, executor)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Wait for a place, send, and return the answer as soon as its head is here."""
+        """The answer to an admitted request, as soon as its head is here."""
         _raise_unless_worker()
-        exchange = open_from_thread(self._door, self._door.describe(request), self._door.executor())
+        exchange = trio.from_thread.run(self._admission.open, self._admission.describe(request))
         try:
+            # An abandoned thread waits on, as nobody can stop it; it must not send what nobody wants any more.
+            trio.from_thread.check_cancelled()
             response = self._inner.handle_request(request)
             exchange.answered(response)
-            _go_on_with(response, exchange)
+            if not response.is_closed:
+                assert isinstance(response.stream, httpx2.SyncByteStream), "a sync transport answers with such a stream"
+                try:
+                    trio.from_thread.check_cancelled()
+                except BaseException:
+                    response.close()
+                    raise
+                response.stream = _Body(response.stream, exchange)
         except BaseException as error:
             exchange.failed(error)
             raise
         return response
 
     def close(self) -> None:
-        """Close the inner transport. Bodies that are still read keep their leases until they end."""
+        """Close the inner transport. Bodies that are being read keep their leases until they end."""
         self._inner.close()
 
 
-def _go_on_with(response: httpx2.Response, exchange: ThreadExchange) -> None:
-    if response.is_closed:  # its body came with it
-        exchange.took(response.content)
-        exchange.complete()
-        return
-    assert isinstance(response.stream, httpx2.SyncByteStream), "a synchronous transport answers with such a stream"
-    try:
-        raise_if_cancelled()
-    except BaseException:
-        response.stream.close()
-        raise
-    response.stream = ThreadAdmittedBody(response.stream, exchange)
+class _Body(httpx2.SyncByteStream):
+    """The pieces of an answer as they come; its exchange ends when they do, or when the body is closed.
+
+    Reading raises trio's `Cancelled` with the first piece that comes after the task of the thread was cancelled. The
+    openai SDK iterates a second time, to drain what follows the last event: the same reading goes on.
+    """
+
+    def __init__(self, inner: httpx2.SyncByteStream, exchange: Exchange) -> None:
+        self._inner = inner
+        self._chunks = iter(inner)
+        self._exchange = exchange
+
+    def __iter__(self) -> Iterator[bytes]:
+        # Not itself: a generator around it, left early, would close it (`yield from`).
+        return iter(self._next, None)
+
+    def _next(self) -> bytes | None:
+        """The next piece, or `None` at the end."""
+        try:
+            chunk = next(self._chunks, None)
+            if chunk is not None:
+                _raise_if_cancelled()
+        except BaseException as error:
+            self._exchange.failed(error)
+            raise
+        if chunk is None:
+            self._exchange.complete()
+        else:
+            self._exchange.took(chunk)
+        return chunk
+
+    def close(self) -> None:
+        """Close the answer; closing one that has not ended gives the lease back too."""
+        try:
+            try:
+                if isinstance(self._chunks, Generator):
+                    self._chunks.close()
+            finally:
+                self._inner.close()
+        finally:
+            self._exchange.abandoned("closed before its end")
+
+
+def _raise_if_cancelled() -> None:
+    with suppress(RuntimeError):  # a thread that trio did not start works for no task
+        trio.from_thread.check_cancelled()
 
 
 def _raise_unless_worker() -> None:

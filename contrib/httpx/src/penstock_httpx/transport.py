@@ -1,20 +1,21 @@
-"""The transport: between an httpx2 client and the one that really sends, where every outbound request passes."""
+"""The transport of the run: between an asynchronous httpx2 client and the one that really sends."""
 
 from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import httpx2
 
 import penstock
-from penstock_httpx.body import AdmittedBody
-from penstock_httpx.door import Describe, Door
+from penstock_httpx.admission import Admission, Describe
 from penstock_httpx.exchange import Exchange
 
 __all__ = ["AdmissionTransport"]
 
 
 class AdmissionTransport(httpx2.AsyncBaseTransport):
-    """Admits each request, sends it through `inner`, and holds its lease until the body of the answer ends
-    or is closed.
+    """Admission of each request before `inner` sends it, and a lease that is held until the body of the answer
+    ends or is closed.
 
     `inner`     what sends; default: an `httpx2.AsyncHTTPTransport`. It is closed with this transport.
     `provider`  the provider's name in the configuration, for the default `describe`; default: the host of
@@ -26,8 +27,8 @@ class AdmissionTransport(httpx2.AsyncBaseTransport):
     `RequestDescription`.
 
     Raises `RequestAdmissionError` for a request that is refused here, `ConfigError` for one that cannot be
-    described; what `inner` raises passes through. Retries belong above: give an SDK `max_retries=0`, or it
-    hides every 429 from the limiters.
+    described; what `inner` raises passes through. Each request is one attempt. Retries belong above: give an SDK
+    `max_retries=0`, or it hides every 429 from the limiters.
     """
 
     def __init__(
@@ -39,30 +40,62 @@ class AdmissionTransport(httpx2.AsyncBaseTransport):
         executor: penstock.ModelRequestExecutor | None = None,
     ) -> None:
         self._inner = inner if inner is not None else httpx2.AsyncHTTPTransport()
-        self._door = Door(provider, describe, executor)
+        self._admission = Admission(provider, describe, executor)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Wait for a place, send, and return the answer as soon as its head is here."""
-        exchange: Exchange | None = None
+        """The answer to an admitted request, as soon as its head is here."""
+        exchange = await self._admission.open(self._admission.describe(request))
         try:
-            async with self._door.attempt(self._door.describe(request), self._door.executor()) as attempt:
-                exchange = Exchange(attempt)
             response = await self._inner.handle_async_request(request)
             exchange.answered(response)
         except BaseException as error:
-            if exchange is not None:
-                exchange.failed(error)
+            exchange.failed(error)
             raise
-        if response.is_closed:  # its body came with it
-            exchange.took(response.content)
-            exchange.complete()
-        else:
-            assert isinstance(response.stream, httpx2.AsyncByteStream), (
-                "an async transport answers with an async stream"
-            )
-            response.stream = AdmittedBody(response.stream, exchange)
+        if not response.is_closed:
+            assert isinstance(response.stream, httpx2.AsyncByteStream), "an async transport answers with such a stream"
+            response.stream = _Body(response.stream, exchange)
         return response
 
     async def aclose(self) -> None:
-        """Close the inner transport. Bodies that are still read keep their leases until they end."""
+        """Close the inner transport. Bodies that are being read keep their leases until they end."""
         await self._inner.aclose()
+
+
+class _Body(httpx2.AsyncByteStream):
+    """The pieces of an answer as they come; its exchange ends when they do, or when the body is closed.
+
+    An iterator and no async generator, for a generator that its reader leaves early lives on until it is collected,
+    and with it would live the lease. The openai SDK iterates a second time, to drain what follows the last event: the
+    same reading goes on.
+    """
+
+    def __init__(self, inner: httpx2.AsyncByteStream, exchange: Exchange) -> None:
+        self._inner = inner
+        self._chunks = aiter(inner)
+        self._exchange = exchange
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await anext(self._chunks)
+        except StopAsyncIteration:
+            self._exchange.complete()
+            raise
+        except BaseException as error:
+            self._exchange.failed(error)
+            raise
+        self._exchange.took(chunk)
+        return chunk
+
+    async def aclose(self) -> None:
+        """Close the answer; closing one that has not ended gives the lease back too."""
+        try:
+            try:
+                if isinstance(self._chunks, AsyncGenerator):
+                    await self._chunks.aclose()
+            finally:
+                await self._inner.aclose()
+        finally:
+            self._exchange.abandoned("closed before its end")

@@ -1,8 +1,8 @@
 """What a call really used, read out of the end of its answer as it passes by.
 
-Both a JSON answer and a stream of server-sent events tell their usage near the end. So the last few
+Both a JSON answer and a stream of server-sent events report their usage near the end. So the last few
 kilobytes are kept and looked at once, when the body has ended; nothing is held back and nothing is parsed
-on the way. gzip and deflate are unpacked on the side; an answer in another encoding tells nothing here, and
+on the way. gzip and deflate are unpacked on the side; nothing is read in an answer of another encoding, and
 the estimate stands.
 
 Looking for the bytes `"usage"` cannot be fooled by a text that contains them: inside a JSON string the
@@ -57,15 +57,15 @@ class AnswerTail:
         return tail.endswith(b"\n\n") and tail.rstrip().rsplit(b"\n\n", 1)[-1].startswith(LAST_EVENTS)
 
     def usage(self) -> Usage | None:
-        """The last usage that the answer told, under the names of chat, embedding and responses endpoints."""
+        """The last usage in the answer, under the names of chat, embedding and responses endpoints."""
         text = self._tail.decode("utf-8", "replace")
         at = text.rfind('"usage"')
         while at >= 0:
-            told = _object_after(text, at + len('"usage"'))
-            if told is not None:
+            usage = _object_after(text, at + len('"usage"'))
+            if usage is not None:
                 return Usage(
-                    input_tokens=_count(told, "prompt_tokens", "input_tokens"),
-                    output_tokens=_count(told, "completion_tokens", "output_tokens"),
+                    input_tokens=_count(usage, "prompt_tokens", "input_tokens"),
+                    output_tokens=_count(usage, "completion_tokens", "output_tokens"),
                 )
             at = text.rfind('"usage"', 0, at)
         return None
@@ -94,6 +94,6 @@ def _object_after(text: str, at: int) -> Mapping[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _count(told: Mapping[str, Any], *names: str) -> int:
-    counts = (told.get(name) for name in names)
+def _count(usage: Mapping[str, Any], *names: str) -> int:
+    counts = (usage.get(name) for name in names)
     return next((n for n in counts if isinstance(n, int) and not isinstance(n, bool) and n >= 0), 0)

@@ -69,7 +69,7 @@ class MockApp:
         return MockReport(models=models, rejected=dict(self._rejected))
 
     async def until(self, holds: Callable[[MockReport], bool]) -> MockReport:
-        """Waits until `holds` is true of the report, and returns that report."""
+        """The report, as soon as `holds` is true of it."""
         while not holds(report := self.report()):
             await self._watchers.park()
         return report
@@ -117,7 +117,7 @@ class MockApp:
         return key_label(key)
 
     def _refusing(self, route: Callable[[Request], Awaitable[ASGIApp]]) -> Callable[[Request], Awaitable[ASGIApp]]:
-        """Turns an `ApiError` of `route` into its answer, and counts it."""
+        """`route` with its `ApiError`s answered in OpenAI's shape, and counted."""
 
         async def refusing(request: Request) -> ASGIApp:
             try:
@@ -136,7 +136,7 @@ class MockApp:
         self._wake()
 
     def _marking(self, app: ASGIApp) -> ASGIApp:
-        """Says on every answer that it comes from a mock, and when."""
+        """`app` with headers on every answer that say that it comes from a mock, and when."""
 
         async def marking(scope: Scope, receive: Receive, send: Send) -> None:
             async def marked(message: Message) -> None:

@@ -15,7 +15,10 @@ __all__ = ["run"]
 
 
 async def run(config: MockProviderConfig, host: str, port: int) -> None:
-    """Serves `config` until SIGINT or SIGTERM. Raises `click.ClickException` if the port cannot be had."""
+    """A provider for `config` until SIGINT or SIGTERM, then its report in a few lines.
+
+    Raises `click.ClickException` if the port cannot be had.
+    """
     try:
         # Signals are caught before the first line is printed: whoever waits for that line may interrupt
         # right after.

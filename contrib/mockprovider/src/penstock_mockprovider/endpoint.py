@@ -28,42 +28,41 @@ class Running:
         self.finished = False
 
     def finish(self) -> None:
-        """Gives the slot back. To be called just before the last byte goes out: a client that answers that
-        byte with its next call must find the place free."""
+        """The end of the call, which gives the slot back. To be called just before the last byte goes out: a client
+        that answers that byte with its next call must find the slot free."""
         self.finished = True
         self._endpoint.start(self._endpoint.model.finish(self.ticket, trio.current_time()))
 
 
-class _Turn:
-    """Where a queued call waits for its turn."""
+class _Waiter:
+    """A queued call, until it starts."""
 
     def __init__(self) -> None:
-        self._come = trio.Event()
+        self._wakeup = trio.Event()
         self._started: Started | None = None
 
-    def give(self, started: Started) -> None:
+    def wake(self, started: Started) -> None:
         self._started = started
-        self._come.set()
+        self._wakeup.set()
 
     async def wait(self) -> Started:
-        await self._come.wait()
+        await self._wakeup.wait()
         assert self._started is not None
         return self._started
 
 
 class Endpoint:
-    """A `SimulatedModel` whose calls wait under trio. `changed` is called after everything that its report
+    """A `SimulatedModel` whose calls wait under trio. `changed` is a callback for everything that its report
     shows."""
 
     def __init__(self, model: SimulatedModel, changed: Callable[[], None] = lambda: None) -> None:
         self.model = model
         self._changed = changed
-        self._turns: dict[Ticket, _Turn] = {}
+        self._waiters: dict[Ticket, _Waiter] = {}
 
     @asynccontextmanager
     async def call(self, key: str, tokens: int) -> AsyncIterator[Running | Refused]:
-        """Yields the call once it runs, or its refusal once that is due. A hanging call waits here until
-        cancelled."""
+        """The call, once it runs, or its refusal, once that is due. A hanging call waits here until cancelled."""
         answer = self.model.arrive(trio.current_time(), key, tokens)
         self._changed()
         if isinstance(answer, Refused):
@@ -73,26 +72,26 @@ class Endpoint:
         running: Running | None = None
         try:
             if isinstance(answer, Queued):
-                turn = self._turns[answer.ticket] = _Turn()
-                answer = await turn.wait()
+                waiter = self._waiters[answer.ticket] = _Waiter()
+                answer = await waiter.wait()
             if isinstance(answer, Hanging):
                 await trio.sleep_forever()
             else:
                 running = Running(self, answer)
                 yield running
         finally:
-            self._turns.pop(answer.ticket, None)
+            self._waiters.pop(answer.ticket, None)
             if running is None or not running.finished:
                 self.start(self.model.abandon(answer.ticket, trio.current_time()))
 
     def start(self, started: Iterable[Started]) -> None:
-        """Tells the queued calls that start now."""
+        """The start of queued calls whose slots have become free."""
         for answer in started:
-            self._turns[answer.ticket].give(answer)
+            self._waiters[answer.ticket].wake(answer)
         self._changed()
 
     async def follow_schedule(self) -> None:
-        """Starts queued calls whenever the schedule makes room, until it changes no more."""
+        """The start of queued calls whenever the schedule makes room, until it changes no more."""
         while (at := self.model.next_change(trio.current_time())) is not None:
             await trio.sleep_until(at)
             self.start(self.model.advance(trio.current_time()))

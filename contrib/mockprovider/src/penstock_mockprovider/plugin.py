@@ -1,4 +1,4 @@
-"""The plugin: it adds `penstock mockprovider`. Imported by every `penstock` command, so it imports next to
+"""The plugin that adds `penstock mockprovider`. Imported by every `penstock` command, so it imports next to
 nothing."""
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ _DEFAULT_MODELS = ("mock-chat", "mock-embedding")
 
 
 class MockProviderPlugin:
-    """Serves an OpenAI-compatible mock provider with real limits: `penstock mockprovider --port 8000
-    --slots 20`."""
+    """An OpenAI-compatible mock provider with real limits: `penstock mockprovider --port 8000 --slots 20`."""
 
     @hookimpl
     def penstock_cli(self, cli: click.Group) -> None:
-        """Adds the command `mockprovider`."""
+        """The command `mockprovider`, added to `cli`."""
         cli.add_command(mockprovider)
 
 
@@ -45,7 +44,7 @@ class MockProviderPlugin:
 @click.option("--rpm", type=float, help="Requests a minute.")
 @click.option("--tpm", type=float, help="Tokens a minute.")
 @click.option("--latency", type=float, help="Mean seconds of an answer.")
-@click.option("--retry-after", type=float, help="Seconds told with a 429.")
+@click.option("--retry-after", type=float, help="Seconds to wait, sent with a 429.")
 @click.option("--headers", is_flag=True, default=None, help="Send x-ratelimit-* on every answer.")
 @click.option("--error-rate", type=float, help="Share of calls answered with a 500.")
 @click.option("--hang-share", type=float, help="Share of calls never answered.")
@@ -56,7 +55,7 @@ def mockprovider(context: click.Context, /, port: int, host: str, path: Path | N
     """Serve an OpenAI-compatible mock provider with real limits, until interrupted.
 
     Every model has the limits given by the options, or its own from --config. What the provider saw is at
-    /mock/report, and is told in short at the end.
+    /mock/report, and is printed in short at the end.
     """
     import trio
 

@@ -13,8 +13,11 @@ __all__ = ["MockReport"]
 
 @frozen
 class MockReport:
-    """`models`: what reached each model, and how it went. `rejected`: calls that reached none, by error code
-    (`invalid_api_key`, `invalid_json`, `model_not_found`, `client_disconnect`, …)."""
+    """What the provider saw until now.
+
+    `models`: what reached each model, and how it went. `rejected`: calls that reached none, by error code
+    (`invalid_api_key`, `invalid_json`, `model_not_found`, `client_disconnect`, …).
+    """
 
     models: Mapping[str, ModelReport]
     rejected: Mapping[str, int]

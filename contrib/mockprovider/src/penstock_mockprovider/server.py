@@ -47,8 +47,7 @@ class MockProvider:
         return self._app.report()
 
     async def until(self, holds: Callable[[MockReport], bool]) -> MockReport:
-        """Waits until `holds` is true of the report, and returns that report: for tests, which must not
-        wait for durations."""
+        """The report, as soon as `holds` is true of it: for tests, which must not wait for durations."""
         return await self._app.until(holds)
 
 
@@ -56,8 +55,8 @@ class MockProvider:
 async def serve(
     config: MockProviderConfig | None = None, *, port: int = 0, host: str = "127.0.0.1"
 ) -> AsyncIterator[MockProvider]:
-    """Serves `config` (default: two models without limits) while the block runs. It listens before the
-    block begins; at the block's end connections are closed at once, without grace.
+    """A mock provider for `config` (default: two models without limits) while the block runs. It listens before
+    the block begins; at the block's end connections are closed at once, without grace.
 
     `port` 0 takes any free one. Raises `ConfigError` if `host` is not a loopback address, `OSError` if the
     port cannot be had. What the block raises leaves as it is, not in an exception group.

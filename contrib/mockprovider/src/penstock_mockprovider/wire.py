@@ -109,7 +109,7 @@ class ChatCall:
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> ChatCall:
-        """Raises `ApiError` for what is missing or wrong."""
+        """The call that a request's body asks for. Raises `ApiError` for what is missing or wrong."""
         model = model_of(body)
         messages = _needed(body, "messages")
         if not isinstance(messages, list) or not messages:
@@ -198,7 +198,7 @@ class EmbeddingCall:
 
     @classmethod
     def parse(cls, body: Mapping[str, Any], default_dimensions: int) -> EmbeddingCall:
-        """Raises `ApiError` for what is missing or wrong."""
+        """The call that a request's body asks for. Raises `ApiError` for what is missing or wrong."""
         model = model_of(body)
         given = _needed(body, "input")
         texts = [given] if isinstance(given, str) else given

@@ -1,9 +1,8 @@
-"""Where a request asks for its place: the same for the transport of the run and for that of its worker threads."""
+"""How a request is admitted: described from itself, and held up until the request gate has a place for it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Final
 
@@ -12,8 +11,9 @@ import trio
 
 import penstock
 from penstock_httpx.description import NO_MODEL, RequestDescription, apply_extension, describe_openai
+from penstock_httpx.exchange import Exchange
 
-__all__ = ["Describe", "Door"]
+__all__ = ["Admission", "Describe"]
 
 NO_MODEL_CAP: Final = 8
 """How many requests that name no model may be out at once to one provider, unless the configuration has a model `-`."""
@@ -21,8 +21,8 @@ NO_MODEL_CAP: Final = 8
 Describe = Callable[[httpx2.Request], RequestDescription]
 
 
-class Door:
-    """Describes requests, and asks the executor for their attempts. The parameters are those of the transports."""
+class Admission:
+    """The admission of a transport's requests. The parameters are those of the transports."""
 
     def __init__(
         self, provider: str | None, describe: Describe | None, executor: penstock.ModelRequestExecutor | None
@@ -34,18 +34,17 @@ class Door:
         """What a request is admitted as. Raises `ConfigError` for an extension that no description has."""
         return apply_extension(self._describe(request), request)
 
-    def executor(self) -> penstock.ModelRequestExecutor:
-        """The request gate to ask; a worker thread of trio's has the context of the task that it works for."""
-        return penstock.current_executor() if self._executor is None else self._executor
+    async def open(self, wanted: RequestDescription) -> Exchange:
+        """The exchange of one call, as soon as there is a place for it. Called in the thread of the run.
 
-    def attempt(
-        self, wanted: RequestDescription, executor: penstock.ModelRequestExecutor
-    ) -> AbstractAsyncContextManager[penstock.Attempt]:
-        """The attempt of one call. For the thread of the run."""
+        Raises `RequestAdmissionError` if the call is refused.
+        """
+        executor = penstock.current_executor() if self._executor is None else self._executor
         key = executor.resolver.resolve(wanted.resource, wanted.domain)
         if key.model_id == NO_MODEL and executor.pressure.snapshot(key, trio.current_time()) is None:
             # No configuration can be expected to know it, and an unknown model is refused.
             executor.register(key.provider_name, NO_MODEL, cap=NO_MODEL_CAP)
-        return executor.attempt(
+        async with executor.attempt(
             key, cost=wanted.cost, group=wanted.group, timeout=wanted.timeout, deadline=wanted.deadline
-        )
+        ) as attempt:
+            return Exchange(attempt)
