@@ -141,7 +141,7 @@ def test_a_folder_that_is_not_there_is_an_error_of_the_configuration(tmp_path: P
 
 @pytest.mark.parametrize("path", ["", "."])
 def test_a_path_that_names_no_file_is_an_error_of_the_configuration(path: str) -> None:
-    with pytest.raises(ConfigError, match=rf"^plugins\.jsonl\.path: path must name a file, and '{path}' is none"):
+    with pytest.raises(ConfigError, match=rf"^plugins\.jsonl\.path: must name a file, and '{path}' is none"):
         JsonlPlugin(JsonlConfig(path=path))
 
 
