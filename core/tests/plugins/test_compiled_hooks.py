@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from penstock.config.reading import PenstockConfig, load_config
-from penstock.plugins.compiled_hooks import CompiledHooks, compile_rule
+from penstock.plugins.compiled_hooks import CompiledHooks
 from penstock.plugins.discovery import Installed
+from penstock.plugins.hook_calls import first_answer
 from penstock.plugins.hook_checks import hook_arguments
 from penstock.plugins.hookspecs import HOOKS, PenstockSpec, hookimpl
 from penstock.plugins.manager import PluginManager
@@ -85,7 +86,7 @@ def test_a_compiled_rule_asks_and_answers_as_pluggy_does(
         manager.register(type("Holder", (), {hook: staticmethod(mark(**options)(function))}), f"p{at}")
     given_values = {name: f"<{name}>" for name in hook_arguments(hook)}
     settings: Any = {f"p{at}": given_values.get("settings") for at in range(len(implementations))}
-    compiled = compile_rule(
+    compiled = first_answer(
         getattr(manager.hook, hook),
         settings=settings,
         check=lambda answer, by, now: ("checked", answer),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import fsum
 from typing import Any
 
 import pytest
@@ -203,6 +204,21 @@ def test_a_sum_of_weights_that_goes_up_and_down_does_not_drift() -> None:
     assert competition.weight("gpu", nobody) == 1e-9
     competition.end("gpu", light)
     assert competition.weight("gpu", nobody) == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.floats(1e-200, 1e300)), max_size=20))
+def test_weights_of_any_size_are_added_up_without_loss(changes: list[tuple[str, float]]) -> None:
+    """Each change turns a group round: it begins to compete, with a new weight, or it ends."""
+    competition, competing = Competition(), dict[str, float]()
+    for name, weight in changes:
+        if competing.pop(name, None) is None:
+            competing[name] = weight
+            competition.begin("gpu", group_key(name), weight)
+        else:
+            competition.end("gpu", group_key(name))
+        for besides in "abcd":
+            others = [weight for each, weight in competing.items() if each != besides]
+            assert competition.weight("gpu", group_key(besides)) == fsum(others)
 
 
 def test_to_end_what_has_not_begun_is_a_mistake() -> None:

@@ -1,4 +1,4 @@
-"""What was given on the command line before the command's name."""
+"""What was given before a command's name. Knows nothing of click, so that `import penstock` loads none."""
 
 from __future__ import annotations
 

@@ -36,7 +36,14 @@ from penstock.cli.explain import explain
 from penstock.cli.plugins import plugins
 from penstock.plugins.discovery import Installed, installed
 from penstock.plugins.hook_checks import check_hooks, implementations
-from penstock.plugins.loading import LoadedPlugin, import_plugin, load_file, make_plugin, structure_section, told
+from penstock.plugins.loading import (
+    LoadedPlugin,
+    describe_error,
+    import_plugin,
+    load_file,
+    make_plugin,
+    structure_section,
+)
 from penstock.words.errors import ConfigError, PenstockError, PluginError
 
 __all__ = ["cli", "main"]
@@ -167,7 +174,7 @@ def _commands_of(plugin: LoadedPlugin) -> MutableMapping[str, click.Command]:
             try:
                 getattr(made, found.function_name)(scratch)
             except Exception as error:
-                raise PluginError(plugin.name, f"penstock_cli failed: {told(error)}") from error
+                raise PluginError(plugin.name, f"penstock_cli failed: {describe_error(error)}") from error
     return scratch.commands
 
 

@@ -1,42 +1,16 @@
-"""The hooks of a run, ready to be called: rule hooks compiled into plain functions, factories, sinks and
-notes bound.
-
-pluggy calls a hook by building keyword arguments, walking the implementations and collecting a list: 1 to
-1.5 µs, for a question that is asked once or more per decision. The set of implementations is fixed for a
-run, so each rule hook is written out once as a function of positional arguments, from pluggy's public list
-of implementations, in pluggy's order, giving each implementation the arguments that it takes: for two
-plugins
-
-    def penstock_task_eligible(task, queue, admission, now):
-        by = name_0
-        try:
-            answer = ask_0(task, now)
-            if answer is not None:
-                return check(answer, by, now)
-            by = name_1
-            answer = ask_1(admission, now, settings_1)
-            if answer is not None:
-                return check(answer, by, now)
-        except Exception as error:
-            return failed(error, by, now)
-
-which costs 0.03 to 0.05 µs more than the implementations themselves. `try` costs nothing until something is
-raised. Lost: a closure that loops over (function, argument picker) pairs, three times slower; one closure
-for each way of picking arguments, which needs a call more per implementation and is longer than this.
-"""
+"""The hooks of a run, ready to be called: rules as plain functions, factories, sinks and notes bound."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-import attrs
 import pluggy
 
-from penstock.plugins.hook_checks import hook_arguments
-from penstock.plugins.loading import told
+from penstock.plugins.hook_calls import Rule, bound_hooks, first_answer
+from penstock.plugins.loading import describe_error, error_place
 from penstock.requests.items import RequestAdmissionItem
 from penstock.requests.limiters import RequestLimiter
 from penstock.requests.outcomes import RequestReleaseOutcome
@@ -57,82 +31,18 @@ from penstock.words.settings import Settings
 from penstock.words.shadow import ShadowBook
 from penstock.words.verdicts import REQUEST_REASONS, TASK_REASONS, Denied, Signal, check_denied
 
-__all__ = ["CompiledHooks", "compile_rule"]
+__all__ = ["CompiledHooks", "OnPluginError"]
 
 _log: Final = logging.getLogger("penstock.plugins")
 
-Rule = Callable[..., Any]
 TaskRule = Callable[[SchedulableTask, QueueView, TaskAdmissionView, float], Denied | None]
 RequestRule = Callable[[RequestAdmissionItem, RequestPressureSnapshotProvider, float], Denied | None]
 OutcomeRule = Callable[[ResponseFacts | None, BaseException | None], RequestReleaseOutcome | None]
-Told = Callable[[str, str, Exception], None]
-"""Is given the plugin, the hook and what it raised."""
-
-P = TypeVar("P")
+OnPluginError = Callable[[str, str, Exception], None]
+"""A callback that is given the plugin, the hook and what it raised."""
 
 _POLICY: Final = "penstock_task_policy"
 _LIMITER: Final = "penstock_request_limiter"
-
-
-def compile_rule(
-    caller: pluggy.HookCaller,
-    *,
-    settings: Mapping[str, Settings],
-    check: Callable[[Any, str, float], Any],
-    failed: Callable[[Exception, str, float], Any],
-    of: Callable[[str], bool] = lambda _: True,
-) -> Rule | None:
-    """Write a rule hook out as one function of positional arguments; `None` if no plugin implements it `of` those
-    that are to be asked.
-
-    Its arguments are those of the specification without `settings`; each implementation gets the ones that
-    it names, and the `settings` of its own plugin. The first answer that is not `None` goes through
-    `check(answer, plugin, now)`, and what that returns is the answer. Whatever an implementation or `check`
-    raises goes to `failed(error, plugin, now)`. `now` is 0 for a hook without one.
-    """
-    asked = [implementation for implementation in reversed(caller.get_hookimpls()) if of(implementation.plugin_name)]
-    if not asked:
-        return None
-    arguments = [name for name in hook_arguments(caller.name) if name != "settings"]
-    now = "now" if "now" in arguments else "0.0"
-    names: dict[str, object] = {"check": check, "failed": failed}
-    lines = [f"def {caller.name}({', '.join(arguments)}):", "    try:"]
-    for at, implementation in enumerate(asked):
-        names |= {f"ask_{at}": implementation.function, f"name_{at}": implementation.plugin_name}
-        if "settings" in implementation.argnames:
-            names[f"settings_{at}"] = settings[implementation.plugin_name]
-        given = [f"settings_{at}" if name == "settings" else name for name in implementation.argnames]
-        lines += [
-            f"        by = name_{at}",
-            f"        answer = ask_{at}({', '.join(given)})",
-            "        if answer is not None:",
-            f"            return check(answer, by, {now})",
-        ]
-    lines += ["    except Exception as error:", f"        return failed(error, by, {now})"]
-    # Nothing but names of arguments, checked at registration, and numbers is put into the text.
-    exec(compile("\n".join(lines), f"<compiled {caller.name}>", "exec"), names)
-    compiled: Rule = names[caller.name]  # type: ignore[assignment]
-    return compiled
-
-
-@attrs.frozen
-class BoundHook:
-    """One plugin's implementation of a factory, a sink or a note, and the arguments that it takes."""
-
-    plugin: str
-    function: Callable[..., Any]
-    arguments: tuple[str, ...]
-
-    def __call__(self, **given: object) -> Any:
-        return self.function(**{name: given[name] for name in self.arguments})
-
-
-def bound_hooks(caller: pluggy.HookCaller) -> list[BoundHook]:
-    """The implementations of a hook, in the order of asking."""
-    return [
-        BoundHook(implementation.plugin_name, implementation.function, tuple(implementation.argnames))
-        for implementation in reversed(caller.get_hookimpls())
-    ]
 
 
 class CompiledHooks:
@@ -157,7 +67,7 @@ class CompiledHooks:
         sinks: Sequence[SinkBinding],
         *,
         generation: int = 1,
-        on_error: Told | None = None,
+        on_error: OnPluginError | None = None,
         shadows: Collection[str] = (),
         shadow_book: ShadowBook | None = None,
     ) -> None:
@@ -186,12 +96,16 @@ class CompiledHooks:
             return check_denied(answer, by=by, now=now, reasons=reasons)
 
         def failed(error: Exception, by: str, _: float) -> Denied:
-            self._tell(by, hook, error)
+            self._report(by, hook, error)
             # The words of the error stay in the log: a refusal goes into events, which carry no exception's payload.
-            detail = f"{error.message}" if isinstance(error, PluginError) else f"raised {_kind_and_place(error)}"
+            detail = (
+                f"{error.message}"
+                if isinstance(error, PluginError)
+                else f"raised {type(error).__name__}{error_place(error)}"
+            )
             return Denied(failed_reason, {Signal("reconfigured")}, detail=detail, by=by)
 
-        return compile_rule(caller, settings=self._settings, check=check, failed=failed, of=self._heeded)
+        return first_answer(caller, settings=self._settings, check=check, failed=failed, of=self._heeded)
 
     def _heeded(self, plugin: str) -> bool:
         return plugin not in self._shadows
@@ -208,7 +122,7 @@ class CompiledHooks:
         caller = self._callers[hook]
         found = []
         for name in self._shadows:
-            rule = compile_rule(caller, settings=self._settings, check=check, failed=failed, of=name.__eq__)
+            rule = first_answer(caller, settings=self._settings, check=check, failed=failed, of=name.__eq__)
             if rule is not None:
                 found.append((name, rule))
         return found
@@ -220,14 +134,14 @@ class CompiledHooks:
             return answer
 
         def failed(error: Exception, by: str, _: float) -> None:
-            self._tell(by, caller.name, error)
+            self._report(by, caller.name, error)
 
-        return compile_rule(caller, settings=self._settings, check=check, failed=failed)
+        return first_answer(caller, settings=self._settings, check=check, failed=failed)
 
-    def _tell(self, plugin: str, hook: str, error: Exception) -> None:
+    def _report(self, plugin: str, hook: str, error: Exception) -> None:
         if (plugin, hook) not in self._logged:
             self._logged.add((plugin, hook))
-            _log.error("plugin %r: %s failed: %s", plugin, hook, told(error), exc_info=error)
+            _log.error("plugin %r: %s failed: %s", plugin, hook, describe_error(error), exc_info=error)
         if self._on_error is not None:
             self._on_error(plugin, hook, error)
 
@@ -257,7 +171,10 @@ class CompiledHooks:
         shadows += [(name, RuleAsPolicy(rule)) for name, rule in self._shadow_rules("penstock_task_eligible")]
         heeded = [(name, policy) for name, policy in made if name not in self._shadows]
         return heeded + [
-            (name, ShadowTaskPolicy(policy, self._shadow_book.count(name, "tasks"), partial(self._tell, name, _POLICY)))
+            (
+                name,
+                ShadowTaskPolicy(policy, self._shadow_book.count(name, "tasks"), partial(self._report, name, _POLICY)),
+            )
             for name, policy in shadows
         ]
 
@@ -285,7 +202,7 @@ class CompiledHooks:
         return limiters
 
     def _in_shadow(self, name: str, limiter: RequestLimiter) -> RequestLimiter:
-        return ShadowLimiter(limiter, self._shadow_book.count(name, "requests"), partial(self._tell, name, _LIMITER))
+        return ShadowLimiter(limiter, self._shadow_book.count(name, "requests"), partial(self._report, name, _LIMITER))
 
     def _first(self, hook: str, kind: Any) -> Any:
         return next((made for _, made in self._made(hook, kind)), None)
@@ -298,7 +215,7 @@ class CompiledHooks:
             except PenstockError:
                 raise
             except Exception as error:
-                raise PluginError(bound.plugin, f"{hook} failed: {told(error)}") from error
+                raise PluginError(bound.plugin, f"{hook} failed: {describe_error(error)}") from error
             if made is None:
                 continue
             if not isinstance(made, kind):
@@ -323,13 +240,7 @@ class CompiledHooks:
             try:
                 bound(**given)
             except Exception as error:
-                self._tell(bound.plugin, hook, error)
-
-
-def _kind_and_place(error: Exception) -> str:
-    words = told(error)
-    _, bracket, place = words.rpartition(" (")
-    return type(error).__name__ + (bracket + place if bracket else "")
+                self._report(bound.plugin, hook, error)
 
 
 def _members(protocol: Any) -> list[str]:

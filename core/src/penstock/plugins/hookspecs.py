@@ -2,7 +2,7 @@
 error in it means.
 
 Factory hooks are called when a run is set up and return an object that the core then calls directly. Rule
-hooks are called per decision; `plugins.freeze()` compiles each into one plain call. Sinks are called per
+hooks are called per decision; `plugins.freeze()` makes one plain call of each. Sinks are called per
 event. Notes tell of the run as a whole.
 
 An implementation takes the arguments that it wants, by name. `None` always means "no opinion". Hooks are

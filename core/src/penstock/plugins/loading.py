@@ -49,7 +49,7 @@ def import_plugin(owner: EntryPointOwner) -> LoadedPlugin:
     try:
         return LoadedPlugin(owner.name, owner.entry_point.load(), str(owner))
     except Exception as error:
-        raise PluginUnusable(owner.name, f"cannot be imported from {owner}: {told(error)}") from error
+        raise PluginUnusable(owner.name, f"cannot be imported from {owner}: {describe_error(error)}") from error
 
 
 def load_file(path: Path) -> LoadedPlugin:
@@ -69,7 +69,7 @@ def load_file(path: Path) -> LoadedPlugin:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[module_name]
-        raise PluginUnusable(name, f"cannot be loaded from {path}: {told(error)}") from error
+        raise PluginUnusable(name, f"cannot be loaded from {path}: {describe_error(error)}") from error
     return LoadedPlugin(name, _plugin_in(module, name, path), str(path))
 
 
@@ -142,15 +142,19 @@ def make_plugin(plugin: LoadedPlugin, config: Any) -> Any:
     except ConfigError:
         raise
     except Exception as error:
-        raise PluginUnusable(plugin.name, f"cannot be made: {told(error)}") from error
+        raise PluginUnusable(plugin.name, f"cannot be made: {describe_error(error)}") from error
 
 
-def told(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """An error in one line: its type, its words, and the place in the code that raised it."""
-    words = " ".join(str(error).split())
+    words = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
+    return f"{type(error).__name__}{f': {words}' if words else ''}{error_place(error)}"
+
+
+def error_place(error: BaseException) -> str:
+    """The place in the code that raised an error, as ` (file, line n)`; nothing if that is not known."""
     if isinstance(error, SyntaxError):
-        return f"SyntaxError: {error.msg} ({error.filename}, line {error.lineno})"
+        return f" ({error.filename}, line {error.lineno})"
     importing = (__file__, str(Path(importlib.__file__).parent), "<")
     frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith(importing)]
-    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}{f': {words}' if words else ''}{place}"
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""

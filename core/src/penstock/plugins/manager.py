@@ -24,8 +24,9 @@ import pluggy
 
 from penstock.config.reading import PenstockConfig
 from penstock.plugins.choice import Chosen
-from penstock.plugins.compiled_hooks import CompiledHooks, Told, bound_hooks
+from penstock.plugins.compiled_hooks import CompiledHooks, OnPluginError
 from penstock.plugins.discovery import Installed, installed as read_installed
+from penstock.plugins.hook_calls import bound_hooks
 from penstock.plugins.loading import LoadedPlugin
 from penstock.plugins.plugin_set import ActivePlugin, LineUp
 from penstock.sinks.spec import SinkBinding, SinkSpec
@@ -58,7 +59,7 @@ class PluginManager:
         self.generation = 0
         self._extra = tuple(extra)
         self._files: dict[Path, LoadedPlugin] = {}
-        self._on_error: Told | None = None
+        self._on_error: OnPluginError | None = None
         self._bound: dict[str, Any] = {}
         self.shadows = ShadowBook()
         """What the plugins in shadow would have done."""
@@ -112,7 +113,7 @@ class PluginManager:
         limits: Mapping[str, int] | None = None,
         seed: int | None = None,
         clock: WallClock | None = None,
-        on_error: Told | None = None,
+        on_error: OnPluginError | None = None,
     ) -> None:
         """Say what `Settings` is to carry, before `freeze`. Without it: the configuration's limits and seed.
 

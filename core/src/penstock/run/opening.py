@@ -21,7 +21,6 @@ from uuid import uuid4
 
 import attrs
 import trio
-import trio.testing
 
 from penstock.config.reading import PenstockConfig, load_config
 from penstock.events.records import EventStream
@@ -38,6 +37,7 @@ from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.jobs import RetryPlan
 from penstock.scheduler.scheduler import AsyncTaskScheduler, SchedulerOptions
 from penstock.sinks.drivers import SinkDrivers
+from penstock.sinks.virtual_time import in_virtual_time
 from penstock.tasks.admission import TaskAdmissionConfig, TaskAdmissionController, TaskRule
 from penstock.tasks.policy import TaskAdmissionPolicy
 from penstock.tasks.pressure_advice import ADVICE, RequestPressureAdvice
@@ -199,7 +199,7 @@ async def open_scheduler(
     parts = config if isinstance(config, PenstockConfig) else load_config(config).config
     manager = PluginManager.from_config(parts, extra=plugins)
     started_at = trio.current_time()
-    virtual = isinstance(trio.lowlevel.current_clock(), trio.testing.MockClock)
+    virtual = in_virtual_time()
     if wall_clock is None:
         wall_clock = WallClock(started_at=started_at) if virtual else WallClock(datetime.now().astimezone(), started_at)
     if run_id is None:

@@ -7,9 +7,8 @@ aside, and the end.
             await drivers.drained()
 
 An *inline* sink is called in the loop as events are delivered. A *buffered* one is fed through a bounded
-buffer (`sink_buffer.py`) by a thread of its own (`sink_writers.py`); under virtual time, that is when the
-run's clock is trio's `MockClock`, the loop writes instead. A stream to which no sink listens stays
-inactive, so no record is built for it.
+buffer (`sink_buffer.py`) by a thread of its own (`sink_writers.py`); under virtual time (`virtual_time.py`)
+the loop writes instead. A stream to which no sink listens stays inactive, so no record is built for it.
 
 At the end every buffer is written out and every sink flushed, also when the run is being cancelled; that
 takes at most `flush_timeout` seconds, and a sink that needs longer is put aside and named, with the number
@@ -24,10 +23,10 @@ from types import TracebackType
 from typing import Any, Final
 
 import trio
-import trio.testing
 
 from penstock.events.records import EventStream, RuntimeEvent
 from penstock.sinks.spec import SinkBinding, SinkSpec
+from penstock.sinks.virtual_time import in_virtual_time
 from penstock.sinks.writers import BufferedWriter, GuardedSink, LoopWriter, ThreadWriter
 
 __all__ = ["FLUSH_TIMEOUT", "SinkBinding", "SinkDrivers", "SinkSpec"]
@@ -92,7 +91,7 @@ class SinkDrivers:
         return {kind: figures for kind, figures in kinds.items() if figures}
 
     async def __aenter__(self) -> SinkDrivers:
-        virtual = isinstance(trio.lowlevel.current_clock(), trio.testing.MockClock)
+        virtual = in_virtual_time()
         token = trio.lowlevel.current_trio_token()
         for binding in self._bindings:
             name = binding.name

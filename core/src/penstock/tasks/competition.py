@@ -5,44 +5,35 @@ task for it that is ready or waits for room in this very resource. (A group that
 to run, whatever is free in `submission`; it competes for the gpus.) So the share that a weight gives is known
 at once, with one group as with ten thousand.
 
-Weights are added up in units of the smallest float, as whole numbers: a sum of floats that goes up and down
-all day drifts, and may not come back to nothing.
+Weights are added up as fractions: a sum of floats that goes up and down all day drifts, and may not come back
+to nothing. Under a policy that asks, that is a sixteenth of a cycle. Lost: adding anew whenever somebody asks,
+which costs as many steps as there are different weights.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Final
+from fractions import Fraction
 
 from penstock.tasks.records import TaskGroupKey
 
 __all__ = ["Competition"]
-
-SMALLEST: Final = 1074
-"""The smallest float is 2 ** -1074, and all others are multiples of it."""
-
-ONE: Final = 1 << SMALLEST
-
-
-def _exact(weight: float) -> int:
-    numerator, denominator = weight.as_integer_ratio()
-    return numerator << (SMALLEST + 1 - denominator.bit_length())
 
 
 class Competition:
     """The weights of those that compete, per resource. Pure."""
 
     def __init__(self) -> None:
-        self._claims: dict[tuple[Hashable, TaskGroupKey], tuple[int, int]] = {}
+        self._claims: dict[tuple[Hashable, TaskGroupKey], tuple[int, Fraction]] = {}
         """(resource, group) to the number of its claims, and its weight as it was with the first."""
-        self._total: dict[Hashable, int] = {}
+        self._total: dict[Hashable, Fraction] = {}
 
     def begin(self, resource: Hashable, group: TaskGroupKey, weight: float) -> None:
         """One reason more for which the group competes."""
-        claims, exact = self._claims.get((resource, group)) or (0, _exact(weight))
+        claims, exact = self._claims.get((resource, group)) or (0, Fraction(weight))
         self._claims[resource, group] = claims + 1, exact
         if not claims:
-            self._total[resource] = self._total.get(resource, 0) + exact
+            self._total[resource] = self._total.get(resource, Fraction()) + exact
 
     def end(self, resource: Hashable, group: TaskGroupKey) -> None:
         """One reason less."""
@@ -57,6 +48,6 @@ class Competition:
 
     def weight(self, resource: Hashable, besides: TaskGroupKey) -> float:
         """What all others weigh together that compete for the resource."""
-        total = self._total.get(resource, 0)
+        total = self._total.get(resource, Fraction())
         own = self._claims.get((resource, besides))
-        return (total if own is None else total - own[1]) / ONE
+        return float(total if own is None else total - own[1])

@@ -1,0 +1,37 @@
+"""What `import penstock` brings into a program: what it needs, and nothing of the command line or of tests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+LOADED = """
+import sys
+
+before = set(sys.modules)
+import penstock
+
+assert penstock.CommandLine() == penstock.CommandLine(plugin_files=())
+print(*set(sys.modules) - before, sep="\\n")
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded() -> set[str]:
+    """The modules that `import penstock` loads in a fresh interpreter."""
+    return set(
+        subprocess.run([sys.executable, "-c", LOADED], check=True, capture_output=True, text=True).stdout.split()
+    )
+
+
+def test_importing_the_core_loads_the_core(loaded: set[str]) -> None:
+    assert {"penstock", "trio", "pluggy"} <= loaded
+
+
+@pytest.mark.parametrize("package", ["click", "pytest", "_pytest", "hypothesis", "trio.testing", "penstock.testing"])
+def test_importing_the_core_loads_nothing_of_the_command_line_or_of_a_test_framework(
+    package: str, loaded: set[str]
+) -> None:
+    assert not {name for name in loaded if name == package or name.startswith(f"{package}.")}
