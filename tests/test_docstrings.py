@@ -14,7 +14,7 @@ MODULES = sorted(
     for area in ("core/src", "plugins/*/src", "policies/*/src", "contrib/*/src")
     for source in HOUSE.glob(area)
     for path in source.rglob("*.py")
-    if ">>> " in path.read_text()
+    if ">>> " in path.read_text(encoding="utf-8")
 )
 
 

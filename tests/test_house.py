@@ -39,7 +39,7 @@ def named(distribution: Path) -> str:
 
 
 def project(distribution: Path) -> dict[str, Any]:
-    return tomllib.loads(distribution.joinpath("pyproject.toml").read_text())
+    return tomllib.loads(distribution.joinpath("pyproject.toml").read_text(encoding="utf-8"))
 
 
 def package(distribution: Path) -> Path:
@@ -57,7 +57,8 @@ def python_files() -> Iterator[Path]:
 
 
 def module_name(path: Path) -> str:
-    parts = path.with_suffix("").parts
+    """The module that a file of one of our distributions is, wherever the checkout lies."""
+    parts = path.relative_to(HOUSE).with_suffix("").parts
     inside = parts[parts.index("src") + 1 :]
     return ".".join(inside).removesuffix(".__init__")
 
@@ -69,7 +70,7 @@ each_distribution = pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=n
 
 
 def test_the_requirements_install_each_distribution_as_an_editable() -> None:
-    lines = HOUSE.joinpath("requirements.txt").read_text().splitlines()
+    lines = HOUSE.joinpath("requirements.txt").read_text(encoding="utf-8").splitlines()
     editables = [line.removeprefix("-e ") for line in lines if line.startswith("-e ")]
 
     assert editables == [".", *sorted(editables[1:], key=order_of_areas)]
@@ -86,7 +87,7 @@ def test_types_and_import_rules_know_each_distribution() -> None:
 
     assert {f"{named(distribution)}/src" for distribution in DISTRIBUTIONS} == set(tool["mypy"]["mypy_path"])
     assert packages == set(tool["importlinter"]["root_packages"])
-    tox = HOUSE.joinpath("tox.ini").read_text()
+    tox = HOUSE.joinpath("tox.ini").read_text(encoding="utf-8")
     assert {f"{named(d)}/src" for d in DISTRIBUTIONS} == set(re.findall(r"\{tox_root\}/([\w/-]+/src)", tox))
 
 
@@ -104,7 +105,7 @@ def test_the_metapackage_brings_the_core_and_the_default_plugins_and_nothing_of_
 
 
 def test_the_readme_links_to_each_distribution() -> None:
-    readme = HOUSE.joinpath("README.md").read_text()
+    readme = HOUSE.joinpath("README.md").read_text(encoding="utf-8")
 
     assert [d for d in map(named, DISTRIBUTIONS) if f"]({d}" not in readme] == []
 
@@ -119,7 +120,8 @@ def test_a_distribution_has_types_a_readme_a_licence_and_tests(distribution: Pat
     assert facts["license"] == "Apache-2.0"
     assert facts["requires-python"] == ">=3.11"
     assert facts["version"] == project(HOUSE)["project"]["version"]
-    assert distribution.joinpath(facts["readme"]).read_text().startswith(f"# {facts['name']}\n")
+    assert distribution.joinpath(facts["readme"]).read_text(encoding="utf-8").startswith(f"# {facts['name']}\n")
+    assert facts["urls"] == project(HOUSE)["project"]["urls"]
     assert package(distribution).joinpath("py.typed").exists()
     assert list(distribution.joinpath("tests").rglob("test_*.py"))
 
@@ -151,12 +153,26 @@ def test_tests_folders_are_no_packages(distribution: Path) -> None:
 
 
 def test_no_file_is_longer_than_an_idea() -> None:
-    lengths = {path: len(path.read_text().splitlines()) for path in python_files()}
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in python_files()}
 
-    longest = {path: LONGEST_TESTS if "tests" in path.parts else LONGEST_FILE for path in lengths}
+    longest = {path: LONGEST_TESTS if "tests" in path.relative_to(HOUSE).parts else LONGEST_FILE for path in lengths}
     assert {named(path): length for path, length in lengths.items() if length >= longest[path]} == {}
     plugins = {path for d in DISTRIBUTIONS if d.parent.name in ("plugins", "policies") for path in sources(d)}
     assert {named(path): lengths[path] for path in plugins if lengths[path] >= LONGEST_PLUGIN_FILE} == {}
+
+
+def test_text_is_read_and_written_as_utf_8_whatever_the_locale_says() -> None:
+    culprits = [
+        f"{named(path)}:{call.lineno}"
+        for path in python_files()
+        for call in ast.walk(parse(path))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in ("read_text", "write_text")
+        and "encoding" not in {keyword.arg for keyword in call.keywords}
+    ]
+
+    assert culprits == []
 
 
 # -- who may import what ---------------------------------------------------------------------------------------------
@@ -183,7 +199,7 @@ def type_checking_blocks(path: Path) -> Iterator[ast.stmt]:
 
 @cache
 def parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(), str(path))
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
 CORE = {module_name(path): path for path in sources(HOUSE / "core")}

@@ -45,7 +45,9 @@ def blocks(language: str, pages: list[Path]) -> list[object]:
             marks=[pytest.mark.loopback] if page.is_relative_to(HOUSE / "contrib") else [],
         )
         for page in pages
-        for number, code in enumerate(code for found, code in FENCE.findall(page.read_text()) if found == language)
+        for number, code in enumerate(
+            code for found, code in FENCE.findall(page.read_text(encoding="utf-8")) if found == language
+        )
     ]
 
 
@@ -67,7 +69,7 @@ def test_an_example_in_toml_is_a_configuration(code: str) -> None:
     "readme", [p for p in PAGES if p.name == "README.md"], ids=lambda page: page.relative_to(HOUSE).as_posix()
 )
 def test_a_readme_has_an_example_that_runs(readme: Path) -> None:
-    found = {language for language, _ in FENCE.findall(readme.read_text())}
+    found = {language for language, _ in FENCE.findall(readme.read_text(encoding="utf-8"))}
 
     assert found & {"python", "console"}, "show how it is used, in a python block"
 
@@ -76,7 +78,7 @@ def test_links_between_pages_lead_somewhere() -> None:
     broken = [
         f"{page.relative_to(HOUSE)}: {target}"
         for page in PAGES
-        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
         if not page.parent.joinpath(target).exists()
     ]
 
@@ -84,7 +86,7 @@ def test_links_between_pages_lead_somewhere() -> None:
 
 
 def test_the_user_guide_names_every_key_of_the_configuration() -> None:
-    guide = HOUSE.joinpath("docs/user-guide.md").read_text()
+    guide = HOUSE.joinpath("docs/user-guide.md").read_text(encoding="utf-8")
     tables = (SchedulerConfig, RequestsConfig, SinksConfig, ProviderConfig, ModelConfig, PluginLists)
     keys = [field.name for table in tables for field in attrs.fields(table)]
 
@@ -95,7 +97,7 @@ def test_the_user_guide_states_the_defaults() -> None:
     stated = tomllib.loads(
         "".join(
             code
-            for language, code in FENCE.findall(HOUSE.joinpath("docs/user-guide.md").read_text())
+            for language, code in FENCE.findall(HOUSE.joinpath("docs/user-guide.md").read_text(encoding="utf-8"))
             if language == "toml"
         )
     )
@@ -106,7 +108,7 @@ def test_the_user_guide_states_the_defaults() -> None:
 
 
 def test_the_index_leads_to_every_page() -> None:
-    index = HOUSE.joinpath("docs/index.md").read_text()
+    index = HOUSE.joinpath("docs/index.md").read_text(encoding="utf-8")
     pages = [page.relative_to(HOUSE / "docs").as_posix() for page in PAGES if page.is_relative_to(HOUSE / "docs")]
 
     assert [page for page in pages if page != "index.md" and f"]({page})" not in index] == []

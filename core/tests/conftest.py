@@ -47,14 +47,14 @@ def distribution(tmp_path: Path, bare_environment: None) -> MakeDistribution:
         site = tmp_path / "site" / name
         info = site / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
         lines: list[str] = []
         for group, entries in (("penstock.plugins", plugins or {}), ("penstock.commands", commands or {})):
             lines += [f"[{group}]", *(f"{key} = {value}" for key, value in entries.items())]
-        (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+        (info / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
         for file, source in (modules or {}).items():
             (site / file).parent.mkdir(parents=True, exist_ok=True)
-            (site / file).write_text(HEAD + dedent(source))
+            (site / file).write_text(HEAD + dedent(source), encoding="utf-8")
         sys.path.insert(0, str(site))  # the list is this test's own; syspath_prepend would restore it as the real one
         invalidate_caches()
 
@@ -68,7 +68,7 @@ def write(tmp_path: Path) -> WriteFile:
     def make(name: str, text: str) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text((HEAD if name.endswith(".py") else "") + dedent(text))
+        path.write_text((HEAD if name.endswith(".py") else "") + dedent(text), encoding="utf-8")
         return path
 
     return make

@@ -93,7 +93,7 @@ class Nginx:
 
     @property
     def statuses(self) -> Counter[int]:
-        return Counter(int(line) for line in self.log.read_text().split())
+        return Counter(int(line) for line in self.log.read_text(encoding="utf-8").split())
 
 
 @pytest.fixture
@@ -130,7 +130,8 @@ def nginx(tmp_path: Path) -> Iterator[Callable[..., Nginx]]:
                         }}
                     }}
                 }}
-                """
+                """,
+                encoding="utf-8",
             )
             command = [there, "-p", str(tmp_path), "-c", str(config), "-e", f"{tmp_path}/error.log"]
             subprocess.run(command, check=True, capture_output=True)

@@ -88,7 +88,7 @@ def mocklimit(serve: Any, folder: Path, strategy: str, told: dict[str, Any]) -> 
         },
     }
     for name, table in (("spec", SPEC), ("limits", limits)):
-        (folder / f"{name}.yaml").write_text(json.dumps(table))  # JSON is YAML
+        (folder / f"{name}.yaml").write_text(json.dumps(table), encoding="utf-8")  # JSON is YAML
     url: str = serve(
         "mocklimit",
         "serve",

@@ -113,7 +113,7 @@ def plugins(clean: CleanEnvironment, *arguments: object) -> dict[str, dict[str, 
 
 def written(folder: Path, text: str) -> Path:
     file = folder / "penstock.toml"
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     return file
 
 
@@ -148,7 +148,7 @@ def test_the_main_job_runs(clean: CleanEnvironment) -> None:
 
     clean.run("penstock", "run", example / "pipeline.toml", "--limit", "20")
 
-    rows = [json.loads(line) for line in example.joinpath("out/cards.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in example.joinpath("out/cards.jsonl").read_text(encoding="utf-8").splitlines()]
     assert len(rows) == 20
 
 

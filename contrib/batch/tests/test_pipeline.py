@@ -119,6 +119,8 @@ def test_what_does_not_fit_is_told_with_its_key(folder: Folder, old: str, new: s
             'providers.p.base_url: must begin with http:// or https:// and a host, not be "nowhere"',
         ),
         ("BASE_URL", "http://me:secret@h/v1", "providers.p.base_url: holds a user or password"),
+        ("BASE_URL", "me:secret@h/v1", "providers.p.base_url: holds a user or password"),
+        ("BASE_URL", "http://me:secret@[h/v1", "providers.p.base_url: holds a user or password"),
         ('base_url = "BASE_URL"', "", "providers.p.base_url: is missing"),
         (
             "[providers.p]",

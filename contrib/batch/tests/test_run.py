@@ -166,6 +166,16 @@ def test_a_mock_runs_inside_the_run(folder: Folder, capsys: pytest.CaptureFixtur
     assert "that the provider's limits allow" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+def test_a_mock_is_reached_where_the_environment_has_a_proxy(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    folder.write(('base_url = "BASE_URL"', 'kind = "mock"'))
+    assert run(folder) == 0
+    assert len(folder.answers()) == 5
+
+
 def test_check_calls_and_writes_nothing(served: Folder, provider: Provider, capsys: pytest.CaptureFixture[str]) -> None:
     served.write()
     before = provider.report()

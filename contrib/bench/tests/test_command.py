@@ -90,7 +90,7 @@ def test_the_options_of_the_command_line_choose_what_is_measured_and_written(
 
     assert result.exit_code == 0
     assert "2 rounds, shortened" in result.stdout
-    written = json.loads(tmp_path.joinpath("dispatch.json").read_text())
+    written = json.loads(tmp_path.joinpath("dispatch.json").read_text(encoding="utf-8"))
     assert (written["rounds"], written["shortened"], written["peer"]) == (2, True, None)
     (row,) = written["rows"]
     assert row["row"] == "all-fits-1"
@@ -104,7 +104,7 @@ def test_the_figures_are_printed_and_written(capsys: pytest.CaptureFixture[str],
     assert measured(Options(rounds=2, out=tmp_path), plain_row()) == 0
 
     assert "| r " in capsys.readouterr().out
-    written = json.loads(tmp_path.joinpath("dispatch.json").read_text())
+    written = json.loads(tmp_path.joinpath("dispatch.json").read_text(encoding="utf-8"))
     assert written["rows"][0]["ours"]["values"] == [1e6, 1e6]
 
 
@@ -125,7 +125,7 @@ def test_a_competitor_that_cannot_be_had_ends_with_3_and_says_what_can_be_done(
     bench: Callable[..., Result], tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
-    cache.write_text("no folder")
+    cache.write_text("no folder", encoding="utf-8")
 
     result = bench("dispatch", "--peer-cache", str(cache / "in a file"))
 

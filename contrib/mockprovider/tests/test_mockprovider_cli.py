@@ -69,7 +69,7 @@ def test_it_serves_until_interrupted_and_then_says_what_it_saw(with_signal: sign
 @pytest.mark.loopback
 def test_it_serves_what_a_file_says(tmp_path: Path) -> None:
     file = tmp_path / "mock.toml"
-    file.write_text("[models.one]\nslots = 1\nlatency = { mean = 0.01 }\n[models.two]\nrpm = 60\n")
+    file.write_text("[models.one]\nslots = 1\nlatency = { mean = 0.01 }\n[models.two]\nrpm = 60\n", encoding="utf-8")
     with started("--config", str(file)) as process:
         url = base_url(process)
         assert [model["id"] for model in httpx2.get(f"{url}/models").json()["data"]] == ["one", "two"]
@@ -113,7 +113,7 @@ def test_wrong_options_are_configuration_errors_with_their_paths(arguments: list
 )
 def test_all_mistakes_of_a_file_are_listed_with_its_name(tmp_path: Path, content: str, paths: list[str]) -> None:
     file = tmp_path / "mock.toml"
-    file.write_text(content)
+    file.write_text(content, encoding="utf-8")
     result = refused("--config", str(file))
     assert result.exit_code == 2
     reported = result.output.partition("Error: ")[2].splitlines()
@@ -124,7 +124,7 @@ def test_all_mistakes_of_a_file_are_listed_with_its_name(tmp_path: Path, content
 
 def test_options_beside_a_file_are_refused_not_ignored(tmp_path: Path) -> None:
     file = tmp_path / "mock.toml"
-    file.write_text("")
+    file.write_text("", encoding="utf-8")
     result = refused("--config", str(file), "--slots", "3", "--queue", "--key", "k")
     assert result.exit_code == 2
     for option in ("--slots", "--queue", "--key"):

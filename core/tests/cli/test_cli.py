@@ -214,7 +214,7 @@ def test_show_of_a_file_and_of_one_that_is_not_sound(write: WriteFile) -> None:
     shown = penstock("--plugin", path, "plugins", "show", "rules").stdout
     assert shown.startswith(f"rules ({path})\n  active")
     assert shown.endswith("Configuration: [plugins.rules]\n  none\n")
-    path.write_text(path.read_text().replace("eligible", "eligble"))
+    path.write_text(path.read_text(encoding="utf-8").replace("eligible", "eligble"), encoding="utf-8")
     assert refused(penstock("--plugin", path, "plugins", "show", "rules")) == [
         "penstock: plugin 'rules': penstock_task_eligble is no hook; did you mean 'penstock_task_eligible'?"
     ]

@@ -38,8 +38,8 @@ def test_a_distribution_that_is_found_twice_counts_once(
     distribution("one", version="2.0", plugins={"fair": "a:A"})
     copy = tmp_path / "copy" / "one-1.0.dist-info"
     copy.mkdir(parents=True)
-    (copy / "METADATA").write_text("Metadata-Version: 2.1\nName: one\nVersion: 1.0\n")
-    (copy / "entry_points.txt").write_text("[penstock.plugins]\nfair = a:A\n")
+    (copy / "METADATA").write_text("Metadata-Version: 2.1\nName: one\nVersion: 1.0\n", encoding="utf-8")
+    (copy / "entry_points.txt").write_text("[penstock.plugins]\nfair = a:A\n", encoding="utf-8")
     monkeypatch.setattr(sys, "path", [*sys.path, str(copy.parent)])
     found = installed()
     assert (str(found.plugins["fair"]), found.clashes) == ("one 2.0", ())

@@ -74,7 +74,7 @@ def test_the_guides_rule_is_a_rule_in_ten_lines_that_refuses_until_morning(tmp_p
     source = code("quiet_hours.py")
     assert len([line for line in source.splitlines() if line]) <= 10
     path = tmp_path / "quiet_hours.py"
-    path.write_text(source)
+    path.write_text(source, encoding="utf-8")
     manager = PluginManager.from_config(PenstockConfig(), extra=[path], installed=Installed())
     manager.bind(clock=WallClock(epoch=datetime(2026, 1, 1, 7, tzinfo=UTC)))
     rule = manager.freeze().task_eligible
@@ -88,7 +88,7 @@ def test_the_guides_rule_is_a_rule_in_ten_lines_that_refuses_until_morning(tmp_p
 
 def test_the_guides_class_takes_its_table(tmp_path: Path) -> None:
     path = tmp_path / "business_hours.py"
-    path.write_text(code("business_hours.py"))
+    path.write_text(code("business_hours.py"), encoding="utf-8")
     table = next(table for table in tables() if "business_hours" in table.get("plugins", {}))
     config = load_config({"plugins": {"business_hours": table["plugins"]["business_hours"]}}).config
     manager = PluginManager.from_config(config, extra=[path], installed=Installed())
@@ -104,8 +104,8 @@ def test_the_guides_lists_are_lists_that_exist() -> None:
 async def test_the_guides_tests_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
 ) -> None:
-    (tmp_path / "quiet_hours.py").write_text(code("quiet_hours.py"))
-    (tmp_path / "test_quiet_hours.py").write_text(code("test_quiet_hours.py"))
+    (tmp_path / "quiet_hours.py").write_text(code("quiet_hours.py"), encoding="utf-8")
+    (tmp_path / "test_quiet_hours.py").write_text(code("test_quiet_hours.py"), encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     tests = module_at(tmp_path / "test_quiet_hours.py")
     monkeypatch.delitem(sys.modules, "quiet_hours")
@@ -117,7 +117,7 @@ async def test_a_rule_that_holds_a_run_back_is_named_when_everything_waits(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     path = tmp_path / "quiet_hours.py"
-    path.write_text(code("quiet_hours.py"))
+    path.write_text(code("quiet_hours.py"), encoding="utf-8")
     async with penstock.open_scheduler(plugins=[path]) as scheduler:
         handle = scheduler.start_soon(trio.sleep, 0)
         await trio.sleep(3600)

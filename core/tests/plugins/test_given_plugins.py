@@ -166,7 +166,7 @@ def test_a_file_with_one_class_is_that_class_with_its_table(write: WriteFile) ->
 )
 def test_a_file_that_makes_no_plugin_is_told(write: WriteFile, source: str, told: str) -> None:
     path = write("bad.py", "")
-    path.write_text(path.read_text() + source)
+    path.write_text(path.read_text(encoding="utf-8") + source, encoding="utf-8")
     with pytest.raises(PluginError, match=told) as caught:
         alone(None, path)
     assert caught.value.plugin == "bad"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,7 +29,7 @@ CONFIG = {"scheduler": {"explain_socket": True, "submission_capacity": 1}}
 @pytest.fixture(autouse=True)
 def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with a short name, as the paths of sockets must be."""
-    with TemporaryDirectory(prefix="p") as short:
+    with TemporaryDirectory(prefix="p", dir="/tmp") as short:
         monkeypatch.setenv("XDG_RUNTIME_DIR", short)
         yield Path(short, "penstock")
 
@@ -77,6 +79,7 @@ async def test_without_a_run_it_says_what_to_do() -> None:
     told = await explain()
     assert told.exit_code == 2
     assert "no run of yours is under way" in told.output
+    assert f"looked in {runtime_folder()}" in told.output
     told = await explain("nobody")
     assert told.exit_code == 2
     assert "there is no run 'nobody' under way" in told.output
@@ -130,6 +133,16 @@ async def test_a_path_that_is_too_long_is_told_and_the_run_goes_on(
         await scheduler.start_soon(trio.lowlevel.checkpoint)
         await trio.testing.wait_all_tasks_blocked()
     assert "too long for a socket; set XDG_RUNTIME_DIR" in caplog.text
+
+
+def test_a_temporary_folder_with_a_path_too_long_for_sockets_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("x" * LONGEST_PATH)))
+    assert runtime_folder() == Path(f"/tmp/penstock-{os.getuid()}")
+    monkeypatch.setattr(tempfile, "tempdir", "/short")
+    assert runtime_folder() == Path(f"/short/penstock-{os.getuid()}")
 
 
 async def test_a_program_of_ones_own_has_no_socket_unless_it_asks_for_one() -> None:

@@ -92,7 +92,7 @@ async def test_a_run_with_the_default_configuration(autojump_clock: MockClock) -
 
 async def test_the_configuration_may_be_a_mapping_or_a_file(autojump_clock: MockClock, tmp_path: Path) -> None:
     file = tmp_path / "penstock.toml"
-    file.write_text("[scheduler]\nsubmission_capacity = 2\n\n[scheduler.resources]\ngpu = 1\n")
+    file.write_text("[scheduler]\nsubmission_capacity = 2\n\n[scheduler.resources]\ngpu = 1\n", encoding="utf-8")
     for config in ({"scheduler": {"submission_capacity": 2, "resources": {"gpu": 1}}}, file, str(file)):
         started = trio.current_time()
         async with penstock.open_scheduler(config) as scheduler:
@@ -158,7 +158,8 @@ async def test_a_rule_may_be_a_file(autojump_clock: MockClock, tmp_path: Path) -
         "@hookimpl\n"
         "def penstock_task_eligible(task, now):\n"
         "    if task.group.key.identity[1] == 'bad':\n"
-        "        return Denied('policy_denial', {NEVER}, detail='not here')\n"
+        "        return Denied('policy_denial', {NEVER}, detail='not here')\n",
+        encoding="utf-8",
     )
     async with penstock.open_scheduler(CORE_ALONE, plugins=[rules]) as scheduler:
         with pytest.raises(TaskDropped, match="rules: not here"):

@@ -45,7 +45,7 @@ def record(stream: EventStream, kind: str, **fields: Any) -> None:
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def test_both_streams_go_into_one_file_in_the_order_of_delivery(tmp_path: Path) -> None:
@@ -110,13 +110,13 @@ def test_what_was_flushed_is_in_the_file_while_the_run_goes_on(tmp_path: Path) -
 
 
 def test_a_run_begins_the_file_anew(tmp_path: Path) -> None:
-    (tmp_path / "e.jsonl").write_text('{"old": true}\n')
+    (tmp_path / "e.jsonl").write_text('{"old": true}\n', encoding="utf-8")
     started(tmp_path / "e.jsonl").penstock_run_finished()
     assert lines_of(tmp_path / "e.jsonl") == []
 
 
 def test_append_keeps_what_the_file_holds(tmp_path: Path) -> None:
-    (tmp_path / "e.jsonl").write_text('{"old": true}\n')
+    (tmp_path / "e.jsonl").write_text('{"old": true}\n', encoding="utf-8")
     plugin = started(tmp_path / "e.jsonl", append=True)
     record(streams_into(plugin)[0], "selected")
     plugin.penstock_run_finished()

@@ -73,6 +73,9 @@ def _openai_problems(provider: ProviderConfig) -> list[Problem]:
     if provider.base_url is None:
         what = 'is missing; an openai provider needs one, as in "https://api.openai.com/v1"'
         return [Problem(("base_url",), what)]
+    if "@" in re.split(r"[/?#]", provider.base_url.partition("//")[2] or provider.base_url)[0]:
+        what = "holds a user or password; put a key into a variable and name it by api_key_env"
+        return [Problem(("base_url",), what)]
     import httpx2
 
     try:
@@ -82,13 +85,7 @@ def _openai_problems(provider: ProviderConfig) -> list[Problem]:
     if url.scheme not in ("http", "https") or not url.host:
         what = f"must begin with http:// or https:// and a host, not be {value_in_words(provider.base_url)}"
         return [Problem(("base_url",), what)]
-    found = []
-    if url.userinfo:
-        what = "holds a user or password; put a key into a variable and name it by api_key_env"
-        found.append(Problem(("base_url",), what))
-    for key in provider.options:
-        found.append(Problem(("options",), f"means nothing for an openai provider, but has {key!r}"))
-    return found
+    return [Problem(("options",), f"means nothing for an openai provider, but has {key!r}") for key in provider.options]
 
 
 def mock_config(name: str, provider: ProviderConfig) -> MockProviderConfig:
@@ -149,6 +146,13 @@ async def open_endpoints(
             # One pool per model, since a pool looks at each of its connections for each call.
             limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
             verify = tls() if url.startswith("https:") else False
-            client = httpx2.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=None, verify=verify)
+            client = httpx2.AsyncClient(
+                base_url=url,
+                headers=headers,
+                limits=limits,
+                timeout=None,
+                verify=verify,
+                trust_env=provider.kind != "mock",  # no proxy of the environment's reaches what is inside this program
+            )
             clients[model.name] = await stack.enter_async_context(client)
         yield Endpoints(clients, mocks)

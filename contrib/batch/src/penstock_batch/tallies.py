@@ -40,9 +40,7 @@ class ModelTally:
 
 @attrs.define
 class Tallies:
-    """All counters of a run. `rows` are those that the run is to do, `read` those read so far, `left` those that are
-    no more in hand.
-    """
+    """All counters of a run. `rows` are those to be done; `rows_done` and `rows_failed` those that have ended."""
 
     rows: int
     steps: Mapping[str, StepTally]

@@ -23,7 +23,7 @@ def competitor_that(tmp_path: Path) -> Make:
 
     def make(does: str) -> CompetitorProcess:
         script = tmp_path / "python"
-        script.write_text(f"#!{sys.executable}\nimport json, sys\n" + textwrap.dedent(does))
+        script.write_text(f"#!{sys.executable}\nimport json, sys\n" + textwrap.dedent(does), encoding="utf-8")
         script.chmod(0o755)
         return CompetitorProcess(script, 20.0, tmp_path / "competitor.log")
 
@@ -86,4 +86,4 @@ def test_the_competitors_side_needs_nothing_of_this_environment_and_says_if_the_
     ):
         competitor.measure("dispatch", {})
 
-    assert "No module named 'data_designer'" in tmp_path.joinpath("competitor.log").read_text()
+    assert "No module named 'data_designer'" in tmp_path.joinpath("competitor.log").read_text(encoding="utf-8")

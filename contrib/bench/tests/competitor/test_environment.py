@@ -43,7 +43,9 @@ def test_an_environment_that_was_left_half_made_is_made_anew(tmp_path: Path) -> 
 
 def test_what_pip_said_is_reported_in_one_line(tmp_path: Path) -> None:
     def install(folder: Path, log: Path, packages: tuple[str, ...]) -> None:
-        log.write_text("Collecting it\nERROR: No matching distribution found\n\n[notice] a new release of pip\n")
+        log.write_text(
+            "Collecting it\nERROR: No matching distribution found\n\n[notice] a new release of pip\n", encoding="utf-8"
+        )
         raise CalledProcessError(1, ["pip"])
 
     with pytest.raises(CompetitorUnavailable) as raised:

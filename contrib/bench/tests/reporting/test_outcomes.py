@@ -95,12 +95,12 @@ def test_the_table_is_printed_and_all_three_are_written_into_a_folder_that_is_ma
 
     assert capsys.readouterr().out == "so many rounds\n\n| a |\n"
 
-    written = {path.name: path.read_text() for path in folder.iterdir()}
+    written = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
     assert written == {"dispatch.json": "{}", "dispatch.csv": "a,b", "dispatch.md": "| a |\n"}
 
 
 def test_a_folder_that_cannot_be_written_to_is_a_mistake_of_the_option(tmp_path: Path) -> None:
-    tmp_path.joinpath("file").write_text("")
+    tmp_path.joinpath("file").write_text("", encoding="utf-8")
 
     with pytest.raises(ConfigError, match=r"--out: cannot write to .*folder: "):
         publish("dispatch", "", "", json="", csv="", out=tmp_path / "file" / "folder")

@@ -46,7 +46,7 @@ def invoke(bench: Invoke) -> Invoke:
 @pytest.fixture
 def mine(tmp_path: Path) -> str:
     path = tmp_path / "mine.toml"
-    path.write_text(EASY)
+    path.write_text(EASY, encoding="utf-8")
     return str(path)
 
 
@@ -89,7 +89,9 @@ def test_a_scenario_whose_stack_is_not_installed_is_reported_loudly_and_fails_a_
     invoke: Invoke, tmp_path: Path
 ) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text('[s]\nprovider = { slots = 4 }\nstack = ["absent-plugin"]\nmust = { refused = 0.1 }\n')
+    path.write_text(
+        '[s]\nprovider = { slots = 4 }\nstack = ["absent-plugin"]\nmust = { refused = 0.1 }\n', encoding="utf-8"
+    )
 
     result = invoke("--file", str(path), "--check")
 
@@ -118,15 +120,15 @@ def test_everything_is_written_for_programs(invoke: Invoke, mine: str, tmp_path:
     )
 
     assert result.exit_code == 0
-    written = json.loads(folder.joinpath("scenarios.json").read_text())
+    written = json.loads(folder.joinpath("scenarios.json").read_text(encoding="utf-8"))
     assert (written["file"], written["seeds"]) == ("mine.toml", [0, 1])
     (easy, hard) = written["scenarios"]
     assert (easy["scenario"], [run["seed"] for run in easy["seeds"]]) == ("easy", [0, 1])
     assert [(must["figure"], must["met"]) for must in hard["must"]] == [("goodput", True), ("refused", False)]
-    rows = list(csv.DictReader(folder.joinpath("scenarios.csv").read_text().splitlines()))
+    rows = list(csv.DictReader(folder.joinpath("scenarios.csv").read_text(encoding="utf-8").splitlines()))
     refused = [row for row in rows if (row["scenario"], row["figure"]) == ("hard", "refused")]
     assert [(row["seed"], row["must"], row["met"]) for row in refused] == [("0", "≤ 0", "False"), ("1", "≤ 0", "False")]
-    assert folder.joinpath("scenarios.md").read_text().startswith("| scenario")
+    assert folder.joinpath("scenarios.md").read_text(encoding="utf-8").startswith("| scenario")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_a_wrong_option_is_answered_with_what_would_be_right(
 
 def test_a_wrong_file_is_answered_with_its_keys(invoke: Invoke, tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text("[s]\nprovider = { slot = 4 }\n")
+    path.write_text("[s]\nprovider = { slot = 4 }\n", encoding="utf-8")
 
     result = invoke("--file", str(path))
 

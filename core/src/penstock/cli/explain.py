@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 
 import click
 
-from penstock.run.explain_socket import ask, runs_that_answer
+from penstock.run.explain_socket import ask, runs_that_answer, runtime_folder
 from penstock.words.errors import ConfigError
 
 __all__ = ["explain"]
@@ -39,5 +40,7 @@ def explain(run_id: str | None, group: str | None, as_json: bool) -> None:
 
 def _which(runs: list[str]) -> str:
     if not runs:
-        return "no run of yours is under way that answers (`penstock run`, or `[scheduler] explain_socket = true`)"
+        looked = f"; looked in {runtime_folder()}" if hasattr(os, "getuid") else ""
+        answering = "`penstock run`, or `[scheduler] explain_socket = true`"
+        return f"no run of yours is under way that answers ({answering}){looked}"
     return f"under way are {', '.join(runs)}; name one"

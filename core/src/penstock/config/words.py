@@ -79,7 +79,7 @@ def is_list_type(origin: Any) -> bool:
 def value_in_words(value: object, path: Iterable[str | int] = ()) -> str:
     """A value as a message shows it: as TOML writes it where that is short, but of a secret only what it is.
 
-    `path` is where it stands; what stands below a key such as `api_key` or `password` is a secret, as is any text that
+    `path` is where it stands; what stands below a key such as `api_key` is a secret, as is any text that
     looks like one.
 
     >>> value_in_words("20"), value_in_words(False), value_in_words([1, 2]), value_in_words({})
@@ -126,7 +126,7 @@ _SECRET_KEY: Final = re.compile(
     r"|secret|passw|passphrase|credential|authoriz|bearer|api[_-]?key",
     re.IGNORECASE,
 )
-"""`token` only at the end of a key: `token-budget` is none, and `tokens` are counted."""
+"""The word token only at the end of a key: `token-budget` is none, and tokens are counted."""
 _OPAQUE: Final = re.compile(r"[A-Za-z0-9_+/=.~-]{20,}")
 _PASSWORD_IN_URL: Final = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 

@@ -10,7 +10,7 @@ stand first in one list and last in another.
 
 What goes wrong is told together: wrong configuration, and plugins that break the contract. A plugin that
 cannot be imported or made is put aside and named (`problems`), unless the configuration insists on it
-(`plugin_choice.py` says when).
+(`choice.py` says when).
 """
 
 from __future__ import annotations

@@ -26,6 +26,9 @@ PATIENCE: Final = 5.0
 LONGEST_PATH: Final = 100
 """Bytes of a socket's path: systems take 104 to 108."""
 
+LONGEST_FOLDER: Final = LONGEST_PATH - 30
+"""Bytes of its folder, so that there is room for a run's name."""
+
 MANY: Final = 8
 """How many questions are answered at a time."""
 
@@ -36,9 +39,15 @@ Answer = Callable[[str | None], dict[str, Any]]
 
 
 def runtime_folder() -> Path:
-    """Where the sockets of this user's runs are: `$XDG_RUNTIME_DIR/penstock`, or else in the temporary folder."""
+    """Where the sockets of this user's runs are: `$XDG_RUNTIME_DIR/penstock`, or else in the temporary folder.
+
+    That is `/tmp` if the path of the one that is set is too long for a socket.
+    """
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    return Path(runtime, "penstock") if runtime else Path(tempfile.gettempdir(), f"penstock-{os.getuid()}")
+    if runtime:
+        return Path(runtime, "penstock")
+    folder = Path(tempfile.gettempdir(), f"penstock-{os.getuid()}")
+    return folder if len(os.fsencode(folder)) <= LONGEST_FOLDER else Path("/tmp", folder.name)
 
 
 def _made_folder() -> Path:

@@ -7,7 +7,7 @@ aside, and the end.
             await drivers.drained()
 
 An *inline* sink is called in the loop as events are delivered. A *buffered* one is fed through a bounded
-buffer (`sink_buffer.py`) by a thread of its own (`sink_writers.py`); under virtual time (`virtual_time.py`)
+buffer (`buffer.py`) by a thread of its own (`writers.py`); under virtual time (`virtual_time.py`)
 the loop writes instead. A stream to which no sink listens stays inactive, so no record is built for it.
 
 At the end every buffer is written out and every sink flushed, also when the run is being cancelled; that

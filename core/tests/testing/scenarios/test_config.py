@@ -176,7 +176,7 @@ def test_a_file_without_a_scenario_is_no_file_of_scenarios() -> None:
 
 def test_a_file_that_is_not_there_and_one_that_is_no_toml_are_named(tmp_path: Path) -> None:
     broken = tmp_path / "broken.toml"
-    broken.write_text("[one")
+    broken.write_text("[one", encoding="utf-8")
 
     with pytest.raises(ConfigError, match=r"absent\.toml: cannot be read: "):
         load_scenarios(tmp_path / "absent.toml")
@@ -186,7 +186,9 @@ def test_a_file_that_is_not_there_and_one_that_is_no_toml_are_named(tmp_path: Pa
 
 def test_a_scenario_may_have_other_figures_than_the_defaults(tmp_path: Path) -> None:
     mine = tmp_path / "mine.toml"
-    mine.write_text("[s]\nprovider = { slots = 3 }\ncap = 8\nlatency = { mean = 2.0 }\nrefusal_latency = 0.5\n")
+    mine.write_text(
+        "[s]\nprovider = { slots = 3 }\ncap = 8\nlatency = { mean = 2.0 }\nrefusal_latency = 0.5\n", encoding="utf-8"
+    )
 
     scenario = load_scenarios(mine)["s"]
 

@@ -81,7 +81,7 @@ class CompetitorProcess:
         return answer
 
     def _start(self) -> subprocess.Popen[str]:
-        with self._log.open("a") as log:
+        with self._log.open("a", encoding="utf-8") as log:
             return subprocess.Popen(
                 self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
             )

@@ -39,7 +39,7 @@ def cache_folder() -> Path:
 def install_packages(folder: Path, log: Path, packages: tuple[str, ...]) -> None:
     """Make an environment with these packages. Raises `OSError`, `subprocess.CalledProcessError`."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as out:
+    with log.open("w", encoding="utf-8") as out:
         venv.EnvBuilder(clear=True, symlinks=os.name != "nt").create(folder)
         for step in (["ensurepip"], ["pip", "install", "--disable-pip-version-check", *packages]):
             command = [str(_python_in(folder)), "-m", *step]
@@ -67,7 +67,7 @@ class Environment:
             log = cache / f"{folder.name}.log"
             try:
                 install(folder, log, self.packages)
-                (folder / MADE).write_text("\n".join(self.packages) + "\n")
+                (folder / MADE).write_text("\n".join(self.packages) + "\n", encoding="utf-8")
             except (OSError, subprocess.CalledProcessError) as error:
                 why = f"could not be installed: {_reason(error, log)} (all of it in {log})"
                 raise self.unavailable(why) from None
@@ -95,5 +95,5 @@ def _reason(error: Exception, log: Path) -> str:
     """What went wrong, in one line: the last line of the log that speaks of an error."""
     if isinstance(error, OSError):
         return str(error)
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     return next((line for line in reversed(lines) if "error" in line.lower()), lines[-1] if lines else str(error))

@@ -30,7 +30,7 @@ __all__ = ["LimiterMachine"]
 
 
 class LimiterMachine(RuleBasedStateMachine):
-    """The rules; `driver` is set by the subclass, when it is made or by an `@initialize`."""
+    """The rules; `driver` is set by the subclass, when it is made or by an initializing rule."""
 
     driver: LimiterDriver
 

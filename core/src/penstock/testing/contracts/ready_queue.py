@@ -8,7 +8,7 @@ Make a subclass in a test file, give it the factory, and pytest runs the suite:
 
 A queue that has a `check_invariants()` is held against it on the way. Plain asserts: no test framework is imported. The
 order of a queue is its own affair, but for the order of arrival within a group. What is refused is in
-`parking_contract.py`; `queue_machine.py` tests a queue against a naive model, and needs Hypothesis.
+`parking.py`; `queue_machine.py` tests a queue against a naive model, and needs Hypothesis.
 """
 
 from __future__ import annotations

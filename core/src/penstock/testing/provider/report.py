@@ -31,7 +31,7 @@ class ModelReport:
     - `refused_by`: 429s by the limit that spoke: `slots`, `requests`, `tokens`, `outage`.
     - `in_flight`, `waiting`: now; `peak_concurrency`, `peak_waiting`: the highest.
     - `first_arrival_at`, `last_answer_at`: seconds after the endpoint's start; `None` if there was none.
-    - `allowed_calls`: what the true limits allow between those two (`provider_allowance`), to hold
+    - `allowed_calls`: what the true limits allow between those two (`allowance`), to hold
       `completed` against; `None` if nothing limits the calls, or nothing was answered yet.
     """
 

@@ -1,6 +1,6 @@
 """What a scenario is: providers with a true capacity, what a client asks of them, and what must be reached.
 
-Plain records, made by `scenario_config` from a file and used by `scenario_run`. Seconds are those of the virtual clock,
+Plain records, made by `config.py` from a file and used by `run.py`. Seconds are those of the virtual clock,
 counted from the scenario's start, at which all calls are ready.
 """
 
