@@ -16,7 +16,7 @@ PAGE = Path(__file__).parent / "reference" / "hooks.md"
 HEAD = """\
 # The hooks
 
-<!-- Written by docs/make_hooks_reference.py from core/src/penstock/hookspecs.py. Change it there. -->
+<!-- Written by docs/make_hooks_reference.py from core/src/penstock/plugins/hookspecs.py. Change it there. -->
 
 What a plugin can be asked. How to write one: [plugin-authors.md](../plugin-authors.md).
 
