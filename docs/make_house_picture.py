@@ -20,7 +20,9 @@ BEGIN, END = "<!-- picture: docs/make_house_picture.py -->\n", "<!-- end of the 
 
 def contracts() -> Iterator[Mapping[str, Any]]:
     """The import rules of `pyproject.toml`."""
-    yield from tomllib.loads((HOUSE / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    yield from tomllib.loads((HOUSE / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
 
 
 def floors() -> list[list[str]]:

@@ -1,6 +1,6 @@
 """Validators for the fields of a plugin's `Config`, with the error text that all plugins share.
 
-For the validators of attrs fields. Each raises `ValueError` with `field must be …, not …`; in a TOML file that becomes a
+For attrs fields. Each raises `ValueError` with `field must be …, not …`; in a TOML file that becomes a
 problem at the field's path. True and False are no numbers here. `None` is refused: for a field that may be left out,
 put `attrs.validators.optional(…)` around.
 """

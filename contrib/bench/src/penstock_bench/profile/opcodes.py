@@ -62,6 +62,7 @@ def count(run: Callable[[], object], cycles: int) -> Profile:
         return trace
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 looks whether anybody wants them only when tracing begins
     sys.settrace(trace)
     try:
         run()
