@@ -27,7 +27,7 @@ class RuntimeCorrelation:
     scheduling_group_identity_hash: str | None = None
     task_execution_id: str | None = None
     as_json: str | None = attrs.field(default=None, init=False, repr=False, eq=False)
-    """How `event_to_json` wrote it, since several events bear the same one."""
+    """How `event_to_json` wrote it, since several events bear the same one: a seventh of a task with its events."""
 
 
 Told = RuntimeCorrelation | Callable[[], RuntimeCorrelation] | None

@@ -201,15 +201,10 @@ class EventStream:
             return
         self._delivering = True
         try:
-            pending = self._pending
-            while pending:
-                event = pending.popleft()
-                receivers = self._receivers
-                if len(receivers) == 1:
-                    receivers[0](event)
-                else:
-                    for receiver in tuple(receivers):
-                        receiver(event)
+            while self._pending:
+                event = self._pending.popleft()
+                for receiver in tuple(self._receivers):
+                    receiver(event)
         finally:
             self._delivering = False
 
@@ -220,7 +215,8 @@ _OPTIONAL: Final = (
 )  # fmt: skip
 _quoted: Final = json.encoder.encode_basestring_ascii
 _encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-"""Lines are put together word by word: an encoder and a dictionary for each event would cost three times as much."""
+"""Lines are put together word by word: with an encoder and a dictionary for each event, a task that does nothing
+and its seven events would take 50 % longer (89 µs, not 59)."""
 _CORRELATION: Final = tuple(field.name for field in attrs.fields(RuntimeCorrelation) if field.init)
 _correlation_words: Final = attrgetter(*_CORRELATION)
 _CORRELATION_KEYS: Final = tuple(f'"{name}":' for name in _CORRELATION)

@@ -78,10 +78,7 @@ class TaskBook:
         `number`: that of an id which the scheduler gave; otherwise 0.
         """
         self.tracker.add_one(job.task, job.row_group, number)
-        if job.task.deadline is None:
-            self.jobs[job.task.task_id] = job
-        else:
-            self._note(job)
+        self._note(job)
 
     def _note(self, job: Job) -> None:
         task = job.task

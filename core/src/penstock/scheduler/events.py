@@ -32,11 +32,9 @@ class SchedulerEvents:
     def __init__(self, stream: EventStream, run_id: str) -> None:
         self.stream = stream
         self.run_id = run_id
-        self._hashes: dict[TaskGroupKey, str] = {}
         self._groups: dict[TaskGroupKey, tuple[str, RuntimeCorrelation]] = {}
-        """What a group is called, and the correlation of those of its tasks that run in no row group or column."""
-        self._last: tuple[Job | None, str | None, RuntimeCorrelation] = (None, None, RuntimeCorrelation(run_id))
-        """The correlation that was made last, and for what: several events of one task mostly come together."""
+        """What a group is called, and the correlation of those of its tasks that run in no row group or column. Kept,
+        since made anew for each event they would be a seventh of a task with its events."""
         self._idle: tuple[str, float] = ("", 0.0)
 
     # -- the run
@@ -177,16 +175,10 @@ class SchedulerEvents:
         diagnostics: dict[str, Any] | None = None,
     ) -> None:
         if self.stream.active:
-            key = job.task.group.key
-            known = self._groups.get(key)
-            if known is None:
-                if len(self._groups) >= REMEMBERED:
-                    self._groups.clear()
-                    self._hashes.clear()
-                known = self._groups[key] = str(key), self._correlation_of(key)
+            name, of_group = self._known(job.task.group.key)
             if correlation is None:
                 bare = job.row_group is None and job.column is None
-                correlation = known[1] if bare else self._correlation(job, None)
+                correlation = of_group if bare else self._correlation(job, None)
             self.stream.record(
                 kind,
                 now,
@@ -194,7 +186,7 @@ class SchedulerEvents:
                 task_id=job.task.task_id,
                 task_execution_id=execution_id,
                 task_lease_id=lease_id,
-                group=known[0],
+                group=name,
                 reason_or_outcome=reason_or_outcome,
                 diagnostics=diagnostics,
             )
@@ -206,21 +198,19 @@ class SchedulerEvents:
         return self._correlation(job, lease.lease_id)
 
     def _correlation(self, job: Job, execution_id: str | None) -> RuntimeCorrelation:
-        known, known_execution, correlation = self._last
-        if known is not job or known_execution != execution_id:
-            key = job.task.group.key
-            correlation = RuntimeCorrelation(
-                self.run_id, job.row_group, job.column, None, key.kind, self._digest(key), execution_id
-            )
-            self._last = job, execution_id, correlation
-        return correlation
+        key = job.task.group.key
+        digest = self._correlation_of(key).scheduling_group_identity_hash
+        return RuntimeCorrelation(self.run_id, job.row_group, job.column, None, key.kind, digest, execution_id)
 
     def _correlation_of(self, group: TaskGroupKey) -> RuntimeCorrelation:
-        return RuntimeCorrelation(self.run_id, None, None, None, group.kind, self._digest(group))
+        return self._known(group)[1]
 
-    def _digest(self, key: TaskGroupKey) -> str:
-        digest = self._hashes.get(key)
-        if digest is None:
+    def _known(self, key: TaskGroupKey) -> tuple[str, RuntimeCorrelation]:
+        known = self._groups.get(key)
+        if known is None:
+            if len(self._groups) >= REMEMBERED:
+                self._groups.clear()
             digest = hashlib.blake2b("\x1f".join(key.identity).encode(), digest_size=8).hexdigest()
-            self._hashes[key] = digest
-        return digest
+            correlation = RuntimeCorrelation(self.run_id, None, None, None, key.kind, digest)
+            known = self._groups[key] = str(key), correlation
+        return known

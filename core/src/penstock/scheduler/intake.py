@@ -68,11 +68,10 @@ class Intake:
             task_id = self._next_id()
         elif task_id.startswith(NUMBERED):
             self._given.add(task_id)
-        known = self._groups.get(group)
         task = SchedulableTask(
             task_id,
             partial(fn, *args) if args else fn,
-            self._group(group) if known is None else known,
+            self._group(group),
             self._request(needs) if needs else ONE_PLACE,
             deadline,
         )

