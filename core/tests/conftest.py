@@ -13,7 +13,8 @@ from textwrap import dedent
 
 import pytest
 
-from penstock.testing.request_bench import CHAT, RequestBench
+from penstock.testing import RequestBench
+from penstock.testing.request_bench import CHAT
 
 HEAD = "from penstock import hookimpl\n"
 

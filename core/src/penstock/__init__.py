@@ -35,7 +35,7 @@ from penstock.requests.limiter_ticket import LimiterTicket
 from penstock.requests.limiters import RequestLimiter
 from penstock.requests.outcomes import OUTCOME_KINDS, RequestReleaseOutcome, Usage, classify, retry_after_seconds
 from penstock.requests.pressure import (
-    GlobalRequestPressureSnapshot,
+    ModelRequestPressureSnapshot,
     RequestPressureSnapshot,
     RequestPressureSnapshotProvider,
 )
@@ -123,7 +123,6 @@ __all__ = [
     "FailureMark",
     "FifoRequestWaiters",
     "FifoTaskQueue",
-    "GlobalRequestPressureSnapshot",
     "Lane",
     "LaneQueue",
     "LaneRequestWaiters",
@@ -136,6 +135,7 @@ __all__ = [
     "LoadedConfig",
     "ModelConfig",
     "ModelRequestExecutor",
+    "ModelRequestPressureSnapshot",
     "NurseryTaskRunner",
     "Order",
     "PenstockConfig",

@@ -7,9 +7,8 @@ from random import Random
 import pytest
 from hypothesis import given, strategies as st
 
+from penstock import ConfigError, RequestReleaseOutcome
 from penstock.executor.retries import Retries, RetryRules
-from penstock.requests.outcomes import RequestReleaseOutcome
-from penstock.words.errors import ConfigError
 
 FAILED = RequestReleaseOutcome(kind="provider_failure", status=500)
 TIMED_OUT = RequestReleaseOutcome(kind="provider_timeout")

@@ -9,10 +9,9 @@ import trio
 from trio.testing import MockClock
 
 import penstock
-from penstock import Attempt, ConfigError, ResponseFacts
+from penstock import Attempt, ConfigError, RequestReleaseOutcome, ResponseFacts
 from penstock.executor.retries import Retries, RetryRules
 from penstock.executor.retry_budget import RetryBudget
-from penstock.requests.outcomes import RequestReleaseOutcome
 
 PROVIDER = {"acme": {"models": {"small": {"max_parallel_requests": 4}}}}
 FAILED = RequestReleaseOutcome(kind="provider_failure", status=500)

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem, RequestAdmissionLease
-from penstock.requests.lane_waiters import FifoRequestWaiters
-from penstock.requests.outcomes import SUCCESS, RequestReleaseOutcome
-from penstock.requests.waiters import RequestQueueSelection, RequestWaiter
-from penstock.testing.request_bench import RequestBench
-from penstock.words.errors import ConfigError, PluginError
-from penstock.words.identity import ProviderKey, ProviderModelKey, RequestResourceKey
-from penstock.words.verdicts import NEVER, Backlog, Denied, Released, Signal
+from penstock import (
+    NEVER,
+    Backlog,
+    ConfigError,
+    Denied,
+    FifoRequestWaiters,
+    PluginError,
+    ProviderKey,
+    ProviderModelKey,
+    Released,
+    RequestAdmissionItem,
+    RequestAdmissionLease,
+    RequestQueueSelection,
+    RequestReleaseOutcome,
+    RequestResourceKey,
+    RequestWaiter,
+    Signal,
+)
+from penstock.requests.outcomes import SUCCESS
+from penstock.testing import RequestBench
+from penstock.testing.request_bench import CHAT
 
-CHAT = RequestResourceKey("p", "m", "chat")
 EMBEDDING = RequestResourceKey("p", "m", "embedding")
 OTHER = RequestResourceKey("p", "other", "chat")
-
-
-def refused(answer: object) -> RequestAdmissionDenied:
-    assert isinstance(answer, RequestAdmissionDenied), answer
-    return answer
 
 
 # -- caps
@@ -29,7 +36,7 @@ def refused(answer: object) -> RequestAdmissionDenied:
 def test_the_cap_holds_over_all_domains_of_a_model(bench: RequestBench) -> None:
     bench.lease(CHAT)
     bench.lease(EMBEDDING)
-    denied = refused(bench.controller.try_acquire(bench.item(CHAT), 0.0)).denied
+    denied = bench.refused(bench.controller.try_acquire(bench.item(CHAT), 0.0)).denied
     assert denied.reason == "no_capacity"
     assert denied.until == {Released(ProviderModelKey("p", "m"))}
     assert bench.in_flight(CHAT) == (1, 2)
@@ -38,14 +45,14 @@ def test_the_cap_holds_over_all_domains_of_a_model(bench: RequestBench) -> None:
 def test_a_domain_may_have_a_smaller_cap_of_its_own(bench: RequestBench) -> None:
     bench.controller.register("p", "m", 5, 0.0, domain_caps={"embedding": 1})
     bench.lease(EMBEDDING)
-    assert refused(bench.controller.try_acquire(bench.item(EMBEDDING), 0.0)).denied.until == {Released(EMBEDDING)}
+    assert bench.refused(bench.controller.try_acquire(bench.item(EMBEDDING), 0.0)).denied.until == {Released(EMBEDDING)}
     bench.lease(CHAT)
 
 
 def test_the_smallest_cap_of_a_models_aliases_holds(bench: RequestBench) -> None:
     bench.controller.register("p", "m", {"fast": 7, "cheap": 1}, 0.0)
     bench.lease()
-    refused(bench.controller.try_acquire(bench.item(), 0.0))
+    bench.refused(bench.controller.try_acquire(bench.item(), 0.0))
     model = bench.controller.pressure.global_snapshot("p", "m", 0.0)
     assert model is not None
     assert (model.cap, model.aliases) == (1, ("cheap", "fast"))
@@ -65,13 +72,13 @@ def test_a_call_that_asks_for_more_than_the_cap_is_refused_for_good(bench: Reque
         bench.controller.try_acquire(bench.item(requests=3), 0.0),
         bench.controller.enqueue(bench.item(requests=3), 0.0).refused,
     ):
-        assert refused(answer).denied.reason == "never_fits"
-        assert refused(answer).denied.until == {NEVER}
+        assert bench.refused(answer).denied.reason == "never_fits"
+        assert bench.refused(answer).denied.until == {NEVER}
 
 
 def test_an_unknown_model_is_refused_for_good_with_what_to_configure_and_leaves_no_trace(bench: RequestBench) -> None:
     unknown = RequestResourceKey("x", "new.model", "chat")
-    denied = refused(bench.controller.try_acquire(bench.item(unknown), 0.0)).denied
+    denied = bench.refused(bench.controller.try_acquire(bench.item(unknown), 0.0)).denied
     assert (denied.reason, denied.final) == ("never_fits", True)
     assert '[providers.x.models."new.model"]' in denied.detail
     assert "max_parallel_requests" in denied.detail
@@ -81,7 +88,7 @@ def test_an_unknown_model_is_refused_for_good_with_what_to_configure_and_leaves_
 
 
 def test_a_model_may_be_registered_late(bench: RequestBench) -> None:
-    refused(bench.controller.try_acquire(bench.item(OTHER), 0.0))
+    bench.refused(bench.controller.try_acquire(bench.item(OTHER), 0.0))
     bench.controller.register("p", "other", 1, 5.0)
     bench.lease(OTHER, 5.0)
 
@@ -117,7 +124,7 @@ def test_a_waiter_that_a_lowered_cap_can_never_fit_is_refused_when_its_turn_come
     effects = bench.controller.register("p", "m", 2, 1.0)
     effects_of_release = bench.controller.release(lease, SUCCESS, 1.0)
     assert [*effects.refused, *effects_of_release.refused] == [waiter]
-    assert refused(waiter.refused).denied.reason == "never_fits"
+    assert bench.refused(waiter.refused).denied.reason == "never_fits"
     assert effects_of_release.granted == [small]
 
 
@@ -143,7 +150,7 @@ def test_a_lease_of_another_controller_changes_nothing() -> None:
     assert (result.released, result.reason) == (False, "wrong_controller_generation")
 
 
-def test_a_lease_tells_the_limit_that_it_was_admitted_under() -> None:
+def test_a_lease_names_the_limit_that_it_was_admitted_under() -> None:
     bench = RequestBench({CHAT: 9})
     bench.limiters[CHAT].places = 4
     bench.limiters[ProviderKey("p")].places = 6
@@ -225,17 +232,27 @@ def test_a_reconfiguration_that_fails_leaves_everything_as_it_was(bench: Request
     assert old.in_flight == 1
 
 
-def test_explain_names_everything_that_keeps_the_first_waiter_back(bench: RequestBench) -> None:
-    assert bench.controller.explain(0.0) == "no request is waiting"
-    bench.lease()
-    bench.lease()
+def test_explain_names_every_refusal_that_the_first_waiter_meets(bench: RequestBench) -> None:
+    bench.lease(requests=2)
     bench.limiters[CHAT].blocked_until = 60.0
     bench.wait(now=1.0)
-    text = bench.controller.explain(3.5)
-    assert "p/m/chat: 1 waiting, the first for 2.5 s; 2 of 2 in flight" in text
-    assert "no_capacity by core" in text
-    assert "cooldown by scripted" in text
-    assert "until 56.5 s from now" in text
+    (standing,) = bench.controller.explanation(3.5)
+    assert (standing.resource, standing.waiting, standing.first_wait) == ("p/m/chat", 1, 2.5)
+    assert (standing.in_flight, standing.cap) == (2, 2)
+    assert [(denied.reason, denied.by) for denied in standing.refusals] == [
+        ("no_capacity", "core"),
+        ("cooldown", "scripted"),
+    ]
+    assert standing.shadow_refusals == ()
+
+
+def test_an_explanation_has_a_text(bench: RequestBench) -> None:
+    assert bench.controller.explain(0.0) == "no request is waiting"
+    bench.limiters[CHAT].blocked_until = 60.0
+    bench.wait(now=1.0)
+    assert bench.controller.explain(3.5) == (
+        "p/m/chat: 1 waiting, the first for 2.5 s; 0 of 2 in flight\n  cooldown by scripted; until 56.5 s from now"
+    )
 
 
 # -- a queue that breaks its contract
@@ -252,8 +269,9 @@ def test_a_queue_that_never_commits_is_named_and_loses_no_place() -> None:
     bench = RequestBench({CHAT: 1}, waiters=StaleWaiters())
     lease = bench.lease()
     bench.wait()
-    with pytest.raises(PluginError, match="request_waiters"):
+    with pytest.raises(PluginError) as caught:
         bench.controller.release(lease, SUCCESS, 0.0)
+    assert caught.value.plugin == "request_waiters"
     assert bench.in_flight() == (0, 0)
     assert bench.limiters[CHAT].in_flight == 0
 

@@ -9,15 +9,26 @@ from collections.abc import Sequence
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from penstock.events.records import EventStream, RuntimeEvent
-from penstock.requests.admission import RequestAdmissionController, RequestAdmissionEffects
-from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease, RequestCost, RequestGroupSpec
-from penstock.requests.lane_waiters import FifoRequestWaiters
-from penstock.requests.limiters import RequestLimiter
-from penstock.requests.outcomes import OUTCOME_KINDS, RequestReleaseOutcome
-from penstock.requests.waiters import RequestWaiter
-from penstock.testing.scripted_limiter import ScriptedLimiter
-from penstock.words.identity import ProviderKey, ProviderModelKey, RequestResourceKey, Scope
+from penstock import (
+    OUTCOME_KINDS,
+    EventStream,
+    FifoRequestWaiters,
+    ProviderKey,
+    ProviderModelKey,
+    RequestAdmissionController,
+    RequestAdmissionEffects,
+    RequestAdmissionItem,
+    RequestAdmissionLease,
+    RequestCost,
+    RequestGroupSpec,
+    RequestLimiter,
+    RequestReleaseOutcome,
+    RequestResourceKey,
+    RequestWaiter,
+    RuntimeEvent,
+    Scope,
+)
+from penstock.testing import ScriptedLimiter
 
 RESOURCES = (
     RequestResourceKey("p", "m", "chat"),
@@ -26,7 +37,7 @@ RESOURCES = (
     RequestResourceKey("q", "m", "chat"),
 )
 MODELS = tuple(dict.fromkeys(resource.provider_model for resource in RESOURCES))
-SOON = st.sampled_from([None, None, None, None, None, 0.0, 0.5, 3.0])  # most are patient
+SOON = st.sampled_from([None, None, None, None, None, 0.0, 0.5, 3.0])  # most have no timeout
 
 
 class RequestGate(RuleBasedStateMachine):
@@ -45,9 +56,9 @@ class RequestGate(RuleBasedStateMachine):
         self.out: list[RequestAdmissionLease] = []
         self.lease_ids: set[str] = set()
         self.settled: set[int] = set()
-        self.told: list[RuntimeEvent] = []
+        self.delivered: list[RuntimeEvent] = []
         self.events = EventStream("request")
-        self.events.subscribe(self.told.append)
+        self.events.subscribe(self.delivered.append)
 
     @initialize(cohort=st.booleans(), known=st.sampled_from([2, len(RESOURCES)]))
     def begin(self, cohort: bool, known: int) -> None:
@@ -148,7 +159,7 @@ class RequestGate(RuleBasedStateMachine):
             self.controller.check_invariants()
 
     @invariant()
-    def what_is_counted_is_what_is_out(self) -> None:
+    def the_counts_are_what_is_out(self) -> None:
         for resource in RESOURCES if self.caps else ():
             out = [lease for lease in self.out if lease.item.resource == resource]
             snapshot = self.controller.pressure.snapshot(resource, self.now)
@@ -222,11 +233,11 @@ class RequestGate(RuleBasedStateMachine):
             self.set_caps(model, 10, 10)
         while self.out:
             self.note(self.controller.release(self.out.pop(), RequestReleaseOutcome(kind="success"), self.now))
-        assert not self.waiting, "somebody was forgotten in line"
+        assert not self.waiting, "somebody was forgotten in the queue"
         issued, returned = self.controller.leases
         assert issued == returned == len(self.lease_ids)
         self.events.deliver()
-        kinds = [event.event_kind for event in self.told]
+        kinds = [event.event_kind for event in self.delivered]
         assert kinds.count("request_lease_acquired") == kinds.count("request_lease_released") == issued
         started = kinds.count("request_wait_started")
         ended = ("request_wait_completed", "request_wait_timeout", "request_wait_cancelled")

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem
+from penstock import (
+    NEVER,
+    At,
+    Denied,
+    PluginError,
+    Released,
+    RequestAdmissionDenied,
+    RequestAdmissionItem,
+    RequestResourceKey,
+    Signal,
+)
 from penstock.requests.outcomes import SUCCESS
-from penstock.testing.request_bench import RequestBench
-from penstock.testing.scripted_limiter import ScriptedLimiter
-from penstock.words.errors import PluginError
-from penstock.words.identity import RequestResourceKey
-from penstock.words.verdicts import NEVER, At, Denied, Released, Signal
+from penstock.testing import RequestBench, ScriptedLimiter
+from penstock.testing.request_bench import CHAT
 
-CHAT = RequestResourceKey("p", "m", "chat")
 OTHER = RequestResourceKey("p", "other", "chat")
-
-
-def denial(answer: object) -> Denied:
-    assert isinstance(answer, RequestAdmissionDenied), answer
-    return answer.denied
 
 
 def test_an_error_in_check_refuses_the_call_until_the_configuration_is_renewed(bench: RequestBench) -> None:
     bench.limiters[CHAT].raises = {"check"}
-    denied = denial(bench.controller.try_acquire(bench.item(), 0.0))
+    denied = bench.refused(bench.controller.try_acquire(bench.item(), 0.0)).denied
     assert (denied.reason, denied.by) == ("hard_policy_denial", "scripted")
     assert denied.until == {Signal("reconfigured")}
     assert "ZeroDivisionError" in denied.detail
 
 
-def test_an_error_is_told_once_per_plugin_until_the_configuration_is_renewed(bench: RequestBench) -> None:
+def test_an_error_is_reported_once_per_plugin_until_the_configuration_is_renewed(bench: RequestBench) -> None:
     bench.limiters[CHAT].raises = {"check"}
     for _ in range(5):
         bench.controller.try_acquire(bench.item(), 0.0)
@@ -49,13 +50,13 @@ def test_an_error_in_counting_loses_no_lease_and_closes_the_limiter(bench: Reque
         assert not isinstance(answer, RequestAdmissionDenied)
         bench.release(answer)
         answer = bench.controller.try_acquire(bench.item(), 0.0)
-    assert denial(answer).reason == "hard_policy_denial"
+    assert bench.refused(answer).denied.reason == "hard_policy_denial"
     assert bench.in_flight() == (0, 0)
     assert [limiter.in_flight for scope, limiter in bench.limiters.items() if scope != CHAT] == [0, 0]
     issued, returned = bench.controller.leases
     assert issued == returned
     bench.limiters[CHAT].raises = set()
-    assert denial(bench.controller.try_acquire(bench.item(), 0.0)).reason == "hard_policy_denial", (
+    assert bench.refused(bench.controller.try_acquire(bench.item(), 0.0)).denied.reason == "hard_policy_denial", (
         "its counts are in doubt"
     )
     bench.controller.check_invariants()
@@ -85,7 +86,7 @@ def test_a_limiter_that_fails_for_one_model_keeps_no_other_back() -> None:
 
 
 @pytest.mark.parametrize("method", ["snapshot", "next_change", "observe"])
-def test_an_error_in_what_only_tells_keeps_nobody_back(bench: RequestBench, method: str) -> None:
+def test_an_error_in_what_only_informs_keeps_nobody_back(bench: RequestBench, method: str) -> None:
     bench.limiters[CHAT].raises = {method}
     lease = bench.lease(requests=2)
     bench.controller.observe(lease, {}, 0.0)
@@ -120,7 +121,7 @@ def test_a_refusal_that_breaks_the_rules_of_refusals_fails_closed_and_is_named(b
         return broken  # type: ignore[return-value]
 
     bench = RequestBench({CHAT: 2}, rule=rule)
-    denied = denial(bench.controller.try_acquire(bench.item(), 1.0))
+    denied = bench.refused(bench.controller.try_acquire(bench.item(), 1.0)).denied
     assert denied.reason == "hard_policy_denial"
     assert denied.until == {Signal("reconfigured")}
     assert len(bench.problems) == 1
@@ -131,7 +132,7 @@ def test_a_rule_that_raises_fails_closed() -> None:
         raise ZeroDivisionError
 
     bench = RequestBench({CHAT: 2}, rule=rule)
-    assert denial(bench.controller.try_acquire(bench.item(), 1.0)).reason == "hard_policy_denial"
+    assert bench.refused(bench.controller.try_acquire(bench.item(), 1.0)).denied.reason == "hard_policy_denial"
 
 
 def test_a_refusal_of_everybody_by_a_limiter_means_everybody_under_that_limiter() -> None:

@@ -8,8 +8,7 @@ from email.utils import format_datetime
 import pytest
 from hypothesis import given, strategies as st
 
-from penstock.requests.outcomes import OUTCOME_KINDS, classify, retry_after_seconds
-from penstock.requests.response import ResponseFacts
+from penstock import OUTCOME_KINDS, ResponseFacts, classify, retry_after_seconds
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from penstock.requests.outcomes import RequestReleaseOutcome
-from penstock.requests.pressure import RequestPressureSnapshotProvider
-from penstock.testing.request_bench import RequestBench
-from penstock.words.identity import ProviderKey, RequestResourceKey
+from penstock import ProviderKey, RequestPressureSnapshotProvider, RequestReleaseOutcome, RequestResourceKey
+from penstock.testing import RequestBench
+from penstock.testing.request_bench import CHAT
 
-CHAT = RequestResourceKey("p", "m", "chat")
 EMBEDDING = RequestResourceKey("p", "m", "embedding")
 
 
-def test_a_snapshot_tells_what_is_in_flight_who_waits_and_what_holds_them_back(bench: RequestBench) -> None:
+def test_a_snapshot_says_what_is_in_flight_who_waits_and_what_holds_them_back(bench: RequestBench) -> None:
     bench.controller.register("p", "m", 4, 0.0)
     lease = bench.lease(requests=2, now=1.0)
     bench.lease(EMBEDDING, now=2.0)
@@ -36,7 +34,7 @@ def test_a_snapshot_tells_what_is_in_flight_who_waits_and_what_holds_them_back(b
     assert later.sequence > snapshot.sequence
 
 
-def test_a_models_snapshot_adds_up_its_domains(bench: RequestBench) -> None:
+def test_a_models_snapshot_is_the_sum_of_its_domains(bench: RequestBench) -> None:
     bench.lease(CHAT)
     bench.lease(EMBEDDING)
     model = bench.controller.pressure.global_snapshot("p", "m", 0.0)
@@ -64,5 +62,5 @@ def test_a_snapshot_does_not_change_and_cannot_be_changed(bench: RequestBench) -
         snapshot.in_flight_count = 5  # type: ignore[misc]
 
 
-def test_the_controllers_door_is_a_snapshot_provider(bench: RequestBench) -> None:
+def test_the_controllers_pressure_is_a_snapshot_provider(bench: RequestBench) -> None:
     assert isinstance(bench.controller.pressure, RequestPressureSnapshotProvider)

@@ -1,29 +1,35 @@
-"""What the request gate tells of itself, in which order, and what it costs when nobody listens."""
+"""The events of the request gate, in their order, and what they cost when nobody listens."""
 
 from __future__ import annotations
 
 import json
 
-from penstock.events.correlation import RuntimeCorrelation, reset_correlation, set_correlation
-from penstock.events.records import event_to_json
-from penstock.requests.items import RequestAdmissionItem, RequestEventContext, RequestGroupSpec
-from penstock.requests.limiter_change import LimiterChange
-from penstock.requests.outcomes import SUCCESS, RequestReleaseOutcome, Usage
-from penstock.testing.request_bench import RequestBench
-from penstock.words.identity import RequestResourceKey
+from penstock import (
+    LimiterChange,
+    RequestAdmissionItem,
+    RequestEventContext,
+    RequestGroupSpec,
+    RequestReleaseOutcome,
+    RequestResourceKey,
+    RuntimeCorrelation,
+    Usage,
+    event_to_json,
+)
+from penstock.events.correlation import reset_correlation, set_correlation
+from penstock.requests.outcomes import SUCCESS
+from penstock.testing import RequestBench
+from penstock.testing.request_bench import CHAT
 
-CHAT = RequestResourceKey("p", "m", "chat")
 
-
-def test_an_immediate_grant_tells_a_wait_that_began_and_ended_at_the_same_instant(bench: RequestBench) -> None:
+def test_an_immediate_grant_records_a_wait_that_began_and_ended_at_the_same_instant(bench: RequestBench) -> None:
     for give in (bench.controller.try_acquire, bench.controller.enqueue):
         give(bench.item(), 4.0)
         bench.events.deliver()
-        assert {event.captured_at_monotonic for event in bench.told} == {4.0}
+        assert {event.captured_at_monotonic for event in bench.delivered} == {4.0}
         assert bench.kinds() == ["request_wait_started", "request_wait_completed", "request_lease_acquired"]
 
 
-def test_a_wait_is_told_when_it_begins_and_when_it_ends(bench: RequestBench) -> None:
+def test_a_wait_is_recorded_when_it_begins_and_when_it_ends(bench: RequestBench) -> None:
     leases = [bench.lease(), bench.lease()]
     bench.kinds()
     bench.wait(now=1.0)
@@ -51,7 +57,7 @@ def test_each_end_of_a_wait_has_its_own_event(bench: RequestBench) -> None:
     assert bench.kinds() == ["request_wait_cancelled"]
     bench.controller.close(3.0)
     bench.events.deliver()
-    assert [event.reason_or_outcome for event in bench.told] == ["shutdown", None, "shutdown"]
+    assert [event.reason_or_outcome for event in bench.delivered] == ["shutdown", None, "shutdown"]
     assert bench.kinds() == ["request_wait_cancelled", "request_queue_drained", "request_acquire_denied"]
 
 
@@ -62,17 +68,17 @@ def test_a_call_that_is_refused_at_once_does_not_wait(bench: RequestBench) -> No
     bench.controller.enqueue(bench.item(timeout=0.0), 0.0)
     bench.controller.enqueue(bench.item(requests=5), 0.0)
     bench.events.deliver()
-    assert [event.reason_or_outcome for event in bench.told] == ["no_capacity", "no_capacity", "never_fits"]
+    assert [event.reason_or_outcome for event in bench.delivered] == ["no_capacity", "no_capacity", "never_fits"]
     assert bench.kinds() == ["request_acquire_denied"] * 3
 
 
-def test_a_lease_tells_what_it_was_admitted_under_and_what_it_leaves_behind(bench: RequestBench) -> None:
+def test_a_leases_events_say_what_it_was_admitted_under_and_what_it_leaves_behind(bench: RequestBench) -> None:
     bench.limiters[CHAT].places = 2
     lease = bench.lease()
     outcome = RequestReleaseOutcome(kind="success", usage=Usage(3, 5))
     bench.controller.release(lease, outcome, 2.5)
     bench.events.deliver()
-    acquired, released = bench.told[-2:]
+    acquired, released = bench.delivered[-2:]
     assert acquired.request_lease_id == released.request_lease_id == lease.lease_id
     assert acquired.diagnostics == {
         "limit_at_admission": 2, "effective_max": 2, "in_flight": 1, "provider_model_in_flight": 1,
@@ -81,14 +87,14 @@ def test_a_lease_tells_what_it_was_admitted_under_and_what_it_leaves_behind(benc
     assert released.reason_or_outcome == "success"
 
 
-def test_changes_of_limiters_are_told_with_the_release_that_caused_them(bench: RequestBench) -> None:
+def test_changes_of_limiters_are_recorded_with_the_release_that_caused_them(bench: RequestBench) -> None:
     bench.limiters[CHAT].answers.append([LimiterChange("request_limit_decreased", 8, 6, "a burst")])
     lease = bench.lease()
     bench.kinds()
     bench.controller.release(lease, RequestReleaseOutcome(kind="rate_limited"), 1.0)
     bench.events.deliver()
-    assert bench.told[-1].diagnostics == {"before": 8, "after": 6, "detail": "a burst"}
-    assert bench.told[-1].resource == "p/m/chat"
+    assert bench.delivered[-1].diagnostics == {"before": 8, "after": 6, "detail": "a burst"}
+    assert bench.delivered[-1].resource == "p/m/chat"
     assert bench.kinds() == ["request_lease_released", "request_limit_decreased"]
 
 
@@ -98,19 +104,19 @@ def test_a_release_that_counts_for_nothing_is_a_diagnostic(bench: RequestBench) 
     bench.kinds()
     bench.controller.release(lease, SUCCESS, 1.0)
     bench.events.deliver()
-    assert bench.told[-1].reason_or_outcome == "duplicate"
+    assert bench.delivered[-1].reason_or_outcome == "duplicate"
     assert bench.kinds() == ["request_release_diagnostic"]
 
 
-def test_a_registration_is_told_per_resource_and_a_changed_cap_per_model() -> None:
+def test_a_registration_is_recorded_per_resource_and_a_changed_cap_per_model() -> None:
     bench = RequestBench({})
     bench.controller.register("p", "m", {"a": 4, "b": 3}, 0.0, domains=["chat"])
     bench.events.deliver()
-    assert bench.told[0].diagnostics == {"effective_max": 3, "provider_model_cap": 3, "aliases": ["a", "b"]}
+    assert bench.delivered[0].diagnostics == {"effective_max": 3, "provider_model_cap": 3, "aliases": ["a", "b"]}
     assert bench.kinds() == ["request_resource_registered"]
     bench.controller.register("p", "m", 5, 1.0)
     bench.events.deliver()
-    assert bench.told[0].diagnostics == {"before": 3, "after": 5, "in_flight": 0}
+    assert bench.delivered[0].diagnostics == {"before": 3, "after": 5, "in_flight": 0}
     assert bench.kinds() == ["request_effective_cap_changed"]
     bench.controller.register("p", "m", 5, 2.0)
     assert bench.kinds() == []
@@ -125,8 +131,8 @@ def test_every_event_carries_whom_it_concerns_and_is_json(bench: RequestBench) -
     assert waiter.lease is not None
     bench.release(waiter.lease)
     bench.events.deliver()
-    assert len(bench.told) == 4
-    for event in bench.told:
+    assert len(bench.delivered) == 4
+    for event in bench.delivered:
         assert (event.resource, event.request_attempt_id, event.task_execution_id) == ("p/m/chat", "attempt-3", "t-7")
         assert event.correlation is context.correlation
         assert json.loads(event_to_json(event))["event_kind"] == event.event_kind
@@ -142,7 +148,7 @@ def test_a_waiters_events_carry_its_own_correlation_whoever_frees_the_place(benc
     bench.release(lease)
     reset_correlation(token)
     bench.events.deliver()
-    executions = {event.event_kind: event.task_execution_id for event in bench.told}
+    executions = {event.event_kind: event.task_execution_id for event in bench.delivered}
     assert executions["request_wait_completed"] == executions["request_lease_acquired"] == "waiting"
 
 
@@ -154,8 +160,8 @@ def test_nothing_is_recorded_while_nobody_listens() -> None:
     bench.release(leases[0])
     bench.controller.advance(5.0)
     bench.controller.close(6.0)
-    bench.events.subscribe(bench.told.append)
+    bench.events.subscribe(bench.delivered.append)
     assert bench.kinds() == []
     bench.controller.release(leases[1], SUCCESS, 7.0)
     bench.events.deliver()
-    assert bench.told[0].sequence == 1, "the first record that was ever built"
+    assert bench.delivered[0].sequence == 1, "the first record that was ever built"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from penstock.requests.lane_waiters import FifoRequestWaiters
-from penstock.testing.contracts.waiter_driver import CHAT, OTHER, QueueDriver, ScriptedCapacity, until
-from penstock.testing.contracts.waiters import RequestWaiterQueueContract
-from penstock.words.verdicts import At, Denied, Released
+from penstock import At, Denied, FifoRequestWaiters, Released
+from penstock.testing import QueueDriver, RequestWaiterQueueContract, ScriptedCapacity
+from penstock.testing.contracts.waiter_driver import CHAT, OTHER, until
 
 
 class TestFifoRequestWaiters(RequestWaiterQueueContract):
@@ -52,7 +51,7 @@ def test_a_limiter_that_wants_much_of_something_of_its_own_is_asked_again_for_ev
     assert driver.serve_one() is waiter
 
 
-def test_a_moment_that_has_come_is_waited_for_no_more_while_its_line_is_served() -> None:
+def test_a_moment_that_has_come_is_waited_for_no_more_while_its_waiters_are_served() -> None:
     queue = FifoRequestWaiters()
     driver = QueueDriver(queue)
     driver.refuse = until(Released(CHAT), At(5.0), cohort="all", scope="shape")

@@ -1,16 +1,20 @@
-"""Nobody stays in line while there is a place for it, whoever's release, cap or moment it was that made the place."""
+"""Nobody waits while there is a place for it, whoever's release, cap or moment it was that made the place."""
 
 from __future__ import annotations
 
 import pytest
 
-from penstock.requests.items import RequestAdmissionItem
-from penstock.requests.lane_waiters import FifoRequestWaiters
-from penstock.requests.pressure import RequestPressureSnapshotProvider
-from penstock.testing.contracts.waiter_driver import QueueDriver
-from penstock.testing.request_bench import CHAT, RequestBench
-from penstock.words.identity import RequestResourceKey
-from penstock.words.verdicts import Condition, Denied, Released
+from penstock import (
+    Condition,
+    Denied,
+    FifoRequestWaiters,
+    Released,
+    RequestAdmissionItem,
+    RequestPressureSnapshotProvider,
+    RequestResourceKey,
+)
+from penstock.testing import QueueDriver, RequestBench
+from penstock.testing.request_bench import CHAT
 
 EMBEDDING = RequestResourceKey("p", "m", "embedding")
 OTHER = RequestResourceKey("p", "n", "chat")
@@ -90,7 +94,7 @@ def test_a_large_call_is_not_overtaken_by_those_who_came_after_it(groups: int) -
     assert [waiter for lease in leases[:3] for waiter in bench.release(lease)] == [large]
 
 
-def test_a_queue_lets_no_waiter_go_that_stands_in_another() -> None:
+def test_a_queue_lets_no_waiter_go_that_is_in_another() -> None:
     queues = [FifoRequestWaiters(), FifoRequestWaiters()]
     here, there = map(QueueDriver, queues)
     here.join()

@@ -6,12 +6,16 @@ import pytest
 
 from penstock import (
     At,
+    Condition,
     Denied,
     FifoTaskQueue,
     Released,
+    RequestAdmissionEffects,
+    RequestAdmissionLease,
     RequestReleaseOutcome,
     RequestResourceKey,
     RequestResourceResolver,
+    RequestWaiter,
     SchedulingMetadata,
     SchedulingMetadataError,
     TaskAdmissionConfig,
@@ -22,12 +26,8 @@ from penstock import (
     Uncontested,
 )
 from penstock.queueing.lanes import ALL
-from penstock.requests.items import RequestAdmissionLease
-from penstock.requests.waiters import RequestWaiter
 from penstock.tasks.pressure_advice import ADVICE, SETTLING, RequestPressureAdvice
-from penstock.testing import TaskGate, make_task
-from penstock.testing.request_bench import RequestBench
-from penstock.words.verdicts import Condition
+from penstock.testing import RequestBench, TaskGate, make_task
 
 P, Q = RequestResourceKey("p", "m", "chat"), RequestResourceKey("q", "m", "chat")
 SUCCESS, REFUSED = RequestReleaseOutcome(kind="success"), RequestReleaseOutcome(kind="rate_limited")
@@ -52,8 +52,6 @@ class BothGates:
             told=lambda group, resource, reason, _, __: self.told.append((group, resource, reason)),
             wake=self.wake,
         )
-        self.eased = self.requests.note_eased()
-        self.eased.clear()
         self.tasks = TaskAdmissionController(TaskAdmissionConfig(places), [(ADVICE, self.advice)])
         self.gate = TaskGate(FifoTaskQueue(), self.tasks)
         for limiter in self.bench.limiters.values():
@@ -77,15 +75,13 @@ class BothGates:
         """The call comes back; those that start for it."""
         lease = waiter.lease
         assert isinstance(lease, RequestAdmissionLease)
-        self.requests.release(lease, outcome, self.gate.now)
-        return self.after_easing()
+        return self.deliver(self.requests.release(lease, outcome, self.gate.now))
 
-    def after_easing(self) -> list[str]:
-        """Tell the advice what has eased; those that start for it."""
-        for provider in tuple(self.eased):
+    def deliver(self, effects: RequestAdmissionEffects) -> list[str]:
+        """Those that start for the providers that were freed."""
+        for provider in dict.fromkeys(effects.freed_providers):
             for condition in self.advice.eased(provider, self.gate.now):
                 self.wake(condition, self.gate.now)
-        self.eased.clear()
         return self.gate.start_all()
 
     def cool(self, resource: RequestResourceKey = P, until: float = 60.0) -> None:
@@ -115,7 +111,8 @@ def test_a_model_that_was_never_called_has_one_place_until_it_is(both: BothGates
     embedding = RequestResourceKey("p", "m", "embedding")
     assert both.submit(8, model_group(embedding)) == ["t0"]
     both.call(embedding)
-    assert both.after_easing() == ["t1", "t2", "t3"], "its limiters are there now, and say 4"
+    started = both.deliver(both.requests.advance(both.gate.now))
+    assert started == ["t1", "t2", "t3"], "its limiters are there now, and say 4"
 
 
 def test_tasks_that_end_without_a_call_are_not_held_back_for_want_of_one(both: BothGates) -> None:
@@ -271,13 +268,11 @@ def test_a_group_is_told_of_once_until_its_provider_was_open_again(both: BothGat
     both.bench.limiters[P].places = 1
     group = model_group(P)
     both.submit(4, group)
-    both.requests.register("p", "m", 3, 0.0)
-    both.after_easing()
+    both.deliver(both.requests.register("p", "m", 3, 0.0))
     assert both.told == [(group.key, "p/m/chat", "cooldown")]
     both.at(60.0)
     both.bench.limiters[P].places = 8
-    both.requests.register("p", "m", 8, 60.0)
-    both.after_easing()
+    both.deliver(both.requests.register("p", "m", 8, 60.0))
     assert not both.gate.queued
     both.cool(until=120.0)
     both.bench.limiters[P].places = 1

@@ -12,10 +12,14 @@ from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from penstock import (
+    Condition,
     FifoTaskQueue,
+    RequestAdmissionEffects,
+    RequestAdmissionLease,
     RequestReleaseOutcome,
     RequestResourceKey,
     RequestResourceResolver,
+    RequestWaiter,
     SchedulingMetadata,
     TaskAdmissionConfig,
     TaskAdmissionController,
@@ -24,12 +28,8 @@ from penstock import (
     TaskSchedulingResolver,
 )
 from penstock.queueing.lanes import ALL
-from penstock.requests.items import RequestAdmissionLease
-from penstock.requests.waiters import RequestWaiter
 from penstock.tasks.pressure_advice import ADVICE, SETTLING, RequestPressureAdvice
-from penstock.testing import TaskGate, make_task
-from penstock.testing.request_bench import RequestBench
-from penstock.words.verdicts import Condition
+from penstock.testing import RequestBench, TaskGate, make_task
 
 P, Q = RequestResourceKey("p", "m", "chat"), RequestResourceKey("q", "m", "chat")
 MODELS = (P, Q)
@@ -59,7 +59,6 @@ class BothGates(RuleBasedStateMachine):
         for limiter in self.bench.limiters.values():
             limiter.places = 3
         self.advice = RequestPressureAdvice(self.requests.standings, RequestResourceResolver(), wake=self.wake)
-        self.eased = self.requests.note_eased()
         config = TaskAdmissionConfig(6)
         self.tasks = TaskAdmissionController(config, [(ADVICE, self.advice)])
         self.gate = TaskGate(FifoTaskQueue(), self.tasks)
@@ -74,11 +73,9 @@ class BothGates(RuleBasedStateMachine):
     def wake(self, condition: Condition, now: float) -> None:
         self.gate.queue.wake(condition, ALL, now)
 
-    def settle(self) -> None:
-        """Deliver what the request gate noted, and start what may start."""
-        while self.eased:
-            provider = next(iter(self.eased))
-            del self.eased[provider]
+    def settle(self, effects: RequestAdmissionEffects | None = None) -> None:
+        """Deliver what the request gate freed, and start what may start."""
+        for provider in dict.fromkeys(effects.freed_providers if effects is not None else ()):
             for condition in self.advice.eased(provider, self.now):
                 self.wake(condition, self.now)
         before = len(self.gate.out)
@@ -98,10 +95,10 @@ class BothGates(RuleBasedStateMachine):
         task = self.calling.pop(waiter)
         if kind == "rate_limited":
             self.bench.limiters[waiter.lease.item.resource].blocked_until = self.now + 5
-        self.requests.release(waiter.lease, RequestReleaseOutcome(kind=kind), self.now)
+        effects = self.requests.release(waiter.lease, RequestReleaseOutcome(kind=kind), self.now)
         if task is not None:
             self.idle.append(task)
-        self.settle()
+        self.settle(effects)
 
     def end(self, task: TaskAdmissionLease) -> None:
         self.idle.remove(task)
@@ -111,8 +108,8 @@ class BothGates(RuleBasedStateMachine):
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
         self.gate.now = self.now
-        self.requests.advance(self.now)
-        self.settle()
+        effects = self.requests.advance(self.now)
+        self.settle(effects)
 
     # -- what happens --
 
@@ -143,10 +140,10 @@ class BothGates(RuleBasedStateMachine):
         waiter = data.draw(st.sampled_from([waiter for waiter in self.calling if waiter.lease is None]))
         task = self.calling.pop(waiter)
         assert self.requests.cancel(waiter, self.now)
-        self.requests.advance(self.now)
+        effects = self.requests.advance(self.now)
         if task is not None:
             self.idle.append(task)
-        self.settle()
+        self.settle(effects)
 
     @precondition(lambda self: bool(self.idle))
     @rule(data=st.data())
@@ -166,13 +163,13 @@ class BothGates(RuleBasedStateMachine):
     @rule(resource=st.sampled_from(MODELS), cap=st.integers(1, 4), places=st.integers(1, 4))
     def a_cap_and_a_limit_change(self, resource: RequestResourceKey, cap: int, places: int) -> None:
         self.bench.limiters[resource].places = places
-        self.requests.register(resource.provider_name, resource.model_id, cap, self.now)
-        self.settle()
+        effects = self.requests.register(resource.provider_name, resource.model_id, cap, self.now)
+        self.settle(effects)
 
     @rule()
     def limiters_are_made_anew(self) -> None:
-        self.requests.reconfigure(self.bench.make_limiters, self.now)
-        self.settle()
+        effects = self.requests.reconfigure(self.bench.make_limiters, self.now)
+        self.settle(effects)
 
     # -- what must hold --
 

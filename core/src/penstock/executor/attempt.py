@@ -10,26 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Final, Protocol
+from typing import Final
 
 import attrs
 import trio
 
+from penstock.executor.gate import RequestGate
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.outcomes import RequestReleaseOutcome, Usage
 from penstock.requests.response import ResponseFacts
 from penstock.words.failures import FailureMark, mark_failure
 
-__all__ = ["Attempt", "AttemptContext", "AttemptOwner", "DetachedAttempt", "local_outcome"]
+__all__ = ["Attempt", "AttemptContext", "Classifier", "DetachedAttempt", "local_outcome"]
 
 Classifier = Callable[["ResponseFacts | None", "BaseException | None"], RequestReleaseOutcome]
+"""Facts and error, either of which may be missing, to how the call ended."""
 
 _LOCAL_CANCELLED: Final = RequestReleaseOutcome(kind="local_cancelled")
 _LOCAL_TIMEOUT: Final = RequestReleaseOutcome(kind="local_timeout")
 
 
 def local_outcome(error: BaseException | None) -> RequestReleaseOutcome | None:
-    """How a call ended that we ended ourselves; `None` for everything else.
+    """The outcome of a call that we ended ourselves; `None` for everything else.
 
     `trio.TooSlowError` is a timeout of ours; the built-in `TimeoutError` is the provider's.
     """
@@ -46,34 +48,21 @@ def local_outcome(error: BaseException | None) -> RequestReleaseOutcome | None:
     return None if isinstance(error, Exception) else _LOCAL_CANCELLED
 
 
-class AttemptOwner(Protocol):
-    """What an attempt needs of the executor that made it: its gate, its clock, and its word on how a call ended."""
-
-    async def acquire(self, item: RequestAdmissionItem) -> RequestAdmissionLease: ...
-
-    def begin_attempt(self, lease: RequestAdmissionLease) -> float: ...
-
-    def observe(self, lease: RequestAdmissionLease, headers: Mapping[str, str]) -> None: ...
-
-    def classify(self, facts: ResponseFacts | None, error: BaseException | None) -> RequestReleaseOutcome: ...
-
-    def end_attempt(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome, elapsed: float) -> None: ...
-
-    def now(self) -> float: ...
-
-
 class Attempt:
-    """A call that may go out now, until its block is left. Tell it what came back: `answered`, or `finish`."""
+    """A call that may go out now, until its block is left. What came back is said by `answered` or `finish`."""
 
-    def __init__(self, executor: AttemptOwner, lease: RequestAdmissionLease, started_at: float) -> None:
+    def __init__(
+        self, gate: RequestGate, classify: Classifier, lease: RequestAdmissionLease, started_at: float
+    ) -> None:
         self.lease = lease
         self.started_at = started_at
         """When the lease was there and the call could go out, in seconds of the run's clock."""
         self.outcome: RequestReleaseOutcome | None = None
         """How it ended; `None` while it lasts."""
         self.idempotency_key: str | None = None
-        """What to send with the call, so that the provider can tell a retry from a new call; if the caller gave one."""
-        self._executor = executor
+        """What to send with the call, by which the provider knows a retry from a new call; if the caller gave one."""
+        self._gate = gate
+        self._classify = classify
         self._facts: ResponseFacts | None = None
         self._usage: Usage | None = None
         self._went_out = True
@@ -86,28 +75,28 @@ class Attempt:
         return context.request_attempt_id or "" if context is not None else ""
 
     def answered(self, facts: ResponseFacts, usage: Usage | None = None) -> None:
-        """Note what the answer looked like, and what it says was used; how that ends the call is decided when
-        it ends.
+        """The facts of the answer, and what it says was used; how that ends the call is decided when it ends.
 
-        The last word counts. `usage` goes into an outcome that tells none itself.
+        The last word counts. `usage` goes into an outcome that has none itself.
         """
         self._facts = facts
         self._usage = usage
 
     def finish(self, outcome: RequestReleaseOutcome) -> None:
-        """Say outright how the call ended. The last word counts, also over `answered` and over an exception."""
+        """The outcome outright. The last word counts, also over `answered` and over an exception."""
         self.outcome = outcome
 
     def never_went_out(self) -> None:
-        """Say that the call was not sent after all (no connection came about): it has used nothing of any budget."""
+        """The call was not sent after all (no connection came about): it has used nothing of any budget."""
         self._went_out = False
 
     def observe(self, headers: Mapping[str, str]) -> None:
-        """Let limiters learn from the answer's headers (lower-case names) now, while its body still streams."""
-        self._executor.observe(self.lease, headers)
+        """The answer's headers (lower-case names) for the limiters now, while its body still streams."""
+        self._gate.observe(self.lease, headers)
 
     def detach(self) -> DetachedAttempt:
-        """Take the end of the attempt over: leaving the block releases nothing then, unless by an exception."""
+        """The end of the attempt, to be held by the caller: leaving the block releases nothing then, unless by an
+        exception."""
         if self._detached is None:
             self._detached = DetachedAttempt(self)
         return self._detached
@@ -118,8 +107,8 @@ class Attempt:
         return self._detached is not None
 
     def end(self, error: BaseException | None) -> None:
-        """Release the lease with the outcome that was told, or that follows from the facts and `error`."""
-        elapsed = self._executor.now() - self.started_at
+        """The end: the lease is released with the given outcome, or with what follows from the facts and `error`."""
+        elapsed = self._gate.now() - self.started_at
         outcome = self.outcome or self._classified(error)
         if outcome.elapsed is None:
             outcome = attrs.evolve(outcome, elapsed=elapsed)
@@ -130,13 +119,13 @@ class Attempt:
         self.outcome = outcome
         if error is not None:
             mark_failure(error, FailureMark(outcome.kind, outcome.retryable))
-        self._executor.end_attempt(self.lease, self.outcome, elapsed)
+        self._gate.call_completed(self.lease, self.outcome, elapsed)
 
     def _classified(self, error: BaseException | None) -> RequestReleaseOutcome:
         local = local_outcome(error)
         if local is None:
-            return self._executor.classify(self._facts, error)
-        answer = self._executor.classify(self._facts, None) if self._facts is not None else None
+            return self._classify(self._facts, error)
+        answer = self._classify(self._facts, None) if self._facts is not None else None
         return local if answer is None or answer.kind == "success" else answer
 
 
@@ -148,8 +137,8 @@ class DetachedAttempt:
         self._released = False
 
     def release(self, outcome: RequestReleaseOutcome | None = None, error: BaseException | None = None) -> bool:
-        """End the attempt, by an outcome, by an error, or by the facts that were told; whether this was the
-        first time.
+        """Whether this was the first time: the attempt ends by an outcome, by an error, or by the facts that were
+        given.
         """
         if self._released:
             return False
@@ -165,15 +154,17 @@ class AttemptContext:
     one use.
     """
 
-    def __init__(self, executor: AttemptOwner, item: RequestAdmissionItem) -> None:
-        self._executor = executor
+    def __init__(self, gate: RequestGate, classify: Classifier, item: RequestAdmissionItem) -> None:
+        self._gate = gate
+        self._classify = classify
         self._item = item
         self._attempt: Attempt | None = None
 
     @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> Attempt:
-        lease = await self._executor.acquire(self._item)
-        self._attempt = Attempt(self._executor, lease, self._executor.begin_attempt(lease))
+        gate = self._gate
+        lease = await gate.acquire(self._item)
+        self._attempt = Attempt(gate, self._classify, lease, gate.call_started(lease))
         return self._attempt
 
     @trio.lowlevel.enable_ki_protection

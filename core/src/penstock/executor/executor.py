@@ -4,15 +4,16 @@
     execute    attempts until one succeeds or it is not worth trying again
     register   models and their caps
 
-The waiting is in `gate.py`, how an attempt ends in `attempt.py`, whether it is tried again in `retries.py`.
+The waiting is in `gate.py`, how an attempt ends in `attempt.py` and `classifier.py`, whether it is tried again in
+`retries.py`.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import attrs
 import trio
@@ -20,14 +21,15 @@ import trio
 from penstock.events.correlation import current_correlation
 from penstock.events.records import EventStream
 from penstock.executor.attempt import Attempt, AttemptContext
+from penstock.executor.classifier import OutcomeClassifier, OutcomeRule
 from penstock.executor.gate import RequestGate
 from penstock.executor.retries import Retries, RetryRules
 from penstock.executor.retry_budget import RetryBudget
 from penstock.requests.admission import RequestAdmissionController
 from penstock.requests.deciding import RequestRule
-from penstock.requests.events import RequestTelling
 from penstock.requests.items import (
     ONE_REQUEST,
+    RequestAdmissionDenied,
     RequestAdmissionError,
     RequestAdmissionItem,
     RequestAdmissionLease,
@@ -35,11 +37,12 @@ from penstock.requests.items import (
     RequestEventContext,
     RequestGroupSpec,
 )
-from penstock.requests.outcomes import SUCCESS, RequestReleaseOutcome, classify
+from penstock.requests.outcomes import RequestReleaseOutcome
+from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestStandingProvider
 from penstock.requests.registry import MakeLimiters
-from penstock.requests.response import ResponseFacts
+from penstock.requests.standing import ResourceStanding
 from penstock.words.failures import FailureMark, mark_failure
-from penstock.words.identity import RequestDomain, RequestResourceKey, RequestResourceResolver
+from penstock.words.identity import ProviderKey, RequestDomain, RequestResourceKey, RequestResourceResolver
 from penstock.words.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,14 +52,12 @@ __all__ = ["ModelRequestExecutor"]
 
 R = TypeVar("R")
 
-OutcomeRule = Callable[["ResponseFacts | None", "BaseException | None"], "RequestReleaseOutcome | None"]
-
-_log: Final = logging.getLogger("penstock.requests")
 _NO_RULES: Final = RetryRules()
 
 
-class ModelRequestExecutor(RequestGate):
-    """Admits calls, waits where they must wait, and releases their leases. Use it as `async with executor:`.
+class ModelRequestExecutor:
+    """The calls of a run: admitted, waited for where they must wait, retried, and released. Use it as
+    `async with executor:`.
 
     `resolver`            turns `"provider/model"` into keys; one of its own if none is given
     `classify`            plugins' opinion on how a call ended; `None` from it, or no rule, leaves it to
@@ -84,18 +85,64 @@ class ModelRequestExecutor(RequestGate):
         wall: Callable[[float], datetime] | None = None,
         attempt_prefix: str = "attempt-",
     ) -> None:
-        super().__init__(controller, events, default_cap=default_cap)
+        self._gate = gate = RequestGate(controller, events, default_cap=default_cap)
+        self._classifier = OutcomeClassifier(classify, None if wall is None else lambda: wall(gate.now()))
         self.resolver = RequestResourceResolver() if resolver is None else resolver
-        self._tell = RequestTelling(events)
-        self._outcome_rule = classify
         self._retries = retries
         self._budgets: dict[str, RetryBudget] = {}
         """By provider, where retries are bounded."""
         self._queue_wait_timeout = queue_wait_timeout
         self._rng = Settings().rng("request-retries") if rng is None else rng
-        self._wall = wall
         self._attempt_prefix = attempt_prefix
         self._attempts = 0
+
+    # -- the block --
+
+    async def __aenter__(self) -> Self:
+        await self._gate.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._gate.__aexit__(kind, error, trace)
+
+    def close(self) -> None:
+        """The end of admission: who waits or asks is refused with `shutdown`. Calls that are out go on and release
+        as ever.
+        """
+        self._gate.close()
+
+    # -- leases --
+
+    def acquire(self, item: RequestAdmissionItem) -> Coroutine[Any, Any, RequestAdmissionLease]:
+        """A lease, as soon as it is this call's turn. Raises `RequestAdmissionError`, or trio's `Cancelled`.
+
+        Checks for cancellation always, and lets other tasks run only if it has to wait.
+        """
+        return self._gate.acquire(item)  # no coroutine of its own, in which an interrupt could lose the lease
+
+    def try_acquire(self, item: RequestAdmissionItem) -> RequestAdmissionLease | RequestAdmissionDenied:
+        """A lease now, or why not."""
+        return self._gate.try_acquire(item)
+
+    def acquire_from_thread(self, item: RequestAdmissionItem) -> RequestAdmissionLease:
+        """`acquire` for code in another thread; blocks it. In a thread that trio started, cancelling its
+        task ends the wait.
+        """
+        return self._gate.acquire_from_thread(item)
+
+    def release(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome) -> bool:
+        """Whether the lease was out; it is given back. Never raises for a lease that is not out."""
+        return self._gate.release(lease, outcome)
+
+    def release_from_thread(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome) -> bool:
+        """`release` for code in another thread."""
+        return self._gate.release_from_thread(lease, outcome)
+
+    def observe(self, lease: RequestAdmissionLease, headers: Mapping[str, str]) -> None:
+        """An answer's headers (lower-case names) for the limiters of its lease, before that is released."""
+        self._gate.observe(lease, headers)
 
     # -- attempts --
 
@@ -115,7 +162,9 @@ class ModelRequestExecutor(RequestGate):
         run's clock by which the call must have started. Raises `RequestAdmissionError` where the lease is
         refused. `domain` counts only with a name.
         """
-        return AttemptContext(self, self._item(resource, domain, cost, group, timeout, deadline))
+        return AttemptContext(
+            self._gate, self._classifier.classify, self._item(resource, domain, cost, group, timeout, deadline)
+        )
 
     async def execute(
         self,
@@ -133,7 +182,7 @@ class ModelRequestExecutor(RequestGate):
         """What `call(attempt)` returns, tried again where that may help. Each attempt has a lease of its own.
 
         `idempotency_key` is handed to every attempt (`attempt.idempotency_key`), to be sent with the call, so
-        that the provider can tell a retry from a new call. Rate limits use up no attempt. Raises the call's last
+        that the provider can distinguish a retry from a new call. Rate limits use up no attempt. Raises the call's last
         exception when it is not worth trying again, or when attempts, deadline or the retry budget have run out;
         `RequestAdmissionError` if not even the first attempt could start.
         """
@@ -159,7 +208,7 @@ class ModelRequestExecutor(RequestGate):
                 if attempt is None or attempt.outcome is None:
                     raise
                 pause = retries.pause_after(
-                    attempt.outcome, self.now(), held_back=self._held_back(attempt.lease.item.resource)
+                    attempt.outcome, self._gate.now(), held_back=self._held_back(attempt.lease.item.resource)
                 )
                 if pause is None:
                     mark_failure(error, FailureMark(attempt.outcome.kind, retryable=False))
@@ -179,34 +228,6 @@ class ModelRequestExecutor(RequestGate):
             budget = self._budgets[provider] = RetryBudget(share)
         return budget
 
-    def classify(self, facts: ResponseFacts | None, error: BaseException | None) -> RequestReleaseOutcome:
-        """How a call ended: what the plugins say, else what follows from the facts and the error."""
-        if facts is None and error is None:
-            return SUCCESS
-        if self._outcome_rule is not None:
-            try:
-                outcome = self._outcome_rule(facts, error)
-            except Exception:
-                _log.exception("penstock_classify_outcome raised; the core's own classification holds")
-            else:
-                if outcome is not None:
-                    return outcome
-        return classify(facts, error, wall_now=None if self._wall is None else self._wall(self.now()))
-
-    def begin_attempt(self, lease: RequestAdmissionLease) -> float:
-        """Tell that a call goes out; when that is. For `Attempt`."""
-        now = self.now()
-        if self._events.active:
-            self._tell.started(lease, now)
-            self._events.deliver()
-        return now
-
-    def end_attempt(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome, elapsed: float) -> None:
-        """Tell that a call has ended, and give its lease back. For `Attempt`."""
-        if self._events.active:
-            self._tell.completed(lease, outcome, elapsed, self.now())
-        self.release(lease, outcome)
-
     def register(
         self,
         provider_name: str,
@@ -217,38 +238,75 @@ class ModelRequestExecutor(RequestGate):
         domain_caps: Mapping[str, int] | None = None,
         domains: Iterable[str] = (),
     ) -> None:
-        """Make a model known, or give it another cap; at any time. `cap` may map aliases to caps: the
-        smallest holds.
+        """A model becomes known, or gets another cap; at any time. `cap` may map aliases to caps: the smallest
+        holds.
         """
-        now = self.now()
+        self._gate.now()  # outside the block or in another thread nothing is changed
         aliases, domains = tuple(aliases), (*domains, *(domain_caps or {}))
         for alias in (*aliases, *(cap if isinstance(cap, Mapping) else ())):
             if alias != model_id:
                 self.resolver.add_alias(provider_name, alias, model_id=model_id)
         self.resolver.add_domains(provider_name, domains)
-        effects = self._controller.register(
-            provider_name, model_id, cap, now, aliases=aliases, domain_caps=domain_caps, domains=domains
-        )
-        self._deliver(effects, now)
+        self._gate.register(provider_name, model_id, cap, aliases=aliases, domain_caps=domain_caps, domains=domains)
 
     def reconfigure(
         self, make_limiters: MakeLimiters, *, rule: RequestRule | None = None, classify: OutcomeRule | None = None
     ) -> None:
-        """Make all limiters anew, and take these rules; leases keep their limiters, and everybody in line is
-        asked again.
+        """New limiters and rules; leases keep their limiters, and everybody who waits is asked again.
 
         What the factory of a limiter raises leaves everything as it was.
         """
-        now = self.now()
-        self._deliver(self._controller.reconfigure(make_limiters, now, rule=rule), now)
-        self._outcome_rule = classify
+        self._gate.reconfigure(make_limiters, rule=rule)
+        self._classifier.rule = classify
+
+    def signal(self, name: str) -> None:
+        """The signal `name`: refusals that wait for it end."""
+        self._gate.signal(name)
+
+    # -- looking --
+
+    @property
+    def pressure(self) -> RequestPressureSnapshotProvider:
+        """How busy each resource is; read-only."""
+        return self._gate.pressure
+
+    @property
+    def standings(self) -> RequestStandingProvider:
+        """The same in the few figures that the task gate asks for with every decision."""
+        return self._gate.standings
+
+    @property
+    def leases(self) -> tuple[int, int]:
+        """Leases issued and leases returned."""
+        return self._gate.leases
+
+    def on_freed_provider(self, callback: Callable[[ProviderKey, float], None]) -> None:
+        """A callback, with the moment, for each provider at which calls may meet less pressure than before.
+
+        As `RequestGate.on_freed_provider`: it must not call the executor.
+        """
+        self._gate.on_freed_provider(callback)
+
+    def explain(self) -> str:
+        """What waiting calls wait for, per resource."""
+        return self._gate.explain()
+
+    def explanation(self) -> tuple[ResourceStanding, ...]:
+        """The same as records."""
+        return self._gate.explanation()
+
+    def now(self) -> float:
+        """The run's clock. Raises `RuntimeError` in any thread but the run's own, and before the executor is
+        entered.
+        """
+        return self._gate.now()
 
     # -- inside --
 
     def _held_back(self, resource: RequestResourceKey) -> bool:
         """Whether admission knows of a cooldown, so that it will hold the next attempt back by itself."""
-        now = self.now()
-        snapshot = self.pressure.snapshot(resource, now)
+        now = self._gate.now()
+        snapshot = self._gate.pressure.snapshot(resource, now)
         return snapshot is not None and snapshot.blocked_until is not None and snapshot.blocked_until > now
 
     def _item(

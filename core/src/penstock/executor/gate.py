@@ -1,6 +1,6 @@
 """The trio shell around the controller of the request gate: the controller decides, this waits.
 
-Whoever has to wait is parked with `trio.lowlevel.wait_task_rescheduled`: it is either in line, and
+Whoever has to wait is parked with `trio.lowlevel.wait_task_rescheduled`: it is either in the queue, and
 cancelling takes it out, or it has been given its lease. There is no moment between, so no lease can be lost.
 The abort function only unlinks and marks; the timer task then offers again, since a cancelled head may free
 the way for others.
@@ -8,13 +8,13 @@ the way for others.
 One timer task sleeps under a scope whose deadline is moved to the earliest moment that matters to anybody;
 nothing polls. It is a system task, so that what the block raises comes out of `async with` as it is, in no
 exception group. A waiter queue that breaks its contract is no reason to hang: the gate fails, and everybody
-in line and everybody who asks is told.
+who waits or asks gets a `PluginError` with its name.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from math import inf
 from threading import get_ident
@@ -25,6 +25,8 @@ import trio
 
 from penstock.events.records import EventStream
 from penstock.requests.admission import RequestAdmissionController, RequestAdmissionEffects
+from penstock.requests.deciding import RequestRule
+from penstock.requests.events import RequestEvents
 from penstock.requests.items import (
     RequestAdmissionDenied,
     RequestAdmissionError,
@@ -33,6 +35,8 @@ from penstock.requests.items import (
 )
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestStandingProvider
+from penstock.requests.registry import MakeLimiters
+from penstock.requests.standing import ResourceStanding
 from penstock.requests.waiters import RequestWaiter
 from penstock.requests.waiting import QUEUE
 from penstock.words.errors import PluginError
@@ -44,7 +48,7 @@ _log: Final = logging.getLogger("penstock.requests")
 
 
 class RequestGate:
-    """Leases for those who await them. Use it as `async with gate:`; leaving the block shuts it.
+    """The leases of a controller, for those who await them. Use it as `async with gate:`; leaving the block shuts it.
 
     `default_cap` is the cap of a model that nobody configured, given when it is first asked for; without one
     such a call is refused.
@@ -55,6 +59,7 @@ class RequestGate:
     ) -> None:
         self._controller = controller
         self._events = events
+        self._record = RequestEvents(events)
         self._default_cap = default_cap
         self._met: set[RequestResourceKey] = set()
         self._parked: dict[RequestWaiter, None] = {}
@@ -66,8 +71,7 @@ class RequestGate:
         self._timer_at = inf
         self._left = False
         self._abandoned = False
-        self._eased: dict[ProviderKey, None] = {}
-        self._on_eased: Callable[[ProviderKey, float], None] | None = None
+        self._on_freed: Callable[[ProviderKey, float], None] | None = None
 
     # -- the block --
 
@@ -91,7 +95,7 @@ class RequestGate:
             raise self._failed() from self._failure
 
     def close(self) -> None:
-        """Shut the gate: who waits or asks is refused with `shutdown`. Calls that are out go on and release
+        """The end of admission: who waits or asks is refused with `shutdown`. Calls that are out go on and release
         as ever.
         """
         now = self.now()
@@ -109,14 +113,13 @@ class RequestGate:
         """The same in the few figures that the task gate asks for with every decision."""
         return self._controller.standings
 
-    def listen_eased(self, listener: Callable[[ProviderKey, float], None]) -> None:
-        """Tell `listener`, with the moment, of each provider at which calls may meet less pressure than before.
+    def on_freed_provider(self, callback: Callable[[ProviderKey, float], None]) -> None:
+        """A callback, with the moment, for each provider at which calls may meet less pressure than before.
 
-        That is after a call came back, somebody left the line, a cap or a limiter changed; not when time alone
+        That is after a call came back, a waiter left the queue, a cap or a limiter changed; not when time alone
         ends a cooldown. It is called when the change is complete; it must not call the gate.
         """
-        self._eased = self._controller.note_eased()
-        self._on_eased = listener
+        self._on_freed = callback
 
     @property
     def leases(self) -> tuple[int, int]:
@@ -126,6 +129,10 @@ class RequestGate:
     def explain(self) -> str:
         """What waiting calls wait for, per resource."""
         return self._controller.explain(self.now())
+
+    def explanation(self) -> tuple[ResourceStanding, ...]:
+        """The same as records."""
+        return self._controller.explanation(self.now())
 
     def now(self) -> float:
         """The run's clock. Raises `RuntimeError` in any thread but the run's own, and before the executor is
@@ -175,7 +182,7 @@ class RequestGate:
             raise
         self._after(now)  # may give the waiter its lease, where a receiver of events releases another
         if waiter.lease is None and waiter.refused is None:
-            # Until the waiter is settled, or the gate has failed. Cancelling takes the waiter out of line.
+            # Until the waiter is settled, or the gate has failed. Cancelling takes the waiter out of the queue.
             waiter.parked = trio.lowlevel.current_task()
             self._parked[waiter] = None
             await trio.lowlevel.wait_task_rescheduled(partial(self._abort, waiter))
@@ -186,7 +193,7 @@ class RequestGate:
         raise RequestAdmissionError(waiter.refused)
 
     def release(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome) -> bool:
-        """Give a lease back; whether it was out. Never raises for a lease that is not."""
+        """Whether the lease was out; it is given back. Never raises for a lease that is not out."""
         now = self.now()
         try:
             effects = self._controller.release(lease, outcome, now)
@@ -197,7 +204,7 @@ class RequestGate:
         return effects.release is None or effects.release.released
 
     def observe(self, lease: RequestAdmissionLease, headers: Mapping[str, str]) -> None:
-        """Let limiters learn from an answer's headers (lower-case names) before its lease is released."""
+        """An answer's headers (lower-case names) for the limiters of its lease, before that is released."""
         now = self.now()
         self._settle(lambda: self._controller.observe(lease, headers, now), now)
 
@@ -216,10 +223,48 @@ class RequestGate:
         """`release` for code in another thread."""
         return trio.from_thread.run_sync(self.release, lease, outcome, trio_token=self._foreign_token("release"))
 
+    # -- the call that a lease is for --
+
+    def call_started(self, lease: RequestAdmissionLease) -> float:
+        """The moment at which the call of a lease goes out, which is now; recorded."""
+        now = self.now()
+        if self._events.active:
+            self._record.started(lease, now)
+            self._events.deliver()
+        return now
+
+    def call_completed(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome, elapsed: float) -> None:
+        """The end of the call of a lease, recorded; the lease is given back."""
+        if self._events.active:
+            self._record.completed(lease, outcome, elapsed, self.now())
+        self.release(lease, outcome)
+
     # -- what changes the gate --
 
+    def register(
+        self,
+        provider_name: str,
+        model_id: str,
+        cap: int | Mapping[str, int],
+        *,
+        aliases: Iterable[str] = (),
+        domain_caps: Mapping[str, int] | None = None,
+        domains: Iterable[str] = (),
+    ) -> None:
+        """A model becomes known, or gets another cap; as `RequestAdmissionController.register`."""
+        now = self.now()
+        effects = self._controller.register(
+            provider_name, model_id, cap, now, aliases=aliases, domain_caps=domain_caps, domains=domains
+        )
+        self._deliver(effects, now)
+
+    def reconfigure(self, make_limiters: MakeLimiters, *, rule: RequestRule | None = None) -> None:
+        """New limiters and another rule; as `RequestAdmissionController.reconfigure`."""
+        now = self.now()
+        self._deliver(self._controller.reconfigure(make_limiters, now, rule=rule), now)
+
     def signal(self, name: str) -> None:
-        """Say `name`: refusals that wait for this signal end."""
+        """The signal `name`: refusals that wait for it end."""
         now = self.now()
         self._settle(lambda: self._controller.signal(name, now), now)
 
@@ -251,7 +296,14 @@ class RequestGate:
             self._unpark(waiter)
         for waiter in effects.refused:
             self._unpark(waiter)
+        if self._on_freed is not None:
+            self._report_freed(effects, now)
         self._after(now)
+
+    def _report_freed(self, effects: RequestAdmissionEffects, now: float) -> None:
+        for provider in dict.fromkeys(effects.freed_providers):
+            if self._on_freed is not None:
+                self._on_freed(provider, now)
 
     def _unpark(self, waiter: RequestWaiter) -> None:
         task, waiter.parked = waiter.parked, None
@@ -260,21 +312,12 @@ class RequestGate:
             trio.lowlevel.reschedule(task)
 
     def _after(self, now: float) -> None:
-        """Set the timer for what is due next, and tell what has happened."""
+        """Set the timer for what is due next, and deliver the events of what has happened."""
         moment = self._controller.next_change(now)
         if moment != self._timer_at and (moment is not None or self._timer_at != inf):
             self._move_timer(inf if moment is None else moment)
-        if self._eased:
-            self._tell_eased(now)
         if self._events.active:
             self._events.deliver()
-
-    def _tell_eased(self, now: float) -> None:
-        eased = tuple(self._eased)
-        self._eased.clear()
-        if self._on_eased is not None:
-            for provider in eased:
-                self._on_eased(provider, now)
 
     def _move_timer(self, moment: float) -> None:
         if moment != self._timer_at:
@@ -289,7 +332,7 @@ class RequestGate:
             self._turn()
 
     def _turn(self) -> None:
-        """The timer's moment has come, or somebody in line was cancelled, or the block is left."""
+        """The timer's moment has come, or a waiter was cancelled, or the block is left."""
         if self._failure is not None:
             self._fail(self._failure)
         elif not self._left:
@@ -298,15 +341,17 @@ class RequestGate:
             self._settle(lambda: self._controller.advance(now), now)
 
     def _fail(self, error: Exception) -> None:
-        """The waiter queue cannot be trusted any more: nobody in line gets a lease, and everybody is told why."""
+        """The waiter queue cannot be trusted any more: no waiter gets a lease, and each gets the error instead."""
         self._failure = error
+        now = trio.current_time()
+        effects = RequestAdmissionEffects()
         if not self._abandoned:
             self._abandoned = True
             _log.error("the request gate has failed, no more calls go out: %s: %s", type(error).__name__, error)
-            self._controller.abandon(trio.current_time())
+            effects = self._controller.abandon(now)
         for waiter in tuple(self._parked):
             self._unpark(waiter)
-        self._tell_eased(trio.current_time())
+        self._report_freed(effects, now)
         self._events.deliver()
 
     def _fail_unless_a_factory_did(self, error: Exception) -> None:

@@ -32,8 +32,8 @@ RETRYABLE: Final = MAY_PASS | {"unexpected_exception"}
 
 @attrs.frozen(kw_only=True)
 class RetryRules:
-    """`max_attempts` ≥ 1, rate limits not counted; `backoff` is the first pause and `backoff_max` the
-    longest, in seconds.
+    """The rules of a run: `max_attempts` ≥ 1, rate limits not counted; `backoff` is the first pause and `backoff_max`
+    the longest, in seconds.
 
     `kinds` are the outcomes after which a call is tried again; a `provider_failure` only where it may pass (5xx).
     `budget` (0 to 1): the share of all calls at a provider that may be retries; `None`: no bound.

@@ -2,8 +2,8 @@
 
 With four attempts for each call, a provider that fails everything is asked four times as often as it was when it was
 well. A budget bounds that for all calls together: each call puts its share in, each retry takes one out, and when there
-is nothing left the failure stands. A few are there from the start, for runs that have made few calls yet; what is saved
-up is bounded, so that an hour of health does not pay for a storm.
+is nothing left the failure is final. A few are there from the start, for runs that have made few calls yet; what is
+saved up is bounded, so that an hour of health does not pay for a storm.
 
 A rate limit takes nothing out: what comes after it is paced by admission.
 

@@ -2,7 +2,7 @@
 
 Pure and synchronous: it decides, counts, records events, and returns whom its decisions concern;
 `executor.py` does the waiting. Whatever may free the way (a release, a limit that grew, a cap, a moment) ends
-with offering the places to those in line until nobody who is eligible is left, so between two calls nobody
+with offering the places to those who wait until nobody who is eligible is left, so between two calls nobody
 waits who could go. There are three exceptions, all for the sake of a caller that cannot deliver to others:
 `try_acquire`, `enqueue` and `cancel` change nothing for anybody else, and leave a note instead, by which
 `next_change` is now and the next `advance` does the offering.
@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Mapping
 from penstock.events.records import EventStream
 from penstock.requests.deciding import CORE, RequestDecider, RequestRule
 from penstock.requests.effects import RequestAdmissionEffects, refusal
-from penstock.requests.events import RequestTelling
+from penstock.requests.events import RequestEvents
 from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.lane_waiters import FifoRequestWaiters
 from penstock.requests.leasing import RequestLeasing
@@ -32,8 +32,9 @@ from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestStandingProvider
 from penstock.requests.registry import MakeLimiters, RequestRegistry, ResourceState, no_limiters
 from penstock.requests.shadow_limiter import shadow_refusals
+from penstock.requests.standing import ResourceStanding, explanation_text
 from penstock.requests.waiters import RequestQueueView, RequestWaiter, RequestWaiterQueue
-from penstock.requests.waiting import RequestLine
+from penstock.requests.waiting import WaitingRequests
 from penstock.words.identity import ProviderKey, ProviderModelKey, ProviderModelStaticCap
 from penstock.words.verdicts import NEVER, Denied, Signal
 
@@ -41,12 +42,12 @@ __all__ = ["RequestAdmissionController", "RequestAdmissionEffects"]
 
 
 class RequestAdmissionController:
-    """Caps, limiters, leases and the line of those who wait, for every provider + model of a run.
+    """Caps, limiters, leases and waiting requests, for every provider + model of a run.
 
     `make_limiters`   (scope, static cap) to (plugin name, limiter) pairs in the order of asking
-    `waiters`         the order of the line; first in, first out if none is given
+    `waiters`         the order of the waiting requests; first in, first out if none is given
     `rule`            asked last; `None`: no plugin has a request rule
-    `told`            is called with a plugin's name and a line for people, once per plugin that breaks the
+    `on_problem`      is called with a plugin's name and a sentence for people, once per plugin that breaks the
                       contract
     """
 
@@ -57,36 +58,35 @@ class RequestAdmissionController:
         make_limiters: MakeLimiters = no_limiters,
         waiters: RequestWaiterQueue | None = None,
         rule: RequestRule | None = None,
-        told: Callable[[str, str], None] | None = None,
+        on_problem: Callable[[str, str], None] | None = None,
         lease_prefix: str = "request-",
         generation: int = 1,
     ) -> None:
         self._events = events
-        self._tell = RequestTelling(events)
-        self._problems = PluginProblems(told)
+        self._record = RequestEvents(events)
+        self._problems = PluginProblems(on_problem)
         self._registry = RequestRegistry(make_limiters, self._problems)
         self._pressure = LiveRequestPressure(self._registry)
         self._decider = RequestDecider(rule, self._pressure, self._problems)
         self._leasing = RequestLeasing(self._registry, lease_prefix, generation)
         queue = FifoRequestWaiters() if waiters is None else waiters
-        self._line = RequestLine(queue, self._registry.resources, self._decider, self._leasing, events)
+        self._waiters = WaitingRequests(queue, self._registry.resources, self._decider, self._leasing, events)
         self._closed = False
+        self._freed: list[ProviderKey] = []
+        """Freed by a first use or a cancelled wait, which return no effects: `advance` is due and puts them into its
+        own."""
 
     # -- looking --
 
     @property
     def pressure(self) -> RequestPressureSnapshotProvider:
-        """The read-only door for the other gate, for rules and for people."""
+        """How busy each resource is; read-only, for the other gate, for rules and for people."""
         return self._pressure
 
     @property
     def standings(self) -> RequestStandingProvider:
-        """The same door for who asks with every decision."""
+        """The same in few figures, for who asks with every decision."""
         return self._pressure
-
-    def note_eased(self) -> dict[ProviderKey, None]:
-        """From now on note here the providers whose pressure may have eased; whoever reads it empties it."""
-        return self._registry.note_eased()
 
     @property
     def problems(self) -> Mapping[str, str]:
@@ -95,8 +95,8 @@ class RequestAdmissionController:
 
     @property
     def queue_view(self) -> RequestQueueView:
-        """Who waits, counted; live."""
-        return self._line.queue.view()
+        """The counts of who waits; live."""
+        return self._waiters.queue.view()
 
     @property
     def leases(self) -> tuple[int, int]:
@@ -108,24 +108,32 @@ class RequestAdmissionController:
         return key in self._registry.models
 
     def next_change(self, now: float) -> float | None:
-        """When `advance` is due next; `None` while nobody waits."""
-        return self._line.next_change(now)
+        """When `advance` is due next: a moment of the run's clock; `None` while nothing is."""
+        if self._freed:
+            return now
+        return self._waiters.next_change(now) if self._waiters.waiting else None
 
     def explain(self, now: float) -> str:
-        """What each resource's first waiter waits for: everything that keeps it back, and what would end that."""
-        lines = []
+        """The `explanation` in words."""
+        return explanation_text(self.explanation(now), now)
+
+    def explanation(self, now: float) -> tuple[ResourceStanding, ...]:
+        """What each resource's first waiter waits for: every refusal that it meets, and what would end each."""
         firsts: dict[ResourceState, RequestWaiter] = {}
-        for waiter, state in self._line.waiting.items():
+        for waiter, state in self._waiters.waiting.items():
             firsts.setdefault(state, waiter)
-        for state, first in firsts.items():
-            lines.append(
-                f"{state.text}: {state.waiting} waiting, the first for {now - first.enqueued_at:.1f} s; "
-                f"{state.in_flight} of {state.cap} in flight"
+        return tuple(
+            ResourceStanding(
+                resource=state.text,
+                waiting=state.waiting,
+                first_wait=now - first.enqueued_at,
+                in_flight=state.in_flight,
+                cap=state.cap,
+                refusals=tuple(self._decider.all_refusals(state, first.item, now)),
+                shadow_refusals=tuple(shadow_refusals(state.limiters, first.item, now)),
             )
-            refusals = self._decider.all_refusals(state, first.item, now)
-            lines += [f"  {refusal.told(now)}" for refusal in refusals] or ["  its turn is next"]
-            lines += [f"  in shadow: {denied.told(now)}" for denied in shadow_refusals(state.limiters, first.item, now)]
-        return "\n".join(lines) if lines else "no request is waiting"
+            for state, first in firsts.items()
+        )
 
     # -- asking for leases --
 
@@ -135,82 +143,84 @@ class RequestAdmissionController:
         if isinstance(state, Denied):
             return self._denied(item, state, now)
         if state.provider.waiting:
-            waiter = self._line.new_waiter(item, now)
+            waiter = self._waiters.new_waiter(item, now)
             waiter.gives_up_at = now
-            self._line.ask(waiter, state, now)
+            self._waiters.ask(waiter, state, now)
             answer = waiter.lease or waiter.refused
-            assert answer is not None, "who does not wait is still in line"
+            assert answer is not None, "who does not wait is still in the queue"
             return answer
-        lease = self._line.lease_or_refusal(state, item, now)
+        lease = self._waiters.lease_or_refusal(state, item, now)
         if isinstance(lease, Denied):
             return self._denied(item, lease, now)
         if self._events.active:
-            self._tell.wait_started(item, state, now)
-            self._tell.wait_completed(item, 0.0, now)
-            self._tell.acquired(lease, state, now)
+            self._record.wait_started(item, state, now)
+            self._record.wait_completed(item, 0.0, now)
+            self._record.acquired(lease, state, now)
         return lease
 
     def enqueue(self, item: RequestAdmissionItem, now: float) -> RequestWaiter:
-        """Ask, and wait if need be. The waiter may have its `lease` at once, or be `refused` at once; else
-        it is in line.
-        """
-        waiter = self._line.new_waiter(item, now)
+        """A waiter, which has its `lease` at once, or is `refused` at once, or else waits in the queue."""
+        waiter = self._waiters.new_waiter(item, now)
         state = self._find(item, now)
         if isinstance(state, Denied):
             waiter.refused = self._denied(item, state, now)
         else:
-            self._line.ask(waiter, state, now)
+            self._waiters.ask(waiter, state, now)
         return waiter
 
     def cancel(self, waiter: RequestWaiter, now: float) -> bool:
-        """Take a waiter out of line; whether it was there. Its going may free the way: `advance` sees to that."""
-        return self._line.cancel(waiter, now)
+        """Whether the waiter was in the queue; it is taken out. That may free the way: `advance` sees to it."""
+        there = self._waiters.cancel(waiter, now)
+        if there:
+            self._freed.append(waiter.item.resource.provider)
+        return there
 
     # -- what frees the way --
 
     def release(
         self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome, now: float
     ) -> RequestAdmissionEffects:
-        """Take a lease back, with how its call ended. Counts exactly once; `effects.release` says whether
-        this was it.
+        """The effects of a lease that comes back, with how its call ended. It counts exactly once; `effects.release`
+        says whether this was it.
         """
         result, changes = self._leasing.close(lease, outcome, now)
-        effects = RequestAdmissionEffects(release=result, changes=changes)
         if not result.released:
             if self._events.active:
-                self._tell.not_released(lease, result.reason, now)
-            return effects
+                self._record.not_released(lease, result.reason, now)
+            return RequestAdmissionEffects(release=result)
         state = self._registry.resources[lease.item.resource]
+        effects = RequestAdmissionEffects([], [], changes, result, [state.provider.key])
         state.last_outcome = outcome.kind
         if outcome.kind == "rate_limited":
             state.refused_at = now
         elif state.refused_at is not None and outcome.kind == "success" and lease.acquired_at > state.refused_at:
             state.refused_at = None
         if self._events.active:
-            self._tell.released(lease, outcome, state, now)
+            self._record.released(lease, outcome, state, now)
             for change in changes:
-                self._tell.limiter_changed(state.text, change, now)
-        if self._line.waiting:
-            self._line.wake_released(state, lease.item.group.key, now)
-            self._line.offer(effects, now)
+                self._record.limiter_changed(state.text, change, now)
+        if self._waiters.waiting:
+            self._waiters.wake_released(state, lease.item.group.key, now)
+            self._waiters.offer(effects, now)
         return effects
 
     def observe(self, lease: RequestAdmissionLease, headers: Mapping[str, str], now: float) -> RequestAdmissionEffects:
-        """Let the lease's limiters learn from an answer's headers (lower-case names) while its body still streams."""
+        """The effects of what the lease's limiters learn from an answer's headers (lower-case names) while its body
+        still streams."""
         effects = RequestAdmissionEffects()
         if self._leasing.ledger.live.get(lease.lease_id) is not lease:
             return effects
         for limiter, token in lease.tokens:
             effects.changes.extend(limiter.observe_call(lease, token, headers, now))
         state = self._registry.resources[lease.item.resource]
-        if effects.changes and state.provider.eased is not None:
-            state.provider.eased[state.provider.key] = None
+        if effects.changes:
+            effects.freed_providers.append(state.provider.key)
         if self._events.active:
             for change in effects.changes:
-                self._tell.limiter_changed(state.text, change, now)
-        if self._line.waiting:
-            self._line.wake_released(state, lease.item.group.key, now)
-            self._line.offer(effects, now)
+                self._record.limiter_changed(state.text, change, now)
+        if self._waiters.waiting:
+            self._waiters.wake_released(state, lease.item.group.key, now)
+            self._waiters.offer(effects, now)
         return effects
 
     def register(
@@ -224,7 +234,7 @@ class RequestAdmissionController:
         domain_caps: Mapping[str, int] | None = None,
         domains: Iterable[str] = (),
     ) -> RequestAdmissionEffects:
-        """Make a provider + model known, or change its cap: late, again, under load.
+        """The effects of making a provider + model known, or of another cap: late, again, under load.
 
         `cap` is in calls in flight, or a mapping of alias to cap, of which the smallest holds; `domain_caps`
         bounds single domains further; `domains` are made known before their first call. What is given
@@ -234,21 +244,24 @@ class RequestAdmissionController:
         raw = cap if isinstance(cap, Mapping) else dict.fromkeys((model_id, *aliases), cap)
         key = ProviderModelKey(provider_name, model_id)
         change = self._registry.register(key, ProviderModelStaticCap.merge(raw), domain_caps or {}, domains, now)
-        effects = RequestAdmissionEffects(changes=[limiter_change for _, limiter_change in change.changes])
+        effects = RequestAdmissionEffects(
+            changes=[limiter_change for _, limiter_change in change.changes],
+            freed_providers=[change.model.provider.key],
+        )
         if self._events.active:
-            self._tell.cap_changed(change, now)
+            self._record.cap_changed(change, now)
             for state in change.new_resources:
-                self._tell.registered(state, now)
-        if self._line.waiting:
+                self._record.registered(state, now)
+        if self._waiters.waiting:
             for state in change.model.resources.values():
-                self._line.wake_released(state, state.key, now)
-            self._line.offer(effects, now)
+                self._waiters.wake_released(state, state.key, now)
+            self._waiters.offer(effects, now)
         return effects
 
     def reconfigure(
         self, make_limiters: MakeLimiters, now: float, *, rule: RequestRule | None = None
     ) -> RequestAdmissionEffects:
-        """Make all limiters anew. Leases keep those they were acquired under; everybody in line is asked
+        """The effects of new limiters. Leases keep those they were acquired under; everybody who waits is asked
         again.
 
         What the factory of a limiter raises leaves everything as it was.
@@ -256,50 +269,57 @@ class RequestAdmissionController:
         self._registry.reconfigure(make_limiters)
         self._decider.rule = rule
         self._problems.by_plugin.clear()
-        self._line.ask_everybody_again(now)
-        return self.signal("reconfigured", now)
+        self._waiters.ask_everybody_again(now)
+        effects = self.signal("reconfigured", now)
+        effects.freed_providers += self._registry.providers
+        return effects
 
     def signal(self, name: str, now: float) -> RequestAdmissionEffects:
-        """Somebody says `name`: refusals that wait for it end."""
+        """The effects of the signal `name`: refusals that wait for it end."""
         effects = RequestAdmissionEffects()
-        if self._line.waiting:
-            self._line.queue.wake(Signal(name), len(self._line.waiting), now)
-            self._line.offer(effects, now)
+        if self._waiters.waiting:
+            self._waiters.queue.wake(Signal(name), len(self._waiters.waiting), now)
+            self._waiters.offer(effects, now)
         return effects
 
     def advance(self, now: float) -> RequestAdmissionEffects:
-        """Let time pass: refusals that ended by themselves, waits that are over.
+        """The effects of time: refusals that ended by themselves, waits that are over.
 
         Whoever may go at the moment at which its wait ends does go, also if this is called late.
         """
-        effects = RequestAdmissionEffects()
-        self._line.offer(effects, now)
-        self._line.expire(effects, now)
-        if self._line.offer_owed:  # those who went may have stood in the way
-            self._line.offer(effects, now)
+        effects = RequestAdmissionEffects(freed_providers=self._freed)
+        self._freed = []
+        self._waiters.offer(effects, now)
+        self._waiters.expire(effects, now)
+        if self._waiters.offer_due:  # those who went may have stood in the way
+            self._waiters.offer(effects, now)
         return effects
 
     def close(self, now: float) -> RequestAdmissionEffects:
-        """Shut the gate: who waits is refused with `shutdown`, and so is who asks. Leases come back as ever."""
+        """The effects of shutting the gate: who waits or asks is refused with `shutdown`. Leases come back as ever."""
         self._closed = True
-        effects = RequestAdmissionEffects()
-        self._line.refuse_all(_shut(), effects, now)
+        effects = RequestAdmissionEffects(freed_providers=self._freed)
+        self._freed = []
+        self._waiters.refuse_all(_shut(), effects, now)
         return effects
 
-    def abandon(self, now: float) -> None:
-        """Shut the gate without asking the waiter queue for anything more, since it broke its contract.
+    def abandon(self, now: float) -> RequestAdmissionEffects:
+        """The effects of shutting the gate without the waiter queue, which broke its contract.
 
-        Who waited is in line no longer, and the caller tells them. Leases come back as ever.
+        Whoever waited waits no longer, with neither a lease nor a refusal: the caller says why. Every provider
+        counts as freed. Leases come back as ever.
         """
         self._closed = True
-        self._line.abandon(FifoRequestWaiters(), now)
+        self._freed.clear()
+        self._waiters.abandon(FifoRequestWaiters(), now)
+        return RequestAdmissionEffects(freed_providers=[*self._registry.providers])
 
     def check_invariants(self) -> None:
         """What must always be true between two calls. Raises `AssertionError`."""
         self._leasing.check_invariants()
-        self._line.check_invariants()
+        self._waiters.check_invariants()
         states = self._registry.resources.values()
-        assert len(self._line.waiting) == sum(state.waiting for state in states)
+        assert len(self._waiters.waiting) == sum(state.waiting for state in states)
 
     # -- inside --
 
@@ -312,8 +332,9 @@ class RequestAdmissionController:
             state = self._registry.first_use(item.resource)
             if state is None:
                 return _not_registered(item)
+            self._freed.append(state.provider.key)
             if self._events.active:
-                self._tell.registered(state, now)
+                self._record.registered(state, now)
         if item.deadline is not None and item.deadline < now:
             late = now - item.deadline
             return Denied("deadline", {NEVER}, detail=f"the deadline passed {late:.3f} s ago", by=CORE)
@@ -322,7 +343,7 @@ class RequestAdmissionController:
     def _denied(self, item: RequestAdmissionItem, denied: Denied, now: float) -> RequestAdmissionDenied:
         answer = refusal(item, denied, now)
         if self._events.active:
-            self._tell.denied(answer, now)
+            self._record.denied(answer, now)
         return answer
 
 

@@ -23,7 +23,7 @@ RULE: Final = "penstock_request_eligible"
 
 
 class RequestDecider:
-    """Asks all who have a say."""
+    """The answer of all who have a say."""
 
     def __init__(
         self, rule: RequestRule | None, pressure: RequestPressureSnapshotProvider, problems: PluginProblems
@@ -43,13 +43,13 @@ class RequestDecider:
             try:
                 denied = limiter.limiter.check(item, now)
             except Exception as error:
-                return limiter.cannot_tell(error)
+                return limiter.check_failed(error)
             if denied is not None:
                 return limiter.refusal(denied, now)
         return None if self.rule is None else self._ask_rule(item, now)
 
     def all_refusals(self, state: ResourceState, item: RequestAdmissionItem, now: float) -> list[Denied]:
-        """Everything that keeps a call back, in the order of asking."""
+        """Every refusal that a call meets, in the order of asking."""
         requests = item.cost.requests
         full = state.in_flight + requests > state.cap or state.model.in_flight + requests > state.model.cap
         answers: list[Denied | None] = [_no_place(state, requests)] if full else []
@@ -70,7 +70,7 @@ class RequestDecider:
 
 
 def comes_too_late(denied: Denied, gives_up_at: float | None) -> bool:
-    """Whether waiting is in vain: nothing ends the refusal, or only a moment after which nobody waits any more."""
+    """Whether a wait cannot succeed: nothing ends the refusal, or only a moment after which nobody waits any more."""
     if denied.final:
         return True
     if gives_up_at is None:
@@ -79,7 +79,7 @@ def comes_too_late(denied: Denied, gives_up_at: float | None) -> bool:
 
 
 def _no_place(state: ResourceState, requests: int) -> Denied:
-    """The static caps say no; whoever is refused for the same cap stands and falls together."""
+    """The refusal of the static caps; all who are refused for the same cap are one cohort."""
     model = state.model
     if requests > state.cap or requests > model.cap:
         cap, where = min((state.cap, state.text), (model.cap, str(model.key)))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
 from typing import TypeVar
 
-__all__ = ["Counted"]
+__all__ = ["LiveCounts"]
 
 K = TypeVar("K")
 
 
-class Counted(Mapping[K, int]):
+class LiveCounts(Mapping[K, int]):
     """Read-only. Each look costs one call of `count`, which returns what there is, without zeros."""
 
     def __init__(self, count: Callable[[], Mapping[K, int]]) -> None:

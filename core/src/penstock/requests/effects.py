@@ -1,4 +1,4 @@
-"""What a change at the request gate came to, for the shell to deliver."""
+"""The consequences of a change at the request gate, for the shell to deliver."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import attrs
 from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem
 from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.waiters import RequestWaiter
+from penstock.words.identity import ProviderKey
 from penstock.words.leases import ReleaseResult
 from penstock.words.verdicts import Denied
 
@@ -15,16 +16,19 @@ __all__ = ["RequestAdmissionEffects", "refusal"]
 
 @attrs.define(slots=True)
 class RequestAdmissionEffects:
-    """What a change of state came to, beside itself, for the shell to deliver.
+    """The consequences of a change of state, for the shell to deliver.
 
     `granted` are the waiters that have their `lease` now, `refused` those whose wait ended with `refused`
-    set, both in order; `changes` what the limiters told of themselves; `release` is set by `release` alone.
+    set, both in order; `changes` are the limiters' own; `release` is set by `release` alone.
+    `freed_providers` are those at which calls may meet less pressure than before: a call came back, a waiter
+    left the queue, a cap or a limiter changed. It may name one twice; the end of a cooldown is not among them.
     """
 
     granted: list[RequestWaiter] = attrs.field(factory=list)
     refused: list[RequestWaiter] = attrs.field(factory=list)
     changes: list[LimiterChange] = attrs.field(factory=list)
     release: ReleaseResult | None = None
+    freed_providers: list[ProviderKey] = attrs.field(factory=list)
 
 
 def refusal(item: RequestAdmissionItem, denied: Denied, now: float) -> RequestAdmissionDenied:

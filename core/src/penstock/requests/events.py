@@ -1,9 +1,9 @@
-"""How the request gate tells what it did: every event of its stream that the controller and the shell record,
+"""The events of the request gate: everything of its stream that the controller and the shell record,
 in one place.
 
-A call that is refused at once tells `request_acquire_denied` alone. One that gets its lease at once tells
+A call that is refused at once records `request_acquire_denied` alone. One that gets its lease at once records
 `request_wait_started` and `request_wait_completed` at the same instant, then `request_lease_acquired`. One
-that stays in line ends its wait by exactly one of `request_wait_completed`, `request_wait_timeout` and
+that waits in the queue ends its wait by exactly one of `request_wait_completed`, `request_wait_timeout` and
 `request_wait_cancelled`; where it did not get its lease and still listens, `request_acquire_denied` follows.
 Only called while somebody listens.
 """
@@ -21,7 +21,7 @@ from penstock.requests.registry import CapChange, ResourceState
 from penstock.requests.waiters import RequestWaiter
 from penstock.words.verdicts import Denied
 
-__all__ = ["RequestTelling", "fields_of"]
+__all__ = ["RequestEvents", "fields_of"]
 
 _TIMEOUTS: Final = ("queue_timeout", "deadline", "cooldown")
 
@@ -42,8 +42,8 @@ def fields_of(item: RequestAdmissionItem) -> dict[str, Any]:
     }
 
 
-class RequestTelling:
-    """Records events; delivering them is the shell's."""
+class RequestEvents:
+    """The recorder of the stream's events; delivering them is the shell's."""
 
     def __init__(self, events: EventStream) -> None:
         self._events = events
@@ -108,8 +108,8 @@ class RequestTelling:
     def queue_drained(self, state: ResourceState, now: float) -> None:
         self._events.record("request_queue_drained", now, resource=state.text)
 
-    def wait_ended_in_vain(self, waiter: RequestWaiter, reason: str, now: float) -> None:
-        """The waiter has left the line without a lease: its time is over, or it was taken out."""
+    def wait_ended(self, waiter: RequestWaiter, reason: str, now: float) -> None:
+        """The waiter has left the queue without a lease: its time is over, or it was taken out."""
         kind = "request_wait_timeout" if reason in _TIMEOUTS else "request_wait_cancelled"
         self._record(
             kind,

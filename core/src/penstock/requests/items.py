@@ -91,7 +91,7 @@ class RequestAdmissionItem:
 
 
 class LeaseCounter(Protocol):
-    """What counted a lease in: a limiter that learns from the call's answer, and counts the lease out again."""
+    """The limiter that counted a lease in: it learns from the call's answer, and counts the lease out again."""
 
     def observe_call(
         self, lease: RequestAdmissionLease, token: object, headers: Mapping[str, str], now: float
@@ -108,7 +108,7 @@ class LeaseCounter(Protocol):
 
 @attrs.define(slots=True, eq=False)
 class RequestAdmissionLease:
-    """Leave for one call to be out, from before it goes until its outcome is classified.
+    """The permit of one call to be out, from before it goes until its outcome is classified.
 
     `limit_at_admission` is the smallest adaptive limit that applied then (`None` if none did),
     `effective_max` the bound it can grow to. `tokens` pairs each limiter with what it answered to `acquire`:
@@ -134,9 +134,9 @@ class RequestAdmissionLease:
 
 @attrs.frozen
 class RequestAdmissionDenied:
-    """Why a call did not get its lease, and when it might.
+    """The refusal of a call: why it did not get its lease, and when it might.
 
-    `retry_after_seconds` and `available_after_monotonic` tell the same moment, relative and absolute; `None`
+    `retry_after_seconds` and `available_after_monotonic` are the same moment, relative and absolute; `None`
     if no moment is known.
     """
 

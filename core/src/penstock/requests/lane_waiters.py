@@ -1,7 +1,7 @@
 """The waiter queue over lanes: with an order it is a `RequestWaiterQueue`; with the order of arrival,
 `FifoRequestWaiters`.
 
-Waiters of one group for one resource stand in one lane. Groups compete per provider's model, since that is
+Waiters of one group for one resource are in one lane. Groups compete per provider's model, since that is
 where the cap is shared: what a tenant has used of one model counts for nothing at another. Within a group the
 oldest goes first, or the one with the earliest deadline.
 """
@@ -18,7 +18,7 @@ from penstock.queueing.arrival_order import ArrivalOrder
 from penstock.queueing.lane_queue import LaneQueue
 from penstock.queueing.lanes import Entry, Order
 from penstock.requests.deadline_lanes import DeadlineLanes
-from penstock.requests.demand import Counted
+from penstock.requests.demand import LiveCounts
 from penstock.requests.items import RequestAdmissionItem
 from penstock.requests.waiters import RequestQueueSelection, RequestQueueView, RequestWaiter
 from penstock.words.identity import ProviderModelKey, RequestResourceKey
@@ -55,15 +55,15 @@ class LaneRequestWaiters:
         self._selected: Entry[RequestWaiter] | None = None
         self._places: dict[RequestResourceKey, tuple[ProviderModelKey, tuple[tuple[Hashable, int], ...]]] = {}
         self._view = RequestQueueView(
-            Counted(lambda: self._count(lambda waiter: waiter.item.group.key)),
-            Counted(lambda: self._count(lambda waiter: waiter.item.resource)),
-            Counted(lambda: self._count(lambda waiter: waiter.item.resource.provider_model)),
+            LiveCounts(lambda: self._count(lambda waiter: waiter.item.group.key)),
+            LiveCounts(lambda: self._count(lambda waiter: waiter.item.resource)),
+            LiveCounts(lambda: self._count(lambda waiter: waiter.item.resource.provider_model)),
         )
 
     def enqueue(self, waiter: RequestWaiter, now: float) -> None:
-        """Put a waiter at the end of its group's lane. Raises `ValueError` if it stands in line already."""
+        """Put a waiter at the end of its group's lane. Raises `ValueError` if it is in a queue already."""
         if waiter.place is not None:
-            raise ValueError("this waiter stands in line already")
+            raise ValueError("this waiter is in a queue already")
         item = waiter.item
         resource = item.resource
         place = self._places.get(resource)
@@ -90,7 +90,7 @@ class LaneRequestWaiters:
             if denied is None:
                 return None
             if denied.scope == "all" and denied.cohort is None:
-                # It covers this resource and no other: its lanes stand and fall together.
+                # It covers this resource and no other: its lanes are one cohort.
                 denied = attrs.evolve(denied, scope="shape", cohort=("all", waiter.item.resource))
             if denied.amount != 1:  # in its limiter's own units, and what is woken here is counted in requests
                 denied = attrs.evolve(denied, amount=1)
@@ -112,10 +112,10 @@ class LaneRequestWaiters:
         return waiter
 
     def remove(self, waiter: RequestWaiter, now: float) -> bool:
-        """Take a waiter out that gave up; whether it stood in line."""
+        """Whether the waiter was in the queue; it is taken out."""
         entry = waiter.place
         if entry is None or self._lanes.groups.get(entry.lane.group.key) is not entry.lane.group:
-            return False  # it stands nowhere, or in another queue
+            return False  # it is in no queue, or in another
         waiter.place = None
         self._lanes.discard(entry)
         return True

@@ -25,7 +25,7 @@ _NEVER_WENT_OUT: Final = RequestReleaseOutcome(kind="local_cancelled", detail="n
 
 
 class RequestLeasing:
-    """Opens and closes leases, and keeps the counters of what is in flight."""
+    """The leases that are out, and the counters of what is in flight."""
 
     def __init__(self, registry: RequestRegistry, prefix: str, generation: int) -> None:
         self._registry = registry
@@ -36,10 +36,10 @@ class RequestLeasing:
         limit: int | None = None
         effective_max = state.cap
         for limiter in state.limiters:
-            if limiter.tells_no_limit:
+            if limiter.has_no_limit:
                 continue
             snapshot = limiter.snapshot(now)
-            limiter.tells_no_limit = snapshot.current_limit is None and snapshot.effective_max is None
+            limiter.has_no_limit = snapshot.current_limit is None and snapshot.effective_max is None
             if snapshot.current_limit is not None and (limit is None or snapshot.current_limit < limit):
                 limit = snapshot.current_limit
             if snapshot.effective_max is not None and snapshot.effective_max < effective_max:
@@ -54,8 +54,8 @@ class RequestLeasing:
                 tokens.append((limiter, limiter.limiter.acquire(lease, now)))
             except Exception as error:
                 limiter.fail("acquire", error)
-                for counted, token in reversed(tokens):
-                    counted.release(lease, token, _NEVER_WENT_OUT, now)
+                for acquired, token in reversed(tokens):
+                    acquired.release(lease, token, _NEVER_WENT_OUT, now)
                 self.ledger.close(lease)
                 return None
         lease.tokens = tuple(tokens)
@@ -75,7 +75,7 @@ class RequestLeasing:
     def close(
         self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome, now: float
     ) -> tuple[ReleaseResult, list[LimiterChange]]:
-        """Count a lease out again, if it is out; and what the limiters made of its outcome."""
+        """Whether the lease was out, which is counted out again; and what the limiters made of its outcome."""
         result = self.ledger.close(lease)
         changes: list[LimiterChange] = []
         if result.released:
@@ -94,9 +94,6 @@ class RequestLeasing:
                 learnt = limiter.release(lease, token, outcome, now)
                 if learnt:
                     changes.extend(learnt)
-            eased = state.provider.eased
-            if eased is not None:
-                eased[state.provider.key] = None
         return result, changes
 
     def check_invariants(self) -> None:

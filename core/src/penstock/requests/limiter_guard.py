@@ -28,22 +28,23 @@ RECONFIGURED: Final = frozenset({Signal("reconfigured")})
 
 
 class PluginProblems:
-    """What plugins did wrong, the first time each: `told` is called with the plugin's name and a line for people."""
+    """What plugins did wrong, the first time each: `on_problem` is called with its name and a
+    sentence for people."""
 
-    def __init__(self, told: Callable[[str, str], None] | None = None) -> None:
-        self._told = told
+    def __init__(self, on_problem: Callable[[str, str], None] | None = None) -> None:
+        self._on_problem = on_problem
         self.by_plugin: dict[str, str] = {}
 
     def note(self, plugin: str, message: str) -> None:
-        """Keep the first message of a plugin, and tell it."""
+        """Keep the first message of a plugin, and pass it to the callback."""
         if plugin not in self.by_plugin:
             self.by_plugin[plugin] = message
-            if self._told is not None:
-                self._told(plugin, message)
+            if self._on_problem is not None:
+                self._on_problem(plugin, message)
 
 
 def fails_closed(plugin: str, message: str) -> Denied:
-    """The refusal that stands in for an answer that a plugin could not give."""
+    """The refusal in place of an answer that a plugin could not give."""
     return Denied("hard_policy_denial", RECONFIGURED, detail=message, by=plugin)
 
 
@@ -58,7 +59,7 @@ def guarded_rule_answer(answer: Denied, by: str, now: float, problems: PluginPro
 
 @attrs.define(slots=True, eq=False)
 class GuardedLimiter:
-    """A `RequestLimiter` that never raises. Who opens a lease asks `limiter` itself to `acquire`, and tells `fail` if
+    """A `RequestLimiter` that never raises. Who opens a lease asks `limiter` itself to `acquire`, and calls `fail` if
     that raises: the lease is then counted nowhere.
     """
 
@@ -66,8 +67,8 @@ class GuardedLimiter:
     limiter: RequestLimiter
     problems: PluginProblems
     broken: Denied | None = None
-    tells_no_limit: bool = False
-    """Its first snapshot had no limit, and a limiter that has one always tells it: it need not be asked per lease."""
+    has_no_limit: bool = False
+    """Its first snapshot had no limit, and a limiter that has one always shows it: it need not be asked per lease."""
     scope: Scope = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -80,10 +81,10 @@ class GuardedLimiter:
         try:
             denied = self.limiter.check(item, now)
         except Exception as error:
-            return self.cannot_tell(error)
+            return self.check_failed(error)
         return None if denied is None else self.refusal(denied, now)
 
-    def cannot_tell(self, error: Exception) -> Denied:
+    def check_failed(self, error: Exception) -> Denied:
         """It raised when it was asked: that is a refusal, too."""
         return fails_closed(self.plugin, self._note("check", error))
 
@@ -133,7 +134,7 @@ class GuardedLimiter:
     def explain_refusal(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
     ) -> str | None:
-        """What a rate limit was about, if the limiter can tell."""
+        """What a rate limit was about, if the limiter knows."""
         limiter = self.limiter
         if not isinstance(limiter, RefusalExplainer):
             return None
@@ -160,7 +161,7 @@ class GuardedLimiter:
             return None
 
     def snapshot(self, now: float) -> LimiterSnapshot:
-        """The limiter's state; empty if it cannot tell."""
+        """The limiter's state; empty if it raised."""
         try:
             return self.limiter.snapshot(now)
         except Exception as error:

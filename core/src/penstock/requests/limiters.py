@@ -1,4 +1,4 @@
-"""What a request limiter is, and what it tells of its changes."""
+"""The protocols of request limiters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RequestLimiter(Protocol):
     Made by `penstock_request_limiter(scope, cap, settings)`. Pure: every method is synchronous, takes `now`
     and changes nothing but its own state; `check` changes nothing at all. All limiters that apply to a call
     must agree. Being above a lowered limit is a legal state. The controller holds the static cap itself;
-    `cap` tells the limiter what it can grow to.
+    `cap` is what the limiter can grow to.
     """
 
     scope: Scope
@@ -64,7 +64,7 @@ class RequestLimiter(Protocol):
 
 @runtime_checkable
 class CallObserver(Protocol):
-    """What a limiter may have beside `observe`, and is then called instead: it is told whose answer came.
+    """What a limiter may have beside `observe`, and is then called instead: it gets the lease whose answer came.
 
     What an answer says of a limit is as old as its call, so who counts needs to know which call it was.
     """
@@ -82,11 +82,11 @@ class CallObserver(Protocol):
 class RefusalExplainer(Protocol):
     """What a limiter of requests or tokens per time may have: it knows which 429s are about its budget.
 
-    It is asked before any limiter is told of the release, and all are told its answer as `outcome.limited_by`.
+    It is asked before any limiter gets the release, and all get its answer as `outcome.limited_by`.
     """
 
     def explain_refusal(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
     ) -> str | None:
-        """What this rate limit was about (`requests`, `tokens`, …); `None` if that cannot be told. Changes nothing."""
+        """What this rate limit was about (`requests`, `tokens`, …); `None` if it does not know. Changes nothing."""
         ...

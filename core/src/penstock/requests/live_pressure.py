@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from penstock.requests.limiter_guard import GuardedLimiter
 from penstock.requests.limiter_snapshot import LimiterSnapshot
-from penstock.requests.pressure import GlobalRequestPressureSnapshot, RequestPressureSnapshot, RequestStanding
+from penstock.requests.pressure import ModelRequestPressureSnapshot, RequestPressureSnapshot, RequestStanding
 from penstock.requests.registry import ModelState, RequestRegistry, ResourceState
 from penstock.requests.shadow_limiter import shadow_snapshots
 from penstock.words.identity import ProviderModelKey, RequestResourceKey
@@ -35,12 +35,12 @@ class LiveRequestPressure:
         """Every resource that is known."""
         return {key: self._of_resource(state, now) for key, state in self._registry.resources.items()}
 
-    def global_snapshot(self, provider_name: str, model_id: str, now: float) -> GlobalRequestPressureSnapshot | None:
+    def global_snapshot(self, provider_name: str, model_id: str, now: float) -> ModelRequestPressureSnapshot | None:
         """One provider + model; `None` for one that is not known."""
         model = self._registry.models.get(ProviderModelKey(provider_name, model_id))
         return None if model is None else self._of_model(model, now)
 
-    def global_snapshots(self, now: float) -> Mapping[ProviderModelKey, GlobalRequestPressureSnapshot]:
+    def global_snapshots(self, now: float) -> Mapping[ProviderModelKey, ModelRequestPressureSnapshot]:
         """Every provider + model that is known."""
         return {key: self._of_model(model, now) for key, model in self._registry.models.items()}
 
@@ -103,9 +103,9 @@ class LiveRequestPressure:
             shadows=shadow_snapshots(state.limiters, now),
         )
 
-    def _of_model(self, model: ModelState, now: float) -> GlobalRequestPressureSnapshot:
+    def _of_model(self, model: ModelState, now: float) -> ModelRequestPressureSnapshot:
         self._sequence += 1
-        return GlobalRequestPressureSnapshot(
+        return ModelRequestPressureSnapshot(
             captured_at=now,
             sequence=self._sequence,
             key=model.key,

@@ -1,7 +1,7 @@
 """How a call ended, in the words that limiters understand, and the reading of `Retry-After` in all its forms.
 
 A limiter may only learn from what the provider did. So what ended on our side (`local_cancelled`,
-`local_timeout`) has kinds of its own, and `classify` never tells a local refusal as a provider's failure.
+`local_timeout`) has kinds of its own, and `classify` never makes a provider's failure of a local refusal.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Usage:
 
 @attrs.frozen(kw_only=True)
 class RequestReleaseOutcome:
-    """How a call ended. `kind` is one of `OUTCOME_KINDS`; `retry_after_seconds` is what the provider asked
-    for, if it did. `usage` is what the call really used, if the answer told; `went_out` is false for a call that
+    """The end of a call. `kind` is one of `OUTCOME_KINDS`; `retry_after_seconds` is what the provider asked
+    for, if it did. `usage` is what the call really used, if the answer said; `went_out` is false for a call that
     was never sent, and so used nothing.
 
     `limited_by` is what a rate limit was about where that is known, `requests` or a kind of tokens: then it says

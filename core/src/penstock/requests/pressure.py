@@ -1,4 +1,4 @@
-"""How busy the request gate is: immutable snapshots, and the one read-only door through which others may look."""
+"""How busy the request gate is: immutable snapshots, and the protocols by which others read them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from penstock.requests.limiter_snapshot import LimiterSnapshot
 from penstock.words.identity import ProviderModelKey, RequestResourceKey
 
 __all__ = [
-    "GlobalRequestPressureSnapshot",
+    "ModelRequestPressureSnapshot",
     "RequestPressureSnapshot",
     "RequestPressureSnapshotProvider",
     "RequestStanding",
@@ -44,7 +44,7 @@ class RequestPressureSnapshot:
 
 
 @attrs.frozen(kw_only=True)
-class GlobalRequestPressureSnapshot:
+class ModelRequestPressureSnapshot:
     """One provider + model at one moment: the cap that all its domains share, and what each domain takes of it."""
 
     captured_at: float
@@ -59,7 +59,7 @@ class GlobalRequestPressureSnapshot:
 
 @runtime_checkable
 class RequestPressureSnapshotProvider(Protocol):
-    """Read-only: asking never registers anything and never changes anything."""
+    """The snapshots of every resource and model. Read-only: asking registers and changes nothing."""
 
     def snapshot(self, resource: RequestResourceKey, now: float) -> RequestPressureSnapshot | None:
         """The state of one resource; `None` for one that is not known."""
@@ -67,11 +67,9 @@ class RequestPressureSnapshotProvider(Protocol):
 
     def snapshots(self, now: float) -> Mapping[RequestResourceKey, RequestPressureSnapshot]: ...
 
-    def global_snapshot(
-        self, provider_name: str, model_id: str, now: float
-    ) -> GlobalRequestPressureSnapshot | None: ...
+    def global_snapshot(self, provider_name: str, model_id: str, now: float) -> ModelRequestPressureSnapshot | None: ...
 
-    def global_snapshots(self, now: float) -> Mapping[ProviderModelKey, GlobalRequestPressureSnapshot]: ...
+    def global_snapshots(self, now: float) -> Mapping[ProviderModelKey, ModelRequestPressureSnapshot]: ...
 
 
 @attrs.define(slots=True)
@@ -96,7 +94,7 @@ class RequestStandingProvider(Protocol):
     """What the task gate reads per decision. Read-only, as `RequestPressureSnapshotProvider`."""
 
     def standing(self, resource: RequestResourceKey, now: float) -> RequestStanding | None:
-        """How one resource stands; `None` if its model is not known. One that was never called has one free place."""
+        """The standing of one resource; `None` if its model is not known. One never called has one free place."""
         ...
 
     def next_change(self, resource: RequestResourceKey, now: float) -> float | None:

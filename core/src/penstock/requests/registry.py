@@ -45,12 +45,11 @@ def no_limiters(_: Scope, __: int | None) -> Sequence[tuple[str, RequestLimiter]
 
 @attrs.define(slots=True, eq=False)
 class ProviderState:
-    """A provider. `waiting` counts its waiters over all models; `eased` is the registry's."""
+    """A provider. `waiting` is the number of its waiters over all models."""
 
     key: ProviderKey
     limiters: tuple[GuardedLimiter, ...] = ()
     waiting: int = 0
-    eased: dict[ProviderKey, None] | None = None
 
 
 @attrs.define(slots=True, eq=False)
@@ -121,17 +120,6 @@ class RequestRegistry:
         self.providers: dict[ProviderKey, ProviderState] = {}
         self.models: dict[ProviderModelKey, ModelState] = {}
         self.resources: dict[RequestResourceKey, ResourceState] = {}
-        self.eased: dict[ProviderKey, None] | None = None
-        """The providers at which a call came back, somebody left the line or a limit may have grown, since it was
-        last emptied. `None`: nobody wants to know."""
-
-    def note_eased(self) -> dict[ProviderKey, None]:
-        """From now on keep `eased`, and return it. Everything that is known counts as changed."""
-        if self.eased is None:
-            self.eased = dict.fromkeys(self.providers)
-            for provider in self.providers.values():
-                provider.eased = self.eased
-        return self.eased
 
     def register(
         self,
@@ -141,7 +129,7 @@ class RequestRegistry:
         domains: Iterable[str],
         now: float,
     ) -> CapChange:
-        """Make a model known, or give it another cap. All or nothing.
+        """The change that makes a model known, or gives it another cap. All or nothing.
 
         Raises `ConfigError` for a cap that is no whole number from 1 on, `PluginError` where a limiter cannot
         be made.
@@ -166,8 +154,6 @@ class RequestRegistry:
         self.models[key] = model
         for state in new:
             self._add(state)
-        if self.eased is not None:
-            self.eased[model.provider.key] = None
         return CapChange(model, before, changes, new)
 
     def first_use(self, key: RequestResourceKey) -> ResourceState | None:
@@ -177,8 +163,6 @@ class RequestRegistry:
             return None
         state = self._new_resource(key, model, min(model.cap, model.domain_caps.get(key.domain, model.cap)))
         self._add(state)
-        if self.eased is not None:
-            self.eased[model.provider.key] = None
         return state
 
     def reconfigure(self, make_limiters: MakeLimiters) -> None:
@@ -198,8 +182,6 @@ class RequestRegistry:
         for resource_key, state in self.resources.items():
             state.own = by_resource[resource_key]
             state.gather_limiters()
-        if self.eased is not None:
-            self.eased.update(dict.fromkeys(self.providers))
 
     def _new_model(
         self, key: ProviderModelKey, static: ProviderModelStaticCap, domain_caps: Mapping[str, int]
@@ -207,7 +189,7 @@ class RequestRegistry:
         provider_key = ProviderKey(key.provider_name)
         provider = self.providers.get(provider_key)
         if provider is None:
-            provider = ProviderState(provider_key, self._limiters(provider_key, None), eased=self.eased)
+            provider = ProviderState(provider_key, self._limiters(provider_key, None))
         return ModelState(key, provider, static, dict(domain_caps), static.cap, self._limiters(key, static.cap))
 
     def _new_resource(self, key: RequestResourceKey, model: ModelState, cap: int) -> ResourceState:

@@ -1,8 +1,8 @@
 """A limiter in shadow: it counts every call that goes out, and refuses none.
 
-It is asked when a call has its leave from everybody else, just before the call is counted: what it says then is
-what it would have said. Its limits stand in no snapshot but its own, its changes are told in no event, and what
-it knows of a rate limit is told to nobody but itself. One that raises is counted; where that leaves its own
+It is asked when everybody else has agreed to a call, just before the call is counted: what it says then is
+what it would have said. Its limits are in no snapshot but its own, its changes in no event, and what it knows of a
+rate limit reaches nobody but itself. One that raises is counted; where that leaves its own
 counts in doubt, it is asked no more until the configuration is renewed.
 """
 
@@ -26,23 +26,23 @@ from penstock.words.verdicts import REQUEST_REASONS, Denied, check_denied
 
 __all__ = ["RuleAsLimiter", "ShadowLimiter", "shadow_refusals", "shadow_snapshots"]
 
-_NOT_TOLD: Final = object()
+_NOT_COUNTED: Final = object()
 _UNLIMITED: Final = LimiterSnapshot()
 
 RequestRule = Callable[[RequestAdmissionItem, RequestPressureSnapshotProvider, float], "Denied | None"]
 
 
 class ShadowLimiter:
-    """A `RequestLimiter` that never refuses, never raises, and tells `count` what `limiter` would have done.
+    """A `RequestLimiter` that never refuses and never raises; `count` gets what `limiter` would have done.
 
-    `told` is given what the limiter raises.
+    `on_error` is given what the limiter raises.
     """
 
-    def __init__(self, limiter: RequestLimiter, count: ShadowCount, told: Callable[[Exception], None]) -> None:
+    def __init__(self, limiter: RequestLimiter, count: ShadowCount, on_error: Callable[[Exception], None]) -> None:
         self.scope: Scope = limiter.scope
         self._limiter = limiter
         self._count = count
-        self._told = told
+        self._on_error = on_error
         self._broken = False
 
     def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
@@ -59,14 +59,14 @@ class ShadowLimiter:
     def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
         """Ask, then count the call as though the answer had been yes."""
         if self._broken:
-            return _NOT_TOLD
+            return _NOT_COUNTED
         denied = self._asked(lease, now)
         kept = _swap_notes(lease, None)  # what the limiter notes is noted as a shadow's
         try:
             token = self._limiter.acquire(lease, now)
         except Exception as error:
             self._break("acquire", error)
-            token = _NOT_TOLD
+            token = _NOT_COUNTED
         noted = _swap_notes(lease, kept)
         note = {} if denied is None else note_of(denied, self._ends(denied, now), now)
         if noted:
@@ -82,7 +82,7 @@ class ShadowLimiter:
         """Count the call out, and how it ended beside what would have been said to it."""
         self._count.ended(lease, outcome.kind if outcome.went_out else "not_sent")
         limiter = self._limiter
-        if not self._broken and token is not _NOT_TOLD:
+        if not self._broken and token is not _NOT_COUNTED:
             try:
                 if (
                     outcome.kind == "rate_limited"
@@ -112,7 +112,7 @@ class ShadowLimiter:
         limiter = self._limiter
         if not isinstance(limiter, CallObserver):
             return self.observe(headers, now)
-        if not self._broken and token is not _NOT_TOLD:
+        if not self._broken and token is not _NOT_COUNTED:
             try:
                 limiter.observe_call(lease, token, headers, now)
             except Exception as error:
@@ -165,7 +165,7 @@ class ShadowLimiter:
 
     def _failed(self, method: str, error: Exception) -> None:
         self._count.failed(f"{method} of the limiter of {self.scope} raised {type(error).__name__}")
-        self._told(error)
+        self._on_error(error)
 
 
 def _swap_notes(lease: RequestAdmissionLease, notes: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -214,7 +214,7 @@ def shadow_refusals(limiters: Iterable[GuardedLimiter], item: RequestAdmissionIt
             try:
                 denied = shadow.would_refuse(item, now)
             except Exception:
-                continue  # it is counted and told when it raises for a call that goes
+                continue  # it is counted and reported when it raises for a call that goes
             if denied is not None:
                 yield denied
 

@@ -1,4 +1,4 @@
-"""Until when each waiter waits: a heap of moments, from which those who left without waiting that long drop
+"""The moments at which waits end: a heap of moments, from which those who left without waiting that long drop
 out by themselves.
 """
 
@@ -10,13 +10,13 @@ from typing import Final
 
 from penstock.requests.waiters import RequestWaiter
 
-__all__ = ["Patience"]
+__all__ = ["Timeouts"]
 
 _SLACK: Final = 64
 
 
-class Patience:
-    """Moments with waiters, earliest first. `waiting` is the live collection of those that are still in line."""
+class Timeouts:
+    """Moments with waiters, earliest first. `waiting` is the live collection of those that still wait."""
 
     def __init__(self, waiting: Container[RequestWaiter]) -> None:
         self._waiting = waiting
@@ -33,13 +33,13 @@ class Patience:
             self._tidy_at = 2 * len(self.moments) + _SLACK
 
     def next_moment(self) -> float | None:
-        """When the first of those still in line gives up."""
+        """The moment at which the first of those who still wait gives up."""
         while self.moments and self.moments[0][2] not in self._waiting:
             heappop(self.moments)
         return self.moments[0][0] if self.moments else None
 
     def pop_due(self, now: float, *, strictly: bool = False) -> RequestWaiter | None:
-        """One who is still in line though its moment has come (`strictly`: has passed); `None` if there is none."""
+        """One who still waits though its moment has come (`strictly`: has passed); `None` if there is none."""
         moment = self.next_moment()
         if moment is None or moment > now or (strictly and moment == now):
             return None

@@ -4,7 +4,7 @@ A queue never decides whether a call may go out: it offers candidates to `is_eli
 refused one under its refusal, and offers it again only after `wake` (or, for `At`, when `now` has come).
 
 A refusal's `scope` reads here: `task` this waiter, `shape` this group's waiters for this resource, `group`
-this group's waiters for every resource of the model, `all` everybody in line. Only the last one holds waiters
+this group's waiters for every resource of the model, `all` every waiter. Only the last one holds waiters
 of other models back, and the controller never passes it on for a limiter (`limiter_guard.py`). The plain
 queue is in `lane_waiters.py`.
 """
@@ -26,11 +26,11 @@ __all__ = ["RequestQueueSelection", "RequestQueueView", "RequestWaiter", "Reques
 
 @attrs.define(slots=True, eq=False)
 class RequestWaiter:
-    """One call in line. It is in the queue, or it has `lease` or `refused`, never two of these.
+    """One call that waits. It is in the queue, or it has `lease` or `refused`, never two of these.
 
     `gives_up_at` is the earlier of the item's deadline and the end of its wait, as a moment of the run's
-    clock. `denied` is the last refusal it met in line, for `explain`. `parked` is the shell's own (the trio
-    task to wake), `place` the queue's (where it stands; `None` when it has left).
+    clock. `denied` is the last refusal it met in the queue, for `explain`. `parked` is the shell's own (the trio
+    task to wake), `place` the queue's (`None` when it has left).
     `correlation` is the asker's, since whoever frees the place belongs to another task.
     """
 
@@ -76,7 +76,7 @@ class RequestWaiterQueue(Protocol):
     """
 
     def enqueue(self, waiter: RequestWaiter, now: float) -> None:
-        """Put a waiter in line."""
+        """Put a waiter in the queue."""
         ...
 
     def select_next(
@@ -90,7 +90,7 @@ class RequestWaiterQueue(Protocol):
         ...
 
     def remove(self, waiter: RequestWaiter, now: float) -> bool:
-        """Take a waiter out that gave up or was cancelled; whether it was there.
+        """Whether the waiter was in the queue; it is taken out, since it gave up or was cancelled.
 
         A refusal that it met and that covered others as well ends with it: they are offered again.
         """

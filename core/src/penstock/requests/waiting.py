@@ -1,7 +1,7 @@
-"""The line at the request gate: who waits, until when, and how places are offered to them.
+"""The waiting requests: who waits, until when, and how places are offered to them.
 
 The order is the waiter queue's, which may be a plugin: this module relies on nothing but the protocol.
-Between two calls of the controller nobody is in line who is eligible, unless `offer_owed` says that an offer
+Between two calls of the controller nobody waits who is eligible, unless `offer_due` says that an offer
 is still to come.
 """
 
@@ -17,23 +17,23 @@ from penstock.events.correlation import current_correlation
 from penstock.events.records import EventStream
 from penstock.requests.deciding import CORE, RequestDecider, comes_too_late
 from penstock.requests.effects import RequestAdmissionEffects, refusal
-from penstock.requests.events import RequestTelling
+from penstock.requests.events import RequestEvents
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.leasing import RequestLeasing
 from penstock.requests.registry import ResourceState
-from penstock.requests.timeouts import Patience
+from penstock.requests.timeouts import Timeouts
 from penstock.requests.waiters import RequestWaiter, RequestWaiterQueue
 from penstock.words.errors import PluginError
 from penstock.words.identity import RequestResourceKey
 from penstock.words.verdicts import Backlog, Condition, Denied, Released
 
-__all__ = ["QUEUE", "RequestLine"]
+__all__ = ["QUEUE", "WaitingRequests"]
 
 _STALE_SELECTIONS: Final = 3
 QUEUE: Final = "request_waiters"
 
 
-class RequestLine:
+class WaitingRequests:
     """Everybody who waits for a request lease."""
 
     def __init__(
@@ -46,20 +46,20 @@ class RequestLine:
     ) -> None:
         self.queue = queue
         self.waiting: dict[RequestWaiter, ResourceState] = {}
-        self.offer_owed = False
+        self.offer_due = False
         self._states = states
         self._decider = decider
         self._leasing = leasing
         self._events = events
-        self._tell = RequestTelling(events)
-        self._impatient: dict[RequestAdmissionItem, dict[RequestWaiter, None]] = {}
+        self._record = RequestEvents(events)
+        self._with_timeout: dict[RequestAdmissionItem, dict[RequestWaiter, None]] = {}
         """Who waits for a time only, by what it asks for."""
-        self._patience = Patience(self.waiting)
-        self._deadlines = Patience(self.waiting)
+        self._timeouts = Timeouts(self.waiting)
+        self._deadlines = Timeouts(self.waiting)
         self._hopeless: list[tuple[RequestWaiter, Denied]] = []
         self._refused_for_good: dict[RequestAdmissionItem, Denied] = {}
         self._named: set[Condition] = set()
-        """What anybody in line may be waiting for, of what `wake_released` says."""
+        """What any waiter may be waiting for, of what `wake_released` says."""
         self._watched: set[Condition] = set()
         """The same of what is seldom waited for."""
         self._large = 0
@@ -68,7 +68,7 @@ class RequestLine:
         self._asked_at = 0.0
 
     def new_waiter(self, item: RequestAdmissionItem, now: float) -> RequestWaiter:
-        """A waiter for `item`, not in line yet."""
+        """A waiter for `item`, not in the queue yet."""
         self._sequence += 1
         gives_up_at = item.deadline
         if item.queue_wait_timeout is not None:
@@ -90,7 +90,7 @@ class RequestLine:
         return denied
 
     def ask(self, waiter: RequestWaiter, state: ResourceState, now: float) -> None:
-        """Give the waiter its lease, refuse it, or put it in line. Changes nothing for anybody else."""
+        """Give the waiter its lease, refuse it, or put it in the queue. Changes nothing for anybody else."""
         item = waiter.item
         if state.provider.waiting:
             denied = self._decider.check(state, item, now)
@@ -101,11 +101,11 @@ class RequestLine:
                 return
             denied = answer
         no_place = denied is not None and (denied is state.full or denied is state.model.full)
-        patient = waiter.gives_up_at is None
-        if denied is not None and not (no_place and patient) and self._in_vain(denied, waiter, now):
+        unbounded = waiter.gives_up_at is None
+        if denied is not None and not (no_place and unbounded) and self._in_vain(denied, waiter, now):
             waiter.refused = refusal(item, denied, now)
             if self._events.active:
-                self._tell.denied(waiter.refused, now, waiter.correlation)
+                self._record.denied(waiter.refused, now, waiter.correlation)
             return
         waiter.denied = denied
         self._join(waiter, state, now)
@@ -115,7 +115,7 @@ class RequestLine:
             self._offer_to(waiter, state, now)
 
     def cancel(self, waiter: RequestWaiter, now: float) -> bool:
-        """Take a waiter out; whether it was in line. The next offer is owed to those behind it."""
+        """Whether the waiter was in the queue; it is taken out, and an offer to those behind it is due."""
         state = self.waiting.get(waiter)
         if state is None:
             return False
@@ -124,7 +124,7 @@ class RequestLine:
 
     def offer(self, effects: RequestAdmissionEffects, now: float) -> None:
         """Offer places until nobody who is eligible is left."""
-        self.offer_owed = False
+        self.offer_due = False
         while self._deadlines.moments:
             passed = self._deadlines.pop_due(now, strictly=True)
             if passed is None:
@@ -150,16 +150,17 @@ class RequestLine:
             stale = 0
             self._granted(waiter, state, lease, now)
             effects.granted.append(waiter)
+            effects.freed_providers.append(state.provider.key)
             if state.in_flight >= state.cap and state.waiting == len(self.waiting):
                 break  # all wait for the same, and the last place of it has just been given
-        self.offer_owed = False
+        self.offer_due = False
 
     def expire(self, effects: RequestAdmissionEffects, now: float) -> None:
         """End the waits whose time is over."""
-        expired = self._patience.pop_due(now)
+        expired = self._timeouts.pop_due(now)
         while expired is not None:
             self._give_up(expired, effects, now)
-            expired = self._patience.pop_due(now)
+            expired = self._timeouts.pop_due(now)
 
     def refuse_all(self, denied: Denied, effects: RequestAdmissionEffects, now: float) -> None:
         """End every wait with one refusal."""
@@ -167,18 +168,18 @@ class RequestLine:
             self._refuse(waiter, denied, effects, now)
 
     def abandon(self, queue: RequestWaiterQueue, now: float) -> None:
-        """Empty the line without its queue, which cannot be trusted any more; `queue` is an empty one in its place."""
+        """End every wait without the queue, which cannot be trusted any more; `queue` is an empty one in its place."""
         self.queue = queue
         self._hopeless.clear()
         self._refused_for_good.clear()
         self._watched.clear()
         for waiter, state in tuple(self.waiting.items()):
             if self._events.active:
-                self._tell.wait_ended_in_vain(waiter, "shutdown", now)
+                self._record.wait_ended(waiter, "shutdown", now)
             self._left(waiter, state, now)
 
     def ask_everybody_again(self, now: float) -> None:
-        """Whatever anybody was refused for does not count any more."""
+        """What anybody was refused for does not count any more: all are asked again."""
         for waiter in self.waiting:
             self.queue.remove(waiter, now)
             waiter.denied = None
@@ -188,7 +189,7 @@ class RequestLine:
     def wake_released(self, state: ResourceState, group: object, now: float) -> None:
         """Places came free, or limits may have grown.
 
-        How much is free is told by the static caps: no more could be served, and how much less only the
+        How much is free follows from the static caps: no more could be served, and how much less only the
         limiters know.
         """
         _, model, provider = state.released
@@ -211,23 +212,23 @@ class RequestLine:
         """When an offer or an end of a wait is due; `None` while nobody waits."""
         if not self.waiting:
             return None
-        if self.offer_owed:
+        if self.offer_due:
             return now
         queue = self.queue.next_change(now)
-        patience = self._patience.next_moment() if self._patience.moments else None
-        if queue is None or patience is None:
-            return patience if queue is None else queue
-        return min(queue, patience)
+        timeout = self._timeouts.next_moment() if self._timeouts.moments else None
+        if queue is None or timeout is None:
+            return timeout if queue is None else queue
+        return min(queue, timeout)
 
     def check_invariants(self) -> None:
-        """Nobody is in line and served, and every count agrees. Raises `AssertionError`."""
+        """Nobody is in the queue and served, and every count agrees. Raises `AssertionError`."""
         assert len(self.waiting) == self.queue.view().queued_total
-        impatient = sum(waiter.gives_up_at is not None for waiter in self.waiting)
-        assert impatient == sum(map(len, self._impatient.values()))
+        with_timeout = sum(waiter.gives_up_at is not None for waiter in self.waiting)
+        assert with_timeout == sum(map(len, self._with_timeout.values()))
         waiting_at: Counter[int] = Counter()
         for waiter, state in self.waiting.items():
-            assert waiter.lease is None, "a waiter with a lease is still in line"
-            assert waiter.refused is None, "a waiter that was refused is still in line"
+            assert waiter.lease is None, "a waiter with a lease is still in the queue"
+            assert waiter.refused is None, "a waiter that was refused is still in the queue"
             waiting_at.update((id(state), id(state.provider)))
         for state in self.waiting.values():
             assert state.waiting == waiting_at[id(state)], state.text
@@ -245,7 +246,7 @@ class RequestLine:
             self._refused_for_good[item] = denied
             return attrs.evolve(denied, scope="task", cohort=None)
         if item.deadline is not None or item.queue_wait_timeout is not None:
-            waiters = self._impatient.get(item, ())
+            waiters = self._with_timeout.get(item, ())
             self._hopeless += [(waiter, denied) for waiter in waiters if comes_too_late(denied, waiter.gives_up_at)]
         for condition in denied.until:
             if condition in state.released:
@@ -262,24 +263,24 @@ class RequestLine:
     def _at_once(self, waiter: RequestWaiter, state: ResourceState, lease: RequestAdmissionLease, now: float) -> None:
         waiter.lease = lease
         if self._events.active:
-            self._tell.wait_started(waiter.item, state, now, waiter.correlation)
-            self._tell.wait_completed(waiter.item, 0.0, now, waiter.correlation)
-            self._tell.acquired(lease, state, now, waiter.correlation)
+            self._record.wait_started(waiter.item, state, now, waiter.correlation)
+            self._record.wait_completed(waiter.item, 0.0, now, waiter.correlation)
+            self._record.acquired(lease, state, now, waiter.correlation)
 
     def _join(self, waiter: RequestWaiter, state: ResourceState, now: float) -> None:
         item = waiter.item
         self.queue.enqueue(waiter, now)
         if self._events.active:
-            self._tell.wait_started(item, state, now, waiter.correlation)
+            self._record.wait_started(item, state, now, waiter.correlation)
             if not state.waiting:
-                self._tell.queue_formed(state, now, waiter.denied)
+                self._record.queue_formed(state, now, waiter.denied)
         self.waiting[waiter] = state
         state.waiting += 1
         state.provider.waiting += 1
         self._large += item.cost.requests > 1
         if waiter.gives_up_at is not None:
-            self._impatient.setdefault(item, {})[waiter] = None
-            self._patience.add(waiter.gives_up_at, waiter)
+            self._with_timeout.setdefault(item, {})[waiter] = None
+            self._timeouts.add(waiter.gives_up_at, waiter)
         if item.deadline is not None:
             self._deadlines.add(item.deadline, waiter)
         if self._watched:
@@ -292,20 +293,20 @@ class RequestLine:
         self._asked_at = now
         due = self.queue.next_change(now)
         if due is not None and due <= now:
-            self.offer_owed = True  # this takes the moment out of the queue, and others may be waiting for it too
+            self.offer_due = True  # this takes the moment out of the queue, and others may be waiting for it too
         while waiter in self.waiting:
             selection = self.queue.select_next(self._ask, now)
             mine = self._refused_for_good.pop(waiter.item, None)
             if self._hopeless or mine is not None:
                 mine = next((denied for hopeless, denied in self._hopeless if hopeless is waiter), mine)
-                self.offer_owed = True
+                self.offer_due = True
             if mine is not None:
                 self._hopeless = [entry for entry in self._hopeless if entry[0] is not waiter]
                 self._refuse(waiter, mine, RequestAdmissionEffects(), now)
             elif selection is None:
                 break
             elif selection.waiter is not waiter:
-                self.offer_owed = True
+                self.offer_due = True
                 break
             else:
                 lease = self._leasing.open(state, waiter.item, now)
@@ -315,14 +316,14 @@ class RequestLine:
                     self._stale(state, lease, _STALE_SELECTIONS, now)
         if waiter in self.waiting and waiter.gives_up_at is not None and waiter.gives_up_at <= now:
             until = state.released[:1]
-            denied = waiter.denied or Denied("queued_waiters_ahead", until, detail="others are first in line", by=CORE)
+            denied = waiter.denied or Denied("queued_waiters_ahead", until, detail="others are ahead", by=CORE)
             self._refuse(waiter, denied, RequestAdmissionEffects(), now)
 
     def _granted(self, waiter: RequestWaiter, state: ResourceState, lease: RequestAdmissionLease, now: float) -> None:
         waiter.lease, waiter.denied = lease, None
         if self._events.active:
-            self._tell.wait_completed(waiter.item, now - waiter.enqueued_at, now, waiter.correlation)
-            self._tell.acquired(lease, state, now, waiter.correlation)
+            self._record.wait_completed(waiter.item, now - waiter.enqueued_at, now, waiter.correlation)
+            self._record.acquired(lease, state, now, waiter.correlation)
         self._left(waiter, state, now)
 
     def _give_up(self, waiter: RequestWaiter, effects: RequestAdmissionEffects, now: float) -> None:
@@ -343,17 +344,19 @@ class RequestLine:
                 self._refuse(waiter, denied, effects, now)
 
     def _refuse(self, waiter: RequestWaiter, denied: Denied, effects: RequestAdmissionEffects, now: float) -> None:
-        self._leave_early(waiter, self.waiting[waiter], denied.reason, now)
+        state = self.waiting[waiter]
+        self._leave_early(waiter, state, denied.reason, now)
+        effects.freed_providers.append(state.provider.key)
         waiter.refused = refusal(waiter.item, denied, now)
         if self._events.active:
-            self._tell.denied(waiter.refused, now, waiter.correlation)
+            self._record.denied(waiter.refused, now, waiter.correlation)
         effects.refused.append(waiter)
 
     def _leave_early(self, waiter: RequestWaiter, state: ResourceState, reason: str, now: float) -> None:
         self.queue.remove(waiter, now)
-        self.offer_owed = True
+        self.offer_due = True
         if self._events.active:
-            self._tell.wait_ended_in_vain(waiter, reason, now)
+            self._record.wait_ended(waiter, reason, now)
         self._left(waiter, state, now)
 
     def _left(self, waiter: RequestWaiter, state: ResourceState, now: float) -> None:
@@ -364,15 +367,12 @@ class RequestLine:
         state.provider.waiting -= 1
         self._large -= waiter.item.cost.requests > 1
         if waiter.gives_up_at is not None:
-            same_item = self._impatient[waiter.item]
+            same_item = self._with_timeout[waiter.item]
             del same_item[waiter]
             if not same_item:
-                del self._impatient[waiter.item]
-        eased = state.provider.eased
-        if eased is not None:
-            eased[state.provider.key] = None
+                del self._with_timeout[waiter.item]
         if not state.waiting and self._events.active:
-            self._tell.queue_drained(state, now)
+            self._record.queue_drained(state, now)
         if self._watched:
             self._backlog_changed(waiter, state, now)
 
@@ -387,7 +387,7 @@ class RequestLine:
             self.queue.wake(condition, len(self.waiting) + 1, now)
 
     def _unknown(self, waiter: RequestWaiter) -> NoReturn:
-        raise PluginError(QUEUE, f"selected a waiter for {waiter.item.resource} that is not in line")
+        raise PluginError(QUEUE, f"selected a waiter for {waiter.item.resource} that is not in the queue")
 
     def _stale(self, state: ResourceState, lease: RequestAdmissionLease, before: int, now: float) -> int:
         self._leasing.take_back(state, lease, now)

@@ -104,7 +104,7 @@ class Scheduler(AsyncTaskScheduler):
                 for condition in advice.eased(provider, now):
                     self.wake(condition, now)
 
-        self.requests.listen_eased(eased)
+        self.requests.on_freed_provider(eased)
 
     def _set_policies(self) -> None:
         advice = [] if self._advice is None else [(ADVICE, self._advice)]

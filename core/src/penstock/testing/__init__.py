@@ -30,6 +30,7 @@ from penstock.testing.provider.provider import (
     Started,
     Ticket,
 )
+from penstock.testing.request_bench import RequestBench
 from penstock.testing.scenarios.config import load_scenarios, scenarios_from
 from penstock.testing.scenarios.figures import figures_of, ideal_seconds
 from penstock.testing.scenarios.log import RunLog
@@ -72,6 +73,7 @@ __all__ = [
     "Ramp",
     "ReadyQueueContract",
     "Refused",
+    "RequestBench",
     "RequestLimiterContract",
     "RequestLimiterPluginContract",
     "RequestWaiterQueueContract",

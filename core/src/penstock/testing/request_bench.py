@@ -1,4 +1,4 @@
-"""The request gate on a bench: a controller with scripted limiters, and an ear for its events."""
+"""The request gate on a bench: a controller with scripted limiters, and the events that it delivered."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import Any
 
 from penstock.events.records import EventStream, RuntimeEvent
 from penstock.requests.admission import RequestAdmissionController
-from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease, RequestCost, RequestGroupSpec
+from penstock.requests.items import (
+    RequestAdmissionDenied,
+    RequestAdmissionItem,
+    RequestAdmissionLease,
+    RequestCost,
+    RequestGroupSpec,
+)
 from penstock.requests.limiters import RequestLimiter
 from penstock.requests.outcomes import SUCCESS
 from penstock.requests.waiters import RequestWaiter
@@ -21,7 +27,7 @@ CHAT = RequestResourceKey("p", "m", "chat")
 
 class RequestBench:
     """A controller of the request gate, the scripted limiters that were made for it, and the events that it
-    told.
+    delivered.
 
     `caps`: resource to the cap of its model, registered at the start. `options` are the controller's.
     """
@@ -30,18 +36,18 @@ class RequestBench:
         self, caps: Mapping[RequestResourceKey, int] | None = None, *, listen: bool = True, **options: Any
     ) -> None:
         self.events = EventStream("request")
-        self.told: list[RuntimeEvent] = []
+        self.delivered: list[RuntimeEvent] = []
         """The events that were delivered since `kinds` was last asked; none if not `listen`."""
         self.limiters: dict[Scope, ScriptedLimiter] = {}
         """By scope; as they were made last."""
         self.problems: list[tuple[str, str]] = []
-        """What was told of plugins that broke the contract."""
+        """Plugin and message for each that broke the contract."""
         if listen:
-            self.events.subscribe(self.told.append)
+            self.events.subscribe(self.delivered.append)
         self.controller = RequestAdmissionController(
             self.events,
             make_limiters=self.make_limiters,
-            told=lambda plugin, message: self.problems.append((plugin, message)),
+            on_problem=lambda plugin, message: self.problems.append((plugin, message)),
             **options,
         )
         for resource, cap in (caps or {}).items():
@@ -71,6 +77,12 @@ class RequestBench:
         assert isinstance(answer, RequestAdmissionLease), answer
         return answer
 
+    @staticmethod
+    def refused(answer: object) -> RequestAdmissionDenied:
+        """The refusal that `answer` is."""
+        assert isinstance(answer, RequestAdmissionDenied), answer
+        return answer
+
     def wait(self, resource: RequestResourceKey = CHAT, now: float = 0.0, **options: Any) -> RequestWaiter:
         """A waiter that has to wait."""
         waiter = self.controller.enqueue(self.item(resource, **options), now)
@@ -89,8 +101,8 @@ class RequestBench:
     def kinds(self) -> list[str]:
         """The kinds of the events since the last time, in order."""
         self.events.deliver()
-        kinds = [event.event_kind for event in self.told]
-        self.told.clear()
+        kinds = [event.event_kind for event in self.delivered]
+        self.delivered.clear()
         return kinds
 
     def in_flight(self, resource: RequestResourceKey = CHAT) -> tuple[int, int]:

@@ -30,6 +30,7 @@ from penstock.run.opening import open_scheduler
 from penstock.testing.scenarios.figures import figures_of, ideal_seconds
 from penstock.testing.scenarios.log import RunLog
 from penstock.testing.scenarios.scenario import AGAINST_ALONE, Scenario
+from penstock.testing.scenarios.simulated_calls import CallRefused
 from penstock.testing.scripted_endpoint import ScriptedEndpoint
 from penstock.words.errors import ConfigError
 
@@ -209,7 +210,3 @@ class _Caller:
         else:
             log.comes_back(self._provider, self._tenant, now, refused=facts.status == 429)
             raise CallRefused(f"{self._provider} answered {facts.status}")
-
-
-class CallRefused(Exception):
-    """The endpoint answered with an error status."""

@@ -22,7 +22,7 @@ import penstock
 from penstock.testing.provider.limits import ProviderLimits
 from penstock.testing.provider.provider import Granted, Refused, SimulatedModel
 
-__all__ = ["SimulatedCalls"]
+__all__ = ["CallRefused", "SimulatedCalls"]
 
 
 class CallRefused(Exception):

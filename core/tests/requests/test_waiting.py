@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.requests.items import RequestAdmissionDenied
-from penstock.requests.limiter_change import LimiterChange
+from penstock import LimiterChange, ProviderKey, RequestResourceKey
 from penstock.requests.outcomes import SUCCESS
-from penstock.testing.request_bench import RequestBench
-from penstock.words.identity import ProviderKey, RequestResourceKey
+from penstock.testing import RequestBench
+from penstock.testing.request_bench import CHAT
 
-CHAT = RequestResourceKey("p", "m", "chat")
 OTHER = RequestResourceKey("p", "other", "chat")
 
 
-def refused(answer: object) -> RequestAdmissionDenied:
-    assert isinstance(answer, RequestAdmissionDenied), answer
-    return answer
-
-
-# -- the line
+# -- the queue
 
 
 def test_a_free_place_is_a_lease_at_once_also_with_a_timeout_of_0(bench: RequestBench) -> None:
@@ -32,7 +25,7 @@ def test_a_timeout_of_0_without_a_free_place_is_a_refusal_at_once(bench: Request
     bench.lease()
     bench.lease()
     waiter = bench.controller.enqueue(bench.item(timeout=0.0), 0.0)
-    assert refused(waiter.refused).denied.reason == "no_capacity"
+    assert bench.refused(waiter.refused).denied.reason == "no_capacity"
     bench.controller.check_invariants()
 
 
@@ -44,7 +37,7 @@ def test_a_timeout_of_0_is_a_lease_where_others_wait_for_something_else(bench: R
     assert bench.controller.enqueue(bench.item(OTHER, timeout=0.0), 0.0).lease is not None
 
 
-def test_a_release_serves_the_line_in_order(bench: RequestBench) -> None:
+def test_a_release_serves_the_waiters_in_order(bench: RequestBench) -> None:
     leases = [bench.lease(), bench.lease()]
     waiters = [bench.wait() for _ in range(4)]
     assert bench.release(leases[0]) == [waiters[0]]
@@ -67,7 +60,7 @@ def test_trying_does_not_overtake_a_waiter_that_may_go(bench: RequestBench) -> N
     second = bench.wait(requests=1)
     assert bench.release(leases[0]) == []
     assert bench.controller.cancel(first, 1.0)
-    answer = refused(bench.controller.try_acquire(bench.item(), 1.0))
+    answer = bench.refused(bench.controller.try_acquire(bench.item(), 1.0))
     assert answer.denied.reason == "queued_waiters_ahead"
     assert bench.controller.next_change(1.0) == 1.0
     assert bench.controller.advance(1.0).granted == [second]
@@ -98,7 +91,7 @@ def test_the_end_of_a_cooldown_wakes_waiters_by_itself(bench: RequestBench) -> N
     assert bench.controller.advance(9.0).granted == waiters[:2]
 
 
-def test_one_item_may_stand_in_line_more_than_once(bench: RequestBench) -> None:
+def test_one_item_may_wait_more_than_once(bench: RequestBench) -> None:
     leases = [bench.lease(), bench.lease()]
     item = bench.item()
     waiters = [bench.controller.enqueue(item, 0.0) for _ in range(3)]
@@ -152,7 +145,7 @@ def test_a_wait_ends_by_its_timeout(bench: RequestBench) -> None:
     assert bench.controller.next_change(1.0) == 6.0
     assert bench.controller.advance(5.9).refused == []
     assert bench.controller.advance(6.0).refused == [waiter]
-    denied = refused(waiter.refused).denied
+    denied = bench.refused(waiter.refused).denied
     assert denied.reason == "queue_timeout"
     assert "the 2 places of p/m are taken" in denied.detail
     bench.controller.check_invariants()
@@ -163,15 +156,15 @@ def test_a_wait_ends_by_its_deadline(bench: RequestBench) -> None:
     bench.lease()
     waiter = bench.wait(timeout=50.0, deadline=3.0)
     assert bench.controller.advance(3.0).refused == [waiter]
-    assert refused(waiter.refused).denied.reason == "deadline"
+    assert bench.refused(waiter.refused).denied.reason == "deadline"
 
 
 def test_no_waiters_timeout_hides_anothers_turn(bench: RequestBench) -> None:
     leases = [bench.lease(), bench.lease()]
-    patient = bench.wait(timeout=100.0)
-    hasty = bench.wait(timeout=1.0)
-    assert bench.controller.advance(1.0).refused == [hasty]
-    assert bench.release(leases[0], 2.0) == [patient]
+    longer = bench.wait(timeout=100.0)
+    shorter = bench.wait(timeout=1.0)
+    assert bench.controller.advance(1.0).refused == [shorter]
+    assert bench.release(leases[0], 2.0) == [longer]
     assert bench.controller.next_change(2.0) is None
 
 
@@ -198,16 +191,16 @@ def test_a_release_gives_no_lease_to_one_whose_deadline_has_passed(bench: Reques
 
 
 def test_who_asks_after_its_deadline_is_refused_at_once(bench: RequestBench) -> None:
-    assert refused(bench.controller.try_acquire(bench.item(deadline=1.0), 2.0)).denied.reason == "deadline"
-    assert refused(bench.controller.enqueue(bench.item(deadline=1.0), 2.0).refused).denied.reason == "deadline"
+    assert bench.refused(bench.controller.try_acquire(bench.item(deadline=1.0), 2.0)).denied.reason == "deadline"
+    assert bench.refused(bench.controller.enqueue(bench.item(deadline=1.0), 2.0).refused).denied.reason == "deadline"
 
 
-@pytest.mark.parametrize("patience", [{"deadline": 5.0}, {"timeout": 5.0}])
+@pytest.mark.parametrize("bound", [{"deadline": 5.0}, {"timeout": 5.0}])
 def test_a_cooldown_longer_than_the_caller_can_wait_is_a_refusal_at_once(
-    bench: RequestBench, patience: dict[str, float]
+    bench: RequestBench, bound: dict[str, float]
 ) -> None:
     bench.limiters[CHAT].blocked_until = 60.0
-    answer = refused(bench.controller.enqueue(bench.item(**patience), 0.0).refused)  # type: ignore[arg-type]
+    answer = bench.refused(bench.controller.enqueue(bench.item(**bound), 0.0).refused)  # type: ignore[arg-type]
     assert answer.denied.reason == "cooldown"
     assert (answer.available_after_monotonic, answer.retry_after_seconds) == (60.0, 60.0)
     assert bench.wait(timeout=61.0).refused is None
@@ -219,15 +212,15 @@ def test_a_cooldown_that_becomes_too_long_for_a_waiter_ends_its_wait(bench: Requ
     bench.limiters[CHAT].blocked_until = 60.0
     effects = bench.controller.release(lease, SUCCESS, 1.0)
     assert effects.refused == [waiter]
-    assert refused(waiter.refused).denied.reason == "cooldown"
+    assert bench.refused(waiter.refused).denied.reason == "cooldown"
 
 
 def test_closing_refuses_everybody_and_leases_come_back_as_ever(bench: RequestBench) -> None:
     leases = [bench.lease(), bench.lease()]
     waiters = [bench.wait(), bench.wait()]
     assert bench.controller.close(1.0).refused == waiters
-    assert {refused(waiter.refused).denied.reason for waiter in waiters} == {"shutdown"}
-    assert refused(bench.controller.try_acquire(bench.item(), 1.0)).denied.reason == "shutdown"
+    assert {bench.refused(waiter.refused).denied.reason for waiter in waiters} == {"shutdown"}
+    assert bench.refused(bench.controller.try_acquire(bench.item(), 1.0)).denied.reason == "shutdown"
     for lease in leases:
         assert bench.release(lease) == []
     assert bench.controller.leases == (2, 2)

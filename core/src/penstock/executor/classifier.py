@@ -1,0 +1,40 @@
+"""How a call ended: the opinion of plugins, and where they have none, what follows from the facts and the error."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from penstock.requests.outcomes import SUCCESS, RequestReleaseOutcome, classify
+from penstock.requests.response import ResponseFacts
+
+__all__ = ["OutcomeClassifier", "OutcomeRule"]
+
+OutcomeRule = Callable[["ResponseFacts | None", "BaseException | None"], "RequestReleaseOutcome | None"]
+"""As `penstock_classify_outcome`: an outcome, or `None` for no opinion."""
+
+_log: Final = logging.getLogger("penstock.requests")
+
+
+class OutcomeClassifier:
+    """The outcome of each call of a run. `rule` may be replaced; `wall_now` is the time of day, if known."""
+
+    def __init__(self, rule: OutcomeRule | None, wall_now: Callable[[], datetime] | None) -> None:
+        self.rule = rule
+        self._wall_now = wall_now
+
+    def classify(self, facts: ResponseFacts | None, error: BaseException | None) -> RequestReleaseOutcome:
+        """The outcome of a call that ended with these."""
+        if facts is None and error is None:
+            return SUCCESS
+        if self.rule is not None:
+            try:
+                outcome = self.rule(facts, error)
+            except Exception:
+                _log.exception("penstock_classify_outcome raised; the core's own classification holds")
+            else:
+                if outcome is not None:
+                    return outcome
+        return classify(facts, error, wall_now=None if self._wall_now is None else self._wall_now())
