@@ -8,7 +8,15 @@ from penstock.config.structuring import structure
 from penstock.config.toml_reading import read_toml
 from penstock.config.words import did_you_mean, value_in_words
 from penstock.events.correlation import RuntimeCorrelation, current_correlation
-from penstock.events.records import EventStream, RuntimeEvent, event_from_dict, event_to_dict, event_to_json
+from penstock.events.records import (
+    EventStream,
+    RequestEventKind,
+    RuntimeEvent,
+    SchedulerEventKind,
+    event_from_dict,
+    event_to_dict,
+    event_to_json,
+)
 from penstock.executor.attempt import Attempt, AttemptContext, DetachedAttempt
 from penstock.executor.executor import ModelRequestExecutor
 from penstock.plugins.hookspecs import hookimpl
@@ -16,6 +24,7 @@ from penstock.plugins.manager import PluginManager
 from penstock.queueing.arrival_order import ArrivalOrder
 from penstock.queueing.lane_queue import LaneQueue
 from penstock.queueing.lanes import Arena, Entry, Lane, Order
+from penstock.queueing.ready_groups import ReadyListener
 from penstock.readiness.cycles import find_cycle
 from penstock.requests.admission import RequestAdmissionController, RequestAdmissionEffects
 from penstock.requests.items import (
@@ -29,11 +38,18 @@ from penstock.requests.items import (
 )
 from penstock.requests.lane_waiters import FifoRequestWaiters, LaneRequestWaiters
 from penstock.requests.limiter_bounds import bound_or_none, lowest_bound, require_effective_max
-from penstock.requests.limiter_change import LimiterChange
+from penstock.requests.limiter_change import LimiterChange, LimiterChangeKind
 from penstock.requests.limiter_snapshot import LimiterSnapshot
 from penstock.requests.limiter_ticket import LimiterTicket
-from penstock.requests.limiters import RequestLimiter
-from penstock.requests.outcomes import OUTCOME_KINDS, RequestReleaseOutcome, Usage, classify, retry_after_seconds
+from penstock.requests.limiters import CallObserver, RefusalExplainer, RequestLimiter
+from penstock.requests.outcomes import (
+    OUTCOME_KINDS,
+    OutcomeKind,
+    RequestReleaseOutcome,
+    Usage,
+    classify,
+    retry_after_seconds,
+)
 from penstock.requests.pressure import (
     ModelRequestPressureSnapshot,
     RequestPressureSnapshot,
@@ -42,8 +58,10 @@ from penstock.requests.pressure import (
 from penstock.requests.response import ResponseFacts
 from penstock.requests.slow_start import SlowStart
 from penstock.requests.waiters import RequestQueueSelection, RequestQueueView, RequestWaiter, RequestWaiterQueue
-from penstock.run.opening import Scheduler, current_executor, execute, open_scheduler, request
-from penstock.scheduler.handles import TaskCancelled, TaskDropped, TaskHandle, TaskSpec
+from penstock.run.calls import current_executor, execute, request
+from penstock.run.opening import open_scheduler
+from penstock.run.scheduler import Scheduler
+from penstock.scheduler.handles import EndStatus, TaskCancelled, TaskDropped, TaskHandle, TaskSpec, TaskStatus
 from penstock.scheduler.runner import NurseryTaskRunner, TaskRunner
 from penstock.scheduler.scheduler import AsyncTaskScheduler
 from penstock.sinks.spec import SinkBinding, SinkSpec
@@ -54,6 +72,7 @@ from penstock.tasks.policy import TaskAdmissionPolicy, TaskAdmissionView
 from penstock.tasks.queue import FifoTaskQueue, LaneTaskQueue
 from penstock.tasks.ready_queue import Blocked, QueueSelection, QueueView, ReadyQueue
 from penstock.tasks.records import (
+    SUBMISSION,
     ResolvedTaskScheduling,
     SchedulableTask,
     SchedulerResourceKey,
@@ -93,15 +112,20 @@ from penstock.words.verdicts import (
     Backlog,
     Condition,
     Denied,
+    RefusalScope,
     Released,
+    RequestReason,
     Signal,
+    TaskReason,
     Uncontested,
+    check_denied,
 )
 
 __all__ = [
     "NEVER",
     "OUTCOME_KINDS",
     "REQUEST_REASONS",
+    "SUBMISSION",
     "TASK_REASONS",
     "AdmissionError",
     "Arena",
@@ -112,12 +136,14 @@ __all__ = [
     "AttemptContext",
     "Backlog",
     "Blocked",
+    "CallObserver",
     "CommandLine",
     "Condition",
     "ConfigError",
     "CorrelatedRuntimeView",
     "Denied",
     "DetachedAttempt",
+    "EndStatus",
     "Entry",
     "EventStream",
     "FailureMark",
@@ -129,6 +155,7 @@ __all__ = [
     "LaneTaskQueue",
     "LeaseLedger",
     "LimiterChange",
+    "LimiterChangeKind",
     "LimiterScope",
     "LimiterSnapshot",
     "LimiterTicket",
@@ -138,6 +165,7 @@ __all__ = [
     "ModelRequestPressureSnapshot",
     "NurseryTaskRunner",
     "Order",
+    "OutcomeKind",
     "PenstockConfig",
     "PenstockError",
     "PluginError",
@@ -150,7 +178,10 @@ __all__ = [
     "ProviderModelStaticCap",
     "QueueSelection",
     "QueueView",
+    "ReadyListener",
     "ReadyQueue",
+    "RefusalExplainer",
+    "RefusalScope",
     "ReleaseResult",
     "Released",
     "RequestAdmissionController",
@@ -162,12 +193,14 @@ __all__ = [
     "RequestCost",
     "RequestDomain",
     "RequestEventContext",
+    "RequestEventKind",
     "RequestGroupSpec",
     "RequestLimiter",
     "RequestPressureSnapshot",
     "RequestPressureSnapshotProvider",
     "RequestQueueSelection",
     "RequestQueueView",
+    "RequestReason",
     "RequestReleaseOutcome",
     "RequestResourceKey",
     "RequestResourceResolver",
@@ -181,6 +214,7 @@ __all__ = [
     "RuntimeEvent",
     "SchedulableTask",
     "Scheduler",
+    "SchedulerEventKind",
     "SchedulerResourceKey",
     "SchedulerResourceRequest",
     "SchedulingMetadata",
@@ -206,15 +240,18 @@ __all__ = [
     "TaskGroupKey",
     "TaskGroupSpec",
     "TaskHandle",
+    "TaskReason",
     "TaskRefused",
     "TaskRunner",
     "TaskSchedulingResolver",
     "TaskSpec",
+    "TaskStatus",
     "TaskTimeline",
     "Uncontested",
     "Usage",
     "WallClock",
     "bound_or_none",
+    "check_denied",
     "classify",
     "current_correlation",
     "current_executor",

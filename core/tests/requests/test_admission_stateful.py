@@ -13,6 +13,7 @@ from penstock import (
     OUTCOME_KINDS,
     EventStream,
     FifoRequestWaiters,
+    OutcomeKind,
     ProviderKey,
     ProviderModelKey,
     RequestAdmissionController,
@@ -108,7 +109,7 @@ class RequestGate(RuleBasedStateMachine):
 
     @precondition(lambda self: self.out)
     @rule(which=st.integers(0), kind=st.sampled_from(OUTCOME_KINDS), grows=st.integers(0, 2))
-    def give_back(self, which: int, kind: str, grows: int) -> None:
+    def give_back(self, which: int, kind: OutcomeKind, grows: int) -> None:
         lease = self.out.pop(which % len(self.out))
         if grows:  # as an adaptive limit does
             self.limiters[lease.item.resource].places += grows

@@ -33,7 +33,7 @@ def ceiling(driver: LimiterDriver) -> float | None:
 
 def kinds(driver: LimiterDriver) -> list[str]:
     """The kinds of change since this was last asked."""
-    found = [change.kind for change in driver.changes]
+    found: list[str] = [change.kind for change in driver.changes]
     driver.changes.clear()
     return found
 

@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from penstock import OUTCOME_KINDS, RequestReleaseOutcome, RequestResourceKey
+from penstock import OUTCOME_KINDS, OutcomeKind, RequestReleaseOutcome, RequestResourceKey
 from penstock.testing import LimiterDriver, LimiterMachine
 from penstock_breaker import BreakerConfig, BreakerLimiter
 
@@ -40,7 +40,7 @@ class BreakerMachine(LimiterMachine):
 
     @precondition(lambda self: self.driver.out)
     @rule(data=st.data(), kind=st.sampled_from((*OUTCOME_KINDS, *FAILURES, *FAILURES)))
-    def end(self, data: st.DataObject, kind: str) -> None:
+    def end(self, data: st.DataObject, kind: OutcomeKind) -> None:
         place = self.any_call(data)
         counts = self.driver.out[place][0].lease_id in self.current
         lease_id = self.driver.out[place][0].lease_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from penstock import OUTCOME_KINDS, RequestReleaseOutcome, RequestResourceKey, Usage
+from penstock import OUTCOME_KINDS, OutcomeKind, RequestReleaseOutcome, RequestResourceKey, Usage
 from penstock.testing import LimiterDriver, LimiterMachine
 from penstock_latency import LatencyConfig, LatencyLimiter
 
@@ -38,7 +38,7 @@ class LatencyMachine(LimiterMachine):
         tokens=st.none() | st.integers(0, 9),
     )
     def end(
-        self, data: st.DataObject, kind: str, elapsed: float | None, first: float | None, tokens: int | None
+        self, data: st.DataObject, kind: OutcomeKind, elapsed: float | None, first: float | None, tokens: int | None
     ) -> None:
         place = self.any_call(data)
         before = self.limit()

@@ -341,7 +341,7 @@ class BatchRun:
         metadata = penstock.SchedulingMetadata.model(model.provider, model.model_id, step.kind, weight)
         return resolver.resolve(metadata, flow=(step.name,)).group
 
-    def _tell_of_group(self, kind: str, group: int) -> None:
+    def _tell_of_group(self, kind: penstock.SchedulerEventKind, group: int) -> None:
         correlation = penstock.RuntimeCorrelation(self._scheduler.run_id, row_group=str(group))
         self._scheduler.emit(kind, correlation=correlation)
 

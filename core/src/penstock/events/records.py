@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from math import isfinite
 from operator import attrgetter
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import attrs
 
@@ -29,7 +29,9 @@ __all__ = [
     "REQUEST_EVENT_KINDS",
     "SCHEDULER_EVENT_KINDS",
     "EventStream",
+    "RequestEventKind",
     "RuntimeEvent",
+    "SchedulerEventKind",
     "event_from_dict",
     "event_to_dict",
     "event_to_json",
@@ -37,62 +39,62 @@ __all__ = [
 
 StreamName = Literal["scheduler", "request"]
 
-SCHEDULER_EVENT_KINDS: Final = frozenset(
-    [
-        "scheduler_job_started",
-        "scheduler_job_completed",
-        "scheduler_health_snapshot",
-        "dependency_ready",
-        "ready_enqueued",
-        "row_group_admitted",
-        "row_group_admission_blocked",
-        "row_group_admission_target_changed",
-        "row_group_checkpointed",
-        "selected",
-        "queue_empty",
-        "admission_blocked",
-        "group_capped",
-        "request_pressure_advisory_skipped",
-        "task_lease_acquired",
-        "admission_denied",
-        "worker_spawned",
-        "worker_spawn_failed",
-        "stale_selection",
-        "retry_deferred",
-        "non_retryable_dropped",
-        "cancelled",
-        "salvage_redispatched",
-        "queue_drained",
-        "task_completed",
-        "task_lease_released",
-        "release_diagnostic",
-        "events_dropped",
-    ]
-)
-REQUEST_EVENT_KINDS: Final = frozenset(
-    [
-        "request_resource_registered",
-        "request_effective_cap_changed",
-        "request_queue_formed",
-        "request_wait_started",
-        "request_wait_completed",
-        "request_wait_timeout",
-        "request_wait_cancelled",
-        "request_acquire_denied",
-        "request_lease_acquired",
-        "model_request_started",
-        "model_request_completed",
-        "request_queue_drained",
-        "request_rate_limited",
-        "request_limit_decreased",
-        "request_limit_increased",
-        "request_soft_ceiling_recovered",
-        "request_fully_recovered",
-        "request_lease_released",
-        "request_release_diagnostic",
-        "events_dropped",
-    ]
-)
+SchedulerEventKind = Literal[
+    "scheduler_job_started",
+    "scheduler_job_completed",
+    "scheduler_health_snapshot",
+    "dependency_ready",
+    "ready_enqueued",
+    "row_group_admitted",
+    "row_group_admission_blocked",
+    "row_group_admission_target_changed",
+    "row_group_checkpointed",
+    "selected",
+    "queue_empty",
+    "admission_blocked",
+    "group_capped",
+    "request_pressure_advisory_skipped",
+    "task_lease_acquired",
+    "admission_denied",
+    "worker_spawned",
+    "worker_spawn_failed",
+    "stale_selection",
+    "retry_deferred",
+    "non_retryable_dropped",
+    "cancelled",
+    "salvage_redispatched",
+    "queue_drained",
+    "task_completed",
+    "task_lease_released",
+    "release_diagnostic",
+    "events_dropped",
+]
+"""What the scheduler stream tells of."""
+RequestEventKind = Literal[
+    "request_resource_registered",
+    "request_effective_cap_changed",
+    "request_queue_formed",
+    "request_wait_started",
+    "request_wait_completed",
+    "request_wait_timeout",
+    "request_wait_cancelled",
+    "request_acquire_denied",
+    "request_lease_acquired",
+    "model_request_started",
+    "model_request_completed",
+    "request_queue_drained",
+    "request_rate_limited",
+    "request_limit_decreased",
+    "request_limit_increased",
+    "request_soft_ceiling_recovered",
+    "request_fully_recovered",
+    "request_lease_released",
+    "request_release_diagnostic",
+    "events_dropped",
+]
+"""What the request stream tells of."""
+SCHEDULER_EVENT_KINDS: Final[frozenset[str]] = frozenset(get_args(SchedulerEventKind))
+REQUEST_EVENT_KINDS: Final[frozenset[str]] = frozenset(get_args(RequestEventKind))
 _KINDS: Final[Mapping[str, frozenset[str]]] = {
     "scheduler": SCHEDULER_EVENT_KINDS,
     "request": REQUEST_EVENT_KINDS,
@@ -103,6 +105,7 @@ _KINDS: Final[Mapping[str, frozenset[str]]] = {
 class RuntimeEvent:
     """One thing that happened. JSON-safe as it stands: strings, numbers, and mappings and lists of them.
 
+    `event_kind` is one of `SchedulerEventKind` or `RequestEventKind`, or what a later version wrote into a file.
     `captured_at_monotonic` is in seconds of the run's clock; `sequence` increases strictly within its
     `stream`. It never holds prompts, completions, row values, secrets, provider bodies or exception
     payloads.

@@ -29,7 +29,15 @@ from penstock.words.identity import RequestResourceKey, Scope
 from penstock.words.report import RunInfo, RunReport
 from penstock.words.settings import Settings
 from penstock.words.shadow import ShadowBook
-from penstock.words.verdicts import REQUEST_REASONS, TASK_REASONS, Denied, Signal, check_denied
+from penstock.words.verdicts import (
+    REQUEST_REASONS,
+    TASK_REASONS,
+    Denied,
+    RequestReason,
+    Signal,
+    TaskReason,
+    check_denied,
+)
 
 __all__ = ["CompiledHooks", "OnPluginError"]
 
@@ -89,7 +97,9 @@ class CompiledHooks:
         )
         self.classify_outcome: OutcomeRule | None = self._classification(callers["penstock_classify_outcome"])
 
-    def _eligibility(self, caller: pluggy.HookCaller, reasons: frozenset[str], failed_reason: str) -> Rule | None:
+    def _eligibility(
+        self, caller: pluggy.HookCaller, reasons: frozenset[str], failed_reason: TaskReason | RequestReason
+    ) -> Rule | None:
         hook = caller.name
 
         def check(answer: object, by: str, now: float) -> Denied:

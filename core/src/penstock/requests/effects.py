@@ -33,5 +33,4 @@ class RequestAdmissionEffects:
 
 def refusal(item: RequestAdmissionItem, denied: Denied, now: float) -> RequestAdmissionDenied:
     """A refusal as the caller gets it, with the moment at which it might be worth asking again."""
-    moment = denied.next_moment()
-    return RequestAdmissionDenied(item, denied, None if moment is None else max(moment - now, 0.0), moment)
+    return RequestAdmissionDenied(item, denied, now)

@@ -13,7 +13,7 @@ from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.words.checks import positive_number, whole_number
 from penstock.words.errors import AdmissionError
 from penstock.words.identity import RequestResourceKey
-from penstock.words.verdicts import Denied
+from penstock.words.verdicts import Condition, Denied, RequestReason, TaskReason
 
 __all__ = [
     "ONE_REQUEST",
@@ -136,23 +136,47 @@ class RequestAdmissionLease:
 class RequestAdmissionDenied:
     """The refusal of a call: why it did not get its lease, and when it might.
 
-    `retry_after_seconds` and `available_after_monotonic` are the same moment, relative and absolute; `None`
-    if no moment is known.
+    `refused_at` is the moment of the refusal, in seconds of the run's clock.
     """
 
     item: RequestAdmissionItem
     denied: Denied
-    retry_after_seconds: float | None = None
-    available_after_monotonic: float | None = None
+    refused_at: float
     snapshot: Mapping[str, Any] | None = None
+
+    @property
+    def reason(self) -> TaskReason | RequestReason:
+        """Why, as one of `REQUEST_REASONS`."""
+        return self.denied.reason
+
+    @property
+    def detail(self) -> str:
+        """Why, in words and figures."""
+        return self.denied.detail
+
+    @property
+    def until(self) -> frozenset[Condition]:
+        """What would end the refusal: the first of these that comes true."""
+        return self.denied.until
+
+    @property
+    def available_after_monotonic(self) -> float | None:
+        """The moment of the run's clock at which it might be worth asking again; `None` if none is known."""
+        return self.denied.next_moment()
+
+    @property
+    def retry_after_seconds(self) -> float | None:
+        """The same as seconds from the refusal on."""
+        moment = self.available_after_monotonic
+        return None if moment is None else max(moment - self.refused_at, 0.0)
 
 
 class RequestAdmissionError(AdmissionError):
-    """A call was refused here, locally: the provider never saw it. `denied` has reason, figures and what
+    """A call was refused here, locally: the provider never saw it. `denied` has `reason`, `detail`, and `until`: what
     would end it.
     """
 
     def __init__(self, denied: RequestAdmissionDenied) -> None:
         self.denied = denied
-        self.reason = denied.denied.reason
+        self.reason = denied.reason
         super().__init__(f"{denied.item.resource}: {denied.denied}")

@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
-from typing import Final
+from typing import Final, Literal, get_args
 
 import attrs
 
 from penstock.requests.response import ResponseFacts
 
-__all__ = ["OUTCOME_KINDS", "RequestReleaseOutcome", "Usage", "classify", "retry_after_seconds"]
+__all__ = ["OUTCOME_KINDS", "OutcomeKind", "RequestReleaseOutcome", "Usage", "classify", "retry_after_seconds"]
 
-OUTCOME_KINDS: Final = (
+OutcomeKind = Literal[
     "success",
     "rate_limited",
     "provider_failure",
@@ -27,7 +27,9 @@ OUTCOME_KINDS: Final = (
     "local_cancelled",
     "local_timeout",
     "unexpected_exception",
-)
+]
+"""How a call can end."""
+OUTCOME_KINDS: Final[tuple[OutcomeKind, ...]] = get_args(OutcomeKind)
 _NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", re.ASCII)
 
 
@@ -51,7 +53,7 @@ class RequestReleaseOutcome:
     `elapsed` and `first_token_at` are seconds since the call went out; `headers` have lower-case names.
     """
 
-    kind: str = attrs.field()
+    kind: OutcomeKind = attrs.field()
     retry_after_seconds: float | None = None
     usage: Usage | None = None
     status: int | None = None
@@ -110,7 +112,7 @@ def classify(
     )
 
 
-def _kind_of_status(status: int, asked: float | None) -> str:
+def _kind_of_status(status: int, asked: float | None) -> OutcomeKind:
     if 100 <= status < 400:
         return "success"
     if status in (429, 529) or (status == 503 and asked is not None):
@@ -120,7 +122,7 @@ def _kind_of_status(status: int, asked: float | None) -> str:
     return "provider_failure"
 
 
-def _kind_of_error(error: BaseException) -> str:
+def _kind_of_error(error: BaseException) -> OutcomeKind:
     if isinstance(error, BaseExceptionGroup):
         kinds = {_kind_of_error(member) for member in error.exceptions}
         return kinds.pop() if len(kinds) == 1 else "unexpected_exception"

@@ -328,11 +328,13 @@ class WaitingRequests:
 
     def _give_up(self, waiter: RequestWaiter, effects: RequestAdmissionEffects, now: float) -> None:
         deadline = waiter.item.deadline
-        reason = "deadline" if deadline is not None and deadline <= now else "queue_timeout"
+        late = deadline is not None and deadline <= now
         last = waiter.denied
         until: frozenset[Condition] = frozenset(self.waiting[waiter].released) if last is None else last.until
         detail = f"waited {now - waiter.enqueued_at:.3f} s" + ("" if last is None else f"; last refused: {last}")
-        self._refuse(waiter, Denied(reason, until, detail=detail, by=CORE), effects, now)
+        self._refuse(
+            waiter, Denied("deadline" if late else "queue_timeout", until, detail=detail, by=CORE), effects, now
+        )
 
     def _refuse_hopeless(self, effects: RequestAdmissionEffects, now: float) -> None:
         hopeless, self._hopeless = self._hopeless, []

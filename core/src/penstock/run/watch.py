@@ -5,43 +5,17 @@ on which `penstock explain` asks.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any
 
 import trio
 
 from penstock.events.correlation import RuntimeCorrelation
-from penstock.events.records import EventStream
-from penstock.executor.executor import ModelRequestExecutor
 from penstock.run.explain_socket import answer_questions
 from penstock.run.health import Health, health_of
+from penstock.run.parts import RunParts
 from penstock.run.watchdog import Blocked, Watchdog
-from penstock.scheduler.book import TaskBook
-from penstock.tasks.admission import TaskAdmissionController
-from penstock.tasks.ready_queue import QueueView
-from penstock.tasks.standing import Explanation
 
 __all__ = ["RunWatch"]
-
-
-class WatchedRun(Protocol):
-    """What there is to watch of a run: both gates, the stream that takes the snapshots, and what all wait for."""
-
-    run_id: str
-    requests: ModelRequestExecutor
-    scheduler_events: EventStream
-
-    @property
-    def queue_view(self) -> QueueView: ...
-
-    @property
-    def admission(self) -> TaskAdmissionController: ...
-
-    @property
-    def book(self) -> TaskBook: ...
-
-    def explanation(self, group: str | None = None) -> Explanation: ...
-
-    def explain(self, group: str | None = None) -> str: ...
 
 
 class RunWatch:
@@ -52,8 +26,8 @@ class RunWatch:
     `answers`    whether `penstock explain` is answered
     """
 
-    def __init__(self, scheduler: WatchedRun, *, interval: float, threshold: float, answers: bool) -> None:
-        self._scheduler = scheduler
+    def __init__(self, run: RunParts, *, interval: float, threshold: float, answers: bool) -> None:
+        self._run = run
         self._interval = interval
         self._answers = answers
         self._watchdog = Watchdog(threshold) if threshold else None
@@ -73,8 +47,8 @@ class RunWatch:
                 if self._interval:
                     nursery.start_soon(self._take_snapshots, name="penstock health")
                 if self._answers:
-                    scheduler = self._scheduler
-                    nursery.start_soon(answer_questions, scheduler.run_id, self._answer, name="penstock explain")
+                    run = self._run
+                    nursery.start_soon(answer_questions, run.run_id, self._answer, name="penstock explain")
                 try:
                     await loop(task_status)
                 finally:
@@ -85,18 +59,18 @@ class RunWatch:
 
     def health(self) -> Health:
         """How the run is now."""
-        scheduler = self._scheduler
-        pressure = scheduler.requests.pressure.snapshots(trio.current_time()).values()
+        run = self._run
+        pressure = run.requests.pressure.snapshots(trio.current_time()).values()
         watchdog = self._watchdog
         found = None if watchdog is None else watchdog.take()
         if found is not None and (self._blocked is None or found.seconds > self._blocked.seconds):
             self._blocked = found
         blocked = self._blocked
         return health_of(
-            scheduler.queue_view,
-            scheduler.admission.view(),
-            running=scheduler.admission.in_flight,
-            unfinished=len(scheduler.book.jobs),
+            run.tasks.queue_view,
+            run.tasks.admission.view(),
+            running=run.tasks.admission.in_flight,
+            unfinished=len(run.tasks.book.jobs),
             now=trio.current_time(),
             waiting_requests=sum(each.waiters for each in pressure),
             requests_in_flight=sum(each.in_flight_count for each in pressure),
@@ -107,23 +81,23 @@ class RunWatch:
         )
 
     async def _take_snapshots(self) -> None:
-        scheduler = self._scheduler
-        stream = scheduler.scheduler_events
+        run = self._run
+        stream = run.scheduler_events
         while True:
             due = trio.current_time() + self._interval
             await trio.sleep_until(due)
             now = trio.current_time()
             self._lag = max(self._lag, now - due)
-            if stream.active and scheduler.book.jobs:
-                correlation = RuntimeCorrelation(scheduler.run_id)
+            if stream.active and run.tasks.book.jobs:
+                correlation = RuntimeCorrelation(run.run_id)
                 snapshot = self.health().as_dict()
                 stream.record("scheduler_health_snapshot", now, correlation=correlation, snapshot=snapshot)
                 stream.deliver()
             self._lag, self._blocked = 0.0, None
 
     def _answer(self, group: str | None) -> dict[str, Any]:
-        scheduler = self._scheduler
-        records = {"run_id": scheduler.run_id, "tasks": scheduler.explanation(group).as_dict()}
+        run = self._run
+        records = {"run_id": run.run_id, "tasks": run.explanation(group).as_dict()}
         if group is None:
-            records |= {"requests": scheduler.requests.explain().splitlines(), "health": self.health().as_dict()}
-        return {"text": scheduler.explain(group), "records": records}
+            records |= {"requests": run.requests.explain().splitlines(), "health": self.health().as_dict()}
+        return {"text": run.explain(group), "records": records}

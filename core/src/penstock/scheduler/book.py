@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
 from heapq import heappop, heappush
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from penstock.readiness.completion import CompletionTracker, TaskNode
 from penstock.scheduler.events import SchedulerEvents
@@ -20,6 +20,7 @@ from penstock.scheduler.handles import (
     FAILED,
     SHUTDOWN,
     WAITING,
+    EndStatus,
     TaskCancelled,
     TaskDropped,
     TaskHandle,
@@ -41,7 +42,7 @@ class TaskBook:
     def __init__(self, queue: ReadyQueue, retries: RetryPlan, events: SchedulerEvents) -> None:
         self.tracker = CompletionTracker()
         self.jobs: dict[str, Job] = {}
-        self.counts = dict.fromkeys((COMPLETED, FAILED, DROPPED, CANCELLED, SHUTDOWN), 0)
+        self.counts: dict[str, int] = dict.fromkeys(get_args(EndStatus), 0)
         self.not_done: dict[str, str] = {}
         """Why tasks were not done: the first thousand of them."""
         self._queue = queue
@@ -106,7 +107,7 @@ class TaskBook:
             for task in readied:
                 self._events.ready(self.jobs[task.task_id], now)
 
-    def _settle(self, job: Job, status: str, value: Any = None, error: Exception | None = None) -> None:
+    def _settle(self, job: Job, status: EndStatus, value: Any = None, error: Exception | None = None) -> None:
         try:
             job.handle.settle(status, value, error)
         except ExceptionGroup as raised:
@@ -156,7 +157,7 @@ class TaskBook:
         for dependant in dropped[1:]:
             self._end_dependant(dependant, f"{task_id} was not carried out: {reason}", error, now)
 
-    def stop(self, job: Job, status: str, reason: str, now: float) -> None:
+    def stop(self, job: Job, status: EndStatus, reason: str, now: float) -> None:
         """The task is not to be carried out any more (`cancelled`, `shutdown`), and so nothing that depends on it."""
         for task_id in self.tracker.drop(job.task.task_id):
             stopped = self.jobs[task_id]
@@ -164,7 +165,7 @@ class TaskBook:
             self._events.cancelled(stopped, status, now)
             self._end(stopped, status, TaskCancelled(task_id, reason))
 
-    def stop_all(self, status: str, reason: str, now: float, besides: Iterable[str] = ()) -> None:
+    def stop_all(self, status: EndStatus, reason: str, now: float, besides: Iterable[str] = ()) -> None:
         """Stop everything but the tasks of these ids."""
         kept = set(besides)
         for task_id, job in tuple(self.jobs.items()):
@@ -177,7 +178,7 @@ class TaskBook:
         self._events.given_up(self.jobs[task_id], reason, now)
         self._end(self.jobs[task_id], DROPPED, error)
 
-    def _end(self, job: Job, status: str, error: Exception) -> None:
+    def _end(self, job: Job, status: EndStatus, error: Exception) -> None:
         self._strike(job)
         self.counts[status] += 1
         if len(self.not_done) < LISTED:

@@ -25,7 +25,7 @@ from penstock.scheduler.book import TaskBook
 from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.handles import CANCELLED, RUNNING, SHUTDOWN
 from penstock.scheduler.jobs import Job
-from penstock.scheduler.runner import NurseryTaskRunner, TaskRunner
+from penstock.scheduler.runner import NurseryTaskRunner, TaskRunner, begin
 from penstock.scheduler.wakeup import WakeUp
 from penstock.tasks.admission import TaskAdmissionController
 from penstock.tasks.lease import TaskAdmissionDenied, TaskAdmissionLease
@@ -293,7 +293,7 @@ class DispatchLoop:
         value, error, cancelled = None, None, False
         try:
             if job.scope is None:
-                value = await (job.task.payload() if self._runs_here else self._runner.run(job.task, lease))
+                value = await (begin(job.task) if self._runs_here else self._runner.run(job.task, lease))
             else:
                 with job.scope as scope:
                     value = await self._runner.run(job.task, lease)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar, get_args
 
 import attrs
 import trio
@@ -11,9 +11,14 @@ import trio
 from penstock.tasks.records import SchedulingMetadata, TaskGroupSpec
 from penstock.words.errors import PenstockError
 
-__all__ = ["FINAL", "TaskCancelled", "TaskDropped", "TaskHandle", "TaskSpec"]
+__all__ = ["FINAL", "EndStatus", "Group", "TaskCancelled", "TaskDropped", "TaskHandle", "TaskSpec", "TaskStatus"]
 
 T = TypeVar("T")
+
+EndStatus = Literal["completed", "failed", "dropped", "cancelled", "shutdown"]
+"""How a task can end."""
+TaskStatus = Literal["pending", "running", "waiting", EndStatus]
+"""Where a task can stand."""
 
 PENDING: Final = "pending"
 RUNNING: Final = "running"
@@ -23,7 +28,7 @@ FAILED: Final = "failed"
 DROPPED: Final = "dropped"
 CANCELLED: Final = "cancelled"
 SHUTDOWN: Final = "shutdown"
-FINAL: Final = frozenset({COMPLETED, FAILED, DROPPED, CANCELLED, SHUTDOWN})
+FINAL: Final[frozenset[EndStatus]] = frozenset(get_args(EndStatus))
 
 
 class TaskDropped(PenstockError):
@@ -83,7 +88,7 @@ class TaskHandle(Generic[T]):
     def __init__(self, task_id: str, on_wait: Callable[[int], None] = lambda _: None) -> None:
         self.task_id = task_id
         self._on_wait = on_wait
-        self.status = PENDING
+        self.status: TaskStatus = PENDING
         self.attempts = 0
         """How many times it was started."""
         self.retrieved = False
@@ -152,7 +157,7 @@ class TaskHandle(Generic[T]):
         else:
             self._watch(callback)
 
-    def settle(self, status: str, value: T | None = None, error: BaseException | None = None) -> None:
+    def settle(self, status: EndStatus, value: T | None = None, error: BaseException | None = None) -> None:
         """The scheduler's: say how it ended, once. Raises what callbacks raised, when all have been called."""
         if self.done:
             raise AssertionError(f"task {self.task_id!r} has ended before, as {self.status}")

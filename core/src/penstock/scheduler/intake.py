@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from penstock.readiness.finished_ids import NUMBERED
+from penstock.scheduler.callables import FunctionCheck
 from penstock.scheduler.handles import Group, TaskHandle, TaskSpec
 from penstock.scheduler.jobs import Job
 from penstock.tasks.records import (
@@ -17,7 +18,7 @@ from penstock.tasks.records import (
     TaskGroupSpec,
     TaskSchedulingResolver,
 )
-from penstock.words.checks import whole_number
+from penstock.words.checks import a_moment, a_name, exception_types, whole_number
 from penstock.words.errors import ConfigError
 
 __all__ = ["Intake"]
@@ -35,18 +36,18 @@ class Intake:
         self._resolver = resolver
         self._max_attempts = max_attempts
         self._on_wait = on_wait
+        self.functions = FunctionCheck()
         self.numbered = 0
         """The number in the last id that was made here."""
         self._given: set[str] = set()
         """Ids that callers gave and that look like ours."""
-        self._groups: dict[object, TaskGroupSpec] = {}
+        self._groups: dict[str | SchedulingMetadata | None, TaskGroupSpec] = {}
         self._requests: dict[tuple[tuple[str, int], ...], SchedulerResourceRequest] = {(): ONE_PLACE}
 
     def job(
         self,
         fn: Callable[..., Awaitable[Any]],
         args: Sequence[Any],
-        *,
         group: Group = None,
         needs: Mapping[str, int] | None = None,
         task_id: str | None = None,
@@ -57,31 +58,34 @@ class Intake:
         column: str | None = None,
         cancellable: bool = False,
     ) -> Job:
-        """A job for `fn(*args)`. Raises `ConfigError` for a function that cannot be called, bad needs or attempts."""
-        if not callable(fn):
-            raise ConfigError(f"a task needs an async function, not {fn!r}")
+        """A job for `fn(*args)`. Raises `ConfigError` for a function that cannot be called so, or a wrong option."""
+        self.functions.check(fn, args)
         if max_attempts is None:
             max_attempts = self._max_attempts
         else:
             whole_number(max_attempts, "max_attempts")
         if task_id is None:
             task_id = self._next_id()
-        elif task_id.startswith(NUMBERED):
-            self._given.add(task_id)
+        else:
+            a_name(task_id, "task_id")
+            if task_id.startswith(NUMBERED):
+                self._given.add(task_id)
+        if deadline is not None:
+            a_moment(deadline, "deadline")
         task = SchedulableTask(
             task_id,
             partial(fn, *args) if args else fn,
-            self._group(group),
+            group if isinstance(group, TaskGroupSpec) else self._group(group),
             self._request(needs) if needs else ONE_PLACE,
             deadline,
         )
         job = Job(task, TaskHandle(task_id, self._on_wait), max_attempts)
         if retry_on:
-            job.retry_on = retry_on
+            job.retry_on = exception_types(retry_on, "retry_on")
         if row_group is not None:
-            job.row_group = row_group
+            job.row_group = a_name(row_group, "row_group")
         if column is not None:
-            job.column = column
+            job.column = a_name(column, "column")
         if cancellable:
             job.cancellable = True
         return job
@@ -110,26 +114,29 @@ class Intake:
             column=spec.column,
         )
 
-    def _group(self, group: Group) -> TaskGroupSpec:
-        if isinstance(group, TaskGroupSpec):
-            return group
-        known = self._groups.get(group)
-        if known is None:
-            known = self._groups[group] = self._make_group(group)
-        return known
+    def _group(self, group: str | SchedulingMetadata | None) -> TaskGroupSpec:
+        """The group that a caller means; from here on it is a `TaskGroupSpec` everywhere."""
+        try:
+            return self._groups[group]
+        except (KeyError, TypeError):
+            made = self._groups[group] = self._resolver.resolve(_metadata(group)).group
+            return made
 
-    def _make_group(self, group: str | SchedulingMetadata | None) -> TaskGroupSpec:
-        if group is None:
-            group = SchedulingMetadata.local()
-        elif isinstance(group, str):
-            group = SchedulingMetadata.local(group)
-        elif not isinstance(group, SchedulingMetadata):
-            raise ConfigError(f"group must be a name, a TaskGroupSpec or SchedulingMetadata, not {group!r}")
-        return self._resolver.resolve(group).group
-
-    def _request(self, needs: Mapping[str, int] | None) -> SchedulerResourceRequest:
-        key = tuple(sorted(needs.items())) if needs else ()
+    def _request(self, needs: Mapping[str, int]) -> SchedulerResourceRequest:
+        if not isinstance(needs, Mapping):
+            raise ConfigError(f"needs must map resources to amounts, such as {{'gpu': 1}}, not {needs!r}")
+        key = tuple(sorted(needs.items()))
         request = self._requests.get(key)
         if request is None:
             request = self._requests[key] = SchedulerResourceRequest(dict(key))
         return request
+
+
+def _metadata(group: object) -> SchedulingMetadata:
+    if group is None:
+        return SchedulingMetadata.local()
+    if isinstance(group, str):
+        return SchedulingMetadata.local(group)
+    if isinstance(group, SchedulingMetadata):
+        return group
+    raise ConfigError(f"group must be a name, a TaskGroupSpec or SchedulingMetadata, not {group!r}")

@@ -18,10 +18,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class TaskStarter(Protocol):
+class MappedRun(Protocol):
     """What a map needs of the scheduler that it belongs to."""
-
-    def start_soon(self, fn: Callable[..., Awaitable[R]], *args: Any, **options: Any) -> TaskHandle[R]: ...
 
     def cancel_task(self, task_id: str) -> None: ...
 
@@ -31,27 +29,25 @@ class TaskStarter(Protocol):
 
 
 class TaskMap(Generic[T, R]):
-    """Results of `fn(item)` as they complete. At most `window` items are in hand: queued, running, or not
+    """Results of the tasks of `items`, as they complete. At most `window` items are in hand: queued, running, or not
     yet taken.
 
-    A task that fails raises its exception out of the iteration. Leaving the block cancels what is still in
-    hand.
+    `start` starts the task of one item, and is called when there is room for it. A task that fails raises its
+    exception out of the iteration. Leaving the block cancels what is still in hand.
     """
 
     def __init__(
         self,
-        scheduler: TaskStarter,
-        fn: Callable[[T], Awaitable[R]],
+        scheduler: MappedRun,
+        start: Callable[[T], TaskHandle[R]],
         items: Iterable[T] | AsyncIterable[T],
         window: int,
-        options: dict[str, Any],
     ) -> None:
         self._scheduler = scheduler
-        self._fn = fn
+        self._start_task = start
         self._items = items
         self._iterator: Iterator[T] | None = None
         self._window = window
-        self._options = options
         self._in_hand: dict[str, TaskHandle[R]] = {}
         self._ended: deque[TaskHandle[R]] = deque()
         self._exhausted = False
@@ -126,7 +122,7 @@ class TaskMap(Generic[T, R]):
             await items.aclose()
 
     def _start(self, item: T) -> None:
-        handle: TaskHandle[R] = self._scheduler.start_soon(self._fn, item, cancellable=True, **self._options)
+        handle = self._start_task(item)
         self._in_hand[handle.task_id] = handle
         handle.add_done_callback(self._take_back)
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from inspect import isawaitable
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from penstock.scheduler.callables import name_of
+from penstock.words.errors import ConfigError
 
 if TYPE_CHECKING:
     from penstock.tasks.lease import TaskAdmissionLease
     from penstock.tasks.records import SchedulableTask
 
-__all__ = ["NurseryTaskRunner", "TaskRunner"]
+__all__ = ["NurseryTaskRunner", "TaskRunner", "begin"]
 
 
 @runtime_checkable
@@ -21,8 +27,20 @@ class TaskRunner(Protocol):
     async def run(self, task: SchedulableTask, lease: TaskAdmissionLease) -> Any: ...
 
 
+def begin(task: SchedulableTask) -> Awaitable[Any]:
+    """What carries the task out when it is awaited. Raises `ConfigError` if its function returned no such thing."""
+    begun = task.payload()
+    if type(begun) is CoroutineType or isawaitable(begun):
+        return begun
+    name = name_of(task.payload)
+    raise ConfigError(
+        f"{name} returned {type(begun).__name__}; the nursery runs async functions: "
+        f"write `async def`, or start (trio.to_thread.run_sync, {name}, …) if it blocks"
+    )
+
+
 class NurseryTaskRunner:
     """Awaits the task's payload where it stands. The payload is an async callable without arguments."""
 
     async def run(self, task: SchedulableTask, lease: TaskAdmissionLease) -> Any:
-        return await task.payload()
+        return await begin(task)

@@ -111,7 +111,7 @@ def explain_groups(queue: ReadyQueue, admission: TaskAdmissionController, now: f
     for key, queued in view.queued_by_group.items():
         own = refusals.get(key, [])
         lines = [_line(block.denied, block.tasks, block.since, now) for block in own]
-        reasons = [block.denied.reason for block in own]
+        reasons: list[str] = [block.denied.reason for block in own]
         offered = queued - sum(block.tasks for block in own)
         if offered and shut:
             lines += [_line(block.denied, offered, block.since, now) for block in shut]

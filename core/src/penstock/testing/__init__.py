@@ -44,18 +44,18 @@ from penstock.testing.task_making import anything_goes, group_key, make_task, ta
 if TYPE_CHECKING:
     from penstock.testing.contracts.limiter_machine import LimiterMachine
     from penstock.testing.contracts.queue_machine import ready_queue_machine
+else:  # for type checkers, a name that is not there is an error
 
+    def __getattr__(name: str) -> Any:
+        if name == "ready_queue_machine":
+            from penstock.testing.contracts.queue_machine import ready_queue_machine
 
-def __getattr__(name: str) -> Any:
-    if name == "ready_queue_machine":
-        from penstock.testing.contracts.queue_machine import ready_queue_machine
+            return ready_queue_machine
+        if name == "LimiterMachine":
+            from penstock.testing.contracts.limiter_machine import LimiterMachine
 
-        return ready_queue_machine
-    if name == "LimiterMachine":
-        from penstock.testing.contracts.limiter_machine import LimiterMachine
-
-        return LimiterMachine
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return LimiterMachine
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = [

@@ -12,7 +12,7 @@ decider a handle on the core.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self, get_args
 
 import attrs
 
@@ -29,8 +29,11 @@ __all__ = [
     "Condition",
     "Denied",
     "Never",
+    "RefusalScope",
     "Released",
+    "RequestReason",
     "Signal",
+    "TaskReason",
     "Uncontested",
     "check_denied",
 ]
@@ -105,14 +108,19 @@ NEVER: Final = Never()
 
 Condition = Released | Backlog | Uncontested | At | Signal | Never
 
-TASK_REASONS: Final = frozenset({"no_capacity", "group_cap", "borrow_debt", "shutdown", "policy_denial", "never_fits"})
-REQUEST_REASONS: Final = frozenset(
-    {
-        "no_capacity", "cooldown", "queue_timeout", "queued_waiters_ahead", "cancellation", "shutdown",
-        "hard_policy_denial", "deadline", "never_fits",
-    }
-)  # fmt: skip
-SCOPES: Final = ("task", "shape", "group", "all")
+TaskReason = Literal["no_capacity", "group_cap", "borrow_debt", "shutdown", "policy_denial", "never_fits"]
+"""Why the task gate says no."""
+RequestReason = Literal[
+    "no_capacity", "cooldown", "queue_timeout", "queued_waiters_ahead", "cancellation", "shutdown",
+    "hard_policy_denial", "deadline", "never_fits",
+]  # fmt: skip
+"""Why the request gate says no."""
+RefusalScope = Literal["task", "shape", "group", "all"]
+"""What else is refused by the same answer."""
+
+TASK_REASONS: Final[frozenset[str]] = frozenset(get_args(TaskReason))
+REQUEST_REASONS: Final[frozenset[str]] = frozenset(get_args(RequestReason))
+SCOPES: Final[tuple[str, ...]] = get_args(RefusalScope)
 
 
 def _conditions(until: Iterable[Condition]) -> frozenset[Condition]:
@@ -138,9 +146,9 @@ class Denied:
     'policy_denial by my-rule: quiet hours; until the moment 60.000'
     """
 
-    reason: str
+    reason: TaskReason | RequestReason
     until: frozenset[Condition] = attrs.field(converter=_conditions)
-    scope: str = "task"
+    scope: RefusalScope = "task"
     detail: str = ""
     diagnostics: Mapping[str, Any] = attrs.field(factory=dict)
     cohort: Hashable = None

@@ -14,6 +14,7 @@ import attrs
 from penstock import (
     Denied,
     LimiterChange,
+    LimiterChangeKind,
     LimiterSnapshot,
     LimiterTicket,
     Released,
@@ -201,5 +202,5 @@ class LatencyLimiter:
             self._unsettled = after
         if int(after) == int(before):
             return ()
-        kind = "request_limit_increased" if after > before else "request_limit_decreased"
+        kind: LimiterChangeKind = "request_limit_increased" if after > before else "request_limit_decreased"
         return (LimiterChange(kind, before, after, self._latencies()),)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from penstock import (
     Denied,
     LimiterChange,
+    OutcomeKind,
     RequestAdmissionItem,
     RequestAdmissionLease,
     RequestCost,
@@ -60,7 +61,10 @@ class Calls:
     ) -> None:
         """The call comes back."""
         outcome = RequestReleaseOutcome(
-            kind=kind, usage=None if used is None else Usage(*used), headers=headers, went_out=went_out
+            kind=cast(OutcomeKind, kind),
+            usage=None if used is None else Usage(*used),
+            headers=headers,
+            went_out=went_out,
         )
         self.changes += self.limiter.release(*call, outcome, self.now)
         self.limiter.check_invariants()

@@ -16,13 +16,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from random import Random
+from typing import cast
 
 from penstock.events.records import REQUEST_EVENT_KINDS
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_snapshot import LimiterSnapshot
 from penstock.requests.limiters import RequestLimiter
-from penstock.requests.outcomes import OUTCOME_KINDS, RequestReleaseOutcome
+from penstock.requests.outcomes import OUTCOME_KINDS, OutcomeKind, RequestReleaseOutcome
 from penstock.words.identity import RequestResourceKey, Scope
 from penstock.words.verdicts import REQUEST_REASONS, At, Denied, Released, check_denied
 
@@ -84,7 +85,7 @@ class LimiterDriver:
         """End the call at `place` (0: the one that is out longest). A kind stands for a plain outcome of that kind."""
         lease, token = self.out.pop(place)
         if isinstance(outcome, str):
-            outcome = RequestReleaseOutcome(kind=outcome)
+            outcome = RequestReleaseOutcome(kind=cast(OutcomeKind, outcome))  # which looks whether it is one
         changes = self.limiter.release(lease, token, outcome, self.now)
         for change in changes:
             assert change.kind in REQUEST_EVENT_KINDS, f"{change.kind!r} is no event kind of the request stream"

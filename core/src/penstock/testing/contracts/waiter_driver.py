@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from penstock.requests.items import RequestAdmissionItem, RequestCost, RequestGroupSpec
 from penstock.requests.waiters import RequestWaiter, RequestWaiterQueue
 from penstock.words.identity import RequestResourceKey
-from penstock.words.verdicts import Condition, Denied, Released
+from penstock.words.verdicts import Condition, Denied, RefusalScope, Released
 
 __all__ = ["CHAT", "OTHER", "QueueDriver", "ScriptedCapacity", "until"]
 
@@ -65,7 +65,7 @@ class QueueDriver:
 class ScriptedCapacity:
     """Places per resource, as a limiter has them: refuses with `Released(resource)` when they are taken."""
 
-    def __init__(self, places: int, *, cohort: bool, scope: str = "task") -> None:
+    def __init__(self, places: int, *, cohort: bool, scope: RefusalScope = "task") -> None:
         self.places = places
         self.cohort = cohort
         self.scope = scope
@@ -88,6 +88,6 @@ class ScriptedCapacity:
         self.taken[waiter.item.resource] -= waiter.item.cost.requests
 
 
-def until(*conditions: Condition, cohort: Hashable = None, scope: str = "task") -> Callable[[object], Denied]:
+def until(*conditions: Condition, cohort: Hashable = None, scope: RefusalScope = "task") -> Callable[[object], Denied]:
     """Refuses everybody until one of `conditions`."""
     return lambda _: Denied("no_capacity", frozenset(conditions), cohort=cohort, scope=scope)

@@ -1,0 +1,91 @@
+"""Calls through the request gate of the run that the code is in, which a context variable knows."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Final, TypeVar
+
+from penstock.executor.attempt import Attempt, AttemptContext
+from penstock.executor.executor import ModelRequestExecutor
+from penstock.requests.items import ONE_REQUEST, RequestCost, RequestGroupSpec
+from penstock.words.errors import ConfigError
+from penstock.words.identity import RequestDomain, RequestResourceKey
+
+__all__ = ["CURRENT", "current_executor", "execute", "request"]
+
+R = TypeVar("R")
+
+CURRENT: Final[ContextVar[ModelRequestExecutor | None]] = ContextVar("penstock_run", default=None)
+"""The request gate of the run that this code is in."""
+
+
+def current_executor() -> ModelRequestExecutor:
+    """The request gate of the run that this code is in. Raises `RuntimeError` outside `open_scheduler`."""
+    executor = CURRENT.get()
+    if executor is None:
+        raise RuntimeError("there is no run here: call this inside `async with penstock.open_scheduler(...)`")
+    return executor
+
+
+def request(
+    resource: RequestResourceKey | str,
+    *,
+    domain: str = RequestDomain.CHAT,
+    cost: RequestCost = ONE_REQUEST,
+    group: RequestGroupSpec | str | None = None,
+    timeout: float | None = None,
+    deadline: float | None = None,
+) -> AttemptContext:
+    """One admitted call: `async with penstock.request("provider/model", domain="chat") as attempt`.
+
+    Waits for the lease, and gives it back with the classified outcome at the end of the block.
+
+    `domain`    what of the model is called, where it has several
+    `cost`      what the call is expected to use
+    `group`     whom it is for: a name or a `RequestGroupSpec`
+    `timeout`   how long it waits for its lease at most, in seconds; 0: now or never
+    `deadline`  moment of the run's clock by which it must have started
+
+    Raises `RequestAdmissionError` if admission refuses."""
+    return current_executor().attempt(
+        resource, domain=domain, cost=cost, group=_group(group), timeout=timeout, deadline=deadline
+    )
+
+
+async def execute(
+    call: Callable[[Attempt], Awaitable[R]],
+    resource: RequestResourceKey | str,
+    *,
+    domain: str = RequestDomain.CHAT,
+    cost: RequestCost = ONE_REQUEST,
+    group: RequestGroupSpec | str | None = None,
+    timeout: float | None = None,
+    deadline: float | None = None,
+    max_attempts: int | None = None,
+    idempotency_key: str | None = None,
+) -> R:
+    """What `call(attempt)` returns, tried again where that may help, each attempt under a lease of its own.
+
+    Options as `request`, and `max_attempts`, how often it is tried at most, and `idempotency_key`, which every
+    attempt carries. Raises as `ModelRequestExecutor.execute`."""
+    return await current_executor().execute(
+        call,
+        resource,
+        domain=domain,
+        cost=cost,
+        group=_group(group),
+        timeout=timeout,
+        deadline=deadline,
+        max_attempts=max_attempts,
+        idempotency_key=idempotency_key,
+    )
+
+
+def _group(group: RequestGroupSpec | str | None) -> RequestGroupSpec | None:
+    """The group that a caller means, as the one thing that it is behind this door."""
+    if group is None or isinstance(group, RequestGroupSpec):
+        return group
+    if isinstance(group, str):
+        return RequestGroupSpec(group)
+    raise ConfigError(f"group must be a name, a RequestGroupSpec or None, not {group!r}")

@@ -1,0 +1,56 @@
+"""Who decides about tasks in a run: the plugins' policies and rules, and, last of them, advice of the request gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from penstock.scheduler.scheduler import AsyncTaskScheduler
+from penstock.tasks.admission import TaskRule
+from penstock.tasks.policy import TaskAdmissionPolicy
+from penstock.tasks.pressure_advice import ADVICE, RequestPressureAdvice
+from penstock.words.identity import ProviderKey
+
+__all__ = ["NamedPolicies", "TaskPolicies"]
+
+NamedPolicies = Sequence[tuple[str, TaskAdmissionPolicy]]
+
+
+class TaskPolicies:
+    """The policies that the task gate of `tasks` was made with; `decide_by` puts others in their place.
+
+    `advice`, if there is any, is asked from the moment on at which the first model is known.
+    """
+
+    def __init__(
+        self,
+        tasks: AsyncTaskScheduler,
+        policies: NamedPolicies,
+        rule: TaskRule | None,
+        advice: RequestPressureAdvice | None = None,
+    ) -> None:
+        self._tasks = tasks
+        self._policies = policies
+        self._rule = rule
+        self._advice = advice
+        self._advised = False
+
+    def decide_by(self, policies: NamedPolicies, rule: TaskRule | None) -> None:
+        """Let these decide from now on; whatever was refused is asked again by `wake_all_refused`."""
+        self._policies, self._rule = policies, rule
+        self._set()
+
+    def _set(self) -> None:
+        advice = [(ADVICE, self._advice)] if self._advised and self._advice is not None else []
+        self._tasks.admission.reconfigure([*self._policies, *advice], self._rule)
+
+    def eased(self, provider: ProviderKey, now: float) -> None:
+        """Calls may meet less pressure at this provider than before: ask those again who stepped back for it."""
+        advice = self._advice
+        if advice is None:
+            return
+        if not self._advised:
+            self._advised = True
+            self._set()
+        if provider in advice.awaited:
+            for condition in advice.eased(provider, now):
+                self._tasks.wake(condition, now)
