@@ -1,4 +1,4 @@
-"""Writes `docs/reference/hooks.md` from the hook specifications: `python docs/make_hooks_reference.py`.
+"""The generator of `docs/reference/hooks.md` from the hook specifications: `python docs/make_hooks_reference.py`.
 
 A test holds the file against `reference()`, so that the page cannot fall behind the code.
 """
@@ -21,13 +21,13 @@ HEAD = """\
 What a plugin can be asked. How to write one: [plugin-authors.md](../plugin-authors.md).
 
 A *factory* is called when a run is set up, and makes an object that is then called directly. A *rule* is called for
-each decision. A *sink* is called for each event. A *note* tells of the run as a whole. An implementation takes the
+each decision. A *sink* is called for each event. A *note* reports the run as a whole. An implementation takes the
 arguments that it wants, by name, and `None` means "no opinion". All hooks are synchronous.
 """
 
 
 def reference() -> str:
-    """The page, generated."""
+    """The text of the page."""
     return "\n".join([HEAD, *_table(), *(line for hook, facts in HOOKS.items() for line in _section(hook, facts))])
 
 

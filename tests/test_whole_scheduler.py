@@ -217,7 +217,7 @@ def test_a_crowd_with_random_cancellations_leaves_no_lease_and_no_trace() -> Non
 
     async def run() -> None:
         groups = [TaskGroupSpec.named(f"g{n}", 1.0 + n % 3, 1 + n % 4) for n in range(40)]
-        async with open_rig(places=32, telling=False, **stack("strict-fair")) as rig:
+        async with open_rig(places=32, record_events=False, **stack("strict-fair")) as rig:
             running: deque[TaskHandle[None]] = deque(maxlen=500)
             for number in range(CROWD):
                 handle = rig.scheduler.start_soon(pause, group=groups[number % 40], cancellable=True)

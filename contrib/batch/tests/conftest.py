@@ -1,4 +1,4 @@
-"""A pipeline in a folder of its own, and a provider that runs in a process of its own and says what it saw."""
+"""The fixtures: a pipeline in a folder of its own, and a provider that runs in a process of its own."""
 
 from __future__ import annotations
 
@@ -95,16 +95,16 @@ class Provider:
     base_url: str
 
     def report(self) -> dict[str, Any]:
-        """What it saw until now."""
+        """The report of what the provider saw until now."""
         report: dict[str, Any] = httpx2.get(f"{self.base_url.removesuffix('/v1')}/mock/report").json()
         return report
 
     def arrived(self, model: str) -> int:
-        """How many calls came for `model`, refused ones included."""
+        """The number of calls that came for `model`, refused ones included."""
         return int(self.report()["models"][model]["total"]["arrived"])
 
     def completed(self, model: str) -> int:
-        """How many calls for `model` were answered."""
+        """The number of calls for `model` that were answered."""
         return int(self.report()["models"][model]["total"]["completed"])
 
 
@@ -140,7 +140,7 @@ class Folder:
         return self.toml
 
     def rows(self, count: int) -> None:
-        """Write as many rows."""
+        """Write this many rows as the input."""
         rows = ({"id": i, "text": f"Row {i} is about gate number {i}. It has more to say."} for i in range(count))
         self.lines(*(json.dumps(row) for row in rows))
 

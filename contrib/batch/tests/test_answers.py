@@ -38,7 +38,7 @@ def test_strange_usage_is_no_usage(usage: object) -> None:
         (chat(None, refusal="I\nwill not"), "the model refused: I will not"),
     ],
 )
-def test_an_answer_without_text_is_told_in_one_line(body: bytes, complaint: str) -> None:
+def test_an_answer_without_text_is_reported_in_one_line(body: bytes, complaint: str) -> None:
     with pytest.raises(BadAnswer, match=complaint):
         chat_answer(body)
 
@@ -64,7 +64,7 @@ def test_anything_else_is_no_vector(vector: str) -> None:
         (b"3", "HTTP 401"),
     ],
 )
-def test_an_error_is_told_in_one_line_without_our_key(body: bytes, line: str) -> None:
+def test_an_error_is_reported_in_one_line_without_our_key(body: bytes, line: str) -> None:
     assert error_line(401, body, "sk-1") == line
 
 

@@ -38,9 +38,9 @@ def test_a_refused_key_costs_a_few_calls_not_one_per_row(
     )
     first = "p: HTTP 401: Incorrect API key provided."
     assert reasons == {first, f"not called, p/writer was given up after {first}"}
-    told = capsys.readouterr().out
-    assert "sk-wrong" not in told
-    assert int(told.partition(" calls,")[0].rpartition("\n")[2]) <= 16
+    reported = capsys.readouterr().out
+    assert "sk-wrong" not in reported
+    assert int(reported.partition(" calls,")[0].rpartition("\n")[2]) <= 16
 
 
 def test_a_provider_that_always_fails_gets_a_bounded_number_of_calls(served: Folder, provider: Provider) -> None:
@@ -51,7 +51,7 @@ def test_a_provider_that_always_fails_gets_a_bounded_number_of_calls(served: Fol
     assert provider.arrived("broken") - before < 100
 
 
-def test_a_provider_that_nobody_answers_at_is_named(folder: Folder) -> None:
+def test_a_provider_that_does_not_answer_is_named(folder: Folder) -> None:
     reasons = failing(folder)
     assert "not called, p/writer was given up after p: cannot connect to 127.0.0.1:9: Connection refused" in reasons
 
@@ -66,7 +66,7 @@ def test_a_model_that_the_provider_does_not_have_is_named(served: Folder) -> Non
     assert any("HTTP 404: The model 'gone' does not exist" in reason for reason in reasons)
 
 
-def test_a_parameter_that_the_provider_refuses_is_told(served: Folder) -> None:
+def test_a_parameter_that_the_provider_refuses_is_reported(served: Folder) -> None:
     reasons = failing(served, ("prompt = ", "params = { max_tokens = -1 }\nprompt = "))
     assert "p: HTTP 400: 'max_tokens' must be a whole number from 1 to 1000000000." in reasons
     assert len(reasons) == 2

@@ -32,7 +32,7 @@ def test_a_blip_at_the_start_is_no_dead_provider() -> None:
     assert health.failed("down", "HTTP 500", 10.0) == "HTTP 500"
 
 
-def test_a_provider_that_worked_gets_more_patience() -> None:
+def test_a_provider_that_worked_gets_longer() -> None:
     health = ModelHealth(RULES)
     health.succeeded()
     for moment in range(100):

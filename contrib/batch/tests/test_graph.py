@@ -9,19 +9,19 @@ def steps(**uses: str) -> list[StepNeeds]:
     return [StepNeeds(name, frozenset(words.split())) for name, words in uses.items()]
 
 
-def test_a_name_that_is_neither_column_nor_step_is_told_with_the_likeliest_one() -> None:
+def test_a_name_that_is_neither_column_nor_step_is_reported_with_the_likeliest_one() -> None:
     (problem,) = graph_problems(steps(summary="docstrng"), ["docstring", "name"])
     assert str(problem) == (
         "steps.summary: 'docstrng' is neither a column of the input nor a step; did you mean 'docstring'?"
     )
 
 
-def test_a_circle_is_told_with_its_way_round() -> None:
+def test_a_cycle_is_reported_with_its_path() -> None:
     (problem,) = graph_problems(steps(a="x b", b="c", c="a", d="a"), ["x"])
     assert "a needs b needs c needs a" in problem.what
 
 
-def test_a_step_that_needs_itself_is_a_circle() -> None:
+def test_a_step_that_needs_itself_is_a_cycle() -> None:
     (problem,) = graph_problems(steps(a="a"), [])
     assert "a needs a" in problem.what
 

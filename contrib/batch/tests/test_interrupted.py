@@ -142,7 +142,7 @@ async def test_a_disk_that_is_full_ends_the_run_and_loses_nothing_that_was_writt
 
 
 @pytest.mark.parametrize("name", ["run", "check"])
-async def test_bad_configuration_is_told_in_one_line_with_exit_code_two(folder: Folder, name: str) -> None:
+async def test_bad_configuration_is_reported_in_one_line_with_exit_code_two(folder: Folder, name: str) -> None:
     folder.write(("{{ text }}", "{{ txt }}"))
     ended = await trio.run_process(
         [sys.executable, "-m", "penstock", name, str(folder.toml)], capture_stderr=True, check=False

@@ -87,24 +87,24 @@ def test_a_damaged_line_elsewhere_is_a_cell_that_was_not_done(path: Path) -> Non
         assert journal.value(1, "a") == "y"
 
 
-def test_another_configuration_is_told_by_what_differs(path: Path) -> None:
+def test_another_configuration_is_reported_by_what_differs(path: Path) -> None:
     with Journal(path, IDENTITY, STEPS) as journal:
         journal.fail(0, "a", "something was tried")
     changed = {"input": {"sha256": "def"}, "steps": {"a": {"prompt": "Ho"}, "c": {}}}
     with pytest.raises(ConfigError) as caught:
         Journal(path, changed, ("a", "c"))
-    told = str(caught.value)
+    reported = str(caught.value)
     for line in (
         "input.sha256: was 'abc', is 'def'",
         "steps.a.prompt: was 'Hi', is 'Ho'",
         "steps.b: is gone",
         "steps.c: is new",
     ):
-        assert line in told
-    assert "--overwrite" in told
+        assert line in reported
+    assert "--overwrite" in reported
 
 
-def test_a_journal_without_a_cell_binds_nobody(path: Path) -> None:
+def test_a_journal_without_a_cell_binds_no_run(path: Path) -> None:
     Journal(path, IDENTITY, STEPS).close()
     with Journal(path, {"steps": {"c": {}}}, ("c",)) as journal:
         assert not journal.resumed
@@ -131,7 +131,7 @@ def test_overwriting_begins_anew(path: Path) -> None:
         ('{"penstock_batch_journal":2,"identity":{}}\n', "has version 2, and this release reads 1"),
     ],
 )
-def test_a_first_line_that_cannot_be_used_is_told(path: Path, head: str, complaint: str) -> None:
+def test_a_first_line_that_cannot_be_used_is_reported(path: Path, head: str, complaint: str) -> None:
     path.parent.mkdir()
     path.write_text(head, encoding="utf-8")
     with pytest.raises(ConfigError, match=complaint):

@@ -1,4 +1,4 @@
-"""Bad input: each gives its message, with everything that is wrong told at once, and nothing is written."""
+"""Bad input: each gives its message, with all problems at once, and nothing is written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WRITER = "[providers.p.models.writer]\nmax_parallel_requests = 16"
 
 
 def problems(folder: Folder, *replaced: tuple[str, str], more: str = "") -> list[str]:
-    """What is said of the pipeline with some of its text replaced."""
+    """The problems of the pipeline with some of its text replaced."""
     folder.write(*replaced, more=more)
     with pytest.raises(ConfigError) as caught:
         load_pipeline(folder.toml)
@@ -54,9 +54,9 @@ def test_a_pipeline_without_faults_has_its_steps_in_order(folder: Folder) -> Non
         ("[requests]", "[requests", r"is no TOML: .*at line \d+, column \d+"),
     ],
 )
-def test_what_does_not_fit_is_told_with_its_key(folder: Folder, old: str, new: str, complaint: str) -> None:
-    told = problems(folder, (old, new))
-    assert any(re.match(complaint, problem) for problem in told), told
+def test_what_does_not_fit_is_reported_with_its_key(folder: Folder, old: str, new: str, complaint: str) -> None:
+    reported = problems(folder, (old, new))
+    assert any(re.match(complaint, problem) for problem in reported), reported
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_told_with_its_key(folder: Folder, old: str, new: s
             "steps.summary.params: cannot be sent as JSON",
         ),
         ('path = "rows.jsonl"', 'path = "missing.jsonl"', "missing.jsonl: No such file or directory"),
-        ('path = "rows.jsonl"', 'path = "rows.txt"', "input.format: cannot be told from 'rows.txt'"),
+        ('path = "rows.jsonl"', 'path = "rows.txt"', "input.format: is not known from 'rows.txt'"),
         ('path = "out/answers.jsonl"', 'path = "rows.jsonl"', "output.path: is the input"),
         ('path = "out/answers.jsonl"', 'path = "."', "is a folder"),
         (
@@ -145,13 +145,13 @@ def test_what_does_not_fit_is_told_with_its_key(folder: Folder, old: str, new: s
         ),
     ],
 )
-def test_what_makes_no_sense_together_is_told(folder: Folder, old: str, new: str, complaint: str) -> None:
-    told = problems(folder, (old, new))
-    assert any(complaint in problem for problem in told), told
+def test_what_makes_no_sense_together_is_reported(folder: Folder, old: str, new: str, complaint: str) -> None:
+    reported = problems(folder, (old, new))
+    assert any(complaint in problem for problem in reported), reported
 
 
-def test_everything_that_is_wrong_is_told_at_once(folder: Folder) -> None:
-    told = problems(
+def test_everything_that_is_wrong_is_reported_at_once(folder: Folder) -> None:
+    reported = problems(
         folder,
         ("{{ text }}", "{% include 'x' %}"),
         ("PYTHON_STEPS:length", "no_such_module:f"),
@@ -159,16 +159,16 @@ def test_everything_that_is_wrong_is_told_at_once(folder: Folder) -> None:
         ('path = "rows.jsonl"', 'path = "missing.jsonl"'),
         ("BASE_URL", "nowhere"),
     )
-    assert len(told) == 5
+    assert len(reported) == 5
 
 
 def test_the_limits_of_a_mock_are_checked_with_their_path(folder: Folder) -> None:
-    (told,) = problems(
+    (reported,) = problems(
         folder,
         ('base_url = "BASE_URL"', 'kind = "mock"'),
         more="[providers.p.options.models.writer]\nslots = 0\n",
     )
-    assert told == "providers.p.options.models.writer.slots: must be a whole number from 1 on, not 0"
+    assert reported == "providers.p.options.models.writer.slots: must be a whole number from 1 on, not 0"
 
 
 def test_only_the_providers_that_a_step_calls_need_their_key(folder: Folder) -> None:

@@ -30,9 +30,9 @@ def test_every_row_comes_out_in_order_with_every_step(served: Folder, capsys: py
     assert answers[7]["summary"] == "Row 7 is about gate number 7."
     assert answers[7]["length"] == len(answers[7]["summary"])
     assert not served.output.with_name("answers.jsonl.failed.jsonl").exists()
-    told = capsys.readouterr().out
-    assert "30 rows: 30 done, 0 failed" in told
-    assert "what the run waited for" in told
+    reported = capsys.readouterr().out
+    assert "30 rows: 30 done, 0 failed" in reported
+    assert "what the run waited for" in reported
 
 
 def test_running_again_calls_nothing_and_puts_the_output_back(served: Folder, provider: Provider) -> None:
@@ -77,7 +77,7 @@ def test_another_input_is_another_run(served: Folder) -> None:
         run(served)
 
 
-def test_a_file_of_somebody_else_is_not_replaced(served: Folder) -> None:
+def test_a_file_that_is_not_ours_is_not_replaced(served: Folder) -> None:
     served.write()
     served.output.parent.mkdir()
     served.output.write_text("precious", encoding="utf-8")
@@ -182,9 +182,9 @@ def test_check_calls_and_writes_nothing(served: Folder, provider: Provider, caps
     assert check_command(served.toml, plugins=()) == 0
     assert provider.report() == before
     assert not served.output.parent.exists()
-    told = capsys.readouterr().out
-    assert "30 rows with id, text" in told
-    assert "summary: chat at p/writer (at most 16 at a time), needs text" in told
+    reported = capsys.readouterr().out
+    assert "30 rows with id, text" in reported
+    assert "summary: chat at p/writer (at most 16 at a time), needs text" in reported
 
 
 def test_check_names_the_lines_that_cannot_be_read(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
@@ -228,10 +228,10 @@ def test_the_record_of_a_run_is_whole(served: Folder) -> None:
     assert run(served) == 0
     events = [json.loads(line) for line in (served.path / "events.jsonl").read_text(encoding="utf-8").splitlines()]
     for stream, kind in (("scheduler", "task_lease"), ("request", "request_lease")):
-        told = [event for event in events if event["stream"] == stream]
-        sequences = [event["sequence"] for event in told]
+        reported = [event for event in events if event["stream"] == stream]
+        sequences = [event["sequence"] for event in reported]
         assert sequences == sorted(set(sequences))
-        kinds = [event["event_kind"] for event in told]
+        kinds = [event["event_kind"] for event in reported]
         assert kinds.count(f"{kind}_acquired") == kinds.count(f"{kind}_released") >= 60
     before = (served.path / "events.jsonl").read_bytes()
     run(served)

@@ -45,10 +45,10 @@ def test_rows_that_wait_are_bounded_too() -> None:
     assert window.room() == -3
 
 
-def test_a_row_is_in_hand_once() -> None:
+def test_a_row_is_active_once() -> None:
     window = RowWindow(2, 0)
     window.enter(0, frozen("a"))
-    with pytest.raises(ValueError, match="in hand already"):
+    with pytest.raises(ValueError, match="active already"):
         window.enter(0, frozen("a"))
     window.leave(0)
     with pytest.raises(KeyError):

@@ -1,4 +1,4 @@
-"""The command line: what it lists without importing, what it imports when asked, and how it tells what is wrong."""
+"""The command line: what it lists without importing, what it imports when asked, and how it reports what is wrong."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def rows(*args: str | Path) -> dict[str, dict[str, Any]]:
 
 
 def refused(result: Result) -> list[str]:
-    """What was told of a command that was refused: on standard error alone, with exit code 2 and no traceback."""
+    """The output of a command that was refused: on standard error alone, with exit code 2 and no traceback."""
     assert result.exit_code == 2
     assert "Traceback" not in result.stderr
     return result.stderr.splitlines()
@@ -125,7 +125,7 @@ def test_the_listing_tells_every_state_apart(distribution: MakeDistribution) -> 
     distribution("f", plugins={"twice": "a_x"})
     assert {name: (row["state"], row["why"]) for name, row in rows().items()} == {
         "fair": ("active", "default for ready_queue; default for request_waiters"),
-        "aimd": ("put aside", "default for request_limiters; cannot be imported: No module named 'gone_x'"),
+        "aimd": ("disabled", "default for request_limiters; cannot be imported: No module named 'gone_x'"),
         "twice": ("clash", "the plugin name 'twice' is claimed by e 1.0 and f 1.0; uninstall all but one of them"),
         "cooldown": ("missing", "default for request_limiters, not installed"),
         "strict-fair": ("missing", "default for task_policies, not installed"),
@@ -141,12 +141,12 @@ def test_the_listing_for_people_has_columns_and_the_order_of_asking(distribution
     lines = penstock("plugins", "list").stdout.splitlines()
     assert lines[0].split() == ["NAME", "DISTRIBUTION", "VERSION", "STATE", "HOOKS", "ORDER", "WHY"]
     assert lines[1].split()[:8] == ["fair", "d", "1.0", "active", "ready_queue", "ready_queue", "1,", "request_waiters"]
-    assert any("? (its source does not tell; see plugins show)" in line for line in lines)
+    assert any("? (not known from its source; see plugins show)" in line for line in lines)
     asked = dict(line.split(maxsplit=1) for line in lines[lines.index("Asked in this order:") + 1 :])
     assert (asked["ready_queue"], asked["task_runner"], asked["sinks"]) == (
         "fair",
         "nursery (the core's own)",
-        "nobody",
+        "none",
     )
 
 
@@ -159,7 +159,7 @@ def test_a_file_is_listed_with_its_hooks_and_not_run(write: WriteFile) -> None:
     assert rows("--config", config)["rules"]["why"] == f"loaded from {path}; named in task_policies"
 
 
-def test_a_listing_with_problems_is_shown_and_told(write: WriteFile) -> None:
+def test_a_listing_with_problems_is_shown_and_reported(write: WriteFile) -> None:
     config = write("run.toml", '[plugins]\nload = ["gone.py"]\nsinks = ["jsonl"]\n[scheduler]\n')
     result = penstock("plugins", "list", "--json", "--config", config)
     assert {row["name"] for row in json.loads(result.stdout) if row["state"] == "missing"} >= {"jsonl", "gone"}
@@ -169,11 +169,11 @@ def test_a_listing_with_problems_is_shown_and_told(write: WriteFile) -> None:
     ]
 
 
-def test_a_config_that_cannot_be_read_is_told(write: WriteFile) -> None:
+def test_a_config_that_cannot_be_read_is_reported(write: WriteFile) -> None:
     path = write("run.toml", "[scheduler]\nseed = 'x'\n")
-    told = [f'penstock: {path}: scheduler.seed: must be a whole number, not "x"']
-    assert refused(penstock("plugins", "list", "--config", path)) == told
-    assert refused(penstock("plugins", "show", "x", "--config", path)) == told
+    reported = [f'penstock: {path}: scheduler.seed: must be a whole number, not "x"']
+    assert refused(penstock("plugins", "list", "--config", path)) == reported
+    assert refused(penstock("plugins", "show", "x", "--config", path)) == reported
 
 
 # ----------------------------------------------------------------------------------------------------- plugins show
@@ -220,7 +220,7 @@ def test_show_of_a_file_and_of_one_that_is_not_sound(write: WriteFile) -> None:
     ]
 
 
-def test_show_of_what_is_not_there_or_broken_is_told(distribution: MakeDistribution) -> None:
+def test_show_of_what_is_not_there_or_broken_is_reported(distribution: MakeDistribution) -> None:
     distribution("d", {"a_x.py": "import gone_x"}, plugins={"mine": "a_x"})
     assert refused(penstock("plugins", "show", "mime")) == ["penstock: there is no plugin 'mime'; did you mean 'mine'?"]
     assert refused(penstock("plugins", "show", "mine")) == [
@@ -301,7 +301,7 @@ def with_commands(distribution: MakeDistribution) -> None:
 
 
 @pytest.mark.usefixtures("with_commands")
-def test_configuration_errors_are_told_line_by_line_with_exit_code_2() -> None:
+def test_configuration_errors_are_reported_line_by_line_with_exit_code_2() -> None:
     assert refused(penstock("wrong")) == ["penstock: a.toml: x: one", "penstock: a.toml: y: two"]
 
 
@@ -318,7 +318,7 @@ def test_a_bug_is_not_dressed_up_as_a_users_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "reported"),
     [
         (["nope"], "No such command 'nope'."),
         (["plugins", "list", "--nope"], "--nope"),
@@ -327,5 +327,5 @@ def test_a_bug_is_not_dressed_up_as_a_users_error() -> None:
         (["plugins", "show"], "Missing argument 'NAME'."),
     ],
 )
-def test_wrong_usage_is_told_with_exit_code_2(args: list[str], told: str) -> None:
-    assert told in refused(penstock(*args))[-1]
+def test_wrong_usage_is_reported_with_exit_code_2(args: list[str], reported: str) -> None:
+    assert reported in refused(penstock(*args))[-1]

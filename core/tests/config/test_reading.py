@@ -1,4 +1,4 @@
-"""One file to typed records: what is read, and what is told of a file that cannot be used."""
+"""One file to typed records: what is read, and what is reported of a file that cannot be used."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_mapping_reads_like_a_file() -> None:
     assert config.sections == {"jsonl": {"path": "x"}}
 
 
-def test_problems_of_all_tables_are_told_together(tmp_path: Path) -> None:
+def test_problems_of_all_tables_are_reported_together(tmp_path: Path) -> None:
     path = written(
         tmp_path,
         """
@@ -136,7 +136,7 @@ def test_problems_of_all_tables_are_told_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "key", "value", "told"),
+    ("table", "key", "value", "reported"),
     [
         ("scheduler", "submission_capacity", 0, "must be a whole number from 1 on, not 0"),
         ("scheduler", "max_attempts", 0, "must be a whole number from 1 on, not 0"),
@@ -153,28 +153,28 @@ def test_problems_of_all_tables_are_told_together(tmp_path: Path) -> None:
         ("plugins", "sinks", [""], "holds an empty name"),
     ],
 )
-def test_a_value_that_makes_no_sense_is_told(table: str, key: str, value: object, told: str) -> None:
-    assert problems({table: {key: value}}) == [f"<mapping>: {table}.{key}: {told}"]
+def test_a_value_that_makes_no_sense_is_reported(table: str, key: str, value: object, reported: str) -> None:
+    assert problems({table: {key: value}}) == [f"<mapping>: {table}.{key}: {reported}"]
 
 
 @pytest.mark.parametrize("cap", [0, -3])
 def test_every_model_has_at_least_one_place(cap: int) -> None:
-    told = problems({"providers": {"p": {"models": {"m": {"max_parallel_requests": cap}}}}})
+    reported = problems({"providers": {"p": {"models": {"m": {"max_parallel_requests": cap}}}}})
     where = "providers.p.models.m.max_parallel_requests"
-    assert told == [f"<mapping>: {where}: must be a whole number from 1 on, not {cap}"]
+    assert reported == [f"<mapping>: {where}: must be a whole number from 1 on, not {cap}"]
 
 
 def test_submission_is_no_resource_beside_itself() -> None:
-    (told,) = problems({"scheduler": {"resources": {"submission": 3}}})
-    assert told.endswith(
+    (reported,) = problems({"scheduler": {"resources": {"submission": 3}}})
+    assert reported.endswith(
         "scheduler.resources.submission: is limited by scheduler.submission_capacity; put the number there"
     )
 
 
-def test_a_cap_of_a_domain_that_the_provider_lacks_is_told() -> None:
+def test_a_cap_of_a_domain_that_the_provider_lacks_is_reported() -> None:
     model = {"max_parallel_requests": 3, "domain_caps": {"chta": 1}}
-    (told,) = problems({"providers": {"p": {"models": {"m": model}}}})
-    assert told == (
+    (reported,) = problems({"providers": {"p": {"models": {"m": model}}}})
+    assert reported == (
         "<mapping>: providers.p.models.m.domain_caps.chta: is no domain of this provider; did you mean 'chat'?"
     )
 
@@ -189,7 +189,7 @@ def test_records_that_are_made_by_hand_obey_the_same_rules() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("[scheduler]\nseed = = 1\n", "is no TOML: Invalid value (at line 2, column 8)"),
         ("[scheduler\r\n", "is no TOML: Expected ']' at the end of a table declaration (at line 1, column 11)"),
@@ -199,12 +199,12 @@ def test_records_that_are_made_by_hand_obey_the_same_rules() -> None:
         (b'# \xc3\xa9\nname = "\xff"\n', "is not UTF-8, which TOML must be (at line 2, column 9)"),
     ],
 )
-def test_what_is_no_toml_is_told_with_its_place(tmp_path: Path, text: str | bytes, told: str) -> None:
+def test_what_is_no_toml_is_reported_with_its_place(tmp_path: Path, text: str | bytes, reported: str) -> None:
     path = written(tmp_path, text)
-    assert problems(path) == [f"{path}: {told}"]
+    assert problems(path) == [f"{path}: {reported}"]
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     assert problems(tmp_path / "none.toml") == [f"{tmp_path / 'none.toml'}: cannot be read: No such file or directory"]
     assert problems(str(tmp_path)) == [f"{tmp_path}: cannot be read: Is a directory"]
 
@@ -228,12 +228,12 @@ def test_tables_of_a_program_are_structured_with_the_rest() -> None:
     assert dict(loaded.extras) == {"job": Job("x"), "steps": [Step("a"), Step("b")], "note": None, "other": Job()}
 
 
-def test_problems_in_a_programs_tables_are_told_with_the_rest() -> None:
-    told = problems(
+def test_problems_in_a_programs_tables_are_reported_with_the_rest() -> None:
+    reported = problems(
         {"scheduler": {"sed": 1}, "steps": [{"name": "a"}, {}], "stpes": []},
         extra_tables={"steps": list[Step], "first": Step},
     )
-    assert told == [
+    assert reported == [
         "<mapping>: scheduler.sed: unknown key; did you mean 'seed'?",
         "<mapping>: steps[1].name: is missing; it must be text",
         "<mapping>: first.name: is missing; it must be text",
@@ -245,7 +245,7 @@ def test_tables_of_other_programs_pass_where_that_is_wanted() -> None:
     assert load_config({"pipeline": {}, "scheduler": {"seed": 2}}, foreign_tables=True).config.scheduler.seed == 2
 
 
-def test_a_table_that_is_none_is_told() -> None:
+def test_a_table_that_is_none_is_reported() -> None:
     assert problems({"plugins": 1, "providers": {"p": 2}}) == [
         "<mapping>: providers.p: must be a table, not 2",
         "<mapping>: plugins: must be a table, not 1",

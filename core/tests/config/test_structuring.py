@@ -1,4 +1,4 @@
-"""A value fits its type, or is told with its path; nothing is coerced, and no problem hides another."""
+"""A value fits its type, or is reported with its path; nothing is coerced, and no problem hides another."""
 
 from __future__ import annotations
 
@@ -111,12 +111,12 @@ MISFITS: list[tuple[Any, object, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("wanted", "value", "told"), MISFITS)
-def test_a_value_that_does_not_fit_is_told_and_never_converted(wanted: Any, value: object, told: str) -> None:
-    assert problems(value, wanted) == [f"f.toml: {told}"]
+@pytest.mark.parametrize(("wanted", "value", "reported"), MISFITS)
+def test_a_value_that_does_not_fit_is_reported_and_never_converted(wanted: Any, value: object, reported: str) -> None:
+    assert problems(value, wanted) == [f"f.toml: {reported}"]
 
 
-def test_all_problems_are_told_together_each_with_its_path() -> None:
+def test_all_problems_are_reported_together_each_with_its_path() -> None:
     data = {
         "inner": {"size": 0, "name": []},
         "many": {"a.b": {"size": "x"}},
@@ -138,11 +138,11 @@ def test_a_key_of_a_private_field_is_written_without_its_underscore() -> None:
     assert made == Outer("x", hidden=9)
 
 
-def test_an_unknown_key_that_resembles_nothing_is_told_with_what_there_is() -> None:
+def test_an_unknown_key_that_resembles_nothing_is_reported_with_what_there_is() -> None:
     assert problems({"zzz": 1}, Inner) == ["f.toml: zzz: unknown key; known are names, size"]
 
 
-def test_a_validator_that_raises_is_told_with_the_key_it_speaks_of() -> None:
+def test_a_validator_that_raises_is_reported_with_the_key_it_speaks_of() -> None:
     def no_odd(_: object, attribute: attrs.Attribute[int], value: int) -> None:
         if value % 2:
             raise ConfigError(f"{attribute.name} must be even, not {value}")
@@ -159,7 +159,7 @@ def test_a_validator_that_raises_is_told_with_the_key_it_speaks_of() -> None:
     ]
 
 
-def test_an_objection_to_the_record_as_a_whole_is_told_at_the_record() -> None:
+def test_an_objection_to_the_record_as_a_whole_is_reported_at_the_record() -> None:
     @attrs.frozen
     class Range:
         low: int
@@ -226,7 +226,7 @@ class Span:
         return cls(int(first), int(last))
 
 
-def test_a_key_that_is_no_name_in_python_is_told_by_the_fields_metadata() -> None:
+def test_a_key_that_is_no_name_in_python_is_reported_by_the_fields_metadata() -> None:
     assert structure({"from": 1, "to": 2}, Span) == Span(1, 2)
     assert problems({"from": -1, "to": 2}, Span) == ["f.toml: from: must be >= 0: -1"]
     assert problems({"first": 1, "to": 2}, Span) == [
@@ -241,7 +241,7 @@ def test_a_class_may_be_written_as_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "reported"),
     [
         ({"from": 1, "to": "x"}, 'to: must be a whole number, not "x"'),
         ([1, "x"], '[1]: must be a whole number, not "x"'),
@@ -249,8 +249,8 @@ def test_a_class_may_be_written_as_text() -> None:
         (3, "must be a table or a list (each: a whole number), not 3"),
     ],
 )
-def test_of_several_types_the_one_that_is_written_so_tells_what_is_wrong_inside(value: object, told: str) -> None:
-    assert problems(value, Span | list[int] | None) == [f"f.toml: {told}"]
+def test_of_several_types_the_one_that_is_written_so_tells_what_is_wrong_inside(value: object, reported: str) -> None:
+    assert problems(value, Span | list[int] | None) == [f"f.toml: {reported}"]
 
 
 @pytest.mark.parametrize(
@@ -270,14 +270,14 @@ def test_of_several_types_the_one_that_is_written_so_tells_what_is_wrong_inside(
 )
 @pytest.mark.parametrize("wanted", [date, Literal["a"], list[date], dict[str, date], Colour])
 def test_a_secret_is_not_shown(key: str, value: object, wanted: Any) -> None:
-    told = "\n".join(problems({"x": {key: value}}, dict[str, dict[str, wanted]]))
+    reported = "\n".join(problems({"x": {key: value}}, dict[str, dict[str, wanted]]))
 
-    assert f"x.{key}" in told
+    assert f"x.{key}" in reported
     for shown in ("swordfish", "Bearer", "abc", "1234", "sk-proj"):
-        assert shown not in told
+        assert shown not in reported
 
 
-def test_nor_does_a_validator_of_somebody_elses_show_it() -> None:
+def test_nor_does_a_foreign_validator_show_it() -> None:
     @attrs.frozen
     class Account:
         token: str = attrs.field(validator=attrs.validators.matches_re("t-.*"))
@@ -337,7 +337,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_whatever_is_in_a_file_is_built_or_told(data: object) -> None:
+def test_whatever_is_in_a_file_is_built_or_reported(data: object) -> None:
     with suppress(ConfigError):
         made: Outer = structure(data, Outer)
         assert type(made.inner.size) is int

@@ -1,4 +1,4 @@
-"""A TOML file becomes plain tables; how a file is told that is none is tested with the configuration."""
+"""A TOML file becomes plain tables; what is reported of a file that is none is tested with the configuration."""
 
 from __future__ import annotations
 

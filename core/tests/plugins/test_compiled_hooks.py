@@ -105,7 +105,7 @@ def test_a_compiled_rule_asks_and_answers_as_pluggy_does(
     assert first is not None or len(asked) == len(asked_by_pluggy)
 
 
-def test_a_rule_that_nobody_implements_is_no_call_at_all() -> None:
+def test_a_rule_that_no_plugin_implements_is_no_call_at_all() -> None:
     hooks = hooks_of()
     assert (hooks.task_eligible, hooks.request_eligible, hooks.classify_outcome) == (None, None, None)
 
@@ -186,11 +186,11 @@ def raises() -> Denied:
         (lambda: Denied("shutdown", {NEVER, Released("x")}), "NEVER stands alone"),
     ],
 )
-def test_a_rule_that_fails_refuses_until_reconfigured_and_is_told_once(
+def test_a_rule_that_fails_refuses_until_reconfigured_and_is_reported_once(
     answer: Callable[[], Any], detail: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told: list[tuple[str, str]] = []
-    hooks = hooks_of(rule_that(answer), on_error=lambda plugin, hook, error: told.append((plugin, hook)))
+    reported: list[tuple[str, str]] = []
+    hooks = hooks_of(rule_that(answer), on_error=lambda plugin, hook, error: reported.append((plugin, hook)))
     with caplog.at_level(logging.ERROR, "penstock.plugins"):
         for reason, denied in (("policy_denial", ask_task(hooks)), ("hard_policy_denial", ask_request(hooks))):
             assert denied is not None
@@ -198,7 +198,7 @@ def test_a_rule_that_fails_refuses_until_reconfigured_and_is_told_once(
             assert denied.detail.startswith(detail)
             assert "secret" not in str(denied)
         ask_task(hooks)
-    assert [hook for _, hook in told] == [
+    assert [hook for _, hook in reported] == [
         "penstock_task_eligible",
         "penstock_request_eligible",
         "penstock_task_eligible",
@@ -334,7 +334,7 @@ def test_a_factory_that_finds_the_configuration_wrong_says_so_itself() -> None:
         hooks_of(RunnerPlugin(refuses)).make_task_runner()
 
 
-def test_a_factory_that_makes_something_else_is_told_what_it_lacks() -> None:
+def test_a_factory_that_makes_something_else_is_reported_with_what_it_lacks() -> None:
     with pytest.raises(PluginError, match="must make a TaskRunner; int is none, it lacks run"):
         hooks_of(RunnerPlugin(lambda: 3)).make_task_runner()
 
@@ -342,7 +342,7 @@ def test_a_factory_that_makes_something_else_is_told_what_it_lacks() -> None:
 # -------------------------------------------------------------------------------------------------------------- notes
 
 
-def test_notes_go_to_every_plugin_and_an_error_in_one_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_notes_go_to_every_plugin_and_an_error_in_one_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     heard: list[object] = []
 
     class Deaf:

@@ -103,7 +103,7 @@ def test_hooks_that_the_source_does_not_tell_are_not_guessed(
     assert hooks_in_source(module, attribute) is None
 
 
-def test_a_module_that_is_not_there_is_told(distribution: MakeDistribution) -> None:
+def test_a_module_that_is_not_there_is_reported(distribution: MakeDistribution) -> None:
     distribution("d", {"single_x.py": ""})
     for missing in ("not_there_x", "single_x.below", "not_there_x.below"):
         with pytest.raises(ModuleNotFoundError, match=missing):

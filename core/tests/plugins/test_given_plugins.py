@@ -1,4 +1,4 @@
-"""Plugins that are given as objects or loaded from files: their names, their places, and who excludes whom."""
+"""Plugins that are given as objects or loaded from files: their names, their places, and which exclude each other."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_given_queue_takes_the_place_of_the_default_one(distribution: MakeDist
         ({"plugins": {"ready_queue": "fifo"}}, [Queue()], "'fifo' and 'Queue'"),
     ],
 )
-def test_two_ready_queues_are_told_both(tables: dict[str, Any], extra: list[object], both: str) -> None:
+def test_two_ready_queues_are_both_named(tables: dict[str, Any], extra: list[object], both: str) -> None:
     (line,) = problems(tables, *extra, installed=Installed())
     assert line == (
         f"plugins.ready_queue: {both} would both be the ready_queue, and only one plugin can be; "
@@ -90,7 +90,7 @@ def test_two_ready_queues_are_told_both(tables: dict[str, Any], extra: list[obje
     )
 
 
-def test_policies_that_exclude_each_other_are_told_both() -> None:
+def test_policies_that_exclude_each_other_are_both_named() -> None:
     class One(Policy):
         exclusive = "order of tasks"
 
@@ -148,7 +148,7 @@ def test_a_file_with_one_class_is_that_class_with_its_table(write: WriteFile) ->
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "reported"),
     [
         ("def (", r"cannot be loaded from .*: SyntaxError: .* \(.*bad.py, line 2\)"),
         ("\n1 / 0\n", r"cannot be loaded from .*: ZeroDivisionError: division by zero \(bad.py, line 3\)"),
@@ -164,27 +164,27 @@ def test_a_file_with_one_class_is_that_class_with_its_table(write: WriteFile) ->
         ),
     ],
 )
-def test_a_file_that_makes_no_plugin_is_told(write: WriteFile, source: str, told: str) -> None:
+def test_a_file_that_makes_no_plugin_is_reported(write: WriteFile, source: str, reported: str) -> None:
     path = write("bad.py", "")
     path.write_text(path.read_text(encoding="utf-8") + source, encoding="utf-8")
-    with pytest.raises(PluginError, match=told) as caught:
+    with pytest.raises(PluginError, match=reported) as caught:
         alone(None, path)
     assert caught.value.plugin == "bad"
 
 
-def test_a_file_that_cannot_be_loaded_is_told_once_whatever_names_it(write: WriteFile) -> None:
+def test_a_file_that_cannot_be_loaded_is_reported_once_whatever_names_it(write: WriteFile) -> None:
     tables = {"plugins": {"task_policies": ["bad"], "bad": {"a": 1}, "required": ["bad"]}}
     with pytest.raises(PluginError, match=r"^plugin 'bad': cannot be loaded"):
         alone(tables, write("bad.py", "1 / 0"))
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
     config = PenstockConfig(plugins=load_config({"plugins": {"load": ["none.py"]}}).config.plugins, folder=tmp_path)
     with pytest.raises(ConfigError, match=r"plugins.load: .*none.py: there is no such file to load as a plugin"):
         PluginManager.from_config(config, installed=Installed())
 
 
-def test_two_plugins_of_one_name_are_told(distribution: MakeDistribution, write: WriteFile) -> None:
+def test_two_plugins_of_one_name_are_reported(distribution: MakeDistribution, write: WriteFile) -> None:
     distribution("d", {"a_x.py": RULE}, plugins={"mine": "a_x"})
     (line,) = problems(None, write("mine.py", RULE))
     assert line.startswith("<defaults>: two plugins are called 'mine': d 1.0, and ")

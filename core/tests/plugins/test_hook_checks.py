@@ -1,4 +1,4 @@
-"""A mistake in a plugin is told when it is registered, with what would be right."""
+"""A mistake in a plugin is reported when it is registered, with what would be right."""
 
 from __future__ import annotations
 
@@ -201,10 +201,10 @@ REFUSED: list[tuple[type, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("plugin", "told"), REFUSED, ids=[plugin.__name__ for plugin, _ in REFUSED])
-def test_a_mistake_is_told_with_what_would_be_right(plugin: type, told: str) -> None:
-    assert check_hooks(plugin) == [told]
-    assert check_hooks(plugin()) == [told]
+@pytest.mark.parametrize(("plugin", "reported"), REFUSED, ids=[plugin.__name__ for plugin, _ in REFUSED])
+def test_a_mistake_is_reported_with_what_would_be_right(plugin: type, reported: str) -> None:
+    assert check_hooks(plugin) == [reported]
+    assert check_hooks(plugin()) == [reported]
 
 
 @pytest.mark.parametrize("plugin", [plugin for plugin, _ in REFUSED], ids=lambda plugin: plugin.__name__)
@@ -214,7 +214,7 @@ def test_a_mistaken_plugin_is_refused_at_registration_by_its_name(plugin: type) 
     assert caught.value.plugin == plugin.__name__
 
 
-def test_two_mistaken_plugins_are_told_together() -> None:
+def test_two_mistaken_plugins_are_reported_together() -> None:
     with pytest.raises(ConfigError) as caught:
         PluginManager.from_config(PenstockConfig(), extra=[Misspelt, Async], installed=Installed())
     assert sorted(line.split(":")[0] for line in caught.value.problems) == ["plugin 'Async'", "plugin 'Misspelt'"]

@@ -136,7 +136,7 @@ def test_what_is_required_is_active_without_a_list(distribution: MakeDistributio
 
 
 @pytest.mark.parametrize(
-    ("tables", "told"),
+    ("tables", "reported"),
     [
         ({"sinks": ["jsnl"]}, "plugins.sinks: no plugin 'jsnl' is installed or loaded; did you mean 'jsonl'?"),
         ({"ready_queue": "fif"}, "plugins.ready_queue: no plugin 'fif' is installed or loaded; did you mean 'fifo'?"),
@@ -145,15 +145,15 @@ def test_what_is_required_is_active_without_a_list(distribution: MakeDistributio
         ({"snks": {"a": 1}}, "plugins.snks: no plugin 'snks' is installed or loaded; did you mean 'sinks'?"),
     ],
 )
-def test_a_plugin_that_is_not_there_is_told_with_what_there_is(
-    distribution: MakeDistribution, tables: dict[str, Any], told: str
+def test_a_plugin_that_is_not_there_is_reported_with_what_there_is(
+    distribution: MakeDistribution, tables: dict[str, Any], reported: str
 ) -> None:
     distribution("d", {"a_x.py": SINK}, plugins={"jsonl": "a_x"})
     (line,) = problems({"plugins": tables})
-    assert line.startswith(told)
+    assert line.startswith(reported)
 
 
-def test_a_list_that_names_a_plugin_without_its_hooks_is_told() -> None:
+def test_a_list_that_names_a_plugin_without_its_hooks_is_reported() -> None:
     (line,) = problems({"plugins": {"sinks": ["Policy"]}}, Policy())
     assert line == (
         "plugins.sinks: 'Policy' has none of the hooks that this list is for (penstock_scheduler_event, "

@@ -1,4 +1,4 @@
-"""A plugin's table becomes its `Config`; a plugin that cannot be used is put aside or stops the run, and is named."""
+"""A plugin's table becomes its `Config`; a plugin that cannot be used is disabled or stops the run, and is named."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_table_becomes_the_plugins_config() -> None:
     assert alone(None, Configured).settings_for("configured").section == Knobs(1)
 
 
-def test_problems_of_all_tables_are_told_together() -> None:
+def test_problems_of_all_tables_are_reported_together() -> None:
     class Plain(Policy):
         plugin_name = "plain"
 
@@ -92,19 +92,19 @@ def test_the_table_of_a_plugin_that_is_not_active_is_checked_and_kept(distributi
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "reported"),
     [
         (int, "Config must be an attrs class, not <class 'int'>"),
         (attrs.make_class("Raw", {"a": attrs.field(type=bytes)}), "Config cannot be read from TOML: a configuration"),
     ],
 )
-def test_a_config_that_toml_cannot_fill_is_the_plugins_fault(config: type, told: str) -> None:
+def test_a_config_that_toml_cannot_fill_is_the_plugins_fault(config: type, reported: str) -> None:
     plugin = type("Odd", (Policy,), {"Config": config})
-    with pytest.raises(PluginError, match=told):
+    with pytest.raises(PluginError, match=reported):
         alone({"plugins": {"Odd": {"a": 1}}}, plugin)
 
 
-def test_a_config_error_from_making_a_plugin_is_told_with_the_rest() -> None:
+def test_a_config_error_from_making_a_plugin_is_reported_with_the_rest() -> None:
     class Refusing(Configured):
         plugin_name = "refusing"
 
@@ -126,7 +126,7 @@ def test_a_sink_spec_that_is_none_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "reported"),
     [
         ("import not_there_x", "cannot be imported from d 1.0: ModuleNotFoundError: No module named 'not_there_x'"),
         (
@@ -136,20 +136,20 @@ def test_a_sink_spec_that_is_none_is_refused() -> None:
         ),
     ],
 )
-def test_a_default_that_cannot_be_imported_is_put_aside_and_named(
-    distribution: MakeDistribution, caplog: pytest.LogCaptureFixture, source: str, told: str
+def test_a_default_that_cannot_be_imported_is_disabled_and_named(
+    distribution: MakeDistribution, caplog: pytest.LogCaptureFixture, source: str, reported: str
 ) -> None:
     distribution("d", {"a_x.py": source}, plugins={"aimd": "a_x:P"})
     with caplog.at_level(logging.WARNING, "penstock.plugins"):
         manager = managed()
     assert manager.active == ()
-    assert manager.problems["aimd"].startswith(told)
+    assert manager.problems["aimd"].startswith(reported)
     assert [record.getMessage() for record in caplog.records] == [
-        f"plugin 'aimd' is put aside: {manager.problems['aimd']}"
+        f"plugin 'aimd' is disabled: {manager.problems['aimd']}"
     ]
 
 
-def test_a_named_sink_that_cannot_be_imported_is_put_aside(distribution: MakeDistribution) -> None:
+def test_a_named_sink_that_cannot_be_imported_is_disabled(distribution: MakeDistribution) -> None:
     distribution("d", {"a_x.py": "1 / 0"}, plugins={"jsonl": "a_x"})
     manager = managed({"plugins": {"sinks": ["jsonl"]}})
     assert manager.freeze().sinks == []

@@ -48,10 +48,10 @@ async def test_what_runs_under_an_id_of_ours_is_waited_for(autojump_clock: trio.
     assert order == ["first", "then"]
 
 
-async def test_an_id_of_ours_that_nobody_has_is_unknown(autojump_clock: trio.testing.MockClock) -> None:
+async def test_an_id_of_ours_that_no_task_has_is_unknown(autojump_clock: trio.testing.MockClock) -> None:
     async with penstock.open_scheduler() as scheduler:
         scheduler.start_soon(nothing)
-        with pytest.raises(ConfigError, match="which nobody has added"):
+        with pytest.raises(ConfigError, match="which was never added"):
             scheduler.add([TaskSpec(task_id="later", fn=nothing, after=("task-2",))])
 
 

@@ -1,4 +1,4 @@
-"""The line between the loop and a buffered sink: its bound, its gaps, and when it asks to pause."""
+"""The buffer between the loop and a sink: its bound, its gaps, and when it asks to pause."""
 
 from __future__ import annotations
 
@@ -115,16 +115,16 @@ def test_every_event_is_written_or_counted_in_a_gap(
     written += write_all(buffer)
     assert len(buffer) == 0
     for stream, total in made.items():
-        told: list[int] = []
+        reported: list[int] = []
         last = 0
         for e in (e for e in written if e.stream == stream):
             assert e.sequence > last
             last = e.sequence
             if e.diagnostics is None:
-                told.append(e.sequence)
+                reported.append(e.sequence)
             else:
-                told += range(e.diagnostics["first_sequence"], e.diagnostics["last_sequence"] + 1)
-        assert told == list(range(1, total + 1))
+                reported += range(e.diagnostics["first_sequence"], e.diagnostics["last_sequence"] + 1)
+        assert reported == list(range(1, total + 1))
     gaps = sum(e.diagnostics["dropped"] for e in written if e.diagnostics is not None)
     assert gaps == buffer.dropped
     assert on_full == "drop" or gaps == 0

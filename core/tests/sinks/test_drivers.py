@@ -14,30 +14,30 @@ from penstock.events.records import EventStream, RuntimeEvent
 from penstock.sinks.drivers import SinkDrivers
 from penstock.sinks.spec import SinkBinding, SinkSpec
 
-WAITING = SinkSpec(mode="buffered", on_full="wait", buffer=4)
+LOSSLESS = SinkSpec(mode="buffered", on_full="wait", buffer=4)
 DROPPING = SinkSpec(mode="buffered", on_full="drop", buffer=4)
-SPECS = [SinkSpec(), WAITING, DROPPING]
+SPECS = [SinkSpec(), LOSSLESS, DROPPING]
 
 
 class Sink:
-    """A sink that remembers what it was told, and does first what a test wants it to do."""
+    """A sink that records its calls, and does first what a test wants it to do."""
 
     def __init__(self, before: Callable[[RuntimeEvent], None] = lambda event: None) -> None:
-        self.told: list[str] = []
+        self.taken: list[str] = []
         self.threads: set[threading.Thread] = set()
         self._before = before
 
     def write(self, event: RuntimeEvent) -> None:
         self.threads.add(threading.current_thread())
         self._before(event)
-        self.told.append(f"{event.stream} {event.sequence}")
+        self.taken.append(f"{event.stream} {event.sequence}")
 
     def flush(self) -> None:
-        self.told.append("flush")
+        self.taken.append("flush")
 
     @property
     def written(self) -> list[str]:
-        return [line for line in self.told if line != "flush"]
+        return [line for line in self.taken if line != "flush"]
 
     def bound(self, spec: SinkSpec, name: str = "mine") -> SinkBinding:
         return SinkBinding(name=name, spec=spec, scheduler_event=self.write, request_event=self.write, flush=self.flush)
@@ -89,7 +89,7 @@ async def test_everything_is_written_and_flushed_at_the_end(spec: SinkSpec, auto
     async with run.drivers:
         run.tell(3)
     assert sink.written == ["scheduler 1", "scheduler 2", "scheduler 3"]
-    assert sink.told[-1] == "flush"
+    assert sink.taken[-1] == "flush"
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -102,7 +102,7 @@ async def test_everything_is_written_also_when_the_run_is_cancelled(spec: SinkSp
             scope.cancel()
             await trio.sleep_forever()
     assert sink.written == ["scheduler 1", "scheduler 2", "scheduler 3"]
-    assert sink.told[-1] == "flush"
+    assert sink.taken[-1] == "flush"
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -131,20 +131,20 @@ async def test_without_sinks_both_streams_stay_inactive(autojump_clock: MockCloc
 
 async def test_under_virtual_time_a_buffered_sink_is_written_in_the_loop(autojump_clock: MockClock) -> None:
     sink = Sink()
-    run = Run([sink.bound(WAITING)])
+    run = Run([sink.bound(LOSSLESS)])
     async with run.drivers:
         run.tell()
-        told_at_once = list(sink.told)
+        taken_at_once = list(sink.taken)
         await wait_all_tasks_blocked()
-        told_soon = list(sink.told)
-    assert (told_at_once, told_soon) == ([], ["scheduler 1", "flush"])
+        taken_soon = list(sink.taken)
+    assert (taken_at_once, taken_soon) == ([], ["scheduler 1", "flush"])
     assert sink.threads == {threading.current_thread()}
 
 
 # -- a full buffer --
 
 
-async def test_a_sink_that_drops_is_told_of_the_hole(autojump_clock: MockClock) -> None:
+async def test_a_sink_that_drops_gets_a_gap_record(autojump_clock: MockClock) -> None:
     sink = Sink()
     run = Run([sink.bound(DROPPING)])
     async with run.drivers:
@@ -155,9 +155,9 @@ async def test_a_sink_that_drops_is_told_of_the_hole(autojump_clock: MockClock) 
     assert run.drivers.diagnostics() == {"events_dropped": {"mine": 3}}
 
 
-async def test_a_full_sink_that_waits_pauses_whoever_asks_and_loses_nothing(autojump_clock: MockClock) -> None:
+async def test_a_full_sink_that_waits_pauses_the_run_and_loses_nothing(autojump_clock: MockClock) -> None:
     sink = Sink()
-    run = Run([sink.bound(WAITING)])
+    run = Run([sink.bound(LOSSLESS)])
     async with run.drivers:
         run.tell(6)
         full = [run.drivers.full]
@@ -169,7 +169,7 @@ async def test_a_full_sink_that_waits_pauses_whoever_asks_and_loses_nothing(auto
 
 
 async def test_waiting_for_a_full_sink_can_be_cancelled(autojump_clock: MockClock) -> None:
-    run = Run([Sink().bound(WAITING)])
+    run = Run([Sink().bound(LOSSLESS)])
     async with run.drivers:
         run.tell(4)
         with trio.move_on_after(0) as scope:
@@ -177,8 +177,8 @@ async def test_waiting_for_a_full_sink_can_be_cancelled(autojump_clock: MockCloc
         assert scope.cancelled_caught
 
 
-async def test_nobody_waits_for_sinks_that_have_room(autojump_clock: MockClock) -> None:
-    run = Run([Sink().bound(WAITING)])
+async def test_sinks_that_have_room_pause_nothing(autojump_clock: MockClock) -> None:
+    run = Run([Sink().bound(LOSSLESS)])
     async with run.drivers:
         run.tell(3)
         with trio.CancelScope() as scope:
@@ -191,7 +191,7 @@ async def test_nobody_waits_for_sinks_that_have_room(autojump_clock: MockClock) 
 
 
 @pytest.mark.parametrize("spec", SPECS)
-async def test_the_first_error_is_told_with_the_plugins_name_and_the_rest_is_counted(
+async def test_the_first_error_is_logged_with_the_plugins_name_and_the_rest_is_counted(
     spec: SinkSpec, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = Run([Sink(raises).bound(spec)])
@@ -202,11 +202,11 @@ async def test_the_first_error_is_told_with_the_plugins_name_and_the_rest_is_cou
         "plugin 'mine': its sink raised ValueError: no room for 1 (further errors are counted)"
     ]
     assert run.drivers.failed == {"mine": 3}
-    assert run.drivers.put_aside == {}
+    assert run.drivers.disabled == {}
 
 
 @pytest.mark.parametrize("spec", SPECS)
-async def test_a_sink_that_keeps_raising_is_put_aside_and_the_others_go_on(
+async def test_a_sink_that_keeps_raising_is_disabled_and_the_others_go_on(
     spec: SinkSpec, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad, good = Sink(raises), Sink()
@@ -214,15 +214,15 @@ async def test_a_sink_that_keeps_raising_is_put_aside_and_the_others_go_on(
     with caplog.at_level(logging.ERROR, "penstock"):
         async with run.drivers:
             run.tell(4)
-    assert run.drivers.put_aside == {"bad": "raised 2 times in a row, at last ValueError: no room for 2"}
+    assert run.drivers.disabled == {"bad": "raised 2 times in a row, at last ValueError: no room for 2"}
     assert run.drivers.failed == {"bad": 2}
     assert len(good.written) == 4
     assert [record.getMessage() for record in caplog.records] == [
-        "plugin 'bad': its sink is put aside: it raised 2 times in a row, at last ValueError: no room for 2"
+        "plugin 'bad': its sink is disabled: it raised 2 times in a row, at last ValueError: no room for 2"
     ]
 
 
-async def test_after_the_only_sink_is_put_aside_no_record_is_built(autojump_clock: MockClock) -> None:
+async def test_after_the_only_sink_is_disabled_no_record_is_built(autojump_clock: MockClock) -> None:
     run = Run([Sink(raises).bound(SinkSpec())], failures=1)
     async with run.drivers:
         run.tell()
@@ -230,7 +230,7 @@ async def test_after_the_only_sink_is_put_aside_no_record_is_built(autojump_cloc
         assert not run.scheduler_events.active
 
 
-async def test_errors_that_are_not_in_a_row_put_nothing_aside(autojump_clock: MockClock) -> None:
+async def test_errors_that_are_not_in_a_row_disable_nothing(autojump_clock: MockClock) -> None:
     def every_other(event: RuntimeEvent) -> None:
         if event.sequence % 2:
             raise ValueError("odd")
@@ -239,7 +239,7 @@ async def test_errors_that_are_not_in_a_row_put_nothing_aside(autojump_clock: Mo
     run = Run([sink.bound(SinkSpec())], failures=2)
     async with run.drivers:
         run.tell(6)
-    assert run.drivers.put_aside == {}
+    assert run.drivers.disabled == {}
     assert run.drivers.failed == {"mine": 3}
     assert sink.written == ["scheduler 2", "scheduler 4", "scheduler 6"]
 
@@ -249,12 +249,12 @@ async def test_a_hook_that_works_does_not_hide_a_flush_that_never_does(autojump_
         raise OSError("no space left")
 
     sink = Sink()
-    run = Run([SinkBinding(name="mine", spec=WAITING, scheduler_event=sink.write, flush=full_disk)], failures=2)
+    run = Run([SinkBinding(name="mine", spec=LOSSLESS, scheduler_event=sink.write, flush=full_disk)], failures=2)
     async with run.drivers:
         for _ in range(3):
             run.tell()
             await wait_all_tasks_blocked()
-    assert run.drivers.put_aside == {"mine": "raised 2 times in a row, at last OSError: no space left"}
+    assert run.drivers.disabled == {"mine": "raised 2 times in a row, at last OSError: no space left"}
 
 
 async def test_a_sink_that_wants_to_exit_does_not_take_the_run_with_it(autojump_clock: MockClock) -> None:
@@ -267,12 +267,12 @@ async def test_a_sink_that_wants_to_exit_does_not_take_the_run_with_it(autojump_
     assert run.drivers.failed == {"mine": 1}
 
 
-async def test_a_full_sink_that_is_put_aside_holds_nobody_up(autojump_clock: MockClock) -> None:
-    run = Run([Sink(raises).bound(WAITING)], failures=1)
+async def test_a_full_sink_that_is_disabled_holds_nothing_up(autojump_clock: MockClock) -> None:
+    run = Run([Sink(raises).bound(LOSSLESS)], failures=1)
     async with run.drivers:
         run.tell(6)
         await run.drivers.drained()
-    assert list(run.drivers.put_aside) == ["mine"]
+    assert list(run.drivers.disabled) == ["mine"]
 
 
 # -- real threads: they wait for one another, never for time to pass --
@@ -297,7 +297,7 @@ class Gate:
 @pytest.mark.loopback
 async def test_a_buffered_sink_has_one_thread_of_its_own_that_ends_with_the_run() -> None:
     sinks = [Sink(), Sink()]
-    run = Run([sink.bound(WAITING, f"sink {n}") for n, sink in enumerate(sinks)])
+    run = Run([sink.bound(LOSSLESS, f"sink {n}") for n, sink in enumerate(sinks)])
     async with run.drivers:
         for _ in range(50):
             run.tell()
@@ -310,10 +310,10 @@ async def test_a_buffered_sink_has_one_thread_of_its_own_that_ends_with_the_run(
 
 
 @pytest.mark.loopback
-async def test_a_thread_that_is_behind_pauses_whoever_asks_until_it_has_caught_up() -> None:
+async def test_a_thread_that_is_behind_pauses_the_run_until_it_has_caught_up() -> None:
     gate = Gate()
     sink = Sink(gate.hold)
-    run = Run([sink.bound(WAITING)])
+    run = Run([sink.bound(LOSSLESS)])
     async with run.drivers, trio.open_nursery() as nursery:
         run.tell(6)
         await gate.reached.wait()
@@ -340,20 +340,20 @@ async def test_the_loop_goes_on_while_a_sink_that_drops_hangs() -> None:
 
 
 @pytest.mark.loopback
-async def test_a_sink_that_never_returns_is_put_aside_at_the_end_and_the_rest_is_written(
+async def test_a_sink_that_never_returns_is_disabled_at_the_end_and_the_rest_is_written(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     gate = Gate()
     hanging, good = Sink(gate.hold), Sink()
-    run = Run([hanging.bound(WAITING, "hanging"), good.bound(WAITING, "good")], flush_timeout=0.05)
+    run = Run([hanging.bound(LOSSLESS, "hanging"), good.bound(LOSSLESS, "good")], flush_timeout=0.05)
     with caplog.at_level(logging.ERROR, "penstock"), trio.CancelScope() as scope:
         async with run.drivers:
             run.tell(3)
             await gate.reached.wait()
             scope.cancel()
     gate.open()
-    assert run.drivers.put_aside == {"hanging": "did not finish within 0.05 s; up to 3 events are lost"}
-    assert "plugin 'hanging': its sink is put aside" in caplog.text
+    assert run.drivers.disabled == {"hanging": "did not finish within 0.05 s; up to 3 events are lost"}
+    assert "plugin 'hanging': its sink is disabled" in caplog.text
     assert good.written == ["scheduler 1", "scheduler 2", "scheduler 3"]
 
 
@@ -361,11 +361,11 @@ async def test_a_sink_that_never_returns_is_put_aside_at_the_end_and_the_rest_is
 async def test_a_sink_that_returns_after_the_run_is_over_is_called_no_more() -> None:
     gate = Gate()
     sink = Sink(gate.hold)
-    run = Run([sink.bound(WAITING)], flush_timeout=0)
+    run = Run([sink.bound(LOSSLESS)], flush_timeout=0)
     async with run.drivers:
         run.tell(3)
         await gate.reached.wait()
     gate.open()
     (thread,) = sink.threads
     await trio.to_thread.run_sync(thread.join)
-    assert sink.told == ["scheduler 1"]
+    assert sink.taken == ["scheduler 1"]

@@ -1,4 +1,4 @@
-"""Each moment of a run goes to the gate furthest down the line at which something stands still."""
+"""Each moment of a run goes to the gate furthest downstream at which something waits."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ def a_run() -> tuple[RunLimits, Cooldowns]:
     return limits, cooldowns
 
 
-def told(limits: RunLimits) -> dict[str, float]:
+def nonzero_seconds(limits: RunLimits) -> dict[str, float]:
     return {layer: seconds for layer, seconds in limits.seconds.items() if seconds}
 
 
 def test_without_anything_to_do_a_run_waits_for_dependencies() -> None:
     limits, _ = a_run()
     limits.pass_time(3)
-    assert told(limits) == {"dependencies": 3}
+    assert nonzero_seconds(limits) == {"dependencies": 3}
 
 
-def test_time_begins_with_the_first_moment_told() -> None:
+def test_time_begins_with_the_first_moment_reported() -> None:
     limits = RunLimits(Cooldowns())
     limits.pass_time(1000)
-    assert told(limits) == {}
+    assert nonzero_seconds(limits) == {}
 
 
-@pytest.mark.parametrize(("gate_stands", "layer"), [(True, "task_capacity"), (False, "queue_order")])
-def test_queued_tasks_wait_for_the_gate(gate_stands: bool, layer: str) -> None:
+@pytest.mark.parametrize(("gate_blocked", "layer"), [(True, "task_capacity"), (False, "queue_order")])
+def test_queued_tasks_wait_for_the_gate(gate_blocked: bool, layer: str) -> None:
     limits, _ = a_run()
     limits.phases["queued"] = 1
-    limits.gate_stands = gate_stands
+    limits.gate_blocked = gate_blocked
     limits.pass_time(2)
-    assert told(limits) == {layer: 2}
+    assert nonzero_seconds(limits) == {layer: 2}
 
 
 def test_of_several_things_that_stand_still_the_one_furthest_down_counts() -> None:
@@ -56,51 +56,51 @@ def test_of_several_things_that_stand_still_the_one_furthest_down_counts() -> No
     layer_now()
     limits.phases["running"] = 1
     layer_now()
-    limits.goes_out("l-1")
+    limits.acquire("l-1")
     layer_now()
     limits.phases["queued"] = 1
     layer_now()
-    limits.wait("a-1", MODEL)
+    limits.start_wait("a-1", MODEL)
     layer_now()
-    limits.wait_over("a-1")
+    limits.end_wait("a-1")
     layer_now()
     assert steps == ["cooldown", "after", "provider", "queue_order", "request_wait", "queue_order"]
 
 
 def test_a_wait_counts_as_a_cooldown_while_the_provider_asks_to_wait() -> None:
     limits, cooldowns = a_run()
-    limits.wait("a-1", MODEL)
+    limits.start_wait("a-1", MODEL)
     cooldowns.hold(MODEL, 0, 2)
     limits.pass_time(5)
-    assert told(limits) == {"cooldown": 2, "request_wait": 3}
+    assert nonzero_seconds(limits) == {"cooldown": 2, "request_wait": 3}
 
 
 def test_the_resource_with_the_longest_line_speaks_for_the_run() -> None:
     limits, cooldowns = a_run()
     for attempt, resource in (("a-1", "acme/other/chat"), ("a-2", MODEL), ("a-3", MODEL)):
-        limits.wait(attempt, resource)
+        limits.start_wait(attempt, resource)
     cooldowns.hold("acme/other/chat", 0, 5)
     limits.pass_time(5)
-    assert told(limits) == {"request_wait": 5}
+    assert nonzero_seconds(limits) == {"request_wait": 5}
 
 
-def test_a_wait_that_is_told_twice_is_one_wait() -> None:
+def test_a_wait_that_is_reported_twice_is_one_wait() -> None:
     limits, _ = a_run()
-    limits.wait("a-1", MODEL)
-    limits.wait("a-1", MODEL)
-    limits.wait_over("a-1")
-    limits.wait_over("a-1")
+    limits.start_wait("a-1", MODEL)
+    limits.start_wait("a-1", MODEL)
+    limits.end_wait("a-1")
+    limits.end_wait("a-1")
     limits.pass_time(3)
-    assert told(limits) == {"dependencies": 3}
+    assert nonzero_seconds(limits) == {"dependencies": 3}
 
 
 def test_a_call_that_is_back_is_out_no_longer() -> None:
     limits, _ = a_run()
-    limits.goes_out("l-1")
-    limits.is_back("l-1")
-    limits.is_back("l-1")
+    limits.acquire("l-1")
+    limits.release("l-1")
+    limits.release("l-1")
     limits.pass_time(3)
-    assert told(limits) == {"dependencies": 3}
+    assert nonzero_seconds(limits) == {"dependencies": 3}
 
 
 # -- clocks --

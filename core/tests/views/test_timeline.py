@@ -56,7 +56,7 @@ class Story:
         self.scheduler(now, "task_completed", task_id, reason_or_outcome=reason)
         self.scheduler(now, "task_lease_released", task_id)
 
-    def line_up(self, now: float, task_id: str | None, call: int = 1) -> None:
+    def wait(self, now: float, task_id: str | None, call: int = 1) -> None:
         self.request(now, "request_wait_started", task_id, call=call)
 
     def go_out(self, now: float, task_id: str | None, call: int = 1) -> None:
@@ -99,7 +99,7 @@ def test_a_task_of_several_calls_keeps_the_first_start_and_the_last_end() -> Non
     story = Story()
     story.start(0, "t")
     for call in (1, 2):
-        story.line_up(call * 10, "t", call)
+        story.wait(call * 10, "t", call)
         story.go_out(call * 10 + 1, "t", call)
         story.come_back(call * 10 + 5, "t", call)
     story.end(30, "t")
@@ -160,7 +160,7 @@ def test_a_gate_that_lets_one_in_and_stands_again_was_at_its_capacity_all_the_ti
     assert story.view.where_time_went()["queue_order"] == 1
 
 
-def test_a_task_that_is_denied_after_selection_goes_back_in_line() -> None:
+def test_a_task_that_is_denied_after_selection_is_queued_again() -> None:
     story = Story()
     story.enqueue(0, "t")
     story.scheduler(1, "selected", "t")
@@ -170,21 +170,21 @@ def test_a_task_that_is_denied_after_selection_goes_back_in_line() -> None:
     assert story.task_seconds() == {"queue_order": 1, "task_capacity": 3}
 
 
-def test_time_in_line_for_a_call_goes_to_the_request_wait_and_time_out_to_the_provider() -> None:
+def test_time_queued_for_a_call_goes_to_the_request_wait_and_time_in_flight_to_the_provider() -> None:
     story = Story()
     story.start(0, "t")
-    story.line_up(1, "t")
+    story.wait(1, "t")
     story.go_out(4, "t")
     story.come_back(9, "t")
     story.end(11, "t")
     assert story.task_seconds() == {"request_wait": 3, "provider": 5, "after": 3}
 
 
-def test_time_in_line_while_the_provider_asks_to_wait_goes_to_the_cooldown() -> None:
+def test_time_queued_while_the_provider_asks_to_wait_goes_to_the_cooldown() -> None:
     story = Story()
     story.start(0, "t")
     story.request(0, "request_rate_limited", "other", diagnostics={"blocked_until": 3.0})
-    story.line_up(1, "t")
+    story.wait(1, "t")
     story.go_out(10, "t")
     assert story.task_seconds() == {"after": 1, "cooldown": 2, "request_wait": 7}
 
@@ -196,7 +196,7 @@ def test_a_refusal_that_says_how_long_to_wait_begins_a_cooldown() -> None:
     refusal = {"reason_or_outcome": "rate_limited", "diagnostics": {"retry_after_seconds": 2.0}}
     story.request(1, "model_request_completed", "t", call=1, **refusal)
     story.request(1, "request_lease_released", "t", call=1, reason_or_outcome="rate_limited")
-    story.line_up(1, "t", 2)
+    story.wait(1, "t", 2)
     story.go_out(4, "t", 2)
     assert story.task_seconds() == {"provider": 1, "cooldown": 2, "request_wait": 1}
 
@@ -204,8 +204,8 @@ def test_a_refusal_that_says_how_long_to_wait_begins_a_cooldown() -> None:
 def test_calls_side_by_side_are_the_providers_time_once() -> None:
     story = Story()
     story.start(0, "t")
-    story.line_up(0, "t", 1)
-    story.line_up(0, "t", 2)
+    story.wait(0, "t", 1)
+    story.wait(0, "t", 2)
     story.go_out(2, "t", 1)
     story.go_out(4, "t", 2)
     story.come_back(5, "t", 1)
@@ -216,10 +216,10 @@ def test_calls_side_by_side_are_the_providers_time_once() -> None:
 def test_the_pause_between_a_failed_call_and_the_next_is_a_cooldown() -> None:
     story = Story()
     story.start(0, "t")
-    story.line_up(0, "t", 1)
+    story.wait(0, "t", 1)
     story.go_out(0, "t", 1)
     story.come_back(1, "t", 1, outcome="provider_failure")
-    story.line_up(4, "t", 2)
+    story.wait(4, "t", 2)
     story.go_out(4, "t", 2)
     story.come_back(5, "t", 2)
     story.end(7, "t")
@@ -230,7 +230,7 @@ def test_the_pause_between_a_failed_call_and_the_next_is_a_cooldown() -> None:
 def test_a_wait_that_ends_without_a_lease_is_over(end: str) -> None:
     story = Story()
     story.start(0, "t")
-    story.line_up(0, "t")
+    story.wait(0, "t")
     story.request(2, end, "t")
     story.end(5, "t")
     assert story.task_seconds() == {"request_wait": 2, "after": 3}
@@ -269,11 +269,11 @@ def test_a_new_execution_owes_nothing_to_the_last_call_of_the_one_before() -> No
     story.come_back(1, "t", 1, outcome="provider_failure")
     story.scheduler(1, "retry_deferred", "t")
     story.start(2, "t")
-    story.line_up(5, "t", 2)
+    story.wait(5, "t", 2)
     assert story.task_seconds() == {"provider": 1, "cooldown": 1, "after": 3}
 
 
-def test_a_call_whose_end_was_never_told_ends_with_its_task() -> None:
+def test_a_call_whose_end_was_never_reported_ends_with_its_task() -> None:
     story = Story()
     story.start(0, "t")
     story.go_out(0, "t")
@@ -290,7 +290,7 @@ def test_a_task_that_is_dropped_after_its_last_attempt_says_so() -> None:
     assert story.view.timelines["t"].outcome == "attempts"
 
 
-def test_a_task_that_is_cancelled_in_line_is_finished_there() -> None:
+def test_a_task_that_is_cancelled_while_queued_is_finished_there() -> None:
     story = Story()
     story.enqueue(0, "t")
     story.scheduler(2, "cancelled", "t")
@@ -301,7 +301,7 @@ def test_a_task_that_is_cancelled_in_line_is_finished_there() -> None:
 def test_a_task_that_is_cancelled_at_work_is_finished_when_its_lease_is_back() -> None:
     story = Story()
     story.start(0, "t")
-    story.line_up(1, "t")
+    story.wait(1, "t")
     story.scheduler(3, "cancelled", "t")
     assert "t" not in story.view.timelines
     story.scheduler(4, "task_lease_released", "t")
@@ -318,7 +318,7 @@ def test_the_run_is_limited_by_what_stood_still_longest() -> None:
     story.scheduler(0, "scheduler_job_started")
     story.enqueue(1, "t")
     story.start(2, "t")
-    story.line_up(3, "t")
+    story.wait(3, "t")
     story.go_out(7, "t")
     story.come_back(9, "t")
     story.end(10, "t")
@@ -334,7 +334,7 @@ def test_a_run_in_which_nothing_happened_is_limited_by_nothing() -> None:
 
 def test_the_request_stream_alone_tells_what_limited_it() -> None:
     story = Story()
-    story.line_up(0, None)
+    story.wait(0, None)
     story.request(0, "request_rate_limited", diagnostics={"blocked_until": 4.0})
     story.go_out(6, None)
     story.come_back(9, None)
@@ -350,7 +350,7 @@ def test_the_totals_need_no_timeline_to_be_kept() -> None:
     assert story.task_seconds() == {"after": 5}
 
 
-def test_missing_events_are_told() -> None:
+def test_missing_events_are_reported() -> None:
     story = Story()
     story.scheduler(0, "events_dropped", diagnostics={"dropped": 3, "first_sequence": 1, "last_sequence": 3})
     story.request(0, "events_dropped", diagnostics={"dropped": 4, "first_sequence": 1, "last_sequence": 4})
@@ -360,7 +360,7 @@ def test_missing_events_are_told() -> None:
 def test_streams_that_were_recorded_apart_are_joined_by_time() -> None:
     story = Story()
     story.start(0, "t")
-    story.line_up(1, "t")
+    story.wait(1, "t")
     story.go_out(4, "t")
     story.come_back(9, "t")
     story.end(11, "t")
@@ -375,6 +375,6 @@ def test_streams_that_were_recorded_apart_are_joined_by_time() -> None:
 def test_a_clock_that_was_read_earlier_for_the_other_stream_makes_no_negative_time() -> None:
     story = Story()
     story.start(5, "t")
-    story.line_up(4.999, "t")
+    story.wait(4.999, "t")
     story.go_out(6, "t")
     assert story.task_seconds() == {"request_wait": 1}

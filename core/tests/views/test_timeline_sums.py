@@ -1,4 +1,4 @@
-"""Whatever is told, in whatever order: time is divided without rest, and none is made up."""
+"""Whatever events come, in whatever order, time is divided without rest, and none is made up."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def request(now: float, kind: str, task_id: str, call: int) -> RuntimeEvent:
 
 @settings(max_examples=150, deadline=None)
 @given(happenings)
-def test_time_is_divided_without_rest_whatever_is_told(happenings: list[tuple[str, str, int, int]]) -> None:
+def test_time_is_divided_without_rest_whatever_is_reported(happenings: list[tuple[str, str, int, int]]) -> None:
     view, now, lived = CorrelatedRuntimeView(), 0, 0
     alive: dict[str, int] = {}
     moments = []
@@ -66,7 +66,7 @@ def test_time_is_divided_without_rest_whatever_is_told(happenings: list[tuple[st
                 alive[task] = now
             elif not is_alive and task in alive:
                 lived += now - alive.pop(task)
-    for task, since in alive.items():  # one more event for each, so that its time is told up to here
+    for task, since in alive.items():  # one more event for each, so that its time counts up to here
         view.receive(scheduler(now, "ready_enqueued", task))
         lived += now - since
     assert sum(view.where_time_went().values()) == lived

@@ -35,7 +35,7 @@ def test_a_copy_of_a_lease_that_is_out_is_stale() -> None:
     assert ledger.close(lease).released
 
 
-def test_a_lease_of_another_generation_is_told_apart() -> None:
+def test_a_lease_of_another_generation_is_recognised() -> None:
     old: LeaseLedger[Slip] = LeaseLedger("task-", 1)
     lease = issue(old)
     assert LeaseLedger[Slip]("task-", 2).close(lease).reason == "wrong_controller_generation"

@@ -1,4 +1,4 @@
-"""What a provider's answer says: the text, the vector, the tokens used; or in one line why there is none. Pure.
+"""The content of a provider's answer: the text, the vector, the tokens used; or in one line why there is none. Pure.
 
 Bodies are the user's data and may quote them, so what is taken from an error body is one short line, without our own
 key.
@@ -29,7 +29,7 @@ class BadAnswer(ValueError):
 
 @attrs.frozen
 class Answered:
-    """The value of a cell, and what it used. `cut_short`: the answer ended at the limit on its length."""
+    """The value of a cell, and the tokens that it used. `cut_short`: the answer ended at the limit on its length."""
 
     value: Any
     input_tokens: int = 0
@@ -66,7 +66,7 @@ def embedding_answer(body: bytes) -> Answered:
 
 
 def failure_kind(status: int, body: bytes, headers: Mapping[str, str]) -> FailureKind:
-    """What an error status means for the calls that come after (`giving_up.py`); `headers` have lower-case names.
+    """The meaning of an error status for the calls that come after (`giving_up.py`); `headers` have lower-case names.
 
     The core says whether it is a rate limit, and whether the same call may succeed later.
     """

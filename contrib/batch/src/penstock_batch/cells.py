@@ -1,8 +1,8 @@
-"""What a cell does: fill in a template and make one admitted call, or run one function; then write the answer down.
+"""The work of a cell: fill in a template and make one admitted call, or run one function; then record the answer.
 
 A call goes out through `penstock.execute`, which admits each attempt and decides about trying again. The answer is in
 the journal before the attempt is over, with no checkpoint between the last byte and the write, so neither a
-cancellation nor a kill finds an answer that was paid for and not kept.
+cancellation nor a kill finds an answer that was paid for and is not recorded.
 
 A cell that cannot be done raises `CellFailed` with one line for people. Only a journal that cannot be written is no
 cell's fault: `JournalLost`, which ends the run.
@@ -42,30 +42,31 @@ _CHARACTERS_PER_TOKEN: Final = 4
 
 
 class CellFailed(Exception):
-    """A cell could not be done, in one line."""
+    """The failure of a cell, in one line."""
 
 
 class JournalLost(PenstockError):
-    """The journal cannot be written any more: going on would be paying for answers that are lost."""
+    """The loss of the journal, which cannot be written any more: further answers would be paid for and lost."""
 
     def __init__(self, path: Path, error: OSError) -> None:
         super().__init__(f"{path}: cannot be written: {error.strerror or error}")
 
 
 class _CallFailed(Exception):
-    """One attempt failed, in one line. What it means for the gate is said by the facts or by the kind of exception."""
+    """The failure of one attempt, in one line. What it means for the gate is said by the facts or by the kind of
+    exception."""
 
 
 class _NoAnswer(_CallFailed, ConnectionError):
-    """No answer came: nobody listens there, or the connection broke."""
+    """A call without an answer: nothing listens there, or the connection broke."""
 
 
 class _TooLate(_CallFailed, TimeoutError):
-    """No answer came in time."""
+    """A call without an answer in time."""
 
 
 class ModelUse:
-    """One model as this run uses it: its client, how its calls go, and who waits for it."""
+    """One model as this run uses it: its client, the health of its calls, and the cells that wait for it."""
 
     def __init__(
         self, model: StepModel, client: httpx2.AsyncClient, key: str | None, health: ModelHealth, tally: ModelTally
@@ -75,56 +76,56 @@ class ModelUse:
         self.key = key
         self.health = health
         self.tally = tally
-        self._in_line: set[trio.CancelScope] = set()
+        self._waiting: set[trio.CancelScope] = set()
 
     @property
     def given_up(self) -> str | None:
-        """Why no more calls are made, in one line; `None` while they are."""
+        """The reason why no more calls are made, in one line; `None` while they are."""
         reason = self.health.given_up
         return None if reason is None else f"not called, {self.model.name} was given up after {reason}"
 
     @contextmanager
-    def in_line(self) -> Iterator[trio.CancelScope]:
-        """A scope around waiting for this model; it is cancelled when the model is given up, unless its call is out
-        just then.
+    def waiting(self) -> Iterator[trio.CancelScope]:
+        """A scope around waiting for this model; it is cancelled when the model is given up, unless its call is in
+        flight just then.
         """
         with trio.CancelScope() as scope:
-            self._in_line.add(scope)
+            self._waiting.add(scope)
             try:
                 yield scope
             finally:
-                self._in_line.discard(scope)
+                self._waiting.discard(scope)
 
     @contextmanager
-    def out(self, scope: trio.CancelScope, now: float) -> Iterator[None]:
-        """A call is out: it is counted, and giving up does not cut it off; but then it is not tried again either."""
+    def in_flight(self, scope: trio.CancelScope, now: float) -> Iterator[None]:
+        """A block in which a call is in flight: it is counted, and giving up neither cancels nor retries it."""
         tally = self.tally
         tally.calls += 1
         tally.in_flight += 1
         tally.first_call_at = now if tally.first_call_at is None else tally.first_call_at
-        self._in_line.discard(scope)
+        self._waiting.discard(scope)
         try:
             yield
         finally:
             tally.in_flight -= 1
             if self.health.given_up is None:
-                self._in_line.add(scope)
+                self._waiting.add(scope)
             else:
                 scope.cancel()
 
     def failed(self, kind: FailureKind, reason: str, now: float) -> None:
-        """A call failed; if that was one too many, nobody waits for this model any more."""
+        """Note a failed call; if that makes the model be given up, cancel the cells that wait for it."""
         if kind == "limited":
             self.tally.limited += 1
         else:
             self.tally.failed += 1
         if self.health.failed(kind, reason, now) is not None:
-            for scope in self._in_line:
+            for scope in self._waiting:
                 scope.cancel()
 
 
 class Cells:
-    """Does cells. `changed` is called after each line of the journal, `limited` after each 429."""
+    """The execution of cells. `on_written` is called after each record of the journal, `on_limited` after each 429."""
 
     def __init__(
         self,
@@ -132,25 +133,25 @@ class Cells:
         models: Mapping[str, ModelUse],
         tallies: Tallies,
         *,
-        changed: Callable[[], None],
-        limited: Callable[[], None],
+        on_written: Callable[[], None],
+        on_limited: Callable[[], None],
     ) -> None:
         self._journal = journal
         self._models = models
         self._tallies = tallies
-        self._changed = changed
-        self._limited = limited
+        self._on_written = on_written
+        self._on_limited = on_limited
 
     async def do(self, step: Step, row: int, columns: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
-        """Do the cell of `step` in `row` and return its value, which is in the journal then. `columns` are the
+        """The value of the cell of `step` in `row`, which is done and in the journal then. `columns` are the
         input's, `values` those and the steps done before. Raises `CellFailed`, which is in the journal as well, or
         `JournalLost`.
         """
         try:
             if step.kind == "python":
-                value = await self._computed(step, row, values)
+                value = await self._compute(step, row, values)
             else:
-                value = await self._answered(step, row, {ROW: columns, **values})
+                value = await self._call_model(step, row, {ROW: columns, **values})
         except CellFailed as error:
             reason = str(error)
             self._write(lambda: self._journal.fail(row, step.name, reason))
@@ -159,7 +160,7 @@ class Cells:
 
     # -- python --
 
-    async def _computed(self, step: Step, row: int, values: Mapping[str, Any]) -> Any:
+    async def _compute(self, step: Step, row: int, values: Mapping[str, Any]) -> Any:
         assert step.function is not None
         missing = [name for name in step.arguments if name not in values]
         if missing:
@@ -182,7 +183,7 @@ class Cells:
 
     # -- models --
 
-    async def _answered(self, step: Step, row: int, values: Mapping[str, Any]) -> Any:
+    async def _call_model(self, step: Step, row: int, values: Mapping[str, Any]) -> Any:
         assert step.model is not None
         use = self._models[step.model.name]
         if use.given_up is not None:
@@ -191,7 +192,7 @@ class Cells:
         cost = penstock.RequestCost(
             input_tokens=len(body) // _CHARACTERS_PER_TOKEN + 1, output_tokens=_most_output(step.params)
         )
-        with use.in_line() as scope:
+        with use.waiting() as scope:
             attempt = partial(self._attempt, step, row, use, body, scope)
             try:
                 return await execute(attempt, step.model.name, domain=step.kind, cost=cost, group=step.name)
@@ -209,7 +210,7 @@ class Cells:
         if use.given_up is not None:
             raise CellFailed(use.given_up)
         started = trio.current_time()
-        with use.out(scope, started):
+        with use.in_flight(scope, started):
             status, headers, content = await self._post(step, use, body)
             now = trio.current_time()
             facts = penstock.ResponseFacts(status=status, headers=headers, elapsed=now - started, received_at=now)
@@ -219,7 +220,7 @@ class Cells:
                 reason = f"{use.model.provider}: {error_line(status, content, use.key)}"
                 use.failed(kind, reason, now)
                 if kind == "limited":
-                    self._limited()
+                    self._on_limited()
                 raise _CallFailed(reason)
             try:
                 answered = _READERS[step.kind](content)
@@ -262,7 +263,7 @@ class Cells:
             write()
         except OSError as error:
             raise JournalLost(self._journal.path, error) from error
-        self._changed()
+        self._on_written()
 
 
 def _body(step: Step, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -284,7 +285,7 @@ def _most_output(params: Mapping[str, Any]) -> int:
 
 
 def _plain(error: Exception) -> str:
-    """The system's reason without the wrapping: httpx2 tells "All connection attempts failed" where there is a better
+    """The system's reason without the wrapping: httpx2 says "All connection attempts failed" where there is a better
     one.
     """
     cause: BaseException = error

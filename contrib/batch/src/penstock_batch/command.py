@@ -1,4 +1,4 @@
-"""What `penstock run` and `penstock check` do, from the files they are given to the exit code."""
+"""The commands `penstock run` and `penstock check`, from the files they are given to the exit code."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _WHERE: Final = {
 def run_command(
     path: Path, *, limit: int | None, overwrite: bool, plugins: Sequence[Path], progress: ProgressKind
 ) -> int:
-    """Run a pipeline and tell how it went. Returns the exit code; raises `ConfigError` and `PluginError`."""
+    """Run a pipeline and print its summary. Returns the exit code; raises `ConfigError` and `PluginError`."""
     try:
         pipeline = load_pipeline(path)
         if not overwrite:
@@ -52,16 +52,16 @@ def run_command(
             run = partial(run_rows, pipeline, journal, limit=limit, plugins=plugins, progress=progress)
             ran = trio.run(run)
             result = assemble(pipeline, journal, limit)
-    except KeyboardInterrupt:  # before or after the run, which heeds it by itself
+    except KeyboardInterrupt:  # before or after the run, which handles it by itself
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    _tell(pipeline, ran, result)
+    _show_summary(pipeline, ran, result)
     if ran.interrupted and result.open:
         return INTERRUPTED
     return SOME_FAILED if result.failed or result.open else ALL_DONE
 
 
-def _tell(pipeline: Pipeline, ran: Ran, result: Assembled) -> None:
+def _show_summary(pipeline: Pipeline, ran: Ran, result: Assembled) -> None:
     interrupted = ran.interrupted and result.open > 0
     for line in summary_lines(
         result,
@@ -81,13 +81,13 @@ def _tell(pipeline: Pipeline, ran: Ran, result: Assembled) -> None:
 def _where(limited_by: Mapping[str, float]) -> Iterator[str]:
     whole = sum(limited_by.values())
     shares = sorted(((seconds / whole, layer) for layer, seconds in limited_by.items()), reverse=True) if whole else []
-    told = [f"{share:.0%} {_WHERE.get(layer, layer)}" for share, layer in shares if share >= 0.005]
-    if told:
-        yield f"what the run waited for: {', '.join(told)}"
+    parts = [f"{share:.0%} {_WHERE.get(layer, layer)}" for share, layer in shares if share >= 0.005]
+    if parts:
+        yield f"what the run waited for: {', '.join(parts)}"
 
 
 def check_command(path: Path, *, plugins: Sequence[Path]) -> int:
-    """Validate a pipeline and tell what it would do. Returns the exit code; raises `ConfigError` and `PluginError`."""
+    """Validate a pipeline and print what it would do. Returns the exit code; raises `ConfigError` and `PluginError`."""
     pipeline = load_pipeline(path)
     manager = PluginManager.from_config(pipeline.config, extra=plugins)
     facts = pipeline.facts
@@ -97,7 +97,7 @@ def check_command(path: Path, *, plugins: Sequence[Path]) -> int:
         click.echo(f"  {step.name}: {step.kind}{at}, needs {', '.join(sorted(step.uses)) or 'nothing'}")
     click.echo(f"plugins: {', '.join(manager.active) or 'none'}")
     for name, problem in manager.problems.items():
-        click.echo(f"  put aside: {name}: {problem}")
+        click.echo(f"  disabled: {name}: {problem}")
     click.echo(f"answers go to {pipeline.output}")
     for row in facts.bad:
         click.echo(f"line {row.line}: {row.problem}", err=True)

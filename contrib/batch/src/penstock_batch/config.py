@@ -48,11 +48,11 @@ class OutputConfig:
 
 @attrs.frozen(kw_only=True)
 class BatchConfig:
-    """`[batch]`: how much is in hand at once, and when a model is given up.
+    """`[batch]`: how much is in memory at once, and when a model is given up.
 
     - `row_group_size`: rows that are read and scheduled together.
-    - `rows_in_flight`: rows in memory that can go on. A row that waits for a provider that is cooling down is not
-      counted.
+    - `rows_in_flight`: rows in memory that can go on. A row that waits for a provider that is cooling down does
+      not count.
     - `rows_waiting`: rows in memory that wait for such a provider, beyond those.
     - `request_timeout`: of one call, from going out to its last byte.
     - `fsync_pause`: the shortest time between two syncs of the journal.

@@ -1,4 +1,4 @@
-"""Providers as a batch uses them: where they are, with which key, and a connection pool for each.
+"""The providers as a batch uses them: where they are, with which key, and a connection pool for each.
 
 `kind = "openai"` is any endpoint that speaks that protocol. `kind = "mock"` is the embedded provider with true limits
 of its own, which is started on a loopback port when the run begins and stopped when it ends.
@@ -40,7 +40,7 @@ class Endpoints:
 def provider_problems(
     providers: Mapping[str, ProviderConfig], used: Collection[str], environment: Mapping[str, str]
 ) -> list[Problem]:
-    """What is wrong with the providers; keys and mocks are looked at only for those that are `used`."""
+    """The problems of the providers; keys and mocks are checked only for those that are `used`."""
     found = []
     for name, provider in providers.items():
         problems = []
@@ -108,7 +108,7 @@ def api_key(provider: ProviderConfig) -> str | None:
 
 
 def provider_identity(provider: ProviderConfig) -> dict[str, Any]:
-    """What of a provider decides what its answers say: which it is, but not its limits."""
+    """The options of a provider that decide what its answers say: which it is, but not its limits."""
     not_answers = ("models", "keys", "seed")
     options = {key: value for key, value in provider.options.items() if key not in not_answers}
     return {"kind": provider.kind, "base_url": provider.base_url, "options": options}
@@ -123,7 +123,7 @@ async def open_endpoints(
 
     from penstock_mockprovider import serve
 
-    tls = cache(httpx2.create_ssl_context)  # reads all certificates there are: once, and only if somebody needs them
+    tls = cache(httpx2.create_ssl_context)  # reads all certificates there are: once, and only if they are needed
     clients: dict[str, httpx2.AsyncClient] = {}
     mocks: dict[str, MockProvider] = {}
     async with AsyncExitStack() as stack:
@@ -142,7 +142,7 @@ async def open_endpoints(
             key = api_key(provider)
             if key is not None:
                 headers["authorization"] = f"Bearer {key}"
-            # Admission bounds the calls; a pool that bounded them too would be a second queue that nobody sees.
+            # Admission bounds the calls; a pool that bounded them too would be a second, hidden queue.
             # One pool per model, since a pool looks at each of its connections for each call.
             limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
             verify = tls() if url.startswith("https:") else False

@@ -1,4 +1,4 @@
-"""Python steps: finding the function that a pipeline names.
+"""The functions of Python steps, found by the names in a pipeline.
 
 `module:function` is imported with the folder of the pipeline's TOML at the front of the import path, as Python does
 with the folder of a script; so a module beside the TOML is found, and so is everything installed. A name without a

@@ -1,7 +1,7 @@
-"""Which step needs which: names held against each other, and the order that follows. Pure.
+"""The dependencies between steps: names checked against each other, and the order that follows. Pure.
 
-A name in a template or in `needs` is a step, an input column, or a mistake; mistakes are told with the likeliest
-name, and a cycle with its way round, before anything runs.
+A name in a template or in `needs` is a step, an input column, or a mistake; mistakes are reported with the likeliest
+name, and a cycle with its path, before anything runs.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ __all__ = ["StepNeeds", "graph_problems", "in_order"]
 
 @attrs.frozen
 class StepNeeds:
-    """One step and every name that it uses, whether columns or steps."""
+    """A step and every name that it uses, whether columns or steps."""
 
     name: str
     uses: frozenset[str]
 
 
 def graph_problems(steps: Sequence[StepNeeds], columns: Collection[str]) -> list[Problem]:
-    """Everything that is wrong with the names of `steps` over an input with these `columns`; empty if nothing is.
+    """The problems with the names of `steps` over an input with these `columns`; empty if there are none.
 
     >>> print(*graph_problems([StepNeeds("summary", frozenset({"doc"}))], ["docs"]))
     steps.summary: 'doc' is neither a column of the input nor a step; did you mean 'docs'?
@@ -54,15 +54,15 @@ def graph_problems(steps: Sequence[StepNeeds], columns: Collection[str]) -> list
 
 
 def step_needs(steps: Iterable[StepNeeds]) -> dict[str, tuple[str, ...]]:
-    """Each step's needs that are steps, sorted."""
+    """The needs of each step that are steps, sorted."""
     found = list(steps)
     names = {step.name for step in found}
     return {step.name: tuple(sorted(step.uses & names)) for step in found}
 
 
 def in_order(needs: Mapping[str, Collection[str]]) -> list[str]:
-    """The steps so that each comes after those that it needs, otherwise as they were given. Raises `ValueError` for a
-    cycle.
+    """The steps in an order in which each comes after those that it needs, otherwise as they were given. Raises
+    `ValueError` for a cycle.
     """
     order: list[str] = []
     left = dict(needs)

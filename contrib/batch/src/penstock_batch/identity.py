@@ -1,4 +1,4 @@
-"""What makes two runs the same run: the input's content and everything that decides what an answer says.
+"""The identity of a run: the input's content and everything that decides what an answer says.
 
 Limits, caps, plugins, timeouts, attempts, key variables and paths are left out on purpose: they decide when a call
 goes out and where the file lies, not what comes back, and people change them between two starts of a long run. So is
@@ -17,7 +17,7 @@ _SHOWN = 60
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs, one line each with its dotted path; empty if nothing does.
+    """The differences, one line each with its dotted path; empty if there are none.
 
     >>> differences({"steps": {"a": {"prompt": "Hi"}}}, {"steps": {"a": {"prompt": "Ho"}, "b": {}}})
     ["steps.a.prompt: was 'Hi', is 'Ho'", 'steps.b: is new']
@@ -39,7 +39,7 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any], where: str) 
 
 
 def _apart(value: object, other: object) -> str:
-    """`value` in short, from shortly before where it parts from `other`."""
+    """An excerpt of `value`, from shortly before its first difference from `other`."""
     if not isinstance(value, str) or not isinstance(other, str) or len(value) <= _SHOWN:
         shown = repr(value)
         return shown if len(shown) <= 2 * _SHOWN else f"{shown[: 2 * _SHOWN]}…"

@@ -1,6 +1,6 @@
 """The journal: every finished cell, appended the moment it is known, so that nothing is paid for twice.
 
-One JSON line per cell. The first line says what run it belongs to (`identity.py`). A line is handed to the operating
+One JSON line per cell. The first line says what run it belongs to (`identity.py`). A line is given to the operating
 system in one write before anything else happens with its value, so it survives the process being killed;
 `keep_on_disk` makes it survive the machine, by one fsync for all lines that came since the last.
 
@@ -37,7 +37,7 @@ _NOT_DONE = -1
 
 
 class CellIndex:
-    """Where in the journal each finished cell lies, and each row's last error."""
+    """The places in the journal of each finished cell, and of each row's last error."""
 
     def __init__(self, steps: Sequence[str]) -> None:
         self._offsets = {step: array("q") for step in steps}
@@ -68,7 +68,7 @@ class Journal:
     def __init__(
         self, path: Path, identity: Mapping[str, Any], steps: Sequence[str], *, overwrite: bool = False
     ) -> None:
-        """Opens the journal at `path`, or begins one; `overwrite` begins anew where there is one.
+        """Open the journal at `path`, or begin one; `overwrite` begins anew where there is one.
 
         Raises `ConfigError` if it belongs to a run with another identity (naming what differs), is no journal, is in
         use by another process, or cannot be opened.
@@ -120,18 +120,18 @@ class Journal:
     # -- what is added --
 
     def finish(self, row: int, step: str, value: Any) -> None:
-        """Note a finished cell. Raises `TypeError` or `ValueError` if the value is not JSON; `OSError` if it cannot
+        """Record a finished cell. Raises `TypeError` or `ValueError` if the value is not JSON; `OSError` if it cannot
         be written.
         """
         self._index.note_value(row, step, self._append({"row": row, "step": step, "value": value}))
 
     def fail(self, row: int, step: str, error: str) -> None:
-        """Note why a cell could not be done. Raises `OSError` if it cannot be written."""
+        """Record why a cell could not be done. Raises `OSError` if it cannot be written."""
         self._index.note_error(row, self._append({"row": row, "step": step, "error": error}))
 
     @property
     def size(self) -> int:
-        """Bytes written so far."""
+        """The bytes written so far."""
         return self._size
 
     def sync(self) -> None:
@@ -174,7 +174,7 @@ class Journal:
         return json.loads(self._reader.readline())
 
     def _load(self, file: BufferedReader, identity: Mapping[str, Any], overwrite: bool) -> bool:
-        """Read what is there; true if it is a run to be resumed."""
+        """Read the records that are there; returns whether there is a run to be resumed."""
         head = file.readline()
         mark = f'{{"{_MARK}"'.encode()
         if not head.startswith(mark) and not (mark.startswith(head) and not head.endswith(b"\n")):

@@ -25,8 +25,8 @@ __all__ = ["Assembled", "assemble", "refuse_to_replace", "remove_results"]
 
 @attrs.frozen
 class Assembled:
-    """Rows among the first `limit`: `done` are in the output, `failed` in the failed file with `reasons` (reason to
-    count), the others are `open`.
+    """The counts of the rows among the first `limit`: `done` are in the output, `failed` in the failed file with
+    `reasons` (reason to count), the others are `open`.
     """
 
     done: int
@@ -36,8 +36,8 @@ class Assembled:
 
 
 def assemble(pipeline: Pipeline, journal: Journal, limit: int | None) -> Assembled:
-    """Write the output and the failed file, and count. The counts are of the first `limit` rows, the files of all
-    rows that are known.
+    """The counts of a run, after the output and the failed file are written. The counts are of the first `limit` rows,
+    the files of all rows that are known.
 
     Raises `ConfigError` if they cannot be written.
     """
@@ -106,7 +106,7 @@ def _written(path: Path, *, keep_empty: bool = True) -> Iterator[IO[bytes]]:
 
 
 def refuse_to_replace(pipeline: Pipeline) -> None:
-    """Raises `ConfigError` if something lies at the output's place that no journal of ours vouches for."""
+    """Check that no file lies at the output's place that has no journal beside it. Raises `ConfigError`."""
     if pipeline.output.exists() and not pipeline.journal.exists():
         raise ConfigError(
             f"{pipeline.output}: exists, but not the journal of the run that made it; --overwrite replaces it"
@@ -114,7 +114,7 @@ def refuse_to_replace(pipeline: Pipeline) -> None:
 
 
 def remove_results(pipeline: Pipeline) -> None:
-    """Take away what an earlier run left beside its journal: `--overwrite`. Raises `ConfigError`."""
+    """Remove the files that an earlier run left beside its journal, for `--overwrite`. Raises `ConfigError`."""
     for path in (pipeline.output, pipeline.failed):
         try:
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A pipeline: the TOML read, its steps compiled, its input surveyed, and everything that is wrong with it told at once.
+"""A pipeline: the TOML read, its steps compiled, its input surveyed, and all its problems reported at once.
 
 Nothing is called and nothing is written here: `penstock check` is this and no more.
 """
@@ -45,12 +45,12 @@ class Pipeline:
 
     @property
     def journal(self) -> Path:
-        """Where finished cells are kept."""
+        """The file of finished cells."""
         return self.output.with_name(f"{self.output.name}.journal")
 
     @property
     def failed(self) -> Path:
-        """Where rows that could not be done go."""
+        """The file of rows that could not be done."""
         return self.output.with_name(f"{self.output.name}.failed.jsonl")
 
     @property
@@ -60,8 +60,8 @@ class Pipeline:
 
 
 def load_pipeline(path: Path) -> Pipeline:
-    """The pipeline that a TOML file describes. Reads the whole input once. Raises `ConfigError` with everything that
-    is wrong.
+    """The pipeline that a TOML file describes. Reads the whole input once. Raises `ConfigError` with every
+    problem.
     """
     loaded = load_config(path, extra_tables=_TABLES)
     folder = path.parent.resolve()
@@ -76,7 +76,7 @@ def load_pipeline(path: Path) -> Pipeline:
     form = source.format or _SUFFIXES.get(input_path.suffix.lower())
     facts = None
     if form is None:
-        what = f'cannot be told from {source.path.name!r}; say "jsonl" or "csv"'
+        what = f'is not known from {source.path.name!r}; say "jsonl" or "csv"'
         problems.append(Problem(("input", "format"), what))
     else:
         try:
@@ -152,7 +152,7 @@ def _place_problems(source: Path, output: Path) -> list[Problem]:
 def _identity(
     config: PenstockConfig, facts: InputFacts, form: str, configs: list[StepConfig], steps: Mapping[str, Step]
 ) -> dict[str, Any]:
-    """What a journal is held against; see `identity.py` for what counts, and why."""
+    """The identity that a journal is compared with; see `identity.py` for what counts, and why."""
     providers = sorted({step.model.provider for step in steps.values() if step.model is not None})
     described = {}
     for step in configs:

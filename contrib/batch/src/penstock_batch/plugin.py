@@ -1,4 +1,4 @@
-"""The plugin: it adds `penstock run` and `penstock check`. Imported whenever one of them is asked for, so it imports
+"""The plugin that adds `penstock run` and `penstock check`. Imported whenever one of them is asked for, so it imports
 what is heavy inside the commands.
 """
 
@@ -19,11 +19,11 @@ __all__ = ["BatchPlugin"]
 
 
 class BatchPlugin:
-    """Runs a pipeline of model calls and functions over rows, resumable at every cell: `penstock run PIPELINE.toml`."""
+    """Pipelines of model calls and functions over rows, resumable at every cell: `penstock run PIPELINE.toml`."""
 
     @hookimpl
     def penstock_cli(self, cli: click.Group) -> None:
-        """Adds the commands `run` and `check`."""
+        """Add the commands `run` and `check`."""
         cli.add_command(run)
         cli.add_command(check)
 
@@ -63,7 +63,7 @@ def run(
     """Run a pipeline: rows in, rows out.
 
     Finished cells are kept as they finish. The same command again goes on where it stopped, and pays for nothing twice.
-    Ctrl+C once lets calls that are out come back; twice leaves at once.
+    Ctrl+C once lets calls in flight come back; twice leaves at once.
 
     Exit code: 0 all rows done, 1 some rows failed (they are beside the output, with the reason), 2 wrong configuration,
     130 interrupted.

@@ -1,4 +1,4 @@
-"""How a run is going, while it is going: a table that redraws itself on a terminal, plain lines elsewhere.
+"""The progress of a run while it is going: a table that redraws itself on a terminal, plain lines elsewhere.
 
 `Standing` is what is shown, taken afresh each time from the counters and from the request gate's pressure;
 `plain_line` and `table` turn it into text and are pure.
@@ -29,12 +29,12 @@ _WINDOW = 10.0
 
 NOTABLE_WAIT = 5.0
 NOTABLE_LAG = 0.1
-"""Seconds from which on a wait, or a late loop, is worth telling."""
+"""Seconds from which on a wait, or a late loop, is shown."""
 
 
 @attrs.frozen
 class StepStanding:
-    """One step: cells done of all, failed, and cells a second lately."""
+    """The standing of one step: cells done of all, failed, and cells a second lately."""
 
     done: int
     failed: int
@@ -43,8 +43,8 @@ class StepStanding:
 
 @attrs.frozen
 class ModelStanding:
-    """One model: calls out now, the adaptive limit on them, calls in line, 429s so far, and seconds of cooldown
-    left.
+    """The standing of one model: calls in flight, the adaptive limit on them, calls waiting, 429s so far, and seconds
+    of cooldown left.
     """
 
     in_flight: int
@@ -57,8 +57,8 @@ class ModelStanding:
 
 @attrs.frozen
 class GateStanding:
-    """The task gate: cells queued and at work, the group that waits longest and for how many seconds; how late the loop
-    was lately, in seconds, and which task held it up; and, while nothing moves, what it waits for.
+    """The standing of the task gate: cells queued and at work, the group that waits longest and for how many seconds;
+    how late the loop was lately, in seconds, and which task held it up; and, while nothing moves, what it waits for.
     """
 
     queued: int = 0
@@ -70,7 +70,7 @@ class GateStanding:
     waits_for: str | None = None
 
     def words(self) -> str:
-        """All of it that is worth telling."""
+        """The text of what is notable."""
         said = f"{self.queued:,} queued, {self.running:,} at work"
         if self.waiter is not None and self.longest_wait >= NOTABLE_WAIT:
             said += f", {self.waiter} waits {self.longest_wait:.0f} s"
@@ -82,7 +82,7 @@ class GateStanding:
 
 @attrs.frozen
 class Standing:
-    """The whole run at one moment; `rows_done` and `rows_failed` of `rows`, after `seconds`."""
+    """The standing of the whole run at one moment; `rows_done` and `rows_failed` of `rows`, after `seconds`."""
 
     rows: int
     rows_done: int
@@ -94,13 +94,13 @@ class Standing:
 
 
 class Rates:
-    """Cells a second over the last ten seconds, by step. `now` is a moment of the run's clock."""
+    """The cells per second of each step, over the last ten seconds. `now` is a moment of the run's clock."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, dict[str, int]]] = deque()
 
     def take(self, tallies: Tallies, now: float) -> Mapping[str, float]:
-        """Note how far each step is, and return the rates."""
+        """The rates at `now`, which the present counts enter into."""
         done = {name: step.done for name, step in tallies.steps.items()}
         self._seen.append((now, done))
         while len(self._seen) > 2 and self._seen[1][0] <= now - _WINDOW:
@@ -111,7 +111,7 @@ class Rates:
 
 
 def plain_line(standing: Standing) -> str:
-    """The standing in one line, for logs."""
+    """The standing as one line, for logs."""
     failed = f", {standing.rows_failed:,} failed" if standing.rows_failed else ""
     parts = [f"{standing.seconds:.0f} s: {standing.rows_done:,} of {standing.rows:,} rows{failed}"]
     parts += [f"{name} {step.done:,} ({step.rate:.1f}/s)" for name, step in standing.steps.items()]

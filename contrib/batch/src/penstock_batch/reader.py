@@ -1,4 +1,4 @@
-"""Reading rows: one at a time, each with the line that it begins on, and never a whole file in memory.
+"""The reader of rows: one at a time, each with the line that it begins on, and never a whole file in memory.
 
 A row that cannot be read is a `BadRow` with its line and reason, and the reading goes on behind it: one broken line
 among a hundred thousand costs one row. Only what concerns the file as a whole (it is not there, its header cannot be
@@ -52,7 +52,7 @@ class BadRow:
 
 @attrs.frozen
 class InputFacts:
-    """What one pass over the whole file tells: how many rows, which columns occur in any of them, and the file's
+    """The facts of an input from one pass over it: how many rows, which columns occur in any of them, and the file's
     SHA-256.
 
     `bad` are the first malformed rows, `bad_count` counts all.
@@ -79,7 +79,7 @@ def read_rows(path: Path, form: Format) -> Iterator[Row | BadRow]:
 
 
 def survey(path: Path, form: Format, *, most_bad: int = 10) -> InputFacts:
-    """One pass over the whole input. Raises `InputProblem`."""
+    """The facts of an input, after one pass over all of it. Raises `InputProblem`."""
     columns: dict[str, None] = {}
     bad: list[BadRow] = []
     count = bad_count = 0

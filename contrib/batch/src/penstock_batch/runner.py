@@ -1,4 +1,4 @@
-"""The shell of a run: takes rows in hand, gives their cells to the scheduler, and stops when it is told to.
+"""The shell of a run, which reads rows, gives their cells to the scheduler, and stops on a signal.
 
     read rows → RowWindow has room → one task per cell → Cells does it → journal → the row leaves the window
 
@@ -23,6 +23,7 @@ import trio
 
 import penstock
 from penstock import open_scheduler
+from penstock_batch.active_row import ActiveRow
 from penstock_batch.cells import CellFailed, Cells, JournalLost, ModelUse
 from penstock_batch.endpoints import Endpoints, api_key, open_endpoints
 from penstock_batch.giving_up import GiveUpRules, ModelHealth
@@ -30,7 +31,6 @@ from penstock_batch.journal import Journal, keep_on_disk
 from penstock_batch.pipeline import Pipeline
 from penstock_batch.progress import ProgressKind, show_progress
 from penstock_batch.reader import BadRow, Row, read_rows
-from penstock_batch.row_in_hand import RowInHand
 from penstock_batch.standing import RunStanding, allowed_rates
 from penstock_batch.steps import Step
 from penstock_batch.summary import AllowedRate
@@ -43,12 +43,12 @@ if TYPE_CHECKING:
 __all__ = ["Ran", "run_rows"]
 
 WATCHDOG = 0.25
-"""Seconds for which a task may keep the loop from everything else before it is told of."""
+"""Seconds for which a task may keep the loop from everything else before it is reported."""
 
 
 @attrs.frozen
 class Ran:
-    """How a run went, beside what lies in the journal."""
+    """The result of a run, beside what lies in the journal."""
 
     tallies: Tallies
     allowed: Mapping[str, AllowedRate]
@@ -56,11 +56,11 @@ class Ran:
     interrupted: bool
     limited_by: Mapping[str, float]
     shadows: tuple[penstock.ShadowTally, ...] = ()
-    """What plugins in shadow would have done."""
+    """The tallies of plugins in shadow."""
 
 
 class RunningView:
-    """Listens to both event streams, to say at the end where the time went."""
+    """A sink of both event streams, which knows at the end where the time went."""
 
     def __init__(self) -> None:
         self.view = penstock.CorrelatedRuntimeView(keep=0)
@@ -77,7 +77,8 @@ class RunningView:
 async def run_rows(
     pipeline: Pipeline, journal: Journal, *, limit: int | None, plugins: Sequence[Path], progress: ProgressKind
 ) -> Ran:
-    """Do every cell that the journal does not have yet. Raises `ConfigError`, `PluginError` or `JournalLost`."""
+    """The result of a run, which does every cell that the journal does not have yet. Raises `ConfigError`,
+    `PluginError` or `JournalLost`."""
     run = BatchRun(pipeline, journal, limit)
     if not run.anything_to_do:
         # Nothing is started then, neither a provider nor a sink: the records of the run that did the work stay as
@@ -89,14 +90,14 @@ async def run_rows(
         async with open_scheduler(watched(pipeline.config), plugins=[*plugins, listening]) as scheduler:
             await run.carry_out(scheduler, endpoints, progress)
         allowed = allowed_rates(run.models, endpoints, scheduler)
-    run.raise_what_broke()
+    run.raise_failure()
     seconds = trio.current_time() - started
     shadows = scheduler.plugins.shadows.tallies()
     return Ran(run.tallies, allowed, seconds, run.interrupted, listening.view.what_limited(), shadows)
 
 
 class BatchRun:
-    """One run: the rows in hand and what is known of them."""
+    """One run: the active rows and what is known of them."""
 
     def __init__(self, pipeline: Pipeline, journal: Journal, limit: int | None) -> None:
         rows = pipeline.facts.rows
@@ -120,22 +121,24 @@ class BatchRun:
             self._rows = chain((first,), self._rows)
 
     async def carry_out(self, scheduler: Scheduler, endpoints: Endpoints, progress: ProgressKind) -> None:
-        """Feed the scheduler until every row is over, or until told to stop."""
+        """Feed the scheduler until every row is over, or until a signal stops the run."""
         self._scheduler = scheduler
         self.models = self._models(endpoints)
-        self._cells = Cells(self._journal, self.models, self.tallies, changed=self._written, limited=self._wake)
+        self._cells = Cells(
+            self._journal, self.models, self.tallies, on_written=self._on_written, on_limited=self._wake
+        )
         self._standing = RunStanding(self.pipeline.steps, self.models, self.tallies, self._window, scheduler)
         self._groups = {step.name: self._group_of(step) for step in self.pipeline.steps}
         async with trio.open_nursery() as nursery:
             nursery.start_soon(keep_on_disk, self._journal, self._to_sync, self.pipeline.batch.fsync_pause)
-            await nursery.start(self._heed_signals)
+            await nursery.start(self._handle_signals)
             nursery.start_soon(show_progress, progress, self._standing.now)
             await self._feed()
             nursery.cancel_scope.cancel()
         await trio.to_thread.run_sync(self._journal.sync)
 
-    def raise_what_broke(self) -> None:
-        """Raise what ended the run, if something did that was no row's fault."""
+    def raise_failure(self) -> None:
+        """Raise the error that ended the run, if one did that was no row's fault."""
         if self._broken is not None:
             raise self._broken
 
@@ -146,18 +149,18 @@ class BatchRun:
         group = 0
         while not self._stopping:
             if self._window.room(self._standing.cooling(trio.current_time())) < size:
-                await self._until_changed()
+                await self._wait_for_change()
                 continue
             taken = list(islice(self._rows, size))
             if not taken:
                 break
-            begun = [row for row in taken if not self._cannot_be_done(row)]
+            begun = [row for row in taken if not self._needs_a_dead_model(row)]
             if begun:
-                self._take_in_hand(group, begun)
+                self._activate_rows(group, begun)
             group += 1
             await trio.lowlevel.checkpoint()
         while len(self._window):
-            await self._until_changed()
+            await self._wait_for_change()
 
     def _rows_to_do(self) -> Iterator[Row]:
         for row in read_rows(self.pipeline.input, self.pipeline.form):
@@ -173,7 +176,7 @@ class BatchRun:
             else:
                 yield row
 
-    def _cannot_be_done(self, row: Row) -> bool:
+    def _needs_a_dead_model(self, row: Row) -> bool:
         """Whether a step that the row still needs has a model that was given up: then nothing more is paid for the
         row.
         """
@@ -188,26 +191,26 @@ class BatchRun:
                 return True
         return False
 
-    def _take_in_hand(self, group: int, rows: Sequence[Row]) -> None:
-        in_hand = [self._in_hand(row, group) for row in rows]
-        specs = [self._spec(row, name) for row in in_hand for name in row.to_do]
-        self._open_of_group[group] = len(in_hand)
-        for row in in_hand:
+    def _activate_rows(self, group: int, rows: Sequence[Row]) -> None:
+        active = [self._active_row(row, group) for row in rows]
+        specs = [self._spec(row, name) for row in active for name in row.to_do]
+        self._open_of_group[group] = len(active)
+        for row in active:
             self._window.enter(row.index, row.could_do)
-        self._tell_of_group("row_group_admitted", group)
+        self._emit_group_event("row_group_admitted", group)
         handles = self._scheduler.add(specs)
         self._scheduler.seal(str(group))
-        for row in in_hand:
+        for row in active:
             for name in row.to_do:
-                handles[_task_id(row, name)].add_done_callback(partial(self._over, row, name))
+                handles[_task_id(row, name)].add_done_callback(partial(self._on_cell_end, row, name))
 
-    def _in_hand(self, row: Row, group: int) -> RowInHand:
+    def _active_row(self, row: Row, group: int) -> ActiveRow:
         finished = {
             name: self._journal.value(row.index, name) for name in self._steps if self._journal.has(row.index, name)
         }
-        return RowInHand(row, group, self.pipeline.needs, finished)
+        return ActiveRow(row, group, self.pipeline.needs, finished)
 
-    def _spec(self, row: RowInHand, name: str) -> penstock.TaskSpec:
+    def _spec(self, row: ActiveRow, name: str) -> penstock.TaskSpec:
         step = self._steps[name]
         return penstock.TaskSpec(
             task_id=_task_id(row, name),
@@ -222,7 +225,7 @@ class BatchRun:
 
     # -- cells --
 
-    async def _cell(self, row: RowInHand, step: Step) -> Any:
+    async def _cell(self, row: ActiveRow, step: Step) -> Any:
         try:
             return await self._cells.do(step, row.index, row.columns, row.values)
         except CellFailed:
@@ -235,15 +238,15 @@ class BatchRun:
             self._break_off(error)
             raise
 
-    def _over(self, row: RowInHand, name: str, handle: TaskHandle[Any]) -> None:
-        """A cell is over: its lease is back, and what needed it may start or has been dropped."""
+    def _on_cell_end(self, row: ActiveRow, name: str, handle: TaskHandle[Any]) -> None:
+        """Note the end of a cell: its lease is back, and what needed it may start or has been dropped."""
         if handle.status == "completed":
             row.done(name, handle.result())
             self.tallies.steps[name].done += 1
         else:
             row.ended(name)
             if handle.status in ("failed", "dropped") and not self._stopping and not row.failed:
-                # Refused for good before it began, by a rule or for want of a resource: that too is told.
+                # Refused for good before it began, by a rule or for want of a resource: that too is recorded.
                 self._note_failure(row.index, name, str(handle.error))
                 row.failed = True
             self.tallies.steps[name].failed += handle.status == "failed"
@@ -260,33 +263,33 @@ class BatchRun:
             self._break_off(JournalLost(self._journal.path, error))
 
     def _break_off(self, error: Exception) -> None:
-        """End the run for what is no row's fault: a journal that cannot be written, a plugin that breaks the
+        """End the run for an error that is no row's fault: a journal that cannot be written, a plugin that breaks the
         contract, a bug. The first such error is raised at the end.
         """
         if self._broken is None:
             self._broken = error
             self._stop(at_once=True)
 
-    def _leave(self, row: RowInHand) -> None:
+    def _leave(self, row: ActiveRow) -> None:
         self._window.leave(row.index)
         self.tallies.rows_done += not row.to_do
         self.tallies.rows_failed += row.failed
         self._open_of_group[row.group] -= 1
         if not self._open_of_group[row.group]:
             del self._open_of_group[row.group]
-            self._tell_of_group("row_group_checkpointed", row.group)
+            self._emit_group_event("row_group_checkpointed", row.group)
 
     # -- waiting and stopping --
 
     def _wake(self) -> None:
         self._changed.set()
 
-    async def _until_changed(self) -> None:
+    async def _wait_for_change(self) -> None:
         with self._scheduler.somebody_waits():
             await self._changed.wait()
         self._changed = trio.Event()
 
-    def _written(self) -> None:
+    def _on_written(self) -> None:
         with suppress(trio.WouldBlock):  # then a sync is due already, and takes this line too
             self._dirty.send_nowait(None)
 
@@ -298,7 +301,7 @@ class BatchRun:
         else:
             self._scheduler.shutdown()
 
-    async def _heed_signals(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def _handle_signals(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             task_status.started()
             async for _ in signals:
@@ -306,11 +309,11 @@ class BatchRun:
                     click.echo("leaving at once", err=True)
                     self._stop(at_once=True)
                 else:
-                    click.echo("stopping: calls that are out may come back; again to leave at once", err=True)
+                    click.echo("stopping: calls in flight may come back; again to leave at once", err=True)
                     self.interrupted = True
                     self._stop(at_once=False)
 
-    # -- what stands where --
+    # -- set-up --
 
     def _models(self, endpoints: Endpoints) -> dict[str, ModelUse]:
         batch = self.pipeline.batch
@@ -341,18 +344,18 @@ class BatchRun:
         metadata = penstock.SchedulingMetadata.model(model.provider, model.model_id, step.kind, weight)
         return resolver.resolve(metadata, flow=(step.name,)).group
 
-    def _tell_of_group(self, kind: penstock.SchedulerEventKind, group: int) -> None:
+    def _emit_group_event(self, kind: penstock.SchedulerEventKind, group: int) -> None:
         correlation = penstock.RuntimeCorrelation(self._scheduler.run_id, row_group=str(group))
         self._scheduler.emit(kind, correlation=correlation)
 
 
 def watched(config: penstock.PenstockConfig) -> penstock.PenstockConfig:
-    """The configuration with a watchdog and an answer for `penstock explain`, where it says nothing of them."""
+    """The configuration with a watchdog and a socket for `penstock explain`, where it says nothing of them."""
     options = config.scheduler
     watchdog = WATCHDOG if options.watchdog is None else options.watchdog
     answers = options.explain_socket is None or options.explain_socket
     return attrs.evolve(config, scheduler=attrs.evolve(options, watchdog=watchdog, explain_socket=answers))
 
 
-def _task_id(row: RowInHand, step: str) -> str:
+def _task_id(row: ActiveRow, step: str) -> str:
     return f"r{row.index}/{step}"

@@ -1,4 +1,4 @@
-"""How a run stands at a moment: its own counters, joined with what the request gate says of its models."""
+"""The standing of a run at a moment: its own counters, joined with what the request gate says of its models."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["RunStanding", "allowed_rates"]
 
-PATIENCE = 10.0
-"""Seconds without a cell done after which it is told what the run waits for."""
+EXPLAIN_AFTER = 10.0
+"""Seconds without a cell done after which progress says what the run waits for."""
 
 
 class RunStanding:
-    """Reads counters and pressure; changes nothing but the rates that it keeps."""
+    """The reader of counters and pressure, which changes nothing but the rates that it keeps."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class RunStanding:
         return {name for name, pressure in pressures if pressure is not None and pressure.cooldown_remaining > 0}
 
     def now(self) -> Standing:
-        """Everything that progress shows."""
+        """The standing that progress shows."""
         now = trio.current_time()
         tallies = self._tallies
         rates = self._rates.take(tallies, now)
@@ -60,7 +60,7 @@ class RunStanding:
             for name, step in tallies.steps.items()
         }
         models = {name: self._model(name, now) for name in self._models}
-        moves = any(rates.values()) or now - self._started < PATIENCE
+        moves = any(rates.values()) or now - self._started < EXPLAIN_AFTER
         return Standing(
             tallies.rows, tallies.rows_done, tallies.rows_failed, now - self._started, steps, models, self._gate(moves)
         )
@@ -104,7 +104,8 @@ class RunStanding:
 
 
 def allowed_rates(models: Mapping[str, ModelUse], endpoints: Endpoints, scheduler: Scheduler) -> dict[str, AllowedRate]:
-    """What the limits of each model let through: its own report if it is an embedded one, else the limit as found."""
+    """The rates that the limits of each model allow: its own report if it is an embedded one, else the limit as
+    found."""
     return {name: _allowed(use.model, endpoints, scheduler) for name, use in models.items()}
 
 

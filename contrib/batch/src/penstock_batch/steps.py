@@ -1,6 +1,6 @@
-"""A step as it runs: its templates compiled, its function found, its model known.
+"""The steps as they run: each with its templates compiled, its function found, its model known.
 
-`compile_step` holds what the TOML says of a step against its kind and tells everything that is wrong with it at once.
+`compile_step` checks what the TOML says of a step against its kind, and reports all problems at once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is told when a run has ended. Pure: figures in, lines out."""
+"""The summary of a run that has ended. Pure: figures in, lines out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_REASONS = 8
 
 @attrs.frozen
 class AllowedRate:
-    """What a model's limits let through: for an embedded provider its true limits, known from its own report, else
+    """The rate that a model's limits allow: for an embedded provider its true limits, known from its own report, else
     unknown.
 
     `calls` of the `seconds` from the first call to the last answer; `limit` is the adaptive limit on calls in flight
@@ -64,13 +64,14 @@ def summary_lines(
 
 
 def _own_count(allowed: Mapping[str, AllowedRate]) -> str:
-    """How many calls the providers themselves say they refused; empty unless all are embedded."""
+    """The number of calls that the providers themselves say they refused; empty unless all are embedded."""
     counts = [rate.refused for rate in allowed.values() if rate.refused is not None]
     return f"; by the provider's own count {sum(counts):,}" if counts and len(counts) == len(allowed) else ""
 
 
 def _at_best(allowed: Mapping[str, AllowedRate]) -> str:
-    """The time in which the slowest of the models could have given its answers; empty unless all tell their limits."""
+    """The time in which the slowest of the models could have given its answers; empty unless the limits of all are
+    known."""
     times = [rate.completed * rate.seconds / rate.calls for rate in allowed.values() if rate.calls and rate.seconds]
     return f"; the limits allow them in {_time(max(times))} at best" if times and len(times) == len(allowed) else ""
 

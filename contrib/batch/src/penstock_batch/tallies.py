@@ -1,4 +1,4 @@
-"""What has been done so far: counters that the cells keep, and that progress and summary read."""
+"""The tallies of a run: counters that the cells keep, and that progress and summary read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ModelTally", "StepTally", "Tallies"]
 
 @attrs.define
 class StepTally:
-    """Cells of one step: `before` were in the journal when the run began."""
+    """The cells of one step: `before` were in the journal when the run began."""
 
     before: int = 0
     done: int = 0
@@ -23,7 +23,7 @@ class StepTally:
 
 @attrs.define
 class ModelTally:
-    """Calls to one model: how many went out, how many of them are out now, how they ended; moments of the run's
+    """The calls to one model: how many were made, how many are in flight, how they ended; moments of the run's
     clock.
     """
 
@@ -40,7 +40,7 @@ class ModelTally:
 
 @attrs.define
 class Tallies:
-    """All counters of a run. `rows` are those to be done; `rows_done` and `rows_failed` those that have ended."""
+    """The counters of a whole run. `rows` are those to be done; `rows_done` and `rows_failed` those that have ended."""
 
     rows: int
     steps: Mapping[str, StepTally]

@@ -1,8 +1,8 @@
-"""Prompts: Jinja2 templates that can reach nothing but the row.
+"""The templates of prompts, in Jinja2, which can reach nothing but the row.
 
 A template is compiled in a sandbox that forbids attributes with underscores and changes to the row's values, and that
 has no loader; `include`, `import` and `extends` are refused when it is compiled, not when a row is rendered. What a
-template needs is read from its variables, so nobody has to say it twice. A variable that a row does not have is an
+template needs is read from its variables, so it is not said twice. A variable that a row does not have is an
 error of that row, never an empty string.
 """
 

@@ -1,4 +1,4 @@
-"""Which rows are in memory, and whether there is room for more. Pure.
+"""The window of rows in memory, which says whether there is room for more. Pure.
 
 Row groups are how rows are read and scheduled; they hold nothing. What bounds memory is the number of rows, and each
 row gives back its place when it is done, whatever the others of its group do. A row whose every next step waits for a
@@ -15,7 +15,7 @@ __all__ = ["RowWindow"]
 
 
 class RowWindow:
-    """The rows in hand, by the steps that each could do next."""
+    """The active rows, by the steps that each could do next."""
 
     def __init__(self, rows_in_flight: int, rows_waiting: int) -> None:
         self._in_flight = rows_in_flight
@@ -28,35 +28,35 @@ class RowWindow:
         return len(self._next)
 
     def enter(self, row: int, could_do: frozenset[str]) -> None:
-        """A row is taken in hand. Raises `ValueError` if it is already."""
+        """Add a row that becomes active. Raises `ValueError` if it is already."""
         if row in self._next:
-            raise ValueError(f"row {row} is in hand already")
+            raise ValueError(f"row {row} is active already")
         self._next[row] = could_do
         self._rows_by_next[could_do] += 1
 
     def change(self, row: int, could_do: frozenset[str]) -> None:
-        """What the row could do next has changed. Raises `KeyError` if it is not in hand."""
+        """Change the steps that a row could do next. Raises `KeyError` if it is not active."""
         self._forget(self._next[row])
         self._next[row] = could_do
         self._rows_by_next[could_do] += 1
 
     def leave(self, row: int) -> None:
-        """The row is done, or given up. Raises `KeyError` if it is not in hand."""
+        """Remove a row that is done or given up. Raises `KeyError` if it is not active."""
         self._forget(self._next.pop(row))
 
     def could_do(self, step: str) -> int:
-        """Rows that could do `step` next, or are at it."""
+        """The number of rows that could do `step` next, or are at it."""
         return sum(count for could_do, count in self._rows_by_next.items() if step in could_do)
 
     def waiting(self, cooling: Collection[str]) -> int:
-        """Rows of which every next step is among those that are `cooling`."""
+        """The number of rows of which every next step is among those that are `cooling`."""
         steps = frozenset(cooling)
         if not steps:
             return 0
         return sum(count for could_do, count in self._rows_by_next.items() if could_do and could_do <= steps)
 
     def room(self, cooling: Collection[str] = ()) -> int:
-        """How many more rows may be taken in hand while the steps in `cooling` wait; 0 or less: none."""
+        """The number of rows that may become active while the steps in `cooling` wait; 0 or less: none."""
         return self._in_flight - len(self._next) + min(self.waiting(cooling), self._waiting)
 
     def _forget(self, could_do: frozenset[str]) -> None:

@@ -1,4 +1,4 @@
-"""What was given before a command's name. Knows nothing of click, so that `import penstock` loads none."""
+"""The options of the command line before a command's name. Without click, so that `import penstock` loads none."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ __all__ = ["CommandLine"]
 
 @attrs.frozen
 class CommandLine:
-    """What was given before the command's name. `plugin_files` go to `open_scheduler(plugins=...)` as they are."""
+    """The options before the command's name. `plugin_files` go to `open_scheduler(plugins=...)` as they are."""
 
     plugin_files: tuple[Path, ...] = ()

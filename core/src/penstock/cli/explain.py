@@ -1,4 +1,4 @@
-"""`penstock explain`: asks a run that is under way what it waits for."""
+"""The command `penstock explain`, which asks a run that is under way what it waits for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["explain"]
 @click.option("--group", metavar="NAME", help="Only this group of tasks.")
 @click.option("--json", "as_json", is_flag=True, help="Records, for programs.")
 def explain(run_id: str | None, group: str | None, as_json: bool) -> None:
-    """What a run that is under way waits for: every group, who refused it, since when, and what would end it.
+    """Show what a run that is under way waits for: every group, who refused it, since when, and what would end it.
 
     RUN_ID names the run; it may be left out while there is only one. `penstock run` answers; a program of your own does
     with `[scheduler] explain_socket = true`.
@@ -32,10 +32,10 @@ def explain(run_id: str | None, group: str | None, as_json: bool) -> None:
     if path is None:
         raise ConfigError(f"there is no run {run_id!r} under way; {_which(list(runs))}")
     try:
-        told = ask(path, group)
+        answer = ask(path, group)
     except OSError as error:
         raise ConfigError(f"run {run_id!r} did not answer: {error}") from error
-    click.echo(json.dumps(told["records"], indent=2) if as_json else f"run {run_id}: {told['text']}")
+    click.echo(json.dumps(answer["records"], indent=2) if as_json else f"run {run_id}: {answer['text']}")
 
 
 def _which(runs: list[str]) -> str:

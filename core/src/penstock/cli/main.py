@@ -17,7 +17,7 @@ The plugin is made with the defaults of its `Config`, since no configuration fil
 by `--plugin` are loaded at once, being asked for.
 
 Commands get the `CommandLine` by `@click.pass_obj`. They may raise `ConfigError` and `PluginError`: these
-are told on standard error, with exit code 2 and without a traceback.
+go to standard error, with exit code 2 and without a traceback.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ from penstock.words.errors import ConfigError, PenstockError, PluginError
 __all__ = ["cli", "main"]
 
 
-class Refused(click.ClickException):
-    """Errors of the user's or of a plugin's, on their way to standard error."""
+class ReportedMistake(click.ClickException):
+    """A mistake of the user's or of a plugin's, on its way to standard error."""
 
     exit_code = 2
 
@@ -62,8 +62,8 @@ class Refused(click.ClickException):
             click.echo(f"penstock: {line}", file=file, err=file is None)
 
 
-class Failed(Refused):
-    """An error that is nobody's mistake: the work could not be done."""
+class ReportedFailure(ReportedMistake):
+    """A failure that is no mistake: the work could not be done."""
 
     exit_code = 1
 
@@ -79,8 +79,8 @@ def _penstock_errors(error: BaseException) -> list[PenstockError] | None:
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
-    """Let errors that were raised on purpose end the command with their words alone."""
+def _reporting_errors() -> Iterator[None]:
+    """A scope in which errors that were raised on purpose end the command with their words alone."""
     try:
         yield
     except Exception as error:
@@ -88,19 +88,19 @@ def _refusing() -> Iterator[None]:
         if meant is None:
             raise
         mistakes = all(isinstance(each, ConfigError | PluginError) for each in meant)
-        raise (Refused if mistakes else Failed)(meant) from None
+        raise (ReportedMistake if mistakes else ReportedFailure)(meant) from None
 
 
 class PenstockGroup(click.Group):
-    """The top of the command line: finds a plugin's command by metadata, and imports it when it is invoked."""
+    """The top of the command line, which finds a plugin's command by metadata, and imports it when it is invoked."""
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        with _refusing():
+        with _reporting_errors():
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         ctx.obj = CommandLine(tuple(ctx.params["plugin_files"]))
-        with _refusing():
+        with _reporting_errors():
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -119,7 +119,7 @@ class PenstockGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list in `--help`. A plugin's commands are told by their distribution: their own help would
+        """The list in `--help`. A plugin's commands are shown with their distribution: their own help would
         need the import."""
         with formatter.section("Commands"):
             formatter.write_dl(list(self._command_lines(ctx)))
@@ -142,7 +142,7 @@ def _installed(ctx: click.Context) -> Installed:
 
 
 def _of_files(ctx: click.Context) -> click.Group:
-    """The commands that files given by `--plugin` add. One whose hook fails is told, and the others work."""
+    """The commands that files given by `--plugin` add. A hook that fails is reported, and the others work."""
     made: click.Group | None = ctx.meta.get("penstock.of_files")
     if made is None:
         made = ctx.meta["penstock.of_files"] = click.Group()
@@ -158,7 +158,7 @@ def _of_files(ctx: click.Context) -> click.Group:
 
 
 def _commands_of(plugin: LoadedPlugin) -> MutableMapping[str, click.Command]:
-    """The commands that one plugin adds, given to it with the defaults of its `Config`. Raises `PluginError`."""
+    """The commands of one plugin, which is made with the defaults of its `Config`. Raises `PluginError`."""
     wrong = check_hooks(plugin.target)
     if wrong:
         raise PluginError(plugin.name, "; ".join(wrong))

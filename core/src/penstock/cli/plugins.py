@@ -1,4 +1,4 @@
-"""`penstock plugins list` and `penstock plugins show`."""
+"""The commands `penstock plugins list` and `penstock plugins show`."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def _listing_lines(listing: PluginListing) -> Iterator[str]:
     yield from _columns(cells)
     yield ""
     yield "Asked in this order:"
-    yield from _columns([(f"  {key}", ", ".join(names) or "nobody") for key, names in listing.asked.items()])
+    yield from _columns([(f"  {key}", ", ".join(names) or "none") for key, names in listing.asked.items()])
 
 
 def _hooks_in_short(hooks: tuple[str, ...] | None) -> str:
     if hooks is None:
-        return "? (its source does not tell; see plugins show)"
+        return "? (not known from its source; see plugins show)"
     return ", ".join(hook.removeprefix("penstock_") for hook in hooks) or "-"
 
 
@@ -98,7 +98,7 @@ def show_command(line: CommandLine, name: str, config_file: Path | None) -> None
     elif name in there.plugins:
         loaded = import_plugin(there.plugins[name])
     else:
-        raise ConfigError([f"there is no plugin {name!r}; {there.what_else(name, files)}", *map(str, there.clashes)])
+        raise ConfigError([f"there is no plugin {name!r}; {there.suggestion(name, files)}", *map(str, there.clashes)])
     chosen = choose(config, there.plugins, {stem: hooks_in_file(path) or () for stem, path in files.items()})
     click.echo("\n".join(_show_lines(loaded, chosen, config)))
     wrong = check_hooks(loaded.target)

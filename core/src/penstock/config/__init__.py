@@ -1,1 +1,1 @@
-"""One TOML file, read into typed records, strictly. Pure."""
+"""The configuration: one TOML file, read strictly into typed records. Pure."""

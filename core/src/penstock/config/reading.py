@@ -1,9 +1,9 @@
-"""One TOML file to typed records.
+"""The configuration file as typed records.
 
 `structuring.py` does the strict building; this module says what there is, what makes sense, and where a
 file's tables go: those that Penstock knows become a `PenstockConfig`, each `[plugins.NAME]` table is kept
 for its plugin, and a program that has tables of its own in the same file names their types
-(`extra_tables`). Every problem of a file is told together.
+(`extra_tables`). All problems of a file are reported together.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _each_at_least_one(_: object, attribute: attrs.Attribute[Any], value: Mappin
 
 
 def _seconds(*, zero: bool = False) -> _Validator:
-    """A duration: positive and finite; `zero`: or 0. `None` passes, where the type lets it."""
+    """A validator of durations: positive and finite, or with `zero` also 0. `None` passes, where the type lets it."""
 
     def validate(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value is None:
@@ -98,7 +98,7 @@ class SchedulerConfig:
     resources: dict[str, int] = attrs.field(factory=dict, validator=_each_at_least_one)
     """`[scheduler.resources]`: limits of scheduler-owned resources beside `submission`."""
     admitted_limits: dict[str, int] = attrs.field(factory=dict, validator=_each_at_least_one)
-    """`[scheduler.admitted_limits]`: group identity (parts joined by `/`) to how many run before peers come first."""
+    """`[scheduler.admitted_limits]`: group identity (parts joined by `/`) to how many run before others come first."""
     seed: int = 0
     stall_timeout: float = attrs.field(default=300.0, validator=_seconds())
     shutdown_grace: float = attrs.field(default=30.0, validator=_seconds(zero=True))
@@ -137,7 +137,7 @@ class RequestsConfig:
 
 @attrs.frozen(kw_only=True)
 class SinksConfig:
-    """`[sinks]`: how events reach plugins. A sink that fails `failures` times is put aside."""
+    """`[sinks]`: how events reach plugins. A sink that fails `failures` times is disabled."""
 
     failures: int = attrs.field(default=10, validator=_at_least_one)
 
@@ -215,7 +215,7 @@ class PluginLists:
 
 @attrs.frozen(kw_only=True)
 class PenstockConfig:
-    """The whole file. `sections` are the `[plugins.NAME]` tables, not structured yet: each plugin has its
+    """The whole configuration file. `sections` are the `[plugins.NAME]` tables, not structured yet: each plugin has its
     own `Config`.
 
     `source` is the file as messages name it; `folder` is what the paths of `plugins.load` are relative to.
@@ -233,7 +233,7 @@ class PenstockConfig:
 
 @attrs.frozen
 class LoadedConfig:
-    """A file as its readers want it: Penstock's part, and the tables that the caller named, each structured
+    """A configuration file that was read: Penstock's part, and the tables that the caller named, each structured
     into its type."""
 
     config: PenstockConfig
@@ -256,13 +256,13 @@ def load_config(
     extra_tables: Mapping[str, Any] = MappingProxyType({}),
     foreign_tables: bool = False,
 ) -> LoadedConfig:
-    """Read a TOML file (a path), or a mapping of the same form; `None` gives the defaults, a
+    """The configuration in a TOML file (a path), or in a mapping of the same form; `None` gives the defaults, a
     `PenstockConfig` itself.
 
     `extra_tables` maps a top-level table to its type: an attrs class, `list[Class]` for an array of tables,
     a `dict`, or any of these `| None`. One that the file leaves out is built from nothing, so that a class
-    with only defaults needs no table. `foreign_tables` lets tables pass that nobody named, which are some
-    other program's. Raises `ConfigError` with all problems.
+    with only defaults needs no table. `foreign_tables` lets other tables pass, which are some other
+    program's. Raises `ConfigError` with all problems.
 
     >>> table = {"scheduler": {"submission_capacity": 8}, "job": {"n": 2}}
     >>> load_config(table, extra_tables={"job": dict[str, int]}).extras["job"]
@@ -292,14 +292,14 @@ def load_config(
 
 
 def _nothing(kind: Any) -> object:
-    """What a table of this type is when the file leaves it out."""
+    """The value of a table of this type that the file leaves out."""
     if NoneType in get_args(kind):
         return None
     return [] if is_list_type(get_origin(kind) or kind) else {}
 
 
 class _Reading:
-    """One file being read: takes its tables apart and collects what is wrong with them."""
+    """The reading of one file, which takes its tables apart and collects their problems."""
 
     def __init__(self, data: Mapping[str, Any], source: str) -> None:
         self._data = data

@@ -1,14 +1,14 @@
-"""Plain tables to typed records, strictly, and every problem at once.
+"""Strict conversion of plain tables to typed records, with every problem at once.
 
 cattrs knows which type is built how; its conversions are taken out and replaced by checks. As it comes, it
-turns `"false"` into True and `"strict-fair"` into a list of letters, and its errors tell of classes, not of
-keys. Here a value fits its type or is told with its dotted path: an unknown key with the key that was
+turns `"false"` into True and `"strict-fair"` into a list of letters, and its errors name classes, not
+keys. Here a value fits its type or is reported with its dotted path: an unknown key with the key that was
 probably meant, a missing one, a wrong type, and whatever an attrs validator objects to. The only liberty is
 that a whole number may stand for a float.
 
 Types that a configuration may use: bool, int, float, str, Path, datetime, date, time, enums, Literal, attrs
 classes, lists, tuples, sets, dicts with text keys, unions of these, `T | None`, and `object` for what is
-somebody else's to check. A list or a tuple or a set is written as an array, an enum by its value.
+checked elsewhere. A list or a tuple or a set is written as an array, an enum by its value.
 
 A field whose key is no name in Python has it in its metadata, `attrs.field(metadata={"key": "from"})`. A class with a
 class method `from_text` may be written as text too; that method raises `ValueError` with what would be right.
@@ -44,7 +44,7 @@ _Hook = Callable[[Any, Any], Any]
 
 
 def structure(data: object, cls: type[T] | Any, *, source: str = "<mapping>", path: PathParts = ()) -> T:
-    """Build a `cls` from plain data, as TOML gives it.
+    """A `cls` built from plain data, as TOML gives it.
 
     `source` is the file's name and `path` where in the file `data` stands; both are put before each
     problem. Raises `ConfigError` with all problems, and `TypeError` if `cls` has a field of a type that no
@@ -73,7 +73,7 @@ _UNSAID: Final = object()
 
 @attrs.frozen
 class _Finding:
-    """Something that is wrong, with its path below the value that was looked at, and not yet in words, since whether a
+    """A problem with its path below the value that was looked at, and not yet in words, since whether a
     value may be shown depends on all keys above it.
 
     `given` is what stands there instead; `quoted` is what a validator's own words may show.
@@ -108,14 +108,14 @@ def _texts(value: object) -> Iterator[str]:
 
 
 class _Misfit(Exception):
-    """What does not fit."""
+    """A value that does not fit its type, with what was found."""
 
     def __init__(self, *found: _Finding) -> None:
         self.found = found
 
 
 class _Findings:
-    """Collects what is wrong below several keys, so that one problem does not hide the next."""
+    """The findings below several keys, collected so that one problem does not hide the next."""
 
     def __init__(self) -> None:
         self.found: list[_Finding] = []
@@ -180,7 +180,7 @@ def _union(value: object, wanted: Any) -> object:
     if len(members) == 1:
         return _build(value, members[0])
     fitting = [member for member in members if _has_the_shape(value, member)]
-    if len(fitting) == 1:  # then what is wrong inside can be told, each at its place
+    if len(fitting) == 1:  # then each problem inside can be reported at its place
         return _build(value, fitting[0])
     # An exact type goes before a float that a whole number may stand for.
     for member in sorted(members, key=lambda member: member is float):
@@ -283,7 +283,7 @@ def field_types(cls: type[Any]) -> Mapping[str, Any]:
 
 
 def _objections(cls: type[Any], given: Mapping[str, Any], unfit: Collection[str]) -> list[_Finding]:
-    """What the record's own validators object to, but at the `unfit` keys, where something is wrong already.
+    """The objections of the record's own validators, but at the `unfit` keys, where something is wrong already.
 
     attrs stops at the first objection, does not say at which key, and is not asked at all while a sibling
     has the wrong type. So each validator is asked by itself, with a stand-in that holds the same values;
@@ -314,20 +314,20 @@ def _objections(cls: type[Any], given: Mapping[str, Any], unfit: Collection[str]
 
 
 def _as_findings(error: Exception, field: attrs.Attribute[Any] | None = None, value: object = None) -> list[_Finding]:
-    """What a record (or the validator of its `field`) objects to. A `ConfigError` says itself at which keys; the name
-    of the field, if the words begin with it, is left to the path.
+    """The objections of a record, or of the validator of its `field`. A `ConfigError` says itself at which keys; the
+    name of the field, if the words begin with it, is left to the path.
     """
     at: PathParts = () if field is None else (_key(field),)
     if isinstance(error, ConfigError):
-        told = [(record.path, record.what) for record in error.records]
+        objections: list[tuple[PathParts, str]] = [(record.path, record.what) for record in error.records]
     else:
-        told = [((), _words(error))]
+        objections = [((), _words(error))]
     name = "" if field is None else field.name
     return [
         _Finding(path, what, quoted=value)
         if path
         else _Finding(at, what.removeprefix(f"'{name}' ").removeprefix(f"{name} "), quoted=value)
-        for path, what in told
+        for path, what in objections
     ]
 
 

@@ -1,4 +1,4 @@
-"""TOML files to plain tables, with errors that name the file and the place."""
+"""The reader of TOML files, which gives plain tables, with errors that name the file and the place."""
 
 from __future__ import annotations
 
@@ -40,6 +40,6 @@ def _unreadable(path: object, what: str) -> ConfigError:
 
 
 def _position(text: str) -> tuple[int, int]:
-    """Line and column of what comes after `text`, both from 1."""
+    """The line and column right after `text`, both from 1."""
     lines = text.split("\n")
     return len(lines), len(lines[-1]) + 1

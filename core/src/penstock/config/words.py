@@ -1,4 +1,4 @@
-"""Configuration in words: what a type wants, what a value is, and what was probably meant.
+"""The words for types and values in messages about a configuration, and for what was probably meant.
 
 Every message about a configuration is put together from these, so that they read alike wherever they come
 from.
@@ -37,7 +37,7 @@ _PLAIN: Final[Mapping[Any, str]] = {
 
 
 def type_in_words(wanted: Any) -> str:
-    """What a value of this type is, for people who write TOML.
+    """The name of a type for people who write TOML.
 
     >>> type_in_words(list[int]), type_in_words(float | None), type_in_words(Literal["drop", "wait"])
     ('a list (each: a whole number)', 'a number', '"drop" or "wait"')
@@ -77,7 +77,7 @@ def is_list_type(origin: Any) -> bool:
 
 
 def value_in_words(value: object, path: Iterable[str | int] = ()) -> str:
-    """A value as a message shows it: as TOML writes it where that is short, but of a secret only what it is.
+    """The text by which a message shows a value: as TOML writes it where that is short, but of a secret only its type.
 
     `path` is where it stands; what stands below a key such as `api_key` is a secret, as is any text that
     looks like one.
@@ -132,7 +132,7 @@ _PASSWORD_IN_URL: Final = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 
 
 def did_you_mean(given: str, known: Iterable[str], *, otherwise: str = "known are", most: int = 12) -> str:
-    """The end of a message about a name that nobody knows: what was probably meant, or up to `most` of what there is.
+    """The end of a message about an unknown name: what was probably meant, or up to `most` of what there is.
 
     >>> did_you_mean("task_polices", ["task_policies", "sinks"])
     "did you mean 'task_policies'?"

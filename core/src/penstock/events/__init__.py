@@ -1,1 +1,1 @@
-"""What everybody records: the records of both streams, and what joins them. Pure."""
+"""The records of both event streams, and what joins them. Pure."""

@@ -1,7 +1,7 @@
-"""Which task a request belongs to.
+"""The correlation of a request with the task that makes it.
 
 The scheduler sets a `RuntimeCorrelation` in a context variable before it spawns a worker; trio copies the
-context into child tasks, so every request made below carries it without being told. Code that leaves the
+context into child tasks, so every request made below carries it by itself. Code that leaves the
 context (another thread, a callback) takes `current_correlation()` along and passes it on explicitly.
 """
 
@@ -17,7 +17,7 @@ __all__ = ["RuntimeCorrelation", "current_correlation"]
 
 @attrs.define(slots=True, unsafe_hash=True)
 class RuntimeCorrelation:
-    """The names under which the events of one task can be joined. All optional but the run. Nobody changes one."""
+    """The names under which the events of one task can be joined. All optional but the run. Never changed."""
 
     run_id: str
     row_group: str | None = None
@@ -30,27 +30,27 @@ class RuntimeCorrelation:
     """How `event_to_json` wrote it, since several events bear the same one: a seventh of a task with its events."""
 
 
-Told = RuntimeCorrelation | Callable[[], RuntimeCorrelation] | None
-"""A correlation, or how to make it when somebody asks: most tasks never do."""
+CorrelationSource = RuntimeCorrelation | Callable[[], RuntimeCorrelation] | None
+"""A correlation, or a function that makes it when it is asked for: for most tasks it never is."""
 
-_current: ContextVar[Told] = ContextVar("penstock_correlation", default=None)
+_current: ContextVar[CorrelationSource] = ContextVar("penstock_correlation", default=None)
 
 
 def current_correlation() -> RuntimeCorrelation | None:
     """The correlation of the task that is running, or `None` outside a scheduler."""
-    told = _current.get()
-    if told is None or isinstance(told, RuntimeCorrelation):
-        return told
-    made = told()
+    source = _current.get()
+    if source is None or isinstance(source, RuntimeCorrelation):
+        return source
+    made = source()
     _current.set(made)
     return made
 
 
-def set_correlation(correlation: Told) -> Token[Told]:
+def set_correlation(correlation: CorrelationSource) -> Token[CorrelationSource]:
     """Make `correlation` the current one; give the token to `reset_correlation` to undo it."""
     return _current.set(correlation)
 
 
-def reset_correlation(token: Token[Told]) -> None:
+def reset_correlation(token: Token[CorrelationSource]) -> None:
     """Undo `set_correlation`."""
     _current.reset(token)

@@ -1,7 +1,7 @@
-"""What happened, in two streams: the record, the kinds, and the stream that keeps them in order.
+"""The two event streams: the record of an event, the kinds, and the stream that keeps the order.
 
 A controller or a shell *records* an event while it works, and the shell *delivers* when the state change
-that the event tells of is complete. So a sink never sees half a change, order is the order of recording,
+that the event reports is complete. So a sink never sees half a change, order is the order of recording,
 and a sink that calls back into Penstock records behind what is being delivered. With no sink attached,
 `active` is false and no record is built:
 
@@ -103,7 +103,7 @@ _KINDS: Final[Mapping[str, frozenset[str]]] = {
 
 @attrs.define(slots=True, kw_only=True)
 class RuntimeEvent:
-    """One thing that happened. JSON-safe as it stands: strings, numbers, and mappings and lists of them.
+    """The record of one event. JSON-safe as it stands: strings, numbers, and mappings and lists of them.
 
     `event_kind` is one of `SchedulerEventKind` or `RequestEventKind`, or what a later version wrote into a file.
     `captured_at_monotonic` is in seconds of the run's clock; `sequence` increases strictly within its
@@ -129,7 +129,7 @@ class RuntimeEvent:
 
 
 class EventStream:
-    """One of the two streams: numbers its events and hands them, in order, to whoever subscribed."""
+    """One of the two event streams, which numbers its events and delivers them, in order, to its receivers."""
 
     def __init__(self, stream: StreamName) -> None:
         self.stream: StreamName = stream
@@ -141,7 +141,7 @@ class EventStream:
         self._receivers: list[Callable[[RuntimeEvent], None]] = []
 
     def subscribe(self, receiver: Callable[[RuntimeEvent], None]) -> None:
-        """Give every event from now on to `receiver`, which must not raise; `sinks/drivers.py` guards plugins."""
+        """Deliver every event from now on to `receiver`, which must not raise; `sinks/drivers.py` guards plugins."""
         self._receivers.append(receiver)
         self.active = True
 
@@ -167,7 +167,7 @@ class EventStream:
         snapshot: Mapping[str, Any] | None = None,
         diagnostics: Mapping[str, Any] | None = None,
     ) -> None:
-        """Note that something happened; it is delivered by the next `deliver`. The fields are those of
+        """Record an event; it is delivered by the next `deliver`. The fields are those of
         `RuntimeEvent`.
 
         Without `correlation` the current one is taken. Raises `ValueError` for a kind that the stream does
@@ -199,7 +199,7 @@ class EventStream:
         )
 
     def deliver(self) -> None:
-        """Give what was recorded to the receivers. Called by the shells after a state change is complete."""
+        """Deliver what was recorded to the receivers. Called by the shells after a state change is complete."""
         if self._delivering or not self._pending:
             return
         self._delivering = True

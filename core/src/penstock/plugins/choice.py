@@ -1,4 +1,4 @@
-"""Which plugins a configuration chooses, for what, in which order, and why: decided from names alone,
+"""The plugins that a configuration chooses, for what, in which order, and why. Decided from names alone:
 nothing is imported.
 
 An *extension point* is a key under `[plugins]`, with the hooks that its plugins are asked for. A plugin
@@ -8,7 +8,7 @@ the listing says so.
 
 How an unimportable plugin is treated follows from why it was chosen. What the configuration names for a
 decision (an order, a policy, a limiter, a runner) or as `required` must be there: a run without it would do
-what its owner has ruled out. A sink, and a default that nobody named, are put aside and told.
+what its owner has ruled out. A sink, and a default that is not named, are disabled with a warning.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ EXTENSION_POINTS: Final[Mapping[str, ExtensionPoint]] = MappingProxyType(
 
 @attrs.frozen
 class Chosen:
-    """What names and hooks alone decide.
+    """The choice for one configuration, as far as names and hooks alone decide it.
 
     `asked`      extension point to the plugins that are asked, in order
     `named`      the extension points whose list the configuration states
@@ -87,16 +87,16 @@ class Chosen:
     problems: tuple[Problem, ...] = ()
 
     def names(self) -> tuple[str, ...]:
-        """Every chosen plugin once: by extension point, then what is required or given besides."""
+        """The chosen plugins, each once: by extension point, then what is required or given besides."""
         listed = [name for names in self.asked.values() for name in names]
         return tuple(dict.fromkeys([*listed, *self.required, *self.given]))
 
     def places(self, name: str) -> dict[str, int]:
-        """Where a plugin stands: extension point to its place in the order, from 1."""
+        """The places of a plugin: extension point to its number in the order of asking, from 1."""
         return {key: names.index(name) + 1 for key, names in self.asked.items() if name in names}
 
     def why(self, name: str) -> str:
-        """Why a plugin is active, in words; empty if names alone give no reason."""
+        """The reasons why a plugin is active, in words; empty if names alone give none."""
         reasons = [
             f"named in {key}" if key in self.named else f"default for {key}"
             for key, names in self.asked.items()
@@ -106,7 +106,7 @@ class Chosen:
 
 
 def choose(config: PenstockConfig, installed: Collection[str], given: Mapping[str, Collection[str]]) -> Chosen:
-    """Match the lists of a configuration with what there is.
+    """The choice that the lists of a configuration make among what there is.
 
     `installed` are the names of installed plugins; `given` are those from files and objects, with the hooks
     that each implements: they are asked for all of them, after the plugins of a list that does not name
@@ -114,8 +114,8 @@ def choose(config: PenstockConfig, installed: Collection[str], given: Mapping[st
     """
     making = _Making(config, installed, given)
     asked = {key: making.list_of(point) for key, point in EXTENSION_POINTS.items()}
-    making.look_at_required()
-    making.look_at_sections()
+    making.check_required()
+    making.check_sections()
     return Chosen(
         asked,
         making.named,
@@ -142,7 +142,7 @@ class _Making:
         self.problems: list[Problem] = []
         own = {point.own for point in EXTENSION_POINTS.values() if point.own}
         for name in sorted(own & self.available):
-            self._wrong((), f"a plugin cannot be called {name!r}: that is the core's own; rename the plugin")
+            self._add_problem((), f"a plugin cannot be called {name!r}: that is the core's own; rename the plugin")
 
     def list_of(self, point: ExtensionPoint) -> tuple[str, ...]:
         stated: str | list[str] | None = getattr(self._config.plugins, point.key)
@@ -154,7 +154,7 @@ class _Making:
             if listed is None:
                 self.missing.setdefault(name, f"default for {point.key}, not installed")
             else:
-                self._not_there(name, ("plugins", point.key), f"named in {point.key}, not installed", point.own)
+                self._add_missing(name, ("plugins", point.key), f"named in {point.key}, not installed", point.own)
         asked = [name for name in wanted if name in self.available]
         if point.decides and listed is not None:
             self.insisted.update(asked)
@@ -169,26 +169,26 @@ class _Making:
         if besides and len(rivals) > 1:
             both = " and ".join(map(repr, rivals))
             what = f"{both} would both be the {point.key}, and only one plugin can be; name it here, take the other out"
-            self._wrong(("plugins", point.key), what)
+            self._add_problem(("plugins", point.key), what)
         return tuple(besides[:1]) or tuple(asked)
 
-    def look_at_required(self) -> None:
+    def check_required(self) -> None:
         for name in self._config.plugins.required:
             if name not in self.available:
-                self._not_there(name, ("plugins", "required"), "required, not installed")
+                self._add_missing(name, ("plugins", "required"), "required, not installed")
 
-    def look_at_sections(self) -> None:
+    def check_sections(self) -> None:
         for name in self._config.sections:
             if name not in self.available:
-                self._not_there(name, ("plugins", name), "has a table, not installed", *_LIST_KEYS)
+                self._add_missing(name, ("plugins", name), "has a table, not installed", *_LIST_KEYS)
 
-    def _not_there(self, name: str, path: PathParts, state: str, *others: str | None) -> None:
+    def _add_missing(self, name: str, path: PathParts, state: str, *others: str | None) -> None:
         self.missing[name] = state
         known = {*self.available, *(other for other in others if other)}
-        told = did_you_mean(name, known, otherwise="available are")
-        self._wrong(path, f"no plugin {name!r} is installed or loaded; {told}")
+        hint = did_you_mean(name, known, otherwise="available are")
+        self._add_problem(path, f"no plugin {name!r} is installed or loaded; {hint}")
 
-    def _wrong(self, path: PathParts, what: str) -> None:
+    def _add_problem(self, path: PathParts, what: str) -> None:
         self.problems.append(Problem(path, what, self._config.source))
 
 

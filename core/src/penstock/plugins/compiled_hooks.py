@@ -1,4 +1,4 @@
-"""The hooks of a run, ready to be called: rules as plain functions, factories, sinks and notes bound."""
+"""The compiled hooks of a run: rules as plain functions; factories, sinks and notes bound."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _LIMITER: Final = "penstock_request_limiter"
 
 
 class CompiledHooks:
-    """Everything that a run asks of its plugins. Made by `PluginManager.freeze()`, and fixed from then on.
+    """The hooks of a run, ready to be called. Made by `PluginManager.freeze()`, and fixed from then on.
 
     `task_eligible(task, queue_view, admission_view, now)`, `request_eligible(item, pressure, now)` and
     `classify_outcome(facts, error)` are `None` when no plugin implements them, so that nothing is called at
@@ -163,7 +163,7 @@ class CompiledHooks:
         return made
 
     def make_request_waiters(self) -> RequestWaiterQueue | None:
-        """The waiters' queue of the first plugin that makes one; `None`: the core's FIFO."""
+        """The waiter queue of the first plugin that makes one; `None`: the core's FIFO."""
         made: RequestWaiterQueue | None = self._first("penstock_request_waiters", RequestWaiterQueue)
         return made
 
@@ -189,7 +189,7 @@ class CompiledHooks:
         ]
 
     def see_pressure(self, pressure: RequestPressureSnapshotProvider) -> None:
-        """Where request rules in shadow look; to be said before the first limiter is made."""
+        """Set the pressure that request rules in shadow read. Called before the first limiter is made."""
         self._pressure = pressure
 
     def make_request_limiters(self, scope: Scope, cap: int | None) -> list[tuple[str, RequestLimiter]]:
@@ -218,7 +218,8 @@ class CompiledHooks:
         return next((made for _, made in self._made(hook, kind)), None)
 
     def _made(self, hook: str, kind: Any, **given: object) -> Iterable[tuple[str, Any]]:
-        """What the factories of a hook make. Raises `PluginError` for one that raises or makes something else."""
+        """The objects that the factories of a hook make, with their plugins' names. Raises `PluginError` for one that
+        raises or makes something else."""
         for bound in self._bound[hook]:
             try:
                 made = bound(settings=self._settings[bound.plugin], **given)
@@ -238,11 +239,11 @@ class CompiledHooks:
     # ---------------------------------------------------------------------------------------------------------- notes
 
     def run_started(self, run: RunInfo) -> None:
-        """Tell every plugin that a run is about to start. An error is logged, and the run goes on."""
+        """Call the note hook of every plugin before a run starts. An error is logged, and the run goes on."""
         self._note("penstock_run_started", run=run)
 
     def run_finished(self, report: RunReport) -> None:
-        """Tell every plugin that a run has ended. Errors are logged."""
+        """Call the note hook of every plugin after a run has ended. Errors are logged."""
         self._note("penstock_run_finished", report=report)
 
     def _note(self, hook: str, **given: object) -> None:

@@ -1,8 +1,8 @@
-"""Which plugins are installed: read from the metadata of distributions, without importing any of them.
+"""The installed plugins, read from the metadata of distributions without importing any of them.
 
 A plugin is an entry point of the group `penstock.plugins`. A plugin that brings commands names each of them
 under `penstock.commands` too, with the same object, so that the command line can list a command, and find
-who has it, without importing every plugin at every start.
+its plugin, without importing every plugin at every start.
 
 Two distributions that install the same name shadow each other, and which one wins would depend on the order
 of a folder. So that is an error, which names both.
@@ -53,7 +53,8 @@ class NameClash:
 
 @attrs.frozen
 class Installed:
-    """What is installed. `clashes` has the names that several distributions claim; these are not in the mappings."""
+    """The plugins and commands that are installed. `clashes` has the names that several distributions claim; these are
+    not in the mappings."""
 
     plugins: Mapping[str, EntryPointOwner] = MappingProxyType({})
     commands: Mapping[str, EntryPointOwner] = MappingProxyType({})
@@ -67,14 +68,14 @@ class Installed:
                 return plugin.name
         return command.name
 
-    def what_else(self, name: str, others: Iterable[str] = ()) -> str:
-        """What somebody may have meant who named a plugin that is not there."""
+    def suggestion(self, name: str, others: Iterable[str] = ()) -> str:
+        """The hint for a plugin name that is not there: the likeliest name, or those that are available."""
         return did_you_mean(name, {*self.plugins, *others}, otherwise="available are")
 
 
 def installed() -> Installed:
-    """Read the metadata of everything that can be imported. A distribution that is found twice counts once,
-    as pip sees it."""
+    """The plugins and commands of everything that can be imported. A distribution that is found twice counts
+    once, as pip sees it."""
     clashes: list[NameClash] = []
     return Installed(
         MappingProxyType(_owners(PLUGIN_GROUP, "plugin", clashes)),

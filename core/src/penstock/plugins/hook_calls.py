@@ -1,4 +1,4 @@
-"""How the implementations of one hook are called: each with the arguments that it takes, in pluggy's order.
+"""Calls of the implementations of one hook, each with the arguments that it takes, in pluggy's order.
 
 The implementations are fixed for a run, so what there is to know of each is worked out once, from pluggy's
 public list. A rule is asked once or more per decision, and is a function of positional arguments: pluggy's own
@@ -32,8 +32,8 @@ def first_answer(
     failed: Callable[[Exception, str, float], Any],
     of: Callable[[str], bool] = lambda _: True,
 ) -> Rule | None:
-    """A rule hook as one function of positional arguments; `None` if no plugin implements it `of` those that are
-    to be asked.
+    """A rule hook as one function of positional arguments; `None` if none of the plugins that are to be asked (`of`)
+    implements it.
 
     Its arguments are those of the specification without `settings`; each implementation gets the ones that
     it names, and the `settings` of its own plugin. The first answer that is not `None` goes through

@@ -1,8 +1,8 @@
-"""Is this object a sound plugin? Asked once, at registration, so that a mistake is told then and not felt
+"""The check of a plugin's hooks, made once, at registration, so that a mistake is reported then and not felt
 later.
 
 pluggy registers whatever is marked: a misspelt hook is never called, an `async def` answers with a
-coroutine that nobody awaits (and which is not None, so it looks like an opinion), an argument with a
+coroutine that is never awaited (and which is not None, so it looks like an opinion), an argument with a
 default is silently never given. All of these are refused here, each with what would be right.
 """
 
@@ -51,12 +51,12 @@ def implementations(plugin: object) -> list[Implementation]:
 
 
 def has_hooks(plugin: object) -> bool:
-    """Whether anything in it is marked as a hook implementation."""
+    """Whether the plugin has a function that is marked as a hook implementation."""
     return bool(implementations(plugin))
 
 
 def check_hooks(plugin: object) -> list[str]:
-    """What is wrong with a plugin's hooks, one line each; none for a sound plugin."""
+    """The problems of a plugin's hooks, one line each; none for a sound plugin."""
     marked = implementations(plugin)
     problems = [line for made in marked for line in _problems(made)]
     seen: dict[str, str] = {}

@@ -3,7 +3,7 @@ error in it means.
 
 Factory hooks are called when a run is set up and return an object that the core then calls directly. Rule
 hooks are called per decision; `plugins.freeze()` makes one plain call of each. Sinks are called per
-event. Notes tell of the run as a whole.
+event. Notes report the run as a whole.
 
 An implementation takes the arguments that it wants, by name. `None` always means "no opinion". Hooks are
 synchronous; an `async def`, a misspelt name, and a wrapper on a rule or sink hook are refused at
@@ -45,11 +45,11 @@ hookimpl: Final = pluggy.HookimplMarker("penstock")
 
 
 class PenstockSpec:
-    """The hooks. Every hook is documented here and in `HOOKS`, or a test fails."""
+    """The hook specifications. Every hook is documented here and in `HOOKS`, or a test fails."""
 
     @hookspec(firstresult=True)
     def penstock_ready_queue(self, settings: Settings) -> ReadyQueue | None:
-        """Make the ready queue of a run.
+        """The ready queue of a run.
 
         Called once, when a run is set up; without an implementation the core's FIFO queue serves. An error
         ends the set-up.
@@ -57,7 +57,7 @@ class PenstockSpec:
 
     @hookspec
     def penstock_task_policy(self, settings: Settings) -> TaskAdmissionPolicy | None:
-        """Make a task admission policy.
+        """A task admission policy.
 
         Called once per run for each active plugin; all policies must agree, and are asked in the order of
         the list `task_policies`. An error ends the set-up; an error while a policy decides refuses the
@@ -68,16 +68,16 @@ class PenstockSpec:
     def penstock_task_eligible(
         self, task: SchedulableTask, queue: QueueView, admission: TaskAdmissionView, now: float, settings: Settings
     ) -> Denied | None:
-        """Say whether a ready task may start now: `None`, or a `Denied` that says what would end it.
+        """A refusal of a ready task that must not start now, with what would end it; else `None`.
 
         Called per candidate after the policies have agreed, so it must be quick; it changes nothing.
         `settings` are the asking plugin's own. An error, or an answer that breaks the rules of a refusal,
-        refuses the candidate until `Signal("reconfigured")` and is told once per plugin, with its name.
+        refuses the candidate until `Signal("reconfigured")` and is logged once per plugin, with its name.
         """
 
     @hookspec
     def penstock_request_limiter(self, scope: Scope, cap: int | None, settings: Settings) -> RequestLimiter | None:
-        """Make the limiter of one scope value, or `None` where this plugin does not limit.
+        """The limiter of one scope value, or `None` where this plugin does not limit.
 
         Called once for each provider, provider + model and resource, when it is first registered; all
         limiters that apply to a call must agree. `cap` is the static cap of a provider + model or of a
@@ -87,7 +87,7 @@ class PenstockSpec:
 
     @hookspec(firstresult=True)
     def penstock_request_waiters(self, settings: Settings) -> RequestWaiterQueue | None:
-        """Make the queue of those who wait for a request lease.
+        """The queue of the calls that wait for a request lease.
 
         Called once per run; without an implementation the core's FIFO waiters serve. An error ends the
         set-up.
@@ -97,60 +97,61 @@ class PenstockSpec:
     def penstock_request_eligible(
         self, item: RequestAdmissionItem, pressure: RequestPressureSnapshotProvider, now: float, settings: Settings
     ) -> Denied | None:
-        """Say whether a call may go out now, after the caps and limiters have agreed.
+        """A refusal of a call that must not go out now, though the caps and limiters have agreed; else `None`.
 
-        Quick, and it changes nothing. Errors as for `penstock_task_eligible`.
+        It must be quick, and changes nothing. Errors as for `penstock_task_eligible`.
         """
 
     @hookspec(firstresult=True)
     def penstock_classify_outcome(
         self, response: ResponseFacts | None, error: BaseException | None
     ) -> RequestReleaseOutcome | None:
-        """Say how a call ended, for answers that mean something else than their status says.
+        """The outcome of a call, for answers that mean something else than their status says; else `None`.
 
-        Called once per call, before its lease is released. An error is told, and the core's own
+        Called once per call, before its lease is released. An error is logged, and the core's own
         classification holds.
         """
 
     @hookspec(firstresult=True)
     def penstock_task_runner(self, settings: Settings) -> TaskRunner | None:
-        """Make the runner that carries out admitted tasks.
+        """The runner that carries out admitted tasks.
 
         Called once per run; the default runs each in the scheduler's own nursery. An error ends the set-up.
         """
 
     @hookspec
     def penstock_scheduler_event(self, event: RuntimeEvent) -> None:
-        """Take one event of the scheduler stream, after the state change that it tells of.
+        """A callback for one event of the scheduler stream, after the state change that it reports.
 
-        An implementation that keeps raising is put aside after `[sinks] failures` errors, with a log line;
+        An implementation that keeps raising is disabled after `[sinks] failures` errors, with a log line;
         the others go on.
         """
 
     @hookspec
     def penstock_request_event(self, event: RuntimeEvent) -> None:
-        """Take one event of the request stream; as `penstock_scheduler_event`."""
+        """A callback for one event of the request stream; as `penstock_scheduler_event`."""
 
     @hookspec
     def penstock_run_started(self, run: RunInfo) -> None:
-        """A run is set up and about to start. An error is told, and the run goes on."""
+        """A callback for a run that is set up and about to start. An error is logged, and the run goes on."""
 
     @hookspec
     def penstock_run_finished(self, report: RunReport) -> None:
-        """A run has ended, every lease is back, and all events have been given to the sinks. Errors are told."""
+        """A callback for a run that has ended: every lease is back, and all events have been given to the sinks. An
+        error is logged."""
 
     @hookspec
     def penstock_cli(self, cli: click.Group) -> None:
-        """Add commands to the `penstock` command line.
+        """A callback that adds commands to the `penstock` command line.
 
         Called when one of the plugin's commands, which it also names under the entry-point group
         `penstock.commands`, is invoked or asked for its help; the plugin is then made with the defaults of
-        its `Config`. An error is told on standard error, and the other commands work."""
+        its `Config`. An error goes to standard error, and the other commands work."""
 
 
 @attrs.frozen
 class HookFacts:
-    """What the plugin manager needs to know about a hook beside its signature.
+    """The facts about a hook that its signature does not say.
 
     `list_key` is the list under `[plugins]` that names and orders the plugins for it (`None`: every active
     plugin is asked).
@@ -164,8 +165,8 @@ class HookFacts:
 
 _ENDS = "ends the set-up"
 _CLOSED = "refuses the candidate until Signal('reconfigured')"
-_TOLD = "is told, and the run goes on"
-_ASIDE = "is counted; a sink that keeps raising is put aside"
+_LOGGED = "is logged, and the run goes on"
+_COUNTED = "is counted; a sink that keeps raising is disabled"
 
 HOOKS: Final[Mapping[str, HookFacts]] = MappingProxyType(
     {
@@ -175,12 +176,12 @@ HOOKS: Final[Mapping[str, HookFacts]] = MappingProxyType(
         "penstock_request_limiter": HookFacts("factory", _ENDS, "request_limiters"),
         "penstock_request_waiters": HookFacts("factory", _ENDS, "request_waiters", first_result=True),
         "penstock_request_eligible": HookFacts("rule", _CLOSED, "request_limiters"),
-        "penstock_classify_outcome": HookFacts("rule", "is told; the core's classification holds", None, True),
+        "penstock_classify_outcome": HookFacts("rule", "is logged; the core's classification holds", None, True),
         "penstock_task_runner": HookFacts("factory", _ENDS, "task_runner", first_result=True),
-        "penstock_scheduler_event": HookFacts("sink", _ASIDE, "sinks"),
-        "penstock_request_event": HookFacts("sink", _ASIDE, "sinks"),
-        "penstock_run_started": HookFacts("note", _TOLD),
-        "penstock_run_finished": HookFacts("note", _TOLD),
-        "penstock_cli": HookFacts("factory", "is told on standard error"),
+        "penstock_scheduler_event": HookFacts("sink", _COUNTED, "sinks"),
+        "penstock_request_event": HookFacts("sink", _COUNTED, "sinks"),
+        "penstock_run_started": HookFacts("note", _LOGGED),
+        "penstock_run_finished": HookFacts("note", _LOGGED),
+        "penstock_cli": HookFacts("factory", "goes to standard error"),
     }
 )

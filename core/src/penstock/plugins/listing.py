@@ -1,4 +1,4 @@
-"""What `penstock plugins list` shows: every plugin there is or should be, and why it is used or not.
+"""The listing of `penstock plugins list`: every plugin there is or should be, and why it is used or not.
 Nothing is imported.
 
 Names, distributions and versions come from metadata, hooks from the source as it stands on disk, order and
@@ -26,12 +26,12 @@ __all__ = ["PluginListing", "PluginRow", "list_plugins"]
 
 @attrs.frozen(kw_only=True)
 class PluginRow:
-    """One plugin.
+    """One plugin in the listing.
 
-    `state`  `active`, `available` (installed, not used), `put aside` (used, but cannot be imported),
+    `state`  `active`, `available` (installed, not used), `disabled` (used, but cannot be imported),
     `missing` (asked for, not
              there), or `clash` (claimed by several distributions)
-    `hooks`  read from its source; `None` if the source does not tell
+    `hooks`  read from its source; `None` if they are not known from it
     `order`  extension point to its place in the order of asking, from 1
     `why`    why it is in this state
     """
@@ -39,7 +39,7 @@ class PluginRow:
     name: str
     distribution: str | None = None
     version: str | None = None
-    state: Literal["active", "available", "put aside", "missing", "clash"]
+    state: Literal["active", "available", "disabled", "missing", "clash"]
     hooks: tuple[str, ...] | None = None
     order: Mapping[str, int] = MappingProxyType({})
     why: str = ""
@@ -68,8 +68,7 @@ class PluginListing:
 
 
 def list_plugins(config: PenstockConfig, files: Iterable[Path], installed: Installed) -> PluginListing:
-    """What is installed, loaded from `files` (beside those of the configuration) or asked for, and what
-    becomes of it."""
+    """The listing of what is installed, loaded from `files` (beside those of the configuration) or asked for."""
     shadows = {name for name, section in config.sections.items() if section.get("shadow") is True}
     paths = {path.stem: path for path in (*(config.folder / name for name in config.plugins.load), *files)}
     there = {name: path for name, path in paths.items() if path.is_file()}
@@ -83,7 +82,7 @@ def list_plugins(config: PenstockConfig, files: Iterable[Path], installed: Insta
     rows += [_file_row(name, path, chosen) for name, path in paths.items()]
     rows += [PluginRow(name=name, state="missing", why=why) for name, why in chosen.missing.items()]
     rows += [PluginRow(name=clash.name, state="clash", why=str(clash)) for clash in installed.clashes]
-    states = ("active", "put aside", "clash", "missing", "available")
+    states = ("active", "disabled", "clash", "missing", "available")
     active = list(chosen.names())
     rows = [
         attrs.evolve(row, why=f"{row.why}; in shadow") if row.name in shadows and row.state == "active" else row
@@ -108,7 +107,7 @@ def _commands_of(owner: EntryPointOwner, installed: Installed) -> list[str]:
 
 def _installed_row(owner: EntryPointOwner, chosen: Chosen, commands: Sequence[str]) -> PluginRow:
     module, attribute = owner.entry_point.module, owner.entry_point.attr
-    state: Literal["active", "available", "put aside"] = "available"
+    state: Literal["active", "available", "disabled"] = "available"
     why = "installed, not named in any list"
     if owner.name in chosen.names():
         state, why = "active", chosen.why(owner.name)
@@ -117,7 +116,7 @@ def _installed_row(owner: EntryPointOwner, chosen: Chosen, commands: Sequence[st
     try:
         find_source(module)
     except ImportError as error:
-        state, why = ("put aside" if state == "active" else state), f"{why}; cannot be imported: {error}"
+        state, why = ("disabled" if state == "active" else state), f"{why}; cannot be imported: {error}"
     return PluginRow(
         name=owner.name,
         distribution=owner.distribution,

@@ -1,5 +1,5 @@
-"""From a name, a file or an object to a plugin that can be asked: importing it, and structuring its part of
-the configuration.
+"""The loading of plugins, from a name, a file or an object: importing it, and structuring its part of the
+configuration.
 
 A plugin is a class (made with its `Config`, if it has one), a module, or any object with hooks. One file
 makes a plugin without any packaging: its module-level hook functions, or the one class with hooks that it
@@ -45,7 +45,7 @@ class LoadedPlugin:
 
 
 def import_plugin(owner: EntryPointOwner) -> LoadedPlugin:
-    """Import the object that an entry point names. Raises `PluginUnusable`."""
+    """The plugin that an entry point names, imported. Raises `PluginUnusable`."""
     try:
         return LoadedPlugin(owner.name, owner.entry_point.load(), str(owner))
     except Exception as error:
@@ -53,7 +53,7 @@ def import_plugin(owner: EntryPointOwner) -> LoadedPlugin:
 
 
 def load_file(path: Path) -> LoadedPlugin:
-    """Run one file as a plugin, named after the file. Raises `ConfigError` if there is no such file, else
+    """The plugin of one file, which is run, and gives it its name. Raises `ConfigError` if there is no such file, else
     `PluginUnusable`."""
     if not path.is_file():
         raise ConfigError(f"{path}: there is no such file to load as a plugin")
@@ -132,7 +132,7 @@ def structure_section(plugin: LoadedPlugin, section: Mapping[str, object], sourc
 
 
 def make_plugin(plugin: LoadedPlugin, config: Any) -> Any:
-    """Make the object whose hooks are asked. A class is called with its `Config`, or without anything if it
+    """The object whose hooks are asked. A class is called with its `Config`, or without anything if it
     has none."""
     if not inspect.isclass(plugin.target):
         return plugin.target

@@ -1,4 +1,4 @@
-"""The plugins of a run: found, imported, configured, checked, put in order, and compiled.
+"""The manager of a run's plugins: found, imported, configured, checked, put in order, and compiled.
 
 pluggy holds the contract and the implementations. What it does not do is done here: it would stop at the
 first plugin that cannot be imported, let one distribution shadow another's name, accept misspelt and async
@@ -8,8 +8,8 @@ stand first in one list and last in another.
     choose (names) → import → check hooks → structure tables → make → register in order → freeze →
     CompiledHooks
 
-What goes wrong is told together: wrong configuration, and plugins that break the contract. A plugin that
-cannot be imported or made is put aside and named (`problems`), unless the configuration insists on it
+Problems are reported together: wrong configuration, and plugins that break the contract. A plugin that
+cannot be imported or made is disabled and named (`problems`), unless the configuration insists on it
 (`choice.py` says when).
 """
 
@@ -28,7 +28,7 @@ from penstock.plugins.compiled_hooks import CompiledHooks, OnPluginError
 from penstock.plugins.discovery import Installed, installed as read_installed
 from penstock.plugins.hook_calls import bound_hooks
 from penstock.plugins.loading import LoadedPlugin
-from penstock.plugins.plugin_set import ActivePlugin, LineUp
+from penstock.plugins.plugin_set import ActivePlugin, PluginSet
 from penstock.sinks.spec import SinkBinding, SinkSpec
 from penstock.tasks.records import SUBMISSION
 from penstock.words.errors import ConfigError
@@ -62,14 +62,14 @@ class PluginManager:
         self._on_error: OnPluginError | None = None
         self._bound: dict[str, Any] = {}
         self.shadows = ShadowBook()
-        """What the plugins in shadow would have done."""
-        self._line_up = LineUp(self.config, self._extra, installed, self._files, {})
+        """The counts of what the plugins in shadow would have done."""
+        self._plugin_set = PluginSet(self.config, self._extra, installed, self._files, {})
 
     @classmethod
     def from_config(
         cls, config: PenstockConfig, *, extra: Iterable[object] = (), installed: Installed | None = None
     ) -> PluginManager:
-        """Make the plugins that `config` asks for, with `extra` ones: objects, classes, or the `Path` of a
+        """The manager of the plugins that `config` asks for, with `extra` ones: objects, classes, or the `Path` of a
         file.
 
         `installed` is what there is to choose from (default: what the metadata of this environment says).
@@ -80,28 +80,33 @@ class PluginManager:
     @property
     def active(self) -> tuple[str, ...]:
         """The names of the active plugins, in order."""
-        return tuple(self._line_up.active)
+        return tuple(self._plugin_set.active)
 
     @property
     def problems(self) -> Mapping[str, str]:
-        """The plugins that were put aside, with what was wrong with each."""
-        return MappingProxyType(self._line_up.put_aside)
+        """The plugins that were disabled: name to what was wrong."""
+        return MappingProxyType(self._plugin_set.disabled)
 
     @property
     def chosen(self) -> Chosen:
-        """Which plugins are asked for what, in which order, and why."""
-        return self._line_up.chosen
+        """The choice of plugins: who is asked for what, in which order, and why."""
+        return self._plugin_set.chosen
 
     def plugin(self, name: str) -> ActivePlugin:
         """An active plugin by its name. Raises `ConfigError` if there is none."""
         try:
-            return self._line_up.active[name]
+            return self._plugin_set.active[name]
         except KeyError:
             raise ConfigError(f"no plugin {name!r} is active; active are {', '.join(self.active) or 'none'}") from None
 
     def settings_for(self, name: str) -> Settings:
-        """What the plugin's factories and rules are given: its `Config`, and what `bind` said of the run."""
-        section = self._line_up.active[name].config if name in self._line_up.active else self._line_up.unused.get(name)
+        """The settings that the plugin's factories and rules are given: its `Config`, and what `bind` said of the
+        run."""
+        section = (
+            self._plugin_set.active[name].config
+            if name in self._plugin_set.active
+            else self._plugin_set.unused.get(name)
+        )
         scheduler = self.config.scheduler
         limits = MappingProxyType({SUBMISSION: scheduler.submission_capacity, **scheduler.resources})
         facts = {"limits": limits, "seed": scheduler.seed, **self._bound}
@@ -115,10 +120,10 @@ class PluginManager:
         clock: WallClock | None = None,
         on_error: OnPluginError | None = None,
     ) -> None:
-        """Say what `Settings` is to carry, before `freeze`. Without it: the configuration's limits and seed.
+        """Set what `Settings` carries, before `freeze`. Without it: the configuration's limits and seed.
 
-        `on_error(plugin, hook, error)` is told each time a rule or a note raises; that it is logged needs
-        no telling. Raises `ConfigError` after `freeze`.
+        The callback `on_error(plugin, hook, error)` is called each time a rule or a note raises; it is logged
+        without it. Raises `ConfigError` after `freeze`.
         """
         self._refuse_if_frozen("bound to a run")
         given = {"limits": limits, "seed": seed, "clock": clock}
@@ -132,24 +137,24 @@ class PluginManager:
         self._set(self.config, (*self._extra, plugin))
 
     def freeze(self) -> CompiledHooks:
-        """Compile the hooks. From now on the set of plugins changes only through `reconfigure`."""
+        """The compiled hooks. From now on the set of plugins changes only through `reconfigure`."""
         self._refuse_if_frozen("frozen again")
         return self._compile()
 
     def reconfigure(
         self, config: PenstockConfig | None = None, *, extra: Iterable[object] | None = None
     ) -> CompiledHooks:
-        """Take another configuration or other `extra` plugins, all or nothing, and compile anew.
+        """The compiled hooks of another configuration or of other `extra` plugins, all or nothing.
 
         Plugins whose `Config` is what it was stay the same objects. The caller puts the returned hooks in
-        place of the old ones and then says `Signal("reconfigured")`; leases that are out keep the limiters
+        place of the old ones and then signals `Signal("reconfigured")`; leases that are out keep the limiters
         that granted them. Raises as `from_config`, and then everything is as it was.
         """
         self._set(config or self.config, self._extra if extra is None else tuple(extra))
         return self._compile()
 
     def _set(self, config: PenstockConfig, extra: tuple[object, ...]) -> None:
-        self._line_up = LineUp(config, extra, self.installed, self._files, self._line_up.active)
+        self._plugin_set = PluginSet(config, extra, self.installed, self._files, self._plugin_set.active)
         self.config = config
         self._extra = extra
 
@@ -159,14 +164,14 @@ class PluginManager:
 
     def _compile(self) -> CompiledHooks:
         self.generation += 1
-        callers = self._line_up.callers()
+        callers = self._plugin_set.callers()
         return CompiledHooks(
             callers,
             {name: self.settings_for(name) for name in self.active},
             self._sinks(callers),
             generation=self.generation,
             on_error=self._on_error,
-            shadows=[name for name in self.active if self._line_up.active[name].shadow],
+            shadows=[name for name in self.active if self._plugin_set.active[name].shadow],
             shadow_book=self.shadows,
         )
 
@@ -178,13 +183,13 @@ class PluginManager:
         return [
             SinkBinding(
                 name=name,
-                spec=getattr(self._line_up.active[name].plugin, "sink", SinkSpec()),
+                spec=getattr(self._plugin_set.active[name].plugin, "sink", SinkSpec()),
                 scheduler_event=streams["scheduler_event"].get(name),
                 request_event=streams["request_event"].get(name),
-                flush=_callable_or_none(self._line_up.active[name].plugin, "flush"),
+                flush=_callable_or_none(self._plugin_set.active[name].plugin, "flush"),
             )
             for name in self.chosen.asked["sinks"]
-            if name in self._line_up.active
+            if name in self._plugin_set.active
         ]
 
 

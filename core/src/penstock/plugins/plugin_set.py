@@ -1,9 +1,8 @@
-"""The plugins of one configuration: chosen, imported, checked, configured and made, or refused with
+"""The set of plugins of one configuration: chosen, imported, checked, configured and made, or refused with
 everything that is wrong.
 
-A line-up is made whole or not at all, so that a reconfiguration that fails leaves the old one in use.
-Plugins that stay, with the same `Config`, are taken over from the line-up before as the objects that they
-are.
+A plugin set is made whole or not at all, so that a reconfiguration that fails leaves the old one in use.
+Plugins that stay, with the same `Config`, are taken over from the set before as the objects that they are.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from penstock.sinks.spec import SinkSpec
 from penstock.words.errors import ConfigError, PluginError
 from penstock.words.problems import Problem
 
-__all__ = ["ActivePlugin", "LineUp"]
+__all__ = ["ActivePlugin", "PluginSet"]
 
 _log: Final = logging.getLogger("penstock.plugins")
 
@@ -55,8 +54,8 @@ class ActivePlugin:
         return self.loaded.name
 
 
-class LineUp:
-    """The plugins of one configuration, made and checked; raises instead of being half made."""
+class PluginSet:
+    """The plugins of one configuration, made and checked. Raises instead of being half made."""
 
     def __init__(
         self,
@@ -71,14 +70,14 @@ class LineUp:
         self._before = before
         self._wrong: list[Problem] = [Problem((), str(clash), config.source) for clash in installed.clashes]
         self._broken: list[PluginError] = []
-        self.put_aside: dict[str, str] = {}
+        self.disabled: dict[str, str] = {}
         self.active: dict[str, ActivePlugin] = {}
         self.unused: dict[str, Any] = {}
         """The structured tables of plugins that are installed but not active."""
 
         given = self._given(extra, files)
         hooks = {name: [made.hook for made in implementations(plugin.target)] for name, plugin in given.items()}
-        # A file that cannot be loaded is told as such; that lists and tables name it is no second mistake.
+        # A file that cannot be loaded is reported as such; that lists and tables name it is no second mistake.
         unloaded: dict[str, list[str]] = {error.plugin: [] for error in self._broken}
         self.chosen = choose(config, installed.plugins, {**unloaded, **hooks})
         self._wrong += self.chosen.problems
@@ -139,7 +138,7 @@ class LineUp:
             if name in self.chosen.insisted:
                 self._broken.append(error)
             else:
-                self._put_aside(error)
+                self._disable(error)
         except PluginError as error:
             self._broken.append(error)
 
@@ -161,7 +160,7 @@ class LineUp:
             raise PluginError(loaded.name, "; ".join(wrong))
 
     def _keep_unused(self, name: str) -> None:
-        """Check the table of a plugin that is not active: a mistake in it should not wait until it is."""
+        """Check the table of a plugin that is not active, so that a mistake in it is found before it is."""
         try:
             loaded = import_plugin(self._installed.plugins[name])
             section, shadow = take_shadow(self._config.sections[name], name, self._config.source)
@@ -170,11 +169,11 @@ class LineUp:
         except ConfigError as error:
             self._wrong += error.records
         except PluginUnusable as error:
-            self._put_aside(error)
+            self._disable(error)
 
-    def _put_aside(self, error: PluginUnusable) -> None:
-        self.put_aside[error.plugin] = error.message
-        _log.warning("plugin %r is put aside: %s", error.plugin, error.message)
+    def _disable(self, error: PluginUnusable) -> None:
+        self.disabled[error.plugin] = error.message
+        _log.warning("plugin %r is disabled: %s", error.plugin, error.message)
 
     def _check_lists(self) -> None:
         for key, point in EXTENSION_POINTS.items():
@@ -196,7 +195,7 @@ class LineUp:
         holders: dict[str, str] = {}
         for name, active in self.active.items():
             thing = getattr(active.plugin, "exclusive", None)
-            if thing is None or active.shadow:  # in shadow it gets into nobody's way
+            if thing is None or active.shadow:  # in shadow it excludes no other
                 continue
             if not isinstance(thing, str):
                 self._broken.append(PluginError(name, f"exclusive must name one thing, as text, not {thing!r}"))
@@ -213,8 +212,8 @@ class LineUp:
             raise ConfigError([*self._wrong, *map(str, self._broken)])
 
     def callers(self) -> dict[str, pluggy.HookCaller]:
-        """Each hook with those who are asked for it, in order: a pluggy manager per list, and one for what
-        has no list."""
+        """The callers of all hooks, each with the plugins that are asked, in order: from a pluggy manager per list,
+        and one for the hooks without a list."""
         found: dict[str, pluggy.HookCaller] = {}
         for key, names in (*self.chosen.asked.items(), (None, tuple(self.active))):
             asked = pluggy.PluginManager("penstock")

@@ -1,4 +1,4 @@
-"""What the configuration says of plugins in shadow: the key `shadow`, and which plugins can have it."""
+"""The key `shadow` of the configuration, and which plugins can have it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ HEEDED: Final = {
 
 
 def take_shadow(section: Mapping[str, object], name: str, source: str) -> tuple[dict[str, object], bool]:
-    """A plugin's table without the key `shadow`, and what that said. Raises `ConfigError` for what is not a bool."""
+    """A plugin's table without the key `shadow`, and the value of that key. Raises `ConfigError` for what is not a
+    bool."""
     rest = dict(section)
     shadow = rest.pop("shadow", False)
     if not isinstance(shadow, bool):
@@ -36,7 +37,7 @@ def take_shadow(section: Mapping[str, object], name: str, source: str) -> tuple[
 
 
 def unfit_for_shadow(hooks: Iterable[str]) -> str | None:
-    """Why a plugin with these hooks cannot be in shadow; `None` if it can."""
+    """The reason why a plugin with these hooks cannot be in shadow; `None` if it can."""
     there = set(hooks)
     for hook, why in HEEDED.items():
         if hook in there:

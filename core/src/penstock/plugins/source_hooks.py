@@ -1,4 +1,4 @@
-"""Which hooks a plugin has, read from its source: the file is parsed and never run.
+"""The hooks of a plugin, read from its source. The file is parsed and never run.
 
 `penstock plugins list` imports nothing, and metadata does not say which hooks a plugin implements. The
 source does: functions marked with `hookimpl`, in the module or in the class that the entry point names,
@@ -43,8 +43,8 @@ def _find_spec(module: str) -> ModuleSpec | None:
 
 
 def hooks_in_source(module: str, attribute: str = "") -> tuple[str, ...] | None:
-    """The hooks of `module` or of the class `attribute` in it, in the order of the source; `None` if the
-    source does not tell."""
+    """The hooks of `module` or of the class `attribute` in it, in the order of the source; `None` if they
+    are not known from it."""
     for _ in range(_FURTHEST):
         try:
             source = find_source(module)

@@ -1,1 +1,1 @@
-"""Which tasks are ready: who waits for whom, and what is complete. Pure."""
+"""The dependencies between tasks: which tasks are ready, and which are complete. Pure."""

@@ -1,13 +1,13 @@
-"""Which tasks are ready: the graph of what waits for what, and nothing else.
+"""The dependency graph of the unfinished tasks, and the ready frontier that follows from it.
 
-A task counts the tasks that it still waits for, and each task knows those that wait for it; so a completion
-costs the number of tasks that it readies, whatever else is waiting. Finished ids are remembered, since
-later tasks may name them; when their row group is sealed they fold into ranges (`id_ranges.py`).
+A task counts the unfinished tasks that it depends on, and knows its dependants; so a completion costs the number of
+tasks that it readies, whatever else is waiting. Finished ids are remembered, since later tasks may name them; when
+their row group is sealed they fold into ranges (`id_ranges.py`).
 
-    waiting -> ready -> enqueued -> complete
-                 ^          |  \\
-                 |          v   v
-                 +------ deferred  dropped (with everything that depends on it)
+    not ready -> ready -> enqueued -> complete
+                   ^          |  \\
+                   |          v   v
+                   +------ deferred  dropped (with everything that depends on it)
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from penstock.words.errors import ConfigError
 
 __all__ = ["CompletionTracker", "TaskNode"]
 
-WAITING, READY, ENQUEUED, DEFERRED = "waiting", "ready", "enqueued", "deferred"
+NOT_READY, READY, ENQUEUED, DEFERRED = "not ready", "ready", "enqueued", "deferred"
 
 
 @attrs.define(slots=True)
 class TaskNode:
-    """A task and its edges: the ids that it waits for, and the open barriers that are to wait for it.
+    """A task and its edges: the ids that it depends on, and the open barriers that are to depend on it.
 
     A `barrier` takes members until it is sealed.
     """
@@ -55,18 +55,18 @@ class _Node:
         self.row_group = row_group
         self.after = after
         self.members: list[str] | None = [] if barrier else None
-        """Of a barrier: those that it is to wait for, or has."""
+        """Of a barrier: the ids that it depends on so far."""
         self.barrier = barrier
-        """Whether it still takes members."""
+        """Whether it takes further members."""
         self.deferral = 0
         self.missing = int(barrier)
         self.numbered = False
         self.dependants: list[str] | None = None
-        self.state = WAITING
+        self.state = NOT_READY
 
 
 class CompletionTracker:
-    """Owns readiness. Pure; repeating a call changes nothing."""
+    """The owner of readiness. Pure; repeating a call changes nothing."""
 
     def __init__(self) -> None:
         self._nodes: dict[str, _Node] = {}
@@ -79,17 +79,17 @@ class CompletionTracker:
         self._finished = FinishedIds()
 
     def __len__(self) -> int:
-        """How many tasks are unfinished."""
+        """The number of unfinished tasks."""
         return len(self._nodes) + len(self._alone)
 
     # -- building the graph
 
     def add(self, batch: Iterable[TaskNode]) -> list[str]:
-        """Take tasks in, all or nothing; returns the ids that were dropped at once, since they need one
-        that was dropped.
+        """Add tasks, all or nothing; returns the ids that were dropped at once, since they need one that was
+        dropped.
 
         Edges inside the batch may point forward. Raises `ConfigError` naming the task for an edge to an
-        unknown id, a cycle, or an unfinished id that comes with another payload; then nothing was taken in.
+        unknown id, a cycle, or an unfinished id that comes with another payload; then nothing was added.
         """
         fresh = self._check(list(batch))
         for node in fresh.values():
@@ -113,8 +113,8 @@ class CompletionTracker:
         return [dropped for task_id in doomed for dropped in self.drop(task_id)]
 
     def add_one(self, task: SchedulableTask, row_group: str | None = None, number: int = 0) -> None:
-        """Take one task in that waits for nothing, as `add` does, without the checks of a graph, which would be a
-        quarter of what a task takes (8 of 33 µs). Raises `ConfigError` if its id is taken.
+        """Add one task that depends on nothing, as `add` does, without the checks of a graph, which would be a quarter
+        of what a task takes (8 of 33 µs). Raises `ConfigError` if its id is taken.
 
         `number`: the scheduler gave its id, `NUMBERED` and this number, which is larger than any before.
         """
@@ -134,11 +134,11 @@ class CompletionTracker:
             self._finished.expect(row_group)
 
     def barrier(self, task: SchedulableTask, after: Sequence[str] = (), row_group: str | None = None) -> list[str]:
-        """Add a task that waits, beside `after`, for members that later batches name, until `seal(task_id)`."""
+        """Add a task that depends, beside `after`, on members that later batches name, until `seal(task_id)`."""
         return self.add([TaskNode(task, after, (), row_group, barrier=True)])
 
     def seal(self, task_id: str) -> list[SchedulableTask]:
-        """The barrier takes no more members: it is ready when those that it has are done. Returns it if it is."""
+        """Close a barrier to further members; returns it, as a list of one, if that readied it."""
         node = self._nodes.get(task_id)
         if node is None or not node.barrier:
             return []
@@ -148,7 +148,7 @@ class CompletionTracker:
         return [] if node.missing else [node.task]
 
     def seal_row_group(self, row_group: str) -> None:
-        """No more tasks of this row group will come: when all are finished, their ids fold into ranges."""
+        """Close a row group to further tasks, so that its ids fold into ranges when all are finished."""
         self._finished.seal(row_group)
 
     def _check(self, batch: list[TaskNode]) -> dict[str, TaskNode]:
@@ -167,7 +167,7 @@ class CompletionTracker:
         for task_id, node in fresh.items():
             for needed in node.after:
                 if needed not in fresh and not self._is_unfinished(needed) and not self.is_finished(needed):
-                    raise ConfigError(f"task {task_id!r} comes after {needed!r}, which nobody has added")
+                    raise ConfigError(f"task {task_id!r} comes after {needed!r}, which was never added")
             for barrier in node.members_of:
                 target = self._nodes.get(barrier) or fresh.get(barrier)
                 if target is None or not target.barrier:
@@ -179,7 +179,7 @@ class CompletionTracker:
     def _refuse_cycles(self, fresh: dict[str, TaskNode], members: dict[str, list[str]]) -> None:
         """Raise `ConfigError` naming a cycle.
 
-        Tasks that were there wait for new ones only through a barrier: so only from its new members on need
+        Tasks that were there depend on new ones only through a barrier: so only from its new members on need
         they be looked at.
         """
 
@@ -228,7 +228,7 @@ class CompletionTracker:
 
     def _ready_if_free(self, task_id: str) -> None:
         node = self._nodes[task_id]
-        if not node.missing and node.state == WAITING:
+        if not node.missing and node.state == NOT_READY:
             node.state = READY
             self._ready[task_id] = node.task
 
@@ -248,18 +248,18 @@ class CompletionTracker:
         return bool(self._ready)
 
     def mark_enqueued(self, task_ids: Iterable[str]) -> None:
-        """The ready queue has taken these."""
+        """Take these tasks out of the frontier, since the ready queue has them."""
         for task_id in task_ids:
             if self._ready.pop(task_id, None) is not None and task_id not in self._alone:
                 self._nodes[task_id].state = ENQUEUED
 
     def defer(self, task_id: str, until: float) -> None:
-        """The task was tried and comes back at `until` seconds of the run's clock, through the frontier.
+        """Put a task that was tried back into the frontier at the moment `until`, in seconds of the run's clock.
 
         The last call holds.
         """
         node = self._node(task_id)
-        if node is None or node.state == WAITING:
+        if node is None or node.state == NOT_READY:
             return
         self._ready.pop(task_id, None)
         node.state = DEFERRED
@@ -280,7 +280,7 @@ class CompletionTracker:
         return back
 
     def next_change(self, now: float) -> float | None:
-        """When the next deferred task comes back; `now` if one is due."""
+        """The moment at which the next deferred task comes back; `now` if one is due."""
         while self._deferred:
             node = self._nodes.get(self._deferred[0][2])
             if node is not None and node.state == DEFERRED and node.deferral == self._deferred[0][1]:
@@ -291,7 +291,7 @@ class CompletionTracker:
     # -- finishing
 
     def mark_complete(self, task_id: str) -> list[SchedulableTask]:
-        """The task is done; returns those that this readied. Costs as many steps as tasks wait for it."""
+        """Complete a task; returns the tasks that this readied. Costs as many steps as tasks depend on it."""
         if task_id in self._alone:
             del self._alone[task_id]
             self._ready.pop(task_id, None)
@@ -315,7 +315,7 @@ class CompletionTracker:
         return readied
 
     def drop(self, task_id: str) -> list[str]:
-        """Give the task up, with every task that depends on it; returns all their ids, this one first."""
+        """Drop a task, with every task that depends on it; returns all their ids, this one first."""
         dropped: list[str] = []
         left = [task_id]
         while left:
@@ -340,7 +340,7 @@ class CompletionTracker:
             if not emptied:
                 emptied.clear()  # otherwise it keeps its memory
 
-    # -- telling
+    # -- state
 
     def is_finished(self, task_id: str) -> bool:
         """Whether the task was completed or dropped."""
@@ -350,18 +350,18 @@ class CompletionTracker:
         return task_id in self._alone or task_id in self._nodes
 
     def kept_ids(self) -> int:
-        """How many finished ids, or ranges of them, are remembered."""
+        """The number of finished ids, or ranges of them, that are remembered."""
         return self._finished.kept()
 
     def unfinished(self) -> Iterator[tuple[str, str, int]]:
-        """Every unfinished task: its id, its state, and how many tasks it waits for (an open barrier counts as one)."""
+        """The unfinished tasks: id, state, and how many tasks it depends on (an open barrier counts as one)."""
         for task_id in self._alone:
             yield task_id, READY if task_id in self._ready else ENQUEUED, 0
         for task_id, node in self._nodes.items():
             yield task_id, "open barrier" if node.barrier else node.state, node.missing
 
     def check_invariants(self) -> None:
-        """States, counts and edges agree. Raises `AssertionError`."""
+        """Check that states, counts and edges agree. Raises `AssertionError`."""
         assert not self._alone.keys() & self._nodes.keys()
         assert self._ready.keys() <= self._alone.keys() | self._nodes.keys()
         missing = {task_id: int(node.barrier) for task_id, node in self._nodes.items()}
@@ -371,7 +371,7 @@ class CompletionTracker:
                     missing[dependant] += 1
         for task_id, node in self._nodes.items():
             assert node.missing == missing[task_id], f"{task_id} counts {node.missing}, has {missing[task_id]}"
-            assert (node.missing > 0) == (node.state == WAITING), (
+            assert (node.missing > 0) == (node.state == NOT_READY), (
                 f"{task_id} is {node.state} with {node.missing} missing"
             )
             assert (node.state == READY) == (task_id in self._ready)

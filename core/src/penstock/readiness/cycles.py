@@ -1,4 +1,4 @@
-"""Tasks that wait for each other: found before they are taken in."""
+"""Cycles of dependencies, found before the tasks are added."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Which tasks have ended, in as little memory as that takes.
+"""The ids of finished tasks, in as little memory as that takes.
 
-Ids that somebody gave are remembered, since later tasks may name them, and fold into ranges
-(`id_ranges.py`). Ids that the scheduler gave count from 1: of those nothing is kept but how far the count has
-come, and which were dropped.
+Ids that a caller gave are remembered, since later tasks may name them, and fold into ranges
+(`id_ranges.py`). Ids that the scheduler gave count from 1: of those nothing is kept but the last number,
+and which were dropped.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from penstock.readiness.id_ranges import IdRanges
 __all__ = ["NUMBERED", "FinishedIds"]
 
 NUMBERED: Final = "task-"
-"""What the ids begin with that the scheduler gives, before the number."""
+"""The prefix of the ids that the scheduler gives, before the number."""
 
 FOLDED_AT_ONCE: Final = 1024
 
 
 class _RowGroup:
-    """What is left of a row group, and its finished ids until they can be folded."""
+    """A row group: how many of its tasks are unfinished, and its finished ids until they can be folded."""
 
     __slots__ = ("finished", "sealed", "unfinished")
 
@@ -31,22 +31,22 @@ class _RowGroup:
 
 
 class FinishedIds:
-    """Ids of tasks that were completed or dropped."""
+    """The ids of tasks that were completed or dropped."""
 
     def __init__(self) -> None:
         self._complete: set[str] = set()
         self._dropped: set[str] = set()
         self._loose: list[str] = []
-        """Those of no row group, until there are enough to fold."""
+        """The ids without a row group, until there are enough to fold."""
         self._folded = IdRanges()
         self._folded_dropped = IdRanges()
         self._numbered = 0
         self._row_groups: dict[str, _RowGroup] = {}
         self._skipped: set[int] = set()
-        """Numbers below the last that no task of ours has."""
+        """The numbers below the last that the scheduler gave to no task."""
 
     def count_to(self, number: int) -> None:
-        """A task has the id `NUMBERED` and this number, which is larger than any before."""
+        """Note the number of a new id that the scheduler gave, which is larger than any before."""
         if number != self._numbered + 1:
             self._skipped.update(range(self._numbered + 1, number))
         self._numbered = number
@@ -59,11 +59,11 @@ class FinishedIds:
         return int(digits) <= self._numbered and int(digits) not in self._skipped
 
     def expect(self, row_group: str) -> None:
-        """One task more of this row group has to end before its ids can fold."""
+        """Note a new task of this row group, which has to end before the ids of the group can fold."""
         self._row_groups.setdefault(row_group, _RowGroup()).unfinished += 1
 
     def note(self, task_id: str, row_group: str | None, *, dropped: bool, given: bool) -> None:
-        """A task has ended; `given`: the scheduler gave its id."""
+        """Note that a task has ended; `given`: the scheduler gave its id."""
         remembered = dropped or not given
         if remembered:
             (self._dropped if dropped else self._complete).add(task_id)
@@ -80,7 +80,7 @@ class FinishedIds:
                 self._loose = []
 
     def seal(self, row_group: str) -> None:
-        """No more tasks of this row group will come: when all have ended, their ids fold."""
+        """Close a row group to further tasks: when all have ended, their ids fold."""
         group = self._row_groups.setdefault(row_group, _RowGroup())
         group.sealed = True
         self._fold_sealed(row_group, group)
@@ -91,7 +91,7 @@ class FinishedIds:
             self._fold(group.finished)
 
     def _fold(self, finished: list[str]) -> None:
-        """Remember these as ranges of numbers, as far as they are."""
+        """Fold ids into ranges of numbers, as far as they have numbers."""
         complete = [task_id for task_id in finished if task_id in self._complete]
         dropped = [task_id for task_id in finished if task_id in self._dropped]
         self._folded.update(complete)
@@ -100,18 +100,18 @@ class FinishedIds:
         self._dropped.difference_update(dropped)
 
     def __contains__(self, task_id: str) -> bool:
-        """Whether it was noted. (An id that the scheduler gave and that was completed is not.)"""
+        """Whether the id was noted. (An id that the scheduler gave and that was completed is not.)"""
         return task_id in self._complete or task_id in self._folded or self.was_dropped(task_id)
 
     def was_dropped(self, task_id: str) -> bool:
         return task_id in self._dropped or task_id in self._folded_dropped
 
     def expected(self) -> dict[str, int]:
-        """Row groups with unfinished tasks, and how many."""
+        """The row groups with unfinished tasks, and how many they have."""
         return {name: group.unfinished for name, group in self._row_groups.items() if group.unfinished}
 
     def kept(self) -> int:
-        """How many ids, or ranges of them, are remembered."""
+        """The number of ids, or ranges of them, that are remembered."""
         return (
             len(self._complete)
             + len(self._dropped)

@@ -37,7 +37,7 @@ class IdRanges:
         return at >= 0 and number <= self._ends[prefix][at]
 
     def update(self, items: Iterable[str]) -> None:
-        """Take these ids in."""
+        """Add these ids."""
         numbers: dict[str, list[int]] = {}
         for item in items:
             prefix, number = _split(item)
@@ -71,7 +71,7 @@ class IdRanges:
                 ends.insert(at + 1, number)
 
     def ranges(self) -> int:
-        """How many ranges and plain ids are kept: what the set costs."""
+        """The number of ranges and plain ids that are kept: what the set costs."""
         return len(self._plain) + sum(map(len, self._starts.values()))
 
 

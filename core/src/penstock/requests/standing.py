@@ -39,6 +39,6 @@ def explanation_text(standings: Iterable[ResourceStanding], now: float) -> str:
             f"{standing.resource}: {standing.waiting} waiting, the first for {standing.first_wait:.1f} s; "
             f"{standing.in_flight} of {standing.cap} in flight"
         )
-        lines += [f"  {denied.told(now)}" for denied in standing.refusals] or ["  its turn is next"]
-        lines += [f"  in shadow: {denied.told(now)}" for denied in standing.shadow_refusals]
+        lines += [f"  {denied.describe(now)}" for denied in standing.refusals] or ["  its turn is next"]
+        lines += [f"  in shadow: {denied.describe(now)}" for denied in standing.shadow_refusals]
     return "\n".join(lines) if lines else "no request is waiting"

@@ -1,1 +1,1 @@
-"""How events reach plugins."""
+"""The way of events to sink plugins."""

@@ -1,13 +1,12 @@
-"""What lies between the loop and a buffered sink: a bounded line of events, and what becomes of those that
-find it full.
+"""The bounded buffer between the loop and a buffered sink, and what becomes of events that find it full.
 
-Events count from the moment they are put in until they have been written, also while the writer has them in
-hand, so a slow sink cannot hold more than its bound. A sink that *drops* loses the newest events; the hole
-is told by one gap record per stream, an `events_dropped` event that bears the sequence number of the last
-event that it stands for: so sequences still increase strictly, and a reader can tell exactly what is
-missing. A sink that *waits* loses nothing: whoever makes events is asked to pause (`full`), finishes the
-decision that it is in, and goes on when half of the buffer is free. Between those two moments the line may
-grow past its bound by what one round of decisions tells.
+Events count from the moment they are put in until they have been written, also while the writer holds them,
+so a slow sink cannot hold more than its bound. A sink that *drops* loses the newest events; the gap
+is reported by one record per stream, an `events_dropped` event that bears the sequence number of the last
+event that it stands for: so sequences still increase strictly, and a reader knows exactly what is
+missing. A sink that *waits* loses nothing: the maker of events is asked to pause (`full`), finishes the
+decision that it is in, and goes on when half of the buffer is free. Between those two moments the buffer may
+grow past its bound by the events of one round of decisions.
 
 Lost alternatives: dropping the oldest needs no gap record at the end but hides how a trouble began;
 blocking the loop inside `put` would stop every timer of the run, and with them the calls that are out.
@@ -57,15 +56,15 @@ class SinkBuffer:
         self.full = False
         """Whether makers of events should pause. Only a sink that waits asks for that."""
         self.dropped = 0
-        """How many events were dropped so far."""
+        """The number of events that were dropped so far."""
         self._spec = spec
         self._waiting: deque[RuntimeEvent] = deque()
-        self._in_hand = 0
+        self._in_write = 0
         self._gaps: dict[StreamName, _Gap] = {}
 
     def __len__(self) -> int:
-        """How many events are not written yet."""
-        return len(self._waiting) + self._in_hand
+        """The number of events that are not written yet."""
+        return len(self._waiting) + self._in_write
 
     @property
     def waiting(self) -> bool:
@@ -73,18 +72,18 @@ class SinkBuffer:
         return bool(self._waiting)
 
     def put_if_free(self, event: RuntimeEvent) -> bool:
-        """Put an event in line if there is room and no gap to be told first; whether there was.
+        """Append an event if there is room and no gap to be recorded first; returns whether there was.
 
-        It may be called while another thread takes and writes: it changes nothing but the end of the line.
+        It may be called while another thread takes and writes: it changes nothing but the end of the buffer.
         """
-        if self._gaps or len(self._waiting) + self._in_hand + 1 >= self._spec.buffer:
+        if self._gaps or len(self._waiting) + self._in_write + 1 >= self._spec.buffer:
             return False
         self._waiting.append(event)
         return True
 
     def put(self, event: RuntimeEvent) -> None:
-        """Put an event in line, or count it as dropped."""
-        held = len(self._waiting) + self._in_hand
+        """Append an event, or count it as dropped."""
+        held = len(self._waiting) + self._in_write
         if held >= self._spec.buffer and self._spec.on_full == "drop":
             self._drop(event)
             return
@@ -95,14 +94,14 @@ class SinkBuffer:
     def take(self, most: int) -> list[RuntimeEvent]:
         """The oldest events, at most so many; `written` says that they are done with."""
         count = min(most, len(self._waiting))
-        self._in_hand += count  # first: who looks meanwhile must not find more room than there is
+        self._in_write += count  # first: who looks meanwhile must not find more room than there is
         return [self._waiting.popleft() for _ in range(count)]
 
     def written(self, count: int) -> bool:
-        """So many of the events taken are done with. Whether that ended a time of being `full`."""
-        if count > self._in_hand:
-            raise ValueError(f"{count} events written, but only {self._in_hand} were taken")
-        self._in_hand -= count
+        """Note that `count` of the events taken are written; returns whether the buffer is no longer `full` by it."""
+        if count > self._in_write:
+            raise ValueError(f"{count} events written, but only {self._in_write} were taken")
+        self._in_write -= count
         if self._gaps and len(self) < self._spec.buffer:
             self._waiting.extend(gap.record() for gap in self._gaps.values())
             self._gaps.clear()

@@ -1,5 +1,5 @@
-"""The way from the two event streams to the plugins that listen: who is subscribed, who is full, who is put
-aside, and the end.
+"""The drivers that feed the two event streams to sink plugins: subscriptions, full buffers, disabled sinks, and
+the end.
 
     async with SinkDrivers(bindings, scheduler_events, request_events) as drivers:
         ...                              # between two rounds, never inside a decision:
@@ -11,7 +11,7 @@ buffer (`buffer.py`) by a thread of its own (`writers.py`); under virtual time (
 the loop writes instead. A stream to which no sink listens stays inactive, so no record is built for it.
 
 At the end every buffer is written out and every sink flushed, also when the run is being cancelled; that
-takes at most `flush_timeout` seconds, and a sink that needs longer is put aside and named, with the number
+takes at most `flush_timeout` seconds, and a sink that needs longer is disabled and named, with the number
 of events that it lost.
 """
 
@@ -36,9 +36,9 @@ FLUSH_TIMEOUT: Final = 30.0
 
 
 class SinkDrivers:
-    """Feeds sinks from the two streams for as long as its `async with` block lasts.
+    """The feed of the sinks from the two streams, for as long as its `async with` block lasts.
 
-    `bindings` are fed in their order. `failures` is how many errors in a row put a sink aside. Nothing that
+    `bindings` are fed in their order. `failures` is how many errors in a row disable a sink. Nothing that
     a sink raises leaves this class.
     """
 
@@ -71,23 +71,23 @@ class SinkDrivers:
             await self._waiting_for_room.park()
 
     @property
-    def put_aside(self) -> Mapping[str, str]:
-        """The sinks that are called no more: plugin name to what it did."""
-        return {name: sink.put_aside for name, sink in self._sinks.items() if sink.put_aside is not None}
+    def disabled(self) -> Mapping[str, str]:
+        """The sinks that are called no more: plugin name to the reason."""
+        return {name: sink.disabled for name, sink in self._sinks.items() if sink.disabled is not None}
 
     @property
     def failed(self) -> Mapping[str, int]:
-        """How many calls of each sink raised, for those that ever did."""
+        """The number of calls that raised: plugin name to count, for sinks that ever did."""
         return {name: sink.failed for name, sink in self._sinks.items() if sink.failed}
 
     @property
     def dropped(self) -> Mapping[str, int]:
-        """How many events each sink lost because its buffer was full, for those that lost any."""
+        """The number of events that were lost to a full buffer: plugin name to count, for sinks that lost any."""
         return {w.sink.binding.name: w.buffer.dropped for w in self._writers if w.buffer.dropped}
 
     def diagnostics(self) -> Mapping[str, Mapping[str, Any]]:
-        """What went wrong, by kind and plugin name; empty if nothing did. JSON-safe."""
-        kinds = {"sinks_put_aside": self.put_aside, "sink_errors": self.failed, "events_dropped": self.dropped}
+        """The failures of sinks, by kind and plugin name; empty if there are none. JSON-safe."""
+        kinds = {"sinks_disabled": self.disabled, "sink_errors": self.failed, "events_dropped": self.dropped}
         return {kind: figures for kind, figures in kinds.items() if figures}
 
     async def __aenter__(self) -> SinkDrivers:
@@ -122,7 +122,7 @@ class SinkDrivers:
         for writer in self._writers:
             if not writer.finished:
                 lost = len(writer.buffer)
-                writer.sink.give_up(f"did not finish within {self._flush_timeout:g} s; up to {lost} events are lost")
+                writer.sink.disable(f"did not finish within {self._flush_timeout:g} s; up to {lost} events are lost")
         for sink in self._sinks.values():
             if sink.binding.spec.mode == "inline":
                 sink.flush()
@@ -131,7 +131,7 @@ class SinkDrivers:
         self._waiting_for_room.unpark_all()
 
     def _unsubscribe(self, name: str) -> None:
-        """Give a sink no more events. May be called again."""
+        """End the subscriptions of a sink. May be called again."""
         for subscription in [s for s in self._subscriptions if s[0] == name]:
             self._subscriptions.remove(subscription)
             _, stream, receiver = subscription

@@ -1,9 +1,9 @@
-"""How a sink plugin wants its events, and what the plugin manager found of it: the seam between plugins and
-`drivers.py`.
+"""The mode in which a sink plugin takes its events, and its hooks as the plugin manager found them: the seam
+between plugins and `drivers.py`.
 
 An `inline` sink is called in the loop, so it may touch memory only and must take microseconds. A `buffered`
-sink has a writer thread of its own. What a full buffer does is the sink's to say: `drop` (counted, and a
-gap record tells of it) or `wait` (dispatch pauses between rounds), for a record that must be complete.
+sink has a writer thread of its own. What a full buffer does is the sink's to say: `drop` (counted, and reported
+by a gap record) or `wait` (dispatch pauses between rounds), for a record that must be complete.
 """
 
 from __future__ import annotations

@@ -1,15 +1,16 @@
-"""How events get from the loop to a sink's code: at once, in the loop a little later, or in a thread.
+"""The writers that bring events from the loop to a sink's code: at once, in the loop a little later, or in a
+thread.
 
 Whatever a sink does, the run goes on: `GuardedSink` is the one place where a plugin's sink is called. Its
-first error is told with the plugin's name, the following ones are counted, and after so many in a row it is
-put aside, visibly, and called no more. Each hook, and `flush`, has a count of its own, so that one that
+first error is logged with the plugin's name, the following ones are counted, and after so many in a row it is
+disabled, with a log line, and called no more. Each hook, and `flush`, has a count of its own, so that one that
 works does not hide one that never does.
 
 `ThreadWriter` has a thread of its own, not one of trio's pool: a sink that hangs then holds up neither the
-pool nor the end of the process. The loop puts an event in line without a lock while there is room, and
-takes the one lock to wake the thread, and where the buffer is full; the thread
-sleeps on a condition, and wakes the loop through its token. `LoopWriter` takes its place under virtual
-time, where a thread would race with the clock.
+pool nor the end of the process. The loop appends an event without a lock while there is room, and takes the
+one lock to wake the thread, and where the buffer is full; the thread sleeps on a condition, and wakes the
+loop through its token. `LoopWriter` takes its place under virtual time, where a thread would race with the
+clock.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from penstock.sinks.spec import SinkBinding
 __all__ = ["BufferedWriter", "GuardedSink", "LoopWriter", "ThreadWriter"]
 
 BATCH: Final = 256
-"""How many events are written between two calls of `flush`, at most: what a kill can cost while events keep coming."""
+"""The most events that are written between two calls of `flush`: what a kill can cost while events keep coming."""
 
 LINGER: Final = 0.02
 """Seconds of real time that a writer thread waits for more events before it writes what there is."""
@@ -37,19 +38,19 @@ _log = logging.getLogger("penstock.sinks")
 
 
 class GuardedSink:
-    """One plugin's sink, which cannot hurt the run: errors are counted, and many in a row end it.
+    """One plugin's sink, which cannot hurt the run: errors are counted, and many in a row disable it.
 
-    `on_put_aside` is called once, in whatever thread the sink was called in.
+    The callback `on_disabled` is called once, in whatever thread the sink was called in.
     """
 
-    def __init__(self, binding: SinkBinding, failures: int, on_put_aside: Callable[[], None]) -> None:
+    def __init__(self, binding: SinkBinding, failures: int, on_disabled: Callable[[], None]) -> None:
         self.binding = binding
         self.failed = 0
-        """How many calls raised."""
-        self.put_aside: str | None = None
-        """Why the sink is called no more; `None` while it works."""
+        """The number of calls that raised."""
+        self.disabled: str | None = None
+        """The reason why the sink is called no more; `None` while it works."""
         self._limit = failures
-        self._on_put_aside = on_put_aside
+        self._on_disabled = on_disabled
         self._in_a_row = {"scheduler": 0, "request": 0, "flush": 0}
         self._hooks = {"scheduler": binding.scheduler_event, "request": binding.request_event}
 
@@ -62,7 +63,7 @@ class GuardedSink:
         for event in events:
             stream = event.stream
             hook = self._hooks[stream]
-            if hook is None or self.put_aside is not None:
+            if hook is None or self.disabled is not None:
                 continue
             try:
                 hook(event)
@@ -73,7 +74,7 @@ class GuardedSink:
 
     def flush(self) -> None:
         """Let the sink make durable what it was given, if it wants to."""
-        if self.binding.flush is None or self.put_aside is not None:
+        if self.binding.flush is None or self.disabled is not None:
             return
         try:
             self.binding.flush()
@@ -82,26 +83,26 @@ class GuardedSink:
         else:
             self._in_a_row["flush"] = 0
 
-    def give_up(self, reason: str) -> None:
-        """Put the sink aside and say so in the log."""
-        if self.put_aside is None:
-            self.put_aside = reason
-            _log.error("plugin %r: its sink is put aside: it %s", self.binding.name, reason)
-            self._on_put_aside()
+    def disable(self, reason: str) -> None:
+        """Stop calling the sink, with a line in the log that gives the reason."""
+        if self.disabled is None:
+            self.disabled = reason
+            _log.error("plugin %r: its sink is disabled: it %s", self.binding.name, reason)
+            self._on_disabled()
 
     def _note_failure(self, what: str, error: BaseException) -> None:
-        told = f"{type(error).__name__}: {error}"
+        described = f"{type(error).__name__}: {error}"
         self.failed += 1
         self._in_a_row[what] += 1
         if self.failed == 1:
-            _log.warning("plugin %r: its sink raised %s (further errors are counted)", self.binding.name, told)
+            _log.warning("plugin %r: its sink raised %s (further errors are counted)", self.binding.name, described)
             _log.debug("plugin %r: where its sink raised", self.binding.name, exc_info=error)
         if self._in_a_row[what] >= self._limit:
-            self.give_up(f"raised {self._in_a_row[what]} times in a row, at last {told}")
+            self.disable(f"raised {self._in_a_row[what]} times in a row, at last {described}")
 
 
 class BufferedWriter(Protocol):
-    """Takes events in the loop and writes them a little later."""
+    """A writer that takes events in the loop and writes them a little later."""
 
     sink: GuardedSink
     buffer: SinkBuffer
@@ -112,11 +113,11 @@ class BufferedWriter(Protocol):
         ...
 
     def put(self, event: RuntimeEvent) -> None:
-        """Take one event. Called in the loop; never blocks and never raises."""
+        """Append one event to the buffer. Called in the loop; never blocks and never raises."""
         ...
 
     def close(self) -> None:
-        """No more events come: write what is there, and flush."""
+        """Stop taking events: write what is there, and flush."""
         ...
 
     async def closed(self) -> None:
@@ -125,7 +126,7 @@ class BufferedWriter(Protocol):
 
 
 class LoopWriter:
-    """Writes in the loop, right after what the loop is doing: for virtual time."""
+    """A writer in the loop, right after what the loop is doing: for virtual time."""
 
     def __init__(self, sink: GuardedSink, on_room: Callable[[], None]) -> None:
         self.sink = sink
@@ -155,7 +156,7 @@ class LoopWriter:
 
 
 class ThreadWriter:
-    """Writes in a thread that ends with `close`. A daemon, so a sink that hangs for ever cannot keep the
+    """A writer in a thread that ends with `close`. A daemon, so a sink that hangs for ever cannot keep the
     process alive."""
 
     def __init__(self, sink: GuardedSink, on_room: Callable[[], None]) -> None:
@@ -179,7 +180,7 @@ class ThreadWriter:
         if not self.buffer.put_if_free(event):
             with self._lock:
                 self.buffer.put(event)
-        if self._idle or (self._lingers and self._enough()):  # looked at after the event is in line
+        if self._idle or (self._lingers and self._enough()):  # looked at after the event is in the buffer
             with self._lock:
                 self._idle = self._lingers = False
                 self._lock.notify()
@@ -200,14 +201,14 @@ class ThreadWriter:
             with self._lock:
                 made_room = self.buffer.written(len(batch))
             if made_room:
-                self._tell_loop(self._on_room)
+                self._call_in_loop(self._on_room)
         self.sink.flush()
-        self._tell_loop(self._finished.set)
+        self._call_in_loop(self._finished.set)
 
     def _next_batch(self) -> list[RuntimeEvent]:
-        """What to write next; empty when there will be nothing more."""
+        """The events to write next; empty when there will be no more."""
         with self._lock:
-            # Said before it is looked whether anything is there: so whoever puts something in sees it.
+            # Set before the buffer is looked at, so that `put` sees it.
             self._idle = True
             while not (self.buffer.waiting or self._closing):
                 self._lock.wait()
@@ -222,7 +223,7 @@ class ThreadWriter:
     def _enough(self) -> bool:
         return len(self.buffer) >= BATCH or self.buffer.full
 
-    def _tell_loop(self, what: Callable[[], Any]) -> None:
+    def _call_in_loop(self, what: Callable[[], Any]) -> None:
         try:
             self._token.run_sync_soon(what, idempotent=True)
         except trio.RunFinishedError:

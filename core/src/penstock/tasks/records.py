@@ -17,7 +17,7 @@ import attrs
 from penstock.words.checks import positive_number, whole_number
 from penstock.words.errors import ConfigError, PenstockError
 from penstock.words.identity import RequestResourceKey
-from penstock.words.interning import the_one
+from penstock.words.interning import interned
 
 __all__ = [
     "SUBMISSION",
@@ -164,7 +164,7 @@ class TaskGroupKey:
     identity: tuple[str, ...]
 
     def __new__(cls, kind: str, identity: tuple[str, ...]) -> Self:
-        return the_one(cls, kind=kind, identity=identity)
+        return interned(cls, kind=kind, identity=identity)
 
     def __getnewargs__(self) -> tuple[str, tuple[str, ...]]:
         return self.kind, self.identity

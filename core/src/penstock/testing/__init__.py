@@ -1,4 +1,4 @@
-"""What plugin authors test with: contract suites, a simulated provider, scenarios, virtual time.
+"""The testing kit for plugin authors: contract suites, a simulated provider, scenarios, virtual time.
 
 `ready_queue_machine` and `LimiterMachine` need Hypothesis and are imported when they are asked for; nothing else here
 needs a test framework.

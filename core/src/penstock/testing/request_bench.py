@@ -1,4 +1,4 @@
-"""The request gate on a bench: a controller with scripted limiters, and the events that it delivered."""
+"""A test bench of the request gate: a controller with scripted limiters, and the events that it delivered."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class RequestBench:
         self.delivered: list[RuntimeEvent] = []
         """The events that were delivered since `kinds` was last asked; none if not `listen`."""
         self.limiters: dict[Scope, ScriptedLimiter] = {}
-        """By scope; as they were made last."""
+        """The limiters by scope, as they were made last."""
         self.problems: list[tuple[str, str]] = []
-        """Plugin and message for each that broke the contract."""
+        """The breaches of contract: plugin and message."""
         if listen:
             self.events.subscribe(self.delivered.append)
         self.controller = RequestAdmissionController(

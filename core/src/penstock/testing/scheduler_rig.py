@@ -1,11 +1,11 @@
-"""A task scheduler without configuration and plugins: for tests of queues, policies, runners, and of itself.
+"""A task scheduler without configuration and plugins, for tests of queues, policies, runners, and of itself.
 
     async with open_rig(places=2) as rig:
         handle = rig.scheduler.start_soon(work)
     assert rig.kinds(handle.task_id) == [...]
 
-The end of the block waits for all tasks, and then holds the run against the rules: every lease is back, every task that
-was taken on has ended, and the events of leases balance.
+The end of the block waits for all tasks, and then checks the run against the rules: every lease is back, every task
+that was taken on has ended, and the events of leases balance.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["SchedulerRig", "open_rig"]
 
 
 class SchedulerRig:
-    """A scheduler, its controller and queue, and every event that it told."""
+    """A scheduler, its queue, and every event that it recorded."""
 
     def __init__(self, scheduler: AsyncTaskScheduler, queue: ReadyQueue, events: list[RuntimeEvent]) -> None:
         self.scheduler = scheduler
@@ -43,14 +43,14 @@ class SchedulerRig:
         return [event.event_kind for event in self.events if task_id is None or event.task_id == task_id]
 
     def check_end(self) -> None:
-        """What must hold when the run has ended."""
+        """Check what must hold when the run has ended."""
         scheduler = self.scheduler
         scheduler.check_invariants()
         assert scheduler.admission.in_flight == 0
         assert scheduler.admission.leases[0] == scheduler.admission.leases[1]
         assert scheduler.progress["unfinished"] == 0
         if not self.events:
-            return  # nobody was told
+            return  # none were recorded
         kinds = self.kinds()
         assert kinds.count("task_lease_acquired") == kinds.count("task_lease_released") == scheduler.admission.leases[0]
         assert "release_diagnostic" not in kinds
@@ -72,16 +72,16 @@ async def open_rig(
     options: SchedulerOptions | None = None,
     backoff: float = 1.0,
     longest_backoff: float = 60.0,
-    telling: bool = True,
+    record_events: bool = True,
 ) -> AsyncIterator[SchedulerRig]:
-    """Run a scheduler of these parts beside the block. Raises what ended the run, or what the block raised.
+    """A scheduler of these parts, which runs beside the block. Raises what ended the run, or what the block raised.
 
-    `telling`: keep its events, and hold them against the rules at the end.
+    `record_events`: keep its events, and check them against the rules at the end.
     """
     ready_queue = FifoTaskQueue() if queue is None else queue
     stream = EventStream("scheduler")
     events: list[RuntimeEvent] = []
-    if telling:
+    if record_events:
         stream.subscribe(events.append)
     scheduler = AsyncTaskScheduler(
         queue=ready_queue,

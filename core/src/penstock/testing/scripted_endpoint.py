@@ -1,4 +1,4 @@
-"""A simulated endpoint that answers in virtual time: it carries calls to a `SimulatedModel` and waits as that says.
+"""A simulated endpoint that answers in virtual time, by carrying calls to a `SimulatedModel` and waiting as that says.
 
 endpoint = ScriptedEndpoint(ProviderLimits(slots=8), random.Random(1))
 answer = await endpoint.call("me", tokens=0)
@@ -16,11 +16,15 @@ from penstock.requests.response import ResponseFacts
 from penstock.testing.provider.limits import ProviderLimits
 from penstock.testing.provider.provider import Hanging, Queued, Refused, SimulatedModel, Started, Ticket
 
-__all__ = ["ScriptedEndpoint"]
+__all__ = ["EndpointError", "ScriptedEndpoint"]
+
+
+class EndpointError(Exception):
+    """An answer with an error status, raised by the code that made the call."""
 
 
 class ScriptedEndpoint:
-    """One endpoint, living from now on. Use it inside a trio run; the time is `trio.current_time()`."""
+    """One endpoint, whose life begins now. Use it inside a trio run; the time is `trio.current_time()`."""
 
     def __init__(self, limits: ProviderLimits, rng: random.Random) -> None:
         self.model = SimulatedModel(limits, rng, trio.current_time())
@@ -28,9 +32,9 @@ class ScriptedEndpoint:
         self._begun: dict[Ticket, Started] = {}
 
     async def call(self, key: str, tokens: int) -> ResponseFacts:
-        """Call it as `key`, to be charged `tokens`, and wait for the answer; a hanging call waits for ever.
+        """The answer to a call as `key`, which is charged `tokens`. A hanging call waits for ever.
 
-        Who cancels this, by a timeout for one, gives the call up, and its slot is free.
+        Cancelling this, as by a timeout, gives the call up, and its slot is free.
         """
         sent_at = trio.current_time()
         answer = self.model.arrive(sent_at, key, tokens)
@@ -38,7 +42,7 @@ class ScriptedEndpoint:
             await trio.sleep(answer.after)
             return ResponseFacts(status=answer.status, headers=answer.headers, elapsed=trio.current_time() - sent_at)
         try:
-            started = await self._turn(answer.ticket) if isinstance(answer, Queued) else answer
+            started = await self._wait_for_start(answer.ticket) if isinstance(answer, Queued) else answer
             if isinstance(started, Hanging):
                 await trio.sleep_forever()
             await trio.sleep(started.finish_after)
@@ -51,13 +55,14 @@ class ScriptedEndpoint:
         self._begin(self.model.finish(answer.ticket, now))
         return ResponseFacts(status=200, headers=started.headers, elapsed=now - sent_at)
 
-    async def _turn(self, ticket: Ticket) -> Started:
-        """Wait until a queued call starts: when others end, or when the schedule makes room."""
-        turn = self._queued[ticket] = trio.Event()
-        while not turn.is_set():
+    async def _wait_for_start(self, ticket: Ticket) -> Started:
+        """Wait until a queued call starts: when others end, or when the schedule makes room; returns what it has
+        become."""
+        started = self._queued[ticket] = trio.Event()
+        while not started.is_set():
             changes_at = self.model.next_change(trio.current_time())
             with trio.move_on_at(inf if changes_at is None else changes_at):
-                await turn.wait()
+                await started.wait()
             self._begin(self.model.advance(trio.current_time()))
         return self._begun.pop(ticket)
 

@@ -1,4 +1,4 @@
-"""A request limiter that follows a script: for tests of what is built around limiters."""
+"""A request limiter whose answers a test sets, for tests of what is built around limiters."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["ScriptedLimiter"]
 
 
 class ScriptedLimiter:
-    """At most `places` calls in flight, and none before `blocked_until`; both may be set at any time.
+    """A limiter that allows `places` calls in flight, and none before `blocked_until`; both may be set at any time.
 
     `answers` are the changes that the next releases return; `raises` names methods that raise; `observed`, `outcomes`
-    and `caps` keep what it was called with.
+    and `caps` record the arguments of calls.
     """
 
     def __init__(self, scope: Scope, places: int = 1_000_000, *, cohort: bool = True) -> None:

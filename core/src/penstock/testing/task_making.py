@@ -1,4 +1,4 @@
-"""Tasks and groups for tests, in a word each."""
+"""Tasks and groups for tests, each made by one call."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def group_key(name: str) -> TaskGroupKey:
 
 
 def anything_goes(_: SchedulableTask, __: QueueView) -> Denied | None:
-    """An `is_eligible` that has nothing against anybody."""
+    """An `is_eligible` that refuses no task."""
     return None
 
 
 def take_one(queue: ReadyQueue, now: float = 0.0) -> SchedulableTask | None:
-    """Select and commit the next task, if there is one that is not parked."""
+    """The next task, selected and committed; `None` if all are parked."""
     selection = queue.select_next(anything_goes, now)
     if selection is None:
         return None
@@ -46,7 +46,7 @@ def take_one(queue: ReadyQueue, now: float = 0.0) -> SchedulableTask | None:
 
 
 def take_all(queue: ReadyQueue, now: float = 0.0) -> list[str]:
-    """The ids of all that can be taken, in order."""
+    """The ids of all tasks that can be selected and committed, in order."""
     taken = []
     while (task := take_one(queue, now)) is not None:
         taken.append(task.task_id)

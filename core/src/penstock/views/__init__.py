@@ -1,1 +1,1 @@
-"""What is worked out from events after they happened. Pure."""
+"""The views of a run that are worked out from its events. Pure."""

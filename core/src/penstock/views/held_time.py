@@ -1,8 +1,7 @@
-"""For how long something was so: clocks that run while a condition holds, and can be read at any later
-moment.
+"""Clocks that run while a condition holds, and can be read at any later moment.
 
 Two readings of such a clock give how much of the time between them the condition held, whatever happened in
-between. So nobody who waits need be visited when the condition begins or ends.
+between. So no waiter need be visited when the condition begins or ends.
 """
 
 from __future__ import annotations
@@ -21,8 +20,7 @@ class HeldTime:
         self._until = math.inf
 
     def hold(self, now: float, until: float = math.inf) -> None:
-        """The condition holds from now on, until `stop` or a moment that is known; of two such moments the
-        later counts."""
+        """Start the clock, until `stop` or a moment that is known; of two such moments the later counts."""
         if until <= now:
             return
         self._total = self.at(now)
@@ -31,19 +29,19 @@ class HeldTime:
         self._since = now
 
     def stop(self, now: float) -> None:
-        """The condition has ended."""
+        """Stop the clock, since the condition has ended."""
         self._total = self.at(now)
         self._since = None
 
     def at(self, now: float) -> float:
-        """The reading at `now`."""
+        """The total time at `now`."""
         if self._since is None:
             return self._total
         return self._total + min(now, self._until) - self._since
 
 
 class Cooldowns:
-    """How long calls to each resource were held off because the provider asked for it.
+    """The time for which calls to each resource were held off because the provider asked for it.
 
     A scope is `provider`, `provider/model` or `provider/model/domain`; a cooldown of a scope is one of
     everything below it.
@@ -53,11 +51,11 @@ class Cooldowns:
         self._clocks: dict[str, HeldTime] = {}
 
     def hold(self, scope: str, now: float, until: float) -> None:
-        """Calls to `scope` are held off until that moment."""
+        """Note that calls to `scope` are held off until that moment."""
         self._clocks.setdefault(scope, HeldTime()).hold(now, until)
 
     def at(self, resource: str, now: float) -> float:
-        """The reading for a resource: that of the scope above it that was held off longest."""
+        """The time for a resource: that of the scope above it that was held off longest."""
         return max(
             (held.at(now) for scope, held in self._clocks.items() if f"{resource}/".startswith(f"{scope}/")),
             default=0.0,

@@ -1,8 +1,8 @@
-"""What limits a run, moment by moment: the gate furthest down the line at which something stands still.
+"""The layer that limits a run, moment by moment: the gate furthest downstream at which something waits.
 
-Adding up what tasks wait for does not say what limits a run: tasks that wait for dependencies wait for
+The sum of what tasks wait for does not say what limits a run: tasks that wait for dependencies wait for
 whatever limits those, and a full task gate behind a full request gate is not worth widening. So each moment
-of the run is given to one layer: calls stand in line (`request_wait`, or `cooldown` while the provider
+of the run is given to one layer: calls are queued (`request_wait`, or `cooldown` while the provider
 asked to wait), else tasks are queued (`task_capacity` if nothing could be chosen, `queue_order` if the gate
 is at it), else calls are out (`provider`), else tasks are at work (`after`), else retries back off
 (`cooldown`), else only `dependencies` are left to wait for.
@@ -19,28 +19,29 @@ __all__ = ["RunLimits"]
 
 
 class RunLimits:
-    """Counts what stands where, and divides the run's time. Moments are seconds of the run's clock, given in order."""
+    """The division of a run's time between layers, by counting what is in which. Moments are seconds of the run's
+    clock, given in order."""
 
     def __init__(self, cooldowns: Cooldowns) -> None:
         self.seconds = dict.fromkeys(LAYERS, 0.0)
         self.phases: Counter[str] = Counter()
-        """Task phase (`timeline.py`) to how many tasks are in it."""
-        self.gate_stands = False
-        """Whether the task gate has said that nothing can be chosen."""
+        """The number of tasks in each phase (`timeline.py`)."""
+        self.gate_blocked = False
+        """Whether the task gate has reported that nothing can be chosen."""
         self.now: float | None = None
         self._cooldowns = cooldowns
         self._waits: dict[str | None, str] = {}
         self._waiting_at: Counter[str] = Counter()
         self._out: set[str | None] = set()
 
-    def wait(self, attempt: str | None, resource: str) -> None:
-        """A call stands in line."""
-        self.wait_over(attempt)
+    def start_wait(self, attempt: str | None, resource: str) -> None:
+        """Note that a call is queued."""
+        self.end_wait(attempt)
         self._waits[attempt] = resource
         self._waiting_at[resource] += 1
 
-    def wait_over(self, attempt: str | None) -> None:
-        """It does not any more, if it did."""
+    def end_wait(self, attempt: str | None) -> None:
+        """Note that a call is queued no more, if it was."""
         resource = self._waits.pop(attempt, None)
         if resource is None:
             return
@@ -48,16 +49,16 @@ class RunLimits:
         if not self._waiting_at[resource]:
             del self._waiting_at[resource]
 
-    def goes_out(self, lease: str | None) -> None:
-        """A call has its lease."""
+    def acquire(self, lease: str | None) -> None:
+        """Note that a call has its lease."""
         self._out.add(lease)
 
-    def is_back(self, lease: str | None) -> None:
-        """The lease came back."""
+    def release(self, lease: str | None) -> None:
+        """Note that the lease of a call came back."""
         self._out.discard(lease)
 
     def pass_time(self, now: float) -> None:
-        """Give the time up to `now` to the layer that is the limit as things stand."""
+        """Add the time up to `now` to the layer that is the limit in the present state."""
         since, self.now = self.now, now
         if since is None or since == now:
             return
@@ -72,7 +73,7 @@ class RunLimits:
     def _layer(self) -> str:
         phases = self.phases
         if phases["queued"]:
-            return "task_capacity" if self.gate_stands else "queue_order"
+            return "task_capacity" if self.gate_blocked else "queue_order"
         if self._out:
             return "provider"
         if phases["running"] or phases["closing"]:

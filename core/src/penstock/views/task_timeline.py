@@ -1,4 +1,4 @@
-"""One task, from the moment it became ready to the moment its lease came back, and in which layer its time went."""
+"""The timeline of one task, from the moment it became ready to the release of its lease, and the time in each layer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LAYERS: Final[tuple[str, ...]] = (
     "provider",
     "after",
 )
-"""Where time can go, in the order in which a task meets them; `timeline.py` says what counts as which."""
+"""The layers in which time can go, in the order in which a task meets them; `timeline.py` says what counts as which."""
 
 TIMESTAMPS: Final[Mapping[str, str]] = {
     "dependency_ready": "dependency_ready_at",
@@ -44,7 +44,7 @@ _OF_THE_FIRST_CALL: Final = frozenset(
 
 @attrs.define(slots=True, kw_only=True)
 class TaskTimeline:
-    """When one task met each layer, and how long each held it.
+    """The moments at which one task met each layer, and the seconds that it spent there.
 
     Times are moments of the run's clock, in seconds; `None` if it has not happened, or was not recorded.
     They are those of the latest execution (a retry begins anew). A task that makes several calls has the
@@ -75,18 +75,18 @@ class TaskTimeline:
     seconds: dict[str, float] = attrs.field(factory=lambda: dict.fromkeys(LAYERS, 0.0))
 
     def note(self, event_kind: str, moment: float) -> None:
-        """Enter the moment of an event that has a field here."""
+        """Set the moment of an event that has a field here."""
         field = TIMESTAMPS[event_kind]
         if field not in _OF_THE_FIRST_CALL or getattr(self, field) is None:
             setattr(self, field, moment)
 
-    def begin_anew(self) -> None:
-        """Forget the moments of an earlier execution; what it cost stays in `seconds`."""
+    def reset(self) -> None:
+        """Clear the moments of an earlier execution; its time stays in `seconds`."""
         for field in TIMESTAMPS.values():
             setattr(self, field, None)
 
     def where_time_went(self) -> Mapping[str, float]:
-        """Layer to seconds of this task's time."""
+        """The seconds that this task spent in each layer."""
         return dict(self.seconds)
 
     @property

@@ -1,4 +1,4 @@
-"""Both event streams joined into one timeline per task, and the answer to "where did the time go?".
+"""The timelines of tasks, joined from both event streams, which answer "where did the time go?".
 
 The join: scheduler events name their task by `task_id`; `worker_spawned` ties it to a `task_execution_id`,
 and request events bear that id, in `task_execution_id` or in their correlation. Each timestamp is the
@@ -7,17 +7,17 @@ and request events bear that id, in `task_execution_id` or in their correlation.
 A task's time is divided, without rest, between seven layers:
 
 - `dependencies`: until `dependency_ready`, from `added_at` in that event's diagnostics, else from the admission of
-  the task's row group; not counted where neither is told.
+  the task's row group; not counted where neither is recorded.
 - `queue_order`: ready and queued while the gate was at work, choosing others.
 - `task_capacity`: queued while the gate had more than it could let in, that is from `admission_blocked` or
-  `group_capped` to the next `queue_empty` (a gate that lets one in and stands still again does not tell it each
+  `group_capped` to the next `queue_empty` (a gate that admits one and blocks again does not report it each
   time); and from `selected` to `worker_spawned`.
-- `request_wait`: a call of it was in line (`request_wait_started` to `request_wait_completed`, `..._timeout`,
-  `..._cancelled` or `request_acquire_denied`), and none was out.
+- `request_wait`: a call of it was queued (`request_wait_started` to `request_wait_completed`, `..._timeout`,
+  `..._cancelled` or `request_acquire_denied`), and none was in flight.
 - `cooldown`: the part of that for which the provider had asked to wait (up to `blocked_until` in the diagnostics or
   the snapshot of a request event, for the resource or scope that the event names); and the back-off before
   a retry.
-- `provider`: a call of it was out (`request_lease_acquired` to `request_lease_released`).
+- `provider`: a call of it was in flight (`request_lease_acquired` to `request_lease_released`).
 - `after`: the rest between `worker_spawned` and `task_lease_released`, which is what the task does beside its calls.
 
 These are task-seconds (`where_time_went`): a thousand tasks that wait for one second side by side waited a
@@ -47,28 +47,28 @@ _WAIT_ENDS: Final = frozenset(
     ["request_wait_completed", "request_wait_timeout", "request_wait_cancelled", "request_acquire_denied"]
 )
 _RETRYABLE: Final = frozenset(["rate_limited", "provider_failure", "provider_timeout"])
-_GATE_STANDS: Final = frozenset(["admission_blocked", "group_capped"])
+_GATE_BLOCKED: Final = frozenset(["admission_blocked", "group_capped"])
 _NO_LEASE: Final = frozenset(["ready", "queued", "deferred"])
 
 
 @attrs.define(slots=True, eq=False)
 class _Live:
-    """A task that is not finished: in which phase, since when, and what the clocks showed then."""
+    """An unfinished task: its phase, since when it is in it, and what the clocks showed then."""
 
     timeline: TaskTimeline
     phase: str
     since: float
     mark: float = 0.0
     waiting: dict[str | None, str] = attrs.field(factory=dict)
-    """Calls in line: attempt to resource."""
+    """The queued calls: attempt to resource."""
     out: set[str | None] = attrs.field(factory=set)
-    """Calls that are out, by lease."""
+    """The calls that are in flight, by lease."""
     failed: bool = False
     """Whether its latest call failed in a way that may be tried again."""
 
 
 class CorrelatedRuntimeView:
-    """What happened to each task, and where the time went, from both event streams.
+    """The timeline of each task, and where the time of a run went, from both event streams.
 
     Subscribe `receive` to both streams of a run, or build one `from_events`. `keep` is how many finished
     timelines stay in `timelines` (`None`: all of them; 0: the totals only, for a run of any length).
@@ -76,15 +76,15 @@ class CorrelatedRuntimeView:
 
     def __init__(self, *, keep: int | None = None) -> None:
         self.timelines: dict[str, TaskTimeline] = {}
-        """Task id to the timeline of a finished task, in the order in which they finished."""
+        """The timelines of finished tasks, by id, in the order in which they finished."""
         self.missing = 0
-        """How many events are known to be missing (`events_dropped`); then times are only about right."""
+        """The number of events that are known to be missing (`events_dropped`); then times are only about right."""
         self._keep = keep
         self._live: dict[str, _Live] = {}
         self._by_execution: dict[str, _Live] = {}
         self._row_groups: dict[str, float] = {}
         self._seconds = dict.fromkeys(LAYERS, 0.0)
-        self._gate_stood = HeldTime()
+        self._gate_blocked = HeldTime()
         self._cooldowns = Cooldowns()
         self._run = RunLimits(self._cooldowns)
         self._handlers: dict[str, Callable[[RuntimeEvent, float], None]] = {
@@ -92,8 +92,8 @@ class CorrelatedRuntimeView:
             "salvage_redispatched": self._on_ready,
             "ready_enqueued": self._on_enqueued,
             "selected": self._on_selected,
-            "admission_denied": self._on_back_in_line,
-            "stale_selection": self._on_back_in_line,
+            "admission_denied": self._on_requeued,
+            "stale_selection": self._on_requeued,
             "task_lease_acquired": self._on_task_lease,
             "worker_spawned": self._on_spawned,
             "worker_spawn_failed": self._on_ended,
@@ -130,12 +130,11 @@ class CorrelatedRuntimeView:
     # -- answers --
 
     def where_time_went(self) -> Mapping[str, float]:
-        """Layer to task-seconds, over all tasks, finished or not, each up to its latest event."""
+        """The task-seconds in each layer, over all tasks, finished or not, each up to its latest event."""
         return dict(self._seconds)
 
     def what_limited(self) -> Mapping[str, float]:
-        """Layer to seconds of the run's own time, from the first event to the latest, in which that layer
-        was the limit."""
+        """The seconds of the run's own time for which each layer was the limit, from the first event to the latest."""
         return dict(self._run.seconds)
 
     @property
@@ -151,7 +150,7 @@ class CorrelatedRuntimeView:
     # -- events --
 
     def receive(self, event: RuntimeEvent) -> None:
-        """Take one event. Within a stream they must come in order; a moment before the latest counts as the
+        """Add one event to the view. Within a stream they must come in order; a moment before the latest counts as the
         latest, since two streams read the clock separately."""
         now = event.captured_at_monotonic
         if self._run.now is not None and now < self._run.now:
@@ -192,20 +191,20 @@ class CorrelatedRuntimeView:
     def _count_for_run(self, event: RuntimeEvent) -> None:
         kind = event.event_kind
         if kind == "request_wait_started":
-            self._run.wait(event.request_attempt_id, event.resource or "")
+            self._run.start_wait(event.request_attempt_id, event.resource or "")
         elif kind in _WAIT_ENDS:
-            self._run.wait_over(event.request_attempt_id)
+            self._run.end_wait(event.request_attempt_id)
         elif kind == "request_lease_acquired":
-            self._run.goes_out(event.request_lease_id)
+            self._run.acquire(event.request_lease_id)
         elif kind == "request_lease_released":
-            self._run.is_back(event.request_lease_id)
+            self._run.release(event.request_lease_id)
 
     def _on_ready(self, event: RuntimeEvent, now: float) -> None:
         live = self._task(event, now)
         if live is None:
             return
         if live.timeline.task_completed_at is not None or live.timeline.worker_spawned_at is not None:
-            live.timeline.begin_anew()
+            live.timeline.reset()
         elif live.timeline.dependency_ready_at is None:
             added = (event.diagnostics or {}).get("added_at", self._row_groups.get(live.timeline.row_group or ""))
             if added is not None and added < now:
@@ -223,7 +222,7 @@ class CorrelatedRuntimeView:
             live.timeline.note("selected", now)
             self._enter(live, "chosen", now)
 
-    def _on_back_in_line(self, event: RuntimeEvent, now: float) -> None:
+    def _on_requeued(self, event: RuntimeEvent, now: float) -> None:
         if live := self._task(event, now):
             self._enter(live, "queued", now)
 
@@ -255,7 +254,7 @@ class CorrelatedRuntimeView:
             self._enter(live, "deferred", now)
 
     def _on_ended(self, event: RuntimeEvent, now: float) -> None:
-        """Cancelled, dropped, or never spawned: over, unless its lease is still to come back."""
+        """End a task that was cancelled, dropped or never spawned, unless it has a lease that is to come back."""
         live = self._live.get(event.task_id or "")
         timeline = live.timeline if live is not None else self.timelines.get(event.task_id or "")
         if timeline is not None:
@@ -275,11 +274,11 @@ class CorrelatedRuntimeView:
             self._finish(live)
 
     def _on_gate(self, event: RuntimeEvent, now: float) -> None:
-        self._run.gate_stands = event.event_kind in _GATE_STANDS
-        if self._run.gate_stands:
-            self._gate_stood.hold(now)
+        self._run.gate_blocked = event.event_kind in _GATE_BLOCKED
+        if self._run.gate_blocked:
+            self._gate_blocked.hold(now)
         else:
-            self._gate_stood.stop(now)
+            self._gate_blocked.stop(now)
 
     def _on_row_group(self, event: RuntimeEvent, now: float) -> None:
         row_group = event.correlation.row_group if event.correlation is not None else None
@@ -294,7 +293,7 @@ class CorrelatedRuntimeView:
     # -- bookkeeping --
 
     def _task(self, event: RuntimeEvent, now: float) -> _Live | None:
-        """The task of an event, taken up again if it was finished, made if it is new."""
+        """The unfinished task of an event: reopened if it was finished, made if it is new."""
         if event.task_id is None:
             return None
         live = self._live.get(event.task_id)
@@ -321,9 +320,9 @@ class CorrelatedRuntimeView:
     def _finish(self, live: _Live) -> None:
         self._leave_execution(live)
         for attempt in live.waiting:
-            self._run.wait_over(attempt)
+            self._run.end_wait(attempt)
         for lease in live.out:
-            self._run.is_back(lease)
+            self._run.release(lease)
         self._run.phases[live.phase] -= 1
         task_id = live.timeline.task_id
         del self._live[task_id]
@@ -339,10 +338,10 @@ class CorrelatedRuntimeView:
         """The clock that divides the time of the task's phase."""
         if live.phase == "running" and live.waiting:
             return self._cooldowns.at(next(iter(live.waiting.values())), now)
-        return self._gate_stood.at(now)
+        return self._gate_blocked.at(now)
 
     def _spend(self, live: _Live, now: float, *, backing_off: bool = False) -> None:
-        """Enter the task's time since its latest event under the layers that it belongs to."""
+        """Add the task's time since its latest event to the layers that it belongs to."""
         elapsed = now - live.since
         if live.phase == "queued":
             blocked = self._clock_of(live, now) - live.mark
@@ -377,7 +376,7 @@ def _execution_of(event: RuntimeEvent) -> str | None:
 
 
 def _blocked_until(event: RuntimeEvent) -> float | None:
-    """The moment up to which the provider wants no calls, if the event tells it."""
+    """The moment up to which the provider wants no calls, if the event has it."""
     diagnostics = event.diagnostics or {}
     until = diagnostics.get("blocked_until", (event.snapshot or {}).get("blocked_until"))
     if until is None and event.reason_or_outcome == "rate_limited" and "retry_after_seconds" in diagnostics:

@@ -1,1 +1,1 @@
-"""The words that all packages share: refusals, keys, errors, leases. Pure."""
+"""The vocabulary that all packages share: refusals, keys, errors, leases. Pure."""

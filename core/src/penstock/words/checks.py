@@ -1,4 +1,4 @@
-"""The checks on what callers hand in, with the error text they all share."""
+"""The checks on what callers pass, with the error text they all share."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What can go wrong, split by whose fault it is.
+"""The errors, split by whose fault they are.
 
-`ConfigError`     the person who wrote the configuration or called us with wrong arguments
+`ConfigError`     the author of the configuration, or of a call with wrong arguments
 `PluginError`     the plugin that it names
-`AdmissionError`  nobody: admission said no, and the error carries why and what would end it
+`AdmissionError`  none: admission was refused, and the error carries why and what would end that
 `StallError`      work is left that nothing can ever start
 
 Anything else that leaves Penstock is a bug in Penstock.
@@ -20,7 +20,7 @@ class PenstockError(Exception):
 
 
 class ConfigError(PenstockError):
-    """Configuration or arguments that cannot be used; all that is wrong with them, told together.
+    """Configuration or arguments that cannot be used, with all their problems together.
 
     `problems` holds one line each, `file: dotted.path: what is wrong, and what would be right`; `records` holds the
     same as records. A problem that is given as text is a record without a path.
@@ -36,7 +36,7 @@ class ConfigError(PenstockError):
 
 
 class PluginError(PenstockError):
-    """A plugin broke the contract; `plugin` is its name."""
+    """A breach of contract by a plugin; `plugin` is its name."""
 
     def __init__(self, plugin: str, message: str) -> None:
         self.plugin = plugin
@@ -45,11 +45,11 @@ class PluginError(PenstockError):
 
 
 class AdmissionError(PenstockError):
-    """The base of the errors by which a gate says no for good."""
+    """The base of the errors by which a gate refuses for good."""
 
 
 class StallError(PenstockError):
-    """Work is left, nothing runs, and nothing that is known of could ever start it.
+    """A stall: work is left, nothing runs, and nothing that is known of could ever start it.
 
     `explanation` is the text that `scheduler.explain()` gave at that moment.
     """

@@ -1,4 +1,4 @@
-"""What a failed call says to the layer above: may the same be tried again, and was it a rate limit?
+"""The mark of a failed call, for the layer above: whether it may be tried again, and whether it was a rate limit.
 
 The request gate marks the exception that leaves an attempt, and the scheduler reads the mark, also through
 causes, contexts and groups. Neutral, so that the task gate learns how a call failed without knowing the
@@ -17,7 +17,7 @@ _ATTRIBUTE = "__penstock_failure__"
 
 @attrs.frozen
 class FailureMark:
-    """How a call failed: `kind` as in `OUTCOME_KINDS`, and whether another try may succeed."""
+    """The way in which a call failed: `kind` as in `OUTCOME_KINDS`, and whether another try may succeed."""
 
     kind: str
     retryable: bool
@@ -29,7 +29,7 @@ class FailureMark:
 
 
 def mark_failure(error: BaseException, mark: FailureMark) -> None:
-    """Note on an exception how the call failed that it came from. The last word holds."""
+    """Note on an exception how its call failed. The last mark holds."""
     try:
         setattr(error, _ATTRIBUTE, mark)
     except (AttributeError, TypeError):  # an exception class with slots: nothing can be noted on it

@@ -1,4 +1,4 @@
-"""The names by which both gates, the limiters and the capacity plan speak of providers.
+"""The keys of providers, models and domains, for both gates, the limiters and the capacity plan.
 
 Neutral: this module knows neither tasks nor requests. `RequestResourceResolver` is the one place that makes
 these keys, so that two aliases of one endpoint always lead to the same cap.
@@ -60,7 +60,7 @@ class ProviderModelKey:
 
 @attrs.frozen(cache_hash=True)
 class RequestResourceKey:
-    """One domain of one model at one provider: what a request asks for a place at."""
+    """One domain of one model at one provider: the resource that a request takes a place of."""
 
     provider_name: str
     model_id: str
@@ -79,10 +79,10 @@ class RequestResourceKey:
 
 
 Scope = ProviderKey | ProviderModelKey | RequestResourceKey
-"""What a request limiter is made for: one value of one of these."""
+"""The scope value that a request limiter is made for: one of these keys."""
 
 LimiterScope: TypeAlias = Literal["resource", "provider_model", "provider"]
-"""What has a limiter of its own, in the words of a limiter's configuration."""
+"""The kinds of scope that can have a limiter of their own, in the words of a limiter's configuration."""
 
 
 def scope_kind(scope: Scope) -> LimiterScope:
@@ -100,9 +100,8 @@ def scope_kind(scope: Scope) -> LimiterScope:
 class ProviderModelStaticCap:
     """The configured bound on calls in flight to one model at one provider.
 
-    `cap` is the smallest of the caps configured for its aliases (`raw_caps`, alias to cap): whoever sized
-    one alias for the endpoint knew something about the endpoint, and another alias must not be a way round
-    it.
+    `cap` is the smallest of the caps configured for its aliases (`raw_caps`, alias to cap): a cap that was
+    set for one alias is one of the endpoint, and another alias must not be a way round it.
     """
 
     cap: int
@@ -121,14 +120,14 @@ class ProviderModelStaticCap:
 
 
 class RequestResourceResolver:
-    """Turns `"provider/model"` names, aliases included, into keys.
+    """The resolver of `"provider/model"` names, aliases included, to keys.
 
     >>> resolver = RequestResourceResolver()
     >>> resolver.add_alias("openai", "fast", model_id="gpt-x")
     >>> str(resolver.resolve("openai/fast", "chat"))
     'openai/gpt-x/chat'
 
-    A name without an alias is taken as the model id itself, so a model that nobody configured still gets
+    A name without an alias is taken as the model id itself, so a model that is not configured still gets
     one key and not several. Aliases are diagnostics: after resolution they decide nothing.
     """
 
@@ -139,7 +138,7 @@ class RequestResourceResolver:
         """What `resolve` has found already: made anew each time, a request would take 24 µs instead of 14."""
 
     def add_alias(self, provider_name: str, alias: str, *, model_id: str) -> None:
-        """Let `provider_name/alias` mean `model_id`. Raises `ConfigError` if it already means another model."""
+        """Make `provider_name/alias` mean `model_id`. Raises `ConfigError` if it already means another model."""
         known = self._aliases.setdefault((provider_name, alias), model_id)
         if known != model_id:
             raise ConfigError(
@@ -148,7 +147,7 @@ class RequestResourceResolver:
         self._resolved.clear()
 
     def add_domains(self, provider_name: str, domains: Iterable[str]) -> None:
-        """Let calls to `provider_name` also use these domains, beside the four that every provider has."""
+        """Add domains that calls to `provider_name` may use, beside the four that every provider has."""
         self._domains[provider_name] = self._domains.get(provider_name, frozenset()) | frozenset(domains)
 
     def domains(self, provider_name: str) -> Sequence[str]:
@@ -170,7 +169,7 @@ class RequestResourceResolver:
         return key
 
     def find(self, parts: tuple[str, ...]) -> RequestResourceKey:
-        """The key of (provider, model or alias, domain), for looking only: nothing is checked."""
+        """The key of (provider, model or alias, domain), for reading only: nothing is checked."""
         provider_name, model, domain = parts
         return RequestResourceKey(provider_name, self._aliases.get((provider_name, model), model), domain)
 

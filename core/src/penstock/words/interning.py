@@ -1,9 +1,10 @@
-"""Values of which there is one object each, so that looking one up compares and hashes by identity.
+"""Interned values, of which there is one object each, so that looking one up compares and hashes by identity.
 
 Groups and conditions are looked up many times at every decision. A generated `__hash__` is a call of a Python
 function each time, and an equal but other object one of `__eq__` too; identity costs neither. So a cycle of the
 task gate takes 5.6 instead of 6.1 µs. (It would save a request 2 %, so the keys of the request gate are plain
-records.) An object that nobody holds any more is forgotten.
+records.) An object that is referenced no more is
+forgotten.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from threading import RLock
 from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
-__all__ = ["the_one"]
+__all__ = ["interned"]
 
 T = TypeVar("T")
 
@@ -20,7 +21,7 @@ _known: Final[WeakValueDictionary[tuple[Any, ...], Any]] = WeakValueDictionary()
 _lock: Final = RLock()  # a finalizer may make a key in the same thread
 
 
-def the_one(cls: type[T], **fields: Any) -> T:
+def interned(cls: type[T], **fields: Any) -> T:
     """The object of this class with these fields (hashable values), which is made if there is none."""
     key = (cls, *fields.values())
     with _lock:

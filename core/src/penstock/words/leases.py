@@ -1,10 +1,9 @@
-"""The ledger that both gates use: every lease that is out, and why a lease that comes back counts or does
-not.
+"""The ledger of leases that both gates use, which decides whether a lease that comes back counts.
 
 Exactly-once is decided here and nowhere else. Lease ids are counters with a prefix, so the ledger knows a
 released id from an id that was never given out without remembering any: an id of this ledger that was
 issued and is not out has been released. Memory is the live leases and nothing more. A run that recreates a
-controller gives it the next generation, and a lease of an older one is told apart by that.
+controller gives it the next generation, by which a lease of an older one is recognised.
 
 What a lease *counts for* (resources, places in flight) belongs to the controller that owns those counters.
 """
@@ -30,7 +29,7 @@ UNKNOWN_LEASE: Final = "unknown_lease"
 
 @attrs.define(slots=True)
 class ReleaseResult:
-    """What became of a release.
+    """The result of a release.
 
     `released` is true exactly once per lease. `reason` is `released`, or why nothing was given back:
     `duplicate` (this lease came back before), `stale_lease` (the id is out, but to another record than the
@@ -41,11 +40,11 @@ class ReleaseResult:
     reason: str
     diagnostics: Mapping[str, Any] = MappingProxyType({})
     freed: tuple[tuple[Condition, int], ...] = ()
-    """What came free, as the conditions that came true, and how much of each is free now."""
+    """The conditions that came true, and how much of each is free now."""
 
 
 class Lease(Protocol):
-    """What the ledger needs to know of a lease."""
+    """The fields of a lease that the ledger needs."""
 
     lease_id: str
     controller_generation: int
@@ -66,8 +65,8 @@ class LeaseLedger(Generic[L]):
         self._issued = 0
         self._returned = 0
         self.out: dict[str, L] = {}
-        """Lease id to every lease that is out. The controller puts a lease in before it hands it to anybody; `close`
-        takes it out.
+        """The leases that are out, by id. The controller puts a lease in before anything else has it; `close` takes it
+        out.
         """
         self.live: Mapping[str, L] = MappingProxyType(self.out)
 
@@ -77,7 +76,7 @@ class LeaseLedger(Generic[L]):
         return f"{self._prefix}{self._issued}"
 
     def close(self, lease: L) -> ReleaseResult:
-        """Take a lease back. `released` is true only the first time, for exactly the record that was handed out."""
+        """Take a lease back. `released` is true only the first time, for exactly the record that was issued."""
         held = self.out.get(lease.lease_id)
         if held is lease:
             del self.out[lease.lease_id]
@@ -96,16 +95,16 @@ class LeaseLedger(Generic[L]):
 
     @property
     def issued(self) -> int:
-        """How many leases were ever given out."""
+        """The number of leases that were issued."""
         return self._issued
 
     @property
     def returned(self) -> int:
-        """How many came back."""
+        """The number of leases that came back."""
         return self._returned
 
     def check_invariants(self) -> None:
-        """Every lease that was issued is out or has come back. Raises `AssertionError`."""
+        """Check that every lease that was issued is out or has come back. Raises `AssertionError`."""
         assert self._issued == self._returned + len(self.out), (
             f"{self._issued} leases issued, {self._returned} returned, {len(self.out)} out"
         )

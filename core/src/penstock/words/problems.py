@@ -1,7 +1,7 @@
-"""Problems of a configuration as records: what is wrong, where it stands, and in which file.
+"""The problems of a configuration as records: what is wrong, where, and in which file.
 
-A problem is passed on as a record, and becomes a line of text only where people read it. So nobody has to cut a
-message open to learn what it is about.
+A problem is passed on as a record, and becomes a line of text only where people read it. So no
+program has to parse a message.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 @attrs.frozen
 class Problem:
-    """One thing that is wrong. `path` leads to it, `what` says what is wrong and what would be right, `source` is the
-    file.
+    """One problem of a configuration. `path` leads to it, `what` says what is wrong and what would be right, `source`
+    is the file.
 
     >>> str(Problem(("steps", 2, "kind"), "is missing", "run.toml"))
     'run.toml: steps[2].kind: is missing'
@@ -43,7 +43,7 @@ class Problem:
 
 
 def dotted(path: Iterable[str | int]) -> str:
-    """Where something stands in a TOML file.
+    """The dotted path of a value in a TOML file.
 
     >>> dotted(("providers", "my.host", "models")), dotted(("steps", 2, "kind"))
     ('providers."my.host".models', 'steps[2].kind')

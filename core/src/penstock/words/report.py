@@ -1,4 +1,4 @@
-"""What is told of a run as a whole: at its start, and at its end."""
+"""The records of a run as a whole: at its start, and at its end."""
 
 from __future__ import annotations
 

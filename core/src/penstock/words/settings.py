@@ -1,5 +1,4 @@
-"""What a plugin is told about the run it works in: its configuration, the limits, its randomness and the
-wall clock.
+"""The settings of a plugin in a run: its configuration, the limits, its randomness and the wall clock.
 
 Pure code may use neither `random` nor a clock; it gets both from here. Each stream of random numbers is
 seeded from the run's seed, the plugin's name and a name of its own, so adding a plugin disturbs the numbers
@@ -41,7 +40,7 @@ class WallClock:
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """Given to every factory hook, and to rule hooks that ask for it by name.
+    """The settings that every factory hook is given, and each rule hook that asks for them by name.
 
     `plugin`   the plugin's name
     `section`  the plugin's `Config`, structured from `[plugins.NAME]`; `None` for a plugin without one

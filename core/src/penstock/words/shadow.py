@@ -1,9 +1,9 @@
-"""Plugins in shadow: asked, counted, and without a say.
+"""The counts of plugins in shadow, which are asked and not heeded.
 
-`[plugins.NAME] shadow = true` lets a limiter, a policy or a rule run beside the others. It is told of every task and
-call that goes, so its state follows what really happened, and it is asked once about each, at the moment at
-which it goes: would it have refused? So a candidate that waits for something else is counted once, and not each
-time it is asked. What it answers stands in the event of the lease, and is added up here beside how those calls
+`[plugins.NAME] shadow = true` lets a limiter, a policy or a rule run beside the others. It is given every task and
+call that is admitted, so its state follows what really happened, and it is asked once about each, at the moment at
+which it is admitted: would it have refused? So a candidate that waits for something else is counted once, and not each
+time it is asked. What it answers stands in the event of the lease, and is summed here beside how those calls
 ended: a limiter that would have refused the calls that met a 429 and no others is worth switching on.
 """
 
@@ -21,12 +21,12 @@ __all__ = ["ShadowBook", "ShadowCount", "ShadowTally", "note_of"]
 
 @attrs.frozen(kw_only=True)
 class ShadowTally:
-    """What one plugin in shadow would have done at one gate (`tasks` or `requests`).
+    """The figures of what one plugin in shadow would have done at one gate (`tasks` or `requests`).
 
-    `asked`         how many tasks or calls went that it was asked about
+    `asked`         how many tasks or calls were admitted that it was asked about
     `refused`       how many of them it would have refused
     `reasons`       reason code to how many
-    `seconds`       how long it would have kept them, added up over the `timed` ones whose refusal named a moment
+    `seconds`       how long it would have kept them, summed over the `timed` ones whose refusal named a moment
     `refused_ended` how the calls ended that it would have refused: outcome kind to how many; `not_sent` for those that
                     never went out. Empty for tasks
     `let_ended`     the same of the others
@@ -82,7 +82,7 @@ class ShadowCount:
         self._out: dict[object, Denied | None] = {}
 
     def asked(self, lease: object, denied: Denied | None, moment: float | None, now: float) -> None:
-        """One that goes was asked about. A plugin may be asked by several of its limiters: its first refusal counts.
+        """Count a question about a lease that is granted. Of several limiters of a plugin the first refusal counts.
 
         `moment` is when the refusal would have ended, if that is known.
         """
@@ -99,11 +99,11 @@ class ShadowCount:
             self._seconds += moment - now
 
     def refusal_of(self, lease: object) -> Denied | None:
-        """What it would have said to one that is out now."""
+        """The refusal that a lease which is out now would have met."""
         return self._out.get(lease)
 
     def ended(self, lease: object, how: str | None = None) -> None:
-        """One that went has come back; `how` it ended, if that is known. Counts once."""
+        """Count the end of a lease, and `how` it ended, if that is known. Counts once."""
         if lease not in self._out:
             return
         denied = self._out.pop(lease)
@@ -111,12 +111,12 @@ class ShadowCount:
             _add(self._let_ended if denied is None else self._refused_ended, how)
 
     def failed(self, what: str) -> None:
-        """It raised."""
+        """Count an exception of the plugin."""
         self._errors += 1
         self._last_error = what
 
     def tally(self) -> ShadowTally:
-        """The figures now."""
+        """The figures at this moment."""
         return ShadowTally(
             plugin=self.plugin,
             gate=self._gate,
@@ -150,12 +150,12 @@ class ShadowBook:
         return found
 
     def tallies(self) -> tuple[ShadowTally, ...]:
-        """Every plugin that has been in shadow, in the order in which they were set up."""
+        """The tallies of all plugins that have been in shadow, in the order in which they were set up."""
         return tuple(count.tally() for count in self._counts.values())
 
 
 def note_of(denied: Denied, moment: float | None, now: float) -> dict[str, Any]:
-    """What a lease's event says of a refusal in shadow; JSON-safe."""
+    """The note of a refusal in shadow for the event of a lease; JSON-safe."""
     note: dict[str, Any] = {"would_refuse": denied.reason, "until": sorted(map(str, denied.until))}
     if denied.detail:
         note["why"] = denied.detail

@@ -84,5 +84,5 @@ def _validator(wanted: str, fits: Callable[[object], bool]) -> Validator:
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether it is a finite number; true and false are none."""
+    """Whether the value is a finite number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)

@@ -1,11 +1,11 @@
-"""A refusal says what would end it.
+"""The refusal, which says what would end it, and its conditions.
 
 `Denied` carries a set of conditions. The first of them that comes true ends the refusal, and until then
-nobody looks at the refused candidate again: that is what makes ten thousand blocked groups free, what sets
+the refused candidate is not looked at again: that is what makes ten thousand blocked groups free, what sets
 every timer, and what `explain` prints. A refusal without a condition would be a lost wake-up, so it is an
 error that names the plugin (`check_denied`).
 
-Lost alternatives: a plain boolean needs polling or waking everybody; a callback ("call me when") hands the
+Lost alternatives: a plain boolean needs polling or waking everybody; a callback ("call me when") gives the
 decider a handle on the core.
 """
 
@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, Self, get_args
 import attrs
 
 from penstock.words.errors import PluginError
-from penstock.words.interning import the_one
+from penstock.words.interning import interned
 
 __all__ = [
     "NEVER",
@@ -46,7 +46,7 @@ class _Keyed:
     key: Hashable
 
     def __new__(cls, key: Hashable) -> Self:
-        return the_one(cls, key=key)
+        return interned(cls, key=key)
 
     def __getnewargs__(self) -> tuple[Hashable]:
         return (self.key,)
@@ -54,7 +54,8 @@ class _Keyed:
 
 @attrs.frozen(eq=False, init=False)
 class Released(_Keyed):
-    """Something is given back: `key` is a scheduler resource, a task group, or a scope of the request gate."""
+    """The condition that something is given back: `key` is a scheduler resource, a task group, or a scope of the
+    request gate."""
 
     def __str__(self) -> str:
         return f"a release of {self.key}"
@@ -62,7 +63,7 @@ class Released(_Keyed):
 
 @attrs.frozen(eq=False, init=False)
 class Backlog(_Keyed):
-    """What is queued or parked for a resource or a group changed."""
+    """The condition that what is queued or parked for a resource or a group changes."""
 
     def __str__(self) -> str:
         return f"a change of what is queued for {self.key}"
@@ -70,7 +71,7 @@ class Backlog(_Keyed):
 
 @attrs.frozen(eq=False, init=False)
 class Uncontested(_Keyed):
-    """No group is left that could run now and asks for the resource `key`: nobody's peer wants it any more."""
+    """The condition that no contender is left: no group that could run now asks for the resource `key`."""
 
     def __str__(self) -> str:
         return f"the moment no group below its limit wants {self.key}"
@@ -78,7 +79,7 @@ class Uncontested(_Keyed):
 
 @attrs.frozen(cache_hash=True)
 class At:
-    """The run's clock reaches `moment`, in seconds of `trio.current_time()`."""
+    """The condition that the run's clock reaches `moment`, in seconds of `trio.current_time()`."""
 
     moment: float
 
@@ -88,7 +89,7 @@ class At:
 
 @attrs.frozen(cache_hash=True)
 class Signal:
-    """Somebody says `name` by `scheduler.signal(name)`; `"reconfigured"` is said by the plugin manager."""
+    """The condition that `scheduler.signal(name)` is called; for `"reconfigured"` the plugin manager does it."""
 
     name: str
 
@@ -98,7 +99,7 @@ class Signal:
 
 @attrs.frozen(cache_hash=True)
 class Never:
-    """Nothing ends this refusal: the candidate is given up, with the reason."""
+    """The condition that never comes true: the candidate is given up, with the reason."""
 
     def __str__(self) -> str:
         return "nothing"
@@ -109,14 +110,14 @@ NEVER: Final = Never()
 Condition = Released | Backlog | Uncontested | At | Signal | Never
 
 TaskReason = Literal["no_capacity", "group_cap", "borrow_debt", "shutdown", "policy_denial", "never_fits"]
-"""Why the task gate says no."""
+"""The reasons of refusals by the task gate."""
 RequestReason = Literal[
     "no_capacity", "cooldown", "queue_timeout", "queued_waiters_ahead", "cancellation", "shutdown",
     "hard_policy_denial", "deadline", "never_fits",
 ]  # fmt: skip
-"""Why the request gate says no."""
+"""The reasons of refusals by the request gate."""
 RefusalScope = Literal["task", "shape", "group", "all"]
-"""What else is refused by the same answer."""
+"""The candidates that the same answer refuses too."""
 
 TASK_REASONS: Final[frozenset[str]] = frozenset(get_args(TaskReason))
 REQUEST_REASONS: Final[frozenset[str]] = frozenset(get_args(RequestReason))
@@ -129,15 +130,15 @@ def _conditions(until: Iterable[Condition]) -> frozenset[Condition]:
 
 @attrs.define(slots=True)
 class Denied:
-    """No, for this reason, until one of these comes true.
+    """A refusal: the reason, and the conditions of which the first ends it.
 
     `reason`   one of `TASK_REASONS` or `REQUEST_REASONS`; a plugin's own words go into `detail`
     `until`    conditions, of which the first that comes true ends the refusal; or `NEVER` alone
     `scope`    what else is refused by the same answer, so that it need not be asked: `task` (this
                candidate only), `shape` (this group with this resource vector), `group`, or `all`
-    `cohort`   if set: candidates refused under the same cohort stand and fall together. When one of
-               them is asked again and is refused again, the others are not asked. Set it only where
-               that is true, as it is of groups that are all at their caps while the same peer waits.
+    `cohort`   if set: the equivalence class of the refusal. When one of its candidates
+               is asked again and is refused again, the others are not asked. Set it only where
+               that is true, as it is of groups that are all at their caps while the same contender waits.
     `amount`   how much of what it waits for the candidate needs: a release that leaves less than this
                free does not wake it
     `by`       who said so; the framework fills in the plugin's name
@@ -155,7 +156,7 @@ class Denied:
     amount: int = 1
     by: str = ""
     _checked: tuple[str, frozenset[str]] | None = attrs.field(default=None, init=False, eq=False, repr=False)
-    """Whose answer it was found to be right as, and for which reasons: a plugin may give the same one again."""
+    """The plugin and the reasons for which the answer was checked: a plugin may give the same one again."""
 
     @property
     def final(self) -> bool:
@@ -167,17 +168,17 @@ class Denied:
         return min((c.moment for c in self.until if isinstance(c, At)), default=None)
 
     def __str__(self) -> str:
-        return self.told()
+        return self.describe()
 
-    def told(self, now: float | None = None) -> str:
-        """The refusal in words; with `now`, moments are told as seconds from then."""
+    def describe(self, now: float | None = None) -> str:
+        """The refusal in words; with `now`, moments are given as seconds from then."""
         who = f" by {self.by}" if self.by else ""
         detail = f": {self.detail}" if self.detail else ""
         return f"{self.reason}{who}{detail}; until {describe_until(self.until, now)}"
 
 
 def describe_until(until: Iterable[Condition], now: float | None = None) -> str:
-    """What would end a refusal, in words; with `now`, moments are told as seconds from then."""
+    """The conditions that would end a refusal, in words; with `now`, moments are given as seconds from then."""
     return " or ".join(sorted(_describe(condition, now) for condition in until))
 
 
@@ -188,7 +189,7 @@ def _describe(condition: Condition, now: float | None) -> str:
 
 
 def check_denied(denied: object, *, by: str, now: float, reasons: frozenset[str]) -> Denied:
-    """Hold a plugin's answer against the rules of a refusal, and note who gave it.
+    """A plugin's answer, checked against the rules of a refusal, with the plugin noted in it.
 
     Raises `PluginError` naming `by` for an answer that is no `Denied`, an unknown reason or scope, no
     condition at all, `NEVER` beside other conditions, or a moment that is not in the future.

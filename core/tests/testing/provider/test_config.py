@@ -1,4 +1,4 @@
-"""Limits as records and as tables: what is accepted, and how a mistake is told."""
+"""Limits as records and as tables: what is accepted, and how a mistake is reported."""
 
 from __future__ import annotations
 
@@ -120,12 +120,12 @@ def test_a_schedule_is_steps_or_a_ramp(text: str, schedule: object) -> None:
         ("slot = 3", "models.m.slot: unknown key; did you mean 'slots'?"),
     ],
 )
-def test_a_mistake_is_told_with_its_path(text: str, problem: str) -> None:
-    (told,) = problems(text)
-    assert told.startswith(problem)
+def test_a_mistake_is_reported_with_its_path(text: str, problem: str) -> None:
+    (reported,) = problems(text)
+    assert reported.startswith(problem)
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         structure({"slots": 0, "rpm": "x", "burst": -1, "zzz": 1, "outage": [5]}, ProviderLimits)
     assert [record.path for record in caught.value.records] == [("zzz",), ("rpm",), ("outage",), ("slots",), ("burst",)]

@@ -109,7 +109,7 @@ def test_a_newcomer_waits_behind_those_who_wait_even_if_there_is_room() -> None:
     assert [started.ticket for started in model.advance(START + 11)] == [first.ticket, second.ticket]
 
 
-def test_abandoning_a_waiting_call_starts_nobody() -> None:
+def test_abandoning_a_waiting_call_starts_none() -> None:
     model = endpoint(ProviderLimits(slots=1, queue=True))
     granted(model)
     waiting = model.arrive(START, "k", 1)
@@ -134,7 +134,7 @@ def test_requests_beyond_the_burst_come_back_at_the_rate() -> None:
 
 
 @pytest.mark.parametrize("rpm", [7, 60, 600, 7777, 600_000])
-def test_whoever_waits_exactly_as_long_as_told_gets_in(rpm: int) -> None:
+def test_a_call_that_waits_exactly_as_long_as_stated_gets_in(rpm: int) -> None:
     model = endpoint(ProviderLimits(rpm=rpm, burst=1, tpm=rpm * 13, tpm_burst=13, retry_after="until-next"))
     now = 0.0
     for _ in range(200):
@@ -153,7 +153,7 @@ def test_a_refused_call_takes_nothing_from_either_bucket() -> None:
     granted(model, at=10, tokens=10)
 
 
-def test_the_limit_that_lasts_longest_is_the_one_told() -> None:
+def test_the_limit_that_lasts_longest_is_the_one_stated() -> None:
     model = endpoint(ProviderLimits(rpm=60, burst=1, tpm=600, tpm_burst=100, retry_after="until-next"))
     granted(model, tokens=100)
     refusal = refused(model, tokens=50)
@@ -182,7 +182,7 @@ def test_negative_tokens_are_an_error() -> None:
         endpoint(ProviderLimits()).arrive(START, "k", -1)
 
 
-# -- what is told --
+# -- what is stated --
 
 
 @pytest.mark.parametrize(
@@ -204,11 +204,11 @@ def test_a_date_in_retry_after_is_never_early_against_the_answers_own_date(wall:
     model = endpoint(ProviderLimits(slots=1, retry_after=2.5, retry_after_form="http-date"), wall=wall)
     granted(model)
     headers = refused(model).headers
-    told = parsedate_to_datetime(headers["retry-after"]) - parsedate_to_datetime(headers["date"])
-    assert 2.5 <= told.total_seconds() < 4.5
+    reported = parsedate_to_datetime(headers["retry-after"]) - parsedate_to_datetime(headers["date"])
+    assert 2.5 <= reported.total_seconds() < 4.5
 
 
-def test_nothing_is_told_about_when_a_slot_comes_back() -> None:
+def test_nothing_says_when_a_slot_comes_back() -> None:
     model = endpoint(ProviderLimits(slots=1, retry_after="until-next"))
     granted(model)
     assert refused(model).headers == {}

@@ -1,4 +1,4 @@
-"""Scenarios from TOML: what the file that comes with the package says, and how mistakes are told."""
+"""Scenarios from TOML: what the file that comes with the package says, and how mistakes are reported."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ def test_several_providers_have_caps_of_their_own_and_one_is_compared() -> None:
 # -- mistakes
 
 
-def test_the_errors_of_a_file_are_told_together_each_with_file_and_key() -> None:
-    told = problems(
+def test_the_errors_of_a_file_are_reported_together_each_with_file_and_key() -> None:
+    reported = problems(
         """
         defaults = { latencies = 1 }
         [one]
@@ -108,7 +108,7 @@ def test_the_errors_of_a_file_are_told_together_each_with_file_and_key() -> None
         """
     )
 
-    assert told == [
+    assert reported == [
         "mine.toml: defaults.latencies: unknown key; did you mean 'latency'?",
         "mine.toml: one.cal: unknown key; did you mean 'calls'?",
         "mine.toml: one.provider.slots: must be a whole number from 1 on, not 0",
@@ -164,10 +164,10 @@ def test_the_errors_of_a_file_are_told_together_each_with_file_and_key() -> None
         ),
     ],
 )
-def test_a_mistake_is_told_by_its_key_with_what_would_be_right(table: str, problem: str) -> None:
-    (told,) = problems(f"[s]\n{table}")
+def test_a_mistake_is_reported_by_its_key_with_what_would_be_right(table: str, problem: str) -> None:
+    (reported,) = problems(f"[s]\n{table}")
 
-    assert told.startswith(f"mine.toml: {problem}")
+    assert reported.startswith(f"mine.toml: {problem}")
 
 
 def test_a_file_without_a_scenario_is_no_file_of_scenarios() -> None:

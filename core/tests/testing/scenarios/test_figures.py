@@ -112,7 +112,7 @@ def test_probes_are_counted_between_one_refusal_and_the_next() -> None:
     assert twice["probes_per_cooldown"] == 2
 
 
-def test_recovery_is_told_by_its_moment_and_by_what_comes_after() -> None:
+def test_recovery_is_reported_by_its_moment_and_by_what_comes_after() -> None:
     figures = figures_of(out_of_order(), outage_log([20.0]))
 
     assert figures["within_seconds"] == 5.0
@@ -138,7 +138,7 @@ def tenants_log(served: dict[str, int]) -> RunLog:
     first = next(iter(served))
     log.goes_out("provider", first, 5.0)
     log.succeeds("provider", first, 5.0, 6.0)
-    for name in served:  # when one has nobody waiting, what the others get is no matter of shares
+    for name in served:  # when one has no call waiting, what the others get is no matter of shares
         log.waiting[name] += 50
         for _ in range(50):
             log.goes_out("provider", name, 7.0)
@@ -159,7 +159,7 @@ def test_shares_are_those_while_all_are_backlogged_and_the_error_is_relative() -
     assert unfair["fairness"] < 1
 
 
-def test_a_tenant_whose_call_has_come_back_is_backlogged_still() -> None:
+def test_a_tenant_whose_call_has_come_back_is_still_backlogged() -> None:
     log = RunLog(waiting={"a": 2})
 
     log.goes_out("provider", "a", 1.0)

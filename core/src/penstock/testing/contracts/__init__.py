@@ -1,1 +1,1 @@
-"""Suites that state what every queue, policy, limiter and sink must do."""
+"""The contract suites, which state what every queue, policy, limiter and sink must do."""

@@ -1,4 +1,5 @@
-"""What every request limiter must do, as tests. For plugin authors and for our own limiters alike.
+"""The contract suite of request limiters: what every one must do, as tests. For plugin authors and for our own limiters
+alike.
 
 Make a subclass in a test file, give it the factory, and pytest runs the suite:
 
@@ -6,8 +7,8 @@ Make a subclass in a test file, give it the factory, and pytest runs the suite:
         def make_limiter(self, cap, seed):
             return MyLimiter(self.scope, cap, MyConfig(), Settings(seed=seed).rng())
 
-Virtual time is simply passed in. `LimiterDriver` carries calls through a limiter as the controller does, and holds
-every answer against the rules while it does; it is useful in tests of one's own too. Plain asserts: no test framework
+Virtual time is simply passed in. `LimiterDriver` carries calls through a limiter as the controller does, and checks
+every answer against the rules; it is useful in tests of one's own too. Plain asserts: no test framework
 is imported.
 """
 
@@ -31,7 +32,7 @@ __all__ = ["LimiterDriver", "RequestLimiterContract"]
 
 
 class LimiterDriver:
-    """One limiter, the calls that are out under it, and a clock that is set by hand.
+    """A driver of one limiter, with the calls in flight under it and a clock that is set by hand.
 
     `now` may be raised at any time. Every answer is checked: a refusal obeys the rules and can end, a grant keeps the
     bound.
@@ -46,7 +47,7 @@ class LimiterDriver:
         self._leases = 0
 
     def ask(self) -> Denied | None:
-        """The limiter's answer for a call now, held against the rules of an answer."""
+        """The limiter's answer for a call now, checked against the rules of an answer."""
         denied = self.limiter.check(self.item, self.now)
         if denied is None:
             return None
@@ -62,7 +63,7 @@ class LimiterDriver:
         return denied
 
     def admit(self) -> RequestAdmissionLease | None:
-        """Let one call out if the limiter agrees."""
+        """Admit one call if the limiter agrees; returns its lease."""
         if self.ask() is not None:
             return None
         self._leases += 1
@@ -70,19 +71,20 @@ class LimiterDriver:
         self.out.append((lease, self.limiter.acquire(lease, self.now)))
         bound = self.limiter.snapshot(self.now).effective_max
         assert bound is None or len(self.out) <= bound, (
-            f"{len(self.out)} calls are out, and the effective max is {bound}"
+            f"{len(self.out)} calls are in flight, and the effective max is {bound}"
         )
         return lease
 
     def admit_all(self, most: int = 1000) -> int:
-        """Let calls out until the limiter refuses; how many went, at most `most`."""
+        """Admit calls until the limiter refuses; returns how many, at most `most`."""
         admitted = 0
         while admitted < most and self.admit() is not None:
             admitted += 1
         return admitted
 
     def end(self, outcome: RequestReleaseOutcome | str, place: int = 0) -> Sequence[LimiterChange]:
-        """End the call at `place` (0: the one that is out longest). A kind stands for a plain outcome of that kind."""
+        """End the call at `place` (0: the one that is in flight longest). A kind stands for a plain outcome of that
+        kind."""
         lease, token = self.out.pop(place)
         if isinstance(outcome, str):
             outcome = RequestReleaseOutcome(kind=cast(OutcomeKind, outcome))  # which looks whether it is one
@@ -93,16 +95,16 @@ class LimiterDriver:
         return changes
 
     def end_all(self, outcome: RequestReleaseOutcome | str) -> None:
-        """End every call that is out."""
+        """End every call in flight."""
         while self.out:
             self.end(outcome)
 
     def rest(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.now += seconds
 
     def rest_until_next_change(self) -> bool:
-        """Let time pass until it changes an answer; whether there is such a moment. Without one, no time passes."""
+        """Advance the clock to the next moment that changes an answer; returns whether there is one."""
         moment = self.limiter.next_change(self.now)
         if moment is None:
             return False
@@ -116,7 +118,7 @@ class LimiterDriver:
 
 
 class RequestLimiterContract:
-    """The suite. `make_limiter` makes a fresh limiter for `scope`; the same seed makes the same one."""
+    """The suite of one limiter. `make_limiter` makes a fresh limiter for `scope`; the same seed makes the same one."""
 
     resource = RequestResourceKey("provider", "model", "chat")
     scope: Scope = resource
@@ -133,7 +135,7 @@ class RequestLimiterContract:
         return LimiterDriver(self.make_limiter(self.cap, seed), self.resource)
 
     def walk(self, driver: LimiterDriver, seed: int) -> Iterator[str]:
-        """A random history: calls go out and end in every way, time passes, the cap changes. Yields what was done."""
+        """A random history: calls begin and end in every way, time passes, the cap changes. Yields what was done."""
         rng = Random(f"walk/{seed}")
         for _ in range(self.steps):
             action = rng.choices(("admit", "end", "rest", "cap", "observe"), (40, 35, 20, 3, 2))[0]
@@ -220,7 +222,7 @@ class RequestLimiterContract:
                     )
 
     def test_a_moment_that_was_named_is_kept_or_put_off(self) -> None:
-        """Who comes back at the `At` of a refusal is let in, or told a later moment or a release."""
+        """A call that comes back at the `At` of a refusal is admitted, or refused until a later moment or a release."""
         for seed in range(self.walks):
             driver = self.driver(seed)
             for _ in self.walk(driver, seed):

@@ -1,4 +1,4 @@
-"""A request limiter step by step: for Hypothesis, which this module imports.
+"""The state machine of a request limiter, for Hypothesis, which this module imports.
 
     class MyMachine(LimiterMachine):
         def __init__(self):
@@ -12,7 +12,7 @@
 
     TestMyLimiter = MyMachine.TestCase
 
-Here are the rules that hold for every limiter: calls go out as long as the limit lets them, time passes, and after
+Here are the rules that hold for every limiter: calls begin as long as the limit allows, time passes, and after
 every step the limiter's answer obeys the rules. How calls end, and what that does, is the subclass's to say; a rule
 that it overrides needs its `@rule` again.
 """
@@ -30,7 +30,7 @@ __all__ = ["LimiterMachine"]
 
 
 class LimiterMachine(RuleBasedStateMachine):
-    """The rules; `driver` is set by the subclass, when it is made or by an initializing rule."""
+    """The rules for every limiter. `driver` is set by the subclass, when it is made or by an initializing rule."""
 
     driver: LimiterDriver
 
@@ -40,7 +40,7 @@ class LimiterMachine(RuleBasedStateMachine):
         return inf if limit is None else limit
 
     def any_call(self, data: st.DataObject) -> int:
-        """The place of any of the calls that are out."""
+        """The place of any of the calls in flight."""
         return data.draw(st.integers(0, len(self.driver.out) - 1))
 
     @rule(most=st.integers(1, 40))

@@ -1,4 +1,4 @@
-"""What a plugin must do that makes a request limiter per value of a configured scope, as tests.
+"""The contract suite of plugins that make a request limiter per value of a configured scope, as tests.
 
 Make a subclass in a test file, give it the limiter that the plugin makes, and pytest runs the suite:
 
@@ -18,7 +18,8 @@ __all__ = ["RequestLimiterPluginContract"]
 
 
 class RequestLimiterPluginContract:
-    """The suite. `limiter_for` answers what the plugin's hook does, for a plugin with `scope = CONFIGURED`."""
+    """The suite of one plugin. `limiter_for` answers what the plugin's hook does, for a plugin with `scope =
+    CONFIGURED`."""
 
     resource = RequestResourceKey("provider", "model", "chat")
 

@@ -1,4 +1,4 @@
-"""What every ready queue must do with refusals, as tests: parking, waking, scopes. A part of `ReadyQueueContract`."""
+"""The contract of ready queues on refusals, as tests: parking, waking, scopes. A part of `ReadyQueueContract`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["ParkingContract"]
 
 
 class ParkingContract(QueueSuite):
-    """The suite on refusals."""
+    """The tests of what a ready queue does with refusals."""
 
     # -- parking and waking
 
@@ -111,13 +111,13 @@ class ParkingContract(QueueSuite):
         def changes(queue: ReadyQueue) -> list[Callable[[], object]]:
             return [
                 lambda: queue.enqueue([make_task("new", "other", {"gpu": 1})], 1.0),
-                lambda: queue.discard("peer", 1.0),
+                lambda: queue.discard("contender", 1.0),
                 lambda: take_one(queue, 1.0),
             ]
 
         for condition in (Backlog("gpu"), Backlog(group_key("other"))):
             for number in range(3):
-                queue = self.queue_with(make_task("a"), make_task("peer", "other", {"gpu": 1}))
+                queue = self.queue_with(make_task("a"), make_task("contender", "other", {"gpu": 1}))
                 only_a = Asked(lambda task, view: Denied("policy_denial", {condition}) if task.task_id == "a" else None)  # noqa: B023
                 assert queue.select_next(only_a, 0.0) is not None
                 only_a.ids.clear()
@@ -129,13 +129,13 @@ class ParkingContract(QueueSuite):
                 self.check(queue)
 
     def test_who_waits_for_a_peer_to_be_parked_is_asked_while_it_is(self) -> None:
-        queue = self.queue_with(make_task("first", "a", {"gpu": 1}), make_task("peer", "b", {"gpu": 1}))
+        queue = self.queue_with(make_task("first", "a", {"gpu": 1}), make_task("contender", "b", {"gpu": 1}))
 
         def rule(task: SchedulableTask, view: QueueView) -> Denied | None:
-            if task.task_id == "peer":
+            if task.task_id == "contender":
                 return Denied("policy_denial", {Backlog("gpu")})
-            peers = view.ready_groups_by_resource.get("gpu", {}).keys() - {task.group.key}
-            return Denied("group_cap", {Backlog("gpu")}) if peers else None
+            contenders = view.ready_groups_by_resource.get("gpu", {}).keys() - {task.group.key}
+            return Denied("group_cap", {Backlog("gpu")}) if contenders else None
 
         selection = queue.select_next(rule, 0.0)
         assert selection is not None
@@ -150,7 +150,7 @@ class ParkingContract(QueueSuite):
         assert {block.scope_key for block in queue.blocked()} == {"a", "b"}
         asked.ids.clear()
         assert queue.select_next(asked, 1.0) is None
-        assert asked.ids == [], "at rest means that nobody is asked until something changes"
+        assert asked.ids == [], "at rest means that no task is asked until something changes"
         self.check(queue)
 
     # -- scopes

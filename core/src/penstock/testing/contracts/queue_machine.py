@@ -1,4 +1,4 @@
-"""A ready queue against a naive model, step by step: for Hypothesis, which this module imports.
+"""The state machine of a ready queue beside a naive model, for Hypothesis, which this module imports.
 
     TestMyQueue = ready_queue_machine(MyQueue, in_order=False).TestCase
 
@@ -104,7 +104,7 @@ def ready_queue_machine(
                 able = [task for task in self.queued if self.verdict(task) is None]
                 self.settled = selection is None
                 if selection is None:
-                    assert not able, f"{[task.task_id for task in able]} could run, and nobody was selected"
+                    assert not able, f"{[task.task_id for task in able]} could run, and none was selected"
                     return
                 task = selection.item
                 assert task in able
@@ -187,6 +187,6 @@ def ready_queue_machine(
             assert kept_back <= len(self.queued)
             if self.settled and self.queued:
                 shut = any(block.scope_key == "all" for block in blocked)
-                assert shut or kept_back == len(self.queued), "who was refused is told of"
+                assert shut or kept_back == len(self.queued), "what was refused is reported"
 
     return ReadyQueueMachine

@@ -1,4 +1,5 @@
-"""What the suites on ready queues share: the factory, and an `is_eligible` that remembers whom it was asked about."""
+"""The base of the suites on ready queues: the factory, and an `is_eligible` that records which tasks it was asked
+for."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ MUCH = 1 << 30
 
 
 class Asked:
-    """An `is_eligible` that refuses by a rule and remembers whom it was asked about."""
+    """An `is_eligible` that refuses by a rule and records the ids of the tasks that it was asked for."""
 
     def __init__(self, rule: Callable[[SchedulableTask, QueueView], Denied | None]) -> None:
         self.rule = rule
@@ -27,7 +28,7 @@ class Asked:
 
 
 def refused(*until: Condition, **options: Any) -> Asked:
-    """Refuses everybody."""
+    """An `is_eligible` that refuses every task until one of these conditions."""
     return Asked(lambda task, view: Denied("policy_denial", until, **options))
 
 
@@ -41,7 +42,7 @@ def no_room(task: SchedulableTask, free: Mapping[str, int]) -> Denied | None:
 
 
 class QueueSuite:
-    """What the suites on ready queues share: the factory that a subclass gives, and what must hold at rest."""
+    """The base of the suites on ready queues: the factory that a subclass gives, and what must hold at rest."""
 
     def make_queue(self, limits: dict[str, int]) -> ReadyQueue:
         """An empty queue."""
@@ -54,7 +55,7 @@ class QueueSuite:
         return queue
 
     def check(self, queue: ReadyQueue) -> None:
-        """What must hold whenever the queue is at rest."""
+        """Check what must hold whenever the queue is at rest."""
         checker = getattr(queue, "check_invariants", None)
         if checker is not None:
             checker()

@@ -1,4 +1,5 @@
-"""What every ready queue must do, as tests. For plugin authors and for our own queues alike.
+"""The contract suite of ready queues: what every one must do, as tests. For plugin authors and for our own queues
+alike.
 
 Make a subclass in a test file, give it the factory, and pytest runs the suite:
 
@@ -30,7 +31,7 @@ __all__ = ["ReadyQueueContract"]
 
 
 class ReadyQueueContract(ParkingContract):
-    """The suite. Subclass it and give it `make_queue`."""
+    """The suite of one ready queue. Subclass it and give it `make_queue`."""
 
     # -- membership
 
@@ -120,7 +121,7 @@ class ReadyQueueContract(ParkingContract):
         assert queue.commit(selection, 0.0) is None
         assert queue.view().queued_total == 1
 
-    def test_whoever_takes_the_candidate_out_while_being_asked_does_no_harm(self) -> None:
+    def test_taking_the_candidate_out_while_it_is_asked_does_no_harm(self) -> None:
         for answer in (None, Denied("policy_denial", {Signal("x")})):
             queue = self.queue_with(make_task("a"), make_task("b"))
 
@@ -134,7 +135,7 @@ class ReadyQueueContract(ParkingContract):
             queue.wake(Signal("x"), MUCH, 0.0)
             self.check(queue)
 
-    # -- telling
+    # -- reporting
 
     def test_blocked_says_what_is_kept_back_by_what_since_when(self) -> None:
         queue = self.queue_with(make_task("a1"), make_task("a2"), make_task("b", "other", {"gpu": 1}))

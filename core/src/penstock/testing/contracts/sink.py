@@ -1,4 +1,5 @@
-"""What every sink must do, as tests: make a subclass in your plugin's tests, and pytest runs them all.
+"""The contract suite of sinks: what every one must do, as tests. Make a subclass in your plugin's tests, and pytest
+runs them all.
 
 class TestMySink(SinkContract):
     def make_sink(self) -> object:
@@ -32,7 +33,8 @@ _FIELDS: Mapping[str, Mapping[str, Any]] = {
 
 
 def one_of_each_event(stream: StreamName) -> list[RuntimeEvent]:
-    """Every kind of a stream twice, once with all its fields and once with those alone that every event has."""
+    """The events of every kind of a stream, each twice: once with all its fields and once with those alone that every
+    event has."""
     events: list[RuntimeEvent] = []
     correlation = RuntimeCorrelation("run-1", row_group="g-1", scheduling_group_kind="local", task_execution_id="x-1")
     diagnostics = {"before": 4.0, "after": 3.0, "dropped": 2, "first_sequence": 1, "last_sequence": 2}
@@ -52,7 +54,7 @@ def one_of_each_event(stream: StreamName) -> list[RuntimeEvent]:
 
 
 class SinkContract:
-    """The tests. `make_sink` gives a fresh plugin object each time it is called."""
+    """The suite of one sink plugin. `make_sink` gives a fresh plugin object each time it is called."""
 
     def make_sink(self) -> object:
         """The plugin under test."""
@@ -145,7 +147,7 @@ def _calls(hook: pluggy.HookRelay) -> Mapping[StreamName, Callable[..., object]]
 
 
 def _carry(hook: pluggy.HookRelay) -> None:
-    """A run in which everything happens."""
+    """Call every hook, as a run does in which everything happens."""
     hook.penstock_run_started(run=_RUN)
     for stream, call in _calls(hook).items():
         for event in one_of_each_event(stream):

@@ -1,4 +1,5 @@
-"""What every task policy must do, as tests. For plugin authors and for our own policies alike.
+"""The contract suite of task policies: what every one must do, as tests. For plugin authors and for our own policies
+alike.
 
 Make a subclass in a test file, give it the factory, and pytest runs the suite:
 
@@ -44,7 +45,7 @@ GROUPS = (
 
 
 class TaskPolicyContract:
-    """The suite. Subclass it and give it `make_policy`."""
+    """The suite of one task policy. Subclass it and give it `make_policy`."""
 
     def make_policy(self) -> TaskAdmissionPolicy:
         """A policy that has seen nothing yet."""
@@ -56,7 +57,7 @@ class TaskPolicyContract:
         return TaskGate(FifoTaskQueue(), TaskAdmissionController(config, [("it", self.make_policy())]))
 
     def fits(self, gate: TaskGate, task: SchedulableTask) -> bool:
-        """Whether there is room for the task, which is not kept for another."""
+        """Whether there is room for the task that is not reserved for another."""
         return gate.controller.view().has_room(task.resource_request)
 
     def test_a_task_alone_is_admitted(self) -> None:
@@ -82,7 +83,7 @@ class TaskPolicyContract:
         assert (view.snapshot(), admission.snapshot()) == before
 
     def test_no_place_stays_empty_that_a_queued_task_could_take(self) -> None:
-        """Caps and debt step back where no peer could run: so at rest nothing that fits is left."""
+        """Caps and debt do not hold where no contender could run: so at rest nothing that fits is left."""
         for seed in range(60):
             self.random_run(seed)
 
@@ -97,7 +98,7 @@ class TaskPolicyContract:
             gate.controller.check_invariants()
 
     def random_run(self, seed: int) -> TaskGate:
-        """A gate after a while of arrivals, starts, releases and discards, all held against the rules."""
+        """A gate after a random history of arrivals, starts, releases and discards, all checked against the rules."""
         rng = Random(seed)
         gate = self.make_gate()
         numbered = 0
@@ -111,19 +112,19 @@ class TaskPolicyContract:
             elif step < 0.65 and gate.queued:
                 gate.discard(rng.choice(list(gate.queued)))
             else:
-                self.start_under_watch(gate)
+                self.start_and_check(gate)
             gate.controller.check_invariants()
         return gate
 
-    def start_under_watch(self, gate: TaskGate) -> None:
-        """Start what may, and hold the rest against what the policy promises."""
+    def start_and_check(self, gate: TaskGate) -> None:
+        """Start the tasks that may, and check the rest against what the policy promises."""
         while True:
             waiting = list(gate.queued.values())
             running = {group.key: gate.controller.view().running(group.key) for group in GROUPS}
             fitting = [task for task in waiting if self.fits(gate, task)]
             lease = gate.start_one()
             if lease is None:
-                assert not fitting, f"{[t.task_id for t in fitting]} would fit, and nobody was started"
+                assert not fitting, f"{[t.task_id for t in fitting]} would fit, and none was started"
                 return
             self.check_start(
                 lease.item,
@@ -136,7 +137,7 @@ class TaskPolicyContract:
         group ran.
         """
 
-    def test_a_policy_is_told_of_leases_it_did_not_decide_about(self) -> None:
+    def test_a_policy_gets_the_releases_of_leases_it_did_not_decide_about(self) -> None:
         policy = self.make_policy()
         controller = TaskAdmissionController(TaskAdmissionConfig(4, {"gpu": 2}))
         gate = TaskGate(FifoTaskQueue(), controller)

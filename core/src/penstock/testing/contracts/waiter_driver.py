@@ -1,4 +1,4 @@
-"""A queue of request waiters with somebody who asks, and a gate of so many places: what the suite drives with."""
+"""The driver of a waiter queue, and a gate of so many places, for the suite of waiter queues."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ OTHER = RequestResourceKey("provider", "other", "chat")
 
 
 class QueueDriver:
-    """A queue with somebody who asks: counts how often `refusals` (item to refusal) was asked, and keeps the
-    order served.
-    """
+    """A driver of one waiter queue, which selects with `refuse` (item to refusal) and keeps the items `asked`."""
 
     def __init__(self, queue: RequestWaiterQueue) -> None:
         self.queue = queue
@@ -34,7 +32,7 @@ class QueueDriver:
         requests: int = 1,
         weight: float = 1.0,
     ) -> RequestWaiter:
-        """One more waiter in line."""
+        """A new waiter, which is put into the queue."""
         self._sequence += 1
         item = RequestAdmissionItem(resource, RequestGroupSpec(group, weight), RequestCost(requests))
         waiter = RequestWaiter(item, self.now, self._sequence)
@@ -46,7 +44,7 @@ class QueueDriver:
         return self.refuse(item)
 
     def serve_one(self) -> RequestWaiter | None:
-        """Select and commit."""
+        """Select and commit the next waiter; `None` if none is eligible."""
         selection = self.queue.select_next(self.ask, self.now)
         if selection is None:
             return None
@@ -55,7 +53,7 @@ class QueueDriver:
         return committed
 
     def serve_all(self) -> list[RequestWaiter]:
-        """Select and commit until nobody is eligible."""
+        """Select and commit until no waiter is eligible; returns them in order."""
         served = []
         while (waiter := self.serve_one()) is not None:
             served.append(waiter)
@@ -63,7 +61,8 @@ class QueueDriver:
 
 
 class ScriptedCapacity:
-    """Places per resource, as a limiter has them: refuses with `Released(resource)` when they are taken."""
+    """The places of each resource, as a limiter has them, which refuses with `Released(resource)` when they are
+    taken."""
 
     def __init__(self, places: int, *, cohort: bool, scope: RefusalScope = "task") -> None:
         self.places = places
@@ -89,5 +88,5 @@ class ScriptedCapacity:
 
 
 def until(*conditions: Condition, cohort: Hashable = None, scope: RefusalScope = "task") -> Callable[[object], Denied]:
-    """Refuses everybody until one of `conditions`."""
+    """A `refuse` that refuses every item until one of `conditions`."""
     return lambda _: Denied("no_capacity", frozenset(conditions), cohort=cohort, scope=scope)

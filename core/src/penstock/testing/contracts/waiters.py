@@ -1,4 +1,5 @@
-"""What every queue of request waiters must do, as tests. For plugin authors and for our own queues alike.
+"""The contract suite of waiter queues: what every one must do, as tests. For plugin authors and for our own queues
+alike.
 
 Make a subclass in a test file, give it the factory, and pytest runs the suite:
 
@@ -6,8 +7,8 @@ Make a subclass in a test file, give it the factory, and pytest runs the suite:
         def make_queue(self):
             return MyWaiters()
 
-Which waiter goes first is the queue's own affair; the suite holds it to what the gate relies on: nobody is
-lost, nobody is asked for nothing, nobody is kept back by a refusal that was not meant for it. Plain asserts:
+Which waiter goes first is the queue's own affair; the suite holds it to what the gate relies on: no waiter is
+lost, none is asked for nothing, none is held back by a refusal of another. Plain asserts:
 no test framework is imported.
 """
 
@@ -24,7 +25,7 @@ __all__ = ["RequestWaiterQueueContract"]
 
 
 class RequestWaiterQueueContract:
-    """The suite. Override `make_queue`."""
+    """The suite of one waiter queue. Override `make_queue`."""
 
     def make_queue(self) -> RequestWaiterQueue:
         """A fresh, empty queue."""
@@ -61,7 +62,7 @@ class RequestWaiterQueueContract:
         assert driver.queue.commit(selection, 0.0) is None
         assert driver.queue.select_next(driver.ask, 0.0) is None
 
-    def test_a_selection_is_stale_once_somebody_has_left(self) -> None:
+    def test_a_selection_is_stale_once_a_waiter_has_left(self) -> None:
         driver = self.drive()
         first, second = driver.join(), driver.join()
         selection = driver.queue.select_next(driver.ask, 0.0)
@@ -147,7 +148,7 @@ class RequestWaiterQueueContract:
         driver.refuse = lambda item: None
         assert driver.serve_all() == [first]
 
-    def test_a_refusal_for_good_keeps_back_the_one_that_met_it_and_nobody_else(self) -> None:
+    def test_a_refusal_for_good_holds_back_the_waiter_that_met_it_and_no_other(self) -> None:
         driver = self.drive()
         first, second = driver.join(), driver.join()
         driver.refuse = lambda item: Denied("never_fits", {NEVER}) if item is first.item else None
@@ -290,8 +291,8 @@ class RequestWaiterQueueContract:
 
     # -- over time
 
-    def test_nobody_is_left_in_line_while_there_is_room_for_it(self) -> None:
-        """No lost wake-up, whatever comes and goes: a naive gate with places per resource drives the queue."""
+    def test_no_waiter_is_left_in_the_queue_while_there_is_room_for_it(self) -> None:
+        """There is no lost wake-up, whatever comes and goes: a naive gate with places per resource drives the queue."""
         for seed in range(12):
             for cohort in (False, True):
                 self._run_a_gate(Random(seed), cohort)
@@ -330,7 +331,7 @@ class RequestWaiterQueueContract:
         assert not waiting
         assert driver.queue.view().queued_total == 0
 
-    def test_the_cost_of_a_hand_over_does_not_grow_with_the_line(self) -> None:
+    def test_the_cost_of_a_release_does_not_grow_with_the_queue(self) -> None:
         asked = {}
         for length in (20, 2000):
             driver = self.drive()
@@ -350,4 +351,4 @@ class RequestWaiterQueueContract:
                     capacity.take(waiter)
                     out.append(waiter)
             asked[length] = len(driver.asked)
-        assert asked[2000] <= asked[20] + 10, f"asked per ten hand-overs, by length of the line: {asked}"
+        assert asked[2000] <= asked[20] + 10, f"asked per ten releases, by length of the queue: {asked}"

@@ -1,4 +1,4 @@
-"""How many calls the true limits would have let through: what a client's achieved rate is measured against.
+"""The calls that the true limits would have allowed, against which a client's achieved rate is measured.
 
 The limits are taken as a fluid: `slots` calls at a time give slots ÷ mean latency calls a second, and each
 bucket that has run dry gives its refill rate; the slowest wins. Between two changes of the schedule nothing
@@ -29,7 +29,7 @@ class _Tank:
 
 
 def allowed_calls(limits: ProviderLimits, begin: float, end: float, tokens_per_call: float | None) -> float:
-    """Calls that `limits` allow from second `begin` to second `end` of the endpoint's life, a fraction
+    """The calls that `limits` allow from second `begin` to second `end` of the endpoint's life, a fraction
     included.
 
     `tokens_per_call` is the mean of true tokens; without it a limit on tokens counts for nothing. Infinite

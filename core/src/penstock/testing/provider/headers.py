@@ -1,4 +1,4 @@
-"""The headers by which a provider tells its limits, in the forms that providers really send.
+"""The headers by which a provider reports its limits, in the forms that providers really send.
 
 `x-ratelimit-*` as OpenAI documents them (platform.openai.com/docs/guides/rate-limits: "limit" per minute,
 "remaining" now, "reset" until the first state is reached again, as a duration like `6m0s` or `20ms`);
@@ -43,9 +43,9 @@ def bucket_headers(kind: str, per_minute: float, bucket: TokenBucket, now: float
 
 
 def retry_after_headers(seconds: float, form: RetryAfterForm, wall: float) -> dict[str, str]:
-    """Retry-After for `seconds` from now, `wall` being now as Unix time.
+    """The headers that ask to retry after `seconds` from now, `wall` being now as Unix time.
 
-    Whatever the form rounds, it rounds up: nobody who obeys comes too early.
+    Whatever the form rounds, it rounds up: a client that obeys never comes too early.
     """
     if form == "milliseconds":
         return {"retry-after-ms": str(_ceil(seconds * 1000))}

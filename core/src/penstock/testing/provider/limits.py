@@ -1,4 +1,4 @@
-"""What one model endpoint truly allows, as a record that cannot hold nonsense.
+"""The true limits of one model endpoint, as a record that cannot hold nonsense.
 
 The field names are those of the scenario files and of the mock provider's TOML, from which `structure` makes the
 record: the type of a field says how it is written, its validator what makes sense. A schedule, steps or ramp, becomes
@@ -33,14 +33,14 @@ _RAMP_IN_WORDS: Final = re.compile(r"(\d+) to (\d+) linearly over (\d+(?:\.\d+)?
 
 @frozen
 class Latency:
-    """How long an answer takes: log-normal, `mean` seconds (of the distribution itself), `sigma` of the
+    """The duration of answers: log-normal, `mean` seconds (of the distribution itself), `sigma` of the
     underlying normal. A sigma of 0 makes every answer take exactly `mean`. Raises `ValueError`."""
 
     mean: float = field(default=1.0, validator=number_from(0))
     sigma: float = field(default=0.5, validator=number_from(0))
 
     def draw(self, rng: random.Random) -> float:
-        """Seconds that one answer takes."""
+        """The seconds that one answer takes."""
         if self.sigma == 0 or self.mean == 0:
             return self.mean
         # The mean of a log-normal is exp(mu + sigma²/2), hence this mu.
@@ -49,8 +49,8 @@ class Latency:
 
 @frozen
 class Ramp:
-    """Slots that go linearly from `start` to `to` within `over` seconds, rounded to whole slots. In TOML a table of
-    `from`, `to` and `over`, or `"2 to 32 linearly over 120 s"`. Raises `ValueError`."""
+    """A change of slots, which go linearly from `start` to `to` within `over` seconds, rounded to whole slots. In TOML
+    a table of `from`, `to` and `over`, or `"2 to 32 linearly over 120 s"`. Raises `ValueError`."""
 
     start: int = field(validator=whole_number_from(0), metadata={"key": "from"})
     to: int = field(validator=whole_number_from(0))
@@ -80,11 +80,11 @@ class ProviderLimits:
 
     Seconds count from the endpoint's start. `None` means: no such limit.
 
-    - `slots`: calls at a time; over it a call is refused, or with `queue` waits in silence for its turn.
+    - `slots`: calls at a time; over it a call is refused, or with `queue` waits in silence for a slot.
     - `rpm`, `burst`: requests a minute, and at once (default: one second's worth, at least 1).
     - `tpm`, `tpm_burst`: the same for tokens.
     - `latency`, `refusal_latency`: of an answer, and seconds that a refusal takes.
-    - `retry_after`: seconds told with a 429; `"until-next"`: the exact time until the limit that refused
+    - `retry_after`: seconds stated with a 429; `"until-next"`: the exact time until the limit that refused
       has room, where that can be known (buckets and outages, not slots); `None`: no such header.
     - `retry_after_form`: `seconds` (fractions included, as several providers send them), `whole-seconds`
       (rounded up, as RFC 9110 has it), `milliseconds` (`retry-after-ms`), `http-date` (RFC 9110, with the
@@ -176,12 +176,12 @@ class ProviderLimits:
 
     @property
     def request_burst(self) -> int:
-        """Requests that may come at once; only meaningful with `rpm`."""
+        """The requests that may come at once; only meaningful with `rpm`."""
         return self.burst if self.burst is not None else max(1, int((self.rpm or 0) / 60))
 
     @property
     def token_burst(self) -> int:
-        """Tokens that may come at once; only meaningful with `tpm`."""
+        """The tokens that may come at once; only meaningful with `tpm`."""
         return self.tpm_burst if self.tpm_burst is not None else max(1, int((self.tpm or 0) / 60))
 
     @property
@@ -190,7 +190,7 @@ class ProviderLimits:
         return self._steps
 
     def slots_at(self, elapsed: float) -> int | None:
-        """Calls at a time, `elapsed` seconds after the start; `None` if they are not limited."""
+        """The calls at a time, `elapsed` seconds after the start; `None` if they are not limited."""
         steps = self._steps
         if len(steps) <= 1:
             return steps[0][1] if steps else None

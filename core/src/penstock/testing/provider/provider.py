@@ -1,7 +1,7 @@
-"""A simulated model endpoint: true limits, honestly applied, and nothing else.
+"""A simulated model endpoint: true limits, exactly applied, and nothing else.
 
 It decides and counts; it never waits. `arrive` says what happens to a call and when (`finish_after`,
-`after`), and whoever carries calls, a real server or a script in virtual time, waits that long and comes
+`after`), and the carrier of calls, a real server or a script in virtual time, waits that long and comes
 back with `finish`, or with `abandon` when the client has given up. So one set of limits serves real sockets
 and simulated hours alike, and the same calls at the same times with the same seed always meet the same
 fate.
@@ -51,14 +51,14 @@ __all__ = [
 ]
 
 Ticket = NewType("Ticket", int)
-"""Names one call that holds a slot or a place in the queue; never used twice."""
+"""The id of one call that holds a slot or a place in the queue; never used twice."""
 
 RefusalReason = Literal["outage", "requests", "tokens", "slots", "error"]
 
 
 @frozen
 class Granted:
-    """The call runs; its answer is due `finish_after` seconds from now."""
+    """A call that runs; its answer is due `finish_after` seconds from now."""
 
     ticket: Ticket
     finish_after: float
@@ -67,24 +67,24 @@ class Granted:
 
 @frozen
 class Hanging:
-    """The call runs and will never be answered."""
+    """A call that runs and will never be answered."""
 
     ticket: Ticket
 
 
 @frozen
 class Queued:
-    """The call waits in silence until a place is free."""
+    """A call that waits in silence until a place is free."""
 
     ticket: Ticket
 
 
 @frozen
 class Refused:
-    """The call is answered with `status` (429, or a 5xx) `after` seconds from now.
+    """A call that is answered with `status` (429, or a 5xx) `after` seconds from now.
 
     `retry_after`: seconds, as exact as they are known, whatever the header's form rounds them to; `None`:
-    not told.
+    not stated.
     """
 
     status: int
@@ -155,7 +155,7 @@ class SimulatedModel:
     # -- what happens to calls --
 
     def arrive(self, now: float, key: str, tokens: int) -> Answer:
-        """A call of `key` (who is calling, for the report) comes in, to be charged `tokens`."""
+        """The answer to a call of `key` (the caller, for the report), which is charged `tokens`."""
         if tokens < 0:
             raise ValueError(f"tokens must be at least 0, not {tokens}")
         self._move_to(now)
@@ -187,7 +187,7 @@ class SimulatedModel:
         return self._start(call, now)
 
     def finish(self, ticket: Ticket, now: float, actual_tokens: int | None = None) -> list[Started]:
-        """The answer of `ticket` is complete. `actual_tokens` corrects what was charged when it came.
+        """Complete the answer of `ticket`. `actual_tokens` corrects what was charged when it came.
 
         Returns the queued calls that start now. Raises `ValueError` if the ticket is not running, or is
         hanging.
@@ -208,8 +208,8 @@ class SimulatedModel:
         return self._start_waiting(now)
 
     def abandon(self, ticket: Ticket, now: float) -> list[Started]:
-        """The client of `ticket` has given up: its slot, or its place in the queue, is free. What was
-        charged stays charged, as providers do it. Returns the queued calls that start now.
+        """Give up the call of `ticket`: its slot, or its place in the queue, is free. What was charged stays
+        charged, as providers do it. Returns the queued calls that start now.
 
         Raises `ValueError` if the ticket neither runs nor waits.
         """
@@ -221,7 +221,7 @@ class SimulatedModel:
         return self._start_waiting(now)
 
     def advance(self, now: float) -> list[Started]:
-        """Starts the queued calls for which a change of the schedule has made room."""
+        """Start the queued calls for which a change of the schedule has made room; returns them."""
         self._move_to(now)
         return self._start_waiting(now)
 
@@ -242,7 +242,7 @@ class SimulatedModel:
         return len(self._waiting)
 
     def allowed(self, begin: float, end: float) -> float:
-        """Calls that the true limits allow from `begin` to `end` (moments of the caller's clock), with
+        """The calls that the true limits allow from `begin` to `end` (moments of the caller's clock), with
         buckets full at `begin`, the mean latency, and the mean of the tokens charged so far. Infinite if
         nothing limits them."""
         total = self._total()
@@ -251,7 +251,7 @@ class SimulatedModel:
         return allowed_calls(self.limits, begin - self._started_at, end - self._started_at, mean_tokens)
 
     def report(self) -> ModelReport:
-        """Everything that was seen until now; later calls do not change it."""
+        """The report of everything that was seen until now; later calls do not change it."""
         first, last = self._first_arrival_at, self._last_answer_at
         allowed = self.allowed(first, last) if first is not None and last is not None else float("inf")
         return ModelReport(
@@ -268,7 +268,7 @@ class SimulatedModel:
         )
 
     def check_invariants(self) -> None:
-        """Raises `AssertionError` if the books do not balance. Cheap enough to call after every step of a
+        """Check that the counts balance; raises `AssertionError`. Cheap enough to call after every step of a
         test."""
         total = self._total()
         held = len(self._running) + len(self._waiting)
@@ -311,8 +311,8 @@ class SimulatedModel:
         return None
 
     def _refuse(self, reason: RefusalReason, until_next: float | None, now: float) -> Refused:
-        told = self.limits.retry_after
-        seconds = until_next if told == "until-next" else told
+        stated = self.limits.retry_after
+        seconds = until_next if stated == "until-next" else stated
         headers = self._rate_headers(now)
         if seconds is not None:
             headers |= retry_after_headers(seconds, self.limits.retry_after_form, self._wall_offset + now)

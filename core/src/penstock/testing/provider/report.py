@@ -1,4 +1,4 @@
-"""What a simulated provider saw: the side of the story that a client cannot tell."""
+"""The report of a simulated provider: what it saw, which a client cannot know."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["KeyReport", "ModelReport"]
 
 @frozen
 class KeyReport:
-    """Calls of one key. `granted` took a slot and were to be answered, `hung` took one and were not;
+    """The calls of one key. `granted` took a slot and were to be answered, `hung` took one and were not;
     `abandoned` were given up by the client, in the queue or after. `tokens` are those charged."""
 
     arrived: int = 0
@@ -26,7 +26,7 @@ class KeyReport:
 
 @frozen
 class ModelReport:
-    """Calls of all keys, as in `KeyReport`, and what belongs to the endpoint as a whole.
+    """The calls of all keys, as in `KeyReport`, and what belongs to the endpoint as a whole.
 
     - `refused_by`: 429s by the limit that spoke: `slots`, `requests`, `tokens`, `outage`.
     - `in_flight`, `waiting`: now; `peak_concurrency`, `peak_waiting`: the highest.

@@ -1,1 +1,1 @@
-"""Providers with known limits and what must be reached against them, in virtual time."""
+"""The scenarios: providers with known limits, and what must be reached against them, in virtual time."""

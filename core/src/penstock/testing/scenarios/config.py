@@ -1,6 +1,6 @@
-"""Scenarios from TOML: strict, and with every error of the file at once.
+"""The reader of scenarios from TOML: strict, and with every error of the file at once.
 
-The format is told at the head of `scenarios.toml`, which comes with the package: the scenarios by which request
+The format is described at the head of `scenarios.toml`, which comes with the package: the scenarios by which request
 admission is judged. Other files, with other figures, are read the same way.
 """
 
@@ -28,7 +28,7 @@ __all__ = ["load_scenarios", "scenarios_from"]
 _IDEAL_OF_TOKENS: Final = re.compile(r"total true tokens / (\d+(?:\.\d+)?) per second")
 _IDEAL_OF_CAPACITY: Final = "time at which the integral of capacity reaches the calls"
 _WORDS: Final = ("while", "after_seconds")
-"""What stands in `must` and is no figure: words for people, and a parameter of `within`."""
+"""The keys in `must` that are no figures: words for people, and a parameter of `within`."""
 
 
 def load_scenarios(path: Path | str | None = None) -> dict[str, Scenario]:
@@ -78,7 +78,7 @@ def _of_known_figures(_: object, __: Attribute[Any], value: Mapping[str, Any]) -
 
 @frozen(kw_only=True)
 class _Defaults:
-    """`[defaults]`: what holds for every scenario that does not say otherwise."""
+    """`[defaults]`: the values of every scenario that does not state its own."""
 
     latency: Latency = field(default=Latency(1.0, 0.5))
     refusal_latency: float = field(default=0.05, validator=number_from(0))
@@ -107,7 +107,7 @@ class _ScenarioTable(_Defaults):
 
     @property
     def bounds(self) -> tuple[Bound, ...]:
-        """What `must` asks of figures."""
+        """The bounds that `must` sets to figures."""
         return tuple(_bound(figure, value) for figure, value in self.must.items() if figure not in _WORDS)
 
     @provider.validator
@@ -159,7 +159,7 @@ class _ScenarioTable(_Defaults):
             raise ConfigError(wrong)
 
     def _lacking(self, must: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """Figures that mean nothing in this scenario, with what they need."""
+        """The figures that mean nothing in this scenario, with what they need."""
         providers = self.limits
         for figure in sorted(figure for figure in must if figure.endswith(AGAINST_ALONE)):
             name = figure.removesuffix(AGAINST_ALONE)

@@ -1,7 +1,7 @@
-"""The figures of a run: what its log comes to, in the words of the scenario file.
+"""The figures of a run, worked out from its log, in the words of the scenario file.
 
-`goodput`, `refused` and the waits are there for every run; the others where the scenario has what they are about.
-A figure that cannot be measured is left out. Windows are cut off when nobody waits any more: what is measured is what a
+`goodput`, `refused` and the waits are there for every run; the others where the scenario has what they are about. A
+figure that cannot be measured is left out. Windows are cut off when no call waits any more: what is measured is what a
 provider is given while there is work.
 """
 
@@ -28,7 +28,7 @@ NORMAL_P95 = 1.6448536269514722
 
 
 def figures_of(scenario: Scenario, log: RunLog) -> dict[str, float]:
-    """All figures that the scenario and its log give, but for those against a run alone."""
+    """The figures that the scenario and its log give, but for those against a run alone."""
     judged = [done for done in log.done if done.provider in scenario.judged]
     calls = scenario.calls * len(scenario.judged)
     refused = sum(one.provider in scenario.judged for one in log.refused)
@@ -54,7 +54,8 @@ def figures_of(scenario: Scenario, log: RunLog) -> dict[str, float]:
 
 
 def ideal_seconds(scenario: Scenario, provider: str, calls: int, true_tokens: int) -> float:
-    """How long the calls to one provider take at best; infinite if nothing limits them, or nothing is answered."""
+    """The seconds that the calls to one provider take at best; infinite if nothing limits them, or nothing is
+    answered."""
     if scenario.ideal_tokens_per_second is not None:
         return true_tokens / scenario.ideal_tokens_per_second
     if scenario.ideal != "capacity":
@@ -105,7 +106,7 @@ def _of_one_provider(scenario: Scenario, limits: ProviderLimits, log: RunLog) ->
 
 
 def _settled(limits: ProviderLimits, after: float, until: float) -> Iterator[tuple[float, float, int]]:
-    """From so long after each change of the slots to the next, or until nobody waits; and the slots then."""
+    """The windows from so long after each change of the slots to the next, or to the last call; and the slots then."""
     moments = [*(step[0] for step in limits.steps), math.inf]
     for (second, slots), (_, following) in zip(limits.steps, pairwise(moments), strict=True):
         begin, end = second + after, min(following, until)
@@ -116,17 +117,17 @@ def _settled(limits: ProviderLimits, after: float, until: float) -> Iterator[tup
 def _after_outage(
     scenario: Scenario, limits: ProviderLimits, log: RunLog, ends: Sequence[float], busy_until: float
 ) -> dict[str, float]:
-    """How often a closed provider was asked, and how soon and how well it was used when it was back.
+    """The figures of an outage: how often the provider was asked, and how soon and how well it was used afterwards.
 
-    `probes_per_cooldown`: the most calls that went out between one refusal and the next, once the first refusal had
-    told of the outage.
+    `probes_per_cooldown`: the most calls that went out between one refusal and the next, from the first refusal of the
+    outage on.
     """
     assert limits.outage is not None
     begin, end = limits.outage
-    told = [one.at for one in log.refused if begin < one.at]
+    refused = [one.at for one in log.refused if begin < one.at]
     figures: dict[str, float] = {}
     probes = Counter(
-        bisect_right(told, one.at) for one in log.sent if told and told[0] <= one.at and begin <= one.at < end
+        bisect_right(refused, one.at) for one in log.sent if refused and refused[0] <= one.at and begin <= one.at < end
     )
     if probes:
         figures["probes_per_cooldown"] = float(max(probes.values()))
@@ -147,7 +148,7 @@ def _after_outage(
 
 
 def _shares(scenario: Scenario, log: RunLog) -> dict[str, float]:
-    """How what was admitted while all tenants were backlogged compares with their weights.
+    """The figures that compare what was admitted while all tenants were backlogged with their weights.
 
     `share_error`: the largest difference between a tenant's share and that of its weight, as a part of the latter.
     `fairness`: Jain's index (Jain, Chiu and Hawe, 1984) of calls per weight; 1 is fair.

@@ -1,4 +1,4 @@
-"""What happened in a run of a scenario, call by call: written while it runs, read when it is over.
+"""The log of a run of a scenario, call by call: written while it runs, read when it is over.
 
 Times are seconds since the scenario's start, at which all calls are ready. A call that is refused or given up goes
 back to those that wait.
@@ -15,7 +15,7 @@ __all__ = ["Done", "RunLog", "Sent"]
 
 @frozen
 class Sent:
-    """A call went out."""
+    """A call that went out."""
 
     at: float
     provider: str
@@ -23,7 +23,7 @@ class Sent:
 
 @frozen
 class Done:
-    """A call succeeded: sent at `sent_at`, the time for which it waited; `latency` is from there to the answer."""
+    """A call that succeeded: sent at `sent_at`, the time for which it waited; `latency` is from there to the answer."""
 
     at: float
     sent_at: float
@@ -34,23 +34,23 @@ class Done:
 
 @define(eq=False)
 class RunLog:
-    """The log of one run. `waiting` counts, by tenant or provider, the calls that are neither out nor done."""
+    """The log of one run. `waiting` counts, by tenant or provider, the calls that are neither in flight nor done."""
 
     sent: list[Sent] = field(factory=list)
     refused: list[Sent] = field(factory=list)
     """429s, at the moment at which they came back."""
     done: list[Done] = field(factory=list)
     in_flight: list[tuple[float, int]] = field(factory=lambda: [(0.0, 0)])
-    """What was out at the judged providers, from each moment on."""
+    """The calls in flight at the judged providers, from each moment on."""
     waiting: dict[str, int] = field(factory=dict)
     first_idle_at: float = inf
-    """When one of the tenants had nobody waiting for the first time."""
+    """The first moment at which one of the tenants had no call waiting."""
     true_tokens: int = 0
     limit_falls: int = 0
     leases_left: int = 0
 
     def goes_out(self, provider: str, tenant: str, now: float) -> None:
-        """A call leaves those that wait."""
+        """Note that a waiting call goes out."""
         self.sent.append(Sent(now, provider))
         self.waiting[tenant] -= 1
         if self.waiting[tenant] == 0:
@@ -58,12 +58,12 @@ class RunLog:
         self._moves(1, now)
 
     def succeeds(self, provider: str, tenant: str, sent_at: float, now: float) -> None:
-        """It is answered."""
+        """Note that a call is answered."""
         self.done.append(Done(now, sent_at, now - sent_at, provider, tenant))
         self._moves(-1, now)
 
     def comes_back(self, provider: str, tenant: str, now: float, *, refused: bool) -> None:
-        """It is refused, or given up, and waits again."""
+        """Note that a call is refused or given up, and waits again."""
         if refused:
             self.refused.append(Sent(now, provider))
         self.waiting[tenant] += 1

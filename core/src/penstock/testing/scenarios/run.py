@@ -1,4 +1,4 @@
-"""Runs a scenario: the request gate as users get it, scripted endpoints, and trio's virtual clock.
+"""The run of a scenario: the request gate as users get it, scripted endpoints, and trio's virtual clock.
 
 Nothing here is a model of Penstock: `open_scheduler` puts the gate together from a configuration, plugins included, and
 every call is a trio task that awaits `execute`. trio shuffles tasks that are due at the same moment; that is
@@ -30,20 +30,19 @@ from penstock.run.opening import open_scheduler
 from penstock.testing.scenarios.figures import figures_of, ideal_seconds
 from penstock.testing.scenarios.log import RunLog
 from penstock.testing.scenarios.scenario import AGAINST_ALONE, Scenario
-from penstock.testing.scenarios.simulated_calls import CallRefused
-from penstock.testing.scripted_endpoint import ScriptedEndpoint
+from penstock.testing.scripted_endpoint import EndpointError, ScriptedEndpoint
 from penstock.words.errors import ConfigError
 
 __all__ = ["ScenarioResult", "missing_plugins", "run_scenario"]
 
 MODEL: Final = "model"
-PATIENCE: Final = 10
-"""A run is broken off after so many times the ideal; what is not done then is lost."""
+TIMEOUT_FACTOR: Final = 10
+"""The timeout of a run, as a multiple of the ideal; what is not done then is lost."""
 
 
 @frozen
 class ScenarioResult:
-    """What one scenario came to with one seed: figures by name.
+    """The figures of one scenario with one seed, by name.
 
     A figure that could not be measured (no window was long enough, no call succeeded) is missing.
     """
@@ -60,7 +59,8 @@ def missing_plugins(scenario: Scenario, there: Installed | None = None) -> list[
 
 
 def run_scenario(scenario: Scenario, seed: int, plugins: Mapping[str, Any] | None = None) -> ScenarioResult:
-    """Run it in virtual time and take its figures. `plugins` goes into the table of that name in the configuration.
+    """The figures of a scenario, which is run in virtual time. `plugins` goes into the table of that name in the
+    configuration.
 
     Raises `ConfigError` if a plugin of its stack is not installed. Not for use inside a trio run.
     """
@@ -81,13 +81,14 @@ def run_scenario(scenario: Scenario, seed: int, plugins: Mapping[str, Any] | Non
 def _log_of(scenario: Scenario, seed: int, plugins: Mapping[str, Any]) -> RunLog:
     run = _Run(scenario, seed)
     with _seeded_trio(seed):
-        trio.run(run.whole, _config(scenario, seed, plugins), clock=MockClock(autojump_threshold=0))
+        trio.run(run.carry_out, _config(scenario, seed, plugins), clock=MockClock(autojump_threshold=0))
     return run.log
 
 
 @contextmanager
 def _seeded_trio(seed: int) -> Iterator[None]:
-    """trio shuffles by `seed` within the block. As Hypothesis and pytest-trio do it: there is no other door."""
+    """A block within which trio shuffles by `seed`, as Hypothesis and pytest-trio do it, since there is no public
+    way."""
     before = _run._r.getstate(), _run._ALLOW_DETERMINISTIC_SCHEDULING
     _run._r.seed(seed)
     _run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]
@@ -119,10 +120,10 @@ class _Run:
         self._left = 0
         self._over = trio.CancelScope()
 
-    async def whole(self, config: Mapping[str, Any]) -> None:
+    async def carry_out(self, config: Mapping[str, Any]) -> None:
         scenario, log = self.scenario, self.log
         async with open_scheduler(config) as scheduler:
-            scheduler.request_events.subscribe(self._heard)
+            scheduler.request_events.subscribe(self._count_decrease)
             self._began = trio.current_time()
             with self._over:
                 async with trio.open_nursery() as nursery:
@@ -141,18 +142,18 @@ class _Run:
                                 nursery.start_soon(caller.call, group, cost)
                             if provider in scenario.judged:
                                 self._left += calls
-                    self._over.deadline = self._began + self._patience()
+                    self._over.deadline = self._began + self._timeout()
             issued, returned = scheduler.requests.leases
             log.leases_left = issued - returned
 
     def now(self) -> float:
         return trio.current_time() - self._began
 
-    def one_is_done(self, provider: str) -> None:
+    def count_success(self, provider: str) -> None:
         if provider in self.scenario.judged:
             self._left -= 1
             if self._left == 0:
-                self._over.cancel()  # who is left calls a provider that nobody waits for
+                self._over.cancel()  # the calls that are left go to providers that are not judged
 
     def _callers(self, provider: str) -> list[tuple[str, RequestGroupSpec | None, int]]:
         tenants = self.scenario.tenants
@@ -160,18 +161,18 @@ class _Run:
             return [(provider, None, self.scenario.calls)]
         return [(name, RequestGroupSpec(name, one.weight), one.calls) for name, one in tenants.items()]
 
-    def _patience(self) -> float:
+    def _timeout(self) -> float:
         scenario = self.scenario
         ideal = max(ideal_seconds(scenario, name, scenario.calls, self.log.true_tokens) for name in scenario.judged)
-        return (PATIENCE * ideal if math.isfinite(ideal) else 0.0) + 3600.0
+        return (TIMEOUT_FACTOR * ideal if math.isfinite(ideal) else 0.0) + 3600.0
 
-    def _heard(self, event: RuntimeEvent) -> None:
+    def _count_decrease(self, event: RuntimeEvent) -> None:
         if event.event_kind == "request_limit_decreased":
             self.log.limit_falls += 1
 
 
 class _Caller:
-    """Whose call it is."""
+    """One call of a tenant, which is made until it succeeds."""
 
     def __init__(
         self,
@@ -192,7 +193,7 @@ class _Caller:
 
     async def call(self, group: RequestGroupSpec | None, cost: RequestCost) -> None:
         await self._executor.execute(self._once, f"{self._provider}/{MODEL}", cost=cost, group=group)
-        self._run.one_is_done(self._provider)
+        self._run.count_success(self._provider)
 
     async def _once(self, attempt: Attempt) -> None:
         log, sent_at = self._run.log, self._run.now()
@@ -209,4 +210,4 @@ class _Caller:
             log.succeeds(self._provider, self._tenant, sent_at, now)
         else:
             log.comes_back(self._provider, self._tenant, now, refused=facts.status == 429)
-            raise CallRefused(f"{self._provider} answered {facts.status}")
+            raise EndpointError(f"{self._provider} answered {facts.status}")

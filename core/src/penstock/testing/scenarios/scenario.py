@@ -1,4 +1,4 @@
-"""What a scenario is: providers with a true capacity, what a client asks of them, and what must be reached.
+"""The records of a scenario: providers with a true capacity, what a client asks of them, and what must be reached.
 
 Plain records, made by `config.py` from a file and used by `run.py`. Seconds are those of the virtual clock,
 counted from the scenario's start, at which all calls are ready.
@@ -19,7 +19,7 @@ from penstock.words.validators import number_above, number_from, whole_number_fr
 __all__ = ["AGAINST_ALONE", "AT_LEAST", "AT_MOST", "Bound", "Scenario", "Tenant", "TokenSizes"]
 
 AGAINST_ALONE = "_against_alone"
-"""With a provider's name before it: a figure, how that provider fares beside the others."""
+"""The end of a figure's name, after a provider's: how that provider fares beside the others."""
 
 AT_LEAST = frozenset({"goodput", "recovered", "fairness"})
 AT_MOST = frozenset(
@@ -38,12 +38,13 @@ AT_MOST = frozenset(
         "in_flight",
     }
 )
-"""Figures that a file may bound, and which side of the bound is good. A pair of numbers bounds both sides of any."""
+"""The figures that a file may bound, and which side of the bound is good. A pair of numbers bounds both sides of
+any."""
 
 
 @frozen
 class Bound:
-    """What one figure must be: at `least`, at `most`, or between the two."""
+    """The bound of one figure: at `least`, at `most`, or between the two."""
 
     figure: str
     least: float | None = None
@@ -57,13 +58,13 @@ class Bound:
         return f"≥ {self.least:g}" if self.most is None else f"{self.least:g} to {self.most:g}"
 
     def missed_by(self, value: float) -> float:
-        """How far beyond the bound `value` is; 0 if it is met."""
+        """The distance of `value` beyond the bound; 0 if it is met."""
         below = 0.0 if self.least is None else self.least - value
         above = 0.0 if self.most is None else value - self.most
         return max(below, above, 0.0)
 
     def worst(self, values: tuple[float, ...]) -> float:
-        """Of several values the one that is furthest on the wrong side, or nearest to it."""
+        """The value that is furthest on the wrong side of the bound, or nearest to it."""
 
         def badness(value: float) -> float:
             sides = ([] if self.least is None else [self.least - value]) + (
@@ -76,7 +77,7 @@ class Bound:
 
 @frozen
 class Tenant:
-    """Who shares the provider: by `weight`, with so many `calls`."""
+    """A tenant that shares the provider by `weight`, with so many `calls`."""
 
     weight: float = field(validator=number_above(0))
     calls: int = field(validator=whole_number_from(1))
@@ -84,7 +85,7 @@ class Tenant:
 
 @frozen
 class TokenSizes:
-    """How many tokens calls use: log-normal with this `mean` and `sigma` (of the underlying normal).
+    """The distribution of the tokens of calls: log-normal with this `mean` and `sigma` (of the underlying normal).
 
     The client's estimate is the truth times a factor within `error`; its logarithm is uniform, so that half and
     double are equally likely.
@@ -101,7 +102,7 @@ class TokenSizes:
             raise ValueError(f"error must be [smallest, largest factor], both above 0, not {list(value)}")
 
     def draw(self, rng: random.Random) -> tuple[int, int]:
-        """The estimate and the truth of one call."""
+        """The estimated and the true tokens of one call."""
         true = max(1, round(rng.lognormvariate(math.log(self.mean) - self.sigma**2 / 2, self.sigma)))
         smallest, largest = map(math.log, self.error)
         return max(1, round(true * math.exp(rng.uniform(smallest, largest)))), true
@@ -109,7 +110,7 @@ class TokenSizes:
 
 @frozen(kw_only=True)
 class Scenario:
-    """One scenario.
+    """A scenario.
 
     - `providers`, `caps`: by name, the true limits, and the cap that the client is configured with.
     - `calls`: to each provider, or what the tenants' calls come to.
@@ -136,7 +137,7 @@ class Scenario:
 
     @property
     def compared(self) -> tuple[str, ...]:
-        """Providers whose figures beside the others are held against those alone."""
+        """The providers whose figures beside the others are compared with those alone."""
         names = (bound.figure.removesuffix(AGAINST_ALONE) for bound in self.must if _is_comparison(bound.figure))
         return tuple(names)
 

@@ -1,4 +1,4 @@
-"""Tasks of a run that call simulated endpoints, in virtual time: both gates and the provider, and no network.
+"""The tasks of a run that call simulated endpoints, in virtual time: both gates and the provider, and no network.
 
     calls = SimulatedCalls({"acme/small": ProviderLimits(slots=8)})
     async with penstock.open_scheduler(calls.config(caps={"acme/small": 32})) as scheduler:
@@ -21,16 +21,13 @@ import trio
 import penstock
 from penstock.testing.provider.limits import ProviderLimits
 from penstock.testing.provider.provider import Granted, Refused, SimulatedModel
+from penstock.testing.scripted_endpoint import EndpointError
 
-__all__ = ["CallRefused", "SimulatedCalls"]
-
-
-class CallRefused(Exception):
-    """The endpoint answered with an error status."""
+__all__ = ["SimulatedCalls"]
 
 
 class SimulatedCalls:
-    """Endpoints by `provider/model`, which live from the first call on, and what became of the calls to them.
+    """The endpoints of a run by `provider/model`, each of which lives from its first call on, and the counts of calls.
 
     `cut_off`: an outage refuses also the calls that were out when it began, when they would have been answered.
     """
@@ -42,13 +39,13 @@ class SimulatedCalls:
         self._began: dict[str, float] = {}
         self._models: dict[str, SimulatedModel] = {}
         self.done: Counter[str] = Counter()
-        """How many tasks have ended, by endpoint."""
+        """The number of tasks that have ended, by endpoint."""
         self.finished_at: dict[str, list[float]] = {name: [] for name in limits}
-        """When they did."""
+        """The moments at which they did."""
         self.called_at: dict[str, list[float]] = {name: [] for name in limits}
-        """When calls came in, the refused ones included."""
+        """The moments at which calls came in, the refused ones included."""
         self.at_work: Counter[str] = Counter()
-        """How many tasks hold a place now."""
+        """The number of tasks that hold a place now."""
 
     def config(
         self, *, caps: Mapping[str, int], places: int = 64, plugins: Mapping[str, Any] | None = None, **scheduler: Any
@@ -68,7 +65,7 @@ class SimulatedCalls:
     def start(
         self, scheduler: penstock.Scheduler, name: str, count: int, *, held: bool = True, flow: str = "", **options: Any
     ) -> list[penstock.TaskHandle[None]]:
-        """Start so many tasks that call this endpoint, all of one group of kind `model`, or `group`."""
+        """The handles of `count` new tasks that call this endpoint, all of one group of kind `model`, or `group`."""
         provider, _, model = name.partition("/")
         if "group" not in options:
             resolver = penstock.TaskSchedulingResolver()
@@ -77,7 +74,7 @@ class SimulatedCalls:
         return [scheduler.start_soon(self.work, name, held, **options) for _ in range(count)]
 
     async def work(self, name: str, held: bool = True) -> None:
-        """What one task does."""
+        """Make the call of one task."""
         self.at_work[name] += 1
         try:
             if held:
@@ -106,7 +103,7 @@ class SimulatedCalls:
         assert isinstance(answer, Refused), "these endpoints neither queue nor hang"
         await trio.sleep(answer.after)
         attempt.answered(penstock.ResponseFacts(status=answer.status, headers=answer.headers))
-        raise CallRefused(f"{name} answered {answer.status}")
+        raise EndpointError(f"{name} answered {answer.status}")
 
     def _model(self, name: str) -> SimulatedModel:
         model = self._models.get(name)
@@ -117,5 +114,5 @@ class SimulatedCalls:
         return model
 
     def rate(self, name: str, begin: float, end: float) -> float:
-        """Tasks that ended per second, from `begin` to `end`, moments of the run's clock."""
+        """The tasks that ended per second, from `begin` to `end`, moments of the run's clock."""
         return sum(begin <= moment < end for moment in self.finished_at[name]) / (end - begin)

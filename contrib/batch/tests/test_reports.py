@@ -34,7 +34,7 @@ def test_a_plain_line_says_how_everything_stands() -> None:
     )
 
 
-def test_what_is_as_it_should_be_is_not_told() -> None:
+def test_what_is_as_it_should_be_is_not_shown() -> None:
     assert GateStanding(3, 2, "local/a", 1.0, 0.01, "r1/a").words() == "3 queued, 2 at work"
 
 
@@ -89,7 +89,7 @@ def test_the_summary_tells_rows_reasons_calls_and_rates() -> None:
     ]
 
 
-def test_a_provider_that_does_not_tell_its_limits_is_told_by_the_limit_found() -> None:
+def test_a_provider_without_known_limits_is_reported_by_the_limit_found() -> None:
     model = ModelTally(calls=5, answered=5, first_call_at=10.0, last_answer_at=20.0)
     lines = summary_lines(
         Assembled(1, 0, 3, {}),
@@ -103,14 +103,14 @@ def test_a_provider_that_does_not_tell_its_limits_is_told_by_the_limit_found() -
     assert lines[-1].startswith("interrupted")
 
 
-def test_many_reasons_are_told_by_the_most_frequent() -> None:
+def test_many_reasons_are_summarised_by_the_most_frequent() -> None:
     reasons = {f"reason {i}": i for i in range(1, 13)}
     lines = summary_lines(Assembled(0, 78, 0, reasons), Tallies(78, {}, {}), {}, seconds=1.0, interrupted=False)
     assert lines[1] == "  12 × reason 12"
     assert lines[-1] == "  10 × 4 other reasons"
 
 
-def test_long_texts_are_told_from_where_they_part() -> None:
+def test_long_texts_are_shown_from_where_they_differ() -> None:
     before, now = {"prompt": "x" * 500 + "old end"}, {"prompt": "x" * 500 + "new end"}
     (line,) = differences(before, now)
     assert "old end" in line

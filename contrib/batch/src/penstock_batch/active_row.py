@@ -1,4 +1,4 @@
-"""A row while it is in memory: its values so far, and which of its cells can start, run or are over. Pure."""
+"""An active row, which is in memory: its values so far, and which of its cells can start, run or are over. Pure."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import Any
 
 from penstock_batch.reader import Row
 
-__all__ = ["RowInHand"]
+__all__ = ["ActiveRow"]
 
 
-class RowInHand:
-    """One row. `needs` are each step's needs among steps; `finished` the values of the steps that were done before."""
+class ActiveRow:
+    """One active row. `needs` are each step's needs among steps; `finished` the values of the steps that were done
+    before."""
 
     def __init__(self, row: Row, group: int, needs: Mapping[str, Sequence[str]], finished: Mapping[str, Any]) -> None:
         self.index = row.index
         self.group = group
         self.columns = row.values
         self.failed = False
-        """Whether one of its cells could not be done, and why is in the journal."""
+        """Whether one of its cells could not be done; the reason is in the journal."""
         self.values = {**row.values, **finished}
         self._needs = needs
         self._missing = {step for step in needs if step not in finished}
@@ -40,7 +41,7 @@ class RowInHand:
         return [need for need in self._needs[step] if need in self._missing]
 
     def done(self, step: str, value: Any) -> None:
-        """A cell is done: what needs it may start. Raises `KeyError` if it was over already."""
+        """Note that a cell is done: what needs it may start. Raises `KeyError` if it was over already."""
         self._open.remove(step)
         self._missing.remove(step)
         self.values[step] = value
@@ -48,8 +49,8 @@ class RowInHand:
         self.could_do = (self.could_do - {step}) | freed
 
     def ended(self, step: str) -> None:
-        """A cell is over and not done: it failed, or will not be carried out. Raises `KeyError` if it was over
-        already.
+        """Note that a cell is over and not done: it failed, or will not be carried out. Raises `KeyError` if it was
+        over already.
         """
         self._open.remove(step)
         self.could_do -= {step}

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
+from penstock_batch.active_row import ActiveRow
 from penstock_batch.reader import Row
-from penstock_batch.row_in_hand import RowInHand
 
 NEEDS = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
 
 
-def row(**finished: object) -> RowInHand:
-    return RowInHand(Row(7, 8, {"text": "x"}), 0, NEEDS, finished)
+def row(**finished: object) -> ActiveRow:
+    return ActiveRow(Row(7, 8, {"text": "x"}), 0, NEEDS, finished)
 
 
 def test_a_fresh_row_can_do_what_needs_nothing() -> None:
