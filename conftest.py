@@ -8,8 +8,12 @@ proxy in the environment, which cannot reach the servers that tests have on loop
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
@@ -26,3 +30,18 @@ settings.register_profile(
     database=DirectoryBasedExampleDatabase(EXAMPLES) if os.access(HOUSE, os.W_OK) else None,
 )
 settings.load_profile("penstock")
+
+
+@pytest.fixture(scope="session")
+def module_at() -> Callable[[Path], ModuleType]:
+    """Runs a Python file that lies in no package, a script of `docs` for one, and gives its module."""
+
+    def load(path: Path) -> ModuleType:
+        spec = spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load

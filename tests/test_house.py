@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 import penstock
+import penstock.testing
 
 HOUSE = Path(__file__).parents[1]
 AREAS = ("core", "plugins", "policies", "contrib")
@@ -267,6 +268,64 @@ def test_a_plugin_uses_only_what_the_core_and_its_testing_kit_export(distributio
         for module, taken in imports(path, types=True)
         if module.partition(".")[0] == "penstock"
         and not (module in exported and (taken is None or taken in exported[module] or f"{module}.{taken}" in exported))
+    ]
+
+    assert culprits == []
+
+
+def test_tests_touch_no_private_name() -> None:
+    """What cannot be tested from outside has the wrong shape. A stub's own state is its own: `self._left` is fine."""
+    culprits = [
+        f"{named(path)}:{line}: {name}"
+        for path in python_files()
+        if "tests" in path.relative_to(HOUSE).parts
+        for line, name in private_names(parse(path))
+    ]
+
+    assert culprits == []
+
+
+def private_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Names with one leading underscore that are taken from anything but the object at hand."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            if private(node.attr) and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")):
+                yield node.lineno, ast.unparse(node)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.lineno, alias.name) for alias in node.names if private(alias.name))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("getattr", "setattr"):
+            words = [argument.value for argument in node.args[1:2] if isinstance(argument, ast.Constant)]
+            yield from ((node.lineno, ast.unparse(node)) for word in words if private(str(word)))
+
+
+def private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("gate._waiting", ["gate._waiting"]),
+        ("self.gate._waiting", ["self.gate._waiting"]),
+        ("from penstock.cli.main import _read", ["_read"]),
+        ("monkeypatch.setattr(gate, '_waiting', 3)", ["monkeypatch.setattr(gate, '_waiting', 3)"]),
+        ("self._waiting + cls._made + gate.__class__", []),
+    ],
+)
+def test_a_private_name_is_found(source: str, found: list[str]) -> None:
+    assert [name for _, name in private_names(ast.parse(source))] == found
+
+
+def test_tests_import_what_is_public_from_where_it_is_public() -> None:
+    """Those of the core and of the whole; the others have no other door anyway."""
+    doors = {"penstock.testing": set(penstock.testing.__all__), "penstock": set(penstock.__all__)}
+    culprits = [
+        f"{named(path)}: {door} exports {taken}"
+        for folder in ("core/tests", "tests")
+        for path in sorted(HOUSE.joinpath(folder).rglob("*.py"))
+        for module, taken in imports(path, types=True)
+        for door in (next((door for door in doors if module.startswith(f"{door}.")), None),)
+        if door is not None and taken in doors[door]
     ]
 
     assert culprits == []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -14,13 +14,8 @@ OVERVIEW = HOUSE / "docs" / "design" / "overview.md"
 
 
 @pytest.fixture(scope="module")
-def drawing() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_house_picture", HOUSE / "docs" / "make_house_picture.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def drawing(module_at: Callable[[Path], ModuleType]) -> ModuleType:
+    return module_at(HOUSE / "docs" / "make_house_picture.py")
 
 
 def test_the_picture_is_up_to_date(drawing: ModuleType) -> None:

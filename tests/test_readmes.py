@@ -12,15 +12,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from penstock.config.reading import (
-    ModelConfig,
-    PluginLists,
-    ProviderConfig,
-    RequestsConfig,
-    SchedulerConfig,
-    SinksConfig,
-    load_config,
-)
+from penstock import ModelConfig, ProviderConfig, load_config
+from penstock.config.reading import PluginLists, RequestsConfig, SchedulerConfig, SinksConfig
 
 HOUSE = Path(__file__).parents[1]
 PAGES = sorted(

@@ -15,8 +15,7 @@ from trio.testing import MockClock
 
 import penstock
 from penstock import RuntimeEvent, SchedulingMetadata, hookimpl
-from penstock.testing import Latency, ProviderLimits
-from penstock.testing.scenarios.simulated_calls import SimulatedCalls
+from penstock.testing import Latency, ProviderLimits, SimulatedCalls
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from typing import assert_type
 
 import penstock
 from penstock import Scheduler, TaskHandle, TaskSpec, TaskStatus
-from penstock.testing.scheduler_rig import SchedulerRig
+from penstock.testing import SchedulerRig
 
 
 async def spell(number: int, capital: bool = False) -> str:

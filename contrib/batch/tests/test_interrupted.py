@@ -120,7 +120,7 @@ async def test_a_second_run_at_the_same_time_is_refused(folder: Folder) -> None:
         await mock.until(lambda report: report.models["writer"].in_flight > 0)
         second = await run_to_its_end(served)
         assert second.returncode == 2
-        assert b"another run is writing this journal" in second.stderr
+        assert b"is being written by another run" in second.stderr
         process.kill()
         await process.wait()
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from penstock import ConfigError
+from penstock import ConfigError, Problem
 from penstock_batch.journal import Journal
 
 IDENTITY: dict[str, Any] = {"input": {"sha256": "abc"}, "steps": {"a": {"prompt": "Hi"}, "b": {}}}
@@ -15,6 +15,15 @@ STEPS = ("a", "b")
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "deep" / "rows.journal"
+
+
+def refused(path: Path, identity: dict[str, Any] = IDENTITY, steps: tuple[str, ...] = STEPS) -> list[Problem]:
+    """What is reported of a journal that cannot be used; its file first."""
+    with pytest.raises(ConfigError) as caught:
+        Journal(path, identity, steps)
+    reported = caught.value.records
+    assert (reported[0].source, reported[0].path) == (str(path), ())
+    return list(reported)
 
 
 def test_what_was_finished_is_there_when_the_journal_is_opened_again(path: Path) -> None:
@@ -91,17 +100,14 @@ def test_another_configuration_is_reported_by_what_differs(path: Path) -> None:
     with Journal(path, IDENTITY, STEPS) as journal:
         journal.fail(0, "a", "something was tried")
     changed = {"input": {"sha256": "def"}, "steps": {"a": {"prompt": "Ho"}, "c": {}}}
-    with pytest.raises(ConfigError) as caught:
-        Journal(path, changed, ("a", "c"))
-    reported = str(caught.value)
-    for line in (
+    whole, *differences = refused(path, changed, ("a", "c"))
+    assert "--overwrite" in whole.what
+    assert list(map(str, differences)) == [
         "input.sha256: was 'abc', is 'def'",
         "steps.a.prompt: was 'Hi', is 'Ho'",
         "steps.b: is gone",
         "steps.c: is new",
-    ):
-        assert line in reported
-    assert "--overwrite" in reported
+    ]
 
 
 def test_a_journal_without_a_cell_binds_no_run(path: Path) -> None:
@@ -127,15 +133,14 @@ def test_overwriting_begins_anew(path: Path) -> None:
 @pytest.mark.parametrize(
     ("head", "complaint"),
     [
-        ('{"penstock_batch_journal":1,"ident\n', "its first line is damaged"),
+        ('{"penstock_batch_journal":1,"ident\n', "has a damaged first line"),
         ('{"penstock_batch_journal":2,"identity":{}}\n', "has version 2, and this release reads 1"),
     ],
 )
 def test_a_first_line_that_cannot_be_used_is_reported(path: Path, head: str, complaint: str) -> None:
     path.parent.mkdir()
     path.write_text(head, encoding="utf-8")
-    with pytest.raises(ConfigError, match=complaint):
-        Journal(path, IDENTITY, STEPS)
+    assert [problem.what for problem in refused(path)] == [f"{complaint}; --overwrite starts anew"]
     Journal(path, IDENTITY, STEPS, overwrite=True).close()
 
 
@@ -143,21 +148,22 @@ def test_a_file_that_is_no_journal_is_left_alone(path: Path) -> None:
     path.parent.mkdir()
     for content in ("precious\n", '{"a": 1}\n', "precious"):
         path.write_text(content, encoding="utf-8")
-        with pytest.raises(ConfigError, match="not a journal"):
-            Journal(path, IDENTITY, STEPS)
+        (problem,) = refused(path)
+        assert problem.what.startswith("is not a journal of penstock run")
         assert path.read_text(encoding="utf-8") == content
 
 
 def test_two_runs_cannot_write_one_journal(path: Path) -> None:
-    with Journal(path, IDENTITY, STEPS), pytest.raises(ConfigError, match="another run"):
-        Journal(path, IDENTITY, STEPS)
+    with Journal(path, IDENTITY, STEPS):
+        (problem,) = refused(path)
+        assert problem.what.startswith("is being written by another run")
     Journal(path, IDENTITY, STEPS).close()
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(ConfigError, match="cannot open the journal"):
-        Journal(tmp_path / "file" / "rows.journal", IDENTITY, STEPS)
+    (problem,) = refused(tmp_path / "file" / "rows.journal")
+    assert problem.what.startswith("cannot be opened: ")
 
 
 def test_what_json_cannot_hold_leaves_no_trace(path: Path) -> None:

@@ -112,7 +112,8 @@ def test_many_reasons_are_summarised_by_the_most_frequent() -> None:
 
 def test_long_texts_are_shown_from_where_they_differ() -> None:
     before, now = {"prompt": "x" * 500 + "old end"}, {"prompt": "x" * 500 + "new end"}
-    (line,) = differences(before, now)
+    (change,) = differences(before, now)
+    line = str(change)
     assert "old end" in line
     assert "new end" in line
     assert len(line) < 200

@@ -21,6 +21,13 @@ def run(folder: Folder, *, limit: int | None = None, overwrite: bool = False) ->
     return run_command(folder.toml, limit=limit, overwrite=overwrite, plugins=(), progress="none")
 
 
+def refused(folder: Folder) -> list[tuple[str | int, ...]]:
+    """The paths of what is told of a run that is not begun."""
+    with pytest.raises(ConfigError) as caught:
+        run(folder)
+    return [problem.path for problem in caught.value.records]
+
+
 def test_every_row_comes_out_in_order_with_every_step(served: Folder, capsys: pytest.CaptureFixture[str]) -> None:
     served.write()
     assert run(served) == 0
@@ -63,8 +70,7 @@ def test_overwrite_starts_anew(served: Folder, provider: Provider) -> None:
     run(served)
     before = provider.completed("writer")
     served.write(("in one sentence", "in a sentence"))
-    with pytest.raises(ConfigError, match=r"steps\.summary\.prompt: was 'Summarise in one sentence"):
-        run(served)
+    assert ("steps", "summary", "prompt") in refused(served)
     assert run(served, overwrite=True) == 0
     assert provider.completed("writer") == before + 30
 
@@ -73,16 +79,16 @@ def test_another_input_is_another_run(served: Folder) -> None:
     served.write()
     run(served, limit=3)
     served.rows(31)
-    with pytest.raises(ConfigError, match=r"input\.sha256"):
-        run(served)
+    assert ("input", "sha256") in refused(served)
 
 
 def test_a_file_that_is_not_ours_is_not_replaced(served: Folder) -> None:
     served.write()
     served.output.parent.mkdir()
     served.output.write_text("precious", encoding="utf-8")
-    with pytest.raises(ConfigError, match="--overwrite replaces it"):
+    with pytest.raises(ConfigError) as caught:
         run(served)
+    assert [problem.source for problem in caught.value.records] == [str(served.output)]
     assert served.output.read_text(encoding="utf-8") == "precious"
     assert run(served, overwrite=True) == 0
     assert len(served.answers()) == 30
@@ -196,8 +202,9 @@ def test_check_names_the_lines_that_cannot_be_read(folder: Folder, capsys: pytes
 
 def test_check_refuses_an_unknown_plugin(folder: Folder) -> None:
     folder.write(("[plugins.aimd]\ninitial_limit = 4\n", '[plugins]\nrequest_limiters = ["aimed"]\n'))
-    with pytest.raises(ConfigError, match="'aimd'"):
+    with pytest.raises(ConfigError) as caught:
         check_command(folder.toml, plugins=())
+    assert [problem.path for problem in caught.value.records] == [("plugins", "request_limiters")]
 
 
 def test_a_plugin_file_takes_part_in_a_run(served: Folder) -> None:

@@ -8,17 +8,8 @@ from typing import Any
 import attrs
 import pytest
 
-from penstock.config.reading import (
-    ModelConfig,
-    PenstockConfig,
-    PluginLists,
-    ProviderConfig,
-    RequestsConfig,
-    SchedulerConfig,
-    SinksConfig,
-    load_config,
-)
-from penstock.words.errors import ConfigError
+from penstock import ConfigError, ModelConfig, PenstockConfig, ProviderConfig, load_config
+from penstock.config.reading import PluginLists, RequestsConfig, SchedulerConfig, SinksConfig
 
 WHOLE = """
 [scheduler]

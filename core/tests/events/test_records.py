@@ -7,16 +7,9 @@ import json
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from penstock.events.correlation import RuntimeCorrelation, reset_correlation, set_correlation
-from penstock.events.records import (
-    REQUEST_EVENT_KINDS,
-    SCHEDULER_EVENT_KINDS,
-    EventStream,
-    RuntimeEvent,
-    event_from_dict,
-    event_to_dict,
-    event_to_json,
-)
+from penstock import EventStream, RuntimeCorrelation, RuntimeEvent, event_from_dict, event_to_dict, event_to_json
+from penstock.events.correlation import reset_correlation, set_correlation
+from penstock.events.records import REQUEST_EVENT_KINDS, SCHEDULER_EVENT_KINDS
 
 
 def listening() -> tuple[EventStream, list[RuntimeEvent]]:

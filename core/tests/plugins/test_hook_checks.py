@@ -9,12 +9,10 @@ from typing import Any
 
 import pytest
 
-from penstock.config.reading import PenstockConfig
+from penstock import ConfigError, PenstockConfig, PluginError, PluginManager, hookimpl
 from penstock.plugins.discovery import Installed
 from penstock.plugins.hook_checks import check_hooks, has_hooks, hook_arguments, implementations
-from penstock.plugins.hookspecs import HOOKS, hookimpl
-from penstock.plugins.manager import PluginManager
-from penstock.words.errors import ConfigError, PluginError
+from penstock.plugins.hookspecs import HOOKS
 
 
 class Sound:

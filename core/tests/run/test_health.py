@@ -10,8 +10,7 @@ import trio
 from trio.testing import MockClock
 
 import penstock
-from penstock import RuntimeEvent, StallError, hookimpl
-from penstock.events.records import event_to_json
+from penstock import RuntimeEvent, StallError, event_to_json, hookimpl
 from penstock.run.watchdog import Watchdog
 
 

@@ -32,8 +32,7 @@ from penstock import (
     TaskSpec,
     current_correlation,
 )
-from penstock.testing.scheduler_rig import open_rig
-from penstock.testing.task_making import anything_goes
+from penstock.testing import anything_goes, open_rig
 
 Rule = Callable[[SchedulableTask, QueueView, TaskAdmissionView, float], Denied | None]
 

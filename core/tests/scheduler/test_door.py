@@ -13,7 +13,7 @@ import trio
 from trio.testing import MockClock
 
 from penstock import ConfigError, TaskSpec
-from penstock.testing.scheduler_rig import open_rig
+from penstock.testing import open_rig
 
 Make = Callable[..., Any]
 

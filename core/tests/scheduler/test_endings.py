@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from penstock import ConfigError, FailureMark, TaskCancelled, TaskDropped, TaskHandle, TaskSpec, mark_failure
-from penstock.testing.scheduler_rig import open_rig
+from penstock.testing import open_rig
 
 
 async def nothing() -> None:

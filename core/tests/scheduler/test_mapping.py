@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from penstock import ConfigError, TaskCancelled
-from penstock.testing.scheduler_rig import open_rig
+from penstock.testing import open_rig
 
 
 async def wait(seconds: float) -> float:

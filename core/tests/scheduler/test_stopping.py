@@ -22,7 +22,7 @@ from penstock import (
     TaskSpec,
 )
 from penstock.scheduler.scheduler import SchedulerOptions
-from penstock.testing.scheduler_rig import SchedulerRig, open_rig
+from penstock.testing import SchedulerRig, open_rig
 
 
 async def nothing() -> None:

@@ -7,9 +7,9 @@ from typing import Literal
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from penstock.events.records import RuntimeEvent, StreamName
+from penstock import RuntimeEvent, SinkSpec
+from penstock.events.records import StreamName
 from penstock.sinks.buffer import SinkBuffer
-from penstock.sinks.spec import SinkSpec
 
 
 def buffer_of(size: int, on_full: Literal["drop", "wait"]) -> SinkBuffer:

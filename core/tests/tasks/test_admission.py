@@ -32,8 +32,7 @@ from penstock import (
     TaskAdmissionView,
     TaskGroupSpec,
 )
-from penstock.testing.task_gate import TaskGate
-from penstock.testing.task_making import group_key, make_task
+from penstock.testing import TaskGate, group_key, make_task
 
 
 class Policy:

@@ -26,7 +26,7 @@ from penstock import (
 )
 from penstock.tasks.competition import Competition
 from penstock.tasks.contenders import PeerCount, Shortage
-from penstock.testing.task_making import group_key, make_task
+from penstock.testing import group_key, make_task
 
 ALL = 1 << 62
 WEIGHTS = {"a": 0.1, "b": 0.2, "c": 3.0, "d": 1e-9}

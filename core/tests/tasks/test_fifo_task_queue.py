@@ -5,9 +5,7 @@ from __future__ import annotations
 from hypothesis import settings
 
 from penstock import FifoTaskQueue
-from penstock.testing.contracts.queue_machine import ready_queue_machine
-from penstock.testing.contracts.ready_queue import ReadyQueueContract
-from penstock.testing.task_making import make_task, take_all
+from penstock.testing import ReadyQueueContract, make_task, ready_queue_machine, take_all
 
 
 class TestFifoTaskQueue(ReadyQueueContract):

@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 
-from penstock.events.correlation import RuntimeCorrelation
-from penstock.events.records import EventStream, RuntimeEvent, event_to_json
+from penstock import CorrelatedRuntimeView, EventStream, RuntimeCorrelation, RuntimeEvent, event_to_json
 from penstock.views.task_timeline import LAYERS, TIMESTAMPS
-from penstock.views.timeline import CorrelatedRuntimeView
 
 MODEL = "acme/small/chat"
 
@@ -67,6 +65,15 @@ class Story:
         for kind in ("model_request_completed", "request_lease_released"):
             self.request(now, kind, task_id, call=call, reason_or_outcome=outcome)
 
+    def call(
+        self, task_id: str | None, at: tuple[float, float, float], call: int = 1, outcome: str = "success"
+    ) -> None:
+        """Wait, go out and come back, at these moments."""
+        wait, out, back = at
+        self.wait(wait, task_id, call)
+        self.go_out(out, task_id, call)
+        self.come_back(back, task_id, call, outcome)
+
     def task_seconds(self) -> dict[str, float]:
         return {layer: seconds for layer, seconds in self.view.where_time_went().items() if seconds}
 
@@ -74,8 +81,12 @@ class Story:
         return {layer: seconds for layer, seconds in self.view.what_limited().items() if seconds}
 
 
-def test_a_timeline_has_every_moment_of_its_task() -> None:
-    story = Story()
+@pytest.fixture
+def story() -> Story:
+    return Story()
+
+
+def test_a_timeline_has_every_moment_of_its_task(story: Story) -> None:
     story.scheduler(1, "dependency_ready", "t")
     story.scheduler(2, "ready_enqueued", "t")
     story.scheduler(3, "selected", "t")
@@ -95,8 +106,7 @@ def test_a_timeline_has_every_moment_of_its_task() -> None:
     assert (timeline.executions, timeline.calls) == (1, 1)
 
 
-def test_a_task_of_several_calls_keeps_the_first_start_and_the_last_end() -> None:
-    story = Story()
+def test_a_task_of_several_calls_keeps_the_first_start_and_the_last_end(story: Story) -> None:
     story.start(0, "t")
     for call in (1, 2):
         story.wait(call * 10, "t", call)
@@ -112,14 +122,12 @@ def test_a_task_of_several_calls_keeps_the_first_start_and_the_last_end() -> Non
 # -- one layer after another --
 
 
-def test_time_until_a_task_is_ready_goes_to_its_dependencies() -> None:
-    story = Story()
+def test_time_until_a_task_is_ready_goes_to_its_dependencies(story: Story) -> None:
     story.scheduler(10, "dependency_ready", "t", diagnostics={"added_at": 4.0})
     assert story.task_seconds() == {"dependencies": 6}
 
 
-def test_a_row_group_is_admitted_and_its_tasks_wait_from_then_on() -> None:
-    story = Story()
+def test_a_row_group_is_admitted_and_its_tasks_wait_from_then_on(story: Story) -> None:
     who = RuntimeCorrelation("run", row_group="g1", task_column="summary")
     story.scheduler(1, "row_group_admitted", correlation=who)
     story.scheduler(3, "dependency_ready", "t", correlation=who)
@@ -131,24 +139,21 @@ def test_a_row_group_is_admitted_and_its_tasks_wait_from_then_on() -> None:
     assert (timeline.row_group, timeline.task_column) == ("g1", "summary")
 
 
-def test_time_in_a_queue_from_which_others_are_chosen_goes_to_the_queues_order() -> None:
-    story = Story()
+def test_time_in_a_queue_from_which_others_are_chosen_goes_to_the_queues_order(story: Story) -> None:
     story.enqueue(0, "t")
     story.start(3, "t")
     assert story.task_seconds() == {"queue_order": 3}
 
 
 @pytest.mark.parametrize("kind", ["admission_blocked", "group_capped"])
-def test_time_in_a_queue_from_which_nothing_can_be_chosen_goes_to_task_capacity(kind: str) -> None:
-    story = Story()
+def test_time_in_a_queue_from_which_nothing_can_be_chosen_goes_to_task_capacity(kind: str, story: Story) -> None:
     story.enqueue(0, "t")
     story.scheduler(1, kind)
     story.start(5, "t")
     assert story.task_seconds() == {"queue_order": 1, "task_capacity": 4}
 
 
-def test_a_gate_that_lets_one_in_and_stands_again_was_at_its_capacity_all_the_time() -> None:
-    story = Story()
+def test_a_gate_that_lets_one_in_and_stands_again_was_at_its_capacity_all_the_time(story: Story) -> None:
     story.enqueue(0, "t")
     story.scheduler(0, "admission_blocked")
     story.start(2, "other")
@@ -160,8 +165,7 @@ def test_a_gate_that_lets_one_in_and_stands_again_was_at_its_capacity_all_the_ti
     assert story.view.where_time_went()["queue_order"] == 1
 
 
-def test_a_task_that_is_denied_after_selection_is_queued_again() -> None:
-    story = Story()
+def test_a_task_that_is_denied_after_selection_is_queued_again(story: Story) -> None:
     story.enqueue(0, "t")
     story.scheduler(1, "selected", "t")
     story.scheduler(1, "admission_denied", "t", reason_or_outcome="no_capacity")
@@ -170,18 +174,14 @@ def test_a_task_that_is_denied_after_selection_is_queued_again() -> None:
     assert story.task_seconds() == {"queue_order": 1, "task_capacity": 3}
 
 
-def test_time_queued_for_a_call_goes_to_the_request_wait_and_time_in_flight_to_the_provider() -> None:
-    story = Story()
+def test_time_queued_for_a_call_goes_to_the_request_wait_and_time_out_to_the_provider(story: Story) -> None:
     story.start(0, "t")
-    story.wait(1, "t")
-    story.go_out(4, "t")
-    story.come_back(9, "t")
+    story.call("t", (1, 4, 9))
     story.end(11, "t")
     assert story.task_seconds() == {"request_wait": 3, "provider": 5, "after": 3}
 
 
-def test_time_queued_while_the_provider_asks_to_wait_goes_to_the_cooldown() -> None:
-    story = Story()
+def test_time_queued_while_the_provider_asks_to_wait_goes_to_the_cooldown(story: Story) -> None:
     story.start(0, "t")
     story.request(0, "request_rate_limited", "other", diagnostics={"blocked_until": 3.0})
     story.wait(1, "t")
@@ -189,8 +189,7 @@ def test_time_queued_while_the_provider_asks_to_wait_goes_to_the_cooldown() -> N
     assert story.task_seconds() == {"after": 1, "cooldown": 2, "request_wait": 7}
 
 
-def test_a_refusal_that_says_how_long_to_wait_begins_a_cooldown() -> None:
-    story = Story()
+def test_a_refusal_that_says_how_long_to_wait_begins_a_cooldown(story: Story) -> None:
     story.start(0, "t")
     story.go_out(0, "t", 1)
     refusal = {"reason_or_outcome": "rate_limited", "diagnostics": {"retry_after_seconds": 2.0}}
@@ -201,8 +200,7 @@ def test_a_refusal_that_says_how_long_to_wait_begins_a_cooldown() -> None:
     assert story.task_seconds() == {"provider": 1, "cooldown": 2, "request_wait": 1}
 
 
-def test_calls_side_by_side_are_the_providers_time_once() -> None:
-    story = Story()
+def test_calls_side_by_side_are_the_providers_time_once(story: Story) -> None:
     story.start(0, "t")
     story.wait(0, "t", 1)
     story.wait(0, "t", 2)
@@ -213,22 +211,16 @@ def test_calls_side_by_side_are_the_providers_time_once() -> None:
     assert story.task_seconds() == {"request_wait": 2, "provider": 7}
 
 
-def test_the_pause_between_a_failed_call_and_the_next_is_a_cooldown() -> None:
-    story = Story()
+def test_the_pause_between_a_failed_call_and_the_next_is_a_cooldown(story: Story) -> None:
     story.start(0, "t")
-    story.wait(0, "t", 1)
-    story.go_out(0, "t", 1)
-    story.come_back(1, "t", 1, outcome="provider_failure")
-    story.wait(4, "t", 2)
-    story.go_out(4, "t", 2)
-    story.come_back(5, "t", 2)
+    story.call("t", (0, 0, 1), 1, outcome="provider_failure")
+    story.call("t", (4, 4, 5), 2)
     story.end(7, "t")
     assert story.task_seconds() == {"provider": 2, "cooldown": 3, "after": 2}
 
 
 @pytest.mark.parametrize("end", ["request_wait_timeout", "request_wait_cancelled", "request_acquire_denied"])
-def test_a_wait_that_ends_without_a_lease_is_over(end: str) -> None:
-    story = Story()
+def test_a_wait_that_ends_without_a_lease_is_over(end: str, story: Story) -> None:
     story.start(0, "t")
     story.wait(0, "t")
     story.request(2, end, "t")
@@ -262,8 +254,7 @@ def test_a_retry_begins_a_new_timeline_and_its_back_off_is_a_cooldown(deferred_f
         assert (story.view.timelines["t"].executions, story.view.timelines["t"].limited_by) == (2, "cooldown")
 
 
-def test_a_new_execution_owes_nothing_to_the_last_call_of_the_one_before() -> None:
-    story = Story()
+def test_a_new_execution_owes_nothing_to_the_last_call_of_the_one_before(story: Story) -> None:
     story.start(0, "t")
     story.go_out(0, "t", 1)
     story.come_back(1, "t", 1, outcome="provider_failure")
@@ -273,8 +264,7 @@ def test_a_new_execution_owes_nothing_to_the_last_call_of_the_one_before() -> No
     assert story.task_seconds() == {"provider": 1, "cooldown": 1, "after": 3}
 
 
-def test_a_call_whose_end_was_never_reported_ends_with_its_task() -> None:
-    story = Story()
+def test_a_call_whose_end_was_never_reported_ends_with_its_task(story: Story) -> None:
     story.start(0, "t")
     story.go_out(0, "t")
     story.end(2, "t")
@@ -282,24 +272,21 @@ def test_a_call_whose_end_was_never_reported_ends_with_its_task() -> None:
     assert story.run_seconds() == {"provider": 2, "dependencies": 3}
 
 
-def test_a_task_that_is_dropped_after_its_last_attempt_says_so() -> None:
-    story = Story()
+def test_a_task_that_is_dropped_after_its_last_attempt_says_so(story: Story) -> None:
     story.start(0, "t")
     story.end(1, "t", reason="failed")
     story.scheduler(1, "non_retryable_dropped", "t", reason_or_outcome="attempts")
     assert story.view.timelines["t"].outcome == "attempts"
 
 
-def test_a_task_that_is_cancelled_while_queued_is_finished_there() -> None:
-    story = Story()
+def test_a_task_that_is_cancelled_while_queued_is_finished_there(story: Story) -> None:
     story.enqueue(0, "t")
     story.scheduler(2, "cancelled", "t")
     assert story.view.timelines["t"].outcome == "cancelled"
     assert story.task_seconds() == {"queue_order": 2}
 
 
-def test_a_task_that_is_cancelled_at_work_is_finished_when_its_lease_is_back() -> None:
-    story = Story()
+def test_a_task_that_is_cancelled_at_work_is_finished_when_its_lease_is_back(story: Story) -> None:
     story.start(0, "t")
     story.wait(1, "t")
     story.scheduler(3, "cancelled", "t")
@@ -313,14 +300,11 @@ def test_a_task_that_is_cancelled_at_work_is_finished_when_its_lease_is_back() -
 # -- the run --
 
 
-def test_the_run_is_limited_by_what_stood_still_longest() -> None:
-    story = Story()
+def test_the_run_is_limited_by_what_stood_still_longest(story: Story) -> None:
     story.scheduler(0, "scheduler_job_started")
     story.enqueue(1, "t")
     story.start(2, "t")
-    story.wait(3, "t")
-    story.go_out(7, "t")
-    story.come_back(9, "t")
+    story.call("t", (3, 7, 9))
     story.end(10, "t")
     assert story.run_seconds() == {"dependencies": 1, "queue_order": 1, "request_wait": 4, "provider": 2, "after": 2}
     assert story.view.limited_by == "request_wait"
@@ -332,8 +316,7 @@ def test_a_run_in_which_nothing_happened_is_limited_by_nothing() -> None:
     assert set(view.where_time_went()) == set(view.what_limited()) == set(LAYERS)
 
 
-def test_the_request_stream_alone_tells_what_limited_it() -> None:
-    story = Story()
+def test_the_request_stream_alone_tells_what_limited_it(story: Story) -> None:
     story.wait(0, None)
     story.request(0, "request_rate_limited", diagnostics={"blocked_until": 4.0})
     story.go_out(6, None)
@@ -350,19 +333,15 @@ def test_the_totals_need_no_timeline_to_be_kept() -> None:
     assert story.task_seconds() == {"after": 5}
 
 
-def test_missing_events_are_reported() -> None:
-    story = Story()
+def test_missing_events_are_reported(story: Story) -> None:
     story.scheduler(0, "events_dropped", diagnostics={"dropped": 3, "first_sequence": 1, "last_sequence": 3})
     story.request(0, "events_dropped", diagnostics={"dropped": 4, "first_sequence": 1, "last_sequence": 4})
     assert story.view.missing == 7
 
 
-def test_streams_that_were_recorded_apart_are_joined_by_time() -> None:
-    story = Story()
+def test_streams_that_were_recorded_apart_are_joined_by_time(story: Story) -> None:
     story.start(0, "t")
-    story.wait(1, "t")
-    story.go_out(4, "t")
-    story.come_back(9, "t")
+    story.call("t", (1, 4, 9))
     story.end(11, "t")
     lines = [event_to_json(event) for event in story.events]
     parsed = [json.loads(line) for line in lines]
@@ -372,8 +351,7 @@ def test_streams_that_were_recorded_apart_are_joined_by_time() -> None:
         assert view.where_time_went() == story.view.where_time_went()
 
 
-def test_a_clock_that_was_read_earlier_for_the_other_stream_makes_no_negative_time() -> None:
-    story = Story()
+def test_a_clock_that_was_read_earlier_for_the_other_stream_makes_no_negative_time(story: Story) -> None:
     story.start(5, "t")
     story.wait(4.999, "t")
     story.go_out(6, "t")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings, strategies as st
 
-from penstock.events.correlation import RuntimeCorrelation
-from penstock.events.records import RuntimeEvent
-from penstock.views.timeline import CorrelatedRuntimeView
+from penstock import CorrelatedRuntimeView, RuntimeCorrelation, RuntimeEvent
 
 SCHEDULER_KINDS = [
     "dependency_ready", "ready_enqueued", "selected", "admission_denied", "task_lease_acquired", "worker_spawned",

@@ -131,8 +131,9 @@ def test_a_queue_of_which_most_give_up_keeps_nothing_of_them() -> None:
 @pytest.mark.parametrize(("key", "value"), [("within_group", "urgent"), ("tokens_per_request", 0)])
 def test_a_setting_that_makes_no_sense_is_refused_at_its_key(key: str, value: object) -> None:
     config = {"plugins": {"fair": {key: value}}}
-    with pytest.raises(ConfigError, match=rf"^<mapping>: plugins\.fair\.{key}: "):
+    with pytest.raises(ConfigError) as caught:
         PluginManager.from_config(load_config(config).config)
+    assert [problem.path for problem in caught.value.records] == [("plugins", "fair", key)]
 
 
 DEADLINES = st.sampled_from([None, -1.5, 0.0, 1.0, 2.5, 2.5, 1e9])

@@ -135,37 +135,45 @@ def test_a_relative_path_is_taken_from_the_working_folder(tmp_path: Path, monkey
 
 
 def test_a_folder_that_is_not_there_is_an_error_of_the_configuration(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^plugins\.jsonl\.path: .*there is no folder '.*no'"):
-        JsonlPlugin(JsonlConfig(path=str(tmp_path / "no" / "e.jsonl")))
+    assert f"there is no folder '{tmp_path / 'no'}'" in refused(tmp_path / "no" / "e.jsonl")
+
+
+def refused(path: Path | str) -> str:
+    """What is wrong with a path."""
+    with pytest.raises(ConfigError) as caught:
+        JsonlPlugin(JsonlConfig(path=str(path)))
+    (problem,) = caught.value.records
+    assert problem.path == ("plugins", "jsonl", "path")
+    return problem.what
 
 
 @pytest.mark.parametrize("path", ["", "."])
 def test_a_path_that_names_no_file_is_an_error_of_the_configuration(path: str) -> None:
-    with pytest.raises(ConfigError, match=rf"^plugins\.jsonl\.path: must name a file, and '{path}' is none"):
-        JsonlPlugin(JsonlConfig(path=path))
+    assert refused(path).startswith(f"must name a file, and '{path}' is none")
 
 
 def test_a_file_that_may_not_be_written_to_is_an_error_of_the_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # an administrator may write everywhere
-    with pytest.raises(ConfigError, match=r"^plugins\.jsonl\.path: .*may not be written to"):
-        JsonlPlugin(JsonlConfig(path=str(tmp_path / "e.jsonl")))
+    assert "may not be written to" in refused(tmp_path / "e.jsonl")
 
 
 def test_a_file_that_cannot_be_opened_after_all_is_an_error_of_the_plugin(tmp_path: Path) -> None:
     plugin = JsonlPlugin(JsonlConfig(path=str(tmp_path / "e.jsonl")))
     (tmp_path / "e.jsonl").mkdir()
-    with pytest.raises(PluginError, match=r"cannot write to '.*e\.jsonl'") as caught:
+    with pytest.raises(PluginError) as caught:
         plugin.penstock_run_started()
     assert caught.value.plugin == "jsonl"
+    assert str(tmp_path / "e.jsonl") in caught.value.message
     assert isinstance(caught.value.__cause__, IsADirectoryError)
 
 
 def test_an_event_outside_a_run_is_an_error(tmp_path: Path) -> None:
     plugin = JsonlPlugin(JsonlConfig(path=str(tmp_path / "e.jsonl")))
-    with pytest.raises(PluginError, match="events come only while a run is on"):
+    with pytest.raises(PluginError) as caught:
         plugin.penstock_scheduler_event(one_of_each_event("scheduler")[0])
+    assert caught.value.plugin == "jsonl"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

@@ -11,31 +11,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from penstock import Problem
+
 __all__ = ["differences"]
 
 _SHOWN = 60
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The differences, one line each with its dotted path; empty if there are none.
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Problem]:
+    """What differs, each at its path; empty if nothing does.
 
-    >>> differences({"steps": {"a": {"prompt": "Hi"}}}, {"steps": {"a": {"prompt": "Ho"}, "b": {}}})
+    >>> changed = differences({"steps": {"a": {"prompt": "Hi"}}}, {"steps": {"a": {"prompt": "Ho"}, "b": {}}})
+    >>> list(map(str, changed))
     ["steps.a.prompt: was 'Hi', is 'Ho'", 'steps.b: is new']
     """
-    return list(_differences(before, now, ""))
+    return list(_differences(before, now))
 
 
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -> Iterator[str]:
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Problem]:
     for name in dict.fromkeys([*before, *now]):
-        path = f"{where}{name}"
         if name not in now:
-            yield f"{path}: is gone"
+            yield Problem((name,), "is gone")
         elif name not in before:
-            yield f"{path}: is new"
+            yield Problem((name,), "is new")
         elif isinstance(before[name], Mapping) and isinstance(now[name], Mapping):
-            yield from _differences(before[name], now[name], f"{path}.")
+            yield from (change.below(name) for change in _differences(before[name], now[name]))
         elif before[name] != now[name]:
-            yield f"{path}: was {_apart(before[name], now[name])}, is {_apart(now[name], before[name])}"
+            yield Problem((name,), f"was {_apart(before[name], now[name])}, is {_apart(now[name], before[name])}")
 
 
 def _apart(value: object, other: object) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 
 import trio
 
-from penstock import ConfigError
+from penstock import ConfigError, Problem
 from penstock_batch.identity import differences
 from penstock_batch.lines import json_line
 
@@ -81,7 +81,7 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         except OSError as error:
-            raise ConfigError(f"{path}: cannot open the journal: {error.strerror or error}") from None
+            raise self._unusable(f"cannot be opened: {error.strerror or error}") from None
         try:
             self._lock()
             with path.open("rb") as file:
@@ -156,7 +156,7 @@ class Journal:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise ConfigError(f"{self.path}: another run is writing this journal; wait for it, or stop it") from None
+            raise self._unusable("is being written by another run; wait for it, or stop it") from None
 
     def _append(self, record: Mapping[str, Any]) -> int:
         line = json_line(record)
@@ -178,16 +178,14 @@ class Journal:
         head = file.readline()
         mark = f'{{"{_MARK}"'.encode()
         if not head.startswith(mark) and not (mark.startswith(head) and not head.endswith(b"\n")):
-            raise ConfigError(f"{self.path}: is not a journal of penstock run; move it away or name another output")
+            raise self._unusable("is not a journal of penstock run; move it away or name another output")
         before = None if overwrite or not head.endswith(b"\n") else self._identity_in(head)
         changed = [] if before is None else differences(before, identity)
         if changed and file.peek(1):
-            raise ConfigError(
-                [
-                    f"{self.path}: was begun with another configuration or input, so its cells cannot be used:",
-                    *(f"  {change}" for change in changed),
-                    "  put that back, name another output, or start anew with --overwrite",
-                ]
+            raise self._unusable(
+                "was begun with another configuration or input, so its cells cannot be used; "
+                "put that back, name another output, or start anew with --overwrite",
+                changed,
             )
         if before is None or changed:
             os.ftruncate(self._fd, 0)
@@ -223,12 +221,13 @@ class Journal:
             record = json.loads(head)
             version, identity = record[_MARK], dict(record["identity"])
         except (ValueError, TypeError, KeyError):
-            raise ConfigError(f"{self.path}: its first line is damaged; --overwrite starts anew") from None
+            raise self._unusable("has a damaged first line; --overwrite starts anew") from None
         if version != _VERSION:
-            raise ConfigError(
-                f"{self.path}: has version {version}, and this release reads {_VERSION}; --overwrite starts anew"
-            )
+            raise self._unusable(f"has version {version}, and this release reads {_VERSION}; --overwrite starts anew")
         return identity
+
+    def _unusable(self, what: str, differences: Sequence[Problem] = ()) -> ConfigError:
+        return ConfigError([Problem((), what, str(self.path)), *differences])
 
 
 async def keep_on_disk(journal: Journal, changed: trio.MemoryReceiveChannel[None], pause: float) -> None:

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import attrs
 
-from penstock import ConfigError
+from penstock import ConfigError, Problem
 from penstock_batch.journal import Journal
 from penstock_batch.lines import json_line
 from penstock_batch.pipeline import Pipeline
@@ -102,15 +102,14 @@ def _written(path: Path, *, keep_empty: bool = True) -> Iterator[IO[bytes]]:
             beside.unlink(missing_ok=True)
         if not isinstance(error, OSError):
             raise
-        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from None
+        raise ConfigError(Problem((), f"cannot be written: {error.strerror or error}", str(path))) from None
 
 
 def refuse_to_replace(pipeline: Pipeline) -> None:
     """Check that no file lies at the output's place that has no journal beside it. Raises `ConfigError`."""
     if pipeline.output.exists() and not pipeline.journal.exists():
-        raise ConfigError(
-            f"{pipeline.output}: exists, but not the journal of the run that made it; --overwrite replaces it"
-        )
+        what = "exists, but not the journal of the run that made it; --overwrite replaces it"
+        raise ConfigError(Problem((), what, str(pipeline.output)))
 
 
 def remove_results(pipeline: Pipeline) -> None:
@@ -119,4 +118,4 @@ def remove_results(pipeline: Pipeline) -> None:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            raise ConfigError(f"{path}: cannot be removed: {error.strerror or error}") from None
+            raise ConfigError(Problem((), f"cannot be removed: {error.strerror or error}", str(path))) from None

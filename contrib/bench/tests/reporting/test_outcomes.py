@@ -102,5 +102,5 @@ def test_the_table_is_printed_and_all_three_are_written_into_a_folder_that_is_ma
 def test_a_folder_that_cannot_be_written_to_is_a_mistake_of_the_option(tmp_path: Path) -> None:
     tmp_path.joinpath("file").write_text("", encoding="utf-8")
 
-    with pytest.raises(ConfigError, match=r"--out: cannot write to .*folder: "):
+    with pytest.raises(ConfigError, match="--out: "):
         publish("dispatch", "", "", json="", csv="", out=tmp_path / "file" / "folder")

@@ -36,6 +36,8 @@ from penstock.testing.scenarios.figures import figures_of, ideal_seconds
 from penstock.testing.scenarios.log import RunLog
 from penstock.testing.scenarios.run import ScenarioResult, missing_plugins, run_scenario
 from penstock.testing.scenarios.scenario import Bound, Scenario, Tenant, TokenSizes
+from penstock.testing.scenarios.simulated_calls import SimulatedCalls
+from penstock.testing.scheduler_rig import SchedulerRig, open_rig
 from penstock.testing.scripted_endpoint import ScriptedEndpoint
 from penstock.testing.scripted_limiter import ScriptedLimiter
 from penstock.testing.task_gate import TaskGate
@@ -81,9 +83,11 @@ __all__ = [
     "RunLog",
     "Scenario",
     "ScenarioResult",
+    "SchedulerRig",
     "ScriptedCapacity",
     "ScriptedEndpoint",
     "ScriptedLimiter",
+    "SimulatedCalls",
     "SimulatedModel",
     "SinkContract",
     "Started",
@@ -100,6 +104,7 @@ __all__ = [
     "make_task",
     "missing_plugins",
     "one_of_each_event",
+    "open_rig",
     "ready_queue_machine",
     "run_scenario",
     "scenarios_from",

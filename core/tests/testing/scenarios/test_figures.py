@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from penstock.testing import Bound, Latency, ProviderLimits, Scenario, Tenant
-from penstock.testing.scenarios.figures import figures_of, ideal_seconds
-from penstock.testing.scenarios.log import RunLog
+from penstock.testing import Bound, Latency, ProviderLimits, RunLog, Scenario, Tenant, figures_of, ideal_seconds
 
 ONE_SECOND = Latency(1.0, 0.0)
 
@@ -48,22 +46,21 @@ def test_waits_are_from_the_start_to_the_moment_at_which_a_call_goes_out() -> No
     assert (figures["p50_wait"], figures["p95_wait"]) == (49.0, 94.0)
 
 
-def test_refusals_are_a_share_of_the_calls() -> None:
+def share_of_refusals(*, after: float, refused: bool) -> float:
+    """Of ten calls that succeed and one that comes back without an answer."""
     log = steady_log(10)
     log.waiting["provider"] = 1
     log.goes_out("provider", "provider", 10.0)
-    log.comes_back("provider", "provider", 10.05, refused=True)
+    log.comes_back("provider", "provider", 10.0 + after, refused=refused)
+    return figures_of(scenario(), log)["refused"]
 
-    assert figures_of(scenario(), log)["refused"] == 0.1
+
+def test_refusals_are_a_share_of_the_calls() -> None:
+    assert share_of_refusals(after=0.05, refused=True) == 0.1
 
 
 def test_a_call_that_was_given_up_is_no_refusal() -> None:
-    log = steady_log(10)
-    log.waiting["provider"] = 1
-    log.goes_out("provider", "provider", 10.0)
-    log.comes_back("provider", "provider", 15.0, refused=False)
-
-    assert figures_of(scenario(), log)["refused"] == 0
+    assert share_of_refusals(after=5.0, refused=False) == 0
 
 
 def test_within_is_the_largest_shortfall_after_the_settling_time_of_each_change() -> None:

@@ -14,18 +14,16 @@ order of a queue is its own affair, but for the order of arrival within a group.
 
 from __future__ import annotations
 
-import gc
 import json
-import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
 from penstock.tasks.ready_queue import QueueView, ReadyQueue
 from penstock.tasks.records import SchedulableTask
 from penstock.testing.contracts.parking import ParkingContract
-from penstock.testing.contracts.queue_suite import MUCH, no_room, refused
+from penstock.testing.contracts.queue_suite import MUCH, refused
 from penstock.testing.task_making import anything_goes, group_key, make_task, take_all, take_one
-from penstock.words.verdicts import At, Condition, Denied, Released, Signal
+from penstock.words.verdicts import At, Condition, Denied, Signal
 
 __all__ = ["ReadyQueueContract"]
 
@@ -211,82 +209,26 @@ class ReadyQueueContract(ParkingContract):
 
     # -- leaving no trace
 
-    def test_drained_groups_leave_no_trace(self) -> None:
-        queue = self.queue_with(*(make_task(f"{n}", f"g{n}") for n in range(10)))
-        take_all(queue)
-        view = queue.view()
-        assert (
-            len(view.queued_by_group) == len(view.first_candidate_by_group) == len(view.ready_groups_by_resource) == 0
-        )
-        assert list(queue.blocked()) == []
-
-    def test_memory_is_back_after_a_flood_however_it_left(self) -> None:
-        def flood(queue: ReadyQueue, number: int) -> None:
-            queue.enqueue([make_task(f"{number}/{n}", f"g{n % 1500}", {"gpu": 1 + n % 2}) for n in range(3000)], 0.0)
-
-        def taken(queue: ReadyQueue) -> None:
-            take_all(queue)
-
+    def test_groups_leave_no_trace_however_their_tasks_left(self) -> None:
         def discarded(queue: ReadyQueue) -> None:
+            for number in range(10):
+                queue.discard(f"{number}", 0.0)
+
+        def refused_and_discarded(queue: ReadyQueue) -> None:
             queue.select_next(refused(Signal("go"), At(1e9), scope="shape", cohort="c"), 0.0)
-            for number in range(3000):
-                queue.discard(f"0/{number}", 0.0)
+            discarded(queue)
 
-        def discarded_unseen(queue: ReadyQueue) -> None:
-            for number in range(3000):
-                queue.discard(f"0/{number}", 0.0)
-
-        for leave in (taken, discarded, discarded_unseen):
-            queue = self.make_queue({"submission": 16, "gpu": 4})
-            queue.enqueue([make_task("warm")], 0.0)
-            take_all(queue)
-            tracemalloc.start()
-            flood(queue, 0)
-            held = tracemalloc.get_traced_memory()[0]
+        ways: list[Callable[[ReadyQueue], object]] = [take_all, discarded, refused_and_discarded]
+        for leave in ways:
+            queue = self.queue_with(*(make_task(f"{n}", f"g{n % 7}", {"gpu": 1 + n % 2}) for n in range(10)))
             leave(queue)
-            gc.collect()
-            left = tracemalloc.get_traced_memory()[0]
-            tracemalloc.stop()
-            assert left < 0.05 * held, f"{leave.__name__}: {left:,} of {held:,} bytes are left"
-
-    def test_streams_of_fresh_groups_leave_no_trace_while_another_group_waits(self) -> None:
-        queue = self.make_queue({"submission": 16, "gpu": 4})
-        queue.enqueue([make_task("waits", "old")], 0.0)
-        queue.select_next(refused(Signal("never")), 0.0)
-
-        def stream(name: str) -> None:
-            for number in range(500):
-                needs = {"gpu": 1} if number % 2 else None
-                queue.enqueue([make_task(f"{name}{number}/{n}", f"{name}{number}", needs) for n in range(2)], 0.0)
-                queue.select_next(lambda task, view: no_room(task, {"gpu": 0}), 0.0)
-                queue.wake(Released("gpu"), 2, 0.0)
-                assert len(take_all(queue)) == 2
-
-        stream("warm")
-        tracemalloc.start()
-        stream("flood")
-        gc.collect()
-        left = tracemalloc.get_traced_memory()[0]
-        tracemalloc.stop()
-        assert left < 50_000, f"{left:,} bytes are left of 500 groups that have gone"
-
-    def test_refusals_that_are_renewed_leave_no_trace(self) -> None:
-        queue = self.queue_with(make_task("waits", "third"))
-        queue.select_next(refused(Signal("never"), At(9e9)), 0.0)
-        queue.enqueue([make_task("a"), make_task("b", "other")], 0.0)
-
-        def renew(rounds: int) -> None:
-            for number in range(rounds):
-                queue.select_next(refused(At(1e6 + number), Signal("again"), scope="shape"), 0.0)
-                queue.wake(Signal("again"), MUCH, 0.0)
-
-        renew(500)
-        tracemalloc.start()
-        renew(2000)
-        gc.collect()
-        left = tracemalloc.get_traced_memory()[0]
-        tracemalloc.stop()
-        assert left < 100_000, f"{left:,} bytes are left of refusals that have ended"
+            self.check(queue)
+            view = queue.view()
+            assert not view.queued_by_group
+            assert not view.queued_peer_demand_by_resource
+            assert not view.first_candidate_by_group
+            assert not view.ready_groups_by_resource
+            assert list(queue.blocked()) == []
 
     def test_many_tasks_that_were_refused_one_by_one_come_back_at_once(self) -> None:
         steps = 0

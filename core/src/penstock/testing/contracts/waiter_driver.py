@@ -86,6 +86,20 @@ class ScriptedCapacity:
     def give_back(self, waiter: RequestWaiter) -> None:
         self.taken[waiter.item.resource] -= waiter.item.cost.requests
 
+    def serve(self, driver: QueueDriver) -> list[RequestWaiter]:
+        """Serve, and take a place for each, until nobody is eligible."""
+        served = []
+        while (waiter := driver.serve_one()) is not None:
+            self.take(waiter)
+            served.append(waiter)
+        return served
+
+    def hand_over(self, driver: QueueDriver, back: RequestWaiter) -> list[RequestWaiter]:
+        """Give the places of `back` back and wake the queue: who is served by it."""
+        self.give_back(back)
+        driver.queue.wake(Released(back.item.resource), self.free(back.item.resource), driver.now)
+        return self.serve(driver)
+
 
 def until(*conditions: Condition, cohort: Hashable = None, scope: RefusalScope = "task") -> Callable[[object], Denied]:
     """A `refuse` that refuses every item until one of `conditions`."""

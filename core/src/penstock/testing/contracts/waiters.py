@@ -206,11 +206,7 @@ class RequestWaiterQueueContract:
             assert driver.serve_all() == []
             capacity.places = 3
             driver.queue.wake(Released(CHAT), 3, 0.0)
-            served = []
-            while (waiter := driver.serve_one()) is not None:
-                capacity.take(waiter)
-                served.append(waiter)
-            assert len(served) == 3, f"cohort: {cohort}"
+            assert len(capacity.serve(driver)) == 3, f"cohort: {cohort}"
 
     def test_one_that_is_refused_again_passes_its_turn_on(self) -> None:
         for scope in ("task", "group"):
@@ -303,6 +299,12 @@ class RequestWaiterQueueContract:
         driver.refuse = capacity.refuse
         waiting: list[RequestWaiter] = []
         out: list[RequestWaiter] = []
+
+        def go_out(served: list[RequestWaiter]) -> None:
+            for waiter in served:
+                waiting.remove(waiter)
+            out.extend(served)
+
         for _ in range(150):
             choice = rng.random()
             if choice < 0.5:
@@ -310,24 +312,13 @@ class RequestWaiterQueueContract:
             elif choice < 0.6 and waiting:
                 driver.queue.remove(waiting.pop(rng.randrange(len(waiting))), driver.now)
             elif out:
-                back = out.pop(rng.randrange(len(out)))
-                capacity.give_back(back)
-                driver.queue.wake(Released(back.item.resource), capacity.free(back.item.resource), driver.now)
-            while (waiter := driver.serve_one()) is not None:
-                capacity.take(waiter)
-                waiting.remove(waiter)
-                out.append(waiter)
+                go_out(capacity.hand_over(driver, out.pop(rng.randrange(len(out)))))
+            go_out(capacity.serve(driver))
             stuck = [waiter for waiter in waiting if capacity.refuse(waiter.item) is None]
             assert not stuck, f"{len(stuck)} wait though there is room for them (cohort: {cohort})"
             assert driver.queue.view().queued_total == len(waiting)
         while out:
-            back = out.pop()
-            capacity.give_back(back)
-            driver.queue.wake(Released(back.item.resource), capacity.free(back.item.resource), driver.now)
-            while (waiter := driver.serve_one()) is not None:
-                capacity.take(waiter)
-                waiting.remove(waiter)
-                out.append(waiter)
+            go_out(capacity.hand_over(driver, out.pop()))
         assert not waiting
         assert driver.queue.view().queued_total == 0
 
@@ -340,15 +331,9 @@ class RequestWaiterQueueContract:
             out = []
             for number in range(length):
                 driver.join(CHAT, number % 8)
-                while (waiter := driver.serve_one()) is not None:
-                    capacity.take(waiter)
-                    out.append(waiter)
+                out += capacity.serve(driver)
             driver.asked.clear()
             for _ in range(10):
-                capacity.give_back(out.pop())
-                driver.queue.wake(Released(CHAT), capacity.free(CHAT), 0.0)
-                while (waiter := driver.serve_one()) is not None:
-                    capacity.take(waiter)
-                    out.append(waiter)
+                out += capacity.hand_over(driver, out.pop())
             asked[length] = len(driver.asked)
         assert asked[2000] <= asked[20] + 10, f"asked per ten releases, by length of the queue: {asked}"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from penstock import ConfigError, structure
-from penstock.testing.provider.provider import Latency, ProviderLimits, Ramp
+from penstock.testing import Latency, ProviderLimits, Ramp
 
 
 def read(text: str) -> ProviderLimits:

@@ -1,4 +1,4 @@
-"""Small requests do not starve a large one: it is passed by as much as the resource holds, and then has its turn."""
+"""Small tasks do not starve a large one: when as much has passed it as the resource holds, room is reserved for it."""
 
 from __future__ import annotations
 
@@ -34,12 +34,24 @@ def end_first(gate: TaskGate) -> None:
     gate.release(gate.out[0])
 
 
-def test_a_large_task_starts_after_one_turnover_of_the_resource(gate: TaskGate) -> None:
+def small_ones_before_a_large_one(gate: TaskGate, *, large: int = 1, more: int = 20) -> None:
+    """All of the gpu is with small tasks; large ones that need all of it wait, and behind them more small ones."""
     crowd(gate, "small", 8, 1)
     gate.start_all()
-    crowd(gate, "large", 1, 8)
-    crowd(gate, "small", 100, 1)
-    gate.enqueue([make_task(f"more-{n}", "small", {"gpu": 1}) for n in range(100)])
+    crowd(gate, "large", large, 8)
+    gate.enqueue([make_task(f"more-{n}", "small", {"gpu": 1}) for n in range(more)])
+
+
+def turn_over(gate: TaskGate) -> None:
+    """Each task that was running has ended, and another has taken its place."""
+    for _ in range(8):
+        gate.start_all()
+        end_first(gate)
+    gate.start_all()
+
+
+def test_a_large_task_starts_after_one_turnover_of_the_resource(gate: TaskGate) -> None:
+    small_ones_before_a_large_one(gate, more=200)
     passed = 0
     while (started := gate.start_all()) != ["large-8-0"]:
         passed += len(started)
@@ -48,15 +60,9 @@ def test_a_large_task_starts_after_one_turnover_of_the_resource(gate: TaskGate) 
     assert passed == 8
 
 
-def test_while_room_is_kept_it_says_for_what(gate: TaskGate) -> None:
-    crowd(gate, "small", 8, 1)
-    gate.start_all()
-    crowd(gate, "large", 1, 8)
-    crowd(gate, "small", 20, 1)
-    for _ in range(8):
-        gate.start_all()
-        end_first(gate)
-    gate.start_all()
+def test_a_reservation_says_for_what_it_is(gate: TaskGate) -> None:
+    small_ones_before_a_large_one(gate)
+    turn_over(gate)
     assert dict(gate.controller.view().kept_room) == {"gpu": 8}
     end_first(gate)
     assert gate.start_all() == []
@@ -76,22 +82,16 @@ def test_large_and_small_get_their_shares_in_units() -> None:
     assert abs(units["small"] - units["large"]) <= 24
 
 
-def test_others_go_on_when_the_one_for_whom_room_was_kept_is_given_up(gate: TaskGate) -> None:
-    crowd(gate, "small", 8, 1)
-    gate.start_all()
-    crowd(gate, "large", 1, 8)
-    crowd(gate, "small", 20, 1)
-    for _ in range(8):
-        gate.start_all()
-        end_first(gate)
-    gate.start_all()
+def test_a_reservation_ends_when_the_task_that_has_it_is_given_up(gate: TaskGate) -> None:
+    small_ones_before_a_large_one(gate)
+    turn_over(gate)
     end_first(gate)
     assert gate.start_all() == []
     gate.discard("large-8-0")
     assert len(gate.start_all()) == 1
 
 
-def test_others_go_on_when_something_else_refuses_the_one_for_whom_room_was_kept() -> None:
+def test_a_reservation_ends_when_something_else_refuses_the_task_that_has_it() -> None:
     """Its turn comes, and a rule holds it back until later: meanwhile nobody waits for it."""
 
     def rule(task: Any, queue: Any, admission: Any, now: float) -> Denied | None:
@@ -99,10 +99,7 @@ def test_others_go_on_when_something_else_refuses_the_one_for_whom_room_was_kept
         return Denied("policy_denial", {At(60.0)}, scope="shape", by="night") if large and now < 60.0 else None
 
     gate = gate_with(FairTaskQueue(LIMITS), rule)
-    crowd(gate, "small", 8, 1)
-    gate.start_all()
-    crowd(gate, "large", 1, 8)
-    crowd(gate, "small", 50, 1)
+    small_ones_before_a_large_one(gate, more=50)
     while gate.out and "gpu" not in gate.controller.view().kept_room:
         end_first(gate)
         gate.start_all()
@@ -114,13 +111,10 @@ def test_others_go_on_when_something_else_refuses_the_one_for_whom_room_was_kept
 
 def test_only_one_is_served_before_the_others_may_pass_again() -> None:
     gate = gate_with(FairTaskQueue(LIMITS))
-    crowd(gate, "small", 8, 1)
-    gate.start_all()
-    crowd(gate, "large", 3, 8)
-    crowd(gate, "small", 100, 1)
+    small_ones_before_a_large_one(gate, large=3, more=100)
     order = []
     for _ in range(60):
-        order += [task_id.split("-")[0] for task_id in gate.start_all()]
+        order += ["large" if task_id.startswith("large") else "small" for task_id in gate.start_all()]
         end_first(gate)
     first = order.index("large")
     assert order[first + 1 : first + 9] == ["small"] * 8

@@ -8,16 +8,7 @@ import random
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from penstock.testing.provider.provider import (
-    Granted,
-    Hanging,
-    ProviderLimits,
-    Queued,
-    Refused,
-    SimulatedModel,
-    Started,
-    Ticket,
-)
+from penstock.testing import Granted, Hanging, ProviderLimits, Queued, Refused, SimulatedModel, Started, Ticket
 
 STEPS = ((0.0, 2), (5.0, 1), (9.0, 4))
 

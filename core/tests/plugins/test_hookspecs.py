@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import re
 import sys
 import tomllib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -17,26 +17,14 @@ import trio
 import trio.testing
 
 import penstock
-from penstock.config.reading import PenstockConfig, load_config
+from penstock import At, PenstockConfig, PluginManager, WallClock, load_config
 from penstock.plugins.choice import EXTENSION_POINTS
 from penstock.plugins.discovery import Installed
 from penstock.plugins.hookspecs import HOOKS, PenstockSpec
-from penstock.plugins.manager import PluginManager
-from penstock.words.settings import WallClock
-from penstock.words.verdicts import At
 
 DOCS = Path(__file__).parents[3] / "docs"
 GUIDE = (DOCS / "plugin-authors.md").read_text(encoding="utf-8")
 SPECIFIED = [name for name in vars(PenstockSpec) if name.startswith("penstock_")]
-
-
-def module_at(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def code(name: str) -> str:
@@ -64,7 +52,7 @@ def test_there_are_no_facts_of_hooks_that_do_not_exist() -> None:
     assert list(HOOKS) == SPECIFIED
 
 
-def test_the_hooks_reference_says_what_the_specifications_say() -> None:
+def test_the_hooks_reference_says_what_the_specifications_say(module_at: Callable[[Path], ModuleType]) -> None:
     generator = module_at(DOCS / "make_hooks_reference.py")
     written = (DOCS / "reference" / "hooks.md").read_text(encoding="utf-8")
     assert written == generator.reference(), "run: python docs/make_hooks_reference.py"
@@ -102,7 +90,10 @@ def test_the_guides_lists_are_lists_that_exist() -> None:
 
 
 async def test_the_guides_tests_pass(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: trio.testing.MockClock,
+    module_at: Callable[[Path], ModuleType],
 ) -> None:
     (tmp_path / "quiet_hours.py").write_text(code("quiet_hours.py"), encoding="utf-8")
     (tmp_path / "test_quiet_hours.py").write_text(code("test_quiet_hours.py"), encoding="utf-8")

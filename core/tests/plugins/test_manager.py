@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 
-from penstock.config.reading import PenstockConfig, load_config
-from penstock.plugins.discovery import Installed, installed
-from penstock.plugins.hookspecs import hookimpl
-from penstock.plugins.manager import PluginManager
-from penstock.sinks.spec import SinkSpec
-from penstock.words.errors import ConfigError
-from penstock.words.settings import WallClock
+from penstock import ConfigError, PenstockConfig, SinkSpec, WallClock, hookimpl, load_config
 
-MakeDistribution = Callable[..., None]
-WriteFile = Callable[[str, str], Path]
+if TYPE_CHECKING:
+    from core.tests.conftest import MakeDistribution
+    from core.tests.plugins.conftest import Managed, Problems, Tabled
+
 
 RULE = "@hookimpl\ndef penstock_task_eligible(task): ...\n"
 LIMITER = "@hookimpl\ndef penstock_request_limiter(scope, cap): ...\n"
@@ -27,39 +20,6 @@ QUEUE = "@hookimpl\ndef penstock_ready_queue(settings): ...\n"
 WAITERS = "@hookimpl\ndef penstock_request_waiters(settings): ...\n"
 SINK = "@hookimpl\ndef penstock_scheduler_event(event): ...\n"
 NOTE = "@hookimpl\ndef penstock_run_started(run): ...\n"
-
-
-def managed(tables: Mapping[str, Any] | None = None, *extra: object, **known: Any) -> PluginManager:
-    known.setdefault("installed", installed())
-    return PluginManager.from_config(load_config(tables).config, extra=extra, **known)
-
-
-def alone(tables: Mapping[str, Any] | None = None, *extra: object) -> PluginManager:
-    return managed(tables, *extra, installed=Installed())
-
-
-def problems(tables: Mapping[str, Any] | None, *extra: object, **known: Any) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        managed(tables, *extra, **known)
-    return [line.removeprefix("<mapping>: ") for line in caught.value.problems]
-
-
-@attrs.frozen
-class Knobs:
-    size: int = attrs.field(default=1, validator=attrs.validators.ge(1))
-
-
-class Configured:
-    """Has a table."""
-
-    plugin_name = "configured"
-    Config = Knobs
-
-    def __init__(self, config: Knobs) -> None:
-        self.config = config
-
-    @hookimpl
-    def penstock_task_eligible(self, task: Any) -> None: ...
 
 
 class Policy:
@@ -72,7 +32,9 @@ class OtherPolicy:
     def penstock_task_eligible(self, task: Any) -> None: ...
 
 
-def test_the_default_stack_is_active_whatever_else_is_installed(distribution: MakeDistribution) -> None:
+def test_the_default_stack_is_active_whatever_else_is_installed(
+    distribution: MakeDistribution, managed: Managed
+) -> None:
     distribution("d1", {"a_x.py": QUEUE + WAITERS}, plugins={"fair": "a_x"})
     distribution("d2", {"b_x.py": RULE}, plugins={"strict-fair": "b_x"})
     distribution("d3", {"c_x.py": LIMITER, "d_x.py": LIMITER}, plugins={"aimd": "c_x", "cooldown": "d_x"})
@@ -91,14 +53,14 @@ def test_the_default_stack_is_active_whatever_else_is_installed(distribution: Ma
     assert manager.problems == {}
 
 
-def test_a_default_that_is_not_installed_is_left_out(distribution: MakeDistribution) -> None:
+def test_a_default_that_is_not_installed_is_left_out(distribution: MakeDistribution, managed: Managed) -> None:
     distribution("d", {"c_x.py": LIMITER}, plugins={"aimd": "c_x"})
     manager = managed()
     assert manager.active == ("aimd",)
     assert manager.chosen.missing["cooldown"] == "default for request_limiters, not installed"
 
 
-def test_the_order_of_a_list_is_the_order(distribution: MakeDistribution) -> None:
+def test_the_order_of_a_list_is_the_order(distribution: MakeDistribution, managed: Managed) -> None:
     source = RULE + SINK
     distribution("d", {f"{n}_x.py": source for n in "abc"}, plugins={n: f"{n}_x" for n in "abc"})
     manager = managed({"plugins": {"task_policies": ["c", "a"], "sinks": ["a", "b", "c"]}})
@@ -107,14 +69,16 @@ def test_the_order_of_a_list_is_the_order(distribution: MakeDistribution) -> Non
     assert manager.chosen.places("c") == {"task_policies": 1, "sinks": 3}
 
 
-def test_a_plugin_is_asked_only_for_what_its_lists_say(distribution: MakeDistribution) -> None:
+def test_a_plugin_is_asked_only_for_what_its_lists_say(distribution: MakeDistribution, managed: Managed) -> None:
     distribution("d", {"a_x.py": RULE + SINK + NOTE}, plugins={"both": "a_x"})
     hooks = managed({"plugins": {"sinks": ["both"]}}).freeze()
     assert hooks.task_eligible is None
     assert [sink.name for sink in hooks.sinks] == ["both"]
 
 
-def test_empty_lists_and_the_cores_own_names_switch_the_defaults_off(distribution: MakeDistribution) -> None:
+def test_empty_lists_and_the_cores_own_names_switch_the_defaults_off(
+    distribution: MakeDistribution, managed: Managed
+) -> None:
     distribution("d", {"a_x.py": QUEUE + WAITERS + LIMITER}, plugins={"fair": "a_x", "aimd": "a_x"})
     manager = managed(
         {
@@ -129,7 +93,7 @@ def test_empty_lists_and_the_cores_own_names_switch_the_defaults_off(distributio
     assert manager.active == ()
 
 
-def test_what_is_required_is_active_without_a_list(distribution: MakeDistribution) -> None:
+def test_what_is_required_is_active_without_a_list(distribution: MakeDistribution, managed: Managed) -> None:
     distribution("d", {"a_x.py": NOTE}, plugins={"note": "a_x"})
     assert managed({"plugins": {"required": ["note"]}}).active == ("note",)
     assert managed().active == ()
@@ -146,14 +110,14 @@ def test_what_is_required_is_active_without_a_list(distribution: MakeDistributio
     ],
 )
 def test_a_plugin_that_is_not_there_is_reported_with_what_there_is(
-    distribution: MakeDistribution, tables: dict[str, Any], reported: str
+    distribution: MakeDistribution, tables: dict[str, Any], reported: str, problems: Problems
 ) -> None:
     distribution("d", {"a_x.py": SINK}, plugins={"jsonl": "a_x"})
     (line,) = problems({"plugins": tables})
     assert line.startswith(reported)
 
 
-def test_a_list_that_names_a_plugin_without_its_hooks_is_reported() -> None:
+def test_a_list_that_names_a_plugin_without_its_hooks_is_reported(problems: Problems) -> None:
     (line,) = problems({"plugins": {"sinks": ["Policy"]}}, Policy())
     assert line == (
         "plugins.sinks: 'Policy' has none of the hooks that this list is for (penstock_scheduler_event, "
@@ -161,13 +125,13 @@ def test_a_list_that_names_a_plugin_without_its_hooks_is_reported() -> None:
     )
 
 
-def test_two_distributions_with_one_name_stop_everything(distribution: MakeDistribution) -> None:
+def test_two_distributions_with_one_name_stop_everything(distribution: MakeDistribution, problems: Problems) -> None:
     distribution("one", plugins={"x": "a:A"})
     distribution("two", plugins={"x": "b:B"})
     assert problems({}) == ["the plugin name 'x' is claimed by one 1.0 and two 1.0; uninstall all but one of them"]
 
 
-def test_settings_carry_limits_seed_and_clock() -> None:
+def test_settings_carry_limits_seed_and_clock(alone: Managed) -> None:
     manager = alone({"scheduler": {"submission_capacity": 4, "resources": {"gpu": 1}, "seed": 3}}, Policy())
     settings = manager.settings_for("Policy")
     assert (settings.plugin, settings.limits, settings.seed) == ("Policy", {"submission": 4, "gpu": 1}, 3)
@@ -177,45 +141,43 @@ def test_settings_carry_limits_seed_and_clock() -> None:
     assert (settings.limits, settings.seed, settings.clock) == ({"submission": 9}, 4, clock)
 
 
-def test_a_plugin_can_be_registered_until_the_plugins_are_frozen() -> None:
+def test_a_plugin_can_be_registered_until_the_plugins_are_frozen(alone: Managed) -> None:
     manager = alone()
     manager.register(Policy())
     assert manager.active == ("Policy",)
     manager.freeze()
-    with pytest.raises(ConfigError, match="frozen; they cannot be given more plugins; use reconfigure"):
+    with pytest.raises(ConfigError, match="frozen; they cannot be given more plugins"):
         manager.register(OtherPolicy())
-    with pytest.raises(ConfigError, match="frozen; they cannot be bound to a run"):
+    with pytest.raises(ConfigError):
         manager.bind(seed=1)
-    with pytest.raises(ConfigError, match="frozen; they cannot be frozen again"):
+    with pytest.raises(ConfigError):
         manager.freeze()
     assert manager.active == ("Policy",)
 
 
-def test_a_registration_that_is_refused_changes_nothing() -> None:
+def test_a_registration_that_is_refused_changes_nothing(alone: Managed) -> None:
     manager = alone(None, Policy())
     with pytest.raises(ConfigError):
         manager.register(Policy())
     assert manager.active == ("Policy",)
 
 
-def test_a_reconfiguration_keeps_what_did_not_change_and_makes_the_rest_anew() -> None:
-    class Other(Configured):
-        plugin_name = "other"
-
-    manager = alone({"plugins": {"configured": {"size": 2}}}, Configured, Other)
+def test_a_reconfiguration_keeps_what_did_not_change_and_makes_the_rest_anew(alone: Managed, tabled: Tabled) -> None:
+    configured, other = tabled("configured"), tabled("other")
+    manager = alone({"plugins": {"configured": {"size": 2}}}, configured, other)
     assert manager.freeze().generation == 1
     before = {name: manager.plugin(name).plugin for name in manager.active}
     tables = {"plugins": {"configured": {"size": 3}, "task_policies": ["other", "configured", "Policy"]}}
-    hooks = manager.reconfigure(load_config(tables).config, extra=[Configured, Other, Policy()])
+    hooks = manager.reconfigure(load_config(tables).config, extra=[configured, other, Policy()])
     assert hooks.generation == 2
     assert manager.active == ("other", "configured", "Policy")
     assert manager.plugin("other").plugin is before["other"]
     assert manager.plugin("configured").plugin is not before["configured"]
-    assert manager.settings_for("configured").section == Knobs(3)
+    assert manager.settings_for("configured").section.size == 3
 
 
-def test_a_reconfiguration_that_is_refused_changes_nothing() -> None:
-    manager = alone(None, Configured)
+def test_a_reconfiguration_that_is_refused_changes_nothing(alone: Managed, tabled: Tabled) -> None:
+    manager = alone(None, tabled("configured"))
     manager.freeze()
     with pytest.raises(ConfigError):
         manager.reconfigure(load_config({"plugins": {"configured": {"size": 0}}}).config)
@@ -224,7 +186,7 @@ def test_a_reconfiguration_that_is_refused_changes_nothing() -> None:
     assert manager.reconfigure().generation == 2
 
 
-def test_a_sink_is_bound_as_it_declares_itself() -> None:
+def test_a_sink_is_bound_as_it_declares_itself(alone: Managed) -> None:
     class Buffered:
         sink = SinkSpec(mode="buffered", on_full="wait", buffer=5)
 
@@ -257,6 +219,7 @@ def test_a_sink_is_bound_as_it_declares_itself() -> None:
     assert (second.spec, second.request_event, second.flush) == (SinkSpec(), None, None)
 
 
-def test_asking_for_a_plugin_that_is_not_active_says_which_are() -> None:
-    with pytest.raises(ConfigError, match="no plugin 'x' is active; active are Policy"):
+def test_asking_for_a_plugin_that_is_not_active_says_which_are(alone: Managed) -> None:
+    with pytest.raises(ConfigError) as caught:
         alone(None, Policy()).plugin("x")
+    assert caught.value.problems == ("no plugin 'x' is active; active are Policy",)

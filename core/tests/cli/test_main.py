@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from penstock.cli.main import cli
 
-MakeDistribution = Callable[..., None]
-WriteFile = Callable[[str, str], Path]
+if TYPE_CHECKING:
+    from core.tests.conftest import MakeDistribution, WriteFile
+
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 

@@ -1,4 +1,4 @@
-"""The kit for limiter authors finds what it is there to find."""
+"""The machine for limiter authors finds what it is there to find."""
 
 from __future__ import annotations
 
@@ -6,29 +6,11 @@ import pytest
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
-from penstock import OUTCOME_KINDS, LimiterScope, RequestLimiter, RequestResourceKey, Scope, scope_kind
-from penstock.testing import LimiterDriver, LimiterMachine, RequestLimiterPluginContract, ScriptedLimiter
+from penstock import OUTCOME_KINDS, RequestResourceKey
+from penstock.testing import LimiterDriver, LimiterMachine, ScriptedLimiter
 
 RESOURCE = RequestResourceKey("provider", "model", "chat")
 FEW = settings(max_examples=20, stateful_step_count=20, deadline=None)
-
-
-# -- the driver --
-
-
-def test_the_driver_rests_until_the_next_change_if_there_is_one() -> None:
-    limiter = ScriptedLimiter(RESOURCE)
-    limiter.blocked_until = 7.0
-    driver = LimiterDriver(limiter, RESOURCE, now=2.0)
-    assert driver.snapshot == limiter.snapshot(2.0) != limiter.snapshot(7.0)
-    assert driver.rest_until_next_change()
-    assert driver.now == 7.0
-    assert driver.snapshot == limiter.snapshot(7.0)
-    assert not driver.rest_until_next_change()
-    assert driver.now == 7.0
-
-
-# -- the machine --
 
 
 class ScriptedMachine(LimiterMachine):
@@ -73,27 +55,3 @@ def test_a_limiter_that_lets_more_out_than_its_limit_is_found() -> None:
 def test_a_limiter_whose_state_contradicts_itself_is_found() -> None:
     with pytest.raises(AssertionError, match="lost count"):
         run_state_machine_as_test(BrokenMachine, settings=FEW)
-
-
-# -- the suite for plugins --
-
-
-class TestPlugin(RequestLimiterPluginContract):
-    def limiter_for(self, scope: Scope, configured: LimiterScope) -> RequestLimiter | None:
-        return ScriptedLimiter(scope) if scope_kind(scope) == configured else None
-
-
-class ForEverything(RequestLimiterPluginContract):
-    def limiter_for(self, scope: Scope, configured: LimiterScope) -> RequestLimiter | None:
-        return ScriptedLimiter(scope)
-
-
-class OfAnother(RequestLimiterPluginContract):
-    def limiter_for(self, scope: Scope, configured: LimiterScope) -> RequestLimiter | None:
-        return ScriptedLimiter(self.resource) if scope_kind(scope) == configured else None
-
-
-@pytest.mark.parametrize("suite", [ForEverything(), OfAnother()])
-def test_a_plugin_that_limits_another_scope_is_found(suite: RequestLimiterPluginContract) -> None:
-    with pytest.raises(AssertionError):
-        suite.test_it_limits_the_configured_kind_of_scope_and_no_other()

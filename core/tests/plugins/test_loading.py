@@ -3,56 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
-from penstock.config.reading import load_config
-from penstock.plugins.discovery import Installed, installed
-from penstock.plugins.hookspecs import hookimpl
-from penstock.plugins.manager import PluginManager
-from penstock.words.errors import ConfigError, PluginError
+from penstock import ConfigError, PluginError, hookimpl
 
-MakeDistribution = Callable[..., None]
-WriteFile = Callable[[str, str], Path]
+if TYPE_CHECKING:
+    from core.tests.conftest import MakeDistribution
+    from core.tests.plugins.conftest import Managed, Problems, Tabled
+
 
 SINK = "@hookimpl\ndef penstock_scheduler_event(event): ...\n"
-
-
-def managed(tables: Mapping[str, Any] | None = None, *extra: object, **known: Any) -> PluginManager:
-    known.setdefault("installed", installed())
-    return PluginManager.from_config(load_config(tables).config, extra=extra, **known)
-
-
-def alone(tables: Mapping[str, Any] | None = None, *extra: object) -> PluginManager:
-    return managed(tables, *extra, installed=Installed())
-
-
-def problems(tables: Mapping[str, Any] | None, *extra: object, **known: Any) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        managed(tables, *extra, **known)
-    return [line.removeprefix("<mapping>: ") for line in caught.value.problems]
-
-
-@attrs.frozen
-class Knobs:
-    size: int = attrs.field(default=1, validator=attrs.validators.ge(1))
-
-
-class Configured:
-    """Has a table."""
-
-    plugin_name = "configured"
-    Config = Knobs
-
-    def __init__(self, config: Knobs) -> None:
-        self.config = config
-
-    @hookimpl
-    def penstock_task_eligible(self, task: Any) -> None: ...
 
 
 class Policy:
@@ -60,19 +23,20 @@ class Policy:
     def penstock_task_eligible(self, task: Any) -> None: ...
 
 
-def test_a_table_becomes_the_plugins_config() -> None:
-    manager = alone({"plugins": {"configured": {"size": 4}}}, Configured)
-    assert manager.settings_for("configured").section == Knobs(4)
-    assert manager.plugin("configured").config == Knobs(4)
-    assert alone(None, Configured).settings_for("configured").section == Knobs(1)
+def test_a_table_becomes_the_plugins_config(alone: Managed, tabled: Tabled) -> None:
+    configured = tabled("configured")
+    manager = alone({"plugins": {"configured": {"size": 4}}}, configured)
+    assert manager.settings_for("configured").section.size == 4
+    assert manager.plugin("configured").config.size == 4
+    assert alone(None, configured).settings_for("configured").section.size == 1
 
 
-def test_problems_of_all_tables_are_reported_together() -> None:
+def test_problems_of_all_tables_are_reported_together(problems_alone: Problems, tabled: Tabled) -> None:
     class Plain(Policy):
         plugin_name = "plain"
 
     tables = {"configured": {"size": 0, "sise": 1}, "plain": {"a": 1, "b": 2}, "gone": {}}
-    assert problems({"plugins": tables}, Configured, Plain(), installed=Installed()) == [
+    assert problems_alone({"plugins": tables}, tabled("configured"), Plain()) == [
         "plugins.gone: no plugin 'gone' is installed or loaded; available are "
         "configured, load, plain, ready_queue, request_limiters, request_waiters, required, sinks, task_policies, "
         "task_runner",
@@ -82,7 +46,9 @@ def test_problems_of_all_tables_are_reported_together() -> None:
     ]
 
 
-def test_the_table_of_a_plugin_that_is_not_active_is_checked_and_kept(distribution: MakeDistribution) -> None:
+def test_the_table_of_a_plugin_that_is_not_active_is_checked_and_kept(
+    distribution: MakeDistribution, managed: Managed, problems: Problems
+) -> None:
     source = "import attrs\n@attrs.frozen\nclass Config:\n    size: int = 1\n" + SINK
     distribution("d", {"a_x.py": source}, plugins={"jsonl": "a_x"})
     manager = managed({"plugins": {"jsonl": {"size": 3}}})
@@ -98,31 +64,34 @@ def test_the_table_of_a_plugin_that_is_not_active_is_checked_and_kept(distributi
         (attrs.make_class("Raw", {"a": attrs.field(type=bytes)}), "Config cannot be read from TOML: a configuration"),
     ],
 )
-def test_a_config_that_toml_cannot_fill_is_the_plugins_fault(config: type, reported: str) -> None:
+def test_a_config_that_toml_cannot_fill_is_the_plugins_fault(config: type, reported: str, alone: Managed) -> None:
     plugin = type("Odd", (Policy,), {"Config": config})
-    with pytest.raises(PluginError, match=reported):
+    with pytest.raises(PluginError) as caught:
         alone({"plugins": {"Odd": {"a": 1}}}, plugin)
+    assert caught.value.plugin == "Odd"
+    assert caught.value.message.startswith(reported)
 
 
-def test_a_config_error_from_making_a_plugin_is_reported_with_the_rest() -> None:
-    class Refusing(Configured):
+def test_a_config_error_from_making_a_plugin_is_reported_with_the_rest(problems_alone: Problems) -> None:
+    class Refusing(Policy):
         plugin_name = "refusing"
 
-        def __init__(self, config: Knobs) -> None:
+        def __init__(self) -> None:
             raise ConfigError("plugins.refusing.path: cannot be written to")
 
-    assert problems(None, Refusing, installed=Installed()) == ["plugins.refusing.path: cannot be written to"]
+    assert problems_alone(None, Refusing) == ["plugins.refusing.path: cannot be written to"]
 
 
-def test_a_sink_spec_that_is_none_is_refused() -> None:
+def test_a_sink_spec_that_is_none_is_refused(alone: Managed) -> None:
     class Odd:
         sink = "buffered"
 
         @hookimpl
         def penstock_scheduler_event(self, event: Any) -> None: ...
 
-    with pytest.raises(PluginError, match="sink must be a SinkSpec, not str"):
+    with pytest.raises(PluginError) as caught:
         alone(None, Odd())
+    assert (caught.value.plugin, caught.value.message) == ("Odd", "sink must be a SinkSpec, not str")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +106,7 @@ def test_a_sink_spec_that_is_none_is_refused() -> None:
     ],
 )
 def test_a_default_that_cannot_be_imported_is_disabled_and_named(
-    distribution: MakeDistribution, caplog: pytest.LogCaptureFixture, source: str, reported: str
+    distribution: MakeDistribution, caplog: pytest.LogCaptureFixture, source: str, reported: str, managed: Managed
 ) -> None:
     distribution("d", {"a_x.py": source}, plugins={"aimd": "a_x:P"})
     with caplog.at_level(logging.WARNING, "penstock.plugins"):
@@ -149,7 +118,7 @@ def test_a_default_that_cannot_be_imported_is_disabled_and_named(
     ]
 
 
-def test_a_named_sink_that_cannot_be_imported_is_disabled(distribution: MakeDistribution) -> None:
+def test_a_named_sink_that_cannot_be_imported_is_disabled(distribution: MakeDistribution, managed: Managed) -> None:
     distribution("d", {"a_x.py": "1 / 0"}, plugins={"jsonl": "a_x"})
     manager = managed({"plugins": {"sinks": ["jsonl"]}})
     assert manager.freeze().sinks == []
@@ -158,9 +127,10 @@ def test_a_named_sink_that_cannot_be_imported_is_disabled(distribution: MakeDist
 
 @pytest.mark.parametrize("tables", [{"task_policies": ["x"]}, {"sinks": ["x"], "required": ["x"]}])
 def test_what_the_configuration_insists_on_must_be_importable(
-    distribution: MakeDistribution, tables: dict[str, Any]
+    distribution: MakeDistribution, tables: dict[str, Any], managed: Managed
 ) -> None:
     distribution("d", {"a_x.py": "1 / 0"}, plugins={"x": "a_x"})
-    with pytest.raises(PluginError, match=r"cannot be imported from d 1\.0: ZeroDivisionError") as caught:
+    with pytest.raises(PluginError) as caught:
         managed({"plugins": tables})
     assert caught.value.plugin == "x"
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)

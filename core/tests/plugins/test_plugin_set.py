@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from penstock.config.reading import PenstockConfig, load_config
-from penstock.plugins.discovery import Installed, installed
-from penstock.plugins.hookspecs import hookimpl
-from penstock.plugins.manager import PluginManager
-from penstock.words.errors import ConfigError, PluginError
+from penstock import PluginError, hookimpl
 
-MakeDistribution = Callable[..., None]
-WriteFile = Callable[[str, str], Path]
+if TYPE_CHECKING:
+    from core.tests.conftest import MakeDistribution, WriteFile
+    from core.tests.plugins.conftest import Managed, Problems
+
 
 RULE = "@hookimpl\ndef penstock_task_eligible(task): ...\n"
 QUEUE = "@hookimpl\ndef penstock_ready_queue(settings): ...\n"
-
-
-def managed(tables: Mapping[str, Any] | None = None, *extra: object, **known: Any) -> PluginManager:
-    known.setdefault("installed", installed())
-    return PluginManager.from_config(load_config(tables).config, extra=extra, **known)
-
-
-def alone(tables: Mapping[str, Any] | None = None, *extra: object) -> PluginManager:
-    return managed(tables, *extra, installed=Installed())
-
-
-def problems(tables: Mapping[str, Any] | None, *extra: object, **known: Any) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        managed(tables, *extra, **known)
-    return [line.removeprefix("<mapping>: ") for line in caught.value.problems]
 
 
 class Policy:
@@ -57,19 +38,21 @@ class OtherQueue:
     def penstock_ready_queue(self, settings: Any) -> None: ...
 
 
-def test_a_given_plugin_is_asked_for_all_its_hooks_after_the_lists(distribution: MakeDistribution) -> None:
+def test_a_given_plugin_is_asked_for_all_its_hooks_after_the_lists(
+    distribution: MakeDistribution, managed: Managed
+) -> None:
     distribution("d", {"b_x.py": RULE}, plugins={"strict-fair": "b_x"})
     manager = managed(None, Policy(), OtherPolicy())
     assert manager.chosen.asked["task_policies"] == ("strict-fair", "Policy", "OtherPolicy")
 
 
-def test_a_list_puts_a_given_plugin_in_its_place() -> None:
+def test_a_list_puts_a_given_plugin_in_its_place(alone: Managed) -> None:
     manager = alone({"plugins": {"task_policies": ["OtherPolicy", "Policy"]}}, Policy(), OtherPolicy())
     assert manager.chosen.asked["task_policies"] == ("OtherPolicy", "Policy")
     assert manager.chosen.why("Policy") == "named in task_policies"
 
 
-def test_a_given_queue_takes_the_place_of_the_default_one(distribution: MakeDistribution) -> None:
+def test_a_given_queue_takes_the_place_of_the_default_one(distribution: MakeDistribution, managed: Managed) -> None:
     distribution("d", {"a_x.py": QUEUE}, plugins={"fair": "a_x"})
     assert managed({"plugins": {"request_waiters": "fifo"}}, Queue()).active == ("Queue",)
 
@@ -82,15 +65,17 @@ def test_a_given_queue_takes_the_place_of_the_default_one(distribution: MakeDist
         ({"plugins": {"ready_queue": "fifo"}}, [Queue()], "'fifo' and 'Queue'"),
     ],
 )
-def test_two_ready_queues_are_both_named(tables: dict[str, Any], extra: list[object], both: str) -> None:
-    (line,) = problems(tables, *extra, installed=Installed())
+def test_two_ready_queues_are_both_named(
+    tables: dict[str, Any], extra: list[object], both: str, problems_alone: Problems
+) -> None:
+    (line,) = problems_alone(tables, *extra)
     assert line == (
         f"plugins.ready_queue: {both} would both be the ready_queue, and only one plugin can be; "
         "name it here, take the other out"
     )
 
 
-def test_policies_that_exclude_each_other_are_both_named() -> None:
+def test_policies_that_exclude_each_other_are_both_named(alone: Managed, problems_alone: Problems) -> None:
     class One(Policy):
         exclusive = "order of tasks"
 
@@ -101,11 +86,11 @@ def test_policies_that_exclude_each_other_are_both_named() -> None:
         exclusive = "something else"
 
     assert alone(None, One(), Three()).active == ("One", "Three")
-    (line,) = problems({}, One(), Two(), Three(), installed=Installed())
+    (line,) = problems_alone({}, One(), Two(), Three())
     assert line == "plugins: 'One' and 'Two' exclude each other, both being 'order of tasks'; take one of them out"
 
 
-def test_a_module_is_a_plugin() -> None:
+def test_a_module_is_a_plugin(alone: Managed) -> None:
     module = ModuleType("their.rules")
 
     @hookimpl
@@ -115,16 +100,16 @@ def test_a_module_is_a_plugin() -> None:
     assert alone(None, module).active == ("rules",)
 
 
-def test_a_file_of_functions_is_a_plugin_named_after_the_file(write: WriteFile) -> None:
+def test_a_file_of_functions_is_a_plugin_named_after_the_file(write: WriteFile, alone: Managed) -> None:
     path = write("rules/quiet.py", RULE)
     config = write("run.toml", '[plugins]\nload = ["rules/quiet.py"]\n')
-    manager = PluginManager.from_config(load_config(config).config, installed=Installed())
+    manager = alone(config)
     assert manager.active == ("quiet",)
     assert manager.plugin("quiet").loaded.origin == str(path)
     assert alone(None, path).active == ("quiet",)
 
 
-def test_a_file_with_one_class_is_that_class_with_its_table(write: WriteFile) -> None:
+def test_a_file_with_one_class_is_that_class_with_its_table(write: WriteFile, alone: Managed) -> None:
     path = write(
         "quiet.py",
         """
@@ -164,7 +149,7 @@ def test_a_file_with_one_class_is_that_class_with_its_table(write: WriteFile) ->
         ),
     ],
 )
-def test_a_file_that_makes_no_plugin_is_reported(write: WriteFile, source: str, reported: str) -> None:
+def test_a_file_that_makes_no_plugin_is_reported(write: WriteFile, source: str, reported: str, alone: Managed) -> None:
     path = write("bad.py", "")
     path.write_text(path.read_text(encoding="utf-8") + source, encoding="utf-8")
     with pytest.raises(PluginError, match=reported) as caught:
@@ -172,27 +157,30 @@ def test_a_file_that_makes_no_plugin_is_reported(write: WriteFile, source: str, 
     assert caught.value.plugin == "bad"
 
 
-def test_a_file_that_cannot_be_loaded_is_reported_once_whatever_names_it(write: WriteFile) -> None:
+def test_a_file_that_cannot_be_loaded_is_reported_once_whatever_names_it(write: WriteFile, alone: Managed) -> None:
     tables = {"plugins": {"task_policies": ["bad"], "bad": {"a": 1}, "required": ["bad"]}}
-    with pytest.raises(PluginError, match=r"^plugin 'bad': cannot be loaded"):
+    with pytest.raises(PluginError) as caught:
         alone(tables, write("bad.py", "1 / 0"))
+    assert caught.value.plugin == "bad"
 
 
-def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
-    config = PenstockConfig(plugins=load_config({"plugins": {"load": ["none.py"]}}).config.plugins, folder=tmp_path)
-    with pytest.raises(ConfigError, match=r"plugins.load: .*none.py: there is no such file to load as a plugin"):
-        PluginManager.from_config(config, installed=Installed())
+def test_a_file_that_is_not_there_is_reported(write: WriteFile, problems_alone: Problems) -> None:
+    config = write("run.toml", '[plugins]\nload = ["none.py"]\n')
+    (line,) = problems_alone(config)
+    assert line == f"plugins.load: {config.with_name('none.py')}: there is no such file to load as a plugin"
 
 
-def test_two_plugins_of_one_name_are_reported(distribution: MakeDistribution, write: WriteFile) -> None:
+def test_two_plugins_of_one_name_are_reported(
+    distribution: MakeDistribution, write: WriteFile, problems: Problems
+) -> None:
     distribution("d", {"a_x.py": RULE}, plugins={"mine": "a_x"})
     (line,) = problems(None, write("mine.py", RULE))
-    assert line.startswith("<defaults>: two plugins are called 'mine': d 1.0, and ")
+    assert line.startswith("two plugins are called 'mine': d 1.0, and ")
     assert line.endswith("mine.py; rename the file")
     (line,) = problems(None, Policy(), Policy())
     assert line.endswith(": given as an object, and given as an object; give it another plugin_name")
 
 
-def test_the_cores_own_names_are_taken(write: WriteFile) -> None:
-    (line,) = problems({}, write("fifo.py", RULE), installed=Installed())
+def test_the_cores_own_names_are_taken(write: WriteFile, problems_alone: Problems) -> None:
+    (line,) = problems_alone({}, write("fifo.py", RULE))
     assert line == "a plugin cannot be called 'fifo': that is the core's own; rename the plugin"
