@@ -99,6 +99,7 @@ from penstock.words.identity import (
     scope_kind,
 )
 from penstock.words.leases import LeaseLedger, ReleaseResult
+from penstock.words.printable import printable
 from penstock.words.problems import Problem
 from penstock.words.report import RunInfo, RunReport
 from penstock.words.settings import Settings, WallClock
@@ -271,6 +272,7 @@ __all__ = [
     "number_from",
     "one_of",
     "open_scheduler",
+    "printable",
     "read_toml",
     "request",
     "require_effective_max",

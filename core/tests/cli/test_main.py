@@ -329,3 +329,38 @@ def test_a_bug_is_not_dressed_up_as_a_users_error() -> None:
 )
 def test_wrong_usage_is_reported_with_exit_code_2(args: list[str], reported: str) -> None:
     assert reported in refused(penstock(*args))[-1]
+
+
+# ------------------------------------------------------------------------------------------------------- foreign text
+
+
+def test_what_plugins_say_of_themselves_is_shown_and_does_not_command_the_terminal(write: WriteFile) -> None:
+    odd = write(
+        "odd.py",
+        """
+        from penstock import ConfigError
+
+        class Odd:
+            "Says\\x1b[2J yes.\\u202e"
+            @hookimpl
+            def penstock_task_eligible(self, task): ...
+            @hookimpl
+            def penstock_cli(self, cli):
+                @cli.command("odd", short_help="short\\x1b]0;t\\x07")
+                def odd():
+                    raise ConfigError(["one\\x1b[31m \\ud83d", "two\\x9b"])
+        """,
+    )
+    shown = penstock("--plugin", odd, "plugins", "show", "odd")
+    assert r"Says\x1b[2J yes.\u202e" in shown.stdout
+    assert r"short\x1b]0;t\x07" in penstock("--plugin", odd, "--help").stdout
+    assert refused(penstock("--plugin", odd, "odd")) == [r"penstock: one\x1b[31m \ud83d", r"penstock: two\x9b"]
+
+
+def test_names_of_distributions_do_not_command_the_terminal(distribution: MakeDistribution) -> None:
+    distribution(
+        "d", {"a_x.py": "class X: pass\n"}, version="1\x1b[2J", plugins={"x": "a_x:X"}, commands={"go": "a_x:X"}
+    )
+    for told in (penstock("plugins", "list").stdout, penstock("--help").stdout):
+        assert r"1\x1b[2J" in told
+        assert "\x1b" not in told

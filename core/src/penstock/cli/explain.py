@@ -2,45 +2,69 @@
 
 from __future__ import annotations
 
-import json
 import os
+from datetime import datetime
 
 import click
+import trio
 
-from penstock.run.explain_socket import ask, runs_that_answer, runtime_folder
+from penstock.run.explain_asking import FoundRun, FoundRuns, ask, find_runs
+from penstock.run.explain_protocol import Question
+from penstock.run.socket_folder import possible_folders
 from penstock.words.errors import ConfigError
+from penstock.words.printable import printable
 
 __all__ = ["explain"]
 
 
 @click.command()
-@click.argument("run_id", required=False)
+@click.option("--run", "wanted", metavar="ID|PID", help="This run, by its name or process id.")
 @click.option("--group", metavar="NAME", help="Only this group of tasks.")
 @click.option("--json", "as_json", is_flag=True, help="Records, for programs.")
-def explain(run_id: str | None, group: str | None, as_json: bool) -> None:
+def explain(wanted: str | None, group: str | None, as_json: bool) -> None:
     """Show what a run that is under way waits for: every group, who refused it, since when, and what would end it.
 
-    RUN_ID names the run; it may be left out while there is only one. `penstock run` answers; a program of your own does
-    with `[scheduler] explain_socket = true`.
+    --run may be left out while there is only one run. `penstock run` answers; a program of your own does with
+    `[scheduler] explain_socket = true`.
     """
-    runs = runs_that_answer()
-    if run_id is None:
-        if len(runs) != 1:
-            raise ConfigError(_which(list(runs)))
-        (run_id,) = runs
-    path = runs.get(run_id)
-    if path is None:
-        raise ConfigError(f"there is no run {run_id!r} under way; {_which(list(runs))}")
+    found = trio.run(find_runs)
+    run = _chosen(found, wanted)
+    for note in found.notes:
+        click.echo(f"penstock: {printable(note)}", err=True)
+    name = printable(run.greeting.run_id)
     try:
-        answer = ask(path, group)
-    except OSError as error:
-        raise ConfigError(f"run {run_id!r} did not answer: {error}") from error
-    click.echo(json.dumps(answer["records"], indent=2) if as_json else f"run {run_id}: {answer['text']}")
+        answer = trio.run(ask, run, Question(group, as_json))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"run {name} (pid {run.greeting.pid}) gave no answer: {error}") from error
+    click.echo(answer if as_json else f"run {name}: {answer}")
 
 
-def _which(runs: list[str]) -> str:
+def _chosen(found: FoundRuns, wanted: str | None) -> FoundRun:
+    """The one run that is meant. Raises `ConfigError` with a line for each that there is."""
+    runs, notes = found.runs, found.notes
     if not runs:
-        looked = f"; looked in {runtime_folder()}" if hasattr(os, "getuid") else ""
-        answering = "`penstock run`, or `[scheduler] explain_socket = true`"
-        return f"no run of yours is under way that answers ({answering}){looked}"
-    return f"under way are {', '.join(runs)}; name one"
+        raise ConfigError([_no_run(), *notes])
+    if wanted is not None:
+        runs = tuple(run for run in runs if wanted in (run.greeting.run_id, str(run.greeting.pid)))
+    if len(runs) == 1:
+        return runs[0]
+    if not runs:
+        problem = f"there is no run {wanted!r} under way; there are"
+    else:
+        problem = f"{len(runs)} runs are under way; choose one by --run ID or --run PID"
+    raise ConfigError([problem, *map(_line, runs or found.runs), *notes])
+
+
+def _no_run() -> str:
+    looked = f"; looked in {' and '.join(map(str, possible_folders()))}" if hasattr(os, "geteuid") else ""
+    answering = "`penstock run`, or `[scheduler] explain_socket = true`"
+    return f"no run of yours is under way that answers ({answering}){looked}"
+
+
+def _line(run: FoundRun) -> str:
+    greeting = run.greeting
+    try:
+        started = datetime.fromisoformat(greeting.started).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError):
+        started = "an unknown time"
+    return f"  {printable(greeting.run_id)}  pid {greeting.pid}  since {started}"

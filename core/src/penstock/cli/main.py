@@ -45,6 +45,7 @@ from penstock.plugins.loading import (
     structure_section,
 )
 from penstock.words.errors import ConfigError, PenstockError, PluginError
+from penstock.words.printable import printable
 
 __all__ = ["cli", "main"]
 
@@ -58,8 +59,8 @@ class ReportedMistake(click.ClickException):
         super().__init__("\n".join(map(str, errors)))
 
     def show(self, file: Any = None) -> None:
-        for line in self.message.splitlines():
-            click.echo(f"penstock: {line}", file=file, err=file is None)
+        for line in self.message.split("\n"):
+            click.echo(f"penstock: {printable(line)}", file=file, err=file is None)
 
 
 class ReportedFailure(ReportedMistake):
@@ -128,9 +129,9 @@ class PenstockGroup(click.Group):
         for name in self.list_commands(ctx):
             own = super().get_command(ctx, name) or _of_files(ctx).commands.get(name)
             if own is not None:
-                yield name, own.get_short_help_str(limit=80)
+                yield printable(name), printable(own.get_short_help_str(limit=80))
             else:
-                yield name, f"({_installed(ctx).commands[name]})"
+                yield printable(name), printable(f"({_installed(ctx).commands[name]})")
 
 
 def _installed(ctx: click.Context) -> Installed:
@@ -153,7 +154,7 @@ def _of_files(ctx: click.Context) -> click.Group:
             try:
                 made.commands.update(_commands_of(plugin))
             except PluginError as error:
-                click.echo(f"penstock: {error}", err=True)
+                click.echo(f"penstock: {printable(str(error))}", err=True)
     return made
 
 

@@ -23,6 +23,7 @@ from penstock.plugins.listing import PluginListing, list_plugins
 from penstock.plugins.loading import LoadedPlugin, config_class, import_plugin, load_file
 from penstock.plugins.source_hooks import hooks_in_file
 from penstock.words.errors import ConfigError, PluginError
+from penstock.words.printable import printable
 
 __all__ = ["plugins"]
 
@@ -79,8 +80,9 @@ def _hooks_in_short(hooks: tuple[str, ...] | None) -> str:
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
+    shown = [tuple(map(printable, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for row in shown:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
@@ -100,7 +102,7 @@ def show_command(line: CommandLine, name: str, config_file: Path | None) -> None
     else:
         raise ConfigError([f"there is no plugin {name!r}; {there.suggestion(name, files)}", *map(str, there.clashes)])
     chosen = choose(config, there.plugins, {stem: hooks_in_file(path) or () for stem, path in files.items()})
-    click.echo("\n".join(_show_lines(loaded, chosen, config)))
+    click.echo("\n".join(map(printable, _show_lines(loaded, chosen, config))))
     wrong = check_hooks(loaded.target)
     if wrong:
         raise PluginError(name, "; ".join(wrong))
@@ -113,7 +115,7 @@ def _show_lines(loaded: LoadedPlugin, chosen: Chosen, config: PenstockConfig) ->
     doc = inspect.getdoc(loaded.target)
     if doc:
         yield ""
-        yield from doc.splitlines()
+        yield from doc.split("\n")
     yield ""
     yield "Hooks"
     places = chosen.places(loaded.name)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import attrs
 
+from penstock.words.printable import printable
 from penstock.words.verdicts import Denied
 
 __all__ = ["ResourceStanding", "explanation_text"]
@@ -41,4 +42,4 @@ def explanation_text(standings: Iterable[ResourceStanding], now: float) -> str:
         )
         lines += [f"  {denied.describe(now)}" for denied in standing.refusals] or ["  its turn is next"]
         lines += [f"  in shadow: {denied.describe(now)}" for denied in standing.shadow_refusals]
-    return "\n".join(lines) if lines else "no request is waiting"
+    return "\n".join(map(printable, lines)) if lines else "no request is waiting"

@@ -1,153 +1,135 @@
 """What a running batch waits for, told to whoever of the same user asks: a local socket per run.
 
-The socket is a Unix-domain socket in a folder that only its user may enter, named by the run. One connection is one
-question (a line of JSON: `{"group": null}`) and one answer (a JSON document); then it is closed. Somebody who asks
-nothing, or does not listen, is left after a few seconds, and disturbs nobody.
+The socket is a Unix-domain socket in a folder that only its user may enter. Whoever connects is greeted with the run's
+name, process and start, and may then ask one question; it gets one answer, or one line of what is wrong with the
+question, and the connection is closed. A few are answered at a time; one that asks nothing, too slowly or does not
+listen is left after some seconds. Nothing that comes in by the socket, and no failure of it, ends the run.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import socket
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import trio
 
-__all__ = ["answer_questions", "ask", "runs_that_answer", "runtime_folder"]
+from penstock.run.explain_protocol import (
+    LONGEST_QUESTION,
+    PATIENCE,
+    Greeting,
+    Question,
+    answer_line,
+    error_line,
+    read_question,
+)
+from penstock.run.local_lines import LocalLines, same_user
+from penstock.run.socket_folder import SocketFolder, run_folder
+from penstock.words.printable import printable
 
-PATIENCE: Final = 5.0
-"""Seconds for one question and its answer."""
-
-LONGEST_PATH: Final = 100
-"""Bytes of a socket's path: systems take 104 to 108."""
-
-LONGEST_FOLDER: Final = LONGEST_PATH - 30
-"""Bytes of its folder, so that there is room for a run's name."""
+__all__ = ["MANY", "answer_questions"]
 
 MANY: Final = 8
-"""How many questions are answered at a time."""
+"""How many connections are open at a time; as many more wait to be let in."""
+
+PAUSE: Final = 1.0
+"""Seconds until the next try after a connection could not be taken, as when there are too many open files."""
 
 _log: Final = logging.getLogger("penstock.explain")
 
-Answer = Callable[[str | None], dict[str, Any]]
-"""Makes the answer about one group, or about all."""
+Answer = Callable[[Question], Mapping[str, Any]]
+"""Makes the answer to a question: a mapping with `text`, `records` or `error`."""
 
 
-def runtime_folder() -> Path:
-    """Where the sockets of this user's runs are: `$XDG_RUNTIME_DIR/penstock`, or else in the temporary folder.
+async def answer_questions(
+    run_id: str, answer: Answer, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Answer until cancelled; started once the socket can be found.
 
-    That is `/tmp` if the path of the one that is set is too long for a socket.
+    Where there can be no safe socket, that is logged, and the run goes on without.
     """
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime:
-        return Path(runtime, "penstock")
-    folder = Path(tempfile.gettempdir(), f"penstock-{os.getuid()}")
-    return folder if len(os.fsencode(folder)) <= LONGEST_FOLDER else Path("/tmp", folder.name)
-
-
-def _made_folder() -> Path:
-    """The folder, with nobody else in it. Raises `OSError` if it is somebody else's."""
-    folder = runtime_folder()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.stat()
-    if found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise PermissionError(f"{folder} can be entered by others")
-    return folder
-
-
-async def answer_questions(run_id: str, answer: Answer) -> None:
-    """Answer until cancelled. Where there can be no socket, that is logged, and the run goes on without."""
     if not hasattr(socket, "AF_UNIX"):
-        _log.info("there is no local socket on this system: `penstock explain` cannot ask run %s", run_id)
+        _log.info("there is no local socket on this system: `penstock explain` cannot ask run %s", printable(run_id))
         return
-    path: Path | None = None
+    greeting = Greeting(run_id, os.getpid(), datetime.now().astimezone().isoformat(timespec="seconds"))
     try:
-        path = _made_folder() / f"{run_id}.sock"
-        if len(os.fsencode(path)) > LONGEST_PATH:
-            raise OSError(f"the path {path} is too long for a socket; set XDG_RUNTIME_DIR to a shorter one")
-        listener = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    except OSError as error:
-        _log.warning("`penstock explain` cannot ask run %s: %s", run_id, error)
-        return
-    with listener:
-        try:
-            begun = path.with_suffix(".begun")  # so that nobody finds it before it listens, and takes it for a dead one
-            begun.unlink(missing_ok=True)
-            await listener.bind(str(begun))
-            begun.chmod(0o600)
-            listener.listen(MANY)
-            begun.replace(path)
-        except OSError as error:
-            _log.warning("`penstock explain` cannot ask run %s: %s", run_id, error)
-            return
-        try:
-            async with trio.open_nursery() as nursery:
-                places = trio.CapacityLimiter(MANY)
-                while True:
-                    connection, _ = await listener.accept()
-                    nursery.start_soon(_answer_one, connection, places, answer)
-        finally:
-            path.unlink(missing_ok=True)
-
-
-async def _answer_one(connection: trio.socket.SocketType, places: trio.CapacityLimiter, answer: Answer) -> None:
-    stream = trio.SocketStream(connection)
-    async with stream, places:
-        with trio.move_on_after(PATIENCE):
+        with run_folder() as folder, trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            name = folder.new_name()
             try:
-                asked = b""
-                while b"\n" not in asked and len(asked) < 4096:
-                    more = await stream.receive_some()
-                    if not more:
-                        return
-                    asked += more
-                question = json.loads(asked)
-                told = answer(question.get("group") if isinstance(question, dict) else None)
-                await stream.send_all(json.dumps(told).encode() + b"\n")
-            except (trio.BrokenResourceError, ValueError):
-                return  # who has gone, or asks in another language, needs no answer
+                await _listen(listener, folder, name)
+                task_status.started()
+                await _Answering(greeting, answer).serve(listener)
+            finally:
+                folder.remove(name)
+    except OSError as error:
+        _log.warning(
+            "`penstock explain` cannot ask run %s, which goes on without: %s", printable(run_id), printable(str(error))
+        )
 
 
-def runs_that_answer() -> dict[str, Path]:
-    """Run id to socket, of the runs of this user that are alive. Sockets of runs that have died are removed."""
-    if not hasattr(socket, "AF_UNIX"):
-        return {}
-    alive: dict[str, Path] = {}
-    for path in sorted(runtime_folder().glob("*.sock")):
+async def _listen(listener: trio.socket.SocketType, folder: SocketFolder, name: str) -> None:
+    begun = name.removesuffix(".sock")  # so that nobody finds it before it listens, and takes it for a dead one
+    await listener.bind(str(folder.path / begun))
+    folder.close_to_others(begun)
+    listener.listen(MANY)
+    folder.rename(begun, name)
+
+
+class _Answering:
+    """A run's side of the socket."""
+
+    def __init__(self, greeting: Greeting, answer: Answer) -> None:
+        self._greeting = greeting
+        self._answer = answer
+        self._places = trio.Semaphore(MANY)
+
+    async def serve(self, listener: trio.socket.SocketType) -> None:
+        async with trio.open_nursery() as nursery:
+            while True:
+                await self._places.acquire()
+                nursery.start_soon(self._answer_one, await self._accepted(listener))
+
+    async def _accepted(self, listener: trio.socket.SocketType) -> trio.socket.SocketType:
+        while True:
+            try:
+                connection, _ = await listener.accept()
+            except OSError as error:
+                _log.warning("a question of `penstock explain` could not be taken: %s", error)
+                await trio.sleep(PAUSE)
+            else:
+                return connection
+
+    async def _answer_one(self, connection: trio.socket.SocketType) -> None:
         try:
-            with _connected(path):
-                alive[path.stem] = path
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-        except OSError:
-            continue
-    return alive
+            async with LocalLines(connection) as lines:
+                if same_user(connection):
+                    await self._converse(lines)
+        except (trio.BrokenResourceError, OSError):
+            pass  # who has gone needs no answer
+        finally:
+            self._places.release()
 
+    async def _converse(self, lines: LocalLines) -> None:
+        reply = error_line(f"the question did not come in within {PATIENCE:g} s")
+        with trio.move_on_after(PATIENCE):
+            await lines.send(self._greeting.line())
+            asked = await lines.receive(LONGEST_QUESTION)
+            if not asked:
+                return
+            reply = self._reply(asked)
+        with trio.move_on_after(PATIENCE):
+            await lines.send(reply)
 
-def ask(path: Path, group: str | None = None) -> dict[str, Any]:
-    """The answer of the run behind this socket. Raises `OSError` (`TimeoutError` if it does not answer in time)."""
-    with _connected(path) as connection:
-        connection.sendall(json.dumps({"group": group}).encode() + b"\n")
-        told = b""
-        while more := connection.recv(65536):
-            told += more
-    if not told:
-        raise ConnectionResetError("the run ended before it answered")
-    answer: dict[str, Any] = json.loads(told)
-    return answer
-
-
-def _connected(path: Path) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.settimeout(2 * PATIENCE)
-        connection.connect(str(path))
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    def _reply(self, asked: bytes) -> bytes:
+        try:
+            question = read_question(asked)
+        except ValueError as error:
+            return error_line(str(error))
+        try:
+            return answer_line(self._answer(question))
+        except Exception as error:
+            _log.exception("a question of `penstock explain` could not be answered")
+            return error_line(f"the run failed to answer ({type(error).__name__}); its log says more")

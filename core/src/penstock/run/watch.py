@@ -4,13 +4,15 @@ on which `penstock explain` asks.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import trio
 
 from penstock.events.correlation import RuntimeCorrelation
+from penstock.run.explain_protocol import Question
 from penstock.run.explain_socket import answer_questions
+from penstock.run.explanation import answer_about
 from penstock.run.health import Health, health_of
 from penstock.run.parts import RunParts
 from penstock.run.watchdog import Blocked, Watchdog
@@ -95,9 +97,5 @@ class RunWatch:
                 stream.deliver()
             self._lag, self._blocked = 0.0, None
 
-    def _answer(self, group: str | None) -> dict[str, Any]:
-        run = self._run
-        records = {"run_id": run.run_id, "tasks": run.explanation(group).as_dict()}
-        if group is None:
-            records |= {"requests": run.requests.explain().splitlines(), "health": self.health().as_dict()}
-        return {"text": run.explain(group), "records": records}
+    def _answer(self, question: Question) -> Mapping[str, Any]:
+        return answer_about(self._run, question, self.health())

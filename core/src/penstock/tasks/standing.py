@@ -11,6 +11,7 @@ import attrs
 
 from penstock.tasks.admission import TaskAdmissionController
 from penstock.tasks.ready_queue import Blocked, ReadyQueue
+from penstock.words.printable import printable
 from penstock.words.shadow import ShadowTally
 from penstock.words.verdicts import Denied, describe_until
 
@@ -67,7 +68,7 @@ class Explanation:
             lines.append(f"  and {len(rest)} more groups: {told}")
         lines += [f"  task {line}" for line in self.not_ready]
         lines += [f"  {tally}" for tally in self.shadows]
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
 
 def explain(

@@ -1,0 +1,140 @@
+"""The words between `penstock explain` and a run: who is there, one question, one answer; each a line of JSON.
+
+    run    {"penstock": "explain", "run_id": "nightly", "pid": 4711, "started": "2026-01-01T00:00:00+00:00"}
+    asker  {"group": null, "records": false}
+    run    {"text": "…"}  or  {"records": {…}}  or  {"error": "…"}
+
+Neither side trusts the other to be Penstock: lines are bounded, and whatever is no such line is a `ValueError` that
+says what is wrong with it. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from penstock.words.printable import printable
+
+__all__ = [
+    "LONGEST_ANSWER", "LONGEST_GREETING", "LONGEST_QUESTION", "PATIENCE", "Greeting", "Question", "answer_line",
+    "error_line", "read_answer", "read_greeting", "read_question",
+]  # fmt: skip
+
+PATIENCE: Final = 5.0
+"""Seconds for a question to come in, and for its answer to go out; who asks has twice as long in all."""
+LONGEST_QUESTION: Final = 4096
+"""Bytes, with the end of the line; so are the next two."""
+LONGEST_GREETING: Final = 4096
+LONGEST_ANSWER: Final = 16 * 1024 * 1024
+LONGEST_ERROR: Final = 1000
+"""Characters of an error that are shown."""
+LONGEST_NAME: Final = 200
+"""Characters of a run's name in its greeting."""
+
+
+@attrs.frozen
+class Greeting:
+    """Who answers: a run's name, its process, and the time of day at which it started (ISO 8601)."""
+
+    run_id: str
+    pid: int
+    started: str
+
+    def line(self) -> bytes:
+        """What is sent to whoever connects."""
+        return _line({"penstock": "explain", **attrs.asdict(self), "run_id": self.run_id[:LONGEST_NAME]})
+
+
+@attrs.frozen
+class Question:
+    """What is asked about: one group or all, as records or as text."""
+
+    group: str | None = None
+    records: bool = False
+
+    def line(self) -> bytes:
+        """What is sent. Raises `ValueError` if the name of the group is too long."""
+        line = _line(attrs.asdict(self))
+        if len(line) > LONGEST_QUESTION:
+            raise ValueError(f"the name of the group is too long: the question may have {LONGEST_QUESTION} bytes")
+        return line
+
+
+def read_question(line: bytes) -> Question:
+    """The question in this line. Raises `ValueError`."""
+    asked = _read(line, "question", LONGEST_QUESTION)
+    unknown = asked.keys() - {"group", "records"}
+    if unknown:
+        names = printable(", ".join(sorted(unknown))[:60])
+        raise ValueError(f"the question has keys beside `group` and `records`: {names}")
+    group, records = asked.get("group"), asked.get("records", False)
+    if group is not None and not isinstance(group, str):
+        raise ValueError("`group` must be text or null")
+    if not isinstance(records, bool):
+        raise ValueError("`records` must be true or false")
+    return Question(group, records)
+
+
+def answer_line(answer: Mapping[str, Any]) -> bytes:
+    """What is sent as an answer; if that is too long, the error that says so."""
+    line = _line(answer)
+    if len(line) <= LONGEST_ANSWER:
+        return line
+    return error_line(f"the answer is longer than {LONGEST_ANSWER} bytes; ask about one group, or for text")
+
+
+def error_line(error: str) -> bytes:
+    """What is sent instead of an answer."""
+    return _line({"error": error})
+
+
+def read_greeting(line: bytes) -> Greeting:
+    """Who answers. Raises `ValueError` if it is no run of Penstock's."""
+    told = _read(line, "greeting", LONGEST_GREETING)
+    run_id, pid, started = told.get("run_id"), told.get("pid"), told.get("started")
+    if told.get("penstock") != "explain" or not isinstance(run_id, str) or not isinstance(started, str):
+        raise ValueError("the greeting is not that of a run")
+    if isinstance(pid, bool) or not isinstance(pid, int):
+        raise ValueError("the greeting is not that of a run")
+    return Greeting(run_id, pid, started)
+
+
+def read_answer(line: bytes, question: Question) -> str:
+    """The answer, safe to be shown: lines of text, or JSON. Raises `ValueError`, also with what the run refuses."""
+    told = _read(line, "answer", LONGEST_ANSWER)
+    error, text, records = told.get("error"), told.get("text"), told.get("records")
+    if error and isinstance(error, str):
+        raise ValueError(printable(error[:LONGEST_ERROR]))
+    try:
+        if question.records and isinstance(records, dict):
+            return json.dumps(records, indent=2)  # which escapes all that is not ASCII
+    except RecursionError:
+        raise ValueError("the answer is nested too deep") from None
+    if not question.records and isinstance(text, str):
+        return "\n".join(map(printable, text.split("\n")))
+    raise ValueError("the answer has not what was asked for")
+
+
+def _line(words: Mapping[str, Any]) -> bytes:
+    return json.dumps(words).encode("ascii") + b"\n"
+
+
+def _read(line: bytes, what: str, longest: int) -> dict[str, Any]:
+    if len(line) > longest:
+        raise ValueError(f"the {what} is longer than {longest} bytes")
+    if not line.endswith(b"\n"):
+        raise ValueError(f"the {what} breaks off" if line else f"the connection ended without {what}")
+    try:
+        told = json.loads(line.decode("utf-8"))
+    except RecursionError:
+        raise ValueError(f"the {what} is nested too deep") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"the {what} is not UTF-8") from None
+    except ValueError:
+        raise ValueError(f"the {what} is not JSON") from None
+    if not isinstance(told, dict):
+        raise ValueError(f"the {what} is no JSON object")
+    return told
