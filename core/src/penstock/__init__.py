@@ -99,6 +99,7 @@ from penstock.words.identity import (
     scope_kind,
 )
 from penstock.words.leases import LeaseLedger, ReleaseResult
+from penstock.words.plugin_failures import PluginFailure
 from penstock.words.printable import printable
 from penstock.words.problems import Problem
 from penstock.words.report import RunInfo, RunReport
@@ -170,6 +171,7 @@ __all__ = [
     "PenstockConfig",
     "PenstockError",
     "PluginError",
+    "PluginFailure",
     "PluginManager",
     "PolicyStateDelta",
     "Problem",

@@ -225,7 +225,7 @@ def test_show_of_what_is_not_there_or_broken_is_reported(distribution: MakeDistr
     assert refused(penstock("plugins", "show", "mime")) == ["penstock: there is no plugin 'mime'; did you mean 'mine'?"]
     assert refused(penstock("plugins", "show", "mine")) == [
         "penstock: plugin 'mine': cannot be imported from d 1.0: ModuleNotFoundError: No module named 'gone_x' "
-        "(a_x.py, line 2)"
+        "(a_x.py:2)"
     ]
 
 
@@ -259,10 +259,9 @@ def test_a_broken_plugin_breaks_its_own_commands_alone(distribution: MakeDistrib
     )
     assert {name: refused(penstock(name)) for name in ("imports", "hook", "unsound", "nothing", "needy")} == {
         "imports": [
-            "penstock: plugin 'imports': cannot be imported from e 1.0: ZeroDivisionError: division by zero "
-            "(i_x.py, line 2)"
+            "penstock: plugin 'imports': cannot be imported from e 1.0: ZeroDivisionError: division by zero (i_x.py:2)"
         ],
-        "hook": ["penstock: plugin 'hook': penstock_cli failed: ZeroDivisionError: division by zero (h_x.py, line 3)"],
+        "hook": ["penstock: plugin 'hook': penstock_cli failed: ZeroDivisionError: division by zero (h_x.py:3)"],
         "unsound": ["penstock: plugin 'unsound': penstock_cli: clii is no argument of this hook; did you mean 'cli'?"],
         "nothing": [
             "penstock: plugin 'nothing': e 1.0 names the command 'nothing' in its metadata, and does not add it"
@@ -281,7 +280,7 @@ def test_commands_of_a_file_are_there_and_a_failing_hook_breaks_no_others(write:
     result = penstock("--plugin", bad, "--plugin", good, "run")
     assert result.stdout == "ran with ['bad.py', 'good.py']\n"
     assert result.stderr == (
-        "penstock: plugin 'bad': penstock_cli failed: ZeroDivisionError: division by zero (bad.py, line 3)\n"
+        "penstock: plugin 'bad': penstock_cli failed: ZeroDivisionError: division by zero (bad.py:3)\n"
     )
     assert "Run it." in penstock("--plugin", good, "--help").stdout
 

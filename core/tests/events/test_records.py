@@ -101,7 +101,7 @@ def test_a_correlation_that_is_passed_wins_over_the_current_one() -> None:
 
 
 def test_both_streams_can_tell_of_a_hole() -> None:
-    assert {"events_dropped"} == SCHEDULER_EVENT_KINDS & REQUEST_EVENT_KINDS
+    assert {"events_dropped", "plugin_error"} == SCHEDULER_EVENT_KINDS & REQUEST_EVENT_KINDS
 
 
 def test_fields_without_a_value_are_left_out_of_the_plain_data() -> None:

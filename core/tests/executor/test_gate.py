@@ -416,13 +416,13 @@ async def test_a_queue_that_raises_ends_the_waiting_with_its_name_and_not_in_a_h
             await wait_all_tasks_blocked()
             with pytest.raises(PluginError) as caught:
                 await executor.acquire(bench.item())
-            assert caught.value.plugin == "request_waiters"
+            assert caught.value.plugin == "FailingWaiters"
 
     async with trio.open_nursery() as nursery:
         with pytest.raises(PluginError) as caught:
             await break_it(nursery)
-        assert caught.value.plugin == "request_waiters"
-    assert [error.plugin for error in errors] == ["request_waiters"] * (2 if method == "select_next" else 1)
+        assert caught.value.plugin == "FailingWaiters"
+    assert [error.plugin for error in errors] == ["FailingWaiters"] * (2 if method == "select_next" else 1)
     assert executor.leases == (2, 2)
     bench.controller.check_invariants()
 

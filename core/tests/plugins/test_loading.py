@@ -122,7 +122,7 @@ def test_a_named_sink_that_cannot_be_imported_is_disabled(distribution: MakeDist
     distribution("d", {"a_x.py": "1 / 0"}, plugins={"jsonl": "a_x"})
     manager = managed({"plugins": {"sinks": ["jsonl"]}})
     assert manager.freeze().sinks == []
-    assert "ZeroDivisionError: division by zero (a_x.py, line 2)" in manager.problems["jsonl"]
+    assert "ZeroDivisionError: division by zero (a_x.py:2)" in manager.problems["jsonl"]
 
 
 @pytest.mark.parametrize("tables", [{"task_policies": ["x"]}, {"sinks": ["x"], "required": ["x"]}])

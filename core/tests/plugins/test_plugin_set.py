@@ -135,8 +135,8 @@ def test_a_file_with_one_class_is_that_class_with_its_table(write: WriteFile, al
 @pytest.mark.parametrize(
     ("source", "reported"),
     [
-        ("def (", r"cannot be loaded from .*: SyntaxError: .* \(.*bad.py, line 2\)"),
-        ("\n1 / 0\n", r"cannot be loaded from .*: ZeroDivisionError: division by zero \(bad.py, line 3\)"),
+        ("def (", r"cannot be loaded from .*: SyntaxError: .* \(.*bad.py:2\)"),
+        ("\n1 / 0\n", r"cannot be loaded from .*: ZeroDivisionError: division by zero \(bad.py:3\)"),
         ("import not_there_x\n", r"ModuleNotFoundError: No module named 'not_there_x'"),
         ("x = 1\n", "it has no hook; mark a function with @hookimpl"),
         (

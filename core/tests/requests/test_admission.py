@@ -271,7 +271,7 @@ def test_a_queue_that_never_commits_is_named_and_loses_no_place() -> None:
     bench.wait()
     with pytest.raises(PluginError) as caught:
         bench.controller.release(lease, SUCCESS, 0.0)
-    assert caught.value.plugin == "request_waiters"
+    assert caught.value.plugin == "StaleWaiters"
     assert bench.in_flight() == (0, 0)
     assert bench.limiters[CHAT].in_flight == 0
 

@@ -30,16 +30,14 @@ def test_an_error_in_check_refuses_the_call_until_the_configuration_is_renewed(b
     assert "ZeroDivisionError" in denied.detail
 
 
-def test_an_error_is_reported_once_per_plugin_until_the_configuration_is_renewed(bench: RequestBench) -> None:
+def test_an_error_is_told_each_time_with_plugin_method_and_place(bench: RequestBench) -> None:
     bench.limiters[CHAT].raises = {"check"}
-    for _ in range(5):
+    for _ in range(2):
         bench.controller.try_acquire(bench.item(), 0.0)
-    assert [plugin for plugin, _ in bench.problems] == ["scripted"]
-    assert "check of the limiter of p/m/chat raised ZeroDivisionError" in bench.problems[0][1]
-    bench.controller.reconfigure(bench.make_limiters, 1.0)
-    bench.limiters[CHAT].raises = {"check"}
-    bench.controller.try_acquire(bench.item(), 1.0)
-    assert len(bench.problems) == 2
+    assert [(plugin, hook) for plugin, hook, _ in bench.failures] == [
+        ("scripted", "penstock_request_limiter.check")
+    ] * 2
+    assert bench.failures[0][2].startswith("raised ZeroDivisionError at scripted_limiter.py:")
 
 
 @pytest.mark.parametrize("method", ["acquire", "release"])
@@ -124,7 +122,7 @@ def test_a_refusal_that_breaks_the_rules_of_refusals_fails_closed_and_is_named(b
     denied = bench.refused(bench.controller.try_acquire(bench.item(), 1.0)).denied
     assert denied.reason == "hard_policy_denial"
     assert denied.until == {Signal("reconfigured")}
-    assert len(bench.problems) == 1
+    assert len(bench.failures) == 1
 
 
 def test_a_rule_that_raises_fails_closed() -> None:

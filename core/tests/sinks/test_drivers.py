@@ -48,12 +48,14 @@ class Run:
     def __init__(self, bindings: Sequence[SinkBinding], *, failures: int = 10, flush_timeout: float = 30.0) -> None:
         self.scheduler_events = EventStream("scheduler")
         self.request_events = EventStream("request")
+        self.failures: list[tuple[str, str, str]] = []
         self.drivers = SinkDrivers(
             bindings,
             self.scheduler_events,
             self.request_events,
             failures=failures,
             flush_timeout=flush_timeout,
+            on_failure=lambda plugin, hook, error, _=None: self.failures.append((plugin, hook, str(error))),
         )
 
     def tell(self, count: int = 1) -> None:
@@ -192,17 +194,14 @@ async def test_sinks_that_have_room_pause_nothing(autojump_clock: MockClock) -> 
 
 
 @pytest.mark.parametrize("spec", SPECS)
-async def test_the_first_error_is_logged_with_the_plugins_name_and_the_rest_is_counted(
-    spec: SinkSpec, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+async def test_every_error_is_reported_with_the_plugins_name_and_counted(
+    spec: SinkSpec, autojump_clock: MockClock
 ) -> None:
     run = Run([Sink(raises).bound(spec)])
-    with caplog.at_level(logging.WARNING, "penstock"):
-        async with run.drivers:
-            run.tell(3)
-    assert [record.getMessage() for record in caplog.records] == [
-        "plugin 'mine': its sink raised ValueError: no room for 1 (further errors are counted)"
-    ]
-    assert run.drivers.failed == {"mine": 3}
+    async with run.drivers:
+        run.tell(2)
+    assert run.failures == [("mine", "penstock_scheduler_event", f"no room for {number}") for number in (1, 2)]
+    assert run.drivers.failed == {"mine": 2}
     assert run.drivers.disabled == {}
 
 
@@ -215,11 +214,11 @@ async def test_a_sink_that_keeps_raising_is_disabled_and_the_others_go_on(
     with caplog.at_level(logging.ERROR, "penstock"):
         async with run.drivers:
             run.tell(4)
-    assert run.drivers.disabled == {"bad": "raised 2 times in a row, at last ValueError: no room for 2"}
+    assert run.drivers.disabled == {"bad": "raised 2 times in a row, at last ValueError"}
     assert run.drivers.failed == {"bad": 2}
     assert len(good.written) == 4
     assert [record.getMessage() for record in caplog.records] == [
-        "plugin 'bad': its sink is disabled: it raised 2 times in a row, at last ValueError: no room for 2"
+        "plugin 'bad': its sink is disabled: it raised 2 times in a row, at last ValueError"
     ]
 
 
@@ -255,17 +254,28 @@ async def test_a_hook_that_works_does_not_hide_a_flush_that_never_does(autojump_
         for _ in range(3):
             run.tell()
             await wait_all_tasks_blocked()
-    assert run.drivers.disabled == {"mine": "raised 2 times in a row, at last OSError: no space left"}
+    assert run.drivers.disabled == {"mine": "raised 2 times in a row, at last OSError"}
 
 
-async def test_a_sink_that_wants_to_exit_does_not_take_the_run_with_it(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize(
+    "error",
+    [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), BaseExceptionGroup("both", [KeyboardInterrupt()])],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_sink_that_raises_what_is_no_exception_ends_itself_and_not_the_run(
+    error: BaseException, spec: SinkSpec, autojump_clock: MockClock
+) -> None:
     def leave(event: RuntimeEvent) -> None:
-        raise SystemExit(3)
+        raise error
 
-    run = Run([Sink(leave).bound(SinkSpec())])
+    good = Sink()
+    run = Run([Sink(leave).bound(spec), good.bound(spec, "good")])
     async with run.drivers:
-        run.tell()
+        run.tell(2)
     assert run.drivers.failed == {"mine": 1}
+    assert run.drivers.disabled == {"mine": f"raised {type(error).__name__}, which is no Exception"}
+    assert len(good.written) == 2
 
 
 async def test_a_full_sink_that_is_disabled_holds_nothing_up(autojump_clock: MockClock) -> None:

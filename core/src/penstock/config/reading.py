@@ -125,6 +125,8 @@ class RequestsConfig:
     """`[requests]`: the request gate. Durations in seconds; a `queue_wait_timeout` of 0 means now or never."""
 
     queue_wait_timeout: float | None = attrs.field(default=None, validator=_seconds(zero=True))
+    stall_timeout: float = attrs.field(default=300.0, validator=_seconds())
+    """How long a call waits at most for a plugin that could not answer."""
     max_attempts: int = attrs.field(default=4, validator=_at_least_one)
     retry_backoff: float = attrs.field(default=1.0, validator=_seconds())
     retry_backoff_max: float = attrs.field(default=30.0, validator=[_seconds(), _not_below("retry_backoff")])

@@ -32,6 +32,7 @@ __all__ = [
     "RequestEventKind",
     "RuntimeEvent",
     "SchedulerEventKind",
+    "StreamName",
     "event_from_dict",
     "event_to_dict",
     "event_to_json",
@@ -67,6 +68,7 @@ SchedulerEventKind = Literal[
     "task_completed",
     "task_lease_released",
     "release_diagnostic",
+    "plugin_error",
     "events_dropped",
 ]
 """What the scheduler stream tells of."""
@@ -90,6 +92,7 @@ RequestEventKind = Literal[
     "request_fully_recovered",
     "request_lease_released",
     "request_release_diagnostic",
+    "plugin_error",
     "events_dropped",
 ]
 """What the request stream tells of."""

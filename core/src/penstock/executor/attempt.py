@@ -106,6 +106,7 @@ class Attempt:
         """Whether somebody has taken the end over."""
         return self._detached is not None
 
+    @trio.lowlevel.enable_ki_protection  # as in `gate.py`
     def end(self, error: BaseException | None) -> None:
         """The end: the lease is released with the given outcome, or with what follows from the facts and `error`."""
         elapsed = self._gate.now() - self.started_at

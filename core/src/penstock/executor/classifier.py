@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
 from penstock.requests.outcomes import SUCCESS, RequestReleaseOutcome, classify
 from penstock.requests.response import ResponseFacts
+from penstock.words.plugin_failures import OnPluginFailure, unheard
 
 __all__ = ["OutcomeClassifier", "OutcomeRule"]
 
 OutcomeRule = Callable[["ResponseFacts | None", "BaseException | None"], "RequestReleaseOutcome | None"]
 """As `penstock_classify_outcome`: an outcome, or `None` for no opinion."""
 
-_log: Final = logging.getLogger("penstock.requests")
+CLASSIFY: Final = "penstock_classify_outcome"
 
 
 class OutcomeClassifier:
     """The outcome of each call of a run. `rule` may be replaced; `wall_now` is the time of day, if known."""
 
-    def __init__(self, rule: OutcomeRule | None, wall_now: Callable[[], datetime] | None) -> None:
+    def __init__(
+        self,
+        rule: OutcomeRule | None,
+        wall_now: Callable[[], datetime] | None,
+        on_failure: OnPluginFailure = unheard,
+    ) -> None:
         self.rule = rule
+        self._on_failure = on_failure
         self._wall_now = wall_now
 
     def classify(self, facts: ResponseFacts | None, error: BaseException | None) -> RequestReleaseOutcome:
@@ -32,8 +38,8 @@ class OutcomeClassifier:
         if self.rule is not None:
             try:
                 outcome = self.rule(facts, error)
-            except Exception:
-                _log.exception("penstock_classify_outcome raised; the core's own classification holds")
+            except BaseException as raised:  # a rule compiled from hooks names its plugins itself, and never raises
+                self._on_failure(CLASSIFY, CLASSIFY, raised, self.rule)
             else:
                 if outcome is not None:
                     return outcome

@@ -43,6 +43,7 @@ from penstock.requests.registry import MakeLimiters
 from penstock.requests.standing import ResourceStanding
 from penstock.words.failures import FailureMark, mark_failure
 from penstock.words.identity import ProviderKey, RequestDomain, RequestResourceKey, RequestResourceResolver
+from penstock.words.plugin_failures import OnPluginFailure, unheard
 from penstock.words.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class ModelRequestExecutor:
     `rng`                 random numbers for the jitter of retries
     `wall`                the time of day at a moment of the run's clock, for `Retry-After` dates in answers
                           without a date
+    `on_failure`          is called with what the waiter queue or `classify` raises
     """
 
     def __init__(
@@ -84,9 +86,11 @@ class ModelRequestExecutor:
         rng: Random | None = None,
         wall: Callable[[float], datetime] | None = None,
         attempt_prefix: str = "attempt-",
+        on_failure: OnPluginFailure = unheard,
     ) -> None:
-        self._gate = gate = RequestGate(controller, events, default_cap=default_cap)
-        self._classifier = OutcomeClassifier(classify, None if wall is None else lambda: wall(gate.now()))
+        self._gate = gate = RequestGate(controller, events, default_cap=default_cap, on_failure=on_failure)
+        wall_now = None if wall is None else lambda: wall(gate.now())
+        self._classifier = OutcomeClassifier(classify, wall_now, on_failure)
         self.resolver = RequestResourceResolver() if resolver is None else resolver
         self._retries = retries
         self._budgets: dict[str, RetryBudget] = {}

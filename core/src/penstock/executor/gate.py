@@ -8,22 +8,27 @@ the way for others.
 One timer task sleeps under a scope whose deadline is moved to the earliest moment that matters to anybody;
 nothing polls. It is a system task, so that what the block raises comes out of `async with` as it is, in no
 exception group. A waiter queue that breaks its contract is no reason to hang: the gate fails, and everybody
-who waits or asks gets a `PluginError` with its name.
+who waits or asks gets a `PluginError` with the name of the plugin that made it. Nothing else ends the gate, but
+a fault of its own.
+
+Whatever a limiter, a rule or a queue raises is caught, `BaseException` too. So that this never catches a real Ctrl+C,
+whatever decides runs under trio's protection against it (`enable_ki_protection`, which costs a call nothing): trio
+then raises `KeyboardInterrupt` in the main task, when that waits next.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from math import inf
 from threading import get_ident
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 import trio
 
 from penstock.events.records import EventStream
+from penstock.executor.gate_failure import GateFailure
 from penstock.requests.admission import RequestAdmissionController, RequestAdmissionEffects
 from penstock.requests.deciding import RequestRule
 from penstock.requests.events import RequestEvents
@@ -38,24 +43,26 @@ from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestS
 from penstock.requests.registry import MakeLimiters
 from penstock.requests.standing import ResourceStanding
 from penstock.requests.waiters import RequestWaiter
-from penstock.requests.waiting import QUEUE
-from penstock.words.errors import PluginError
 from penstock.words.identity import ProviderKey, RequestResourceKey
+from penstock.words.plugin_failures import OnPluginFailure, unheard, waited_in_vain
 
 __all__ = ["RequestGate"]
-
-_log: Final = logging.getLogger("penstock.requests")
 
 
 class RequestGate:
     """The leases of a controller, for those who await them. Use it as `async with gate:`; leaving the block shuts it.
 
     `default_cap` is the cap of a model that nobody configured, given when it is first asked for; without one
-    such a call is refused.
+    such a call is refused. `on_failure` is called with what ended the gate, if the waiter queue did.
     """
 
     def __init__(
-        self, controller: RequestAdmissionController, events: EventStream, *, default_cap: int | None = None
+        self,
+        controller: RequestAdmissionController,
+        events: EventStream,
+        *,
+        default_cap: int | None = None,
+        on_failure: OnPluginFailure = unheard,
     ) -> None:
         self._controller = controller
         self._events = events
@@ -63,14 +70,13 @@ class RequestGate:
         self._default_cap = default_cap
         self._met: set[RequestResourceKey] = set()
         self._parked: dict[RequestWaiter, None] = {}
-        self._failure: Exception | None = None
+        self._failure = GateFailure(controller.queue, controller.maker, on_failure)
         self._token: trio.lowlevel.TrioToken | None = None
         self._thread: int | None = None
         self._clock: trio.abc.Clock | None = None
         self._timer: trio.CancelScope | None = None
         self._timer_at = inf
         self._left = False
-        self._abandoned = False
         self._on_freed: Callable[[ProviderKey, float], None] | None = None
 
     # -- the block --
@@ -91,9 +97,10 @@ class RequestGate:
         self._left = True
         if self._timer is not None:
             self._timer.cancel()
-        if self._failure is not None and error is None:
-            raise self._failed() from self._failure
+        if error is None:
+            self._raise_if_failed()
 
+    @trio.lowlevel.enable_ki_protection
     def close(self) -> None:
         """The end of admission: who waits or asks is refused with `shutdown`. Calls that are out go on and release
         as ever.
@@ -126,10 +133,12 @@ class RequestGate:
         """Leases issued and leases returned."""
         return self._controller.leases
 
+    @trio.lowlevel.enable_ki_protection
     def explain(self) -> str:
         """What waiting calls wait for, per resource."""
         return self._controller.explain(self.now())
 
+    @trio.lowlevel.enable_ki_protection
     def explanation(self) -> tuple[ResourceStanding, ...]:
         """The same as records."""
         return self._controller.explanation(self.now())
@@ -149,6 +158,7 @@ class RequestGate:
 
     # -- leases --
 
+    @trio.lowlevel.enable_ki_protection
     def try_acquire(self, item: RequestAdmissionItem) -> RequestAdmissionLease | RequestAdmissionDenied:
         """A lease now, or why not."""
         now = self.now()
@@ -157,8 +167,8 @@ class RequestGate:
             self._register_by_default(item.resource)
         try:
             answer = self._controller.try_acquire(item, now)
-        except Exception as error:
-            self._fail_unless_a_factory_did(error)
+        except BaseException as error:
+            self._fail_if_the_queue_did(error)
             raise
         self._after(now)
         return answer
@@ -171,14 +181,13 @@ class RequestGate:
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         now = self.now()
-        if self._failure is not None:
-            self._raise_if_failed()
+        self._raise_if_failed()
         if self._default_cap is not None:
             self._register_by_default(item.resource)
         try:
             waiter = self._controller.enqueue(item, now)
-        except Exception as error:
-            self._fail_unless_a_factory_did(error)
+        except BaseException as error:
+            self._fail_if_the_queue_did(error)
             raise
         self._after(now)  # may give the waiter its lease, where a receiver of events releases another
         if waiter.lease is None and waiter.refused is None:
@@ -189,20 +198,23 @@ class RequestGate:
         if waiter.lease is not None:
             return waiter.lease
         if waiter.refused is None:
-            raise self._failed() from self._failure
-        raise RequestAdmissionError(waiter.refused)
+            raise self._failure.error() from self._failure.cause
+        in_vain = waited_in_vain(waiter.refused.denied, "call", self.now() - now)
+        raise in_vain or RequestAdmissionError(waiter.refused)
 
+    @trio.lowlevel.enable_ki_protection
     def release(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome) -> bool:
         """Whether the lease was out; it is given back. Never raises for a lease that is not out."""
         now = self.now()
         try:
             effects = self._controller.release(lease, outcome, now)
-        except Exception as error:
+        except BaseException as error:
             self._fail(error)
             return True
         self._deliver(effects, now)
         return effects.release is None or effects.release.released
 
+    @trio.lowlevel.enable_ki_protection
     def observe(self, lease: RequestAdmissionLease, headers: Mapping[str, str]) -> None:
         """An answer's headers (lower-case names) for the limiters of its lease, before that is released."""
         now = self.now()
@@ -241,6 +253,7 @@ class RequestGate:
 
     # -- what changes the gate --
 
+    @trio.lowlevel.enable_ki_protection
     def register(
         self,
         provider_name: str,
@@ -258,11 +271,13 @@ class RequestGate:
         )
         self._deliver(effects, now)
 
+    @trio.lowlevel.enable_ki_protection
     def reconfigure(self, make_limiters: MakeLimiters, *, rule: RequestRule | None = None) -> None:
         """New limiters and another rule; as `RequestAdmissionController.reconfigure`."""
         now = self.now()
         self._deliver(self._controller.reconfigure(make_limiters, now, rule=rule), now)
 
+    @trio.lowlevel.enable_ki_protection
     def signal(self, name: str) -> None:
         """The signal `name`: refusals that wait for it end."""
         now = self.now()
@@ -271,13 +286,13 @@ class RequestGate:
     # -- inside --
 
     def _abort(self, waiter: RequestWaiter, _: object) -> trio.lowlevel.Abort:
-        """Called by trio while it cancels: an exception here would hang the run, so it is kept for the timer task."""
+        """Called by trio while it cancels: an exception here would hang the run, so the timer task gets it."""
         waiter.parked = None
         self._parked.pop(waiter, None)
         try:
             self._controller.cancel(waiter, trio.current_time())
-        except Exception as error:
-            self._failure = error
+        except BaseException as error:
+            self._failure.cause = error
         self._move_timer(-inf)
         return trio.lowlevel.Abort.SUCCEEDED
 
@@ -285,7 +300,7 @@ class RequestGate:
         """Carry a change of state out and deliver it; `None` if the gate failed in it."""
         try:
             effects = change()
-        except Exception as error:
+        except BaseException as error:
             self._fail(error)
             return None
         self._deliver(effects, now)
@@ -313,7 +328,11 @@ class RequestGate:
 
     def _after(self, now: float) -> None:
         """Set the timer for what is due next, and deliver the events of what has happened."""
-        moment = self._controller.next_change(now)
+        try:
+            moment = self._controller.next_change(now)
+        except BaseException as error:
+            self._fail(error)
+            return
         if moment != self._timer_at and (moment is not None or self._timer_at != inf):
             self._move_timer(inf if moment is None else moment)
         if self._events.active:
@@ -326,48 +345,42 @@ class RequestGate:
                 self._timer.deadline = moment
 
     async def _run_timer(self) -> None:
-        while not self._left and not self._abandoned:
+        while not self._left and not self._failure.told:
             with trio.CancelScope(deadline=self._timer_at) as self._timer:
                 await trio.sleep_forever()
             self._turn()
 
     def _turn(self) -> None:
         """The timer's moment has come, or a waiter was cancelled, or the block is left."""
-        if self._failure is not None:
-            self._fail(self._failure)
+        if self._failure.cause is not None:
+            self._fail(self._failure.cause)
         elif not self._left:
             self._timer_at = inf
             now = trio.current_time()
             self._settle(lambda: self._controller.advance(now), now)
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         """The waiter queue cannot be trusted any more: no waiter gets a lease, and each gets the error instead."""
-        self._failure = error
         now = trio.current_time()
         effects = RequestAdmissionEffects()
-        if not self._abandoned:
-            self._abandoned = True
-            _log.error("the request gate has failed, no more calls go out: %s: %s", type(error).__name__, error)
+        if self._failure.note(error):
             effects = self._controller.abandon(now)
         for waiter in tuple(self._parked):
             self._unpark(waiter)
         self._report_freed(effects, now)
         self._events.deliver()
 
-    def _fail_unless_a_factory_did(self, error: Exception) -> None:
-        """A limiter that could not be made ends the call that needed it; anything else ends the gate."""
-        if not isinstance(error, PluginError) or error.plugin == QUEUE:
+    def _fail_if_the_queue_did(self, error: BaseException) -> None:
+        """What the queue raised ends the gate; anything else, such as a limiter that could not be made, is the caller's
+        to hear.
+        """
+        if self._failure.is_the_queues(error):
             self._fail(error)
+            raise self._failure.error() from error
 
     def _raise_if_failed(self) -> None:
-        if self._failure is not None:
-            raise self._failed() from self._failure
-
-    def _failed(self) -> PluginError:
-        failure = self._failure
-        if isinstance(failure, PluginError):
-            return PluginError(failure.plugin, failure.message)
-        return PluginError(QUEUE, f"the request gate has failed: {type(failure).__name__}: {failure}")
+        if self._failure.cause is not None:
+            raise self._failure.error() from self._failure.cause
 
     def _register_by_default(self, resource: RequestResourceKey) -> None:
         if resource in self._met or self._default_cap is None:

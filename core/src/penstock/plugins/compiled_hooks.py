@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any
 
 import pluggy
 
 from penstock.plugins.hook_calls import Rule, bound_hooks, first_answer
-from penstock.plugins.loading import describe_error, error_place
+from penstock.plugins.loading import describe_error
 from penstock.requests.items import RequestAdmissionItem
 from penstock.requests.limiters import RequestLimiter
 from penstock.requests.outcomes import RequestReleaseOutcome
@@ -26,6 +26,7 @@ from penstock.tasks.records import SchedulableTask
 from penstock.tasks.shadow_policy import RuleAsPolicy, ShadowTaskPolicy
 from penstock.words.errors import PenstockError, PluginError
 from penstock.words.identity import RequestResourceKey, Scope
+from penstock.words.plugin_failures import OnPluginFailure, PluginMaker, fails_closed, refuse_coroutine, unheard
 from penstock.words.report import RunInfo, RunReport
 from penstock.words.settings import Settings
 from penstock.words.shadow import ShadowBook
@@ -34,23 +35,15 @@ from penstock.words.verdicts import (
     TASK_REASONS,
     Denied,
     RequestReason,
-    Signal,
     TaskReason,
     check_denied,
 )
 
-__all__ = ["CompiledHooks", "OnPluginError"]
-
-_log: Final = logging.getLogger("penstock.plugins")
+__all__ = ["CompiledHooks"]
 
 TaskRule = Callable[[SchedulableTask, QueueView, TaskAdmissionView, float], Denied | None]
 RequestRule = Callable[[RequestAdmissionItem, RequestPressureSnapshotProvider, float], Denied | None]
 OutcomeRule = Callable[[ResponseFacts | None, BaseException | None], RequestReleaseOutcome | None]
-OnPluginError = Callable[[str, str, Exception], None]
-"""A callback that is given the plugin, the hook and what it raised."""
-
-_POLICY: Final = "penstock_task_policy"
-_LIMITER: Final = "penstock_request_limiter"
 
 
 class CompiledHooks:
@@ -59,8 +52,8 @@ class CompiledHooks:
     `task_eligible(task, queue_view, admission_view, now)`, `request_eligible(item, pressure, now)` and
     `classify_outcome(facts, error)` are `None` when no plugin implements them, so that nothing is called at
     all. They never raise: a rule that raises, or whose answer breaks the rules of a refusal, refuses the
-    candidate until `Signal("reconfigured")`; a classification that raises is no opinion. Both are logged
-    once per plugin and hook, and given to `on_error` each time.
+    candidate until `Signal("reconfigured")`; a classification that raises is no opinion. Both, and what notes and
+    plugins in shadow raise, are given to `on_failure` each time.
 
     Plugins in `shadows` are asked by none of these; their policies, limiters and rules come wrapped from
     `make_task_policies` and `make_request_limiters`, and what they would have done is counted in `shadow_book`.
@@ -75,9 +68,10 @@ class CompiledHooks:
         sinks: Sequence[SinkBinding],
         *,
         generation: int = 1,
-        on_error: OnPluginError | None = None,
+        on_failure: OnPluginFailure = unheard,
         shadows: Collection[str] = (),
         shadow_book: ShadowBook | None = None,
+        origins: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.generation = generation
         self._shadows = tuple(shadows)
@@ -85,9 +79,10 @@ class CompiledHooks:
         self._pressure: RequestPressureSnapshotProvider | None = None
         self.sinks = list(sinks)
         self._settings = settings
-        self._on_error = on_error
-        self._logged: set[tuple[str, str]] = set()
+        self._on_failure = on_failure
         self._callers = callers
+        self._makers: dict[str, PluginMaker] = {}
+        self._origins = origins
         self._bound = {hook: bound_hooks(caller) for hook, caller in callers.items()}
         self.task_eligible: TaskRule | None = self._eligibility(
             callers["penstock_task_eligible"], TASK_REASONS, "policy_denial"
@@ -105,15 +100,9 @@ class CompiledHooks:
         def check(answer: object, by: str, now: float) -> Denied:
             return check_denied(answer, by=by, now=now, reasons=reasons)
 
-        def failed(error: Exception, by: str, _: float) -> Denied:
-            self._report(by, hook, error)
-            # The words of the error stay in the log: a refusal goes into events, which carry no exception's payload.
-            detail = (
-                f"{error.message}"
-                if isinstance(error, PluginError)
-                else f"raised {type(error).__name__}{error_place(error)}"
-            )
-            return Denied(failed_reason, {Signal("reconfigured")}, detail=detail, by=by)
+        def failed(error: BaseException, by: str, now: float, function: Callable[..., Any]) -> Denied:
+            self._on_failure(by, hook, error, function)
+            return fails_closed(by, failed_reason, error, now, function)
 
         return first_answer(caller, settings=self._settings, check=check, failed=failed, of=self._heeded)
 
@@ -126,7 +115,7 @@ class CompiledHooks:
         def check(answer: object, _: str, __: float) -> object:
             return answer
 
-        def failed(error: Exception, _: str, __: float) -> object:
+        def failed(error: BaseException, *_: object) -> object:
             raise error
 
         caller = self._callers[hook]
@@ -140,20 +129,14 @@ class CompiledHooks:
     def _classification(self, caller: pluggy.HookCaller) -> Rule | None:
         def check(answer: object, by: str, _: float) -> RequestReleaseOutcome:
             if not isinstance(answer, RequestReleaseOutcome):
+                refuse_coroutine(answer)
                 raise PluginError(by, f"must answer with RequestReleaseOutcome or None, not {type(answer).__name__}")
             return answer
 
-        def failed(error: Exception, by: str, _: float) -> None:
-            self._report(by, caller.name, error)
+        def failed(error: BaseException, by: str, _: float, function: Callable[..., Any]) -> None:
+            self._on_failure(by, caller.name, error, function)
 
         return first_answer(caller, settings=self._settings, check=check, failed=failed)
-
-    def _report(self, plugin: str, hook: str, error: Exception) -> None:
-        if (plugin, hook) not in self._logged:
-            self._logged.add((plugin, hook))
-            _log.error("plugin %r: %s failed: %s", plugin, hook, describe_error(error), exc_info=error)
-        if self._on_error is not None:
-            self._on_error(plugin, hook, error)
 
     # ------------------------------------------------------------------------------------------------------ factories
 
@@ -183,7 +166,7 @@ class CompiledHooks:
         return heeded + [
             (
                 name,
-                ShadowTaskPolicy(policy, self._shadow_book.count(name, "tasks"), partial(self._report, name, _POLICY)),
+                ShadowTaskPolicy(policy, self._shadow_book.count(name, "tasks"), partial(self._on_failure, name)),
             )
             for name, policy in shadows
         ]
@@ -212,10 +195,17 @@ class CompiledHooks:
         return limiters
 
     def _in_shadow(self, name: str, limiter: RequestLimiter) -> RequestLimiter:
-        return ShadowLimiter(limiter, self._shadow_book.count(name, "requests"), partial(self._report, name, _LIMITER))
+        return ShadowLimiter(limiter, self._shadow_book.count(name, "requests"), partial(self._on_failure, name))
 
     def _first(self, hook: str, kind: Any) -> Any:
-        return next((made for _, made in self._made(hook, kind)), None)
+        for name, made in self._made(hook, kind):
+            self._makers[hook] = PluginMaker(name, self._origins.get(name, ""))
+            return made
+        return None
+
+    def maker(self, hook: str) -> PluginMaker:
+        """The plugin that made what is used of a factory hook; the core, if none did."""
+        return self._makers.get(hook, PluginMaker())
 
     def _made(self, hook: str, kind: Any, **given: object) -> Iterable[tuple[str, Any]]:
         """The objects that the factories of a hook make, with their plugins' names. Raises `PluginError` for one that
@@ -225,7 +215,8 @@ class CompiledHooks:
                 made = bound(settings=self._settings[bound.plugin], **given)
             except PenstockError:
                 raise
-            except Exception as error:
+            except BaseException as error:
+                self._on_failure(bound.plugin, hook, error, bound.function)
                 raise PluginError(bound.plugin, f"{hook} failed: {describe_error(error)}") from error
             if made is None:
                 continue
@@ -239,19 +230,19 @@ class CompiledHooks:
     # ---------------------------------------------------------------------------------------------------------- notes
 
     def run_started(self, run: RunInfo) -> None:
-        """Call the note hook of every plugin before a run starts. An error is logged, and the run goes on."""
+        """Call the note hook of every plugin before a run starts. An error is reported, and the run goes on."""
         self._note("penstock_run_started", run=run)
 
     def run_finished(self, report: RunReport) -> None:
-        """Call the note hook of every plugin after a run has ended. Errors are logged."""
+        """Call the note hook of every plugin after a run has ended. Errors are reported."""
         self._note("penstock_run_finished", report=report)
 
     def _note(self, hook: str, **given: object) -> None:
         for bound in self._bound[hook]:
             try:
-                bound(**given)
-            except Exception as error:
-                self._report(bound.plugin, hook, error)
+                refuse_coroutine(bound(**given))
+            except BaseException as error:
+                self._on_failure(bound.plugin, hook, error, bound.function)
 
 
 def _members(protocol: Any) -> list[str]:

@@ -29,7 +29,7 @@ def first_answer(
     *,
     settings: Mapping[str, Settings],
     check: Callable[[Any, str, float], Any],
-    failed: Callable[[Exception, str, float], Any],
+    failed: Callable[[BaseException, str, float, Callable[..., Any]], Any],
     of: Callable[[str], bool] = lambda _: True,
 ) -> Rule | None:
     """A rule hook as one function of positional arguments; `None` if none of the plugins that are to be asked (`of`)
@@ -59,8 +59,8 @@ def first_answer(
                 answer = function(*pick(given + own))
                 if answer is not None:
                     return check(answer, plugin, moment(given))
-            except Exception as error:
-                return failed(error, plugin, moment(given))
+            except BaseException as error:
+                return failed(error, plugin, moment(given), function)
         return None
 
     return rule

@@ -52,7 +52,7 @@ class PenstockSpec:
         """The ready queue of a run.
 
         Called once, when a run is set up; without an implementation the core's FIFO queue serves. An error
-        ends the set-up.
+        ends the set-up; one in the queue itself ends the run.
         """
 
     @hookspec
@@ -60,8 +60,8 @@ class PenstockSpec:
         """A task admission policy.
 
         Called once per run for each active plugin; all policies must agree, and are asked in the order of
-        the list `task_policies`. An error ends the set-up; an error while a policy decides refuses the
-        candidate (it fails closed).
+        the list `task_policies`. An error ends the set-up; an error in `evaluate` refuses the task until
+        `Signal("reconfigured")`, for at most `[scheduler] stall_timeout`, and then ends it with a `PluginError`.
         """
 
     @hookspec
@@ -72,7 +72,8 @@ class PenstockSpec:
 
         Called per candidate after the policies have agreed, so it must be quick; it changes nothing.
         `settings` are the asking plugin's own. An error, or an answer that breaks the rules of a refusal,
-        refuses the candidate until `Signal("reconfigured")` and is logged once per plugin, with its name.
+        refuses the task until `Signal("reconfigured")`, for at most `[scheduler] stall_timeout`, and then ends it
+        with a `PluginError`.
         """
 
     @hookspec
@@ -81,8 +82,9 @@ class PenstockSpec:
 
         Called once for each provider, provider + model and resource, when it is first registered; all
         limiters that apply to a call must agree. `cap` is the static cap of a provider + model or of a
-        resource, `None` for a provider. An error ends the registration; an error while a limiter decides
-        refuses the call (it fails closed).
+        resource, `None` for a provider. An error ends the registration; an error in `check` refuses the call
+        until `Signal("reconfigured")`, for at most `[requests] stall_timeout`, and one in `acquire`, `release` or
+        `set_cap` every call that the limiter has a say in; then they end with a `PluginError`.
         """
 
     @hookspec(firstresult=True)
@@ -90,7 +92,7 @@ class PenstockSpec:
         """The queue of the calls that wait for a request lease.
 
         Called once per run; without an implementation the core's FIFO waiters serve. An error ends the
-        set-up.
+        set-up; one in the queue itself ends the request gate.
         """
 
     @hookspec
@@ -99,7 +101,7 @@ class PenstockSpec:
     ) -> Denied | None:
         """A refusal of a call that must not go out now, though the caps and limiters have agreed; else `None`.
 
-        It must be quick, and changes nothing. Errors as for `penstock_task_eligible`.
+        Quick, and it changes nothing. Errors as for `penstock_task_eligible`, with `[requests] stall_timeout`.
         """
 
     @hookspec(firstresult=True)
@@ -116,15 +118,16 @@ class PenstockSpec:
     def penstock_task_runner(self, settings: Settings) -> TaskRunner | None:
         """The runner that carries out admitted tasks.
 
-        Called once per run; the default runs each in the scheduler's own nursery. An error ends the set-up.
+        Called once per run; the default runs each in the scheduler's own nursery. An error ends the set-up. What
+        `run` raises is the task's; what is no `Exception` ends the task with a `PluginError`.
         """
 
     @hookspec
     def penstock_scheduler_event(self, event: RuntimeEvent) -> None:
         """A callback for one event of the scheduler stream, after the state change that it reports.
 
-        An implementation that keeps raising is disabled after `[sinks] failures` errors, with a log line;
-        the others go on.
+        An implementation that keeps raising is disabled after `[sinks] failures` errors, at once if what it raises
+        is no `Exception`, with a log line; the others go on.
         """
 
     @hookspec
@@ -164,7 +167,7 @@ class HookFacts:
 
 
 _ENDS = "ends the set-up"
-_CLOSED = "refuses the candidate until Signal('reconfigured')"
+_CLOSED = "refuses the candidate until Signal('reconfigured'), at most stall_timeout"
 _LOGGED = "is logged, and the run goes on"
 _COUNTED = "is counted; a sink that keeps raising is disabled"
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +24,7 @@ from penstock.config.words import value_in_words
 from penstock.plugins.discovery import EntryPointOwner
 from penstock.plugins.hook_checks import has_hooks
 from penstock.words.errors import ConfigError, PluginError
+from penstock.words.plugin_failures import place_of
 from penstock.words.problems import Problem
 
 __all__ = ["LoadedPlugin", "PluginUnusable", "config_class", "import_plugin", "load_file", "make_plugin", "name_of"]
@@ -48,7 +48,7 @@ def import_plugin(owner: EntryPointOwner) -> LoadedPlugin:
     """The plugin that an entry point names, imported. Raises `PluginUnusable`."""
     try:
         return LoadedPlugin(owner.name, owner.entry_point.load(), str(owner))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginUnusable(owner.name, f"cannot be imported from {owner}: {describe_error(error)}") from error
 
 
@@ -67,7 +67,7 @@ def load_file(path: Path) -> LoadedPlugin:
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[module_name]
         raise PluginUnusable(name, f"cannot be loaded from {path}: {describe_error(error)}") from error
     return LoadedPlugin(name, _plugin_in(module, name, path), str(path))
@@ -141,20 +141,11 @@ def make_plugin(plugin: LoadedPlugin, config: Any) -> Any:
         return make(config) if config is not None else make()
     except ConfigError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginUnusable(plugin.name, f"cannot be made: {describe_error(error)}") from error
 
 
 def describe_error(error: BaseException) -> str:
     """An error in one line: its type, its words, and the place in the code that raised it."""
     words = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
-    return f"{type(error).__name__}{f': {words}' if words else ''}{error_place(error)}"
-
-
-def error_place(error: BaseException) -> str:
-    """The place in the code that raised an error, as ` (file, line n)`; nothing if that is not known."""
-    if isinstance(error, SyntaxError):
-        return f" ({error.filename}, line {error.lineno})"
-    importing = (__file__, str(Path(importlib.__file__).parent), "<")
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith(importing)]
-    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}{f': {words}' if words else ''} ({place_of(error)})"

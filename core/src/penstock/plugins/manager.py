@@ -24,7 +24,7 @@ import pluggy
 
 from penstock.config.reading import PenstockConfig
 from penstock.plugins.choice import Chosen
-from penstock.plugins.compiled_hooks import CompiledHooks, OnPluginError
+from penstock.plugins.compiled_hooks import CompiledHooks
 from penstock.plugins.discovery import Installed, installed as read_installed
 from penstock.plugins.hook_calls import bound_hooks
 from penstock.plugins.loading import LoadedPlugin
@@ -32,6 +32,7 @@ from penstock.plugins.plugin_set import ActivePlugin, PluginSet
 from penstock.sinks.spec import SinkBinding, SinkSpec
 from penstock.tasks.records import SUBMISSION
 from penstock.words.errors import ConfigError
+from penstock.words.plugin_failures import OnPluginFailure, unheard
 from penstock.words.settings import Settings, WallClock
 from penstock.words.shadow import ShadowBook
 
@@ -59,7 +60,7 @@ class PluginManager:
         self.generation = 0
         self._extra = tuple(extra)
         self._files: dict[Path, LoadedPlugin] = {}
-        self._on_error: OnPluginError | None = None
+        self._on_failure: OnPluginFailure = unheard
         self._bound: dict[str, Any] = {}
         self.shadows = ShadowBook()
         """The counts of what the plugins in shadow would have done."""
@@ -118,17 +119,17 @@ class PluginManager:
         limits: Mapping[str, int] | None = None,
         seed: int | None = None,
         clock: WallClock | None = None,
-        on_error: OnPluginError | None = None,
+        on_failure: OnPluginFailure | None = None,
     ) -> None:
         """Set what `Settings` carries, before `freeze`. Without it: the configuration's limits and seed.
 
-        The callback `on_error(plugin, hook, error)` is called each time a rule or a note raises; it is logged
-        without it. Raises `ConfigError` after `freeze`.
+        `on_failure(plugin, hook, error, function)` is called each time a rule, a note or a plugin in shadow raises;
+        without it, nobody hears of that. Raises `ConfigError` after `freeze`.
         """
         self._refuse_if_frozen("bound to a run")
         given = {"limits": limits, "seed": seed, "clock": clock}
         self._bound |= {key: value for key, value in given.items() if value is not None}
-        self._on_error = on_error or self._on_error
+        self._on_failure = on_failure or self._on_failure
 
     def register(self, plugin: object) -> None:
         """Add a plugin: an object, a class, or the `Path` of a file. As `extra`; raises `ConfigError` after
@@ -170,9 +171,10 @@ class PluginManager:
             {name: self.settings_for(name) for name in self.active},
             self._sinks(callers),
             generation=self.generation,
-            on_error=self._on_error,
+            on_failure=self._on_failure,
             shadows=[name for name in self.active if self._plugin_set.active[name].shadow],
             shadow_book=self.shadows,
+            origins={name: active.loaded.origin for name, active in self._plugin_set.active.items()},
         )
 
     def _sinks(self, callers: Mapping[str, pluggy.HookCaller]) -> list[SinkBinding]:

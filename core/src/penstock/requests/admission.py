@@ -17,16 +17,16 @@ waits who could go. There are three exceptions, all for the sake of a caller tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from penstock.events.records import EventStream
 from penstock.requests.deciding import CORE, RequestDecider, RequestRule
 from penstock.requests.effects import RequestAdmissionEffects, refusal
 from penstock.requests.events import RequestEvents
+from penstock.requests.failing import FailingPlugins
 from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.lane_waiters import FifoRequestWaiters
 from penstock.requests.leasing import RequestLeasing
-from penstock.requests.limiter_guard import PluginProblems
 from penstock.requests.live_pressure import LiveRequestPressure
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestStandingProvider
@@ -36,6 +36,7 @@ from penstock.requests.standing import ResourceStanding, explanation_text
 from penstock.requests.waiters import RequestQueueView, RequestWaiter, RequestWaiterQueue
 from penstock.requests.waiting import WaitingRequests
 from penstock.words.identity import ProviderKey, ProviderModelKey, ProviderModelStaticCap
+from penstock.words.plugin_failures import OnPluginFailure, PluginMaker, unheard
 from penstock.words.verdicts import NEVER, Denied, Signal
 
 __all__ = ["RequestAdmissionController", "RequestAdmissionEffects"]
@@ -47,8 +48,9 @@ class RequestAdmissionController:
     `make_limiters`   (scope, static cap) to (plugin name, limiter) pairs in the order of asking
     `waiters`         the order of the waiting requests; first in, first out if none is given
     `rule`            asked last; `None`: no plugin has a request rule
-    `on_problem`      is called with a plugin's name and a sentence for people, once per plugin that breaks the
-                      contract
+    `maker`           the plugin that made the waiters
+    `on_failure`      is called with what plugins raise, or do against the contract
+    `stall_timeout`   how long a call waits at most for a plugin that could not answer, in seconds
     """
 
     def __init__(
@@ -58,19 +60,26 @@ class RequestAdmissionController:
         make_limiters: MakeLimiters = no_limiters,
         waiters: RequestWaiterQueue | None = None,
         rule: RequestRule | None = None,
-        on_problem: Callable[[str, str], None] | None = None,
+        maker: PluginMaker | None = None,
+        on_failure: OnPluginFailure = unheard,
+        stall_timeout: float = 300.0,
         lease_prefix: str = "request-",
         generation: int = 1,
     ) -> None:
         self._events = events
         self._record = RequestEvents(events)
-        self._problems = PluginProblems(on_problem)
-        self._registry = RequestRegistry(make_limiters, self._problems)
+        if maker is None:
+            maker = PluginMaker() if waiters is None else PluginMaker(type(waiters).__name__)
+        self.maker = maker
+        """Whose the waiter queue is."""
+        self._registry = RequestRegistry(make_limiters, on_failure)
         self._pressure = LiveRequestPressure(self._registry)
-        self._decider = RequestDecider(rule, self._pressure, self._problems)
+        self._decider = RequestDecider(rule, self._pressure, on_failure)
         self._leasing = RequestLeasing(self._registry, lease_prefix, generation)
         queue = FifoRequestWaiters() if waiters is None else waiters
-        self._waiters = WaitingRequests(queue, self._registry.resources, self._decider, self._leasing, events)
+        self._waiters = WaitingRequests(
+            queue, self._registry.resources, self._decider, self._leasing, events, FailingPlugins(stall_timeout), maker
+        )
         self._closed = False
         self._freed: list[ProviderKey] = []
         """Freed by a first use or a cancelled wait, which return no effects: `advance` is due and puts them into its
@@ -89,9 +98,9 @@ class RequestAdmissionController:
         return self._pressure
 
     @property
-    def problems(self) -> Mapping[str, str]:
-        """Plugin to what it did wrong first, since the last configuration."""
-        return self._problems.by_plugin
+    def queue(self) -> RequestWaiterQueue:
+        """The waiter queue."""
+        return self._waiters.queue
 
     @property
     def queue_view(self) -> RequestQueueView:
@@ -129,11 +138,20 @@ class RequestAdmissionController:
                 first_wait=now - first.enqueued_at,
                 in_flight=state.in_flight,
                 cap=state.cap,
-                refusals=tuple(self._decider.all_refusals(state, first.item, now)),
+                refusals=tuple(self._refusals(state, first, now)),
                 shadow_refusals=tuple(shadow_refusals(state.limiters, first.item, now)),
             )
             for state, first in firsts.items()
         )
+
+    def _refusals(self, state: ResourceState, waiter: RequestWaiter, now: float) -> Sequence[Denied]:
+        """Every refusal that a waiter would meet now, and if there is none, that under which it waits. One that waits
+        for a plugin which could not answer is not asked about again: it would raise again."""
+        parked = waiter.denied
+        if parked is not None and parked.failed_at is not None:
+            return (parked,)
+        met = self._decider.all_refusals(state, waiter.item, now)
+        return met if met or parked is None else (parked,)
 
     # -- asking for leases --
 
@@ -268,7 +286,6 @@ class RequestAdmissionController:
         """
         self._registry.reconfigure(make_limiters)
         self._decider.rule = rule
-        self._problems.by_plugin.clear()
         self._waiters.ask_everybody_again(now)
         effects = self.signal("reconfigured", now)
         effects.freed_providers += self._registry.providers

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Final
 
 from penstock.requests.items import RequestAdmissionItem
-from penstock.requests.limiter_guard import PluginProblems, fails_closed, guarded_rule_answer
 from penstock.requests.pressure import RequestPressureSnapshotProvider
 from penstock.requests.registry import ModelState, ResourceState
-from penstock.words.verdicts import NEVER, At, Denied, Released
+from penstock.words.plugin_failures import OnPluginFailure, fails_closed
+from penstock.words.verdicts import NEVER, REQUEST_REASONS, At, Denied, Released, check_denied
 
-__all__ = ["CORE", "RequestDecider", "RequestRule", "comes_too_late"]
+__all__ = ["CORE", "RequestDecider", "RequestRule", "comes_too_late", "in_vain"]
 
 RequestRule = Callable[[RequestAdmissionItem, RequestPressureSnapshotProvider, float], "Denied | None"]
 
@@ -26,11 +26,11 @@ class RequestDecider:
     """The answer of all who have a say."""
 
     def __init__(
-        self, rule: RequestRule | None, pressure: RequestPressureSnapshotProvider, problems: PluginProblems
+        self, rule: RequestRule | None, pressure: RequestPressureSnapshotProvider, on_failure: OnPluginFailure
     ) -> None:
         self.rule = rule
         self._pressure = pressure
-        self._problems = problems
+        self._on_failure = on_failure
 
     def check(self, state: ResourceState, item: RequestAdmissionItem, now: float) -> Denied | None:
         """The first refusal, or `None`: the call may go out."""
@@ -42,8 +42,8 @@ class RequestDecider:
                 return limiter.broken
             try:
                 denied = limiter.limiter.check(item, now)
-            except Exception as error:
-                return limiter.check_failed(error)
+            except BaseException as error:
+                return limiter.check_failed(error, now)
             if denied is not None:
                 return limiter.refusal(denied, now)
         return None if self.rule is None else self._ask_rule(item, now)
@@ -62,11 +62,12 @@ class RequestDecider:
         assert self.rule is not None
         try:
             answer = self.rule(item, self._pressure, now)
-        except Exception as error:
-            message = f"{RULE} raised {type(error).__name__}: {error}"
-            self._problems.note(RULE, message)
-            return fails_closed(RULE, message)
-        return None if answer is None else guarded_rule_answer(answer, RULE, now, self._problems)
+            if answer is None:
+                return None
+            return check_denied(answer, by=RULE, now=now, reasons=REQUEST_REASONS)
+        except BaseException as error:  # a rule that was compiled from hooks names its plugins itself, and never raises
+            self._on_failure(RULE, RULE, error, self.rule)
+            return fails_closed(RULE, "hard_policy_denial", error, now, self.rule)
 
 
 def comes_too_late(denied: Denied, gives_up_at: float | None) -> bool:
@@ -76,6 +77,11 @@ def comes_too_late(denied: Denied, gives_up_at: float | None) -> bool:
     if gives_up_at is None:
         return False
     return all(isinstance(condition, At) and condition.moment > gives_up_at for condition in denied.until)
+
+
+def in_vain(denied: Denied, gives_up_at: float | None, now: float) -> bool:
+    """Whether a call need not begin to wait: that could not succeed, or it does not wait at all."""
+    return comes_too_late(denied, gives_up_at) or (gives_up_at is not None and gives_up_at <= now)
 
 
 def _no_place(state: ResourceState, requests: int) -> Denied:

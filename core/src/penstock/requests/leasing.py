@@ -8,6 +8,7 @@ meanwhile.
 
 from __future__ import annotations
 
+from types import CoroutineType
 from typing import Final
 
 import attrs
@@ -18,6 +19,7 @@ from penstock.requests.limiter_guard import GuardedLimiter
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.registry import ModelState, RequestRegistry, ResourceState
 from penstock.words.leases import LeaseLedger, ReleaseResult
+from penstock.words.plugin_failures import refuse_coroutine
 
 __all__ = ["RequestLeasing"]
 
@@ -51,11 +53,14 @@ class RequestLeasing:
         tokens: list[tuple[GuardedLimiter, object]] = []
         for limiter in state.limiters:
             try:
-                tokens.append((limiter, limiter.limiter.acquire(lease, now)))
-            except Exception as error:
-                limiter.fail("acquire", error)
-                for acquired, token in reversed(tokens):
-                    acquired.release(lease, token, _NEVER_WENT_OUT, now)
+                token = limiter.limiter.acquire(lease, now)
+                if type(token) is CoroutineType:
+                    refuse_coroutine(token)
+                tokens.append((limiter, token))
+            except BaseException as error:
+                limiter.fail("acquire", error, now)
+                for acquired, given in reversed(tokens):
+                    acquired.release(lease, given, _NEVER_WENT_OUT, now)
                 self.ledger.close(lease)
                 return None
         lease.tokens = tuple(tokens)

@@ -1,14 +1,16 @@
 """A plugin's limiter, called so that its errors stay its own.
 
-Whatever a limiter raises is noted once, with the plugin's name, and never loses a lease. It fails closed: an
+Whatever a limiter raises is given to `on_failure`, with the plugin's name, and never loses a lease. It fails closed: an
 error in `check` refuses that call, and one in `acquire`, `release` or `set_cap`, which leaves the limiter's
-own counts in doubt, refuses everything that it has a say in, until the configuration is renewed.
+own counts in doubt, refuses everything that it has a say in, until the configuration is renewed. How long a call
+waits for that is decided by `waiting.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from math import isnan
+from typing import Any, Final, cast
 
 import attrs
 
@@ -19,42 +21,14 @@ from penstock.requests.limiters import CallObserver, RefusalExplainer, RequestLi
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.words.errors import PluginError
 from penstock.words.identity import Scope
-from penstock.words.verdicts import REQUEST_REASONS, At, Denied, Signal, check_denied
+from penstock.words.plugin_failures import OnPluginFailure, fails_closed, refuse_coroutine
+from penstock.words.verdicts import REQUEST_REASONS, At, Denied, check_denied
 
-__all__ = ["GuardedLimiter", "PluginProblems", "fails_closed", "guarded_rule_answer"]
+__all__ = ["LIMITER", "GuardedLimiter"]
 
+LIMITER: Final = "penstock_request_limiter"
+_NUMBERS: Final = (int, float)
 _NOTHING_KNOWN: Final = LimiterSnapshot()
-RECONFIGURED: Final = frozenset({Signal("reconfigured")})
-
-
-class PluginProblems:
-    """What plugins did wrong, the first time each: `on_problem` is called with its name and a
-    sentence for people."""
-
-    def __init__(self, on_problem: Callable[[str, str], None] | None = None) -> None:
-        self._on_problem = on_problem
-        self.by_plugin: dict[str, str] = {}
-
-    def note(self, plugin: str, message: str) -> None:
-        """Keep the first message of a plugin, and pass it to the callback."""
-        if plugin not in self.by_plugin:
-            self.by_plugin[plugin] = message
-            if self._on_problem is not None:
-                self._on_problem(plugin, message)
-
-
-def fails_closed(plugin: str, message: str) -> Denied:
-    """The refusal in place of an answer that a plugin could not give."""
-    return Denied("hard_policy_denial", RECONFIGURED, detail=message, by=plugin)
-
-
-def guarded_rule_answer(answer: Denied, by: str, now: float, problems: PluginProblems) -> Denied:
-    """A refusal as it was given, or, if it breaks the rules of a refusal, one that says so."""
-    try:
-        return check_denied(answer, by=by, now=now, reasons=REQUEST_REASONS)
-    except PluginError as error:
-        problems.note(error.plugin, error.message)
-        return fails_closed(error.plugin, error.message)
 
 
 @attrs.define(slots=True, eq=False)
@@ -65,7 +39,7 @@ class GuardedLimiter:
 
     plugin: str
     limiter: RequestLimiter
-    problems: PluginProblems
+    on_failure: OnPluginFailure
     broken: Denied | None = None
     has_no_limit: bool = False
     """Its first snapshot had no limit, and a limiter that has one always shows it: it need not be asked per lease."""
@@ -80,21 +54,24 @@ class GuardedLimiter:
             return self.broken
         try:
             denied = self.limiter.check(item, now)
-        except Exception as error:
-            return self.check_failed(error)
+        except BaseException as error:
+            return self.check_failed(error, now)
         return None if denied is None else self.refusal(denied, now)
 
-    def check_failed(self, error: Exception) -> Denied:
+    def check_failed(self, error: BaseException, now: float) -> Denied:
         """It raised when it was asked: that is a refusal, too."""
-        return fails_closed(self.plugin, self._note("check", error))
+        return self._fails_closed("check", error, now)
 
     def refusal(self, denied: Denied, now: float) -> Denied:
         """Its refusal, as others may rely on it."""
-        denied = guarded_rule_answer(denied, self.plugin, now, self.problems)
+        try:
+            denied = check_denied(denied, by=self.plugin, now=now, reasons=REQUEST_REASONS)
+        except BaseException as error:
+            return self.check_failed(error, now)
         if denied.scope == "all":  # all of its own scope, that is, and not of other models
             cohort = (self.plugin, self.scope) if denied.cohort is None else denied.cohort
             denied = attrs.evolve(denied, scope="shape", cohort=cohort)
-        if not denied.final and denied.next_moment() is None and denied.until is not RECONFIGURED:
+        if not denied.final and denied.next_moment() is None:
             moment = self.next_change(now)
             if moment is not None and moment > now:
                 denied = attrs.evolve(denied, until=denied.until | {At(moment)})
@@ -105,16 +82,18 @@ class GuardedLimiter:
     ) -> Sequence[LimiterChange]:
         """Count a call that came back."""
         try:
-            return self.limiter.release(lease, token, outcome, now)
-        except Exception as error:
-            self.fail("release", error)
+            changes = self.limiter.release(lease, token, outcome, now)
+            return self._checked(changes) if changes else ()
+        except BaseException as error:
+            self.fail("release", error, now)
             return ()
 
     def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
         """Learn from headers; what cannot be learnt from them is noted and forgotten."""
         try:
-            return self.limiter.observe(headers, now)
-        except Exception as error:
+            changes = self.limiter.observe(headers, now)
+            return self._checked(changes) if changes else ()
+        except BaseException as error:
             self._note("observe", error)
             return ()
 
@@ -126,8 +105,9 @@ class GuardedLimiter:
         if not isinstance(limiter, CallObserver):
             return self.observe(headers, now)
         try:
-            return limiter.observe_call(lease, token, headers, now)
-        except Exception as error:
+            changes = limiter.observe_call(lease, token, headers, now)
+            return self._checked(changes) if changes else ()
+        except BaseException as error:
             self._note("observe_call", error)
             return ()
 
@@ -139,40 +119,64 @@ class GuardedLimiter:
         if not isinstance(limiter, RefusalExplainer):
             return None
         try:
-            return limiter.explain_refusal(lease, token, outcome, now)
-        except Exception as error:
+            about: Any = limiter.explain_refusal(lease, token, outcome, now)
+            if about is not None and not isinstance(about, str):
+                refuse_coroutine(about)
+                raise PluginError(
+                    self.plugin, f"explain_refusal must return a text or None, not {type(about).__name__}"
+                )
+            return about
+        except BaseException as error:
             self._note("explain_refusal", error)
             return None
 
     def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:
         """The static cap changed."""
         try:
-            return self.limiter.set_cap(cap, now)
-        except Exception as error:
-            self.fail("set_cap", error)
+            return self._checked(self.limiter.set_cap(cap, now) or ())
+        except BaseException as error:
+            self.fail("set_cap", error, now)
             return ()
 
     def next_change(self, now: float) -> float | None:
         """The next moment at which time alone changes an answer."""
         try:
-            return self.limiter.next_change(now)
-        except Exception as error:
+            moment: Any = self.limiter.next_change(now)
+            if moment is not None and (not isinstance(moment, _NUMBERS) or isnan(moment)):
+                refuse_coroutine(moment)
+                raise PluginError(self.plugin, f"next_change must return a moment or None, not {moment!r}")
+            return cast("float | None", moment)
+        except BaseException as error:
             self._note("next_change", error)
             return None
 
     def snapshot(self, now: float) -> LimiterSnapshot:
         """The limiter's state; empty if it raised."""
         try:
-            return self.limiter.snapshot(now)
-        except Exception as error:
+            found: Any = self.limiter.snapshot(now)
+            if not isinstance(found, LimiterSnapshot):
+                refuse_coroutine(found)
+                raise PluginError(self.plugin, f"snapshot must return a LimiterSnapshot, not {type(found).__name__}")
+            return found
+        except BaseException as error:
             self._note("snapshot", error)
             return _NOTHING_KNOWN
 
-    def fail(self, method: str, error: Exception) -> None:
+    def fail(self, method: str, error: BaseException, now: float) -> None:
         """Its own counts are in doubt: everything that it has a say in is refused from now on."""
-        self.broken = fails_closed(self.plugin, self._note(method, error))
+        self.broken = self._fails_closed(method, error, now)
 
-    def _note(self, method: str, error: Exception) -> str:
-        message = f"{method} of the limiter of {self.scope} raised {type(error).__name__}: {error}"
-        self.problems.note(self.plugin, message)
-        return message
+    def _fails_closed(self, method: str, error: BaseException, now: float) -> Denied:
+        self._note(method, error)
+        return fails_closed(self.plugin, "hard_policy_denial", error, now, getattr(self.limiter, method, None))
+
+    def _note(self, method: str, error: BaseException) -> None:
+        self.on_failure(self.plugin, f"{LIMITER}.{method}", error, getattr(self.limiter, method, None))
+
+    def _checked(self, changes: Sequence[LimiterChange]) -> Sequence[LimiterChange]:
+        """What the limiter says has changed. Raises if that is something else."""
+        refuse_coroutine(changes)
+        for change in changes:
+            if not isinstance(change, LimiterChange):
+                raise PluginError(self.plugin, f"must return LimiterChange records, not {type(change).__name__}")
+        return changes

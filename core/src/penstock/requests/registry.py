@@ -18,10 +18,11 @@ import attrs
 
 from penstock.requests.items import RequestAdmissionLease
 from penstock.requests.limiter_change import LimiterChange
-from penstock.requests.limiter_guard import GuardedLimiter, PluginProblems
+from penstock.requests.limiter_guard import LIMITER, GuardedLimiter
 from penstock.requests.limiters import RequestLimiter
 from penstock.words.errors import ConfigError, PluginError
 from penstock.words.identity import ProviderKey, ProviderModelKey, ProviderModelStaticCap, RequestResourceKey, Scope
+from penstock.words.plugin_failures import OnPluginFailure
 from penstock.words.verdicts import Condition, Denied, Released
 
 __all__ = [
@@ -114,9 +115,9 @@ class CapChange:
 class RequestRegistry:
     """Providers, models and resources by their keys."""
 
-    def __init__(self, make_limiters: MakeLimiters, problems: PluginProblems) -> None:
+    def __init__(self, make_limiters: MakeLimiters, on_failure: OnPluginFailure) -> None:
         self._make = make_limiters
-        self._problems = problems
+        self._on_failure = on_failure
         self.providers: dict[ProviderKey, ProviderState] = {}
         self.models: dict[ProviderModelKey, ModelState] = {}
         self.resources: dict[RequestResourceKey, ResourceState] = {}
@@ -221,10 +222,10 @@ class RequestRegistry:
             made = self._make(scope, cap)
         except PluginError:
             raise
-        except Exception as error:
+        except BaseException as error:
             message = f"making the limiter of {scope} raised {type(error).__name__}: {error}"
-            raise PluginError("penstock_request_limiter", message) from error
-        return tuple(GuardedLimiter(plugin, limiter, self._problems) for plugin, limiter in made)
+            raise PluginError(LIMITER, message) from error
+        return tuple(GuardedLimiter(plugin, limiter, self._on_failure) for plugin, limiter in made)
 
 
 def _is_a_cap(value: object) -> bool:

@@ -35,10 +35,12 @@ RequestRule = Callable[[RequestAdmissionItem, RequestPressureSnapshotProvider, f
 class ShadowLimiter:
     """A `RequestLimiter` that never refuses and never raises; `count` gets what `limiter` would have done.
 
-    `on_error` is given what the limiter raises.
+    `on_error` is called with the method and what the limiter raises in it.
     """
 
-    def __init__(self, limiter: RequestLimiter, count: ShadowCount, on_error: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, limiter: RequestLimiter, count: ShadowCount, on_error: Callable[[str, BaseException], None]
+    ) -> None:
         self.scope: Scope = limiter.scope
         self._limiter = limiter
         self._count = count
@@ -64,7 +66,7 @@ class ShadowLimiter:
         kept = _swap_notes(lease, None)  # what the limiter notes is noted as a shadow's
         try:
             token = self._limiter.acquire(lease, now)
-        except Exception as error:
+        except BaseException as error:
             self._break("acquire", error)
             token = _NOT_COUNTED
         noted = _swap_notes(lease, kept)
@@ -92,7 +94,7 @@ class ShadowLimiter:
                     about = limiter.explain_refusal(lease, token, outcome, now)
                     outcome = attrs.evolve(outcome, limited_by=about)
                 limiter.release(lease, token, outcome, now)
-            except Exception as error:
+            except BaseException as error:
                 self._break("release", error)
         return ()
 
@@ -101,7 +103,7 @@ class ShadowLimiter:
         if not self._broken:
             try:
                 self._limiter.observe(headers, now)
-            except Exception as error:
+            except BaseException as error:
                 self._failed("observe", error)
         return ()
 
@@ -115,7 +117,7 @@ class ShadowLimiter:
         if not self._broken and token is not _NOT_COUNTED:
             try:
                 limiter.observe_call(lease, token, headers, now)
-            except Exception as error:
+            except BaseException as error:
                 self._failed("observe_call", error)
         return ()
 
@@ -124,7 +126,7 @@ class ShadowLimiter:
         if not self._broken:
             try:
                 self._limiter.set_cap(cap, now)
-            except Exception as error:
+            except BaseException as error:
                 self._break("set_cap", error)
         return ()
 
@@ -143,7 +145,7 @@ class ShadowLimiter:
     def _asked(self, lease: RequestAdmissionLease, now: float) -> Denied | None:
         try:
             denied = self.would_refuse(lease.item, now)
-        except Exception as error:
+        except BaseException as error:
             self._failed("check", error)
             return None
         self._count.asked(lease, denied, None if denied is None else self._ends(denied, now), now)
@@ -155,17 +157,17 @@ class ShadowLimiter:
         if moment is None and not denied.final:
             try:
                 moment = self._limiter.next_change(now)
-            except Exception as error:
+            except BaseException as error:
                 self._failed("next_change", error)
         return moment
 
-    def _break(self, method: str, error: Exception) -> None:
+    def _break(self, method: str, error: BaseException) -> None:
         self._broken = True
         self._failed(method, error)
 
-    def _failed(self, method: str, error: Exception) -> None:
+    def _failed(self, method: str, error: BaseException) -> None:
         self._count.failed(f"{method} of the limiter of {self.scope} raised {type(error).__name__}")
-        self._on_error(error)
+        self._on_error(f"penstock_request_limiter.{method}", error)
 
 
 def _swap_notes(lease: RequestAdmissionLease, notes: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -213,7 +215,7 @@ def shadow_refusals(limiters: Iterable[GuardedLimiter], item: RequestAdmissionIt
         if isinstance(shadow, ShadowLimiter):
             try:
                 denied = shadow.would_refuse(item, now)
-            except Exception:
+            except BaseException:
                 continue  # it is counted and reported when it raises for a call that goes
             if denied is not None:
                 yield denied
@@ -227,6 +229,6 @@ def shadow_snapshots(limiters: Iterable[GuardedLimiter], now: float) -> dict[str
         if isinstance(shadow, ShadowLimiter):
             try:
                 found[f"{guarded.plugin} of {guarded.scope}"] = shadow.shadow_snapshot(now)
-            except Exception:
+            except BaseException:
                 continue
     return found

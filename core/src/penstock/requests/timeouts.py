@@ -8,11 +8,20 @@ from collections.abc import Container
 from heapq import heapify, heappop, heappush
 from typing import Final
 
+from penstock.requests.items import RequestAdmissionItem
 from penstock.requests.waiters import RequestWaiter
 
-__all__ = ["Timeouts"]
+__all__ = ["Timeouts", "end_of_wait"]
 
 _SLACK: Final = 64
+
+
+def end_of_wait(item: RequestAdmissionItem, now: float) -> float | None:
+    """The moment up to which a call that asks now waits for its lease; `None`: as long as it takes."""
+    if item.queue_wait_timeout is None:
+        return item.deadline
+    ends = now + item.queue_wait_timeout
+    return ends if item.deadline is None else min(ends, item.deadline)
 
 
 class Timeouts:

@@ -9,28 +9,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Final, NoReturn
+from typing import Final
 
 import attrs
 
 from penstock.events.correlation import current_correlation
 from penstock.events.records import EventStream
-from penstock.requests.deciding import CORE, RequestDecider, comes_too_late
+from penstock.requests.deciding import CORE, RequestDecider, comes_too_late, in_vain
 from penstock.requests.effects import RequestAdmissionEffects, refusal
 from penstock.requests.events import RequestEvents
+from penstock.requests.failing import FailingPlugins
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.leasing import RequestLeasing
 from penstock.requests.registry import ResourceState
-from penstock.requests.timeouts import Timeouts
-from penstock.requests.waiters import RequestWaiter, RequestWaiterQueue
-from penstock.words.errors import PluginError
+from penstock.requests.timeouts import Timeouts, end_of_wait
+from penstock.requests.waiters import RequestQueueSelection, RequestWaiter, RequestWaiterQueue
 from penstock.words.identity import RequestResourceKey
+from penstock.words.plugin_failures import PluginMaker
 from penstock.words.verdicts import Backlog, Condition, Denied, Released
 
-__all__ = ["QUEUE", "WaitingRequests"]
+__all__ = ["WaitingRequests"]
 
 _STALE_SELECTIONS: Final = 3
-QUEUE: Final = "request_waiters"
 
 
 class WaitingRequests:
@@ -43,13 +43,17 @@ class WaitingRequests:
         decider: RequestDecider,
         leasing: RequestLeasing,
         events: EventStream,
+        failing: FailingPlugins,
+        maker: PluginMaker,
     ) -> None:
         self.queue = queue
+        self._maker = maker
         self.waiting: dict[RequestWaiter, ResourceState] = {}
         self.offer_due = False
         self._states = states
         self._decider = decider
         self._leasing = leasing
+        self._failing = failing
         self._events = events
         self._record = RequestEvents(events)
         self._with_timeout: dict[RequestAdmissionItem, dict[RequestWaiter, None]] = {}
@@ -62,20 +66,14 @@ class WaitingRequests:
         """What any waiter may be waiting for, of what `wake_released` says."""
         self._watched: set[Condition] = set()
         """The same of what is seldom waited for."""
-        self._large = 0
-        """How many of them ask for several requests at once."""
-        self._sequence = 0
-        self._asked_at = 0.0
+        self._large = 0  # how many ask for several requests at once
+        self._sequence, self._asked_at = 0, 0.0
 
     def new_waiter(self, item: RequestAdmissionItem, now: float) -> RequestWaiter:
         """A waiter for `item`, not in the queue yet."""
         self._sequence += 1
-        gives_up_at = item.deadline
-        if item.queue_wait_timeout is not None:
-            ends = now + item.queue_wait_timeout
-            gives_up_at = ends if gives_up_at is None else min(ends, gives_up_at)
         correlation = current_correlation() if self._events.active else None
-        return RequestWaiter(item, now, self._sequence, gives_up_at, correlation=correlation)
+        return RequestWaiter(item, now, self._sequence, end_of_wait(item, now), correlation=correlation)
 
     def lease_or_refusal(
         self, state: ResourceState, item: RequestAdmissionItem, now: float
@@ -100,9 +98,11 @@ class WaitingRequests:
                 self._at_once(waiter, state, answer, now)
                 return
             denied = answer
+        if denied is not None and (denied.failed_at is not None or self._failing.any):
+            denied = self._failing.refusal(item, denied, now)
         no_place = denied is not None and (denied is state.full or denied is state.model.full)
-        unbounded = waiter.gives_up_at is None
-        if denied is not None and not (no_place and unbounded) and self._in_vain(denied, waiter, now):
+        ends = waiter.gives_up_at
+        if denied is not None and not (no_place and ends is None) and in_vain(denied, ends, now):
             waiter.refused = refusal(item, denied, now)
             if self._events.active:
                 self._record.denied(waiter.refused, now, waiter.correlation)
@@ -133,14 +133,18 @@ class WaitingRequests:
         self._asked_at = now
         stale = 0
         while self.waiting:
-            selection = self.queue.select_next(self._ask, now)
+            selection: object = self.queue.select_next(self._ask, now)
             if self._hopeless or self._refused_for_good:
                 self._refuse_hopeless(effects, now)
                 continue
             if selection is None:
                 break
+            if not isinstance(selection, RequestQueueSelection) or selection.waiter not in self.waiting:
+                raise self._maker.error(
+                    "select_next must return a RequestQueueSelection of a waiter in the queue, or None"
+                )
             waiter = selection.waiter
-            state = self.waiting.get(waiter) or self._unknown(waiter)
+            state = self.waiting[waiter]
             lease = self._leasing.open(state, waiter.item, now)
             if lease is None:
                 continue
@@ -180,6 +184,7 @@ class WaitingRequests:
 
     def ask_everybody_again(self, now: float) -> None:
         """What anybody was refused for does not count any more: all are asked again."""
+        self._failing.forget()
         for waiter in self.waiting:
             self.queue.remove(waiter, now)
             waiter.denied = None
@@ -210,10 +215,8 @@ class WaitingRequests:
 
     def next_change(self, now: float) -> float | None:
         """When an offer or an end of a wait is due; `None` while nobody waits."""
-        if not self.waiting:
-            return None
-        if self.offer_due:
-            return now
+        if not self.waiting or self.offer_due:
+            return now if self.waiting else None
         queue = self.queue.next_change(now)
         timeout = self._timeouts.next_moment() if self._timeouts.moments else None
         if queue is None or timeout is None:
@@ -242,6 +245,8 @@ class WaitingRequests:
         denied = self._decider.check(state, item, self._asked_at)
         if denied is None:
             return None
+        if denied.failed_at is not None or self._failing.any:
+            denied = self._failing.refusal(item, denied, self._asked_at)
         if denied.final:
             self._refused_for_good[item] = denied
             return attrs.evolve(denied, scope="task", cohort=None)
@@ -254,11 +259,6 @@ class WaitingRequests:
             elif isinstance(condition, Backlog | Released):
                 self._watched.add(condition)
         return denied
-
-    @staticmethod
-    def _in_vain(denied: Denied, waiter: RequestWaiter, now: float) -> bool:
-        gives_up_at = waiter.gives_up_at
-        return comes_too_late(denied, gives_up_at) or (gives_up_at is not None and gives_up_at <= now)
 
     def _at_once(self, waiter: RequestWaiter, state: ResourceState, lease: RequestAdmissionLease, now: float) -> None:
         waiter.lease = lease
@@ -295,7 +295,7 @@ class WaitingRequests:
         if due is not None and due <= now:
             self.offer_due = True  # this takes the moment out of the queue, and others may be waiting for it too
         while waiter in self.waiting:
-            selection = self.queue.select_next(self._ask, now)
+            selection: object = self.queue.select_next(self._ask, now)
             mine = self._refused_for_good.pop(waiter.item, None)
             if self._hopeless or mine is not None:
                 mine = next((denied for hopeless, denied in self._hopeless if hopeless is waiter), mine)
@@ -305,7 +305,7 @@ class WaitingRequests:
                 self._refuse(waiter, mine, RequestAdmissionEffects(), now)
             elif selection is None:
                 break
-            elif selection.waiter is not waiter:
+            elif not isinstance(selection, RequestQueueSelection) or selection.waiter is not waiter:
                 self.offer_due = True
                 break
             else:
@@ -388,11 +388,8 @@ class WaitingRequests:
             self._watched.discard(condition)
             self.queue.wake(condition, len(self.waiting) + 1, now)
 
-    def _unknown(self, waiter: RequestWaiter) -> NoReturn:
-        raise PluginError(QUEUE, f"selected a waiter for {waiter.item.resource} that is not in the queue")
-
     def _stale(self, state: ResourceState, lease: RequestAdmissionLease, before: int, now: float) -> int:
         self._leasing.take_back(state, lease, now)
         if before + 1 >= _STALE_SELECTIONS:
-            raise PluginError(QUEUE, "would not commit what it had just selected, though nothing changed between")
+            raise self._maker.error("would not commit what it had just selected, though nothing changed between")
         return before + 1

@@ -6,19 +6,24 @@ config -> plugins -> hooks -> ready queue, task admission -> scheduler     both 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import trio
+
 from penstock.config.reading import PenstockConfig
-from penstock.events.records import EventStream
+from penstock.events.records import EventStream, StreamName
 from penstock.executor.executor import ModelRequestExecutor
 from penstock.executor.retries import RetryRules
 from penstock.plugins.compiled_hooks import CompiledHooks
 from penstock.plugins.manager import PluginManager
 from penstock.requests.admission import RequestAdmissionController
 from penstock.run.parts import RunParts
+from penstock.run.plugin_errors import PluginErrors
 from penstock.run.task_policies import TaskPolicies
 from penstock.run.watch import RunWatch
 from penstock.scheduler.events import SchedulerEvents
+from penstock.scheduler.gate_plugins import GatePlugins
 from penstock.scheduler.jobs import RetryPlan
 from penstock.scheduler.scheduler import AsyncTaskScheduler, SchedulerOptions
 from penstock.tasks.admission import TaskAdmissionConfig, TaskAdmissionController
@@ -31,25 +36,43 @@ from penstock.words.settings import Settings, WallClock
 __all__ = ["assemble", "make_watch", "register_providers"]
 
 
+def make_streams() -> Mapping[StreamName, EventStream]:
+    """The two streams of a run, by their names."""
+    return {"scheduler": EventStream("scheduler"), "request": EventStream("request")}
+
+
+@trio.lowlevel.enable_ki_protection  # what a factory raises is caught, and a real Ctrl+C is not to be among it
 def assemble(
-    config: PenstockConfig, manager: PluginManager, hooks: CompiledHooks, run_id: str, clock: WallClock
+    config: PenstockConfig,
+    manager: PluginManager,
+    hooks: CompiledHooks,
+    run_id: str,
+    clock: WallClock,
+    streams: Mapping[StreamName, EventStream],
+    errors: PluginErrors,
 ) -> RunParts:
     """Both gates of a run, with what the plugins make for them. Raises what a factory raises."""
     core = Settings(seed=config.scheduler.seed, clock=clock)
-    scheduler_events, request_events = EventStream("scheduler"), EventStream("request")
+    scheduler_events, request_events = streams["scheduler"], streams["request"]
     resolver = RequestResourceResolver()
-    requests = _request_gate(config, hooks, core, resolver, request_events)
+    requests = _request_gate(config, hooks, core, resolver, request_events, errors)
     events = SchedulerEvents(scheduler_events, run_id)
     policies, rule = hooks.make_task_policies(), hooks.task_eligible
     options = config.scheduler
+    queue, runner = hooks.make_ready_queue() or FifoTaskQueue(), hooks.make_task_runner()
+    makers = hooks.maker("penstock_ready_queue"), hooks.maker("penstock_task_runner")
     tasks = AsyncTaskScheduler(
-        queue=hooks.make_ready_queue() or FifoTaskQueue(),
+        queue=queue,
         admission=TaskAdmissionController(
-            TaskAdmissionConfig(options.submission_capacity, options.resources), policies, rule
+            TaskAdmissionConfig(options.submission_capacity, options.resources),
+            policies,
+            rule,
+            on_failure=errors.report,
         ),
         retries=RetryPlan(core.rng("task-retries"), options.retry_backoff, options.retry_backoff_max),
         events=events,
-        runner=hooks.make_task_runner(),
+        runner=runner,
+        plugins=GatePlugins(queue=makers[0], runner=makers[1], on_failure=errors.report),
         options=SchedulerOptions(
             stall_timeout=options.stall_timeout,
             shutdown_grace=options.shutdown_grace,
@@ -71,6 +94,8 @@ def assemble(
         plugins=manager,
         scheduler_events=scheduler_events,
         request_events=request_events,
+        errors=errors,
+        stall_timeouts=(options.stall_timeout, config.requests.stall_timeout),
     )
 
 
@@ -80,12 +105,17 @@ def _request_gate(
     core: Settings,
     resolver: RequestResourceResolver,
     events: EventStream,
+    errors: PluginErrors,
 ) -> ModelRequestExecutor:
+    waiters = hooks.make_request_waiters()
     controller = RequestAdmissionController(
         events,
         make_limiters=hooks.make_request_limiters,
-        waiters=hooks.make_request_waiters(),
+        waiters=waiters,
+        maker=hooks.maker("penstock_request_waiters"),
         rule=hooks.request_eligible,
+        on_failure=errors.report,
+        stall_timeout=config.requests.stall_timeout,
     )
     hooks.see_pressure(controller.pressure)
     options = config.requests
@@ -104,6 +134,7 @@ def _request_gate(
             budget=options.retry_budget,
         ),
         queue_wait_timeout=options.queue_wait_timeout,
+        on_failure=errors.report,
     )
 
 

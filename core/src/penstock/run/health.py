@@ -27,6 +27,7 @@ class Health:
     `loop_lag`             how late the loop came to what was due, at worst since the last snapshot
     `blocked_by`           the task that kept the loop longest since then, and `blocked_seconds` for how long, if the
                            watchdog is on; `blocked_times`: how many such steps there were in the whole run
+    `plugin_errors`        plugin to how often it raised in the whole run
     """
 
     captured_at: float
@@ -42,6 +43,7 @@ class Health:
     blocked_by: str | None = None
     blocked_seconds: float = 0.0
     blocked_times: int = 0
+    plugin_errors: Mapping[str, int] = attrs.field(factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, JSON-safe."""

@@ -6,19 +6,20 @@ Inside the block `request` and `execute` (`calls.py`) find the run's request gat
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import trio
 
 from penstock.config.reading import PenstockConfig, load_config
 from penstock.plugins.manager import PluginManager
-from penstock.run.assembly import assemble, make_watch, register_providers
+from penstock.run.assembly import assemble, make_streams, make_watch, register_providers
 from penstock.run.calls import CURRENT
+from penstock.run.plugin_errors import PluginErrors
 from penstock.run.scheduler import Scheduler
 from penstock.sinks.drivers import SinkDrivers
 from penstock.sinks.virtual_time import in_virtual_time
@@ -26,6 +27,8 @@ from penstock.words.report import RunInfo, RunReport
 from penstock.words.settings import WallClock
 
 __all__ = ["open_scheduler"]
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -52,16 +55,23 @@ async def open_scheduler(
         wall_clock = WallClock(started_at=started_at) if virtual else WallClock(datetime.now().astimezone(), started_at)
     if run_id is None:
         run_id = f"run-{loaded.scheduler.seed}" if virtual else f"run-{uuid4().hex[:12]}"
-    manager.bind(clock=wall_clock)
+    streams = make_streams()
+    errors = PluginErrors(streams, run_id)
+    manager.bind(clock=wall_clock, on_failure=errors.report)
     hooks = manager.freeze()
-    parts = assemble(loaded, manager, hooks, run_id, wall_clock)
+    parts = assemble(loaded, manager, hooks, run_id, wall_clock, streams, errors)
     scheduler = Scheduler(parts, make_watch(loaded, parts, virtual=virtual, sinks=bool(hooks.sinks)))
 
-    hooks.run_started(RunInfo(run_id=run_id, started_at=started_at, seed=loaded.scheduler.seed, plugins=manager.active))
+    info = RunInfo(run_id=run_id, started_at=started_at, seed=loaded.scheduler.seed, plugins=manager.active)
+    _note(hooks.run_started, info)
     token = CURRENT.set(scheduler.requests)
     failure: BaseException | None = None
     drivers = SinkDrivers(
-        hooks.sinks, scheduler.scheduler_events, scheduler.request_events, failures=loaded.sinks.failures
+        hooks.sinks,
+        scheduler.scheduler_events,
+        scheduler.request_events,
+        failures=loaded.sinks.failures,
+        on_failure=errors.report,
     )
     try:
         async with drivers:
@@ -82,12 +92,17 @@ async def open_scheduler(
                 scheduler.loop.close()
     finally:
         CURRENT.reset(token)
-        scheduler.report = _report(scheduler, started_at, drivers)
-        hooks.run_finished(scheduler.report)
+        scheduler.report = _report(scheduler, started_at, drivers, errors)
+        _note(hooks.run_finished, scheduler.report)
     _raise_what_went_wrong(scheduler, failure)
 
 
-def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers) -> RunReport:
+@trio.lowlevel.enable_ki_protection  # what a plugin raises is caught, and a real Ctrl+C is not to be among it
+def _note(note: Callable[[T], None], what: T) -> None:
+    note(what)
+
+
+def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers, errors: PluginErrors) -> RunReport:
     book = scheduler.book
     counts = book.counts
     return RunReport(
@@ -104,6 +119,7 @@ def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers) -> Ru
         request_leases=scheduler.requests.leases,
         diagnostics=drivers.diagnostics(),
         shadows=scheduler.plugins.shadows.tallies(),
+        plugin_failures=errors.failures,
     )
 
 

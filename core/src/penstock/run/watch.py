@@ -80,6 +80,7 @@ class RunWatch:
             blocked_by=None if blocked is None else blocked.task,
             blocked_seconds=0.0 if blocked is None else blocked.seconds,
             blocked_times=0 if watchdog is None else watchdog.times,
+            plugin_errors=run.errors.counts,
         )
 
     async def _take_snapshots(self) -> None:

@@ -195,6 +195,10 @@ class TaskBook:
         if not self.jobs:
             self.jobs.clear()  # an emptied dict keeps its memory
 
+    def abandon(self, queue: ReadyQueue) -> None:
+        """The ready queue cannot be trusted any more; `queue` is an empty one in its place."""
+        self._queue = queue
+
     def unseen_failures(self) -> list[Exception]:
         """The failures of tasks about which nobody has asked, in the order in which they happened, and what
         callbacks raised."""

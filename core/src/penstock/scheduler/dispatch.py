@@ -7,6 +7,9 @@
 A round is synchronous: it selects, acquires, commits and spawns until nothing more may start. Then the loop sleeps,
 until it is woken by new work, a release or a signal, or the earliest moment that a refusal or a back-off named.
 Nothing polls.
+
+What plugins raise is caught, `BaseException` too. So that this never catches a real Ctrl+C, rounds and the ends of
+workers run under trio's protection against it, and trio raises it in the main task, when that waits next.
 """
 
 from __future__ import annotations
@@ -23,17 +26,20 @@ from penstock.events.correlation import set_correlation
 from penstock.queueing.lanes import ALL
 from penstock.scheduler.book import TaskBook
 from penstock.scheduler.events import SchedulerEvents
+from penstock.scheduler.gate_plugins import GatePlugins
 from penstock.scheduler.handles import CANCELLED, RUNNING, SHUTDOWN
 from penstock.scheduler.jobs import Job
-from penstock.scheduler.runner import NurseryTaskRunner, TaskRunner, begin
+from penstock.scheduler.runner import NurseryTaskRunner, TaskRunner, begin, cancellation_of
 from penstock.scheduler.wakeup import WakeUp
 from penstock.tasks.admission import TaskAdmissionController
 from penstock.tasks.lease import TaskAdmissionDenied, TaskAdmissionLease
-from penstock.tasks.ready_queue import QueueView, ReadyQueue
+from penstock.tasks.queue import FifoTaskQueue
+from penstock.tasks.ready_queue import QueueSelection, QueueView, ReadyQueue
 from penstock.tasks.records import SchedulableTask
 from penstock.tasks.standing import Explanation, explain
-from penstock.words.errors import PluginError, StallError
-from penstock.words.verdicts import Denied, Signal
+from penstock.words.errors import StallError
+from penstock.words.plugin_failures import BrokenQueue, ends_in_time, waited_in_vain
+from penstock.words.verdicts import Condition, Denied, Signal
 
 __all__ = ["DispatchLoop"]
 
@@ -53,6 +59,7 @@ class DispatchLoop:
         events: SchedulerEvents,
         stall_timeout: float,
         runner: TaskRunner | None = None,
+        plugins: GatePlugins | None = None,
     ) -> None:
         self._queue = queue
         self._admission = admission
@@ -61,6 +68,7 @@ class DispatchLoop:
         self._tracker = book.tracker
         self._events = events
         self._stall_timeout = stall_timeout
+        self._plugins = GatePlugins.of(queue, runner) if plugins is None else plugins
         self._runner = NurseryTaskRunner() if runner is None else runner
         self._runs_here = type(self._runner) is NurseryTaskRunner
         """Whether tasks run where they stand: then what they do is awaited with nothing between."""
@@ -72,13 +80,15 @@ class DispatchLoop:
         self._stalled_at: float | None = None
         self._refused_for_good: list[tuple[SchedulableTask, Denied]] = []
         self._stale = 0
+        self._failing = False  # whether any task has met a plugin that could not answer
+        self._broken: BaseException | None = None  # what ends the run in the next round
         self.wakeup = WakeUp()
         self.in_flight: dict[str, Job] = {}
         self.waiting = 0
         """How many are waiting for tasks to end: while somebody is, a run in which nothing can start is a stall."""
         self.sources = 0
         """How many sources of tasks are at work: while one is, more may come."""
-        self.fatal: Exception | None = None
+        self.fatal: BaseException | None = None
         """What ended the run before its work was done, if something did."""
         self.on_fatal: Callable[[], None] | None = None
         """Called when `fatal` is set, so that the caller's block does not go on."""
@@ -94,6 +104,7 @@ class DispatchLoop:
         self._closing = True
         self.wakeup.ring()
 
+    @trio.lowlevel.enable_ki_protection
     def stop(self, grace_ends: float) -> None:
         """Admit nothing more; what runs is cancelled at `grace_ends`, at once if that is `-inf`."""
         self._grace_ends = grace_ends
@@ -143,6 +154,7 @@ class DispatchLoop:
             self._book.stop_all(CANCELLED, "the run ended before it was done", now)
             self._events.job_completed(now, self._book.counts)
 
+    @trio.lowlevel.enable_ki_protection
     async def _dispatch(self, workers: trio.Nursery) -> None:
         try:
             while True:
@@ -157,14 +169,33 @@ class DispatchLoop:
                     return
                 else:
                     await self.wakeup.sleep_until(self._before_sleep(workers, now))
-        except Exception as error:
-            self.fatal = error
-            self.stop(-math.inf)
-            if self.on_fatal is not None:
-                self.on_fatal()
+        except trio.Cancelled:
+            raise
+        except BaseException as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """End the run. A ready queue that failed is asked nothing more; an empty one stands in its place."""
+        self.fatal = told = self._plugins.told(error, self._queue)
+        if isinstance(told, BrokenQueue):
+            self._queue = FifoTaskQueue()
+            self._book.abandon(self._queue)
+        self.stop(-math.inf)
+        if self.on_fatal is not None:
+            self.on_fatal()
+
+    def wake(self, condition: Condition, amount: int, now: float) -> None:
+        """Ask those again who were refused until this condition."""
+        try:
+            self._queue.wake(condition, amount, now)
+        except BaseException as error:
+            self._broken = error  # the next round ends the run: this may be the middle of a task's end
+            self.wakeup.ring()
 
     def _round(self, workers: trio.Nursery, now: float) -> int:
         """Start what may start, up to a batch; returns how many."""
+        if self._broken is not None:
+            raise self._broken
         if self._grace_ends is not None:
             return 0
         for task_id in self._tracker.advance(now):
@@ -174,12 +205,14 @@ class DispatchLoop:
 
         def is_eligible(task: SchedulableTask, view: QueueView) -> Denied | None:
             denied = self._admission.is_eligible(task, view, now)
-            return denied if denied is None or not denied.final else self._for_good(task, denied)
+            return None if denied is None else self._refusal(task, denied, now)
 
         telling = self._events.stream.active
         started = 0
         while started < BATCH:
             selection = self._queue.select_next(is_eligible, now)
+            if selection is not None and not isinstance(selection, QueueSelection):
+                raise self._plugins.queue.error("select_next must return a QueueSelection or None")
             if selection is None:
                 if not self._refused_for_good:
                     break
@@ -195,8 +228,7 @@ class DispatchLoop:
             lease = self._admission.try_acquire(task, self._view, now)
             if isinstance(lease, TaskAdmissionDenied):
                 self._events.denied(job, lease.denied, now)
-                denied = lease.denied if not lease.denied.final else self._for_good(task, lease.denied)
-                self._queue.park(task, denied, now)
+                self._queue.park(task, self._refusal(task, lease.denied, now), now)
                 continue
             if telling:
                 self._events.acquired(job, lease, now)
@@ -223,10 +255,22 @@ class DispatchLoop:
             for task_id in accepted:
                 self._events.enqueued(self._jobs[task_id], now)
 
-    def _for_good(self, task: SchedulableTask, denied: Denied) -> Denied:
-        """A refusal that nothing ends: park the task alone until the round has dropped it."""
+    def _refusal(self, task: SchedulableTask, denied: Denied, now: float) -> Denied:
+        """The refusal to park a task under: one that nothing ends parks it alone, until the round has dropped it."""
+        if self._failing or denied.failed_at is not None:
+            denied = self._ends_in_time(task, denied, now)
+        if not denied.final:
+            return denied
         self._refused_for_good.append((task, denied))
         return attrs.evolve(denied, until={Signal("dropped")}, scope="task", cohort=None)
+
+    def _ends_in_time(self, task: SchedulableTask, denied: Denied, now: float) -> Denied:
+        job, self._failing = self._jobs.get(task.task_id), True
+        if job is None:
+            return denied
+        if denied.failed_at is None or job.failing_since is None:
+            job.failing_since = denied.failed_at
+        return ends_in_time(denied, job.failing_since, self._stall_timeout, now)
 
     def _drop_refused(self, now: float) -> None:
         refused, self._refused_for_good = self._refused_for_good, []
@@ -234,14 +278,16 @@ class DispatchLoop:
             job = self._jobs.get(task.task_id)
             if job is not None:  # otherwise it was cancelled meanwhile
                 self._events.denied(job, denied, now)
-                self._book.give_up(job, f"{denied.reason} by {denied.by}: {denied.detail}", now)
+                since = now if job.failing_since is None else job.failing_since
+                error = waited_in_vain(denied, "task", now - since)
+                self._book.give_up(job, f"{denied.reason} by {denied.by}: {denied.detail}", now, error)
 
     def _stale_selection(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
         self._release(job, lease, now)
         self._events.stale(job, now)
         self._stale += 1
         if self._stale == 3:
-            raise PluginError(type(self._queue).__name__, "its selections were stale three times in a row")
+            raise self._plugins.queue.error("its selections were stale three times in a row")
 
     def _spawn(self, workers: trio.Nursery, job: Job, lease: TaskAdmissionLease, now: float) -> None:
         task_id = job.task.task_id
@@ -290,24 +336,25 @@ class DispatchLoop:
     async def _work(self, job: Job, lease: TaskAdmissionLease) -> None:
         # In the worker's own context, which ends with it; made when somebody asks for it.
         set_correlation(partial(self._events.correlation, job, lease))
-        value, error, cancelled = None, None, False
+        value, error, cancelled, run = None, None, False, self._plugins.run
         try:
             if job.scope is None:
-                value = await (begin(job.task) if self._runs_here else self._runner.run(job.task, lease))
+                value = await (begin(job.task) if self._runs_here else run(self._runner, job.task, lease))
             else:
                 with job.scope as scope:
-                    value = await self._runner.run(job.task, lease)
+                    value = await (begin(job.task) if self._runs_here else run(self._runner, job.task, lease))
                 cancelled = scope.cancelled_caught
         except Exception as caught:
             error = caught
         except BaseException as caught:
-            left, error = _cancellation_of(caught)
+            left, error = cancellation_of(caught)
             self._finish(job, lease, None, error, True)
             if left is caught:
                 raise
             raise left from None
         self._finish(job, lease, value, error, cancelled)
 
+    @trio.lowlevel.enable_ki_protection
     def _finish(
         self, job: Job, lease: TaskAdmissionLease, value: Any, error: Exception | None, cancelled: bool
     ) -> None:
@@ -333,8 +380,9 @@ class DispatchLoop:
         if self._events.stream.active:
             self._events.released(job, lease, result, outcome, now)
         for condition, amount in result.freed:
-            self._queue.wake(condition, amount, now)
+            self.wake(condition, amount, now)
 
+    @trio.lowlevel.enable_ki_protection
     def explanation(self, now: float, group: str | None = None) -> Explanation:
         """What every group of tasks, or one, waits for at this moment."""
         tracker = self._tracker
@@ -347,13 +395,3 @@ class DispatchLoop:
         self._admission.check_invariants()
         assert self._admission.in_flight == len(self.in_flight)
         assert set(self.in_flight) <= set(self._jobs)
-
-
-def _cancellation_of(caught: BaseException) -> tuple[BaseException, Exception | None]:
-    """What of a base exception must go on through trio, and what failed beside it in the task's own nurseries."""
-    if not isinstance(caught, BaseExceptionGroup):
-        return caught, None
-    errors, left = caught.split(Exception)
-    if errors is None or left is None:
-        return caught, None
-    return left, errors

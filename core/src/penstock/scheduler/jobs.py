@@ -39,6 +39,8 @@ class Job:
     rate_limits: int = 0
     last_error: Exception | None = None
     """Why it is to be tried again."""
+    failing_since: float | None = None
+    """Since when it waits for nothing but a plugin that could not answer."""
 
     def __init__(self, task: SchedulableTask, handle: TaskHandle[Any], max_attempts: int) -> None:
         self.task = task

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from penstock.tasks.lease import TaskAdmissionLease
     from penstock.tasks.records import SchedulableTask
 
-__all__ = ["NurseryTaskRunner", "TaskRunner", "begin"]
+__all__ = ["NurseryTaskRunner", "TaskRunner", "begin", "cancellation_of"]
 
 
 @runtime_checkable
@@ -44,3 +44,13 @@ class NurseryTaskRunner:
 
     async def run(self, task: SchedulableTask, lease: TaskAdmissionLease) -> Any:
         return await begin(task)
+
+
+def cancellation_of(caught: BaseException) -> tuple[BaseException, Exception | None]:
+    """What of a base exception must go on through trio, and what failed beside it in the task's own nurseries."""
+    if not isinstance(caught, BaseExceptionGroup):
+        return caught, None
+    errors, left = caught.split(Exception)
+    if errors is None or left is None:
+        return caught, None
+    return left, errors

@@ -21,6 +21,7 @@ from penstock.readiness.completion import TaskNode
 from penstock.scheduler.book import TaskBook
 from penstock.scheduler.dispatch import DispatchLoop
 from penstock.scheduler.events import SchedulerEvents
+from penstock.scheduler.gate_plugins import GatePlugins
 from penstock.scheduler.handles import CANCELLED, Group, TaskHandle, TaskSpec
 from penstock.scheduler.intake import Intake
 from penstock.scheduler.jobs import Job, RetryPlan
@@ -32,6 +33,7 @@ from penstock.tasks.ready_queue import QueueView, ReadyQueue
 from penstock.tasks.records import SchedulerResourceRequest, TaskSchedulingResolver
 from penstock.tasks.standing import Explanation
 from penstock.words.checks import whole_number
+from penstock.words.plugin_failures import RECONFIGURED
 from penstock.words.verdicts import Condition, Signal
 
 __all__ = ["AsyncTaskScheduler", "SchedulerOptions"]
@@ -63,6 +65,7 @@ class AsyncTaskScheduler:
         runner: TaskRunner | None = None,
         options: SchedulerOptions | None = None,
         resolver: TaskSchedulingResolver | None = None,
+        plugins: GatePlugins | None = None,
     ) -> None:
         self._queue = queue
         self._admission = admission
@@ -83,6 +86,7 @@ class AsyncTaskScheduler:
             events=events,
             stall_timeout=self._options.stall_timeout,
             runner=runner,
+            plugins=plugins,
         )
 
     # -- what callers use
@@ -191,28 +195,37 @@ class AsyncTaskScheduler:
 
         return TaskMap(self, begin, items, window)
 
+    @trio.lowlevel.enable_ki_protection
     def seal(self, name: str) -> None:
         """No more members for the barrier of this id, or no more tasks of this row group."""
         self._enter()
         self._book.seal(name, trio.current_time())
         self._loop.wakeup.ring()
 
+    @trio.lowlevel.enable_ki_protection
     def signal(self, name: str) -> None:
         """Say `name`: what was refused until `Signal(name)` is asked again."""
         self._enter()
-        self._queue.wake(Signal(name), 1, trio.current_time())
+        signal = Signal(name)
+        if signal == RECONFIGURED:
+            for job in self._jobs.values():
+                job.failing_since = None
+        self._loop.wake(signal, 1, trio.current_time())
         self._loop.signalled()
 
+    @trio.lowlevel.enable_ki_protection
     def wake(self, condition: Condition, now: float) -> None:
         """A condition of the task gate came true: ask everybody again who was refused until then."""
-        self._queue.wake(condition, ALL, now)
+        self._loop.wake(condition, ALL, now)
         self._loop.signalled()
 
+    @trio.lowlevel.enable_ki_protection
     def wake_all_refused(self, now: float) -> None:
         """Whoever refused may be gone, and what they waited for may never come: ask everybody again."""
         for condition in dict.fromkeys(c for blocked in self._queue.blocked() for c in blocked.denied.until):
             self.wake(condition, now)
 
+    @trio.lowlevel.enable_ki_protection
     def emit(self, kind: SchedulerEventKind, **fields: Any) -> None:
         """Put an event of the caller's own (a row-group kind) into the scheduler stream; `fields` of `RuntimeEvent`."""
         self._enter()
@@ -227,6 +240,7 @@ class AsyncTaskScheduler:
         """The same as records."""
         return self._loop.explanation(trio.current_time(), group)
 
+    @trio.lowlevel.enable_ki_protection
     def cancel_task(self, task_id: str) -> None:
         """Do not carry this task out; one that runs is cancelled if it was started `cancellable`."""
         self._enter()

@@ -28,6 +28,7 @@ from penstock.events.records import EventStream, RuntimeEvent
 from penstock.sinks.spec import SinkBinding, SinkSpec
 from penstock.sinks.virtual_time import in_virtual_time
 from penstock.sinks.writers import BufferedWriter, GuardedSink, LoopWriter, ThreadWriter
+from penstock.words.plugin_failures import OnPluginFailure, unheard
 
 __all__ = ["FLUSH_TIMEOUT", "SinkBinding", "SinkDrivers", "SinkSpec"]
 
@@ -39,7 +40,7 @@ class SinkDrivers:
     """The feed of the sinks from the two streams, for as long as its `async with` block lasts.
 
     `bindings` are fed in their order. `failures` is how many errors in a row disable a sink. Nothing that
-    a sink raises leaves this class.
+    a sink raises leaves this class; `on_failure` is called with it, also in a sink's own thread.
     """
 
     def __init__(
@@ -50,10 +51,12 @@ class SinkDrivers:
         *,
         failures: int = 10,
         flush_timeout: float = FLUSH_TIMEOUT,
+        on_failure: OnPluginFailure = unheard,
     ) -> None:
         self._bindings = tuple(bindings)
         self._streams = (scheduler_events, request_events)
         self._failures = failures
+        self._on_failure = on_failure
         self._flush_timeout = flush_timeout
         self._sinks: dict[str, GuardedSink] = {}
         self._writers: list[BufferedWriter] = []
@@ -96,7 +99,7 @@ class SinkDrivers:
         for binding in self._bindings:
             name = binding.name
             unsubscribe = partial(_from_any_thread, token, partial(self._unsubscribe, name))
-            sink = self._sinks[name] = GuardedSink(binding, self._failures, unsubscribe)
+            sink = self._sinks[name] = GuardedSink(binding, self._failures, unsubscribe, self._on_failure)
             receiver = sink.write
             if binding.spec.mode == "buffered":
                 writer: BufferedWriter = (LoopWriter if virtual else ThreadWriter)(sink, self._on_room)
@@ -114,8 +117,7 @@ class SinkDrivers:
     ) -> None:
         for name in self._sinks:
             self._unsubscribe(name)
-        for writer in self._writers:
-            writer.close()
+        self._close_all()
         with trio.move_on_after(self._flush_timeout, shield=True):
             for writer in self._writers:
                 await writer.closed()
@@ -123,6 +125,15 @@ class SinkDrivers:
             if not writer.finished:
                 lost = len(writer.buffer)
                 writer.sink.disable(f"did not finish within {self._flush_timeout:g} s; up to {lost} events are lost")
+        self._flush_inline()
+
+    @trio.lowlevel.enable_ki_protection
+    def _close_all(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+    @trio.lowlevel.enable_ki_protection  # what a sink raises is caught, and a real Ctrl+C is not to be among it
+    def _flush_inline(self) -> None:
         for sink in self._sinks.values():
             if sink.binding.spec.mode == "inline":
                 sink.flush()

@@ -2,9 +2,9 @@
 thread.
 
 Whatever a sink does, the run goes on: `GuardedSink` is the one place where a plugin's sink is called. Its
-first error is logged with the plugin's name, the following ones are counted, and after so many in a row it is
-disabled, with a log line, and called no more. Each hook, and `flush`, has a count of its own, so that one that
-works does not hide one that never does.
+errors are reported with the plugin's name and counted, and after so many in a row it is
+disabled, visibly, and called no more; at once if it raises what is no `Exception`. Each hook, and `flush`, has a
+count of its own, so that one that works does not hide one that never does. No sink is given its own errors.
 
 `ThreadWriter` has a thread of its own, not one of trio's pool: a sink that hangs then holds up neither the
 pool nor the end of the process. The loop appends an event without a lock while there is room, and takes the
@@ -25,6 +25,7 @@ import trio
 from penstock.events.records import RuntimeEvent
 from penstock.sinks.buffer import SinkBuffer
 from penstock.sinks.spec import SinkBinding
+from penstock.words.plugin_failures import OnPluginFailure, refuse_coroutine
 
 __all__ = ["BufferedWriter", "GuardedSink", "LoopWriter", "ThreadWriter"]
 
@@ -34,16 +35,20 @@ BATCH: Final = 256
 LINGER: Final = 0.02
 """Seconds of real time that a writer thread waits for more events before it writes what there is."""
 
+SINK_HOOKS: Final = frozenset({"penstock_scheduler_event", "penstock_request_event", "flush"})
+
 _log = logging.getLogger("penstock.sinks")
 
 
 class GuardedSink:
     """One plugin's sink, which cannot hurt the run: errors are counted, and many in a row disable it.
 
-    The callback `on_disabled` is called once, in whatever thread the sink was called in.
+    `on_disabled` is called once, and `on_failure` with each error, in whatever thread the sink was called in.
     """
 
-    def __init__(self, binding: SinkBinding, failures: int, on_disabled: Callable[[], None]) -> None:
+    def __init__(
+        self, binding: SinkBinding, failures: int, on_disabled: Callable[[], None], on_failure: OnPluginFailure
+    ) -> None:
         self.binding = binding
         self.failed = 0
         """The number of calls that raised."""
@@ -51,6 +56,7 @@ class GuardedSink:
         """The reason why the sink is called no more; `None` while it works."""
         self._limit = failures
         self._on_disabled = on_disabled
+        self._on_failure = on_failure
         self._in_a_row = {"scheduler": 0, "request": 0, "flush": 0}
         self._hooks = {"scheduler": binding.scheduler_event, "request": binding.request_event}
 
@@ -63,12 +69,14 @@ class GuardedSink:
         for event in events:
             stream = event.stream
             hook = self._hooks[stream]
-            if hook is None or self.disabled is not None:
+            if hook is None or self.disabled is not None or self._tells_of_itself(event):
                 continue
             try:
-                hook(event)
-            except (Exception, SystemExit) as error:  # a sink that wants to exit must not take the run with it
-                self._note_failure(stream, error)
+                refuse_coroutine(hook(event))
+            except trio.Cancelled:
+                raise
+            except BaseException as error:
+                self._note_failure(stream, f"penstock_{stream}_event", error, hook)
             else:
                 self._in_a_row[stream] = 0
 
@@ -77,9 +85,11 @@ class GuardedSink:
         if self.binding.flush is None or self.disabled is not None:
             return
         try:
-            self.binding.flush()
-        except (Exception, SystemExit) as error:
-            self._note_failure("flush", error)
+            refuse_coroutine(self.binding.flush())
+        except trio.Cancelled:
+            raise
+        except BaseException as error:
+            self._note_failure("flush", "flush", error, self.binding.flush)
         else:
             self._in_a_row["flush"] = 0
 
@@ -90,15 +100,19 @@ class GuardedSink:
             _log.error("plugin %r: its sink is disabled: it %s", self.binding.name, reason)
             self._on_disabled()
 
-    def _note_failure(self, what: str, error: BaseException) -> None:
-        described = f"{type(error).__name__}: {error}"
+    def _note_failure(self, what: str, hook: str, error: BaseException, function: Callable[..., Any]) -> None:
         self.failed += 1
         self._in_a_row[what] += 1
-        if self.failed == 1:
-            _log.warning("plugin %r: its sink raised %s (further errors are counted)", self.binding.name, described)
-            _log.debug("plugin %r: where its sink raised", self.binding.name, exc_info=error)
+        self._on_failure(self.binding.name, hook, error, function)
         if self._in_a_row[what] >= self._limit:
-            self.disable(f"raised {self._in_a_row[what]} times in a row, at last {described}")
+            self.disable(f"raised {self._in_a_row[what]} times in a row, at last {type(error).__name__}")
+        elif not isinstance(error, Exception):
+            self.disable(f"raised {type(error).__name__}, which is no Exception")
+
+    def _tells_of_itself(self, event: RuntimeEvent) -> bool:
+        if event.event_kind != "plugin_error" or event.diagnostics is None:
+            return False
+        return event.diagnostics["plugin"] == self.binding.name and event.diagnostics["hook"] in SINK_HOOKS
 
 
 class BufferedWriter(Protocol):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress
+from types import CoroutineType
 from typing import Final
 
 import attrs
@@ -27,7 +28,8 @@ from penstock.tasks.reservation import KeptRoom
 from penstock.words.checks import whole_number
 from penstock.words.errors import PluginError
 from penstock.words.leases import RELEASED, LeaseLedger, ReleaseResult
-from penstock.words.verdicts import NEVER, TASK_REASONS, Backlog, Condition, Denied, Released, Signal, check_denied
+from penstock.words.plugin_failures import OnPluginFailure, fails_closed, refuse_coroutine, unheard
+from penstock.words.verdicts import NEVER, TASK_REASONS, Backlog, Condition, Denied, Released, check_denied
 
 __all__ = [
     "TaskAdmissionBlockSummary",
@@ -61,7 +63,9 @@ class TaskAdmissionController:
         policies: Sequence[tuple[str, TaskAdmissionPolicy]] = (),
         rule: TaskRule | None = None,
         generation: int = 1,
+        on_failure: OnPluginFailure = unheard,
     ) -> None:
+        self._on_failure = on_failure
         if config is None:
             config = TaskAdmissionConfig()
         self._limits = {SUBMISSION: config.submission_capacity, **config.resource_limits}
@@ -158,13 +162,14 @@ class TaskAdmissionController:
                 return self._room_is_kept(resource)
         view = self._view
         agreed: list[TaskAdmissionPolicyDecision] = []
+        decision: TaskAdmissionPolicyDecision | None = None
         for name, evaluate, watches in self._evaluate:
             try:
                 decision = evaluate(task, queue_view, view, now)
                 if decision.denied is not None:
                     return check_denied(decision.denied, by=name, now=now, reasons=TASK_REASONS)
-            except Exception as error:
-                return self._failed_closed(name, error)
+            except BaseException as error:
+                return self._failed_closed(name, "evaluate", error, now, evaluate, decision)
             if watches:
                 agreed.append(decision)
         if self._rule is not None:
@@ -196,11 +201,14 @@ class TaskAdmissionController:
             self._full[resource, amount, shut] = denied
         return denied
 
-    def _failed_closed(self, name: str, error: Exception) -> Denied:
-        """A policy that raises refuses, until the plugins are reconfigured."""
-        self.diagnostic_counters["policy_errors"] = self.diagnostic_counters.get("policy_errors", 0) + 1
-        said = error.message if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
-        return Denied("policy_denial", {Signal("reconfigured")}, "shape", f"it raised: {said}", by=name)
+    def _failed_closed(
+        self, name: str, method: str, error: BaseException, now: float, asked: object, answer: object = None
+    ) -> Denied:
+        """A policy that raises refuses, until the plugins are reconfigured; the loop ends that wait in time."""
+        if isinstance(answer, CoroutineType):
+            answer.close()
+        self._on_failure(name, f"penstock_task_policy.{method}", error, asked)
+        return fails_closed(name, "policy_denial", error, now, asked)
 
     def why_not(self, task: SchedulableTask, queue_view: QueueView, now: float) -> list[Denied]:
         """Every refusal that the task would meet now; for `explain`, which alone asks all."""
@@ -209,11 +217,10 @@ class TaskAdmissionController:
         for name, policy in self._policies:
             try:
                 decision = policy.evaluate(task, queue_view, self._view, now)
-            except Exception as error:
-                found.append(self._failed_closed(name, error))
-            else:
                 if decision.denied is not None:
                     found.append(check_denied(decision.denied, by=name, now=now, reasons=TASK_REASONS))
+            except BaseException as error:
+                found.append(self._failed_closed(name, "evaluate", error, now, policy.evaluate))
         if self._rule is not None and (denied := self._rule(task, queue_view, self._view, now)) is not None:
             found.append(denied)
         return found
@@ -244,8 +251,8 @@ class TaskAdmissionController:
         for (name, policy), decision in zip(lease.watchers, decisions, strict=True):
             try:
                 self._apply(name, policy.on_acquire(lease, decision, now))
-            except Exception as error:
-                self._failed_closed(name, error)
+            except BaseException as error:
+                self._failed_closed(name, "on_acquire", error, now, policy.on_acquire)
 
     def _count_in(self, task: SchedulableTask) -> None:
         self._agreed_on = None
@@ -297,8 +304,8 @@ class TaskAdmissionController:
         for name, policy in lease.watchers:
             try:
                 self._apply(name, policy.on_release(lease, now))
-            except Exception as error:
-                self._failed_closed(name, error)
+            except BaseException as error:
+                self._failed_closed(name, "on_release", error, now, policy.on_release)
 
     def _count_out(self, task: SchedulableTask) -> tuple[tuple[Condition, int], ...]:
         self._agreed_on = None
@@ -334,6 +341,7 @@ class TaskAdmissionController:
     def _apply(self, name: str, delta: PolicyStateDelta | None) -> None:
         if delta is None:
             return
+        refuse_coroutine(delta)
         debts = {key: self._debt.get(key, 0) + change for key, change in delta.debt_changes.items()}
         for (group, resource), debt in debts.items():
             if debt < 0:

@@ -51,13 +51,15 @@ class RuleAsPolicy:
 class ShadowTaskPolicy:
     """A `TaskAdmissionPolicy` that never refuses, never raises, and tells `count` what `policy` would have done.
 
-    `told` is given what the policy raises.
+    `on_error` is called with the method and what the policy raises in it.
     """
 
-    def __init__(self, policy: TaskAdmissionPolicy, count: ShadowCount, told: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, policy: TaskAdmissionPolicy, count: ShadowCount, on_error: Callable[[str, BaseException], None]
+    ) -> None:
         self._policy = policy
         self._count = count
-        self._told = told
+        self._on_error = on_error
         self._remembers = not getattr(policy, "stateless", False)
         self._debts: dict[tuple[TaskGroupKey, SchedulerResourceKey], int] = {}
         self._broken = False
@@ -71,12 +73,12 @@ class ShadowTaskPolicy:
         seen = (
             cast("TaskAdmissionView", _ShadowView(admission_view, self._debts)) if self._remembers else admission_view
         )
-        said: TaskAdmissionPolicyDecision | Exception
+        said: TaskAdmissionPolicyDecision | BaseException
         try:
             said = self._policy.evaluate(task, queue_view, seen, now)
             if said.denied is not None:
                 check_denied(said.denied, by=self._count.plugin, now=now, reasons=TASK_REASONS)
-        except Exception as error:
+        except BaseException as error:
             said = error
         return TaskAdmissionPolicyDecision(None, {_SAID: said})
 
@@ -85,7 +87,7 @@ class ShadowTaskPolicy:
     ) -> PolicyStateDelta | None:
         """The task goes: what was said to it counts, and the policy is told as though it had said yes."""
         said = None if decision.diagnostics is None else decision.diagnostics[_SAID]
-        if isinstance(said, Exception):
+        if isinstance(said, BaseException):
             self._failed("evaluate", said)
         elif isinstance(said, TaskAdmissionPolicyDecision):
             denied = said.denied
@@ -94,7 +96,7 @@ class ShadowTaskPolicy:
             agreed = said if isinstance(said, TaskAdmissionPolicyDecision) else TaskAdmissionPolicyDecision()
             try:
                 self._apply(self._policy.on_acquire(lease, agreed, now))
-            except Exception as error:
+            except BaseException as error:
                 self._break("on_acquire", error)
         return None
 
@@ -104,7 +106,7 @@ class ShadowTaskPolicy:
         if self._remembers and not self._broken:
             try:
                 self._apply(self._policy.on_release(lease, now))
-            except Exception as error:
+            except BaseException as error:
                 self._break("on_release", error)
         return None
 
@@ -124,13 +126,13 @@ class ShadowTaskPolicy:
             else:
                 self._debts.pop(key, None)
 
-    def _break(self, method: str, error: Exception) -> None:
+    def _break(self, method: str, error: BaseException) -> None:
         self._broken = True  # its figures are in doubt
         self._failed(method, error)
 
-    def _failed(self, method: str, error: Exception) -> None:
+    def _failed(self, method: str, error: BaseException) -> None:
         self._count.failed(f"{method} raised {type(error).__name__}")
-        self._told(error)
+        self._on_error(f"penstock_task_policy.{method}", error)
 
 
 class _ShadowView:

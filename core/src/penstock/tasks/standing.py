@@ -11,6 +11,7 @@ import attrs
 
 from penstock.tasks.admission import TaskAdmissionController
 from penstock.tasks.ready_queue import Blocked, ReadyQueue
+from penstock.words.plugin_failures import PluginFailure
 from penstock.words.printable import printable
 from penstock.words.shadow import ShadowTally
 from penstock.words.verdicts import Denied, describe_until
@@ -40,7 +41,8 @@ class GroupStanding:
 @attrs.frozen(kw_only=True)
 class Explanation:
     """The task gate at one moment: counts, resource to (free, limit), the groups by their longest wait, and tasks
-    that wait for others (a few); `shadows` says what each plugin in shadow would have done so far."""
+    that wait for others (a few); `shadows` says what each plugin in shadow would have done so far, `plugin_failures`
+    what plugins raised, at either gate."""
 
     running: int
     queued: int
@@ -49,6 +51,7 @@ class Explanation:
     groups: tuple[GroupStanding, ...]
     not_ready: tuple[str, ...]
     shadows: tuple[ShadowTally, ...] = ()
+    plugin_failures: tuple[PluginFailure, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, JSON-safe."""

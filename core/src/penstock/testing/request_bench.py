@@ -19,6 +19,7 @@ from penstock.requests.outcomes import SUCCESS
 from penstock.requests.waiters import RequestWaiter
 from penstock.testing.scripted_limiter import ScriptedLimiter
 from penstock.words.identity import RequestResourceKey, Scope
+from penstock.words.plugin_failures import what_it_raised
 
 __all__ = ["CHAT", "RequestBench"]
 
@@ -39,20 +40,23 @@ class RequestBench:
         self.delivered: list[RuntimeEvent] = []
         """The events that were delivered since `kinds` was last asked; none if not `listen`."""
         self.limiters: dict[Scope, ScriptedLimiter] = {}
-        """The limiters by scope, as they were made last."""
-        self.problems: list[tuple[str, str]] = []
-        """The breaches of contract: plugin and message."""
+        """By scope; as they were made last."""
+        self.failures: list[tuple[str, str, str]] = []
+        """Plugin, hook and what it raised, in words, each time that one broke the contract."""
         if listen:
             self.events.subscribe(self.delivered.append)
         self.controller = RequestAdmissionController(
             self.events,
             make_limiters=self.make_limiters,
-            on_problem=lambda plugin, message: self.problems.append((plugin, message)),
+            on_failure=self._failed,
             **options,
         )
         for resource, cap in (caps or {}).items():
             self.controller.register(resource.provider_name, resource.model_id, cap, 0.0, domains=[resource.domain])
         self.kinds()
+
+    def _failed(self, plugin: str, hook: str, error: BaseException, asked: object = None, /) -> None:
+        self.failures.append((plugin, hook, what_it_raised(error, asked)))
 
     def make_limiters(self, scope: Scope, cap: int | None) -> Sequence[tuple[str, RequestLimiter]]:
         """One scripted limiter for every scope."""

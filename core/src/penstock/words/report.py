@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from penstock.words.plugin_failures import PluginFailure
 from penstock.words.shadow import ShadowTally
 
 __all__ = ["RunInfo", "RunReport"]
@@ -31,7 +32,8 @@ class RunReport:
     `not_done` says of each task that was not carried out why: `failed`, `dropped` (something that it needs
     failed, or its attempts or deadline ran out), `cancelled` or `shutdown`. It holds the
     first 1,000; `not_done_count` counts all. `leases` are the task gate's, `request_leases`
-    the request gate's: issued and returned. `shadows` says what each plugin in shadow would have done.
+    the request gate's: issued and returned. `shadows` says what each plugin in shadow would have done,
+    `plugin_failures` what plugins raised, and where.
     """
 
     run_id: str
@@ -47,3 +49,4 @@ class RunReport:
     request_leases: tuple[int, int] = (0, 0)
     diagnostics: Mapping[str, Any] = attrs.field(factory=dict)
     shadows: tuple[ShadowTally, ...] = ()
+    plugin_failures: tuple[PluginFailure, ...] = ()

@@ -12,6 +12,7 @@ decider a handle on the core.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
+from types import CoroutineType
 from typing import Any, Final, Literal, Self, get_args
 
 import attrs
@@ -142,6 +143,8 @@ class Denied:
     `amount`   how much of what it waits for the candidate needs: a release that leaves less than this
                free does not wake it
     `by`       who said so; the framework fills in the plugin's name
+    `failed_at`  set by the framework: the moment since which a plugin could not answer, where the refusal stands for
+               its answer
 
     >>> str(Denied("policy_denial", {At(60.0)}, detail="quiet hours", by="my-rule"))
     'policy_denial by my-rule: quiet hours; until the moment 60.000'
@@ -155,6 +158,7 @@ class Denied:
     cohort: Hashable = None
     amount: int = 1
     by: str = ""
+    failed_at: float | None = None
     _checked: tuple[str, frozenset[str]] | None = attrs.field(default=None, init=False, eq=False, repr=False)
     """The plugin and the reasons for which the answer was checked: a plugin may give the same one again."""
 
@@ -197,6 +201,8 @@ def check_denied(denied: object, *, by: str, now: float, reasons: frozenset[str]
     if isinstance(denied, Denied) and denied._checked is not None and denied._checked == (by, reasons):
         return denied
     if not isinstance(denied, Denied):
+        if isinstance(denied, CoroutineType):
+            denied.close()
         raise PluginError(by, f"must answer with Denied or None, not {type(denied).__name__}")
     if not denied.by:
         denied.by = by

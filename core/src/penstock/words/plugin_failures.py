@@ -1,0 +1,230 @@
+"""What plugins raise: the one record of it, and what is to be done with it.
+
+Whoever calls a plugin catches whatever comes out of it and gives it, once, to an `OnPluginFailure`; in a run that
+is `run/plugin_errors.py`, which logs it, records an event, and counts it here. What a plugin's exception says may
+hold prompts or secrets: its words go into the log and nowhere else. Everything else tells the plugin, the hook
+and the place in the code.
+
+Caught is `BaseException`: a plugin that calls `sys.exit` or raises `KeyboardInterrupt` is broken, and no reason to
+end a run. A real Ctrl+C never comes out of a plugin: decisions are made under trio's protection against it (the
+shells say so), so it is raised in the caller's block instead.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from inspect import unwrap
+from traceback import walk_tb
+from types import CoroutineType, FrameType
+from typing import Final, Literal, Protocol
+
+import attrs
+
+from penstock.words.errors import PluginError
+from penstock.words.verdicts import NEVER, At, Denied, RequestReason, Signal, TaskReason
+
+__all__ = [
+    "RECONFIGURED",
+    "BrokenQueue",
+    "OnPluginFailure",
+    "PluginFailure",
+    "PluginFailures",
+    "PluginMaker",
+    "ends_in_time",
+    "fails_closed",
+    "passed_through",
+    "place_of",
+    "refuse_coroutine",
+    "unheard",
+    "waited_in_vain",
+    "what_it_raised",
+]
+
+_NOBODYS: Final = tuple(
+    os.path.dirname(os.path.abspath(file)) + os.sep for file in (os.path.dirname(__file__), importlib.__file__)
+)
+RECONFIGURED: Final = Signal("reconfigured")
+_ASKING: Final = ("evaluate", "check", "acquire", "release", "set_cap")
+"""The methods of a policy or a limiter whose failure refuses."""
+
+
+class OnPluginFailure(Protocol):
+    """A callback for what a plugin raised: plugin, hook (hook and method for what a factory made), the exception, and
+    the function that was called, which tells the place where the exception does not. It never raises.
+    """
+
+    def __call__(self, plugin: str, hook: str, error: BaseException, asked: object = None, /) -> None: ...
+
+
+def unheard(plugin: str, hook: str, error: BaseException, asked: object = None, /) -> None:
+    """Nobody hears of it: for gates outside a run."""
+
+
+class BrokenQueue(PluginError):
+    """A queue that a plugin made broke its contract: its gate cannot go on."""
+
+
+@attrs.frozen
+class PluginMaker:
+    """The plugin that made a queue, by its name and where it comes from (`its-distribution 1.0`)."""
+
+    name: str = "core"
+    origin: str = ""
+
+    def error(self, message: str) -> BrokenQueue:
+        """The error that names it."""
+        return BrokenQueue(self.name, f"{message} ({self.origin})" if self.origin else message)
+
+
+@attrs.frozen(kw_only=True)
+class PluginFailure:
+    """What one plugin raised in one place of its code.
+
+    `hook` is the hook, or hook and method for a method of what its factory made; `place` is `file:line`; `count` how
+    often, from `since` to `last`, moments of the run's clock.
+    """
+
+    plugin: str
+    hook: str
+    place: str
+    count: int
+    since: float
+    last: float
+
+    @property
+    def gate(self) -> Literal["scheduler", "request"]:
+        """In whose stream it is told."""
+        return "request" if self.hook.startswith(("penstock_request_", "penstock_classify_")) else "scheduler"
+
+    @property
+    def fails_closed(self) -> bool:
+        """Whether tasks or calls wait because of it."""
+        hook, _, method = self.hook.partition(".")
+        if hook in ("penstock_task_policy", "penstock_request_limiter"):
+            return method in (_ASKING if self.gate == "request" else _ASKING[:1])
+        return hook.endswith("_eligible")
+
+    def told(self, now: float, stall_timeout: float) -> str:
+        """The failure in words, with how long it has gone on, and who waits for how long at most."""
+        times = "once" if self.count == 1 else f"{self.count:,} times"
+        words = f"plugin {self.plugin} raised {times} in {self.hook} at {self.place}, since {now - self.since:.1f} s"
+        if not self.fails_closed:
+            return words
+        who = "tasks" if self.gate == "scheduler" else "calls"
+        return f"{words}; its {who} wait until {RECONFIGURED}, at most {stall_timeout:g} s each, and then fail"
+
+
+class PluginFailures:
+    """Counts what plugins raised, by plugin, hook and place."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str, str], PluginFailure] = {}
+
+    def add(self, plugin: str, hook: str, place: str, now: float) -> PluginFailure:
+        """The record of this place, with one more."""
+        key = (plugin, hook, place)
+        found = self._found.get(key)
+        count, since = (1, now) if found is None else (found.count + 1, found.since)
+        made = PluginFailure(plugin=plugin, hook=hook, place=place, count=count, since=since, last=now)
+        self._found[key] = made
+        return made
+
+    def __iter__(self) -> Iterator[PluginFailure]:
+        return iter(tuple(self._found.values()))
+
+    def by_plugin(self) -> dict[str, int]:
+        """Plugin to how often it raised."""
+        counts: dict[str, int] = {}
+        for each in self:
+            counts[each.plugin] = counts.get(each.plugin, 0) + each.count
+        return counts
+
+
+def fails_closed(
+    plugin: str,
+    reason: TaskReason | RequestReason,
+    error: BaseException,
+    now: float,
+    asked: object = None,
+) -> Denied:
+    """The refusal in place of an answer that a plugin could not give, without the words of what it raised.
+
+    It covers the one candidate; whoever parks it adds the moment at which it is given up.
+    """
+    detail = what_it_raised(error, asked)
+    return Denied(reason, {RECONFIGURED}, detail=detail, by=plugin, failed_at=now)
+
+
+def ends_in_time(denied: Denied, since: float | None, stall_timeout: float, now: float) -> Denied:
+    """The refusal under which a candidate waits that plugins could not answer about `since` then: it ends after so many
+    seconds, and is final if they have passed. Any other refusal stays what it is (`since` is `None`).
+    """
+    if since is None:
+        return denied
+    ends = since + stall_timeout
+    return attrs.evolve(denied, until={NEVER} if now >= ends else denied.until | {At(ends)})
+
+
+def waited_in_vain(denied: Denied, who: Literal["task", "call"], waited: float) -> PluginError | None:
+    """The error of a task or a call that has waited long enough for a plugin which could not answer, so many seconds;
+    `None` for any other refusal.
+    """
+    if denied.failed_at is None or not denied.final:
+        return None
+    return PluginError(denied.by, f"{denied.detail}; the {who} is given up, having waited {waited:.1f} s for an answer")
+
+
+def what_it_raised(error: BaseException, asked: object = None) -> str:
+    """What a plugin did wrong, without its words: our own words for an answer that breaks the contract."""
+    if isinstance(error, PluginError) and not _frames_outside(error):
+        return error.message
+    return f"raised {type(error).__name__} at {place_of(error, asked)}"
+
+
+def place_of(error: BaseException, asked: object = None) -> str:
+    """The place in a plugin's code that raised an error, as `file:line`; where none did, that of the function which
+    was `asked`.
+    """
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{os.path.basename(error.filename)}:{error.lineno}"
+    frames = _frames_outside(error)
+    if frames:
+        frame, line = frames[-1]
+        return f"{os.path.basename(frame.f_code.co_filename)}:{line}"
+    code = getattr(unwrap(asked) if callable(asked) else None, "__code__", None)
+    if code is not None:
+        return f"{os.path.basename(code.co_filename)}:{code.co_firstlineno}"
+    found = list(walk_tb(error.__traceback__))
+    return f"{os.path.basename(found[-1][0].f_code.co_filename)}:{found[-1][1]}" if found else "an unknown place"
+
+
+def passed_through(error: BaseException, owner: object, callback: str) -> bool:
+    """Whether an error came out of a method of `owner`, and not out of the core's function `callback` that it called
+    back.
+    """
+    inside = False
+    for frame, _ in walk_tb(error.__traceback__):
+        if frame.f_locals.get("self") is owner:
+            inside = True
+        elif frame.f_code.co_name == callback:
+            inside = False
+    return inside
+
+
+def refuse_coroutine(answer: object) -> None:
+    """Raises `TypeError` for a coroutine, which nobody awaits: a hook is a plain function."""
+    if type(answer) is CoroutineType:
+        answer.close()
+        raise TypeError(f"returned a coroutine; a hook is no async function: {answer.__qualname__}")
+
+
+def _frames_outside(error: BaseException) -> list[tuple[FrameType, int]]:
+    """The frames of an error's traceback that are neither the core's own nor those of an import."""
+    return [
+        (frame, line)
+        for frame, line in walk_tb(error.__traceback__)
+        if not os.path.abspath(frame.f_code.co_filename).startswith(_NOBODYS)
+        and not frame.f_code.co_filename.startswith("<frozen")
+    ]
