@@ -85,6 +85,7 @@ from penstock.tasks.records import (
 )
 from penstock.views.task_timeline import TaskTimeline
 from penstock.views.timeline import CorrelatedRuntimeView
+from penstock.words.checks import MOST_TOKENS
 from penstock.words.errors import AdmissionError, ConfigError, PenstockError, PluginError, StallError
 from penstock.words.failures import FailureMark, failure_mark, mark_failure
 from penstock.words.identity import (
@@ -98,6 +99,7 @@ from penstock.words.identity import (
     Scope,
     scope_kind,
 )
+from penstock.words.labels import Labels
 from penstock.words.leases import LeaseLedger, ReleaseResult
 from penstock.words.plugin_failures import PluginFailure
 from penstock.words.printable import printable
@@ -124,6 +126,7 @@ from penstock.words.verdicts import (
 )
 
 __all__ = [
+    "MOST_TOKENS",
     "NEVER",
     "OUTCOME_KINDS",
     "REQUEST_REASONS",
@@ -151,6 +154,7 @@ __all__ = [
     "FailureMark",
     "FifoRequestWaiters",
     "FifoTaskQueue",
+    "Labels",
     "Lane",
     "LaneQueue",
     "LaneRequestWaiters",

@@ -139,7 +139,7 @@ def test_whatever_the_headers_say_it_is_a_duration_or_nothing(headers: dict[str,
 
 
 @given(
-    st.one_of(st.none(), st.integers()),
+    st.one_of(st.none(), st.integers(0, 999)),
     st.dictionaries(st.text(max_size=5), st.text(max_size=5)),
     st.one_of(st.none(), st.just(ValueError()), st.just(TimeoutError())),
 )

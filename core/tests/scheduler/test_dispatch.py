@@ -15,6 +15,7 @@ from penstock import (
     At,
     Backlog,
     Condition,
+    ConfigError,
     Denied,
     FifoTaskQueue,
     PluginError,
@@ -310,7 +311,7 @@ async def test_events_of_the_callers_own_go_into_the_stream(autojump_clock: Mock
     async with open_rig() as rig:
         rig.scheduler.emit("row_group_admitted", diagnostics={"row_group": "rg1"})
         assert rig.kinds()[-1] == "row_group_admitted"
-        with pytest.raises(ValueError, match="no event kind"):
+        with pytest.raises(ConfigError, match="no event kind"):
             rig.scheduler.emit("something_else")  # type: ignore[arg-type]
 
 

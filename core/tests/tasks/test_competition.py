@@ -29,7 +29,7 @@ from penstock.tasks.contenders import PeerCount, Shortage
 from penstock.testing import group_key, make_task
 
 ALL = 1 << 62
-WEIGHTS = {"a": 0.1, "b": 0.2, "c": 3.0, "d": 1e-9}
+WEIGHTS = {"a": 0.1, "b": 0.2, "c": 3.0, "d": 1e-6}
 SHAPES: tuple[dict[str, int], ...] = ({}, {"gpu": 1}, {"gpu": 2}, {"disk": 1}, {"gpu": 1, "disk": 1})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import settings
 
 from penstock import FifoTaskQueue
-from penstock.testing import ReadyQueueContract, make_task, ready_queue_machine, take_all
+from penstock.testing import ReadyQueueContract, make_task, ready_queue_machine, take_all, take_one
 
 
 class TestFifoTaskQueue(ReadyQueueContract):
@@ -17,6 +17,13 @@ class TestFifoTaskQueue(ReadyQueueContract):
             *(make_task(f"{n}", f"g{n % 3}", {"gpu": 1 + n % 2}, weight=1 + n % 3) for n in range(12))
         )
         assert take_all(queue) == [f"{n}" for n in range(12)]
+
+    def test_a_resource_that_nobody_asks_for_any_more_is_not_in_the_view(self) -> None:
+        queue = self.queue_with(make_task("1", "a", {"gpu": 1}), make_task("2", "b", {"disk": 2}), make_task("3", "b"))
+        take_one(queue)
+        assert queue.view().queued_peer_demand_by_resource == {"disk": 2, "submission": 2}
+        queue.discard("2", 0.0)
+        assert queue.view().queued_peer_demand_by_resource == {"submission": 1}
 
 
 FifoMachine = ready_queue_machine(lambda limits: FifoTaskQueue(), in_order=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from penstock import LimiterScope, RequestLimiter, Scope
+from penstock import LimiterScope, RequestAdmissionItem, RequestAdmissionLease, RequestLimiter, Scope
 from penstock.testing import RequestLimiterPluginContract
 from penstock_aimd import AimdConfig, AimdPlugin
 
@@ -47,3 +47,33 @@ def test_a_whole_provider_needs_an_effective_max() -> None:
 def test_the_longest_hold_is_not_below_the_first() -> None:
     with pytest.raises(ValueError, match=r"^ceiling_hold_max must be at least ceiling_hold \(9\), not 5$"):
         AimdConfig(ceiling_hold=9.0, ceiling_hold_max=5.0)
+
+
+def test_a_climb_to_a_cap_beyond_all_measure_is_reckoned_at_once() -> None:
+    limiter = AimdPlugin(AimdConfig(startup_ramp_seconds=1e-300)).penstock_request_limiter(
+        TestAimdPlugin.resource, 10**18
+    )
+    assert limiter is not None
+    item = RequestAdmissionItem(TestAimdPlugin.resource)
+    lease = RequestAdmissionLease("request-1", item, 1000.0, 1)
+    assert limiter.check(item, 1000.0) is None
+    limiter.acquire(lease, 1000.0)
+    for moment in (1000.0, 1000.5, 1e6):
+        assert limiter.check(item, moment) is None
+        assert limiter.snapshot(moment).current_limit == 10**18
+
+
+def test_a_climb_beyond_all_measure_takes_its_seconds() -> None:
+    limiter = AimdPlugin(AimdConfig(startup_ramp_seconds=10.0)).penstock_request_limiter(
+        TestAimdPlugin.resource, 10**18
+    )
+    assert limiter is not None
+    limiter.acquire(
+        RequestAdmissionLease("request-1", RequestAdmissionItem(TestAimdPlugin.resource), 1000.0, 1), 1000.0
+    )
+    half = limiter.snapshot(1005.0).current_limit
+    assert half is not None
+    assert half == pytest.approx(5 * 10**17, rel=1e-3)
+    following = limiter.next_change(1005.0)
+    assert following is not None
+    assert following > 1005.0

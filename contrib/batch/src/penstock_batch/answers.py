@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from penstock import ResponseFacts, classify
+from penstock import MOST_TOKENS, ResponseFacts, classify
 from penstock_batch.giving_up import FailureKind
 
 __all__ = ["Answered", "BadAnswer", "chat_answer", "embedding_answer", "error_line", "failure_kind"]
@@ -107,7 +107,7 @@ def _usage(data: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else 0
 
 
 def _error_fields(body: bytes) -> tuple[str, str]:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Final
 
 import httpx2
-import trio
 
 import penstock
 from penstock_httpx.description import NO_MODEL, RequestDescription, apply_extension, describe_openai
@@ -40,11 +39,16 @@ class Admission:
         Raises `RequestAdmissionError` if the call is refused.
         """
         executor = penstock.current_executor() if self._executor is None else self._executor
-        key = executor.resolver.resolve(wanted.resource, wanted.domain)
-        if key.model_id == NO_MODEL and executor.pressure.snapshot(key, trio.current_time()) is None:
+        key = executor.resolver.key_of(wanted.resource, wanted.domain)
+        if key.model_id == NO_MODEL:
             # No configuration can be expected to know it, and an unknown model is refused.
-            executor.register(key.provider_name, NO_MODEL, cap=NO_MODEL_CAP)
+            executor.register_unconfigured(key.provider_name, NO_MODEL, cap=NO_MODEL_CAP)
         async with executor.attempt(
-            key, cost=wanted.cost, group=wanted.group, timeout=wanted.timeout, deadline=wanted.deadline
+            key,
+            cost=wanted.cost,
+            group=wanted.group,
+            timeout=wanted.timeout,
+            deadline=wanted.deadline,
+            labels=wanted.labels,
         ) as attempt:
             return Exchange(attempt)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import attrs
 import httpx2
 
-from penstock import ConfigError, RequestCost, RequestDomain, RequestGroupSpec
+from penstock import MOST_TOKENS, ConfigError, RequestCost, RequestDomain, RequestGroupSpec
 
 __all__ = ["NO_MODEL", "RequestDescription", "apply_extension", "describe_openai"]
 
@@ -34,7 +34,8 @@ class RequestDescription:
     `resource` is `provider/model` as `penstock.request` takes it, `domain` one that the provider has.
     `group` is who it is for (default: the resource), `timeout` how long it may wait for its place in
     seconds, `deadline` the moment of the run's clock by which it must have started. `cost` holds estimates,
-    which the release corrects.
+    which the release corrects. `labels` come beside those of the task, or in their place. All are checked when the
+    request is made: what is wrong is a `ConfigError` to that request alone.
     """
 
     resource: str
@@ -43,6 +44,7 @@ class RequestDescription:
     group: str | RequestGroupSpec | None = None
     timeout: float | None = None
     deadline: float | None = None
+    labels: Mapping[str, str] | None = None
 
 
 def describe_openai(request: httpx2.Request, provider: str | None = None) -> RequestDescription:
@@ -72,10 +74,10 @@ def apply_extension(description: RequestDescription, request: httpx2.Request) ->
     said = request.extensions.get("penstock")
     if said is None:
         return description
-    known = [field.name for field in attrs.fields(RequestDescription)]
+    known = {field.name for field in attrs.fields(RequestDescription)}
     if not isinstance(said, Mapping) or any(key not in known for key in said):
         raise ConfigError(
-            f'extensions["penstock"]: must be a mapping with keys out of {", ".join(known)}, not {said!r}'
+            f'extensions["penstock"]: must be a mapping with keys out of {", ".join(sorted(known))}, not {said!r}'
         )
     return attrs.evolve(description, **said)
 
@@ -97,4 +99,4 @@ def _json_body(request: httpx2.Request) -> Mapping[str, Any]:
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_TOKENS else 0

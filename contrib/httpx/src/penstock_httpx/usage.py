@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from penstock import Usage
+from penstock import MOST_TOKENS, Usage
 
 __all__ = ["AnswerTail"]
 
@@ -96,4 +96,4 @@ def _object_after(text: str, at: int) -> Mapping[str, Any] | None:
 
 def _count(usage: Mapping[str, Any], *names: str) -> int:
     counts = (usage.get(name) for name in names)
-    return next((n for n in counts if isinstance(n, int) and not isinstance(n, bool) and n >= 0), 0)
+    return next((n for n in counts if isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= MOST_TOKENS), 0)

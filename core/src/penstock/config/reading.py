@@ -19,6 +19,7 @@ import attrs
 from penstock.config.structuring import structure
 from penstock.config.toml_reading import read_toml
 from penstock.config.words import did_you_mean, is_list_type, value_in_words
+from penstock.words.checks import LARGEST, a_name, is_finite, shown
 from penstock.words.errors import ConfigError
 from penstock.words.identity import RequestDomain
 from penstock.words.problems import PathParts, Problem
@@ -42,20 +43,23 @@ def _unfit(attribute: attrs.Attribute[Any], wanted: str) -> Problem:
     return Problem((attribute.name,), f"must be {wanted}")
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _wanted_of_a_limit(value: object) -> str | None:
+    """What a limit would have to be that cannot be this; `None` if it can."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        return "a whole number from 1 on"
+    return f"at most {LARGEST:,}" if value > LARGEST else None
 
 
 def _at_least_one(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not (_is_whole(value) and value >= 1):  # type: ignore[operator]
-        raise ConfigError(_unfit(attribute, f"a whole number from 1 on, not {value_in_words(value)}"))
+    if wanted := _wanted_of_a_limit(value):
+        raise ConfigError(_unfit(attribute, f"{wanted}, not {value_in_words(value)}"))
 
 
 def _each_at_least_one(_: object, attribute: attrs.Attribute[Any], value: Mapping[str, object]) -> None:
     wrong = [
-        Problem((attribute.name, key), f"must be a whole number from 1 on, not {value_in_words(amount)}")
+        Problem((attribute.name, key), f"must be {wanted}, not {value_in_words(amount)}")
         for key, amount in value.items()
-        if not (_is_whole(amount) and amount >= 1)  # type: ignore[operator]
+        if (wanted := _wanted_of_a_limit(amount))
     ]
     if wrong:
         raise ConfigError(wrong)
@@ -67,8 +71,7 @@ def _seconds(*, zero: bool = False) -> _Validator:
     def validate(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value is None:
             return
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not (number and (value > 0 or (zero and value == 0))):  # type: ignore[operator]
+        if not (is_finite(value) and (value > 0 or (zero and value == 0))):  # type: ignore[operator]
             least = "of at least 0 seconds" if zero else "above 0 seconds"
             raise ConfigError(_unfit(attribute, f"a duration {least}, not {value_in_words(value)}"))
 
@@ -280,7 +283,10 @@ def load_config(
         data, name, folder = {}, "<defaults>", Path()
     elif isinstance(source, Mapping):
         data, name, folder = dict(source), "<mapping>", Path()
+    elif not isinstance(source, Path | str):
+        raise ConfigError(f"config must be the path of a TOML file or a mapping, not {shown(source)}")
     else:
+        a_name(str(source), "config")
         data, name, folder = read_toml(source), str(source), Path(source).parent
     reading = _Reading(data, name)
     tables = {key: reading.table(key, kind) for key, kind in _TABLES.items() if key in data}

@@ -7,17 +7,24 @@ context (another thread, a callback) takes `current_correlation()` along and pas
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from contextvars import ContextVar, Token
+from typing import Final
 
 import attrs
+
+from penstock.words.checks import a_name
 
 __all__ = ["RuntimeCorrelation", "current_correlation"]
 
 
 @attrs.define(slots=True, unsafe_hash=True)
 class RuntimeCorrelation:
-    """The names under which the events of one task can be joined. All optional but the run. Never changed."""
+    """The names under which the events of one task can be joined. All optional but the run. Nobody changes one.
+
+    `task_group` and `labels` are no names, and in no event: they are what the calls of the task have of it, if they do
+    not say otherwise.
+    """
 
     run_id: str
     row_group: str | None = None
@@ -26,9 +33,29 @@ class RuntimeCorrelation:
     scheduling_group_kind: str | None = None
     scheduling_group_identity_hash: str | None = None
     task_execution_id: str | None = None
+    task_group: Hashable = attrs.field(default=None, kw_only=True, repr=False, eq=False)
+    labels: Mapping[str, str] | None = attrs.field(default=None, kw_only=True, repr=False, eq=False)
     as_json: str | None = attrs.field(default=None, init=False, repr=False, eq=False)
     """How `event_to_json` wrote it, since several events bear the same one: a seventh of a task with its events."""
 
+    def check(self) -> None:
+        """Raises `ConfigError` unless its names are text."""
+        for name in NAMES:
+            word = getattr(self, name)
+            if word is not None and type(word) is not str:
+                a_name(word, f"{name} of a correlation")
+
+
+NAMES: Final = (
+    "run_id",
+    "row_group",
+    "task_column",
+    "task_type",
+    "scheduling_group_kind",
+    "scheduling_group_identity_hash",
+    "task_execution_id",
+)
+"""What of a correlation stands in events."""
 
 CorrelationSource = RuntimeCorrelation | Callable[[], RuntimeCorrelation] | None
 """A correlation, or a function that makes it when it is asked for: for most tasks it never is."""

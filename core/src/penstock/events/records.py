@@ -23,7 +23,9 @@ from typing import Any, Final, Literal, get_args
 
 import attrs
 
-from penstock.events.correlation import RuntimeCorrelation, current_correlation
+from penstock.events.correlation import NAMES, RuntimeCorrelation, current_correlation
+from penstock.words.checks import a_mapping
+from penstock.words.errors import ConfigError
 
 __all__ = [
     "REQUEST_EVENT_KINDS",
@@ -36,6 +38,7 @@ __all__ = [
     "event_from_dict",
     "event_to_dict",
     "event_to_json",
+    "json_safe",
 ]
 
 StreamName = Literal["scheduler", "request"]
@@ -110,8 +113,8 @@ class RuntimeEvent:
 
     `event_kind` is one of `SchedulerEventKind` or `RequestEventKind`, or what a later version wrote into a file.
     `captured_at_monotonic` is in seconds of the run's clock; `sequence` increases strictly within its
-    `stream`. It never holds prompts, completions, row values, secrets, provider bodies or exception
-    payloads.
+    `stream`; `labels` are those that a caller gave the task or the call. It never holds prompts, completions, row
+    values, secrets, provider bodies or exception payloads.
     """
 
     stream: StreamName
@@ -129,6 +132,7 @@ class RuntimeEvent:
     reason_or_outcome: str | None = None
     snapshot: Mapping[str, Any] | None = None
     diagnostics: Mapping[str, Any] | None = None
+    labels: Mapping[str, str] | None = None
 
 
 class EventStream:
@@ -169,6 +173,7 @@ class EventStream:
         reason_or_outcome: str | None = None,
         snapshot: Mapping[str, Any] | None = None,
         diagnostics: Mapping[str, Any] | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> None:
         """Record an event; it is delivered by the next `deliver`. The fields are those of
         `RuntimeEvent`.
@@ -198,6 +203,7 @@ class EventStream:
                 reason_or_outcome=reason_or_outcome,
                 snapshot=snapshot,
                 diagnostics=diagnostics,
+                labels=None if labels is None else dict(labels),
             )
         )
 
@@ -217,15 +223,14 @@ class EventStream:
 
 _OPTIONAL: Final = (
     "task_id", "task_execution_id", "task_lease_id", "request_attempt_id", "request_lease_id", "resource", "group",
-    "reason_or_outcome", "snapshot", "diagnostics",
+    "reason_or_outcome", "snapshot", "diagnostics", "labels",
 )  # fmt: skip
 _quoted: Final = json.encoder.encode_basestring_ascii
 _encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 """Lines are put together word by word: with an encoder and a dictionary for each event, a task that does nothing
 and its seven events would take 50 % longer (89 µs, not 59)."""
-_CORRELATION: Final = tuple(field.name for field in attrs.fields(RuntimeCorrelation) if field.init)
-_correlation_words: Final = attrgetter(*_CORRELATION)
-_CORRELATION_KEYS: Final = tuple(f'"{name}":' for name in _CORRELATION)
+_correlation_words: Final = attrgetter(*NAMES)
+_CORRELATION_KEYS: Final = tuple(f'"{name}":' for name in NAMES)
 
 
 def event_to_dict(event: RuntimeEvent) -> dict[str, Any]:
@@ -241,9 +246,7 @@ def event_to_dict(event: RuntimeEvent) -> dict[str, Any]:
         if value is not None:
             data[name] = value
     if event.correlation is not None:
-        data["correlation"] = {
-            name: value for name in _CORRELATION if (value := getattr(event.correlation, name)) is not None
-        }
+        data["correlation"] = {name: value for name in NAMES if (value := getattr(event.correlation, name)) is not None}
     return data
 
 
@@ -278,6 +281,8 @@ def event_to_json(event: RuntimeEvent) -> str:
         line += f',"snapshot":{_encode(event.snapshot)}'
     if event.diagnostics is not None:
         line += f',"diagnostics":{_encode(event.diagnostics)}'
+    if event.labels is not None:
+        line += f',"labels":{_encode(event.labels)}'
     correlation = event.correlation
     if correlation is not None:
         text = correlation.as_json
@@ -285,6 +290,18 @@ def event_to_json(event: RuntimeEvent) -> str:
             text = correlation.as_json = _correlation_to_json(correlation)
         line += text
     return line + "}"
+
+
+def json_safe(fields: object, what: str) -> dict[str, Any] | None:
+    """A copy of a mapping that a caller hands in for an event, in what JSON has. Raises `ConfigError` for all else."""
+    if fields is None:
+        return None
+    try:
+        copied = json.loads(json.dumps(dict(a_mapping(fields, what, "{'rows': 3}")), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{what} must hold strings, finite numbers, lists and mappings alone: {error}") from None
+    found: dict[str, Any] = copied
+    return found
 
 
 def _correlation_to_json(correlation: RuntimeCorrelation) -> str:
@@ -301,7 +318,7 @@ def event_from_dict(data: Mapping[str, Any]) -> RuntimeEvent:
     fields: dict[str, Any] = {name: data.get(name) for name in _OPTIONAL}
     correlation = data.get("correlation")
     if correlation is not None:
-        fields["correlation"] = RuntimeCorrelation(**{n: correlation[n] for n in _CORRELATION if n in correlation})
+        fields["correlation"] = RuntimeCorrelation(**{n: correlation[n] for n in NAMES if n in correlation})
     try:
         return RuntimeEvent(
             stream=data["stream"],

@@ -18,7 +18,8 @@ import trio
 from penstock.executor.gate import RequestGate
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.outcomes import RequestReleaseOutcome, Usage
-from penstock.requests.response import ResponseFacts
+from penstock.requests.response import ResponseFacts, check_headers
+from penstock.words.checks import an_instance
 from penstock.words.failures import FailureMark, mark_failure
 
 __all__ = ["Attempt", "AttemptContext", "Classifier", "DetachedAttempt", "local_outcome"]
@@ -79,12 +80,15 @@ class Attempt:
 
         The last word counts. `usage` goes into an outcome that has none itself.
         """
+        an_instance(facts, ResponseFacts, "facts")
+        if usage is not None:
+            an_instance(usage, Usage, "usage")
         self._facts = facts
         self._usage = usage
 
     def finish(self, outcome: RequestReleaseOutcome) -> None:
         """The outcome outright. The last word counts, also over `answered` and over an exception."""
-        self.outcome = outcome
+        self.outcome = an_instance(outcome, RequestReleaseOutcome, "outcome")
 
     def never_went_out(self) -> None:
         """The call was not sent after all (no connection came about): it has used nothing of any budget."""
@@ -92,7 +96,7 @@ class Attempt:
 
     def observe(self, headers: Mapping[str, str]) -> None:
         """The answer's headers (lower-case names) for the limiters now, while its body still streams."""
-        self._gate.observe(self.lease, headers)
+        self._gate.observe(self.lease, check_headers(headers))
 
     def detach(self) -> DetachedAttempt:
         """The end of the attempt, to be held by the caller: leaving the block releases nothing then, unless by an
@@ -141,6 +145,8 @@ class DetachedAttempt:
         """Whether this was the first time: the attempt ends by an outcome, by an error, or by the facts that were
         given.
         """
+        if outcome is not None:
+            an_instance(outcome, RequestReleaseOutcome, "outcome")
         if self._released:
             return False
         self._released = True

@@ -21,6 +21,7 @@ import trio
 from penstock.events.correlation import current_correlation
 from penstock.events.records import EventStream
 from penstock.executor.attempt import Attempt, AttemptContext
+from penstock.executor.caller_input import check_caps, check_end, group_of
 from penstock.executor.classifier import OutcomeClassifier, OutcomeRule
 from penstock.executor.gate import RequestGate
 from penstock.executor.retries import Retries, RetryRules
@@ -40,9 +41,19 @@ from penstock.requests.items import (
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestStandingProvider
 from penstock.requests.registry import MakeLimiters
+from penstock.requests.response import check_headers
 from penstock.requests.standing import ResourceStanding
+from penstock.words.checks import a_moment, a_name, an_instance, names, shown, whole_number
+from penstock.words.errors import ConfigError
 from penstock.words.failures import FailureMark, mark_failure
-from penstock.words.identity import ProviderKey, RequestDomain, RequestResourceKey, RequestResourceResolver
+from penstock.words.identity import (
+    ProviderKey,
+    ProviderModelKey,
+    RequestDomain,
+    RequestResourceKey,
+    RequestResourceResolver,
+)
+from penstock.words.labels import merged_labels
 from penstock.words.plugin_failures import OnPluginFailure, unheard
 from penstock.words.settings import Settings
 
@@ -124,29 +135,35 @@ class ModelRequestExecutor:
 
         Checks for cancellation always, and lets other tasks run only if it has to wait.
         """
+        self._check_item(item)
         return self._gate.acquire(item)  # no coroutine of its own, in which an interrupt could lose the lease
 
     def try_acquire(self, item: RequestAdmissionItem) -> RequestAdmissionLease | RequestAdmissionDenied:
         """A lease now, or why not."""
+        self._check_item(item)
         return self._gate.try_acquire(item)
 
     def acquire_from_thread(self, item: RequestAdmissionItem) -> RequestAdmissionLease:
         """`acquire` for code in another thread; blocks it. In a thread that trio started, cancelling its
         task ends the wait.
         """
+        self._check_item(item)
         return self._gate.acquire_from_thread(item)
 
     def release(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome) -> bool:
         """Whether the lease was out; it is given back. Never raises for a lease that is not out."""
+        check_end(lease, outcome)
         return self._gate.release(lease, outcome)
 
     def release_from_thread(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome) -> bool:
         """`release` for code in another thread."""
+        check_end(lease, outcome)
         return self._gate.release_from_thread(lease, outcome)
 
     def observe(self, lease: RequestAdmissionLease, headers: Mapping[str, str]) -> None:
         """An answer's headers (lower-case names) for the limiters of its lease, before that is released."""
-        self._gate.observe(lease, headers)
+        an_instance(lease, RequestAdmissionLease, "lease")
+        self._gate.observe(lease, check_headers(headers))
 
     # -- attempts --
 
@@ -159,15 +176,19 @@ class ModelRequestExecutor:
         group: RequestGroupSpec | str | None = None,
         timeout: float | None = None,
         deadline: float | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> AttemptContext:
         """`async with` around one call: waits for its lease, and releases it with how the call ended.
 
+        `group` is who it is for: inside a task the task's group with weight 1 if nothing is said, else the resource.
         `timeout` bounds the wait for the lease, in seconds (0: now or never); `deadline` is the moment of the
-        run's clock by which the call must have started. Raises `RequestAdmissionError` where the lease is
-        refused. `domain` counts only with a name.
+        run's clock by which the call must have started. `labels` come beside those of the task, or in their place.
+        `domain` counts only with a name.
+
+        Raises `ConfigError` for a wrong option, and `RequestAdmissionError` where the lease is refused.
         """
         return AttemptContext(
-            self._gate, self._classifier.classify, self._item(resource, domain, cost, group, timeout, deadline)
+            self._gate, self._classifier.classify, self._item(resource, domain, cost, group, timeout, deadline, labels)
         )
 
     async def execute(
@@ -182,6 +203,7 @@ class ModelRequestExecutor:
         deadline: float | None = None,
         max_attempts: int | None = None,
         idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> R:
         """What `call(attempt)` returns, tried again where that may help. Each attempt has a lease of its own.
 
@@ -190,17 +212,24 @@ class ModelRequestExecutor:
         exception when it is not worth trying again, or when attempts, deadline or the retry budget have run out;
         `RequestAdmissionError` if not even the first attempt could start.
         """
+        if not callable(call):
+            raise ConfigError(f"call must be an async function that takes the attempt, not {shown(call)}")
+        if idempotency_key is not None:
+            a_name(idempotency_key, "idempotency_key")
+        if deadline is not None:
+            a_moment(deadline, "deadline")
+        key = self.resolver.key_of(resource, domain)
         rules = self._retries
         if max_attempts is not None:
             rules = attrs.evolve(rules, max_attempts=max_attempts)
-        retries = Retries(rules, self._rng, deadline, self._budget_of(resource, domain))
+        retries = Retries(rules, self._rng, deadline, self._budget_of(key))
         last: Exception | None = None
         kind = ""
         while True:
             attempt: Attempt | None = None
             try:
                 async with self.attempt(
-                    resource, domain=domain, cost=cost, group=group, timeout=timeout, deadline=deadline
+                    key, cost=cost, group=group, timeout=timeout, deadline=deadline, labels=labels
                 ) as attempt:
                     attempt.idempotency_key = idempotency_key
                     return await call(attempt)
@@ -221,11 +250,10 @@ class ModelRequestExecutor:
             if pause > 0:
                 await trio.sleep(pause)
 
-    def _budget_of(self, resource: RequestResourceKey | str, domain: str) -> RetryBudget | None:
+    def _budget_of(self, key: RequestResourceKey) -> RetryBudget | None:
         share = self._retries.budget
-        if share is None:
+        if share is None or not self._gate.may_know(key.provider_model):
             return None
-        key = self.resolver.resolve(resource, domain) if isinstance(resource, str) else resource
         provider = key.provider_name
         budget = self._budgets.get(provider)
         if budget is None:
@@ -242,16 +270,30 @@ class ModelRequestExecutor:
         domain_caps: Mapping[str, int] | None = None,
         domains: Iterable[str] = (),
     ) -> None:
-        """A model becomes known, or gets another cap; at any time. `cap` may map aliases to caps: the smallest
-        holds.
+        """A model becomes known, or gets another cap (1 to 1,000,000); at any time. `cap` may map aliases to caps: the
+        smallest holds. Raises `ConfigError`, and then nothing has changed.
         """
         self._gate.now()  # outside the block or in another thread nothing is changed
-        aliases, domains = tuple(aliases), (*domains, *(domain_caps or {}))
-        for alias in (*aliases, *(cap if isinstance(cap, Mapping) else ())):
-            if alias != model_id:
-                self.resolver.add_alias(provider_name, alias, model_id=model_id)
+        for what, name in (("provider_name", provider_name), ("model_id", model_id)):
+            a_name(name, what)
+        caps = check_caps(cap, domain_caps)
+        aliases, domains = names(aliases, "aliases"), (*names(domains, "domains"), *caps)
+        others = [alias for alias in (*aliases, *(cap if isinstance(cap, Mapping) else ())) if alias != model_id]
+        for alias in others:
+            self.resolver.check_alias(provider_name, alias, model_id=model_id)
+        self._gate.register(provider_name, model_id, cap, aliases=aliases, domain_caps=caps, domains=domains)
+        for alias in others:
+            self.resolver.add_alias(provider_name, alias, model_id=model_id)
         self.resolver.add_domains(provider_name, domains)
-        self._gate.register(provider_name, model_id, cap, aliases=aliases, domain_caps=domain_caps, domains=domains)
+
+    def register_unconfigured(self, provider_name: str, model_id: str, *, cap: int) -> None:
+        """A model that no configuration can be expected to name becomes known with this cap, if it is not.
+
+        Of such models some hundreds are kept: then those that are idle make room. Raises as `register`.
+        """
+        self._gate.now()
+        key = ProviderModelKey(a_name(provider_name, "provider_name"), a_name(model_id, "model_id"))
+        self._gate.register_unconfigured(key, whole_number(cap, "cap"))
 
     def reconfigure(
         self, make_limiters: MakeLimiters, *, rule: RequestRule | None = None, classify: OutcomeRule | None = None
@@ -265,6 +307,7 @@ class ModelRequestExecutor:
 
     def signal(self, name: str) -> None:
         """The signal `name`: refusals that wait for it end."""
+        a_name(name, "name")
         self._gate.signal(name)
 
     # -- looking --
@@ -321,14 +364,19 @@ class ModelRequestExecutor:
         group: RequestGroupSpec | str | None,
         timeout: float | None,
         deadline: float | None,
+        labels: Mapping[str, str] | None,
     ) -> RequestAdmissionItem:
-        key = self.resolver.resolve(resource, domain) if isinstance(resource, str) else resource
-        spec = RequestGroupSpec(group) if isinstance(group, str) else group
-        self._attempts += 1
+        key = self.resolver.key_of(resource, domain)
         correlation = current_correlation()
+        of_the_task = None
+        if correlation is not None:
+            of_the_task = correlation.labels
+            if group is None and correlation.task_group is not None:
+                group = RequestGroupSpec(correlation.task_group)
+        self._attempts += 1
         return RequestAdmissionItem(
             key,
-            RequestGroupSpec(key) if spec is None else spec,
+            group_of(group, key),
             cost,
             self._queue_wait_timeout if timeout is None else timeout,
             deadline,
@@ -337,4 +385,8 @@ class ModelRequestExecutor:
                 correlation.task_execution_id if correlation is not None else None,
                 f"{self._attempt_prefix}{self._attempts}",
             ),
+            of_the_task if labels is None else merged_labels(of_the_task, labels),
         )
+
+    def _check_item(self, item: RequestAdmissionItem) -> None:
+        self.resolver.key_of(an_instance(item, RequestAdmissionItem, "item").resource)

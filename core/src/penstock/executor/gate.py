@@ -29,6 +29,8 @@ import trio
 
 from penstock.events.records import EventStream
 from penstock.executor.gate_failure import GateFailure
+from penstock.executor.unconfigured import UnconfiguredModels
+from penstock.executor.under_trio import require_trio
 from penstock.requests.admission import RequestAdmissionController, RequestAdmissionEffects
 from penstock.requests.deciding import RequestRule
 from penstock.requests.events import RequestEvents
@@ -43,7 +45,7 @@ from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestS
 from penstock.requests.registry import MakeLimiters
 from penstock.requests.standing import ResourceStanding
 from penstock.requests.waiters import RequestWaiter
-from penstock.words.identity import ProviderKey, RequestResourceKey
+from penstock.words.identity import ProviderKey, ProviderModelKey
 from penstock.words.plugin_failures import OnPluginFailure, unheard, waited_in_vain
 
 __all__ = ["RequestGate"]
@@ -68,7 +70,7 @@ class RequestGate:
         self._events = events
         self._record = RequestEvents(events)
         self._default_cap = default_cap
-        self._met: set[RequestResourceKey] = set()
+        self._unconfigured = UnconfiguredModels(controller)
         self._parked: dict[RequestWaiter, None] = {}
         self._failure = GateFailure(controller.queue, controller.maker, on_failure)
         self._token: trio.lowlevel.TrioToken | None = None
@@ -84,6 +86,7 @@ class RequestGate:
     async def __aenter__(self) -> Self:
         if self._token is not None:
             raise RuntimeError("this request executor has been entered before; make a new one")
+        require_trio("a request executor")
         self._token = trio.lowlevel.current_trio_token()
         self._thread = get_ident()
         self._clock = trio.lowlevel.current_clock()
@@ -156,6 +159,10 @@ class RequestGate:
             )
         return self._clock.current_time()
 
+    def may_know(self, key: ProviderModelKey) -> bool:
+        """Whether calls to a provider + model are not refused for being unknown."""
+        return self._default_cap is not None or self._controller.knows(key)
+
     # -- leases --
 
     @trio.lowlevel.enable_ki_protection
@@ -164,7 +171,7 @@ class RequestGate:
         now = self.now()
         self._raise_if_failed()
         if self._default_cap is not None:
-            self._register_by_default(item.resource)
+            self.register_unconfigured(item.resource.provider_model, self._default_cap)
         try:
             answer = self._controller.try_acquire(item, now)
         except BaseException as error:
@@ -183,7 +190,7 @@ class RequestGate:
         now = self.now()
         self._raise_if_failed()
         if self._default_cap is not None:
-            self._register_by_default(item.resource)
+            self.register_unconfigured(item.resource.provider_model, self._default_cap)
         try:
             waiter = self._controller.enqueue(item, now)
         except BaseException as error:
@@ -266,10 +273,17 @@ class RequestGate:
     ) -> None:
         """A model becomes known, or gets another cap; as `RequestAdmissionController.register`."""
         now = self.now()
+        self._unconfigured.configured(ProviderModelKey(provider_name, model_id))
         effects = self._controller.register(
             provider_name, model_id, cap, now, aliases=aliases, domain_caps=domain_caps, domains=domains
         )
         self._deliver(effects, now)
+
+    def register_unconfigured(self, key: ProviderModelKey, cap: int) -> None:
+        """Make a model known that is not configured, if it is not; idle ones of them may be forgotten for it."""
+        if self._unconfigured.take_on(key):
+            now = self.now()
+            self._deliver(self._controller.register(key.provider_name, key.model_id, cap, now), now)
 
     @trio.lowlevel.enable_ki_protection
     def reconfigure(self, make_limiters: MakeLimiters, *, rule: RequestRule | None = None) -> None:
@@ -381,15 +395,6 @@ class RequestGate:
     def _raise_if_failed(self) -> None:
         if self._failure.cause is not None:
             raise self._failure.error() from self._failure.cause
-
-    def _register_by_default(self, resource: RequestResourceKey) -> None:
-        if resource in self._met or self._default_cap is None:
-            return
-        key = resource.provider_model
-        if not self._controller.knows(key):
-            now = self.now()
-            self._deliver(self._controller.register(key.provider_name, key.model_id, self._default_cap, now), now)
-        self._met.add(resource)
 
     def _foreign_token(self, instead: str) -> trio.lowlevel.TrioToken:
         if self._token is None:

@@ -16,6 +16,7 @@ import attrs
 
 from penstock.executor.retry_budget import RetryBudget
 from penstock.requests.outcomes import RequestReleaseOutcome
+from penstock.words.checks import whole_number
 from penstock.words.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ class RetryRules:
     budget: float | None = None
 
     def __attrs_post_init__(self) -> None:
-        if not _is_a_count(self.max_attempts):
-            raise ConfigError(f"max_attempts must be a whole number from 1 on, not {self.max_attempts!r}")
+        whole_number(self.max_attempts, "max_attempts")
         for name, value in (("retry_backoff", self.backoff), ("retry_backoff_max", self.backoff_max)):
             if not _is_a_duration(value):
                 raise ConfigError(f"{name} must be a number of seconds from 0 on, not {value!r}")
@@ -56,10 +56,6 @@ class RetryRules:
             raise ConfigError(f"retry_on must name some of {', '.join(sorted(RETRYABLE))}; {wrong[0]!r} is none")
         if self.budget is not None and not (_is_a_duration(self.budget) and self.budget <= 1):
             raise ConfigError(f"retry_budget must be a share of all calls from 0 to 1, not {self.budget!r}")
-
-
-def _is_a_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _is_a_duration(value: object) -> bool:

@@ -171,7 +171,7 @@ class CompletionTracker:
             for barrier in node.members_of:
                 target = self._nodes.get(barrier) or fresh.get(barrier)
                 if target is None or not target.barrier:
-                    raise ConfigError(f"task {task_id!r} is to be a member of {barrier!r}, which is no open barrier")
+                    raise ConfigError(f"task {task_id!r} names {barrier!r} in members_of, which is no open barrier")
                 members.setdefault(barrier, []).append(task_id)
         self._refuse_cycles(fresh, members)
         return fresh

@@ -257,7 +257,7 @@ class RequestAdmissionController:
         `cap` is in calls in flight, or a mapping of alias to cap, of which the smallest holds; `domain_caps`
         bounds single domains further; `domains` are made known before their first call. What is given
         replaces what was. A raised cap wakes waiters; a lowered one holds at once, and being above it is
-        legal. Raises `ConfigError` for a cap that is no whole number from 1 on.
+        legal. Raises `ConfigError` for a cap that is no whole number from 1 to 1,000,000.
         """
         raw = cap if isinstance(cap, Mapping) else dict.fromkeys((model_id, *aliases), cap)
         key = ProviderModelKey(provider_name, model_id)
@@ -275,6 +275,10 @@ class RequestAdmissionController:
                 self._waiters.wake_released(state, state.key, now)
             self._waiters.offer(effects, now)
         return effects
+
+    def forget(self, key: ProviderModelKey) -> bool:
+        """Whether a model, which must be registered, is idle: then it is unknown from now on."""
+        return self._registry.forget(key)
 
     def reconfigure(
         self, make_limiters: MakeLimiters, now: float, *, rule: RequestRule | None = None

@@ -39,6 +39,7 @@ def fields_of(item: RequestAdmissionItem) -> dict[str, Any]:
         "request_attempt_id": context.request_attempt_id if context is not None else None,
         "resource": str(item.resource),
         "group": str(item.group.key),
+        "labels": item.labels,
     }
 
 

@@ -10,9 +10,10 @@ import attrs
 from penstock.events.correlation import RuntimeCorrelation
 from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.outcomes import RequestReleaseOutcome
-from penstock.words.checks import positive_number, whole_number
+from penstock.words.checks import MOST_TOKENS, a_duration, a_key, a_moment, a_name, a_weight, an_instance, whole_number
 from penstock.words.errors import AdmissionError
 from penstock.words.identity import RequestResourceKey
+from penstock.words.labels import labels_of
 from penstock.words.verdicts import Condition, Denied, RequestReason, TaskReason
 
 __all__ = [
@@ -29,15 +30,18 @@ __all__ = [
 
 @attrs.frozen(cache_hash=True)
 class RequestCost:
-    """What one call is expected to use: requests (≥ 1) and token estimates (≥ 0), which the release corrects."""
+    """What one call is expected to use: requests (1 to 1,000,000) and token estimates (0 to 1,000,000,000), which the
+    release corrects. Raises `ConfigError` for anything else.
+    """
 
     requests: int = 1
     input_tokens: int = 0
     output_tokens: int = 0
 
     def __attrs_post_init__(self) -> None:
-        for name, least in (("requests", 1), ("input_tokens", 0), ("output_tokens", 0)):
-            whole_number(getattr(self, name), f"cost.{name}", least)
+        whole_number(self.requests, "cost.requests")
+        whole_number(self.input_tokens, "cost.input_tokens", 0, MOST_TOKENS)
+        whole_number(self.output_tokens, "cost.output_tokens", 0, MOST_TOKENS)
 
     @property
     def tokens(self) -> int:
@@ -50,14 +54,18 @@ ONE_REQUEST: Final = RequestCost()
 
 @attrs.frozen(cache_hash=True)
 class RequestGroupSpec:
-    """Who a call is for: a tenant, a column, an API key. Groups that share a cap share it by `weight` (> 0)."""
+    """Who a call is for: a tenant, a column, an API key. Groups that share a cap share it by `weight` (0.000001 to
+    1,000,000). Raises `ConfigError` for anything else, and for a key under which nothing can be filed.
+    """
 
     key: Hashable
-    weight: float = attrs.field(default=1.0)
+    weight: float = 1.0
 
-    @weight.validator
-    def _positive(self, _: attrs.Attribute[float], value: float) -> None:
-        positive_number(value, f"request group {self.key}: weight")
+    def __attrs_post_init__(self) -> None:
+        if type(self.key) is not str or not self.key.isascii():
+            a_key(self.key, "group key")
+        if self.weight != 1.0 or self.weight is True:
+            a_weight(self.weight, f"group {self.key}: weight")
 
 
 @attrs.frozen
@@ -68,6 +76,15 @@ class RequestEventContext:
     task_execution_id: str | None = None
     request_attempt_id: str | None = None
 
+    def __attrs_post_init__(self) -> None:
+        correlation = self.correlation
+        if correlation is not None:
+            an_instance(correlation, RuntimeCorrelation, "event_context.correlation").check()
+        if self.task_execution_id is not None:
+            a_name(self.task_execution_id, "event_context.task_execution_id")
+        if self.request_attempt_id is not None:
+            a_name(self.request_attempt_id, "event_context.request_attempt_id")
+
 
 @attrs.define(slots=True, eq=False)
 class RequestAdmissionItem:
@@ -75,7 +92,7 @@ class RequestAdmissionItem:
 
     `group` defaults to the resource itself. `queue_wait_timeout` is in seconds from the moment of asking (0:
     now or never; `None`: as long as it takes); `deadline` is a moment of the run's clock by which the call
-    must have *started*.
+    must have *started*. `labels` are those of its task and its own, `None` if there are none. Raises `ConfigError`.
     """
 
     resource: RequestResourceKey
@@ -84,10 +101,22 @@ class RequestAdmissionItem:
     queue_wait_timeout: float | None = None
     deadline: float | None = None
     event_context: RequestEventContext | None = None
+    labels: Mapping[str, str] | None = attrs.field(default=None, converter=labels_of)
 
     @group.default
     def _group_of_the_resource(self) -> RequestGroupSpec:
-        return RequestGroupSpec(self.resource)
+        return RequestGroupSpec(an_instance(self.resource, RequestResourceKey, "resource"))
+
+    def __attrs_post_init__(self) -> None:
+        an_instance(self.resource, RequestResourceKey, "resource")
+        an_instance(self.group, RequestGroupSpec, "group")
+        an_instance(self.cost, RequestCost, "cost")
+        if self.queue_wait_timeout is not None:
+            self.queue_wait_timeout = a_duration(self.queue_wait_timeout, "timeout")
+        if self.deadline is not None:
+            self.deadline = a_moment(self.deadline, "deadline")
+        if self.event_context is not None:
+            an_instance(self.event_context, RequestEventContext, "event_context")
 
 
 class LeaseCounter(Protocol):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 import attrs
 
@@ -27,6 +27,9 @@ from penstock.words.verdicts import Condition, Denied
 __all__ = ["FifoRequestWaiters", "LaneRequestWaiters"]
 
 K = TypeVar("K", bound=Hashable)
+
+REMEMBERED: Final = 256
+"""Of how many resources the places are kept at hand."""
 
 Cost = Callable[[RequestAdmissionItem], float]
 
@@ -68,6 +71,8 @@ class LaneRequestWaiters:
         resource = item.resource
         place = self._places.get(resource)
         if place is None:
+            if len(self._places) >= REMEMBERED:
+                self._places.clear()
             model = resource.provider_model
             place = self._places[resource] = model, ((resource, 1), (model, 1), (resource.provider, 1))
         group = item.group

@@ -15,7 +15,9 @@ from typing import Final, Literal, get_args
 
 import attrs
 
-from penstock.requests.response import ResponseFacts
+from penstock.requests.response import ResponseFacts, check_headers, check_moments
+from penstock.words.checks import MOST_TOKENS, a_duration, an_instance, shown, whole_number
+from penstock.words.errors import ConfigError
 
 __all__ = ["OUTCOME_KINDS", "OutcomeKind", "RequestReleaseOutcome", "Usage", "classify", "retry_after_seconds"]
 
@@ -35,10 +37,14 @@ _NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", re.ASCII)
 
 @attrs.frozen
 class Usage:
-    """What a call really used, in tokens."""
+    """What a call really used, in tokens (≥ 0). Raises `ConfigError` for anything else."""
 
     input_tokens: int = 0
     output_tokens: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        whole_number(self.input_tokens, "usage.input_tokens", 0, MOST_TOKENS)
+        whole_number(self.output_tokens, "usage.output_tokens", 0, MOST_TOKENS)
 
 
 @attrs.frozen(kw_only=True)
@@ -67,7 +73,22 @@ class RequestReleaseOutcome:
     @kind.validator
     def _known(self, _: attrs.Attribute[str], value: str) -> None:
         if value not in OUTCOME_KINDS:
-            raise ValueError(f"outcome kind {value!r} is none of {', '.join(OUTCOME_KINDS)}")
+            raise ConfigError(f"outcome kind {shown(value)} is none of {', '.join(OUTCOME_KINDS)}")
+
+    def __attrs_post_init__(self) -> None:
+        asked = self.retry_after_seconds
+        if asked is not None and not isfinite(a_duration(asked, "retry_after_seconds")):
+            raise ConfigError("retry_after_seconds must be finite; leave it out where nothing was asked for")
+        check_moments(self.elapsed, self.first_token_at)
+        if self.usage is not None:
+            an_instance(self.usage, Usage, "usage")
+        if self.status is not None:
+            whole_number(self.status, "status", 0, 999)
+        for what in ("detail", "limited_by"):
+            if not isinstance(word := getattr(self, what), str | None):
+                raise ConfigError(f"{what} must be text, not {shown(word)}")
+        if self.headers is not None:
+            check_headers(self.headers)
 
     @property
     def retryable(self) -> bool:

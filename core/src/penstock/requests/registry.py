@@ -20,7 +20,8 @@ from penstock.requests.items import RequestAdmissionLease
 from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_guard import LIMITER, GuardedLimiter
 from penstock.requests.limiters import RequestLimiter
-from penstock.words.errors import ConfigError, PluginError
+from penstock.words.checks import whole_number
+from penstock.words.errors import PluginError
 from penstock.words.identity import ProviderKey, ProviderModelKey, ProviderModelStaticCap, RequestResourceKey, Scope
 from penstock.words.plugin_failures import OnPluginFailure
 from penstock.words.verdicts import Condition, Denied, Released
@@ -132,12 +133,11 @@ class RequestRegistry:
     ) -> CapChange:
         """The change that makes a model known, or gives it another cap. All or nothing.
 
-        Raises `ConfigError` for a cap that is no whole number from 1 on, `PluginError` where a limiter cannot
+        Raises `ConfigError` for a cap that is no whole number from 1 to 1,000,000, `PluginError` where a limiter cannot
         be made.
         """
         for where, cap in (("max_parallel_requests", static.cap), *domain_caps.items()):
-            if not _is_a_cap(cap):
-                raise ConfigError(f"{key}: {where} must be a whole number from 1 on, not {cap!r}")
+            whole_number(cap, f"{key}: {where}")
         known = self.models.get(key)
         model = known if known is not None else self._new_model(key, static, domain_caps)
         new = [
@@ -165,6 +165,19 @@ class RequestRegistry:
         state = self._new_resource(key, model, min(model.cap, model.domain_caps.get(key.domain, model.cap)))
         self._add(state)
         return state
+
+    def forget(self, key: ProviderModelKey) -> bool:
+        """Whether a model, which must be known, is idle: then it is known no more, nor what its limiters had learnt."""
+        model = self.models[key]
+        if model.leases or any(state.waiting for state in model.resources.values()):
+            return False
+        del self.models[key]
+        for state in model.resources.values():
+            del self.resources[state.key]
+        provider = model.provider
+        if not any(other.provider is provider for other in self.models.values()):
+            del self.providers[provider.key]
+        return True
 
     def reconfigure(self, make_limiters: MakeLimiters) -> None:
         """Make every limiter anew, all or nothing. Leases keep the limiters that they were acquired under."""
@@ -226,7 +239,3 @@ class RequestRegistry:
             message = f"making the limiter of {scope} raised {type(error).__name__}: {error}"
             raise PluginError(LIMITER, message) from error
         return tuple(GuardedLimiter(plugin, limiter, self._on_failure) for plugin, limiter in made)
-
-
-def _is_a_cap(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -7,7 +7,26 @@ from types import MappingProxyType
 
 import attrs
 
-__all__ = ["ResponseFacts"]
+from penstock.words.checks import a_duration, a_mapping, a_moment, shown, whole_number
+from penstock.words.errors import ConfigError
+
+__all__ = ["ResponseFacts", "check_headers", "check_moments"]
+
+
+def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """The headers, if they are text, name by name. Raises `ConfigError` otherwise."""
+    for name, value in a_mapping(headers, "headers", "{'retry-after': '3'}").items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise ConfigError(f"headers must map text to text, not {shown(name)} to {shown(value)}")
+    return headers
+
+
+def check_moments(elapsed: float | None, first_token_at: float | None) -> None:
+    """Raises `ConfigError` unless these are seconds since a call went out, or not known."""
+    if elapsed is not None:
+        a_duration(elapsed, "elapsed")
+    if first_token_at is not None:
+        a_duration(first_token_at, "first_token_at")
 
 
 @attrs.frozen(kw_only=True)
@@ -16,7 +35,8 @@ class ResponseFacts:
 
     `status` is the HTTP status or `None` if no answer came; `headers` have lower-case names; `error_type` is
     the provider's own word for the error; `elapsed` and `first_token_at` are seconds since the call went out;
-    `received_at` is the moment of the run's clock at which the answer's head arrived.
+    `received_at` is the moment of the run's clock at which the answer's head arrived. Raises `ConfigError` for
+    anything else.
     """
 
     status: int | None = None
@@ -25,3 +45,13 @@ class ResponseFacts:
     elapsed: float | None = None
     first_token_at: float | None = None
     received_at: float | None = None
+
+    def __attrs_post_init__(self) -> None:
+        check_headers(self.headers)
+        check_moments(self.elapsed, self.first_token_at)
+        if self.status is not None:
+            whole_number(self.status, "status", 0, 999)
+        if not isinstance(self.error_type, str | None):
+            raise ConfigError(f"error_type must be text, not {shown(self.error_type)}")
+        if self.received_at is not None:
+            a_moment(self.received_at, "received_at")

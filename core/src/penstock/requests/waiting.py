@@ -365,6 +365,7 @@ class WaitingRequests:
         del self.waiting[waiter]
         if not self.waiting:
             self._named.clear()
+            self._watched.clear()
         state.waiting -= 1
         state.provider.waiting -= 1
         self._large -= waiter.item.cost.requests > 1

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import Final, TypeVar
 
 from penstock.executor.attempt import Attempt, AttemptContext
 from penstock.executor.executor import ModelRequestExecutor
 from penstock.requests.items import ONE_REQUEST, RequestCost, RequestGroupSpec
-from penstock.words.errors import ConfigError
 from penstock.words.identity import RequestDomain, RequestResourceKey
 
 __all__ = ["CURRENT", "current_executor", "execute", "request"]
@@ -36,6 +35,7 @@ def request(
     group: RequestGroupSpec | str | None = None,
     timeout: float | None = None,
     deadline: float | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> AttemptContext:
     """One admitted call: `async with penstock.request("provider/model", domain="chat") as attempt`.
 
@@ -43,13 +43,15 @@ def request(
 
     `domain`    what of the model is called, where it has several
     `cost`      what the call is expected to use
-    `group`     whom it is for: a name or a `RequestGroupSpec`
+    `group`     whom it is for: a name or a `RequestGroupSpec`; inside a task it is the task's group with weight 1 if
+                nothing is said, outside the resource
     `timeout`   how long it waits for its lease at most, in seconds; 0: now or never
     `deadline`  moment of the run's clock by which it must have started
+    `labels`    name to value, text, beside those of the task or in their place: at most 8, of at most 64 bytes each
 
-    Raises `RequestAdmissionError` if admission refuses."""
+    Raises `ConfigError` for a wrong option, `RequestAdmissionError` if admission refuses."""
     return current_executor().attempt(
-        resource, domain=domain, cost=cost, group=_group(group), timeout=timeout, deadline=deadline
+        resource, domain=domain, cost=cost, group=group, timeout=timeout, deadline=deadline, labels=labels
     )
 
 
@@ -64,6 +66,7 @@ async def execute(
     deadline: float | None = None,
     max_attempts: int | None = None,
     idempotency_key: str | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> R:
     """What `call(attempt)` returns, tried again where that may help, each attempt under a lease of its own.
 
@@ -74,18 +77,10 @@ async def execute(
         resource,
         domain=domain,
         cost=cost,
-        group=_group(group),
+        group=group,
         timeout=timeout,
         deadline=deadline,
         max_attempts=max_attempts,
         idempotency_key=idempotency_key,
+        labels=labels,
     )
-
-
-def _group(group: RequestGroupSpec | str | None) -> RequestGroupSpec | None:
-    """The group that a caller means, as the one thing that it is behind this door."""
-    if group is None or isinstance(group, RequestGroupSpec):
-        return group
-    if isinstance(group, str):
-        return RequestGroupSpec(group)
-    raise ConfigError(f"group must be a name, a RequestGroupSpec or None, not {group!r}")

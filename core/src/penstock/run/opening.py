@@ -6,16 +6,18 @@ Inside the block `request` and `execute` (`calls.py`) find the run's request gat
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 import trio
 
 from penstock.config.reading import PenstockConfig, load_config
+from penstock.executor.under_trio import require_trio
 from penstock.plugins.manager import PluginManager
 from penstock.run.assembly import assemble, make_streams, make_watch, register_providers
 from penstock.run.calls import CURRENT
@@ -23,12 +25,17 @@ from penstock.run.plugin_errors import PluginErrors
 from penstock.run.scheduler import Scheduler
 from penstock.sinks.drivers import SinkDrivers
 from penstock.sinks.virtual_time import in_virtual_time
+from penstock.words.checks import a_name, an_instance, shown
+from penstock.words.errors import ConfigError
 from penstock.words.report import RunInfo, RunReport
 from penstock.words.settings import WallClock
 
 __all__ = ["open_scheduler"]
 
 T = TypeVar("T")
+
+RUN_ID: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", re.ASCII)
+"""The names that a run may have: a name stands in every event of the run."""
 
 
 @asynccontextmanager
@@ -42,13 +49,19 @@ async def open_scheduler(
     """Open a run: `async with penstock.open_scheduler("penstock.toml") as scheduler:`.
 
     `config` is a TOML file, a mapping of the same shape, a `PenstockConfig`, or `None` for the defaults;
-    `plugins` are further plugin objects, or paths of plugin files. The block's end waits for all tasks. A
-    block that raises cancels them.
+    `plugins` are further plugin objects, or paths of plugin files. `run_id` is what the run is called in its events:
+    at most 64 letters, digits, `-`, `_` and `.`; one is made up where none is given. The block's end waits for all
+    tasks. A block that raises cancels them.
 
     Raises `ConfigError` with every problem of the configuration; `StallError` when work is left that nothing
     can start; an `ExceptionGroup` of the failures of tasks that nobody awaited."""
-    loaded = config if isinstance(config, PenstockConfig) else load_config(config).config
-    manager = PluginManager.from_config(loaded, extra=plugins)
+    require_trio("penstock.open_scheduler")
+    loaded = load_config(config).config
+    manager = PluginManager.from_config(loaded, extra=_objects(plugins))
+    if run_id is not None and not RUN_ID.fullmatch(a_name(run_id, "run_id")):
+        raise ConfigError(f"run_id must be at most 64 letters, digits, '-', '_' and '.', not {shown(run_id)}")
+    if wall_clock is not None:
+        an_instance(wall_clock, WallClock, "wall_clock")
     started_at = trio.current_time()
     virtual = in_virtual_time()
     if wall_clock is None:
@@ -100,6 +113,17 @@ async def open_scheduler(
 @trio.lowlevel.enable_ki_protection  # what a plugin raises is caught, and a real Ctrl+C is not to be among it
 def _note(note: Callable[[T], None], what: T) -> None:
     note(what)
+
+
+def _objects(plugins: Iterable[object]) -> tuple[object, ...]:
+    given: object = plugins
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise ConfigError(f"plugins must be a list of plugin objects or paths of plugin files, not {shown(plugins)}")
+    found = tuple(plugins)
+    for each in found:
+        if isinstance(each, str):
+            raise ConfigError(f"plugins must hold plugin objects, or files as pathlib.Path, not {shown(each)}")
+    return found
 
 
 def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers, errors: PluginErrors) -> RunReport:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, TypeVarTuple
 import trio
 
 from penstock.config.reading import PenstockConfig, load_config
+from penstock.events.correlation import RuntimeCorrelation
 from penstock.events.records import SchedulerEventKind
 from penstock.run.health import Health
 from penstock.run.parts import RunParts
@@ -62,6 +63,7 @@ class Scheduler:
         row_group: str | None = None,
         column: str | None = None,
         cancellable: bool = False,
+        labels: Mapping[str, str] | None = None,
     ) -> TaskHandle[R]:
         """A handle, to be awaited for its result, of the task `fn(*args)`: it starts as soon as the task gate lets it.
 
@@ -73,12 +75,14 @@ class Scheduler:
         `retry_on`      exception types after which it is tried again
         `row_group`, `column`  what its events are found by, and what a barrier may wait for
         `cancellable`   whether `cancel_task` also ends it while it runs
+        `labels`        name to value, text, which its calls, both event streams, rules and limiters see: at most 8, of
+                        at most 64 bytes each
 
         Arguments by name go in with `functools.partial(fn, name=value)`. Raises `ConfigError` for what is no async
         function, arguments that do not fit it and wrong options, and `TaskRefused` for a task that could never fit.
         """
         return self._tasks.start(
-            fn, args, group, needs, task_id, deadline, max_attempts, retry_on, row_group, column, cancellable
+            fn, args, group, needs, task_id, deadline, max_attempts, retry_on, row_group, column, cancellable, labels
         )
 
     def add(self, batch: Iterable[TaskSpec]) -> Mapping[str, TaskHandle[Any]]:
@@ -101,6 +105,7 @@ class Scheduler:
         retry_on: tuple[type[Exception], ...] = (),
         row_group: str | None = None,
         column: str | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> TaskMap[T, R]:
         """Results of `fn(item)` for every item, in the order of completion: `async with scheduler.map(...) as results`.
 
@@ -118,6 +123,7 @@ class Scheduler:
             retry_on=retry_on,
             row_group=row_group,
             column=column,
+            labels=labels,
         )
 
     def seal(self, name: str) -> None:
@@ -139,9 +145,33 @@ class Scheduler:
         self._tasks.signal(name)
         self.requests.signal(name)
 
-    def emit(self, kind: SchedulerEventKind, **fields: Any) -> None:
-        """Put an event of the caller's own (a row-group kind) into the scheduler stream; `fields` of `RuntimeEvent`."""
-        self._tasks.emit(kind, **fields)
+    def emit(
+        self,
+        kind: SchedulerEventKind,
+        *,
+        correlation: RuntimeCorrelation | None = None,
+        task_id: str | None = None,
+        resource: str | None = None,
+        group: str | None = None,
+        reason_or_outcome: str | None = None,
+        snapshot: Mapping[str, Any] | None = None,
+        diagnostics: Mapping[str, Any] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        """Put an event of the caller's own (a row-group kind) into the scheduler stream; the fields are those of
+        `RuntimeEvent`. Raises `ConfigError` for a kind that there is not, and for what cannot be written as JSON.
+        """
+        self._tasks.emit(
+            kind,
+            correlation=correlation,
+            task_id=task_id,
+            resource=resource,
+            group=group,
+            reason_or_outcome=reason_or_outcome,
+            snapshot=snapshot,
+            diagnostics=diagnostics,
+            labels=labels,
+        )
 
     def shutdown(self) -> None:
         """Admit nothing more; what runs may finish within the grace period, and is cancelled then."""

@@ -15,6 +15,7 @@ from functools import partial
 from types import FunctionType, MethodType
 from typing import Any, Final
 
+from penstock.words.checks import shown
 from penstock.words.errors import ConfigError
 
 __all__ = ["FunctionCheck", "name_of"]
@@ -27,7 +28,7 @@ def name_of(fn: object) -> str:
     """What a function is called in an error."""
     if isinstance(fn, partial):
         return name_of(fn.func)
-    return str(getattr(fn, "__qualname__", None) or repr(fn))
+    return str(getattr(fn, "__qualname__", None) or shown(fn))
 
 
 class FunctionCheck:
@@ -59,7 +60,7 @@ def _check_kind(fn: object) -> None:
         fn.close()
         raise ConfigError(f"fn is the coroutine {name}(…): give the async function and its arguments, ({name}, …)")
     if not callable(fn):
-        raise ConfigError(f"fn must be an async function, not {fn!r}")
+        raise ConfigError(f"fn must be an async function, not {shown(fn)}")
     while isinstance(fn, partial):
         fn = fn.func
     called = fn if isinstance(fn, FunctionType | MethodType) else type(fn).__call__

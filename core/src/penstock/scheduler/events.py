@@ -19,7 +19,7 @@ from penstock.words.verdicts import Denied
 
 __all__ = ["SchedulerEvents"]
 
-REMEMBERED = 4096
+REMEMBERED = 1024
 """How many groups' names are kept at hand."""
 
 IDLE_AGAIN = 1.0
@@ -189,6 +189,7 @@ class SchedulerEvents:
                 group=name,
                 reason_or_outcome=reason_or_outcome,
                 diagnostics=diagnostics,
+                labels=job.task.labels,
             )
 
     # -- joining the streams
@@ -200,7 +201,17 @@ class SchedulerEvents:
     def _correlation(self, job: Job, execution_id: str | None) -> RuntimeCorrelation:
         key = job.task.group.key
         digest = self._correlation_of(key).scheduling_group_identity_hash
-        return RuntimeCorrelation(self.run_id, job.row_group, job.column, None, key.kind, digest, execution_id)
+        return RuntimeCorrelation(
+            self.run_id,
+            job.row_group,
+            job.column,
+            None,
+            key.kind,
+            digest,
+            execution_id,
+            task_group=key,
+            labels=job.task.labels,
+        )
 
     def _correlation_of(self, group: TaskGroupKey) -> RuntimeCorrelation:
         return self._known(group)[1]

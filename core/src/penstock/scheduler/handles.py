@@ -60,6 +60,7 @@ class TaskSpec:
     `after`: ids that must be complete first. `members_of`: barriers (ids of specs with `barrier=True` that
     are not sealed yet) that are to wait for this one. `needs`: resources beside a place in `submission`.
     `deadline` is the moment of the run's clock by which the task must have started, retries included.
+    `labels` are as for `start_soon`.
     """
 
     task_id: str
@@ -75,6 +76,7 @@ class TaskSpec:
     retry_on: tuple[type[Exception], ...] = ()
     row_group: str | None = None
     column: str | None = None
+    labels: Mapping[str, str] | None = None
 
 
 class TaskHandle(Generic[T]):

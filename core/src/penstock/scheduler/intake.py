@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 from penstock.readiness.finished_ids import NUMBERED
 from penstock.scheduler.callables import FunctionCheck
@@ -18,10 +19,24 @@ from penstock.tasks.records import (
     TaskGroupSpec,
     TaskSchedulingResolver,
 )
-from penstock.words.checks import a_moment, a_name, exception_types, whole_number
+from penstock.words.checks import (
+    a_mapping,
+    a_moment,
+    a_name,
+    an_instance,
+    exception_types,
+    names,
+    shown,
+    true_or_false,
+    whole_number,
+)
 from penstock.words.errors import ConfigError
+from penstock.words.labels import labels_of
 
 __all__ = ["Intake"]
+
+REMEMBERED = 256
+"""How many groups and resource requests are kept at hand though no task has them any more."""
 
 
 class Intake:
@@ -42,6 +57,8 @@ class Intake:
         self._given: set[str] = set()
         """Ids that callers gave and that look like ours."""
         self._groups: dict[str | SchedulingMetadata | None, TaskGroupSpec] = {}
+        self._groups_in_use: WeakValueDictionary[str | SchedulingMetadata | None, TaskGroupSpec] = WeakValueDictionary()
+        """All groups of unfinished tasks, so that tasks of one group share one object however many groups there are."""
         self._requests: dict[tuple[tuple[str, int], ...], SchedulerResourceRequest] = {(): ONE_PLACE}
 
     def job(
@@ -57,6 +74,7 @@ class Intake:
         row_group: str | None = None,
         column: str | None = None,
         cancellable: bool = False,
+        labels: Mapping[str, str] | None = None,
     ) -> Job:
         """A job for `fn(*args)`. Raises `ConfigError` for a function that cannot be called so, or a wrong option."""
         self.functions.check(fn, args)
@@ -71,22 +89,23 @@ class Intake:
             if task_id.startswith(NUMBERED):
                 self._given.add(task_id)
         if deadline is not None:
-            a_moment(deadline, "deadline")
+            deadline = a_moment(deadline, "deadline")
         task = SchedulableTask(
             task_id,
             partial(fn, *args) if args else fn,
             group if isinstance(group, TaskGroupSpec) else self._group(group),
-            self._request(needs) if needs else ONE_PLACE,
+            ONE_PLACE if needs is None else self._request(needs),
             deadline,
+            None if labels is None else labels_of(labels),
         )
         job = Job(task, TaskHandle(task_id, self._on_wait), max_attempts)
-        if retry_on:
+        if retry_on != ():
             job.retry_on = exception_types(retry_on, "retry_on")
         if row_group is not None:
             job.row_group = a_name(row_group, "row_group")
         if column is not None:
             job.column = a_name(column, "column")
-        if cancellable:
+        if cancellable is not False and true_or_false(cancellable, "cancellable"):
             job.cancellable = True
         return job
 
@@ -100,7 +119,14 @@ class Intake:
             self._given.remove(task_id)
 
     def job_of(self, spec: TaskSpec) -> Job:
-        """A job for a task of a graph."""
+        """A job for a task of a graph. Raises `ConfigError` as `job`."""
+        an_instance(spec, TaskSpec, "each task of the batch")
+        if isinstance(spec.args, str | bytes) or not isinstance(spec.args, Sequence):
+            raise ConfigError(f"args must be a list or a tuple, not {shown(spec.args)}")
+        for what in ("after", "members_of"):
+            names(getattr(spec, what), what)
+        true_or_false(spec.barrier, "barrier")
+        a_name(spec.task_id, "task_id")
         return self.job(
             spec.fn,
             spec.args,
@@ -112,23 +138,32 @@ class Intake:
             retry_on=spec.retry_on,
             row_group=spec.row_group,
             column=spec.column,
+            labels=spec.labels,
         )
 
     def _group(self, group: str | SchedulingMetadata | None) -> TaskGroupSpec:
         """The group that a caller means; from here on it is a `TaskGroupSpec` everywhere."""
         try:
             return self._groups[group]
-        except (KeyError, TypeError):
-            made = self._groups[group] = self._resolver.resolve(_metadata(group)).group
-            return made
+        except Exception:  # no such group yet, or something that raises when it is looked up
+            metadata = _metadata(group)
+        found = self._groups_in_use.get(group)
+        if found is None:
+            found = self._groups_in_use[group] = self._resolver.resolve(metadata).group
+        if len(self._groups) >= REMEMBERED:
+            self._groups.clear()
+        self._groups[group] = found
+        return found
 
     def _request(self, needs: Mapping[str, int]) -> SchedulerResourceRequest:
-        if not isinstance(needs, Mapping):
-            raise ConfigError(f"needs must map resources to amounts, such as {{'gpu': 1}}, not {needs!r}")
-        key = tuple(sorted(needs.items()))
-        request = self._requests.get(key)
-        if request is None:
-            request = self._requests[key] = SchedulerResourceRequest(dict(key))
+        key = tuple(a_mapping(needs, "needs", "{'gpu': 1}").items())
+        try:
+            return self._requests[key]
+        except (KeyError, TypeError):
+            request = SchedulerResourceRequest(dict(key))
+        if len(self._requests) >= REMEMBERED:
+            self._requests = {(): ONE_PLACE}
+        self._requests[key] = request
         return request
 
 
@@ -136,7 +171,7 @@ def _metadata(group: object) -> SchedulingMetadata:
     if group is None:
         return SchedulingMetadata.local()
     if isinstance(group, str):
-        return SchedulingMetadata.local(group)
+        return SchedulingMetadata.local(a_name(group, "group"))
     if isinstance(group, SchedulingMetadata):
         return group
-    raise ConfigError(f"group must be a name, a TaskGroupSpec or SchedulingMetadata, not {group!r}")
+    raise ConfigError(f"group must be a name, a TaskGroupSpec or SchedulingMetadata, not {shown(group)}")

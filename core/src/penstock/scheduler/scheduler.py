@@ -15,7 +15,8 @@ from typing import Any, TypeVar, TypeVarTuple
 import attrs
 import trio
 
-from penstock.events.records import SchedulerEventKind
+from penstock.events.correlation import RuntimeCorrelation
+from penstock.events.records import SCHEDULER_EVENT_KINDS, SchedulerEventKind, json_safe
 from penstock.queueing.lanes import ALL
 from penstock.readiness.completion import TaskNode
 from penstock.scheduler.book import TaskBook
@@ -23,7 +24,7 @@ from penstock.scheduler.dispatch import DispatchLoop
 from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.gate_plugins import GatePlugins
 from penstock.scheduler.handles import CANCELLED, Group, TaskHandle, TaskSpec
-from penstock.scheduler.intake import Intake
+from penstock.scheduler.intake import REMEMBERED, Intake
 from penstock.scheduler.jobs import Job, RetryPlan
 from penstock.scheduler.mapping import TaskMap
 from penstock.scheduler.runner import TaskRunner
@@ -32,7 +33,9 @@ from penstock.tasks.lease import TaskRefused
 from penstock.tasks.ready_queue import QueueView, ReadyQueue
 from penstock.tasks.records import SchedulerResourceRequest, TaskSchedulingResolver
 from penstock.tasks.standing import Explanation
-from penstock.words.checks import whole_number
+from penstock.words.checks import a_name, an_instance, shown, whole_number
+from penstock.words.errors import ConfigError
+from penstock.words.labels import labels_of
 from penstock.words.plugin_failures import RECONFIGURED
 from penstock.words.verdicts import Condition, Signal
 
@@ -104,6 +107,7 @@ class AsyncTaskScheduler:
         row_group: str | None = None,
         column: str | None = None,
         cancellable: bool = False,
+        labels: Mapping[str, str] | None = None,
     ) -> TaskHandle[R]:
         """A handle, to be awaited for its result, of the task `fn(*args)`: it starts as soon as the task gate lets it.
 
@@ -115,12 +119,14 @@ class AsyncTaskScheduler:
         `retry_on`      exception types after which it is tried again
         `row_group`, `column`  what its events are found by, and what a barrier may wait for
         `cancellable`   whether `cancel_task` also ends it while it runs
+        `labels`        name to value, text, which its calls, both event streams, rules and limiters see: at most 8, of
+                        at most 64 bytes each
 
         Arguments by name go in with `functools.partial(fn, name=value)`. Raises `ConfigError` for what is no async
         function, arguments that do not fit it and wrong options, and `TaskRefused` for a task that could never fit.
         """
         return self.start(
-            fn, args, group, needs, task_id, deadline, max_attempts, retry_on, row_group, column, cancellable
+            fn, args, group, needs, task_id, deadline, max_attempts, retry_on, row_group, column, cancellable, labels
         )
 
     def start(
@@ -136,11 +142,12 @@ class AsyncTaskScheduler:
         row_group: str | None = None,
         column: str | None = None,
         cancellable: bool = False,
+        labels: Mapping[str, str] | None = None,
     ) -> TaskHandle[R]:
         """`start_soon` with everything by position, for who passes it on: passing names on takes 0.5 µs more."""
         self._check_open()
         job = self._intake.job(
-            fn, args, group, needs, task_id, deadline, max_attempts, retry_on, row_group, column, cancellable
+            fn, args, group, needs, task_id, deadline, max_attempts, retry_on, row_group, column, cancellable, labels
         )
         self._check_fits(job)
         self._book.take_on_one(job, self._intake.numbered if task_id is None else 0)
@@ -157,6 +164,9 @@ class AsyncTaskScheduler:
         `TaskRefused`.
         """
         nodes = []
+        given: object = batch
+        if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+            raise ConfigError(f"batch must be an iterable of TaskSpec, not {shown(batch)}")
         for spec in batch:
             job = self._intake.job_of(spec)
             nodes.append((job, TaskNode(job.task, spec.after, spec.members_of, spec.row_group, spec.barrier)))
@@ -176,6 +186,7 @@ class AsyncTaskScheduler:
         retry_on: tuple[type[Exception], ...] = (),
         row_group: str | None = None,
         column: str | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> TaskMap[T, R]:
         """Results of `fn(item)` for every item, in the order of completion: `async with scheduler.map(...)
         as results`.
@@ -187,10 +198,14 @@ class AsyncTaskScheduler:
             window = max(16, 2 * self._admission.view().resource_limits["submission"])
         whole_number(window, "window")
         self._intake.functions.check(fn, (None,))
+        given: object = items
+        if not isinstance(given, Iterable | AsyncIterable):
+            raise ConfigError(f"items must be an iterable or an asynchronous one, not {shown(items)}")
+        checked = labels_of(labels)
 
         def begin(item: T) -> TaskHandle[R]:
             return self.start(
-                fn, (item,), group, needs, None, deadline, max_attempts, retry_on, row_group, column, cancellable=True
+                fn, (item,), group, needs, None, deadline, max_attempts, retry_on, row_group, column, True, checked
             )
 
         return TaskMap(self, begin, items, window)
@@ -199,6 +214,7 @@ class AsyncTaskScheduler:
     def seal(self, name: str) -> None:
         """No more members for the barrier of this id, or no more tasks of this row group."""
         self._enter()
+        a_name(name, "name")
         self._book.seal(name, trio.current_time())
         self._loop.wakeup.ring()
 
@@ -206,6 +222,7 @@ class AsyncTaskScheduler:
     def signal(self, name: str) -> None:
         """Say `name`: what was refused until `Signal(name)` is asked again."""
         self._enter()
+        a_name(name, "name")
         signal = Signal(name)
         if signal == RECONFIGURED:
             for job in self._jobs.values():
@@ -226,10 +243,40 @@ class AsyncTaskScheduler:
             self.wake(condition, now)
 
     @trio.lowlevel.enable_ki_protection
-    def emit(self, kind: SchedulerEventKind, **fields: Any) -> None:
-        """Put an event of the caller's own (a row-group kind) into the scheduler stream; `fields` of `RuntimeEvent`."""
+    def emit(
+        self,
+        kind: SchedulerEventKind,
+        *,
+        correlation: RuntimeCorrelation | None = None,
+        task_id: str | None = None,
+        resource: str | None = None,
+        group: str | None = None,
+        reason_or_outcome: str | None = None,
+        snapshot: Mapping[str, Any] | None = None,
+        diagnostics: Mapping[str, Any] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        """Put an event of the caller's own (a row-group kind) into the scheduler stream; the fields are those of
+        `RuntimeEvent`. Raises `ConfigError` for a kind that there is not, and for what cannot be written as JSON.
+        """
         self._enter()
-        self._events.stream.record(kind, trio.current_time(), **fields)
+        if kind not in tuple(SCHEDULER_EVENT_KINDS):
+            raise ConfigError(f"the scheduler stream has no event kind {shown(kind)}")
+        words = {"task_id": task_id, "resource": resource, "group": group, "reason_or_outcome": reason_or_outcome}
+        for name, word in words.items():
+            if word is not None:
+                a_name(word, name)
+        if correlation is not None:
+            an_instance(correlation, RuntimeCorrelation, "correlation").check()
+        self._events.stream.record(
+            kind,
+            trio.current_time(),
+            correlation=correlation,
+            snapshot=json_safe(snapshot, "snapshot"),
+            diagnostics=json_safe(diagnostics, "diagnostics"),
+            labels=labels_of(labels),
+            **words,
+        )
         self._events.stream.deliver()
 
     def explain(self, group: str | None = None) -> str:
@@ -238,13 +285,15 @@ class AsyncTaskScheduler:
 
     def explanation(self, group: str | None = None) -> Explanation:
         """The same as records."""
+        if group is not None:
+            a_name(group, "group")
         return self._loop.explanation(trio.current_time(), group)
 
     @trio.lowlevel.enable_ki_protection
     def cancel_task(self, task_id: str) -> None:
         """Do not carry this task out; one that runs is cancelled if it was started `cancellable`."""
         self._enter()
-        job = self._jobs.get(task_id)
+        job = self._jobs.get(a_name(task_id, "task_id"))
         if job is None:
             return
         if task_id in self._loop.in_flight:
@@ -308,6 +357,8 @@ class AsyncTaskScheduler:
             never = self._admission.never_fits(job.task)
             if never is not None:
                 raise TaskRefused(job.task.task_id, never)
+            if len(self._fitting) >= REMEMBERED:
+                self._fitting.clear()
             self._fitting.add(request)
 
     def spawn_source(self, fn: Callable[..., Awaitable[None]], *args: Any) -> None:

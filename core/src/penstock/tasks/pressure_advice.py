@@ -57,6 +57,8 @@ SETTLING: Final = 0.01
 """Seconds after which a task that was let go has arrived at the second gate, or has something else to do first."""
 TOLD: Final = 4096
 """How many groups are remembered per resource as having been told of."""
+IDLE_KEPT: Final = 256
+"""How many resources that no task calls may keep their books open before it is seen which those are."""
 
 Told = Callable[[TaskGroupKey, str, str, Denied, float], None]
 """A group begins to step back: its key, the resource, why (`cooldown` or `no_capacity`), the refusal, and when."""
@@ -132,6 +134,7 @@ class RequestPressureAdvice:
         """Of which provider `eased` has to be told, since somebody may wait for it; to be read only."""
         self._held: dict[str, tuple[_Traffic, ...]] = {}
         """Task lease to what it counts for: aliases may change meanwhile."""
+        self._sweep_at = IDLE_KEPT
 
     # -- deciding
 
@@ -147,6 +150,8 @@ class RequestPressureAdvice:
         return decision
 
     def _called_by(self, group: TaskGroupSpec) -> tuple[_Traffic, ...]:
+        if len(self._traffic) >= self._sweep_at:
+            self._forget_idle()
         if group.calls:
             parts = [(call.provider_name, call.model_id, call.domain) for call in group.calls]
             return tuple(self._traffic_of(self._resolver.find(each)) for each in parts)
@@ -154,6 +159,11 @@ class RequestPressureAdvice:
         if key.kind == "model" and len(key.identity) >= 4:
             return (self._traffic_of(self._resolver.find(key.identity[1:4])),)
         return ()
+
+    def _forget_idle(self) -> None:
+        """Close the books of resources that nobody calls or waits for: what is known of them is no longer true."""
+        self._traffic = {key: each for key, each in self._traffic.items() if each.running or each.awaited}
+        self._sweep_at = IDLE_KEPT + 2 * len(self._traffic)
 
     def _traffic_of(self, resource: RequestResourceKey) -> _Traffic:
         traffic = self._traffic.get(resource)

@@ -78,9 +78,7 @@ class LaneTaskQueue:
             return None
         self._selected = None
         del self._entries[task.task_id]
-        demand = self._demand
-        for resource, amount in task.resource_request.shape:
-            demand[resource] -= amount
+        self._demand_less(task)
         if not self._entries:
             self._forget()
         self._lanes.take(entry)
@@ -103,12 +101,20 @@ class LaneTaskQueue:
             return None
         task = entry.item
         del self._entries[task_id]
-        for resource, amount in task.resource_request.shape:
-            self._demand[resource] -= amount
+        self._demand_less(task)
         if not self._entries:
             self._forget()
         self._lanes.discard(entry)
         return task
+
+    def _demand_less(self, task: SchedulableTask) -> None:
+        demand = self._demand
+        for resource, amount in task.resource_request.shape:
+            left = demand[resource] - amount
+            if left:
+                demand[resource] = left
+            else:
+                del demand[resource]
 
     def _forget(self) -> None:
         self._entries, self._costs = {}, {}  # an emptied dict keeps its memory
@@ -141,7 +147,7 @@ class LaneTaskQueue:
             assert entry.item.task_id == task_id
             for resource, amount in entry.item.resource_request.shape:
                 demand[resource] = demand.get(resource, 0) + amount
-        assert demand == {resource: amount for resource, amount in self._demand.items() if amount}
+        assert demand == self._demand
 
 
 class _ByGroup(Mapping[TaskGroupKey, Any]):
@@ -203,7 +209,7 @@ class _View:
         return {
             "queued_total": self.queued_total,
             "queued_by_group": {str(key): count for key, count in self.queued_by_group.items()},
-            "queued_peer_demand_by_resource": {k: v for k, v in self.queued_peer_demand_by_resource.items() if v},
+            "queued_peer_demand_by_resource": dict(self.queued_peer_demand_by_resource),
         }
 
 

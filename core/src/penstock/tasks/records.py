@@ -14,8 +14,8 @@ from typing import Any, Final, Self
 
 import attrs
 
-from penstock.words.checks import positive_number, whole_number
-from penstock.words.errors import ConfigError, PenstockError
+from penstock.words.checks import a_mapping, a_name, a_weight, an_instance, names, shown, whole_number
+from penstock.words.errors import ConfigError
 from penstock.words.identity import RequestResourceKey
 from penstock.words.interning import interned
 
@@ -40,8 +40,11 @@ SUBMISSION: Final = "submission"
 
 KINDS: Final = ("local", "model", "custom_model")
 
+REMEMBERED: Final = 256
+"""How many answers a resolver keeps at hand, and how many of its notes."""
 
-class SchedulingMetadataError(PenstockError):
+
+class SchedulingMetadataError(ConfigError):
     """A declaration that cannot be scheduled as it stands.
 
     `code` is for programs, `message` for people. With a `fallback` the resolver goes on with that and says
@@ -65,40 +68,45 @@ class SchedulingMetadataError(PenstockError):
 
 def _positive_weight(_: object, attribute: attrs.Attribute[float], value: object) -> None:
     try:
-        positive_number(value, attribute.name)
+        a_weight(value, attribute.name)
     except ConfigError as error:
         raise SchedulingMetadataError("bad_weight", str(error)) from None
 
 
-def _stable_identity(_: object, __: attrs.Attribute[tuple[str, ...]], value: object) -> None:
-    if not (isinstance(value, tuple) and value and all(isinstance(part, str) and part for part in value)):
+def _stable_identity(_: object, __: object, value: object) -> None:
+    if not (isinstance(value, tuple) and value):
         raise SchedulingMetadataError(
-            "unstable_identity", f"an identity is a tuple of non-empty strings, broad to specific, not {value!r}"
+            "unstable_identity", f"identity must be a tuple of non-empty strings, broad to specific, not {shown(value)}"
         )
+    for part in value:
+        try:
+            a_name(part, f"each part of the identity {shown(value)}")
+        except ConfigError as error:
+            raise SchedulingMetadataError("unstable_identity", str(error)) from None
 
 
 def _known_kind(_: object, __: attrs.Attribute[str], value: str) -> None:
     if value not in KINDS:
-        raise SchedulingMetadataError("unknown_kind", f"kind {value!r} is none of {', '.join(KINDS)}")
+        raise SchedulingMetadataError("unknown_kind", f"kind {shown(value)} is none of {', '.join(KINDS)}")
 
 
 def _resources(calls: Iterable[RequestResourceKey]) -> tuple[RequestResourceKey, ...]:
     given: object = calls
-    found = tuple(dict.fromkeys(calls))
-    for call in (given,) if isinstance(given, str) else found:
+    found = tuple(calls) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+    for call in found:
         if not isinstance(call, RequestResourceKey):
             raise SchedulingMetadataError(
-                "bad_call", f"calls takes RequestResourceKey(provider, model, domain) values, not {call!r}"
+                "bad_call", f"calls takes RequestResourceKey(provider, model, domain) values, not {shown(call)}"
             )
-    return found
+    return tuple(dict.fromkeys(found))  # type: ignore[arg-type]
 
 
 @attrs.frozen(cache_hash=True)
 class SchedulingMetadata:
     """What the author of a step declares about it, statically.
 
-    `identity` is read from broad to specific; `weight` (> 0, 0.25 means a quarter of 1.0) is the share the
-    group is to get. `calls` are the request resources that each of its tasks will call, for steps whose
+    `identity` is read from broad to specific; `weight` (0.000001 to 1,000,000, 0.25 means a quarter of 1.0) is the
+    share the group is to get. `calls` are the request resources that each of its tasks will call, for steps whose
     identity does not say it; a step of the kind `model` needs none.
     """
 
@@ -164,6 +172,8 @@ class TaskGroupKey:
     identity: tuple[str, ...]
 
     def __new__(cls, kind: str, identity: tuple[str, ...]) -> Self:
+        a_name(kind, "kind of a group key")
+        _stable_identity(None, None, identity)
         return interned(cls, kind=kind, identity=identity)
 
     def __getnewargs__(self) -> tuple[str, tuple[str, ...]]:
@@ -175,15 +185,20 @@ class TaskGroupKey:
 
 @attrs.frozen(cache_hash=True)
 class TaskGroupSpec:
-    """A group with its share: `weight` (> 0), and `admitted_limit`, how many may run before peers come first.
+    """A group with its share: `weight` (0.000001 to 1,000,000), and `admitted_limit`, how many may run before peers
+    come first.
 
     `calls` are the request resources that each of its tasks will call, where the key does not say it.
     """
 
-    key: TaskGroupKey
+    key: TaskGroupKey = attrs.field()
     weight: float = attrs.field(default=1.0, validator=_positive_weight)
     admitted_limit: int | None = attrs.field(default=None)
     calls: tuple[RequestResourceKey, ...] = attrs.field(default=(), converter=_resources)
+
+    @key.validator
+    def _is_a_key(self, _: attrs.Attribute[TaskGroupKey], value: object) -> None:
+        an_instance(value, TaskGroupKey, "key of a group")
 
     @admitted_limit.validator
     def _at_least_one(self, _: attrs.Attribute[int | None], value: int | None) -> None:
@@ -203,10 +218,9 @@ class TaskGroupSpec:
 
 
 def _amounts(amounts: Mapping[str, int]) -> Mapping[str, int]:
-    for key, amount in amounts.items():
-        if not key:
-            raise ConfigError(f"a resource is named by a non-empty string, not {key!r}")
-        whole_number(amount, f"the amount of resource {key!r}")
+    for key, amount in a_mapping(amounts, "needs", "{'gpu': 1}").items():
+        a_name(key, "a resource in needs")
+        whole_number(amount, f"needs: the amount of resource {shown(key)}")
     return MappingProxyType({SUBMISSION: 1, **amounts})
 
 
@@ -246,7 +260,7 @@ ONE_PLACE: Final = SchedulerResourceRequest()
 @attrs.define(slots=True, eq=False, weakref_slot=False)
 class SchedulableTask:
     """A task as the first gate sees it. `task_id` is stable and unique in a run; `deadline` is in seconds of
-    the run's clock.
+    the run's clock; `labels` are those that its caller gave it, `None` if there are none.
     """
 
     task_id: str
@@ -254,6 +268,7 @@ class SchedulableTask:
     group: TaskGroupSpec
     resource_request: SchedulerResourceRequest = ONE_PLACE
     deadline: float | None = None
+    labels: Mapping[str, str] | None = None
 
 
 @attrs.frozen
@@ -266,7 +281,7 @@ class ResolvedTaskScheduling:
 
 
 class TaskSchedulingResolver:
-    """Metadata in, `ResolvedTaskScheduling` out; one answer per run for the same question.
+    """Metadata in, `ResolvedTaskScheduling` out: equal answers for the same question.
 
     `admitted_limits` maps an identity (as `str(key)` without the flow) to the `admitted_limit` of its groups.
     """
@@ -295,19 +310,24 @@ class TaskSchedulingResolver:
             if metadata.fallback is None:
                 raise metadata
             note = {"code": metadata.code, "message": metadata.message, **metadata.diagnostics}
-            if note not in self.diagnostics:
+            if note not in self.diagnostics and len(self.diagnostics) < REMEMBERED:
                 self.diagnostics.append(note)
             return self.resolve(metadata.fallback, flow=flow, needs=needs)
-        question = (metadata, tuple(flow), tuple(sorted((needs or {}).items())))
+        an_instance(metadata, SchedulingMetadata, "metadata")
+        flow = names(flow, "flow")
+        request = SchedulerResourceRequest({} if needs is None else needs)
+        question = (metadata, flow, request)
         answer = self._cache.get(question)
         if answer is None:
-            answer = self._cache[question] = self._resolve(metadata, tuple(flow), needs or {})
+            if len(self._cache) >= REMEMBERED:
+                self._cache.clear()
+            answer = self._cache[question] = self._resolve(metadata, flow, request)
         return answer
 
     def _resolve(
-        self, metadata: SchedulingMetadata, flow: tuple[str, ...], needs: Mapping[str, int]
+        self, metadata: SchedulingMetadata, flow: tuple[str, ...], request: SchedulerResourceRequest
     ) -> ResolvedTaskScheduling:
         key = TaskGroupKey(metadata.kind, metadata.identity + flow)
         limit = self._admitted_limits.get("/".join(metadata.identity))
         group = TaskGroupSpec(key, metadata.weight, limit, metadata.calls)
-        return ResolvedTaskScheduling(group, SchedulerResourceRequest(dict(needs)))
+        return ResolvedTaskScheduling(group, request)

@@ -22,7 +22,7 @@ __all__ = ["RuleAsPolicy", "ShadowTaskPolicy", "shadow_notes"]
 
 TaskRule = Callable[[SchedulableTask, QueueView, TaskAdmissionView, float], Denied | None]
 
-_NOBODY: Final = TaskGroupKey("local", ("",))
+_NOBODY: Final = TaskGroupKey("nobody", ("nobody",))
 _SAID: Final = "shadow"
 
 

@@ -1,39 +1,175 @@
-"""The checks on what callers pass, with the error text they all share."""
+"""The checks on what callers hand in, with the error text they all share.
+
+Whatever passes them, the pure core can reckon with: a figure is finite where it is added up, small enough that no loop
+over it is long, and no True or False. What does not pass is a `ConfigError` to that caller alone, with the argument's
+name and what would be right.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from math import isfinite, isnan
+from typing import Any, Final, TypeVar
 
 from penstock.words.errors import ConfigError
 
-__all__ = ["a_moment", "a_name", "exception_types", "positive_number", "whole_number"]
+__all__ = [
+    "HEAVIEST",
+    "LARGEST",
+    "LIGHTEST",
+    "MOST_TOKENS",
+    "a_duration",
+    "a_key",
+    "a_mapping",
+    "a_moment",
+    "a_name",
+    "a_weight",
+    "an_instance",
+    "exception_types",
+    "is_finite",
+    "names",
+    "shown",
+    "true_or_false",
+    "whole_number",
+]
+
+R = TypeVar("R")
+
+LARGEST: Final = 1_000_000
+"""The largest cap, limit and amount."""
+
+MOST_TOKENS: Final = 1_000_000_000
+"""How many tokens of a kind one call can use."""
+
+LIGHTEST: Final = 1e-6
+"""The smallest weight."""
+
+HEAVIEST: Final = 1e6
+"""The largest weight."""
+
+SHOWN: Final = 100
+"""How many characters of a wrong value an error has."""
 
 
-def whole_number(value: object, what: str, least: int = 1) -> int:
-    """`value`, if it is a whole number of at least `least`; otherwise `ConfigError`. True is no number."""
+def shown(value: object) -> str:
+    """A wrong value as errors have it: short, and never an error itself."""
+    try:
+        text = repr(value)
+    except Exception:  # a number of too many digits, or a `__repr__` that raises
+        return f"{type(value).__name__} value that cannot be shown"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def whole_number(value: object, what: str, least: int = 1, most: int = LARGEST) -> int:
+    """`value`, if it is a whole number from `least` to `most`; otherwise `ConfigError`. True is no number."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{what} must be a whole number from {least} on, not {value!r}")
+        raise ConfigError(f"{what} must be a whole number from {least} on, not {shown(value)}")
+    if value > most:
+        raise ConfigError(f"{what} must be at most {most:,}, not {shown(value)}")
     return value
 
 
-def positive_number(value: object, what: str) -> float:
-    """`value`, if it is a positive finite number; otherwise `ConfigError`. True is no number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (isfinite(value) and value > 0):
-        raise ConfigError(f"{what} must be a positive finite number, not {value!r}")
+def a_weight(value: object, what: str) -> float:
+    """`value`, if it is a number from 0.000001 to 1,000,000; otherwise `ConfigError`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not LIGHTEST <= value <= HEAVIEST:
+        raise ConfigError(f"{what} must be a number from {LIGHTEST:f} to {HEAVIEST:,.0f}, not {shown(value)}")
     return value
 
 
 def a_moment(value: object, what: str) -> float:
     """`value`, if it can be a moment of the run's clock; otherwise `ConfigError`. `inf` is one that never comes."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or isnan(value):
-        raise ConfigError(f"{what} must be a moment of the run's clock, trio.current_time() + seconds, not {value!r}")
-    return value
+    number = _number(value)
+    if number is None or isnan(number):
+        raise ConfigError(
+            f"{what} must be a moment of the run's clock, trio.current_time() + seconds, not {shown(value)}"
+        )
+    return number
+
+
+def a_duration(value: object, what: str) -> float:
+    """`value`, if it is a number of seconds from 0 on; otherwise `ConfigError`. `inf` is as long as it takes."""
+    number = _number(value)
+    if number is None or not number >= 0:
+        raise ConfigError(f"{what} must be a number of seconds from 0 on, not {shown(value)}")
+    return number
+
+
+def _number(value: object) -> float | None:
+    """The number as the clock reckons, since a whole number may be larger than any of those; `None` if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def is_finite(value: object) -> bool:
+    """Whether it is a finite number; true and false are none."""
+    number = _number(value)
+    return number is not None and isfinite(number)
 
 
 def a_name(value: object, what: str) -> str:
-    """`value`, if it is a string that is not empty; otherwise `ConfigError`."""
-    if not isinstance(value, str) or not value:
-        raise ConfigError(f"{what} must be a non-empty string, not {value!r}")
+    """`value`, if it is a string that is not empty, and can be written; otherwise `ConfigError`."""
+    if not isinstance(value, str) or not value or not _can_be_written(value):
+        raise ConfigError(f"{what} must be a non-empty string, not {shown(value)}")
+    return value
+
+
+def _can_be_written(text: str) -> bool:
+    """Whether there is no half of a character in it, which no file and no checksum can have."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def names(value: object, what: str) -> tuple[str, ...]:
+    """The names that `value` holds, an iterable of strings; otherwise `ConfigError`. One string is no list of them."""
+    if isinstance(value, str | bytes):
+        raise ConfigError(f"{what} must be a list of names, not the text {shown(value)}: write [{shown(value)}]")
+    if not isinstance(value, Iterable):
+        raise ConfigError(f"{what} must be a list of names, not {shown(value)}")
+    found = tuple(value)
+    for name in found:
+        a_name(name, f"each of {what}")
+    return found
+
+
+def a_key(value: Any, what: str) -> Any:
+    """`value`, if things can be filed under it and it can be told; otherwise `ConfigError`."""
+    try:
+        hash(value)
+        str(value).encode()
+    except Exception:
+        raise ConfigError(
+            f"{what} must be hashable, such as a string or a tuple of strings, not {shown(value)}"
+        ) from None
+    return value
+
+
+def a_mapping(value: object, what: str, such_as: str) -> Mapping[Any, Any]:
+    """`value`, if it is a mapping; otherwise `ConfigError`, which shows one `such_as` would be right."""
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{what} must be a mapping, such as {such_as}, not {shown(value)}")
+    return value
+
+
+def an_instance(value: object, kind: type[R], what: str) -> R:
+    """`value`, if it is of this kind; otherwise `ConfigError`."""
+    if not isinstance(value, kind):
+        raise ConfigError(f"{what} must be of the type {kind.__name__}, not {shown(value)}")
+    return value
+
+
+def true_or_false(value: object, what: str) -> bool:
+    """`value`, if it is True or False; otherwise `ConfigError`."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{what} must be True or False, not {shown(value)}")
     return value
 
 
@@ -41,5 +177,5 @@ def exception_types(value: object, what: str) -> tuple[type[Exception], ...]:
     """`value`, if it is a tuple of exception types; otherwise `ConfigError`."""
     types = value if isinstance(value, tuple) else (None,)
     if not all(isinstance(each, type) and issubclass(each, Exception) for each in types):
-        raise ConfigError(f"{what} must be a tuple of exception types, such as (ConnectionError,), not {value!r}")
+        raise ConfigError(f"{what} must be a tuple of exception types, such as (ConnectionError,), not {shown(value)}")
     return types

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import attrs
 
-from penstock.words.checks import whole_number
+from penstock.words.checks import a_mapping, a_name, shown, whole_number
 from penstock.words.errors import ConfigError
 
 __all__ = [
@@ -28,6 +28,10 @@ __all__ = [
 ]
 
 
+REMEMBERED: Final = 1024
+"""How many names the resolver keeps the keys of, known or not."""
+
+
 class RequestDomain(StrEnum):
     """The kinds of call that every provider may have; a provider's config may add names of its own."""
 
@@ -35,6 +39,9 @@ class RequestDomain(StrEnum):
     EMBEDDING = "embedding"
     IMAGE = "image"
     HEALTHCHECK = "healthcheck"
+
+
+_EVERYWHERE: Final = frozenset(map(str, RequestDomain))
 
 
 @attrs.frozen(cache_hash=True)
@@ -65,6 +72,10 @@ class RequestResourceKey:
     provider_name: str
     model_id: str
     domain: str
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("provider_name", "model_id", "domain"):
+            a_name(getattr(self, name), f"{name} of a request resource")
 
     @property
     def provider_model(self) -> ProviderModelKey:
@@ -112,9 +123,10 @@ class ProviderModelStaticCap:
     @classmethod
     def merge(cls, raw_caps: Mapping[str, int]) -> ProviderModelStaticCap:
         """The cap over aliases of one endpoint. Raises `ConfigError` for a cap below 1 or for no alias at all."""
-        if not raw_caps:
+        if not a_mapping(raw_caps, "max_parallel_requests", "{'alias': 8}"):
             raise ConfigError("a static cap needs at least one alias with max_parallel_requests")
         for alias, cap in raw_caps.items():
+            a_name(alias, "an alias with max_parallel_requests")
             whole_number(cap, f"{alias}: max_parallel_requests")
         return cls(min(raw_caps.values()), tuple(sorted(raw_caps)), dict(raw_caps))
 
@@ -138,17 +150,24 @@ class RequestResourceResolver:
         """What `resolve` has found already: made anew each time, a request would take 24 µs instead of 14."""
 
     def add_alias(self, provider_name: str, alias: str, *, model_id: str) -> None:
-        """Make `provider_name/alias` mean `model_id`. Raises `ConfigError` if it already means another model."""
-        known = self._aliases.setdefault((provider_name, alias), model_id)
+        """Let `provider_name/alias` mean `model_id`. Raises `ConfigError` if it already means another model."""
+        self.check_alias(provider_name, alias, model_id=model_id)
+        self._aliases[provider_name, alias] = model_id
+        self._resolved.clear()
+
+    def check_alias(self, provider_name: str, alias: str, *, model_id: str) -> None:
+        """Raises `ConfigError` if `provider_name/alias` means another model than `model_id`; changes nothing."""
+        known = self._aliases.get((provider_name, alias), model_id)
         if known != model_id:
             raise ConfigError(
                 f"{provider_name}/{alias} is an alias of {known!r} already; it cannot mean {model_id!r} too"
             )
-        self._resolved.clear()
 
     def add_domains(self, provider_name: str, domains: Iterable[str]) -> None:
-        """Add domains that calls to `provider_name` may use, beside the four that every provider has."""
-        self._domains[provider_name] = self._domains.get(provider_name, frozenset()) | frozenset(domains)
+        """Let calls to `provider_name` also use these domains, beside the four that every provider has."""
+        more = frozenset(domains)
+        if more:
+            self._domains[provider_name] = self._domains.get(provider_name, frozenset()) | more
 
     def domains(self, provider_name: str) -> Sequence[str]:
         """The domains that calls to this provider may name."""
@@ -163,10 +182,28 @@ class RequestResourceResolver:
 
         Raises `ConfigError` for a name without a slash or a domain that the provider does not have.
         """
+        if not isinstance(name, str):
+            raise ConfigError(f"resource must be 'provider/model' or a RequestResourceKey, not {shown(name)}")
+        if not isinstance(domain, str):
+            raise ConfigError(f"domain must be a name such as 'chat', not {shown(domain)}")
         key = self._resolved.get((name, domain))
         if key is None:
-            key = self._resolved[name, domain] = self._make(name, domain)
+            key = self._make(name, domain)
+            if len(self._resolved) >= REMEMBERED:
+                self._resolved.clear()
+            self._resolved[name, domain] = key
         return key
+
+    def key_of(self, resource: RequestResourceKey | str, domain: str = RequestDomain.CHAT) -> RequestResourceKey:
+        """The key of a resource that a caller named, or handed in as a key: then `domain` does not count.
+
+        Raises `ConfigError` as `resolve`.
+        """
+        if not isinstance(resource, RequestResourceKey):
+            return self.resolve(resource, domain)
+        if resource.domain not in _EVERYWHERE:
+            self._check_domain(resource.provider_name, resource.domain)
+        return resource
 
     def find(self, parts: tuple[str, ...]) -> RequestResourceKey:
         """The key of (provider, model or alias, domain), for reading only: nothing is checked."""
@@ -176,8 +213,11 @@ class RequestResourceResolver:
     def _make(self, name: str, domain: str) -> RequestResourceKey:
         provider_name, slash, model = name.partition("/")
         if not (slash and provider_name and model):
-            raise ConfigError(f"{name!r} is no model name: write it as 'provider/model'")
+            raise ConfigError(f"resource {shown(name)} is no model name: write it as 'provider/model'")
+        self._check_domain(provider_name, domain)
+        return RequestResourceKey(provider_name, self._aliases.get((provider_name, model), model), str(domain))
+
+    def _check_domain(self, provider_name: str, domain: str) -> None:
         if str(domain) not in self.domains(provider_name):
             known = ", ".join(self.domains(provider_name))
-            raise ConfigError(f"provider {provider_name!r} has no domain {str(domain)!r}; it has {known}")
-        return RequestResourceKey(provider_name, self._aliases.get((provider_name, model), model), str(domain))
+            raise ConfigError(f"provider {provider_name!r} has no domain {shown(str(domain))}; it has {known}")

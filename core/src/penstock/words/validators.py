@@ -8,10 +8,12 @@ put `attrs.validators.optional(…)` around.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf, isfinite
+from math import inf
 from typing import Any, TypeAlias, TypeGuard, get_args
 
 import attrs
+
+from penstock.words.checks import is_finite
 
 __all__ = [
     "Validator",
@@ -84,5 +86,5 @@ def _validator(wanted: str, fits: Callable[[object], bool]) -> Validator:
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether the value is a finite number; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    """Whether it is a finite number; true and false are none."""
+    return is_finite(value)

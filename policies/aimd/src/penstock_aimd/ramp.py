@@ -6,6 +6,8 @@ A climb meets the limit with as many as open while a refusal is under way: one o
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 __all__ = ["StartupRamp"]
 
 
@@ -16,14 +18,13 @@ class StartupRamp:
         self._begin = begin
         self._interval = seconds / (top - 1)
         self._top = top
+        self._later = range(2, top + 1)
 
     def places(self, now: float) -> int:
         """How many places are open at `now`, at most `top`."""
-        # Estimated from below, then settled by the very moments that `opens_next` names: who comes then finds it open.
-        places = min(max(1, int((now - self._begin) / self._interval)), self._top)
-        while places < self._top and self._opens(places + 1) <= now:
-            places += 1
-        return places
+        # Found by the very moments that `opens_next` names, so who comes then finds it open; in as many steps as `top`
+        # has bits, however many places open between one moment of the clock and the next.
+        return 1 + bisect_right(self._later, now, key=self._opens)
 
     def opens_next(self, now: float) -> float | None:
         """The moment after `now` at which the next place opens; `None` when all are open."""

@@ -1,0 +1,152 @@
+"""Names that come once and never again leave nothing behind: groups, models, labels, resources, signals."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+import penstock
+from penstock import (
+    AdmissionError,
+    ConfigError,
+    RequestGroupSpec,
+    RequestResourceKey,
+    RuntimeEvent,
+    SchedulingMetadata,
+    SinkSpec,
+    TaskGroupSpec,
+    hookimpl,
+)
+
+NAMES = 20_000
+"""How many names of each kind."""
+
+MOST = 16_000
+"""Blocks of memory that may be left, however many names there were: less than one for each name, and at most 100 bytes
+each. Counting blocks costs nothing; tracing each allocation takes five times as long."""
+
+CONFIG = {
+    "providers": {"acme": {"models": {"small": {"max_parallel_requests": 4}}}},
+    "requests": {"retry_budget": 0.1},
+    "plugins": {"sinks": []},
+}
+
+Use = Callable[[penstock.Scheduler, str], Awaitable[penstock.TaskHandle[None] | None]]
+
+
+class Listener:
+    """Without somebody who listens no event is built."""
+
+    sink = SinkSpec(mode="inline")
+
+    @hookimpl
+    def penstock_scheduler_event(self, event: RuntimeEvent) -> None:
+        pass
+
+    @hookimpl
+    def penstock_request_event(self, event: RuntimeEvent) -> None:
+        pass
+
+
+async def nothing() -> None:
+    pass
+
+
+async def call(resource: RequestResourceKey | str = "acme/small", **options: object) -> None:
+    with suppress(AdmissionError, ConfigError):
+        async with penstock.request(resource, **options):  # type: ignore[arg-type]
+            await trio.lowlevel.checkpoint()  # so that of many at a time most have to wait
+
+
+async def group_by_name(scheduler: penstock.Scheduler, name: str) -> penstock.TaskHandle[None]:
+    return scheduler.start_soon(nothing, group=name)
+
+
+async def group_as_spec(scheduler: penstock.Scheduler, name: str) -> penstock.TaskHandle[None]:
+    return scheduler.start_soon(nothing, group=TaskGroupSpec.named(name, 0.001, admitted_limit=1))
+
+
+async def step(scheduler: penstock.Scheduler, name: str) -> penstock.TaskHandle[None]:
+    return scheduler.start_soon(nothing, group=SchedulingMetadata.model("acme", name))
+
+
+async def provider_of_a_step(scheduler: penstock.Scheduler, name: str) -> penstock.TaskHandle[None]:
+    return scheduler.start_soon(nothing, group=SchedulingMetadata.model(name, "small"))
+
+
+async def group_of_a_call_in_a_task(scheduler: penstock.Scheduler, name: str) -> penstock.TaskHandle[None]:
+    return scheduler.start_soon(call, group=name)
+
+
+async def label(scheduler: penstock.Scheduler, name: str) -> penstock.TaskHandle[None]:
+    return scheduler.start_soon(call, labels={name: name})
+
+
+async def unknown_resource(scheduler: penstock.Scheduler, name: str) -> None:
+    with suppress(AdmissionError):
+        scheduler.start_soon(nothing, needs={name: 1})
+
+
+async def signal_and_seal(scheduler: penstock.Scheduler, name: str) -> None:
+    scheduler.signal(name)
+    scheduler.seal(name)
+    scheduler.explain(name)
+
+
+async def event_of_the_callers_own(scheduler: penstock.Scheduler, name: str) -> None:
+    scheduler.emit("row_group_admitted", group=name, labels={"row_group": name})
+
+
+async def unknown_model(scheduler: penstock.Scheduler, name: str) -> None:
+    await call(f"acme/{name}")
+    with suppress(AdmissionError):
+        await penstock.execute(attempt_nothing, f"{name}/small")
+
+
+async def attempt_nothing(attempt: penstock.Attempt) -> None:
+    pass
+
+
+async def unknown_domain(scheduler: penstock.Scheduler, name: str) -> None:
+    await call(RequestResourceKey("acme", "small", name))
+    await call(domain=name)
+
+
+async def group_of_calls(scheduler: penstock.Scheduler, name: str) -> None:
+    await call(group=RequestGroupSpec(name, 0.001))
+
+
+async def looking_at_a_model(scheduler: penstock.Scheduler, name: str) -> None:
+    now = trio.current_time()
+    assert scheduler.requests.pressure.snapshot(RequestResourceKey("acme", name, "chat"), now) is None
+
+
+KINDS: list[Use] = [
+    group_by_name, group_as_spec, step, provider_of_a_step, group_of_a_call_in_a_task, label, unknown_resource,
+    signal_and_seal, event_of_the_callers_own, unknown_model, unknown_domain, group_of_calls, looking_at_a_model,
+]  # fmt: skip
+
+
+async def use_all(scheduler: penstock.Scheduler, use: Use, prefix: str, count: int) -> None:
+    for first in range(0, count, 200):
+        handles = [await use(scheduler, f"{prefix}-{number}") for number in range(first, first + 200)]
+        for handle in handles:
+            if handle is not None:
+                await handle
+
+
+@pytest.mark.parametrize("use", KINDS, ids=lambda use: use.__name__)
+async def test_names_that_were_used_once_leave_nothing(autojump_clock: MockClock, use: Use) -> None:
+    async with penstock.open_scheduler(CONFIG, plugins=[Listener()]) as scheduler:
+        await use_all(scheduler, use, "before", 200)
+        gc.collect()
+        before = sys.getallocatedblocks()
+        await use_all(scheduler, use, "name", NAMES)
+        gc.collect()
+        assert sys.getallocatedblocks() - before < MOST
