@@ -287,15 +287,17 @@ def test_a_group_that_steps_back_is_told_of_once_and_explained() -> None:
         assert event.correlation.scheduling_group_kind == "model"
 
 
-def test_reconfiguring_the_limiters_ends_a_cooldown_at_the_task_gate_too() -> None:
+def test_taking_the_cooldown_out_ends_it_at_the_task_gate_too() -> None:
     calls = endpoints(outage=(0, 1))
 
     async def scenario() -> None:
         async with penstock.open_scheduler(calls.config(caps={A: 32})) as scheduler:
             calls.start(scheduler, A, 100)
             await trio.sleep(5)
-            assert calls.done[A] == 0
             scheduler.reconfigure()
+            await trio.sleep(5)
+            assert calls.done[A] == 0, "the cooldown stays as it is"
+            scheduler.reconfigure(calls.config(caps={A: 32}, plugins={"request_limiters": []}))
             await trio.sleep(15)
             assert calls.done[A] == 100
 
@@ -319,6 +321,26 @@ def test_advice_outlives_a_change_of_the_plugins() -> None:
         return at_work
 
     assert in_virtual_time(scenario) <= 2
+
+
+def test_advice_is_heeded_for_as_long_as_the_configuration_says() -> None:
+    calls = endpoints(outage=(0, EVER))
+
+    async def scenario() -> list[int]:
+        seen = []
+        async with penstock.open_scheduler(calls.config(caps={A: 32, B: 32})) as scheduler:
+            calls.start(scheduler, A, 1000)
+            calls.start(scheduler, B, 1000)
+            for mode in ("advise", "ignore"):
+                scheduler.reconfigure(calls.config(caps={A: 32, B: 32}, request_pressure=mode))
+                await trio.sleep(10)
+                seen.append(calls.at_work[A])
+            scheduler.cancel()
+        return seen
+
+    advised, ignored = in_virtual_time(scenario)
+    assert advised <= 2
+    assert ignored > 20
 
 
 def test_a_model_that_is_made_known_late_is_heeded_from_then_on() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from penstock.cli.command_line import CommandLine
+from penstock.config.names import unknown_in
 from penstock.config.reading import LoadedConfig, ModelConfig, PenstockConfig, ProviderConfig, load_config
 from penstock.config.structuring import structure
 from penstock.config.toml_reading import read_toml
@@ -41,7 +42,7 @@ from penstock.requests.limiter_bounds import bound_or_none, lowest_bound, requir
 from penstock.requests.limiter_change import LimiterChange, LimiterChangeKind
 from penstock.requests.limiter_snapshot import LimiterSnapshot
 from penstock.requests.limiter_ticket import LimiterTicket
-from penstock.requests.limiters import CallObserver, RefusalExplainer, RequestLimiter
+from penstock.requests.limiters import CallObserver, LimiterSuccessor, RefusalExplainer, RequestLimiter
 from penstock.requests.outcomes import (
     OUTCOME_KINDS,
     OutcomeKind,
@@ -60,6 +61,7 @@ from penstock.requests.slow_start import SlowStart
 from penstock.requests.waiters import RequestQueueSelection, RequestQueueView, RequestWaiter, RequestWaiterQueue
 from penstock.run.calls import current_executor, execute, request
 from penstock.run.opening import open_scheduler
+from penstock.run.reconfiguration import Reconfiguration
 from penstock.run.scheduler import Scheduler
 from penstock.scheduler.handles import EndStatus, TaskCancelled, TaskDropped, TaskHandle, TaskSpec, TaskStatus
 from penstock.scheduler.runner import NurseryTaskRunner, TaskRunner
@@ -164,6 +166,7 @@ __all__ = [
     "LimiterChangeKind",
     "LimiterScope",
     "LimiterSnapshot",
+    "LimiterSuccessor",
     "LimiterTicket",
     "LoadedConfig",
     "ModelConfig",
@@ -187,6 +190,7 @@ __all__ = [
     "QueueView",
     "ReadyListener",
     "ReadyQueue",
+    "Reconfiguration",
     "RefusalExplainer",
     "RefusalScope",
     "ReleaseResult",
@@ -286,6 +290,7 @@ __all__ = [
     "scope_kind",
     "structure",
     "true_or_false",
+    "unknown_in",
     "value_in_words",
     "whole_number_from",
 ]

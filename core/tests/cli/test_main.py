@@ -236,7 +236,7 @@ def test_a_command_is_listed_from_metadata_and_imported_when_it_is_invoked(
     distribution: MakeDistribution, write: WriteFile
 ) -> None:
     distribution("d", {"c_x.py": COMMANDS}, plugins={"batch": "c_x:Plugin"}, commands={"run": "c_x:Plugin"})
-    assert "run      (d 1.0)" in penstock("--help").stdout
+    assert "run          (d 1.0)" in penstock("--help").stdout
     assert "c_x" not in sys.modules
     rules = write("rules.py", "@hookimpl\ndef penstock_run_started(): ...\n")
     assert penstock("--plugin", rules, "run").stdout == "ran with ['rules.py']\n"
@@ -363,3 +363,22 @@ def test_names_of_distributions_do_not_command_the_terminal(distribution: MakeDi
     for told in (penstock("plugins", "list").stdout, penstock("--help").stdout):
         assert r"1\x1b[2J" in told
         assert "\x1b" not in told
+
+
+def test_a_table_that_is_nearly_one_of_ours_is_told_and_others_are_named(write: WriteFile) -> None:
+    file = write("run.toml", "[schedular]\nseed = 1\n[[steps]]\nname = 'a'\n")
+    told = penstock("plugins", "list", "--config", file)
+    assert told.exit_code == 2
+    assert "run.toml: schedular: unknown table; did you mean 'scheduler'?" in told.stderr
+    file.write_text("[scheduler]\nseed = 1\n[[steps]]\nname = 'a'\n[batch]\n", encoding="utf-8")
+    told = penstock("plugins", "list", "--config", file)
+    assert told.exit_code == 0
+    assert told.stdout.endswith("\nTables of other programs: steps, batch\n")
+
+
+def test_the_list_of_plugins_tells_a_table_that_nobody_reads(distribution: MakeDistribution, write: WriteFile) -> None:
+    distribution("d", {"a_x.py": "@hookimpl\ndef penstock_request_event(event): ...\n"}, plugins={"jsonl": "a_x"})
+    file = write("run.toml", "[plugins.jsonl]\npath = 'x'\n")
+    told = penstock("plugins", "list", "--config", file)
+    assert told.exit_code == 2
+    assert "plugins.jsonl: this plugin is in no list" in told.stderr

@@ -100,3 +100,13 @@ async def test_every_attempt_is_given_the_same_idempotency_key(autojump_clock: M
 def test_a_wrong_retry_setting_is_an_error_that_names_it(key: str, value: object, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         penstock.load_config({"requests": {key: value}})
+
+
+def test_another_share_keeps_what_is_left_up_to_what_may_be_saved() -> None:
+    budget = RetryBudget(0.9)
+    for _ in range(10_000):
+        budget.called()
+    budget.set_share(0.1)
+    assert sum(budget.take() for _ in range(1_000)) == 110
+    budget.set_share(0.9)
+    assert not budget.take()

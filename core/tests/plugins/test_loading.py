@@ -46,15 +46,44 @@ def test_problems_of_all_tables_are_reported_together(problems_alone: Problems, 
     ]
 
 
-def test_the_table_of_a_plugin_that_is_not_active_is_checked_and_kept(
+COMMAND = """
+import attrs
+@attrs.frozen
+class Knobs:
+    size: int = 1
+class Plugin:
+    Config = Knobs
+    def __init__(self, config): ...
+    @hookimpl
+    def penstock_cli(self, cli): ...
+"""
+
+
+def test_the_table_of_a_plugin_that_has_commands_alone_is_checked_and_kept(
     distribution: MakeDistribution, managed: Managed, problems: Problems
 ) -> None:
-    source = "import attrs\n@attrs.frozen\nclass Config:\n    size: int = 1\n" + SINK
-    distribution("d", {"a_x.py": source}, plugins={"jsonl": "a_x"})
-    manager = managed({"plugins": {"jsonl": {"size": 3}}})
+    distribution("d", {"a_x.py": COMMAND}, plugins={"runner": "a_x:Plugin"})
+    manager = managed({"plugins": {"runner": {"size": 3}}})
     assert manager.active == ()
-    assert manager.settings_for("jsonl").section.size == 3
-    assert problems({"plugins": {"jsonl": {"size": "3"}}}) == ['plugins.jsonl.size: must be a whole number, not "3"']
+    assert manager.settings_for("runner").section.size == 3
+    assert problems({"plugins": {"runner": {"size": "3"}}}) == ['plugins.runner.size: must be a whole number, not "3"']
+
+
+def test_the_table_of_a_plugin_that_nobody_asks_is_told_with_what_to_write(
+    distribution: MakeDistribution, managed: Managed, problems: Problems
+) -> None:
+    started = "@hookimpl\ndef penstock_run_started(run): ...\n"
+    runner = "@hookimpl\ndef penstock_task_runner(): ...\n"
+    modules = {"a_x.py": SINK, "b_x.py": started, "c_x.py": runner}
+    distribution("d", modules, plugins={"jsonl": "a_x", "note": "b_x", "threads": "c_x"})
+    assert problems({"plugins": {"jsonl": {}, "note": {}, "threads": {}}}) == [
+        'plugins.jsonl: this plugin is in no list, so nobody asks it; write sinks = [..., "jsonl"] under [plugins], '
+        "or take the table out",
+        'plugins.note: nobody asks this plugin; write required = [..., "note"] under [plugins], or take the table out',
+        'plugins.threads: this plugin is in no list, so nobody asks it; write task_runner = "threads" under [plugins], '
+        "or take the table out",
+    ]
+    assert managed({"plugins": {"sinks": ["jsonl"], "jsonl": {}}}).active == ("jsonl",)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from penstock.run.explain_protocol import (
     LONGEST_QUESTION,
     Greeting,
     Question,
+    RunRefused,
     answer_line,
     error_line,
     read_answer,
@@ -32,6 +33,7 @@ READERS = [
     read_greeting,
     lambda line: read_answer(line, Question()),
     lambda line: read_answer(line, Question(records=True)),
+    lambda line: read_answer(line, Question(reconfigure="run.toml")),
 ]
 
 
@@ -41,6 +43,8 @@ READERS = [
 @example(line=b'{"records": ' + b"[" * 4000 + b"]" * 4000 + b"}\n")
 @example(line=b'{"group": "\xe2\x82"}\n')
 @example(line=b"1" * 4095 + b"\n")
+@example(line=b'{"refused": [1, "a"]}\n')
+@example(line=b'{"refused": [[], ""]}\n')
 @example(line=b'{"group": NaN, "text": Infinity}\n')
 @example(line=b'{"pid": true, "penstock": "explain", "run_id": "a", "started": "b"}\n')
 def test_whatever_comes_is_read_or_refused_in_one_line(reader: Callable[[bytes], object], line: bytes) -> None:
@@ -61,8 +65,9 @@ def test_whatever_comes_is_read_or_refused_in_one_line(reader: Callable[[bytes],
         (b"[]\n", "no JSON object"),
         (b'{"group": NaN}\n', "`group` must be text or null"),
         (b'{"group": ["a"]}\n', "`group` must be text or null"),
+        (b'{"reconfigure": 1}\n', "`reconfigure` must be text or null"),
         (b'{"records": 1}\n', "`records` must be true or false"),
-        (b'{"command": "\x7f"}\n', "has keys beside `group` and `records`"),
+        (b'{"command": "\x7f"}\n', "has keys beside `group`, `records` and `reconfigure`"),
         (b'{"group": null', "breaks off"),
         (b" " * LONGEST_QUESTION + b"\n", f"longer than {LONGEST_QUESTION} bytes"),
     ],
@@ -72,14 +77,25 @@ def test_a_malformed_question_is_told_what_is_wrong_with_it(line: bytes, wrong: 
         read_question(line)
 
 
-@given(st.none() | st.text(max_size=300), st.booleans())
-def test_a_question_arrives_as_it_was_asked(group: str | None, records: bool) -> None:
-    assert read_question(Question(group, records).line()) == Question(group, records)
+@given(st.none() | st.text(max_size=300), st.booleans(), st.none() | st.text(max_size=300))
+def test_a_question_arrives_as_it_was_asked(group: str | None, records: bool, file: str | None) -> None:
+    assert read_question(Question(group, records, file).line()) == Question(group, records, file)
+
+
+def test_every_problem_of_a_configuration_arrives_and_commands_no_terminal() -> None:
+    line = answer_line({"refused": ["a\x1b[2J", "b"]})
+    with pytest.raises(RunRefused) as caught:
+        read_answer(line, Question(reconfigure="run.toml"))
+    assert caught.value.problems == ("a\\x1b[2J", "b")
+    with pytest.raises(ValueError, match="has not what was asked for"):
+        read_answer(line, Question())
 
 
 def test_a_question_too_long_to_be_sent_is_refused_where_it_is_asked() -> None:
     with pytest.raises(ValueError, match="the name of the group is too long"):
         Question("x" * LONGEST_QUESTION).line()
+    with pytest.raises(ValueError, match="the path of the file is too long"):
+        Question(reconfigure="x" * LONGEST_QUESTION).line()
 
 
 def test_a_greeting_arrives_and_a_long_name_is_cut() -> None:

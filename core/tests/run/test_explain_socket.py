@@ -263,3 +263,40 @@ async def test_a_program_of_ones_own_has_no_socket_unless_it_asks_for_one() -> N
     async with penstock.open_scheduler() as scheduler:
         await scheduler.start_soon(trio.lowlevel.checkpoint)
         assert not any(folder.exists() for folder in possible_folders())
+
+
+async def reconfigure(*arguments: str) -> Result:
+    return await trio.to_thread.run_sync(lambda: CliRunner().invoke(cli, ["reconfigure", *arguments]))
+
+
+async def test_a_run_takes_another_configuration_by_its_socket(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text(
+        "[scheduler]\nexplain_socket = true\nsubmission_capacity = 2\n[[steps]]\nname = 'a'\n", encoding="utf-8"
+    )
+    async with a_run("nightly") as scheduler:
+        told = await reconfigure(str(file))
+        assert told.output == "run nightly: limit submission: 1 -> 2\n"
+        assert scheduler.progress["in_flight"] == 2
+        told = await reconfigure(str(file), "--run", "nightly", "--json")
+    assert told.exit_code == 0
+    assert json.loads(told.output)["limits"] == {}
+
+
+async def test_a_configuration_that_is_refused_is_told_with_every_problem(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("[scheduler]\nseed = 1\n[sinks]\nfailures = 1\n", encoding="utf-8")
+    async with a_run("nightly") as scheduler:
+        told = await reconfigure(str(file))
+        assert scheduler.plugins.generation == 1
+    assert told.exit_code == 2
+    seed, sinks = told.output.splitlines()
+    assert seed.startswith(f"penstock: {file}: scheduler.seed: cannot change while the run goes on")
+    assert sinks.startswith(f"penstock: {file}: sinks.failures: cannot change")
+
+
+async def test_a_configuration_that_cannot_be_read_changes_nothing(tmp_path: Path) -> None:
+    async with a_run("nightly"):
+        told = await reconfigure(str(tmp_path / "gone.toml"))
+    assert told.exit_code == 2
+    assert "gone.toml" in told.output

@@ -119,3 +119,35 @@ async def test_a_task_that_blocks_the_loop_is_named_in_the_health_of_the_run() -
     assert health.blocked_by == "the-one"
     assert health.blocked_seconds >= 0.05
     assert health.blocked_times == 1
+
+
+async def test_the_interval_and_the_watchdog_change_under_way(autojump_clock: MockClock) -> None:
+    witness = Witness()
+    config = {"scheduler": {"health_interval": 0.0}}
+    async with penstock.open_scheduler(config, plugins=[witness]) as scheduler:
+        scheduler.start_soon(trio.sleep, 12)
+        await trio.sleep(1)
+        scheduler.reconfigure({"scheduler": {"health_interval": 4.0, "watchdog": 0.001}})
+        await trio.sleep(9)
+        scheduler.reconfigure({"scheduler": {"health_interval": 0.0, "watchdog": 0.0}})
+        done = scheduler.reconfigure({"scheduler": {"health_interval": 0.0}})
+        assert done.figures == {}, "what is not said is as it is"
+    assert [event.captured_at_monotonic for event in witness.snapshots] == [5.0, 9.0]
+
+
+async def test_a_watchdog_that_comes_under_way_watches() -> None:
+    async with penstock.open_scheduler({}) as scheduler:
+        await scheduler.start_soon(block, 0.02)
+        assert scheduler.health().blocked_times == 0
+        scheduler.reconfigure({"scheduler": {"watchdog": 0.01}})
+        await scheduler.start_soon(block, 0.02)
+        assert scheduler.health().blocked_times == 1
+        scheduler.reconfigure({"scheduler": {"watchdog": 100.0}})
+        await scheduler.start_soon(block, 0.02)
+        assert scheduler.health().blocked_times == 1
+
+
+async def block(seconds: float) -> None:
+    began = time.perf_counter()
+    while time.perf_counter() < began + seconds:
+        pass

@@ -334,6 +334,7 @@ def test_a_plugin_may_not_have_the_key_itself() -> None:
         penstock.PluginManager.from_config(penstock.PenstockConfig(), extra=[Own])
 
 
-def test_a_table_of_a_plugin_that_is_not_in_use_may_say_shadow() -> None:
+def test_a_plugin_in_no_list_is_in_no_shadow_either() -> None:
     config = {"plugins": {"request_limiters": [], "aimd": {"shadow": True}}}
-    assert "aimd" not in penstock.PluginManager.from_config(penstock.load_config(config).config).active
+    with pytest.raises(penstock.ConfigError, match=r"plugins\.aimd: this plugin is in no list"):
+        penstock.PluginManager.from_config(penstock.load_config(config).config)

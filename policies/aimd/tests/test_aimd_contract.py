@@ -13,6 +13,9 @@ class TestAimdContract(RequestLimiterContract):
     def make_limiter(self, cap: int | None, seed: int) -> RequestLimiter:
         return AimdLimiter(self.scope, cap, self.config)
 
+    def make_successor(self, cap: int | None, seed: int) -> RequestLimiter:
+        return AimdLimiter(self.scope, cap, AimdConfig(effective_max=5, successes_until_increase=2, ceiling_hold=1.0))
+
 
 class TestFromTheMaximum(TestAimdContract):
     config = AimdConfig(startup_ramp_seconds=0.0)

@@ -13,6 +13,10 @@ class TestCooldownContract(RequestLimiterContract):
     def make_limiter(self, cap: int | None, seed: int) -> RequestLimiter:
         return CooldownLimiter(self.scope, self.config, Settings(plugin="cooldown", seed=seed).rng())
 
+    def make_successor(self, cap: int | None, seed: int) -> RequestLimiter:
+        config = CooldownConfig(scope=self.config.scope, maximum_seconds=1.0, default_seconds=0.5, ramp_seconds=9.0)
+        return CooldownLimiter(self.scope, config, Settings(plugin="cooldown", seed=seed).rng())
+
 
 class TestWithoutRampAndTimeout(TestCooldownContract):
     config = CooldownConfig(ramp_seconds=0.0, refusal_timeout_factor=0.0)

@@ -14,6 +14,10 @@ class TestEvenBudgetsContract(RequestLimiterContract):
     def make_limiter(self, cap: int | None, seed: int) -> RequestLimiter:
         return TokenBudgetLimiter(self.scope, self.limits, learn=self.learn, wall=Settings().wall)
 
+    def make_successor(self, cap: int | None, seed: int) -> RequestLimiter:
+        limits = [(dimension, seconds, 2 * amount) for dimension, seconds, amount in self.limits[:1]]
+        return TokenBudgetLimiter(self.scope, limits, learn=self.learn, wall=Settings().wall, share=0.5)
+
     def test_a_lowered_cap_holds_at_once_and_a_raised_one_takes_nothing_away(self) -> None:
         """A budget has no use for the cap: neither changes an answer."""
         driver = self.driver()

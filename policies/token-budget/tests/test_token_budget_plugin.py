@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 
-from penstock import LimiterScope, ProviderKey, ProviderModelKey, RequestLimiter, RequestResourceKey, Scope, Settings
+from penstock import (
+    ConfigError,
+    LimiterScope,
+    PluginManager,
+    ProviderKey,
+    ProviderModelKey,
+    RequestLimiter,
+    RequestResourceKey,
+    Scope,
+    Settings,
+    load_config,
+)
 from penstock.testing import RequestLimiterPluginContract
 from penstock_token_budget import Budget, Rates, TokenBudgetConfig, TokenBudgetPlugin
 
@@ -72,3 +83,28 @@ def test_a_scope_has_one_budget() -> None:
     budget = Budget(provider="acme", requests=TEN_A_MINUTE)
     with pytest.raises(ValueError, match=r"^budgets must name acme once"):
         TokenBudgetConfig(budgets=(budget, budget))
+
+
+def test_a_budget_of_what_is_not_there_is_told_by_its_place() -> None:
+    tables = {
+        "providers": {"acme": {"models": {"fast": {"max_parallel_requests": 2, "model": "acme-fast-2"}}}},
+        "plugins": {
+            "request_limiters": ["token-budget"],
+            "token-budget": {
+                "budgets": [
+                    {"provider": "acme", "requests": {"minute": 1}},
+                    {"provider": "acne", "requests": {"minute": 1}},
+                    {"provider": "acme", "model": "fast", "requests": {"minute": 1}},
+                    {"provider": "acme", "model": "acme-fast-2", "domain": "chta", "requests": {"minute": 1}},
+                ]
+            },
+        },
+    }
+    with pytest.raises(ConfigError) as caught:
+        PluginManager.from_config(load_config(tables).config)
+    provider, model, domain = caught.value.problems
+    assert provider.endswith("token-budget.budgets[1]: names no provider that is known: 'acne'; did you mean 'acme'?")
+    assert model.endswith(
+        "budgets[2]: names a model by 'fast', which is a name for it here; write its id, 'acme-fast-2'"
+    )
+    assert domain.endswith("budgets[3]: names no domain of acme: 'chta'; did you mean 'chat'?")

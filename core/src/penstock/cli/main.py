@@ -34,6 +34,7 @@ import click
 from penstock.cli.command_line import CommandLine
 from penstock.cli.explain import explain
 from penstock.cli.plugins import plugins
+from penstock.cli.reconfigure import reconfigure
 from penstock.plugins.discovery import Installed, installed
 from penstock.plugins.hook_checks import check_hooks, implementations
 from penstock.plugins.loading import (
@@ -203,6 +204,7 @@ def cli(plugin_files: tuple[Path, ...]) -> None:
 
 cli.add_command(plugins)
 cli.add_command(explain)
+cli.add_command(reconfigure)
 
 
 def main() -> None:

@@ -43,12 +43,14 @@ def plugins() -> None:
 @click.pass_obj
 def list_command(line: CommandLine, as_json: bool, config_file: Path | None) -> None:
     """List the plugins there are, with state, hooks and order. Imports none of them."""
-    config = load_config(config_file, foreign_tables=True).config
-    listing = list_plugins(config, line.plugin_files, installed())
+    loaded = load_config(config_file, foreign_tables=True)
+    listing = list_plugins(loaded.config, line.plugin_files, installed())
     if as_json:
         click.echo(json.dumps([row.as_dict() for row in listing.rows], indent=2))
     else:
         click.echo("\n".join(_listing_lines(listing)))
+        if loaded.foreign:
+            click.echo(f"\nTables of other programs: {', '.join(loaded.foreign)}")
     if listing.problems:
         raise ConfigError(listing.problems)
 

@@ -18,7 +18,7 @@ import attrs
 
 from penstock.config.structuring import structure
 from penstock.config.toml_reading import read_toml
-from penstock.config.words import did_you_mean, is_list_type, value_in_words
+from penstock.config.words import did_you_mean, is_list_type, probably_meant, value_in_words
 from penstock.words.checks import LARGEST, a_name, is_finite, shown
 from penstock.words.errors import ConfigError
 from penstock.words.identity import RequestDomain
@@ -243,6 +243,8 @@ class LoadedConfig:
 
     config: PenstockConfig
     extras: Mapping[str, Any] = MappingProxyType({})
+    foreign: tuple[str, ...] = ()
+    """The tables that nobody named, where these may pass."""
 
 
 _TABLES: Final[Mapping[str, Any]] = MappingProxyType(
@@ -267,7 +269,7 @@ def load_config(
     `extra_tables` maps a top-level table to its type: an attrs class, `list[Class]` for an array of tables,
     a `dict`, or any of these `| None`. One that the file leaves out is built from nothing, so that a class
     with only defaults needs no table. `foreign_tables` lets other tables pass, which are some other
-    program's. Raises `ConfigError` with all problems.
+    program's, but for a name that is nearly one of ours. Raises `ConfigError` with all problems.
 
     >>> table = {"scheduler": {"submission_capacity": 8}, "job": {"n": 2}}
     >>> load_config(table, extra_tables={"job": dict[str, int]}).extras["job"]
@@ -292,11 +294,12 @@ def load_config(
     tables = {key: reading.table(key, kind) for key, kind in _TABLES.items() if key in data}
     lists, sections = reading.plugins()
     extras = reading.extras(extra_tables)
-    if not foreign_tables:
-        reading.refuse_others({*_TABLES, "plugins", *extra_tables})
+    foreign = reading.others({*_TABLES, "plugins", *extra_tables}, pass_=foreign_tables)
     if reading.problems:
         raise ConfigError(reading.problems)
-    return LoadedConfig(PenstockConfig(**tables, plugins=lists, sections=sections, source=name, folder=folder), extras)
+    return LoadedConfig(
+        PenstockConfig(**tables, plugins=lists, sections=sections, source=name, folder=folder), extras, foreign
+    )
 
 
 def _nothing(kind: Any) -> object:
@@ -341,8 +344,15 @@ class _Reading:
         lists = self._structure(rest, PluginLists, ("plugins",))
         return lists, {str(key): dict(value) for key, value in of_plugins.items()}
 
-    def refuse_others(self, known: set[str]) -> None:
+    def others(self, known: set[str], *, pass_: bool) -> tuple[str, ...]:
+        """The tables that nobody named; they are problems, or if they may pass, those that are nearly ours."""
+        passed = []
         for key in self._data:
-            if key not in known:
+            if key in known:
+                continue
+            if pass_ and probably_meant(str(key), known) is None:
+                passed.append(str(key))
+            else:
                 what = f"unknown table; {did_you_mean(str(key), known)}"
                 self.problems.append(Problem((str(key),), what, self._source))
+        return tuple(passed)

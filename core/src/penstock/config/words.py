@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import attrs
 
-__all__ = ["did_you_mean", "is_secret", "type_in_words", "value_in_words"]
+__all__ = ["did_you_mean", "is_secret", "probably_meant", "type_in_words", "value_in_words"]
 
 _LONGEST: Final = 60
 _PLAIN: Final[Mapping[Any, str]] = {
@@ -131,6 +131,13 @@ _OPAQUE: Final = re.compile(r"[A-Za-z0-9_+/=.~-]{20,}")
 _PASSWORD_IN_URL: Final = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 
 
+def probably_meant(given: str, known: Iterable[str]) -> str | None:
+    """The name of those that are known which was probably meant, if one is near."""
+    folded = {name.casefold().replace("_", "-"): name for name in known}
+    near = difflib.get_close_matches(given.casefold().replace("_", "-"), folded, n=1)
+    return folded[near[0]] if near else None
+
+
 def did_you_mean(given: str, known: Iterable[str], *, otherwise: str = "known are", most: int = 12) -> str:
     """The end of a message about an unknown name: what was probably meant, or up to `most` of what there is.
 
@@ -140,9 +147,8 @@ def did_you_mean(given: str, known: Iterable[str], *, otherwise: str = "known ar
     ('known are a, b', 'there are a, b, and 1 more')
     """
     names = sorted(known)
-    folded = {name.casefold().replace("_", "-"): name for name in names}
-    near = difflib.get_close_matches(given.casefold().replace("_", "-"), folded, n=1)
-    if near:
-        return f"did you mean {folded[near[0]]!r}?"
+    meant = probably_meant(given, names)
+    if meant is not None:
+        return f"did you mean {meant!r}?"
     rest = f", and {len(names) - most} more" if len(names) > most else ""
     return f"{otherwise} {', '.join(names[:most])}{rest}" if names else f"{otherwise} none"

@@ -10,7 +10,7 @@ The waiting is in `gate.py`, how an attempt ends in `attempt.py` and `classifier
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
@@ -40,6 +40,7 @@ from penstock.requests.items import (
 )
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestStandingProvider
+from penstock.requests.reconfiguring import RequestGatePlan
 from penstock.requests.registry import MakeLimiters
 from penstock.requests.response import check_headers
 from penstock.requests.standing import ResourceStanding
@@ -99,6 +100,8 @@ class ModelRequestExecutor:
         attempt_prefix: str = "attempt-",
         on_failure: OnPluginFailure = unheard,
     ) -> None:
+        self.controller = controller
+        """What decides; whatever changes it must go through the executor."""
         self._gate = gate = RequestGate(controller, events, default_cap=default_cap, on_failure=on_failure)
         wall_now = None if wall is None else lambda: wall(gate.now())
         self._classifier = OutcomeClassifier(classify, wall_now, on_failure)
@@ -109,6 +112,7 @@ class ModelRequestExecutor:
         self._queue_wait_timeout = queue_wait_timeout
         self._rng = Settings().rng("request-retries") if rng is None else rng
         self._attempt_prefix = attempt_prefix
+        self._before_call: Callable[[], None] | None = None
         self._attempts = 0
 
     # -- the block --
@@ -135,11 +139,15 @@ class ModelRequestExecutor:
 
         Checks for cancellation always, and lets other tasks run only if it has to wait.
         """
+        if self._before_call is not None:
+            self._before_call()
         self._check_item(item)
         return self._gate.acquire(item)  # no coroutine of its own, in which an interrupt could lose the lease
 
     def try_acquire(self, item: RequestAdmissionItem) -> RequestAdmissionLease | RequestAdmissionDenied:
         """A lease now, or why not."""
+        if self._before_call is not None:
+            self._before_call()
         self._check_item(item)
         return self._gate.try_acquire(item)
 
@@ -302,15 +310,47 @@ class ModelRequestExecutor:
 
         What the factory of a limiter raises leaves everything as it was.
         """
-        self._gate.reconfigure(make_limiters, rule=rule)
+        self._gate.now()
+        self.carry_out(self.controller.plan(make_limiters, rule=rule), classify)
+
+    def carry_out(self, plan: RequestGatePlan, classify: OutcomeRule | None = None) -> None:
+        """The request gate changes as its `controller` has planned."""
+        self._gate.carry_out(plan)
         self._classifier.rule = classify
+
+    def set_figures(self, retries: RetryRules, queue_wait_timeout: float | None, stall_timeout: float) -> None:
+        """From now on these hold, the first two for calls that have not been made yet. What is left of retry budgets
+        stays.
+        """
+        self.controller.failing.stall_timeout = stall_timeout
+        self._retries = retries
+        self._queue_wait_timeout = queue_wait_timeout
+        if retries.budget is None:
+            self._budgets.clear()
+        else:
+            for budget in self._budgets.values():
+                budget.set_share(retries.budget)
 
     def signal(self, name: str) -> None:
         """The signal `name`: refusals that wait for it end."""
         a_name(name, "name")
         self._gate.signal(name)
 
+    def before_calls(self, check: Callable[[], None] | None) -> None:
+        """`check` is called before each call, and what it raises is raised there; `None`: nothing is."""
+        self._before_call = check
+
     # -- looking --
+
+    def names(self) -> tuple[dict[str, Sequence[str]], dict[str, ProviderModelKey]]:
+        """The providers that are known, with their domains, and the models by every name; as in `Settings`."""
+        providers: dict[str, Sequence[str]] = {}
+        models: dict[str, ProviderModelKey] = {}
+        for key in self.controller.models:
+            provider = key.provider_name
+            providers[provider] = self.resolver.domains(provider)
+            models |= {f"{provider}/{name}": key for name in (key.model_id, *self.resolver.aliases(key))}
+        return providers, models
 
     @property
     def pressure(self) -> RequestPressureSnapshotProvider:
@@ -366,6 +406,8 @@ class ModelRequestExecutor:
         deadline: float | None,
         labels: Mapping[str, str] | None,
     ) -> RequestAdmissionItem:
+        if self._before_call is not None:
+            self._before_call()
         key = self.resolver.key_of(resource, domain)
         correlation = current_correlation()
         of_the_task = None

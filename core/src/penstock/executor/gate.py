@@ -32,7 +32,6 @@ from penstock.executor.gate_failure import GateFailure
 from penstock.executor.unconfigured import UnconfiguredModels
 from penstock.executor.under_trio import require_trio
 from penstock.requests.admission import RequestAdmissionController, RequestAdmissionEffects
-from penstock.requests.deciding import RequestRule
 from penstock.requests.events import RequestEvents
 from penstock.requests.items import (
     RequestAdmissionDenied,
@@ -42,7 +41,7 @@ from penstock.requests.items import (
 )
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestStandingProvider
-from penstock.requests.registry import MakeLimiters
+from penstock.requests.reconfiguring import RequestGatePlan
 from penstock.requests.standing import ResourceStanding
 from penstock.requests.waiters import RequestWaiter
 from penstock.words.identity import ProviderKey, ProviderModelKey
@@ -286,10 +285,10 @@ class RequestGate:
             self._deliver(self._controller.register(key.provider_name, key.model_id, cap, now), now)
 
     @trio.lowlevel.enable_ki_protection
-    def reconfigure(self, make_limiters: MakeLimiters, *, rule: RequestRule | None = None) -> None:
-        """New limiters and another rule; as `RequestAdmissionController.reconfigure`."""
+    def carry_out(self, plan: RequestGatePlan) -> None:
+        """The gate changes as planned; as `RequestAdmissionController.carry_out`."""
         now = self.now()
-        self._deliver(self._controller.reconfigure(make_limiters, now, rule=rule), now)
+        self._settle(lambda: self._controller.carry_out(plan, now), now)
 
     @trio.lowlevel.enable_ki_protection
     def signal(self, name: str) -> None:

@@ -24,7 +24,7 @@ from penstock.config.words import did_you_mean
 from penstock.plugins.hookspecs import HOOKS
 from penstock.words.problems import PathParts, Problem
 
-__all__ = ["EXTENSION_POINTS", "Chosen", "ExtensionPoint", "choose"]
+__all__ = ["EXTENSION_POINTS", "Chosen", "ExtensionPoint", "choose", "why_unused"]
 
 
 @attrs.frozen
@@ -125,6 +125,17 @@ def choose(config: PenstockConfig, installed: Collection[str], given: Mapping[st
         making.missing,
         tuple(making.problems),
     )
+
+
+def why_unused(name: str, hooks: Collection[str]) -> str | None:
+    """What is wrong with the table of a plugin with these hooks that is not active; `None` if it only has commands."""
+    for key, point in EXTENSION_POINTS.items():
+        if any(hook in hooks for hook in point.hooks):
+            into = f'{key} = "{name}"' if point.single else f'{key} = [..., "{name}"]'
+            return f"this plugin is in no list, so nobody asks it; write {into} under [plugins], or take the table out"
+    if any(hook != "penstock_cli" for hook in hooks):
+        return f'nobody asks this plugin; write required = [..., "{name}"] under [plugins], or take the table out'
+    return None
 
 
 class _Making:

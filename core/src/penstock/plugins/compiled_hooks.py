@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import pluggy
 
-from penstock.plugins.hook_calls import Rule, bound_hooks, first_answer
+from penstock.plugins.hook_calls import BoundHook, Rule, bound_hooks, first_answer
 from penstock.plugins.loading import describe_error
 from penstock.requests.items import RequestAdmissionItem
-from penstock.requests.limiters import RequestLimiter
+from penstock.requests.limiters import LimiterSuccessor, RequestLimiter
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider
+from penstock.requests.reconfiguring import Successor
 from penstock.requests.response import ResponseFacts
-from penstock.requests.shadow_limiter import RuleAsLimiter, ShadowLimiter
+from penstock.requests.shadow_limiter import RuleAsLimiter, ShadowLimiter, sound_limiter
 from penstock.requests.waiters import RequestWaiterQueue
 from penstock.scheduler.runner import TaskRunner
 from penstock.sinks.spec import SinkBinding
@@ -58,7 +59,8 @@ class CompiledHooks:
     Plugins in `shadows` are asked by none of these; their policies, limiters and rules come wrapped from
     `make_task_policies` and `make_request_limiters`, and what they would have done is counted in `shadow_book`.
 
-    `generation` counts the reconfigurations, from 1.
+    `generation` counts the reconfigurations, from 1. After one, `kept` plugins have the object and the `Config` that
+    they had before, and those of `same_code` at least the code.
     """
 
     def __init__(
@@ -71,9 +73,13 @@ class CompiledHooks:
         on_failure: OnPluginFailure = unheard,
         shadows: Collection[str] = (),
         shadow_book: ShadowBook | None = None,
+        kept: Collection[str] = (),
+        same_code: Collection[str] = (),
         origins: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.generation = generation
+        self._kept = kept
+        self._same_code = same_code
         self._shadows = tuple(shadows)
         self._shadow_book = ShadowBook() if shadow_book is None else shadow_book
         self._pressure: RequestPressureSnapshotProvider | None = None
@@ -155,90 +161,135 @@ class CompiledHooks:
         made: TaskRunner | None = self._first("penstock_task_runner", TaskRunner)
         return made
 
-    def make_task_policies(self) -> list[tuple[str, TaskAdmissionPolicy]]:
-        """The task policies with their plugins' names, in the order of asking; those in shadow come last."""
-        made: list[tuple[str, TaskAdmissionPolicy]] = list(self._made("penstock_task_policy", TaskAdmissionPolicy))
+    def make_task_policies(
+        self, before: Sequence[tuple[str, TaskAdmissionPolicy]] = ()
+    ) -> list[tuple[str, TaskAdmissionPolicy]]:
+        """The task policies with their plugins' names, in the order of asking; those in shadow come last.
+
+        Of the policies that were there `before`, those of kept plugins stay.
+        """
+        stay = {
+            name: policy for name, policy in before if name in self._kept and not isinstance(policy, ShadowTaskPolicy)
+        }
+        made = [
+            (bound.plugin, policy)
+            for bound in self._bound["penstock_task_policy"]
+            if (policy := stay.get(bound.plugin) or self._make(bound, "penstock_task_policy", TaskAdmissionPolicy))
+            is not None
+        ]
         if not self._shadows:
             return made
+        stay = {
+            name: policy
+            for name, policy in before
+            if name in self._kept and isinstance(policy, ShadowTaskPolicy) and policy.remembers
+        }
         shadows = [(name, policy) for name, policy in made if name in self._shadows]
         shadows += [(name, RuleAsPolicy(rule)) for name, rule in self._shadow_rules("penstock_task_eligible")]
         heeded = [(name, policy) for name, policy in made if name not in self._shadows]
-        return heeded + [
-            (
-                name,
-                ShadowTaskPolicy(policy, self._shadow_book.count(name, "tasks"), partial(self._on_failure, name)),
+        for name, policy in shadows:
+            count = self._shadow_book.count(name, "tasks")
+            remembering = not getattr(policy, "stateless", False)
+            shadow = (stay.get(name) if remembering else None) or ShadowTaskPolicy(
+                policy, count, partial(self._on_failure, name)
             )
-            for name, policy in shadows
-        ]
+            heeded.append((name, shadow))
+        return heeded
 
     def see_pressure(self, pressure: RequestPressureSnapshotProvider) -> None:
         """Set the pressure that request rules in shadow read. Called before the first limiter is made."""
         self._pressure = pressure
 
     def make_request_limiters(self, scope: Scope, cap: int | None) -> list[tuple[str, RequestLimiter]]:
-        """The limiters of one scope value with their plugins' names, in the order of asking.
+        """The limiters of one scope value with their plugins' names, in the order of asking."""
+        return [(each.plugin, each.limiter) for each in self.remake_request_limiters(scope, cap, ())]
 
-        A lease keeps the limiters that granted it, so that limiters made after a reconfiguration never see
-        its release.
+    def remake_request_limiters(
+        self, scope: Scope, cap: int | None, before: Sequence[tuple[str, RequestLimiter]]
+    ) -> list[Successor]:
+        """The limiters of one scope value, in the order of asking, after a reconfiguration.
+
+        Of those that were there `before`, the ones of kept plugins stay. Where only the `Config` changed, the new one
+        takes over if it can (`adopt`). The others are made anew; a lease keeps the limiters that granted it.
         """
-        made: list[tuple[str, RequestLimiter]] = list(
-            self._made("penstock_request_limiter", RequestLimiter, scope=scope, cap=cap)
-        )
-        if not self._shadows:
-            return made
-        limiters = [(name, self._in_shadow(name, each) if name in self._shadows else each) for name, each in made]
-        if self._pressure is not None and isinstance(scope, RequestResourceKey):  # one for each call, so no wider scope
-            limiters += [
-                (name, self._in_shadow(name, RuleAsLimiter(scope, rule, self._pressure)))
+        there = {name: limiter for name, limiter in before if sound_limiter(limiter) is not None}
+        made: list[Successor] = []
+        for bound in self._bound["penstock_request_limiter"]:
+            name, shadow = bound.plugin, bound.plugin in self._shadows
+            previous = there.get(name)
+            known = None if previous is None else sound_limiter(previous)
+            if known is not None and name in self._kept:
+                stays = previous if shadow and isinstance(previous, ShadowLimiter) else known
+                made.append(Successor(name, self._in_shadow(name, stays) if shadow else stays, inherits=True))
+                continue
+            limiter = self._make(bound, "penstock_request_limiter", RequestLimiter, scope=scope, cap=cap)
+            if limiter is None:
+                continue
+            adopts = known is not None and name in self._same_code and isinstance(limiter, LimiterSuccessor)
+            if adopts:
+                self._adopt(name, limiter, known)
+            made.append(Successor(name, self._in_shadow(name, limiter) if shadow else limiter, inherits=adopts))
+        if self._shadows and self._pressure is not None and isinstance(scope, RequestResourceKey):
+            made += [  # one for each call, so no wider scope
+                Successor(name, self._in_shadow(name, RuleAsLimiter(scope, rule, self._pressure)))
                 for name, rule in self._shadow_rules("penstock_request_eligible")
             ]
-        return limiters
+        return made
+
+    def _adopt(self, plugin: str, limiter: LimiterSuccessor, previous: object) -> None:
+        try:
+            limiter.adopt(previous)
+        except BaseException as error:
+            self._on_failure(plugin, "penstock_request_limiter.adopt", error, limiter.adopt)
+            raise PluginError(plugin, f"adopt failed: {describe_error(error)}") from error
 
     def _in_shadow(self, name: str, limiter: RequestLimiter) -> RequestLimiter:
+        if isinstance(limiter, ShadowLimiter):
+            return limiter
         return ShadowLimiter(limiter, self._shadow_book.count(name, "requests"), partial(self._on_failure, name))
 
     def _first(self, hook: str, kind: Any) -> Any:
-        for name, made in self._made(hook, kind):
-            self._makers[hook] = PluginMaker(name, self._origins.get(name, ""))
-            return made
+        for bound in self._bound[hook]:
+            made = self._make(bound, hook, kind)
+            if made is not None:
+                self._makers[hook] = PluginMaker(bound.plugin, self._origins.get(bound.plugin, ""))
+                return made
         return None
 
     def maker(self, hook: str) -> PluginMaker:
         """The plugin that made what is used of a factory hook; the core, if none did."""
         return self._makers.get(hook, PluginMaker())
 
-    def _made(self, hook: str, kind: Any, **given: object) -> Iterable[tuple[str, Any]]:
-        """The objects that the factories of a hook make, with their plugins' names. Raises `PluginError` for one that
-        raises or makes something else."""
-        for bound in self._bound[hook]:
-            try:
-                made = bound(settings=self._settings[bound.plugin], **given)
-            except PenstockError:
-                raise
-            except BaseException as error:
-                self._on_failure(bound.plugin, hook, error, bound.function)
-                raise PluginError(bound.plugin, f"{hook} failed: {describe_error(error)}") from error
-            if made is None:
-                continue
-            if not isinstance(made, kind):
-                lacks = ", ".join(name for name in _members(kind) if not hasattr(made, name))
-                raise PluginError(
-                    bound.plugin, f"{hook} must make a {kind.__name__}; {type(made).__name__} is none, it lacks {lacks}"
-                )
-            yield bound.plugin, made
+    def _make(self, bound: BoundHook, hook: str, kind: Any, **given: object) -> Any:
+        """What a plugin's factory makes, if anything. Raises `PluginError` if it raises or makes something else."""
+        try:
+            made = bound(settings=self._settings[bound.plugin], **given)
+        except PenstockError:
+            raise
+        except BaseException as error:
+            self._on_failure(bound.plugin, hook, error, bound.function)
+            raise PluginError(bound.plugin, f"{hook} failed: {describe_error(error)}") from error
+        if made is not None and not isinstance(made, kind):
+            lacks = ", ".join(name for name in _members(kind) if not hasattr(made, name))
+            raise PluginError(
+                bound.plugin, f"{hook} must make a {kind.__name__}; {type(made).__name__} is none, it lacks {lacks}"
+            )
+        return made
 
     # ---------------------------------------------------------------------------------------------------------- notes
 
-    def run_started(self, run: RunInfo) -> None:
-        """Call the note hook of every plugin before a run starts. An error is reported, and the run goes on."""
-        self._note("penstock_run_started", run=run)
+    def run_started(self, run: RunInfo, besides: Collection[str] = ()) -> None:
+        """Tell every plugin, or all but some, that a run is about to start. Errors are reported; the run goes on."""
+        self._note("penstock_run_started", besides, run=run)
 
-    def run_finished(self, report: RunReport) -> None:
-        """Call the note hook of every plugin after a run has ended. Errors are reported."""
-        self._note("penstock_run_finished", report=report)
+    def run_finished(self, report: RunReport, besides: Collection[str] = ()) -> None:
+        """Tell every plugin, or all but some, that a run has ended. Errors are reported."""
+        self._note("penstock_run_finished", besides, report=report)
 
-    def _note(self, hook: str, **given: object) -> None:
+    def _note(self, hook: str, besides: Collection[str], **given: object) -> None:
         for bound in self._bound[hook]:
+            if bound.plugin in besides:
+                continue
             try:
                 refuse_coroutine(bound(**given))
             except BaseException as error:

@@ -12,7 +12,7 @@ registration.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from penstock.tasks.ready_queue import QueueView, ReadyQueue
     from penstock.tasks.records import SchedulableTask
     from penstock.words.identity import Scope
+    from penstock.words.problems import Problem
     from penstock.words.report import RunInfo, RunReport
     from penstock.words.settings import Settings
     from penstock.words.verdicts import Denied
@@ -144,6 +145,16 @@ class PenstockSpec:
         error is logged."""
 
     @hookspec
+    def penstock_check_names(self, settings: Settings) -> Iterable[Problem] | None:
+        """Say which names in the plugin's `Config` name nothing: a provider, a model, a domain (`unknown_in`).
+
+        Called when the plugins are made, with the `providers` and `models` of the configuration, and where it has
+        none, once more before the first call, with those that are known then. Each `Problem` has its path below the
+        plugin's table. With `[providers]` a problem ends the set-up; without, it is a warning at first, and then an
+        error of the call. An error in the hook ends the set-up.
+        """
+
+    @hookspec
     def penstock_cli(self, cli: click.Group) -> None:
         """A callback that adds commands to the `penstock` command line.
 
@@ -185,6 +196,7 @@ HOOKS: Final[Mapping[str, HookFacts]] = MappingProxyType(
         "penstock_request_event": HookFacts("sink", _COUNTED, "sinks"),
         "penstock_run_started": HookFacts("note", _LOGGED),
         "penstock_run_finished": HookFacts("note", _LOGGED),
+        "penstock_check_names": HookFacts("factory", _ENDS),
         "penstock_cli": HookFacts("factory", "goes to standard error"),
     }
 )

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import attrs
 
 from penstock.config.reading import PenstockConfig
-from penstock.plugins.choice import EXTENSION_POINTS, Chosen, choose
+from penstock.plugins.choice import EXTENSION_POINTS, Chosen, choose, why_unused
 from penstock.plugins.discovery import EntryPointOwner, Installed
 from penstock.plugins.source_hooks import find_source, hooks_in_file, hooks_in_source
 from penstock.words.problems import Problem
@@ -93,8 +93,14 @@ def list_plugins(config: PenstockConfig, files: Iterable[Path], installed: Insta
         key: chosen.asked[key] or ((f"{point.own} (the core's own)",) if point.own else ())
         for key, point in EXTENSION_POINTS.items()
     }
+    tables = [
+        Problem(("plugins", row.name), unused, config.source)
+        for row in rows
+        if row.state == "available" and row.name in config.sections
+        if (unused := why_unused(row.name, row.hooks or ())) is not None
+    ]
     clashes = [Problem((), str(clash)) for clash in installed.clashes]
-    return PluginListing(rows, asked, [*not_there, *clashes, *chosen.problems])
+    return PluginListing(rows, asked, [*not_there, *clashes, *chosen.problems, *tables])
 
 
 def _commands_of(owner: EntryPointOwner, installed: Installed) -> list[str]:

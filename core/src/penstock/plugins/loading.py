@@ -64,11 +64,14 @@ def load_file(path: Path) -> LoadedPlugin:
         raise ConfigError(f"{path}: a plugin's file must be Python source, named with .py at its end")
     module = importlib.util.module_from_spec(spec)
     # attrs and typing look annotations up by the module's name, so it has to be known while it runs.
+    before = sys.modules.get(module_name)
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[module_name]
+        if before is not None:
+            sys.modules[module_name] = before
         raise PluginUnusable(name, f"cannot be loaded from {path}: {describe_error(error)}") from error
     return LoadedPlugin(name, _plugin_in(module, name, path), str(path))
 

@@ -15,11 +15,12 @@ cannot be imported or made is disabled and named (`problems`), unless the config
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import attrs
 import pluggy
 
 from penstock.config.reading import PenstockConfig
@@ -28,15 +29,50 @@ from penstock.plugins.compiled_hooks import CompiledHooks
 from penstock.plugins.discovery import Installed, installed as read_installed
 from penstock.plugins.hook_calls import bound_hooks
 from penstock.plugins.loading import LoadedPlugin
+from penstock.plugins.names import settings_of
 from penstock.plugins.plugin_set import ActivePlugin, PluginSet
 from penstock.sinks.spec import SinkBinding, SinkSpec
-from penstock.tasks.records import SUBMISSION
 from penstock.words.errors import ConfigError
+from penstock.words.identity import ProviderModelKey
 from penstock.words.plugin_failures import OnPluginFailure, unheard
+from penstock.words.problems import Problem
 from penstock.words.settings import Settings, WallClock
 from penstock.words.shadow import ShadowBook
 
-__all__ = ["ActivePlugin", "PluginManager"]
+__all__ = ["ActivePlugin", "PluginManager", "PluginPlan"]
+
+
+@attrs.frozen
+class PluginPlan:
+    """The plugins that a run is to have, made and compiled, beside those that it has (`before`)."""
+
+    config: PenstockConfig
+    extra: tuple[object, ...]
+    files: dict[Path, tuple[bytes, LoadedPlugin]]
+    plugins: PluginSet
+    hooks: CompiledHooks
+    before: Mapping[str, ActivePlugin]
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The plugins that stay as they are."""
+        return tuple(name for name, each in self.plugins.active.items() if each.same(self.before.get(name)))
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """The plugins that have another `Config`, another code, or another word on their shadow."""
+        kept = self.kept
+        return tuple(name for name in self.plugins.active if name in self.before and name not in kept)
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """The plugins that are new."""
+        return tuple(name for name in self.plugins.active if name not in self.before)
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """The plugins that are there no longer."""
+        return tuple(name for name in self.before if name not in self.plugins.active)
 
 
 class PluginManager:
@@ -54,17 +90,17 @@ class PluginManager:
     True
     """
 
-    def __init__(self, config: PenstockConfig, extra: Iterable[object], installed: Installed) -> None:
+    def __init__(self, config: PenstockConfig, extra: Iterable[object], installed: Installed | None) -> None:
         self.config = config
-        self.installed = installed
         self.generation = 0
+        self._installed = installed
         self._extra = tuple(extra)
-        self._files: dict[Path, LoadedPlugin] = {}
+        self._files: dict[Path, tuple[bytes, LoadedPlugin]] = {}
         self._on_failure: OnPluginFailure = unheard
         self._bound: dict[str, Any] = {}
         self.shadows = ShadowBook()
-        """The counts of what the plugins in shadow would have done."""
-        self._plugin_set = PluginSet(self.config, self._extra, installed, self._files, {})
+        """What the plugins in shadow would have done."""
+        self._plugin_set = PluginSet(self.config, self._extra, self.installed, self._files, {})
 
     @classmethod
     def from_config(
@@ -76,7 +112,12 @@ class PluginManager:
         `installed` is what there is to choose from (default: what the metadata of this environment says).
         Raises `ConfigError` with every problem, or `PluginError` if all that is wrong is one plugin.
         """
-        return cls(config, extra, read_installed() if installed is None else installed)
+        return cls(config, extra, installed)
+
+    @property
+    def installed(self) -> Installed:
+        """What there is to choose from."""
+        return read_installed() if self._installed is None else self._installed
 
     @property
     def active(self) -> tuple[str, ...]:
@@ -93,6 +134,17 @@ class PluginManager:
         """The choice of plugins: who is asked for what, in which order, and why."""
         return self._plugin_set.chosen
 
+    @property
+    def unresolved(self) -> Sequence[Problem]:
+        """What the configuration names that nothing is known of, but may be before the first call."""
+        return tuple(self._plugin_set.unresolved)
+
+    def name_problems(
+        self, providers: Mapping[str, Sequence[str]], models: Mapping[str, ProviderModelKey]
+    ) -> list[Problem]:
+        """What the configuration names that is not among these; as `Settings.providers` and `Settings.models`."""
+        return self._plugin_set.name_problems({"providers": providers, "models": models})
+
     def plugin(self, name: str) -> ActivePlugin:
         """An active plugin by its name. Raises `ConfigError` if there is none."""
         try:
@@ -101,17 +153,12 @@ class PluginManager:
             raise ConfigError(f"no plugin {name!r} is active; active are {', '.join(self.active) or 'none'}") from None
 
     def settings_for(self, name: str) -> Settings:
-        """The settings that the plugin's factories and rules are given: its `Config`, and what `bind` said of the
-        run."""
-        section = (
-            self._plugin_set.active[name].config
-            if name in self._plugin_set.active
-            else self._plugin_set.unused.get(name)
-        )
-        scheduler = self.config.scheduler
-        limits = MappingProxyType({SUBMISSION: scheduler.submission_capacity, **scheduler.resources})
-        facts = {"limits": limits, "seed": scheduler.seed, **self._bound}
-        return Settings(plugin=name, section=section, **facts)
+        """What the plugin's factories and rules are given: its `Config`, and what `bind` said of the run."""
+        return self._settings(name, self._plugin_set, self.config)
+
+    def _settings(self, name: str, plugins: PluginSet, config: PenstockConfig) -> Settings:
+        section = plugins.active[name].config if name in plugins.active else plugins.unused.get(name)
+        return settings_of(config, name, section, self._bound)
 
     def bind(
         self,
@@ -140,19 +187,38 @@ class PluginManager:
     def freeze(self) -> CompiledHooks:
         """The compiled hooks. From now on the set of plugins changes only through `reconfigure`."""
         self._refuse_if_frozen("frozen again")
-        return self._compile()
+        self.generation = 1
+        return self._compile(self._plugin_set, self.config, 1)
+
+    def plan(self, config: PenstockConfig | None = None, *, extra: Iterable[object] | None = None) -> PluginPlan:
+        """The plugins and hooks by another configuration or other `extra` plugins; `carry_out` puts them in place.
+
+        Plugins whose code and `Config` are what they were stay the same objects; a file is the same code while its text
+        is. Changes nothing. Raises as `from_config`.
+        """
+        config = self.config if config is None else config
+        files = dict(self._files)
+        extra = self._extra if extra is None else tuple(extra)
+        before = self._plugin_set.active
+        plugins = PluginSet(config, extra, self.installed, files, before)
+        hooks = self._compile(plugins, config, self.generation + 1, before)
+        return PluginPlan(config, extra, files, plugins, hooks, before)
+
+    def carry_out(self, plan: PluginPlan) -> CompiledHooks:
+        """The hooks of a plan, which are those of the run from now on.
+
+        The caller puts them in place of the old ones and then says `Signal("reconfigured")`.
+        """
+        self.generation = plan.hooks.generation
+        self._plugin_set, self.config, self._extra = plan.plugins, plan.config, plan.extra
+        self._files = plan.files
+        return plan.hooks
 
     def reconfigure(
         self, config: PenstockConfig | None = None, *, extra: Iterable[object] | None = None
     ) -> CompiledHooks:
-        """The compiled hooks of another configuration or of other `extra` plugins, all or nothing.
-
-        Plugins whose `Config` is what it was stay the same objects. The caller puts the returned hooks in
-        place of the old ones and then signals `Signal("reconfigured")`; leases that are out keep the limiters
-        that granted them. Raises as `from_config`, and then everything is as it was.
-        """
-        self._set(config or self.config, self._extra if extra is None else tuple(extra))
-        return self._compile()
+        """The hooks by another configuration or other `extra` plugins, all or nothing: `plan`, and `carry_out`."""
+        return self.carry_out(self.plan(config, extra=extra))
 
     def _set(self, config: PenstockConfig, extra: tuple[object, ...]) -> None:
         self._plugin_set = PluginSet(config, extra, self.installed, self._files, self._plugin_set.active)
@@ -163,21 +229,29 @@ class PluginManager:
         if self.generation:
             raise ConfigError(f"the plugins of this run are frozen; they cannot be {what}")
 
-    def _compile(self) -> CompiledHooks:
-        self.generation += 1
-        callers = self._plugin_set.callers()
+    def _compile(
+        self,
+        plugins: PluginSet,
+        config: PenstockConfig,
+        generation: int,
+        before: Mapping[str, ActivePlugin] = MappingProxyType({}),
+    ) -> CompiledHooks:
+        callers = plugins.callers()
+        same_code = {name for name, each in plugins.active.items() if each.same_code(before.get(name))}
         return CompiledHooks(
             callers,
-            {name: self.settings_for(name) for name in self.active},
-            self._sinks(callers),
-            generation=self.generation,
+            {name: self._settings(name, plugins, config) for name in plugins.active},
+            self._sinks(callers, plugins),
+            generation=generation,
             on_failure=self._on_failure,
-            shadows=[name for name in self.active if self._plugin_set.active[name].shadow],
+            shadows=[name for name, each in plugins.active.items() if each.shadow],
             shadow_book=self.shadows,
-            origins={name: active.loaded.origin for name, active in self._plugin_set.active.items()},
+            kept={name for name in same_code if plugins.active[name].config == before[name].config},
+            same_code=same_code,
+            origins={name: each.loaded.origin for name, each in plugins.active.items()},
         )
 
-    def _sinks(self, callers: Mapping[str, pluggy.HookCaller]) -> list[SinkBinding]:
+    def _sinks(self, callers: Mapping[str, pluggy.HookCaller], plugins: PluginSet) -> list[SinkBinding]:
         streams = {
             stream: {bound.plugin: bound.function for bound in bound_hooks(callers[f"penstock_{stream}"])}
             for stream in ("scheduler_event", "request_event")
@@ -185,13 +259,13 @@ class PluginManager:
         return [
             SinkBinding(
                 name=name,
-                spec=getattr(self._plugin_set.active[name].plugin, "sink", SinkSpec()),
+                spec=getattr(plugins.active[name].plugin, "sink", SinkSpec()),
                 scheduler_event=streams["scheduler_event"].get(name),
                 request_event=streams["request_event"].get(name),
-                flush=_callable_or_none(self._plugin_set.active[name].plugin, "flush"),
+                flush=_callable_or_none(plugins.active[name].plugin, "flush"),
             )
-            for name in self.chosen.asked["sinks"]
-            if name in self._plugin_set.active
+            for name in plugins.chosen.asked["sinks"]
+            if name in plugins.active
         ]
 
 

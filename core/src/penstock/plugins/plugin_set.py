@@ -15,9 +15,11 @@ from typing import Any, Final
 import attrs
 import pluggy
 
+from penstock.config.names import impossible_groups
 from penstock.config.reading import PenstockConfig
-from penstock.plugins.choice import EXTENSION_POINTS, choose
+from penstock.plugins.choice import EXTENSION_POINTS, choose, why_unused
 from penstock.plugins.discovery import Installed
+from penstock.plugins.hook_calls import bound_hooks
 from penstock.plugins.hook_checks import check_hooks, implementations
 from penstock.plugins.hookspecs import HOOKS, PenstockSpec
 from penstock.plugins.loading import (
@@ -29,6 +31,7 @@ from penstock.plugins.loading import (
     name_of,
     structure_section,
 )
+from penstock.plugins.names import CHECK_NAMES, name_problems
 from penstock.plugins.shadow import take_shadow, unfit_for_shadow
 from penstock.sinks.spec import SinkSpec
 from penstock.words.errors import ConfigError, PluginError
@@ -53,6 +56,16 @@ class ActivePlugin:
     def name(self) -> str:
         return self.loaded.name
 
+    def same_code(self, other: ActivePlugin | None) -> bool:
+        """Whether it is the same class, module or object."""
+        return other is not None and self.loaded.target is other.loaded.target
+
+    def same(self, other: ActivePlugin | None) -> bool:
+        """Whether nothing about it has changed."""
+        return (
+            self.same_code(other) and other is not None and (self.config, self.shadow) == (other.config, other.shadow)
+        )
+
 
 class PluginSet:
     """The plugins of one configuration, made and checked. Raises instead of being half made."""
@@ -62,7 +75,7 @@ class PluginSet:
         config: PenstockConfig,
         extra: tuple[object, ...],
         installed: Installed,
-        files: dict[Path, LoadedPlugin],
+        files: dict[Path, tuple[bytes, LoadedPlugin]],
         before: Mapping[str, ActivePlugin],
     ) -> None:
         self._config = config
@@ -89,16 +102,20 @@ class PluginSet:
                 self._keep_unused(name)
         self._check_lists()
         self._check_exclusive()
+        self.unresolved: list[Problem] = []
+        """What the configuration names that nothing is known of, but may be before the first call."""
+        self._check_names()
         self._raise_any()
 
-    def _given(self, extra: tuple[object, ...], files: dict[Path, LoadedPlugin]) -> dict[str, LoadedPlugin]:
+    def _given(
+        self, extra: tuple[object, ...], files: dict[Path, tuple[bytes, LoadedPlugin]]
+    ) -> dict[str, LoadedPlugin]:
         found: dict[str, LoadedPlugin] = {}
         from_lists = [self._config.folder / path for path in self._config.plugins.load]
         for each in (*from_lists, *extra):
             try:
                 if isinstance(each, Path):
-                    key = each.resolve()
-                    loaded = files[key] if key in files else files.setdefault(key, load_file(each))
+                    loaded = _loaded(each, files)
                 else:
                     loaded = LoadedPlugin(name_of(each), each, "given as an object")
             except ConfigError as error:
@@ -122,7 +139,7 @@ class PluginSet:
 
     def _activate(self, name: str, given: LoadedPlugin | None) -> None:
         try:
-            loaded = given or self._imported(name)
+            loaded = given or import_plugin(self._installed.plugins[name])
             self._check_hooks(loaded)
             section, shadow = take_shadow(self._config.sections.get(name, {}), name, self._config.source)
             self._check_shadow(loaded, shadow)
@@ -147,10 +164,6 @@ class PluginSet:
         if unfit is not None:
             raise ConfigError(Problem(("plugins", loaded.name, "shadow"), unfit, self._config.source))
 
-    def _imported(self, name: str) -> LoadedPlugin:
-        before = self._before.get(name)
-        return before.loaded if before is not None else import_plugin(self._installed.plugins[name])
-
     def _check_hooks(self, loaded: LoadedPlugin) -> None:
         wrong = check_hooks(loaded.target)
         sink = getattr(loaded.target, "sink", SinkSpec())
@@ -165,6 +178,9 @@ class PluginSet:
             loaded = import_plugin(self._installed.plugins[name])
             section, shadow = take_shadow(self._config.sections[name], name, self._config.source)
             self._check_shadow(loaded, shadow)
+            unused = why_unused(name, [made.hook for made in implementations(loaded.target)])
+            if unused is not None:
+                self._wrong.append(Problem(("plugins", name), unused, self._config.source))
             self.unused[name] = structure_section(loaded, section, self._config.source)
         except ConfigError as error:
             self._wrong += error.records
@@ -205,6 +221,23 @@ class PluginSet:
             else:
                 holders[thing] = name
 
+    def _check_names(self) -> None:
+        self._wrong += impossible_groups(self._config.scheduler.admitted_limits, self._config.source)
+        try:
+            unknown = self.name_problems({})
+        except PluginError as error:
+            self._broken.append(error)
+            return
+        if self._config.providers:
+            self._wrong += unknown
+        else:
+            self.unresolved = unknown
+
+    def name_problems(self, known: Mapping[str, Any]) -> list[Problem]:
+        """What the configuration names that nothing is known of: `providers` and `models`, if not its own."""
+        hooks = bound_hooks(self.callers()[CHECK_NAMES])
+        return name_problems(self._config, hooks, {name: each.config for name, each in self.active.items()}, known)
+
     def _raise_any(self) -> None:
         if len(self._broken) == 1 and not self._wrong:
             raise self._broken[0]
@@ -223,3 +256,13 @@ class PluginSet:
                 asked.register(self.active[name].plugin, name)
             found |= {hook: getattr(asked.hook, hook) for hook, facts in HOOKS.items() if facts.list_key == key}
         return found
+
+
+def _loaded(path: Path, files: dict[Path, tuple[bytes, LoadedPlugin]]) -> LoadedPlugin:
+    """The plugin of a file, which is run again only if its text has changed; `files` keeps what was loaded."""
+    key = path.resolve()
+    text = key.read_bytes() if key.is_file() else b""
+    known = files.get(key)
+    if known is None or known[0] != text:
+        known = files[key] = (text, load_file(path))
+    return known[1]

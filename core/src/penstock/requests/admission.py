@@ -17,9 +17,10 @@ waits who could go. There are three exceptions, all for the sake of a caller tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from penstock.events.records import EventStream
+from penstock.requests.core_refusals import not_registered, shut
 from penstock.requests.deciding import CORE, RequestDecider, RequestRule
 from penstock.requests.effects import RequestAdmissionEffects, refusal
 from penstock.requests.events import RequestEvents
@@ -30,6 +31,7 @@ from penstock.requests.leasing import RequestLeasing
 from penstock.requests.live_pressure import LiveRequestPressure
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestStandingProvider
+from penstock.requests.reconfiguring import ModelCaps, RemakeLimiters, RequestGatePlan, all_anew, plan_of, too_large_for
 from penstock.requests.registry import MakeLimiters, RequestRegistry, ResourceState, no_limiters
 from penstock.requests.shadow_limiter import shadow_refusals
 from penstock.requests.standing import ResourceStanding, explanation_text
@@ -76,9 +78,11 @@ class RequestAdmissionController:
         self._pressure = LiveRequestPressure(self._registry)
         self._decider = RequestDecider(rule, self._pressure, on_failure)
         self._leasing = RequestLeasing(self._registry, lease_prefix, generation)
+        self.failing = FailingPlugins(stall_timeout)
+        """How long calls wait for plugins that could not answer."""
         queue = FifoRequestWaiters() if waiters is None else waiters
         self._waiters = WaitingRequests(
-            queue, self._registry.resources, self._decider, self._leasing, events, FailingPlugins(stall_timeout), maker
+            queue, self._registry.resources, self._decider, self._leasing, events, self.failing, maker
         )
         self._closed = False
         self._freed: list[ProviderKey] = []
@@ -115,6 +119,11 @@ class RequestAdmissionController:
     def knows(self, key: ProviderModelKey) -> bool:
         """Whether a provider + model is registered."""
         return key in self._registry.models
+
+    @property
+    def models(self) -> Collection[ProviderModelKey]:
+        """Every provider + model that is registered; live."""
+        return self._registry.models.keys()
 
     def next_change(self, now: float) -> float | None:
         """When `advance` is due next: a moment of the run's clock; `None` while nothing is."""
@@ -280,6 +289,37 @@ class RequestAdmissionController:
         """Whether a model, which must be registered, is idle: then it is unknown from now on."""
         return self._registry.forget(key)
 
+    def plan(
+        self,
+        make_limiters: MakeLimiters,
+        remake: RemakeLimiters | None = None,
+        *,
+        rule: RequestRule | None = None,
+        caps: Iterable[ModelCaps] = (),
+    ) -> RequestGatePlan:
+        """What `carry_out` would change, with every limiter made: anew, or as `remake` says. Changes nothing.
+
+        Raises `PluginError` for a limiter that cannot be made.
+        """
+        return plan_of(self._registry, make_limiters, remake or all_anew(make_limiters), rule, caps)
+
+    def too_large_for(self, caps: Iterable[ModelCaps]) -> list[tuple[ModelCaps, str | None, int]]:
+        """The caps under which a waiting call could never go: with the domain (`None`: all), and the most asked for."""
+        return too_large_for(caps, self._registry.models, self._waiters.waiting)
+
+    def carry_out(self, plan: RequestGatePlan, now: float) -> RequestAdmissionEffects:
+        """The effects of a plan made since the last change. Everybody who waits is asked again."""
+        self._registry.use_limiters(plan.make, plan.limiters)
+        self._decider.rule = plan.rule
+        self._waiters.ask_everybody_again(now)
+        effects = RequestAdmissionEffects(freed_providers=[*self._registry.providers])
+        for model in plan.caps:
+            name, model_id = model.key.provider_name, model.key.model_id
+            raw = model.static.raw_caps
+            effects.add(self.register(name, model_id, raw, now, domain_caps=model.domain_caps))
+        effects.add(self.signal("reconfigured", now))
+        return effects
+
     def reconfigure(
         self, make_limiters: MakeLimiters, now: float, *, rule: RequestRule | None = None
     ) -> RequestAdmissionEffects:
@@ -288,12 +328,7 @@ class RequestAdmissionController:
 
         What the factory of a limiter raises leaves everything as it was.
         """
-        self._registry.reconfigure(make_limiters)
-        self._decider.rule = rule
-        self._waiters.ask_everybody_again(now)
-        effects = self.signal("reconfigured", now)
-        effects.freed_providers += self._registry.providers
-        return effects
+        return self.carry_out(self.plan(make_limiters, rule=rule), now)
 
     def signal(self, name: str, now: float) -> RequestAdmissionEffects:
         """The effects of the signal `name`: refusals that wait for it end."""
@@ -321,7 +356,7 @@ class RequestAdmissionController:
         self._closed = True
         effects = RequestAdmissionEffects(freed_providers=self._freed)
         self._freed = []
-        self._waiters.refuse_all(_shut(), effects, now)
+        self._waiters.refuse_all(shut(), effects, now)
         return effects
 
     def abandon(self, now: float) -> RequestAdmissionEffects:
@@ -347,12 +382,12 @@ class RequestAdmissionController:
     def _find(self, item: RequestAdmissionItem, now: float) -> ResourceState | Denied:
         """What an item asks for a place at, or why it need not ask."""
         if self._closed:
-            return _shut()
+            return shut()
         state = self._registry.resources.get(item.resource)
         if state is None:
             state = self._registry.first_use(item.resource)
             if state is None:
-                return _not_registered(item)
+                return not_registered(item)
             self._freed.append(state.provider.key)
             if self._events.active:
                 self._record.registered(state, now)
@@ -366,23 +401,3 @@ class RequestAdmissionController:
         if self._events.active:
             self._record.denied(answer, now)
         return answer
-
-
-def _shut() -> Denied:
-    return Denied("shutdown", {NEVER}, detail="no more calls go out", by=CORE)
-
-
-def _not_registered(item: RequestAdmissionItem) -> Denied:
-    key = item.resource.provider_model
-    table = f"[providers.{key.provider_name}.models.{_toml_key(key.model_id)}]"
-    return Denied(
-        "never_fits",
-        {NEVER},
-        detail=f"{key} is not configured: add {table} with max_parallel_requests = ...",
-        by=CORE,
-    )
-
-
-def _toml_key(name: str) -> str:
-    bare = all(character.isascii() and (character.isalnum() or character in "-_") for character in name)
-    return name if bare else f'"{name}"'

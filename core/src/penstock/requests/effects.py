@@ -30,6 +30,13 @@ class RequestAdmissionEffects:
     release: ReleaseResult | None = None
     freed_providers: list[ProviderKey] = attrs.field(factory=list)
 
+    def add(self, later: RequestAdmissionEffects) -> None:
+        """The consequences of the next part of the same change."""
+        self.granted += later.granted
+        self.refused += later.refused
+        self.changes += later.changes
+        self.freed_providers += later.freed_providers
+
 
 def refusal(item: RequestAdmissionItem, denied: Denied, now: float) -> RequestAdmissionDenied:
     """A refusal as the caller gets it, with the moment at which it might be worth asking again."""

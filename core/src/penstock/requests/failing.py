@@ -23,7 +23,7 @@ class FailingPlugins:
         self.any = False
         """Whether there has been such a refusal since the plugins were configured."""
         self._since: WeakKeyDictionary[RequestAdmissionItem, float] = WeakKeyDictionary()
-        self._stall_timeout = stall_timeout
+        self.stall_timeout = stall_timeout
 
     def refusal(self, item: RequestAdmissionItem, denied: Denied, now: float) -> Denied:
         """The refusal under which the call waits, or, if it has waited long enough, one that is final."""
@@ -32,7 +32,7 @@ class FailingPlugins:
             return denied
         self.any = True
         since = self._since[item] = min(denied.failed_at, self._since.get(item, now))
-        return ends_in_time(denied, since, self._stall_timeout, now)
+        return ends_in_time(denied, since, self.stall_timeout, now)
 
     def forget(self) -> None:
         """The plugins are configured anew: every wait begins again."""

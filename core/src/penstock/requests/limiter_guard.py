@@ -48,6 +48,13 @@ class GuardedLimiter:
     def __attrs_post_init__(self) -> None:
         self.scope = self.limiter.scope
 
+    def use(self, limiter: RequestLimiter) -> None:
+        """Put another limiter in the place of the one that is guarded, which takes over from it; the calls that are
+        out end with it.
+        """
+        if limiter is not self.limiter:
+            self.limiter, self.broken, self.has_no_limit = limiter, None, False
+
     def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
         """The limiter's answer. A refusal that names no moment gets the limiter's own next one."""
         if self.broken is not None:

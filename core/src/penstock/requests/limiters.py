@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.limiter_change import LimiterChange
@@ -12,7 +12,7 @@ from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.words.identity import Scope
 from penstock.words.verdicts import Denied
 
-__all__ = ["CallObserver", "RefusalExplainer", "RequestLimiter"]
+__all__ = ["CallObserver", "LimiterSuccessor", "RefusalExplainer", "RequestLimiter"]
 
 
 @runtime_checkable
@@ -89,4 +89,21 @@ class RefusalExplainer(Protocol):
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
     ) -> str | None:
         """What this rate limit was about (`requests`, `tokens`, …); `None` if it does not know. Changes nothing."""
+        ...
+
+
+@runtime_checkable
+class LimiterSuccessor(Protocol):
+    """What a limiter may have that can go on from where another left off: its plugin's `Config` changed under way.
+
+    Without it such a limiter begins anew, and the calls that are out end with the one before.
+    """
+
+    def adopt(self, previous: Any) -> None:
+        """Take over what `previous` knows, which the same plugin made for the same scope with another `Config`.
+
+        Called once, before anything else but `check`, `next_change` and `snapshot`. `previous` must not be changed: the
+        reconfiguration may yet be refused. If it is not, every call that is out ends with this limiter, with the
+        token that `previous` gave for it. What it raises refuses the reconfiguration.
+        """
         ...

@@ -13,6 +13,7 @@ unknown resource leaves no trace.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import attrs
 
@@ -35,6 +36,8 @@ __all__ = [
     "ResourceState",
     "no_limiters",
 ]
+
+T = TypeVar("T")
 
 MakeLimiters = Callable[[Scope, "int | None"], Sequence[tuple[str, RequestLimiter]]]
 """Scope and static cap to (plugin name, limiter) pairs, in the order in which they are asked."""
@@ -118,7 +121,9 @@ class RequestRegistry:
 
     def __init__(self, make_limiters: MakeLimiters, on_failure: OnPluginFailure) -> None:
         self._make = make_limiters
-        self._on_failure = on_failure
+        self.on_failure = on_failure
+        self._prepared: dict[Scope, tuple[GuardedLimiter, ...]] = {}
+        """Limiters of scopes that are about to be known."""
         self.providers: dict[ProviderKey, ProviderState] = {}
         self.models: dict[ProviderModelKey, ModelState] = {}
         self.resources: dict[RequestResourceKey, ResourceState] = {}
@@ -179,23 +184,36 @@ class RequestRegistry:
             del self.providers[provider.key]
         return True
 
-    def reconfigure(self, make_limiters: MakeLimiters) -> None:
-        """Make every limiter anew, all or nothing. Leases keep the limiters that they were acquired under."""
-        before, self._make = self._make, make_limiters
-        try:
-            by_provider = {key: self._limiters(key, None) for key in self.providers}
-            by_model = {key: self._limiters(key, model.cap) for key, model in self.models.items()}
-            by_resource = {key: self._limiters(key, state.cap) for key, state in self.resources.items()}
-        except BaseException:
-            self._make = before
-            raise
+    def use_limiters(
+        self, make_limiters: MakeLimiters, limiters: Mapping[Scope, Sequence[tuple[GuardedLimiter, RequestLimiter]]]
+    ) -> None:
+        """Let these limiters have a say from now on, and `make_limiters` make those of later scopes.
+
+        `limiters` has each scope's guards, with the limiter that each is to have. Leases keep their guards.
+        """
+        self._make = make_limiters
+        for pairs in limiters.values():
+            for guard, limiter in pairs:
+                guard.use(limiter)
+        guards = {scope: tuple(guard for guard, _ in pairs) for scope, pairs in limiters.items()}
         for provider_key, provider in self.providers.items():
-            provider.limiters = by_provider[provider_key]
+            provider.limiters = guards.pop(provider_key)
         for model_key, model in self.models.items():
-            model.limiters = by_model[model_key]
+            model.limiters = guards.pop(model_key)
         for resource_key, state in self.resources.items():
-            state.own = by_resource[resource_key]
+            state.own = guards.pop(resource_key)
             state.gather_limiters()
+        self._prepared = guards
+
+    def called(self, make: Callable[[], Sequence[T]], scope: Scope) -> Sequence[T]:
+        """What `make` makes for a scope. Raises `PluginError` where it cannot."""
+        try:
+            return make()
+        except PluginError:
+            raise
+        except BaseException as error:
+            message = f"making the limiter of {scope} raised {type(error).__name__}: {error}"
+            raise PluginError(LIMITER, message) from error
 
     def _new_model(
         self, key: ProviderModelKey, static: ProviderModelStaticCap, domain_caps: Mapping[str, int]
@@ -231,11 +249,8 @@ class RequestRegistry:
         return changes
 
     def _limiters(self, scope: Scope, cap: int | None) -> tuple[GuardedLimiter, ...]:
-        try:
-            made = self._make(scope, cap)
-        except PluginError:
-            raise
-        except BaseException as error:
-            message = f"making the limiter of {scope} raised {type(error).__name__}: {error}"
-            raise PluginError(LIMITER, message) from error
-        return tuple(GuardedLimiter(plugin, limiter, self._on_failure) for plugin, limiter in made)
+        prepared = self._prepared.pop(scope, None)
+        if prepared is not None:
+            return prepared
+        made = self.called(lambda: self._make(scope, cap), scope)
+        return tuple(GuardedLimiter(plugin, limiter, self.on_failure) for plugin, limiter in made)

@@ -24,7 +24,7 @@ from penstock.words.identity import Scope
 from penstock.words.shadow import ShadowCount, note_of
 from penstock.words.verdicts import REQUEST_REASONS, Denied, check_denied
 
-__all__ = ["RuleAsLimiter", "ShadowLimiter", "shadow_refusals", "shadow_snapshots"]
+__all__ = ["RuleAsLimiter", "ShadowLimiter", "shadow_refusals", "shadow_snapshots", "sound_limiter"]
 
 _NOT_COUNTED: Final = object()
 _UNLIMITED: Final = LimiterSnapshot()
@@ -46,6 +46,11 @@ class ShadowLimiter:
         self._count = count
         self._on_error = on_error
         self._broken = False
+
+    @property
+    def sound(self) -> RequestLimiter | None:
+        """The limiter that is in shadow, unless its counts are in doubt, or it is a rule and has none."""
+        return None if self._broken or isinstance(self._limiter, RuleAsLimiter) else self._limiter
 
     def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
         """Never a refusal."""
@@ -206,6 +211,11 @@ class RuleAsLimiter:
 
     def snapshot(self, now: float) -> LimiterSnapshot:
         return _UNLIMITED
+
+
+def sound_limiter(limiter: RequestLimiter) -> RequestLimiter | None:
+    """The limiter itself, in shadow or not; `None` if nothing that it knows could be used by another."""
+    return limiter.sound if isinstance(limiter, ShadowLimiter) else limiter
 
 
 def shadow_refusals(limiters: Iterable[GuardedLimiter], item: RequestAdmissionItem, now: float) -> Iterator[Denied]:

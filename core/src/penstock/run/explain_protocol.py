@@ -1,8 +1,10 @@
-"""The words between `penstock explain` and a run: who is there, one question, one answer; each a line of JSON.
+"""The words between `penstock explain` or `reconfigure` and a run: who is there, one question, one answer.
+
+Each is a line of JSON.
 
     run    {"penstock": "explain", "run_id": "nightly", "pid": 4711, "started": "2026-01-01T00:00:00+00:00"}
-    asker  {"group": null, "records": false}
-    run    {"text": "…"}  or  {"records": {…}}  or  {"error": "…"}
+    asker  {"group": null, "records": false}  or  {"reconfigure": "/path/run.toml", "records": false}
+    run    {"text": "…"}  or  {"records": {…}}  or  {"error": "…"}  or  {"refused": ["…"]}
 
 Neither side trusts the other to be Penstock: lines are bounded, and whatever is no such line is a `ValueError` that
 says what is wrong with it. Pure.
@@ -19,8 +21,8 @@ import attrs
 from penstock.words.printable import printable
 
 __all__ = [
-    "LONGEST_ANSWER", "LONGEST_GREETING", "LONGEST_QUESTION", "PATIENCE", "Greeting", "Question", "answer_line",
-    "error_line", "read_answer", "read_greeting", "read_question",
+    "LONGEST_ANSWER", "LONGEST_GREETING", "LONGEST_QUESTION", "PATIENCE", "Greeting", "Question", "RunRefused",
+    "answer_line", "error_line", "read_answer", "read_greeting", "read_question",
 ]  # fmt: skip
 
 PATIENCE: Final = 5.0
@@ -33,6 +35,18 @@ LONGEST_ERROR: Final = 1000
 """Characters of an error that are shown."""
 LONGEST_NAME: Final = 200
 """Characters of a run's name in its greeting."""
+
+
+MOST_PROBLEMS: Final = 1000
+"""How many problems of a configuration are shown."""
+
+
+class RunRefused(ValueError):
+    """A run does not take a configuration; `problems` holds a line for each, safe to be shown."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
 
 
 @attrs.frozen
@@ -50,32 +64,37 @@ class Greeting:
 
 @attrs.frozen
 class Question:
-    """What is asked about: one group or all, as records or as text."""
+    """What is asked about, one group or all, or with `reconfigure` the file of another configuration that the run is to
+    take; the answer is to be records or text.
+    """
 
     group: str | None = None
     records: bool = False
+    reconfigure: str | None = None
 
     def line(self) -> bytes:
         """What is sent. Raises `ValueError` if the name of the group is too long."""
         line = _line(attrs.asdict(self))
         if len(line) > LONGEST_QUESTION:
-            raise ValueError(f"the name of the group is too long: the question may have {LONGEST_QUESTION} bytes")
+            what = "name of the group" if self.reconfigure is None else "path of the file"
+            raise ValueError(f"the {what} is too long: the question may have {LONGEST_QUESTION} bytes")
         return line
 
 
 def read_question(line: bytes) -> Question:
     """The question in this line. Raises `ValueError`."""
     asked = _read(line, "question", LONGEST_QUESTION)
-    unknown = asked.keys() - {"group", "records"}
+    unknown = asked.keys() - {"group", "records", "reconfigure"}
     if unknown:
         names = printable(", ".join(sorted(unknown))[:60])
-        raise ValueError(f"the question has keys beside `group` and `records`: {names}")
-    group, records = asked.get("group"), asked.get("records", False)
-    if group is not None and not isinstance(group, str):
-        raise ValueError("`group` must be text or null")
+        raise ValueError(f"the question has keys beside `group`, `records` and `reconfigure`: {names}")
+    group, records, file = asked.get("group"), asked.get("records", False), asked.get("reconfigure")
+    for key, value in (("group", group), ("reconfigure", file)):
+        if value is not None and not isinstance(value, str):
+            raise ValueError(f"`{key}` must be text or null")
     if not isinstance(records, bool):
         raise ValueError("`records` must be true or false")
-    return Question(group, records)
+    return Question(group, records, file)
 
 
 def answer_line(answer: Mapping[str, Any]) -> bytes:
@@ -103,9 +122,14 @@ def read_greeting(line: bytes) -> Greeting:
 
 
 def read_answer(line: bytes, question: Question) -> str:
-    """The answer, safe to be shown: lines of text, or JSON. Raises `ValueError`, also with what the run refuses."""
+    """The answer, safe to be shown: lines of text, or JSON. Raises `ValueError`, also with what the run refuses, and
+    `RunRefused` with every problem of a configuration.
+    """
     told = _read(line, "answer", LONGEST_ANSWER)
-    error, text, records = told.get("error"), told.get("text"), told.get("records")
+    error, text, records, refused = told.get("error"), told.get("text"), told.get("records"), told.get("refused")
+    if question.reconfigure is not None and isinstance(refused, list) and refused:
+        problems = [problem for problem in refused[:MOST_PROBLEMS] if isinstance(problem, str) and problem]
+        raise RunRefused(tuple(printable(problem[:LONGEST_ERROR]) for problem in problems or ["it does not say why"]))
     if error and isinstance(error, str):
         raise ValueError(printable(error[:LONGEST_ERROR]))
     try:

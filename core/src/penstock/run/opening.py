@@ -19,8 +19,10 @@ import trio
 from penstock.config.reading import PenstockConfig, load_config
 from penstock.executor.under_trio import require_trio
 from penstock.plugins.manager import PluginManager
-from penstock.run.assembly import assemble, make_streams, make_watch, register_providers
+from penstock.run.assembly import assemble, make_streams, make_watch
 from penstock.run.calls import CURRENT
+from penstock.run.configured import register_providers
+from penstock.run.parts import RunParts
 from penstock.run.plugin_errors import PluginErrors
 from penstock.run.scheduler import Scheduler
 from penstock.sinks.drivers import SinkDrivers
@@ -75,8 +77,9 @@ async def open_scheduler(
     parts = assemble(loaded, manager, hooks, run_id, wall_clock, streams, errors)
     scheduler = Scheduler(parts, make_watch(loaded, parts, virtual=virtual, sinks=bool(hooks.sinks)))
 
+    parts.check_names_before_calls()
     info = RunInfo(run_id=run_id, started_at=started_at, seed=loaded.scheduler.seed, plugins=manager.active)
-    _note(hooks.run_started, info)
+    _note(parts.notes.run_started, info)
     token = CURRENT.set(scheduler.requests)
     failure: BaseException | None = None
     drivers = SinkDrivers(
@@ -105,8 +108,8 @@ async def open_scheduler(
                 scheduler.loop.close()
     finally:
         CURRENT.reset(token)
-        scheduler.report = _report(scheduler, started_at, drivers, errors)
-        _note(hooks.run_finished, scheduler.report)
+        scheduler.report = _report(scheduler, started_at, drivers, parts)
+        _note(parts.notes.run_finished, scheduler.report)
     _raise_what_went_wrong(scheduler, failure)
 
 
@@ -126,9 +129,10 @@ def _objects(plugins: Iterable[object]) -> tuple[object, ...]:
     return found
 
 
-def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers, errors: PluginErrors) -> RunReport:
+def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers, parts: RunParts) -> RunReport:
     book = scheduler.book
     counts = book.counts
+    unknown = parts.unknown_names()
     return RunReport(
         run_id=scheduler.run_id,
         started_at=started_at,
@@ -141,9 +145,9 @@ def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers, error
         not_done_count=sum(counts.values()) - counts["completed"],
         leases=scheduler.admission.leases,
         request_leases=scheduler.requests.leases,
-        diagnostics=drivers.diagnostics(),
+        diagnostics={**drivers.diagnostics(), **({"names": list(map(str, unknown))} if unknown else {})},
         shadows=scheduler.plugins.shadows.tallies(),
-        plugin_failures=errors.failures,
+        plugin_failures=parts.errors.failures,
     )
 
 

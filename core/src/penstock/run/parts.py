@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Final
+
 import attrs
 import trio
 
 from penstock.events.records import EventStream
 from penstock.executor.executor import ModelRequestExecutor
 from penstock.plugins.manager import PluginManager
+from penstock.run.notes import RunNotes
 from penstock.run.plugin_errors import PluginErrors
 from penstock.run.task_policies import TaskPolicies
 from penstock.scheduler.scheduler import AsyncTaskScheduler
 from penstock.tasks.standing import Explanation
+from penstock.words.errors import ConfigError
+from penstock.words.problems import Problem
 
 __all__ = ["RunParts"]
+
+_log: Final = logging.getLogger("penstock.run")
 
 
 @attrs.frozen(kw_only=True)
@@ -25,11 +33,10 @@ class RunParts:
     policies: TaskPolicies
     requests: ModelRequestExecutor
     plugins: PluginManager
+    notes: RunNotes
     scheduler_events: EventStream
     request_events: EventStream
     errors: PluginErrors
-    stall_timeouts: tuple[float, float]
-    """How long a task and a call wait at most for a plugin that could not answer, in seconds."""
 
     def explanation(self, group: str | None = None) -> Explanation:
         """What all groups of tasks, or one, wait for, what plugins raised, and what those in shadow would have done."""
@@ -42,9 +49,32 @@ class RunParts:
     def explain(self, group: str | None = None) -> str:
         """What everything that is left waits for, at both gates, in words; or what one group of tasks waits for."""
         now = trio.current_time()
-        of_tasks, of_calls = self.stall_timeouts
+        config = self.plugins.config
+        of_tasks, of_calls = config.scheduler.stall_timeout, config.requests.stall_timeout
         lines = [str(self.explanation(group))]
         lines += [
             failure.told(now, of_tasks if failure.gate == "scheduler" else of_calls) for failure in self.errors.failures
         ]
-        return "\n".join(lines if group is not None else [*lines, self.requests.explain()])
+        if group is None:
+            lines.append(self.requests.explain())
+            lines += [f"not known yet: {problem}" for problem in self.unknown_names()]
+        return "\n".join(lines)
+
+    def check_names_before_calls(self) -> None:
+        """From now on a call raises `ConfigError` while the configuration names what nobody has made known.
+
+        Where it has no `[providers]`, a program may do so until then.
+        """
+        for problem in self.plugins.unresolved:
+            _log.warning("not known yet: %s", problem)
+        self.requests.before_calls(self._check_names if self.plugins.unresolved else None)
+
+    def unknown_names(self) -> list[Problem]:
+        """What the configuration names that nobody has made known yet."""
+        return self.plugins.name_problems(*self.requests.names()) if self.plugins.unresolved else []
+
+    def _check_names(self) -> None:
+        unknown = self.unknown_names()
+        if unknown:
+            raise ConfigError(unknown)
+        self.requests.before_calls(None)

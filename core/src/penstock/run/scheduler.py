@@ -7,13 +7,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
-import trio
-
 from penstock.config.reading import PenstockConfig, load_config
 from penstock.events.correlation import RuntimeCorrelation
 from penstock.events.records import SchedulerEventKind
 from penstock.run.health import Health
 from penstock.run.parts import RunParts
+from penstock.run.reconfiguration import Reconfiguration
+from penstock.run.reconfiguring import reconfigure
 from penstock.run.watch import RunWatch
 from penstock.scheduler.book import TaskBook
 from penstock.scheduler.dispatch import DispatchLoop
@@ -186,21 +186,20 @@ class Scheduler:
         config: PenstockConfig | Mapping[str, Any] | Path | str | None = None,
         *,
         plugins: Iterable[object] | None = None,
-    ) -> None:
-        """Take other plugins, or other configurations of them, while the run goes on.
+    ) -> Reconfiguration:
+        """What has changed by another configuration, or other plugins, while the run goes on.
 
-        Policies, rules, limiters and outcome rules are made anew, and whatever was refused is asked again.
-        Leases that are out keep the limiters that granted them. The ready queue, the waiters, the runner and
-        the sinks stay. Raises `ConfigError` or `PluginError`, and then everything is as it was."""
+        Limiters and policies of plugins that are what they were stay with all that they know, and a limiter whose
+        `Config` changed takes over if it can. Whatever waits is asked again. Leases that are out end with the limiters
+        that granted them, or with those that took over. Caps, limits and the figures of `[scheduler]` and `[requests]`
+        may change; `seed`, the ready queue, the waiters, the runner and the sinks may not.
+
+        Raises `ConfigError` with every problem, of a task or call that could then never go as well, or `PluginError`;
+        then nothing has changed.
+        """
+        self.requests.now()  # in another thread nothing is changed
         loaded = None if config is None else load_config(config).config
-        hooks = self.plugins.reconfigure(loaded, extra=plugins)
-        hooks.see_pressure(self.requests.pressure)
-        self._parts.policies.decide_by(hooks.make_task_policies(), hooks.task_eligible)
-        self._tasks.wake_all_refused(trio.current_time())
-        self.requests.reconfigure(
-            hooks.make_request_limiters, rule=hooks.request_eligible, classify=hooks.classify_outcome
-        )
-        self.signal("reconfigured")
+        return reconfigure(self._parts, self.watch.change_to, loaded, plugins)
 
     # -- looking
 

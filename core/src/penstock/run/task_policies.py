@@ -18,7 +18,7 @@ NamedPolicies = Sequence[tuple[str, TaskAdmissionPolicy]]
 class TaskPolicies:
     """The policies that the task gate of `tasks` was made with; `decide_by` puts others in their place.
 
-    `advice`, if there is any, is asked from the moment on at which the first model is known.
+    `advice` is asked from the moment on at which the first model is known, if it is to be `heeded`.
     """
 
     def __init__(
@@ -26,28 +26,34 @@ class TaskPolicies:
         tasks: AsyncTaskScheduler,
         policies: NamedPolicies,
         rule: TaskRule | None,
-        advice: RequestPressureAdvice | None = None,
+        advice: RequestPressureAdvice,
+        *,
+        heeded: bool = True,
     ) -> None:
         self._tasks = tasks
         self._policies = policies
         self._rule = rule
         self._advice = advice
+        self._heeded = heeded
         self._advised = False
 
-    def decide_by(self, policies: NamedPolicies, rule: TaskRule | None) -> None:
+    @property
+    def policies(self) -> NamedPolicies:
+        """The policies of plugins that decide now."""
+        return self._policies
+
+    def decide_by(self, policies: NamedPolicies, rule: TaskRule | None, *, heeded: bool) -> None:
         """Let these decide from now on; whatever was refused is asked again by `wake_all_refused`."""
-        self._policies, self._rule = policies, rule
+        self._policies, self._rule, self._heeded = policies, rule, heeded
         self._set()
 
     def _set(self) -> None:
-        advice = [(ADVICE, self._advice)] if self._advised and self._advice is not None else []
+        advice = [(ADVICE, self._advice)] if self._advised and self._heeded else []
         self._tasks.admission.reconfigure([*self._policies, *advice], self._rule)
 
     def eased(self, provider: ProviderKey, now: float) -> None:
         """Calls may meet less pressure at this provider than before: ask those again who stepped back for it."""
         advice = self._advice
-        if advice is None:
-            return
         if not self._advised:
             self._advised = True
             self._set()

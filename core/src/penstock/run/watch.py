@@ -4,17 +4,17 @@ on which `penstock explain` asks.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+import math
+from collections.abc import Awaitable, Callable
 
 import trio
 
+from penstock.config.reading import SchedulerConfig
 from penstock.events.correlation import RuntimeCorrelation
-from penstock.run.explain_protocol import Question
 from penstock.run.explain_socket import answer_questions
-from penstock.run.explanation import answer_about
 from penstock.run.health import Health, health_of
 from penstock.run.parts import RunParts
+from penstock.run.questions import RunQuestions
 from penstock.run.watchdog import Blocked, Watchdog
 
 __all__ = ["RunWatch"]
@@ -23,18 +23,40 @@ __all__ = ["RunWatch"]
 class RunWatch:
     """Watches one run.
 
-    `interval`   seconds between snapshots of health; 0: none
-    `threshold`  seconds from which on a step of a task is told of as blocking; 0: nobody looks
+    `snapshots`  whether there are snapshots of health
     `answers`    whether `penstock explain` is answered
     """
 
-    def __init__(self, run: RunParts, *, interval: float, threshold: float, answers: bool) -> None:
+    def __init__(self, run: RunParts, *, snapshots: bool, answers: bool) -> None:
         self._run = run
-        self._interval = interval
+        self._snapshots = snapshots
         self._answers = answers
-        self._watchdog = Watchdog(threshold) if threshold else None
+        self._interval = 0.0
+        self._watchdog: Watchdog | None = None
+        self._watching = False
         self._lag = 0.0
         self._blocked: Blocked | None = None
+        self._sleep: trio.CancelScope | None = None
+
+    def change_to(self, options: SchedulerConfig) -> None:
+        """From now on there are snapshots, and a watchdog, as `[scheduler]` says."""
+        interval = options.health_interval if self._snapshots else 0.0
+        if interval != self._interval:
+            self._interval = interval
+            if self._sleep is not None:
+                self._sleep.cancel()
+        threshold = options.watchdog or 0.0
+        if self._watchdog is None or not threshold:
+            self._watch_with(Watchdog(threshold) if threshold else None)
+        else:
+            self._watchdog.threshold = threshold
+
+    def _watch_with(self, watchdog: Watchdog | None) -> None:
+        if self._watching and self._watchdog is not None:
+            trio.lowlevel.remove_instrument(self._watchdog)
+        self._watchdog = watchdog
+        if self._watching and watchdog is not None:
+            trio.lowlevel.add_instrument(watchdog)
 
     async def beside(
         self,
@@ -42,20 +64,22 @@ class RunWatch:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Run the loop, and watch it until it ends."""
+        self._watching = True
         if self._watchdog is not None:
             trio.lowlevel.add_instrument(self._watchdog)
         try:
             async with trio.open_nursery() as nursery:
-                if self._interval:
-                    nursery.start_soon(self._take_snapshots, name="penstock health")
+                nursery.start_soon(self._take_snapshots, name="penstock health")
                 if self._answers:
                     run = self._run
-                    nursery.start_soon(answer_questions, run.run_id, self._answer, name="penstock explain")
+                    questions = RunQuestions(run, self.health, self.change_to)
+                    nursery.start_soon(answer_questions, run.run_id, questions.answer, name="penstock explain")
                 try:
                     await loop(task_status)
                 finally:
                     nursery.cancel_scope.cancel()
         finally:
+            self._watching = False
             if self._watchdog is not None:
                 trio.lowlevel.remove_instrument(self._watchdog)
 
@@ -87,8 +111,11 @@ class RunWatch:
         run = self._run
         stream = run.scheduler_events
         while True:
-            due = trio.current_time() + self._interval
-            await trio.sleep_until(due)
+            due = trio.current_time() + (self._interval or math.inf)
+            with trio.CancelScope() as self._sleep:
+                await trio.sleep_until(due)
+            if self._sleep.cancelled_caught:
+                continue  # the interval is another
             now = trio.current_time()
             self._lag = max(self._lag, now - due)
             if stream.active and run.tasks.book.jobs:
@@ -97,6 +124,3 @@ class RunWatch:
                 stream.record("scheduler_health_snapshot", now, correlation=correlation, snapshot=snapshot)
                 stream.deliver()
             self._lag, self._blocked = 0.0, None
-
-    def _answer(self, question: Question) -> Mapping[str, Any]:
-        return answer_about(self._run, question, self.health())

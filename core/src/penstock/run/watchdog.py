@@ -38,7 +38,7 @@ class Watchdog(trio.abc.Instrument):
     def __init__(self, threshold: float, clock: Callable[[], float] = perf_counter) -> None:
         self.times = 0
         """How many steps were longer than the threshold."""
-        self._threshold = threshold
+        self.threshold = threshold
         self._clock = clock
         self._began = inf  # the step in which it is put in has no beginning
         self._longest: Blocked | None = None
@@ -49,7 +49,7 @@ class Watchdog(trio.abc.Instrument):
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         took = self._clock() - self._began
-        if took > self._threshold:
+        if took > self.threshold:
             self._note(task.name, took)
 
     def _note(self, name: str, took: float) -> None:

@@ -7,7 +7,7 @@ ends in exactly one way, and tells what was not done. Synchronous; `now` is pass
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any, Final, get_args
 
@@ -205,6 +205,16 @@ class TaskBook:
         unseen = [handle for handle in self._failed if not handle.retrieved]
         errors = [error for handle in unseen if isinstance(error := handle.error, Exception)]
         return [*errors, *self._callback_errors]
+
+    def too_large_for(self, limits: Mapping[str, int]) -> Mapping[str, tuple[int, int, str]]:
+        """Resources of which tasks that have not ended ask for more: the most, by how many, and the first one's id."""
+        found: dict[str, tuple[int, int, str]] = {}
+        for task_id, job in self.jobs.items():
+            for resource, amount in job.task.resource_request.shape:
+                if amount > limits.get(resource, 0):
+                    most, tasks, first = found.get(resource, (0, 0, task_id))
+                    found[resource] = (max(most, amount), tasks + 1, first)
+        return found
 
     def check_invariants(self) -> None:
         """Tracker and book name the same tasks. Raises `AssertionError`."""

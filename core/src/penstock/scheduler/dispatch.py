@@ -67,7 +67,7 @@ class DispatchLoop:
         self._jobs = book.jobs
         self._tracker = book.tracker
         self._events = events
-        self._stall_timeout = stall_timeout
+        self.stall_timeout = stall_timeout
         self._plugins = GatePlugins.of(queue, runner) if plugins is None else plugins
         self._runner = NurseryTaskRunner() if runner is None else runner
         self._runs_here = type(self._runner) is NurseryTaskRunner
@@ -270,7 +270,7 @@ class DispatchLoop:
             return denied
         if denied.failed_at is None or job.failing_since is None:
             job.failing_since = denied.failed_at
-        return ends_in_time(denied, job.failing_since, self._stall_timeout, now)
+        return ends_in_time(denied, job.failing_since, self.stall_timeout, now)
 
     def _drop_refused(self, now: float) -> None:
         refused, self._refused_for_good = self._refused_for_good, []
@@ -325,7 +325,7 @@ class DispatchLoop:
         if self._stalled_at is None:
             self._stalled_at = now
             self._events.stalled(str(self.explanation(now)), now)
-        ends = self._stalled_at + self._stall_timeout
+        ends = self._stalled_at + self.stall_timeout
         signals = any(isinstance(c, Signal) for blocked in self._queue.blocked() for c in blocked.denied.until)
         if not signals or now >= ends:
             raise StallError(str(self.explanation(now)))

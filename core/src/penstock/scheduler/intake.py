@@ -61,6 +61,17 @@ class Intake:
         """All groups of unfinished tasks, so that tasks of one group share one object however many groups there are."""
         self._requests: dict[tuple[tuple[str, int], ...], SchedulerResourceRequest] = {(): ONE_PLACE}
 
+    def set_figures(self, resolver: TaskSchedulingResolver, max_attempts: int) -> dict[TaskGroupSpec, TaskGroupSpec]:
+        """From now on these hold for what comes in; the groups made so far that are others now, old to new."""
+        self._resolver, self._max_attempts = resolver, max_attempts
+        before, self._groups = self._groups, {}
+        changed = {}
+        for given, group in before.items():
+            now = self._group(given)
+            if now != group:
+                changed[group] = now
+        return changed
+
     def job(
         self,
         fn: Callable[..., Awaitable[Any]],

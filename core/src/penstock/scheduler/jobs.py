@@ -76,6 +76,11 @@ class RetryPlan:
         self._base = base
         self._longest = longest
 
+    def set_backoff(self, base: float, longest: float) -> None:
+        """From now on the first pause and the longest are these."""
+        self._base = base
+        self._longest = longest
+
     def after(self, job: Job, error: Exception, now: float) -> Retry | GiveUp:
         """What follows when `job` has failed with `error`."""
         mark = failure_mark(error)

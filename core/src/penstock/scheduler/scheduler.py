@@ -16,10 +16,11 @@ import attrs
 import trio
 
 from penstock.events.correlation import RuntimeCorrelation
-from penstock.events.records import SCHEDULER_EVENT_KINDS, SchedulerEventKind, json_safe
+from penstock.events.records import SchedulerEventKind
 from penstock.queueing.lanes import ALL
 from penstock.readiness.completion import TaskNode
 from penstock.scheduler.book import TaskBook
+from penstock.scheduler.callers_events import record_callers_event
 from penstock.scheduler.dispatch import DispatchLoop
 from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.gate_plugins import GatePlugins
@@ -33,7 +34,7 @@ from penstock.tasks.lease import TaskRefused
 from penstock.tasks.ready_queue import QueueView, ReadyQueue
 from penstock.tasks.records import SchedulerResourceRequest, TaskSchedulingResolver
 from penstock.tasks.standing import Explanation
-from penstock.words.checks import a_name, an_instance, shown, whole_number
+from penstock.words.checks import a_name, shown, whole_number
 from penstock.words.errors import ConfigError
 from penstock.words.labels import labels_of
 from penstock.words.plugin_failures import RECONFIGURED
@@ -76,6 +77,7 @@ class AsyncTaskScheduler:
         self._options = SchedulerOptions() if options is None else options
         self._resolver = TaskSchedulingResolver() if resolver is None else resolver
         self._intake = Intake(self._resolver, self._options.max_attempts, self._waits)
+        self._retries = retries
         self._book = TaskBook(queue, retries, events)
         self._jobs = self._book.jobs
         self._tracker = self._book.tracker
@@ -237,10 +239,47 @@ class AsyncTaskScheduler:
         self._loop.signalled()
 
     @trio.lowlevel.enable_ki_protection
-    def wake_all_refused(self, now: float) -> None:
+    def wake_all_refused(self) -> None:
         """Whoever refused may be gone, and what they waited for may never come: ask everybody again."""
+        now = trio.current_time()
         for condition in dict.fromkeys(c for blocked in self._queue.blocked() for c in blocked.denied.until):
             self.wake(condition, now)
+
+    def too_large_for(self, limits: Mapping[str, int]) -> Mapping[str, tuple[int, int, str]]:
+        """Resources of which tasks that have not ended ask for more than `limits` has.
+
+        By resource the most that is asked for, by how many tasks, and the id of the first.
+        """
+        return self._book.too_large_for(limits)
+
+    def set_limits(self, limits: Mapping[str, int]) -> None:
+        """From now on there is so much of each resource, `submission` included; nobody may ask for more.
+
+        Whoever waits is to be asked again (`wake_all_refused`).
+        """
+        self._admission.set_limits(limits)
+        self._fitting.clear()
+        changed = getattr(self._queue, "limits_changed", None)
+        if changed is not None:
+            changed(limits)
+
+    def set_figures(
+        self,
+        options: SchedulerOptions,
+        resolver: TaskSchedulingResolver,
+        retry_backoff: float,
+        retry_backoff_max: float,
+    ) -> None:
+        """From now on these hold. Tasks keep how often they are tried; groups that `resolver` makes get its limits."""
+        self._options = options
+        self._resolver = resolver
+        self._loop.stall_timeout = options.stall_timeout
+        self._retries.set_backoff(retry_backoff, retry_backoff_max)
+        changed = self._intake.set_figures(resolver, options.max_attempts)
+        for job in self._jobs.values() if changed else ():
+            job.task.group = changed.get(job.task.group, job.task.group)
+        for group in changed.values():
+            self._admission.set_admitted_limit(group.key, group.admitted_limit)
 
     @trio.lowlevel.enable_ki_protection
     def emit(
@@ -260,24 +299,9 @@ class AsyncTaskScheduler:
         `RuntimeEvent`. Raises `ConfigError` for a kind that there is not, and for what cannot be written as JSON.
         """
         self._enter()
-        if kind not in tuple(SCHEDULER_EVENT_KINDS):
-            raise ConfigError(f"the scheduler stream has no event kind {shown(kind)}")
         words = {"task_id": task_id, "resource": resource, "group": group, "reason_or_outcome": reason_or_outcome}
-        for name, word in words.items():
-            if word is not None:
-                a_name(word, name)
-        if correlation is not None:
-            an_instance(correlation, RuntimeCorrelation, "correlation").check()
-        self._events.stream.record(
-            kind,
-            trio.current_time(),
-            correlation=correlation,
-            snapshot=json_safe(snapshot, "snapshot"),
-            diagnostics=json_safe(diagnostics, "diagnostics"),
-            labels=labels_of(labels),
-            **words,
-        )
-        self._events.stream.deliver()
+        stream, now = self._events.stream, trio.current_time()
+        record_callers_event(stream, kind, now, correlation, words, snapshot, diagnostics, labels)
 
     def explain(self, group: str | None = None) -> str:
         """What everything that is left waits for, in words; or what one group waits for."""

@@ -13,19 +13,17 @@ from itertools import compress
 from types import CoroutineType
 from typing import Final
 
-import attrs
-
 from penstock.queueing.lanes import ALL
 from penstock.tasks.competition import Competition
 from penstock.tasks.contenders import PeerCount, Shortage
 from penstock.tasks.decision import PolicyStateDelta, TaskAdmissionPolicyDecision
 from penstock.tasks.lease import TaskAdmissionBlockSummary, TaskAdmissionDenied, TaskAdmissionLease, add_up
 from penstock.tasks.ledger import Holding, LedgerView
+from penstock.tasks.limits import TaskAdmissionConfig, never_fits, replace_limits
 from penstock.tasks.policy import TaskAdmissionPolicy, TaskAdmissionView
 from penstock.tasks.ready_queue import Blocked, QueueView
 from penstock.tasks.records import SUBMISSION, SchedulableTask, SchedulerResourceKey, TaskGroupKey
 from penstock.tasks.reservation import KeptRoom
-from penstock.words.checks import whole_number
 from penstock.words.errors import PluginError
 from penstock.words.leases import RELEASED, LeaseLedger, ReleaseResult
 from penstock.words.plugin_failures import OnPluginFailure, fails_closed, refuse_coroutine, unheard
@@ -46,14 +44,6 @@ TaskRule = Callable[[SchedulableTask, QueueView, TaskAdmissionView, float], Deni
 """All rule hooks of the task gate in one call; it checks and names its answers itself."""
 
 
-@attrs.frozen
-class TaskAdmissionConfig:
-    """The limits of the task gate: places in `submission`, and any other resource by name."""
-
-    submission_capacity: int = 1024
-    resource_limits: Mapping[SchedulerResourceKey, int] = attrs.field(factory=dict)
-
-
 class TaskAdmissionController:
     """The first gate. Pure and synchronous; `now` is passed in."""
 
@@ -69,9 +59,8 @@ class TaskAdmissionController:
         if config is None:
             config = TaskAdmissionConfig()
         self._limits = {SUBMISSION: config.submission_capacity, **config.resource_limits}
-        for resource, limit in self._limits.items():
-            whole_number(limit, f"the limit of resource {resource!r}")
         self._available = dict(self._limits)
+        replace_limits(self._limits, self._available, dict(self._limits))
         self._released = {resource: Released(resource) for resource in self._limits}
         self._full: dict[tuple[str, int, bool], Denied] = {}
         self._holdings: dict[TaskGroupKey, Holding] = {}
@@ -127,6 +116,21 @@ class TaskAdmissionController:
         self._rule = rule
         self._agreed_on = None
 
+    def set_limits(self, limits: Mapping[SchedulerResourceKey, int]) -> None:
+        """From now on there is so much of each resource; whoever waits is to be asked again. As `replace_limits`."""
+        replace_limits(self._limits, self._available, limits)
+        self._released = {resource: Released(resource) for resource in limits}
+        self._full.clear()
+        self._agreed_on = None
+
+    def set_admitted_limit(self, group: TaskGroupKey, limit: int | None) -> None:
+        """So many of a group may run from now on before its peers come first."""
+        holding = self._holdings.get(group)
+        if holding is not None:
+            holding.limit = limit
+            if (limit is not None and holding.running >= limit) != holding.capped:
+                self._turn_cap(group, holding)
+
     def _set_policies(self, policies: Sequence[tuple[str, TaskAdmissionPolicy]]) -> None:
         self._policies = list(policies)
         watches = [not getattr(policy, "stateless", False) for _, policy in policies]
@@ -135,19 +139,13 @@ class TaskAdmissionController:
 
     # -- deciding
 
-    def never_fits(self, task: SchedulableTask) -> Denied | None:
-        """The refusal of a task that no release could make room for: more than a limit, or an unknown resource."""
-        for resource, amount in task.resource_request.shape:
-            limit = self._limits.get(resource)
-            if limit is None:
-                known = ", ".join(sorted(self._limits))
-                return Denied(
-                    "never_fits", {NEVER}, detail=f"there is no resource {resource!r}; there is {known}", by="core"
-                )
-            if amount > limit:
-                figures = f"it needs {amount} of {resource!r}, and the limit is {limit}"
-                return Denied("never_fits", {NEVER}, detail=figures, by="core")
-        return None
+    def never_fits(
+        self, task: SchedulableTask, limits: Mapping[SchedulerResourceKey, int] | None = None
+    ) -> Denied | None:
+        """The refusal of a task that no release could make room for, now or with these `limits`: too much, or of what
+        is not there.
+        """
+        return never_fits(task, self._limits if limits is None else limits)
 
     def is_eligible(self, task: SchedulableTask, queue_view: QueueView, now: float) -> Denied | None:
         """Whether the task could be given its lease now. Changes nothing."""
@@ -393,6 +391,6 @@ class TaskAdmissionController:
         assert len(running) == len(self._holdings) - self._idle
         self._room.check_invariants()
         for resource, limit in self._limits.items():
-            assert self._available[resource] == limit - out[resource] >= 0
+            assert self._available[resource] == limit - out[resource]
             assert out[resource] == sum(h.amounts.get(resource, 0) for h in self._holdings.values())
         assert all(debt > 0 for debt in self._debt.values())

@@ -56,6 +56,10 @@ class LaneTaskQueue:
             accepted.append(task.task_id)
         return tuple(accepted)
 
+    def limits_changed(self, limits: Mapping[str, int]) -> None:
+        """What tasks count for may be another figure from now on; those that are queued keep theirs."""
+        self._costs.clear()
+
     def select_next(
         self, is_eligible: Callable[[SchedulableTask, QueueView], Denied | None], now: float
     ) -> QueueSelection | None:

@@ -84,7 +84,11 @@ class Blocked:
 
 @runtime_checkable
 class ReadyQueue(Protocol):
-    """The order of the task gate. Synchronous and pure."""
+    """The order of the task gate. Synchronous and pure.
+
+    A queue whose order depends on the limits of resources may have a method `limits_changed(limits)` as well, which is
+    called when they change.
+    """
 
     def enqueue(self, tasks: Sequence[SchedulableTask], now: float) -> tuple[str, ...]:
         """Put tasks in, and return the ids that are new. The same id again is no error and no second entry."""

@@ -16,7 +16,7 @@ import attrs
 
 from penstock.words.checks import a_mapping, a_name, a_weight, an_instance, names, shown, whole_number
 from penstock.words.errors import ConfigError
-from penstock.words.identity import RequestResourceKey
+from penstock.words.identity import GROUP_KINDS, RequestResourceKey
 from penstock.words.interning import interned
 
 __all__ = [
@@ -37,8 +37,6 @@ SchedulerResourceKey = str
 
 SUBMISSION: Final = "submission"
 """The resource that every running task takes: how many may run at once."""
-
-KINDS: Final = ("local", "model", "custom_model")
 
 REMEMBERED: Final = 256
 """How many answers a resolver keeps at hand, and how many of its notes."""
@@ -86,8 +84,8 @@ def _stable_identity(_: object, __: object, value: object) -> None:
 
 
 def _known_kind(_: object, __: attrs.Attribute[str], value: str) -> None:
-    if value not in KINDS:
-        raise SchedulingMetadataError("unknown_kind", f"kind {shown(value)} is none of {', '.join(KINDS)}")
+    if value not in GROUP_KINDS:
+        raise SchedulingMetadataError("unknown_kind", f"kind {shown(value)} is none of {', '.join(GROUP_KINDS)}")
 
 
 def _resources(calls: Iterable[RequestResourceKey]) -> tuple[RequestResourceKey, ...]:

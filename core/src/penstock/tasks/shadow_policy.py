@@ -64,6 +64,11 @@ class ShadowTaskPolicy:
         self._debts: dict[tuple[TaskGroupKey, SchedulerResourceKey], int] = {}
         self._broken = False
 
+    @property
+    def remembers(self) -> bool:
+        """Whether the policy knows something that a new one would not."""
+        return self._remembers and not self._broken
+
     def evaluate(
         self, task: SchedulableTask, queue_view: QueueView, admission_view: TaskAdmissionView, now: float
     ) -> TaskAdmissionPolicyDecision:

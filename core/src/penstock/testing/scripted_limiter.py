@@ -34,6 +34,11 @@ class ScriptedLimiter:
         self._cohort = ("scripted", scope) if cohort else None
         self._out: set[str] = set()
 
+    def adopt(self, previous: ScriptedLimiter) -> None:
+        """Take over the calls that are out under another."""
+        self._maybe_raise("adopt")
+        self.in_flight, self._out = previous.in_flight, set(previous._out)
+
     def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
         self._maybe_raise("check")
         if now < self.blocked_until:

@@ -16,6 +16,7 @@ from penstock.words.checks import a_mapping, a_name, shown, whole_number
 from penstock.words.errors import ConfigError
 
 __all__ = [
+    "GROUP_KINDS",
     "LimiterScope",
     "ProviderKey",
     "ProviderModelKey",
@@ -27,6 +28,9 @@ __all__ = [
     "scope_kind",
 ]
 
+
+GROUP_KINDS: Final = ("local", "model", "custom_model")
+"""The kinds of groups of tasks."""
 
 REMEMBERED: Final = 1024
 """How many names the resolver keeps the keys of, known or not."""

@@ -7,13 +7,15 @@ of no other. The wall clock is computed from the run's clock, so that it is virt
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 from types import MappingProxyType
 from typing import Any
 
 import attrs
+
+from penstock.words.identity import ProviderModelKey
 
 __all__ = ["Random", "Settings", "WallClock"]
 
@@ -46,6 +48,9 @@ class Settings:
     `section`  the plugin's `Config`, structured from `[plugins.NAME]`; `None` for a plugin without one
     `limits`   scheduler resource to limit
     `seed`     the run's seed
+    `providers`  the configured providers, each with the domains that calls to it may name; empty where a program makes
+                 its models known by itself
+    `models`     `provider/name` of each configured model to its key, by its id and by every other name for it
     """
 
     plugin: str = "core"
@@ -53,6 +58,8 @@ class Settings:
     limits: Mapping[str, int] = MappingProxyType({})
     seed: int = 0
     clock: WallClock = WallClock()
+    providers: Mapping[str, Sequence[str]] = MappingProxyType({})
+    models: Mapping[str, ProviderModelKey] = MappingProxyType({})
 
     def rng(self, name: str = "") -> Random:
         """A fresh stream of random numbers that is this plugin's own: the same run seed gives the same numbers."""

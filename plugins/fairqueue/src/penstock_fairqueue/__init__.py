@@ -7,6 +7,7 @@ weights in units and not in tasks.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import attrs
@@ -30,11 +31,18 @@ __all__ = ["FairArena", "FairOrder", "FairQueueConfig", "FairQueuePlugin", "Fair
 class FairTaskQueue(LaneTaskQueue):
     """Ready tasks in weighted fair order; a task counts for its dominant share of `limits` (resource to limit)."""
 
-    def __init__(self, limits: dict[str, int]) -> None:
+    def __init__(self, limits: Mapping[str, int]) -> None:
+        self._limits = limits
+
         def dominant_share(request: SchedulerResourceRequest) -> float:
-            return max(amount / limits.get(resource, amount) for resource, amount in request.shape)
+            return max(amount / self._limits.get(resource, amount) for resource, amount in request.shape)
 
         super().__init__(FairOrder(), dominant_share)
+
+    def limits_changed(self, limits: Mapping[str, int]) -> None:
+        """Tasks that come from now on count for their share of these; those that are queued stay as they are."""
+        self._limits = limits
+        super().limits_changed(limits)
 
 
 class FairRequestWaiters(LaneRequestWaiters):

@@ -33,6 +33,11 @@ class SoftCeiling:
         self.holds_until: float = -inf
         """The moment at which growth may go on; infinite from a cut until it is got over."""
 
+    def adopt(self, previous: SoftCeiling) -> None:
+        """Go on from the ceiling of another configuration, which holds for as long as it was to hold."""
+        self._hold = min(previous._hold, self._hold_max)
+        self.place, self.holds_until = previous.place, previous.holds_until
+
     def cut(self, place: int) -> None:
         """A cut came with `place` calls in flight."""
         if self.place is None or self._hold == 0:

@@ -82,6 +82,27 @@ class AimdLimiter:
 
     # -- the protocol --
 
+    def adopt(self, previous: AimdLimiter) -> None:
+        """Go on from the limit of the same scope that had another `Config`: what it has learnt stays, within the bounds
+        of this one. A first climb goes on as it began, unless this one has none.
+        """
+        self._in_flight, self._admitted = previous._in_flight, previous._admitted
+        if previous._ramp is not None:
+            self._ramp = previous._ramp if self._climbs() else None
+        elif previous._admitted:
+            self._limit = min(previous._limit, self._effective)
+        self._ceiling.adopt(previous._ceiling)
+        self._last_full, self._last_refusal, self._last_cut = (
+            previous._last_full,
+            previous._last_refusal,
+            previous._last_cut,
+        )
+        self._moment, self._cut_moment = previous._moment, previous._cut_moment
+        self._refused_at, self._probe_pause = previous._refused_at, previous._probe_pause
+        self._consecutive, self._streak = previous._consecutive, previous._streak
+        self._successes = min(previous._successes, self._config.successes_until_increase - 1)
+        self._proven, self._was_cut = previous._proven, previous._was_cut
+
     def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
         """Refused with `no_capacity` while the limit is full."""
         limit = self._limit if self._ramp is None else self._limit_at(now)

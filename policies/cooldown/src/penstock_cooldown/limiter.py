@@ -88,6 +88,18 @@ class CooldownLimiter:
 
     # -- the protocol --
 
+    def adopt(self, previous: CooldownLimiter) -> None:
+        """Go on from a cooldown of the same scope that had another `Config`: a moment that was named stays, and so do
+        the probe that is out, its ramp, and how often probes were refused.
+        """
+        self._in_flight = previous._in_flight
+        self._blocked_until = previous._blocked_until
+        self._probe = previous._probe
+        self._ramp = previous._ramp
+        self._refused_probes = previous._refused_probes
+        self._consecutive = previous._consecutive
+        self._refusal_seconds = previous._refusal_seconds
+
     def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
         """Refused with `cooldown` while blocked, while the probe is out, and where the ramp has not come to yet."""
         if self._blocked_until is None:

@@ -46,6 +46,11 @@ class BudgetLine(Protocol):
     dimension: str
 
     @property
+    def key(self) -> tuple[str, float]:
+        """What it is of a scope: the dimension, and the seconds of a configured window; 0 for what is learnt."""
+        ...
+
+    @property
     def limit(self) -> float:
         """The whole budget of one window, in requests or tokens."""
         ...
@@ -100,10 +105,16 @@ class EvenBudget:
 
     def __init__(self, dimension: str, limit: float, seconds: float, burst_seconds: float) -> None:
         self.dimension = dimension
+        self.key = (dimension, seconds)
         self.limit = limit
         self.text = per_window(dimension, limit, seconds)
         rate = limit / seconds
         self._pace = Pace(rate, burst_of(dimension, rate, burst_seconds))
+
+    def adopt(self, previous: BudgetLine) -> None:
+        """What went out under another limit is paid for when it was to be paid for."""
+        assert isinstance(previous, EvenBudget)
+        self._pace.free_at = previous._pace.free_at
 
     def ready_at(self, amount: float, now: float) -> float:
         return self._pace.free_at
@@ -130,9 +141,15 @@ class WindowBudget:
 
     def __init__(self, dimension: str, limit: float, seconds: float) -> None:
         self.dimension = dimension
+        self.key = (dimension, seconds)
         self.limit = limit
         self.text = per_window(dimension, limit, seconds)
         self._window = SlidingWindow(limit, seconds)
+
+    def adopt(self, previous: BudgetLine) -> None:
+        """What was used of the same window under another limit stays used."""
+        assert isinstance(previous, WindowBudget)
+        self._window.adopt(previous._window)
 
     def ready_at(self, amount: float, now: float) -> float:
         return self._window.ready_at(now)

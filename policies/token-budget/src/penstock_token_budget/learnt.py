@@ -23,6 +23,7 @@ agree, show ten seconds or one (`resets.py`); if that was too short, a longer re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from math import log
 from typing import Any, Final
 
@@ -79,7 +80,17 @@ class LearntBudget:
         self._heard = 0
         self._age = 0.0
 
+    def heir(self, burst_seconds: float, share: float, windows: Mapping[float, float]) -> LearntBudget:
+        """The same budget by another configuration; it takes this one's place."""
+        heir = copy(self)
+        heir._burst_seconds, heir._share, heir._windows = burst_seconds, share, windows
+        return heir
+
     # -- a budget like any other --
+
+    @property
+    def key(self) -> tuple[str, float]:
+        return self.dimension, 0.0
 
     @property
     def limit(self) -> float:

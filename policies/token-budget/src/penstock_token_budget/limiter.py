@@ -97,6 +97,23 @@ class TokenBudgetLimiter:
 
     # -- the protocol --
 
+    def adopt(self, previous: TokenBudgetLimiter) -> None:
+        """Go on from the budgets of the same scope that had another `Config`: what is spent of a window stays spent,
+        also of a larger or smaller limit, and what was learnt stays known.
+        """
+        self._admitted, self._calls_out = previous._admitted, previous._calls_out
+        self._total, self._out = attrs.evolve(previous._total), attrs.evolve(previous._out)
+        self._ignored = dict(previous._ignored)
+        before = {budget.key: budget for budget in previous._budgets}
+        for budget in self._budgets:
+            known = before.get(budget.key)
+            if isinstance(budget, EvenBudget | WindowBudget) and known is not None:
+                budget.adopt(known)
+        for dimension, learnt in previous._learnt.items() if self._learn else ():
+            heir = learnt.heir(self._burst_seconds, self._share, self._windows.get(dimension, {}))
+            self._learnt[dimension] = heir
+            self._budgets.append(heir)
+
     def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
         """Refused with `no_capacity` until the last budget is paid for."""
         latest: BudgetLine | None = None
@@ -145,7 +162,11 @@ class TokenBudgetLimiter:
         self._out.add(_negative(estimate))
         used = _used(estimate, outcome)
         if used is not estimate:
-            for budget, charged, entry in ticket.charges:
+            here = {budget.key: budget for budget in self._budgets}
+            for charged_to, charged, entry in ticket.charges:
+                budget = here.get(charged_to.key)  # its own heir, if the limits have changed meanwhile
+                if budget is None:
+                    continue
                 amount = min(used.of(budget.dimension), MOST_BUDGETS * budget.limit)
                 if amount != charged:
                     budget.correct(entry, amount - charged, now)

@@ -5,7 +5,7 @@ How a budget is kept is described in `pace.py` (GCRA, ITU-T I.371) and `window.p
 
 from __future__ import annotations
 
-from penstock import RequestLimiter, Scope, Settings, hookimpl, scope_kind
+from penstock import Problem, RequestLimiter, Scope, Settings, hookimpl, scope_kind, unknown_in
 from penstock_token_budget.config import TokenBudgetConfig
 from penstock_token_budget.limiter import TokenBudgetLimiter
 
@@ -23,6 +23,12 @@ class TokenBudgetPlugin:
 
     def __init__(self, config: TokenBudgetConfig) -> None:
         self.config = config
+
+    @hookimpl
+    def penstock_check_names(self, settings: Settings) -> list[Problem]:
+        """The budgets of what is not there."""
+        checked = ((place, unknown_in(budget.scope, settings)) for place, budget in enumerate(self.config.budgets))
+        return [Problem(("budgets", place), unknown) for place, unknown in checked if unknown is not None]
 
     @hookimpl
     def penstock_request_limiter(self, scope: Scope, settings: Settings) -> RequestLimiter | None:

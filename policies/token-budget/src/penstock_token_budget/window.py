@@ -37,6 +37,10 @@ class SlidingWindow:
         self.seconds = seconds
         self._parts: deque[SubWindow] = deque()
 
+    def adopt(self, previous: SlidingWindow) -> None:
+        """What went out in another window of the same length went out in this one."""
+        self._parts = deque(previous._parts)
+
     def charge(self, amount: float, now: float) -> SubWindow:
         """Count an amount that goes out. The answer is what a correction needs."""
         parts = self._parts

@@ -23,7 +23,7 @@ from penstock.events.records import REQUEST_EVENT_KINDS
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_snapshot import LimiterSnapshot
-from penstock.requests.limiters import RequestLimiter
+from penstock.requests.limiters import LimiterSuccessor, RequestLimiter
 from penstock.requests.outcomes import OUTCOME_KINDS, OutcomeKind, RequestReleaseOutcome
 from penstock.words.identity import RequestResourceKey, Scope
 from penstock.words.verdicts import REQUEST_REASONS, At, Denied, Released, check_denied
@@ -44,6 +44,8 @@ class LimiterDriver:
         self.now = now
         self.out: list[tuple[RequestAdmissionLease, object]] = []
         self.changes: list[LimiterChange] = []
+        self.cap: int | None = None
+        """The static cap as it was set last."""
         self._leases = 0
 
     def ask(self) -> Denied | None:
@@ -111,6 +113,11 @@ class LimiterDriver:
         self.now = moment
         return True
 
+    def set_cap(self, cap: int | None) -> Sequence[LimiterChange]:
+        """Another static cap."""
+        self.cap = cap
+        return self.limiter.set_cap(cap, self.now)
+
     @property
     def snapshot(self) -> LimiterSnapshot:
         """The limiter's state now."""
@@ -130,9 +137,15 @@ class RequestLimiterContract:
         """A fresh limiter for `self.scope`."""
         raise NotImplementedError
 
+    def make_successor(self, cap: int | None, seed: int) -> RequestLimiter:
+        """A fresh limiter of the same plugin and scope with another `Config`; without, with the same."""
+        return self.make_limiter(cap, seed)
+
     def driver(self, seed: int = 0) -> LimiterDriver:
         """A driver around a fresh limiter."""
-        return LimiterDriver(self.make_limiter(self.cap, seed), self.resource)
+        driver = LimiterDriver(self.make_limiter(self.cap, seed), self.resource)
+        driver.cap = self.cap
+        return driver
 
     def walk(self, driver: LimiterDriver, seed: int) -> Iterator[str]:
         """A random history: calls begin and end in every way, time passes, the cap changes. Yields what was done."""
@@ -149,7 +162,7 @@ class RequestLimiterContract:
                 yield f"{kind} {retry_after} {changes}"
             elif action == "cap":
                 cap = rng.choice((1, 2, 8, 50))
-                yield f"cap {cap} {driver.limiter.set_cap(cap, driver.now)}"
+                yield f"cap {cap} {driver.set_cap(cap)}"
             elif action == "observe":
                 headers = rng.choice(({}, {"retry-after": "7"}, {"x-ratelimit-remaining-requests": "nonsense"}))
                 yield f"observed {driver.limiter.observe(headers, driver.now)}"
@@ -293,3 +306,40 @@ class RequestLimiterContract:
                     assert 0 <= snapshot.current_limit <= snapshot.effective_max
                 if snapshot.blocked_until is not None:
                     assert snapshot.blocked_until > driver.now
+
+    def test_who_takes_over_begins_where_the_one_before_left_off(self) -> None:
+        """Only of limiters that have `adopt`: see `penstock.LimiterSuccessor`."""
+        for seed in range(self.walks):
+            driver = self.driver(seed)
+            for step, _ in enumerate(self.walk(driver, seed)):
+                if step % 10 == 0 and not self._take_over(driver, self.make_limiter(self.cap, seed), seed, same=True):
+                    return
+
+    def test_who_takes_over_with_another_config_forgets_no_cooldown_and_no_call(self) -> None:
+        """Only of limiters that have `adopt`: the calls that are out end with the new limiter."""
+        for seed in range(self.walks):
+            driver = self.driver(seed)
+            for step, _ in enumerate(self.walk(driver, seed)):
+                if step % 50 == 49 and not self._take_over(driver, self.make_successor(self.cap, seed), seed):
+                    return
+            driver.end_all("success")
+            driver.rest(1e6)
+            assert driver.admit() is not None, "after a takeover a place was lost"
+
+    def _take_over(self, driver: LimiterDriver, successor: RequestLimiter, seed: int, *, same: bool = False) -> bool:
+        """Let another limiter take over from the driver's; whether it can."""
+        if not isinstance(successor, LimiterSuccessor):
+            return False
+        previous, now = driver.limiter, driver.now
+        successor.set_cap(driver.cap, now)
+        before = previous.snapshot(now), previous.check(driver.item, now), previous.next_change(now)
+        successor.adopt(previous)
+        assert before == (previous.snapshot(now), previous.check(driver.item, now), previous.next_change(now)), (
+            "adopt has changed the limiter before, which may yet stay"
+        )
+        snapshot, answer = successor.snapshot(now), successor.check(driver.item, now)
+        assert snapshot.blocked_until == before[0].blocked_until, "a cooldown is another since a takeover"
+        if same:
+            assert (snapshot, answer) == before[:2], "with the same Config a takeover has changed the answer"
+        driver.limiter = successor
+        return True

@@ -1,0 +1,31 @@
+"""The refusals of the request gate itself that nothing ends: it is shut, or nobody has made a model known."""
+
+from __future__ import annotations
+
+from penstock.requests.deciding import CORE
+from penstock.requests.items import RequestAdmissionItem
+from penstock.words.verdicts import NEVER, Denied
+
+__all__ = ["not_registered", "shut"]
+
+
+def shut() -> Denied:
+    """The refusal of a gate that is shut."""
+    return Denied("shutdown", {NEVER}, detail="no more calls go out", by=CORE)
+
+
+def not_registered(item: RequestAdmissionItem) -> Denied:
+    """The refusal of a call to a model that is not known, with what to configure."""
+    key = item.resource.provider_model
+    table = f"[providers.{key.provider_name}.models.{_toml_key(key.model_id)}]"
+    return Denied(
+        "never_fits",
+        {NEVER},
+        detail=f"{key} is not configured: add {table} with max_parallel_requests = ...",
+        by=CORE,
+    )
+
+
+def _toml_key(name: str) -> str:
+    bare = all(character.isascii() and (character.isalnum() or character in "-_") for character in name)
+    return name if bare else f'"{name}"'

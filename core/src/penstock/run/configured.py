@@ -1,0 +1,59 @@
+"""What the tables of a configuration are to the parts of a run: options, rules, caps and names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from penstock.config.reading import PenstockConfig, ProviderConfig, RequestsConfig, SchedulerConfig
+from penstock.executor.executor import ModelRequestExecutor
+from penstock.executor.retries import RetryRules
+from penstock.requests.reconfiguring import ModelCaps
+from penstock.scheduler.scheduler import SchedulerOptions
+from penstock.words.identity import ProviderModelKey, ProviderModelStaticCap, RequestResourceResolver
+
+__all__ = ["caps_of", "name_providers", "register_providers", "retry_rules", "scheduler_options"]
+
+
+def scheduler_options(options: SchedulerConfig) -> SchedulerOptions:
+    """How the shell of the task gate behaves by `[scheduler]`."""
+    return SchedulerOptions(
+        stall_timeout=options.stall_timeout, shutdown_grace=options.shutdown_grace, max_attempts=options.max_attempts
+    )
+
+
+def retry_rules(options: RequestsConfig) -> RetryRules:
+    """How calls are tried again by `[requests]`."""
+    return RetryRules(
+        max_attempts=options.max_attempts,
+        backoff=options.retry_backoff,
+        backoff_max=options.retry_backoff_max,
+        kinds=frozenset(options.retry_on),
+        budget=options.retry_budget,
+    )
+
+
+def caps_of(providers: Mapping[str, ProviderConfig]) -> dict[ProviderModelKey, ModelCaps]:
+    """The caps of every configured model; the aliases of one model id share the smallest of theirs."""
+    found: dict[ProviderModelKey, tuple[dict[str, int], dict[str, int]]] = {}
+    for name, provider in providers.items():
+        for alias, model in provider.models.items():
+            raw, domains = found.setdefault(ProviderModelKey(name, model.model or alias), ({}, {}))
+            raw[alias] = model.max_parallel_requests
+            for domain, cap in model.domain_caps.items():
+                domains[domain] = min(cap, domains.get(domain, cap))
+    return {key: ModelCaps(key, ProviderModelStaticCap.merge(raw), domains) for key, (raw, domains) in found.items()}
+
+
+def name_providers(providers: Mapping[str, ProviderConfig], resolver: RequestResourceResolver) -> None:
+    """Make the configured names of models and domains known."""
+    for name, provider in providers.items():
+        resolver.add_domains(name, provider.domains)
+        for alias, model in provider.models.items():
+            resolver.add_alias(name, alias, model_id=model.model or alias)
+
+
+def register_providers(config: PenstockConfig, requests: ModelRequestExecutor) -> None:
+    """Make every configured model known."""
+    name_providers(config.providers, requests.resolver)
+    for key, caps in caps_of(config.providers).items():
+        requests.register(key.provider_name, key.model_id, cap=caps.static.raw_caps, domain_caps=caps.domain_caps)
