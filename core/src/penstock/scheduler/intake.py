@@ -64,7 +64,9 @@ class Intake:
     def set_figures(self, resolver: TaskSchedulingResolver, max_attempts: int) -> dict[TaskGroupSpec, TaskGroupSpec]:
         """From now on these hold for what comes in; the groups made so far that are others now, old to new."""
         self._resolver, self._max_attempts = resolver, max_attempts
-        before, self._groups = self._groups, {}
+        before = dict(self._groups_in_use)
+        self._groups.clear()
+        self._groups_in_use.clear()
         changed = {}
         for given, group in before.items():
             now = self._group(given)
