@@ -232,26 +232,14 @@ def test_a_reconfiguration_that_fails_leaves_everything_as_it_was(bench: Request
     assert old.in_flight == 1
 
 
-def test_explain_names_every_refusal_that_the_first_waiter_meets(bench: RequestBench) -> None:
-    bench.lease(requests=2)
-    bench.limiters[CHAT].blocked_until = 60.0
-    bench.wait(now=1.0)
-    (standing,) = bench.controller.explanation(3.5)
-    assert (standing.resource, standing.waiting, standing.first_wait) == ("p/m/chat", 1, 2.5)
-    assert (standing.in_flight, standing.cap) == (2, 2)
-    assert [(denied.reason, denied.by) for denied in standing.refusals] == [
-        ("no_capacity", "core"),
-        ("cooldown", "scripted"),
-    ]
-    assert standing.shadow_refusals == ()
-
-
 def test_an_explanation_has_a_text(bench: RequestBench) -> None:
     assert bench.controller.explain(0.0) == "no request is waiting"
     bench.limiters[CHAT].blocked_until = 60.0
     bench.wait(now=1.0)
     assert bench.controller.explain(3.5) == (
-        "p/m/chat: 1 waiting, the first for 2.5 s; 0 of 2 in flight\n  cooldown by scripted; until 56.5 s from now"
+        "p/m/chat: 1 waiting, the first for 2.5 s; 0 of 2 in flight\n  "
+        "1 refused, cooldown by scripted; for 2.5 s, until 56.5 s from now\n"
+        "p/m/chat is cooling down, for 56.5 s from now"
     )
 
 

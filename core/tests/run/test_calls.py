@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -67,3 +68,35 @@ async def test_a_refusal_tells_reason_words_conditions_and_one_moment(autojump_c
 def test_outside_of_a_run_there_is_nobody_to_ask() -> None:
     with pytest.raises(RuntimeError, match="there is no run here"):
         penstock.request("acme/small")
+
+
+async def test_a_pause_after_a_failed_attempt_is_told_with_its_end(autojump_clock: MockClock) -> None:
+    async def fail(_: object) -> None:
+        raise ValueError
+
+    config = {**CONFIG, "requests": {"retry_on": ["unexpected_exception"], "retry_backoff": 8.0}}
+    async with penstock.open_scheduler(config) as scheduler:
+        scheduler.start_soon(penstock.execute, fail, "acme/small")
+        await trio.sleep(1)
+        (pause,) = scheduler.explanation().requests.pauses
+        assert (pause.resource, pause.calls) == ("acme/small/chat", 1)
+        assert 3.0 <= pause.ends_in == pause.moment - 1.0 <= 7.0
+        assert "acme/small/chat: 1 pause after a failed attempt, until " in scheduler.explain()
+        json.dumps(scheduler.explanation().as_dict(), allow_nan=False)
+        scheduler.cancel()
+
+
+async def test_who_waits_for_a_place_is_in_the_records_of_the_run(autojump_clock: MockClock) -> None:
+    async with penstock.open_scheduler(CONFIG) as scheduler, trio.open_nursery() as nursery:
+
+        async def call(group: str) -> None:
+            async with penstock.request("acme/small", group=group):
+                await trio.sleep(10)
+
+        for tenant in ("a", "b", "c"):
+            nursery.start_soon(call, tenant)
+        await trio.sleep(1)
+        ((standing,), told) = (scheduler.explanation().requests.resources, scheduler.explain())
+        assert [(refused.waiting, refused.reason) for refused in standing.refusals] == [(2, "no_capacity")]
+        assert "2 refused, no_capacity by core" in told
+        nursery.cancel_scope.cancel()

@@ -118,7 +118,7 @@ async def test_the_records_have_both_gates_and_health() -> None:
             await handle
     records = json.loads(told.output)
     assert records["health"]["waiting_requests"] == 1
-    (standing,) = records["requests"]
+    (standing,) = records["requests"]["resources"]
     assert (standing["resource"], standing["waiting"], standing["cap"]) == ("p/m/chat", 1, 1)
     (refusal,) = standing["refusals"]
     assert (refusal["reason"], refusal["detail"]) == ("hard_policy_denial", "quiet\x1b hours")

@@ -67,6 +67,23 @@ async def test_snapshots_can_be_switched_off_and_keep_no_run_alive(autojump_cloc
     assert trio.current_time() == 101
 
 
+async def test_a_service_with_calls_and_no_tasks_has_snapshots_too(autojump_clock: MockClock) -> None:
+    witness = Witness()
+    config = {
+        "scheduler": {"health_interval": 5.0},
+        "providers": {"acme": {"models": {"m": {"max_parallel_requests": 1}}}},
+        "plugins": {"request_limiters": [], "sinks": []},
+    }
+    async with penstock.open_scheduler(config, plugins=[witness]):
+        await trio.sleep(7)
+        async with penstock.request("acme/m"):
+            await trio.sleep(6)
+        await trio.sleep(10)
+    assert [event.captured_at_monotonic for event in witness.snapshots] == [10.0]
+    assert witness.snapshots[0].snapshot is not None
+    assert witness.snapshots[0].snapshot["requests_in_flight"] == 1
+
+
 async def test_a_stall_is_a_stall_as_before(autojump_clock: MockClock) -> None:
     with pytest.raises(StallError):
         async with penstock.open_scheduler(plugins=[Witness()]) as scheduler:

@@ -146,10 +146,10 @@ async def test_a_call_that_waits_for_a_broken_limiter_is_explained_by_it(autojum
         with pytest.raises(PluginError):
             await handle
     at = next(number for number, line in enumerate(explained) if line.startswith("acme/bad/chat: 1 waiting"))
-    why = "hard_policy_denial by faulty: raised ValueError at test_plugin_waits.py:"
+    why = "1 refused, hard_policy_denial by faulty: raised ValueError at test_plugin_waits.py:"
     assert explained[at + 1].strip().startswith(why)
-    assert explained[at + 1].endswith("until 24.0 s from now or the signal 'reconfigured'")
-    assert not any("its turn is next" in line or "secret" in line for line in explained)
+    assert explained[at + 1].endswith("for 6.0 s, until 24.0 s from now or the signal 'reconfigured' (local/default)")
+    assert not any("wait for their turn: nothing" in line or "secret" in line for line in explained)
     assert scheduler.health().plugin_errors == {"faulty": 3}
 
 

@@ -360,3 +360,30 @@ async def test_explain_tells_what_is_next_in_its_turn_and_counts_the_rest(autoju
     assert all(group.reasons == ("no_capacity",) for group in told.groups)
     assert "and 5 more groups: 5 no_capacity" in text
     json.dumps(told.as_dict(), allow_nan=False)
+
+
+async def test_many_tasks_that_wait_for_the_same_are_a_few_lines(autojump_clock: MockClock) -> None:
+    async with open_rig(places=1) as rig:
+        scheduler = rig.scheduler
+        scheduler.add([TaskSpec(task_id="total", fn=nothing, barrier=True)])
+        scheduler.add([TaskSpec(task_id=f"t{number}", fn=nothing, after=("total",)) for number in range(2000)])
+        await trio.sleep(1)
+        lines = scheduler.explain().splitlines()
+        scheduler.cancel()
+    assert lines[1:] == [
+        "  task total: a barrier that nobody has sealed",
+        "  2000 tasks (t0, t1, t2, t3, t4 and 1995 more): not ready, waits for 1 other task",
+    ]
+
+
+async def test_a_back_off_is_told_with_its_end(autojump_clock: MockClock) -> None:
+    async def fail() -> None:
+        raise ValueError
+
+    async with open_rig() as rig:
+        rig.scheduler.start_soon(fail, task_id="flaky", retry_on=(ValueError,))
+        await trio.sleep(0.1)
+        (line,) = rig.scheduler.explanation().backing_off
+        rig.scheduler.cancel()
+    assert line.startswith("task flaky: tried again after a failure, 0.")
+    assert line.endswith(" s from now")

@@ -68,6 +68,7 @@ class Attempt:
         self._usage: Usage | None = None
         self._went_out = True
         self._detached: DetachedAttempt | None = None
+        self._holder: trio.lowlevel.Task | None = gate.waits.hold(lease)
 
     @property
     def attempt_id(self) -> str:
@@ -103,6 +104,7 @@ class Attempt:
         exception."""
         if self._detached is None:
             self._detached = DetachedAttempt(self)
+            self._let_go()
         return self._detached
 
     @property
@@ -113,6 +115,7 @@ class Attempt:
     @trio.lowlevel.enable_ki_protection  # as in `gate.py`
     def end(self, error: BaseException | None) -> None:
         """The end: the lease is released with the given outcome, or with what follows from the facts and `error`."""
+        self._let_go()
         elapsed = self._gate.now() - self.started_at
         outcome = self.outcome or self._classified(error)
         if outcome.elapsed is None:
@@ -125,6 +128,11 @@ class Attempt:
         if error is not None:
             mark_failure(error, FailureMark(outcome.kind, outcome.retryable))
         self._gate.call_completed(self.lease, self.outcome, elapsed)
+
+    def _let_go(self) -> None:
+        if self._holder is not None:
+            self._gate.waits.let_go(self.lease, self._holder)
+            self._holder = None
 
     def _classified(self, error: BaseException | None) -> RequestReleaseOutcome:
         local = local_outcome(error)

@@ -4,8 +4,7 @@
     execute    attempts until one succeeds or it is not worth trying again
     register   models and their caps
 
-The waiting is in `gate.py`, how an attempt ends in `attempt.py` and `classifier.py`, whether it is tried again in
-`retries.py`.
+The waiting is in `gate.py`, how an attempt ends in `attempt.py` and `classifier.py`, the retries in `execution.py`.
 """
 
 from __future__ import annotations
@@ -15,27 +14,22 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-import attrs
-import trio
-
-from penstock.events.correlation import current_correlation
 from penstock.events.records import EventStream
 from penstock.executor.attempt import Attempt, AttemptContext
-from penstock.executor.caller_input import check_caps, check_end, group_of
+from penstock.executor.call_items import CallItems
+from penstock.executor.caller_input import check_caps, check_end
 from penstock.executor.classifier import OutcomeClassifier, OutcomeRule
+from penstock.executor.execution import Executions
 from penstock.executor.gate import RequestGate
-from penstock.executor.retries import Retries, RetryRules
-from penstock.executor.retry_budget import RetryBudget
+from penstock.executor.retries import RetryRules
 from penstock.requests.admission import RequestAdmissionController
 from penstock.requests.deciding import RequestRule
 from penstock.requests.items import (
     ONE_REQUEST,
     RequestAdmissionDenied,
-    RequestAdmissionError,
     RequestAdmissionItem,
     RequestAdmissionLease,
     RequestCost,
-    RequestEventContext,
     RequestGroupSpec,
 )
 from penstock.requests.outcomes import RequestReleaseOutcome
@@ -43,10 +37,9 @@ from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestS
 from penstock.requests.reconfiguring import RequestGatePlan
 from penstock.requests.registry import MakeLimiters
 from penstock.requests.response import check_headers
-from penstock.requests.standing import ResourceStanding
+from penstock.requests.standing import RequestExplanation
 from penstock.words.checks import a_moment, a_name, an_instance, names, shown, whole_number
 from penstock.words.errors import ConfigError
-from penstock.words.failures import FailureMark, mark_failure
 from penstock.words.identity import (
     ProviderKey,
     ProviderModelKey,
@@ -54,7 +47,6 @@ from penstock.words.identity import (
     RequestResourceKey,
     RequestResourceResolver,
 )
-from penstock.words.labels import merged_labels
 from penstock.words.plugin_failures import OnPluginFailure, unheard
 from penstock.words.settings import Settings
 
@@ -102,35 +94,30 @@ class ModelRequestExecutor:
     ) -> None:
         self.controller = controller
         """What decides; whatever changes it must go through the executor."""
-        self._gate = gate = RequestGate(controller, events, default_cap=default_cap, on_failure=on_failure)
+        self.gate = gate = RequestGate(controller, events, default_cap=default_cap, on_failure=on_failure)
+        """The gate that all calls go through."""
         wall_now = None if wall is None else lambda: wall(gate.now())
         self._classifier = OutcomeClassifier(classify, wall_now, on_failure)
         self.resolver = RequestResourceResolver() if resolver is None else resolver
-        self._retries = retries
-        self._budgets: dict[str, RetryBudget] = {}
-        """By provider, where retries are bounded."""
-        self._queue_wait_timeout = queue_wait_timeout
-        self._rng = Settings().rng("request-retries") if rng is None else rng
-        self._attempt_prefix = attempt_prefix
-        self._before_call: Callable[[], None] | None = None
-        self._attempts = 0
+        self._items = CallItems(self.resolver, queue_wait_timeout, attempt_prefix)
+        self._executions = Executions(gate, retries, Settings().rng("request-retries") if rng is None else rng)
 
     # -- the block --
 
     async def __aenter__(self) -> Self:
-        await self._gate.__aenter__()
+        await self.gate.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._gate.__aexit__(kind, error, trace)
+        await self.gate.__aexit__(kind, error, trace)
 
     def close(self) -> None:
         """The end of admission: who waits or asks is refused with `shutdown`. Calls that are out go on and release
         as ever.
         """
-        self._gate.close()
+        self.gate.close()
 
     # -- leases --
 
@@ -139,39 +126,37 @@ class ModelRequestExecutor:
 
         Checks for cancellation always, and lets other tasks run only if it has to wait.
         """
-        if self._before_call is not None:
-            self._before_call()
-        self._check_item(item)
-        return self._gate.acquire(item)  # no coroutine of its own, in which an interrupt could lose the lease
+        self._items.before_call()
+        self._items.check(item)
+        return self.gate.acquire(item)  # no coroutine of its own, in which an interrupt could lose the lease
 
     def try_acquire(self, item: RequestAdmissionItem) -> RequestAdmissionLease | RequestAdmissionDenied:
         """A lease now, or why not."""
-        if self._before_call is not None:
-            self._before_call()
-        self._check_item(item)
-        return self._gate.try_acquire(item)
+        self._items.before_call()
+        self._items.check(item)
+        return self.gate.try_acquire(item)
 
     def acquire_from_thread(self, item: RequestAdmissionItem) -> RequestAdmissionLease:
         """`acquire` for code in another thread; blocks it. In a thread that trio started, cancelling its
         task ends the wait.
         """
-        self._check_item(item)
-        return self._gate.acquire_from_thread(item)
+        self._items.check(item)
+        return self.gate.acquire_from_thread(item)
 
     def release(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome) -> bool:
         """Whether the lease was out; it is given back. Never raises for a lease that is not out."""
         check_end(lease, outcome)
-        return self._gate.release(lease, outcome)
+        return self.gate.release(lease, outcome)
 
     def release_from_thread(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome) -> bool:
         """`release` for code in another thread."""
         check_end(lease, outcome)
-        return self._gate.release_from_thread(lease, outcome)
+        return self.gate.release_from_thread(lease, outcome)
 
     def observe(self, lease: RequestAdmissionLease, headers: Mapping[str, str]) -> None:
         """An answer's headers (lower-case names) for the limiters of its lease, before that is released."""
         an_instance(lease, RequestAdmissionLease, "lease")
-        self._gate.observe(lease, check_headers(headers))
+        self.gate.observe(lease, check_headers(headers))
 
     # -- attempts --
 
@@ -196,7 +181,9 @@ class ModelRequestExecutor:
         Raises `ConfigError` for a wrong option, and `RequestAdmissionError` where the lease is refused.
         """
         return AttemptContext(
-            self._gate, self._classifier.classify, self._item(resource, domain, cost, group, timeout, deadline, labels)
+            self.gate,
+            self._classifier.classify,
+            self._items.item(resource, domain, cost, group, timeout, deadline, labels),
         )
 
     async def execute(
@@ -227,46 +214,13 @@ class ModelRequestExecutor:
         if deadline is not None:
             a_moment(deadline, "deadline")
         key = self.resolver.key_of(resource, domain)
-        rules = self._retries
-        if max_attempts is not None:
-            rules = attrs.evolve(rules, max_attempts=max_attempts)
-        retries = Retries(rules, self._rng, deadline, self._budget_of(key))
-        last: Exception | None = None
-        kind = ""
-        while True:
-            attempt: Attempt | None = None
-            try:
-                async with self.attempt(
-                    key, cost=cost, group=group, timeout=timeout, deadline=deadline, labels=labels
-                ) as attempt:
-                    attempt.idempotency_key = idempotency_key
-                    return await call(attempt)
-            except Exception as error:
-                if attempt is None and last is not None and isinstance(error, RequestAdmissionError):
-                    last.add_note(f"not tried again: {error}")
-                    mark_failure(last, FailureMark(kind, retryable=False))
-                    raise last from error
-                if attempt is None or attempt.outcome is None:
-                    raise
-                pause = retries.pause_after(
-                    attempt.outcome, self._gate.now(), held_back=self._held_back(attempt.lease.item.resource)
-                )
-                if pause is None:
-                    mark_failure(error, FailureMark(attempt.outcome.kind, retryable=False))
-                    raise
-                last, kind = error, attempt.outcome.kind
-            if pause > 0:
-                await trio.sleep(pause)
 
-    def _budget_of(self, key: RequestResourceKey) -> RetryBudget | None:
-        share = self._retries.budget
-        if share is None or not self._gate.may_know(key.provider_model):
-            return None
-        provider = key.provider_name
-        budget = self._budgets.get(provider)
-        if budget is None:
-            budget = self._budgets[provider] = RetryBudget(share)
-        return budget
+        def attempt() -> AttemptContext:
+            return self.attempt(key, cost=cost, group=group, timeout=timeout, deadline=deadline, labels=labels)
+
+        return await self._executions.execute(
+            call, attempt, self._executions.retries_for(key, deadline, max_attempts), idempotency_key
+        )
 
     def register(
         self,
@@ -281,7 +235,7 @@ class ModelRequestExecutor:
         """A model becomes known, or gets another cap (1 to 1,000,000); at any time. `cap` may map aliases to caps: the
         smallest holds. Raises `ConfigError`, and then nothing has changed.
         """
-        self._gate.now()  # outside the block or in another thread nothing is changed
+        self.gate.now()  # outside the block or in another thread nothing is changed
         for what, name in (("provider_name", provider_name), ("model_id", model_id)):
             a_name(name, what)
         caps = check_caps(cap, domain_caps)
@@ -289,7 +243,7 @@ class ModelRequestExecutor:
         others = [alias for alias in (*aliases, *(cap if isinstance(cap, Mapping) else ())) if alias != model_id]
         for alias in others:
             self.resolver.check_alias(provider_name, alias, model_id=model_id)
-        self._gate.register(provider_name, model_id, cap, aliases=aliases, domain_caps=caps, domains=domains)
+        self.gate.register(provider_name, model_id, cap, aliases=aliases, domain_caps=caps, domains=domains)
         for alias in others:
             self.resolver.add_alias(provider_name, alias, model_id=model_id)
         self.resolver.add_domains(provider_name, domains)
@@ -299,9 +253,9 @@ class ModelRequestExecutor:
 
         Of such models some hundreds are kept: then those that are idle make room. Raises as `register`.
         """
-        self._gate.now()
+        self.gate.now()
         key = ProviderModelKey(a_name(provider_name, "provider_name"), a_name(model_id, "model_id"))
-        self._gate.register_unconfigured(key, whole_number(cap, "cap"))
+        self.gate.register_unconfigured(key, whole_number(cap, "cap"))
 
     def reconfigure(
         self, make_limiters: MakeLimiters, *, rule: RequestRule | None = None, classify: OutcomeRule | None = None
@@ -310,12 +264,12 @@ class ModelRequestExecutor:
 
         What the factory of a limiter raises leaves everything as it was.
         """
-        self._gate.now()
+        self.gate.now()
         self.carry_out(self.controller.plan(make_limiters, rule=rule), classify)
 
     def carry_out(self, plan: RequestGatePlan, classify: OutcomeRule | None = None) -> None:
         """The request gate changes as its `controller` has planned."""
-        self._gate.carry_out(plan)
+        self.gate.carry_out(plan)
         self._classifier.rule = classify
 
     def set_figures(self, retries: RetryRules, queue_wait_timeout: float | None, stall_timeout: float) -> None:
@@ -323,22 +277,17 @@ class ModelRequestExecutor:
         stays.
         """
         self.controller.failing.stall_timeout = stall_timeout
-        self._retries = retries
-        self._queue_wait_timeout = queue_wait_timeout
-        if retries.budget is None:
-            self._budgets.clear()
-        else:
-            for budget in self._budgets.values():
-                budget.set_share(retries.budget)
+        self._executions.set_rules(retries)
+        self._items.queue_wait_timeout = queue_wait_timeout
 
     def signal(self, name: str) -> None:
         """The signal `name`: refusals that wait for it end."""
         a_name(name, "name")
-        self._gate.signal(name)
+        self.gate.signal(name)
 
     def before_calls(self, check: Callable[[], None] | None) -> None:
         """`check` is called before each call, and what it raises is raised there; `None`: nothing is."""
-        self._before_call = check
+        self._items.check_before_call = check
 
     # -- looking --
 
@@ -355,80 +304,40 @@ class ModelRequestExecutor:
     @property
     def pressure(self) -> RequestPressureSnapshotProvider:
         """How busy each resource is; read-only."""
-        return self._gate.pressure
+        return self.gate.pressure
 
     @property
     def standings(self) -> RequestStandingProvider:
         """The same in the few figures that the task gate asks for with every decision."""
-        return self._gate.standings
+        return self.gate.standings
 
     @property
     def leases(self) -> tuple[int, int]:
         """Leases issued and leases returned."""
-        return self._gate.leases
+        return self.gate.leases
+
+    @property
+    def calls_pausing(self) -> int:
+        """How many calls pause after a failed attempt, and hold no lease meanwhile."""
+        return len(self._executions.pauses)
 
     def on_freed_provider(self, callback: Callable[[ProviderKey, float], None]) -> None:
         """A callback, with the moment, for each provider at which calls may meet less pressure than before.
 
         As `RequestGate.on_freed_provider`: it must not call the executor.
         """
-        self._gate.on_freed_provider(callback)
+        self.gate.on_freed_provider(callback)
 
     def explain(self) -> str:
-        """What waiting calls wait for, per resource."""
-        return self._gate.explain()
+        """What waiting calls wait for, per resource, and the pauses of retries."""
+        return str(self.explanation())
 
-    def explanation(self) -> tuple[ResourceStanding, ...]:
+    def explanation(self) -> RequestExplanation:
         """The same as records."""
-        return self._gate.explanation()
+        return self.gate.explanation(self._executions.pauses.values())
 
     def now(self) -> float:
         """The run's clock. Raises `RuntimeError` in any thread but the run's own, and before the executor is
         entered.
         """
-        return self._gate.now()
-
-    # -- inside --
-
-    def _held_back(self, resource: RequestResourceKey) -> bool:
-        """Whether admission knows of a cooldown, so that it will hold the next attempt back by itself."""
-        now = self._gate.now()
-        snapshot = self._gate.pressure.snapshot(resource, now)
-        return snapshot is not None and snapshot.blocked_until is not None and snapshot.blocked_until > now
-
-    def _item(
-        self,
-        resource: RequestResourceKey | str,
-        domain: str,
-        cost: RequestCost,
-        group: RequestGroupSpec | str | None,
-        timeout: float | None,
-        deadline: float | None,
-        labels: Mapping[str, str] | None,
-    ) -> RequestAdmissionItem:
-        if self._before_call is not None:
-            self._before_call()
-        key = self.resolver.key_of(resource, domain)
-        correlation = current_correlation()
-        of_the_task = None
-        if correlation is not None:
-            of_the_task = correlation.labels
-            if group is None and correlation.task_group is not None:
-                group = RequestGroupSpec(correlation.task_group)
-        self._attempts += 1
-        return RequestAdmissionItem(
-            key,
-            group_of(group, key),
-            cost,
-            self._queue_wait_timeout if timeout is None else timeout,
-            deadline,
-            RequestEventContext(
-                correlation,
-                correlation.task_execution_id if correlation is not None else None,
-                f"{self._attempt_prefix}{self._attempts}",
-            ),
-            of_the_task if labels is None else merged_labels(of_the_task, labels),
-        )
-
-    def _check_item(self, item: RequestAdmissionItem) -> None:
-        self.resolver.key_of(an_instance(item, RequestAdmissionItem, "item").resource)
+        return self.gate.now()

@@ -29,6 +29,8 @@ import trio
 
 from penstock.events.records import EventStream
 from penstock.executor.gate_failure import GateFailure
+from penstock.executor.gate_timer import GateTimer
+from penstock.executor.lease_waits import LeaseWaits
 from penstock.executor.unconfigured import UnconfiguredModels
 from penstock.executor.under_trio import require_trio
 from penstock.requests.admission import RequestAdmissionController, RequestAdmissionEffects
@@ -42,8 +44,9 @@ from penstock.requests.items import (
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestStandingProvider
 from penstock.requests.reconfiguring import RequestGatePlan
-from penstock.requests.standing import ResourceStanding
+from penstock.requests.standing import RequestExplanation
 from penstock.requests.waiters import RequestWaiter
+from penstock.words.errors import StallError
 from penstock.words.identity import ProviderKey, ProviderModelKey
 from penstock.words.plugin_failures import OnPluginFailure, unheard, waited_in_vain
 
@@ -70,13 +73,17 @@ class RequestGate:
         self._record = RequestEvents(events)
         self._default_cap = default_cap
         self._unconfigured = UnconfiguredModels(controller)
-        self._parked: dict[RequestWaiter, None] = {}
+        self.waits = LeaseWaits()
+        """Who is parked, and who holds a lease in a block that it is in."""
+        self.pressure: RequestPressureSnapshotProvider = controller.pressure
+        """How busy each resource is; read-only."""
+        self.standings: RequestStandingProvider = controller.standings
+        """The same in the few figures that the task gate asks for with every decision."""
         self._failure = GateFailure(controller.queue, controller.maker, on_failure)
         self._token: trio.lowlevel.TrioToken | None = None
         self._thread: int | None = None
         self._clock: trio.abc.Clock | None = None
-        self._timer: trio.CancelScope | None = None
-        self._timer_at = inf
+        self._timer = GateTimer(self._turn)
         self._left = False
         self._on_freed: Callable[[ProviderKey, float], None] | None = None
 
@@ -89,7 +96,7 @@ class RequestGate:
         self._token = trio.lowlevel.current_trio_token()
         self._thread = get_ident()
         self._clock = trio.lowlevel.current_clock()
-        trio.lowlevel.spawn_system_task(self._run_timer, name="penstock request timer")
+        trio.lowlevel.spawn_system_task(self._timer.run, name="penstock request timer")
         return self
 
     async def __aexit__(
@@ -97,8 +104,7 @@ class RequestGate:
     ) -> None:
         self.close()
         self._left = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.stop()
         if error is None:
             self._raise_if_failed()
 
@@ -111,16 +117,6 @@ class RequestGate:
         self._settle(lambda: self._controller.close(now), now)
 
     # -- looking --
-
-    @property
-    def pressure(self) -> RequestPressureSnapshotProvider:
-        """How busy each resource is; read-only."""
-        return self._controller.pressure
-
-    @property
-    def standings(self) -> RequestStandingProvider:
-        """The same in the few figures that the task gate asks for with every decision."""
-        return self._controller.standings
 
     def on_freed_provider(self, callback: Callable[[ProviderKey, float], None]) -> None:
         """A callback, with the moment, for each provider at which calls may meet less pressure than before.
@@ -136,14 +132,9 @@ class RequestGate:
         return self._controller.leases
 
     @trio.lowlevel.enable_ki_protection
-    def explain(self) -> str:
-        """What waiting calls wait for, per resource."""
-        return self._controller.explain(self.now())
-
-    @trio.lowlevel.enable_ki_protection
-    def explanation(self) -> tuple[ResourceStanding, ...]:
-        """The same as records."""
-        return self._controller.explanation(self.now())
+    def explanation(self, pauses: Iterable[tuple[str, float]] = ()) -> RequestExplanation:
+        """What waiting calls wait for, per resource; `pauses` as `RequestAdmissionController.explanation`."""
+        return self._controller.explanation(self.now(), pauses)
 
     def now(self) -> float:
         """The run's clock. Raises `RuntimeError` in any thread but the run's own, and before the executor is
@@ -198,12 +189,14 @@ class RequestGate:
         self._after(now)  # may give the waiter its lease, where a receiver of events releases another
         if waiter.lease is None and waiter.refused is None:
             # Until the waiter is settled, or the gate has failed. Cancelling takes the waiter out of the queue.
-            waiter.parked = trio.lowlevel.current_task()
-            self._parked[waiter] = None
+            self.waits.park(waiter)
             await trio.lowlevel.wait_task_rescheduled(partial(self._abort, waiter))
         if waiter.lease is not None:
             return waiter.lease
         if waiter.refused is None:
+            stalled = self.waits.stalled.pop(waiter, None)
+            if stalled is not None:
+                raise stalled
             raise self._failure.error() from self._failure.cause
         in_vain = waited_in_vain(waiter.refused.denied, "call", self.now() - now)
         raise in_vain or RequestAdmissionError(waiter.refused)
@@ -240,6 +233,20 @@ class RequestGate:
     def release_from_thread(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome) -> bool:
         """`release` for code in another thread."""
         return trio.from_thread.run_sync(self.release, lease, outcome, trio_token=self._foreign_token("release"))
+
+    # -- deadlocks --
+
+    def fits_beside(self, item: RequestAdmissionItem, leases: Iterable[RequestAdmissionLease]) -> bool:
+        """Whether the caps would have room for a call if only these leases were out."""
+        return self._controller.fits_beside(item, leases)
+
+    def stall(self, waiter: RequestWaiter, error: StallError) -> None:
+        """End the wait of a parked waiter with this error."""
+        now = self.now()
+        self.waits.stalled[waiter] = error
+        self._controller.cancel(waiter, now)
+        self._unpark(waiter)
+        self._after(now)
 
     # -- the call that a lease is for --
 
@@ -301,12 +308,12 @@ class RequestGate:
     def _abort(self, waiter: RequestWaiter, _: object) -> trio.lowlevel.Abort:
         """Called by trio while it cancels: an exception here would hang the run, so the timer task gets it."""
         waiter.parked = None
-        self._parked.pop(waiter, None)
+        self.waits.parked.pop(waiter, None)
         try:
             self._controller.cancel(waiter, trio.current_time())
         except BaseException as error:
             self._failure.cause = error
-        self._move_timer(-inf)
+        self._timer.move(-inf)
         return trio.lowlevel.Abort.SUCCEEDED
 
     def _settle(self, change: Callable[[], RequestAdmissionEffects], now: float) -> RequestAdmissionEffects | None:
@@ -336,7 +343,7 @@ class RequestGate:
     def _unpark(self, waiter: RequestWaiter) -> None:
         task, waiter.parked = waiter.parked, None
         if task is not None:
-            del self._parked[waiter]
+            del self.waits.parked[waiter]
             trio.lowlevel.reschedule(task)
 
     def _after(self, now: float) -> None:
@@ -346,31 +353,20 @@ class RequestGate:
         except BaseException as error:
             self._fail(error)
             return
-        if moment != self._timer_at and (moment is not None or self._timer_at != inf):
-            self._move_timer(inf if moment is None else moment)
+        if moment != self._timer.at and (moment is not None or self._timer.at != inf):
+            self._timer.move(inf if moment is None else moment)
         if self._events.active:
             self._events.deliver()
 
-    def _move_timer(self, moment: float) -> None:
-        if moment != self._timer_at:
-            self._timer_at = moment
-            if self._timer is not None:
-                self._timer.deadline = moment
-
-    async def _run_timer(self) -> None:
-        while not self._left and not self._failure.told:
-            with trio.CancelScope(deadline=self._timer_at) as self._timer:
-                await trio.sleep_forever()
-            self._turn()
-
-    def _turn(self) -> None:
-        """The timer's moment has come, or a waiter was cancelled, or the block is left."""
+    def _turn(self) -> bool:
+        """Whether the timer goes on. Its moment has come, or a waiter was cancelled, or the block is left."""
         if self._failure.cause is not None:
             self._fail(self._failure.cause)
         elif not self._left:
-            self._timer_at = inf
+            self._timer.at = inf
             now = trio.current_time()
             self._settle(lambda: self._controller.advance(now), now)
+        return not self._left and not self._failure.told
 
     def _fail(self, error: BaseException) -> None:
         """The waiter queue cannot be trusted any more: no waiter gets a lease, and each gets the error instead."""
@@ -378,7 +374,7 @@ class RequestGate:
         effects = RequestAdmissionEffects()
         if self._failure.note(error):
             effects = self._controller.abandon(now)
-        for waiter in tuple(self._parked):
+        for waiter in tuple(self.waits.parked):
             self._unpark(waiter)
         self._report_freed(effects, now)
         self._events.deliver()

@@ -238,6 +238,11 @@ class CompletionTracker:
         """Whether the task is in the frontier."""
         return task_id in self._ready
 
+    def is_free(self, task_id: str) -> bool:
+        """Whether the task is unfinished and waits for nothing but its turn: for no other task, and no moment."""
+        node = self._nodes.get(task_id)
+        return task_id in self._alone if node is None else node.state in (READY, ENQUEUED)
+
     def ready_frontier(self) -> tuple[SchedulableTask, ...]:
         """The tasks that are ready and not acknowledged yet, in the order in which they became so."""
         return tuple(self._ready.values())
@@ -278,6 +283,14 @@ class CompletionTracker:
                 self._ready[task_id] = node.task
                 back.append(task_id)
         return back
+
+    def deferred(self) -> list[tuple[float, str]]:
+        """The deferred tasks, each after the moment at which it comes back."""
+        return [
+            (until, task_id)
+            for until, deferral, task_id in self._deferred
+            if (node := self._nodes.get(task_id)) is not None and (node.state, node.deferral) == (DEFERRED, deferral)
+        ]
 
     def next_change(self, now: float) -> float | None:
         """The moment at which the next deferred task comes back; `now` if one is due."""

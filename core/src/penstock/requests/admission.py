@@ -17,7 +17,7 @@ waits who could go. There are three exceptions, all for the sake of a caller tha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 from penstock.events.records import EventStream
 from penstock.requests.core_refusals import not_registered, shut
@@ -34,7 +34,7 @@ from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestS
 from penstock.requests.reconfiguring import ModelCaps, RemakeLimiters, RequestGatePlan, all_anew, plan_of, too_large_for
 from penstock.requests.registry import MakeLimiters, RequestRegistry, ResourceState, no_limiters
 from penstock.requests.shadow_limiter import shadow_refusals
-from penstock.requests.standing import ResourceStanding, explanation_text
+from penstock.requests.standing import RequestExplanation, resource_standing, retry_pauses
 from penstock.requests.waiters import RequestQueueView, RequestWaiter, RequestWaiterQueue
 from penstock.requests.waiting import WaitingRequests
 from penstock.words.identity import ProviderKey, ProviderModelKey, ProviderModelStaticCap
@@ -76,6 +76,10 @@ class RequestAdmissionController:
         """Whose the waiter queue is."""
         self._registry = RequestRegistry(make_limiters, on_failure)
         self._pressure = LiveRequestPressure(self._registry)
+        self.pressure: RequestPressureSnapshotProvider = self._pressure
+        """How busy each resource is; read-only, for the other gate, for rules and for people."""
+        self.standings: RequestStandingProvider = self._pressure
+        """The same in few figures, for who asks with every decision."""
         self._decider = RequestDecider(rule, self._pressure, on_failure)
         self._leasing = RequestLeasing(self._registry, lease_prefix, generation)
         self.failing = FailingPlugins(stall_timeout)
@@ -90,16 +94,6 @@ class RequestAdmissionController:
         own."""
 
     # -- looking --
-
-    @property
-    def pressure(self) -> RequestPressureSnapshotProvider:
-        """How busy each resource is; read-only, for the other gate, for rules and for people."""
-        return self._pressure
-
-    @property
-    def standings(self) -> RequestStandingProvider:
-        """The same in few figures, for who asks with every decision."""
-        return self._pressure
 
     @property
     def queue(self) -> RequestWaiterQueue:
@@ -133,34 +127,29 @@ class RequestAdmissionController:
 
     def explain(self, now: float) -> str:
         """The `explanation` in words."""
-        return explanation_text(self.explanation(now), now)
+        return str(self.explanation(now))
 
-    def explanation(self, now: float) -> tuple[ResourceStanding, ...]:
-        """What each resource's first waiter waits for: every refusal that it meets, and what would end each."""
-        firsts: dict[ResourceState, RequestWaiter] = {}
+    def explanation(self, now: float, pauses: Iterable[tuple[str, float]] = ()) -> RequestExplanation:
+        """What waiting calls wait for: the refusals under which they are parked, and since when.
+
+        `pauses` are those of the executor's retries: resource and the moment of the end.
+        """
+        by_state: dict[ResourceState, list[RequestWaiter]] = {}
         for waiter, state in self._waiters.waiting.items():
-            firsts.setdefault(state, waiter)
-        return tuple(
-            ResourceStanding(
-                resource=state.text,
-                waiting=state.waiting,
-                first_wait=now - first.enqueued_at,
-                in_flight=state.in_flight,
-                cap=state.cap,
-                refusals=tuple(self._refusals(state, first, now)),
-                shadow_refusals=tuple(shadow_refusals(state.limiters, first.item, now)),
-            )
-            for state, first in firsts.items()
+            by_state.setdefault(state, []).append(waiter)
+        cooling = ((snapshot.cooldown_remaining, key) for key, snapshot in self._pressure.snapshots(now).items())
+        return RequestExplanation(
+            resources=tuple(
+                resource_standing(state, waiters, shadow_refusals(state.limiters, waiters[0].item, now), now)
+                for state, waiters in by_state.items()
+            ),
+            pauses=retry_pauses(pauses, now),
+            cooldowns={str(key): left for left, key in cooling if left > 0},
         )
 
-    def _refusals(self, state: ResourceState, waiter: RequestWaiter, now: float) -> Sequence[Denied]:
-        """Every refusal that a waiter would meet now, and if there is none, that under which it waits. One that waits
-        for a plugin which could not answer is not asked about again: it would raise again."""
-        parked = waiter.denied
-        if parked is not None and parked.failed_at is not None:
-            return (parked,)
-        met = self._decider.all_refusals(state, waiter.item, now)
-        return met if met or parked is None else (parked,)
+    def fits_beside(self, item: RequestAdmissionItem, leases: Iterable[RequestAdmissionLease]) -> bool:
+        """Whether the caps would have room for a call if only these leases were out; limiters and rules aside."""
+        return self._registry.fits_beside(item, leases)
 
     # -- asking for leases --
 

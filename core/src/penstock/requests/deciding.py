@@ -1,6 +1,6 @@
 """May this call go out now? The caps first, then the limiters from the widest scope to the narrowest, then the rules.
 
-Pure asking: nothing is changed by it. The first refusal holds; only `all_refusals`, for people, asks everybody.
+Pure asking: nothing is changed by it. The first refusal holds.
 """
 
 from __future__ import annotations
@@ -47,16 +47,6 @@ class RequestDecider:
             if denied is not None:
                 return limiter.refusal(denied, now)
         return None if self.rule is None else self._ask_rule(item, now)
-
-    def all_refusals(self, state: ResourceState, item: RequestAdmissionItem, now: float) -> list[Denied]:
-        """Every refusal that a call meets, in the order of asking."""
-        requests = item.cost.requests
-        full = state.in_flight + requests > state.cap or state.model.in_flight + requests > state.model.cap
-        answers: list[Denied | None] = [_no_place(state, requests)] if full else []
-        answers += [limiter.check(item, now) for limiter in state.limiters]
-        if self.rule is not None:
-            answers.append(self._ask_rule(item, now))
-        return [answer for answer in answers if answer is not None]
 
     def _ask_rule(self, item: RequestAdmissionItem, now: float) -> Denied | None:
         assert self.rule is not None

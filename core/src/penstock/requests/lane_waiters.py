@@ -91,7 +91,8 @@ class LaneRequestWaiters:
             return None
 
         def ask(waiter: RequestWaiter) -> Denied | None:
-            denied = waiter.denied = is_eligible(waiter.item)
+            denied = is_eligible(waiter.item)
+            waiter.was_asked(denied, now)
             if denied is None:
                 return None
             if denied.scope == "all" and denied.cohort is None:

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import attrs
 
-from penstock.requests.items import RequestAdmissionLease
+from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_guard import LIMITER, GuardedLimiter
 from penstock.requests.limiters import RequestLimiter
@@ -170,6 +170,17 @@ class RequestRegistry:
         state = self._new_resource(key, model, min(model.cap, model.domain_caps.get(key.domain, model.cap)))
         self._add(state)
         return state
+
+    def fits_beside(self, item: RequestAdmissionItem, leases: Iterable[RequestAdmissionLease]) -> bool:
+        """Whether the caps would have room for a call if only these leases were out; limiters aside."""
+        state = self.resources[item.resource]
+        own = total = item.cost.requests
+        for lease in leases:
+            there = self.resources[lease.item.resource]
+            if there.model is state.model and there.leases.get(lease.lease_id) is lease:
+                total += lease.item.cost.requests
+                own += lease.item.cost.requests if there is state else 0
+        return own <= state.cap and total <= state.model.cap
 
     def forget(self, key: ProviderModelKey) -> bool:
         """Whether a model, which must be known, is idle: then it is known no more, nor what its limiters had learnt."""

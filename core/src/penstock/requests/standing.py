@@ -1,17 +1,57 @@
-"""The standing of the request gate: for each resource with waiters, the figures and refusals of one moment, and
-their text.
+"""The standing of the request gate: for each resource with waiters the refusals under which they are parked, and the
+calls that pause before their next attempt; of one moment, as records and in words.
+
+Nobody is asked anew. A lane (the waiters of one group for one resource) is parked under the refusal that one of its
+waiters met last, which holds for all of them; a refusal with the scope `task` holds for its own waiter. Equal refusals
+are one record, so ten thousand waiters are a few lines.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from math import inf
+from typing import Any, Final
 
 import attrs
 
+from penstock.requests.registry import ResourceState
+from penstock.requests.waiters import RequestWaiter
 from penstock.words.printable import printable
-from penstock.words.verdicts import Denied
+from penstock.words.verdicts import Denied, describe_until
 
-__all__ = ["ResourceStanding", "explanation_text"]
+__all__ = ["RefusedCalls", "RequestExplanation", "ResourceStanding", "RetryPause", "resource_standing", "retry_pauses"]
+
+LISTED: Final = 5
+"""How many groups, and how many refusals of one resource, are told one by one."""
+
+
+@attrs.frozen(kw_only=True)
+class RefusedCalls:
+    """The calls that are parked under equal refusals. `reason` is `"turn"` where nothing refuses them but the order.
+
+    `waiting` is a number of calls, `refused_for` the seconds since the first of them met this refusal. `until` has what
+    would end it in words, `moment` the earliest moment among that. `groups` are the first names of those for whom
+    they are, `more_groups` counts the others; a call that is for nobody in particular has none.
+    """
+
+    waiting: int
+    reason: str
+    by: str
+    detail: str
+    refused_for: float
+    until: str
+    moment: float | None
+    groups: tuple[str, ...]
+    more_groups: int
+
+    def __str__(self) -> str:
+        groups = f" ({_names(self.groups, self.more_groups)})" if self.groups else ""
+        if self.reason == "turn":
+            return f"{self.waiting} wait for their turn: nothing refuses them{groups}"
+        who = f" by {self.by}" if self.by else ""
+        detail = f": {self.detail}" if self.detail else ""
+        so_far = f"for {self.refused_for:.1f} s, until {self.until}"
+        return f"{self.waiting} refused, {self.reason}{who}{detail}; {so_far}{groups}"
 
 
 @attrs.frozen(kw_only=True)
@@ -19,8 +59,8 @@ class ResourceStanding:
     """One resource with waiters, at one moment.
 
     `waiting` is a number of calls, `first_wait` the seconds that the first of them has waited; `in_flight` and `cap`
-    are in requests. `refusals` are all that the first of them meets, in the order of asking; none means that its turn
-    is next. `shadow_refusals` are what plugins in shadow would say to it.
+    are in requests. `refusals` are those under which its waiters are parked, the oldest first. `shadow_refusals` are
+    what plugins in shadow would say to the first of them.
     """
 
     resource: str
@@ -28,18 +68,136 @@ class ResourceStanding:
     first_wait: float
     in_flight: int
     cap: int
-    refusals: tuple[Denied, ...] = ()
-    shadow_refusals: tuple[Denied, ...] = ()
+    refusals: tuple[RefusedCalls, ...] = ()
+    shadow_refusals: tuple[str, ...] = ()
 
 
-def explanation_text(standings: Iterable[ResourceStanding], now: float) -> str:
-    """What waiting calls wait for, in words, with moments as seconds from `now`."""
-    lines = []
-    for standing in standings:
-        lines.append(
-            f"{standing.resource}: {standing.waiting} waiting, the first for {standing.first_wait:.1f} s; "
-            f"{standing.in_flight} of {standing.cap} in flight"
+@attrs.frozen(kw_only=True)
+class RetryPause:
+    """Calls that pause after a failed attempt, without a lease. The moments are of the run's clock, `ends_in` and
+    `last_ends_in` the same in seconds from now: the first and the last of them to try again."""
+
+    resource: str
+    calls: int
+    moment: float
+    ends_in: float
+    last_ends_in: float
+
+    def __str__(self) -> str:
+        until = f"{self.ends_in:.1f}" if self.calls == 1 else f"{self.ends_in:.1f} to {self.last_ends_in:.1f}"
+        return f"{self.resource}: {self.calls} pause after a failed attempt, until {until} s from now"
+
+
+@attrs.frozen(kw_only=True)
+class RequestExplanation:
+    """The request gate at one moment: resources with waiters, pauses of retries, and resource to the seconds
+    that its cooldown has left."""
+
+    resources: tuple[ResourceStanding, ...] = ()
+    pauses: tuple[RetryPause, ...] = ()
+    cooldowns: Mapping[str, float] = attrs.field(factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, JSON-safe."""
+        return attrs.asdict(self)
+
+    def __str__(self) -> str:
+        lines = []
+        for standing in self.resources:
+            lines.append(
+                f"{standing.resource}: {standing.waiting} waiting, the first for {standing.first_wait:.1f} s; "
+                f"{standing.in_flight} of {standing.cap} in flight"
+            )
+            lines += [f"  {refused}" for refused in standing.refusals[:LISTED]]
+            rest = standing.refusals[LISTED:]
+            if rest:
+                lines.append(f"  and {sum(each.waiting for each in rest)} under {len(rest)} more refusals")
+            lines += [f"  in shadow: {refused}" for refused in standing.shadow_refusals]
+        if not lines:
+            lines.append("no request is waiting")
+        lines += map(str, self.pauses)
+        lines += [f"{resource} is cooling down, for {left:.1f} s from now" for resource, left in self.cooldowns.items()]
+        return "\n".join(map(printable, lines))
+
+
+def _parked_refusals(waiters: Sequence[RequestWaiter], now: float) -> tuple[RefusedCalls, ...]:
+    """The refusals under which these waiters of one resource are parked, folded; the oldest first."""
+    latest: dict[Hashable, RequestWaiter] = {}
+    for waiter in waiters:
+        if waiter.denied is not None and waiter.denied.scope != "task":
+            known = latest.get(waiter.item.group.key)
+            if known is None or waiter.denied_at >= known.denied_at:
+                latest[waiter.item.group.key] = waiter
+    folded: dict[Hashable, list[tuple[RequestWaiter, Denied | None, float]]] = {}
+    for waiter in waiters:
+        own = waiter.denied is not None and waiter.denied.scope == "task"
+        asked = waiter if own else latest.get(waiter.item.group.key, waiter)
+        denied = asked.denied
+        key = None if denied is None else _sameness(denied)
+        since = now if denied is None else max(asked.denied_since, waiter.enqueued_at)
+        folded.setdefault(key, []).append((waiter, denied, since))
+    found = [_folded(same, now) for same in folded.values()]
+    return tuple(sorted(found, key=lambda refused: -refused.refused_for))
+
+
+def _sameness(denied: Denied) -> Hashable:
+    """Equal for equal refusals; where they stand for a plugin that could not answer, each has an end of its own."""
+    return denied.reason, denied.by, denied.detail, denied.until if denied.failed_at is None else None
+
+
+def _folded(same: list[tuple[RequestWaiter, Denied | None, float]], now: float) -> RefusedCalls:
+    denied = min((each for _, each, _ in same if each is not None), key=_moment, default=None)
+    items = [waiter.item for waiter, _, _ in same]
+    groups = tuple(dict.fromkeys(str(item.group.key) for item in items if item.group.key != item.resource))
+    return RefusedCalls(
+        waiting=len(same),
+        reason="turn" if denied is None else denied.reason,
+        by="" if denied is None else denied.by,
+        detail="" if denied is None else denied.detail,
+        refused_for=now - min(since for _, _, since in same),
+        until="" if denied is None else describe_until(denied.until, now),
+        moment=None if denied is None else denied.next_moment(),
+        groups=groups[:LISTED],
+        more_groups=len(groups[LISTED:]),
+    )
+
+
+def _moment(denied: Denied) -> float:
+    moment = denied.next_moment()
+    return inf if moment is None else moment
+
+
+def retry_pauses(pauses: Iterable[tuple[str, float]], now: float) -> tuple[RetryPause, ...]:
+    """The pauses, of which each is a resource and the moment of its end, folded by resource."""
+    by_resource: dict[str, list[float]] = {}
+    for resource, moment in pauses:
+        by_resource.setdefault(resource, []).append(moment)
+    return tuple(
+        RetryPause(
+            resource=resource,
+            calls=len(moments),
+            moment=min(moments),
+            ends_in=min(moments) - now,
+            last_ends_in=max(moments) - now,
         )
-        lines += [f"  {denied.describe(now)}" for denied in standing.refusals] or ["  its turn is next"]
-        lines += [f"  in shadow: {denied.describe(now)}" for denied in standing.shadow_refusals]
-    return "\n".join(map(printable, lines)) if lines else "no request is waiting"
+        for resource, moments in by_resource.items()
+    )
+
+
+def resource_standing(
+    state: ResourceState, waiters: Sequence[RequestWaiter], shadows: Iterable[Denied], now: float
+) -> ResourceStanding:
+    """The standing of one resource with these waiters, the first first."""
+    return ResourceStanding(
+        resource=state.text,
+        waiting=len(waiters),
+        first_wait=now - waiters[0].enqueued_at,
+        in_flight=state.in_flight,
+        cap=state.cap,
+        refusals=_parked_refusals(waiters, now),
+        shadow_refusals=tuple(denied.describe(now) for denied in shadows),
+    )
+
+
+def _names(names: Sequence[str], more: int) -> str:
+    return ", ".join(names) + (f" and {more} more" if more else "")

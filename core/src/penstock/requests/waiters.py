@@ -29,7 +29,8 @@ class RequestWaiter:
     """One call that waits. It is in the queue, or it has `lease` or `refused`, never two of these.
 
     `gives_up_at` is the earlier of the item's deadline and the end of its wait, as a moment of the run's
-    clock. `denied` is the last refusal it met in the queue, for `explain`. `parked` is the shell's own (the trio
+    clock. `denied` is the last refusal it met in the queue, for `explain`: met at `denied_at`, and without another one
+    between since `denied_since`. `parked` is the shell's own (the trio
     task to wake), `place` the queue's (`None` when it has left).
     `correlation` is the asker's, since whoever frees the place belongs to another task.
     """
@@ -39,11 +40,22 @@ class RequestWaiter:
     sequence: int
     gives_up_at: float | None = None
     denied: Denied | None = None
+    denied_at: float = 0.0
+    denied_since: float = 0.0
     lease: RequestAdmissionLease | None = None
     refused: RequestAdmissionDenied | None = None
     parked: Any = None
     place: Any = None
     correlation: RuntimeCorrelation | None = None
+
+    def was_asked(self, denied: Denied | None, now: float) -> None:
+        """Note what it was answered, for `explain`; a queue calls it for each candidate that it offers."""
+        before = self.denied
+        if denied is not None:
+            self.denied_at = now
+            if before is None or (before.reason, before.by) != (denied.reason, denied.by):
+                self.denied_since = now
+        self.denied = denied
 
 
 @attrs.define(slots=True, eq=False)

@@ -107,7 +107,7 @@ class WaitingRequests:
             if self._events.active:
                 self._record.denied(waiter.refused, now, waiter.correlation)
             return
-        waiter.denied = denied
+        waiter.was_asked(denied, now)
         self._join(waiter, state, now)
         if denied is not None and no_place and not self._large:
             self._named |= denied.until  # it is offered what comes free, like all others, of whom none needs more

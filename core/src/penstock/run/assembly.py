@@ -17,6 +17,7 @@ from penstock.plugins.compiled_hooks import CompiledHooks
 from penstock.plugins.manager import PluginManager
 from penstock.requests.admission import RequestAdmissionController
 from penstock.run.configured import retry_rules, scheduler_options
+from penstock.run.deadlocks import Deadlocks
 from penstock.run.notes import RunNotes
 from penstock.run.parts import RunParts
 from penstock.run.plugin_errors import PluginErrors
@@ -89,6 +90,7 @@ def assemble(
         scheduler_events=scheduler_events,
         request_events=request_events,
         errors=errors,
+        deadlocks=Deadlocks(tasks, requests.gate),
     )
 
 

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock.config.words import did_you_mean
-from penstock.requests.standing import ResourceStanding
 from penstock.run.explain_protocol import Question
 from penstock.run.health import Health
 from penstock.run.parts import RunParts
-from penstock.words.verdicts import Denied, describe_until
 
 __all__ = ["answer_about"]
 
@@ -28,35 +26,14 @@ def answer_about(run: RunParts, question: Question, health: Health) -> Mapping[s
             return {"error": f"no task of group {group!r} is queued or runs; {near}"}
     if not question.records:
         return {"text": run.explain(group)}
-    records: dict[str, Any] = {"run_id": run.run_id, "tasks": run.explanation(group).as_dict()}
+    told = run.explanation(group)
+    records: dict[str, Any] = {"run_id": run.run_id, "tasks": told.tasks_as_dict()}
     if group is None:
-        standings = run.requests.explanation()
-        records["requests"] = [_standing_as_dict(standing, health.captured_at) for standing in standings]
-        records["health"] = health.as_dict()
+        records |= {"requests": told.requests.as_dict(), "health": health.as_dict()}
+        records["perhaps_deadlock"] = list(told.perhaps_deadlock)
     return {"records": records}
 
 
 def _group_names(run: RunParts) -> set[str]:
     queued, running = run.tasks.queue_view.queued_by_group, run.tasks.admission.view().running_counts_by_group
     return {str(group) for group in (*queued, *running)}
-
-
-def _standing_as_dict(standing: ResourceStanding, now: float) -> dict[str, Any]:
-    return {
-        "resource": standing.resource,
-        "waiting": standing.waiting,
-        "first_wait": standing.first_wait,
-        "in_flight": standing.in_flight,
-        "cap": standing.cap,
-        "refusals": [_refusal_as_dict(denied, now) for denied in standing.refusals],
-        "shadow_refusals": [_refusal_as_dict(denied, now) for denied in standing.shadow_refusals],
-    }
-
-
-def _refusal_as_dict(denied: Denied, now: float) -> dict[str, Any]:
-    return {
-        "reason": denied.reason,
-        "by": denied.by,
-        "detail": denied.detail,
-        "until": describe_until(denied.until, now),
-    }

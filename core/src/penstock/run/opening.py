@@ -97,6 +97,7 @@ async def open_scheduler(
                 register_providers(loaded, scheduler.requests)
                 scheduler.loop.on_fatal = nursery.cancel_scope.cancel
                 await nursery.start(scheduler.watch.beside, scheduler.loop.run)
+                scheduler.opened()
                 try:
                     yield scheduler
                 except trio.Cancelled:

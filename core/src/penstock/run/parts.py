@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import trio
@@ -11,15 +11,32 @@ import trio
 from penstock.events.records import EventStream
 from penstock.executor.executor import ModelRequestExecutor
 from penstock.plugins.manager import PluginManager
+from penstock.requests.standing import RequestExplanation
+from penstock.run.deadlocks import Deadlocks
 from penstock.run.notes import RunNotes
 from penstock.run.plugin_errors import PluginErrors
 from penstock.run.task_policies import TaskPolicies
 from penstock.scheduler.scheduler import AsyncTaskScheduler
 from penstock.tasks.standing import Explanation
 from penstock.words.errors import ConfigError
+from penstock.words.printable import printable
 from penstock.words.problems import Problem
 
-__all__ = ["RunParts"]
+__all__ = ["RunExplanation", "RunParts"]
+
+
+@attrs.frozen(kw_only=True)
+class RunExplanation(Explanation):
+    """What a run waits for at one moment: the task gate's explanation, with the request gate's beside it."""
+
+    requests: RequestExplanation = attrs.field(factory=RequestExplanation)
+    perhaps_deadlock: tuple[str, ...] = ()
+    """Who waits for whom, where that may never end and is not certain."""
+
+    def tasks_as_dict(self) -> dict[str, Any]:
+        """The task gate's own part, as plain data."""
+        return {name: value for name, value in self.as_dict().items() if name not in ("requests", "perhaps_deadlock")}
+
 
 _log: Final = logging.getLogger("penstock.run")
 
@@ -37,13 +54,22 @@ class RunParts:
     scheduler_events: EventStream
     request_events: EventStream
     errors: PluginErrors
+    deadlocks: Deadlocks
 
-    def explanation(self, group: str | None = None) -> Explanation:
-        """What all groups of tasks, or one, wait for, what plugins raised, and what those in shadow would have done."""
-        return attrs.evolve(
+    def explanation(self, group: str | None = None) -> RunExplanation:
+        """What every group of tasks, or one, waits for, and what calls wait for; as records.
+
+        `shadows` has what plugins in shadow would have done, `plugin_failures` what plugins raised.
+        """
+        tasks = attrs.evolve(
             self.tasks.explanation(group),
             shadows=self.plugins.shadows.tallies(),
             plugin_failures=self.errors.failures,
+        )
+        return RunExplanation(
+            requests=self.requests.explanation(),
+            perhaps_deadlock=self.deadlocks.perhaps(),
+            **attrs.asdict(tasks, recurse=False),
         )
 
     def explain(self, group: str | None = None) -> str:
@@ -51,12 +77,15 @@ class RunParts:
         now = trio.current_time()
         config = self.plugins.config
         of_tasks, of_calls = config.scheduler.stall_timeout, config.requests.stall_timeout
-        lines = [str(self.explanation(group))]
+        told = self.explanation(group)
+        lines = [str(told)]
         lines += [
-            failure.told(now, of_tasks if failure.gate == "scheduler" else of_calls) for failure in self.errors.failures
+            failure.told(now, of_tasks if failure.gate == "scheduler" else of_calls) for failure in told.plugin_failures
         ]
         if group is None:
-            lines.append(self.requests.explain())
+            lines.append(str(told.requests))
+            if told.perhaps_deadlock:
+                lines += ["perhaps a deadlock:", *(f"  {printable(line)}" for line in told.perhaps_deadlock)]
             lines += [f"not known yet: {problem}" for problem in self.unknown_names()]
         return "\n".join(lines)
 

@@ -11,7 +11,7 @@ from penstock.config.reading import PenstockConfig, load_config
 from penstock.events.correlation import RuntimeCorrelation
 from penstock.events.records import SchedulerEventKind
 from penstock.run.health import Health
-from penstock.run.parts import RunParts
+from penstock.run.parts import RunExplanation, RunParts
 from penstock.run.reconfiguration import Reconfiguration
 from penstock.run.reconfiguring import reconfigure
 from penstock.run.watch import RunWatch
@@ -21,7 +21,6 @@ from penstock.scheduler.handles import Group, TaskHandle, TaskSpec
 from penstock.scheduler.mapping import TaskMap
 from penstock.tasks.admission import TaskAdmissionController
 from penstock.tasks.ready_queue import QueueView
-from penstock.tasks.standing import Explanation
 from penstock.words.report import RunReport
 
 __all__ = ["Scheduler"]
@@ -207,8 +206,9 @@ class Scheduler:
         """What everything that is left waits for, at both gates, in words; or what one group of tasks waits for."""
         return self._parts.explain(group)
 
-    def explanation(self, group: str | None = None) -> Explanation:
-        """What every group of tasks, or one, waits for, and what plugins in shadow would have done; as records."""
+    def explanation(self, group: str | None = None) -> RunExplanation:
+        """What every group of tasks, or one, waits for, what calls wait for (`requests`), and what plugins in shadow
+        would have done; as records."""
         return self._parts.explanation(group)
 
     def health(self) -> Health:
@@ -239,6 +239,10 @@ class Scheduler:
     def loop(self) -> DispatchLoop:
         """The dispatch loop, which runs beside the caller's block."""
         return self._tasks.loop
+
+    def opened(self) -> None:
+        """The run's block begins, in the trio task that calls this."""
+        self._parts.deadlocks.opened()
 
     def check_invariants(self) -> None:
         """Every task is in one state, and the ledger agrees. Raises `AssertionError`."""

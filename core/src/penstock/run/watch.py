@@ -118,9 +118,20 @@ class RunWatch:
                 continue  # the interval is another
             now = trio.current_time()
             self._lag = max(self._lag, now - due)
-            if stream.active and run.tasks.book.jobs:
+            if stream.active and self._has_work(now):
                 correlation = RuntimeCorrelation(run.run_id)
                 snapshot = self.health().as_dict()
                 stream.record("scheduler_health_snapshot", now, correlation=correlation, snapshot=snapshot)
                 stream.deliver()
             self._lag, self._blocked = 0.0, None
+
+    def _has_work(self, now: float) -> bool:
+        """Whether there are tasks, or calls that wait, are out or pause; a service may have no tasks."""
+        requests = self._run.requests
+        return (
+            bool(self._run.tasks.book.jobs)
+            or requests.calls_pausing > 0
+            or any(
+                pressure.in_flight_count or pressure.waiters for pressure in requests.pressure.snapshots(now).values()
+            )
+        )

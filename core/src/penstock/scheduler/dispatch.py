@@ -30,6 +30,7 @@ from penstock.scheduler.gate_plugins import GatePlugins
 from penstock.scheduler.handles import CANCELLED, RUNNING, SHUTDOWN
 from penstock.scheduler.jobs import Job
 from penstock.scheduler.runner import NurseryTaskRunner, TaskRunner, begin, cancellation_of
+from penstock.scheduler.waits import TaskWaits
 from penstock.scheduler.wakeup import WakeUp
 from penstock.tasks.admission import TaskAdmissionController
 from penstock.tasks.lease import TaskAdmissionDenied, TaskAdmissionLease
@@ -84,8 +85,7 @@ class DispatchLoop:
         self._broken: BaseException | None = None  # what ends the run in the next round
         self.wakeup = WakeUp()
         self.in_flight: dict[str, Job] = {}
-        self.waiting = 0
-        """How many are waiting for tasks to end: while somebody is, a run in which nothing can start is a stall."""
+        self.waits = TaskWaits(self.wakeup.ring)
         self.sources = 0
         """How many sources of tasks are at work: while one is, more may come."""
         self.fatal: BaseException | None = None
@@ -128,6 +128,10 @@ class DispatchLoop:
         self._stalled_at = None
         self.wakeup.ring()
 
+    def task_of(self, task: trio.lowlevel.Task) -> str | None:
+        """The id of the task that this trio task carries out: the outermost one, in which its function began."""
+        return task.name if task.parent_nursery is self._workers and task.name in self.in_flight else None
+
     def spawn_source(self, fn: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Run a source of tasks beside the workers; while it runs, more work may come."""
 
@@ -168,6 +172,8 @@ class DispatchLoop:
                 elif self._closing and not self._jobs and not self.sources:
                     return
                 else:
+                    if self._grace_ends is None:
+                        self.waits.end_deadlocks()
                     await self.wakeup.sleep_until(self._before_sleep(workers, now))
         except trio.Cancelled:
             raise
@@ -248,6 +254,7 @@ class DispatchLoop:
         return started
 
     def _enqueue_frontier(self, now: float) -> None:
+        self.waits.tasks_came()
         frontier = self._tracker.ready_frontier()
         accepted = self._queue.enqueue(frontier, now)
         self._tracker.mark_enqueued(accepted)
@@ -319,7 +326,7 @@ class DispatchLoop:
         idle = deadline == math.inf and not self.in_flight and not self.sources
         # A ring tells of a change since the round: something ended, say, while a full sink held the loop up.
         stuck = idle and bool(self._jobs) and not self.wakeup.rung
-        if not stuck or not (self._closing or self.waiting):
+        if not stuck or not (self._closing or self.waits.count):
             self._stalled_at = None
             return deadline
         if self._stalled_at is None:
@@ -386,8 +393,10 @@ class DispatchLoop:
     def explanation(self, now: float, group: str | None = None) -> Explanation:
         """What every group of tasks, or one, waits for at this moment."""
         tracker = self._tracker
-        not_ready = tracker.unfinished()
-        return explain(self._queue, self._admission, now, group, unfinished=len(tracker), not_ready=not_ready)
+        unready, again = tracker.unfinished(), tracker.deferred()
+        return explain(
+            self._queue, self._admission, now, group, unfinished=len(tracker), not_ready=unready, backing_off=again
+        )
 
     def check_invariants(self) -> None:
         """Every task is in one state, and the ledger agrees. Raises `AssertionError`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, Generic, Literal, TypeVar, get_args
 
 import attrs
@@ -82,12 +83,14 @@ class TaskSpec:
 class TaskHandle(Generic[T]):
     """A task that was given to the scheduler. Awaiting it gives its result, or raises what became of it.
 
-    `on_wait` is told 1 when somebody begins to wait for it and -1 when that ends.
+    `on_wait` gives the block in which somebody waits for it.
     """
 
     __slots__ = ("_on_wait", "_result", "_watchers", "attempts", "retrieved", "status", "task_id")
 
-    def __init__(self, task_id: str, on_wait: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(
+        self, task_id: str, on_wait: Callable[[TaskHandle[Any]], AbstractContextManager[None]] = lambda _: nullcontext()
+    ) -> None:
         self.task_id = task_id
         self._on_wait = on_wait
         self.status: TaskStatus = PENDING
@@ -112,7 +115,9 @@ class TaskHandle(Generic[T]):
         return None if self.status == COMPLETED or not self.done else self._result
 
     async def wait(self) -> None:
-        """Wait until the task has ended, however."""
+        """Wait until the task has ended, however. Raises `StallError` to a task that waits for itself, or for one that
+        waits for it.
+        """
         if self.done:
             await trio.lowlevel.checkpoint()
             return
@@ -120,11 +125,8 @@ class TaskHandle(Generic[T]):
         if ended is None:
             ended = trio.Event()
             self._watch(ended)
-        self._on_wait(1)
-        try:
+        with self._on_wait(self):
             await ended.wait()
-        finally:
-            self._on_wait(-1)
 
     def _watch(self, watcher: Callable[[TaskHandle[T]], None] | trio.Event) -> None:
         if self._watchers is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
@@ -46,7 +47,7 @@ class Intake:
         self,
         resolver: TaskSchedulingResolver,
         max_attempts: int,
-        on_wait: Callable[[int], None],
+        on_wait: Callable[[TaskHandle[Any]], AbstractContextManager[None]],
     ) -> None:
         self._resolver = resolver
         self._max_attempts = max_attempts

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+)
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
@@ -23,7 +32,7 @@ class MappedRun(Protocol):
 
     def cancel_task(self, task_id: str) -> None: ...
 
-    def somebody_waits(self) -> AbstractContextManager[None]: ...
+    def waits_for(self, awaited: Callable[[], Collection[str]]) -> AbstractContextManager[None]: ...
 
     def spawn_source(self, fn: Callable[..., Awaitable[None]], *args: Any) -> None: ...
 
@@ -92,8 +101,12 @@ class TaskMap(Generic[T, R]):
                 if self._source_error is not None:
                     raise self._source_error
                 raise StopAsyncIteration
-            with self._scheduler.somebody_waits():
+            with self._scheduler.waits_for(self._awaited):
                 await self._changed.park()
+
+    def _awaited(self) -> Collection[str]:
+        """The tasks of which the end of any is waited for; none while something else may bring a result."""
+        return () if self._ended or self._feeder is not None else self._in_hand
 
     def _top_up(self, iterator: Iterator[T]) -> None:
         while not self._exhausted and len(self._in_hand) + len(self._ended) < self._window:

@@ -7,8 +7,8 @@ What callers hand in is made into jobs by `intake.py`, kept until its end in `bo
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from threading import get_ident
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -35,7 +35,7 @@ from penstock.tasks.ready_queue import QueueView, ReadyQueue
 from penstock.tasks.records import SchedulerResourceRequest, TaskSchedulingResolver
 from penstock.tasks.standing import Explanation
 from penstock.words.checks import a_name, shown, whole_number
-from penstock.words.errors import ConfigError
+from penstock.words.errors import ConfigError, StallError
 from penstock.words.labels import labels_of
 from penstock.words.plugin_failures import RECONFIGURED
 from penstock.words.verdicts import Condition, Signal
@@ -72,27 +72,31 @@ class AsyncTaskScheduler:
         plugins: GatePlugins | None = None,
     ) -> None:
         self._queue = queue
-        self._admission = admission
+        self.admission = admission
+        """The controller of the task gate."""
         self._events = events
         self._options = SchedulerOptions() if options is None else options
         self._resolver = TaskSchedulingResolver() if resolver is None else resolver
-        self._intake = Intake(self._resolver, self._options.max_attempts, self._waits)
+        self._intake = Intake(self._resolver, self._options.max_attempts, self._waits_for_handle)
         self._retries = retries
-        self._book = TaskBook(queue, retries, events)
-        self._jobs = self._book.jobs
-        self._tracker = self._book.tracker
-        self._view = queue.view()
+        self.book = TaskBook(queue, retries, events)
+        """What became of the tasks so far."""
+        self._jobs = self.book.jobs
+        self._tracker = self.book.tracker
+        self.queue_view: QueueView = queue.view()
+        """The live window onto what is queued."""
         self._fitting: set[SchedulerResourceRequest] = set()
         self._thread = get_ident()
-        self._loop = DispatchLoop(
+        self.loop = DispatchLoop(
             queue=queue,
             admission=admission,
-            book=self._book,
+            book=self.book,
             events=events,
             stall_timeout=self._options.stall_timeout,
             runner=runner,
             plugins=plugins,
         )
+        """The dispatch loop: `open_scheduler` runs it beside the caller's block."""
 
     # -- what callers use
 
@@ -113,19 +117,7 @@ class AsyncTaskScheduler:
     ) -> TaskHandle[R]:
         """A handle, to be awaited for its result, of the task `fn(*args)`: it starts as soon as the task gate lets it.
 
-        `group`         whom it counts for: a name, `TaskGroupSpec` or `SchedulingMetadata`
-        `needs`         resource to amount, beside its place in `submission`
-        `task_id`       unique in the run; one is made up where none is given
-        `deadline`      moment of the run's clock by which it must have started
-        `max_attempts`  how often it is tried at most
-        `retry_on`      exception types after which it is tried again
-        `row_group`, `column`  what its events are found by, and what a barrier may wait for
-        `cancellable`   whether `cancel_task` also ends it while it runs
-        `labels`        name to value, text, which its calls, both event streams, rules and limiters see: at most 8, of
-                        at most 64 bytes each
-
-        Arguments by name go in with `functools.partial(fn, name=value)`. Raises `ConfigError` for what is no async
-        function, arguments that do not fit it and wrong options, and `TaskRefused` for a task that could never fit.
+        The options are told at `penstock.run.scheduler.Scheduler.start_soon`. Raises `ConfigError` and `TaskRefused`.
         """
         return self.start(
             fn, args, group, needs, task_id, deadline, max_attempts, retry_on, row_group, column, cancellable, labels
@@ -152,10 +144,10 @@ class AsyncTaskScheduler:
             fn, args, group, needs, task_id, deadline, max_attempts, retry_on, row_group, column, cancellable, labels
         )
         self._check_fits(job)
-        self._book.take_on_one(job, self._intake.numbered if task_id is None else 0)
+        self.book.take_on_one(job, self._intake.numbered if task_id is None else 0)
         if self._events.stream.active:
             self._events.ready(job, trio.current_time())
-        self._loop.wakeup.ring()
+        self.loop.wakeup.ring()
         return job.handle
 
     def add(self, batch: Iterable[TaskSpec]) -> Mapping[str, TaskHandle[Any]]:
@@ -192,12 +184,9 @@ class AsyncTaskScheduler:
     ) -> TaskMap[T, R]:
         """Results of `fn(item)` for every item, in the order of completion: `async with scheduler.map(...)
         as results`.
-
-        At most `window` items (default: twice the free places, at least 16) are in hand. The other options are
-        those of `start_soon`, for each task.
         """
         if window is None:
-            window = max(16, 2 * self._admission.view().resource_limits["submission"])
+            window = max(16, 2 * self.admission.view().resource_limits["submission"])
         whole_number(window, "window")
         self._intake.functions.check(fn, (None,))
         given: object = items
@@ -217,8 +206,8 @@ class AsyncTaskScheduler:
         """No more members for the barrier of this id, or no more tasks of this row group."""
         self._enter()
         a_name(name, "name")
-        self._book.seal(name, trio.current_time())
-        self._loop.wakeup.ring()
+        self.book.seal(name, trio.current_time())
+        self.loop.wakeup.ring()
 
     @trio.lowlevel.enable_ki_protection
     def signal(self, name: str) -> None:
@@ -229,14 +218,14 @@ class AsyncTaskScheduler:
         if signal == RECONFIGURED:
             for job in self._jobs.values():
                 job.failing_since = None
-        self._loop.wake(signal, 1, trio.current_time())
-        self._loop.signalled()
+        self.loop.wake(signal, 1, trio.current_time())
+        self.loop.signalled()
 
     @trio.lowlevel.enable_ki_protection
     def wake(self, condition: Condition, now: float) -> None:
         """A condition of the task gate came true: ask everybody again who was refused until then."""
-        self._loop.wake(condition, ALL, now)
-        self._loop.signalled()
+        self.loop.wake(condition, ALL, now)
+        self.loop.signalled()
 
     @trio.lowlevel.enable_ki_protection
     def wake_all_refused(self) -> None:
@@ -250,14 +239,14 @@ class AsyncTaskScheduler:
 
         By resource the most that is asked for, by how many tasks, and the id of the first.
         """
-        return self._book.too_large_for(limits)
+        return self.book.too_large_for(limits)
 
     def set_limits(self, limits: Mapping[str, int]) -> None:
         """From now on there is so much of each resource, `submission` included; nobody may ask for more.
 
         Whoever waits is to be asked again (`wake_all_refused`).
         """
-        self._admission.set_limits(limits)
+        self.admission.set_limits(limits)
         self._fitting.clear()
         changed = getattr(self._queue, "limits_changed", None)
         if changed is not None:
@@ -273,13 +262,13 @@ class AsyncTaskScheduler:
         """From now on these hold. Tasks keep how often they are tried; groups that `resolver` makes get its limits."""
         self._options = options
         self._resolver = resolver
-        self._loop.stall_timeout = options.stall_timeout
+        self.loop.stall_timeout = options.stall_timeout
         self._retries.set_backoff(retry_backoff, retry_backoff_max)
         changed = self._intake.set_figures(resolver, options.max_attempts)
         for job in self._jobs.values() if changed else ():
             job.task.group = changed.get(job.task.group, job.task.group)
         for group in changed.values():
-            self._admission.set_admitted_limit(group.key, group.admitted_limit)
+            self.admission.set_admitted_limit(group.key, group.admitted_limit)
 
     @trio.lowlevel.enable_ki_protection
     def emit(
@@ -311,7 +300,7 @@ class AsyncTaskScheduler:
         """The same as records."""
         if group is not None:
             a_name(group, "group")
-        return self._loop.explanation(trio.current_time(), group)
+        return self.loop.explanation(trio.current_time(), group)
 
     @trio.lowlevel.enable_ki_protection
     def cancel_task(self, task_id: str) -> None:
@@ -320,37 +309,32 @@ class AsyncTaskScheduler:
         job = self._jobs.get(a_name(task_id, "task_id"))
         if job is None:
             return
-        if task_id in self._loop.in_flight:
+        if task_id in self.loop.in_flight:
             if job.scope is not None:
                 job.scope.cancel()
             return
-        self._book.stop(job, CANCELLED, "it was cancelled", trio.current_time())
-        self._loop.wakeup.ring()
+        self.book.stop(job, CANCELLED, "it was cancelled", trio.current_time())
+        self.loop.wakeup.ring()
 
     def shutdown(self) -> None:
         """Admit nothing more; what runs may finish within the grace period, and is cancelled then."""
         self._enter()
-        if not self._loop.stopping:
-            self._loop.stop(trio.current_time() + self._options.shutdown_grace)
+        if not self.loop.stopping:
+            self.loop.stop(trio.current_time() + self._options.shutdown_grace)
 
     def cancel(self) -> None:
         """Admit nothing more, and cancel what runs."""
         self._enter()
-        self._loop.stop(-math.inf)
-
-    @property
-    def book(self) -> TaskBook:
-        """What became of the tasks so far."""
-        return self._book
+        self.loop.stop(-math.inf)
 
     @property
     def progress(self) -> Mapping[str, int]:
         """Where the tasks stand: `queued`, `in_flight`, `unfinished`, and how many ended in each way."""
         return {
-            "queued": self._view.queued_total,
-            "in_flight": len(self._loop.in_flight),
+            "queued": self.queue_view.queued_total,
+            "in_flight": len(self.loop.in_flight),
             "unfinished": len(self._jobs),
-            **self._book.counts,
+            **self.book.counts,
         }
 
     # -- taking on
@@ -366,19 +350,19 @@ class AsyncTaskScheduler:
         self._check_open()
         for job, _ in nodes:
             self._check_fits(job)
-        self._book.take_on(nodes, trio.current_time())
-        self._loop.wakeup.ring()
+        self.book.take_on(nodes, trio.current_time())
+        self.loop.wakeup.ring()
 
     def _check_open(self) -> None:
         self._enter()
-        if not self._loop.accepts:
+        if not self.loop.accepts:
             raise RuntimeError("the scheduler is closing and takes no more tasks")
 
     def _check_fits(self, job: Job) -> None:
         """Refuse what could never run at once, with the figures; each resource request is looked at once."""
         request = job.task.resource_request
         if request not in self._fitting:
-            never = self._admission.never_fits(job.task)
+            never = self.admission.never_fits(job.task)
             if never is not None:
                 raise TaskRefused(job.task.task_id, never)
             if len(self._fitting) >= REMEMBERED:
@@ -387,38 +371,25 @@ class AsyncTaskScheduler:
 
     def spawn_source(self, fn: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Run a source of tasks beside the workers; while it runs, more work may come."""
-        self._loop.spawn_source(fn, *args)
+        self.loop.spawn_source(fn, *args)
 
-    @contextmanager
-    def somebody_waits(self) -> Iterator[None]:
+    def somebody_waits(self) -> AbstractContextManager[None]:
         """While this is open, a run in which nothing can start is a stall, and not a pause between submissions."""
-        self._waits(1)
-        try:
-            yield
-        finally:
-            self._waits(-1)
+        return self.loop.waits.somebody_waits()
 
-    def _waits(self, change: int) -> None:
-        self._loop.waiting += change
-        self._loop.wakeup.ring()
+    def waits_for(self, awaited: Callable[[], Collection[str]]) -> AbstractContextManager[None]:
+        """While this is open, the trio task in it waits for the end of any of these tasks, and is told of a deadlock.
 
-    @property
-    def queue_view(self) -> QueueView:
-        """The live window onto what is queued."""
-        return self._view
+        `awaited` gives their ids; none means that something else may end the wait.
+        """
+        return self.loop.waits.wait(awaited)
 
-    # -- what `open_scheduler` uses
-
-    @property
-    def admission(self) -> TaskAdmissionController:
-        """The controller of the task gate."""
-        return self._admission
-
-    @property
-    def loop(self) -> DispatchLoop:
-        """The dispatch loop: `open_scheduler` runs it beside the caller's block."""
-        return self._loop
+    def _waits_for_handle(self, handle: TaskHandle[Any]) -> AbstractContextManager[None]:
+        task_id = handle.task_id
+        if self.loop.task_of(trio.lowlevel.current_task()) == task_id:
+            raise StallError(chain=[f"task {task_id!r} waits for its own end"])
+        return self.waits_for(lambda: () if handle.done else (task_id,))
 
     def check_invariants(self) -> None:
         """Every task is in one state, and the ledger agrees. Raises `AssertionError`."""
-        self._loop.check_invariants()
+        self.loop.check_invariants()

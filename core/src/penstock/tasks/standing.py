@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -19,7 +18,10 @@ from penstock.words.verdicts import Denied, describe_until
 __all__ = ["Explanation", "GroupStanding", "explain", "explain_groups"]
 
 LISTED: Final = 20
-"""How many groups, and how many tasks that are not ready, are told one by one."""
+"""How many groups, and how many kinds of tasks that are not ready, are told one by one."""
+
+NAMED: Final = 5
+"""How many tasks of one kind are named."""
 
 
 @attrs.frozen(kw_only=True)
@@ -41,8 +43,9 @@ class GroupStanding:
 @attrs.frozen(kw_only=True)
 class Explanation:
     """The task gate at one moment: counts, resource to (free, limit), the groups by their longest wait, and tasks
-    that wait for others (a few); `shadows` says what each plugin in shadow would have done so far, `plugin_failures`
-    what plugins raised, at either gate."""
+    that wait for others, equal ones in one line; `backing_off` tells of tasks that failed and are tried again, and
+    until when; `shadows` says what each plugin in shadow would have done so far, `plugin_failures` what plugins raised,
+    at either gate."""
 
     running: int
     queued: int
@@ -50,6 +53,7 @@ class Explanation:
     resources: Mapping[str, tuple[int, int]]
     groups: tuple[GroupStanding, ...]
     not_ready: tuple[str, ...]
+    backing_off: tuple[str, ...] = ()
     shadows: tuple[ShadowTally, ...] = ()
     plugin_failures: tuple[PluginFailure, ...] = ()
 
@@ -69,7 +73,7 @@ class Explanation:
             reasons = Counter(reason for group in rest for reason in group.reasons)
             told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
             lines.append(f"  and {len(rest)} more groups: {told}")
-        lines += [f"  task {line}" for line in self.not_ready]
+        lines += [f"  {line}" for line in (*self.not_ready, *self.backing_off)]
         lines += [f"  {tally}" for tally in self.shadows]
         return "\n".join(map(printable, lines))
 
@@ -82,11 +86,12 @@ def explain(
     *,
     unfinished: int,
     not_ready: Iterable[tuple[str, str, int]] = (),
+    backing_off: Iterable[tuple[float, str]] = (),
 ) -> Explanation:
     """What every group with something queued waits for, or only the one of this name (`"/"` between its parts).
 
     `unfinished` is how many tasks have not ended; `not_ready` yields, of those that are not queued, id, state and how
-    many tasks each waits for.
+    many tasks each waits for; `backing_off` those that failed and are tried again, with the moment.
     """
     view, ledger = queue.view(), admission.view()
     groups = explain_groups(queue, admission, now)
@@ -99,7 +104,8 @@ def explain(
         unfinished=unfinished,
         resources={name: (ledger.resources_available[name], limit) for name, limit in ledger.resource_limits.items()},
         groups=tuple(groups),
-        not_ready=tuple(_not_ready(not_ready)) if idle else (),
+        not_ready=_not_ready(not_ready) if idle else (),
+        backing_off=_backing_off(backing_off, now),
     )
 
 
@@ -114,7 +120,7 @@ def explain_groups(queue: ReadyQueue, admission: TaskAdmissionController, now: f
     found = []
     for key, queued in view.queued_by_group.items():
         own = refusals.get(key, [])
-        lines = [_line(block.denied, block.tasks, block.since, now) for block in own]
+        lines = _lines(own, now)
         reasons: list[str] = [block.denied.reason for block in own]
         offered = queued - sum(block.tasks for block in own)
         if offered and shut:
@@ -136,6 +142,21 @@ def explain_groups(queue: ReadyQueue, admission: TaskAdmissionController, now: f
     return sorted(found, key=lambda group: (-group.longest_wait, -group.queued, group.group))
 
 
+def _lines(refused: Sequence[Blocked], now: float) -> list[str]:
+    """A line per refusal; equal ones are one, which is in force since the first of them was."""
+    folded: dict[object, list[Blocked]] = {}
+    for block in refused:
+        denied = block.denied
+        folded.setdefault((denied.reason, denied.by, denied.detail, denied.until), []).append(block)
+    lines = [
+        _line(same[0].denied, sum(block.tasks for block in same), min(block.since for block in same), now)
+        for same in folded.values()
+    ]
+    if len(lines) <= LISTED:
+        return lines
+    return [*lines[:LISTED], f"and {len(lines) - LISTED} more refusals"]
+
+
 def _line(denied: Denied, tasks: int, since: float, now: float) -> str:
     who = f" by {denied.by}" if denied.by else ""
     detail = f": {denied.detail}" if denied.detail else ""
@@ -143,9 +164,34 @@ def _line(denied: Denied, tasks: int, since: float, now: float) -> str:
     return f"{tasks} refused, {denied.reason}{who}{detail}; for {now - since:.1f} s, until {until}"
 
 
-def _not_ready(not_ready: Iterable[tuple[str, str, int]]) -> list[str]:
-    return [
-        f"{task_id}: a barrier that nobody has sealed" if state == "open barrier"
-        else f"{task_id}: {state}, waits for {missing} other tasks"
-        for task_id, state, missing in islice(not_ready, LISTED)
-    ]  # fmt: skip
+def _not_ready(not_ready: Iterable[tuple[str, str, int]]) -> tuple[str, ...]:
+    """A line per state, with the first tasks in it."""
+    by_state: dict[str, list[str]] = {}
+    for task_id, state, missing in not_ready:
+        what = (
+            "a barrier that nobody has sealed" if state == "open barrier" else f"{state}, waits for {_others(missing)}"
+        )
+        by_state.setdefault(what, []).append(task_id)
+    lines = [f"{_named(task_ids)}: {what}" for what, task_ids in by_state.items()]
+    return (*lines[:LISTED], f"and {len(lines) - LISTED} more such lines") if len(lines) > LISTED else tuple(lines)
+
+
+def _others(missing: int) -> str:
+    return "1 other task" if missing == 1 else f"{missing} other tasks"
+
+
+def _backing_off(backing_off: Iterable[tuple[float, str]], now: float) -> tuple[str, ...]:
+    pauses = sorted(backing_off)
+    if not pauses:
+        return ()
+    first, last = pauses[0][0] - now, pauses[-1][0] - now
+    until = f"{first:.1f}" if len(pauses) == 1 else f"{first:.1f} to {last:.1f}"
+    return (f"{_named([task_id for _, task_id in pauses])}: tried again after a failure, {until} s from now",)
+
+
+def _named(task_ids: Sequence[str]) -> str:
+    """`task a`, or `7 tasks (a, b, c and 4 more)`."""
+    if len(task_ids) == 1:
+        return f"task {task_ids[0]}"
+    more = len(task_ids) - NAMED
+    return f"{len(task_ids)} tasks ({', '.join(task_ids[:NAMED])}{f' and {more} more' if more > 0 else ''})"

@@ -51,9 +51,16 @@ class AdmissionError(PenstockError):
 class StallError(PenstockError):
     """A stall: work is left, nothing runs, and nothing that is known of could ever start it.
 
-    `explanation` is the text that `scheduler.explain()` gave at that moment.
+    `explanation` is the text that `scheduler.explain()` gave at that moment. Where tasks wait for each other, `chain`
+    says who waits for whom, a line each, and the error is raised by the wait of one of them.
     """
 
-    def __init__(self, explanation: str) -> None:
-        self.explanation = explanation
-        super().__init__(f"nothing is running and nothing that is left can start:\n{explanation}")
+    def __init__(self, explanation: str = "", *, chain: Iterable[str] = ()) -> None:
+        self.chain = tuple(chain)
+        self.explanation = explanation or "\n".join(self.chain)
+        what = (
+            "a deadlock, which nothing else would end"
+            if self.chain
+            else ("nothing is running and nothing that is left can start")
+        )
+        super().__init__(f"{what}:\n{self.explanation}")

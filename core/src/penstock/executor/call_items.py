@@ -1,0 +1,74 @@
+"""What a call asks the request gate for, made of what its caller says and of the task in which it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from penstock.events.correlation import current_correlation
+from penstock.executor.caller_input import group_of
+from penstock.requests.items import RequestAdmissionItem, RequestCost, RequestEventContext, RequestGroupSpec
+from penstock.words.checks import an_instance
+from penstock.words.identity import RequestResourceKey, RequestResourceResolver
+from penstock.words.labels import merged_labels
+
+__all__ = ["CallItems"]
+
+
+class CallItems:
+    """Makes the items of an executor's calls.
+
+    `queue_wait_timeout` holds for calls that say nothing else; attempts are numbered after `attempt_prefix`.
+    """
+
+    def __init__(
+        self, resolver: RequestResourceResolver, queue_wait_timeout: float | None, attempt_prefix: str
+    ) -> None:
+        self._resolver = resolver
+        self.queue_wait_timeout = queue_wait_timeout
+        self._attempt_prefix = attempt_prefix
+        self._attempts = 0
+        self.check_before_call: Callable[[], None] | None = None
+        """Called before each call, if there is something to check."""
+
+    def before_call(self) -> None:
+        """A call is about to be made. Raises what the check raises."""
+        if self.check_before_call is not None:
+            self.check_before_call()
+
+    def item(
+        self,
+        resource: RequestResourceKey | str,
+        domain: str,
+        cost: RequestCost,
+        group: RequestGroupSpec | str | None,
+        timeout: float | None,
+        deadline: float | None,
+        labels: Mapping[str, str] | None,
+    ) -> RequestAdmissionItem:
+        """The item of the next attempt. Raises `ConfigError` for a wrong option."""
+        self.before_call()
+        key = self._resolver.key_of(resource, domain)
+        correlation = current_correlation()
+        of_the_task = None
+        if correlation is not None:
+            of_the_task = correlation.labels
+            if group is None and correlation.task_group is not None:
+                group = RequestGroupSpec(correlation.task_group)
+        self._attempts += 1
+        return RequestAdmissionItem(
+            key,
+            group_of(group, key),
+            cost,
+            self.queue_wait_timeout if timeout is None else timeout,
+            deadline,
+            RequestEventContext(
+                correlation,
+                correlation.task_execution_id if correlation is not None else None,
+                f"{self._attempt_prefix}{self._attempts}",
+            ),
+            of_the_task if labels is None else merged_labels(of_the_task, labels),
+        )
+
+    def check(self, item: RequestAdmissionItem) -> None:
+        """Raises `ConfigError` unless this is an item, for a resource that may be asked for."""
+        self._resolver.key_of(an_instance(item, RequestAdmissionItem, "item").resource)

@@ -1,0 +1,64 @@
+"""Who is parked for a lease, and who holds one in a block that it is in: what a deadlock is found by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import inf
+
+import trio
+
+from penstock.requests.items import RequestAdmissionLease
+from penstock.requests.waiters import RequestWaiter
+from penstock.words.errors import StallError
+
+__all__ = ["LeaseWaits"]
+
+
+class LeaseWaits:
+    """The parked waiters of a gate, and the leases that trio tasks give back at the end of a block that they are in."""
+
+    def __init__(self) -> None:
+        self.parked: dict[RequestWaiter, float] = {}
+        """Who is parked, and the deadline of the cancel scopes around it."""
+        self.stalled: dict[RequestWaiter, StallError] = {}
+        """What the wait of those ends with that are part of a deadlock."""
+        self.held: dict[trio.lowlevel.Task, list[RequestAdmissionLease]] = {}
+        self._parked_holders: dict[trio.lowlevel.Task, RequestWaiter] = {}
+        self.on_park: Callable[[trio.lowlevel.Task], None] | None = None
+        """Called with each trio task that is about to be parked; it must not call the gate."""
+
+    def park(self, waiter: RequestWaiter) -> None:
+        """This trio task is about to be parked for a lease."""
+        waiter.parked = task = trio.lowlevel.current_task()
+        self.parked[waiter] = trio.current_effective_deadline()
+        if task in self.held:
+            self._parked_holders[task] = waiter
+        if self.on_park is not None:
+            self.on_park(task)
+
+    def a_holder_is_parked(self) -> bool:
+        """Whether anybody is parked who holds a lease: without that no call waits for another one's wait."""
+        self._parked_holders = {task: each for task, each in self._parked_holders.items() if each in self.parked}
+        return bool(self._parked_holders)
+
+    def waiters(self) -> Iterator[tuple[RequestWaiter, bool]]:
+        """The parked waiters, and whether the wait of each ends by itself at some moment."""
+        for waiter, deadline in self.parked.items():
+            yield waiter, deadline != inf or waiter.gives_up_at is not None
+
+    def hold(self, lease: RequestAdmissionLease) -> trio.lowlevel.Task:
+        """This trio task, which is in the block of the lease from now on, until `let_go`."""
+        task = trio.lowlevel.current_task()
+        held = self.held.get(task)
+        if held is None:
+            self.held[task] = [lease]
+        else:
+            held.append(lease)
+        return task
+
+    def let_go(self, lease: RequestAdmissionLease, holder: trio.lowlevel.Task) -> None:
+        """The block of this lease ends, or somebody else gives it back."""
+        held = self.held[holder]
+        held.remove(lease)
+        if not held:
+            del self.held[holder]
