@@ -1,8 +1,9 @@
-"""Small tasks do not starve a large one: when as much has passed it as the resource holds, room is reserved for it."""
+"""Small tasks do not starve a large one: when it is first in the order, room is reserved for it until it starts."""
 
 from __future__ import annotations
 
 from collections import Counter
+from itertools import count
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from penstock import At, Denied, FifoTaskQueue, ReadyQueue, TaskAdmissionConfig, TaskAdmissionController
-from penstock.testing import TaskGate, make_task
+from penstock.testing import TaskGate, group_key, make_task
 from penstock_fairqueue import FairTaskQueue
 
 LIMITS = {"submission": 100, "gpu": 8}
@@ -34,39 +35,99 @@ def end_first(gate: TaskGate) -> None:
     gate.release(gate.out[0])
 
 
-def small_ones_before_a_large_one(gate: TaskGate, *, large: int = 1, more: int = 20) -> None:
-    """All of the gpu is with small tasks; large ones that need all of it wait, and behind them more small ones."""
+def reserve_for_large(gate: TaskGate) -> None:
+    """Eight small ones hold all gpus, and the large one is first: eight gpus are reserved."""
     crowd(gate, "small", 8, 1)
     gate.start_all()
-    crowd(gate, "large", large, 8)
-    gate.enqueue([make_task(f"more-{n}", "small", {"gpu": 1}) for n in range(more)])
-
-
-def turn_over(gate: TaskGate) -> None:
-    """Each task that was running has ended, and another has taken its place."""
-    for _ in range(8):
-        gate.start_all()
+    crowd(gate, "large", 1, 8)
+    crowd(gate, "small", 20, 1)
+    while not gate.controller.view().reserved:
         end_first(gate)
+        gate.start_all()
+
+
+def test_a_large_task_starts_within_one_turnover_of_the_resource(gate: TaskGate) -> None:
+    crowd(gate, "small", 8, 1)
     gate.start_all()
-
-
-def test_a_large_task_starts_after_one_turnover_of_the_resource(gate: TaskGate) -> None:
-    small_ones_before_a_large_one(gate, more=200)
-    passed = 0
+    crowd(gate, "large", 1, 8)
+    crowd(gate, "small", 100, 1)
+    passed = ended = 0
     while (started := gate.start_all()) != ["large-8-0"]:
         passed += len(started)
-        assert passed <= 8
         end_first(gate)
-    assert passed == 8
+        ended += 1
+    assert passed <= 8
+    assert ended == passed + 8
 
 
-def test_a_reservation_says_for_what_it_is(gate: TaskGate) -> None:
-    small_ones_before_a_large_one(gate)
-    turn_over(gate)
-    assert dict(gate.controller.view().kept_room) == {"gpu": 8}
+def test_while_room_is_reserved_it_says_for_what(gate: TaskGate) -> None:
+    reserve_for_large(gate)
+    assert dict(gate.controller.view().reserved) == {"gpu": 8}
     end_first(gate)
     assert gate.start_all() == []
-    assert any("gpu is kept for a task that needs 8" in blocked.denied.detail for blocked in gate.queue.blocked())
+    blocked = {blocked.group: blocked.denied.detail for blocked in gate.queue.blocked()}
+    assert blocked[group_key("small")].startswith("8 of gpu reserved for tasks that are next")
+    assert blocked[group_key("large")] == "less than 8 of gpu is free"
+
+
+def test_who_fits_beside_what_is_reserved_goes(gate: TaskGate) -> None:
+    reserve_for_large(gate)
+    end_first(gate)
+    gate.enqueue([make_task("plain"), make_task("disk", needs={"disk": 4})])
+    assert gate.start_all() == ["plain", "disk"]
+
+
+def test_no_place_is_kept_empty_of_what_a_reservation_is_not_short_of() -> None:
+    """One gpu is out for long, the next task for it is first: meanwhile plain tasks have all other places."""
+    gate = TaskGate(FifoTaskQueue(), TaskAdmissionController(TaskAdmissionConfig(2, {"gpu": 1})))
+    gate.enqueue([make_task("long", "a", {"gpu": 1}), make_task("next", "a", {"gpu": 1})])
+    gate.enqueue([make_task(f"plain-{n}", "b") for n in range(3)])
+    assert gate.start_all() == ["long", "plain-0"]
+    gate.release(gate.out[1])
+    assert gate.start_all() == ["plain-1"]
+    gate.release(gate.out[0])
+    assert gate.start_all() == ["next"]
+
+
+def test_reservations_that_fit_together_are_held_together() -> None:
+    queue = FifoTaskQueue()
+    gate = gate_with(queue)
+    gate.enqueue([make_task("gpus", "a", {"gpu": 8}), make_task("disks", "a", {"disk": 4})])
+    assert gate.start_all() == ["gpus", "disks"]
+    gate.enqueue([make_task("gpus-too", "b", {"gpu": 5}), make_task("disks-too", "c", {"disk": 3})])
+    gate.enqueue([make_task("a-gpu", "d", {"gpu": 4}), make_task("a-disk", "d", {"disk": 2}), make_task("p", "d")])
+    assert gate.start_all() == ["p"]
+    assert dict(gate.controller.view().reserved) == {"gpu": 5, "disk": 3}
+    gate.release(gate.out[0])
+    assert gate.start_all() == ["gpus-too"]
+    gate.release(gate.out[0])
+    assert gate.start_all() == ["disks-too"]
+
+
+@pytest.mark.parametrize("needs", [{"disk": 4, "gpu": 1}, {"disk": 2, "gpu": 2}, {"disk": 4, "gpu": 4}], ids=str)
+@pytest.mark.parametrize("queue", ["fifo", "fair"])
+def test_a_task_of_two_scarce_resources_starts_among_streams_of_each(needs: dict[str, int], queue: str) -> None:
+    limits = {"submission": 100, "gpu": 4, "disk": 4}
+    order = FifoTaskQueue() if queue == "fifo" else FairTaskQueue(limits)
+    gate = TaskGate(order, TaskAdmissionController(TaskAdmissionConfig(100, {"gpu": 4, "disk": 4})))
+    numbered = count()
+    started: list[str] = []
+
+    def streams() -> None:
+        for resource in ("disk", "gpu"):
+            while sum(resource in task.task_id for task in gate.queued.values()) < 4:
+                gate.enqueue([make_task(f"{resource}-{next(numbered)}", resource, {resource: 1})])
+
+    streams()
+    started += gate.start_all()
+    gate.enqueue([make_task("large", "large", needs)])
+    for ended in range(60):
+        if "large" in started:
+            break
+        gate.release(gate.out[ended * 7 % len(gate.out)])
+        streams()
+        started += gate.start_all()
+    assert "large" in started
 
 
 def test_large_and_small_get_their_shares_in_units() -> None:
@@ -82,39 +143,42 @@ def test_large_and_small_get_their_shares_in_units() -> None:
     assert abs(units["small"] - units["large"]) <= 24
 
 
-def test_a_reservation_ends_when_the_task_that_has_it_is_given_up(gate: TaskGate) -> None:
-    small_ones_before_a_large_one(gate)
-    turn_over(gate)
+def test_others_go_on_when_the_one_for_whom_room_was_reserved_is_given_up(gate: TaskGate) -> None:
+    reserve_for_large(gate)
     end_first(gate)
+    held = tuple(gate.out)
     assert gate.start_all() == []
     gate.discard("large-8-0")
-    assert len(gate.start_all()) == 1
+    assert len(gate.start_all()) == 8 - len(held)
 
 
-def test_a_reservation_ends_when_something_else_refuses_the_task_that_has_it() -> None:
-    """Its turn comes, and a rule holds it back until later: meanwhile nobody waits for it."""
+def test_others_go_on_when_a_rule_refuses_the_one_for_whom_room_was_reserved() -> None:
+    """Room is reserved for it, and then a rule holds it back until later: meanwhile nobody waits for it."""
+    night: list[bool] = []
 
     def rule(task: Any, queue: Any, admission: Any, now: float) -> Denied | None:
         large = task.group.key.identity[1] == "large"
-        return Denied("policy_denial", {At(60.0)}, scope="shape", by="night") if large and now < 60.0 else None
+        return Denied("policy_denial", {At(60.0)}, scope="shape", by="night") if large and night else None
 
     gate = gate_with(FairTaskQueue(LIMITS), rule)
-    small_ones_before_a_large_one(gate, more=50)
-    while gate.out and "gpu" not in gate.controller.view().kept_room:
-        end_first(gate)
-        gate.start_all()
-    while not gate.start_all():
-        end_first(gate)
+    reserve_for_large(gate)
+    end_first(gate)
+    assert gate.start_all() == []
+    night.append(True)
+    gate.start_all()
     assert len(gate.out) == 8
-    assert not gate.controller.view().kept_room
+    assert not gate.controller.view().reserved
 
 
 def test_only_one_is_served_before_the_others_may_pass_again() -> None:
     gate = gate_with(FairTaskQueue(LIMITS))
-    small_ones_before_a_large_one(gate, large=3, more=100)
+    crowd(gate, "small", 8, 1)
+    gate.start_all()
+    crowd(gate, "large", 3, 8)
+    crowd(gate, "small", 100, 1)
     order = []
     for _ in range(60):
-        order += ["large" if task_id.startswith("large") else "small" for task_id in gate.start_all()]
+        order += [task_id.split("-")[0] for task_id in gate.start_all()]
         end_first(gate)
     first = order.index("large")
     assert order[first + 1 : first + 9] == ["small"] * 8
@@ -168,7 +232,7 @@ class MixedSizes(RuleBasedStateMachine):
             end_first(self.gate)
             self.gate.start_all()
         assert not self.gate.queued, "somebody was left behind"
-        assert not self.gate.controller.view().kept_room
+        assert not self.gate.controller.view().reserved
 
 
 TestMixedSizes = MixedSizes.TestCase

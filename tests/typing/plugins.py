@@ -12,7 +12,6 @@ from penstock import (
     Denied,
     LimiterChange,
     LimiterSnapshot,
-    ReadyListener,
     RefusalExplainer,
     RefusalScope,
     Released,
@@ -72,7 +71,6 @@ def a_limiter_keeps_its_protocols(limiter: OneAtATime) -> None:
     _plain: RequestLimiter = limiter
     _observer: CallObserver = limiter
     _explainer: RefusalExplainer = limiter
-    _listener: ReadyListener = limiter  # type: ignore[assignment]
 
 
 def make_limiter(scope: Scope, cap: int | None) -> RequestLimiter | None:

@@ -25,7 +25,6 @@ from penstock.plugins.manager import PluginManager
 from penstock.queueing.arrival_order import ArrivalOrder
 from penstock.queueing.lane_queue import LaneQueue
 from penstock.queueing.lanes import Arena, Entry, Lane, Order
-from penstock.queueing.ready_groups import ReadyListener
 from penstock.readiness.cycles import find_cycle
 from penstock.requests.admission import RequestAdmissionController, RequestAdmissionEffects
 from penstock.requests.items import (
@@ -188,7 +187,6 @@ __all__ = [
     "ProviderModelStaticCap",
     "QueueSelection",
     "QueueView",
-    "ReadyListener",
     "ReadyQueue",
     "Reconfiguration",
     "RefusalExplainer",

@@ -18,7 +18,7 @@ def test_the_oldest_goes_first_whatever_its_group_weight_and_resource() -> None:
     assert driver.serve_all() == waiters
 
 
-def test_a_place_that_came_free_is_offered_to_one_and_nobody_else_is_asked() -> None:
+def test_a_place_that_came_free_is_offered_to_one_and_the_next_is_refused_for_all() -> None:
     driver = QueueDriver(FifoRequestWaiters())
     capacity = ScriptedCapacity(1, cohort=True)
     driver.refuse = capacity.refuse
@@ -36,7 +36,7 @@ def test_a_place_that_came_free_is_offered_to_one_and_nobody_else_is_asked() -> 
     capacity.take(second)
 
     assert driver.serve_one() is None
-    assert driver.asked == [waiters[1].item]
+    assert driver.asked == [waiters[1].item, waiters[2].item]
 
 
 def test_a_limiter_that_wants_much_of_something_of_its_own_is_asked_again_for_every_place() -> None:

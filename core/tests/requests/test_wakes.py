@@ -105,3 +105,27 @@ def test_a_queue_lets_no_waiter_go_that_is_in_another() -> None:
     assert not queues[0].remove(waiter, 0.0)
     assert queues[0].commit(selection, 0.0) is None
     assert queues[1].commit(selection, 0.0) is waiter
+
+
+def test_callers_of_another_provider_who_are_of_one_cohort_are_asked_again_too() -> None:
+    """A rule refuses calls to p and q alike until something comes back at p."""
+    shut = [True]
+
+    def rule(item: RequestAdmissionItem, _: RequestPressureSnapshotProvider, now: float) -> Denied | None:
+        busy = shut and item.group.key != "before"
+        return Denied("hard_policy_denial", {Released(CHAT.provider)}, "shape", cohort="c") if busy else None
+
+    elsewhere = RequestResourceKey("q", "m", "chat")
+    bench = RequestBench(rule=rule)
+    for provider in ("p", "q"):
+        bench.controller.register(provider, "m", 4, 0.0)
+    first, second = bench.lease(CHAT, group="before"), bench.lease(CHAT, group="before")
+    here, there = bench.wait(CHAT, group="a"), bench.wait(elsewhere, group="b")
+    bench.release(first)
+    bench.controller.cancel(here, 0.0)
+    bench.controller.advance(0.0)
+
+    shut.clear()
+    bench.release(second)
+
+    assert there.lease is not None

@@ -371,16 +371,34 @@ class ControllerMachine(RuleBasedStateMachine):
 
     @rule()
     def start(self) -> None:
-        view = self.gate.controller.view()
         while (lease := self.gate.start_one()) is not None:
             self.limit_of[lease.item.group.key] = lease.item.group.admitted_limit
-        if not view.resources_available["submission"]:
-            return  # the queue is shut as a whole, and lines that were woken have not been asked
-        ready = self.gate.queue.view().ready_groups_by_resource
-        for resource in self.limits:
-            runnable = {key for key in ready.get(resource, ()) if not self.at_limit(view, key)}
-            for group in GROUPS:
-                assert view.runnable_peers(resource, group.key) == len(runnable - {group.key})
+
+    @invariant()
+    def peers_are_those_that_could_run(self) -> None:
+        view = self.gate.controller.view()
+        assert isinstance(self.gate.queue, FifoTaskQueue)
+        holders = {task.group.key for task in self.gate.queue.reserved()}
+        blocked = [block for block in self.gate.gate.blocked() if block.denied.reason != "no_capacity"]
+        refused = {block.scope_key for block in blocked}
+        lanes = {
+            (task.group.key, task.resource_request)
+            for task in self.gate.queued.values()
+            if refused.isdisjoint({task.group.key, (task.group.key, task.resource_request.shape)})
+            and not self.at_limit(view, task.group.key)
+        }
+        for group in GROUPS:
+            if holders and holders != {group.key} and group.key in holders:
+                continue  # it has some of what is reserved, and others have the rest
+            reserved = {} if group.key in holders else view.reserved
+            able = [
+                (key, request)
+                for key, request in lanes
+                if all(view.resources_available[r] - reserved.get(r, 0) >= n for r, n in request.shape)
+            ]
+            for resource in self.limits:
+                peers = [key for key, request in able if key is not group.key and resource in request.amounts]
+                assert view.runnable_peers(resource, group.key) == len(peers)
 
     def at_limit(self, view: TaskAdmissionView, key: Any) -> bool:
         limit = self.limit_of.get(key)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import fsum
-from typing import Any
 
-import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from penstock import (
@@ -24,8 +21,7 @@ from penstock import (
     TaskAdmissionView,
     TaskGroupKey,
 )
-from penstock.tasks.competition import Competition
-from penstock.tasks.contenders import PeerCount, Shortage
+from penstock.tasks.gate import TaskGate
 from penstock.testing import group_key, make_task
 
 ALL = 1 << 62
@@ -71,7 +67,7 @@ class Gate:
         self.shut: set[str] = set()
         config = TaskAdmissionConfig(100, {"gpu": gpus, "disk": 2})
         self.admission = TaskAdmissionController(config, [("lender", Lender())], self.rule)
-        self.admission.attach(self.queue.view())
+        self.gate = TaskGate(self.queue, self.admission)
         self.view = self.admission.view()
         self.leases: list[TaskAdmissionLease] = []
         self.queued: dict[str, SchedulableTask] = {}
@@ -87,23 +83,16 @@ class Gate:
         self.put += 1
         task = make_task(str(self.put), group, needs, weight=WEIGHTS[group], admitted_limit=limit)
         self.queued[task.task_id] = task
-        self.queue.enqueue([task], 0.0)
+        self.gate.offer([task], 0.0)
 
     def dispatch(self) -> None:
-        view = self.queue.view()
-        while selection := self.queue.select_next(lambda task, seen: self.admission.is_eligible(task, seen, 0.0), 0.0):
-            lease = self.admission.try_acquire(selection.item, view, 0.0)
-            assert isinstance(lease, TaskAdmissionLease)
-            assert self.queue.commit(selection, 0.0) is selection.item
-            for condition in self.admission.take_turned():
-                self.queue.wake(condition, ALL, 0.0)
-            del self.queued[selection.item.task_id]
-            self.leases.append(lease)
-            self.limits[lease.item.group.key] = lease.item.group.admitted_limit
+        while (admitted := self.gate.next(0.0)) is not None:
+            del self.queued[admitted.task.task_id]
+            self.leases.append(admitted.lease)
+            self.limits[admitted.task.group.key] = admitted.task.group.admitted_limit
 
     def release(self, place: int) -> None:
-        for condition, amount in self.admission.release(self.leases.pop(place), 0.0).freed:
-            self.queue.wake(condition, amount, 0.0)
+        self.gate.finish(self.leases.pop(place), 0.0)
 
     def weight(self, resource: str, besides: str = "nobody") -> float:
         return self.view.competing_weight(resource, group_key(besides))
@@ -151,7 +140,7 @@ def test_who_is_refused_by_a_rule_does_not_compete_until_that_ends() -> None:
     assert gate.weight("gpu") == 0
 
     gate.shut.clear()
-    gate.queue.wake(Signal("b"), ALL, 0.0)
+    gate.gate.wake(Signal("b"), 0.0)
     assert gate.weight("gpu") == 0.2
 
 
@@ -193,39 +182,6 @@ def test_counting_may_begin_before_there_is_a_queue() -> None:
     assert controller.view().competing_weight("submission", group_key("a")) == 0.2
 
 
-def test_a_sum_of_weights_that_goes_up_and_down_does_not_drift() -> None:
-    competition = Competition()
-    nobody, heavy, light = group_key("nobody"), group_key("heavy"), group_key("light")
-    competition.begin("gpu", light, 1e-9)
-    for _ in range(1000):
-        competition.begin("gpu", heavy, 1e17 / 3)
-        competition.end("gpu", heavy)
-
-    assert competition.weight("gpu", nobody) == 1e-9
-    competition.end("gpu", light)
-    assert competition.weight("gpu", nobody) == 0
-
-
-@given(st.lists(st.tuples(st.sampled_from("abcd"), st.floats(1e-200, 1e300)), max_size=20))
-def test_weights_of_any_size_are_added_up_without_loss(changes: list[tuple[str, float]]) -> None:
-    """Each change turns a group round: it begins to compete, with a new weight, or it ends."""
-    competition, competing = Competition(), dict[str, float]()
-    for name, weight in changes:
-        if competing.pop(name, None) is None:
-            competing[name] = weight
-            competition.begin("gpu", group_key(name), weight)
-        else:
-            competition.end("gpu", group_key(name))
-        for besides in "abcd":
-            others = [weight for each, weight in competing.items() if each != besides]
-            assert competition.weight("gpu", group_key(besides)) == fsum(others)
-
-
-def test_to_end_what_has_not_begun_is_a_mistake() -> None:
-    with pytest.raises(KeyError):
-        Competition().end("gpu", group_key("a"))
-
-
 def test_a_peer_in_debt_is_a_runnable_peer_and_not_a_debt_free_one() -> None:
     gate = Gate()
     gate.enqueue("a", {"gpu": 2})
@@ -239,50 +195,6 @@ def test_a_peer_in_debt_is_a_runnable_peer_and_not_a_debt_free_one() -> None:
 
     gate.release(0)
     assert gate.view.debt_free_peers("gpu", c) == 2
-
-
-PLACES = [(cohort, r) for cohort in (None, Shortage("gpu", 2), "other") for r in ("gpu", "disk")]
-NEWS = st.one_of(
-    st.tuples(st.just("place"), st.sampled_from(PLACES), st.sampled_from("abc")),
-    st.tuples(st.just("line"), st.sampled_from(PLACES[2:]), st.just("")),
-    st.tuples(st.just("cap"), st.just(PLACES[0]), st.sampled_from("abc")),
-    st.tuples(st.just("debt"), st.sampled_from(PLACES[:2]), st.sampled_from("abc")),
-)
-
-
-@given(st.lists(NEWS, max_size=40))
-def test_peers_are_counted_as_if_anew_whatever_the_order_of_the_news(news: list[tuple[str, Any, str]]) -> None:
-    """Each piece of news turns something round: who stands in a place, whether a line is open, a cap, a debt."""
-    peers, state = PeerCount(), set[tuple[Any, ...]]()
-    for kind, (cohort, resource), group in news:
-        fact = (
-            kind,
-            *{"place": (cohort, resource, group), "line": (cohort,), "cap": (group,)}.get(kind, (resource, group)),
-        )
-        begins = fact not in state
-        state ^= {fact}
-        key = group_key(group) if group else group_key("nobody")
-        if kind == "place":
-            peers.ready_changed(resource, key, begins, cohort)
-        elif kind == "line":
-            peers.line_changed(cohort, begins)
-        elif kind == "cap":
-            (peers.capped if begins else peers.uncapped)(key)
-        else:
-            peers.owes(resource, key, begins)
-
-        for wanted in ("gpu", "disk"):
-            for besides in "abc":
-                runnable = [
-                    name
-                    for cohort, r in PLACES
-                    for name in "abc"
-                    if r == wanted and name != besides and ("place", cohort, r, name) in state
-                    if (cohort is None or ("line", cohort) in state) and ("cap", name) not in state
-                ]
-                debt_free = [name for name in runnable if ("debt", wanted, name) not in state]
-                assert peers.count(wanted, group_key(besides)) == len(runnable)
-                assert peers.count_debt_free(wanted, group_key(besides)) == len(debt_free)
 
 
 class AgainstCountingAnew(RuleBasedStateMachine):
@@ -314,13 +226,13 @@ class AgainstCountingAnew(RuleBasedStateMachine):
     def discard(self, data: st.DataObject) -> None:
         task_id = data.draw(st.sampled_from(sorted(self.gate.queued)))
         del self.gate.queued[task_id]
-        assert self.gate.queue.discard(task_id, 0.0) is not None
+        assert self.gate.gate.discard(task_id, 0.0) is not None
         self.settled = False
 
     @rule(group=st.sampled_from("abcd"))
     def shut_or_open(self, group: str) -> None:
         self.gate.shut ^= {group}
-        self.gate.queue.wake(Signal(group), ALL, 0.0)
+        self.gate.gate.wake(Signal(group), 0.0)
         self.settled = False
 
     @rule()
@@ -332,12 +244,16 @@ class AgainstCountingAnew(RuleBasedStateMachine):
         """Who holds of it, or is below its limit with a task for it that nothing refuses but want of room in it."""
         gate = self.gate
         found = {lease.item.group.key.identity[1] for lease in gate.leases if resource in lease.resources}
-        refused = {blocked.scope_key: blocked.denied for blocked in gate.queue.blocked()}
+        refused = {blocked.scope_key for blocked in gate.gate.blocked() if blocked.denied.reason != "no_capacity"}
         for task in gate.queued.values():
             shape = task.resource_request.shape
-            denied = refused.get((task.group.key, shape))
-            room = denied is None or (denied.reason == "no_capacity" and f" of {resource} " in denied.detail)
-            if resource in dict(shape) and room and not self.capped(task.group.key):
+            fits = all(
+                gate.view.resources_available[other] - gate.view.reserved.get(other, 0) >= amount
+                for other, amount in shape
+                if other != resource
+            )
+            ready = (task.group.key, shape) not in refused and not self.capped(task.group.key)
+            if resource in dict(shape) and fits and ready:
                 found.add(task.group.key.identity[1])
         return found
 

@@ -26,7 +26,7 @@ def test_a_newcomer_that_goes_first_at_a_moment_leaves_it_to_the_others_too() ->
     gate.register("p", "m", 10, 0.0)
     waiters = [gate.enqueue(RequestAdmissionItem(CHAT, RequestGroupSpec("a")), 1.0) for _ in range(3)]
 
-    newcomer = gate.enqueue(RequestAdmissionItem(CHAT, RequestGroupSpec("b")), 5.0)
+    newcomer = gate.enqueue(RequestAdmissionItem(CHAT, RequestGroupSpec("b", weight=4.0)), 5.0)
 
     assert newcomer.lease is not None
     assert gate.next_change(5.0) == 5.0

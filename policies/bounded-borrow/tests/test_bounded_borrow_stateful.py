@@ -75,7 +75,8 @@ class OneResource(RuleBasedStateMachine):
                 break
             group, amount = name(lease.item), lease.resources["submission"]
             if held[group] >= shares[group]:
-                waiting = {each.identity[1] for each in self.ready()} - {group}
+                ready = {each.identity[1] for each in self.ready()} - {group}
+                waiting = {each for each in ready if held[each] < shares[each] and self.fitted(each, lease)}
                 assert all(self.debt[each] for each in waiting), f"{group} borrowed while {waiting} waited"
             self.debt[group] = max(held[group] + amount - shares[group], 0)
         for task in self.gate.queued.values():
@@ -83,6 +84,13 @@ class OneResource(RuleBasedStateMachine):
             at_the_ceiling = held[group] >= shares[group] and held[group] + amount > self.ceiling * shares[group]
             has_room = self.view.has_room(task.resource_request)
             assert at_the_ceiling or not has_room, f"a place is empty that {group} could take"
+
+    def fitted(self, group: str, given: TaskAdmissionLease) -> bool:
+        """Whether a task of the group could have had the place that was given, beside what is reserved."""
+        room = self.view.resources_available["submission"] + given.resources["submission"]
+        room -= self.view.reserved.get("submission", 0)
+        sizes = [t.resource_request.amounts["submission"] for t in self.gate.queued.values() if name(t) == group]
+        return min(sizes) <= room
 
     def ready(self) -> set[TaskGroupKey]:
         return set(self.gate.queue.view().ready_groups_by_resource.get("submission", ()))

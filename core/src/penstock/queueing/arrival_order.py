@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from heapq import heappop, heappush
 from typing import Any, Generic, TypeVar
 
@@ -15,7 +16,7 @@ T = TypeVar("T")
 class ArrivalOrder(Generic[T]):
     """An `Order` in which what came first goes first, whatever group it is of."""
 
-    def arena(self, *, contended: bool) -> ArrivalArena[T]:
+    def arena(self, home: Hashable) -> ArrivalArena[T]:
         return ArrivalArena()
 
     def forget(self) -> None:
@@ -60,7 +61,15 @@ class ArrivalArena(Generic[T]):
             self._push(lane)
 
     def offered(self, begins: bool) -> None:
-        """The order of arrival asks for nothing else."""
+        """It makes no difference to the order of arrival who else is offered."""
 
-    def rank(self, lane: Lane[T]) -> float:
-        return lane.head.sequence
+    def short(self, begins: bool) -> None:
+        """Nor for whom there is room."""
+
+    @property
+    def clock(self) -> float:
+        """There is no time: the start tags of all have been reached."""
+        return 0.0
+
+    def tags(self, lane: Lane[T]) -> tuple[float, float]:
+        return 0.0, lane.head.sequence

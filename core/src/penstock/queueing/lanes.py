@@ -1,27 +1,58 @@
-"""What a queue is made of: items in lanes, lanes in arenas, and the protocol by which an order is written.
+"""What a queue is made of: items in lanes, lanes under their groups, and the protocol by which an order is written.
 
-Items of one group with one shape (resource vector) stand in one *lane*, first in, first out, since a
-refusal for one of them holds for all. Lanes stand in *arenas*, which know the order: the arena of those
-that are ready, and one for each *line*, a set of lanes that were refused under the same cohort.
-`lane_queue.py` moves lanes between them; an order plugin writes the two protocols `Order` and `Arena`, and
-nothing else of a queue.
+Items of one group with one shape (resource vector) stand in one *lane*, first in, first out; lanes stand under
+their group, groups under the whole queue. A refusal blocks one of these *nodes*, and covers what is below it. Lanes
+stand in *arenas*, which know the order; an order plugin writes the two protocols `Order` and `Arena`, and nothing
+else of a queue. `lane_queue.py` moves lanes between arenas.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 from heapq import heappop, heappush
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from penstock.queueing.ready_groups import ReadyGroups, Resources
 from penstock.words.verdicts import Condition, Denied
 
-__all__ = ["ALL", "NOT_FILED", "Arena", "Entry", "Group", "Lane", "Line", "Order", "Shut"]
+__all__ = ["ALL", "NOT_FILED", "Arena", "Entry", "Group", "Lane", "Node", "Order", "Resources"]
 
 T = TypeVar("T")
 
+Resources = tuple[tuple[Hashable, int], ...]
+"""What one item asks for: each resource with its amount."""
+
 ALL: Final = 1 << 62
 """As much as anybody could need."""
+
+NOT_FILED: Final[Any] = frozenset()
+"""What nothing was ever filed under: most nodes, so they share it."""
+
+_NOBODY: Final[Any] = None  # the head of a lane that nothing has been put into yet
+_NONE_YET: Final[Any] = ()  # most lanes never have such items, and an empty list for each of them is memory too
+_NOBODY_ALONE: Final[Any] = frozenset()
+
+
+class Node(Generic[T]):
+    """What a refusal can block: the whole queue, a group, or a lane.
+
+    `denied` is the refusal under which it is; by itself alone, or in the class `joined`. While that class is open, the
+    refusal is over, and the node stands there until it was asked.
+    """
+
+    __slots__ = ("denied", "filed", "joined", "since")
+
+    def __init__(self) -> None:
+        self.denied: Denied | None = None
+        self.since = 0.0
+        self.joined: Any = None
+        """A `RefusalClass`, or `None`."""
+        self.filed: set[Condition] = NOT_FILED
+        """The conditions that end the refusal for this node alone."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing below it may be asked."""
+        return self.denied is not None and (self.joined is None or not self.joined.open)
 
 
 class Entry(Generic[T]):
@@ -38,15 +69,15 @@ class Entry(Generic[T]):
         self.next: Entry[T] | None = None
 
 
-class Lane(Generic[T]):
-    """The items of one group with one shape. `arena` is where it is ordered; `None` while it is parked alone."""
+class Lane(Node[T]):
+    """The items of one group with one shape. `place` is where it is ordered; `None` while nothing below it is asked."""
 
     __slots__ = (
-        "arena", "denied", "filed", "first", "gaps", "group", "head", "key", "last", "line", "live", "position",
-        "resources", "returned", "since", "split", "stamp",
+        "first", "gaps", "group", "head", "key", "last", "live", "place", "position", "resources", "returned",
     )  # fmt: skip
 
     def __init__(self, key: Hashable, group: Group[T], resources: Resources) -> None:
+        super().__init__()
         self.key = key
         self.group = group
         self.resources = resources
@@ -61,16 +92,14 @@ class Lane(Generic[T]):
         """The first item that has not been discarded. There is one: a lane that runs empty leaves at once."""
         self.live = 0
         """How many of the chain and of `returned` have not been discarded."""
-        self.arena: Arena[T] | None = None
-        self.line: Line[T] | None = None
-        self.denied: Denied | None = None
-        self.since = 0.0
-        self.filed: set[Condition] = NOT_FILED
-        self.stamp = 0
-        self.split: tuple[Denied, frozenset[Condition], frozenset[Condition]] | None = None
-        """A refusal by which it stood in a line; of its conditions those of this lane alone, and those of the line."""
+        self.place: Any = None
+        """A `Place`, or `None`."""
         self.position: Any = None
         """The arena's own note of where the lane stands."""
+
+    def entries(self) -> list[Entry[T]]:
+        """What stands here, in no order."""
+        return [entry for entry in (*self._chained(), *(e for _, e in self.returned)) if entry.lane is self]
 
     def append(self, entry: Entry[T]) -> None:
         """A new last item."""
@@ -148,63 +177,69 @@ class Lane(Generic[T]):
         assert self.head is min(standing, key=lambda entry: entry.sequence)
 
 
-_NOBODY: Final[Any] = None  # the head of a lane that nothing has been put into yet
-_NONE_YET: Final[Any] = ()  # most lanes never have such items, and an empty list for each of them is memory too
-_NOBODY_ALONE: Final[Any] = frozenset()
-NOT_FILED: Final[Any] = frozenset()
-"""What nothing was ever filed under: most lanes, so they share it."""
-
-
-class Group(Generic[T]):
+class Group(Node[T]):
     """The lanes of one group, and how much of it is queued. It leaves with its last item."""
 
-    __slots__ = ("denied", "key", "lanes", "queued", "since", "singles", "weight")
+    __slots__ = ("capped", "key", "lanes", "queued", "singles", "weight")
 
     def __init__(self, key: Hashable, weight: float) -> None:
+        super().__init__()
         self.key = key
         self.weight = weight
         self.lanes: dict[Hashable, Lane[T]] = {}
         self.singles: set[Lane[T]] = _NOBODY_ALONE
         """Lanes of one item that was refused alone."""
         self.queued = 0
-        self.denied: Denied | None = None
-        self.since = 0.0
-
-    def set_apart(self, lane: Lane[T]) -> None:
-        """A lane of one item that was refused alone."""
-        if not self.singles:
-            self.singles = set()
-        self.singles.add(lane)
+        self.capped = False
+        """Whether it is at its limit: then it counts for nobody as one that could run."""
 
     def all_lanes(self) -> list[Lane[T]]:
         """Every lane of the group, those of one refused item included."""
         return [*self.lanes.values(), *self.singles]
 
-    def refusals(self, offered: Collection[Line[T]]) -> Iterator[tuple[object, Denied, float, int]]:
-        """What keeps lanes back that are in no `offered` line: scope key, refusal, since when, how many items."""
+    def set_apart(self, lane: Lane[T]) -> Lane[T]:
+        """The head of a lane in a lane of its own, so that it alone is blocked, and not those that come after it."""
+        if lane in self.singles:
+            return lane
+        if not self.singles:
+            self.singles = set()
+        if lane.live == 1:
+            del self.lanes[lane.key]
+            self.singles.add(lane)
+            return lane
+        entry = lane.head
+        single: Lane[T] = Lane(lane.key, self, lane.resources)
+        entry.lane = single
+        lane.live -= 1
+        lane.next_head()
+        entry.next = None
+        single.append(entry)
+        self.singles.add(single)
+        return single
+
+    def give_back(self, single: Lane[T]) -> Lane[T] | None:
+        """The lane of its shape, in which the item is to stand again; `None` if there is none, and its own is that."""
+        self.singles.remove(single)
+        lane = self.lanes.get(single.key)
+        if lane is None:
+            self.lanes[single.key] = single
+        return lane
+
+    def refusals(self) -> Iterator[tuple[object, Denied, float, int]]:
+        """What keeps lanes back: scope key, refusal, since when, how many items."""
         whole = 0
         for lane in self.all_lanes():
-            if lane.denied is None or lane.line in offered:
-                continue
-            if lane.denied is self.denied:
-                whole += lane.live
+            if lane.denied is not None and lane.closed:
+                yield (
+                    lane.head.item if lane in self.singles else (self.key, lane.key),
+                    lane.denied,
+                    lane.since,
+                    lane.live,
+                )
             else:
-                scope_key = lane.head.item if lane in self.singles else (self.key, lane.key)
-                yield scope_key, lane.denied, lane.since, lane.live
-        if whole and self.denied is not None:
+                whole += lane.live
+        if whole and self.denied is not None and self.closed:
             yield self.key, self.denied, self.since, whole
-
-
-class Shut:
-    """The whole queue, refused at once."""
-
-    __slots__ = ("denied", "filed", "since", "stamp")
-
-    def __init__(self) -> None:
-        self.denied: Denied | None = None
-        self.since = 0.0
-        self.filed: set[Condition] = set()
-        self.stamp = 0
 
 
 class Arena(Protocol[T]):
@@ -227,50 +262,36 @@ class Arena(Protocol[T]):
         ...
 
     def offered(self, begins: bool) -> None:
-        """The arena's lanes are offered from now on, or no longer. Those that are offered together compete."""
+        """The arena's lanes may be asked from now on, or no longer. Those that are offered together compete."""
         ...
 
-    def rank(self, lane: Lane[T]) -> float:
-        """How early the lane's head is, comparable between the arenas of one order: the smallest goes first."""
+    def short(self, begins: bool) -> None:
+        """There is no room for what the arena's lanes ask for, or there is again. They go on competing."""
+        ...
+
+    @property
+    def clock(self) -> float:
+        """The time of its home, in which its tags are. It does not go back as long as anything is queued."""
+        ...
+
+    def tags(self, lane: Lane[T]) -> tuple[float, float]:
+        """The start and the finish tag of the lane's head: lanes whose start tags the clock has reached go first, the
+        one with the smallest finish tag before all; of equals the one that came first. Between homes the distance to
+        the clock counts. While the lane stands here and its head stays, its tags only grow.
+        """
         ...
 
 
 class Order(Protocol[T]):
     """The order of a queue."""
 
-    def arena(self, *, contended: bool) -> Arena[T]:
-        """A new arena. `contended`: its lanes compete for something, and go on competing while they wait."""
+    def arena(self, home: Hashable) -> Arena[T]:
+        """A new arena, which is not offered yet, for lanes of one shape; `home` is the resource that it takes most of.
+
+        Lanes of the same home compete for the same, whatever their amounts.
+        """
         ...
 
     def forget(self) -> None:
         """The queue is empty: a new busy period begins with the next item."""
         ...
-
-
-class Line(Generic[T]):
-    """Lanes refused under one cohort: they stand and fall together, and are asked one at a time."""
-
-    __slots__ = (
-        "amount", "arena", "cohort", "competes", "contended", "filed", "fresh", "groups", "lanes", "left", "stamp",
-        "timed", "until",
-    )  # fmt: skip
-
-    def __init__(self, cohort: Hashable, arena: Arena[T], contended: bool, groups: ReadyGroups) -> None:
-        self.cohort = cohort
-        self.arena = arena
-        self.contended = contended
-        self.competes: bool = getattr(cohort, "competes", False)
-        """Whether its lanes compete also while it is closed."""
-        self.groups = groups
-        """Which groups stand in it, per resource: while it is open they may be able to run."""
-        self.lanes: set[Lane[T]] = set()
-        self.fresh: dict[Lane[T], None] = {}
-        """Those that have no place in the arena yet: it is given when the line is opened, if they still stand here."""
-        self.until: frozenset[Condition] = frozenset()
-        self.timed = False
-        """Whether a moment is among these."""
-        self.amount = 1
-        self.left = 0
-        """While it is open: how much of what was released is left for it."""
-        self.filed: set[Condition] = set()
-        self.stamp = 0

@@ -1,6 +1,6 @@
 """Who is parked under which condition, and whose moment has come.
 
-A target (a lane, a line of lanes, the whole queue) is filed under every condition that would end its
+A target (a node, or a class of refusals) is filed under every condition that would end its
 refusal. The first condition that comes true takes it out from under all the others. Filing and waking cost
 the number of conditions, never the number of targets that are parked.
 """
@@ -11,19 +11,15 @@ from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 from typing import Protocol
 
-from penstock.words.verdicts import At, Backlog, Condition
+from penstock.words.verdicts import At, Backlog, Condition, Uncontested
 
 __all__ = ["Parked", "ParkingLot"]
 
 
 class Parked(Protocol):
-    """What can be filed. The lot keeps in `filed` under what it stands, and nobody else touches that.
-
-    `stamp` is when it was refused, in changes of backlog: what changed before does not wake it.
-    """
+    """What can be filed. The lot keeps in `filed` under what it stands, and nobody else touches that."""
 
     filed: set[Condition]
-    stamp: int
 
 
 class ParkingLot:
@@ -36,8 +32,10 @@ class ParkingLot:
         """The moments that are waited for, as a heap; some may be outdated."""
         self._filings = 0
         self._standing_moments = 0
-        self.backlog_conditions = 0
-        """Under how many `Backlog` conditions something stands: while it is 0, no change of backlog need be told."""
+        self.soft: dict[Condition, None] = {}
+        """The conditions about the queue itself under which something stands; to be read only."""
+        self.backlogs = 0
+        """How many of these are `Backlog` conditions: while it is 0, no change of backlog need be told at once."""
 
     def file(self, target: Parked, conditions: Iterable[Condition]) -> None:
         """Let `target` wait for the first of these, beside those it waits for already."""
@@ -50,7 +48,9 @@ class ParkingLot:
             waiting = self.standing.get(condition)
             if waiting is None:
                 waiting = self.standing[condition] = {}
-                self.backlog_conditions += isinstance(condition, Backlog)
+                if isinstance(condition, Backlog | Uncontested):
+                    self.soft[condition] = None
+                    self.backlogs += isinstance(condition, Backlog)
                 if isinstance(condition, At):
                     self._standing_moments += 1
                     self._note_moment(condition)
@@ -97,7 +97,9 @@ class ParkingLot:
 
     def _forget(self, condition: Condition) -> None:
         del self.standing[condition]
-        self.backlog_conditions -= isinstance(condition, Backlog)
+        if isinstance(condition, Backlog | Uncontested):
+            del self.soft[condition]
+            self.backlogs -= isinstance(condition, Backlog)
         self._standing_moments -= isinstance(condition, At)
         if not self.standing:
             self.standing.clear()  # an emptied dict keeps its memory, a cleared one does not
@@ -108,6 +110,7 @@ class ParkingLot:
         for condition, waiting in self.standing.items():
             assert waiting, f"nobody stands under {condition}"
             assert all(condition in target.filed for target in waiting)
-        assert self.backlog_conditions == sum(isinstance(c, Backlog) for c in self.standing)
+        assert set(self.soft) == {c for c in self.standing if isinstance(c, Backlog | Uncontested)}
+        assert self.backlogs == sum(isinstance(c, Backlog) for c in self.standing)
         noted = {condition for _, _, condition in self.moments}
         assert all(condition in noted for condition in self.standing if isinstance(condition, At))

@@ -62,7 +62,7 @@ class DeadlineLanes(LaneQueue[T]):
         assert lane is not None
         number = urgency(deadline, entry.sequence)
         becomes_head = lane.live == 1 or number < lane.head.sequence
-        arena = lane.arena if becomes_head else None
+        arena = lane.place.arena if becomes_head and lane.place is not None else None
         if arena is not None:
             arena.remove(lane)  # its head is another now, and so perhaps its place
         lane.unchain(entry)

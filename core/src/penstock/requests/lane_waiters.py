@@ -86,9 +86,6 @@ class LaneRequestWaiters:
         self, is_eligible: Callable[[RequestAdmissionItem], Denied | None], now: float
     ) -> RequestQueueSelection | None:
         """The first waiter in order that is eligible; refused ones are parked, and keep the refusal for `explain`."""
-        first = self._lanes.first(now)
-        if first is None:
-            return None
 
         def ask(waiter: RequestWaiter) -> Denied | None:
             denied = is_eligible(waiter.item)
@@ -98,13 +95,9 @@ class LaneRequestWaiters:
             if denied.scope == "all" and denied.cohort is None:
                 # It covers this resource and no other: its lanes are one cohort.
                 denied = attrs.evolve(denied, scope="shape", cohort=("all", waiter.item.resource))
-            if denied.amount != 1:  # in its limiter's own units, and what is woken here is counted in requests
-                denied = attrs.evolve(denied, amount=1)
             return denied
 
-        denied = ask(first.item)
-        entry = first if denied is None else self._lanes.select_after(first, denied, ask, now)
-        self._selected = entry
+        self._selected = entry = self._lanes.choose(ask, now)
         return None if entry is None else RequestQueueSelection(entry.item, self._lanes.version)
 
     def commit(self, selection: RequestQueueSelection, now: float) -> RequestWaiter | None:
@@ -127,11 +120,9 @@ class LaneRequestWaiters:
         return True
 
     def wake(self, condition: Condition, amount: int, now: float) -> None:
-        """A condition came true: those under it are offered again, in order, until one of a cohort is refused or
-        as many were taken out.
-        """
+        """A condition came true: those under it are offered again, in order, until one of a cohort is refused."""
         if amount > 0:
-            self._lanes.wake(condition, amount)
+            self._lanes.wake(condition)
 
     def view(self) -> RequestQueueView:
         return self._view

@@ -178,7 +178,8 @@ def retry_after_seconds(headers: Mapping[str, str], wall_now: datetime | None = 
 
 def _amount(text: str | None) -> float | None:
     """A decimal number without sign or exponent, which is all that the header may be; some send fractions."""
-    if text is None or not _NUMBER.fullmatch(text.strip()):
+    text = None if text is None else text.strip()
+    if text is None or not _NUMBER.fullmatch(text):
         return None
     amount = float(text)
     return amount if isfinite(amount) else None

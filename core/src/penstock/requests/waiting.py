@@ -254,9 +254,12 @@ class WaitingRequests:
             waiters = self._with_timeout.get(item, ())
             self._hopeless += [(waiter, denied) for waiter in waiters if comes_too_late(denied, waiter.gives_up_at)]
         for condition in denied.until:
-            if condition in state.released:
+            own = condition in state.released
+            if own:
                 self._named.add(condition)
-            elif isinstance(condition, Backlog | Released):
+            # others of its cohort, who wait for other resources, are refused until then too
+            of_others = not own or (denied.cohort is not None and denied.reason != "no_capacity")
+            if of_others and isinstance(condition, Backlog | Released):
                 self._watched.add(condition)
         return denied
 

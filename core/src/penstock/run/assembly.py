@@ -28,6 +28,7 @@ from penstock.scheduler.gate_plugins import GatePlugins
 from penstock.scheduler.jobs import RetryPlan
 from penstock.scheduler.scheduler import AsyncTaskScheduler
 from penstock.tasks.admission import TaskAdmissionConfig, TaskAdmissionController
+from penstock.tasks.gate import TaskGate
 from penstock.tasks.pressure_advice import RequestPressureAdvice
 from penstock.tasks.queue import FifoTaskQueue
 from penstock.tasks.records import TaskSchedulingResolver
@@ -63,12 +64,15 @@ def assemble(
     queue, runner = hooks.make_ready_queue() or FifoTaskQueue(), hooks.make_task_runner()
     makers = hooks.maker("penstock_ready_queue"), hooks.maker("penstock_task_runner")
     tasks = AsyncTaskScheduler(
-        queue=queue,
-        admission=TaskAdmissionController(
-            TaskAdmissionConfig(options.submission_capacity, options.resources),
-            policies,
-            rule,
-            on_failure=errors.report,
+        gate=TaskGate(
+            queue,
+            TaskAdmissionController(
+                TaskAdmissionConfig(options.submission_capacity, options.resources),
+                policies,
+                rule,
+                on_failure=errors.report,
+            ),
+            makers[0],
         ),
         retries=RetryPlan(core.rng("task-retries"), options.retry_backoff, options.retry_backoff_max),
         events=events,

@@ -26,7 +26,7 @@ from penstock.scheduler.handles import (
     TaskHandle,
 )
 from penstock.scheduler.jobs import GiveUp, Job, RetryPlan
-from penstock.tasks.ready_queue import ReadyQueue
+from penstock.tasks.gate import TaskGate
 from penstock.tasks.records import SchedulableTask
 from penstock.words.errors import ConfigError
 
@@ -39,13 +39,13 @@ LISTED: Final = 1000
 class TaskBook:
     """Jobs by task id, from being taken on to their end."""
 
-    def __init__(self, queue: ReadyQueue, retries: RetryPlan, events: SchedulerEvents) -> None:
+    def __init__(self, gate: TaskGate, retries: RetryPlan, events: SchedulerEvents) -> None:
         self.tracker = CompletionTracker()
         self.jobs: dict[str, Job] = {}
         self.counts: dict[str, int] = dict.fromkeys(get_args(EndStatus), 0)
         self.not_done: dict[str, str] = {}
         """Why tasks were not done: the first thousand of them."""
-        self._queue = queue
+        self._gate = gate
         self._retries = retries
         self._events = events
         self._failed: list[TaskHandle[Any]] = []
@@ -113,10 +113,11 @@ class TaskBook:
         except ExceptionGroup as raised:
             self._callback_errors.append(raised)
 
-    def expire(self, now: float, started: Container[str]) -> bool:
-        """Give up the tasks whose deadline has come and that were not `started`; whether there were any."""
+    def expire(self, now: float, started: Container[str], *, strictly: bool = False) -> bool:
+        """Give up the tasks whose deadline has come (`strictly`: is past) and that were not `started`; whether there
+        were any."""
         expired = False
-        while self._deadlines and self._deadlines[0][0] <= now:
+        while self._deadlines and (self._deadlines[0][0] < now or (self._deadlines[0][0] == now and not strictly)):
             task_id = heappop(self._deadlines)[2]
             job = self.jobs.get(task_id)
             if job is not None and task_id not in started:
@@ -150,7 +151,7 @@ class TaskBook:
     def give_up(self, job: Job, reason: str, now: float, error: Exception | None = None) -> None:
         """The task failed with `error`, or was refused for good; its dependants are dropped with it."""
         task_id = job.task.task_id
-        self._queue.discard(task_id, now)
+        self._gate.discard(task_id, now)
         self._events.given_up(job, reason, now)
         dropped = self.tracker.drop(task_id)
         self._end(job, FAILED if error else DROPPED, error or TaskDropped(task_id, reason))
@@ -161,7 +162,7 @@ class TaskBook:
         """The task is not to be carried out any more (`cancelled`, `shutdown`), and so nothing that depends on it."""
         for task_id in self.tracker.drop(job.task.task_id):
             stopped = self.jobs[task_id]
-            self._queue.discard(task_id, now)
+            self._gate.discard(task_id, now)
             self._events.cancelled(stopped, status, now)
             self._end(stopped, status, TaskCancelled(task_id, reason))
 
@@ -194,10 +195,6 @@ class TaskBook:
         del self.jobs[job.task.task_id]
         if not self.jobs:
             self.jobs.clear()  # an emptied dict keeps its memory
-
-    def abandon(self, queue: ReadyQueue) -> None:
-        """The ready queue cannot be trusted any more; `queue` is an empty one in its place."""
-        self._queue = queue
 
     def unseen_failures(self) -> list[Exception]:
         """The failures of tasks about which nobody has asked, in the order in which they happened, and what

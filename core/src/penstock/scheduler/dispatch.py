@@ -1,12 +1,11 @@
 """The dispatch loop and its workers: it asks, spawns and waits, and decides nothing.
 
-    tracker.ready_frontier -> queue.enqueue -> queue.select_next -> admission.try_acquire -> queue.commit -> worker
-         ^                                                                                                     |
-         +------------- tracker.mark_complete <- admission.release (wakes the queue) <------------------------+
+    tracker.ready_frontier -> gate.offer -> gate.next -> worker
+         ^                                               |
+         +------ tracker.mark_complete <- gate.finish <--+
 
-A round is synchronous: it selects, acquires, commits and spawns until nothing more may start. Then the loop sleeps,
-until it is woken by new work, a release or a signal, or the earliest moment that a refusal or a back-off named.
-Nothing polls.
+A round is synchronous: it admits and spawns until nothing more may start. Then the loop sleeps, until it is woken by
+new work, a release or a signal, or the earliest moment that a refusal or a back-off named. Nothing polls.
 
 What plugins raise is caught, `BaseException` too. So that this never catches a real Ctrl+C, rounds and the ends of
 workers run under trio's protection against it, and trio raises it in the main task, when that waits next.
@@ -19,11 +18,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
-import attrs
 import trio
 
 from penstock.events.correlation import set_correlation
-from penstock.queueing.lanes import ALL
 from penstock.scheduler.book import TaskBook
 from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.gate_plugins import GatePlugins
@@ -32,15 +29,14 @@ from penstock.scheduler.jobs import Job
 from penstock.scheduler.runner import NurseryTaskRunner, TaskRunner, begin, cancellation_of
 from penstock.scheduler.waits import TaskWaits
 from penstock.scheduler.wakeup import WakeUp
-from penstock.tasks.admission import TaskAdmissionController
-from penstock.tasks.lease import TaskAdmissionDenied, TaskAdmissionLease
-from penstock.tasks.queue import FifoTaskQueue
-from penstock.tasks.ready_queue import QueueSelection, QueueView, ReadyQueue
+from penstock.tasks.gate import TaskGate
+from penstock.tasks.lease import TaskAdmissionLease
 from penstock.tasks.records import SchedulableTask
 from penstock.tasks.standing import Explanation, explain
 from penstock.words.errors import StallError
+from penstock.words.leases import ReleaseResult
 from penstock.words.plugin_failures import BrokenQueue, ends_in_time, waited_in_vain
-from penstock.words.verdicts import Condition, Denied, Signal
+from penstock.words.verdicts import Denied, Signal
 
 __all__ = ["DispatchLoop"]
 
@@ -54,35 +50,29 @@ class DispatchLoop:
     def __init__(
         self,
         *,
-        queue: ReadyQueue,
-        admission: TaskAdmissionController,
+        gate: TaskGate,
         book: TaskBook,
         events: SchedulerEvents,
         stall_timeout: float,
         runner: TaskRunner | None = None,
         plugins: GatePlugins | None = None,
     ) -> None:
-        self._queue = queue
-        self._admission = admission
+        self._gate = gate
         self._book = book
         self._jobs = book.jobs
         self._tracker = book.tracker
         self._events = events
         self.stall_timeout = stall_timeout
-        self._plugins = GatePlugins.of(queue, runner) if plugins is None else plugins
+        self._plugins = GatePlugins.of(gate.queue, runner) if plugins is None else plugins
         self._runner = NurseryTaskRunner() if runner is None else runner
         self._runs_here = type(self._runner) is NurseryTaskRunner
         """Whether tasks run where they stand: then what they do is awaited with nothing between."""
         self._pause: Callable[[], Awaitable[None] | None] | None = None
-        self._view = queue.view()
         self._workers: trio.Nursery | None = None
         self._closing = False
         self._grace_ends: float | None = None
         self._stalled_at: float | None = None
-        self._refused_for_good: list[tuple[SchedulableTask, Denied]] = []
-        self._stale = 0
         self._failing = False  # whether any task has met a plugin that could not answer
-        self._broken: BaseException | None = None  # what ends the run in the next round
         self.wakeup = WakeUp()
         self.in_flight: dict[str, Job] = {}
         self.waits = TaskWaits(self.wakeup.ring)
@@ -92,7 +82,8 @@ class DispatchLoop:
         """What ended the run before its work was done, if something did."""
         self.on_fatal: Callable[[], None] | None = None
         """Called when `fatal` is set, so that the caller's block does not go on."""
-        admission.attach(self._view)
+        gate.on_stale, gate.on_denied = self._stale_selection, self._denied
+        gate.on_refused = self._ends_in_time
 
     @property
     def accepts(self) -> bool:
@@ -108,7 +99,7 @@ class DispatchLoop:
     def stop(self, grace_ends: float) -> None:
         """Admit nothing more; what runs is cancelled at `grace_ends`, at once if that is `-inf`."""
         self._grace_ends = grace_ends
-        self._admission.close()
+        self._gate.close()
         self._book.stop_all(SHUTDOWN, "the scheduler shut down", trio.current_time(), besides=self.in_flight)
         if grace_ends == -math.inf and self._workers is not None:
             self._workers.cancel_scope.cancel()
@@ -182,26 +173,17 @@ class DispatchLoop:
 
     def _fail(self, error: BaseException) -> None:
         """End the run. A ready queue that failed is asked nothing more; an empty one stands in its place."""
-        self.fatal = told = self._plugins.told(error, self._queue)
+        self.fatal = told = self._plugins.told(error, self._gate.queue)
         if isinstance(told, BrokenQueue):
-            self._queue = FifoTaskQueue()
-            self._book.abandon(self._queue)
+            self._gate.abandon_queue()
         self.stop(-math.inf)
         if self.on_fatal is not None:
             self.on_fatal()
 
-    def wake(self, condition: Condition, amount: int, now: float) -> None:
-        """Ask those again who were refused until this condition."""
-        try:
-            self._queue.wake(condition, amount, now)
-        except BaseException as error:
-            self._broken = error  # the next round ends the run: this may be the middle of a task's end
-            self.wakeup.ring()
-
     def _round(self, workers: trio.Nursery, now: float) -> int:
         """Start what may start, up to a batch; returns how many."""
-        if self._broken is not None:
-            raise self._broken
+        if self._gate.broken is not None:
+            raise self._gate.broken
         if self._grace_ends is not None:
             return 0
         for task_id in self._tracker.advance(now):
@@ -209,45 +191,22 @@ class DispatchLoop:
         if self._tracker.has_ready:
             self._enqueue_frontier(now)
 
-        def is_eligible(task: SchedulableTask, view: QueueView) -> Denied | None:
-            denied = self._admission.is_eligible(task, view, now)
-            return None if denied is None else self._refusal(task, denied, now)
-
+        self._book.expire(now, self.in_flight, strictly=True)
         telling = self._events.stream.active
         started = 0
         while started < BATCH:
-            selection = self._queue.select_next(is_eligible, now)
-            if selection is not None and not isinstance(selection, QueueSelection):
-                raise self._plugins.queue.error("select_next must return a QueueSelection or None")
-            if selection is None:
-                if not self._refused_for_good:
-                    break
+            admitted = self._gate.next(now)
+            if self._gate.given_up:
                 self._drop_refused(now)
-                continue
-            task = selection.item
-            job = self._jobs[task.task_id]
-            if task.deadline is not None and task.deadline < now:
-                self._book.give_up(job, "its deadline passed before it could start", now)
-                continue
+            if admitted is None:
+                break
+            job = self._jobs[admitted.task.task_id]
             if telling:
                 self._events.selected(job, now)
-            lease = self._admission.try_acquire(task, self._view, now)
-            if isinstance(lease, TaskAdmissionDenied):
-                self._events.denied(job, lease.denied, now)
-                self._queue.park(task, self._refusal(task, lease.denied, now), now)
-                continue
+                self._events.acquired(job, admitted.lease, now)
+            self._spawn(workers, job, admitted.lease, now)
             if telling:
-                self._events.acquired(job, lease, now)
-            if self._queue.commit(selection, now) is None:
-                self._stale_selection(job, lease, now)
-                continue
-            self._stale = 0
-            if self._admission.turned:
-                for condition in self._admission.take_turned():
-                    self._queue.wake(condition, ALL, now)
-            self._spawn(workers, job, lease, now)
-            if telling:
-                self._events.spawned(job, lease, now)
+                self._events.spawned(job, admitted.lease, now)
             started += 1
         if self._book.expire(now, self.in_flight):
             self.wakeup.ring()
@@ -256,22 +215,16 @@ class DispatchLoop:
     def _enqueue_frontier(self, now: float) -> None:
         self.waits.tasks_came()
         frontier = self._tracker.ready_frontier()
-        accepted = self._queue.enqueue(frontier, now)
+        accepted = self._gate.offer(frontier, now)
         self._tracker.mark_enqueued(accepted)
         if self._events.stream.active:
             for task_id in accepted:
                 self._events.enqueued(self._jobs[task_id], now)
 
-    def _refusal(self, task: SchedulableTask, denied: Denied, now: float) -> Denied:
-        """The refusal to park a task under: one that nothing ends parks it alone, until the round has dropped it."""
-        if self._failing or denied.failed_at is not None:
-            denied = self._ends_in_time(task, denied, now)
-        if not denied.final:
-            return denied
-        self._refused_for_good.append((task, denied))
-        return attrs.evolve(denied, until={Signal("dropped")}, scope="task", cohort=None)
-
     def _ends_in_time(self, task: SchedulableTask, denied: Denied, now: float) -> Denied:
+        """The refusal to park a task under: one for want of a plugin's answer ends in time."""
+        if not self._failing and denied.failed_at is None:
+            return denied
         job, self._failing = self._jobs.get(task.task_id), True
         if job is None:
             return denied
@@ -280,21 +233,27 @@ class DispatchLoop:
         return ends_in_time(denied, job.failing_since, self.stall_timeout, now)
 
     def _drop_refused(self, now: float) -> None:
-        refused, self._refused_for_good = self._refused_for_good, []
-        for task, denied in refused:
+        for task, denied in self._gate.take_given_up():
             job = self._jobs.get(task.task_id)
-            if job is not None:  # otherwise it was cancelled meanwhile
+            if job is not None:  # otherwise it was stopped with one that it came after
                 self._events.denied(job, denied, now)
                 since = now if job.failing_since is None else job.failing_since
                 error = waited_in_vain(denied, "task", now - since)
                 self._book.give_up(job, f"{denied.reason} by {denied.by}: {denied.detail}", now, error)
 
-    def _stale_selection(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
-        self._release(job, lease, now)
+    def _denied(self, task: SchedulableTask, denied: Denied, now: float) -> None:
+        job = self._jobs[task.task_id]
+        if self._events.stream.active:
+            self._events.selected(job, now)
+        self._events.denied(job, denied, now)
+
+    def _stale_selection(self, lease: TaskAdmissionLease, result: ReleaseResult, now: float) -> None:
+        job = self._jobs[lease.item.task_id]
+        if self._events.stream.active:
+            self._events.selected(job, now)
+            self._events.acquired(job, lease, now)
+            self._events.released(job, lease, result, "not_started", now)
         self._events.stale(job, now)
-        self._stale += 1
-        if self._stale == 3:
-            raise self._plugins.queue.error("its selections were stale three times in a row")
 
     def _spawn(self, workers: trio.Nursery, job: Job, lease: TaskAdmissionLease, now: float) -> None:
         task_id = job.task.task_id
@@ -320,8 +279,8 @@ class DispatchLoop:
                 workers.cancel_scope.cancel()
                 return math.inf
             return self._grace_ends
-        self._events.idle(self._queue, self._admission, now)
-        moments = (self._queue.next_change(now), self._tracker.next_change(now), self._book.next_deadline())
+        self._events.idle(self._gate, now)
+        moments = (self._gate.next_change(now), self._tracker.next_change(now), self._book.next_deadline())
         deadline = min((moment for moment in moments if moment is not None), default=math.inf)
         idle = deadline == math.inf and not self.in_flight and not self.sources
         # A ring tells of a change since the round: something ended, say, while a full sink held the loop up.
@@ -333,7 +292,7 @@ class DispatchLoop:
             self._stalled_at = now
             self._events.stalled(str(self.explanation(now)), now)
         ends = self._stalled_at + self.stall_timeout
-        signals = any(isinstance(c, Signal) for blocked in self._queue.blocked() for c in blocked.denied.until)
+        signals = any(isinstance(c, Signal) for blocked in self._gate.blocked() for c in blocked.denied.until)
         if not signals or now >= ends:
             raise StallError(str(self.explanation(now)))
         return ends
@@ -383,24 +342,20 @@ class DispatchLoop:
             self.wakeup.ring()
 
     def _release(self, job: Job, lease: TaskAdmissionLease, now: float, outcome: str = "not_started") -> None:
-        result = self._admission.release(lease, now)
+        result = self._gate.finish(lease, now)
         if self._events.stream.active:
             self._events.released(job, lease, result, outcome, now)
-        for condition, amount in result.freed:
-            self.wake(condition, amount, now)
 
     @trio.lowlevel.enable_ki_protection
     def explanation(self, now: float, group: str | None = None) -> Explanation:
         """What every group of tasks, or one, waits for at this moment."""
         tracker = self._tracker
         unready, again = tracker.unfinished(), tracker.deferred()
-        return explain(
-            self._queue, self._admission, now, group, unfinished=len(tracker), not_ready=unready, backing_off=again
-        )
+        return explain(self._gate, now, group, unfinished=len(tracker), not_ready=unready, backing_off=again)
 
     def check_invariants(self) -> None:
         """Every task is in one state, and the ledger agrees. Raises `AssertionError`."""
         self._book.check_invariants()
-        self._admission.check_invariants()
-        assert self._admission.in_flight == len(self.in_flight)
+        self._gate.check_invariants()
+        assert self._gate.controller.in_flight == len(self.in_flight)
         assert set(self.in_flight) <= set(self._jobs)

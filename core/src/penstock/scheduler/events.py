@@ -9,9 +9,8 @@ from typing import Any
 from penstock.events.correlation import RuntimeCorrelation
 from penstock.events.records import EventStream
 from penstock.scheduler.jobs import Job
-from penstock.tasks.admission import TaskAdmissionController
-from penstock.tasks.lease import TaskAdmissionLease
-from penstock.tasks.ready_queue import ReadyQueue
+from penstock.tasks.gate import TaskGate
+from penstock.tasks.lease import TaskAdmissionLease, add_up
 from penstock.tasks.records import TaskGroupKey
 from penstock.tasks.shadow_policy import shadow_notes
 from penstock.words.leases import ReleaseResult
@@ -48,16 +47,15 @@ class SchedulerEvents:
         self.stream.record("scheduler_job_completed", now, correlation=correlation, diagnostics=dict(counts))
         self.stream.deliver()
 
-    def idle(self, queue: ReadyQueue, admission: TaskAdmissionController, now: float) -> None:
+    def idle(self, gate: TaskGate, now: float) -> None:
         """The loop is about to sleep: the queue is empty, or all that is in it is refused. Told when that
         changes, and again after a second."""
         if not self.stream.active:
             return
-        view = queue.view()
-        if queue.is_empty():
+        if not gate.view.queued_total:
             kind, summary = "queue_empty", None
         else:
-            summary = admission.explain_blocked(queue.blocked(), view) if self._due(None, now) else None
+            summary = add_up(gate.blocked(), gate.view) if self._due(None, now) else None
             capped = summary is not None and set(summary.dominant_denial_reasons) <= {"group_cap", "borrow_debt"}
             kind = "group_capped" if capped else "admission_blocked"
             if summary is None:

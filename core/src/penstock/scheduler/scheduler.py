@@ -17,7 +17,6 @@ import trio
 
 from penstock.events.correlation import RuntimeCorrelation
 from penstock.events.records import SchedulerEventKind
-from penstock.queueing.lanes import ALL
 from penstock.readiness.completion import TaskNode
 from penstock.scheduler.book import TaskBook
 from penstock.scheduler.callers_events import record_callers_event
@@ -29,9 +28,9 @@ from penstock.scheduler.intake import REMEMBERED, Intake
 from penstock.scheduler.jobs import Job, RetryPlan
 from penstock.scheduler.mapping import TaskMap
 from penstock.scheduler.runner import TaskRunner
-from penstock.tasks.admission import TaskAdmissionController
+from penstock.tasks.gate import TaskGate
 from penstock.tasks.lease import TaskRefused
-from penstock.tasks.ready_queue import QueueView, ReadyQueue
+from penstock.tasks.ready_queue import QueueView
 from penstock.tasks.records import SchedulerResourceRequest, TaskSchedulingResolver
 from penstock.tasks.standing import Explanation
 from penstock.words.checks import a_name, shown, whole_number
@@ -62,8 +61,7 @@ class AsyncTaskScheduler:
     def __init__(
         self,
         *,
-        queue: ReadyQueue,
-        admission: TaskAdmissionController,
+        gate: TaskGate,
         retries: RetryPlan,
         events: SchedulerEvents,
         runner: TaskRunner | None = None,
@@ -71,25 +69,24 @@ class AsyncTaskScheduler:
         resolver: TaskSchedulingResolver | None = None,
         plugins: GatePlugins | None = None,
     ) -> None:
-        self._queue = queue
-        self.admission = admission
+        self._gate = gate
+        self.admission = gate.controller
         """The controller of the task gate."""
         self._events = events
         self._options = SchedulerOptions() if options is None else options
         self._resolver = TaskSchedulingResolver() if resolver is None else resolver
         self._intake = Intake(self._resolver, self._options.max_attempts, self._waits_for_handle)
         self._retries = retries
-        self.book = TaskBook(queue, retries, events)
+        self.book = TaskBook(gate, retries, events)
         """What became of the tasks so far."""
         self._jobs = self.book.jobs
         self._tracker = self.book.tracker
-        self.queue_view: QueueView = queue.view()
+        self.queue_view: QueueView = gate.view
         """The live window onto what is queued."""
         self._fitting: set[SchedulerResourceRequest] = set()
         self._thread = get_ident()
         self.loop = DispatchLoop(
-            queue=queue,
-            admission=admission,
+            gate=gate,
             book=self.book,
             events=events,
             stall_timeout=self._options.stall_timeout,
@@ -218,20 +215,20 @@ class AsyncTaskScheduler:
         if signal == RECONFIGURED:
             for job in self._jobs.values():
                 job.failing_since = None
-        self.loop.wake(signal, 1, trio.current_time())
+        self._gate.wake(signal, trio.current_time())
         self.loop.signalled()
 
     @trio.lowlevel.enable_ki_protection
     def wake(self, condition: Condition, now: float) -> None:
         """A condition of the task gate came true: ask everybody again who was refused until then."""
-        self.loop.wake(condition, ALL, now)
+        self._gate.wake(condition, now)
         self.loop.signalled()
 
     @trio.lowlevel.enable_ki_protection
     def wake_all_refused(self) -> None:
         """Whoever refused may be gone, and what they waited for may never come: ask everybody again."""
         now = trio.current_time()
-        for condition in dict.fromkeys(c for blocked in self._queue.blocked() for c in blocked.denied.until):
+        for condition in dict.fromkeys(c for blocked in self._gate.blocked() for c in blocked.denied.until):
             self.wake(condition, now)
 
     def too_large_for(self, limits: Mapping[str, int]) -> Mapping[str, tuple[int, int, str]]:
@@ -246,11 +243,8 @@ class AsyncTaskScheduler:
 
         Whoever waits is to be asked again (`wake_all_refused`).
         """
-        self.admission.set_limits(limits)
+        self._gate.set_limits(limits)
         self._fitting.clear()
-        changed = getattr(self._queue, "limits_changed", None)
-        if changed is not None:
-            changed(limits)
 
     def set_figures(
         self,

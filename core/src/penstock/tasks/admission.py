@@ -1,9 +1,9 @@
 """May this ready task become a running worker? The controller of the task gate, and the ledger of what runs.
 
 The controller asks, in this order: is it open, could the task ever fit, is there room now, do all policies
-agree, do all rules agree. The first refusal parks the task. It answers `is_eligible` without changing
-anything, and `try_acquire` by the same answer with the lease in the same step. What a lease counts for is
-counted here, once in and once out.
+agree, do all rules agree. The first refusal counts. It answers `is_eligible` without changing anything, and
+`try_acquire` by the same answer with the lease in the same step. A gate that knows who fits asks `agrees`, which
+leaves room out. What a lease counts for is counted here, once in and once out.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from types import CoroutineType
 from typing import Final
 
 from penstock.queueing.lanes import ALL
-from penstock.tasks.competition import Competition
-from penstock.tasks.contenders import PeerCount, Shortage
+from penstock.queueing.places import Room
+from penstock.tasks.contenders import TaskContenders
 from penstock.tasks.decision import PolicyStateDelta, TaskAdmissionPolicyDecision
 from penstock.tasks.lease import TaskAdmissionBlockSummary, TaskAdmissionDenied, TaskAdmissionLease, add_up
 from penstock.tasks.ledger import Holding, LedgerView
 from penstock.tasks.limits import TaskAdmissionConfig, never_fits, replace_limits
 from penstock.tasks.policy import TaskAdmissionPolicy, TaskAdmissionView
+from penstock.tasks.queue import no_room
 from penstock.tasks.ready_queue import Blocked, QueueView
 from penstock.tasks.records import SUBMISSION, SchedulableTask, SchedulerResourceKey, TaskGroupKey
-from penstock.tasks.reservation import KeptRoom
 from penstock.words.errors import PluginError
 from penstock.words.leases import RELEASED, LeaseLedger, ReleaseResult
 from penstock.words.plugin_failures import OnPluginFailure, fails_closed, refuse_coroutine, unheard
-from penstock.words.verdicts import NEVER, TASK_REASONS, Backlog, Condition, Denied, Released, check_denied
+from penstock.words.verdicts import NEVER, TASK_REASONS, Condition, Denied, Released, check_denied
 
 __all__ = [
     "TaskAdmissionBlockSummary",
@@ -71,11 +71,10 @@ class TaskAdmissionController:
         self._set_policies(policies)
         self._rule = rule
         self._ledger: LeaseLedger[TaskAdmissionLease] = LeaseLedger("task-", generation)
-        self._peers = PeerCount()
-        self._room = KeptRoom(self._limits)
-        self._kept, self._waiting = self._room.kept, self._room.waiting
+        self._contenders = TaskContenders(self._holdings, self._debt)
+        self.room = Room(self._limits, self._available, SUBMISSION)
+        """What is free, and what of it is reserved: for a queue that asks nobody who does not fit."""
         self._queue_view: QueueView | None = None
-        self._competition: Competition | None = None
         self._closed = False
         self._agreed_on: SchedulableTask | None = None
         """The task that could be given its lease, at `_agreed_at`, if nothing has changed since; with what the
@@ -83,32 +82,17 @@ class TaskAdmissionController:
         self._agreed_at = 0.0
         self._agreed: list[TaskAdmissionPolicyDecision] = []
         self.turned: list[Condition] = []
-        """What came true by leases, for `take_turned`; to be read only."""
+        """Nothing any more: for `take_turned`."""
         self.diagnostic_counters: dict[str, int] = {}
         """What the policies count, by the names that they give."""
         self._view = LedgerView(
-            self._limits, self._available, self._holdings, self._debt, self._peers, self._compete, self._kept
+            self._limits, self._available, self._holdings, self._debt, self._contenders, self.room.reserved
         )
 
     def attach(self, queue_view: QueueView) -> None:
-        """Keep count of the groups that are ready in this queue, so that policies can ask for peers at no cost."""
-        queue_view.listen_ready(self._peers)
-        queue_view.listen_ready(self._room)
+        """Know the groups of this queue, so that policies can ask for their peers."""
+        self._contenders.attach(queue_view)
         self._queue_view = queue_view
-        if self._competition is not None:
-            self._peers.weigh(self._competition, queue_view.weights_by_group)
-
-    def _compete(self) -> Competition:
-        """What the groups weigh that compete; counted from the first time on that a policy asks."""
-        if self._competition is None:
-            self._competition = Competition()
-            weights = {lease.item.group.key: lease.item.group.weight for lease in self._ledger.live.values()}
-            for key, holding in self._holdings.items():
-                for resource in compress(holding.amounts, holding.amounts.values()):
-                    self._competition.begin(resource, key, weights[key])
-            if self._queue_view is not None:
-                self._peers.weigh(self._competition, self._queue_view.weights_by_group)
-        return self._competition
 
     def reconfigure(self, policies: Sequence[tuple[str, TaskAdmissionPolicy]], rule: TaskRule | None) -> None:
         """From now on these decide. Leases that are out stay as they are."""
@@ -156,8 +140,12 @@ class TaskAdmissionController:
             free = available.get(resource)
             if free is None or free < amount:
                 return self._no_room(task, resource, amount)
-            if self._kept and self._kept.get(resource, amount) != amount:
-                return self._room_is_kept(resource)
+        return self.agrees(task, queue_view, now)
+
+    def agrees(self, task: SchedulableTask, queue_view: QueueView, now: float) -> Denied | None:
+        """Whether policies and rules would let a task run for which there is room. Changes nothing."""
+        if self._closed:
+            return Denied("shutdown", {NEVER}, scope="all", by="core")
         view = self._view
         agreed: list[TaskAdmissionPolicyDecision] = []
         decision: TaskAdmissionPolicyDecision | None = None
@@ -177,10 +165,6 @@ class TaskAdmissionController:
         self._agreed_on, self._agreed_at, self._agreed = task, now, agreed
         return None
 
-    def _room_is_kept(self, resource: str) -> Denied:
-        detail = f"{resource} is kept for a task that needs {self._kept[resource]} of it and was passed by others"
-        return Denied("no_capacity", {Backlog(resource)}, "shape", detail, cohort=Shortage(resource, 0), by="core")
-
     def _no_room(self, task: SchedulableTask, resource: str, amount: int) -> Denied:
         """The refusal for want of room; the same object for the same want, since a full queue asks often."""
         never = self.never_fits(task)
@@ -189,13 +173,7 @@ class TaskAdmissionController:
         shut = resource == SUBMISSION and not self._available[resource]
         denied = self._full.get((resource, amount, shut))
         if denied is None:
-            until = {self._released[resource]}
-            if shut:  # every task takes a place in submission, so nobody can go
-                denied = Denied("no_capacity", until, scope="all", detail="submission is full", by="core")
-            else:
-                detail = f"less than {amount} of {resource} is free"
-                cohort = Shortage(resource, amount)
-                denied = Denied("no_capacity", until, "shape", detail, cohort=cohort, amount=amount, by="core")
+            denied = no_room(resource, amount, self._available)
             self._full[resource, amount, shut] = denied
         return denied
 
@@ -211,7 +189,6 @@ class TaskAdmissionController:
     def why_not(self, task: SchedulableTask, queue_view: QueueView, now: float) -> list[Denied]:
         """Every refusal that the task would meet now; for `explain`, which alone asks all."""
         found = [self._no_room(task, r, a) for r, a in task.resource_request.shape if self._available.get(r, 0) < a]
-        found += [self._room_is_kept(r) for r, a in task.resource_request.shape if self._kept.get(r, a) != a]
         for name, policy in self._policies:
             try:
                 decision = policy.evaluate(task, queue_view, self._view, now)
@@ -233,6 +210,10 @@ class TaskAdmissionController:
             denied = self.is_eligible(task, queue_view, now)
             if denied is not None:
                 return TaskAdmissionDenied(task, denied)
+        return self.grant(task, now)
+
+    def grant(self, task: SchedulableTask, now: float) -> TaskAdmissionLease:
+        """The lease of the task that was agreed to last, counted before it is handed out."""
         ledger = self._ledger
         lease_id = ledger.next_id()
         lease = ledger.out[lease_id] = TaskAdmissionLease(
@@ -265,26 +246,19 @@ class TaskAdmissionController:
         available, amounts = self._available, holding.amounts
         for resource, amount in task.resource_request.shape:
             available[resource] -= amount
-            held = amounts.get(resource, 0)
-            amounts[resource] = held + amount
-            if not held and self._competition is not None:
-                self._competition.begin(resource, key, group.weight)
-            if self._waiting and self._room.given(resource, amount):
-                self.turned.append(Backlog(resource))
+            amounts[resource] = amounts.get(resource, 0) + amount
+        holding.weight = group.weight
         limit = holding.limit = group.admitted_limit
         if (limit is not None and holding.running >= limit) != holding.capped:
             self._turn_cap(key, holding)
 
     def _turn_cap(self, group: TaskGroupKey, holding: Holding) -> None:
-        """A group that reaches its limit is no peer any more: that is a change of what is queued for others to see."""
+        """A group that reaches its limit is no peer any more."""
         holding.capped = not holding.capped
-        if holding.capped:
-            self.turned += self._peers.capped(group)
-        else:
-            self._peers.uncapped(group)
+        self._contenders.cap(group, holding.capped)
 
     def take_turned(self) -> list[Condition]:
-        """What came true by leases since the last call: wake the queue for it when the task has left it."""
+        """Nothing: what came true by leases is known to the queue that the controller is attached to."""
         turned, self.turned = self.turned, []
         return turned
 
@@ -319,8 +293,6 @@ class TaskAdmissionController:
             if free > self._limits[resource]:
                 raise AssertionError(f"more of {resource} came back than there is")
             amounts[resource] -= amount
-            if self._competition is not None and not amounts[resource]:
-                self._competition.end(resource, key)
             freed.append((self._released[resource], free))
         if not holding.running:
             self._idle += 1
@@ -345,8 +317,6 @@ class TaskAdmissionController:
             if debt < 0:
                 raise PluginError(name, f"the debt of {group} in {resource} would fall to {debt}")
         for key, debt in debts.items():
-            if (debt > 0) != (key in self._debt):
-                self._peers.owes(key[1], key[0], debt > 0)
             if debt:
                 self._debt[key] = debt
             else:
@@ -389,7 +359,6 @@ class TaskAdmissionController:
                 out[resource] += amount
         assert running == {key: holding.running for key, holding in self._holdings.items() if holding.running}
         assert len(running) == len(self._holdings) - self._idle
-        self._room.check_invariants()
         for resource, limit in self._limits.items():
             assert self._available[resource] == limit - out[resource]
             assert out[resource] == sum(h.amounts.get(resource, 0) for h in self._holdings.values())

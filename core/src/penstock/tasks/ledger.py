@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from penstock.tasks.competition import Competition
-from penstock.tasks.contenders import PeerCount
+from penstock.tasks.contenders import TaskContenders
 from penstock.tasks.records import SchedulerResourceKey, SchedulerResourceRequest, TaskGroupKey
 from penstock.words.verdicts import Released
 
@@ -17,7 +16,7 @@ __all__ = ["Holding", "LedgerView"]
 class Holding:
     """What one group has out."""
 
-    __slots__ = ("amounts", "capped", "limit", "released", "running")
+    __slots__ = ("amounts", "capped", "limit", "released", "running", "weight")
 
     def __init__(self, key: TaskGroupKey) -> None:
         self.running = 0
@@ -26,6 +25,8 @@ class Holding:
         self.capped = False
         self.amounts: dict[str, int] = {}
         self.released = Released(key)
+        self.weight = 1.0
+        """As the task said that was admitted last."""
 
 
 class _ByGroup(Mapping[TaskGroupKey, Any]):
@@ -57,9 +58,8 @@ class LedgerView:
         available: dict[str, int],
         holdings: dict[TaskGroupKey, Holding],
         debt: dict[tuple[TaskGroupKey, str], int],
-        peers: PeerCount,
-        competition: Callable[[], Competition],
-        kept_room: dict[str, int],
+        contenders: TaskContenders,
+        reserved: Mapping[Any, int],
     ) -> None:
         self.resource_limits: Mapping[SchedulerResourceKey, int] = MappingProxyType(limits)
         self.resources_available: Mapping[SchedulerResourceKey, int] = MappingProxyType(available)
@@ -68,19 +68,18 @@ class LedgerView:
         )
         self.running_counts_by_group: Mapping[TaskGroupKey, int] = _ByGroup(holdings, lambda h: h.running)
         self.policy_debt_by_group_resource: Mapping[tuple[TaskGroupKey, str], int] = MappingProxyType(debt)
-        self.kept_room: Mapping[SchedulerResourceKey, int] = MappingProxyType(kept_room)
+        self.reserved: Mapping[SchedulerResourceKey, int] = MappingProxyType(reserved)
         self._holdings = holdings
-        self._peers = peers
-        self._competition = competition
+        self._contenders = contenders
 
     @property
     def leased_resources(self) -> Mapping[SchedulerResourceKey, int]:
         return {r: limit - self.resources_available[r] for r, limit in self.resource_limits.items()}
 
     def has_room(self, request: SchedulerResourceRequest) -> bool:
-        """Whether what is free, and not kept for another, is enough for this."""
-        free, kept = self.resources_available, self.kept_room
-        return all(free.get(r, 0) >= amount == kept.get(r, amount) for r, amount in request.shape)
+        """Whether what is free, and not reserved, is enough for this."""
+        free, reserved = self.resources_available, self.reserved
+        return all(free.get(r, 0) >= amount + reserved.get(r, 0) for r, amount in request.shape)
 
     def running(self, group: TaskGroupKey) -> int:
         """How many tasks of a group run."""
@@ -93,13 +92,13 @@ class LedgerView:
         return 0 if holding is None else holding.amounts.get(resource, 0)
 
     def runnable_peers(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> int:
-        return self._peers.count(resource, besides)
+        return self._contenders.count(resource, besides)
 
     def debt_free_peers(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> int:
-        return self._peers.count_debt_free(resource, besides)
+        return self._contenders.count_debt_free(resource, besides)
 
     def competing_weight(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> float:
-        return self._competition().weight(resource, besides)
+        return self._contenders.weight(resource, besides)
 
     def snapshot(self) -> Mapping[str, Any]:
         return {

@@ -27,12 +27,12 @@ class TaskAdmissionView(Protocol):
     def resources_available(self) -> Mapping[SchedulerResourceKey, int]: ...
 
     @property
-    def kept_room(self) -> Mapping[SchedulerResourceKey, int]:
-        """Resources that are kept for a task that needs so much and was passed by others (see `reservation.py`)."""
+    def reserved(self) -> Mapping[SchedulerResourceKey, int]:
+        """What is kept for tasks that were next in order and did not fit: others are given what is left beside it."""
         ...
 
     def has_room(self, request: SchedulerResourceRequest) -> bool:
-        """Whether what is free, and not kept for another, is enough for this."""
+        """Whether what is free, and not reserved, is enough for this."""
         ...
 
     @property
@@ -56,18 +56,22 @@ class TaskAdmissionView(Protocol):
         ...
 
     def runnable_peers(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> int:
-        """How many other groups have a task for `resource` that is not parked and are below their `admitted_limit`."""
+        """How much could run now, of other groups, that asks for `resource`; 0 if nothing could.
+
+        It is not refused, there is room for it beside what is reserved, and its group is below its `admitted_limit`.
+        Counted are groups with one shape; one that asks in several counts for each.
+        """
         ...
 
     def debt_free_peers(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> int:
-        """How many of the `runnable_peers` have no debt in `resource`."""
+        """How many groups of the `runnable_peers` have no debt in `resource`."""
         ...
 
     def competing_weight(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> float:
         """The weights, added up, of the other groups that compete for `resource`.
 
         Those are the groups that hold some of it, and those that are below their `admitted_limit` and have a task for
-        it that is ready or waits for room in it.
+        it that is not refused and waits for nothing but room in it. It costs the number of groups.
         """
         ...
 

@@ -10,10 +10,10 @@ from penstock.queueing.arrival_order import ArrivalOrder
 from penstock.queueing.arrivals import Arrivals
 from penstock.queueing.lane_queue import LaneQueue
 from penstock.queueing.lanes import Entry, Group, Order
-from penstock.queueing.ready_groups import ReadyListener
+from penstock.queueing.places import Room
 from penstock.tasks.ready_queue import Blocked, QueueSelection, QueueView
-from penstock.tasks.records import SchedulableTask, SchedulerResourceRequest, TaskGroupKey
-from penstock.words.verdicts import Condition, Denied
+from penstock.tasks.records import SUBMISSION, SchedulableTask, SchedulerResourceRequest, TaskGroupKey
+from penstock.words.verdicts import Condition, Denied, Released
 
 __all__ = ["FifoTaskQueue", "LaneTaskQueue"]
 
@@ -24,18 +24,31 @@ def _one(_: SchedulerResourceRequest) -> float:
     return 1.0
 
 
+def no_room(resource: str, amount: int, free: Mapping[str, int]) -> Denied:
+    """The refusal for want of room in a resource."""
+    until = {Released(resource)}
+    if resource == SUBMISSION and free[resource] <= 0:  # every task takes a place in submission, so nobody can go
+        return Denied("no_capacity", until, scope="all", detail="submission is full", by="core")
+    detail, cohort = f"less than {amount} of {resource} is free", ("no_capacity", resource, amount)
+    return Denied("no_capacity", until, "shape", detail, cohort=cohort, amount=amount, by="core")
+
+
 class LaneTaskQueue:
     """A `ReadyQueue` whose order is `order`. `cost` (> 0) is what a task counts for there, by its resources."""
 
     def __init__(self, order: Order[SchedulableTask], cost: Cost = _one) -> None:
         self._cost = cost
-        self._lanes: LaneQueue[SchedulableTask] = LaneQueue(order)
+        self._lanes: LaneQueue[SchedulableTask] = LaneQueue(order, by_shape=True)
+        self.came_free = self._lanes.came_free
+        """Told by the gate what was released."""
         self._entries: dict[str, Entry[SchedulableTask]] = {}
         self._costs: dict[SchedulerResourceRequest, float] = {}
-        self._demand: dict[str, int] = {}
+        self._asked_for: dict[tuple[tuple[str, int], ...], int] = {}
+        """How many tasks ask for the same, by what that is."""
         self._selected: Entry[SchedulableTask] | None = None
         self._arrivals = Arrivals()
-        self._view = _View(self._lanes, self._demand, self._arrivals)
+        self._hand_over: Callable[[Denied, list[SchedulableTask]], Any] | None = None
+        self._view = _View(self._lanes, self._asked_for, self._arrivals)
 
     def enqueue(self, tasks: Sequence[SchedulableTask], now: float) -> tuple[str, ...]:
         """Put tasks in, in this order; returns the ids that are new."""
@@ -51,26 +64,22 @@ class LaneTaskQueue:
             self._entries[task.task_id] = self._lanes.add(
                 task, task.group.key, task.group.weight, request.shape, request.shape, cost
             )
-            for resource, amount in request.shape:
-                self._demand[resource] = self._demand.get(resource, 0) + amount
+            self._asked_for[request.shape] = self._asked_for.get(request.shape, 0) + 1
             accepted.append(task.task_id)
         return tuple(accepted)
 
     def limits_changed(self, limits: Mapping[str, int]) -> None:
         """What tasks count for may be another figure from now on; those that are queued keep theirs."""
         self._costs.clear()
+        if self._lanes.room is not None:
+            self._lanes.make_room(self._lanes.room)
 
     def select_next(
         self, is_eligible: Callable[[SchedulableTask, QueueView], Denied | None], now: float
     ) -> QueueSelection | None:
         """The first task in order that is eligible; refused ones are parked."""
         view, lanes = self._view, self._lanes
-        entry = lanes.first(now)
-        if entry is not None:
-            denied = is_eligible(entry.item, view)
-            if denied is not None:
-                entry = lanes.select_after(entry, denied, lambda task: is_eligible(task, view), now)
-        self._selected = entry
+        self._selected = entry = lanes.choose(lambda task: is_eligible(task, view), now)
         return None if entry is None else QueueSelection(entry.item, view, lanes.version)
 
     def commit(self, selection: QueueSelection, now: float) -> SchedulableTask | None:
@@ -81,12 +90,53 @@ class LaneTaskQueue:
         if selection.sequence_version != self._lanes.version:
             return None
         self._selected = None
+        self._take(entry)
+        return task
+
+    def _take(self, entry: Entry[SchedulableTask]) -> None:
+        task = entry.item
         del self._entries[task.task_id]
         self._demand_less(task)
         if not self._entries:
             self._forget()
         self._lanes.take(entry)
-        return task
+
+    def _demand_less(self, task: SchedulableTask) -> None:
+        asked_for, shape = self._asked_for, task.resource_request.shape
+        left = asked_for[shape] - 1
+        if left:
+            asked_for[shape] = left
+        else:
+            del asked_for[shape]
+
+    # -- driven by the task gate
+
+    def make_room(self, room: Room, give_up: Callable[[Denied, list[SchedulableTask]], Any]) -> None:
+        """From now on tasks that do not fit into `room` are not asked about, and what is refused for good is handed to
+        `give_up`."""
+        self._lanes.make_room(room)
+        self._hand_over = give_up
+
+    def take_next(self, ask: Callable[[SchedulableTask], Denied | None], now: float) -> SchedulableTask | None:
+        """The first task in order that is not refused, taken out."""
+        entry = self._lanes.choose(ask, now, self._give_up)
+        if entry is None:
+            return None
+        self._take(entry)
+        return entry.item
+
+    def _give_up(self, denied: Denied, tasks: list[SchedulableTask]) -> None:
+        for task in tasks:
+            del self._entries[task.task_id]
+            self._demand_less(task)
+        if not self._entries:
+            self._forget()
+        if self._hand_over is not None:
+            self._hand_over(denied, tasks)
+
+    def reserved(self) -> list[SchedulableTask]:
+        """The tasks for which room is kept, in the order in which they came to be next."""
+        return [lane.head.item for lane in self._lanes.reserved()]
 
     def park(self, task: SchedulableTask, denied: Denied, now: float) -> None:
         """File a queued task under a refusal that it met after it was selected."""
@@ -94,9 +144,7 @@ class LaneTaskQueue:
 
     def wake(self, condition: Condition, amount: int, now: float) -> None:
         """A condition came true; `amount` is how much is free of what was released."""
-        lanes = self._lanes
-        if condition in lanes.waited_for or lanes.open:
-            lanes.wake(condition, amount)
+        self._lanes.wake(condition)
 
     def discard(self, task_id: str, now: float) -> SchedulableTask | None:
         """Take a task out that is not to be done any more; `None` if it is not queued."""
@@ -111,18 +159,9 @@ class LaneTaskQueue:
         self._lanes.discard(entry)
         return task
 
-    def _demand_less(self, task: SchedulableTask) -> None:
-        demand = self._demand
-        for resource, amount in task.resource_request.shape:
-            left = demand[resource] - amount
-            if left:
-                demand[resource] = left
-            else:
-                del demand[resource]
-
     def _forget(self) -> None:
         self._entries, self._costs = {}, {}  # an emptied dict keeps its memory
-        self._demand.clear()
+        self._asked_for.clear()
         self._arrivals.forget()
 
     def blocked(self) -> Iterator[Blocked]:
@@ -130,6 +169,31 @@ class LaneTaskQueue:
         for scope_key, group, denied, since, tasks in self._lanes.blocked():
             key = scope_key.task_id if isinstance(scope_key, SchedulableTask) else scope_key
             yield Blocked(key, cast("TaskGroupKey | None", group), denied, since, tasks)
+        yield from self._without_room()
+
+    def _without_room(self) -> Iterator[Blocked]:
+        """The same of those whom nothing refuses, and for whom there is no room."""
+        room = self._lanes.room
+        if room is None or not self._entries:
+            return
+        if room.free[SUBMISSION] <= 0:
+            lanes = (lane for group in self._lanes.groups.values() for lane in group.all_lanes())
+            oldest = min(lane.head.sequence for lane in lanes)
+            since = self._arrivals.moment_of(oldest)
+            yield Blocked("all", None, no_room(SUBMISSION, 1, {SUBMISSION: 0}), since, len(self._entries))
+            return
+        for lane, resource in self._lanes.without_room():
+            since = self._arrivals.moment_of(lane.head.sequence)
+            key = cast("TaskGroupKey", lane.group.key)
+            if resource is not None:
+                amount = next(n for r, n in lane.resources if r == resource)
+                denied = no_room(cast("str", resource), amount, room.free)
+            else:
+                kept = ", ".join(f"{n} of {r}" for r, n in sorted(cast("dict[str, int]", room.reserved).items()))
+                detail = f"{kept} reserved for tasks that are next and need more than is free"
+                until = {Released(r) for r, _ in lane.resources}
+                denied = Denied("no_capacity", until, "shape", detail, by="core")
+            yield Blocked((key, lane.key), key, denied, since, lane.live)
 
     def next_change(self, now: float) -> float | None:
         """The earliest moment under which something is parked."""
@@ -151,7 +215,7 @@ class LaneTaskQueue:
             assert entry.item.task_id == task_id
             for resource, amount in entry.item.resource_request.shape:
                 demand[resource] = demand.get(resource, 0) + amount
-        assert demand == self._demand
+        assert demand == dict(self._view.queued_peer_demand_by_resource)
 
 
 class _ByGroup(Mapping[TaskGroupKey, Any]):
@@ -186,16 +250,31 @@ def _first_of(group: Group[SchedulableTask]) -> SchedulableTask:
 class _View:
     """The live window onto a `LaneTaskQueue`."""
 
-    def __init__(self, lanes: LaneQueue[SchedulableTask], demand: dict[str, int], arrivals: Arrivals) -> None:
+    def __init__(
+        self,
+        lanes: LaneQueue[SchedulableTask],
+        asked_for: dict[tuple[tuple[str, int], ...], int],
+        arrivals: Arrivals,
+    ) -> None:
         self._lanes = lanes
+        self.contenders = lanes.contenders
         self.waiting_since_by_group: Mapping[TaskGroupKey, float] = _ByGroup(
             lanes, lambda group: arrivals.moment_of(min(lane.head.sequence for lane in group.all_lanes()))
         )
-        self.queued_peer_demand_by_resource: Mapping[str, int] = MappingProxyType(demand)
+        self._asked_for = asked_for
         self.queued_by_group: Mapping[TaskGroupKey, int] = _ByGroup(lanes, lambda group: group.queued)
         self.weights_by_group: Mapping[TaskGroupKey, float] = _ByGroup(lanes, lambda group: group.weight)
         self.queued_resource_demand_by_group: Mapping[TaskGroupKey, Mapping[str, int]] = _ByGroup(lanes, _demand_of)
         self.first_candidate_by_group: Mapping[TaskGroupKey, SchedulableTask] = _ByGroup(lanes, _first_of)
+
+    @property
+    def queued_peer_demand_by_resource(self) -> Mapping[str, int]:
+        """Added up from how many tasks there are of each shape."""
+        demand: dict[str, int] = {}
+        for shape, tasks in self._asked_for.items():
+            for resource, amount in shape:
+                demand[resource] = demand.get(resource, 0) + amount * tasks
+        return MappingProxyType(demand)
 
     @property
     def queued_total(self) -> int:
@@ -203,11 +282,15 @@ class _View:
 
     @property
     def ready_groups_by_resource(self) -> Mapping[str, Mapping[TaskGroupKey, int]]:
-        ready = cast("dict[str, Mapping[TaskGroupKey, int]]", self._lanes.ready_groups.by_resource)
+        """Made anew each time; while those are asked again who look at it, at rest, nobody could run."""
+        ready: dict[str, dict[TaskGroupKey, int]] = {}
+        for group in () if self.contenders.resting else self._lanes.groups.values():
+            for lane in group.all_lanes():
+                if lane.place is not None and lane.place.candidate:
+                    for resource, _ in lane.resources:
+                        groups = ready.setdefault(cast("str", resource), {})
+                        groups[cast("TaskGroupKey", group.key)] = groups.get(cast("TaskGroupKey", group.key), 0) + 1
         return MappingProxyType(ready)
-
-    def listen_ready(self, listener: ReadyListener) -> None:
-        self._lanes.ready_groups.listen(listener)
 
     def snapshot(self) -> Mapping[str, Any]:
         return {

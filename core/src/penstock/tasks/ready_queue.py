@@ -13,7 +13,6 @@ from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
-from penstock.queueing.ready_groups import ReadyListener
 from penstock.tasks.records import SchedulableTask, SchedulerResourceKey, TaskGroupKey
 from penstock.words.verdicts import Condition, Denied
 
@@ -45,10 +44,6 @@ class QueueView(Protocol):
     @property
     def ready_groups_by_resource(self) -> Mapping[SchedulerResourceKey, Mapping[TaskGroupKey, int]]:
         """Per resource the groups with a task that asks for it and is not parked under a refusal."""
-        ...
-
-    def listen_ready(self, listener: ReadyListener) -> None:
-        """Tell `listener` of every group that enters or leaves `ready_groups_by_resource`, and of those in it now."""
         ...
 
     @property
@@ -113,7 +108,7 @@ class ReadyQueue(Protocol):
         ...
 
     def wake(self, condition: Condition, amount: int, now: float) -> None:
-        """A condition came true; for a release `amount` is how much is free now. Wakes as many as that could serve."""
+        """A condition came true; for a release `amount` is how much is free now. A hint: to wake more is no error."""
         ...
 
     def discard(self, task_id: str, now: float) -> SchedulableTask | None:

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import attrs
 
-from penstock.tasks.admission import TaskAdmissionController
-from penstock.tasks.ready_queue import Blocked, ReadyQueue
+from penstock.tasks.gate import TaskGate
+from penstock.tasks.ready_queue import Blocked
 from penstock.words.plugin_failures import PluginFailure
 from penstock.words.printable import printable
 from penstock.words.shadow import ShadowTally
@@ -79,8 +79,7 @@ class Explanation:
 
 
 def explain(
-    queue: ReadyQueue,
-    admission: TaskAdmissionController,
+    gate: TaskGate,
     now: float,
     group: str | None = None,
     *,
@@ -93,8 +92,9 @@ def explain(
     `unfinished` is how many tasks have not ended; `not_ready` yields, of those that are not queued, id, state and how
     many tasks each waits for; `backing_off` those that failed and are tried again, with the moment.
     """
-    view, ledger = queue.view(), admission.view()
-    groups = explain_groups(queue, admission, now)
+    view, admission = gate.view, gate.controller
+    ledger = admission.view()
+    groups = explain_groups(gate, now)
     if group is not None:
         groups = [each for each in groups if group in (each.group, each.group.rpartition("/")[2])]
     idle = not admission.in_flight and not view.queued_total
@@ -109,12 +109,12 @@ def explain(
     )
 
 
-def explain_groups(queue: ReadyQueue, admission: TaskAdmissionController, now: float) -> list[GroupStanding]:
+def explain_groups(gate: TaskGate, now: float) -> list[GroupStanding]:
     """Every group with something queued, the longest wait first."""
-    view, ledger = queue.view(), admission.view()
+    view, ledger = gate.view, gate.controller.view()
     refusals: dict[object, list[Blocked]] = {}
     shut: list[Blocked] = []
-    for block in queue.blocked():
+    for block in gate.blocked():
         (shut if block.group is None else refusals.setdefault(block.group, [])).append(block)
     since = view.waiting_since_by_group
     found = []

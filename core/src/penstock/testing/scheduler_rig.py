@@ -23,6 +23,7 @@ from penstock.scheduler.jobs import RetryPlan
 from penstock.scheduler.runner import TaskRunner
 from penstock.scheduler.scheduler import AsyncTaskScheduler, SchedulerOptions
 from penstock.tasks.admission import TaskAdmissionConfig, TaskAdmissionController, TaskRule
+from penstock.tasks.gate import TaskGate
 from penstock.tasks.policy import TaskAdmissionPolicy
 from penstock.tasks.queue import FifoTaskQueue
 from penstock.tasks.ready_queue import ReadyQueue
@@ -84,8 +85,9 @@ async def open_rig(
     if record_events:
         stream.subscribe(events.append)
     scheduler = AsyncTaskScheduler(
-        queue=ready_queue,
-        admission=TaskAdmissionController(TaskAdmissionConfig(places, resources or {}), policies, rule),
+        gate=TaskGate(
+            ready_queue, TaskAdmissionController(TaskAdmissionConfig(places, resources or {}), policies, rule)
+        ),
         retries=RetryPlan(Random(1), backoff, longest_backoff),
         events=SchedulerEvents(stream, "run"),
         runner=runner,

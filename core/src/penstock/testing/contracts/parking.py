@@ -55,16 +55,6 @@ class ParkingContract(QueueSuite):
         assert queue.next_change(3.0) == 5.0
         assert take_all(queue, 5.0) == ["a"]
 
-    def test_who_needs_more_than_is_free_is_not_woken(self) -> None:
-        queue = self.queue_with(make_task("a", needs={"gpu": 3}))
-        asked = Asked(lambda task, view: no_room(task, {"gpu": 0}))
-        queue.select_next(asked, 0.0)
-        queue.wake(Released("gpu"), 2, 1.0)
-        assert queue.select_next(asked, 1.0) is None
-        assert asked.ids == ["a"]
-        queue.wake(Released("gpu"), 3, 1.0)
-        assert take_all(queue, 1.0) == ["a"]
-
     def test_a_release_asks_as_many_as_could_fit_and_one(self) -> None:
         queue = self.queue_with(*(make_task(f"{n}", f"g{n}", {"gpu": 1}) for n in range(50)))
         free = {"gpu": 0}

@@ -23,7 +23,7 @@ from penstock.tasks.records import SchedulableTask
 from penstock.testing.contracts.parking import ParkingContract
 from penstock.testing.contracts.queue_suite import MUCH, refused
 from penstock.testing.task_making import anything_goes, group_key, make_task, take_all, take_one
-from penstock.words.verdicts import At, Condition, Denied, Signal
+from penstock.words.verdicts import At, Denied, Signal
 
 __all__ = ["ReadyQueueContract"]
 
@@ -172,40 +172,6 @@ class ReadyQueueContract(ParkingContract):
         queue.select_next(refused(Signal("go"), scope="group"), 0.0)
         assert not view.ready_groups_by_resource
         assert view.queued_total == 3
-
-    def test_who_listens_hears_of_every_group_that_is_ready(self) -> None:
-        heard: dict[object, set[object]] = {}
-
-        class Listener:
-            def ready_changed(self, resource: object, group: object, begins: bool, cohort: object = None) -> None:
-                if cohort is None:
-                    groups = heard.setdefault(resource, set())
-                    assert (group in groups) != begins
-                    groups ^= {group}
-
-            def still(self, condition: Condition) -> bool:
-                return True
-
-            def line_changed(self, cohort: object, opens: bool) -> tuple[Condition, ...]:
-                return ()
-
-        queue = self.queue_with(make_task("a", "g", {"gpu": 1}), make_task("b", "h"))
-        view = queue.view()
-        view.listen_ready(Listener())
-
-        def agrees() -> bool:
-            ready = {key: set(groups) for key, groups in view.ready_groups_by_resource.items()}
-            return {key: groups for key, groups in heard.items() if groups} == ready
-
-        assert agrees()
-        queue.enqueue([make_task("c", "i", {"gpu": 1})], 0.0)
-        assert agrees()
-        queue.select_next(refused(Signal("go"), scope="shape"), 0.0)
-        assert agrees()
-        queue.wake(Signal("go"), MUCH, 0.0)
-        assert agrees()
-        take_all(queue)
-        assert agrees()
 
     # -- leaving no trace
 

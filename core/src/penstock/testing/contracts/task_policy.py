@@ -124,8 +124,16 @@ class TaskPolicyContract:
             fitting = [task for task in waiting if self.fits(gate, task)]
             lease = gate.start_one()
             if lease is None:
+                fitting = [task for task in fitting if self.fits(gate, task)]  # beside what was reserved just now
                 assert not fitting, f"{[t.task_id for t in fitting]} would fit, and none was started"
                 return
+            view = gate.controller.view()
+            room = {r: view.resources_available[r] + lease.resources.get(r, 0) for r in view.resource_limits}
+            fitting = [  # also beside what was reserved just now
+                task
+                for task in fitting
+                if all(room[r] >= amount + view.reserved.get(r, 0) for r, amount in task.resource_request.shape)
+            ]
             self.check_start(
                 lease.item,
                 fitting,

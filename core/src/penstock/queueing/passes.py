@@ -1,0 +1,225 @@
+"""Choosing from lanes: passes, in which everybody who may be asked is asked once, in order, until one is not refused.
+
+Within a pass nobody is woken, and a class that was closed is not opened again: so nobody is asked twice but those for
+whom room is kept, and a pass ends. When one admits nobody, those who were refused for what is queued are asked once
+more in a second one: as it is then, nobody could run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, Final, Generic, TypeVar
+
+from penstock.queueing.lanes import Entry, Lane
+from penstock.queueing.refusals import Refusals
+from penstock.queueing.shortage import rank_of
+from penstock.words.verdicts import Denied
+
+__all__ = ["Passes"]
+
+T = TypeVar("T")
+
+SAID_WHILE_ASKED: Final = 3
+"""So many times what somebody says while he is asked counts in the same choice. Who says so each time waits for the
+next one, so that a choice ends."""
+
+
+class Passes(Generic[T]):
+    """Asks in order. `for_good` is called with a lane whose head was refused for good, and whom to hand it to."""
+
+    def __init__(
+        self,
+        refusals: Refusals[T],
+        for_good: Callable[[Lane[T], Denied, Callable[[Denied, list[T]], Any]], None],
+    ) -> None:
+        self._refusals = refusals
+        self._give_up = for_good
+
+    def choose(
+        self, ask: Callable[[T], Denied | None], now: float, give_up: Callable[[Denied, list[T]], Any] | None = None
+    ) -> Entry[T] | None:
+        """The first item in order that is not refused, or `None`: then the queue is at rest.
+
+        With `give_up`, what is refused for good leaves at once, with all that the refusal covers, and is handed there.
+        """
+        refusals = self._refusals
+        if refusals.later:
+            refusals.owed += refusals.later
+            refusals.later = []
+        if refusals.owed:
+            refusals.tell_owed()
+        if refusals.lot.moments:
+            for moment in refusals.lot.due(now):
+                refusals.wake(moment)
+        shapes, asked = refusals.shapes, None
+        room = shapes.room
+        if room is not None and room.free[room.always] <= 0:
+            return None
+        if len(shapes.fitting) == 1 and not refusals.reservations.lanes and refusals.root.denied is None:
+            lane = self._only()
+            if lane is not None:
+                entry = lane.head
+                refusals.passing = True
+                try:
+                    denied = ask(entry.item)
+                finally:
+                    refusals.passing = False
+                if denied is None and entry.lane is lane:
+                    return entry
+                asked = lane, entry, denied
+        rounds = 0
+        while True:
+            found = self._pass(ask, now, give_up, asked)
+            asked = None
+            if found is None and refusals.later and rounds < SAID_WHILE_ASKED:
+                rounds += 1
+                refusals.owed += refusals.later
+                refusals.later = []
+            if found is None and not refusals.owed and refusals.unrest and refusals.root.denied is None:
+                found = self._pass_at_rest(ask, now, give_up)
+            if found is not None or not refusals.owed:
+                return found  # what is owed is told when it was taken: it might not be the head of its lane then
+            refusals.tell_owed()
+
+    def _only(self) -> Lane[T] | None:
+        """Who is to be asked first, if that is plain, as it mostly is: those of one shape fit, they stand in one place,
+        and nobody who does not fit comes before."""
+        shapes = self._refusals.shapes
+        (shape,) = shapes.fitting
+        if len(shape.places) != 1 or (shapes.room is not None and shapes.room.short_of(shape.needs) is not None):
+            return None
+        place = shape.places[0]
+        lane = place.arena.first() if place.of is None else self._refusals.first(place)
+        if lane is None or not shapes.short:
+            return lane
+        if len(lane.group.lanes) > 1 or lane.group.singles:
+            return None
+        return lane if self._refusals.shortage.before(rank_of(place, lane), ()) is None else None
+
+    def _pass_at_rest(
+        self, ask: Callable[[T], Denied | None], now: float, give_up: Callable[[Denied, list[T]], Any] | None
+    ) -> Entry[T] | None:
+        """Ask those once more who were refused for what is queued: as it is now, nobody could run."""
+        changed = [condition for condition in self._refusals.lot.soft if self._refusals.has_moved(condition)]
+        self._refusals.rested()
+        self._refusals.contenders.resting = True
+        try:
+            for condition in changed:
+                self._refusals.wake(condition)
+            return self._pass(ask, now, give_up)
+        finally:
+            self._refusals.contenders.resting = False
+
+    def _pass(
+        self,
+        ask: Callable[[T], Denied | None],
+        now: float,
+        give_up: Callable[[Denied, list[T]], Any] | None,
+        asked: tuple[Lane[T], Entry[T], Denied | None] | None = None,
+    ) -> Entry[T] | None:
+        """Ask until somebody is not refused; `asked`: who was asked in this pass before, and the answer."""
+        self._refusals.passing = True
+        agreed: set[Lane[T]] = set()
+        try:
+            while self._refusals.root.denied is None:
+                short = False
+                if asked is None:
+                    lane, short = self._next(agreed)
+                    if lane is None:
+                        return None
+                    entry = lane.head
+                    denied = ask(entry.item)
+                else:
+                    (lane, entry, denied), asked = asked, None
+                if entry.lane is not lane:
+                    continue  # it was taken out by the one who was asked
+                if denied is not None:
+                    if give_up is not None and denied.final:
+                        self._give_up(lane, denied, give_up)
+                    else:
+                        self._refusals.refuse(lane, denied, now)
+                elif short:
+                    agreed.add(lane)
+                    self._reserve(lane)
+                else:
+                    return entry
+            return None
+        finally:
+            self._refusals.passing = False
+
+    def _next(self, agreed: set[Lane[T]]) -> tuple[Lane[T] | None, bool]:
+        """Who is to be asked next, and whether that is to see if room is to be kept for it."""
+        shapes, reservations = self._refusals.shapes, self._refusals.reservations
+        reserved = reservations.lanes
+        for each in [each for each in reserved if each.closed or each.group.closed]:
+            self._refusals.settle(each)
+        if reserved and (reached := reservations.first_that_fits()) is not None:
+            same = [each for each in reached.group.all_lanes() if each.resources == reached.resources]
+            able = [each for each in same if each.place is not None and each.place.candidate and not each.closed]
+            return min(able, key=lambda each: each.head.sequence), False
+        best: Lane[T] | None = None
+        best_rank: Any = None
+        held = False
+        room = shapes.room
+        single = len(shapes.fitting) == 1 and not shapes.short
+        for shape in tuple(shapes.fitting):
+            if room is not None and room.short_of(shape.needs) is not None:
+                self._fell_short(shape.resources)
+                shapes.fell_short(shape)
+                single = False
+                continue
+            if reserved and not reservations.leave_room_for(shape.needs):
+                held = held or any(self._refusals.first(place) is not None for place in tuple(shape.places))
+                continue
+            places = shape.places
+            for place in (places[0],) if len(places) == 1 else tuple(places):
+                lane = self._refusals.first(place)
+                if lane is None:
+                    continue
+                if single and len(places) == 1 and not reserved:
+                    return lane, False
+                rank = rank_of(place, lane)
+                if best is None or rank < best_rank:
+                    best, best_rank = lane, rank
+        if held:
+            for each in reserved:
+                if each not in agreed:
+                    return each, True  # is it still worth keeping others back for?
+        if best is None:
+            return None, False
+        best, short = self._eldest(best)
+        if shapes.short:
+            short = self._refusals.shortage.before(best_rank, reserved) or short
+        if short is not None and short not in agreed and reservations.would_take(short):
+            return short, True
+        return best, False
+
+    def _eldest(self, best: Lane[T]) -> tuple[Lane[T], Lane[T] | None]:
+        """Of the lanes of a group whose turn it is the one whose head came first: of those that may go, and, if it is
+        older, of those that do not fit."""
+        group, reservations = best.group, self._refusals.reservations
+        if len(group.lanes) + len(group.singles) == 1:
+            return best, None
+        short: Lane[T] | None = None
+        for lane in group.all_lanes():
+            place = lane.place
+            if place is None or not place.candidate or lane.closed or lane.head.sequence >= best.head.sequence:
+                continue
+            if place.shape.short_of is not None:
+                if short is None or lane.head.sequence < short.head.sequence:
+                    short = lane
+            elif reservations.leave_room_for(place.shape.needs):
+                best = lane
+        if short is not None and (short in reservations.lanes or short.head.sequence > best.head.sequence):
+            short = None
+        return best, short
+
+    def _reserve(self, lane: Lane[T]) -> None:
+        if self._refusals.reservations.begin(lane) and self._refusals.lot.soft:
+            for shape in self._refusals.shapes.fitting:
+                self._refusals.moved |= shape.resources  # they may not fit any more
+
+    def _fell_short(self, resources: Iterable[Hashable]) -> None:
+        """Those who ask for these could run, and cannot now."""
+        if self._refusals.lot.soft:
+            self._refusals.moved.update(resources)

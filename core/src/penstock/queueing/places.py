@@ -1,0 +1,238 @@
+"""Where lanes stand: among the ready of their shape, or in a class of refusals.
+
+A *shape* is what an item takes. It *fits* if of each resource as much is free as it takes; shapes that do not are
+filed under one resource that is short, by need, and cost nothing until as much of it comes free.
+
+A *class* is all that was refused under one cohort. It waits for what the latest answer under it named. When that comes
+true it is *open*: its lanes are asked in order, where they stand, among those that are ready, until one is refused
+under the same cohort again; then it is closed with all that are left in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from heapq import heappop, heappush
+from typing import Any, Generic, TypeVar
+
+from penstock.queueing.lanes import NOT_FILED, Arena, Node, Order, Resources
+from penstock.words.verdicts import Condition
+
+__all__ = ["Place", "RefusalClass", "Room", "Shape", "Shapes"]
+
+T = TypeVar("T")
+
+
+class Room:
+    """What is free of each resource, live, and what of it is reserved."""
+
+    def __init__(self, limits: Mapping[Any, int], free: Mapping[Any, int], always: str) -> None:
+        self.limits = limits
+        self.free = free
+        self.always = always
+        """What every shape takes some of: if nothing of it is free, nobody fits."""
+        self.reserved: dict[Hashable, int] = {}
+
+    def short_of(self, needs: Resources) -> Hashable | None:
+        """A resource of which less is free than this takes, if there is one."""
+        free = self.free
+        for resource, amount in needs:
+            if free[resource] < amount:
+                return resource
+        return None
+
+    def fits_beside(self, needs: Resources, kept: Mapping[Hashable, int]) -> bool:
+        """Whether there is room for this, and for what is kept."""
+        free = self.free
+        return all(free[resource] - amount >= kept.get(resource, 0) for resource, amount in needs)
+
+    def within_limits(self, needs: Iterable[Resources]) -> bool:
+        """Whether all these could be held at once."""
+        return all(amount <= self.limits[resource] for resource, amount in total(dict(each) for each in needs).items())
+
+    def home(self, needs: Resources) -> Hashable:
+        """The resource that this takes the largest share of, beside what all take; that, if it takes nothing else."""
+        typed = [(-amount / self.limits[r], r) for r, amount in needs if r != self.always]
+        return min(typed)[1] if typed else self.always
+
+
+def total(amounts: Iterable[Mapping[Hashable, int]]) -> dict[Hashable, int]:
+    """All these together."""
+    found: dict[Hashable, int] = {}
+    for each in amounts:
+        for resource, amount in each.items():
+            found[resource] = found.get(resource, 0) + amount
+    return found
+
+
+class Place(Generic[T]):
+    """An arena with lanes of one shape, of the ready ones or of one class; `able`: how many are of groups below their
+    limits."""
+
+    __slots__ = ("able", "arena", "lanes", "noted", "of", "shape")
+
+    def __init__(self, shape: Shape[T], of: RefusalClass[T] | None, arena: Arena[T]) -> None:
+        self.shape = shape
+        self.of = of
+        self.arena = arena
+        self.lanes = 0
+        self.able = 0
+        self.noted = 0
+        """By what number it is noted among those that are short; 0: it is not."""
+
+    @property
+    def candidate(self) -> bool:
+        """Whether its lanes may be asked."""
+        return self.of is None or self.of.open
+
+
+class Shape(Generic[T]):
+    """What some lanes take, and the places where those stand that may be asked."""
+
+    __slots__ = ("home", "needs", "places", "ready", "resources", "short_of", "stamp", "uses")
+
+    def __init__(self, needs: Resources, home: Hashable) -> None:
+        self.needs = needs
+        self.home = home
+        self.resources = frozenset(resource for resource, _ in needs)
+        self.ready: Place[T] | None = None
+        self.places: list[Place[T]] = []
+        """Of the ready ones, and of open classes."""
+        self.short_of: Hashable | None = None
+        self.stamp = 0
+        self.uses = 0
+        """How many places are of this shape."""
+
+
+class RefusalClass(Generic[T]):
+    """What was refused under one cohort."""
+
+    __slots__ = ("cohort", "contended", "filed", "nodes", "open", "places")
+
+    def __init__(self, cohort: Hashable, contended: bool) -> None:
+        self.cohort = cohort
+        self.contended = contended
+        """Whether it is for want of room, so that who is admitted stays with those that wait for the same."""
+        self.open = False
+        self.nodes: dict[Node[T], None] = {}
+        self.places: dict[Shape[T], Place[T]] = {}
+        self.filed: set[Condition] = NOT_FILED
+
+
+class Shapes(Generic[T]):
+    """The shapes of all lanes, those that fit apart from those that do not. Without `room` all fit.
+
+    `on_short` is told of each place where some may be asked, when it falls short, and when it does not any more.
+    """
+
+    def __init__(
+        self, order: Order[T], room: Room | None, on_short: Callable[[Place[T], bool], Any] | None = None
+    ) -> None:
+        self._order = order
+        self.room = room
+        self._on_short = on_short
+        self._by_needs: dict[Resources, Shape[T]] = {}
+        self.fitting: dict[Shape[T], None] = {}
+        """Those that fitted when they were looked at last, and in which somebody may be asked."""
+        self.short: dict[Shape[T], None] = {}
+        self._by_want: dict[Hashable, list[tuple[int, int, Shape[T]]]] = {}
+        self._stamp = 0
+
+    def place_for(self, needs: Resources, of: RefusalClass[T] | None) -> Place[T]:
+        """Where lanes of this shape stand that are ready, or that are of this class."""
+        shape = self._by_needs.get(needs)
+        if shape is None:
+            home = None if self.room is None else self.room.home(needs)
+            shape = self._by_needs[needs] = Shape(needs, home)
+        place = shape.ready if of is None else of.places.get(shape)
+        if place is None:
+            place = Place(shape, of, self._order.arena(shape.home))
+            shape.uses += 1
+            if of is None:
+                shape.ready = place
+            else:
+                of.places[shape] = place
+            if place.candidate:
+                self.offer(place)
+        return place
+
+    def offer(self, place: Place[T]) -> None:
+        """Those who stand there may be asked from now on."""
+        shape = place.shape
+        if not shape.places:
+            self._file(shape)
+        shape.places.append(place)
+        place.arena.offered(True)
+        if shape.short_of is not None:
+            self._tell(place, True)
+
+    def _tell(self, place: Place[T], begins: bool) -> None:
+        place.arena.short(begins)
+        if self._on_short is not None:
+            self._on_short(place, begins)
+
+    def withdraw(self, place: Place[T]) -> None:
+        """They may not be asked any longer."""
+        shape = place.shape
+        shape.places.remove(place)
+        if shape.short_of is not None:
+            self._tell(place, False)
+        place.arena.offered(False)
+        if not shape.places:
+            self.fitting.pop(shape, None)
+            self.short.pop(shape, None)
+            shape.short_of = None
+            shape.stamp = 0
+
+    def drop(self, place: Place[T]) -> None:
+        """Nobody stands there any more."""
+        if place.candidate:
+            self.withdraw(place)
+        shape = place.shape
+        if place.of is None:
+            shape.ready = None
+        else:
+            del place.of.places[shape]
+        shape.uses -= 1
+        if not shape.uses:
+            del self._by_needs[shape.needs]
+
+    def _file(self, shape: Shape[T]) -> bool:
+        """File a shape as it is now; whether it fits."""
+        short_of = None if self.room is None else self.room.short_of(shape.needs)
+        if short_of is None:
+            self.fitting[shape] = None
+            return True
+        self._stamp += 1
+        shape.short_of, shape.stamp = short_of, self._stamp
+        self.short[shape] = None
+        want = next(amount for resource, amount in shape.needs if resource == short_of)
+        heap = self._by_want.setdefault(short_of, [])
+        if len(heap) > 2 * len(self.short) + 16:
+            heap[:] = sorted(entry for entry in heap if entry[2].stamp == entry[1])
+        heappush(heap, (want, self._stamp, shape))
+        return False
+
+    def fell_short(self, shape: Shape[T]) -> None:
+        """It fitted, and does not any more."""
+        del self.fitting[shape]
+        self._file(shape)
+        for place in shape.places:
+            self._tell(place, True)
+
+    def freed(self, resource: Hashable) -> None:
+        """More of a resource is free: shapes that were short of it are looked at again."""
+        heap = self._by_want.get(resource)
+        if heap is None or self.room is None:
+            return
+        free = self.room.free[resource]
+        while heap and heap[0][0] <= free:
+            _, stamp, shape = heappop(heap)
+            if shape.stamp != stamp:
+                continue
+            del self.short[shape]
+            shape.short_of, shape.stamp = None, 0
+            if self._file(shape):
+                for place in shape.places:
+                    self._tell(place, False)
+        if not heap:
+            del self._by_want[resource]

@@ -1,0 +1,344 @@
+"""Where lanes stand: who is under which refusal, what ends it, and what has changed for those who look at the queue.
+
+    state of a node    free -> (refused) -> blocked -> (the first of its conditions) -> free
+    state of a class   closed -> (a condition of its latest refusal) -> open -> (one refused under it) -> closed
+                       any -> (its last node is free, blocked otherwise, or gone) -> gone
+
+A lane stands among the ready of its shape; or in a class, under a closed refusal that covers it, or under an open one
+until it was asked; or nowhere, under a refusal without a class. Blocking and freeing moves the lanes below a node;
+opening and closing a class moves nobody. A lane that is covered twice stands under one of those that are closed: when
+it surfaces in a class that was opened, it is moved to the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Generic, TypeVar
+
+from penstock.queueing.contenders import Contenders
+from penstock.queueing.lanes import Group, Lane, Node, Order
+from penstock.queueing.parking import ParkingLot
+from penstock.queueing.places import Place, RefusalClass, Room, Shapes
+from penstock.queueing.reservations import Reservations
+from penstock.queueing.shortage import Shortage
+from penstock.words.verdicts import Backlog, Condition, Denied, Released, Uncontested
+
+__all__ = ["Refusals"]
+
+T = TypeVar("T")
+
+
+class Refusals(Generic[T]):
+    """The tree queue > group > lane, and what blocks its nodes. `by_shape`: see `LaneQueue`."""
+
+    def __init__(self, order: Order[T], by_shape: bool) -> None:
+        self._order = order
+        self._by_shape = by_shape
+        self.shapes: Shapes[T] = Shapes(order, None)
+        self.shortage: Shortage[T] = Shortage(self.first)
+        self.reservations: Reservations[T] = Reservations(self.shapes)
+        self.root: Node[T] = Node()
+        self.classes: dict[Hashable, RefusalClass[T]] = {}
+        self.lot = ParkingLot()
+        self.groups: dict[Hashable, Group[T]] = {}
+        self.contenders: Contenders[T] = Contenders(self.groups, self._capped)
+        self.contenders.look_at(self.shapes, self.reservations)
+        self.moved: set[Hashable] = set()
+        """For what something of the queue has changed since it was at rest."""
+        self._moved_classes: set[RefusalClass[T]] = set()
+        """What was opened or closed since: that concerns all groups in it."""
+        self._moved_all = False
+        self.passing = False
+        """Whether a pass is under way: then nobody is woken."""
+        self.owed: list[Condition] = []
+        """What came true by items that left during a pass."""
+        self.later: list[Condition] = []
+        """What others said during a pass; it counts from the next choice on."""
+
+    def make_room(self, room: Room) -> None:
+        """From now on who does not fit into `room` is not asked. What stands here already is filed anew."""
+        standing = [(lane, lane.place) for group in self.groups.values() for lane in group.all_lanes()]
+        for lane, place in standing:
+            if place is not None:
+                self.leave(lane, place)
+        self.shapes = Shapes(self._order, room, self._fell_or_fits)
+        self.shortage = Shortage(self.first)
+        self.reservations = Reservations(self.shapes)
+        self.contenders.look_at(self.shapes, self.reservations)
+        for lane, _ in standing:
+            self.settle(lane)
+
+    def settle(self, lane: Lane[T]) -> None:
+        """Let a lane stand where its refusals say: under a closed one that covers it, if there is one."""
+        group = lane.group
+        of: RefusalClass[T] | None = None
+        if lane.denied is not None or group.denied is not None:
+            closed = lane if lane.closed else group if group.closed else None
+            if closed is not None and closed.joined is None:
+                if lane.place is not None:
+                    self.leave(lane, lane.place)
+                return
+            of = closed.joined if closed is not None else lane.joined or group.joined
+        place = lane.place
+        if place is not None:
+            if place.of is of:
+                return
+            self.leave(lane, place)
+        place = self.shapes.place_for(lane.resources if self._by_shape else (), of)
+        lane.place = place
+        place.lanes += 1
+        place.able += not group.capped
+        place.arena.insert(lane)
+        if place.shape.short_of is not None and place.candidate:
+            self.shortage.note(place)
+
+    def leave(self, lane: Lane[T], place: Place[T]) -> None:
+        """A lane stands nowhere for now."""
+        lane.place = None
+        place.arena.remove(lane)
+        place.lanes -= 1
+        place.able -= not lane.group.capped
+        if self.reservations.lanes:
+            self.end_reservation(lane)
+        if not place.lanes:
+            self.shapes.drop(place)
+
+    def lanes_of(self, node: Node[T]) -> Iterable[Lane[T]]:
+        """What is below a node; of the whole queue nothing, since nobody is moved when it is blocked."""
+        if isinstance(node, Lane):
+            return (node,)
+        return node.all_lanes() if isinstance(node, Group) else ()
+
+    def first(self, place: Place[T]) -> Lane[T] | None:
+        """The first lane of a place that nothing closed covers. Those that are covered are put where they belong."""
+        lane = place.arena.first()
+        if place.of is not None:
+            while lane is not None and (lane.closed or lane.group.closed):
+                self.settle(lane)
+                lane = place.arena.first() if place.lanes else None
+        return lane
+
+    def _fell_or_fits(self, place: Place[T], short: bool) -> None:
+        if short:
+            self.shortage.note(place)
+        else:
+            self.shortage.strike(place)
+
+    def end_reservation(self, lane: Lane[T]) -> None:
+        """Nothing is kept for it any more: if it does not fit, it may be the first of those again."""
+        if self.reservations.end(lane) and lane.place is not None and lane.place.shape.short_of is not None:
+            self.shortage.note(lane.place)
+
+    def refuse(self, lane: Lane[T], denied: Denied, now: float) -> None:
+        """The head of a lane was refused: that blocks the node that its scope names."""
+        scope = denied.scope
+        node: Node[T] = lane
+        if scope == "group":
+            node = lane.group
+        elif scope == "all":
+            node = self.root
+        elif scope == "task":
+            node = self._set_apart(lane)
+        if lane is not node and lane.denied is not None:
+            self.free(lane)  # it was asked, and stands where this refusal says
+        joined = None if denied.cohort is None else self._class_of(denied)
+        if joined is not None and joined.open:
+            self._close(joined)
+        self._block(node, denied, joined, now)
+
+    def _set_apart(self, lane: Lane[T]) -> Lane[T]:
+        single = lane.group.set_apart(lane)
+        if single is not lane and lane.place is not None:
+            place = lane.place
+            place.arena.remove(lane)  # its head is another now
+            place.arena.insert(lane)
+        return single
+
+    def _class_of(self, denied: Denied) -> RefusalClass[T]:
+        joined = self.classes.get(denied.cohort)
+        if joined is None:
+            joined = self.classes[denied.cohort] = RefusalClass(denied.cohort, denied.reason == "no_capacity")
+        return joined
+
+    def _block(self, node: Node[T], denied: Denied, joined: RefusalClass[T] | None, now: float) -> None:
+        was_closed = node.closed
+        if node.joined is not None and node.joined is not joined:
+            self._quit(node, node.joined)
+        if not was_closed or node.joined is not joined:
+            node.since = now
+        self.lot.unfile(node)
+        node.denied, node.joined = denied, joined
+        if joined is None:
+            self.lot.file(node, denied.until)
+        else:
+            joined.nodes[node] = None
+            if not (isinstance(node, Lane | Group)):
+                own_key: Hashable = None
+            else:
+                own_key = node.group.key if isinstance(node, Lane) else node.key
+            own = [c for c in denied.until if isinstance(c, Released | Backlog) and c.key == own_key]
+            if own:
+                self.lot.file(node, own)
+            self.lot.unfile(joined)
+            self.lot.file(joined, denied.until)
+        for lane in [*self.reservations.lanes] if node is self.root else ():
+            self.end_reservation(lane)
+        for lane in self.lanes_of(node):
+            self.settle(lane)
+        self._moved_node(node)
+
+    def admitted(self, node: Node[T]) -> None:
+        """One of an open class was not refused: it stands with the ready again, unless all there wait for room."""
+        if node.joined is not None and not node.joined.contended:
+            self.free(node)
+
+    def wake(self, condition: Condition) -> None:
+        """A condition came true: what was refused until then is free, or its class is open."""
+        if condition.__class__ is Released:
+            self.shapes.freed(condition.key)
+        if condition not in self.lot.standing:
+            return
+        if self.passing:
+            self.later.append(condition)
+            return
+        for target in self.lot.standing_under(condition):
+            if condition not in target.filed:
+                continue  # woken meanwhile, by one of those before it
+            if isinstance(target, RefusalClass):
+                self._open(target)
+            elif isinstance(target, Node):
+                self.free(target)
+
+    def came_free(self, conditions: Iterable[tuple[Condition, int]]) -> None:
+        """These were released: what was short of them fits, perhaps, and what was refused until then is over.
+
+        The amounts are not looked at: how much is free is seen in the room.
+        """
+        if self.lot.standing or self.shapes.short:
+            for condition, _ in conditions:
+                self.wake(condition)
+
+    def tell_owed(self) -> None:
+        """What came true during a pass counts now."""
+        owed, self.owed = self.owed, []
+        for condition in owed:
+            self.wake(condition)
+
+    def _open(self, joined: RefusalClass[T]) -> None:
+        self.lot.unfile(joined)
+        joined.open = True
+        for place in joined.places.values():
+            self.shapes.offer(place)
+        self._moved_class(joined)
+        if self.root in joined.nodes:
+            self.free(self.root)
+
+    def _close(self, joined: RefusalClass[T]) -> None:
+        joined.open = False
+        for lane in [each for each in self.reservations.lanes if each.place in joined.places.values()]:
+            self.end_reservation(lane)
+        for place in joined.places.values():
+            self.shapes.withdraw(place)
+        self._moved_class(joined)
+
+    def free(self, node: Node[T]) -> None:
+        """The refusal of this node is over."""
+        self.forget(node)
+        lanes = self.lanes_of(node)
+        if isinstance(node, Lane) and node.group.singles and node in node.group.singles:
+            lane = node.group.give_back(node)
+            if lane is not None:
+                lanes = (self._merge(node, lane),)
+        for lane in lanes:
+            self.settle(lane)
+        self._moved_node(node)
+
+    def _merge(self, single: Lane[T], lane: Lane[T]) -> Lane[T]:
+        """The item of a lane of its own stands with the others of its shape again, in its place."""
+        if single.place is not None:
+            self.leave(single, single.place)
+        place = lane.place
+        if place is not None:
+            place.arena.remove(lane)
+        lane.take_back(single.head)
+        if place is not None:
+            place.arena.insert(lane)
+            if place.shape.short_of is not None and place.candidate:
+                self.shortage.note(place)
+        return lane
+
+    def forget(self, node: Node[T]) -> None:
+        """Nothing refuses this node any more; where its lanes stand is not looked at."""
+        joined, node.denied, node.joined = node.joined, None, None
+        self.lot.unfile(node)
+        if joined is not None:
+            self._quit(node, joined)
+
+    def _quit(self, node: Node[T], joined: RefusalClass[T]) -> None:
+        """A node is of a class no longer. Its lanes leave it when they are settled; the last that does ends it."""
+        del joined.nodes[node]
+        if not joined.nodes:
+            self.lot.unfile(joined)
+            if self.classes.get(joined.cohort) is joined:
+                del self.classes[joined.cohort]
+
+    def has_moved(self, condition: Condition) -> bool:
+        """Whether something has changed for what this is about: who could run, or what is queued."""
+        key = getattr(condition, "key", None)
+        if self._moved_all or key in self.moved:
+            return True
+        group = self.groups.get(key) if self._moved_classes else None
+        return group is not None and any(node.joined in self._moved_classes for node in (group, *group.all_lanes()))
+
+    @property
+    def unrest(self) -> bool:
+        """Whether something of the queue has changed since it was at rest, for somebody who looks at it."""
+        return bool(self.moved or self._moved_classes or self._moved_all)
+
+    def rested(self) -> None:
+        """Whoever looks at the queue has seen it as it is."""
+        self.moved.clear()
+        self._moved_classes.clear()
+        self._moved_all = False
+
+    def backlog_changed(self, lane: Lane[T]) -> None:
+        """What is queued for this lane's group and resources changed: something came, or left."""
+        self.moved_lanes((lane,))
+        if self.lot.backlogs:
+            conditions = [Backlog(lane.group.key), *(Backlog(resource) for resource, _ in lane.resources)]
+            if self.passing:
+                self.owed += conditions
+            else:
+                for condition in conditions:
+                    self.wake(condition)
+
+    def _moved_node(self, node: Node[T]) -> None:
+        """Who could run has changed: something was blocked, or freed."""
+        if self.lot.soft and not self.contenders.resting:
+            self._moved_all = self._moved_all or node is self.root
+            self.moved_lanes(self.lanes_of(node))
+
+    def _moved_class(self, joined: RefusalClass[T]) -> None:
+        if self.lot.soft and not self.contenders.resting:
+            self._moved_classes.add(joined)
+            for shape in joined.places:
+                self.moved |= shape.resources
+
+    def _capped(self, lanes: Iterable[Lane[T]]) -> None:
+        """A group has come to its limit: for others that is a change of what is queued for what it asks for."""
+        self.moved_lanes(lanes)
+        for resource in dict.fromkeys(r for lane in lanes for r, _ in lane.resources) if self.lot.soft else ():
+            self.wake(Backlog(resource))
+            if Uncontested(resource) in self.lot.soft and not self.contenders.count(resource, None):
+                self.wake(Uncontested(resource))
+
+    def moved_lanes(self, lanes: Iterable[Lane[T]]) -> None:
+        """Who could run has changed, or what is queued, for the groups and resources of these."""
+        if self.lot.soft:
+            for lane in lanes:
+                self.moved.add(lane.group.key)
+                for resource, _ in lane.resources:
+                    self.moved.add(resource)
+            if len(self.moved) > 1024 + 2 * len(self.groups):
+                named = {getattr(condition, "key", None) for condition in self.lot.soft}
+                self.moved &= named

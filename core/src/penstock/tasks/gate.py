@@ -1,0 +1,249 @@
+"""The task gate: tasks are offered, the next that may run is admitted with its lease, and gives it back when it ends.
+
+    offer -> ready queue -> next: select, acquire, commit -> Admitted(task, lease) -> finish
+                  ^                                                                      |
+                  +------------------- wake: what came free, or came true <--------------+
+
+It owns the order (a `ReadyQueue`), the controller and the ledger; who uses it decides nothing. Pure: no trio, and
+`now` is passed in, in seconds of the run's clock.
+
+A queue of lanes (`LaneTaskQueue`) is driven by the law of refusals (`docs/design/refusals.md`): it knows who fits, and
+is asked by policies and rules alone. Any other queue goes the guarded way: room is a refusal like others, and who was
+selected is asked once more before it has its lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from penstock.queueing.lanes import ALL
+from penstock.tasks.admission import TaskAdmissionController
+from penstock.tasks.lease import TaskAdmissionDenied, TaskAdmissionLease
+from penstock.tasks.queue import FifoTaskQueue, LaneTaskQueue
+from penstock.tasks.ready_queue import Blocked, QueueSelection, QueueView, ReadyQueue
+from penstock.tasks.records import SchedulableTask, SchedulerResourceKey, SchedulerResourceRequest
+from penstock.words.leases import ReleaseResult
+from penstock.words.plugin_failures import PluginMaker
+from penstock.words.verdicts import Condition, Denied, Signal
+
+__all__ = ["Admitted", "TaskGate"]
+
+STALE_SELECTIONS: Final = 3
+"""A queue whose selections are stale so often in a row is broken."""
+
+
+@attrs.define(slots=True)
+class Admitted:
+    """A task that may run now, and the lease that it gives back when it has ended."""
+
+    task: SchedulableTask
+    lease: TaskAdmissionLease
+
+
+def _is_ours(kind: type[LaneTaskQueue]) -> bool:
+    """Whether selecting and taking is as it was written here, and not in a class derived from it."""
+    return all(
+        getattr(kind, name) is getattr(LaneTaskQueue, name) for name in ("select_next", "commit", "park", "wake")
+    )
+
+
+class TaskGate:
+    """The queue, the controller and what is between them: whoever is offered leaves by `next` or by `discard`.
+
+    What a queue does that is not ours is watched: `on_stale` is called when it would not commit what it had just
+    selected, with the lease that was taken back; `on_denied` when it selected a task that had not been agreed to.
+    `on_refused` is called with each refusal by policies and rules, and returns the one that holds.
+    """
+
+    on_stale: Callable[[TaskAdmissionLease, ReleaseResult, float], Any] | None = None
+    on_denied: Callable[[SchedulableTask, Denied, float], Any] | None = None
+
+    on_refused: Callable[[SchedulableTask, Denied, float], Denied] | None = None
+
+    def __init__(
+        self, queue: ReadyQueue, controller: TaskAdmissionController, maker: PluginMaker | None = None
+    ) -> None:
+        self.controller = controller
+        self._maker = PluginMaker(type(queue).__name__) if maker is None else maker
+        self.broken: BaseException | None = None
+        """What the queue raised when it was woken: `next` raises it, since a lease may have been given back then."""
+        self._refused: list[tuple[SchedulableTask, Denied]] = []
+        """For good, and still parked in the queue."""
+        self.given_up: list[tuple[SchedulableTask, Denied]] = []
+        """The tasks that were refused for good, for `take_given_up`; to be read only."""
+        self._fitting: set[SchedulerResourceRequest] = set()
+        self._stale = 0
+        self._closed = False
+        self._order_by(queue)
+
+    def _order_by(self, queue: ReadyQueue) -> None:
+        self.queue = queue
+        self._view = queue.view()
+        self._lanes = queue if isinstance(queue, LaneTaskQueue) and _is_ours(type(queue)) else None
+        if self._lanes is not None:
+            self._lanes.make_room(self.controller.room, self._give_up)
+        self.controller.attach(self._view)
+
+    def abandon_queue(self) -> None:
+        """The queue cannot be trusted any more: it is asked nothing, and an empty one stands in its place."""
+        self._order_by(FifoTaskQueue())
+
+    def set_limits(self, limits: Mapping[SchedulerResourceKey, int]) -> None:
+        """From now on there is so much of each resource. Raises as `TaskAdmissionController.set_limits`."""
+        self.controller.set_limits(limits)
+        self._fitting.clear()
+        changed = getattr(self.queue, "limits_changed", None)
+        if changed is not None:
+            changed(limits)
+
+    @property
+    def view(self) -> QueueView:
+        """The live window onto what is queued."""
+        return self._view
+
+    def offer(self, tasks: Sequence[SchedulableTask], now: float) -> tuple[str, ...]:
+        """The ids that are new: these tasks are queued now. One that is queued already is no error."""
+        fitting = self._fitting
+        if all(task.resource_request in fitting for task in tasks):
+            return self.queue.enqueue(tasks, now)
+        return self._offer_new(tasks, now)
+
+    def _offer_new(self, tasks: Sequence[SchedulableTask], now: float) -> tuple[str, ...]:
+        """Some ask for what was not looked at yet: what could never fit is refused for good before it is queued."""
+        hopeless: dict[str, SchedulableTask] = {}
+        for task in tasks:
+            if task.resource_request not in self._fitting:
+                never = self.controller.never_fits(task)
+                if never is None:
+                    self._fitting.add(task.resource_request)
+                else:
+                    hopeless[task.task_id] = task
+                    self.given_up.append((task, never))
+        accepted = set(self.queue.enqueue([task for task in tasks if task.task_id not in hopeless], now))
+        return tuple(task.task_id for task in tasks if task.task_id in accepted or task.task_id in hopeless)
+
+    def next(self, now: float) -> Admitted | None:
+        """The next task that may run, with its lease; `None` while nobody may, until something changes."""
+        if self.broken is not None:
+            raise self.broken
+        if self._closed:
+            return None
+        lanes = self._lanes
+        if lanes is None:
+            return self._next_guarded(now)
+        controller, view, on_refused = self.controller, self._view, self.on_refused
+
+        def is_eligible(task: SchedulableTask) -> Denied | None:
+            denied = controller.agrees(task, view, now)
+            return denied if denied is None or on_refused is None else on_refused(task, denied, now)
+
+        task = lanes.take_next(is_eligible, now)
+        return None if task is None else Admitted(task, controller.grant(task, now))
+
+    def _give_up(self, denied: Denied, tasks: list[SchedulableTask]) -> None:
+        self.given_up += [(task, denied) for task in tasks]
+
+    def _next_guarded(self, now: float) -> Admitted | None:
+        def is_eligible(task: SchedulableTask, view: QueueView) -> Denied | None:
+            denied = self.controller.is_eligible(task, view, now)
+            return None if denied is None else self._noted(task, denied, now)
+
+        while True:
+            selection = self.queue.select_next(is_eligible, now)
+            if selection is not None and not isinstance(selection, QueueSelection):
+                raise self._maker.error("select_next must return a QueueSelection or None")
+            if selection is None:
+                if not self._drop_refused(now):
+                    return None
+                continue
+            lease = self.controller.try_acquire(selection.item, self._view, now)
+            if isinstance(lease, TaskAdmissionDenied):
+                if self.on_denied is not None:
+                    self.on_denied(selection.item, lease.denied, now)
+                self.queue.park(selection.item, self._noted(selection.item, lease.denied, now), now)
+            elif self.queue.commit(selection, now) is None:
+                self._take_back(lease, now)
+            else:
+                self._stale = 0
+                self._drop_refused(now)
+                return Admitted(selection.item, lease)
+
+    def _noted(self, task: SchedulableTask, denied: Denied, now: float) -> Denied:
+        """What nothing ends is no refusal to wait under: the task alone is parked until it has been taken out."""
+        if self.on_refused is not None:
+            denied = self.on_refused(task, denied, now)
+        if not denied.final:
+            return denied
+        self._refused.append((task, denied))
+        return attrs.evolve(denied, until={Signal("dropped")}, scope="task", cohort=None)
+
+    def _drop_refused(self, now: float) -> bool:
+        """Take those out that were refused for good; whether there were any."""
+        refused, self._refused = self._refused, []
+        for task, denied in refused:
+            if self.queue.discard(task.task_id, now) is not None:
+                self.given_up.append((task, denied))
+        return bool(refused)
+
+    def _take_back(self, lease: TaskAdmissionLease, now: float) -> None:
+        result = self.finish(lease, now)
+        if self.on_stale is not None:
+            self.on_stale(lease, result, now)
+        self._stale += 1
+        if self._stale == STALE_SELECTIONS:
+            raise self._maker.error("its selections were stale three times in a row")
+
+    def take_given_up(self) -> list[tuple[SchedulableTask, Denied]]:
+        """The tasks that were refused for good since the last call, with why; they are queued no longer."""
+        given_up, self.given_up = self.given_up, []
+        return given_up
+
+    def finish(self, lease: TaskAdmissionLease, now: float) -> ReleaseResult:
+        """What became of a lease that is given back: it counts once, and who waited for that is asked again.
+
+        Never raises.
+        """
+        result = self.controller.release(lease, now)
+        if self._lanes is not None:
+            self._lanes.came_free(result.freed)
+        else:
+            for condition, amount in result.freed:
+                self._wake(condition, amount, now)
+        return result
+
+    def discard(self, task_id: str, now: float) -> SchedulableTask | None:
+        """The task of this id, which is not to be done any more; `None` if it is not queued."""
+        return self.queue.discard(task_id, now)
+
+    def wake(self, condition: Condition, now: float) -> None:
+        """A condition came true: who was refused until then is asked again."""
+        self._wake(condition, ALL, now)
+
+    def _wake(self, condition: Condition, amount: int, now: float) -> None:
+        try:
+            self.queue.wake(condition, amount, now)
+        except BaseException as error:
+            self.broken = error
+
+    def next_change(self, now: float) -> float | None:
+        """The earliest moment at which time alone ends a refusal."""
+        return None if self._closed else self.queue.next_change(now)
+
+    def blocked(self) -> Iterator[Blocked]:
+        """What keeps tasks back, with how many."""
+        return self.queue.blocked()
+
+    def close(self) -> None:
+        """Admit nothing more. Leases that are out are still taken back."""
+        self._closed = True
+        self.controller.close()
+
+    def check_invariants(self) -> None:
+        """Queue and ledger are in order. Raises `AssertionError`."""
+        self.controller.check_invariants()
+        checker = getattr(self.queue, "check_invariants", None)
+        if checker is not None:
+            checker()

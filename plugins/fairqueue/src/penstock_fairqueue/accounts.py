@@ -1,0 +1,89 @@
+"""What the fair order keeps of each group, and the clocks of those that compete."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from math import fsum
+from typing import Any
+
+from penstock import Lane
+
+__all__ = ["Accounts", "Flow", "Home", "Seat"]
+
+
+class Flow:
+    """A group's account across arenas. `lead` is how far its start tag was ahead of the clock when it left
+    its last seat.
+    """
+
+    __slots__ = ("idle_in", "key", "lead", "seats", "weight")
+
+    def __init__(self, key: Hashable, weight: float) -> None:
+        self.key = key
+        self.weight = weight
+        self.seats: list[Seat] = []
+        self.lead = 0.0
+        self.idle_in: Home | None = None
+        """The home by whose clock it became idle; `lead` is then its absolute start tag there."""
+
+
+class Seat:
+    """A group's place in one arena: its start tag by that arena's time, and its lanes there."""
+
+    __slots__ = ("arena", "counted", "flow", "lanes", "stamp", "start")
+
+    def __init__(self, arena: Any, flow: Flow, start: float) -> None:
+        self.arena = arena
+        self.flow = flow
+        self.start = start
+        self.lanes: list[Lane[Any]] = []
+        self.stamp = 0
+        self.counted = True
+        """Whether its group's weight is counted with this seat, and not with another of the same home."""
+
+    def first(self) -> Lane[Any]:
+        """The lane whose head came first: order within a group is the order of arrival."""
+        lanes = self.lanes
+        return lanes[0] if len(lanes) == 1 else min(lanes, key=lambda lane: lane.head.sequence)
+
+
+class Home:
+    """The clock of those that compete for one resource."""
+
+    __slots__ = ("arenas", "clock", "fitting", "idle", "numbered", "seated", "weight")
+
+    def __init__(self) -> None:
+        self.clock = 0.0
+        self.weight = 0.0
+        """Of all groups in the arenas that are offered."""
+        self.arenas: dict[Any, None] = {}
+        """Those that are offered and not empty."""
+        self.fitting = 0
+        """How many of these are not short of room."""
+        self.seated = 0
+        """How many seats there are in all its arenas."""
+        self.idle: list[tuple[float, int, Flow]] = []
+        self.numbered = 0
+
+    def weigh(self) -> None:
+        """Count the weights anew."""
+        self.weight = fsum(arena.weigh() for arena in self.arenas)
+
+
+class Accounts:
+    """All groups, and all homes, of one order."""
+
+    def __init__(self) -> None:
+        self.flows: dict[Hashable, Flow] = {}
+        self.homes: dict[Hashable, Home] = {}
+
+    def home(self, key: Hashable) -> Home:
+        """The clock of those that compete for this."""
+        home = self.homes.get(key)
+        if home is None:
+            home = self.homes[key] = Home()
+        return home
+
+    def forget(self) -> None:
+        """Nobody has taken ahead of anybody."""
+        self.flows, self.homes = {}, {}
