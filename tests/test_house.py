@@ -86,7 +86,8 @@ def test_types_and_import_rules_know_each_distribution() -> None:
     tool = project(HOUSE)["tool"]
     packages = {package(distribution).name for distribution in DISTRIBUTIONS}
 
-    assert {f"{named(distribution)}/src" for distribution in DISTRIBUTIONS} == set(tool["mypy"]["mypy_path"])
+    folders = {f"{named(distribution)}/src" for distribution in DISTRIBUTIONS}
+    assert folders | {"tests/model"} == set(tool["mypy"]["mypy_path"])
     assert packages == set(tool["importlinter"]["root_packages"])
     tox = HOUSE.joinpath("tox.ini").read_text(encoding="utf-8")
     assert {f"{named(d)}/src" for d in DISTRIBUTIONS} == set(re.findall(r"\{tox_root\}/([\w/-]+/src)", tox))

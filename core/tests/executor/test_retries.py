@@ -49,6 +49,16 @@ def test_a_rate_limit_uses_up_no_attempt_and_is_paced_by_admission() -> None:
     assert plan.pause_after(FAILED, 0.0, held_back=False) is not None
 
 
+def test_a_failure_waits_as_long_as_the_provider_asks_if_that_is_longer() -> None:
+    plan = retries()
+    asked = RequestReleaseOutcome(kind="provider_failure", status=503, retry_after_seconds=17.0)
+    assert plan.pause_after(asked, 0.0, held_back=False) == 17.0
+    soon = RequestReleaseOutcome(kind="provider_failure", status=503, retry_after_seconds=0.1)
+    pause = plan.pause_after(soon, 0.0, held_back=False)
+    assert pause is not None
+    assert pause >= 1.0
+
+
 def test_a_rate_limit_that_nobody_paces_waits_as_long_as_the_provider_asks() -> None:
     asked = RequestReleaseOutcome(kind="rate_limited", retry_after_seconds=17.0)
     assert retries().pause_after(asked, 0.0, held_back=False) == 17.0

@@ -34,6 +34,15 @@ def test_a_snapshot_says_what_is_in_flight_who_waits_and_what_holds_them_back(be
     assert later.sequence > snapshot.sequence
 
 
+def test_of_several_cooldowns_the_one_that_ends_last_is_shown(bench: RequestBench) -> None:
+    bench.lease()
+    bench.limiters[ProviderKey("p")].blocked_until = 9.0
+    bench.limiters[CHAT].blocked_until = 7.0
+    snapshot = bench.controller.pressure.snapshot(CHAT, 4.0)
+    assert snapshot is not None
+    assert (snapshot.blocked_until, snapshot.cooldown_remaining) == (9.0, 5.0)
+
+
 def test_a_models_snapshot_is_the_sum_of_its_domains(bench: RequestBench) -> None:
     bench.lease(CHAT)
     bench.lease(EMBEDDING)

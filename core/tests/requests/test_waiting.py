@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from penstock import LimiterChange, ProviderKey, RequestResourceKey
+from penstock import (
+    At,
+    Denied,
+    LimiterChange,
+    ProviderKey,
+    RequestAdmissionDenied,
+    RequestAdmissionItem,
+    RequestPressureSnapshotProvider,
+    RequestResourceKey,
+    Signal,
+)
 from penstock.requests.outcomes import SUCCESS
 from penstock.testing import RequestBench
 from penstock.testing.request_bench import CHAT
@@ -224,3 +234,47 @@ def test_closing_refuses_everybody_and_leases_come_back_as_ever(bench: RequestBe
     for lease in leases:
         assert bench.release(lease) == []
     assert bench.controller.leases == (2, 2)
+
+
+def test_who_waits_behind_a_large_call_goes_when_that_is_cancelled(bench: RequestBench) -> None:
+    first = bench.lease()
+    bench.lease()
+    large, small = bench.wait(requests=2), bench.wait()
+    bench.release(first)
+    assert bench.controller.cancel(large, 1.0)
+    assert bench.controller.next_change(1.0) == 1.0
+    assert bench.controller.advance(1.0).granted == [small]
+
+
+def test_who_waits_behind_a_large_call_goes_at_the_moment_at_which_that_gives_up(bench: RequestBench) -> None:
+    first = bench.lease()
+    bench.lease()
+    large, small = bench.wait(requests=2, timeout=2.0), bench.wait()
+    bench.release(first)
+    effects = bench.controller.advance(2.0)
+    assert (effects.refused, effects.granted) == ([large], [small])
+
+
+def test_a_refusal_names_the_cap_of_today(bench: RequestBench) -> None:
+    for cap in (2, 1):
+        bench.controller.register("p", "m", 5, 0.0, domain_caps={"chat": cap})
+        while not isinstance(answer := bench.controller.try_acquire(bench.item(), 0.0), RequestAdmissionDenied):
+            pass
+        assert f"the {cap} places of p/m/chat" in answer.denied.detail
+
+
+@pytest.mark.parametrize(("timeout", "waits"), [(19.0, False), (20.0, True), (21.0, True)])
+def test_who_gives_up_before_a_cooldown_ends_is_refused_at_once(
+    bench: RequestBench, timeout: float, waits: bool
+) -> None:
+    bench.limiters[CHAT].blocked_until = 20.0
+    waiter = bench.controller.enqueue(bench.item(timeout=timeout), 0.0)
+    assert (waiter.refused is None) is waits
+
+
+def test_a_moment_that_comes_too_late_is_no_reason_not_to_wait_for_a_signal() -> None:
+    def rule(item: RequestAdmissionItem, pressure: RequestPressureSnapshotProvider, now: float) -> Denied:
+        return Denied("hard_policy_denial", {At(20.0), Signal("go")})
+
+    bench = RequestBench({CHAT: 1}, rule=rule)
+    assert bench.controller.enqueue(bench.item(timeout=5.0), 0.0).refused is None

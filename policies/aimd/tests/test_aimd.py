@@ -517,3 +517,12 @@ def test_without_any_bound_the_first_limit_is_learnt_from_what_was_in_flight() -
     driver.admit_all(20)
     driver.end(limited(), -1)
     assert limit(driver) == 15
+
+
+def test_a_refusal_that_is_known_to_be_about_tokens_changes_no_limit() -> None:
+    driver = aimd(8)
+    driver.admit_all()
+    driver.end(RequestReleaseOutcome(kind="rate_limited", status=429, limited_by="tokens"), -1)
+    assert (limit(driver), ceiling(driver), kinds(driver)) == (8, None, [])
+    driver.end(limited(), -1)
+    assert limit(driver) == 6

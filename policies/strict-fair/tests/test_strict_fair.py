@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from penstock import (
+    Denied,
     FifoTaskQueue,
+    Released,
     SchedulableTask,
     TaskAdmissionConfig,
     TaskAdmissionController,
     TaskAdmissionDenied,
     TaskAdmissionPolicy,
     TaskGroupSpec,
+    Uncontested,
 )
 from penstock.testing import TaskGate, TaskPolicyContract, make_task
 from penstock_strict_fair import StrictFairConfig, StrictFairPlugin, StrictFairPolicy
@@ -59,6 +62,27 @@ def test_the_refusal_says_who_what_and_what_would_end_it() -> None:
     assert denied.denied.by == "strict-fair"
     assert denied.denied.reason == "group_cap"
     assert "1 running, the limit is 1" in denied.denied.detail
+
+
+def refusal(gate: TaskGate, task: SchedulableTask) -> Denied:
+    answer = gate.controller.try_acquire(task, gate.queue.view(), 0.0)
+    assert isinstance(answer, TaskAdmissionDenied)
+    return answer.denied
+
+
+def test_a_typed_resource_that_a_peer_wants_is_named_before_submission() -> None:
+    gpu = {"gpu": 1}
+    gate = gate_with(make_task("a1", A, gpu), make_task("a2", A, gpu), make_task("f1", FREE, gpu), gpu=4)
+    assert gate.start_one() is not None
+    assert refusal(gate, gate.queued["a2"]).until == {Released(A.key), Uncontested("gpu")}
+
+
+def test_a_refusal_names_the_limit_of_today() -> None:
+    narrow, wide = TaskGroupSpec.named("g", 1.0, 1), TaskGroupSpec.named("g", 1.0, 2)
+    gate = gate_with(*(make_task(f"{n}", wide) for n in range(3)), make_task("n", narrow), make_task("f", FREE))
+    assert [gate.start_one() is not None for _ in range(2)] == [True, True]
+    assert "the limit is 2" in refusal(gate, gate.queued["2"]).detail
+    assert "the limit is 1" in refusal(gate, gate.queued["n"]).detail
 
 
 def test_capped_groups_share_what_is_free_where_no_peer_could_run() -> None:

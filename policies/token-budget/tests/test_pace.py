@@ -39,6 +39,12 @@ def test_what_is_saved_is_bounded_by_the_depth() -> None:
     assert go_at_once(pace, 1000.0) == 5  # half a second's worth, and the one that always may go
 
 
+def test_what_is_saved_is_bounded_by_the_depth_from_the_first_moment_after_it() -> None:
+    pace = Pace(8.0, 0.5)
+    pace.put(0.0, 0.0)
+    assert go_at_once(pace, 0.75) == 5
+
+
 def test_any_amount_goes_when_the_debt_is_paid_and_puts_the_next_one_off_by_its_size() -> None:
     pace = Pace(1000.0, 0.0)
     pace.charge(5000.0, 0.0)

@@ -1,0 +1,137 @@
+"""The request gate against a naive one: random runs, and the smallest ways to what once went wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock import ProviderKey
+from penstock_model.causes import Shut
+from penstock_model.failures import failure_of_requests
+from penstock_model.known import REQUEST_HOLDS, known_request_fault
+from penstock_model.naive_requests import MODELS, RESOURCES
+from penstock_model.request_rules import InFlight, RequestRule, Waiting
+from penstock_model.request_run import RequestRun, RequestScenario, play
+from penstock_model.request_seeds import ALL_REQUEST_HOLDS, requests_and_steps
+from penstock_model.task_run import Mismatch, Step
+
+P_CHAT, P_EMBEDDING, _, Q_CHAT = RESOURCES
+GROUPS = dict.fromkeys("abcde", 1.0)
+
+
+def scenario(*rules: RequestRule, cap: int = 2, waiters: str = "fifo") -> RequestScenario:
+    return RequestScenario(dict.fromkeys(MODELS, cap), GROUPS, rules, waiters)
+
+
+def ask(group: str, requests: int = 1, at: int = 0, timeout: float | None = None) -> Step:
+    return ("ask", at, group, requests, timeout, None)
+
+
+END_FIRST: Step = ("release", 0, "success", 0)
+
+
+@pytest.mark.parametrize("start", range(0, 400, 50))
+def test_in_random_runs_nobody_sleeps_and_nobody_goes_who_may_not(start: int) -> None:
+    for seed in range(start, start + 50):
+        assert (failure := failure_of_requests(seed, REQUEST_HOLDS)) is None, failure
+
+
+@known_request_fault("G1", "G3", "G5", "G7")
+def test_random_runs_with_all_that_rules_and_calls_may_do() -> None:
+    for seed in range(300):
+        assert (failure := failure_of_requests(seed, ALL_REQUEST_HOLDS)) is None, failure
+
+
+def test_cohorts_that_are_not_true_neither_hang_the_gate_nor_lose_a_lease() -> None:
+    for seed in range(150):
+        assert (failure := failure_of_requests(seed, ALL_REQUEST_HOLDS, untrue=True)) is None, failure
+
+
+# -- the smallest ways to what once went wrong -----------------------------------------------------------------------
+
+
+@known_request_fault("G1")
+@pytest.mark.parametrize("waiters", ["fifo", "fair"])
+def test_deciding_ends_where_all_wait_for_a_change_of_the_backlog(waiters: str) -> None:
+    many = RequestRule("many", (Waiting(P_CHAT, 2),))
+    asks = [ask(group, at=at) for group in "ab" for at in (0, 1)]
+    play(scenario(many, cap=1, waiters=waiters), [*asks, END_FIRST, *asks, END_FIRST])
+
+
+def test_a_newcomer_that_ends_a_refusal_lets_go_who_waited_under_it_though_there_is_no_place_for_itself() -> None:
+    few = RequestRule("few", (Waiting(P_EMBEDDING, 1, few=True),), resources=frozenset({Q_CHAT}))
+    play(scenario(few, cap=1), [ask("b", at=3), ask("a"), ask("c", at=1)])
+
+
+@known_request_fault("G2")
+@pytest.mark.parametrize("waiters", ["fifo", "fair"])
+def test_a_call_for_several_places_is_not_passed_for_ever(waiters: str) -> None:
+    run = RequestRun(scenario(waiters=waiters))
+    for step in (ask("a"), ask("b"), ask("e", 2)):
+        run.take(step)
+    (large,) = run.naive.line
+    for n in range(100):
+        run.take(END_FIRST)
+        run.take(ask("abcd"[n % 4]))
+        if large.lease is not None:
+            return
+    raise AssertionError("100 calls were let out since, and it waits")
+
+
+@known_request_fault("G3")
+def test_who_waits_behind_a_large_call_goes_when_that_has_given_up() -> None:
+    run = RequestRun(scenario())
+    asks = [ask("a"), ask("d"), ask("b", 2, timeout=2.0), ask("c")]
+    for step in (*asks, ("release", 1, "success", 0), ("time", 2.0), ("advance",)):
+        run.take(step)
+    assert not run.naive.line
+
+
+@known_request_fault("G5")
+def test_a_refusal_that_has_ended_is_not_put_on_who_comes_later() -> None:
+    group = RequestRule("group", (Shut("s"),), "group", frozenset("a"), cohort="c")
+    shape = RequestRule("shape", (Shut("t"),), "shape", resources=frozenset({P_CHAT}))
+    steps: list[Step] = [("shut", "s"), ask("a"), ("shut", "t"), ("open", "s"), ask("a", at=1)]
+    play(scenario(group, shape), steps)
+
+
+@known_request_fault("G7")
+def test_a_cohort_over_two_providers_ends_for_both() -> None:
+    busy = RequestRule("busy", (InFlight(ProviderKey("p"), 1),), "shape", frozenset("bc"), cohort="c")
+    play(scenario(busy), [ask("a"), ask("b"), ask("c", at=3)])
+
+
+@known_request_fault("G9")
+def test_who_stands_behind_a_patient_caller_is_told_at_once_of_a_cooldown_that_outlasts_its_wait() -> None:
+    run = RequestRun(scenario(cap=1))
+    for step in (ask("a"), ask("b", timeout=100.0), ask("b", timeout=5.0), ("tighten", 2, 100, 30.0), END_FIRST):
+        run.take(step)
+    assert [waiter.item.queue_wait_timeout for waiter in run.naive.line] == [100.0]
+
+
+# -- the net itself --------------------------------------------------------------------------------------------------
+
+
+class ForgetsSignals(RequestRun):
+    """A run whose gate is told of no signal."""
+
+    def _open(self, name: str) -> None:
+        self.naive.shut.discard(name)
+
+
+def test_a_gate_that_forgets_a_wake_is_found() -> None:
+    run = ForgetsSignals(scenario(RequestRule("shut", (Shut("s"),))))
+    for step in (("shut", "s"), ask("a")):
+        run.take(step)
+    with pytest.raises(Mismatch, match="could go, and sleeps"):
+        run.take(("open", "s"))
+
+
+def test_a_grant_that_a_rule_refuses_is_found() -> None:
+    run = RequestRun(scenario())
+    run.naive.rules.append(RequestRule("idle", (Waiting(P_CHAT, 1, few=True),)))
+    with pytest.raises(Mismatch, match="the rules did not agree"):
+        run.take(ask("a"))
+
+
+def test_a_seed_is_always_the_same_run() -> None:
+    assert requests_and_steps(7, ALL_REQUEST_HOLDS) == requests_and_steps(7, ALL_REQUEST_HOLDS)
