@@ -72,6 +72,7 @@ async def test_after_a_kill_nothing_that_was_finished_is_paid_for_again(folder: 
         await mock.until(lambda report: report.models["writer"].total.completed >= 10)
         process.kill()
         await process.wait()
+        await mock.until(lambda report: report.models["writer"].in_flight == 0)  # those on their way are paid too
         kept = [step for _, step in served.cells()].count("summary")
         paid = completed(mock)
         assert 0 < kept < ROWS

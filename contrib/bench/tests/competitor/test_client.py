@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import textwrap
 from collections.abc import Callable
@@ -22,8 +23,10 @@ def competitor_that(tmp_path: Path) -> Make:
     """A process that stands in for the competitor's Python, whatever it is asked to run."""
 
     def make(does: str) -> CompetitorProcess:
-        script = tmp_path / "python"
-        script.write_text(f"#!{sys.executable}\nimport json, sys\n" + textwrap.dedent(does), encoding="utf-8")
+        script, body = tmp_path / "python", tmp_path / "body.py"
+        body.write_text("import json, sys\n" + textwrap.dedent(does), encoding="utf-8")
+        python, program = shlex.quote(sys.executable), shlex.quote(str(body))  # a path after #! may have no spaces
+        script.write_text(f'#!/bin/sh\nexec {python} {program} "$@"\n', encoding="utf-8")
         script.chmod(0o755)
         return CompetitorProcess(script, 20.0, tmp_path / "competitor.log")
 
