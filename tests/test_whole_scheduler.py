@@ -31,7 +31,7 @@ from penstock import (
     mark_failure,
 )
 from penstock.scheduler.handles import FINAL
-from penstock.scheduler.scheduler import SchedulerOptions
+from penstock.scheduler.parts import SchedulerOptions
 from penstock.testing import SchedulerRig, open_rig
 from penstock_bounded_borrow import BoundedBorrowPolicy
 from penstock_fairqueue import FairTaskQueue

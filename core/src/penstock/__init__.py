@@ -62,7 +62,8 @@ from penstock.run.calls import current_executor, execute, request
 from penstock.run.opening import open_scheduler
 from penstock.run.reconfiguration import Reconfiguration
 from penstock.run.scheduler import Scheduler
-from penstock.scheduler.handles import EndStatus, TaskCancelled, TaskDropped, TaskHandle, TaskSpec, TaskStatus
+from penstock.scheduler.handles import EndStatus, TaskCancelled, TaskDropped, TaskHandle, TaskStatus
+from penstock.scheduler.options import TaskSpec
 from penstock.scheduler.runner import NurseryTaskRunner, TaskRunner
 from penstock.scheduler.scheduler import AsyncTaskScheduler
 from penstock.sinks.spec import SinkBinding, SinkSpec

@@ -143,6 +143,14 @@ def answered(what: str, argument: str, right: frozenset[str]) -> Door:
     return Door(f"attempt.{what}", argument, use, right)
 
 
+def mapped(argument: str, right: frozenset[str]) -> Door:
+    async def use(scheduler: penstock.Scheduler, value: Any) -> None:
+        async with scheduler.map(**{"fn": nothing, "items": [1], argument: value}):
+            pass
+
+    return Door("map", argument, use, right)
+
+
 async def from_thread(scheduler: penstock.Scheduler, item: Any) -> None:
     await trio.to_thread.run_sync(scheduler.requests.acquire_from_thread, item)
 
@@ -248,9 +256,9 @@ DOORS = [
     add("args", frozenset({"list", "no list", "tuple"})),
     add("after", EMPTY),
     add("members_of", EMPTY),
-    method("map", "window", NUMBER | NONE, nothing, [1]),
-    method("map", "items", LISTS | ANY_TEXT | {"bytes", "wrong mapping"}, nothing),
-    method("map", "labels", LABELS, nothing, [1]),
+    mapped("window", NUMBER | NONE),
+    mapped("items", LISTS | ANY_TEXT | {"bytes", "wrong mapping"}),
+    mapped("labels", LABELS),
     method("emit", "kind", NO),
     method("emit", "correlation", NONE, "row_group_admitted"),
     method("emit", "task_id", TEXT | NONE, "row_group_admitted"),

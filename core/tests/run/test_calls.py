@@ -100,3 +100,22 @@ async def test_who_waits_for_a_place_is_in_the_records_of_the_run(autojump_clock
         assert [(refused.waiting, refused.reason) for refused in standing.refusals] == [(2, "no_capacity")]
         assert "2 refused, no_capacity by core" in told
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("name", ["acme/smal", "acmee/small", "acme/quik"])
+async def test_a_model_that_is_not_configured_is_refused_with_what_was_probably_meant(
+    autojump_clock: MockClock, name: str
+) -> None:
+    models = {"small": {"max_parallel_requests": 1}, "quick": {"model": "q-2026", "max_parallel_requests": 1}}
+    async with penstock.open_scheduler({**CONFIG, "providers": {"acme": {"models": models}}}):
+        with pytest.raises(RequestAdmissionError, match=r"did you mean 'acme/(small|quick)'") as raised:
+            async with penstock.request(name):
+                pass
+        assert raised.value.reason == "never_fits"
+
+
+async def test_a_model_that_is_like_no_other_is_refused_with_what_to_configure(autojump_clock: MockClock) -> None:
+    async with penstock.open_scheduler(CONFIG):
+        with pytest.raises(RequestAdmissionError, match=r"not configured: add \[providers\.other\.models\.huge\]"):
+            async with penstock.request("other/huge"):
+                pass

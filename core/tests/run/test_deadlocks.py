@@ -42,6 +42,12 @@ def chain_of(error: BaseException | None) -> tuple[str, ...]:
     return error.chain
 
 
+def only(error: BaseException | None) -> BaseException:
+    assert isinstance(error, ExceptionGroup), error
+    (inner,) = error.exceptions
+    return inner
+
+
 # -- certain
 
 
@@ -193,7 +199,166 @@ async def test_what_a_deadlock_needs_may_be_a_typed_resource(autojump_clock: Moc
         assert chain_of(handle.error) == (line,)
 
 
+# -- certain, in a nursery
+
+
+async def test_a_call_in_a_nursery_inside_the_block_of_its_lease(autojump_clock: MockClock) -> None:
+    async def fan_out() -> None:
+        async with penstock.request("acme/m"), trio.open_nursery() as nursery:
+            nursery.start_soon(call, "acme/m", name="the call")
+
+    async with penstock.open_scheduler(config()) as scheduler:
+        handle = scheduler.start_soon(fan_out, task_id="fan-out")
+        await handle.wait()
+        assert chain_of(only(handle.error)) == (
+            "trio task 'the call' of task 'fan-out' waits for a place of acme/m/chat, held by task 'fan-out'",
+            "task 'fan-out' waits for the end of trio task 'the call' of task 'fan-out'",
+        )
+        scheduler.check_invariants()
+    assert trio.current_time() == 0.0
+
+
+async def test_a_call_in_a_nursery_in_a_nursery(autojump_clock: MockClock) -> None:
+    async def deeper() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(call, "acme/m")
+
+    async with penstock.open_scheduler(config()):
+        with pytest.raises(ExceptionGroup) as raised:
+            async with penstock.request("acme/m"), trio.open_nursery() as nursery:
+                nursery.start_soon(deeper)
+        assert "of the run's block waits for a place of acme/m/chat" in chain_of(only(only(raised.value)))[0]
+    assert trio.current_time() == 0.0
+
+
+async def test_a_handle_awaited_in_a_nursery_that_cannot_start(autojump_clock: MockClock) -> None:
+    async with penstock.open_scheduler(config(places=1)) as scheduler:
+
+        async def parent() -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(scheduler.start_soon(nothing, task_id="child").wait)
+
+        handle = scheduler.start_soon(parent, task_id="parent")
+        await handle.wait()
+        assert "waits for task 'child', which cannot start: submission is held by task 'parent'" in " ".join(
+            chain_of(only(handle.error))
+        )
+    assert trio.current_time() == 0.0
+
+
+async def test_it_becomes_certain_when_the_last_one_beside_it_ends(autojump_clock: MockClock) -> None:
+    async def fan_out() -> None:
+        async with penstock.request("acme/m"), trio.open_nursery() as nursery:
+            nursery.start_soon(call, "acme/m")
+            nursery.start_soon(trio.sleep, 7)
+
+    async with penstock.open_scheduler(config()) as scheduler:
+        handle = scheduler.start_soon(fan_out, task_id="fan-out")
+        await trio.sleep(1)
+        assert any("task 'fan-out'" in line for line in scheduler.explanation().perhaps_deadlock)
+        await handle.wait()
+        assert chain_of(only(handle.error))
+    assert trio.current_time() == 7.0
+
+
+async def test_it_becomes_certain_when_who_opened_the_nursery_waits_for_its_end(autojump_clock: MockClock) -> None:
+    async def fan_out() -> None:
+        async with penstock.request("acme/m"), trio.open_nursery() as nursery:
+            nursery.start_soon(call, "acme/m")
+            await trio.sleep(7)
+
+    async with penstock.open_scheduler(config()) as scheduler:
+        handle = scheduler.start_soon(fan_out, task_id="fan-out")
+        await handle.wait()
+        assert chain_of(only(handle.error))
+    assert trio.current_time() == 7.0
+
+
+async def test_a_wait_of_its_own_becomes_certain_when_the_timer_beside_it_has_ended(autojump_clock: MockClock) -> None:
+    async def nested() -> None:
+        async with penstock.request("acme/m"), trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep, 7)
+            await call("acme/m")
+
+    async with penstock.open_scheduler(config()) as scheduler:
+        handle = scheduler.start_soon(nested, task_id="nested")
+        await handle.wait()
+        assert chain_of(only(handle.error)) == ("task 'nested' waits for a place of acme/m/chat, held by itself",)
+    assert trio.current_time() == 7.0
+
+
 # -- no false alarm
+
+
+async def test_who_runs_beside_it_in_the_nursery_may_cancel_it(autojump_clock: MockClock) -> None:
+    async def fan_out() -> str:
+        async with penstock.request("acme/m"), trio.open_nursery() as nursery:
+
+            async def timer() -> None:
+                await trio.sleep(7)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(call, "acme/m")
+            nursery.start_soon(timer)
+        return "let go"
+
+    async with penstock.open_scheduler(config()) as scheduler:
+        assert await ends_with(scheduler, fan_out) == ["let go"]
+    assert trio.current_time() == 7.0
+
+
+async def test_who_runs_beside_one_that_waits_for_itself_may_cancel_it(autojump_clock: MockClock) -> None:
+    async def fan_out() -> str:
+        async with trio.open_nursery() as nursery:
+
+            async def timer() -> None:
+                await trio.sleep(7)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(call_in_a_call)
+            nursery.start_soon(timer)
+        return "let go"
+
+    async with penstock.open_scheduler(config()) as scheduler:
+        assert await ends_with(scheduler, fan_out) == ["let go"]
+    assert trio.current_time() == 7.0
+
+
+async def test_who_opened_the_nursery_may_cancel_it(autojump_clock: MockClock) -> None:
+    async def fan_out() -> str:
+        async with penstock.request("acme/m"), trio.open_nursery() as nursery:
+            nursery.start_soon(call, "acme/m")
+            await trio.sleep(7)
+            nursery.cancel_scope.cancel()
+        return "let go"
+
+    async with penstock.open_scheduler(config()) as scheduler:
+        assert await ends_with(scheduler, fan_out) == ["let go"]
+    assert trio.current_time() == 7.0
+
+
+async def test_a_deadline_around_the_nursery_ends_the_wait(autojump_clock: MockClock) -> None:
+    async def fan_out() -> str:
+        async with penstock.request("acme/m"):
+            with trio.move_on_after(7):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(call, "acme/m")
+        return "moved on"
+
+    async with penstock.open_scheduler(config()) as scheduler:
+        assert await ends_with(scheduler, fan_out) == ["moved on"]
+    assert trio.current_time() == 7.0
+
+
+async def test_calls_in_a_nursery_that_take_turns(autojump_clock: MockClock) -> None:
+    async def fan_out() -> str:
+        async with penstock.request("acme/n"), trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(call, "acme/m")
+        return "done"
+
+    async with penstock.open_scheduler(config()) as scheduler:
+        assert await ends_with(scheduler, fan_out) == ["done"]
 
 
 async def ends_with(scheduler: Scheduler, *steps: Step) -> list[Any]:
@@ -315,20 +480,6 @@ async def test_a_lease_whose_end_was_detached_may_come_back_from_anywhere(autoju
 
         assert await ends_with(scheduler, reads_the_body_later) == ["both"]
     assert trio.current_time() == 2.0
-
-
-async def test_a_call_in_a_nursery_inside_the_block_is_told_as_perhaps(autojump_clock: MockClock) -> None:
-    async def fan_out() -> None:
-        async with penstock.request("acme/m"), trio.open_nursery() as nursery:
-            nursery.start_soon(call_in_a_call)
-
-    async with penstock.open_scheduler(config()) as scheduler:
-        handle = scheduler.start_soon(fan_out, task_id="fan-out", cancellable=True)
-        await trio.sleep(1)
-        assert any("task 'fan-out'" in line for line in scheduler.explanation().perhaps_deadlock)
-        scheduler.cancel_task("fan-out")
-        await handle.wait()
-        assert handle.status == "cancelled"
 
 
 async def test_tasks_that_come_after_others_or_after_a_moment_may_start(autojump_clock: MockClock) -> None:

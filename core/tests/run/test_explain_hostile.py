@@ -20,8 +20,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from penstock.cli.main import cli
 from penstock.run.explain_asking import FoundRun, ask, find_runs
-from penstock.run.explain_protocol import LONGEST_QUESTION, PATIENCE, Greeting, Question
-from penstock.run.explain_socket import MANY, answer_questions
+from penstock.run.explain_protocol import EXCHANGE_TIMEOUT, LONGEST_QUESTION, Greeting, Question
+from penstock.run.explain_socket import MOST_CONNECTIONS, answer_questions
 
 pytestmark = [
     pytest.mark.loopback,
@@ -118,16 +118,16 @@ async def test_who_asks_nothing_or_too_slowly_is_left_after_some_seconds(autojum
             nursery.start_soon(drip, slow)
             for stream in (silent, slow):
                 assert b"did not come in within 5 s" in await all_of(stream)
-            assert trio.current_time() - begun == PATIENCE
+            assert trio.current_time() - begun == EXCHANGE_TIMEOUT
 
 
 async def test_many_silent_ones_are_not_all_let_in_and_others_get_their_turn(autojump_clock: MockClock) -> None:
     async with an_answering_side() as run:
-        silent = [await connected(run) for _ in range(MANY)]
+        silent = [await connected(run) for _ in range(MOST_CONNECTIONS)]
         begun = trio.current_time()
         assert await ask(run, Question()) == "asked about None"
-        assert trio.current_time() - begun == PATIENCE
-        waiting = [await trio.open_unix_socket(run.path) for _ in range(2 * MANY + 1)]
+        assert trio.current_time() - begun == EXCHANGE_TIMEOUT
+        waiting = [await trio.open_unix_socket(run.path) for _ in range(2 * MOST_CONNECTIONS + 1)]
         with pytest.raises(ConnectionAbortedError, match="too many are asking it"):
             await ask(run, Question())
         for stream in (*silent, *waiting):
@@ -140,7 +140,7 @@ async def test_who_does_not_listen_is_left(autojump_clock: MockClock) -> None:
         (run,) = (await find_runs()).runs
         deaf = await connected(run)
         await deaf.send_all(Question().line())
-        await trio.sleep(PATIENCE + 1)
+        await trio.sleep(EXCHANGE_TIMEOUT + 1)
         assert len(await all_of(deaf)) < 10_000_000
         nursery.cancel_scope.cancel()
 
@@ -237,7 +237,7 @@ async def test_what_does_not_greet_as_a_run_is_one_note_and_no_run(
 ) -> None:
     async with somebody_else(folder, *said, **rest):
         found = await find_runs()
-        assert trio.current_time() <= 2 * PATIENCE
+        assert trio.current_time() <= 2 * EXCHANGE_TIMEOUT
     assert (found.runs, found.notes) == ((), (f"{folder / SOCKET}: {note}",))
 
 
@@ -260,7 +260,7 @@ async def test_what_does_not_answer_as_a_run_does_is_one_line(
         (run,) = (await find_runs()).runs
         with pytest.raises((OSError, ValueError), match=wrong):
             await ask(run, Question())
-        assert trio.current_time() <= 2 * PATIENCE
+        assert trio.current_time() <= 2 * EXCHANGE_TIMEOUT
 
 
 async def test_an_answer_is_cleaned_where_it_is_asked_for(folder: Path) -> None:

@@ -227,7 +227,7 @@ async def test_a_refusal_for_good_drops_the_task_and_what_depends_on_it(autojump
         with pytest.raises(TaskDropped, match="bad was not carried out"):
             await handles["after"]
     assert rig.scheduler.progress["dropped"] == 2
-    assert [rig.scheduler.book.not_done[name].split(":")[0] for name in ("bad", "after")] == ["dropped", "dropped"]
+    assert [rig.scheduler.endings.not_done[name].split(":")[0] for name in ("bad", "after")] == ["dropped", "dropped"]
 
 
 async def test_a_deadline_drops_what_could_not_start_in_time_at_that_moment(autojump_clock: MockClock) -> None:

@@ -44,7 +44,7 @@ async def test_awaiting_a_handle_gives_the_result_or_raises_the_exception(autoju
         assert await good == "on try 1", "again, and at once"
         assert (good.status, bad.status) == ("completed", "failed")
         assert isinstance(bad.error, ValueError)
-        assert rig.scheduler.book.unseen_failures() == []
+        assert rig.scheduler.endings.unseen_failures() == []
 
 
 async def test_a_failure_about_which_nobody_asked_is_kept_for_the_end(autojump_clock: MockClock) -> None:
@@ -55,10 +55,10 @@ async def test_a_failure_about_which_nobody_asked_is_kept_for_the_end(autojump_c
         await seen.wait()
         assert isinstance(seen.error, ValueError)
         await unseen.wait()
-    failures = rig.scheduler.book.unseen_failures()
+    failures = rig.scheduler.endings.unseen_failures()
     assert len(failures) == 2
     assert all(any(failure is handle.error for failure in failures) for handle in (unseen, given_up))
-    assert rig.scheduler.book.unseen_failures() == []
+    assert rig.scheduler.endings.unseen_failures() == []
 
 
 async def test_a_result_is_not_there_before_the_end(autojump_clock: MockClock) -> None:
@@ -110,7 +110,7 @@ async def test_a_callback_that_raises_stops_nobody_and_is_told_at_the_end(autoju
         other = rig.scheduler.start_soon(trio.sleep, 5)
         await other
     assert called == ["a", "0", "1", "2"]
-    errors = rig.scheduler.book.unseen_failures()
+    errors = rig.scheduler.endings.unseen_failures()
     assert len(errors) == 4
     assert all(isinstance(error, ExceptionGroup) and isinstance(error.exceptions[0], KeyError) for error in errors)
 

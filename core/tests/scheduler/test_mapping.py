@@ -79,7 +79,7 @@ async def test_a_failure_leaves_by_the_iteration_and_the_rest_is_cancelled(autoj
                     got.append(result)
         assert got == [1, 2]
         assert rig.scheduler.progress["unfinished"] == 0
-        assert rig.scheduler.book.unseen_failures() == []
+        assert rig.scheduler.endings.unseen_failures() == []
     assert trio.current_time() == 3.0
 
 
@@ -170,3 +170,18 @@ async def test_a_window_is_a_whole_number(autojump_clock: MockClock) -> None:
         for window in (0, -1, 1.5):
             with pytest.raises(ConfigError, match="window"):
                 rig.scheduler.map(wait, [1], window=window)  # type: ignore[arg-type]
+
+
+async def test_a_map_that_nobody_entered_says_what_would_be_right(autojump_clock: MockClock) -> None:
+    async with open_rig() as rig:
+        with pytest.warns(RuntimeWarning, match=r"the map of wait was never entered.*`async with scheduler\.map"):
+            rig.scheduler.map(wait, [1.0])
+        with pytest.raises(RuntimeError, match=r"the map of wait was never entered.*`async with scheduler\.map"):
+            async for _ in rig.scheduler.map(wait, [1.0]):
+                pass
+
+
+async def test_a_map_that_could_not_be_made_does_not_warn_as_well(autojump_clock: MockClock) -> None:
+    async with open_rig() as rig:
+        with pytest.raises(ConfigError, match="items must be an iterable"):
+            rig.scheduler.map(wait, 1.0)  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ from penstock import (
     TaskHandle,
     TaskSpec,
 )
-from penstock.scheduler.scheduler import SchedulerOptions
+from penstock.scheduler.parts import SchedulerOptions
 from penstock.testing import SchedulerRig, open_rig
 
 
@@ -81,7 +81,7 @@ async def test_shutdown_lets_what_runs_finish_within_the_grace_period(autojump_c
         assert statuses(handles) == {**STOPPED, "quick": "running", "slow": "running"}
     assert trio.current_time() == pytest.approx(begun + 10)
     assert statuses(handles) == {**STOPPED, "quick": "completed", "slow": "cancelled"}
-    assert set(rig.scheduler.book.not_done) == {*STOPPED, "slow"}
+    assert set(rig.scheduler.endings.not_done) == {*STOPPED, "slow"}
     for name in (*STOPPED, "slow"):
         with pytest.raises(TaskCancelled):
             handles[name].result()

@@ -285,7 +285,7 @@ class BatchRun:
         self._changed.set()
 
     async def _wait_for_change(self) -> None:
-        with self._scheduler.somebody_waits():
+        with self._scheduler.expect_progress():
             await self._changed.wait()
         self._changed = trio.Event()
 

@@ -11,7 +11,15 @@ from penstock.requests.items import RequestAdmissionLease
 from penstock.requests.waiters import RequestWaiter
 from penstock.words.errors import StallError
 
-__all__ = ["LeaseWaits"]
+__all__ = ["LeaseWaits", "lineage"]
+
+
+def lineage(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
+    """A trio task, the one in whose nursery it runs, and so on to the outermost of all."""
+    yield task
+    while task.parent_nursery is not None:
+        task = task.parent_nursery.parent_task
+        yield task
 
 
 class LeaseWaits:
@@ -31,13 +39,16 @@ class LeaseWaits:
         """This trio task is about to be parked for a lease."""
         waiter.parked = task = trio.lowlevel.current_task()
         self.parked[waiter] = trio.current_effective_deadline()
-        if task in self.held:
+        if self.held and any(each in self.held for each in lineage(task)):
             self._parked_holders[task] = waiter
         if self.on_park is not None:
             self.on_park(task)
 
     def a_holder_is_parked(self) -> bool:
-        """Whether anybody is parked who holds a lease: without that no call waits for another one's wait."""
+        """Whether anybody is parked who holds a lease, or is in a nursery of one who does.
+
+        Without that no call waits for another one's wait.
+        """
         self._parked_holders = {task: each for task, each in self._parked_holders.items() if each in self.parked}
         return bool(self._parked_holders)
 

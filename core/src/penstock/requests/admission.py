@@ -376,7 +376,7 @@ class RequestAdmissionController:
         if state is None:
             state = self._registry.first_use(item.resource)
             if state is None:
-                return not_registered(item)
+                return not_registered(item, self._registry.names())
             self._freed.append(state.provider.key)
             if self._events.active:
                 self._record.registered(state, now)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from penstock.config.words import probably_meant
 from penstock.requests.deciding import CORE
 from penstock.requests.items import RequestAdmissionItem
 from penstock.words.verdicts import NEVER, Denied
@@ -14,16 +17,14 @@ def shut() -> Denied:
     return Denied("shutdown", {NEVER}, detail="no more calls go out", by=CORE)
 
 
-def not_registered(item: RequestAdmissionItem) -> Denied:
-    """The refusal of a call to a model that is not known, with what to configure."""
+def not_registered(item: RequestAdmissionItem, names: Iterable[str]) -> Denied:
+    """The refusal of a call to a model that is none of these, with what was probably meant or what to configure."""
     key = item.resource.provider_model
     table = f"[providers.{key.provider_name}.models.{_toml_key(key.model_id)}]"
-    return Denied(
-        "never_fits",
-        {NEVER},
-        detail=f"{key} is not configured: add {table} with max_parallel_requests = ...",
-        by=CORE,
-    )
+    near = probably_meant(str(key), names)
+    instead = ": add" if near is None else f"; did you mean {near!r}? If not, add"
+    detail = f"{key} is not configured{instead} {table} with max_parallel_requests = ..."
+    return Denied("never_fits", {NEVER}, detail=detail, by=CORE)
 
 
 def _toml_key(name: str) -> str:

@@ -162,6 +162,14 @@ class RequestRegistry:
             self._add(state)
         return CapChange(model, before, changes, new)
 
+    def names(self) -> set[str]:
+        """The models by every name that they have, as `provider/name`."""
+        return {
+            f"{key.provider_name}/{name}"
+            for key, model in self.models.items()
+            for name in (key.model_id, *model.static.aliases)
+        }
+
     def first_use(self, key: RequestResourceKey) -> ResourceState | None:
         """The state of a resource that has none yet; `None` if its model is not known. Raises as `register`."""
         model = self.models.get(key.provider_model)

@@ -22,25 +22,17 @@ from penstock.run.notes import RunNotes
 from penstock.run.parts import RunParts
 from penstock.run.plugin_errors import PluginErrors
 from penstock.run.task_policies import TaskPolicies
-from penstock.run.watch import RunWatch
 from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.gate_plugins import GatePlugins
-from penstock.scheduler.jobs import RetryPlan
-from penstock.scheduler.scheduler import AsyncTaskScheduler
+from penstock.scheduler.parts import SchedulerParts
 from penstock.tasks.admission import TaskAdmissionConfig, TaskAdmissionController
 from penstock.tasks.gate import TaskGate
 from penstock.tasks.pressure_advice import RequestPressureAdvice
 from penstock.tasks.queue import FifoTaskQueue
-from penstock.tasks.records import TaskSchedulingResolver
 from penstock.words.identity import RequestResourceResolver
 from penstock.words.settings import Settings, WallClock
 
-__all__ = ["assemble", "make_watch"]
-
-
-def make_streams() -> Mapping[StreamName, EventStream]:
-    """The two streams of a run, by their names."""
-    return {"scheduler": EventStream("scheduler"), "request": EventStream("request")}
+__all__ = ["assemble"]
 
 
 @trio.lowlevel.enable_ki_protection  # what a factory raises is caught, and a real Ctrl+C is not to be among it
@@ -55,35 +47,26 @@ def assemble(
 ) -> RunParts:
     """Both gates of a run, with what the plugins make for them. Raises what a factory raises."""
     core = Settings(seed=config.scheduler.seed, clock=clock)
-    scheduler_events, request_events = streams["scheduler"], streams["request"]
     resolver = RequestResourceResolver()
-    requests = _request_gate(config, hooks, core, resolver, request_events, errors)
-    events = SchedulerEvents(scheduler_events, run_id)
+    requests = _request_gate(config, hooks, core, resolver, streams["request"], errors)
+    events = SchedulerEvents(streams["scheduler"], run_id)
     policies, rule = hooks.make_task_policies(), hooks.task_eligible
     options = config.scheduler
     queue, runner = hooks.make_ready_queue() or FifoTaskQueue(), hooks.make_task_runner()
     makers = hooks.maker("penstock_ready_queue"), hooks.maker("penstock_task_runner")
-    tasks = AsyncTaskScheduler(
-        gate=TaskGate(
-            queue,
-            TaskAdmissionController(
-                TaskAdmissionConfig(options.submission_capacity, options.resources),
-                policies,
-                rule,
-                on_failure=errors.report,
-            ),
-            makers[0],
-        ),
-        retries=RetryPlan(core.rng("task-retries"), options.retry_backoff, options.retry_backoff_max),
-        events=events,
-        runner=runner,
-        plugins=GatePlugins(queue=makers[0], runner=makers[1], on_failure=errors.report),
-        options=scheduler_options(options),
-        resolver=TaskSchedulingResolver(options.admitted_limits),
+    limits = TaskAdmissionConfig(options.submission_capacity, options.resources)
+    controller = TaskAdmissionController(limits, policies, rule, on_failure=errors.report)
+    tasks = SchedulerParts(
+        TaskGate(queue, controller, makers[0]),
+        events,
+        core.rng("task-retries"),
+        scheduler_options(options),
+        runner,
+        GatePlugins(queue=makers[0], runner=makers[1], on_failure=errors.report),
     )
     advice = RequestPressureAdvice(requests.standings, resolver, told=events.stepped_back, wake=tasks.wake)
     deciding = TaskPolicies(tasks, policies, rule, advice, heeded=options.request_pressure == "advise")
-    requests.on_freed_provider(deciding.eased)
+    requests.on_freed_provider(deciding.pressure_dropped)
     return RunParts(
         run_id=run_id,
         tasks=tasks,
@@ -91,8 +74,8 @@ def assemble(
         requests=requests,
         plugins=manager,
         notes=RunNotes(hooks),
-        scheduler_events=scheduler_events,
-        request_events=request_events,
+        scheduler_events=streams["scheduler"],
+        request_events=streams["request"],
         errors=errors,
         deadlocks=Deadlocks(tasks, requests.gate),
     )
@@ -129,11 +112,3 @@ def _request_gate(
         queue_wait_timeout=options.queue_wait_timeout,
         on_failure=errors.report,
     )
-
-
-def make_watch(config: PenstockConfig, parts: RunParts, *, virtual: bool, sinks: bool) -> RunWatch:
-    """What goes on beside the loop. In virtual time there are snapshots only for sinks, and no socket."""
-    options = config.scheduler
-    watch = RunWatch(parts, snapshots=sinks or not virtual, answers=bool(options.explain_socket) and not virtual)
-    watch.change_to(options)
-    return watch

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import attrs
+
 from penstock.config.reading import PenstockConfig, ProviderConfig, RequestsConfig, SchedulerConfig
 from penstock.executor.executor import ModelRequestExecutor
 from penstock.executor.retries import RetryRules
 from penstock.requests.reconfiguring import ModelCaps
-from penstock.scheduler.scheduler import SchedulerOptions
+from penstock.scheduler.parts import SchedulerOptions
 from penstock.words.identity import ProviderModelKey, ProviderModelStaticCap, RequestResourceResolver
 
 __all__ = ["caps_of", "name_providers", "register_providers", "retry_rules", "scheduler_options"]
 
 
 def scheduler_options(options: SchedulerConfig) -> SchedulerOptions:
-    """How the shell of the task gate behaves by `[scheduler]`."""
-    return SchedulerOptions(
-        stall_timeout=options.stall_timeout, shutdown_grace=options.shutdown_grace, max_attempts=options.max_attempts
-    )
+    """The figures of the task gate's shell in `[scheduler]`."""
+    names = [field.name for field in attrs.fields(SchedulerOptions)]
+    return SchedulerOptions(**{name: getattr(options, name) for name in names})
 
 
 def retry_rules(options: RequestsConfig) -> RetryRules:
-    """How calls are tried again by `[requests]`."""
+    """The rules of `[requests]` by which calls are tried again."""
     return RetryRules(
         max_attempts=options.max_attempts,
         backoff=options.retry_backoff,
@@ -45,7 +46,7 @@ def caps_of(providers: Mapping[str, ProviderConfig]) -> dict[ProviderModelKey, M
 
 
 def name_providers(providers: Mapping[str, ProviderConfig], resolver: RequestResourceResolver) -> None:
-    """Make the configured names of models and domains known."""
+    """The configured names of models and domains become known."""
     for name, provider in providers.items():
         resolver.add_domains(name, provider.domains)
         for alias, model in provider.models.items():
@@ -53,7 +54,7 @@ def name_providers(providers: Mapping[str, ProviderConfig], resolver: RequestRes
 
 
 def register_providers(config: PenstockConfig, requests: ModelRequestExecutor) -> None:
-    """Make every configured model known."""
+    """Every configured model becomes known."""
     name_providers(config.providers, requests.resolver)
     for key, caps in caps_of(config.providers).items():
         requests.register(key.provider_name, key.model_id, cap=caps.static.raw_caps, domain_caps=caps.domain_caps)

@@ -16,9 +16,9 @@ import attrs
 import trio
 
 from penstock.run.explain_protocol import (
+    EXCHANGE_TIMEOUT,
     LONGEST_ANSWER,
     LONGEST_GREETING,
-    PATIENCE,
     Greeting,
     Question,
     read_answer,
@@ -29,7 +29,7 @@ from penstock.run.socket_folder import SocketFolder, possible_folders, socket_fo
 
 __all__ = ["FoundRun", "FoundRuns", "ask", "find_runs"]
 
-MANY: Final = 32
+MOST_AT_ONCE: Final = 32
 """How many sockets are looked at at a time."""
 
 
@@ -60,7 +60,7 @@ async def find_runs() -> FoundRuns:
     for path in possible_folders():
         try:
             with socket_folder(path) as folder:
-                places = trio.CapacityLimiter(MANY)
+                places = trio.CapacityLimiter(MOST_AT_ONCE)
                 async with trio.open_nursery() as nursery:
                     for name in folder.sockets():
                         nursery.start_soon(_look, folder, name, places, runs, notes)
@@ -99,7 +99,7 @@ async def ask(run: FoundRun, question: Question) -> str:
 async def _connected(path: Path) -> AsyncIterator[LocalLines]:
     """A connection to a socket, for as long as is waited for an answer."""
     connection = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with trio.move_on_after(2 * PATIENCE) as patience:
+    with trio.move_on_after(2 * EXCHANGE_TIMEOUT) as timeout:
         async with LocalLines(connection) as lines:
             await connection.connect(str(path))
             try:
@@ -112,5 +112,5 @@ async def _connected(path: Path) -> AsyncIterator[LocalLines]:
                 yield lines
             except trio.BrokenResourceError:
                 raise ConnectionResetError("the connection broke off before the answer was there") from None
-    if patience.cancelled_caught:
-        raise TimeoutError(f"no answer within {2 * PATIENCE:g} s")
+    if timeout.cancelled_caught:
+        raise TimeoutError(f"no answer within {2 * EXCHANGE_TIMEOUT:g} s")

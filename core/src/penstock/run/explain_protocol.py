@@ -21,11 +21,21 @@ import attrs
 from penstock.words.printable import printable
 
 __all__ = [
-    "LONGEST_ANSWER", "LONGEST_GREETING", "LONGEST_QUESTION", "PATIENCE", "Greeting", "Question", "RunRefused",
-    "answer_line", "error_line", "read_answer", "read_greeting", "read_question",
+    "EXCHANGE_TIMEOUT",
+    "LONGEST_ANSWER",
+    "LONGEST_GREETING",
+    "LONGEST_QUESTION",
+    "Greeting",
+    "Question",
+    "RunRefused",
+    "answer_line",
+    "error_line",
+    "read_answer",
+    "read_greeting",
+    "read_question",
 ]  # fmt: skip
 
-PATIENCE: Final = 5.0
+EXCHANGE_TIMEOUT: Final = 5.0
 """Seconds for a question to come in, and for its answer to go out; who asks has twice as long in all."""
 LONGEST_QUESTION: Final = 4096
 """Bytes, with the end of the line; so are the next two."""
@@ -112,9 +122,9 @@ def error_line(error: str) -> bytes:
 
 def read_greeting(line: bytes) -> Greeting:
     """Who answers. Raises `ValueError` if it is no run of Penstock's."""
-    told = _read(line, "greeting", LONGEST_GREETING)
-    run_id, pid, started = told.get("run_id"), told.get("pid"), told.get("started")
-    if told.get("penstock") != "explain" or not isinstance(run_id, str) or not isinstance(started, str):
+    words = _read(line, "greeting", LONGEST_GREETING)
+    run_id, pid, started = words.get("run_id"), words.get("pid"), words.get("started")
+    if words.get("penstock") != "explain" or not isinstance(run_id, str) or not isinstance(started, str):
         raise ValueError("the greeting is not that of a run")
     if isinstance(pid, bool) or not isinstance(pid, int):
         raise ValueError("the greeting is not that of a run")
@@ -125,8 +135,8 @@ def read_answer(line: bytes, question: Question) -> str:
     """The answer, safe to be shown: lines of text, or JSON. Raises `ValueError`, also with what the run refuses, and
     `RunRefused` with every problem of a configuration.
     """
-    told = _read(line, "answer", LONGEST_ANSWER)
-    error, text, records, refused = told.get("error"), told.get("text"), told.get("records"), told.get("refused")
+    words = _read(line, "answer", LONGEST_ANSWER)
+    error, text, records, refused = (words.get(key) for key in ("error", "text", "records", "refused"))
     if question.reconfigure is not None and isinstance(refused, list) and refused:
         problems = [problem for problem in refused[:MOST_PROBLEMS] if isinstance(problem, str) and problem]
         raise RunRefused(tuple(printable(problem[:LONGEST_ERROR]) for problem in problems or ["it does not say why"]))
@@ -152,13 +162,13 @@ def _read(line: bytes, what: str, longest: int) -> dict[str, Any]:
     if not line.endswith(b"\n"):
         raise ValueError(f"the {what} breaks off" if line else f"the connection ended without {what}")
     try:
-        told = json.loads(line.decode("utf-8"))
+        words = json.loads(line.decode("utf-8"))
     except RecursionError:
         raise ValueError(f"the {what} is nested too deep") from None
     except UnicodeDecodeError:
         raise ValueError(f"the {what} is not UTF-8") from None
     except ValueError:
         raise ValueError(f"the {what} is not JSON") from None
-    if not isinstance(told, dict):
+    if not isinstance(words, dict):
         raise ValueError(f"the {what} is no JSON object")
-    return told
+    return words

@@ -1,4 +1,4 @@
-"""What a running batch waits for, told to whoever of the same user asks: a local socket per run.
+"""What a run waits for, for whoever of the same user asks: a local socket per run.
 
 The socket is a Unix-domain socket in a folder that only its user may enter. Whoever connects is greeted with the run's
 name, process and start, and may then ask one question; it gets one answer, or one line of what is wrong with the
@@ -18,8 +18,8 @@ from typing import Any, Final
 import trio
 
 from penstock.run.explain_protocol import (
+    EXCHANGE_TIMEOUT,
     LONGEST_QUESTION,
-    PATIENCE,
     Greeting,
     Question,
     answer_line,
@@ -30,12 +30,12 @@ from penstock.run.local_lines import LocalLines, same_user
 from penstock.run.socket_folder import SocketFolder, run_folder
 from penstock.words.printable import printable
 
-__all__ = ["MANY", "answer_questions"]
+__all__ = ["MOST_CONNECTIONS", "answer_questions"]
 
-MANY: Final = 8
+MOST_CONNECTIONS: Final = 8
 """How many connections are open at a time; as many more wait to be let in."""
 
-PAUSE: Final = 1.0
+ACCEPT_PAUSE: Final = 1.0
 """Seconds until the next try after a connection could not be taken, as when there are too many open files."""
 
 _log: Final = logging.getLogger("penstock.explain")
@@ -47,7 +47,7 @@ Answer = Callable[[Question], Mapping[str, Any]]
 async def answer_questions(
     run_id: str, answer: Answer, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Answer until cancelled; started once the socket can be found.
+    """The answers of a run, until cancelled; started once the socket can be found.
 
     Where there can be no safe socket, that is logged, and the run goes on without.
     """
@@ -74,7 +74,7 @@ async def _listen(listener: trio.socket.SocketType, folder: SocketFolder, name: 
     begun = name.removesuffix(".sock")  # so that nobody finds it before it listens, and takes it for a dead one
     await listener.bind(str(folder.path / begun))
     folder.close_to_others(begun)
-    listener.listen(MANY)
+    listener.listen(MOST_CONNECTIONS)
     folder.rename(begun, name)
 
 
@@ -84,7 +84,7 @@ class _Answering:
     def __init__(self, greeting: Greeting, answer: Answer) -> None:
         self._greeting = greeting
         self._answer = answer
-        self._places = trio.Semaphore(MANY)
+        self._places = trio.Semaphore(MOST_CONNECTIONS)
 
     async def serve(self, listener: trio.socket.SocketType) -> None:
         async with trio.open_nursery() as nursery:
@@ -98,7 +98,7 @@ class _Answering:
                 connection, _ = await listener.accept()
             except OSError as error:
                 _log.warning("a question of `penstock explain` could not be taken: %s", error)
-                await trio.sleep(PAUSE)
+                await trio.sleep(ACCEPT_PAUSE)
             else:
                 return connection
 
@@ -113,14 +113,14 @@ class _Answering:
             self._places.release()
 
     async def _converse(self, lines: LocalLines) -> None:
-        reply = error_line(f"the question did not come in within {PATIENCE:g} s")
-        with trio.move_on_after(PATIENCE):
+        reply = error_line(f"the question did not come in within {EXCHANGE_TIMEOUT:g} s")
+        with trio.move_on_after(EXCHANGE_TIMEOUT):
             await lines.send(self._greeting.line())
             asked = await lines.receive(LONGEST_QUESTION)
             if not asked:
                 return
             reply = self._reply(asked)
-        with trio.move_on_after(PATIENCE):
+        with trio.move_on_after(EXCHANGE_TIMEOUT):
             await lines.send(reply)
 
     def _reply(self, asked: bytes) -> bytes:

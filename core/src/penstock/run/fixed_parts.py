@@ -1,4 +1,4 @@
-"""What cannot change while a run goes on, and what is said to somebody who changes it all the same. Pure."""
+"""What cannot change while a run goes on, and the problems of a configuration that changes it all the same. Pure."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _figures(before: PenstockConfig, after: PenstockConfig) -> Iterator[tuple[Pa
 
 def _plugins(plan: PluginPlan, points: Mapping[str, Any]) -> Iterator[tuple[PathParts, str]]:
     chosen = plan.plugins.chosen.asked
-    told: set[str] = set()
+    found: set[str] = set()
     for key, why in FIXED_POINTS.items():
         was, now = points[key], chosen[key]
         if was != now:
@@ -72,11 +72,11 @@ def _plugins(plan: PluginPlan, points: Mapping[str, Any]) -> Iterator[tuple[Path
             continue
         for name in now:
             made, old = plan.plugins.active.get(name), plan.before.get(name)
-            if name not in told and (made is None) != (old is None):
-                told.add(name)
+            if name not in found and (made is None) != (old is None):
+                found.add(name)
                 yield ("plugins", name), f"cannot come or go while the run goes on, since {why}; {_INSTEAD}"
-            elif name not in told and made is not None and not made.same(old):
-                told.add(name)
+            elif name not in found and made is not None and not made.same(old):
+                found.add(name)
                 yield ("plugins", name), f"cannot change while the run goes on, since {why}; {_INSTEAD}"
 
 

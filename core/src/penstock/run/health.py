@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 
-from penstock.tasks.policy import TaskAdmissionView
-from penstock.tasks.ready_queue import QueueView
+from penstock.tasks.records import TaskGroupKey
 
-__all__ = ["Health", "health_of"]
+__all__ = ["Health", "top_groups"]
 
-LISTED: Final = 10
-"""How many groups are told by name: those with the longest waits, and those with the most tasks queued."""
+R = TypeVar("R", int, float)
+
+TOP_GROUPS: Final = 10
+"""How many groups are named: those with the longest waits, and those with the most tasks queued."""
 
 
 @attrs.frozen(kw_only=True)
@@ -23,7 +24,7 @@ class Health:
     `in_flight`            resource to how much of it is out
     `queued_by_group`      the groups with the most tasks queued
     `longest_waits`        group to how long its oldest queued task waits, the longest first
-    `waiting_requests`     calls in line at the request gate, and `requests_in_flight` those that are out
+    `waiting_requests`     calls that wait at the request gate, and `requests_in_flight` those that are out
     `loop_lag`             how late the loop came to what was due, at worst since the last snapshot
     `blocked_by`           the task that kept the loop longest since then, and `blocked_seconds` for how long, if the
                            watchdog is on; `blocked_times`: how many such steps there were in the whole run
@@ -50,23 +51,7 @@ class Health:
         return attrs.asdict(self)
 
 
-def health_of(
-    queue: QueueView, admission: TaskAdmissionView, *, running: int, unfinished: int, now: float, **rest: Any
-) -> Health:
-    """The record, from what the views tell; `rest` are the fields that they do not know."""
-    waits = {str(group): max(0.0, now - since) for group, since in queue.waiting_since_by_group.items()}
-    queued = {str(group): count for group, count in queue.queued_by_group.items()}
-    return Health(
-        captured_at=now,
-        queued=queue.queued_total,
-        running=running,
-        unfinished=unfinished,
-        in_flight=dict(admission.leased_resources),
-        queued_by_group=_most(queued),
-        longest_waits=_most(waits),
-        **rest,
-    )
-
-
-def _most(by_group: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(sorted(by_group.items(), key=lambda pair: (-pair[1], pair[0]))[:LISTED])
+def top_groups(by_group: Mapping[TaskGroupKey, R]) -> dict[str, R]:
+    """The groups with the highest figures, by their names, the highest first."""
+    named = {str(group): figure for group, figure in by_group.items()}
+    return dict(sorted(named.items(), key=lambda pair: (-pair[1], pair[0]))[:TOP_GROUPS])

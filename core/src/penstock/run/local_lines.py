@@ -18,8 +18,8 @@ def same_user(connection: trio.socket.SocketType) -> bool:
     """Whether a process of this user's is at the other end. Where the system does not say, the folder has to do."""
     if not hasattr(socket, "SO_PEERCRED"):
         return True
-    told = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    _, user, _ = _CREDENTIALS.unpack(told)
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, user, _ = _CREDENTIALS.unpack(credentials)
     return bool(user == os.geteuid())
 
 
@@ -48,14 +48,11 @@ class LocalLines:
             if end or len(line) > longest:
                 self._left = more[end:] if end else b""
                 return bytes(line[: longest + 1])
-            more = await self._receive_some()
+            more = bytes(await self._stream.receive_some(65536))
             if not more:
                 self._left = b""
                 return bytes(line)
 
     async def send(self, line: bytes) -> None:
-        """Send a whole line. Raises `trio.BrokenResourceError` if the other side has gone."""
+        """A whole line goes out. Raises `trio.BrokenResourceError` if the other side has gone."""
         await self._stream.send_all(line)
-
-    async def _receive_some(self) -> bytes:
-        return bytes(await self._stream.receive_some(65536))

@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from uuid import uuid4
 
 import trio
 
 from penstock.config.reading import PenstockConfig, load_config
+from penstock.events.records import EventStream, StreamName
 from penstock.executor.under_trio import require_trio
 from penstock.plugins.manager import PluginManager
-from penstock.run.assembly import assemble, make_streams, make_watch
+from penstock.run.assembly import assemble
 from penstock.run.calls import CURRENT
 from penstock.run.configured import register_providers
 from penstock.run.parts import RunParts
 from penstock.run.plugin_errors import PluginErrors
 from penstock.run.scheduler import Scheduler
+from penstock.run.watch import RunWatch
+from penstock.scheduler.parts import SchedulerParts
 from penstock.sinks.drivers import SinkDrivers
 from penstock.sinks.virtual_time import in_virtual_time
 from penstock.words.checks import a_name, an_instance, shown
@@ -33,8 +36,6 @@ from penstock.words.report import RunInfo, RunReport
 from penstock.words.settings import WallClock
 
 __all__ = ["open_scheduler"]
-
-T = TypeVar("T")
 
 RUN_ID: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", re.ASCII)
 """The names that a run may have: a name stands in every event of the run."""
@@ -48,7 +49,7 @@ async def open_scheduler(
     run_id: str | None = None,
     wall_clock: WallClock | None = None,
 ) -> AsyncIterator[Scheduler]:
-    """Open a run: `async with penstock.open_scheduler("penstock.toml") as scheduler:`.
+    """A run, open for the block: `async with penstock.open_scheduler("penstock.toml") as scheduler:`.
 
     `config` is a TOML file, a mapping of the same shape, a `PenstockConfig`, or `None` for the defaults;
     `plugins` are further plugin objects, or paths of plugin files. `run_id` is what the run is called in its events:
@@ -70,16 +71,19 @@ async def open_scheduler(
         wall_clock = WallClock(started_at=started_at) if virtual else WallClock(datetime.now().astimezone(), started_at)
     if run_id is None:
         run_id = f"run-{loaded.scheduler.seed}" if virtual else f"run-{uuid4().hex[:12]}"
-    streams = make_streams()
+    streams: dict[StreamName, EventStream] = {"scheduler": EventStream("scheduler"), "request": EventStream("request")}
     errors = PluginErrors(streams, run_id)
     manager.bind(clock=wall_clock, on_failure=errors.report)
     hooks = manager.freeze()
     parts = assemble(loaded, manager, hooks, run_id, wall_clock, streams, errors)
-    scheduler = Scheduler(parts, make_watch(loaded, parts, virtual=virtual, sinks=bool(hooks.sinks)))
+    answers = bool(loaded.scheduler.explain_socket) and not virtual
+    watch = RunWatch(parts, loaded.scheduler, snapshots=bool(hooks.sinks) or not virtual, answers=answers)
+    scheduler = Scheduler(parts, watch)
 
+    loop = parts.tasks.loop
     parts.check_names_before_calls()
     info = RunInfo(run_id=run_id, started_at=started_at, seed=loaded.scheduler.seed, plugins=manager.active)
-    _note(parts.notes.run_started, info)
+    parts.notes.run_started(info)
     token = CURRENT.set(scheduler.requests)
     failure: BaseException | None = None
     drivers = SinkDrivers(
@@ -92,31 +96,27 @@ async def open_scheduler(
     try:
         async with drivers:
             if hooks.sinks:
-                scheduler.loop.pause_with(lambda: drivers.drained() if drivers.full else None)
+                loop.pause_with(lambda: drivers.drained() if drivers.full else None)
             async with scheduler.requests, trio.open_nursery() as nursery:
                 register_providers(loaded, scheduler.requests)
-                scheduler.loop.on_fatal = nursery.cancel_scope.cancel
-                await nursery.start(scheduler.watch.beside, scheduler.loop.run)
-                scheduler.opened()
+                loop.on_fatal = nursery.cancel_scope.cancel
+                await nursery.start(scheduler.watch.beside, loop.run)
+                parts.deadlocks.opened()
                 try:
                     yield scheduler
                 except trio.Cancelled:
-                    scheduler.loop.stop(-math.inf)
+                    loop.stop(-math.inf)
                     raise
                 except BaseException as error:
                     failure = error
-                    scheduler.loop.stop(-math.inf)
-                scheduler.loop.close()
+                    loop.stop(-math.inf)
+                loop.close()
     finally:
         CURRENT.reset(token)
+        parts.deadlocks.closed()
         scheduler.report = _report(scheduler, started_at, drivers, parts)
-        _note(parts.notes.run_finished, scheduler.report)
-    _raise_what_went_wrong(scheduler, failure)
-
-
-@trio.lowlevel.enable_ki_protection  # what a plugin raises is caught, and a real Ctrl+C is not to be among it
-def _note(note: Callable[[T], None], what: T) -> None:
-    note(what)
+        parts.notes.run_finished(scheduler.report)
+    _raise_what_went_wrong(parts.tasks, failure)
 
 
 def _objects(plugins: Iterable[object]) -> tuple[object, ...]:
@@ -131,8 +131,8 @@ def _objects(plugins: Iterable[object]) -> tuple[object, ...]:
 
 
 def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers, parts: RunParts) -> RunReport:
-    book = scheduler.book
-    counts = book.counts
+    endings = parts.tasks.endings
+    counts = endings.counts
     unknown = parts.unknown_names()
     return RunReport(
         run_id=scheduler.run_id,
@@ -142,7 +142,7 @@ def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers, parts
         failed=counts["failed"],
         dropped=counts["dropped"],
         cancelled=counts["cancelled"] + counts["shutdown"],
-        not_done=dict(book.not_done),
+        not_done=dict(endings.not_done),
         not_done_count=sum(counts.values()) - counts["completed"],
         leases=scheduler.admission.leases,
         request_leases=scheduler.requests.leases,
@@ -152,15 +152,15 @@ def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers, parts
     )
 
 
-def _raise_what_went_wrong(scheduler: Scheduler, failure: BaseException | None) -> None:
-    """One exception, and the most telling: what ended the run, what the block raised, or what nobody awaited."""
-    fatal = scheduler.loop.fatal
+def _raise_what_went_wrong(tasks: SchedulerParts, failure: BaseException | None) -> None:
+    """One exception, and the most significant: what ended the run, what the block raised, or what nobody awaited."""
+    fatal = tasks.loop.fatal
     if fatal is not None:
         if failure is not None and failure is not fatal:
             fatal.__context__ = failure
         raise fatal
     if failure is not None:
         raise failure
-    unseen = scheduler.book.unseen_failures()
+    unseen = tasks.endings.unseen_failures()
     if unseen:
         raise ExceptionGroup(f"{len(unseen)} tasks failed, and nobody awaited them", unseen)

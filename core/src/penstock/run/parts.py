@@ -1,4 +1,4 @@
-"""The parts of a run, each whole, and what can only be told by both gates together."""
+"""The parts of a run, each whole, and what only both gates together can explain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from penstock.run.deadlocks import Deadlocks
 from penstock.run.notes import RunNotes
 from penstock.run.plugin_errors import PluginErrors
 from penstock.run.task_policies import TaskPolicies
-from penstock.scheduler.scheduler import AsyncTaskScheduler
+from penstock.scheduler.parts import SchedulerParts
 from penstock.tasks.standing import Explanation
 from penstock.words.errors import ConfigError
 from penstock.words.printable import printable
@@ -46,7 +46,7 @@ class RunParts:
     """What a run is made of: both gates, who decides at the first of them, the plugins, and the two streams."""
 
     run_id: str
-    tasks: AsyncTaskScheduler
+    tasks: SchedulerParts
     policies: TaskPolicies
     requests: ModelRequestExecutor
     plugins: PluginManager
@@ -77,15 +77,16 @@ class RunParts:
         now = trio.current_time()
         config = self.plugins.config
         of_tasks, of_calls = config.scheduler.stall_timeout, config.requests.stall_timeout
-        told = self.explanation(group)
-        lines = [str(told)]
+        explanation = self.explanation(group)
+        lines = [str(explanation)]
         lines += [
-            failure.told(now, of_tasks if failure.gate == "scheduler" else of_calls) for failure in told.plugin_failures
+            failure.in_words(now, of_tasks if failure.gate == "scheduler" else of_calls)
+            for failure in explanation.plugin_failures
         ]
         if group is None:
-            lines.append(str(told.requests))
-            if told.perhaps_deadlock:
-                lines += ["perhaps a deadlock:", *(f"  {printable(line)}" for line in told.perhaps_deadlock)]
+            lines.append(str(explanation.requests))
+            if explanation.perhaps_deadlock:
+                lines += ["perhaps a deadlock:", *(f"  {printable(line)}" for line in explanation.perhaps_deadlock)]
             lines += [f"not known yet: {problem}" for problem in self.unknown_names()]
         return "\n".join(lines)
 

@@ -20,11 +20,11 @@ from penstock.words.plugin_failures import PluginFailure, PluginFailures, place_
 
 __all__ = ["PluginErrors"]
 
-LOG_AGAIN: Final = 600.0
+LOG_INTERVAL: Final = 600.0
 """Seconds after which the same place is logged again."""
 
-TELL_AGAIN: Final = 1.0
-"""Seconds after which a plugin's errors are told again in the same stream."""
+EVENT_INTERVAL: Final = 1.0
+"""Seconds after which a plugin's errors are recorded again in the same stream."""
 
 _log: Final = logging.getLogger("penstock.plugins")
 
@@ -37,7 +37,7 @@ class PluginErrors:
         self._run_id = run_id
         self._found = PluginFailures()
         self._logged: dict[tuple[str, str, str], float] = {}
-        self._told: dict[tuple[str, str], float] = {}
+        self._recorded: dict[tuple[str, str], float] = {}
         self._token = trio.lowlevel.current_trio_token()
         self._clock = trio.lowlevel.current_clock()
         self._thread = get_ident()
@@ -53,7 +53,7 @@ class PluginErrors:
         return self._found.by_plugin()
 
     def report(self, plugin: str, hook: str, error: BaseException, asked: object = None, /) -> None:
-        """Tell of an exception that a plugin raised in `hook` (`OnPluginFailure`)."""
+        """The report of an exception that a plugin raised in `hook` (`OnPluginFailure`)."""
         if get_ident() == self._thread:
             self._report(plugin, hook, error, asked)
             return
@@ -66,20 +66,20 @@ class PluginErrors:
         now = self._clock.current_time()
         failure = self._found.add(plugin, hook, place_of(error, asked), now)
         at = (plugin, hook, failure.place)
-        if now >= self._logged.get(at, -LOG_AGAIN) + LOG_AGAIN or failure.count == 1:
+        if now >= self._logged.get(at, -LOG_INTERVAL) + LOG_INTERVAL or failure.count == 1:
             self._logged[at] = now
             _log.error(
                 "plugin %r raised in %s at %s (%d so far)", plugin, hook, failure.place, failure.count, exc_info=error
             )
         stream = self._streams[failure.gate]
-        last = self._told.get((plugin, failure.gate))
-        if stream.active and (last is None or now >= last + TELL_AGAIN):
-            self._told[plugin, failure.gate] = now
+        last = self._recorded.get((plugin, failure.gate))
+        if stream.active and (last is None or now >= last + EVENT_INTERVAL):
+            self._recorded[plugin, failure.gate] = now
             stream.record(
                 "plugin_error",
                 now,
                 correlation=RuntimeCorrelation(self._run_id),
                 diagnostics={"plugin": plugin, "hook": hook, "place": failure.place, "count": failure.count},
             )
-            # Not at once: this may be the middle of a decision, and events tell of what is complete.
+            # Not at once: this may be the middle of a decision, and events record what is complete.
             self._token.run_sync_soon(stream.deliver, idempotent=True)

@@ -1,4 +1,4 @@
-"""A reconfiguration while the run goes on: everything new is built, everything that cannot be is told, and only then is
+"""A reconfiguration while the run goes on: everything new is built, what cannot be is found, and only then is
 anything changed.
 
     configuration -> plugins, hooks -> policies, limiters of every scope -> what could then never fit -> swap
@@ -25,7 +25,7 @@ from penstock.run.fixed_parts import as_it_is, changes_of_fixed_keys, changes_of
 from penstock.run.parts import RunParts
 from penstock.run.reconfiguration import Change, Reconfiguration
 from penstock.run.task_policies import NamedPolicies
-from penstock.tasks.records import SUBMISSION, TaskSchedulingResolver
+from penstock.tasks.records import SUBMISSION
 from penstock.words.errors import ConfigError, PluginError
 from penstock.words.identity import ProviderModelKey
 from penstock.words.problems import PathParts, Problem
@@ -53,7 +53,7 @@ def reconfigure(
     after = before if config is None else as_it_is(config, before)
     plan = _Plan(parts, before, after, plugins)
     plan.carry_out()
-    on_figures(plan.options)
+    on_figures(after.scheduler)
     _log.info("run %s is reconfigured: %s", parts.run_id, "; ".join(str(plan.record).splitlines()))
     return plan.record
 
@@ -83,7 +83,7 @@ class _Plan:
         self.record = self._recorded()
 
     def _planned_plugins(self, plugins: Iterable[object] | None, wrong: Sequence[Problem]) -> PluginPlan:
-        """The plugins, made; what is wrong with them is told with what is wrong already."""
+        """The plugins, made. Raises with what is wrong already, too."""
         try:
             return self._parts.plugins.plan(self._after, extra=plugins)
         except ConfigError as error:
@@ -94,7 +94,7 @@ class _Plan:
             raise ConfigError([*wrong, str(error)]) from error
 
     def _made_policies(self) -> NamedPolicies:
-        """Policies know the limits that they were made with, so with other limits they are made anew."""
+        """The policies: made anew where the limits are others, since they know those that they were made with."""
         same_limits = self._limits == _limits(self._before)
         return self._plugins.hooks.make_task_policies(self._parts.policies.policies if same_limits else ())
 
@@ -111,7 +111,7 @@ class _Plan:
     # -- what cannot be
 
     def _tasks_that_never_fit(self) -> Iterator[Problem]:
-        for resource, (amount, tasks, first) in self._parts.tasks.too_large_for(self._limits).items():
+        for resource, (amount, tasks, first) in self._parts.tasks.book.too_large_for(self._limits).items():
             path: PathParts = ("scheduler", "resources", resource)
             if resource == SUBMISSION:
                 path = ("scheduler", "submission_capacity")
@@ -146,25 +146,15 @@ class _Plan:
 
     # -- the swap
 
-    @property
-    def options(self) -> SchedulerConfig:
-        """`[scheduler]`, as it is to be."""
-        return self._after.scheduler
-
     def carry_out(self) -> None:
-        """Put everything in its place, and ask everybody again who waits."""
-        parts, options = self._parts, self.options
+        """The swap: everything comes in its place, and whoever waits is asked again."""
+        parts, options = self._parts, self._after.scheduler
         hooks = parts.plugins.carry_out(self._plugins)
         tasks, requests = parts.tasks, parts.requests
         parts.policies.decide_by(self._policies, hooks.task_eligible, heeded=options.request_pressure == "advise")
-        tasks.set_figures(
-            scheduler_options(options),
-            TaskSchedulingResolver(options.admitted_limits),
-            options.retry_backoff,
-            options.retry_backoff_max,
-        )
+        tasks.set_figures(scheduler_options(options))
         if self.record.limits:
-            tasks.set_limits(self._limits)
+            tasks.gate.set_limits(self._limits)
         calls = self._after.requests
         requests.set_figures(retry_rules(calls), calls.queue_wait_timeout, calls.stall_timeout)
         name_providers(self._after.providers, requests.resolver)

@@ -64,15 +64,15 @@ class SocketFolder:
         return [name for name in sorted(os.listdir(self.fd)) if SOCKETS.fullmatch(name) and self._is_own(name)]
 
     def close_to_others(self, name: str) -> None:
-        """Let only this user connect to a socket in it."""
+        """A socket in it, to which only this user may connect from now on."""
         os.chmod(name, 0o600, dir_fd=self.fd)
 
     def rename(self, name: str, new_name: str) -> None:
-        """Give a file in it another name."""
+        """Another name for a file in it."""
         os.rename(name, new_name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
 
     def remove(self, name: str) -> None:
-        """Remove a socket in it, if it is there and this user's own."""
+        """The end of a socket in it, if it is there and this user's own."""
         if self._is_own(name):
             os.unlink(name, dir_fd=self.fd)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from penstock.scheduler.scheduler import AsyncTaskScheduler
+from penstock.scheduler.parts import SchedulerParts
 from penstock.tasks.admission import TaskRule
 from penstock.tasks.policy import TaskAdmissionPolicy
 from penstock.tasks.pressure_advice import ADVICE, RequestPressureAdvice
@@ -23,7 +23,7 @@ class TaskPolicies:
 
     def __init__(
         self,
-        tasks: AsyncTaskScheduler,
+        tasks: SchedulerParts,
         policies: NamedPolicies,
         rule: TaskRule | None,
         advice: RequestPressureAdvice,
@@ -31,27 +31,23 @@ class TaskPolicies:
         heeded: bool = True,
     ) -> None:
         self._tasks = tasks
-        self._policies = policies
+        self.policies = policies
+        """Those of plugins that decide now."""
         self._rule = rule
         self._advice = advice
         self._heeded = heeded
         self._advised = False
 
-    @property
-    def policies(self) -> NamedPolicies:
-        """The policies of plugins that decide now."""
-        return self._policies
-
     def decide_by(self, policies: NamedPolicies, rule: TaskRule | None, *, heeded: bool) -> None:
-        """Let these decide from now on; whatever was refused is asked again by `wake_all_refused`."""
-        self._policies, self._rule, self._heeded = policies, rule, heeded
+        """These decide from now on; whatever was refused is asked again by `wake_all_refused`."""
+        self.policies, self._rule, self._heeded = policies, rule, heeded
         self._set()
 
     def _set(self) -> None:
         advice = [(ADVICE, self._advice)] if self._advised and self._heeded else []
-        self._tasks.admission.reconfigure([*self._policies, *advice], self._rule)
+        self._tasks.gate.controller.reconfigure([*self.policies, *advice], self._rule)
 
-    def eased(self, provider: ProviderKey, now: float) -> None:
+    def pressure_dropped(self, provider: ProviderKey, now: float) -> None:
         """Calls may meet less pressure at this provider than before: ask those again who stepped back for it."""
         advice = self._advice
         if not self._advised:

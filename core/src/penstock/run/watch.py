@@ -12,22 +12,22 @@ import trio
 from penstock.config.reading import SchedulerConfig
 from penstock.events.correlation import RuntimeCorrelation
 from penstock.run.explain_socket import answer_questions
-from penstock.run.health import Health, health_of
+from penstock.run.health import Health, top_groups
 from penstock.run.parts import RunParts
 from penstock.run.questions import RunQuestions
-from penstock.run.watchdog import Blocked, Watchdog
+from penstock.run.watchdog import LongStep, Watchdog
 
 __all__ = ["RunWatch"]
 
 
 class RunWatch:
-    """Watches one run.
+    """The watch over one run.
 
     `snapshots`  whether there are snapshots of health
     `answers`    whether `penstock explain` is answered
     """
 
-    def __init__(self, run: RunParts, *, snapshots: bool, answers: bool) -> None:
+    def __init__(self, run: RunParts, options: SchedulerConfig, *, snapshots: bool, answers: bool) -> None:
         self._run = run
         self._snapshots = snapshots
         self._answers = answers
@@ -35,11 +35,12 @@ class RunWatch:
         self._watchdog: Watchdog | None = None
         self._watching = False
         self._lag = 0.0
-        self._blocked: Blocked | None = None
+        self._blocked: LongStep | None = None
         self._sleep: trio.CancelScope | None = None
+        self.change_to(options)
 
     def change_to(self, options: SchedulerConfig) -> None:
-        """From now on there are snapshots, and a watchdog, as `[scheduler]` says."""
+        """Snapshots and a watchdog from now on, as `[scheduler]` says."""
         interval = options.health_interval if self._snapshots else 0.0
         if interval != self._interval:
             self._interval = interval
@@ -63,7 +64,7 @@ class RunWatch:
         loop: Callable[[trio.TaskStatus[None]], Awaitable[None]],
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Run the loop, and watch it until it ends."""
+        """The run of the loop, watched until it ends."""
         self._watching = True
         if self._watchdog is not None:
             trio.lowlevel.add_instrument(self._watchdog)
@@ -92,12 +93,16 @@ class RunWatch:
         if found is not None and (self._blocked is None or found.seconds > self._blocked.seconds):
             self._blocked = found
         blocked = self._blocked
-        return health_of(
-            run.tasks.queue_view,
-            run.tasks.admission.view(),
-            running=run.tasks.admission.in_flight,
+        queue, admission, now = run.tasks.gate.view, run.tasks.gate.controller, trio.current_time()
+        waits = {group: max(0.0, now - since) for group, since in queue.waiting_since_by_group.items()}
+        return Health(
+            captured_at=now,
+            queued=queue.queued_total,
+            running=admission.in_flight,
             unfinished=len(run.tasks.book.jobs),
-            now=trio.current_time(),
+            in_flight=dict(admission.view().leased_resources),
+            queued_by_group=top_groups(queue.queued_by_group),
+            longest_waits=top_groups(waits),
             waiting_requests=sum(each.waiters for each in pressure),
             requests_in_flight=sum(each.in_flight_count for each in pressure),
             loop_lag=self._lag,

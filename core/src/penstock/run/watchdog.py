@@ -16,16 +16,16 @@ from typing import Final
 import attrs
 import trio
 
-__all__ = ["Blocked", "Watchdog"]
+__all__ = ["LongStep", "Watchdog"]
 
-NAMED: Final = 256
+WARNED_NAMES: Final = 256
 """How many names are remembered as having been warned of."""
 
 _log: Final = logging.getLogger("penstock.watchdog")
 
 
 @attrs.frozen
-class Blocked:
+class LongStep:
     """The longest step of a time: whose it was, and how many seconds it took."""
 
     task: str
@@ -33,7 +33,9 @@ class Blocked:
 
 
 class Watchdog(trio.abc.Instrument):
-    """Measures steps. `threshold` in seconds: a longer step is counted, and logged once for each task name."""
+    """The instrument that measures steps: those longer than `threshold`, in seconds, are counted, and logged once for
+    each task name.
+    """
 
     def __init__(self, threshold: float, clock: Callable[[], float] = perf_counter) -> None:
         self.times = 0
@@ -41,7 +43,7 @@ class Watchdog(trio.abc.Instrument):
         self.threshold = threshold
         self._clock = clock
         self._began = inf  # the step in which it is put in has no beginning
-        self._longest: Blocked | None = None
+        self._longest: LongStep | None = None
         self._warned: set[str] = set()
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
@@ -55,14 +57,14 @@ class Watchdog(trio.abc.Instrument):
     def _note(self, name: str, took: float) -> None:
         self.times += 1
         if self._longest is None or took > self._longest.seconds:
-            self._longest = Blocked(name, took)
+            self._longest = LongStep(name, took)
         if name not in self._warned:
-            if len(self._warned) >= NAMED:
+            if len(self._warned) >= WARNED_NAMES:
                 self._warned.clear()
             self._warned.add(name)
             _log.warning("task %r blocked the loop for %.2f s: nothing else could run meanwhile", name, took)
 
-    def take(self) -> Blocked | None:
+    def take(self) -> LongStep | None:
         """The longest step beyond the threshold since this was asked last."""
         longest, self._longest = self._longest, None
         return longest

@@ -1,6 +1,6 @@
 """Whether a function can be a task, as far as that can be seen without calling it.
 
-Seen are: what is no callable, a coroutine in place of its function, a generator function, and arguments that do not
+Found are: what is no callable, a coroutine in place of its function, a generator function, and arguments that do not
 fit. What a function returns is seen when it runs (`runner.py`): any function may return something that can be awaited.
 
 Looking at a signature takes longer than everything else that is done for a new task. So a function that was found right
@@ -20,7 +20,7 @@ from penstock.words.errors import ConfigError
 
 __all__ = ["FunctionCheck", "name_of"]
 
-KNOWN: Final = 1024
+REMEMBERED_FUNCTIONS: Final = 1024
 """How many functions are remembered as right."""
 
 
@@ -32,7 +32,7 @@ def name_of(fn: object) -> str:
 
 
 class FunctionCheck:
-    """Refuses what cannot be carried out."""
+    """The check of functions that are to be tasks: it refuses what cannot be carried out."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[object, ...], object] = {}
@@ -49,7 +49,7 @@ class FunctionCheck:
         if code is None or self._known.get(call) is not code:
             _check_kind(fn)
             _check_arguments(fn, args)
-            if len(self._known) >= KNOWN:
+            if len(self._known) >= REMEMBERED_FUNCTIONS:
                 self._known.clear()
             self._known[call] = code  # and so the code lives on, and its id is nobody else's
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from penstock.events.correlation import RuntimeCorrelation
@@ -18,20 +19,20 @@ from penstock.words.verdicts import Denied
 
 __all__ = ["SchedulerEvents"]
 
-REMEMBERED = 1024
+REMEMBERED_GROUPS = 1024
 """How many groups' names are kept at hand."""
 
-IDLE_AGAIN = 1.0
-"""Seconds after which an idle loop of the same kind is told again."""
+IDLE_INTERVAL = 1.0
+"""Seconds after which an idle loop of the same kind is recorded again."""
 
 
 class SchedulerEvents:
-    """Records the scheduler's events. `run_id` names the run in every correlation."""
+    """The recorder of the scheduler's events. `run_id` names the run in every correlation."""
 
     def __init__(self, stream: EventStream, run_id: str) -> None:
         self.stream = stream
         self.run_id = run_id
-        self._groups: dict[TaskGroupKey, tuple[str, RuntimeCorrelation]] = {}
+        self._known = lru_cache(REMEMBERED_GROUPS)(self._name_and_correlation)
         """What a group is called, and the correlation of those of its tasks that run in no row group or column. Kept,
         since made anew for each event they would be a seventh of a task with its events."""
         self._idle: tuple[str, float] = ("", 0.0)
@@ -48,7 +49,7 @@ class SchedulerEvents:
         self.stream.deliver()
 
     def idle(self, gate: TaskGate, now: float) -> None:
-        """The loop is about to sleep: the queue is empty, or all that is in it is refused. Told when that
+        """The loop is about to sleep: the queue is empty, or all that is in it is refused. Recorded when that
         changes, and again after a second."""
         if not self.stream.active:
             return
@@ -74,8 +75,8 @@ class SchedulerEvents:
         self.stream.deliver()
 
     def _due(self, kind: str | None, now: float) -> bool:
-        told, at = self._idle
-        return now >= at + IDLE_AGAIN or (told == "queue_empty" if kind is None else told != kind)
+        last, at = self._idle
+        return now >= at + IDLE_INTERVAL or (last == "queue_empty" if kind is None else last != kind)
 
     def stalled(self, explanation: str, now: float) -> None:
         correlation = RuntimeCorrelation(self.run_id)
@@ -89,12 +90,12 @@ class SchedulerEvents:
         self.stream.deliver()
 
     def stepped_back(self, group: TaskGroupKey, resource: str, reason: str, denied: Denied, now: float) -> None:
-        """A group leaves the places to others, since its provider is under pressure. Told once per such time."""
+        """A group leaves the places to others, since its provider is under pressure. Recorded once per such time."""
         if self.stream.active:
             self.stream.record(
                 "request_pressure_advisory_skipped",
                 now,
-                correlation=self._correlation_of(group),
+                correlation=self._known(group)[1],
                 group=str(group),
                 resource=resource,
                 reason_or_outcome=reason,
@@ -104,64 +105,64 @@ class SchedulerEvents:
     # -- one task
 
     def ready(self, job: Job, now: float) -> None:
-        self._tell("dependency_ready", job, now)
+        self._record("dependency_ready", job, now)
 
     def enqueued(self, job: Job, now: float) -> None:
-        self._tell("ready_enqueued", job, now)
+        self._record("ready_enqueued", job, now)
 
     def selected(self, job: Job, now: float) -> None:
-        self._tell("selected", job, now)
+        self._record("selected", job, now)
 
     def denied(self, job: Job, denied: Denied, now: float) -> None:
-        self._tell("admission_denied", job, now, reason_or_outcome=denied.reason, diagnostics={"by": denied.by})
+        self._record("admission_denied", job, now, reason_or_outcome=denied.reason, diagnostics={"by": denied.by})
 
-    def stale(self, job: Job, now: float) -> None:
-        self._tell("stale_selection", job, now)
+    def stale_selection(self, job: Job, now: float) -> None:
+        self._record("stale_selection", job, now)
 
     def acquired(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
         """The lease is out; with it, what plugins in shadow would have said."""
         if self.stream.active and lease.watchers and (notes := shadow_notes(lease, now)):
-            self._tell_execution("task_lease_acquired", job, lease, now, notes)
+            self._record_execution("task_lease_acquired", job, lease, now, notes)
         else:
-            self._tell_execution("task_lease_acquired", job, lease, now)
+            self._record_execution("task_lease_acquired", job, lease, now)
 
     def spawned(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
         """The worker is about to start."""
-        self._tell_execution("worker_spawned", job, lease, now)
+        self._record_execution("worker_spawned", job, lease, now)
 
     def spawn_failed(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
-        self._tell("worker_spawn_failed", job, now, lease_id=lease.lease_id)
+        self._record("worker_spawn_failed", job, now, lease_id=lease.lease_id)
 
     def released(self, job: Job, lease: TaskAdmissionLease, result: ReleaseResult, outcome: str, now: float) -> None:
         """The worker is done and its lease has come back; `outcome` says how the worker ended."""
         if not self.stream.active:
             return
-        correlation, lease_id = self._correlation(job, lease.lease_id), lease.lease_id
+        correlation, lease_id = self.correlation(job, lease.lease_id), lease.lease_id
         if outcome != "not_started":
-            self._tell("task_completed", job, now, correlation, lease_id, lease_id, outcome)
+            self._record("task_completed", job, now, correlation, lease_id, lease_id, outcome)
         kind = "task_lease_released" if result.released else "release_diagnostic"
-        self._tell(kind, job, now, correlation, lease_id, lease_id, result.reason)
+        self._record(kind, job, now, correlation, lease_id, lease_id, result.reason)
 
-    def _tell_execution(
+    def _record_execution(
         self, kind: str, job: Job, lease: TaskAdmissionLease, now: float, notes: dict[str, Any] | None = None
     ) -> None:
         if self.stream.active:
             lease_id = lease.lease_id
-            self._tell(kind, job, now, self._correlation(job, lease_id), lease_id, lease_id, diagnostics=notes)
+            self._record(kind, job, now, self.correlation(job, lease_id), lease_id, lease_id, diagnostics=notes)
 
     def deferred(self, job: Job, until: float, now: float) -> None:
-        self._tell("retry_deferred", job, now, diagnostics={"until": until, "failures": job.failures})
+        self._record("retry_deferred", job, now, diagnostics={"until": until, "failures": job.failures})
 
-    def salvaged(self, job: Job, now: float) -> None:
-        self._tell("salvage_redispatched", job, now)
+    def retried(self, job: Job, now: float) -> None:
+        self._record("salvage_redispatched", job, now)
 
     def given_up(self, job: Job, reason: str, now: float) -> None:
-        self._tell("non_retryable_dropped", job, now, reason_or_outcome=reason)
+        self._record("non_retryable_dropped", job, now, reason_or_outcome=reason)
 
     def cancelled(self, job: Job, status: str, now: float) -> None:
-        self._tell("cancelled", job, now, reason_or_outcome=status)
+        self._record("cancelled", job, now, reason_or_outcome=status)
 
-    def _tell(
+    def _record(
         self,
         kind: str,
         job: Job,
@@ -176,7 +177,7 @@ class SchedulerEvents:
             name, of_group = self._known(job.task.group.key)
             if correlation is None:
                 bare = job.row_group is None and job.column is None
-                correlation = of_group if bare else self._correlation(job, None)
+                correlation = of_group if bare else self.correlation(job, None)
             self.stream.record(
                 kind,
                 now,
@@ -192,13 +193,10 @@ class SchedulerEvents:
 
     # -- joining the streams
 
-    def correlation(self, job: Job, lease: TaskAdmissionLease) -> RuntimeCorrelation:
+    def correlation(self, job: Job, execution_id: str | None) -> RuntimeCorrelation:
         """What every event of this execution, and of the requests that it makes, carries."""
-        return self._correlation(job, lease.lease_id)
-
-    def _correlation(self, job: Job, execution_id: str | None) -> RuntimeCorrelation:
         key = job.task.group.key
-        digest = self._correlation_of(key).scheduling_group_identity_hash
+        digest = self._known(key)[1].scheduling_group_identity_hash
         return RuntimeCorrelation(
             self.run_id,
             job.row_group,
@@ -211,15 +209,6 @@ class SchedulerEvents:
             labels=job.task.labels,
         )
 
-    def _correlation_of(self, group: TaskGroupKey) -> RuntimeCorrelation:
-        return self._known(group)[1]
-
-    def _known(self, key: TaskGroupKey) -> tuple[str, RuntimeCorrelation]:
-        known = self._groups.get(key)
-        if known is None:
-            if len(self._groups) >= REMEMBERED:
-                self._groups.clear()
-            digest = hashlib.blake2b("\x1f".join(key.identity).encode(), digest_size=8).hexdigest()
-            correlation = RuntimeCorrelation(self.run_id, None, None, None, key.kind, digest)
-            known = self._groups[key] = str(key), correlation
-        return known
+    def _name_and_correlation(self, key: TaskGroupKey) -> tuple[str, RuntimeCorrelation]:
+        digest = hashlib.blake2b("\x1f".join(key.identity).encode(), digest_size=8).hexdigest()
+        return str(key), RuntimeCorrelation(self.run_id, None, None, None, key.kind, digest)

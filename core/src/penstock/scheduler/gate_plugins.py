@@ -1,4 +1,4 @@
-"""The plugins whose own objects the dispatch loop calls: the ready queue and the runner. What they raise is told here.
+"""The plugins whose own objects the scheduler calls, the ready queue and the runner: what they raise is reported here.
 
 A queue that raises ends the run, since nothing can be decided without it. A runner that raises ends one task: what
 comes out of it is the task's own outcome, as far as the two can be distinguished.
@@ -52,7 +52,7 @@ class GatePlugins:
             runner=core if runner is None else PluginMaker(type(runner).__name__),
         )
 
-    def told(self, error: BaseException, queue: ReadyQueue) -> BaseException:
+    def run_error(self, error: BaseException, queue: ReadyQueue) -> BaseException:
         """An error of the loop as the run is to end with it: what the ready queue raised names the queue's plugin."""
         if isinstance(error, BrokenQueue):
             self.on_failure(self.queue.name, QUEUE, error, queue.select_next)

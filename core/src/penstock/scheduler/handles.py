@@ -1,18 +1,16 @@
-"""What the caller of the scheduler holds: what a task is, and how it ended."""
+"""What the caller of the scheduler holds of a task: where it stands, and how it ended."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, Generic, Literal, TypeVar, get_args
 
-import attrs
 import trio
 
-from penstock.tasks.records import SchedulingMetadata, TaskGroupSpec
 from penstock.words.errors import PenstockError
 
-__all__ = ["FINAL", "EndStatus", "Group", "TaskCancelled", "TaskDropped", "TaskHandle", "TaskSpec", "TaskStatus"]
+__all__ = ["FINAL", "EndStatus", "TaskCancelled", "TaskDropped", "TaskHandle", "TaskStatus"]
 
 T = TypeVar("T")
 
@@ -50,40 +48,10 @@ class TaskCancelled(PenstockError):
         super().__init__(f"task {task_id!r} was not carried out: {reason}")
 
 
-Group = str | TaskGroupSpec | SchedulingMetadata | None
-"""Whom a task is counted under: a plain name, a group, what a step declares, or nobody in particular."""
-
-
-@attrs.frozen(kw_only=True)
-class TaskSpec:
-    """A task of a graph, for `scheduler.add`.
-
-    `after`: ids that must be complete first. `members_of`: barriers (ids of specs with `barrier=True` that
-    are not sealed yet) that are to wait for this one. `needs`: resources beside a place in `submission`.
-    `deadline` is the moment of the run's clock by which the task must have started, retries included.
-    `labels` are as for `start_soon`.
-    """
-
-    task_id: str
-    fn: Callable[..., Awaitable[Any]]
-    args: Sequence[Any] = ()
-    after: Sequence[str] = ()
-    members_of: Sequence[str] = ()
-    barrier: bool = False
-    group: Group = None
-    needs: Mapping[str, int] | None = None
-    deadline: float | None = None
-    max_attempts: int | None = None
-    retry_on: tuple[type[Exception], ...] = ()
-    row_group: str | None = None
-    column: str | None = None
-    labels: Mapping[str, str] | None = None
-
-
 class TaskHandle(Generic[T]):
-    """A task that was given to the scheduler. Awaiting it gives its result, or raises what became of it.
+    """The handle of a submitted task: awaiting it gives the result, or raises what became of the task.
 
-    `on_wait` gives the block in which somebody waits for it.
+    `on_wait` gives the block in which a trio task waits for it.
     """
 
     __slots__ = ("_on_wait", "_result", "_watchers", "attempts", "retrieved", "status", "task_id")
@@ -97,11 +65,11 @@ class TaskHandle(Generic[T]):
         self.attempts = 0
         """How many times it was started."""
         self.retrieved = False
-        """Whether somebody has asked how it ended; a failure that nobody asked about is raised at the end."""
+        """Whether its end was asked for; a failure that nobody asked for is raised at the end of the run."""
         self._result: Any = None
         """The value of a task that completed, and otherwise what is to be raised."""
         self._watchers: list[Callable[[TaskHandle[T]], None] | trio.Event] | None = None
-        """Who is told of the end: callbacks, and one event for all who wait."""
+        """What the end sets off: callbacks, and one event for all who wait."""
 
     @property
     def done(self) -> bool:
@@ -115,7 +83,7 @@ class TaskHandle(Generic[T]):
         return None if self.status == COMPLETED or not self.done else self._result
 
     async def wait(self) -> None:
-        """Wait until the task has ended, however. Raises `StallError` to a task that waits for itself, or for one that
+        """The end of the task, however it ends. Raises `StallError` to a task that waits for itself, or for one that
         waits for it.
         """
         if self.done:
@@ -149,12 +117,12 @@ class TaskHandle(Generic[T]):
         try:
             yield from self.wait().__await__()
         except BaseException:
-            self.retrieved = asked  # the wait was given up: nobody has heard how it ended
+            self.retrieved = asked  # the wait was given up, so the end was not asked for
             raise
         return self.result()
 
     def add_done_callback(self, callback: Callable[[TaskHandle[T]], None]) -> None:
-        """Call `callback(handle)` in the loop when the task has ended and its lease is back; at once if it has."""
+        """A call of `callback(handle)` in the loop when the task has ended and its lease is back; at once if it has."""
         self.retrieved = True
         if self.done:
             callback(self)
@@ -162,7 +130,7 @@ class TaskHandle(Generic[T]):
             self._watch(callback)
 
     def settle(self, status: EndStatus, value: T | None = None, error: BaseException | None = None) -> None:
-        """The scheduler's: say how it ended, once. Raises what callbacks raised, when all have been called."""
+        """The end, which the scheduler sets once. Raises what callbacks raised, when all have been called."""
         if self.done:
             raise AssertionError(f"task {self.task_id!r} has ended before, as {self.status}")
         self.status, self._result = status, value if error is None else error

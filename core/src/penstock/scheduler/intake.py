@@ -1,17 +1,26 @@
-"""What callers hand in becomes tasks and jobs: ids, groups and resources are settled here, once."""
+"""What callers hand in becomes tasks and jobs: ids, groups and resources are settled here, once; then it is entered."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any
 from weakref import WeakValueDictionary
 
+import trio
+
+from penstock.readiness.completion import TaskNode
 from penstock.readiness.finished_ids import NUMBERED
 from penstock.scheduler.callables import FunctionCheck
-from penstock.scheduler.handles import Group, TaskHandle, TaskSpec
+from penstock.scheduler.dispatch import DispatchLoop
+from penstock.scheduler.endings import TaskEndings
+from penstock.scheduler.events import SchedulerEvents
+from penstock.scheduler.handles import TaskHandle
 from penstock.scheduler.jobs import Job
+from penstock.scheduler.options import TaskOptions, TaskSpec
+from penstock.scheduler.waits import TaskWaits
+from penstock.tasks.admission import TaskAdmissionController
+from penstock.tasks.lease import TaskRefused
 from penstock.tasks.records import (
     ONE_PLACE,
     SchedulableTask,
@@ -36,124 +45,141 @@ from penstock.words.labels import labels_of
 
 __all__ = ["Intake"]
 
-REMEMBERED = 256
-"""How many groups and resource requests are kept at hand though no task has them any more."""
+CACHED_REQUESTS = 256
+"""How many resource requests are kept at hand though no task has them any more."""
 
 
 class Intake:
-    """Makes jobs. Groups and resource requests are made once per kind and shared by all tasks of that kind."""
+    """The way in: each task is made a job, checked, and entered in the book.
+
+    Groups and resource requests are made once per kind and shared by all tasks of that kind.
+    """
 
     def __init__(
         self,
+        loop: DispatchLoop,
+        controller: TaskAdmissionController,
+        endings: TaskEndings,
+        waits: TaskWaits,
+        events: SchedulerEvents,
         resolver: TaskSchedulingResolver,
         max_attempts: int,
-        on_wait: Callable[[TaskHandle[Any]], AbstractContextManager[None]],
     ) -> None:
+        self._loop = loop
+        self._controller = controller
+        self._endings = endings
+        self._book = endings.book
+        self._on_wait = waits.wait_for
+        self._events = events
         self._resolver = resolver
         self._max_attempts = max_attempts
-        self._on_wait = on_wait
         self.functions = FunctionCheck()
-        self.numbered = 0
+        self._numbered = 0
         """The number in the last id that was made here."""
         self._given: set[str] = set()
         """Ids that callers gave and that look like ours."""
-        self._groups: dict[str | SchedulingMetadata | None, TaskGroupSpec] = {}
-        self._groups_in_use: WeakValueDictionary[str | SchedulingMetadata | None, TaskGroupSpec] = WeakValueDictionary()
+        self._groups: WeakValueDictionary[str | SchedulingMetadata | None, TaskGroupSpec] = WeakValueDictionary()
         """All groups of unfinished tasks, so that tasks of one group share one object however many groups there are."""
-        self._requests: dict[tuple[tuple[str, int], ...], SchedulerResourceRequest] = {(): ONE_PLACE}
+        self._cached_request = lru_cache(CACHED_REQUESTS)(_request)
 
-    def set_figures(self, resolver: TaskSchedulingResolver, max_attempts: int) -> dict[TaskGroupSpec, TaskGroupSpec]:
-        """From now on these hold for what comes in; the groups made so far that are others now, old to new."""
+    def set_figures(self, resolver: TaskSchedulingResolver, max_attempts: int) -> None:
+        """From now on these hold: for what comes in, and for the groups of unfinished tasks."""
         self._resolver, self._max_attempts = resolver, max_attempts
-        before = dict(self._groups_in_use)
+        before = dict(self._groups)
         self._groups.clear()
-        self._groups_in_use.clear()
-        changed = {}
-        for given, group in before.items():
-            now = self._group(given)
-            if now != group:
-                changed[group] = now
-        return changed
+        changed = {group: now for given, group in before.items() if (now := self._group(given)) != group}
+        for job in self._book.jobs.values() if changed else ():
+            job.task.group = changed.get(job.task.group, job.task.group)
+        for group in changed.values():
+            self._controller.set_admitted_limit(group.key, group.admitted_limit)
 
-    def job(
-        self,
-        fn: Callable[..., Awaitable[Any]],
-        args: Sequence[Any],
-        group: Group = None,
-        needs: Mapping[str, int] | None = None,
-        task_id: str | None = None,
-        deadline: float | None = None,
-        max_attempts: int | None = None,
-        retry_on: tuple[type[Exception], ...] = (),
-        row_group: str | None = None,
-        column: str | None = None,
-        cancellable: bool = False,
-        labels: Mapping[str, str] | None = None,
+    def start(
+        self, fn: Callable[..., Awaitable[Any]], args: Sequence[Any], options: TaskOptions, task_id: str | None = None
+    ) -> TaskHandle[Any]:
+        """The handle of a task that comes after nothing. Raises `ConfigError` and `TaskRefused`."""
+        self._loop.check_open()
+        job = self._job(fn, args, options, task_id)
+        self._check_fits(job)
+        self._book.take_on_one(job, self._numbered if task_id is None else 0)
+        if self._events.stream.active:
+            self._events.ready(job, trio.current_time())
+        self._loop.wakeup.ring()
+        return job.handle
+
+    def add(self, batch: Iterable[TaskSpec]) -> Mapping[str, TaskHandle[Any]]:
+        """The handles of a graph of tasks, by task id. Raises `ConfigError` and `TaskRefused`, and then takes none."""
+        given: object = batch
+        if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+            raise ConfigError(f"batch must be an iterable of TaskSpec, not {shown(batch)}")
+        nodes = []
+        for spec in batch:
+            job = self._job_of(spec)
+            nodes.append((job, TaskNode(job.task, spec.after, spec.members_of, spec.row_group, spec.barrier)))
+        self._loop.check_open()
+        for job, _ in nodes:
+            self._check_fits(job)
+        now = trio.current_time()
+        dropped = self._book.take_on(nodes, now)
+        self._endings.drop(dropped, "something that it comes after was dropped", now)
+        self._loop.wakeup.ring()
+        return {job.task.task_id: job.handle for job, _ in nodes}
+
+    def _check_fits(self, job: Job) -> None:
+        """Raises `TaskRefused`, with the figures, for what could never run."""
+        never = self._controller.never_fits(job.task)
+        if never is not None:
+            raise TaskRefused(job.task.task_id, never)
+
+    def _job(
+        self, fn: Callable[..., Awaitable[Any]], args: Sequence[Any], options: TaskOptions, task_id: str | None
     ) -> Job:
         """A job for `fn(*args)`. Raises `ConfigError` for a function that cannot be called so, or a wrong option."""
         self.functions.check(fn, args)
-        if max_attempts is None:
-            max_attempts = self._max_attempts
-        else:
-            whole_number(max_attempts, "max_attempts")
+        if options.max_attempts is not None:
+            whole_number(options.max_attempts, "max_attempts")
         if task_id is None:
             task_id = self._next_id()
         else:
             a_name(task_id, "task_id")
             if task_id.startswith(NUMBERED):
                 self._given.add(task_id)
-        if deadline is not None:
-            deadline = a_moment(deadline, "deadline")
+        group, needs = options.group, options.needs
         task = SchedulableTask(
             task_id,
             partial(fn, *args) if args else fn,
             group if isinstance(group, TaskGroupSpec) else self._group(group),
-            ONE_PLACE if needs is None else self._request(needs),
-            deadline,
-            None if labels is None else labels_of(labels),
+            ONE_PLACE if needs is None else self._resource_request(needs),
+            None if options.deadline is None else a_moment(options.deadline, "deadline"),
+            None if options.labels is None else labels_of(options.labels),
         )
-        job = Job(task, TaskHandle(task_id, self._on_wait), max_attempts)
-        if retry_on != ():
-            job.retry_on = exception_types(retry_on, "retry_on")
-        if row_group is not None:
-            job.row_group = a_name(row_group, "row_group")
-        if column is not None:
-            job.column = a_name(column, "column")
-        if cancellable is not False and true_or_false(cancellable, "cancellable"):
+        job = Job(task, TaskHandle(task_id, self._on_wait), options.max_attempts or self._max_attempts)
+        if options.retry_on != ():
+            job.retry_on = exception_types(options.retry_on, "retry_on")
+        if options.row_group is not None:
+            job.row_group = a_name(options.row_group, "row_group")
+        if options.column is not None:
+            job.column = a_name(options.column, "column")
+        if options.cancellable is not False and true_or_false(options.cancellable, "cancellable"):
             job.cancellable = True
         return job
 
-    def _next_id(self) -> str:
-        """An id that nobody has given."""
-        while True:
-            self.numbered += 1
-            task_id = f"{NUMBERED}{self.numbered}"
-            if not self._given or task_id not in self._given:
-                return task_id
-            self._given.remove(task_id)
-
-    def job_of(self, spec: TaskSpec) -> Job:
-        """A job for a task of a graph. Raises `ConfigError` as `job`."""
+    def _job_of(self, spec: TaskSpec) -> Job:
         an_instance(spec, TaskSpec, "each task of the batch")
         if isinstance(spec.args, str | bytes) or not isinstance(spec.args, Sequence):
             raise ConfigError(f"args must be a list or a tuple, not {shown(spec.args)}")
         for what in ("after", "members_of"):
             names(getattr(spec, what), what)
         true_or_false(spec.barrier, "barrier")
-        a_name(spec.task_id, "task_id")
-        return self.job(
-            spec.fn,
-            spec.args,
-            group=spec.group,
-            needs=spec.needs,
-            task_id=spec.task_id,
-            deadline=spec.deadline,
-            max_attempts=spec.max_attempts,
-            retry_on=spec.retry_on,
-            row_group=spec.row_group,
-            column=spec.column,
-            labels=spec.labels,
-        )
+        return self._job(spec.fn, spec.args, spec, a_name(spec.task_id, "task_id"))
+
+    def _next_id(self) -> str:
+        """An id that nobody has given."""
+        while True:
+            self._numbered += 1
+            task_id = f"{NUMBERED}{self._numbered}"
+            if not self._given or task_id not in self._given:
+                return task_id
+            self._given.remove(task_id)
 
     def _group(self, group: str | SchedulingMetadata | None) -> TaskGroupSpec:
         """The group that a caller means; from here on it is a `TaskGroupSpec` everywhere."""
@@ -161,24 +187,19 @@ class Intake:
             return self._groups[group]
         except Exception:  # no such group yet, or something that raises when it is looked up
             metadata = _metadata(group)
-        found = self._groups_in_use.get(group)
-        if found is None:
-            found = self._groups_in_use[group] = self._resolver.resolve(metadata).group
-        if len(self._groups) >= REMEMBERED:
-            self._groups.clear()
-        self._groups[group] = found
+        found = self._groups[group] = self._resolver.resolve(metadata).group
         return found
 
-    def _request(self, needs: Mapping[str, int]) -> SchedulerResourceRequest:
+    def _resource_request(self, needs: Mapping[str, int]) -> SchedulerResourceRequest:
         key = tuple(a_mapping(needs, "needs", "{'gpu': 1}").items())
         try:
-            return self._requests[key]
-        except (KeyError, TypeError):
-            request = SchedulerResourceRequest(dict(key))
-        if len(self._requests) >= REMEMBERED:
-            self._requests = {(): ONE_PLACE}
-        self._requests[key] = request
-        return request
+            return self._cached_request(key)
+        except TypeError:  # an amount that cannot be looked up is none
+            return _request(key)
+
+
+def _request(needs: tuple[tuple[str, int], ...]) -> SchedulerResourceRequest:
+    return SchedulerResourceRequest(dict(needs))
 
 
 def _metadata(group: object) -> SchedulingMetadata:

@@ -18,7 +18,7 @@ from penstock.scheduler.handles import TaskHandle
 from penstock.tasks.records import SchedulableTask
 from penstock.words.failures import failure_mark
 
-__all__ = ["GiveUp", "Job", "Retry", "RetryPlan"]
+__all__ = ["GiveUp", "Job", "RetryPlan"]
 
 
 class Job:
@@ -54,22 +54,15 @@ class Job:
 
 
 @attrs.frozen
-class Retry:
-    """Try again at this moment of the run's clock."""
-
-    at: float
-
-
-@attrs.frozen
 class GiveUp:
-    """Do not try again. `final_failure`: the failure was not of the kind that is tried again at all."""
+    """No other try. `final_failure`: the failure was not of the kind that is tried again at all."""
 
     reason: str
     final_failure: bool
 
 
 class RetryPlan:
-    """Decides what follows a failure. Exponential back-off with jitter, from the run's seed; durations in seconds."""
+    """The rule of what follows a failure: exponential back-off with jitter; durations in seconds."""
 
     def __init__(self, rng: Random, base: float = 1.0, longest: float = 60.0) -> None:
         self._rng = rng
@@ -81,8 +74,8 @@ class RetryPlan:
         self._base = base
         self._longest = longest
 
-    def after(self, job: Job, error: Exception, now: float) -> Retry | GiveUp:
-        """What follows when `job` has failed with `error`."""
+    def after(self, job: Job, error: Exception, now: float) -> float | GiveUp:
+        """The moment of the next try of `job`, which has failed with `error`, or why there is none."""
         mark = failure_mark(error)
         if mark is not None and mark.retryable and mark.rate_limited:
             job.rate_limits += 1
@@ -97,7 +90,7 @@ class RetryPlan:
         deadline = job.task.deadline
         if deadline is not None and now + pause > deadline:
             return GiveUp("its deadline leaves no time for another try", final_failure=False)
-        return Retry(now + pause)
+        return now + pause
 
     def _pause(self, tries: int) -> float:
         """Between half and the whole of a back-off that doubles: the tries of many tasks spread out."""

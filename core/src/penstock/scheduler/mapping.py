@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from collections.abc import (
     AsyncGenerator,
@@ -13,13 +14,19 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
+import attrs
 import trio
 
+from penstock.scheduler.callables import name_of
 from penstock.scheduler.handles import TaskHandle
+from penstock.scheduler.options import TaskOptions
+from penstock.scheduler.parts import SchedulerParts
+from penstock.words.checks import shown, whole_number
+from penstock.words.errors import ConfigError
+from penstock.words.labels import labels_of
 
 __all__ = ["TaskMap"]
 
@@ -27,47 +34,53 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class MappedRun(Protocol):
-    """What a map needs of the scheduler that it belongs to."""
-
-    def cancel_task(self, task_id: str) -> None: ...
-
-    def waits_for(self, awaited: Callable[[], Collection[str]]) -> AbstractContextManager[None]: ...
-
-    def spawn_source(self, fn: Callable[..., Awaitable[None]], *args: Any) -> None: ...
-
-
 class TaskMap(Generic[T, R]):
     """Results of the tasks of `items`, as they complete. At most `window` items are in hand: queued, running, or not
     yet taken.
 
-    `start` starts the task of one item, and is called when there is room for it. A task that fails raises its
-    exception out of the iteration. Leaving the block cancels what is still in hand.
+    A task that fails raises its exception out of the iteration. Leaving the block cancels what is still in hand.
+    Raises `ConfigError` for wrong arguments.
     """
+
+    _entered = True  # so that one that could not be made does not warn
 
     def __init__(
         self,
-        scheduler: MappedRun,
-        start: Callable[[T], TaskHandle[R]],
+        tasks: SchedulerParts,
+        fn: Callable[[T], Awaitable[R]],
         items: Iterable[T] | AsyncIterable[T],
-        window: int,
+        options: TaskOptions,
+        window: int | None,
     ) -> None:
-        self._scheduler = scheduler
-        self._start_task = start
+        self._tasks = tasks
+        self._fn = fn
         self._items = items
         self._iterator: Iterator[T] | None = None
-        self._window = window
         self._in_hand: dict[str, TaskHandle[R]] = {}
         self._ended: deque[TaskHandle[R]] = deque()
         self._exhausted = False
         self._source_error: BaseException | None = None
         self._changed = trio.lowlevel.ParkingLot()
         self._feeder: trio.CancelScope | None = None
+        if window is None:
+            window = max(16, 2 * tasks.gate.controller.view().resource_limits["submission"])
+        self._window = whole_number(window, "window")
+        tasks.intake.functions.check(fn, (None,))
+        given: object = items
+        if not isinstance(given, Iterable | AsyncIterable):
+            raise ConfigError(f"items must be an iterable or an asynchronous one, not {shown(items)}")
+        self._options = attrs.evolve(options, labels=labels_of(options.labels))
+        self._entered = False
+
+    def __del__(self) -> None:
+        if not self._entered:
+            warnings.warn(_not_entered(self._fn), RuntimeWarning, stacklevel=1, source=self)
 
     async def __aenter__(self) -> TaskMap[T, R]:
+        self._entered = True
         if isinstance(self._items, AsyncIterable):
             self._feeder = trio.CancelScope()
-            self._scheduler.spawn_source(self._feed, self._items, self._feeder)
+            self._tasks.workers.start_source(self._feed, self._items, self._feeder)
         else:
             self._iterator = iter(self._items)
         return self
@@ -78,12 +91,15 @@ class TaskMap(Generic[T, R]):
         if self._feeder is not None:
             self._feeder.cancel()
         for task_id in tuple(self._in_hand):
-            self._scheduler.cancel_task(task_id)
+            self._tasks.cancel_task(task_id)
         with trio.CancelScope(shield=True):
             while self._in_hand:  # they were cancelled: this takes as long as their clean-up
                 await self._changed.park()
 
     def __aiter__(self) -> AsyncIterator[R]:
+        if not self._entered:
+            self._entered = True  # the error says it
+            raise RuntimeError(_not_entered(self._fn))
         return self
 
     async def __anext__(self) -> R:
@@ -92,7 +108,7 @@ class TaskMap(Generic[T, R]):
                 self._top_up(self._iterator)
             if self._ended:
                 await trio.lowlevel.checkpoint()
-                if not self._ended:  # somebody else iterates too
+                if not self._ended:  # another trio task iterates too
                     continue
                 handle = self._ended.popleft()
                 self._wake()
@@ -101,7 +117,7 @@ class TaskMap(Generic[T, R]):
                 if self._source_error is not None:
                     raise self._source_error
                 raise StopAsyncIteration
-            with self._scheduler.waits_for(self._awaited):
+            with self._tasks.waits.wait(self._awaited):
                 await self._changed.park()
 
     def _awaited(self) -> Collection[str]:
@@ -118,7 +134,7 @@ class TaskMap(Generic[T, R]):
                 self._start(item)
 
     async def _feed(self, items: AsyncIterable[T], scope: trio.CancelScope) -> None:
-        """Take items from an asynchronous source while there is room for them."""
+        """The items of an asynchronous source, taken while there is room for them."""
         with scope:
             try:
                 async for item in items:
@@ -135,7 +151,7 @@ class TaskMap(Generic[T, R]):
             await items.aclose()
 
     def _start(self, item: T) -> None:
-        handle = self._start_task(item)
+        handle: TaskHandle[R] = self._tasks.intake.start(self._fn, (item,), self._options)
         self._in_hand[handle.task_id] = handle
         handle.add_done_callback(self._take_back)
 
@@ -146,3 +162,7 @@ class TaskMap(Generic[T, R]):
 
     def _wake(self) -> None:
         self._changed.unpark_all()
+
+
+def _not_entered(fn: object) -> str:
+    return f"the map of {name_of(fn)} was never entered, so it did nothing: `async with scheduler.map(...) as results`"

@@ -19,7 +19,7 @@ __all__ = ["NurseryTaskRunner", "TaskRunner", "begin", "cancellation_of"]
 
 @runtime_checkable
 class TaskRunner(Protocol):
-    """Carries out a task that holds its lease. Awaited inside the worker's own trio task; cancelled with it.
+    """The way in which an admitted task is carried out. Awaited inside the worker's own trio task; cancelled with it.
 
     It returns the task's result or raises the task's exception. It does not release the lease.
     """
@@ -40,7 +40,7 @@ def begin(task: SchedulableTask) -> Awaitable[Any]:
 
 
 class NurseryTaskRunner:
-    """Awaits the task's payload where it stands. The payload is an async callable without arguments."""
+    """The runner that awaits the task's payload where it stands: an async callable without arguments."""
 
     async def run(self, task: SchedulableTask, lease: TaskAdmissionLease) -> Any:
         return await begin(task)

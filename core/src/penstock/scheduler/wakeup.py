@@ -18,14 +18,14 @@ class WakeUp:
         self._sleeper: trio.lowlevel.Task | None = None
 
     def ring(self) -> None:
-        """Wake the sleeper. Costs nothing when it is awake."""
+        """The sleeper wakes. Costs nothing when it is awake."""
         self.rung = True
         if self._sleeper is not None:
             trio.lowlevel.reschedule(self._sleeper)
             self._sleeper = None
 
     async def sleep_until(self, deadline: float = math.inf) -> None:
-        """Sleep until rung for, or until `deadline`, a moment of `trio.current_time()`."""
+        """A sleep until rung for, or until `deadline`, a moment of `trio.current_time()`."""
         if self.rung:
             self.rung = False
             await trio.lowlevel.checkpoint()

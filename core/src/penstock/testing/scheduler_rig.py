@@ -15,13 +15,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 
+import attrs
 import trio
 
 from penstock.events.records import EventStream, RuntimeEvent, event_to_json
 from penstock.scheduler.events import SchedulerEvents
-from penstock.scheduler.jobs import RetryPlan
+from penstock.scheduler.parts import SchedulerOptions, SchedulerParts
 from penstock.scheduler.runner import TaskRunner
-from penstock.scheduler.scheduler import AsyncTaskScheduler, SchedulerOptions
+from penstock.scheduler.scheduler import AsyncTaskScheduler
 from penstock.tasks.admission import TaskAdmissionConfig, TaskAdmissionController, TaskRule
 from penstock.tasks.gate import TaskGate
 from penstock.tasks.policy import TaskAdmissionPolicy
@@ -84,15 +85,11 @@ async def open_rig(
     events: list[RuntimeEvent] = []
     if record_events:
         stream.subscribe(events.append)
-    scheduler = AsyncTaskScheduler(
-        gate=TaskGate(
-            ready_queue, TaskAdmissionController(TaskAdmissionConfig(places, resources or {}), policies, rule)
-        ),
-        retries=RetryPlan(Random(1), backoff, longest_backoff),
-        events=SchedulerEvents(stream, "run"),
-        runner=runner,
-        options=options,
-    )
+    controller = TaskAdmissionController(TaskAdmissionConfig(places, resources or {}), policies, rule)
+    figures = attrs.evolve(options or SchedulerOptions(), retry_backoff=backoff, retry_backoff_max=longest_backoff)
+    gate = TaskGate(ready_queue, controller)
+    parts = SchedulerParts(gate, SchedulerEvents(stream, "run"), Random(1), figures, runner)
+    scheduler = AsyncTaskScheduler(parts)
     rig = SchedulerRig(scheduler, ready_queue, events)
     failure: BaseException | None = None
     async with trio.open_nursery() as nursery:

@@ -95,7 +95,7 @@ class PluginFailure:
 
     @property
     def gate(self) -> Literal["scheduler", "request"]:
-        """In whose stream it is told."""
+        """In whose stream it is recorded."""
         return "request" if self.hook.startswith(("penstock_request_", "penstock_classify_")) else "scheduler"
 
     @property
@@ -106,7 +106,7 @@ class PluginFailure:
             return method in (_ASKING if self.gate == "request" else _ASKING[:1])
         return hook.endswith("_eligible")
 
-    def told(self, now: float, stall_timeout: float) -> str:
+    def in_words(self, now: float, stall_timeout: float) -> str:
         """The failure in words, with how long it has gone on, and who waits for how long at most."""
         times = "once" if self.count == 1 else f"{self.count:,} times"
         words = f"plugin {self.plugin} raised {times} in {self.hook} at {self.place}, since {now - self.since:.1f} s"

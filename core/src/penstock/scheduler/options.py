@@ -1,0 +1,47 @@
+"""What a program says of a task: the options of any task, and the task of a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from penstock.tasks.records import SchedulingMetadata, TaskGroupSpec
+
+__all__ = ["Group", "TaskOptions", "TaskSpec"]
+
+Group = str | TaskGroupSpec | SchedulingMetadata | None
+"""Whom a task is counted under: a plain name, a group, what a step declares, or nobody in particular."""
+
+
+@attrs.frozen(kw_only=True)
+class TaskOptions:
+    """The options of a task; `Scheduler.start_soon` says what each means."""
+
+    group: Group = None
+    needs: Mapping[str, int] | None = None
+    deadline: float | None = None
+    max_attempts: int | None = None
+    retry_on: tuple[type[Exception], ...] = ()
+    row_group: str | None = None
+    column: str | None = None
+    cancellable: bool = False
+    labels: Mapping[str, str] | None = None
+
+
+@attrs.frozen(kw_only=True)
+class TaskSpec(TaskOptions):
+    """A task of a graph, for `scheduler.add`.
+
+    `after`: ids that must be complete first. `members_of`: barriers (ids of specs with `barrier=True` that
+    are not sealed yet) that are to wait for this one. `deadline` counts for retries too. The other options are those
+    of `start_soon`.
+    """
+
+    task_id: str
+    fn: Callable[..., Awaitable[Any]]
+    args: Sequence[Any] = ()
+    after: Sequence[str] = ()
+    members_of: Sequence[str] = ()
+    barrier: bool = False
