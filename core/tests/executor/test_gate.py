@@ -348,7 +348,9 @@ async def test_a_freed_provider_is_reported_once_per_change_when_the_change_is_c
     bench: RequestBench, executor: ModelRequestExecutor
 ) -> None:
     reports: list[tuple[str, int]] = []
-    executor.on_freed_provider(lambda provider, now: reports.append((provider.provider_name, bench.in_flight()[0])))
+    executor.gate.on_freed_provider = lambda provider, now: reports.append(
+        (provider.provider_name, bench.in_flight()[0])
+    )
     lease = await executor.acquire(bench.item(requests=2))
     assert reports == []
     async with trio.open_nursery() as nursery:

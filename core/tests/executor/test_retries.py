@@ -92,5 +92,5 @@ def test_attempts_that_are_no_count_are_an_error(value: object) -> None:
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), True, "1"])
 def test_a_backoff_that_is_no_duration_is_an_error(value: object) -> None:
-    with pytest.raises(ConfigError, match="retry_backoff must be a number of seconds"):
+    with pytest.raises(ConfigError, match="retry_backoff must be a finite number"):
         RetryRules(backoff=value)  # type: ignore[arg-type]

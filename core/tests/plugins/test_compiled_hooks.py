@@ -191,7 +191,7 @@ def raises() -> Denied:
         (raises, "raised ValueError at test_compiled_hooks.py:"),
         (lambda: True, "must answer with Denied or None, not bool"),
         (lambda: Denied("shutdown", set()), "refused without saying what would end it"),
-        (lambda: Denied("too tired", {Signal("x")}), "unknown reason 'too tired'"),  # type: ignore[arg-type]
+        (lambda: Denied("too tired", {Signal("x")}), "raised ConfigError at test_compiled_hooks.py:"),  # type: ignore[arg-type]
         (lambda: Denied("shutdown", {At(1.0)}), "refused until 1.0, which is not after now (1.0)"),
         (lambda: Denied("shutdown", {NEVER, Released("x")}), "NEVER stands alone"),
     ],

@@ -108,7 +108,7 @@ def test_a_limiter_that_cannot_be_made_ends_the_registration_and_leaves_no_trace
     "broken",
     [
         "yes",
-        Denied("tired", {Released(CHAT)}),  # type: ignore[arg-type]
+        Denied("borrow_debt", {Released(CHAT)}),
         Denied("no_capacity", ()),
         Denied("no_capacity", {At(0.0)}),
         Denied("no_capacity", {NEVER, At(9.0)}),

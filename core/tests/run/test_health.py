@@ -168,3 +168,12 @@ async def block(seconds: float) -> None:
     began = time.perf_counter()
     while time.perf_counter() < began + seconds:
         pass
+
+
+async def test_health_tells_how_many_models_are_known_that_nobody_configured_and_how_many_may_be() -> None:
+    async with penstock.open_scheduler({"plugins": {"sinks": []}}) as scheduler:
+        bound = scheduler.health().unconfigured_models_bound
+        for number in range(bound + 10):
+            scheduler.requests.register_unconfigured("acme", f"model-{number}", cap=1)
+            assert scheduler.health().unconfigured_models <= bound
+        assert 0 < scheduler.health().unconfigured_models < bound

@@ -14,6 +14,7 @@ from penstock import (
     At,
     ConfigError,
     Denied,
+    PluginError,
     RunInfo,
     RunReport,
     RuntimeEvent,
@@ -252,3 +253,17 @@ async def test_what_a_rule_refused_is_asked_again_when_the_rule_is_taken_out(aut
         scheduler.reconfigure(plugins=[])
         assert await handle == 8
         assert trio.current_time() == 6
+
+
+async def test_what_is_no_limiter_is_the_error_of_its_plugin_which_says_what_it_lacks() -> None:
+    class Half:
+        @hookimpl
+        def penstock_request_limiter(self, scope: object) -> object:
+            return object()
+
+    with pytest.raises(PluginError, match=r"must make a RequestLimiter.*lacks acquire, check, next_change") as caught:
+        async with penstock.open_scheduler(
+            {"providers": {"acme": {"models": {"small": {"max_parallel_requests": 2}}}}}, plugins=[Half()]
+        ):
+            pass
+    assert caught.value.plugin == "Half"

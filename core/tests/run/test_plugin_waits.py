@@ -73,6 +73,10 @@ class FaultyLimiter:
     def penstock_request_limiter(self, scope: Scope) -> Any:
         return self if scope == self.scope else None
 
+    def fail(self, times: int) -> None:
+        """Raise so many times more."""
+        self._left = times
+
     def _called(self, method: str) -> None:
         if method == self._method and self._left:
             self._left -= 1
@@ -241,3 +245,28 @@ async def test_a_sink_is_not_told_of_its_own_errors_and_others_are(autojump_cloc
         await scheduler.start_soon(call, "good")
     assert faulty.errors == []
     assert {told["hook"] for told in witness.errors} == {"penstock_scheduler_event"}
+
+
+async def test_calls_that_come_later_do_not_wait_anew_for_what_has_failed_long_enough(
+    autojump_clock: MockClock,
+) -> None:
+    async with penstock.open_scheduler(CONFIG, plugins=[FaultyRequestRule()]):
+        with pytest.raises(PluginError):
+            await call("bad")
+        assert trio.current_time() == CALLS_WAIT
+        with pytest.raises(PluginError, match="having waited 0"):
+            await call("bad")
+        assert trio.current_time() == CALLS_WAIT
+        assert await call("good") == "done"
+
+
+async def test_what_has_failed_for_long_is_asked_again_by_each_call_and_waited_for_again_once_it_answered(
+    autojump_clock: MockClock,
+) -> None:
+    limiter = FaultyLimiter("check", times=2)
+    async with penstock.open_scheduler(CONFIG, plugins=[limiter]):
+        assert await call("bad") == "done"
+        limiter.fail(2)
+        before = trio.current_time()
+        assert await call("bad") == "done"
+        assert trio.current_time() == before + CALLS_WAIT + 1

@@ -196,12 +196,10 @@ def test_a_policy_that_raises_refuses_and_is_named() -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        Denied("no such reason", {Signal("x")}),  # type: ignore[arg-type]
+        Denied("cooldown", {Signal("x")}),
         Denied("policy_denial", set()),
         Denied("policy_denial", {At(10.0)}),
         Denied("policy_denial", {NEVER, Signal("x")}),
-        Denied("policy_denial", {Signal("x")}, scope="universe"),  # type: ignore[arg-type]
-        Denied("policy_denial", {"soon"}),  # type: ignore[arg-type]
         "no",
     ],
 )

@@ -1,4 +1,4 @@
-"""What a task is told whose provider is cooling down or full, and what ends that; both gates without trio."""
+"""What is decided about a task whose provider is cooling down or full, and what ends that; both gates without trio."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class BothGates:
     def __init__(self, places: int = 8) -> None:
         self.bench = RequestBench({P: 4, Q: 4}, listen=False)
         self.requests = self.bench.controller
-        self.told: list[tuple[TaskGroupKey, str, str]] = []
+        self.stepped_back: list[tuple[TaskGroupKey, str, str]] = []
         self.resolver = RequestResourceResolver()
         self.advice = RequestPressureAdvice(
             self.requests.standings,
             self.resolver,
-            told=lambda group, resource, reason, _, __: self.told.append((group, resource, reason)),
+            on_step_back=lambda group, resource, reason, _, __: self.stepped_back.append((group, resource, reason)),
             wake=self.wake,
         )
         self.tasks = TaskAdmissionController(TaskAdmissionConfig(places), [(ADVICE, self.advice)])
@@ -80,7 +80,7 @@ class BothGates:
     def deliver(self, effects: RequestAdmissionEffects) -> list[str]:
         """Those that start for the providers that were freed."""
         for provider in dict.fromkeys(effects.freed_providers):
-            for condition in self.advice.eased(provider, self.gate.now):
+            for condition in self.advice.freed(provider, self.gate.now):
                 self.wake(condition, self.gate.now)
         return self.gate.start_all()
 
@@ -260,7 +260,7 @@ def test_what_a_group_calls_is_named_by_keys() -> None:
         SchedulingMetadata.custom_model("mine", "step", calls="p/m")  # type: ignore[arg-type]
 
 
-# -- being told --------------------------------------------------------------------------------------------------------
+# -- what is reported --------------------------------------------------------------------------------------------------
 
 
 def test_a_group_is_told_of_once_until_its_provider_was_open_again(both: BothGates) -> None:
@@ -269,7 +269,7 @@ def test_a_group_is_told_of_once_until_its_provider_was_open_again(both: BothGat
     group = model_group(P)
     both.submit(4, group)
     both.deliver(both.requests.register("p", "m", 3, 0.0))
-    assert both.told == [(group.key, "p/m/chat", "cooldown")]
+    assert both.stepped_back == [(group.key, "p/m/chat", "cooldown")]
     both.at(60.0)
     both.bench.limiters[P].places = 8
     both.deliver(both.requests.register("p", "m", 8, 60.0))
@@ -277,7 +277,7 @@ def test_a_group_is_told_of_once_until_its_provider_was_open_again(both: BothGat
     both.cool(until=120.0)
     both.bench.limiters[P].places = 1
     both.submit(2, group, "later ")
-    assert both.told == 2 * [(group.key, "p/m/chat", "cooldown")]
+    assert both.stepped_back == 2 * [(group.key, "p/m/chat", "cooldown")]
 
 
 def test_who_waits_for_a_full_provider_is_told_when_it_begins_to_cool(both: BothGates) -> None:
@@ -301,3 +301,31 @@ def test_a_peer_that_goes_is_waited_for() -> None:
     decision = both.advice.evaluate(make_task("p9", group), both.gate.queue.view(), both.tasks.view(), 0.0)
     assert decision.denied is not None
     assert Uncontested("submission") in decision.denied.until
+
+
+def test_who_steps_back_from_a_cooldown_is_asked_again_when_another_configuration_has_none(both: BothGates) -> None:
+    both.submit(4, model_group(P))
+    calls = [both.call() for _ in range(4)]
+    both.call_back(calls[0])
+    both.gate.release(both.gate.out[0])
+    for _ in range(4):
+        both.call()  # by others: one goes out, three wait
+    both.bench.limiters[P].places = 2
+    both.cool()
+    assert both.submit(1, model_group(P), "later") == []
+    effects = both.requests.reconfigure(both.bench.make_limiters, both.gate.now)
+    assert both.deliver(effects) == ["later0"], "instead of the task that has ended"
+
+
+def test_who_could_not_get_ready_in_a_cooldown_is_asked_again_when_the_limit_rises() -> None:
+    both = BothGates(16)
+    both.submit(4, model_group(P))
+    for _ in range(4):
+        both.call()
+    both.cool()
+    both.at(1)
+    assert both.submit(1, model_group(P), "later") == []
+    for limiter in both.bench.limiters.values():
+        limiter.places = 8
+    effects = both.requests.register("p", "m", 8, both.gate.now)
+    assert both.deliver(effects) == ["later0"], "it could go out when the cooldown is over"

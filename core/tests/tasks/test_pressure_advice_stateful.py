@@ -76,7 +76,7 @@ class BothGates(RuleBasedStateMachine):
     def settle(self, effects: RequestAdmissionEffects | None = None) -> None:
         """Deliver what the request gate freed, and start what may start."""
         for provider in dict.fromkeys(effects.freed_providers if effects is not None else ()):
-            for condition in self.advice.eased(provider, self.now):
+            for condition in self.advice.freed(provider, self.now):
                 self.wake(condition, self.now)
         before = len(self.gate.out)
         self.gate.start_all()

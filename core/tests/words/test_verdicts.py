@@ -33,13 +33,11 @@ def test_a_moment_is_looked_at_each_time_though_the_answer_is_the_same() -> None
     "wrong",
     [
         "no",
-        Denied("because", {NEVER}),  # type: ignore[arg-type]
-        Denied("policy_denial", {NEVER}, scope="world"),  # type: ignore[arg-type]
+        Denied("cooldown", {NEVER}),
         Denied("policy_denial", ()),
         Denied("policy_denial", {NEVER, Signal("go")}),
-        Denied("policy_denial", {"go"}),  # type: ignore[arg-type]
     ],
-    ids=["no refusal", "reason", "scope", "until nothing", "never and more", "no condition"],
+    ids=["no refusal", "reason of the other gate", "until nothing", "never and more"],
 )
 def test_an_answer_that_is_no_proper_refusal_names_the_plugin(wrong: object) -> None:
     with pytest.raises(PluginError) as caught:

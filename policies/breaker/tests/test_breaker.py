@@ -287,3 +287,58 @@ def test_all_who_are_held_back_are_one_equivalence_class() -> None:
     assert probing is not None
     assert is_open.cohort == probing.cohort is not None
     assert is_open.scope == "shape", "else each waiter is refused and moved by itself"
+
+
+def take_over(driver: LimiterDriver, **settings: Any) -> None:
+    """The limiter gets another `Config`, as by a reconfiguration."""
+    successor = BreakerLimiter(RESOURCE, BreakerConfig(**{"jitter": 0.0, **settings}), Random(1))
+    assert isinstance(driver.limiter, BreakerLimiter)
+    successor.adopt(driver.limiter)
+    driver.limiter = successor
+
+
+def test_with_another_config_an_open_breaker_stays_open_until_the_moment_that_it_named() -> None:
+    driver = opened()
+    named = driver.snapshot.blocked_until
+    take_over(driver, open_seconds=600.0, open_max_seconds=600.0)
+    assert driver.snapshot.blocked_until == named
+    assert driver.snapshot.details["why"] == "10 of 10 calls failed in 30 s, last: status 500"
+
+
+def test_with_another_config_failures_go_on_being_counted_in_a_window_of_the_same_length() -> None:
+    driver = breaker()
+    calls(driver, BROKEN, 9)
+    take_over(driver, failure_rate=0.4)
+    calls(driver, BROKEN, 1)
+    assert phase(driver) == "open"
+
+
+def test_failures_of_a_window_of_another_length_are_not_counted_any_more() -> None:
+    driver = breaker()
+    calls(driver, BROKEN, 9)
+    take_over(driver, window_seconds=20.0)
+    calls(driver, BROKEN, 1)
+    assert phase(driver) == "closed"
+
+
+@pytest.mark.parametrize("answered", [0, 1])
+def test_where_fewer_probes_are_wanted_now_they_begin_anew(answered: int) -> None:
+    driver = half_open(probes=2)
+    assert driver.admit_all() == 2
+    for _ in range(answered):
+        driver.end("success")
+    take_over(driver, probes=1)
+    assert driver.admit_all() == 1
+    driver.end(BROKEN)  # of a probe from before: it says nothing to the new ones
+    assert phase(driver) == "half_open"
+    driver.end_all("success")
+    assert phase(driver) in ("ramp", "closed")
+
+
+def test_a_probe_that_is_out_closes_the_breaker_that_took_over() -> None:
+    driver = half_open()
+    assert driver.admit() is not None
+    take_over(driver, failure_rate=0.9)
+    assert driver.admit() is None
+    driver.end("success")
+    assert phase(driver) in ("ramp", "closed")

@@ -13,6 +13,10 @@ class TestBreakerContract(RequestLimiterContract):
     def make_limiter(self, cap: int | None, seed: int) -> RequestLimiter:
         return BreakerLimiter(self.scope, self.config, Settings(plugin="breaker", seed=seed).rng())
 
+    def make_successor(self, cap: int | None, seed: int) -> RequestLimiter:
+        config = BreakerConfig(probes=2, minimum_calls=2, window_seconds=7.0)
+        return BreakerLimiter(self.scope, config, Settings(plugin="breaker", seed=seed).rng())
+
 
 class TestWithTheDefaults(TestBreakerContract):
     config = BreakerConfig()

@@ -323,3 +323,42 @@ def test_hardly_a_slot_is_idle_whatever_the_luck_of_the_climb() -> None:
         server = QueueingServer(seed=seed)
         server.run(100.0)
         assert server.answered > 0.9 * 100 * 16
+
+
+def take_over(server: QueueingServer, config: LatencyConfig) -> None:
+    """The limiter gets another `Config`, as by a reconfiguration."""
+    successor = LatencyLimiter(RESOURCE, 256, config)
+    successor.adopt(server.limiter)
+    server.limiter = server.driver.limiter = successor
+
+
+def test_with_another_config_the_limit_and_the_baseline_stay() -> None:
+    server = QueueingServer()
+    server.run(3000)
+    before = server.limit, server.details["baseline"]
+    take_over(server, LatencyConfig(window_samples=48, probe_every=10))
+    assert (server.limit, server.details["baseline"]) == before
+    server.run(2000)
+    assert 12 <= server.limit <= 26
+
+
+def test_another_config_bounds_what_was_learnt() -> None:
+    server = QueueingServer()
+    server.run(3000)
+    take_over(server, LatencyConfig(effective_max=5, healthy_latency=0.1))
+    assert server.limit == 5
+    assert server.details["baseline"] == 0.1
+
+
+def test_where_another_signal_is_to_be_measured_the_limit_stays_and_the_baseline_does_not() -> None:
+    server = QueueingServer()
+    server.run(3000)
+    before = server.limit
+    take_over(server, LatencyConfig(signal="output_token"))
+    assert (server.limit, server.details["baseline"]) == (before, None)
+
+
+def test_before_the_first_call_there_is_nothing_to_take_over() -> None:
+    server = QueueingServer()
+    take_over(server, LatencyConfig(initial_limit=7))
+    assert server.limit == 7

@@ -13,6 +13,9 @@ class TestLatencyContract(RequestLimiterContract):
     def make_limiter(self, cap: int | None, seed: int) -> RequestLimiter:
         return LatencyLimiter(self.scope, cap, self.config)
 
+    def make_successor(self, cap: int | None, seed: int) -> RequestLimiter:
+        return LatencyLimiter(self.scope, cap, LatencyConfig(effective_max=5, healthy_latency=0.5, window_samples=4))
+
 
 class TestWithShortWindows(TestLatencyContract):
     config = LatencyConfig(window_samples=4, probe_every=2)

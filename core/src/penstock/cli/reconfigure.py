@@ -20,7 +20,7 @@ def reconfigure(file: Path, wanted: str | None, as_json: bool) -> None:
     """Give a run that is under way the configuration in FILE, and show what changed.
 
     All of it or nothing: if anything is wrong with it, or something that waits could then never go, nothing changes,
-    and every problem is told (exit code 2). --run may be left out while there is only one run.
+    and every problem is shown (exit code 2). --run may be left out while there is only one run.
     """
     name, answer = asked(wanted, Question(records=as_json, reconfigure=str(file.absolute())))
     click.echo(answer if as_json else f"run {name}: {answer}")

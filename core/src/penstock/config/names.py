@@ -1,4 +1,4 @@
-"""Which providers, models and groups of tasks there can be, and what to say of a name that is none of them."""
+"""The providers, models and groups of tasks that there can be, and what to say of a name that is none of them."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def _seconds(*, zero: bool = False) -> _Validator:
     def validate(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value is None:
             return
-        if not (is_finite(value) and (value > 0 or (zero and value == 0))):  # type: ignore[operator]
+        if not (is_finite(value) and (value > 0 or (zero and value == 0))):
             least = "of at least 0 seconds" if zero else "above 0 seconds"
             raise ConfigError(_unfit(attribute, f"a duration {least}, not {value_in_words(value)}"))
 

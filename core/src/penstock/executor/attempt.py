@@ -66,13 +66,12 @@ class Attempt:
         self._classify = classify
         self._facts: ResponseFacts | None = None
         self._usage: Usage | None = None
-        self._went_out = True
         self._detached: DetachedAttempt | None = None
         self._holder: trio.lowlevel.Task | None = gate.waits.hold(lease)
 
     @property
     def attempt_id(self) -> str:
-        """Unique within the run."""
+        """The id of the attempt, unique within the run."""
         context = self.lease.item.event_context
         return context.request_attempt_id or "" if context is not None else ""
 
@@ -91,10 +90,6 @@ class Attempt:
         """The outcome outright. The last word counts, also over `answered` and over an exception."""
         self.outcome = an_instance(outcome, RequestReleaseOutcome, "outcome")
 
-    def never_went_out(self) -> None:
-        """The call was not sent after all (no connection came about): it has used nothing of any budget."""
-        self._went_out = False
-
     def observe(self, headers: Mapping[str, str]) -> None:
         """The answer's headers (lower-case names) for the limiters now, while its body still streams."""
         self._gate.observe(self.lease, check_headers(headers))
@@ -104,7 +99,7 @@ class Attempt:
         exception."""
         if self._detached is None:
             self._detached = DetachedAttempt(self)
-            self._let_go()
+            self._end_hold()
         return self._detached
 
     @property
@@ -115,23 +110,21 @@ class Attempt:
     @trio.lowlevel.enable_ki_protection  # as in `gate.py`
     def end(self, error: BaseException | None) -> None:
         """The end: the lease is released with the given outcome, or with what follows from the facts and `error`."""
-        self._let_go()
+        self._end_hold()
         elapsed = self._gate.now() - self.started_at
         outcome = self.outcome or self._classified(error)
         if outcome.elapsed is None:
             outcome = attrs.evolve(outcome, elapsed=elapsed)
         if outcome.usage is None and self._usage is not None:
             outcome = attrs.evolve(outcome, usage=self._usage)
-        if not self._went_out:
-            outcome = attrs.evolve(outcome, went_out=False)
         self.outcome = outcome
         if error is not None:
             mark_failure(error, FailureMark(outcome.kind, outcome.retryable))
         self._gate.call_completed(self.lease, self.outcome, elapsed)
 
-    def _let_go(self) -> None:
+    def _end_hold(self) -> None:
         if self._holder is not None:
-            self._gate.waits.let_go(self.lease, self._holder)
+            self._gate.waits.end_hold(self.lease, self._holder)
             self._holder = None
 
     def _classified(self, error: BaseException | None) -> RequestReleaseOutcome:
@@ -165,7 +158,7 @@ class DetachedAttempt:
 
 
 class AttemptContext:
-    """`async with` around one attempt: waits for the lease at the beginning, releases at the end. Good for
+    """The block of one attempt: `async with` waits for the lease at the beginning, and releases it at the end. Good for
     one use.
     """
 

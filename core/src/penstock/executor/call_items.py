@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypedDict
 
 from penstock.events.correlation import current_correlation
 from penstock.executor.caller_input import group_of
-from penstock.requests.items import RequestAdmissionItem, RequestCost, RequestEventContext, RequestGroupSpec
+from penstock.requests.items import (
+    ONE_REQUEST,
+    RequestAdmissionItem,
+    RequestCost,
+    RequestEventContext,
+    RequestGroupSpec,
+)
 from penstock.words.checks import an_instance
-from penstock.words.identity import RequestResourceKey, RequestResourceResolver
+from penstock.words.identity import RequestDomain, RequestResourceKey, RequestResourceResolver
 from penstock.words.labels import merged_labels
 
-__all__ = ["CallItems"]
+__all__ = ["CallItems", "CallOptions"]
+
+
+class CallOptions(TypedDict, total=False):
+    """The options of a call, which `penstock.request` explains. Without `group` a call is for the group of its task,
+    with weight 1, and outside of tasks for the resource; without `timeout` it waits as long as the run allows.
+    """
+
+    domain: str
+    cost: RequestCost
+    group: RequestGroupSpec | str | None
+    timeout: float | None
+    deadline: float | None
+    labels: Mapping[str, str] | None
 
 
 class CallItems:
-    """Makes the items of an executor's calls.
+    """The maker of the items of an executor's calls.
 
     `queue_wait_timeout` holds for calls that say nothing else; attempts are numbered after `attempt_prefix`.
     """
@@ -31,19 +51,19 @@ class CallItems:
         """Called before each call, if there is something to check."""
 
     def before_call(self) -> None:
-        """A call is about to be made. Raises what the check raises."""
+        """Check that calls may be made. Raises what `check_before_call` raises."""
         if self.check_before_call is not None:
             self.check_before_call()
 
     def item(
         self,
         resource: RequestResourceKey | str,
-        domain: str,
-        cost: RequestCost,
-        group: RequestGroupSpec | str | None,
-        timeout: float | None,
-        deadline: float | None,
-        labels: Mapping[str, str] | None,
+        domain: str = RequestDomain.CHAT,
+        cost: RequestCost = ONE_REQUEST,
+        group: RequestGroupSpec | str | None = None,
+        timeout: float | None = None,
+        deadline: float | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> RequestAdmissionItem:
         """The item of the next attempt. Raises `ConfigError` for a wrong option."""
         self.before_call()

@@ -40,7 +40,7 @@ class Executions:
         """The pauses after failed attempts: resource and the moment of the end."""
 
     def set_rules(self, rules: RetryRules) -> None:
-        """From now on these hold, for calls that have not been made yet. What is left of budgets stays."""
+        """Set the rules of calls that have not been made yet. What is left of budgets stays."""
         self._rules = rules
         if rules.budget is None:
             self._budgets.clear()
@@ -99,7 +99,7 @@ class Executions:
     def _held_back(self, resource: RequestResourceKey) -> bool:
         """Whether admission knows of a cooldown, so that it will hold the next attempt back by itself."""
         now = self._gate.now()
-        snapshot = self._gate.pressure.snapshot(resource, now)
+        snapshot = self._gate.controller.pressure.snapshot(resource, now)
         return snapshot is not None and snapshot.blocked_until is not None and snapshot.blocked_until > now
 
     def _budget_of(self, key: RequestResourceKey) -> RetryBudget | None:

@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
+
+import trio
 
 from penstock.events.records import EventStream
 from penstock.executor.attempt import Attempt, AttemptContext
-from penstock.executor.call_items import CallItems
+from penstock.executor.call_items import CallItems, CallOptions
 from penstock.executor.caller_input import check_caps, check_end
 from penstock.executor.classifier import OutcomeClassifier, OutcomeRule
 from penstock.executor.execution import Executions
@@ -25,15 +27,12 @@ from penstock.executor.retries import RetryRules
 from penstock.requests.admission import RequestAdmissionController
 from penstock.requests.deciding import RequestRule
 from penstock.requests.items import (
-    ONE_REQUEST,
     RequestAdmissionDenied,
     RequestAdmissionItem,
     RequestAdmissionLease,
-    RequestCost,
-    RequestGroupSpec,
 )
 from penstock.requests.outcomes import RequestReleaseOutcome
-from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestStandingProvider
+from penstock.requests.pressure import RequestPressureSnapshotProvider
 from penstock.requests.reconfiguring import RequestGatePlan
 from penstock.requests.registry import MakeLimiters
 from penstock.requests.response import check_headers
@@ -41,7 +40,6 @@ from penstock.requests.standing import RequestExplanation
 from penstock.words.checks import a_moment, a_name, an_instance, names, shown, whole_number
 from penstock.words.errors import ConfigError
 from penstock.words.identity import (
-    ProviderKey,
     ProviderModelKey,
     RequestDomain,
     RequestResourceKey,
@@ -141,7 +139,7 @@ class ModelRequestExecutor:
         task ends the wait.
         """
         self._items.check(item)
-        return self.gate.acquire_from_thread(item)
+        return self.gate.run.wait_for("await acquire", self.gate.acquire, item)
 
     def release(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome) -> bool:
         """Whether the lease was out; it is given back. Never raises for a lease that is not out."""
@@ -151,7 +149,7 @@ class ModelRequestExecutor:
     def release_from_thread(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome) -> bool:
         """`release` for code in another thread."""
         check_end(lease, outcome)
-        return self.gate.release_from_thread(lease, outcome)
+        return self.gate.run.call("release", self.gate.release, lease, outcome)
 
     def observe(self, lease: RequestAdmissionLease, headers: Mapping[str, str]) -> None:
         """An answer's headers (lower-case names) for the limiters of its lease, before that is released."""
@@ -160,45 +158,22 @@ class ModelRequestExecutor:
 
     # -- attempts --
 
-    def attempt(
-        self,
-        resource: RequestResourceKey | str,
-        *,
-        domain: str = RequestDomain.CHAT,
-        cost: RequestCost = ONE_REQUEST,
-        group: RequestGroupSpec | str | None = None,
-        timeout: float | None = None,
-        deadline: float | None = None,
-        labels: Mapping[str, str] | None = None,
-    ) -> AttemptContext:
-        """`async with` around one call: waits for its lease, and releases it with how the call ended.
+    def attempt(self, resource: RequestResourceKey | str, **options: Unpack[CallOptions]) -> AttemptContext:
+        """The block of one call: `async with` waits for its lease, and releases it with how the call ended.
 
-        `group` is who it is for: inside a task the task's group with weight 1 if nothing is said, else the resource.
-        `timeout` bounds the wait for the lease, in seconds (0: now or never); `deadline` is the moment of the
-        run's clock by which the call must have started. `labels` come beside those of the task, or in their place.
-        `domain` counts only with a name.
-
-        Raises `ConfigError` for a wrong option, and `RequestAdmissionError` where the lease is refused.
+        Options as `penstock.request`; `domain` counts only with a name. Raises `ConfigError` for a wrong option, and
+        `RequestAdmissionError` where the lease is refused.
         """
-        return AttemptContext(
-            self.gate,
-            self._classifier.classify,
-            self._items.item(resource, domain, cost, group, timeout, deadline, labels),
-        )
+        return AttemptContext(self.gate, self._classifier.classify, self._items.item(resource, **options))
 
     async def execute(
         self,
         call: Callable[[Attempt], Awaitable[R]],
         resource: RequestResourceKey | str,
         *,
-        domain: str = RequestDomain.CHAT,
-        cost: RequestCost = ONE_REQUEST,
-        group: RequestGroupSpec | str | None = None,
-        timeout: float | None = None,
-        deadline: float | None = None,
         max_attempts: int | None = None,
         idempotency_key: str | None = None,
-        labels: Mapping[str, str] | None = None,
+        **options: Unpack[CallOptions],
     ) -> R:
         """What `call(attempt)` returns, tried again where that may help. Each attempt has a lease of its own.
 
@@ -211,16 +186,12 @@ class ModelRequestExecutor:
             raise ConfigError(f"call must be an async function that takes the attempt, not {shown(call)}")
         if idempotency_key is not None:
             a_name(idempotency_key, "idempotency_key")
+        deadline = options.get("deadline")
         if deadline is not None:
             a_moment(deadline, "deadline")
-        key = self.resolver.key_of(resource, domain)
-
-        def attempt() -> AttemptContext:
-            return self.attempt(key, cost=cost, group=group, timeout=timeout, deadline=deadline, labels=labels)
-
-        return await self._executions.execute(
-            call, attempt, self._executions.retries_for(key, deadline, max_attempts), idempotency_key
-        )
+        key = self.resolver.key_of(resource, options.pop("domain", RequestDomain.CHAT))
+        retries = self._executions.retries_for(key, deadline, max_attempts)
+        return await self._executions.execute(call, lambda: self.attempt(key, **options), retries, idempotency_key)
 
     def register(
         self,
@@ -232,7 +203,7 @@ class ModelRequestExecutor:
         domain_caps: Mapping[str, int] | None = None,
         domains: Iterable[str] = (),
     ) -> None:
-        """A model becomes known, or gets another cap (1 to 1,000,000); at any time. `cap` may map aliases to caps: the
+        """Make a model known, or give it another cap (1 to 1,000,000); at any time. `cap` may map aliases to caps: the
         smallest holds. Raises `ConfigError`, and then nothing has changed.
         """
         self.gate.now()  # outside the block or in another thread nothing is changed
@@ -249,7 +220,7 @@ class ModelRequestExecutor:
         self.resolver.add_domains(provider_name, domains)
 
     def register_unconfigured(self, provider_name: str, model_id: str, *, cap: int) -> None:
-        """A model that no configuration can be expected to name becomes known with this cap, if it is not.
+        """Make a model known with this cap that no configuration can be expected to name, if it is not.
 
         Of such models some hundreds are kept: then those that are idle make room. Raises as `register`.
         """
@@ -260,7 +231,7 @@ class ModelRequestExecutor:
     def reconfigure(
         self, make_limiters: MakeLimiters, *, rule: RequestRule | None = None, classify: OutcomeRule | None = None
     ) -> None:
-        """New limiters and rules; leases keep their limiters, and everybody who waits is asked again.
+        """Put new limiters and rules in place; leases keep their limiters, and everybody who waits is asked again.
 
         What the factory of a limiter raises leaves everything as it was.
         """
@@ -268,25 +239,25 @@ class ModelRequestExecutor:
         self.carry_out(self.controller.plan(make_limiters, rule=rule), classify)
 
     def carry_out(self, plan: RequestGatePlan, classify: OutcomeRule | None = None) -> None:
-        """The request gate changes as its `controller` has planned."""
+        """Change the request gate as its `controller` has planned."""
         self.gate.carry_out(plan)
         self._classifier.rule = classify
 
     def set_figures(self, retries: RetryRules, queue_wait_timeout: float | None, stall_timeout: float) -> None:
-        """From now on these hold, the first two for calls that have not been made yet. What is left of retry budgets
-        stays.
+        """Set the figures of `[requests]`, the first two for calls that have not been made yet. What is left of retry
+        budgets stays.
         """
         self.controller.failing.stall_timeout = stall_timeout
         self._executions.set_rules(retries)
         self._items.queue_wait_timeout = queue_wait_timeout
 
     def signal(self, name: str) -> None:
-        """The signal `name`: refusals that wait for it end."""
+        """End the refusals that wait for the signal `name`."""
         a_name(name, "name")
         self.gate.signal(name)
 
     def before_calls(self, check: Callable[[], None] | None) -> None:
-        """`check` is called before each call, and what it raises is raised there; `None`: nothing is."""
+        """Set the check that is called before each call, and what it raises is raised there; `None`: nothing is."""
         self._items.check_before_call = check
 
     # -- looking --
@@ -304,37 +275,26 @@ class ModelRequestExecutor:
     @property
     def pressure(self) -> RequestPressureSnapshotProvider:
         """How busy each resource is; read-only."""
-        return self.gate.pressure
-
-    @property
-    def standings(self) -> RequestStandingProvider:
-        """The same in the few figures that the task gate asks for with every decision."""
-        return self.gate.standings
+        return self.controller.pressure
 
     @property
     def leases(self) -> tuple[int, int]:
         """Leases issued and leases returned."""
-        return self.gate.leases
+        return self.controller.leases
 
     @property
     def calls_pausing(self) -> int:
         """How many calls pause after a failed attempt, and hold no lease meanwhile."""
         return len(self._executions.pauses)
 
-    def on_freed_provider(self, callback: Callable[[ProviderKey, float], None]) -> None:
-        """A callback, with the moment, for each provider at which calls may meet less pressure than before.
-
-        As `RequestGate.on_freed_provider`: it must not call the executor.
-        """
-        self.gate.on_freed_provider(callback)
-
     def explain(self) -> str:
         """What waiting calls wait for, per resource, and the pauses of retries."""
         return str(self.explanation())
 
+    @trio.lowlevel.enable_ki_protection  # as in `gate.py`
     def explanation(self) -> RequestExplanation:
         """The same as records."""
-        return self.gate.explanation(self._executions.pauses.values())
+        return self.controller.explanation(self.gate.now(), self._executions.pauses.values())
 
     def now(self) -> float:
         """The run's clock. Raises `RuntimeError` in any thread but the run's own, and before the executor is

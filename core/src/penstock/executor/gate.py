@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from math import inf
-from threading import get_ident
 from types import TracebackType
 from typing import Self
 
@@ -31,8 +30,8 @@ from penstock.events.records import EventStream
 from penstock.executor.gate_failure import GateFailure
 from penstock.executor.gate_timer import GateTimer
 from penstock.executor.lease_waits import LeaseWaits
+from penstock.executor.run_thread import RunThread
 from penstock.executor.unconfigured import UnconfiguredModels
-from penstock.executor.under_trio import require_trio
 from penstock.requests.admission import RequestAdmissionController, RequestAdmissionEffects
 from penstock.requests.events import RequestEvents
 from penstock.requests.items import (
@@ -42,9 +41,7 @@ from penstock.requests.items import (
     RequestAdmissionLease,
 )
 from penstock.requests.outcomes import RequestReleaseOutcome
-from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestStandingProvider
 from penstock.requests.reconfiguring import RequestGatePlan
-from penstock.requests.standing import RequestExplanation
 from penstock.requests.waiters import RequestWaiter
 from penstock.words.errors import StallError
 from penstock.words.identity import ProviderKey, ProviderModelKey
@@ -68,34 +65,31 @@ class RequestGate:
         default_cap: int | None = None,
         on_failure: OnPluginFailure = unheard,
     ) -> None:
-        self._controller = controller
+        self.controller = controller
+        """What decides; whatever changes it must go through here."""
         self._events = events
         self._record = RequestEvents(events)
         self._default_cap = default_cap
-        self._unconfigured = UnconfiguredModels(controller)
+        self.unconfigured = UnconfiguredModels(controller)
+        """The models that nobody configured."""
         self.waits = LeaseWaits()
         """Who is parked, and who holds a lease in a block that it is in."""
-        self.pressure: RequestPressureSnapshotProvider = controller.pressure
-        """How busy each resource is; read-only."""
-        self.standings: RequestStandingProvider = controller.standings
-        """The same in the few figures that the task gate asks for with every decision."""
         self._failure = GateFailure(controller.queue, controller.maker, on_failure)
-        self._token: trio.lowlevel.TrioToken | None = None
-        self._thread: int | None = None
-        self._clock: trio.abc.Clock | None = None
+        self.run = RunThread()
+        """The run that the gate belongs to, from its block on."""
+        self.now = self.run.now
         self._timer = GateTimer(self._turn)
         self._left = False
-        self._on_freed: Callable[[ProviderKey, float], None] | None = None
+        self.on_freed_provider: Callable[[ProviderKey, float], None] | None = None
+        """A callback, with the moment, for each provider at which calls may meet less pressure than before: a call came
+        back, a waiter left the queue, a cap or a limiter changed; not when time alone ends a cooldown. The change is
+        complete by then. It must not call the gate.
+        """
 
     # -- the block --
 
     async def __aenter__(self) -> Self:
-        if self._token is not None:
-            raise RuntimeError("this request executor has been entered before; make a new one")
-        require_trio("a request executor")
-        self._token = trio.lowlevel.current_trio_token()
-        self._thread = get_ident()
-        self._clock = trio.lowlevel.current_clock()
+        self.run.enter()
         trio.lowlevel.spawn_system_task(self._timer.run, name="penstock request timer")
         return self
 
@@ -114,44 +108,11 @@ class RequestGate:
         as ever.
         """
         now = self.now()
-        self._settle(lambda: self._controller.close(now), now)
-
-    # -- looking --
-
-    def on_freed_provider(self, callback: Callable[[ProviderKey, float], None]) -> None:
-        """A callback, with the moment, for each provider at which calls may meet less pressure than before.
-
-        That is after a call came back, a waiter left the queue, a cap or a limiter changed; not when time alone
-        ends a cooldown. It is called when the change is complete; it must not call the gate.
-        """
-        self._on_freed = callback
-
-    @property
-    def leases(self) -> tuple[int, int]:
-        """Leases issued and leases returned."""
-        return self._controller.leases
-
-    @trio.lowlevel.enable_ki_protection
-    def explanation(self, pauses: Iterable[tuple[str, float]] = ()) -> RequestExplanation:
-        """What waiting calls wait for, per resource; `pauses` as `RequestAdmissionController.explanation`."""
-        return self._controller.explanation(self.now(), pauses)
-
-    def now(self) -> float:
-        """The run's clock. Raises `RuntimeError` in any thread but the run's own, and before the executor is
-        entered.
-        """
-        if self._clock is None or get_ident() != self._thread:
-            if self._clock is None:
-                raise RuntimeError("the request executor is not running: use it inside `async with executor:`")
-            raise RuntimeError(
-                "the request executor belongs to the thread of its trio run; "
-                "from another thread use acquire_from_thread and release_from_thread"
-            )
-        return self._clock.current_time()
+        self._settle(lambda: self.controller.close(now), now)
 
     def may_know(self, key: ProviderModelKey) -> bool:
         """Whether calls to a provider + model are not refused for being unknown."""
-        return self._default_cap is not None or self._controller.knows(key)
+        return self._default_cap is not None or self.controller.knows(key)
 
     # -- leases --
 
@@ -163,7 +124,7 @@ class RequestGate:
         if self._default_cap is not None:
             self.register_unconfigured(item.resource.provider_model, self._default_cap)
         try:
-            answer = self._controller.try_acquire(item, now)
+            answer = self.controller.try_acquire(item, now)
         except BaseException as error:
             self._fail_if_the_queue_did(error)
             raise
@@ -182,7 +143,7 @@ class RequestGate:
         if self._default_cap is not None:
             self.register_unconfigured(item.resource.provider_model, self._default_cap)
         try:
-            waiter = self._controller.enqueue(item, now)
+            waiter = self.controller.enqueue(item, now)
         except BaseException as error:
             self._fail_if_the_queue_did(error)
             raise
@@ -206,7 +167,7 @@ class RequestGate:
         """Whether the lease was out; it is given back. Never raises for a lease that is not out."""
         now = self.now()
         try:
-            effects = self._controller.release(lease, outcome, now)
+            effects = self.controller.release(lease, outcome, now)
         except BaseException as error:
             self._fail(error)
             return True
@@ -217,34 +178,13 @@ class RequestGate:
     def observe(self, lease: RequestAdmissionLease, headers: Mapping[str, str]) -> None:
         """An answer's headers (lower-case names) for the limiters of its lease, before that is released."""
         now = self.now()
-        self._settle(lambda: self._controller.observe(lease, headers, now), now)
-
-    def acquire_from_thread(self, item: RequestAdmissionItem) -> RequestAdmissionLease:
-        """`acquire` for code in another thread; blocks it. In a thread that trio started, cancelling its
-        task ends the wait.
-        """
-        token = self._foreign_token("await acquire")
-        try:
-            trio.from_thread.check_cancelled()
-        except RuntimeError:  # no thread of trio's: it has no task that could be cancelled
-            return trio.from_thread.run(self.acquire, item, trio_token=token)
-        return trio.from_thread.run(self.acquire, item)
-
-    def release_from_thread(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome) -> bool:
-        """`release` for code in another thread."""
-        return trio.from_thread.run_sync(self.release, lease, outcome, trio_token=self._foreign_token("release"))
-
-    # -- deadlocks --
-
-    def fits_beside(self, item: RequestAdmissionItem, leases: Iterable[RequestAdmissionLease]) -> bool:
-        """Whether the caps would have room for a call if only these leases were out."""
-        return self._controller.fits_beside(item, leases)
+        self._settle(lambda: self.controller.observe(lease, headers, now), now)
 
     def stall(self, waiter: RequestWaiter, error: StallError) -> None:
         """End the wait of a parked waiter with this error."""
         now = self.now()
         self.waits.stalled[waiter] = error
-        self._controller.cancel(waiter, now)
+        self.controller.cancel(waiter, now)
         self._unpark(waiter)
         self._after(now)
 
@@ -277,31 +217,31 @@ class RequestGate:
         domain_caps: Mapping[str, int] | None = None,
         domains: Iterable[str] = (),
     ) -> None:
-        """A model becomes known, or gets another cap; as `RequestAdmissionController.register`."""
+        """Make a model known, or give it another cap; as `RequestAdmissionController.register`."""
         now = self.now()
-        self._unconfigured.configured(ProviderModelKey(provider_name, model_id))
-        effects = self._controller.register(
+        self.unconfigured.configured(ProviderModelKey(provider_name, model_id))
+        effects = self.controller.register(
             provider_name, model_id, cap, now, aliases=aliases, domain_caps=domain_caps, domains=domains
         )
         self._deliver(effects, now)
 
     def register_unconfigured(self, key: ProviderModelKey, cap: int) -> None:
         """Make a model known that is not configured, if it is not; idle ones of them may be forgotten for it."""
-        if self._unconfigured.take_on(key):
+        if self.unconfigured.take_on(key):
             now = self.now()
-            self._deliver(self._controller.register(key.provider_name, key.model_id, cap, now), now)
+            self._deliver(self.controller.register(key.provider_name, key.model_id, cap, now), now)
 
     @trio.lowlevel.enable_ki_protection
     def carry_out(self, plan: RequestGatePlan) -> None:
-        """The gate changes as planned; as `RequestAdmissionController.carry_out`."""
+        """Change the gate as planned; as `RequestAdmissionController.carry_out`."""
         now = self.now()
-        self._settle(lambda: self._controller.carry_out(plan, now), now)
+        self._settle(lambda: self.controller.carry_out(plan, now), now)
 
     @trio.lowlevel.enable_ki_protection
     def signal(self, name: str) -> None:
-        """The signal `name`: refusals that wait for it end."""
+        """End the refusals that wait for the signal `name`."""
         now = self.now()
-        self._settle(lambda: self._controller.signal(name, now), now)
+        self._settle(lambda: self.controller.signal(name, now), now)
 
     # -- inside --
 
@@ -310,7 +250,7 @@ class RequestGate:
         waiter.parked = None
         self.waits.parked.pop(waiter, None)
         try:
-            self._controller.cancel(waiter, trio.current_time())
+            self.controller.cancel(waiter, trio.current_time())
         except BaseException as error:
             self._failure.cause = error
         self._timer.move(-inf)
@@ -331,14 +271,13 @@ class RequestGate:
             self._unpark(waiter)
         for waiter in effects.refused:
             self._unpark(waiter)
-        if self._on_freed is not None:
-            self._report_freed(effects, now)
+        self._report_freed(effects, now)
         self._after(now)
 
     def _report_freed(self, effects: RequestAdmissionEffects, now: float) -> None:
-        for provider in dict.fromkeys(effects.freed_providers):
-            if self._on_freed is not None:
-                self._on_freed(provider, now)
+        if self.on_freed_provider is not None:
+            for provider in dict.fromkeys(effects.freed_providers):
+                self.on_freed_provider(provider, now)
 
     def _unpark(self, waiter: RequestWaiter) -> None:
         task, waiter.parked = waiter.parked, None
@@ -349,7 +288,7 @@ class RequestGate:
     def _after(self, now: float) -> None:
         """Set the timer for what is due next, and deliver the events of what has happened."""
         try:
-            moment = self._controller.next_change(now)
+            moment = self.controller.next_change(now)
         except BaseException as error:
             self._fail(error)
             return
@@ -365,15 +304,15 @@ class RequestGate:
         elif not self._left:
             self._timer.at = inf
             now = trio.current_time()
-            self._settle(lambda: self._controller.advance(now), now)
-        return not self._left and not self._failure.told
+            self._settle(lambda: self.controller.advance(now), now)
+        return not self._left and not self._failure.reported
 
     def _fail(self, error: BaseException) -> None:
         """The waiter queue cannot be trusted any more: no waiter gets a lease, and each gets the error instead."""
         now = trio.current_time()
         effects = RequestAdmissionEffects()
         if self._failure.note(error):
-            effects = self._controller.abandon(now)
+            effects = self.controller.abandon(now)
         for waiter in tuple(self.waits.parked):
             self._unpark(waiter)
         self._report_freed(effects, now)
@@ -390,10 +329,3 @@ class RequestGate:
     def _raise_if_failed(self) -> None:
         if self._failure.cause is not None:
             raise self._failure.error() from self._failure.cause
-
-    def _foreign_token(self, instead: str) -> trio.lowlevel.TrioToken:
-        if self._token is None:
-            raise RuntimeError("the request executor is not running: use it inside `async with executor:`")
-        if get_ident() == self._thread:
-            raise RuntimeError(f"this is the run's own thread, which must not block: use {instead}")
-        return self._token

@@ -17,13 +17,16 @@ _log: Final = logging.getLogger("penstock.requests")
 
 
 class GateFailure:
-    """Nothing, until `note` is called. `maker` made the `queue`; `on_failure` is called if that is what failed."""
+    """The failure of a gate; none until `note` is called.
+
+    `maker` made the `queue`; `on_failure` is called if that is what failed.
+    """
 
     def __init__(self, queue: RequestWaiterQueue, maker: PluginMaker, on_failure: OnPluginFailure) -> None:
         self._queue = queue
         self._maker = maker
         self._on_failure = on_failure
-        self.told = False
+        self.reported = False
         self.cause: BaseException | None = None
 
     def is_the_queues(self, error: BaseException) -> bool:
@@ -33,9 +36,9 @@ class GateFailure:
         )
 
     def note(self, error: BaseException) -> bool:
-        """Whether this is the first time; it is told then."""
+        """Whether this is the first time; it is reported then."""
         self.cause = error
-        first, self.told = not self.told, True
+        first, self.reported = not self.reported, True
         if first and self.is_the_queues(error):
             self._on_failure(self._maker.name, WAITERS, error, getattr(self._queue, "select_next", None))
         elif first:

@@ -11,7 +11,7 @@ __all__ = ["GateTimer"]
 
 
 class GateTimer:
-    """Calls `turn` at the moment `at`, `inf` for none, until `turn` says `False`."""
+    """A timer that calls `turn` at the moment `at`, `inf` for none, until `turn` says `False`."""
 
     def __init__(self, turn: Callable[[], bool]) -> None:
         self._turn = turn
@@ -20,7 +20,7 @@ class GateTimer:
         self.at = inf
 
     def move(self, moment: float) -> None:
-        """The next turn is at this moment, at once if that is past."""
+        """Set the moment of the next turn; at once if that is past."""
         if moment != self.at:
             self.at = moment
             if self._scope is not None:

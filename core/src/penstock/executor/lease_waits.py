@@ -36,7 +36,7 @@ class LeaseWaits:
         """Called with each trio task that is about to be parked; it must not call the gate."""
 
     def park(self, waiter: RequestWaiter) -> None:
-        """This trio task is about to be parked for a lease."""
+        """Note that this trio task is about to be parked for a lease."""
         waiter.parked = task = trio.lowlevel.current_task()
         self.parked[waiter] = trio.current_effective_deadline()
         if self.held and any(each in self.held for each in lineage(task)):
@@ -58,7 +58,7 @@ class LeaseWaits:
             yield waiter, deadline != inf or waiter.gives_up_at is not None
 
     def hold(self, lease: RequestAdmissionLease) -> trio.lowlevel.Task:
-        """This trio task, which is in the block of the lease from now on, until `let_go`."""
+        """The present trio task, which is in the block of the lease from now on, until `end_hold`."""
         task = trio.lowlevel.current_task()
         held = self.held.get(task)
         if held is None:
@@ -67,8 +67,8 @@ class LeaseWaits:
             held.append(lease)
         return task
 
-    def let_go(self, lease: RequestAdmissionLease, holder: trio.lowlevel.Task) -> None:
-        """The block of this lease ends, or somebody else gives it back."""
+    def end_hold(self, lease: RequestAdmissionLease, holder: trio.lowlevel.Task) -> None:
+        """Note that the block of this lease ends, or that somebody else gives it back."""
         held = self.held[holder]
         held.remove(lease)
         if not held:

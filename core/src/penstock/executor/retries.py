@@ -16,7 +16,7 @@ import attrs
 
 from penstock.executor.retry_budget import RetryBudget
 from penstock.requests.outcomes import RequestReleaseOutcome
-from penstock.words.checks import whole_number
+from penstock.words.checks import a_figure, whole_number
 from penstock.words.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -48,18 +48,13 @@ class RetryRules:
 
     def __attrs_post_init__(self) -> None:
         whole_number(self.max_attempts, "max_attempts")
-        for name, value in (("retry_backoff", self.backoff), ("retry_backoff_max", self.backoff_max)):
-            if not _is_a_duration(value):
-                raise ConfigError(f"{name} must be a number of seconds from 0 on, not {value!r}")
+        a_figure(self.backoff, "retry_backoff")
+        a_figure(self.backoff_max, "retry_backoff_max")
         wrong = sorted(self.kinds - RETRYABLE)
         if wrong:
             raise ConfigError(f"retry_on must name some of {', '.join(sorted(RETRYABLE))}; {wrong[0]!r} is none")
-        if self.budget is not None and not (_is_a_duration(self.budget) and self.budget <= 1):
+        if self.budget is not None and a_figure(self.budget, "retry_budget") > 1:
             raise ConfigError(f"retry_budget must be a share of all calls from 0 to 1, not {self.budget!r}")
-
-
-def _is_a_duration(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
 class Retries:

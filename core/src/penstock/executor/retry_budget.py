@@ -35,13 +35,13 @@ class RetryBudget:
         """How many retries there were not, since nothing was left."""
 
     def set_share(self, share: float) -> None:
-        """Another share from now on; what is left stays, up to what may be saved up."""
+        """Set the share that holds from now on; what is left stays, up to what may be saved up."""
         self._share = share
         self._most = RESERVE + share * REMEMBERED
         self._left = min(self._left, self._most)
 
     def called(self) -> None:
-        """A call was made, for the first time."""
+        """Add the share of a call that is made for the first time."""
         self._left = min(self._left + self._share, self._most)
 
     def take(self) -> bool:

@@ -18,12 +18,22 @@ KEPT: Final = 256
 
 
 class UnconfiguredModels:
-    """Those of one controller."""
+    """The models of one controller that nobody configured."""
 
     def __init__(self, controller: RequestAdmissionController) -> None:
         self._controller = controller
         self._known: dict[ProviderModelKey, None] = {}
         self._sweep_at = KEPT
+
+    @property
+    def known(self) -> int:
+        """How many are known."""
+        return len(self._known)
+
+    @property
+    def bound(self) -> int:
+        """How many are known at most before idle ones are forgotten."""
+        return self._sweep_at
 
     def take_on(self, key: ProviderModelKey) -> bool:
         """Whether the model is to be registered, since nobody has; there is room for it then."""
@@ -36,5 +46,5 @@ class UnconfiguredModels:
         return True
 
     def configured(self, key: ProviderModelKey) -> None:
-        """The model is registered on purpose, and stays."""
+        """Note that a model is registered on purpose, and stays."""
         self._known.pop(key, None)

@@ -47,8 +47,8 @@ def name_problems(
     for hook in hooks:
         path = ("plugins", hook.plugin)
         try:
-            told = list(hook(settings=settings_of(config, hook.plugin, sections.get(hook.plugin), facts)) or ())
-            found += [Problem((*path, *problem.path), problem.what, config.source) for problem in told]
+            unknown = list(hook(settings=settings_of(config, hook.plugin, sections.get(hook.plugin), facts)) or ())
+            found += [Problem((*path, *problem.path), problem.what, config.source) for problem in unknown]
         except Exception as error:
             raise PluginError(hook.plugin, f"{CHECK_NAMES} failed: {describe_error(error)}") from error
     return found

@@ -62,7 +62,7 @@ class RequestGroupSpec:
     weight: float = 1.0
 
     def __attrs_post_init__(self) -> None:
-        if type(self.key) is not str or not self.key.isascii():
+        if type(self.key) is not str or not self.key or not self.key.isascii():
             a_key(self.key, "group key")
         if self.weight != 1.0 or self.weight is True:
             a_weight(self.weight, f"group {self.key}: weight")

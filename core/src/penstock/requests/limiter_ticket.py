@@ -18,13 +18,13 @@ class LimiterTicket:
 
     >>> @attrs.define(slots=True, eq=False)
     ... class Ticket(LimiterTicket):
-    ...     held = "a place of the cooldown"
+    ...     held = "a slot of the cooldown"
     ...     acquired_at: float
     >>> Ticket(acquired_at=7.0)
     Ticket(out=True, acquired_at=7.0)
     """
 
-    held: ClassVar[str] = "a place"
+    held: ClassVar[str] = "a slot"
     """What a ticket stands for, in words that go before `of SCOPE`."""
     out: bool = attrs.field(default=True, init=False)
     """Whether the call has not ended yet."""

@@ -16,7 +16,7 @@ from typing import Final, Literal, get_args
 import attrs
 
 from penstock.requests.response import ResponseFacts, check_headers, check_moments
-from penstock.words.checks import MOST_TOKENS, a_duration, an_instance, shown, whole_number
+from penstock.words.checks import MOST_TOKENS, a_duration, an_instance, shown, true_or_false, whole_number
 from penstock.words.errors import ConfigError
 
 __all__ = ["OUTCOME_KINDS", "OutcomeKind", "RequestReleaseOutcome", "Usage", "classify", "retry_after_seconds"]
@@ -89,6 +89,7 @@ class RequestReleaseOutcome:
                 raise ConfigError(f"{what} must be text, not {shown(word)}")
         if self.headers is not None:
             check_headers(self.headers)
+        true_or_false(self.went_out, "went_out")
 
     @property
     def retryable(self) -> bool:

@@ -99,7 +99,7 @@ class WaitingRequests:
                 return
             denied = answer
         if denied is not None and (denied.failed_at is not None or self._failing.any):
-            denied = self._failing.refusal(item, denied, now)
+            denied = self._failing.refusal(state, item, denied, now)
         no_place = denied is not None and (denied is state.full or denied is state.model.full)
         ends = waiter.gives_up_at
         if denied is not None and not (no_place and ends is None) and in_vain(denied, ends, now):
@@ -246,7 +246,7 @@ class WaitingRequests:
         if denied is None:
             return None
         if denied.failed_at is not None or self._failing.any:
-            denied = self._failing.refusal(item, denied, self._asked_at)
+            denied = self._failing.refusal(state, item, denied, self._asked_at)
         if denied.final:
             self._refused_for_good[item] = denied
             return attrs.evolve(denied, scope="task", cohort=None)

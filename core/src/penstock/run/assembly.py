@@ -64,9 +64,11 @@ def assemble(
         runner,
         GatePlugins(queue=makers[0], runner=makers[1], on_failure=errors.report),
     )
-    advice = RequestPressureAdvice(requests.standings, resolver, told=events.stepped_back, wake=tasks.wake)
+    advice = RequestPressureAdvice(
+        requests.controller.standings, resolver, on_step_back=events.stepped_back, wake=tasks.wake
+    )
     deciding = TaskPolicies(tasks, policies, rule, advice, heeded=options.request_pressure == "advise")
-    requests.on_freed_provider(deciding.pressure_dropped)
+    requests.gate.on_freed_provider = deciding.on_freed_provider
     return RunParts(
         run_id=run_id,
         tasks=tasks,

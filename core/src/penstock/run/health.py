@@ -28,6 +28,9 @@ class Health:
     `loop_lag`             how late the loop came to what was due, at worst since the last snapshot
     `blocked_by`           the task that kept the loop longest since then, and `blocked_seconds` for how long, if the
                            watchdog is on; `blocked_times`: how many such steps there were in the whole run
+    `unconfigured_models`  how many models are known that nobody configured, with what their limiters have learnt; idle
+                           ones are forgotten when there are more than `unconfigured_models_bound`
+    `debts`                how many debts of groups policies keep, which outlive what the groups have queued
     `plugin_errors`        plugin to how often it raised in the whole run
     """
 
@@ -44,6 +47,9 @@ class Health:
     blocked_by: str | None = None
     blocked_seconds: float = 0.0
     blocked_times: int = 0
+    debts: int = 0
+    unconfigured_models: int = 0
+    unconfigured_models_bound: int = 0
     plugin_errors: Mapping[str, int] = attrs.field(factory=dict)
 
     def as_dict(self) -> dict[str, Any]:

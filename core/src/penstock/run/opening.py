@@ -97,20 +97,21 @@ async def open_scheduler(
         async with drivers:
             if hooks.sinks:
                 loop.pause_with(lambda: drivers.drained() if drivers.full else None)
-            async with scheduler.requests, trio.open_nursery() as nursery:
+            async with scheduler.requests:
                 register_providers(loaded, scheduler.requests)
-                loop.on_fatal = nursery.cancel_scope.cancel
-                await nursery.start(scheduler.watch.beside, loop.run)
-                parts.deadlocks.opened()
-                try:
-                    yield scheduler
-                except trio.Cancelled:
-                    loop.stop(-math.inf)
-                    raise
-                except BaseException as error:
-                    failure = error
-                    loop.stop(-math.inf)
-                loop.close()
+                async with trio.open_nursery() as nursery:
+                    loop.on_fatal = nursery.cancel_scope.cancel
+                    await nursery.start(scheduler.watch.beside, loop.run)
+                    parts.deadlocks.opened()
+                    try:
+                        yield scheduler
+                    except trio.Cancelled:
+                        loop.stop(-math.inf)
+                        raise
+                    except BaseException as error:
+                        failure = error
+                        loop.stop(-math.inf)
+                    loop.close()
     finally:
         CURRENT.reset(token)
         parts.deadlocks.closed()

@@ -47,12 +47,12 @@ class TaskPolicies:
         advice = [(ADVICE, self._advice)] if self._advised and self._heeded else []
         self._tasks.gate.controller.reconfigure([*self.policies, *advice], self._rule)
 
-    def pressure_dropped(self, provider: ProviderKey, now: float) -> None:
+    def on_freed_provider(self, provider: ProviderKey, now: float) -> None:
         """Calls may meet less pressure at this provider than before: ask those again who stepped back for it."""
         advice = self._advice
         if not self._advised:
             self._advised = True
             self._set()
         if provider in advice.awaited:
-            for condition in advice.eased(provider, now):
+            for condition in advice.freed(provider, now):
                 self._tasks.wake(condition, now)

@@ -136,7 +136,7 @@ class _Holdings:
         if wait is None:
             return True
         if isinstance(wait, RequestWaiter):
-            return bool(self._leases) and not self._gate.fits_beside(wait.item, self._leases)
+            return bool(self._leases) and not self._gate.controller.fits_beside(wait.item, self._leases)
         awaited = wait.awaited()
         return bool(awaited) and all(map(self._cannot_end, awaited))
 

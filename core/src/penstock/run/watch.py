@@ -109,6 +109,9 @@ class RunWatch:
             blocked_by=None if blocked is None else blocked.task,
             blocked_seconds=0.0 if blocked is None else blocked.seconds,
             blocked_times=0 if watchdog is None else watchdog.times,
+            debts=len(admission.view().policy_debt_by_group_resource),
+            unconfigured_models=run.requests.gate.unconfigured.known,
+            unconfigured_models_bound=run.requests.gate.unconfigured.bound,
             plugin_errors=run.errors.counts,
         )
 

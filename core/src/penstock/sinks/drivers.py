@@ -27,7 +27,7 @@ import trio
 from penstock.events.records import EventStream, RuntimeEvent
 from penstock.sinks.spec import SinkBinding, SinkSpec
 from penstock.sinks.virtual_time import in_virtual_time
-from penstock.sinks.writers import BufferedWriter, GuardedSink, LoopWriter, ThreadWriter
+from penstock.sinks.writers import BufferedWriter, GuardedSink, LoopWriter, ThreadWriter, call_in_loop
 from penstock.words.plugin_failures import OnPluginFailure, unheard
 
 __all__ = ["FLUSH_TIMEOUT", "SinkBinding", "SinkDrivers", "SinkSpec"]
@@ -98,7 +98,7 @@ class SinkDrivers:
         token = trio.lowlevel.current_trio_token()
         for binding in self._bindings:
             name = binding.name
-            unsubscribe = partial(_from_any_thread, token, partial(self._unsubscribe, name))
+            unsubscribe = partial(call_in_loop, token, partial(self._unsubscribe, name))
             sink = self._sinks[name] = GuardedSink(binding, self._failures, unsubscribe, self._on_failure)
             receiver = sink.write
             if binding.spec.mode == "buffered":
@@ -147,11 +147,3 @@ class SinkDrivers:
             self._subscriptions.remove(subscription)
             _, stream, receiver = subscription
             stream.unsubscribe(receiver)
-
-
-def _from_any_thread(token: trio.lowlevel.TrioToken, what: Callable[[], None]) -> None:
-    """Have the loop call `what` soon, if there still is a loop."""
-    try:
-        token.run_sync_soon(what)
-    except trio.RunFinishedError:
-        return

@@ -18,6 +18,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import trio
@@ -27,7 +28,7 @@ from penstock.sinks.buffer import SinkBuffer
 from penstock.sinks.spec import SinkBinding
 from penstock.words.plugin_failures import OnPluginFailure, refuse_coroutine
 
-__all__ = ["BufferedWriter", "GuardedSink", "LoopWriter", "ThreadWriter"]
+__all__ = ["BufferedWriter", "GuardedSink", "LoopWriter", "ThreadWriter", "call_in_loop"]
 
 BATCH: Final = 256
 """The most events that are written between two calls of `flush`: what a kill can cost while events keep coming."""
@@ -71,27 +72,12 @@ class GuardedSink:
             hook = self._hooks[stream]
             if hook is None or self.disabled is not None or self._tells_of_itself(event):
                 continue
-            try:
-                refuse_coroutine(hook(event))
-            except trio.Cancelled:
-                raise
-            except BaseException as error:
-                self._note_failure(stream, f"penstock_{stream}_event", error, hook)
-            else:
-                self._in_a_row[stream] = 0
+            self._call(stream, f"penstock_{stream}_event", hook, event)
 
     def flush(self) -> None:
         """Let the sink make durable what it was given, if it wants to."""
-        if self.binding.flush is None or self.disabled is not None:
-            return
-        try:
-            refuse_coroutine(self.binding.flush())
-        except trio.Cancelled:
-            raise
-        except BaseException as error:
-            self._note_failure("flush", "flush", error, self.binding.flush)
-        else:
-            self._in_a_row["flush"] = 0
+        if self.binding.flush is not None and self.disabled is None:
+            self._call("flush", "flush", self.binding.flush)
 
     def disable(self, reason: str) -> None:
         """Stop calling the sink, with a line in the log that gives the reason."""
@@ -99,6 +85,16 @@ class GuardedSink:
             self.disabled = reason
             _log.error("plugin %r: its sink is disabled: it %s", self.binding.name, reason)
             self._on_disabled()
+
+    def _call(self, what: str, hook: str, function: Callable[..., Any], *given: object) -> None:
+        try:
+            refuse_coroutine(function(*given))
+        except trio.Cancelled:
+            raise
+        except BaseException as error:
+            self._note_failure(what, hook, error, function)
+        else:
+            self._in_a_row[what] = 0
 
     def _note_failure(self, what: str, hook: str, error: BaseException, function: Callable[..., Any]) -> None:
         self.failed += 1
@@ -215,9 +211,9 @@ class ThreadWriter:
             with self._lock:
                 made_room = self.buffer.written(len(batch))
             if made_room:
-                self._call_in_loop(self._on_room)
+                call_in_loop(self._token, self._on_room)
         self.sink.flush()
-        self._call_in_loop(self._finished.set)
+        call_in_loop(self._token, self._finished.set)
 
     def _next_batch(self) -> list[RuntimeEvent]:
         """The events to write next; empty when there will be no more."""
@@ -237,8 +233,8 @@ class ThreadWriter:
     def _enough(self) -> bool:
         return len(self.buffer) >= BATCH or self.buffer.full
 
-    def _call_in_loop(self, what: Callable[[], Any]) -> None:
-        try:
-            self._token.run_sync_soon(what, idempotent=True)
-        except trio.RunFinishedError:
-            _log.debug("plugin %r: its sink outlived the run", self.sink.binding.name)
+
+def call_in_loop(token: trio.lowlevel.TrioToken, what: Callable[[], Any]) -> None:
+    """Have the loop call `what` soon, from any thread, if there still is a loop."""
+    with suppress(trio.RunFinishedError):  # a sink may outlive the run
+        token.run_sync_soon(what, idempotent=True)

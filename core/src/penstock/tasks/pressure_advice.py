@@ -24,7 +24,7 @@ hand: what was let go since the moment began, less the calls that have arrived s
 fill the resource, a moment later is asked again; by then they have arrived, or they do other things first.
 
 A refusal ends with `Released(resource)`, which is said here when a task of it has ended, and once a call
-came back, somebody left the line, or a limit changed (`eased`): always for all that stand under it. The
+came back, somebody left the line, or a limit changed (`freed`): always for all that stand under it. The
 queue offers them one by one, and the first that is refused again is noted anew, so nobody is forgotten. A
 cooldown and a limit that grows by itself end by their moments; what is left to a peer ends when no peer is
 left.
@@ -55,12 +55,12 @@ ADVICE: Final = "request-pressure"
 """By what name refusals say that this is whose they are."""
 SETTLING: Final = 0.01
 """Seconds after which a task that was let go has arrived at the second gate, or has something else to do first."""
-TOLD: Final = 4096
-"""How many groups are remembered per resource as having been told of."""
+REMEMBERED: Final = 4096
+"""How many groups are remembered per resource as having stepped back."""
 IDLE_KEPT: Final = 256
 """How many resources that no task calls may keep their books open before it is seen which those are."""
 
-Told = Callable[[TaskGroupKey, str, str, Denied, float], None]
+OnStepBack = Callable[[TaskGroupKey, str, str, Denied, float], None]
 """A group begins to step back: its key, the resource, why (`cooldown` or `no_capacity`), the refusal, and when."""
 Wake = Callable[[Condition, float], None]
 """A condition came true."""
@@ -76,8 +76,8 @@ class _Traffic:
     """The tasks of one request resource."""
 
     __slots__ = (
-        "arrived", "awaited", "base", "cooling", "ended", "key", "let_go", "level", "moment", "released", "running",
-        "told",
+        "arrived", "awaited", "base", "ended", "key", "let_go", "level", "moment", "refused_in", "released",
+        "running", "stepped_back",
     )  # fmt: skip
 
     def __init__(self, key: RequestResourceKey) -> None:
@@ -97,9 +97,10 @@ class _Traffic:
         """How many calls had arrived when the first of them was."""
         self.awaited = False
         """Whether somebody may stand under `released`."""
-        self.cooling = False
-        """Whether the last who was refused was told of a cooldown."""
-        self.told: set[TaskGroupKey] = set()
+        self.refused_in: tuple[str, bool] = ("", False)
+        """The state in which a task was refused last, `cooling`, `on trial` or `full`, and whether one was of use."""
+        self.stepped_back: set[TaskGroupKey] = set()
+        """The groups of which `on_step_back` has heard."""
 
     def fresh(self, arrived: int, now: float) -> int:
         """How many of those that were let go at this moment have not arrived at the second gate yet."""
@@ -109,12 +110,12 @@ class _Traffic:
 
 
 class RequestPressureAdvice:
-    """Lets tasks of pressed providers step back. A `TaskAdmissionPolicy`; asked last of all.
+    """The policy by which tasks of pressed providers step back. A `TaskAdmissionPolicy`; asked last of all.
 
-    `standings`  what is read of the request gate
-    `resolver`   makes keys of a group's identity, aliases resolved
-    `told`       is called once when a group begins to step back, until its resource was open again
-    `wake`       is called where a condition has come true at the end of a task
+    `standings`     what is read of the request gate
+    `resolver`      makes keys of a group's identity, aliases resolved
+    `on_step_back`  is called once when a group begins to step back, until its resource was open again
+    `wake`          is called where a condition has come true at the end of a task
     """
 
     def __init__(
@@ -122,16 +123,16 @@ class RequestPressureAdvice:
         standings: RequestStandingProvider,
         resolver: RequestResourceResolver,
         *,
-        told: Told | None = None,
+        on_step_back: OnStepBack | None = None,
         wake: Wake | None = None,
     ) -> None:
         self._standings = standings
         self._resolver = resolver
-        self._told = told
+        self._on_step_back = on_step_back
         self._wake = wake
         self._traffic: dict[RequestResourceKey, _Traffic] = {}
         self.awaited: dict[ProviderKey, dict[_Traffic, None]] = {}
-        """Of which provider `eased` has to be told, since somebody may wait for it; to be read only."""
+        """The providers for which `freed` has to be called, since a task may wait for them; to be read only."""
         self._held: dict[str, tuple[_Traffic, ...]] = {}
         """Task lease to what it counts for: aliases may change meanwhile."""
         self._sweep_at = IDLE_KEPT
@@ -185,7 +186,7 @@ class RequestPressureAdvice:
         if not standing.arrived and traffic.ended:
             return _OPEN  # they come and go without a call: then nothing is known, and nobody stands anywhere
         if not standing.waiters and fresh < _free(standing):
-            traffic.told.clear()
+            traffic.stepped_back.clear()
             return _OPEN
         if not traffic.running:
             return _AGREED
@@ -207,6 +208,7 @@ class RequestPressureAdvice:
             detail += f", and {standing.waiters} calls stand in line there"
         cohort = (ADVICE, traffic.key, "full", useful)
         denied = Denied("policy_denial", until, "group", detail, cohort=cohort, by=ADVICE)
+        traffic.refused_in = "on trial" if standing.on_trial else "full", useful
         return self._step_back(traffic, group, "no_capacity", denied, now)
 
     def _while_it_cools(
@@ -232,27 +234,27 @@ class RequestPressureAdvice:
         cohort = (ADVICE, traffic.key, "cooling", useful, amount)
         detail = f"{traffic.key} is cooling down"
         denied = Denied("policy_denial", until, "group", detail, cohort=cohort, amount=amount, by=ADVICE)
+        traffic.refused_in = "cooling", useful
         return self._step_back(traffic, group, "cooldown", denied, now)
 
     def _step_back(
         self, traffic: _Traffic, group: TaskGroupKey, reason: str, denied: Denied, now: float
     ) -> TaskAdmissionPolicyDecision:
-        traffic.cooling = reason == "cooldown"
         if not traffic.awaited:
             traffic.awaited = True
             self.awaited.setdefault(traffic.key.provider, {})[traffic] = None
-        if group not in traffic.told:
-            if len(traffic.told) >= TOLD:
-                traffic.told.clear()  # that many groups in one time of trouble: rather told twice than kept for ever
-            traffic.told.add(group)
-            if self._told is not None:
-                self._told(group, str(traffic.key), reason, denied, now)
+        if group not in traffic.stepped_back:
+            if len(traffic.stepped_back) >= REMEMBERED:
+                traffic.stepped_back.clear()  # so many in one time of trouble: better reported twice than kept
+            traffic.stepped_back.add(group)
+            if self._on_step_back is not None:
+                self._on_step_back(group, str(traffic.key), reason, denied, now)
         return TaskAdmissionPolicyDecision(denied)
 
     # -- what ends it
 
-    def eased(self, provider: ProviderKey, now: float) -> list[Condition]:
-        """There may be less pressure at a provider: what came true by that, to wake everybody for who waits for it."""
+    def freed(self, provider: ProviderKey, now: float) -> list[Condition]:
+        """The conditions that came true by less pressure at a provider; who waits for them is to be woken."""
         found: list[Condition] = []
         for traffic in tuple(self.awaited.get(provider, ())):
             standing = self._standings.standing(traffic.key, now)
@@ -263,10 +265,13 @@ class RequestPressureAdvice:
     def _asks_again(self, traffic: _Traffic, standing: RequestStanding, now: float) -> bool:
         """Whether anybody could go, were it not for those who were let go just now, which refuse for a moment only.
 
-        Or whether a cooldown has begun: then everybody waits for another moment, and is told so.
+        Or whether the resource is in another state than it was: then other moments and other rules hold for everybody.
         """
+        state, useful = traffic.refused_in
         if standing.blocked_until is not None and standing.blocked_until > now:
-            return not traffic.cooling
+            return state != "cooling" or (traffic.running < standing.limit and not useful)
+        if state != ("on trial" if standing.on_trial else "full"):
+            return True
         if not standing.waiters and _free(standing) > 0:
             return True
         return standing.waiters < _most_in_line(standing)

@@ -95,7 +95,7 @@ class RequestBench:
         return waiter
 
     def release(self, lease: RequestAdmissionLease, now: float = 0.0) -> list[RequestWaiter]:
-        """Give a lease back; who got one by it."""
+        """The waiters that got a lease by giving this one back."""
         effects = self.controller.release(lease, SUCCESS, now)
         assert effects.release is not None
         assert effects.release.released
@@ -110,7 +110,7 @@ class RequestBench:
         return kinds
 
     def in_flight(self, resource: RequestResourceKey = CHAT) -> tuple[int, int]:
-        """In flight at the resource, and over its model."""
+        """The calls in flight at the resource, and over its model."""
         snapshot = self.controller.pressure.snapshot(resource, 0.0)
         model = self.controller.pressure.global_snapshot(resource.provider_name, resource.model_id, 0.0)
         assert model is not None

@@ -54,17 +54,17 @@ class TaskGate:
         return started
 
     def release(self, lease: TaskAdmissionLease) -> ReleaseResult:
-        """The task has ended: its lease comes back, and who waited for it is woken."""
+        """Give back the lease of a task that has ended, and wake who waited for it."""
         result = self.gate.finish(lease, self.now)
         if result.released:
             self.out.remove(lease)
         return result
 
     def wake(self, condition: Condition) -> None:
-        """A condition came true."""
+        """Wake the tasks under a condition that came true."""
         self.gate.wake(condition, self.now)
 
     def discard(self, task_id: str) -> None:
-        """The task is not to be done any more."""
+        """Take out a task that is not to be done any more."""
         if self.gate.discard(task_id, self.now) is not None:
             del self.queued[task_id]

@@ -48,6 +48,9 @@ _WAIT_ENDS: Final = frozenset(
 )
 _RETRYABLE: Final = frozenset(["rate_limited", "provider_failure", "provider_timeout"])
 _GATE_BLOCKED: Final = frozenset(["admission_blocked", "group_capped"])
+_PHASE_AFTER: Final = {
+    "ready_enqueued": "queued", "selected": "chosen", "admission_denied": "queued", "stale_selection": "queued",
+}  # fmt: skip
 _NO_LEASE: Final = frozenset(["ready", "queued", "deferred"])
 
 
@@ -90,10 +93,7 @@ class CorrelatedRuntimeView:
         self._handlers: dict[str, Callable[[RuntimeEvent, float], None]] = {
             "dependency_ready": self._on_ready,
             "salvage_redispatched": self._on_ready,
-            "ready_enqueued": self._on_enqueued,
-            "selected": self._on_selected,
-            "admission_denied": self._on_requeued,
-            "stale_selection": self._on_requeued,
+            **dict.fromkeys(_PHASE_AFTER, self._on_step),
             "task_lease_acquired": self._on_task_lease,
             "worker_spawned": self._on_spawned,
             "worker_spawn_failed": self._on_ended,
@@ -212,19 +212,12 @@ class CorrelatedRuntimeView:
         live.timeline.note("dependency_ready", now)
         self._enter(live, "ready", now)
 
-    def _on_enqueued(self, event: RuntimeEvent, now: float) -> None:
+    def _on_step(self, event: RuntimeEvent, now: float) -> None:
+        kind = event.event_kind
         if live := self._task(event, now):
-            live.timeline.note("ready_enqueued", now)
-            self._enter(live, "queued", now)
-
-    def _on_selected(self, event: RuntimeEvent, now: float) -> None:
-        if live := self._task(event, now):
-            live.timeline.note("selected", now)
-            self._enter(live, "chosen", now)
-
-    def _on_requeued(self, event: RuntimeEvent, now: float) -> None:
-        if live := self._task(event, now):
-            self._enter(live, "queued", now)
+            if kind in TIMESTAMPS:
+                live.timeline.note(kind, now)
+            self._enter(live, _PHASE_AFTER[kind], now)
 
     def _on_task_lease(self, event: RuntimeEvent, now: float) -> None:
         if live := self._task(event, now):

@@ -8,8 +8,8 @@ name and what would be right.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from math import isfinite, isnan
-from typing import Any, Final, TypeVar
+from math import inf, isfinite, isnan
+from typing import Any, Final, TypeGuard, TypeVar
 
 from penstock.words.errors import ConfigError
 
@@ -19,10 +19,12 @@ __all__ = [
     "LIGHTEST",
     "MOST_TOKENS",
     "a_duration",
+    "a_figure",
     "a_key",
     "a_mapping",
     "a_moment",
     "a_name",
+    "a_text",
     "a_weight",
     "an_instance",
     "exception_types",
@@ -104,7 +106,7 @@ def _number(value: object) -> float | None:
         return None
 
 
-def is_finite(value: object) -> bool:
+def is_finite(value: object) -> TypeGuard[float]:
     """Whether it is a finite number; true and false are none."""
     number = _number(value)
     return number is not None and isfinite(number)
@@ -128,6 +130,21 @@ def _can_be_written(text: str) -> bool:
     return True
 
 
+def a_text(value: object, what: str) -> str:
+    """`value`, if it is a string; otherwise `ConfigError`."""
+    if not isinstance(value, str):
+        raise ConfigError(f"{what} must be text, not {shown(value)}")
+    return value
+
+
+def a_figure(value: object, what: str) -> float:
+    """`value`, if it is a finite number from 0 on; otherwise `ConfigError`."""
+    number = _number(value)
+    if number is None or not 0 <= number < inf:
+        raise ConfigError(f"{what} must be a finite number from 0 on, not {shown(value)}")
+    return number
+
+
 def names(value: object, what: str) -> tuple[str, ...]:
     """The names that `value` holds, an iterable of strings; otherwise `ConfigError`. One string is no list of them."""
     if isinstance(value, str | bytes):
@@ -141,15 +158,14 @@ def names(value: object, what: str) -> tuple[str, ...]:
 
 
 def a_key(value: Any, what: str) -> Any:
-    """`value`, if things can be filed under it and it can be told; otherwise `ConfigError`."""
+    """`value`, if things can be filed under it and it has a name to be shown; otherwise `ConfigError`."""
     try:
         hash(value)
-        str(value).encode()
-    except Exception:
-        raise ConfigError(
-            f"{what} must be hashable, such as a string or a tuple of strings, not {shown(value)}"
-        ) from None
-    return value
+        if value is not None and not isinstance(value, bytes) and str(value).encode():
+            return value
+    except Exception:  # a `__hash__` or `__str__` that raises, or half a character
+        pass
+    raise ConfigError(f"{what} must be hashable, such as a string or a tuple of strings, not {shown(value)}")
 
 
 def a_mapping(value: object, what: str, such_as: str) -> Mapping[Any, Any]:

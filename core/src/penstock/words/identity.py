@@ -48,11 +48,21 @@ class RequestDomain(StrEnum):
 _EVERYWHERE: Final = frozenset(map(str, RequestDomain))
 
 
+def _check_names(key: object, *fields: str) -> None:
+    for field in fields:
+        name = getattr(key, field)
+        if name.__class__ is not str or not name or not name.isascii():
+            a_name(name, f"{field} of a {type(key).__name__}")
+
+
 @attrs.frozen(cache_hash=True)
 class ProviderKey:
     """A whole provider: the widest scope that a request limiter can be made for."""
 
     provider_name: str
+
+    def __attrs_post_init__(self) -> None:
+        _check_names(self, "provider_name")
 
     def __str__(self) -> str:
         return self.provider_name
@@ -65,21 +75,23 @@ class ProviderModelKey:
     provider_name: str
     model_id: str
 
+    def __attrs_post_init__(self) -> None:
+        _check_names(self, "provider_name", "model_id")
+
     def __str__(self) -> str:
         return f"{self.provider_name}/{self.model_id}"
 
 
 @attrs.frozen(cache_hash=True)
 class RequestResourceKey:
-    """One domain of one model at one provider: the resource that a request takes a place of."""
+    """One domain of one model at one provider: the resource that a call holds a lease of."""
 
     provider_name: str
     model_id: str
     domain: str
 
     def __attrs_post_init__(self) -> None:
-        for name in ("provider_name", "model_id", "domain"):
-            a_name(getattr(self, name), f"{name} of a request resource")
+        _check_names(self, "provider_name", "model_id", "domain")
 
     @property
     def provider_model(self) -> ProviderModelKey:
@@ -120,9 +132,16 @@ class ProviderModelStaticCap:
     """
 
     cap: int
-    aliases: tuple[str, ...] = ()
     raw_caps: Mapping[str, int] = attrs.field(factory=dict)
-    merge_rule: str = "min_same_endpoint"
+
+    def __attrs_post_init__(self) -> None:
+        whole_number(self.cap, "cap")
+        a_mapping(self.raw_caps, "raw_caps", "{'alias': 8}")
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """The aliases of the endpoint that have a cap, sorted."""
+        return tuple(sorted(self.raw_caps))
 
     @classmethod
     def merge(cls, raw_caps: Mapping[str, int]) -> ProviderModelStaticCap:
@@ -132,7 +151,7 @@ class ProviderModelStaticCap:
         for alias, cap in raw_caps.items():
             a_name(alias, "an alias with max_parallel_requests")
             whole_number(cap, f"{alias}: max_parallel_requests")
-        return cls(min(raw_caps.values()), tuple(sorted(raw_caps)), dict(raw_caps))
+        return cls(min(raw_caps.values()), dict(raw_caps))
 
 
 class RequestResourceResolver:

@@ -5,7 +5,7 @@ released id from an id that was never given out without remembering any: an id o
 issued and is not out has been released. Memory is the live leases and nothing more. A run that recreates a
 controller gives it the next generation, by which a lease of an older one is recognised.
 
-What a lease *counts for* (resources, places in flight) belongs to the controller that owns those counters.
+What a lease *counts for* (resources, calls in flight) belongs to the controller that owns those counters.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Whoever calls a plugin catches whatever comes out of it and gives it, once, to an `OnPluginFailure`; in a run that
 is `run/plugin_errors.py`, which logs it, records an event, and counts it here. What a plugin's exception says may
-hold prompts or secrets: its words go into the log and nowhere else. Everything else tells the plugin, the hook
-and the place in the code.
+hold prompts or secrets: its words go into the log and nowhere else. Everything else names the plugin, the hook
+and the line of its code.
 
 Caught is `BaseException`: a plugin that calls `sys.exit` or raises `KeyboardInterrupt` is broken, and no reason to
 end a run. A real Ctrl+C never comes out of a plugin: decisions are made under trio's protection against it (the
@@ -59,11 +59,11 @@ class OnPluginFailure(Protocol):
 
 
 def unheard(plugin: str, hook: str, error: BaseException, asked: object = None, /) -> None:
-    """Nobody hears of it: for gates outside a run."""
+    """A callback that does nothing: for gates outside a run."""
 
 
 class BrokenQueue(PluginError):
-    """A queue that a plugin made broke its contract: its gate cannot go on."""
+    """A breach of contract by a queue that a plugin made: its gate cannot go on."""
 
 
 @attrs.frozen
@@ -74,13 +74,13 @@ class PluginMaker:
     origin: str = ""
 
     def error(self, message: str) -> BrokenQueue:
-        """The error that names it."""
+        """The error that names the plugin."""
         return BrokenQueue(self.name, f"{message} ({self.origin})" if self.origin else message)
 
 
 @attrs.frozen(kw_only=True)
 class PluginFailure:
-    """What one plugin raised in one place of its code.
+    """The record of what one plugin raised at one line of its code.
 
     `hook` is the hook, or hook and method for a method of what its factory made; `place` is `file:line`; `count` how
     often, from `since` to `last`, moments of the run's clock.
@@ -95,7 +95,7 @@ class PluginFailure:
 
     @property
     def gate(self) -> Literal["scheduler", "request"]:
-        """In whose stream it is recorded."""
+        """The gate in whose stream it is reported."""
         return "request" if self.hook.startswith(("penstock_request_", "penstock_classify_")) else "scheduler"
 
     @property
@@ -117,7 +117,7 @@ class PluginFailure:
 
 
 class PluginFailures:
-    """Counts what plugins raised, by plugin, hook and place."""
+    """The counts of what plugins raised, by plugin, hook and line."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str, str], PluginFailure] = {}
@@ -135,7 +135,7 @@ class PluginFailures:
         return iter(tuple(self._found.values()))
 
     def by_plugin(self) -> dict[str, int]:
-        """Plugin to how often it raised."""
+        """The number of times that each plugin raised, by its name."""
         counts: dict[str, int] = {}
         for each in self:
             counts[each.plugin] = counts.get(each.plugin, 0) + each.count
@@ -226,5 +226,5 @@ def _frames_outside(error: BaseException) -> list[tuple[FrameType, int]]:
         (frame, line)
         for frame, line in walk_tb(error.__traceback__)
         if not os.path.abspath(frame.f_code.co_filename).startswith(_NOBODYS)
-        and not frame.f_code.co_filename.startswith("<frozen")
+        and not frame.f_code.co_filename.startswith(("<frozen", "<attrs generated"))
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
-from typing import Any, TypeAlias, TypeGuard, get_args
+from typing import Any, TypeAlias, get_args
 
 import attrs
 
@@ -17,7 +17,6 @@ from penstock.words.checks import is_finite
 
 __all__ = [
     "Validator",
-    "is_number",
     "not_empty",
     "number_above",
     "number_from",
@@ -41,13 +40,13 @@ def number_from(least: float, most: float = inf) -> Validator:
     ValueError: jitter must be a number from 0 to 0.9, not 2
     """
     wanted = f"a number of at least {least:g}" if most == inf else f"a number from {least:g} to {most:g}"
-    return _validator(wanted, lambda value: is_number(value) and least <= value <= most)
+    return _validator(wanted, lambda value: is_finite(value) and least <= value <= most)
 
 
 def number_above(least: float, most: float = inf) -> Validator:
     """A validator for finite numbers above `least`, which is excluded, up to `most`, which is included."""
     wanted = f"a number above {least:g}" if most == inf else f"a number above {least:g} and at most {most:g}"
-    return _validator(wanted, lambda value: is_number(value) and least < value <= most)
+    return _validator(wanted, lambda value: is_finite(value) and least < value <= most)
 
 
 def whole_number_from(least: int) -> Validator:
@@ -83,8 +82,3 @@ def _validator(wanted: str, fits: Callable[[object], bool]) -> Validator:
             raise ValueError(f"{field.name} must be {wanted}, not {value!r}")
 
     return validate
-
-
-def is_number(value: object) -> TypeGuard[float]:
-    """Whether it is a finite number; true and false are none."""
-    return is_finite(value)

@@ -17,7 +17,8 @@ from typing import Any, Final, Literal, Self, get_args
 
 import attrs
 
-from penstock.words.errors import PluginError
+from penstock.words.checks import a_mapping, a_moment, a_name, a_text, shown, whole_number
+from penstock.words.errors import ConfigError, PluginError
 from penstock.words.interning import interned
 
 __all__ = [
@@ -47,7 +48,12 @@ class _Keyed:
     key: Hashable
 
     def __new__(cls, key: Hashable) -> Self:
-        return interned(cls, key=key)
+        if key is None or key == "":
+            raise ConfigError(f"the key of {cls.__name__} must say what it is about, not {shown(key)}")
+        try:
+            return interned(cls, key=key)
+        except TypeError:
+            raise ConfigError(f"the key of {cls.__name__} must be hashable, not {shown(key)}") from None
 
     def __getnewargs__(self) -> tuple[Hashable]:
         return (self.key,)
@@ -84,6 +90,10 @@ class At:
 
     moment: float
 
+    def __attrs_post_init__(self) -> None:
+        if type(self.moment) is not float or self.moment != self.moment:
+            a_moment(self.moment, "moment")
+
     def __str__(self) -> str:
         return f"the moment {self.moment:.3f}"
 
@@ -93,6 +103,9 @@ class Signal:
     """The condition that `scheduler.signal(name)` is called; for `"reconfigured"` the plugin manager does it."""
 
     name: str
+
+    def __attrs_post_init__(self) -> None:
+        a_name(self.name, "name of a signal")
 
     def __str__(self) -> str:
         return f"the signal {self.name!r}"
@@ -123,10 +136,25 @@ RefusalScope = Literal["task", "shape", "group", "all"]
 TASK_REASONS: Final[frozenset[str]] = frozenset(get_args(TaskReason))
 REQUEST_REASONS: Final[frozenset[str]] = frozenset(get_args(RequestReason))
 SCOPES: Final[tuple[str, ...]] = get_args(RefusalScope)
+_REASONS: Final = TASK_REASONS | REQUEST_REASONS
+_CONDITIONS: Final = frozenset(get_args(Condition))
 
 
 def _conditions(until: Iterable[Condition]) -> frozenset[Condition]:
-    return frozenset(until)
+    if type(until) in _CONDITIONS:
+        raise ConfigError(f"until must be a set of conditions: write {{{until!r}}}")
+    given: object = until
+    try:
+        found = None if isinstance(given, str | bytes) else frozenset(until)
+    except TypeError:
+        found = None
+    if found is None:
+        raise ConfigError(f"until must be a set of conditions, such as {{At(now + 1.0)}}, not {shown(until)}")
+    for condition in found:
+        if type(condition) not in _CONDITIONS:
+            kinds = "Released, Backlog, Uncontested, At, Signal or NEVER"
+            raise ConfigError(f"until must be a set of conditions: {kinds}; {shown(condition)} is none")
+    return found
 
 
 @attrs.define(slots=True)
@@ -162,6 +190,27 @@ class Denied:
     _checked: tuple[str, frozenset[str]] | None = attrs.field(default=None, init=False, eq=False, repr=False)
     """The plugin and the reasons for which the answer was checked: a plugin may give the same one again."""
 
+    def __attrs_post_init__(self) -> None:
+        reason: object = self.reason
+        scope: object = self.scope
+        if not isinstance(reason, str) or reason not in _REASONS:
+            known = ", ".join(sorted(_REASONS))
+            raise ConfigError(f"reason must be one of {known}, not {shown(reason)}: own words go into detail")
+        if not isinstance(scope, str) or scope not in SCOPES:
+            raise ConfigError(f"scope must be one of {', '.join(SCOPES)}, not {shown(scope)}")
+        if type(self.amount) is not int or self.amount < 1:
+            whole_number(self.amount, "amount")
+        if type(self.detail) is not str or type(self.by) is not str:
+            a_text(self.detail, "detail")
+            a_text(self.by, "by")
+        if type(self.diagnostics) is not dict:
+            a_mapping(self.diagnostics, "diagnostics", "{'limit': 8}")
+        if self.cohort is not None:
+            try:
+                hash(self.cohort)
+            except TypeError:
+                raise ConfigError(f"cohort must be hashable, such as a tuple, not {shown(self.cohort)}") from None
+
     @property
     def final(self) -> bool:
         """Whether nothing ends this refusal."""
@@ -195,7 +244,7 @@ def _describe(condition: Condition, now: float | None) -> str:
 def check_denied(denied: object, *, by: str, now: float, reasons: frozenset[str]) -> Denied:
     """A plugin's answer, checked against the rules of a refusal, with the plugin noted in it.
 
-    Raises `PluginError` naming `by` for an answer that is no `Denied`, an unknown reason or scope, no
+    Raises `PluginError` naming `by` for an answer that is no `Denied`, a reason of the other gate, no
     condition at all, `NEVER` beside other conditions, or a moment that is not in the future.
     """
     if isinstance(denied, Denied) and denied._checked is not None and denied._checked == (by, reasons):
@@ -208,15 +257,9 @@ def check_denied(denied: object, *, by: str, now: float, reasons: frozenset[str]
         denied.by = by
     if denied.reason not in reasons:
         raise PluginError(by, f"unknown reason {denied.reason!r}; use one of {', '.join(sorted(reasons))}")
-    if denied.scope not in SCOPES:
-        raise PluginError(by, f"unknown scope {denied.scope!r}; use one of {', '.join(SCOPES)}")
     if not denied.until:
         raise PluginError(by, "refused without saying what would end it: give `until` at least one condition, or NEVER")
     for condition in denied.until:
-        if not isinstance(condition, Condition):
-            raise PluginError(
-                by, f"{condition!r} in `until` is no condition: use Released, Backlog, Uncontested, At, Signal or NEVER"
-            )
         if isinstance(condition, Never) and len(denied.until) > 1:
             raise PluginError(by, "NEVER stands alone in `until`: nothing else could end such a refusal")
         if isinstance(condition, At) and not condition.moment > now:

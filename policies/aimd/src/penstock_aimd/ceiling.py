@@ -1,15 +1,15 @@
-"""The soft ceiling: where the last cut came from, remembered for as long as it is worth it.
+"""The soft ceiling: a bound on growth just below the number of calls in flight at which the last cut came, for a time.
 
 Growing again into a limit that has just refused costs a refusal and a cooldown, and mostly for nothing. Never growing
-again misses every rise of capacity. So growth stops one call below the place of the cut, for a time in proportion to
+again misses every rise of capacity. So growth stops one call below the level of the cut, for a time in proportion to
 what a cut costs here: the time from the last refusal to the first success after it, which holds the cooldown, the
 probe and one latency. The first time waits `hold` of these; each further cut under the same ceiling doubles that, up
 to `hold_max`, so that probing costs a steady provider about one part in `hold_max` of its time, whatever its
 Retry-After and latency are.
 
-A limit that is proven at the place of the cut or above it ends the ceiling and all doubling.
+A limit that is proven at the level of the cut or above it ends the ceiling and all doubling.
 
-CUBIC (RFC 9438, section 4.1) has the same plateau below the place of the last loss, but its length follows from a
+CUBIC (RFC 9438, section 4.1) has the same plateau below the level of the last loss, but its length follows from a
 constant per second, not from what a loss costs; that lost in the scenarios (docs/design/request-limits.md).
 """
 
@@ -21,14 +21,14 @@ __all__ = ["SoftCeiling"]
 
 
 class SoftCeiling:
-    """At most one ceiling. Places are calls in flight, times are seconds of the run's clock."""
+    """At most one ceiling. Levels are calls in flight, times are seconds of the run's clock."""
 
     def __init__(self, hold: float, hold_max: float, hold_max_seconds: float) -> None:
         self._first_hold = hold
         self._hold_max = hold_max
         self._hold_max_seconds = hold_max_seconds
         self._hold = 0.0
-        self.place: int | None = None
+        self.level: int | None = None
         """How many calls were in flight, the refused one included, when the last cut came; `None` without a ceiling."""
         self.holds_until: float = -inf
         """The moment at which growth may go on; infinite from a cut until it is got over."""
@@ -36,21 +36,21 @@ class SoftCeiling:
     def adopt(self, previous: SoftCeiling) -> None:
         """Go on from the ceiling of another configuration, which holds for as long as it was to hold."""
         self._hold = min(previous._hold, self._hold_max)
-        self.place, self.holds_until = previous.place, previous.holds_until
+        self.level, self.holds_until = previous.level, previous.holds_until
 
-    def cut(self, place: int) -> None:
-        """A cut came with `place` calls in flight."""
-        if self.place is None or self._hold == 0:
+    def cut(self, level: int) -> None:
+        """A cut came with `level` calls in flight."""
+        if self.level is None or self._hold == 0:
             self._hold = self._first_hold
         else:
             self._hold = min(2 * self._hold, self._hold_max)
-        self.place = place
+        self.level = level
         self.holds_until = inf
 
-    def lower(self, place: int) -> None:
+    def lower(self, level: int) -> None:
         """The same cut came with fewer in flight than was thought."""
-        if self.place is not None:
-            self.place = min(self.place, place)
+        if self.level is not None:
+            self.level = min(self.level, level)
 
     def got_over(self, cost: float, now: float) -> None:
         """The first success after a refusal, `cost` seconds after it: from now on the hold runs."""
@@ -59,11 +59,11 @@ class SoftCeiling:
 
     def highest(self, now: float) -> float:
         """How far the limit may grow at `now`."""
-        return self.place - 1 if self.place is not None and now < self.holds_until else inf
+        return self.level - 1 if self.level is not None and now < self.holds_until else inf
 
     def proven(self, limit: int) -> bool:
         """`limit` is proven; whether that ended the ceiling."""
-        if self.place is None or limit < self.place:
+        if self.level is None or limit < self.level:
             return False
-        self.place, self.holds_until = None, -inf
+        self.level, self.holds_until = None, -inf
         return True

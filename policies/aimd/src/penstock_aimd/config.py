@@ -22,7 +22,7 @@ class AimdConfig:
     `multiplicative_decrease_factor`  a rate limit multiplies the limit by this
     `additive_increase_step`          so much is added
     `successes_until_increase`        for so many successes
-    `ceiling_hold`                    after a cut, growth stops below its place for this many times the time that the
+    `ceiling_hold`                    after a cut, growth stops below its level for this many times the time that the
                                       cut took to get over; each further cut there doubles that
     `ceiling_hold_max`                up to this many times: so probing costs about one part in that many
     `ceiling_hold_max_seconds`        and up to this long

@@ -170,21 +170,21 @@ class AimdLimiter:
         return (LimiterChange("request_effective_cap_changed", bound_or_none(before), bound_or_none(after)),)
 
     def next_change(self, now: float) -> float | None:
-        """The moment at which the first climb opens the next place."""
+        """The moment at which the first climb raises the limit next."""
         if self._ramp is None or self._limit_at(now) >= self._effective:
             return None
-        return self._ramp.opens_next(now)
+        return self._ramp.rises_next(now)
 
     def snapshot(self, now: float) -> LimiterSnapshot:
         """Limits are whole; `None` where there is no bound."""
         limit = self._limit if self._ramp is None else self._limit_at(now)
-        state = (limit, self._effective, self._ceiling.place, self._consecutive, self._proven)
+        state = (limit, self._effective, self._ceiling.level, self._consecutive, self._proven)
         if state != self._snapshot_state:  # asked for with every admission, and seldom another
             self._snapshot_state = state
             self._snapshot = LimiterSnapshot(
                 current_limit=None if limit == inf else int(limit),
                 effective_max=None if self._effective == inf else int(self._effective),
-                rate_limit_ceiling=self._ceiling.place,
+                rate_limit_ceiling=self._ceiling.level,
                 consecutive_rate_limits=self._consecutive,
                 details={"limit": bound_or_none(limit), "proven": int(self._proven)},
             )
@@ -196,7 +196,7 @@ class AimdLimiter:
         assert 1 <= self._limit <= self._effective, f"a limit of {self._limit}, out of 1 to {self._effective}"
         assert self._last_cut <= self._last_refusal <= self._admitted, "a refusal of a call that never went out"
         assert self._ramp is None or not self._was_cut, "a first climb after a cut"
-        assert self._ceiling.place is None or self._ceiling.place >= 1, "a ceiling below the first call"
+        assert self._ceiling.level is None or self._ceiling.level >= 1, "a ceiling below the first call"
         assert 0 <= self._successes < self._config.successes_until_increase, "an increase was forgotten"
 
     # -- inside --
@@ -215,7 +215,7 @@ class AimdLimiter:
         return self._effective if initial is None else min(float(initial), self._effective)
 
     def _limit_at(self, now: float) -> float:
-        return self._limit if self._ramp is None else min(float(self._ramp.places(now)), self._effective)
+        return self._limit if self._ramp is None else min(float(self._ramp.limit(now)), self._effective)
 
     def _refused(self, ticket: Ticket, retry_after: float | None, now: float) -> Sequence[LimiterChange]:
         self._consecutive += 1
@@ -223,31 +223,31 @@ class AimdLimiter:
         self._refused_at = now
         self._probe_pause = PROBE_PAUSE if retry_after is None else min(PROBE_PAUSE, retry_after)
         before = self._limit_at(now)
-        place = ticket.moment.refuses()
+        level = ticket.moment.refuses()
         if ticket.probe or ticket.number <= self._last_cut or ticket.limit > before:
             if ticket.moment is self._cut_moment:
-                self._ceiling.lower(place)
-                self._proven = min(self._proven, place - 1)
+                self._ceiling.lower(level)
+                self._proven = min(self._proven, level - 1)
             return ()
         self._last_cut, self._cut_moment = self._admitted, ticket.moment
         self._ramp = None
         self._was_cut = True
         self._successes = self._streak = 0
-        self._ceiling.cut(place)
-        self._proven = min(self._proven, place - 1)
+        self._ceiling.cut(level)
+        self._proven = min(self._proven, level - 1)
         # Without any bound there is no limit to multiply: what was in flight stands for it.
-        whole = before if before < inf else float(place)
+        whole = before if before < inf else float(level)
         self._limit = max(1.0, whole * self._config.multiplicative_decrease_factor)
-        detail = f"rate limited with {place} in flight"
+        detail = f"rate limited with {level} in flight"
         return (LimiterChange("request_limit_decreased", bound_or_none(before), self._limit, detail),)
 
     def _succeeded(self, ticket: Ticket, now: float) -> Sequence[LimiterChange]:
         self._consecutive = 0
-        ceiling = self._ceiling.place
+        ceiling = self._ceiling.level
         if ceiling is not None and ticket.number <= self._last_cut:
-            place = min(ticket.place, ticket.moment.fits)
-            if place < ceiling:
-                self._proven = max(self._proven, place)
+            level = min(ticket.in_flight, ticket.moment.fits)
+            if level < ceiling:
+                self._proven = max(self._proven, level)
         if self._ramp is not None:
             if self.next_change(now) is not None:
                 return ()
@@ -277,10 +277,10 @@ class AimdLimiter:
 
     def _prove(self, limit: int, changes: list[LimiterChange]) -> None:
         self._proven = max(self._proven, limit)
-        place = self._ceiling.place
+        level = self._ceiling.level
         if self._ceiling.proven(limit):
             self._streak = 1
-            changes.append(LimiterChange("request_soft_ceiling_recovered", place, limit))
+            changes.append(LimiterChange("request_soft_ceiling_recovered", level, limit))
 
     def _grown(self, limit: float, now: float) -> float:
         step = self._config.additive_increase_step

@@ -1,7 +1,7 @@
-"""The first climb: from one place to all of them, evenly over some seconds from the first call on.
+"""The first climb: from a limit of one to the whole limit, evenly over some seconds from the first call on.
 
-Whoever starts with all places at once learns the provider's limit from as many refusals as there are places too many.
-A climb meets the limit with as many as open while a refusal is under way: one or two, at the defaults.
+Whoever starts with the whole limit at once learns the provider's own from as many refusals as that is too high.
+A climb is refused with as many calls too many as it rises while the refusal is under way: one or two, at the defaults.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ __all__ = ["StartupRamp"]
 
 
 class StartupRamp:
-    """Place 2 opens `seconds / (top - 1)` after `begin`, place `top` (≥ 2) after `seconds` (> 0)."""
+    """A limit that is 1 at `begin`, 2 after `seconds / (top - 1)`, and `top` (≥ 2) after `seconds` (> 0)."""
 
     def __init__(self, begin: float, top: int, seconds: float) -> None:
         self._begin = begin
@@ -20,16 +20,16 @@ class StartupRamp:
         self._top = top
         self._later = range(2, top + 1)
 
-    def places(self, now: float) -> int:
-        """How many places are open at `now`, at most `top`."""
-        # Found by the very moments that `opens_next` names, so who comes then finds it open; in as many steps as `top`
-        # has bits, however many places open between one moment of the clock and the next.
-        return 1 + bisect_right(self._later, now, key=self._opens)
+    def limit(self, now: float) -> int:
+        """The limit at `now`, at most `top`."""
+        # Found by the very moments that `rises_next` names, so who comes then finds it raised; in as many steps as
+        # `top` has bits, however often it rises between one moment of the clock and the next.
+        return 1 + bisect_right(self._later, now, key=self._reached)
 
-    def opens_next(self, now: float) -> float | None:
-        """The moment after `now` at which the next place opens; `None` when all are open."""
-        places = self.places(now)
-        return self._opens(places + 1) if places < self._top else None
+    def rises_next(self, now: float) -> float | None:
+        """The moment after `now` at which the limit rises next; `None` at the top."""
+        limit = self.limit(now)
+        return self._reached(limit + 1) if limit < self._top else None
 
-    def _opens(self, place: int) -> float:
-        return self._begin + (place - 1) * self._interval
+    def _reached(self, limit: int) -> float:
+        return self._begin + (limit - 1) * self._interval

@@ -1,8 +1,8 @@
 """What is remembered of a call that is out, and of those that went out at the same moment.
 
-A limit that grows by one lets two calls go at once: one in the place of an answered call, and one more. Which of them
-comes to the provider first is chance, so the refused one need not be the one that was admitted last. Taken for its own
-place, a provider of 20 slots would seem to have 19. So the calls of one moment share what their refusals show.
+A limit that grows by one lets two calls go at once: one instead of an answered call, and one more. Which of them
+comes to the provider first is chance, so the refused one need not be the one that was admitted last. Taken by its own
+number, a provider of 20 slots would seem to have 19. So the calls of one moment share what their refusals show.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ class Moment:
 
     def refuses(self) -> int:
         """One of them is refused; how many in flight were too many by this."""
-        place = self.fits
+        too_many = self.fits
         self.refused += 1
-        return place
+        return too_many
 
 
 @attrs.define(slots=True, eq=False)
 class Ticket(LimiterTicket):
-    """One call that is out: its number, the limit it went out under, its place in flight, the moment at which it went,
-    and whether it is a probe.
+    """One call that is out: its number, the limit it went out under, how many were in flight with it, the moment at
+    which it went, and whether it is a probe.
     """
 
-    held = "a place under the limit"
+    held = "a slot under the limit"
     number: int
     limit: float
-    place: int
+    in_flight: int
     moment: Moment
     probe: bool

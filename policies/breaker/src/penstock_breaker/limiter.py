@@ -2,7 +2,7 @@
 
     closed ── failure rate reached ──> open ── open_until ──> half open ── all probes answered ──> closed, with a ramp
       ^                                 ^                      │  ^  │
-      └── ramp over                     └──── a probe failed ──┘  └──┘ a probe came to nothing: its place is free again
+      └── ramp over                     └──── a probe failed ──┘  └──┘ a probe came to nothing: its slot is free again
 
 Sources: Nygard, Release It!, 2007 (the states); Resilience4j (failure rate over a sliding window, with a minimum of
 calls; a number of permitted calls when half open); Envoy's outlier detection (the time grows with each ejection in a
@@ -16,7 +16,7 @@ opening in a row multiplies the time; one is in a row if no whole window lies be
 endpoint that answers probes and fails under load is left alone for longer, too.
 
 *Half open.* `probes` calls may be out. One that fails opens again; one that says nothing of the endpoint (cancelled,
-rate limited) gives its place to the next.
+rate limited) gives its slot to the next.
 
 *Ramp.* Whoever waited does not go at once but by `SlowStart`: an endpoint that has just got up is easily knocked over.
 
@@ -62,7 +62,7 @@ CLOSED = LimiterSnapshot(details={"phase": "closed", "openings": 0})
 class _Ticket(LimiterTicket):
     """One call that is out. `era` is the stretch between two changes of state in which it went."""
 
-    held = "a place of the breaker"
+    held = "a slot of the breaker"
     acquired_at: float
     era: int
     probe: bool
@@ -88,6 +88,21 @@ class BreakerLimiter:
         self._why = ""
 
     # -- the protocol --
+
+    def adopt(self, previous: BreakerLimiter) -> None:
+        """Go on from a breaker of the same scope that had another `Config`: what was open stays so until the moment
+        that was named. Where fewer probes are wanted now, they begin anew; so does a window of another length.
+        """
+        if previous._config.window_seconds == self._config.window_seconds:
+            self._window = previous._window
+        self._in_flight, self._era = previous._in_flight, previous._era
+        self._open_until, self._closed_at = previous._open_until, previous._closed_at
+        self._ramp, self._openings, self._why = previous._ramp, previous._openings, previous._why
+        answered, probes = previous._probes_answered, previous._probes_out + previous._probes_answered
+        if answered < self._config.probes and probes <= self._config.probes:
+            self._probes_out, self._probes_answered = previous._probes_out, answered
+        else:
+            self._era += 1
 
     def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
         """Refused with `cooldown` while open, while the probes are out, and where the ramp has not come to yet.

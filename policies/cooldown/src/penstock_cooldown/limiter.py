@@ -13,7 +13,7 @@ wait, up to `lengthened_seconds`: whoever has sent a provider a useless probe te
 soon as the first.
 
 *Half open* (Nygard, Release It!, 2007: circuit breaker). The first call after the moment is the probe, and exactly
-one is out. A call that ended on our side, or in a failure that says nothing of rates, gives the place to the next.
+one is out. A call that ended on our side, or in a failure that says nothing of rates, gives its slot to the next.
 
 *Let in.* A provider refuses sooner than it answers: it refuses within `refusal_timeout_factor` times the longest
 refusal seen, or it has let the call in. So a probe counts as let in when it is answered, or when it has been out for
@@ -21,7 +21,7 @@ that long.
 Waiting for the answer would leave the provider idle for a whole latency after each cooldown; that lost
 (docs/design/request-limits.md).
 
-*Ramp.* The places double from step to step, and the steps are of random length, so that several processes that were
+*Ramp.* The slots double from step to step, and the steps are of random length, so that several processes that were
 refused together do not come back together (`SlowStart`). A step is short; so a rate limit during the ramp is met by a
 few calls, not by the whole queue.
 
@@ -66,7 +66,7 @@ OPEN = LimiterSnapshot(consecutive_rate_limits=0, details={"phase": "open", "ref
 class _Ticket(LimiterTicket):
     """One call that is out."""
 
-    held = "a place of the cooldown"
+    held = "a slot of the cooldown"
     acquired_at: float
 
 

@@ -115,6 +115,16 @@ class Gradient:
         """The highest baseline that is believed."""
         return min(self._bound, self._ratio * self._lowest)
 
+    def adopt(self, previous: Gradient, effective_max: float) -> None:
+        """Go on from the limit of another configuration, which measured in the same unit, within the bounds of this."""
+        own = self._probe_every, self._ratio, self._bound
+        self.__dict__.update(previous.__dict__)
+        self._probe_every, self._ratio, self._bound = own
+        self._probe_after = min(self._probe_after, self._probe_every)
+        self.limit = min(self.limit, effective_max)
+        if self.baseline is not None:
+            self.baseline = min(self.baseline, self.bound)
+
     def learn(self, window: Window, effective_max: float) -> None:
         """Take a full window; `effective_max` (≥ 1) bounds the limit."""
         self.latency = window.latency

@@ -44,11 +44,11 @@ too good; the first after a step down are the long ones that were left.
 
 @attrs.define(slots=True, eq=False)
 class Ticket(LimiterTicket):
-    """One call that is out: its number, its place in flight, and the moment at which it went."""
+    """One call that is out: its number, how many were in flight with it, and the moment at which it went."""
 
-    held = "a place under the limit"
+    held = "a slot under the limit"
     number: int
-    place: int
+    in_flight: int
     at: float
 
 
@@ -76,6 +76,22 @@ class LatencyLimiter:
         self._unsettled = self._gradient.limit
 
     # -- the protocol --
+
+    def adopt(self, previous: LatencyLimiter) -> None:
+        """Go on from the limit of the same scope that had another `Config`, within the bounds of this one. Where
+        another signal is to be measured the limit stays, and all else begins anew.
+        """
+        if not previous._admitted:
+            return
+        self._gradient.adopt(previous._gradient, self._effective)
+        if self._config.signal in ("auto", previous._signal):
+            self._signal, self._without_signal = previous._signal, previous._without_signal
+            self._window = previous._window
+        else:
+            self._gradient.forget()
+        self._in_flight, self._admitted = previous._in_flight, previous._admitted
+        self._last_full, self._probe_from = previous._last_full, previous._probe_from
+        self._unsettled = previous._unsettled
 
     def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
         """Refused with `no_capacity` while the limit is full."""
@@ -113,13 +129,13 @@ class LatencyLimiter:
             return ()
         self._signal, self._without_signal = found.signal, 0
         probing = self._gradient.probing
-        if probing is not None and (ticket.number <= self._probe_from or ticket.place > probing):
+        if probing is not None and (ticket.number <= self._probe_from or ticket.in_flight > probing):
             return ()
         if self._unsettled > 0:
             self._unsettled -= 1
             return ()
         full = self._last_full >= ticket.number
-        self._window.add(found.seconds, found.amount, max(elapsed, found.seconds), ticket.place, full)
+        self._window.add(found.seconds, found.amount, max(elapsed, found.seconds), ticket.in_flight, full)
         limit = self._limit()
         in_flight = min(limit, self._window.in_flight)
         if self._window.answers < self._gradient.answers_wanted(self._config.window_samples, in_flight):

@@ -43,11 +43,11 @@ class Window:
         self.answers = 0
         self._seconds = self._amount = self._elapsed = 0.0
         self._seconds_squared = self._product = self._amount_squared = 0.0
-        self._places = 0
+        self._in_flight = 0
         self._full = 0
 
-    def add(self, seconds: float, amount: float, elapsed: float, place: int, full: bool) -> None:
-        """An answer to a call that was the `place`-th in flight and out for `elapsed` seconds.
+    def add(self, seconds: float, amount: float, elapsed: float, in_flight: int, full: bool) -> None:
+        """An answer to a call that went out as the `in_flight`-th and was out for `elapsed` seconds.
 
         `full`: the limit was reached while it was out.
         """
@@ -58,7 +58,7 @@ class Window:
         self._seconds_squared += seconds * seconds
         self._product += seconds * amount
         self._amount_squared += amount * amount
-        self._places += place
+        self._in_flight += in_flight
         self._full += full
 
     @property
@@ -69,7 +69,7 @@ class Window:
     @property
     def in_flight(self) -> float:
         """How many calls were in flight on average when one went out, itself included."""
-        return self._places / self.answers
+        return self._in_flight / self.answers
 
     @property
     def in_use(self) -> bool:

@@ -114,7 +114,7 @@ class LimiterDriver:
         return True
 
     def set_cap(self, cap: int | None) -> Sequence[LimiterChange]:
-        """Another static cap."""
+        """Set another static cap; what the limiter says that it changes."""
         self.cap = cap
         return self.limiter.set_cap(cap, self.now)
 
@@ -281,7 +281,7 @@ class RequestLimiterContract:
             assert driver.admit() is not None
             driver.end(kind)
             driver.rest(10_000.0)
-            assert driver.admit() is not None, f"the place of a call that ended in {kind} was lost"
+            assert driver.admit() is not None, f"the slot of a call that ended in {kind} was lost"
 
     def test_a_call_cannot_come_back_twice(self) -> None:
         driver = self.driver()
@@ -324,7 +324,7 @@ class RequestLimiterContract:
                     return
             driver.end_all("success")
             driver.rest(1e6)
-            assert driver.admit() is not None, "after a takeover a place was lost"
+            assert driver.admit() is not None, "after a takeover a slot was lost"
 
     def _take_over(self, driver: LimiterDriver, successor: RequestLimiter, seed: int, *, same: bool = False) -> bool:
         """Let another limiter take over from the driver's; whether it can."""

@@ -40,7 +40,7 @@ class LimiterMachine(RuleBasedStateMachine):
         return inf if limit is None else limit
 
     def any_call(self, data: st.DataObject) -> int:
-        """The place of any of the calls in flight."""
+        """The index of any of the calls in flight."""
         return data.draw(st.integers(0, len(self.driver.out) - 1))
 
     @rule(most=st.integers(1, 40))

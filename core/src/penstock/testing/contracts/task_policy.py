@@ -52,7 +52,7 @@ class TaskPolicyContract:
         raise NotImplementedError("make_policy: a fresh policy")
 
     def make_gate(self) -> TaskGate:
-        """A gate with four places, two `gpu` and one `disk`, under the policy."""
+        """A gate with four of `submission`, two `gpu` and one `disk`, under the policy."""
         config = TaskAdmissionConfig(4, {"gpu": 2, "disk": 1})
         return TaskGate(FifoTaskQueue(), TaskAdmissionController(config, [("it", self.make_policy())]))
 

@@ -16,14 +16,8 @@ from typing import Any, Final, Literal, Self
 from attrs import Attribute, field, frozen, validators
 
 from penstock.config.words import value_in_words
-from penstock.words.validators import (
-    is_number,
-    number_above,
-    number_from,
-    one_of,
-    true_or_false,
-    whole_number_from,
-)
+from penstock.words.checks import is_finite
+from penstock.words.validators import number_above, number_from, one_of, true_or_false, whole_number_from
 
 __all__ = ["Latency", "ProviderLimits", "Ramp", "RetryAfterForm"]
 
@@ -149,7 +143,7 @@ class ProviderLimits:
 
     @retry_after.validator
     def _a_time_or_the_exact_one(self, _: Attribute[Any], value: object) -> None:
-        if value is not None and value != "until-next" and not (is_number(value) and value >= 0):
+        if value is not None and value != "until-next" and not (is_finite(value) and value >= 0):
             wanted = 'a number of seconds of at least 0 or "until-next"'
             raise ValueError(f"retry_after must be {wanted}, not {value_in_words(value)}")
 
@@ -169,7 +163,7 @@ class ProviderLimits:
     def _from_a_second_to_a_later_one(self, _: Attribute[Any], value: Any) -> None:
         if value is None:
             return
-        pair = isinstance(value, tuple) and len(value) == 2 and all(map(is_number, value))
+        pair = isinstance(value, tuple) and len(value) == 2 and all(map(is_finite, value))
         if not (pair and 0 <= value[0] < value[1]):
             shown = list(value) if isinstance(value, tuple) else value
             raise ValueError(f"outage must be [from second, to second], the first below the second, not {shown}")
@@ -211,7 +205,7 @@ def _check_steps(steps: object) -> None:
         raise ValueError("schedule must be steps of [from second, slots], of which there is at least one, or a ramp")
     before = -math.inf
     for step in steps:
-        if not (isinstance(step, tuple) and len(step) == 2 and all(map(is_number, step)) and _is_whole(step[1])):
+        if not (isinstance(step, tuple) and len(step) == 2 and all(map(is_finite, step)) and _is_whole(step[1])):
             shown = list(step) if isinstance(step, tuple) else step
             raise ValueError(f"schedule must hold steps of [from second, whole number of slots], not {shown}")
         if step[0] <= before:

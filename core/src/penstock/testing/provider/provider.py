@@ -74,7 +74,7 @@ class Hanging:
 
 @frozen
 class Queued:
-    """A call that waits in silence until a place is free."""
+    """A call that waits in silence until a slot is free."""
 
     ticket: Ticket
 

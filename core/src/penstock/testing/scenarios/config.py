@@ -19,9 +19,10 @@ from penstock.config.toml_reading import read_toml
 from penstock.config.words import did_you_mean, value_in_words
 from penstock.testing.provider.limits import Latency, ProviderLimits
 from penstock.testing.scenarios.scenario import AGAINST_ALONE, AT_LEAST, AT_MOST, Bound, Scenario, Tenant, TokenSizes
+from penstock.words.checks import is_finite
 from penstock.words.errors import ConfigError
 from penstock.words.problems import Problem
-from penstock.words.validators import is_number, number_above, number_from, whole_number_from
+from penstock.words.validators import number_above, number_from, whole_number_from
 
 __all__ = ["load_scenarios", "scenarios_from"]
 
@@ -148,7 +149,7 @@ class _ScenarioTable(_Defaults):
         if _tokens_per_second(value) is not None:
             if self.tokens is None:
                 raise ValueError("counts true tokens, so tokens must be given")
-        elif value != _IDEAL_OF_CAPACITY and not (is_number(value) and value > 0):
+        elif value != _IDEAL_OF_CAPACITY and not (is_finite(value) and value > 0):
             known = f'seconds, "total true tokens / 10000 per second" or "{_IDEAL_OF_CAPACITY}"'
             raise ValueError(f"must be {known}, not {value_in_words(value)}")
 
@@ -215,13 +216,13 @@ def _unfit_bound(figure: str, value: object) -> str | None:
         return None
     if figure == "after_seconds":
         return (
-            None if is_number(value) and value >= 0 else f"must be a number of at least 0, not {value_in_words(value)}"
+            None if is_finite(value) and value >= 0 else f"must be a number of at least 0, not {value_in_words(value)}"
         )
     if figure not in AT_LEAST | AT_MOST and not figure.endswith(AGAINST_ALONE):
         return f"unknown key; {did_you_mean(figure, AT_LEAST | AT_MOST | set(_WORDS), most=99)}"
-    if is_number(value) and value >= 0:
+    if is_finite(value) and value >= 0:
         return None
-    if isinstance(value, tuple) and all(map(is_number, value)) and 0 <= value[0] <= value[1]:
+    if isinstance(value, tuple) and all(map(is_finite, value)) and 0 <= value[0] <= value[1]:
         return None
     shown = list(value) if isinstance(value, tuple) else value_in_words(value)
     return f"must be a number or [least, most], not {shown}"

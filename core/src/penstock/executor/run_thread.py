@@ -1,0 +1,70 @@
+"""The thread and the clock of the trio run that a request gate belongs to, and the ways into it from other threads."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from threading import get_ident
+from typing import TypeVar
+
+import trio
+
+from penstock.executor.under_trio import require_trio
+
+__all__ = ["RunThread"]
+
+R = TypeVar("R")
+
+_NOT_RUNNING = "the request executor is not running: use it inside `async with executor:`"
+
+
+class RunThread:
+    """One run, from `enter` on."""
+
+    def __init__(self) -> None:
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._thread: int | None = None
+        self._clock: trio.abc.Clock | None = None
+
+    def enter(self) -> None:
+        """Take the run that this code is in. Raises `RuntimeError` the second time, and where there is none."""
+        if self._token is not None:
+            raise RuntimeError("this request executor has been entered before; make a new one")
+        require_trio("a request executor")
+        self._token = trio.lowlevel.current_trio_token()
+        self._thread = get_ident()
+        self._clock = trio.lowlevel.current_clock()
+
+    def now(self) -> float:
+        """The run's clock. Raises `RuntimeError` in any thread but the run's own, and before the executor is
+        entered.
+        """
+        if self._clock is None or get_ident() != self._thread:
+            if self._clock is None:
+                raise RuntimeError(_NOT_RUNNING)
+            raise RuntimeError(
+                "the request executor belongs to the thread of its trio run; "
+                "from another thread use acquire_from_thread and release_from_thread"
+            )
+        return self._clock.current_time()
+
+    def wait_for(self, instead: str, function: Callable[..., Awaitable[R]], *arguments: object) -> R:
+        """What the async function returns, for code in another thread, which it blocks; `instead` is what the run's own
+        thread uses. In a thread that trio started, cancelling its task ends the wait.
+        """
+        token = self._foreign_token(instead)
+        try:
+            trio.from_thread.check_cancelled()
+        except RuntimeError:  # no thread of trio's: it has no task that could be cancelled
+            return trio.from_thread.run(function, *arguments, trio_token=token)
+        return trio.from_thread.run(function, *arguments)
+
+    def call(self, instead: str, function: Callable[..., R], *arguments: object) -> R:
+        """What the function returns, for code in another thread."""
+        return trio.from_thread.run_sync(function, *arguments, trio_token=self._foreign_token(instead))
+
+    def _foreign_token(self, instead: str) -> trio.lowlevel.TrioToken:
+        if self._token is None:
+            raise RuntimeError(_NOT_RUNNING)
+        if get_ident() == self._thread:
+            raise RuntimeError(f"this is the run's own thread, which must not block: use {instead}")
+        return self._token
