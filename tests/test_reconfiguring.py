@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,15 @@ async def test_what_cannot_change_is_refused_by_its_name(
         (problem,) = caught.value.problems
         assert problem.startswith(f"<mapping>: {path}: cannot ")
         assert "put it back" in problem or "another name" in problem
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+async def test_a_run_does_not_wait_for_what_comes_by_a_pipe(autojump_clock: MockClock, tmp_path: Path) -> None:
+    pipe = tmp_path / "run.toml"
+    os.mkfifo(pipe)
+    async with penstock.open_scheduler(tables()) as scheduler:
+        with pytest.raises(ConfigError, match="is no plain file"):
+            scheduler.reconfigure(pipe)
 
 
 async def test_a_model_that_is_gone_is_refused_with_what_to_do(autojump_clock: MockClock) -> None:

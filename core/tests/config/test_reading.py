@@ -241,3 +241,19 @@ def test_a_table_that_is_none_is_reported() -> None:
         "<mapping>: providers.p: must be a table, not 2",
         "<mapping>: plugins: must be a table, not 1",
     ]
+
+
+@pytest.mark.parametrize(
+    ("source", "path"),
+    [
+        ({"providers": {"a/b": {}}}, 'providers."a/b"'),
+        ({"providers": {"": {}}}, "providers."),
+        ({"providers": {"a": {"models": {"": {"max_parallel_requests": 1}}}}}, "providers.a.models"),
+        ({"providers": {"a": {"domains": ["rerank", ""]}}}, "providers.a.domains"),
+        ({"scheduler": {"resources": {"": 1}}}, "scheduler.resources"),
+    ],
+)
+def test_a_name_that_nobody_could_say_is_refused(source: Any, path: str) -> None:
+    (problem,) = problems(source)
+    assert path in problem
+    assert "empty" in problem

@@ -22,3 +22,26 @@ def test_a_file_that_cannot_be_used_is_named_as_the_caller_names_it() -> None:
 
     (record,) = caught.value.records
     assert (record.source, record.path) == ("no/such/file.toml", ())
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800"])
+def test_a_name_that_no_file_can_have_is_a_wrong_configuration(name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_toml(name)
+
+
+def test_an_endless_file_is_not_read_to_its_end(tmp_path: Path) -> None:
+    file = tmp_path / "endless.toml"
+    with file.open("wb") as opened:
+        opened.truncate(1 << 40)
+
+    with pytest.raises(ConfigError, match="has more than 16777216 bytes"):
+        read_toml(file)
+
+
+def test_a_number_of_too_many_digits_is_a_wrong_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "long.toml"
+    file.write_text(f"seed = {'9' * 5000}")
+
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_toml(file)

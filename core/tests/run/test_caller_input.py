@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from inspect import isawaitable
 from itertools import count
 from math import inf, nan
@@ -56,6 +57,41 @@ class Unprintable:
         return self is other
 
 
+class Tenant:
+    """Equal by its name to others of its kind, and an error beside anything else."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __eq__(self, other: Any) -> bool:
+        return bool(self.name == other.name)
+
+
+class CaselessText(str):
+    """Text that compares in a way of its own, and so cannot be filed under."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and self.lower() == other.lower()
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Metres(int):
+    """A number that can be added to its like alone."""
+
+    def __add__(self, other: object) -> Metres:
+        if not isinstance(other, Metres):
+            raise TypeError("metres and what?")
+        return Metres(int(self) + int(other))
+
+    __radd__ = __add__
+
+
 VALUES: dict[str, Any] = {
     "none": None,
     "text": "3",
@@ -86,6 +122,10 @@ VALUES: dict[str, Any] = {
     "set": {"a"},
     "object": object(),
     "unprintable": Unprintable(),
+    "tenant": Tenant("a"),
+    "caseless text": CaselessText("3"),
+    "metres": Metres(3),
+    "decimal": Decimal(1),
 }
 TEXT = frozenset({"text", "long text", "path"})
 ANY_TEXT = TEXT | {"no text", "half a character"}
@@ -219,7 +259,11 @@ DOORS = [
     make(RequestCost, "requests", NUMBER),
     make(RequestCost, "input_tokens", COUNT),
     make(RequestCost, "output_tokens", COUNT),
-    make(RequestGroupSpec, "key", frozenset(VALUES) - UNHASHABLE - {"none", "no text", "bytes", "10**5000"}),
+    make(
+        RequestGroupSpec,
+        "key",
+        frozenset(VALUES) - UNHASHABLE - {"none", "no text", "bytes", "10**5000", "nan", "tenant", "caseless text"},
+    ),
     make(RequestGroupSpec, "weight", WEIGHT, key="a"),
     make(RequestResourceKey, "domain", TEXT, provider_name="p", model_id="m"),
     make(ResponseFacts, "status", COUNT | NONE),
@@ -257,7 +301,7 @@ DOORS = [
     add("after", EMPTY),
     add("members_of", EMPTY),
     mapped("window", NUMBER | NONE),
-    mapped("items", LISTS | ANY_TEXT | {"bytes", "wrong mapping"}),
+    mapped("items", LISTS | ANY_TEXT | {"bytes", "wrong mapping", "caseless text"}),
     mapped("labels", LABELS),
     method("emit", "kind", NO),
     method("emit", "correlation", NONE, "row_group_admitted"),

@@ -71,6 +71,39 @@ async def test_a_call_inside_a_call_in_the_runs_block_is_told_to_it(autojump_clo
     assert trio.current_time() == 0.0
 
 
+async def graph_in_which_the_first_awaits_the_last(between: int, deadline: float | None = None) -> BaseException | None:
+    """How the first of a chain of tasks ends that awaits the last one; `deadline` is that of the one after it."""
+    handles: dict[str, penstock.TaskHandle[Any]] = {}
+
+    async def awaits_the_last() -> None:
+        await handles["last"]
+
+    names = [f"t{number}" for number in range(between)]
+    specs = [TaskSpec(task_id="first", fn=awaits_the_last)]
+    for name in (*names, "last"):
+        given_up = deadline if name == "t0" else None
+        specs.append(TaskSpec(task_id=name, fn=nothing, after=[specs[-1].task_id], deadline=given_up))
+    async with penstock.open_scheduler(config()) as scheduler:
+        handles |= scheduler.add(specs)
+        for handle in handles.values():
+            await handle.wait()
+        assert all(handle.error is not None for handle in handles.values())
+    return handles["first"].error
+
+
+@pytest.mark.parametrize("between", [0, 1, 20])
+async def test_a_task_that_awaits_one_which_comes_after_it_is_told(autojump_clock: MockClock, between: int) -> None:
+    (line,) = chain_of(await graph_in_which_the_first_awaits_the_last(between))
+    assert line == "task 'first' waits for task 'last', which comes after task 'first', carried out by itself"
+    assert trio.current_time() == 0.0
+
+
+async def test_a_task_between_that_may_be_given_up_is_a_way_out(autojump_clock: MockClock) -> None:
+    error = await graph_in_which_the_first_awaits_the_last(2, deadline=5.0)
+    assert isinstance(error, penstock.TaskDropped)
+    assert trio.current_time() == 5.0
+
+
 async def test_two_tasks_that_hold_what_the_other_wants_end_for_the_later_one(autojump_clock: MockClock) -> None:
     async def both(first: str, second: str) -> str:
         async with penstock.request(f"acme/{first}"):

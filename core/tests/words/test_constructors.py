@@ -98,7 +98,7 @@ ARGUMENTS = [
     Argument(RequestCost, "output_tokens", frozenset({"zero"})),
     Argument(Usage, "input_tokens", frozenset({"zero"})),
     Argument(Usage, "output_tokens", frozenset({"zero"})),
-    Argument(RequestGroupSpec, "key", ANY_KEY - {"bytes"}),
+    Argument(RequestGroupSpec, "key", ANY_KEY - {"bytes", "nan"}),
     Argument(RequestGroupSpec, "weight", frozenset({"fraction"}), {"key": "x"}),
     Argument(TaskGroupKey, "kind", NAME, {"identity": ("x",)}),
     Argument(TaskGroupKey, "identity", given={"kind": "local"}),

@@ -9,7 +9,7 @@ for its plugin, and a program that has tables of its own in the same file names 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Any, Final, Literal, get_args, get_origin
@@ -121,6 +121,8 @@ class SchedulerConfig:
         if "submission" in value:
             what = "is limited by scheduler.submission_capacity; put the number there"
             raise ConfigError(Problem(("resources", "submission"), what))
+        if "" in value:
+            raise ConfigError(Problem(("resources",), "holds an empty name"))
 
 
 @attrs.frozen(kw_only=True)
@@ -147,6 +149,16 @@ class SinksConfig:
     failures: int = attrs.field(default=10, validator=_at_least_one)
 
 
+def _distinct_names(_: object, attribute: attrs.Attribute[Any], value: list[str] | None) -> None:
+    wrong = [
+        Problem((attribute.name,), f"names {name!r} twice" if name else "holds an empty name")
+        for at, name in enumerate(value or ())
+        if not name or name in (value or ())[:at]
+    ]
+    if wrong:
+        raise ConfigError(wrong)
+
+
 @attrs.frozen(kw_only=True)
 class ModelConfig:
     """`[providers.P.models.M]`: `M` is the name used in the configuration, `model` the provider's own id
@@ -170,7 +182,7 @@ class ProviderConfig:
     kind: str = "openai"
     base_url: str | None = None
     api_key_env: str | None = None
-    domains: list[str] = attrs.field(factory=list)
+    domains: list[str] = attrs.field(factory=list, validator=_distinct_names)
     models: dict[str, ModelConfig] = attrs.field(factory=dict)
     options: dict[str, object] = attrs.field(factory=dict)
 
@@ -188,16 +200,6 @@ class ProviderConfig:
         ]
         if wrong:
             raise ConfigError(wrong)
-
-
-def _distinct_names(_: object, attribute: attrs.Attribute[Any], value: list[str] | None) -> None:
-    wrong = [
-        Problem((attribute.name,), f"names {name!r} twice" if name else "holds an empty name")
-        for at, name in enumerate(value or ())
-        if not name or name in (value or ())[:at]
-    ]
-    if wrong:
-        raise ConfigError(wrong)
 
 
 @attrs.frozen(kw_only=True)
@@ -292,6 +294,7 @@ def load_config(
         data, name, folder = read_toml(source), str(source), Path(source).parent
     reading = _Reading(data, name)
     tables = {key: reading.table(key, kind) for key, kind in _TABLES.items() if key in data}
+    reading.problems += _names_of_nothing(tables.get("providers") or {}, name)
     lists, sections = reading.plugins()
     extras = reading.extras(extra_tables)
     foreign = reading.others({*_TABLES, "plugins", *extra_tables}, pass_=foreign_tables)
@@ -300,6 +303,15 @@ def load_config(
     return LoadedConfig(
         PenstockConfig(**tables, plugins=lists, sections=sections, source=name, folder=folder), extras, foreign
     )
+
+
+def _names_of_nothing(providers: Mapping[str, ProviderConfig], source: str) -> Iterator[Problem]:
+    """The providers and models whose names no call could say: `provider/model`, all after the first slash the model."""
+    for name, provider in providers.items():
+        if not name or "/" in name:
+            yield Problem(("providers", name), "must be a name that is not empty and has no slash", source)
+        if "" in provider.models:
+            yield Problem(("providers", name, "models"), "holds an empty name", source)
 
 
 def _nothing(kind: Any) -> object:

@@ -5,25 +5,35 @@ from __future__ import annotations
 import tomllib
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from penstock.words.checks import shown
 from penstock.words.errors import ConfigError
 from penstock.words.problems import Problem
 
 __all__ = ["read_toml"]
 
 
+LONGEST: Final = 16 * 1024 * 1024
+"""Bytes of a file; an endless one, such as a device, is not read to its end."""
+
+
 def read_toml(path: Path | str | Traversable) -> dict[str, Any]:
     """The plain tables of a TOML file, to be given to `structure`.
 
-    Raises `ConfigError` for a file that is not there, cannot be read, is not UTF-8 or no TOML; the last two with line
-    and column.
+    Raises `ConfigError` for a file that is not there, cannot be read, has more than 16 MiB, is not UTF-8 or no TOML;
+    the last two with line and column.
     """
     file = Path(path) if isinstance(path, str) else path
     try:
-        raw = file.read_bytes()
+        with file.open("rb") as opened:
+            raw = opened.read(LONGEST + 1)
     except OSError as error:
         raise _unreadable(path, f"cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # a name that no file can have
+        raise _unreadable(shown(str(path)), f"cannot be read: {error}") from None
+    if len(raw) > LONGEST:
+        raise _unreadable(path, f"has more than {LONGEST} bytes, which no configuration has")
     try:
         return tomllib.loads(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -31,6 +41,8 @@ def read_toml(path: Path | str | Traversable) -> dict[str, Any]:
         raise _unreadable(path, f"is not UTF-8, which TOML must be (at line {line}, column {column})") from None
     except tomllib.TOMLDecodeError as error:
         raise _unreadable(path, f"is no TOML: {error}") from None
+    except ValueError as error:  # a number of too many digits
+        raise _unreadable(path, f"cannot be read: {error}") from None
     except RecursionError:
         raise _unreadable(path, "is nested too deeply to be read") from None
 

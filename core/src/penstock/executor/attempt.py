@@ -28,6 +28,7 @@ Classifier = Callable[["ResponseFacts | None", "BaseException | None"], RequestR
 """Facts and error, either of which may be missing, to how the call ended."""
 
 _LOCAL_CANCELLED: Final = RequestReleaseOutcome(kind="local_cancelled")
+_UNEXPECTED: Final = RequestReleaseOutcome(kind="unexpected_exception")
 _LOCAL_TIMEOUT: Final = RequestReleaseOutcome(kind="local_timeout")
 
 
@@ -55,11 +56,10 @@ class Attempt:
     def __init__(
         self, gate: RequestGate, classify: Classifier, lease: RequestAdmissionLease, started_at: float
     ) -> None:
-        self.lease = lease
+        self._lease = lease
         self.started_at = started_at
         """When the lease was there and the call could go out, in seconds of the run's clock."""
-        self.outcome: RequestReleaseOutcome | None = None
-        """How it ended; `None` while it lasts."""
+        self._outcome: RequestReleaseOutcome | None = None
         self.idempotency_key: str | None = None
         """What to send with the call, by which the provider knows a retry from a new call; if the caller gave one."""
         self._gate = gate
@@ -68,6 +68,20 @@ class Attempt:
         self._usage: Usage | None = None
         self._detached: DetachedAttempt | None = None
         self._holder: trio.lowlevel.Task | None = gate.waits.hold(lease)
+
+    @property
+    def lease(self) -> RequestAdmissionLease:
+        """The permit that it holds until it ends."""
+        return self._lease
+
+    @property
+    def outcome(self) -> RequestReleaseOutcome | None:
+        """How it ended; `None` while it lasts and nothing was said. To set it is to `finish` with it."""
+        return self._outcome
+
+    @outcome.setter
+    def outcome(self, outcome: RequestReleaseOutcome) -> None:
+        self.finish(outcome)
 
     @property
     def attempt_id(self) -> str:
@@ -88,7 +102,7 @@ class Attempt:
 
     def finish(self, outcome: RequestReleaseOutcome) -> None:
         """The outcome outright. The last word counts, also over `answered` and over an exception."""
-        self.outcome = an_instance(outcome, RequestReleaseOutcome, "outcome")
+        self._outcome = an_instance(outcome, RequestReleaseOutcome, "outcome")
 
     def observe(self, headers: Mapping[str, str]) -> None:
         """The answer's headers (lower-case names) for the limiters now, while its body still streams."""
@@ -112,15 +126,18 @@ class Attempt:
         """The end: the lease is released with the given outcome, or with what follows from the facts and `error`."""
         self._end_hold()
         elapsed = self._gate.now() - self.started_at
-        outcome = self.outcome or self._classified(error)
+        try:
+            outcome = self.outcome or self._classified(error)
+        except Exception:  # an exception that cannot even be looked at: the lease comes back all the same
+            outcome = _UNEXPECTED
         if outcome.elapsed is None:
             outcome = attrs.evolve(outcome, elapsed=elapsed)
         if outcome.usage is None and self._usage is not None:
             outcome = attrs.evolve(outcome, usage=self._usage)
-        self.outcome = outcome
+        self._outcome = outcome
         if error is not None:
             mark_failure(error, FailureMark(outcome.kind, outcome.retryable))
-        self._gate.call_completed(self.lease, self.outcome, elapsed)
+        self._gate.call_completed(self.lease, outcome, elapsed)
 
     def _end_hold(self) -> None:
         if self._holder is not None:
@@ -148,6 +165,8 @@ class DetachedAttempt:
         """
         if outcome is not None:
             an_instance(outcome, RequestReleaseOutcome, "outcome")
+        if error is not None:
+            an_instance(error, BaseException, "error")
         if self._released:
             return False
         self._released = True

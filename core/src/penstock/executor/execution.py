@@ -16,7 +16,7 @@ from penstock.executor.gate import RequestGate
 from penstock.executor.retries import Retries, RetryRules
 from penstock.executor.retry_budget import RetryBudget
 from penstock.requests.items import RequestAdmissionError
-from penstock.words.failures import FailureMark, mark_failure
+from penstock.words.failures import FailureMark, mark_failure, note_on
 from penstock.words.identity import RequestResourceKey
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Executions:
                     return await call(attempt)
             except Exception as error:
                 if attempt is None and last is not None and isinstance(error, RequestAdmissionError):
-                    last.add_note(f"not tried again: {error}")
+                    note_on(last, f"not tried again: {error}")
                     mark_failure(last, FailureMark(kind, retryable=False))
                     raise last from error
                 if attempt is None or attempt.outcome is None:

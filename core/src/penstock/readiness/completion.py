@@ -243,6 +243,12 @@ class CompletionTracker:
         node = self._nodes.get(task_id)
         return task_id in self._alone if node is None else node.state in (READY, ENQUEUED)
 
+    def comes_after(self, task_id: str) -> Sequence[str]:
+        """The unfinished tasks that a task which is not ready waits for."""
+        node = self._nodes.get(task_id)
+        before = () if node is None or node.state != NOT_READY else (*node.after, *(node.members or ()))
+        return tuple(filter(self._is_unfinished, before))
+
     def ready_frontier(self) -> tuple[SchedulableTask, ...]:
         """The tasks that are ready and not acknowledged yet, in the order in which they became so."""
         return tuple(self._ready.values())

@@ -64,8 +64,8 @@ class RequestGroupSpec:
     def __attrs_post_init__(self) -> None:
         if type(self.key) is not str or not self.key or not self.key.isascii():
             a_key(self.key, "group key")
-        if self.weight != 1.0 or self.weight is True:
-            a_weight(self.weight, f"group {self.key}: weight")
+        if type(self.weight) is not float or self.weight != 1.0:
+            object.__setattr__(self, "weight", a_weight(self.weight, f"group {self.key}: weight"))
 
 
 @attrs.frozen
@@ -86,7 +86,7 @@ class RequestEventContext:
             a_name(self.request_attempt_id, "event_context.request_attempt_id")
 
 
-@attrs.define(slots=True, eq=False)
+@attrs.frozen(slots=True, eq=False)
 class RequestAdmissionItem:
     """One concrete call that wants to go out.
 
@@ -112,9 +112,9 @@ class RequestAdmissionItem:
         an_instance(self.group, RequestGroupSpec, "group")
         an_instance(self.cost, RequestCost, "cost")
         if self.queue_wait_timeout is not None:
-            self.queue_wait_timeout = a_duration(self.queue_wait_timeout, "timeout")
+            object.__setattr__(self, "queue_wait_timeout", a_duration(self.queue_wait_timeout, "timeout"))
         if self.deadline is not None:
-            self.deadline = a_moment(self.deadline, "deadline")
+            object.__setattr__(self, "deadline", a_moment(self.deadline, "deadline"))
         if self.event_context is not None:
             an_instance(self.event_context, RequestEventContext, "event_context")
 
@@ -135,9 +135,10 @@ class LeaseCounter(Protocol):
     ) -> Sequence[LimiterChange]: ...
 
 
-@attrs.define(slots=True, eq=False)
+@attrs.frozen(slots=True, eq=False)
 class RequestAdmissionLease:
-    """The permit of one call to be out, from before it goes until its outcome is classified.
+    """The permit of one call to be out, from before it goes until its outcome is classified. As the item, it cannot be
+    changed by whoever sees it.
 
     `limit_at_admission` is the smallest adaptive limit that applied then (`None` if none did),
     `effective_max` the bound it can grow to. `tokens` pairs each limiter with what it answered to `acquire`:
@@ -154,10 +155,15 @@ class RequestAdmissionLease:
     tokens: tuple[tuple[LeaseCounter, object], ...] = ()
     diagnostics: dict[str, Any] | None = None
 
+    def counted_by(self, tokens: tuple[tuple[LeaseCounter, object], ...]) -> None:
+        """Keep what the limiters answered. For the gate that grants it."""
+        object.__setattr__(self, "tokens", tokens)
+
     def note(self, what: str, value: object) -> None:
         """Note something that people should see beside this lease; JSON-safe. For limiters, in `acquire`."""
         if self.diagnostics is None:
-            self.diagnostics = {}
+            object.__setattr__(self, "diagnostics", {})
+            assert self.diagnostics is not None
         self.diagnostics[what] = value
 
 

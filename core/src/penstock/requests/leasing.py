@@ -63,7 +63,7 @@ class RequestLeasing:
                     acquired.release(lease, given, _NEVER_WENT_OUT, now)
                 self.ledger.close(lease)
                 return None
-        lease.tokens = tuple(tokens)
+        lease.counted_by(tuple(tokens))
         requests = item.cost.requests
         state.in_flight += requests
         state.acquired += 1

@@ -16,7 +16,7 @@ from typing import Final, Literal, get_args
 import attrs
 
 from penstock.requests.response import ResponseFacts, check_headers, check_moments
-from penstock.words.checks import MOST_TOKENS, a_duration, an_instance, shown, true_or_false, whole_number
+from penstock.words.checks import MOST_TOKENS, a_duration, an_instance, is_text, shown, true_or_false, whole_number
 from penstock.words.errors import ConfigError
 
 __all__ = ["OUTCOME_KINDS", "OutcomeKind", "RequestReleaseOutcome", "Usage", "classify", "retry_after_seconds"]
@@ -72,7 +72,7 @@ class RequestReleaseOutcome:
 
     @kind.validator
     def _known(self, _: attrs.Attribute[str], value: str) -> None:
-        if value not in OUTCOME_KINDS:
+        if not is_text(value) or value not in OUTCOME_KINDS:
             raise ConfigError(f"outcome kind {shown(value)} is none of {', '.join(OUTCOME_KINDS)}")
 
     def __attrs_post_init__(self) -> None:
@@ -85,7 +85,7 @@ class RequestReleaseOutcome:
         if self.status is not None:
             whole_number(self.status, "status", 0, 999)
         for what in ("detail", "limited_by"):
-            if not isinstance(word := getattr(self, what), str | None):
+            if (word := getattr(self, what)) is not None and not is_text(word):
                 raise ConfigError(f"{what} must be text, not {shown(word)}")
         if self.headers is not None:
             check_headers(self.headers)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import attrs
 
-from penstock.words.checks import a_duration, a_mapping, a_moment, shown, whole_number
+from penstock.words.checks import a_duration, a_mapping, a_moment, is_text, shown, whole_number
 from penstock.words.errors import ConfigError
 
 __all__ = ["ResponseFacts", "check_headers", "check_moments"]
@@ -51,7 +51,7 @@ class ResponseFacts:
         check_moments(self.elapsed, self.first_token_at)
         if self.status is not None:
             whole_number(self.status, "status", 0, 999)
-        if not isinstance(self.error_type, str | None):
+        if self.error_type is not None and not is_text(self.error_type):
             raise ConfigError(f"error_type must be text, not {shown(self.error_type)}")
         if self.received_at is not None:
             a_moment(self.received_at, "received_at")

@@ -176,7 +176,8 @@ class ShadowLimiter:
 
 
 def _swap_notes(lease: RequestAdmissionLease, notes: dict[str, Any] | None) -> dict[str, Any] | None:
-    before, lease.diagnostics = lease.diagnostics, notes
+    before = lease.diagnostics
+    object.__setattr__(lease, "diagnostics", notes)  # a lease is frozen for whoever sees it
     return before
 
 

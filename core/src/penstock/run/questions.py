@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from penstock.config.reading import SchedulerConfig, load_config
+from penstock.config.reading import SchedulerConfig
 from penstock.config.words import did_you_mean
 from penstock.run.explain_protocol import Question
 from penstock.run.health import Health
 from penstock.run.parts import RunParts
-from penstock.run.reconfiguring import reconfigure
+from penstock.run.reconfiguring import another_config, reconfigure
 from penstock.words.errors import ConfigError, PluginError
 
 __all__ = ["RunQuestions"]
@@ -32,7 +32,7 @@ class RunQuestions:
         if question.reconfigure is None:
             return _answer_about(self._run, question, self._health())
         try:
-            config = load_config(Path(question.reconfigure), foreign_tables=True).config
+            config = another_config(Path(question.reconfigure), foreign_tables=True)
             done = reconfigure(self._run, self._on_figures, config, None)
         except ConfigError as error:
             return {"refused": list(error.problems)}

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from os.path import exists, isfile
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
 import trio
 
-from penstock.config.reading import PenstockConfig, SchedulerConfig
+from penstock.config.reading import PenstockConfig, SchedulerConfig, load_config
 from penstock.plugins.manager import PluginPlan
 from penstock.requests.reconfiguring import ModelCaps, RequestGatePlan
 from penstock.run.configured import caps_of, name_providers, retry_rules, scheduler_options
@@ -30,7 +32,7 @@ from penstock.words.errors import ConfigError, PluginError
 from penstock.words.identity import ProviderModelKey
 from penstock.words.problems import PathParts, Problem
 
-__all__ = ["reconfigure"]
+__all__ = ["another_config", "reconfigure"]
 
 NOT_FIGURES: Final = frozenset({"submission_capacity", "resources", "seed", "explain_socket"})
 """Keys of `[scheduler]` that are limits, or fixed."""
@@ -56,6 +58,17 @@ def reconfigure(
     on_figures(after.scheduler)
     _log.info("run %s is reconfigured: %s", parts.run_id, "; ".join(str(plan.record).splitlines()))
     return plan.record
+
+
+def another_config(
+    source: PenstockConfig | Mapping[str, Any] | Path | str, *, foreign_tables: bool = False
+) -> PenstockConfig:
+    """The configuration that a run under way is to take. Raises `ConfigError` as `load_config`, and for a path to what
+    is no plain file: to wait for what is written into a pipe would hold everybody up.
+    """
+    if isinstance(source, str | Path) and exists(source) and not isfile(source):
+        raise ConfigError(Problem((), "is no plain file, and so cannot be read while a run goes on", str(source)))
+    return load_config(source, foreign_tables=foreign_tables).config
 
 
 class _Plan:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from penstock.config.reading import PenstockConfig, load_config
+from penstock.config.reading import PenstockConfig
 from penstock.run.health import Health
 from penstock.run.parts import RunExplanation, RunParts
 from penstock.run.reconfiguration import Reconfiguration
-from penstock.run.reconfiguring import reconfigure
+from penstock.run.reconfiguring import another_config, reconfigure
 from penstock.run.watch import RunWatch
 from penstock.scheduler.interface import TaskInterface
 from penstock.words.report import RunReport
@@ -59,7 +59,7 @@ class Scheduler(TaskInterface):
         then nothing has changed.
         """
         self.requests.now()  # in another thread nothing is changed
-        loaded = None if config is None else load_config(config).config
+        loaded = None if config is None else another_config(config)
         return reconfigure(self._parts, self.watch.change_to, loaded, plugins)
 
     # -- looking

@@ -32,6 +32,9 @@ __all__ = ["Stuck", "Task", "WaitGraph"]
 LONGEST_CHAIN: Final = 10
 """How many of those who wait for each other are named one by one."""
 
+FAR: Final = 100
+"""How many tasks are looked at for one that an awaited task comes after and that cannot end."""
+
 Task = trio.lowlevel.Task
 
 
@@ -137,8 +140,22 @@ class _Holdings:
             return True
         if isinstance(wait, RequestWaiter):
             return bool(self._leases) and not self._gate.controller.fits_beside(wait.item, self._leases)
-        awaited = wait.awaited()
-        return bool(awaited) and all(map(self._cannot_end, awaited))
+        awaited = wait.awaited() if self._running else ()
+        return bool(awaited) and all(self._kept_from_ending(task_id) is not None for task_id in awaited)
+
+    def _kept_from_ending(self, task_id: str) -> str | None:
+        """The task, or one that it comes after, that these keep from ending; `None` if there is none, or it is far."""
+        left, seen = [task_id], {task_id}
+        while left and len(seen) <= FAR:
+            each = left.pop()
+            if self._cannot_end(each):
+                return each
+            job = self._tasks.book.jobs.get(each)
+            if job is not None and job.task.deadline is None:
+                new = set(self._tasks.book.tracker.comes_after(each)) - seen
+                left += new
+                seen |= new
+        return None
 
     def _cannot_end(self, task_id: str) -> bool:
         if task_id in self._tasks.workers.in_flight:
@@ -168,12 +185,14 @@ class _Holdings:
                 if any(lease.item.resource.provider_model == model for lease in held)
             ]
             return f"a place of {wait.item.resource}, held by ", _another(by, task)
-        task_id = next(iter(wait.awaited()))
+        awaited = next(iter(wait.awaited()))
+        task_id = self._kept_from_ending(awaited) or awaited
+        what = f"task {task_id!r}" if task_id == awaited else f"task {awaited!r}, which comes after task {task_id!r}"
         if task_id in self._running:
-            return f"task {task_id!r}, carried out by ", self._running[task_id]
+            return f"{what}, carried out by ", self._running[task_id]
         full = self._full_for(task_id)
         by = [holder for running, holder in self._running.items() if full is not None and full in self._needs(running)]
-        return f"task {task_id!r}, which cannot start: {full} is held by ", _another(by, task)
+        return f"{what}, which cannot start: {full} is held by ", _another(by, task)
 
 
 def _another(tasks: list[Task], task: Task) -> Task | None:

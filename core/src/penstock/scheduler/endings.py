@@ -25,6 +25,7 @@ from penstock.scheduler.handles import (
 )
 from penstock.scheduler.jobs import GiveUp, Job, RetryPlan
 from penstock.tasks.gate import TaskGate
+from penstock.words.failures import note_on, text_of
 
 __all__ = ["TaskEndings"]
 
@@ -65,7 +66,7 @@ class TaskEndings:
         verdict = self._retries.after(job, error, now)
         if isinstance(verdict, GiveUp):
             if not verdict.final_failure:
-                error.add_note(f"penstock: given up, {verdict.reason}")
+                note_on(error, f"penstock: given up, {verdict.reason}")
             self.give_up(job, verdict.reason, now, error)
         elif job.cancel_called:
             self.stop(job, CANCELLED, "it was cancelled before its next try", now)
@@ -123,7 +124,7 @@ class TaskEndings:
         self._remove(job)
         self.counts[status] += 1
         if len(self.not_done) < REPORTED_TASKS:
-            self.not_done[job.task.task_id] = f"{status}: {error}"
+            self.not_done[job.task.task_id] = f"{status}: {text_of(error)}"
         if status == FAILED:
             self._failed.append(job.handle)
             if len(self._failed) > self._sweep_at:

@@ -8,7 +8,8 @@ from typing import Any, Final, Generic, Literal, TypeVar, get_args
 
 import trio
 
-from penstock.words.errors import PenstockError
+from penstock.words.checks import shown
+from penstock.words.errors import ConfigError, PenstockError
 
 __all__ = ["FINAL", "EndStatus", "TaskCancelled", "TaskDropped", "TaskHandle", "TaskStatus"]
 
@@ -122,7 +123,12 @@ class TaskHandle(Generic[T]):
         return self.result()
 
     def add_done_callback(self, callback: Callable[[TaskHandle[T]], None]) -> None:
-        """A call of `callback(handle)` in the loop when the task has ended and its lease is back; at once if it has."""
+        """A call of `callback(handle)` in the loop when the task has ended and its lease is back; at once if it has.
+
+        What it raises is raised when the scheduler closes. Raises `ConfigError` for what cannot be called.
+        """
+        if not callable(callback):
+            raise ConfigError(f"callback must be a function that takes the handle, not {shown(callback)}")
         self.retrieved = True
         if self.done:
             callback(self)
@@ -146,5 +152,13 @@ class TaskHandle(Generic[T]):
                 watcher(self)
             except Exception as raised:
                 errors.append(raised)
+            except BaseException as raised:  # no real Ctrl+C: the end of a task is protected from it
+                errors.append(_as_exception(raised))
         if errors:
             raise ExceptionGroup(f"callbacks of task {self.task_id!r} raised", errors)
+
+
+def _as_exception(raised: BaseException) -> PenstockError:
+    error = PenstockError(f"a callback raised {type(raised).__name__}, which is no Exception")
+    error.__cause__ = raised
+    return error

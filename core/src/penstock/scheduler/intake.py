@@ -153,7 +153,7 @@ class Intake:
             None if options.labels is None else labels_of(options.labels),
         )
         job = Job(task, TaskHandle(task_id, self._on_wait), options.max_attempts or self._max_attempts)
-        if options.retry_on != ():
+        if type(options.retry_on) is not tuple or options.retry_on:
             job.retry_on = exception_types(options.retry_on, "retry_on")
         if options.row_group is not None:
             job.row_group = a_name(options.row_group, "row_group")

@@ -21,7 +21,7 @@ from penstock.scheduler.options import Group, TaskOptions, TaskSpec
 from penstock.scheduler.parts import SchedulerParts
 from penstock.tasks.admission import TaskAdmissionController
 from penstock.tasks.ready_queue import QueueView
-from penstock.words.checks import a_name, an_instance, shown
+from penstock.words.checks import a_name, an_instance, is_text, shown
 from penstock.words.errors import ConfigError
 from penstock.words.labels import labels_of
 
@@ -156,7 +156,7 @@ class TaskInterface:
         `RuntimeEvent`. Raises `ConfigError` for a kind that there is not, and for what cannot be written as JSON.
         """
         self._tasks.loop.check_thread()
-        if kind not in tuple(SCHEDULER_EVENT_KINDS):
+        if not is_text(kind) or kind not in tuple(SCHEDULER_EVENT_KINDS):
             raise ConfigError(f"the scheduler stream has no event kind {shown(kind)}")
         words = {"task_id": task_id, "resource": resource, "group": group, "reason_or_outcome": reason_or_outcome}
         for name, word in words.items():

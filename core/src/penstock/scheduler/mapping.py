@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections import deque
 from collections.abc import (
@@ -15,7 +16,7 @@ from collections.abc import (
     Iterator,
 )
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import attrs
 import trio
@@ -24,6 +25,7 @@ from penstock.scheduler.callables import name_of
 from penstock.scheduler.handles import TaskHandle
 from penstock.scheduler.options import TaskOptions
 from penstock.scheduler.parts import SchedulerParts
+from penstock.scheduler.runner import stray_error
 from penstock.words.checks import shown, whole_number
 from penstock.words.errors import ConfigError
 from penstock.words.labels import labels_of
@@ -32,6 +34,8 @@ __all__ = ["TaskMap"]
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_log: Final = logging.getLogger("penstock.scheduler")
 
 
 class TaskMap(Generic[T, R]):
@@ -103,6 +107,10 @@ class TaskMap(Generic[T, R]):
         return self
 
     async def __anext__(self) -> R:
+        if self._iterator is None and self._feeder is None:
+            raise RuntimeError(
+                "the results of a map are there in its block: `async with scheduler.map(...) as results`"
+            )
         while True:
             if self._iterator is not None:
                 self._top_up(self._iterator)
@@ -145,10 +153,17 @@ class TaskMap(Generic[T, R]):
                         await self._changed.park()
             except Exception as error:
                 self._source_error = error
+            except BaseException as error:
+                self._source_error = stray_error(error, "the source of the items")
+                if self._source_error is None:
+                    raise
             self._exhausted = True
             self._wake()
         if isinstance(items, AsyncGenerator):  # left before its end: it is ours to close
-            await items.aclose()
+            try:
+                await items.aclose()
+            except Exception as error:  # the block has been left, so there is nobody to raise it to
+                _log.error("a source of `map` raised while it was closed", exc_info=error)
 
     def _start(self, item: T) -> None:
         handle: TaskHandle[R] = self._tasks.intake.start(self._fn, (item,), self._options)

@@ -18,7 +18,7 @@ from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.gate_plugins import GatePlugins
 from penstock.scheduler.handles import CANCELLED, RUNNING
 from penstock.scheduler.jobs import Job
-from penstock.scheduler.runner import NurseryTaskRunner, TaskRunner, begin, cancellation_of
+from penstock.scheduler.runner import NurseryTaskRunner, TaskRunner, begin, cancellation_of, stray_error
 from penstock.scheduler.wakeup import WakeUp
 from penstock.tasks.gate import TaskGate
 from penstock.tasks.lease import TaskAdmissionLease
@@ -109,11 +109,13 @@ class Workers:
         except Exception as caught:
             error = caught
         except BaseException as caught:
-            left, error = cancellation_of(caught)
-            self._finish(job, lease, None, error, True)
-            if left is caught:
-                raise
-            raise left from None
+            error = stray_error(caught, f"task {job.task.task_id!r}")
+            if error is None:
+                left, error = cancellation_of(caught)
+                self._finish(job, lease, None, error, True)
+                if left is caught:
+                    raise
+                raise left from None
         self._finish(job, lease, value, error, cancelled)
 
     @trio.lowlevel.enable_ki_protection

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 
 import attrs
 
-from penstock.words.checks import a_mapping, a_name, a_weight, an_instance, names, shown, whole_number
+from penstock.words.checks import a_mapping, a_name, a_weight, an_instance, is_text, names, shown, whole_number
 from penstock.words.errors import ConfigError
 from penstock.words.identity import GROUP_KINDS, RequestResourceKey
 from penstock.words.interning import interned
@@ -64,9 +64,9 @@ class SchedulingMetadataError(ConfigError):
         super().__init__(f"{code}: {message}")
 
 
-def _positive_weight(_: object, attribute: attrs.Attribute[float], value: object) -> None:
+def _weight(value: float) -> float:
     try:
-        a_weight(value, attribute.name)
+        return a_weight(value, "weight")
     except ConfigError as error:
         raise SchedulingMetadataError("bad_weight", str(error)) from None
 
@@ -84,7 +84,7 @@ def _stable_identity(_: object, __: object, value: object) -> None:
 
 
 def _known_kind(_: object, __: attrs.Attribute[str], value: str) -> None:
-    if value not in GROUP_KINDS:
+    if not is_text(value) or value not in GROUP_KINDS:
         raise SchedulingMetadataError("unknown_kind", f"kind {shown(value)} is none of {', '.join(GROUP_KINDS)}")
 
 
@@ -110,7 +110,7 @@ class SchedulingMetadata:
 
     kind: str = attrs.field(validator=_known_kind)
     identity: tuple[str, ...] = attrs.field(validator=_stable_identity)
-    weight: float = attrs.field(default=1.0, validator=_positive_weight)
+    weight: float = attrs.field(default=1.0, converter=_weight)
     calls: tuple[RequestResourceKey, ...] = attrs.field(default=(), converter=_resources)
 
     @classmethod
@@ -190,7 +190,7 @@ class TaskGroupSpec:
     """
 
     key: TaskGroupKey = attrs.field()
-    weight: float = attrs.field(default=1.0, validator=_positive_weight)
+    weight: float = attrs.field(default=1.0, converter=_weight)
     admitted_limit: int | None = attrs.field(default=None)
     calls: tuple[RequestResourceKey, ...] = attrs.field(default=(), converter=_resources)
 
@@ -216,7 +216,8 @@ class TaskGroupSpec:
 
 
 def _amounts(amounts: Mapping[str, int]) -> Mapping[str, int]:
-    for key, amount in a_mapping(amounts, "needs", "{'gpu': 1}").items():
+    amounts = dict(a_mapping(amounts, "needs", "{'gpu': 1}"))
+    for key, amount in amounts.items():
         a_name(key, "a resource in needs")
         whole_number(amount, f"needs: the amount of resource {shown(key)}")
     return MappingProxyType({SUBMISSION: 1, **amounts})

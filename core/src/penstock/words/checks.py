@@ -1,13 +1,15 @@
 """The checks on what callers hand in, with the error text they all share.
 
 Whatever passes them, the pure core can reckon with: a figure is finite where it is added up, small enough that no loop
-over it is long, and no True or False. What does not pass is a `ConfigError` to that caller alone, with the argument's
-name and what would be right.
+over it is long, and no True or False; what things are filed under is equal to itself and has one hash, and none of the
+operations on it is a caller's own code, which might raise where the gates decide for everybody. What does not pass is a
+`ConfigError` to that caller alone, with the argument's name and what would be right.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import EnumType
 from math import inf, isfinite, isnan
 from typing import Any, Final, TypeGuard, TypeVar
 
@@ -29,6 +31,7 @@ __all__ = [
     "an_instance",
     "exception_types",
     "is_finite",
+    "is_text",
     "names",
     "shown",
     "true_or_false",
@@ -52,6 +55,13 @@ HEAVIEST: Final = 1e6
 SHOWN: Final = 100
 """How many characters of a wrong value an error has."""
 
+_RELIED_ON: Final[Mapping[type, tuple[str, ...]]] = {
+    str: ("__eq__", "__ne__", "__lt__", "__hash__", "__str__", "__format__", "__len__", "encode", "isascii"),
+    int: ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__hash__", "__add__", "__radd__", "__sub__",
+          "__rsub__", "__mul__", "__rmul__", "__truediv__", "__rtruediv__", "__int__", "__index__", "__float__"),
+}  # fmt: skip
+"""What must be Python's own in a class derived from these, since the core does it with every value."""
+
 
 def shown(value: object) -> str:
     """A wrong value as errors have it: short, and never an error itself."""
@@ -62,9 +72,25 @@ def shown(value: object) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
+def is_text(value: object) -> TypeGuard[str]:
+    """Whether it is a string, and behaves as one."""
+    return _is_plain(value, str)
+
+
+def _is_plain(value: object, kind: type) -> bool:
+    """Whether it is of this kind, `str` or `int`, or of one derived from it that behaves as that does."""
+    return type(value) is kind or (isinstance(value, kind) and _behaves_as(type(value), kind))
+
+
+def _behaves_as(derived: type, kind: type) -> bool:
+    if isinstance(derived, EnumType):
+        return True
+    return all(getattr(derived, name) is getattr(kind, name) for name in _RELIED_ON[kind])
+
+
 def whole_number(value: object, what: str, least: int = 1, most: int = LARGEST) -> int:
     """`value`, if it is a whole number from `least` to `most`; otherwise `ConfigError`. True is no number."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if isinstance(value, bool) or not isinstance(value, int) or not _is_plain(value, int) or value < least:
         raise ConfigError(f"{what} must be a whole number from {least} on, not {shown(value)}")
     if value > most:
         raise ConfigError(f"{what} must be at most {most:,}, not {shown(value)}")
@@ -73,9 +99,10 @@ def whole_number(value: object, what: str, least: int = 1, most: int = LARGEST) 
 
 def a_weight(value: object, what: str) -> float:
     """`value`, if it is a number from 0.000001 to 1,000,000; otherwise `ConfigError`."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not LIGHTEST <= value <= HEAVIEST:
+    number = _number(value)
+    if number is None or not LIGHTEST <= number <= HEAVIEST:
         raise ConfigError(f"{what} must be a number from {LIGHTEST:f} to {HEAVIEST:,.0f}, not {shown(value)}")
-    return value
+    return number
 
 
 def a_moment(value: object, what: str) -> float:
@@ -100,8 +127,10 @@ def _number(value: object) -> float | None:
     """The number as the clock reckons, since a whole number may be larger than any of those; `None` if it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
+    if isinstance(value, float):
+        return float.__float__(value)  # a plain one, also of what is derived from it, as numpy's is
     try:
-        return float(value)
+        return float(value) if _is_plain(value, int) else None
     except OverflowError:
         return None
 
@@ -114,7 +143,12 @@ def is_finite(value: object) -> TypeGuard[float]:
 
 def a_name(value: object, what: str) -> str:
     """`value`, if it is a string that is not empty, and can be written; otherwise `ConfigError`."""
-    if not isinstance(value, str) or not value or not _can_be_written(value):
+    if not isinstance(value, str):
+        raise ConfigError(f"{what} must be a non-empty string, not {shown(value)}")
+    if not is_text(value):
+        kind = type(value).__name__
+        raise ConfigError(f"{what} must be a plain string; of the type {kind} it behaves otherwise: write str(…)")
+    if not value or not _can_be_written(value):
         raise ConfigError(f"{what} must be a non-empty string, not {shown(value)}")
     return value
 
@@ -158,14 +192,30 @@ def names(value: object, what: str) -> tuple[str, ...]:
 
 
 def a_key(value: Any, what: str) -> Any:
-    """`value`, if things can be filed under it and it has a name to be shown; otherwise `ConfigError`."""
+    """`value`, if things can be filed under it and it can be told; otherwise `ConfigError`.
+
+    What has an `__eq__` of its own must bear being compared with something else.
+    """
     try:
-        hash(value)
-        if value is not None and not isinstance(value, bytes) and str(value).encode():
-            return value
-    except Exception:  # a `__hash__` or `__str__` that raises, or half a character
-        pass
-    raise ConfigError(f"{what} must be hashable, such as a string or a tuple of strings, not {shown(value)}")
+        right = value is not None and not isinstance(value, bytes) and _can_be_filed_under(value) and value != ""
+    except Exception:
+        right = False
+    if not right:
+        raise ConfigError(
+            f"{what} must be hashable, and comparable with anything, such as a string or a tuple of strings, "
+            f"not {shown(value)}"
+        )
+    return value
+
+
+def _can_be_filed_under(value: object) -> bool:
+    if isinstance(value, str):
+        return is_text(value) and _can_be_written(value)
+    if isinstance(value, tuple) and not all(map(_can_be_filed_under, value)):
+        return False
+    str(value).encode()
+    others = value == "", value == (), value == object()
+    return (value == value) is True and hash(value) == hash(value) and not any(others)
 
 
 def a_mapping(value: object, what: str, such_as: str) -> Mapping[Any, Any]:
@@ -192,6 +242,15 @@ def true_or_false(value: object, what: str) -> bool:
 def exception_types(value: object, what: str) -> tuple[type[Exception], ...]:
     """`value`, if it is a tuple of exception types; otherwise `ConfigError`."""
     types = value if isinstance(value, tuple) else (None,)
-    if not all(isinstance(each, type) and issubclass(each, Exception) for each in types):
+    if not all(isinstance(each, type) and issubclass(each, Exception) and _can_be_asked(each) for each in types):
         raise ConfigError(f"{what} must be a tuple of exception types, such as (ConnectionError,), not {shown(value)}")
     return types
+
+
+def _can_be_asked(kind: type[Exception]) -> bool:
+    """Whether it can be said if an exception is of this type, which a metaclass may have a say in."""
+    try:
+        isinstance(Exception(), kind)
+    except Exception:
+        return False
+    return True

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import attrs
 
-__all__ = ["FailureMark", "failure_mark", "mark_failure"]
+__all__ = ["FailureMark", "failure_mark", "mark_failure", "note_on", "text_of"]
 
 _ATTRIBUTE = "__penstock_failure__"
 
@@ -32,15 +32,22 @@ def mark_failure(error: BaseException, mark: FailureMark) -> None:
     """Note on an exception how its call failed. The last mark holds."""
     try:
         setattr(error, _ATTRIBUTE, mark)
-    except (AttributeError, TypeError):  # an exception class with slots: nothing can be noted on it
+    except Exception:  # an exception class with slots, or with a `__setattr__` of its own: nothing can be noted on it
         return
 
 
 def failure_mark(error: BaseException) -> FailureMark | None:
     """The mark of an exception, or of what it wraps: its cause, its context, or all members of its group.
 
-    A group is retryable if all its members are.
+    A group is retryable if all its members are. An exception that cannot be looked at has none.
     """
+    try:
+        return _found_mark(error)
+    except Exception:  # a `__getattribute__` or a property of its own that raises
+        return None
+
+
+def _found_mark(error: BaseException) -> FailureMark | None:
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
@@ -54,3 +61,19 @@ def failure_mark(error: BaseException) -> FailureMark | None:
             return known[0] if len(known) == len(marks) else None
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
     return None
+
+
+def text_of(error: BaseException) -> str:
+    """What an exception says; its type alone if its `__str__` raises."""
+    try:
+        return str(error)
+    except Exception:
+        return f"{type(error).__name__}, which cannot be shown"
+
+
+def note_on(error: BaseException, note: str) -> None:
+    """Add a note to an exception, if it takes one."""
+    try:
+        error.add_note(note)
+    except Exception:  # an `add_note` of its own, or `__notes__` that is no list
+        return

@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 import attrs
 
-from penstock.words.checks import a_mapping, a_name, shown, whole_number
+from penstock.words.checks import a_mapping, a_name, is_text, shown, whole_number
 from penstock.words.errors import ConfigError
 
 __all__ = [
@@ -205,9 +205,9 @@ class RequestResourceResolver:
 
         Raises `ConfigError` for a name without a slash or a domain that the provider does not have.
         """
-        if not isinstance(name, str):
+        if not is_text(name):
             raise ConfigError(f"resource must be 'provider/model' or a RequestResourceKey, not {shown(name)}")
-        if not isinstance(domain, str):
+        if not is_text(domain):
             raise ConfigError(f"domain must be a name such as 'chat', not {shown(domain)}")
         key = self._resolved.get((name, domain))
         if key is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from penstock.words.checks import shown
+from penstock.words.checks import is_text, shown
 from penstock.words.errors import ConfigError
 
 __all__ = ["LONGEST", "MOST", "Labels", "labels_of", "merged_labels"]
@@ -59,7 +59,7 @@ class Labels(Mapping[str, str]):
 
 
 def _fits(word: object) -> bool:
-    if not isinstance(word, str):
+    if not is_text(word):
         return False
     try:
         return len(word) <= LONGEST and len(word.encode()) <= LONGEST

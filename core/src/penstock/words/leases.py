@@ -46,8 +46,11 @@ class ReleaseResult:
 class Lease(Protocol):
     """The fields of a lease that the ledger needs."""
 
-    lease_id: str
-    controller_generation: int
+    @property
+    def lease_id(self) -> str: ...
+
+    @property
+    def controller_generation(self) -> int: ...
 
 
 L = TypeVar("L", bound=Lease)
