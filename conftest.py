@@ -2,19 +2,21 @@
 
 Hypothesis judges answers, never how long they took, and keeps examples only where it may: a busy machine, a fresh
 checkout in which it first builds its tables, or one that may not be written, is no reason for a test to fail. Nor is a
-proxy in the environment, which cannot reach the servers that tests have on loopback.
+proxy in the environment, which cannot reach the servers that tests have on loopback; nor is a shell that started them
+in the background, with Ctrl+C ignored.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
 HOUSE = Path(__file__).parent
@@ -23,13 +25,29 @@ EXAMPLES = HOUSE / ".hypothesis" / "examples"
 for name in [name for name in os.environ if name.lower() in ("http_proxy", "https_proxy", "all_proxy", "no_proxy")]:
     del os.environ[name]
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 settings.register_profile(
     "penstock",
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     database=DirectoryBasedExampleDatabase(EXAMPLES) if os.access(HOUSE, os.W_OK) else None,
 )
+settings.register_profile(
+    "mutants",
+    settings.get_profile("penstock"),
+    derandomize=True,
+    database=None,
+    phases=(Phase.explicit, Phase.generate),
+)  # of a defect that was put in it is enough that it is found, and by the same examples each time
 settings.load_profile("penstock")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--names", type=int, default=20_000, help="how many names of each kind the test of bounded names uses"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -62,12 +62,31 @@ def test_a_large_task_starts_within_one_turnover_of_the_resource(gate: TaskGate)
 
 def test_while_room_is_reserved_it_says_for_what(gate: TaskGate) -> None:
     reserve_for_large(gate)
-    assert dict(gate.controller.view().reserved) == {"gpu": 8}
+    view = gate.controller.view()
+    assert dict(view.reserved) == {"gpu": 8}
     end_first(gate)
     assert gate.start_all() == []
+    assert not view.has_room(make_task("small", needs={"gpu": 1}).resource_request)
+    assert view.has_room(make_task("disk", needs={"disk": 1}).resource_request)
     blocked = {blocked.group: blocked.denied.detail for blocked in gate.queue.blocked()}
     assert blocked[group_key("small")].startswith("8 of gpu reserved for tasks that are next")
     assert blocked[group_key("large")] == "less than 8 of gpu is free"
+
+
+def test_of_one_group_the_oldest_goes_first_and_has_room_reserved_if_it_does_not_fit(gate: TaskGate) -> None:
+    crowd(gate, "a", 1, 4)
+    gate.start_all()
+    crowd(gate, "a", 1, 8)
+    crowd(gate, "a", 3, 1)
+    assert gate.start_all() == []
+    end_first(gate)
+    assert gate.start_all() == ["a-8-0"]
+
+
+def test_of_one_group_the_oldest_goes_first_whatever_it_takes(gate: TaskGate) -> None:
+    needs = [{"gpu": 1}, {"disk": 1}, {}, {"disk": 2}, {"gpu": 1}, {}, {"gpu": 2}]
+    gate.enqueue([make_task(str(n), "a", each) for n, each in enumerate(needs)])
+    assert gate.start_all() == [str(n) for n in range(len(needs))]
 
 
 def test_who_fits_beside_what_is_reserved_goes(gate: TaskGate) -> None:
@@ -87,6 +106,23 @@ def test_no_place_is_kept_empty_of_what_a_reservation_is_not_short_of() -> None:
     assert gate.start_all() == ["plain-1"]
     gate.release(gate.out[0])
     assert gate.start_all() == ["next"]
+
+
+def test_when_one_resource_is_there_what_it_is_short_of_by_then_is_reserved_too() -> None:
+    gate = gate_with(FifoTaskQueue())
+    gate.enqueue([make_task("holder", "a", {"gpu": 1})])
+    gate.start_all()
+    gate.enqueue([make_task("large", "b", {"gpu": 8, "disk": 4}), make_task("small", "c", {"gpu": 1})])
+    assert gate.start_all() == []
+    assert dict(gate.controller.view().reserved) == {"gpu": 8}
+    gate.enqueue([make_task("disk", "d", {"disk": 1})])
+    assert gate.start_all() == ["disk"], "it is not short of disks yet"
+    end_first(gate)
+    gate.enqueue([make_task("disk too", "d", {"disk": 1})])
+    assert gate.start_all() == []
+    assert dict(gate.controller.view().reserved) == {"gpu": 8, "disk": 4}
+    end_first(gate)
+    assert gate.start_all() == ["large"]
 
 
 def test_reservations_that_fit_together_are_held_together() -> None:

@@ -112,7 +112,8 @@ def tested(copy: Path, tests: list[str], *, seconds: int) -> tuple[int | None, s
     """The exit code of the tests of a copy, `None` if they did not end in time; and what they wrote."""
     sources = [str(path) for path in sorted(copy.glob("*/src")) + sorted(copy.glob("*/*/src"))]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sources), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *tests]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider"]
+    command += ["--hypothesis-profile", "mutants", *tests]
     try:
         done = subprocess.run(
             command, cwd=copy, env=env, capture_output=True, encoding="utf-8", timeout=seconds, check=False

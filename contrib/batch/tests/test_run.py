@@ -246,16 +246,31 @@ def test_the_record_of_a_run_is_whole(served: Folder) -> None:
 
 
 def test_rows_that_wait_for_one_provider_do_not_keep_another_from_new_rows(folder: Folder) -> None:
+    """The run is ended when the writer has answered for all rows: if it does not, the outage ends before the run."""
+    stopper = folder.path / "stopper.py"
+    stopper.write_text(
+        "import signal\n"
+        "import penstock\n"
+        "sink = penstock.SinkSpec(mode='inline')\n"
+        "answers = []\n"
+        "@penstock.hookimpl\n"
+        "def penstock_request_event(event):\n"
+        "    if event.event_kind == 'request_lease_released' and event.reason_or_outcome == 'success':\n"
+        "        answers.append(event)\n"
+        "        if len(answers) == 60:\n"
+        "            signal.raise_signal(signal.SIGINT)\n"
+        "            signal.raise_signal(signal.SIGTERM)\n",
+        encoding="utf-8",
+    )
     folder.rows(60)
     folder.write(
         ('base_url = "BASE_URL"', 'kind = "mock"'),
         ("[requests]", "[batch]\nrow_group_size = 5\nrows_in_flight = 10\nrows_waiting = 100\n[requests]"),
         more="[providers.p.options.models.writer]\nlatency = { mean = 0.001 }\n"
-        "[providers.p.options.models.embedder]\noutage = [0.0, 2.0]\nretry_after = 2.0\nlatency = { mean = 0.001 }\n",
+        "[providers.p.options.models.embedder]\noutage = [0.0, 30.0]\nretry_after = 30.0\nlatency = { mean = 0.001 }\n",
     )
-    assert run(folder) == 0
-    steps = [step for _, step in folder.cells()]
-    assert steps.index("vector") == 60  # all summaries were there by then, with ten rows in flight
+    assert run_command(folder.toml, limit=None, overwrite=False, plugins=(stopper,), progress="none") == 130
+    assert [step for _, step in folder.cells()] == ["summary"] * 60
 
 
 def test_the_journal_lies_beside_the_output_and_holds_every_cell(served: Folder) -> None:

@@ -44,7 +44,7 @@ class Served:
 
     async def until_reported(self, holds: Callable[[MockReport], bool]) -> MockReport:
         """Waits for what the provider sees over all."""
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             return await self.provider.until(holds)
 
 

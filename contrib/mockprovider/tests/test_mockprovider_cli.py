@@ -57,7 +57,7 @@ def test_it_serves_until_interrupted_and_then_says_what_it_saw(with_signal: sign
         assert answer.json()["choices"][0]["message"]["content"] == "Hello there."
         assert httpx2.get(f"{url}/models").status_code == 401
         process.send_signal(with_signal)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert out.splitlines() == [
         "small: 1 granted, 0 refused, 0 errors, 0 hung, 0 abandoned, at most 1 at a time",
@@ -75,7 +75,7 @@ def test_it_serves_what_a_file_says(tmp_path: Path) -> None:
         assert [model["id"] for model in httpx2.get(f"{url}/models").json()["data"]] == ["one", "two"]
         httpx2.post(f"{url}/embeddings", json={"model": "one", "input": "x"})
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.communicate(timeout=60)
     assert "one: 1 granted" in out
     assert "completed where the limits allow" in out
 
@@ -86,7 +86,7 @@ def test_a_taken_port_is_one_line() -> None:
         port = base_url(process).rsplit(":", 1)[1].removesuffix("/v1")
         result = refused("--port", port)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert result.exit_code == 1
     assert f"Error: cannot serve at 127.0.0.1:{port}: " in result.output
 

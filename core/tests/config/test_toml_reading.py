@@ -41,7 +41,7 @@ def test_an_endless_file_is_not_read_to_its_end(tmp_path: Path) -> None:
 
 def test_a_number_of_too_many_digits_is_a_wrong_configuration(tmp_path: Path) -> None:
     file = tmp_path / "long.toml"
-    file.write_text(f"seed = {'9' * 5000}")
+    file.write_text(f"seed = {'9' * 5000}", encoding="utf-8")
 
     with pytest.raises(ConfigError, match="cannot be read"):
         read_toml(file)

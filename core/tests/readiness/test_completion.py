@@ -61,6 +61,7 @@ def test_edges_inside_a_batch_may_point_forward() -> None:
         ([node("x"), node("y", "nobody")], "'y' comes after 'nobody'"),
         ([node("x", "y"), node("y", "z"), node("z", "x")], "wait for each other: x -> y -> z -> x"),
         ([node("x", "x")], "x -> x"),
+        ([node("on its way", "x"), node("x", "y"), node("y", "x")], "wait for each other: x -> y -> x"),
         ([node("x"), node("x")], "twice in one batch"),
         ([node("x"), node("old")], "'old' is there already"),
         ([node("x", members_of=("old",))], "no open barrier"),

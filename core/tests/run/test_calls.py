@@ -81,7 +81,7 @@ async def test_a_pause_after_a_failed_attempt_is_told_with_its_end(autojump_cloc
         (pause,) = scheduler.explanation().requests.pauses
         assert (pause.resource, pause.calls) == ("acme/small/chat", 1)
         assert 3.0 <= pause.ends_in == pause.moment - 1.0 <= 7.0
-        assert "acme/small/chat: 1 pause after a failed attempt, until " in scheduler.explain()
+        assert "acme/small/chat: 1 call pauses after a failed attempt, until " in scheduler.explain()
         json.dumps(scheduler.explanation().as_dict(), allow_nan=False)
         scheduler.cancel()
 

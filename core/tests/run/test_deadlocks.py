@@ -528,3 +528,24 @@ async def test_tasks_that_come_after_others_or_after_a_moment_may_start(autojump
 
         scheduler.start_soon(sleeps, task_id="first")
         assert await ends_with(scheduler, parent) == ["done"]
+
+
+async def test_tasks_that_become_ready_when_all_places_are_held_by_those_who_wait_for_them(
+    autojump_clock: MockClock,
+) -> None:
+    """Until the barrier is sealed nobody knows that it will find no place."""
+    async with penstock.open_scheduler({"scheduler": {"submission_capacity": 1}}) as scheduler:
+        gathered = scheduler.add([TaskSpec(task_id="gather", fn=trio.lowlevel.checkpoint, barrier=True)])["gather"]
+
+        async def waits() -> None:
+            with pytest.raises(StallError, match="gather"):
+                await gathered
+            assert trio.current_time() == 5.0
+            told.set()
+
+        told = trio.Event()
+        scheduler.start_soon(waits)
+        await trio.sleep(5)
+        scheduler.seal("gather")
+        with trio.fail_after(100):
+            await told.wait()  # and nobody begins to wait for a task by then

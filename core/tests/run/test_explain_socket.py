@@ -45,7 +45,7 @@ async def a_run(run_id: str, groups: Sequence[str] = ("works", "waits", "waits")
 
 async def answers(run_id: str) -> None:
     """Returns once the run is found, which listens at a moment of its own."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while run_id not in [run.greeting.run_id for run in (await find_runs()).runs]:
             await trio.lowlevel.checkpoint()
 

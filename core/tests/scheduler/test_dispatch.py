@@ -173,7 +173,7 @@ async def test_a_stale_selection_gives_its_lease_back_and_is_tried_again(autojum
 
 
 async def test_the_third_stale_selection_in_a_row_is_the_queues_error(autojump_clock: MockClock) -> None:
-    with pytest.raises(PluginError, match="'Fickle': its selections were stale three times in a row"):  # noqa: PT012
+    with pytest.raises(PluginError, match="'Fickle': its selections were outdated three times in a row"):  # noqa: PT012
         async with open_rig(queue=Fickle(3)) as rig:
             handle = rig.scheduler.start_soon(nothing)
             await trio.sleep_forever()
@@ -243,6 +243,17 @@ async def test_a_deadline_drops_what_could_not_start_in_time_at_that_moment(auto
             assert trio.current_time() == moment
         await running
         assert trio.current_time() == 10.0
+
+
+async def test_a_deadline_that_passed_while_the_loop_was_held_up_lets_no_task_start(autojump_clock: MockClock) -> None:
+    async def holds_the_loop_up() -> None:
+        autojump_clock.jump(10.0)
+
+    async with open_rig(places=1) as rig:
+        rig.scheduler.start_soon(holds_the_loop_up)
+        late = rig.scheduler.start_soon(nothing, deadline=5.0)
+        with pytest.raises(TaskDropped, match="deadline"):
+            await late
 
 
 async def test_at_its_deadline_itself_a_task_may_still_start(autojump_clock: MockClock) -> None:

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from penstock import ConfigError, TaskCancelled
+from penstock import ConfigError, Denied, SchedulableTask, Signal, TaskCancelled
 from penstock.testing import open_rig
 
 
@@ -68,6 +68,23 @@ async def test_no_more_than_a_window_of_items_is_in_hand(autojump_clock: MockClo
                     await trio.sleep(20)  # a slow taker
     assert given == 100
     assert most <= 6
+
+
+async def test_while_a_source_is_at_work_nothing_is_a_stall(autojump_clock: MockClock) -> None:
+    """A task that only a signal lets go, and a taker who waits: more may come for as long as the source says so."""
+
+    async def slowly() -> AsyncIterator[float]:
+        await trio.sleep(100_000)
+        yield 1
+
+    def rule(task: SchedulableTask, *_: object) -> Denied | None:
+        return Denied("policy_denial", {Signal("go")}, by="rule") if task.group.key.identity[-1] == "held" else None
+
+    async with open_rig(rule=rule) as rig:
+        held = rig.scheduler.start_soon(wait, 1, group="held")
+        async with rig.scheduler.map(wait, slowly()) as results:
+            assert [result async for result in results] == [1]
+        rig.scheduler.cancel_task(held.task_id)
 
 
 async def test_a_failure_leaves_by_the_iteration_and_the_rest_is_cancelled(autojump_clock: MockClock) -> None:

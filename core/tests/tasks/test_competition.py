@@ -86,10 +86,10 @@ class Gate:
         self.gate.offer([task], 0.0)
 
     def dispatch(self) -> None:
-        while (admitted := self.gate.next(0.0)) is not None:
-            del self.queued[admitted.task.task_id]
-            self.leases.append(admitted.lease)
-            self.limits[admitted.task.group.key] = admitted.task.group.admitted_limit
+        while (lease := self.gate.next(0.0)) is not None:
+            del self.queued[lease.item.task_id]
+            self.leases.append(lease)
+            self.limits[lease.item.group.key] = lease.item.group.admitted_limit
 
     def release(self, place: int) -> None:
         self.gate.finish(self.leases.pop(place), 0.0)

@@ -18,6 +18,10 @@ class TestFifoTaskQueue(ReadyQueueContract):
         )
         assert take_all(queue) == [f"{n}" for n in range(12)]
 
+    def test_the_next_of_a_group_goes_before_the_first_of_another_that_came_later(self) -> None:
+        queue = self.queue_with(make_task("1", "a"), make_task("2", "a"), make_task("3", "b"), make_task("4", "a"))
+        assert take_all(queue) == ["1", "2", "3", "4"]
+
     def test_a_resource_that_nobody_asks_for_any_more_is_not_in_the_view(self) -> None:
         queue = self.queue_with(make_task("1", "a", {"gpu": 1}), make_task("2", "b", {"disk": 2}), make_task("3", "b"))
         take_one(queue)

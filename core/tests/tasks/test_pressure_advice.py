@@ -283,11 +283,23 @@ def test_a_group_is_told_of_once_until_its_provider_was_open_again(both: BothGat
 def test_who_waits_for_a_full_provider_is_told_when_it_begins_to_cool(both: BothGates) -> None:
     both.submit(8, model_group(P))
     call = both.call()
+    for _ in range(3):
+        both.call()
     both.at(1)
+    both.gate.start_all()
+    assert both.refusal().until == {Released(P)}
     both.cool(until=61.0)
     both.call_back(call, REFUSED)
     assert both.refusal().detail == "p/m/chat is cooling down"
     assert At(61.0) in both.refusal().until
+
+
+def test_who_waits_for_a_cooldown_beyond_its_limit_is_told_when_that_grows(both: BothGates) -> None:
+    both.bench.limiters[P].places = 1
+    both.cool()
+    assert both.submit(3, model_group(P)) == ["t0"]
+    both.bench.limiters[P].places = 2
+    assert both.deliver(both.requests.register("p", "m", 3, both.gate.now)) == ["t1"]
 
 
 def test_a_peer_that_goes_is_waited_for() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from penstock import (
     NEVER,
+    At,
     Backlog,
     Condition,
     Denied,
@@ -20,6 +22,7 @@ from penstock import (
     TaskAdmissionConfig,
     TaskAdmissionController,
     TaskAdmissionView,
+    TaskGroupSpec,
     Uncontested,
 )
 from penstock.testing import TaskGate, group_key, make_task
@@ -123,6 +126,21 @@ def test_a_class_waits_for_what_is_one_member_s_own_group_too() -> None:
     assert sorted(order) == ["a", "b0", "b1", "b2"]
 
 
+def test_of_a_member_of_a_class_is_told_what_the_latest_answer_named_and_what_ends_it_for_its_own_group() -> None:
+    def rule(task: SchedulableTask) -> Denied | None:
+        until: Condition = At(9.0) if name(task) == "b" else Signal("go")
+        return refused(until, Released(task.group.key), scope="group", cohort="c")
+
+    gate = gate_with(rule)
+    gate.enqueue([make_task("a", "a"), make_task("b", "b")])
+    gate.start_all()
+
+    assert {blocked.group: blocked.denied.until for blocked in gate.gate.blocked()} == {
+        group_key("a"): {At(9.0), Released(group_key("a")), Released(group_key("b"))},
+        group_key("b"): {At(9.0), Released(group_key("b"))},
+    }
+
+
 def test_a_place_that_a_policy_keeps_for_peers_is_given_when_none_of_them_fits_any_more() -> None:
     """The peer needs gpu and disk, and somebody else takes the disk: that is no change of what is queued for gpus."""
 
@@ -148,6 +166,114 @@ def test_what_is_refused_for_good_leaves_with_all_that_the_refusal_covers_and_is
     gate.enqueue([make_task("4", "a")])
 
     assert gate.start_all() == ["4"]
+
+
+def test_when_the_last_who_could_run_comes_to_its_limit_who_waits_for_that_is_asked_at_once() -> None:
+    """The peer has another task queued, which came later: it could run, but its group is at its limit."""
+
+    def rule(task: SchedulableTask) -> Denied | None:
+        polite = name(task) == "polite" and gate.controller.view().runnable_peers("gpu", task.group.key)
+        return refused(Uncontested("gpu")) if polite else None
+
+    gate = gate_with(rule, gpu=3)
+    peer = TaskGroupSpec.named("peer", admitted_limit=1)
+    gate.enqueue([make_task("polite", "polite", {"gpu": 1})])
+    gate.enqueue([make_task(f"peer{n}", group=peer, needs={"gpu": 1}) for n in range(2)])
+
+    assert gate.start_all() == ["peer0", "polite", "peer1"]
+
+
+@pytest.mark.parametrize("cohort", [None, "c"])
+def test_a_refusal_of_all_ends_like_any_other(cohort: str | None) -> None:
+    shut = [True]
+    gate = gate_with(lambda task: refused(Signal("go"), scope="all", cohort=cohort) if shut else None)
+    gate.enqueue([make_task("1", "a"), make_task("2", "b")])
+    assert gate.start_all() == []
+    shut.clear()
+    gate.enqueue([make_task("3", "c")])
+    assert gate.start_all() == []
+    gate.wake(Signal("go"))
+    assert gate.start_all() == ["1", "2", "3"]
+
+
+def test_who_looks_at_the_queue_is_asked_again_when_somebody_has_left_it() -> None:
+    def rule(task: SchedulableTask) -> Denied | None:
+        if name(task) == "rival":
+            return refused(Signal("never"))
+        return refused(Uncontested("gpu")) if group_key("rival") in gate.gate.view.queued_by_group else None
+
+    gate = gate_with(rule, gpu=1)
+    gate.enqueue([make_task("polite", "polite", {"gpu": 1}), make_task("rival", "rival", {"gpu": 1})])
+    assert gate.start_all() == []
+    gate.discard("rival")
+    assert gate.start_all() == ["polite"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "left"), [("task", ["2", "3", "4"]), ("shape", ["3", "4"]), ("group", ["4"]), ("all", [])]
+)
+def test_a_refusal_for_good_takes_all_that_its_scope_covers(scope: RefusalScope, left: list[str]) -> None:
+    doomed = [True]
+    gate = gate_with(lambda task: refused(NEVER, scope=scope) if doomed and doomed.pop() else None)
+    plain, large = {"submission": 1}, {"submission": 2}
+    gate.enqueue([make_task("1", "a", plain), make_task("2", "a", plain), make_task("3", "a", large)])
+    gate.enqueue([make_task("4", "b", plain)])
+
+    assert gate.start_all() == left
+    assert not gate.queued
+
+
+def test_those_who_were_set_apart_alone_are_covered_by_a_refusal_of_their_group() -> None:
+    """Two were refused for their own sake; their own refusals are over while their whole group is refused."""
+    shut = {"1", "2"}
+
+    def rule(task: SchedulableTask) -> Denied | None:
+        if "group" in shut:
+            return refused(Signal("group"), scope="group")
+        return refused(Signal("task")) if task.task_id in shut else None
+
+    gate = gate_with(rule)
+    gate.enqueue([make_task(str(n), "a") for n in range(1, 3)])
+    assert gate.start_all() == []
+    shut.add("group")
+    gate.enqueue([make_task("3", "a")])
+    assert gate.start_all() == []
+    shut.clear()
+    gate.wake(Signal("task"))
+    assert gate.start_all() == []
+    gate.wake(Signal("group"))
+    assert gate.start_all() == ["1", "2", "3"]
+
+
+def test_in_the_pass_at_rest_nobody_could_run() -> None:
+    """a and b are held back for who comes later, and c is refused. Then both are asked once more: a not for b."""
+
+    def rule(task: SchedulableTask) -> Denied | None:
+        if name(task) == "c":
+            return refused(Signal("never"))
+        return refused(Uncontested("gpu")) if gate.controller.view().runnable_peers("gpu", task.group.key) else None
+
+    gate = gate_with(rule, gpu=2)
+    gate.enqueue([make_task(group, group, {"gpu": 1}) for group in "abc"])
+    assert gate.start_all() == ["a", "b"]
+
+
+def test_the_reservation_of_a_group_hides_no_peer_from_it() -> None:
+    """large has all gpus reserved, and a rule holds it back while others could run: it gives up its own for them."""
+    polite: list[bool] = []
+
+    def rule(task: SchedulableTask) -> Denied | None:
+        peers = gate.controller.view().runnable_peers("gpu", task.group.key)
+        return refused(Signal("later")) if polite and name(task) == "large" and peers else None
+
+    gate = gate_with(rule, gpu=2)
+    gate.enqueue([make_task("holder", "small", {"gpu": 1})])
+    gate.start_all()
+    gate.enqueue([make_task("large", "large", {"gpu": 2}), make_task("small", "small", {"gpu": 1})])
+    assert gate.start_all() == []
+    polite.append(True)
+    gate.enqueue([make_task("small too", "small", {"gpu": 1})])
+    assert gate.start_all() == ["small"]
 
 
 def test_what_could_never_fit_is_given_up_when_it_is_offered() -> None:
@@ -235,9 +361,89 @@ def test_a_class_that_is_opened_is_one_question_and_one_for_each_that_is_admitte
     assert questions(gate, lambda: gate.wake(Signal("go"))) == 4
 
 
+def test_who_is_refused_otherwise_in_a_class_that_is_opened_is_one_question_each() -> None:
+    otherwise = set[str]()
+
+    def rule(task: SchedulableTask) -> Denied | None:
+        if task.task_id in otherwise:
+            return refused(Signal("another"))
+        return refused(Signal("go"), cohort="c")
+
+    gate = CountingGate(rule)
+    gate.enqueue([make_task(f"{n}", f"g{n}") for n in range(1000)])
+    gate.start_all()
+    otherwise.update("01")
+    assert questions(gate, lambda: gate.wake(Signal("go"))) == 3
+
+
+def test_a_reservation_that_holds_somebody_back_is_one_question() -> None:
+    gate = CountingGate(lambda task: None, gpu=2)
+    gate.enqueue([make_task("holder", "h", {"gpu": 1})])
+    gate.start_all()
+    gate.enqueue([make_task("large", "a", {"gpu": 2}), *(make_task(f"{n}", f"g{n}", {"gpu": 1}) for n in range(50))])
+    gate.start_all()
+    assert dict(gate.controller.view().reserved) == {"gpu": 2}
+    assert questions(gate, lambda: gate.enqueue([make_task("late", "late", {"gpu": 1})])) == 1
+
+
 def test_who_looks_at_the_queue_is_asked_once_more_at_rest_and_then_no_more() -> None:
     gate = CountingGate(lambda task: refused(Backlog("gpu")), gpu=1)
     gate.enqueue([make_task(f"{n}", f"g{n}", {"gpu": 1}) for n in range(10)])
     gate.start_all()
     assert questions(gate, lambda: None) == 0
     assert questions(gate, lambda: gate.discard("0")) <= 2 * 9
+
+
+def test_those_of_an_opened_class_that_are_refused_otherwise_are_one_question_each() -> None:
+    otherwise: set[str] = set()
+
+    def rule(task: SchedulableTask) -> Denied | None:
+        if task.task_id in otherwise:
+            return refused(Signal("another"))
+        return refused(Signal("go"), cohort="c")
+
+    gate = CountingGate(rule)
+    gate.enqueue([make_task(f"{n}", f"g{n}") for n in range(1000)])
+    gate.start_all()
+    otherwise.update("012")
+    assert questions(gate, lambda: gate.wake(Signal("go"))) == 4
+
+
+def test_what_older_answers_of_a_class_named_is_no_question() -> None:
+    """a is refused until one signal, and b later under the same cohort until another: that is what both wait for."""
+    gate = CountingGate(lambda task: refused(Signal(name(task)), scope="group", cohort="c"))
+    gate.enqueue([make_task("1", "a"), make_task("2", "b")])
+    assert questions(gate, lambda: gate.wake(Signal("a"))) == 0
+    assert questions(gate, lambda: gate.wake(Signal("b"))) == 1
+
+
+def test_a_reservation_that_holds_somebody_back_is_one_question_of_each_choice() -> None:
+    gate = CountingGate(lambda task: None, gpu=2)
+    gate.enqueue([make_task("holder", needs={"gpu": 1})])
+    gate.start_all()
+    gate.enqueue([make_task("large", needs={"gpu": 2}), *(make_task(f"small{n}", "b", {"gpu": 1}) for n in range(50))])
+    assert gate.start_all() == []
+    assert gate.controller.view().reserved == {"gpu": 2}
+    assert questions(gate, lambda: gate.enqueue([make_task("one more", "b", {"gpu": 1})])) == 1
+    asked = questions(gate, lambda: gate.enqueue([make_task("plain", "b")]))
+    assert asked == 3, "the one that went, and the reservation before it and after it"
+
+
+def test_who_is_covered_by_another_refusal_when_his_own_is_over_is_no_question() -> None:
+    def rule(task: SchedulableTask) -> Denied | None:
+        plain = len(task.resource_request.shape) == 1
+        return refused(Signal("shape" if plain else "group"), scope="shape" if plain else "group", cohort=f"{plain}")
+
+    gate = CountingGate(rule, gpu=1)
+    gate.enqueue([make_task("plain"), make_task("gpu", needs={"gpu": 1})])
+    assert questions(gate, lambda: gate.wake(Signal("shape"))) == 0
+    assert questions(gate, lambda: gate.wake(Signal("group"))) == 2
+
+
+def test_what_nobody_waits_for_is_no_question() -> None:
+    gate = CountingGate(lambda task: refused(Signal("go"), Released("gpu"), scope="group"), gpu=1)
+    gate.enqueue([make_task(f"{n}", f"g{n % 5}") for n in range(50)])
+    others: tuple[Condition, ...] = (Signal("come"), Released("submission"), Backlog("gpu"), Uncontested("gpu"))
+    for condition in others:
+        assert questions(gate, partial(gate.wake, condition)) == 0
+    assert questions(gate, lambda: gate.wake(Released("gpu"))) == 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import random
 import sys
 import time
 import traceback
@@ -48,10 +49,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="for how long, for each (default: 60)")
     parser.add_argument("--runs", type=int, help="how many runs, instead of how long")
     parser.add_argument("--start", type=int, default=0, help="the first seed (default: 0)")
+    parser.add_argument("--worlds", choices=[*WORLDS], action="append", help="only these small worlds (default: all)")
+    parser.add_argument("--depth", type=int, default=2, help="where the small world begins (default: 2)")
     parser.add_argument("--failures", type=int, default=5, help="stop after so many failures (default: 5)")
     given = parser.parse_args()
     if given.what == "small-world":
-        small_world(given.seconds)
+        small_world(given.seconds, given.worlds or [*WORLDS], given.depth)
         return 0
     return sum(fuzz(name, given) for name in ([given.what] if given.what else RUNS))
 
@@ -79,12 +82,13 @@ WORLDS: dict[str, Callable[[], Iterator[SmallWorld]]] = {
 }
 
 
-def small_world(seconds: float) -> None:
+def small_world(seconds: float, names: list[str], first: int) -> None:
     """Explore one step deeper each time, until the time is up. Raises `Mismatch`."""
     began = time.monotonic()
-    for depth in itertools.count(2):
-        for what, worlds in WORLDS.items():
-            here = list(worlds())
+    for depth in itertools.count(first):
+        for what in names:
+            here = list(WORLDS[what]())
+            random.Random(depth).shuffle(here)  # so that one that is cut short has seen some of every kind
             sequences = 0
             for at, world in enumerate(here):
                 if time.monotonic() - began >= seconds:

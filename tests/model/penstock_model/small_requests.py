@@ -46,11 +46,15 @@ def one_rule_each(waiters: Sequence[str] = ("fifo", "fair")) -> Iterator[SmallWo
 
 
 def two_rules_each(waiters: Sequence[str] = ("fifo", "fair")) -> Iterator[SmallWorld]:
-    """The worlds with two rules of different causes, one of all and one of the group `a`, in either order."""
+    """The worlds with two rules of different causes, one of all and one of the group `a`, in either order.
+
+    Each has a cohort of its own: who is refused by one of them may not be by the other, so one for both were untrue.
+    """
     for order in waiters:
         for one, other in permutations(_rules("rule"), 2):
             if one.causes != other.causes and (one.groups is None) != (other.groups is None):
-                yield _world(order, (one, attrs.evolve(other, name="other")))
+                cohort = other.cohort and "another"
+                yield _world(order, (one, attrs.evolve(other, name="other", cohort=cohort)))
 
 
 def _rules(name: str) -> Iterator[RequestRule]:

@@ -53,12 +53,16 @@ def one_rule_each(queues: Sequence[str] = ("fifo", "fair"), sizes: Sizes = SIZES
 
 
 def two_rules_each(queues: Sequence[str] = ("fifo", "fair")) -> Iterator[SmallWorld]:
-    """The worlds with two rules of different causes, one of all and one of the group `a`, in either order."""
+    """The worlds with two rules of different causes, one of all and one of the group `a`, in either order.
+
+    Each has a cohort of its own: who is refused by one of them may not be by the other, so one for both were untrue.
+    """
     for shapes, queue in product(SIZES, queues):
         rules = [rule for rule in _rules("rule") if rule.groups is None or rule.scope != "task"]
         for one, other in permutations(rules, 2):
             if one.causes != other.causes and (one.groups is None) != (other.groups is None):
-                yield _world(shapes, queue, (one, attrs.evolve(other, name="other")))
+                cohort = other.cohort and "another"
+                yield _world(shapes, queue, (one, attrs.evolve(other, name="other", cohort=cohort)))
 
 
 def _rules(name: str) -> Iterator[TaskRule]:

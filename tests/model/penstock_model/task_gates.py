@@ -88,11 +88,11 @@ class TaskGateByHand:
         return self._gate.offer(tasks, now)
 
     def next(self, now: float) -> SchedulableTask | None:
-        admitted = self._gate.next(now)
-        if admitted is None:
+        lease = self._gate.next(now)
+        if lease is None:
             return None
-        self._leases[admitted.task.task_id] = admitted.lease
-        return admitted.task
+        self._leases[lease.item.task_id] = lease
+        return lease.item
 
     def finish(self, task_id: str, now: float) -> ReleaseResult:
         self._last = self._leases.pop(task_id)

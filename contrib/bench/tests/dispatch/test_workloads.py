@@ -35,8 +35,7 @@ def test_32_groups_stay_blocked_in_the_window_until_the_others_have_nothing_left
     driver = driver_of(workload)
     for _ in range(9):
         driver.cycles_with_held(200, workload.held, keeping=True)
-        driver.next_task()
-        at_caps = {str(block.group) for block in driver.queue.blocked() if block.denied.reason == "group_cap"}
+        at_caps = {str(block.group) for block in driver.blocked() if block.denied.reason == "group_cap"}
         assert at_caps == {f"local/hot{n}" for n in range(32)}
 
     assert driver.cycles_with_held(2_000, workload.held, keeping=True) == 200
@@ -46,8 +45,7 @@ def test_what_is_preferred_and_at_its_limit_is_blocked_while_the_turning_window_
     workload = turning(8, 400)
     driver = driver_of(workload)
     driver.cycles_with_held(40, workload.held)
-    driver.next_task()
 
-    blocked = {str(block.group) for block in driver.queue.blocked()}
+    blocked = {str(block.group) for block in driver.blocked()}
 
     assert blocked == {f"local/hot{n}" for n in range(4)}

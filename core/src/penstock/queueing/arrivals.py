@@ -8,7 +8,7 @@ from typing import Final
 __all__ = ["Arrivals"]
 
 KEPT: Final = 4096
-"""How many moments are kept. With more, every other is given up: then an item is told to have come a little earlier."""
+"""How many moments are kept. With more, every other is given up: then an item counts as a little older."""
 
 
 class Arrivals:
@@ -17,11 +17,14 @@ class Arrivals:
     def __init__(self) -> None:
         self._numbers: list[int] = []
         self._moments: list[float] = []
+        self.latest: float | None = None
+        """The moment at which items came last."""
 
     def begin(self, number: int, now: float) -> None:
         """Items from this number on come now."""
-        if self._moments and self._moments[-1] == now:
+        if now == self.latest:
             return
+        self.latest = now
         if len(self._numbers) >= KEPT:
             self._numbers, self._moments = self._numbers[::2], self._moments[::2]
         self._numbers.append(number)
@@ -36,4 +39,4 @@ class Arrivals:
 
     def forget(self) -> None:
         """Nothing that came is there any more."""
-        self._numbers, self._moments = [], []
+        self._numbers, self._moments, self.latest = [], [], None

@@ -22,7 +22,7 @@ T = TypeVar("T")
 class Contenders(Generic[T]):
     """Live counts of who could run. Pure.
 
-    `moved` is told the lanes of a group that has come to its limit: for others that is a change of what is queued.
+    `moved` is called with the lanes of a group that has come to its limit: for others the queue has changed.
     """
 
     def __init__(self, groups: Mapping[Hashable, Group[T]], moved: Callable[[Iterable[Lane[T]]], None]) -> None:

@@ -1,4 +1,4 @@
-"""A queue of items in lanes: what comes, what leaves, and what is told of it.
+"""A queue of items in lanes: what comes, what leaves, and what waits for what.
 
     offered -> ready -> asked -> taken
                 ^  |       |
@@ -14,13 +14,13 @@ Pure: no clock, no trio.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from penstock.queueing.contenders import Contenders
 from penstock.queueing.lanes import Entry, Group, Lane, Node, Order, Resources
 from penstock.queueing.passes import Passes
-from penstock.queueing.places import Place, Room
+from penstock.queueing.places import Place, Room, Shape
 from penstock.queueing.refusals import Refusals
 from penstock.words.verdicts import Denied
 
@@ -44,8 +44,23 @@ class LaneQueue(Generic[T]):
         self.contenders: Contenders[T] = self._refusals.contenders
         self.arrived = 0
         """How many items ever came in; the number of the last."""
-        self.version = 0
-        self.total = 0
+        self.left = 0
+        """How many of them have left."""
+
+    @property
+    def total(self) -> int:
+        """How many items there are."""
+        return self.arrived - self.left
+
+    @property
+    def version(self) -> int:
+        """Another figure whenever an item has come or left."""
+        return self.arrived + self.left
+
+    @property
+    def shapes(self) -> Iterable[Shape[T]]:
+        """What the items take, with how many there are of each; some may have none."""
+        return self._refusals.shapes.all()
 
     def make_room(self, room: Room) -> None:
         """From now on who does not fit into `room` is not asked. What stands here already is filed anew."""
@@ -56,6 +71,11 @@ class LaneQueue(Generic[T]):
         """What there is room in, if that is known here."""
         return self._refusals.shapes.room
 
+    @property
+    def refusals_given(self) -> int:
+        """How many refusals have been given to items that stand here, ever."""
+        return self._refusals.given
+
     # -- coming and going
 
     def add(
@@ -65,24 +85,29 @@ class LaneQueue(Generic[T]):
 
         `resources` are what its shape takes, `cost` (> 0) is what it counts for in the order.
         """
+        refusals = self._refusals
         group = self.groups.get(group_key)
         if group is None:
             group = self.groups[group_key] = Group(group_key, weight)
-            group.capped = group_key in self._refusals.contenders.capped
+            group.capped = group_key in refusals.contenders.capped
         lane = group.lanes.get(shape)
         fresh = lane is None
         if lane is None:
-            lane = group.lanes[shape] = Lane(shape, group, resources)
-        self.arrived += 1
-        entry = Entry(item, self.arrived, cost, lane)
-        lane.append(entry)
+            lane = group.lanes[shape] = Lane(shape, group, resources, refusals.shapes.of(resources))
+        self.arrived = arrived = self.arrived + 1
+        entry = Entry(item, arrived, cost, lane)
+        last = lane.last
+        if last is None:
+            lane.append(entry)
+        else:
+            last.next = lane.last = entry
+            lane.live += 1
         group.queued += 1
-        self.total += 1
-        self.version += 1
+        lane.shape.queued += 1
         if fresh:
-            self._refusals.settle(lane)
-        if self._refusals.lot.soft:
-            self._refusals.backlog_changed(lane)
+            refusals.settle(lane)
+        if refusals.lot.soft:
+            refusals.backlog_changed(lane)
         return entry
 
     def take(self, entry: Entry[T]) -> None:
@@ -90,18 +115,17 @@ class LaneQueue(Generic[T]):
         lane, refusals = entry.lane, self._refusals
         if lane is None or lane.head is not entry:
             raise ValueError("only the head of a lane can be taken")
-        place, group = lane.place, lane.group
-        assert place is not None, "a blocked lane cannot be served"
+        place, group, following = lane.place, lane.group, entry.next
         entry.lane = None
         lane.live = live = lane.live - 1
         group.queued -= 1
-        self.total -= 1
-        self.version += 1
-        following = entry.next
-        if lane.returned or following is None or following.lane is not lane:
-            lane.next_head()
-        else:  # as it mostly is
-            lane.first = lane.head = following
+        lane.shape.queued -= 1
+        self.left += 1
+        if live:
+            if following is None or following.lane is not lane or lane.returned:
+                lane.next_head()
+            else:  # as it mostly is
+                lane.first = lane.head = following
         place.arena.served(lane, entry.cost)
         if refusals.reservations.lanes:
             refusals.end_reservation(lane)
@@ -111,10 +135,10 @@ class LaneQueue(Generic[T]):
             refusals.admitted(lane)
         if group.denied is not None and group.queued:
             refusals.admitted(group)
-        if refusals.lot.soft or not self.total:
-            self._after_leaving(lane)
+        if refusals.lot.soft:
+            refusals.backlog_changed(lane)
         if refusals.owed:
-            refusals.tell_owed()
+            refusals.pass_on_owed()
 
     def discard(self, entry: Entry[T]) -> None:
         """The item is not to be done any more."""
@@ -125,8 +149,8 @@ class LaneQueue(Generic[T]):
         entry.lane = None
         lane.live -= 1
         lane.group.queued -= 1
-        self.total -= 1
-        self.version += 1
+        lane.shape.queued -= 1
+        self.left += 1
         lane.next_head()
         if not lane.live:
             self._drop(lane)
@@ -139,15 +163,8 @@ class LaneQueue(Generic[T]):
             for node in (lane, lane.group):
                 if node.denied is not None:
                     self._refusals.free(node)  # the refusal was its head's: the next one is asked for its own sake
-        self._after_leaving(lane)
-
-    def _after_leaving(self, lane: Lane[T]) -> None:
         if self._refusals.lot.soft:
             self._refusals.backlog_changed(lane)
-        if not self.total:
-            self._order.forget()
-            self.groups.clear()
-            self._refusals.rested()
 
     def _drop(self, lane: Lane[T]) -> None:
         """A lane has run empty: leave no trace of it, nor of refusals that covered nobody else."""
@@ -163,7 +180,10 @@ class LaneQueue(Generic[T]):
         if not group.queued:
             if group.denied is not None:
                 self._refusals.forget(group)
-            self.groups.pop(group.key, None)
+            del self.groups[group.key]
+            if not self.groups:
+                self._order.forget()
+                self._refusals.emptied()
 
     def refuse(self, entry: Entry[T], denied: Denied, now: float) -> None:
         """File an item under a refusal that it met after it was selected."""
@@ -196,8 +216,9 @@ class LaneQueue(Generic[T]):
 
     def blocked(self) -> Iterator[tuple[object, Hashable, Denied, float, int]]:
         """Every refusal in force: scope key, group key, refusal, since when, how many items it keeps back."""
-        if self._refusals.root.denied is not None and self.total:
-            yield "all", None, self._refusals.root.denied, self._refusals.root.since, self.total
+        root = self._refusals.root
+        if root.denied is not None and self.total:
+            yield "all", None, root.in_force(root.denied), root.since, self.total
         for group in self.groups.values():
             for scope_key, denied, since, items in group.refusals():
                 yield scope_key, group.key, denied, since, items

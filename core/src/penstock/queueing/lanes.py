@@ -12,6 +12,8 @@ from collections.abc import Hashable, Iterator
 from heapq import heappop, heappush
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+import attrs
+
 from penstock.words.verdicts import Condition, Denied
 
 __all__ = ["ALL", "NOT_FILED", "Arena", "Entry", "Group", "Lane", "Node", "Order", "Resources"]
@@ -54,6 +56,12 @@ class Node(Generic[T]):
         """Whether nothing below it may be asked."""
         return self.denied is not None and (self.joined is None or not self.joined.open)
 
+    def in_force(self, denied: Denied) -> Denied:
+        """The refusal under which it is, with what ends it: in a class that is what the latest answer there named."""
+        if self.joined is None or denied.until == (until := self.filed | self.joined.filed):
+            return denied
+        return attrs.evolve(denied, until=until)
+
 
 class Entry(Generic[T]):
     """One item in a lane. `sequence` is its place in the order of arrival, `next` what came after it into its lane."""
@@ -73,14 +81,19 @@ class Lane(Node[T]):
     """The items of one group with one shape. `place` is where it is ordered; `None` while nothing below it is asked."""
 
     __slots__ = (
-        "first", "gaps", "group", "head", "key", "last", "live", "place", "position", "resources", "returned",
+        "first", "gaps", "group", "head", "key", "last", "live", "place", "position", "resources", "returned", "shape",
     )  # fmt: skip
 
-    def __init__(self, key: Hashable, group: Group[T], resources: Resources) -> None:
-        super().__init__()
+    def __init__(self, key: Hashable, group: Group[T], resources: Resources, shape: Any) -> None:
+        self.denied = None  # as of any node: lanes come and go with the tasks of a group
+        self.since = 0.0
+        self.joined = None
+        self.filed = NOT_FILED
         self.key = key
         self.group = group
         self.resources = resources
+        self.shape = shape
+        """A `Shape`: what it takes, with all lanes that take the same."""
         self.first: Entry[T] | None = None
         """The items as they came, chained by `next`; some may have been discarded."""
         self.last: Entry[T] | None = None
@@ -208,7 +221,7 @@ class Group(Node[T]):
             self.singles.add(lane)
             return lane
         entry = lane.head
-        single: Lane[T] = Lane(lane.key, self, lane.resources)
+        single: Lane[T] = Lane(lane.key, self, lane.resources, lane.shape)
         entry.lane = single
         lane.live -= 1
         lane.next_head()
@@ -232,14 +245,14 @@ class Group(Node[T]):
             if lane.denied is not None and lane.closed:
                 yield (
                     lane.head.item if lane in self.singles else (self.key, lane.key),
-                    lane.denied,
+                    lane.in_force(lane.denied),
                     lane.since,
                     lane.live,
                 )
             else:
                 whole += lane.live
         if whole and self.denied is not None and self.closed:
-            yield self.key, self.denied, self.since, whole
+            yield self.key, self.in_force(self.denied), self.since, whole
 
 
 class Arena(Protocol[T]):

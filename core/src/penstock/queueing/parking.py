@@ -7,11 +7,11 @@ the number of conditions, never the number of targets that are parked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from heapq import heapify, heappop, heappush
 from typing import Protocol
 
-from penstock.words.verdicts import At, Backlog, Condition, Uncontested
+from penstock.words.verdicts import At, Backlog, Condition, Released, Uncontested
 
 __all__ = ["Parked", "ParkingLot"]
 
@@ -32,10 +32,12 @@ class ParkingLot:
         """The moments that are waited for, as a heap; some may be outdated."""
         self._filings = 0
         self._standing_moments = 0
+        self.released: dict[Hashable, Released] = {}
+        """The releases that are waited for, by their keys; to be read only."""
         self.soft: dict[Condition, None] = {}
         """The conditions about the queue itself under which something stands; to be read only."""
         self.backlogs = 0
-        """How many of these are `Backlog` conditions: while it is 0, no change of backlog need be told at once."""
+        """How many of these are `Backlog` conditions: while it is 0, changes of the backlog end nothing at once."""
 
     def file(self, target: Parked, conditions: Iterable[Condition]) -> None:
         """Let `target` wait for the first of these, beside those it waits for already."""
@@ -48,10 +50,12 @@ class ParkingLot:
             waiting = self.standing.get(condition)
             if waiting is None:
                 waiting = self.standing[condition] = {}
-                if isinstance(condition, Backlog | Uncontested):
+                if isinstance(condition, Released):
+                    self.released[condition.key] = condition
+                elif isinstance(condition, Backlog | Uncontested):
                     self.soft[condition] = None
                     self.backlogs += isinstance(condition, Backlog)
-                if isinstance(condition, At):
+                elif isinstance(condition, At):
                     self._standing_moments += 1
                     self._note_moment(condition)
             waiting[target] = None
@@ -97,7 +101,9 @@ class ParkingLot:
 
     def _forget(self, condition: Condition) -> None:
         del self.standing[condition]
-        if isinstance(condition, Backlog | Uncontested):
+        if isinstance(condition, Released):
+            del self.released[condition.key]
+        elif isinstance(condition, Backlog | Uncontested):
             del self.soft[condition]
             self.backlogs -= isinstance(condition, Backlog)
         self._standing_moments -= isinstance(condition, At)
@@ -110,6 +116,7 @@ class ParkingLot:
         for condition, waiting in self.standing.items():
             assert waiting, f"nobody stands under {condition}"
             assert all(condition in target.filed for target in waiting)
+        assert set(self.released.values()) == {c for c in self.standing if isinstance(c, Released)}
         assert set(self.soft) == {c for c in self.standing if isinstance(c, Backlog | Uncontested)}
         assert self.backlogs == sum(isinstance(c, Backlog) for c in self.standing)
         noted = {condition for _, _, condition in self.moments}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Final, Generic, TypeVar
 
 from penstock.queueing.lanes import Entry, Lane
+from penstock.queueing.places import Place
 from penstock.queueing.refusals import Refusals
 from penstock.queueing.shortage import rank_of
 from penstock.words.verdicts import Denied
@@ -36,37 +37,69 @@ class Passes(Generic[T]):
         self._give_up = for_good
 
     def choose(
-        self, ask: Callable[[T], Denied | None], now: float, give_up: Callable[[Denied, list[T]], Any] | None = None
+        self,
+        ask: Callable[[T, float], Denied | None],
+        now: float,
+        give_up: Callable[[Denied, list[T]], Any] | None = None,
     ) -> Entry[T] | None:
         """The first item in order that is not refused, or `None`: then the queue is at rest.
 
-        With `give_up`, what is refused for good leaves at once, with all that the refusal covers, and is handed there.
+        `ask` is called with an item and `now`. With `give_up`, what is refused for good leaves at once, with all that
+        the refusal covers, and is handed there.
         """
+        refusals = self._refusals
+        if refusals.lot.standing or refusals.owed:
+            self._catch_up(now)
+        shapes, place = refusals.shapes, refusals.shapes.sole
+        if place is None or refusals.reservations.lanes or refusals.root.denied is not None:
+            return self._choose_from_all(ask, now, give_up)
+        if shapes.room is not None:
+            free = shapes.room.free
+            for resource, amount in place.shape.needs:
+                if free[resource] < amount:
+                    return self._choose_from_all(ask, now, give_up)
+        lane = place.arena.first()
+        if lane is None or (shapes.short and not self._is_plain(place, lane)):
+            return self._choose_from_all(ask, now, give_up)
+        entry = lane.head
+        refusals.passing = True
+        try:
+            denied = ask(entry.item, now)
+        finally:
+            refusals.passing = False
+        if denied is None and entry.lane is lane:
+            return entry
+        return self._choose_from_all(ask, now, give_up, (lane, entry, denied))
+
+    def _is_plain(self, place: Place[T], lane: Lane[T]) -> bool:
+        """Whether nobody who does not fit comes before the first of those who do."""
+        if len(lane.group.lanes) > 1 or lane.group.singles:
+            return False
+        return self._refusals.shortage.before(rank_of(place, lane), ()) is None
+
+    def _catch_up(self, now: float) -> None:
+        """Wake those whose conditions came true while somebody was asked, and whose moments have come."""
         refusals = self._refusals
         if refusals.later:
             refusals.owed += refusals.later
             refusals.later = []
         if refusals.owed:
-            refusals.tell_owed()
+            refusals.pass_on_owed()
         if refusals.lot.moments:
             for moment in refusals.lot.due(now):
                 refusals.wake(moment)
-        shapes, asked = refusals.shapes, None
-        room = shapes.room
-        if room is not None and room.free[room.always] <= 0:
+
+    def _choose_from_all(
+        self,
+        ask: Callable[[T, float], Denied | None],
+        now: float,
+        give_up: Callable[[Denied, list[T]], Any] | None,
+        asked: tuple[Lane[T], Entry[T], Denied | None] | None = None,
+    ) -> Entry[T] | None:
+        refusals = self._refusals
+        room = refusals.shapes.room
+        if asked is None and room is not None and room.free[room.always] <= 0:
             return None
-        if len(shapes.fitting) == 1 and not refusals.reservations.lanes and refusals.root.denied is None:
-            lane = self._only()
-            if lane is not None:
-                entry = lane.head
-                refusals.passing = True
-                try:
-                    denied = ask(entry.item)
-                finally:
-                    refusals.passing = False
-                if denied is None and entry.lane is lane:
-                    return entry
-                asked = lane, entry, denied
         rounds = 0
         while True:
             found = self._pass(ask, now, give_up, asked)
@@ -78,26 +111,11 @@ class Passes(Generic[T]):
             if found is None and not refusals.owed and refusals.unrest and refusals.root.denied is None:
                 found = self._pass_at_rest(ask, now, give_up)
             if found is not None or not refusals.owed:
-                return found  # what is owed is told when it was taken: it might not be the head of its lane then
-            refusals.tell_owed()
-
-    def _only(self) -> Lane[T] | None:
-        """Who is to be asked first, if that is plain, as it mostly is: those of one shape fit, they stand in one place,
-        and nobody who does not fit comes before."""
-        shapes = self._refusals.shapes
-        (shape,) = shapes.fitting
-        if len(shape.places) != 1 or (shapes.room is not None and shapes.room.short_of(shape.needs) is not None):
-            return None
-        place = shape.places[0]
-        lane = place.arena.first() if place.of is None else self._refusals.first(place)
-        if lane is None or not shapes.short:
-            return lane
-        if len(lane.group.lanes) > 1 or lane.group.singles:
-            return None
-        return lane if self._refusals.shortage.before(rank_of(place, lane), ()) is None else None
+                return found  # what is owed is passed on when it was taken: it might not be the head of its lane then
+            refusals.pass_on_owed()
 
     def _pass_at_rest(
-        self, ask: Callable[[T], Denied | None], now: float, give_up: Callable[[Denied, list[T]], Any] | None
+        self, ask: Callable[[T, float], Denied | None], now: float, give_up: Callable[[Denied, list[T]], Any] | None
     ) -> Entry[T] | None:
         """Ask those once more who were refused for what is queued: as it is now, nobody could run."""
         changed = [condition for condition in self._refusals.lot.soft if self._refusals.has_moved(condition)]
@@ -112,7 +130,7 @@ class Passes(Generic[T]):
 
     def _pass(
         self,
-        ask: Callable[[T], Denied | None],
+        ask: Callable[[T, float], Denied | None],
         now: float,
         give_up: Callable[[Denied, list[T]], Any] | None,
         asked: tuple[Lane[T], Entry[T], Denied | None] | None = None,
@@ -128,7 +146,7 @@ class Passes(Generic[T]):
                     if lane is None:
                         return None
                     entry = lane.head
-                    denied = ask(entry.item)
+                    denied = ask(entry.item, now)
                 else:
                     (lane, entry, denied), asked = asked, None
                 if entry.lane is not lane:
@@ -163,6 +181,11 @@ class Passes(Generic[T]):
         room = shapes.room
         single = len(shapes.fitting) == 1 and not shapes.short
         for shape in tuple(shapes.fitting):
+            for place in tuple(shape.places):
+                if not place.lanes:
+                    shapes.withdraw(place)
+            if not shape.places:
+                continue
             if room is not None and room.short_of(shape.needs) is not None:
                 self._fell_short(shape.resources)
                 shapes.fell_short(shape)
@@ -217,7 +240,8 @@ class Passes(Generic[T]):
     def _reserve(self, lane: Lane[T]) -> None:
         if self._refusals.reservations.begin(lane) and self._refusals.lot.soft:
             for shape in self._refusals.shapes.fitting:
-                self._refusals.moved |= shape.resources  # they may not fit any more
+                if shape.stood_in:
+                    self._refusals.moved |= shape.resources  # they may not fit any more
 
     def _fell_short(self, resources: Iterable[Hashable]) -> None:
         """Those who ask for these could run, and cannot now."""

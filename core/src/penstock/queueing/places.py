@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from heapq import heappop, heappush
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from penstock.queueing.lanes import NOT_FILED, Arena, Node, Order, Resources
 from penstock.words.verdicts import Condition
@@ -20,6 +20,9 @@ from penstock.words.verdicts import Condition
 __all__ = ["Place", "RefusalClass", "Room", "Shape", "Shapes"]
 
 T = TypeVar("T")
+
+KEPT: Final = 64
+"""So many shapes are known before it is seen which are nobody's any more."""
 
 
 class Room:
@@ -68,7 +71,7 @@ class Place(Generic[T]):
     """An arena with lanes of one shape, of the ready ones or of one class; `able`: how many are of groups below their
     limits."""
 
-    __slots__ = ("able", "arena", "lanes", "noted", "of", "shape")
+    __slots__ = ("able", "arena", "lanes", "noted", "of", "offered", "shape")
 
     def __init__(self, shape: Shape[T], of: RefusalClass[T] | None, arena: Arena[T]) -> None:
         self.shape = shape
@@ -76,6 +79,8 @@ class Place(Generic[T]):
         self.arena = arena
         self.lanes = 0
         self.able = 0
+        self.offered = False
+        """Whether it is among those where some may be asked."""
         self.noted = 0
         """By what number it is noted among those that are short; 0: it is not."""
 
@@ -88,7 +93,7 @@ class Place(Generic[T]):
 class Shape(Generic[T]):
     """What some lanes take, and the places where those stand that may be asked."""
 
-    __slots__ = ("home", "needs", "places", "ready", "resources", "short_of", "stamp", "uses")
+    __slots__ = ("home", "needs", "places", "queued", "ready", "resources", "short_of", "stamp")
 
     def __init__(self, needs: Resources, home: Hashable) -> None:
         self.needs = needs
@@ -99,8 +104,13 @@ class Shape(Generic[T]):
         """Of the ready ones, and of open classes."""
         self.short_of: Hashable | None = None
         self.stamp = 0
-        self.uses = 0
-        """How many places are of this shape."""
+        self.queued = 0
+        """How many items take this."""
+
+    @property
+    def stood_in(self) -> bool:
+        """Whether anybody stands where some may be asked."""
+        return any(place.lanes for place in self.places)
 
 
 class RefusalClass(Generic[T]):
@@ -121,38 +131,72 @@ class RefusalClass(Generic[T]):
 class Shapes(Generic[T]):
     """The shapes of all lanes, those that fit apart from those that do not. Without `room` all fit.
 
-    `on_short` is told of each place where some may be asked, when it falls short, and when it does not any more.
+    `on_short` is called for each place where some may be asked, when it falls short, and when it does not any more.
     """
 
     def __init__(
-        self, order: Order[T], room: Room | None, on_short: Callable[[Place[T], bool], Any] | None = None
+        self,
+        order: Order[T],
+        by_shape: bool,
+        room: Room | None = None,
+        on_short: Callable[[Place[T], bool], Any] | None = None,
     ) -> None:
         self._order = order
+        self._by_shape = by_shape
+        self._kept = KEPT
         self.room = room
         self._on_short = on_short
         self._by_needs: dict[Resources, Shape[T]] = {}
         self.fitting: dict[Shape[T], None] = {}
-        """Those that fitted when they were looked at last, and in which somebody may be asked."""
+        """Those that fitted when they were looked at last, and in which somebody may be asked, or could be before."""
+        self.sole: Place[T] | None = None
+        """The place of the ready where all stand that may go, as long as it is one."""
         self.short: dict[Shape[T], None] = {}
         self._by_want: dict[Hashable, list[tuple[int, int, Shape[T]]]] = {}
         self._stamp = 0
 
-    def place_for(self, needs: Resources, of: RefusalClass[T] | None) -> Place[T]:
-        """Where lanes of this shape stand that are ready, or that are of this class."""
+    def of(self, resources: Resources) -> Shape[T]:
+        """The shape of what takes these."""
+        needs = resources if self._by_shape else ()
         shape = self._by_needs.get(needs)
         if shape is None:
+            if len(self._by_needs) >= self._kept:
+                self._forget_empty()
             home = None if self.room is None else self.room.home(needs)
             shape = self._by_needs[needs] = Shape(needs, home)
+        return shape
+
+    def _forget_empty(self) -> None:
+        for shape in [each for each in self._by_needs.values() if not each.queued]:
+            self._withdraw_all(shape)
+            del self._by_needs[shape.needs]
+        self._kept = KEPT + 2 * len(self._by_needs)
+
+    def all(self) -> Iterable[Shape[T]]:
+        """Every shape that is known; of some there may be nothing now."""
+        return self._by_needs.values()
+
+    def clear(self) -> None:
+        """Nothing is queued any more."""
+        for shape in self._by_needs.values():
+            self._withdraw_all(shape)
+        self._by_needs.clear()
+
+    def _withdraw_all(self, shape: Shape[T]) -> None:
+        for place in [*shape.places]:
+            self.withdraw(place)
+
+    def place_for(self, shape: Shape[T], of: RefusalClass[T] | None) -> Place[T]:
+        """Where lanes of this shape stand that are ready, or that are of this class."""
         place = shape.ready if of is None else of.places.get(shape)
         if place is None:
             place = Place(shape, of, self._order.arena(shape.home))
-            shape.uses += 1
             if of is None:
                 shape.ready = place
             else:
                 of.places[shape] = place
-            if place.candidate:
-                self.offer(place)
+        if place.candidate and not place.offered:
+            self.offer(place)
         return place
 
     def offer(self, place: Place[T]) -> None:
@@ -161,11 +205,21 @@ class Shapes(Generic[T]):
         if not shape.places:
             self._file(shape)
         shape.places.append(place)
+        place.offered = True
         place.arena.offered(True)
         if shape.short_of is not None:
-            self._tell(place, True)
+            self._note_short(place, True)
+        self._look()
 
-    def _tell(self, place: Place[T], begins: bool) -> None:
+    def _look(self) -> None:
+        """See again where all stand that may go, if it is one place."""
+        self.sole = None
+        if len(self.fitting) == 1:
+            (shape,) = self.fitting
+            if len(shape.places) == 1 and shape.places[0].of is None:
+                self.sole = shape.places[0]
+
+    def _note_short(self, place: Place[T], begins: bool) -> None:
         place.arena.short(begins)
         if self._on_short is not None:
             self._on_short(place, begins)
@@ -174,27 +228,27 @@ class Shapes(Generic[T]):
         """They may not be asked any longer."""
         shape = place.shape
         shape.places.remove(place)
+        place.offered = False
         if shape.short_of is not None:
-            self._tell(place, False)
+            self._note_short(place, False)
         place.arena.offered(False)
         if not shape.places:
             self.fitting.pop(shape, None)
             self.short.pop(shape, None)
             shape.short_of = None
             shape.stamp = 0
+        self._look()
 
     def drop(self, place: Place[T]) -> None:
-        """Nobody stands there any more."""
+        """Nobody stands there any more. A place of the ready where there is room stays offered until somebody looks for
+        others, since mostly somebody comes again before that."""
+        if place.of is None:
+            if place.shape.short_of is not None:
+                self.withdraw(place)
+            return
         if place.candidate:
             self.withdraw(place)
-        shape = place.shape
-        if place.of is None:
-            shape.ready = None
-        else:
-            del place.of.places[shape]
-        shape.uses -= 1
-        if not shape.uses:
-            del self._by_needs[shape.needs]
+        del place.of.places[place.shape]
 
     def _file(self, shape: Shape[T]) -> bool:
         """File a shape as it is now; whether it fits."""
@@ -217,7 +271,8 @@ class Shapes(Generic[T]):
         del self.fitting[shape]
         self._file(shape)
         for place in shape.places:
-            self._tell(place, True)
+            self._note_short(place, True)
+        self._look()
 
     def freed(self, resource: Hashable) -> None:
         """More of a resource is free: shapes that were short of it are looked at again."""
@@ -233,6 +288,7 @@ class Shapes(Generic[T]):
             shape.short_of, shape.stamp = None, 0
             if self._file(shape):
                 for place in shape.places:
-                    self._tell(place, False)
+                    self._note_short(place, False)
+                self._look()
         if not heap:
             del self._by_want[resource]

@@ -13,10 +13,10 @@ it surfaces in a class that was opened, it is moved to the other.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from penstock.queueing.contenders import Contenders
-from penstock.queueing.lanes import Group, Lane, Node, Order
+from penstock.queueing.lanes import Group, Lane, Node, Order, Resources
 from penstock.queueing.parking import ParkingLot
 from penstock.queueing.places import Place, RefusalClass, Room, Shapes
 from penstock.queueing.reservations import Reservations
@@ -27,6 +27,10 @@ __all__ = ["Refusals"]
 
 T = TypeVar("T")
 
+MOVED: Final = 1024
+"""For so many lanes, and for so many keys more than twice the groups, it is noted that something has changed; then only
+what somebody waits for is kept."""
+
 
 class Refusals(Generic[T]):
     """The tree queue > group > lane, and what blocks its nodes. `by_shape`: see `LaneQueue`."""
@@ -34,7 +38,7 @@ class Refusals(Generic[T]):
     def __init__(self, order: Order[T], by_shape: bool) -> None:
         self._order = order
         self._by_shape = by_shape
-        self.shapes: Shapes[T] = Shapes(order, None)
+        self.shapes: Shapes[T] = Shapes(order, by_shape)
         self.shortage: Shortage[T] = Shortage(self.first)
         self.reservations: Reservations[T] = Reservations(self.shapes)
         self.root: Node[T] = Node()
@@ -45,9 +49,13 @@ class Refusals(Generic[T]):
         self.contenders.look_at(self.shapes, self.reservations)
         self.moved: set[Hashable] = set()
         """For what something of the queue has changed since it was at rest."""
+        self._moved_lanes: set[Lane[T]] = set()
+        """The same, by the lanes of those groups that ask for it."""
         self._moved_classes: set[RefusalClass[T]] = set()
         """What was opened or closed since: that concerns all groups in it."""
         self._moved_all = False
+        self.given = 0
+        """How many refusals have been given, ever."""
         self.passing = False
         """Whether a pass is under way: then nobody is woken."""
         self.owed: list[Condition] = []
@@ -61,10 +69,13 @@ class Refusals(Generic[T]):
         for lane, place in standing:
             if place is not None:
                 self.leave(lane, place)
-        self.shapes = Shapes(self._order, room, self._fell_or_fits)
+        self.shapes = Shapes(self._order, self._by_shape, room, self._fell_or_fits)
         self.shortage = Shortage(self.first)
         self.reservations = Reservations(self.shapes)
         self.contenders.look_at(self.shapes, self.reservations)
+        for lane, _ in standing:
+            lane.shape = self.shapes.of(lane.resources)
+            lane.shape.queued += lane.live
         for lane, _ in standing:
             self.settle(lane)
 
@@ -84,7 +95,7 @@ class Refusals(Generic[T]):
             if place.of is of:
                 return
             self.leave(lane, place)
-        place = self.shapes.place_for(lane.resources if self._by_shape else (), of)
+        place = self.shapes.place_for(lane.shape, of)
         lane.place = place
         place.lanes += 1
         place.able += not group.capped
@@ -131,6 +142,7 @@ class Refusals(Generic[T]):
 
     def refuse(self, lane: Lane[T], denied: Denied, now: float) -> None:
         """The head of a lane was refused: that blocks the node that its scope names."""
+        self.given += 1
         scope = denied.scope
         node: Node[T] = lane
         if scope == "group":
@@ -209,16 +221,21 @@ class Refusals(Generic[T]):
             elif isinstance(target, Node):
                 self.free(target)
 
-    def came_free(self, conditions: Iterable[tuple[Condition, int]]) -> None:
-        """These were released: what was short of them fits, perhaps, and what was refused until then is over.
+    def came_free(self, key: Hashable, needs: Resources, _: float = 0.0) -> None:
+        """Something of this key gave back what it needed: who was refused until then may be asked, and what was short
+        of it fits, perhaps. How much is free is seen in the room."""
+        released, short = self.lot.released, self.shapes.short
+        if not released and not short:
+            return
+        for resource, _ in needs:
+            if short:
+                self.shapes.freed(resource)
+            if resource in released:
+                self.wake(released[resource])
+        if key in released:
+            self.wake(released[key])
 
-        The amounts are not looked at: how much is free is seen in the room.
-        """
-        if self.lot.standing or self.shapes.short:
-            for condition, _ in conditions:
-                self.wake(condition)
-
-    def tell_owed(self) -> None:
+    def pass_on_owed(self) -> None:
         """What came true during a pass counts now."""
         owed, self.owed = self.owed, []
         for condition in owed:
@@ -285,6 +302,8 @@ class Refusals(Generic[T]):
     def has_moved(self, condition: Condition) -> bool:
         """Whether something has changed for what this is about: who could run, or what is queued."""
         key = getattr(condition, "key", None)
+        if self._moved_lanes:
+            self._read_moved()
         if self._moved_all or key in self.moved:
             return True
         group = self.groups.get(key) if self._moved_classes else None
@@ -293,17 +312,26 @@ class Refusals(Generic[T]):
     @property
     def unrest(self) -> bool:
         """Whether something of the queue has changed since it was at rest, for somebody who looks at it."""
-        return bool(self.moved or self._moved_classes or self._moved_all)
+        return bool(self.moved or self._moved_lanes or self._moved_classes or self._moved_all)
 
     def rested(self) -> None:
         """Whoever looks at the queue has seen it as it is."""
         self.moved.clear()
+        self._moved_lanes.clear()
         self._moved_classes.clear()
         self._moved_all = False
 
+    def emptied(self) -> None:
+        """Nothing is queued any more."""
+        self.groups.clear()  # an emptied dict keeps its memory
+        self.shapes.clear()
+        self.rested()
+
     def backlog_changed(self, lane: Lane[T]) -> None:
         """What is queued for this lane's group and resources changed: something came, or left."""
-        self.moved_lanes((lane,))
+        self._moved_lanes.add(lane)
+        if len(self._moved_lanes) > MOVED:
+            self._read_moved()
         if self.lot.backlogs:
             conditions = [Backlog(lane.group.key), *(Backlog(resource) for resource, _ in lane.resources)]
             if self.passing:
@@ -335,10 +363,15 @@ class Refusals(Generic[T]):
     def moved_lanes(self, lanes: Iterable[Lane[T]]) -> None:
         """Who could run has changed, or what is queued, for the groups and resources of these."""
         if self.lot.soft:
-            for lane in lanes:
-                self.moved.add(lane.group.key)
-                for resource, _ in lane.resources:
-                    self.moved.add(resource)
-            if len(self.moved) > 1024 + 2 * len(self.groups):
-                named = {getattr(condition, "key", None) for condition in self.lot.soft}
-                self.moved &= named
+            self._moved_lanes.update(lanes)
+
+    def _read_moved(self) -> None:
+        """The keys of the lanes for which something has changed."""
+        for lane in self._moved_lanes:
+            self.moved.add(lane.group.key)
+            for resource, _ in lane.resources:
+                self.moved.add(resource)
+        self._moved_lanes.clear()
+        if len(self.moved) > MOVED + 2 * len(self.groups):
+            named = {getattr(condition, "key", None) for condition in self.lot.soft}
+            self.moved &= named

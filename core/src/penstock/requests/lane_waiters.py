@@ -87,7 +87,7 @@ class LaneRequestWaiters:
     ) -> RequestQueueSelection | None:
         """The first waiter in order that is eligible; refused ones are parked, and keep the refusal for `explain`."""
 
-        def ask(waiter: RequestWaiter) -> Denied | None:
+        def ask(waiter: RequestWaiter, _: float) -> Denied | None:
             denied = is_eligible(waiter.item)
             waiter.was_asked(denied, now)
             if denied is None:

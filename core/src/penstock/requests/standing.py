@@ -85,7 +85,8 @@ class RetryPause:
 
     def __str__(self) -> str:
         until = f"{self.ends_in:.1f}" if self.calls == 1 else f"{self.ends_in:.1f} to {self.last_ends_in:.1f}"
-        return f"{self.resource}: {self.calls} pause after a failed attempt, until {until} s from now"
+        who = "1 call pauses" if self.calls == 1 else f"{self.calls} calls pause"
+        return f"{self.resource}: {who} after a failed attempt, until {until} s from now"
 
 
 @attrs.frozen(kw_only=True)

@@ -1,8 +1,8 @@
 """Which task kept the loop from everything else, and for how long.
 
 One thread runs everything, so a task that computes, or calls something that blocks, holds up all timers and all other
-tasks meanwhile. A trio instrument measures each step of each task by a real clock; our workers bear the names of their
-tasks. It costs about a microsecond a step, so it is not on unless it is asked for.
+tasks meanwhile. A trio instrument measures each step of each task by the run's clock, a real one but in tests; our
+workers bear the names of their tasks. It costs about a microsecond a step, so it is not on unless it is asked for.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from math import inf
-from time import perf_counter
 from typing import Final
 
 import attrs
@@ -37,7 +36,7 @@ class Watchdog(trio.abc.Instrument):
     each task name.
     """
 
-    def __init__(self, threshold: float, clock: Callable[[], float] = perf_counter) -> None:
+    def __init__(self, threshold: float, clock: Callable[[], float] = trio.current_time) -> None:
         self.times = 0
         """How many steps were longer than the threshold."""
         self.threshold = threshold

@@ -181,12 +181,12 @@ class DispatchLoop:
         recording = self._events.stream.active
         started = 0
         while started < BATCH:
-            admitted = self._gate.next(now)
+            lease = self._gate.next(now)
             if self._gate.given_up:
                 self._drop_refused(now)
-            if admitted is None:
+            if lease is None:
                 break
-            job, lease = self._jobs[admitted.task.task_id], admitted.lease
+            job = self._jobs[lease.item.task_id]
             if recording:
                 self._events.selected(job, now)
                 self._events.acquired(job, lease, now)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress
 from types import CoroutineType
-from typing import Final
+from typing import Any, Final
 
 from penstock.queueing.lanes import ALL
 from penstock.queueing.places import Room
@@ -38,7 +38,10 @@ __all__ = [
 ]
 
 IDLE_KEPT: Final = 64
-"""How many groups that hold nothing may keep their books open before it is seen which will come again."""
+"""So many groups may keep their books open before it is seen which hold nothing and have nothing queued."""
+
+Shape = tuple[tuple[str, int], ...]
+CameFree = Callable[[TaskGroupKey, Shape, float], None]
 
 TaskRule = Callable[[SchedulableTask, QueueView, TaskAdmissionView, float], Denied | None]
 """All rule hooks of the task gate in one call; it checks and names its answers itself."""
@@ -64,9 +67,8 @@ class TaskAdmissionController:
         self._released = {resource: Released(resource) for resource in self._limits}
         self._full: dict[tuple[str, int, bool], Denied] = {}
         self._holdings: dict[TaskGroupKey, Holding] = {}
-        self._idle = 0
-        """How many of them hold nothing: kept while they have tasks queued, since they will hold something again."""
-        self._idle_kept = IDLE_KEPT
+        self._holdings_kept = IDLE_KEPT
+        """With more of them, those are closed that hold nothing and have nothing queued."""
         self._debt: dict[tuple[TaskGroupKey, str], int] = {}
         self._set_policies(policies)
         self._rule = rule
@@ -75,24 +77,26 @@ class TaskAdmissionController:
         self.room = Room(self._limits, self._available, SUBMISSION)
         """What is free, and what of it is reserved: for a queue that asks nobody who does not fit."""
         self._queue_view: QueueView | None = None
+        self._came_free: CameFree | None = None
         self._closed = False
-        self._agreed_on: SchedulableTask | None = None
-        """The task that could be given its lease, at `_agreed_at`, if nothing has changed since; with what the
-        policies said that are told of leases."""
-        self._agreed_at = 0.0
-        self._agreed: list[TaskAdmissionPolicyDecision] = []
-        self.turned: list[Condition] = []
-        """Nothing any more: for `take_turned`."""
+        self._agreed_on: tuple[object, ...] | None = None
+        """The task that could be given its lease, when, and how many leases had been given and had come back then."""
+        self._agreed: tuple[TaskAdmissionPolicyDecision, ...] = ()
+        """What the policies with a memory said of the task that was agreed to last."""
+        self.on_refused: Callable[[SchedulableTask, Denied, float], Denied] | None = None
+        """Called with each refusal by policies and rules; returns the one that holds."""
         self.diagnostic_counters: dict[str, int] = {}
         """What the policies count, by the names that they give."""
         self._view = LedgerView(
             self._limits, self._available, self._holdings, self._debt, self._contenders, self.room.reserved
         )
 
-    def attach(self, queue_view: QueueView) -> None:
-        """Know the groups of this queue, so that policies can ask for their peers."""
+    def attach(self, queue_view: QueueView, came_free: CameFree | None = None) -> None:
+        """Know the groups of this queue, so that policies can ask for their peers. `came_free` is called with the group
+        and the shape of each lease that comes back."""
         self._contenders.attach(queue_view)
         self._queue_view = queue_view
+        self._came_free = came_free
 
     def reconfigure(self, policies: Sequence[tuple[str, TaskAdmissionPolicy]], rule: TaskRule | None) -> None:
         """From now on these decide. Leases that are out stay as they are."""
@@ -111,15 +115,14 @@ class TaskAdmissionController:
         """So many of a group may run from now on before its peers come first."""
         holding = self._holdings.get(group)
         if holding is not None:
-            holding.limit = limit
-            if (limit is not None and holding.running >= limit) != holding.capped:
-                self._turn_cap(group, holding)
+            holding.spec, holding.limit = None, limit
+            self._see_cap(group, holding)
 
     def _set_policies(self, policies: Sequence[tuple[str, TaskAdmissionPolicy]]) -> None:
         self._policies = list(policies)
         watches = [not getattr(policy, "stateless", False) for _, policy in policies]
         self._watching = tuple(compress(policies, watches))
-        self._evaluate = [(name, p.evaluate, told) for (name, p), told in zip(policies, watches, strict=True)]
+        self._evaluate = [(name, p.evaluate, watching) for (name, p), watching in zip(policies, watches, strict=True)]
 
     # -- deciding
 
@@ -140,30 +143,34 @@ class TaskAdmissionController:
             free = available.get(resource)
             if free is None or free < amount:
                 return self._no_room(task, resource, amount)
-        return self.agrees(task, queue_view, now)
+        denied = self.agrees(task, now, queue_view)
+        if denied is None:
+            self._agreed_on = task, now, *self.leases
+        return denied
 
-    def agrees(self, task: SchedulableTask, queue_view: QueueView, now: float) -> Denied | None:
-        """Whether policies and rules would let a task run for which there is room. Changes nothing."""
-        if self._closed:
-            return Denied("shutdown", {NEVER}, scope="all", by="core")
-        view = self._view
-        agreed: list[TaskAdmissionPolicyDecision] = []
+    def agrees(self, task: SchedulableTask, now: float, queue_view: QueueView | None = None) -> Denied | None:
+        """Whether policies and rules would let a task run for which there is room: as they see it with this queue, or
+        with the one that is attached. Changes nothing."""
+        queue: Any = self._queue_view if queue_view is None else queue_view
+        view, denied = self._view, None
         decision: TaskAdmissionPolicyDecision | None = None
+        agreed: tuple[TaskAdmissionPolicyDecision, ...] = ()
         for name, evaluate, watches in self._evaluate:
             try:
-                decision = evaluate(task, queue_view, view, now)
+                decision = evaluate(task, queue, view, now)
                 if decision.denied is not None:
-                    return check_denied(decision.denied, by=name, now=now, reasons=TASK_REASONS)
+                    denied = check_denied(decision.denied, by=name, now=now, reasons=TASK_REASONS)
+                    break
             except BaseException as error:
-                return self._failed_closed(name, "evaluate", error, now, evaluate, decision)
+                denied = self._failed_closed(name, "evaluate", error, now, evaluate, decision)
+                break
             if watches:
-                agreed.append(decision)
-        if self._rule is not None:
-            denied = self._rule(task, queue_view, view, now)
-            if denied is not None:
-                return denied
-        self._agreed_on, self._agreed_at, self._agreed = task, now, agreed
-        return None
+                agreed = *agreed, decision
+        else:
+            if self._rule is None or (denied := self._rule(task, queue, view, now)) is None:
+                self._agreed = agreed
+                return None
+        return denied if self.on_refused is None else self.on_refused(task, denied, now)
 
     def _no_room(self, task: SchedulableTask, resource: str, amount: int) -> Denied:
         """The refusal for want of room; the same object for the same want, since a full queue asks often."""
@@ -206,7 +213,7 @@ class TaskAdmissionController:
         self, task: SchedulableTask, queue_view: QueueView, now: float
     ) -> TaskAdmissionLease | TaskAdmissionDenied:
         """The lease, counted before it is handed out; or why not."""
-        if self._agreed_on is not task or self._agreed_at != now:
+        if self._agreed_on != (task, now, *self.leases):
             denied = self.is_eligible(task, queue_view, now)
             if denied is not None:
                 return TaskAdmissionDenied(task, denied)
@@ -216,16 +223,28 @@ class TaskAdmissionController:
         """The lease of the task that was agreed to last, counted before it is handed out."""
         ledger = self._ledger
         lease_id = ledger.next_id()
-        lease = ledger.out[lease_id] = TaskAdmissionLease(
-            lease_id, task, task.resource_request.amounts, now, ledger.generation, self._watching
-        )
-        self._count_in(task)
+        lease = ledger.out[lease_id] = TaskAdmissionLease(lease_id, task, now, ledger.generation, self._watching)
+        group = task.group
+        holding = self._holdings.get(group.key)
+        if holding is None:
+            holding = self._holdings[group.key] = Holding()
+        holding.running = running = holding.running + 1
+        available = self._available
+        available[SUBMISSION] -= 1
+        for resource, amount in task.resource_request.beyond:
+            available[resource] -= amount
+            holding.beyond[resource] = holding.beyond.get(resource, 0) + amount
+        if holding.spec is not group:
+            holding.spec, holding.weight, holding.limit = group, group.weight, group.admitted_limit
+            self._see_cap(group.key, holding)
+        elif running == holding.limit:
+            self._see_cap(group.key, holding)
         if self._watching:
-            self._tell_acquired(lease, self._agreed, now)
+            self._note_acquired(lease, self._agreed, now)
         return lease
 
-    def _tell_acquired(
-        self, lease: TaskAdmissionLease, decisions: list[TaskAdmissionPolicyDecision], now: float
+    def _note_acquired(
+        self, lease: TaskAdmissionLease, decisions: Sequence[TaskAdmissionPolicyDecision], now: float
     ) -> None:
         for (name, policy), decision in zip(lease.watchers, decisions, strict=True):
             try:
@@ -233,80 +252,62 @@ class TaskAdmissionController:
             except BaseException as error:
                 self._failed_closed(name, "on_acquire", error, now, policy.on_acquire)
 
-    def _count_in(self, task: SchedulableTask) -> None:
-        self._agreed_on = None
-        group = task.group
-        key = group.key
-        holding = self._holdings.get(key)
-        if holding is None:
-            holding = self._holdings[key] = Holding(key)
-        elif not holding.running:
-            self._idle -= 1
-        holding.running += 1
-        available, amounts = self._available, holding.amounts
-        for resource, amount in task.resource_request.shape:
-            available[resource] -= amount
-            amounts[resource] = amounts.get(resource, 0) + amount
-        holding.weight = group.weight
-        limit = holding.limit = group.admitted_limit
-        if (limit is not None and holding.running >= limit) != holding.capped:
-            self._turn_cap(key, holding)
-
-    def _turn_cap(self, group: TaskGroupKey, holding: Holding) -> None:
-        """A group that reaches its limit is no peer any more."""
-        holding.capped = not holding.capped
-        self._contenders.cap(group, holding.capped)
-
-    def take_turned(self) -> list[Condition]:
-        """Nothing: what came true by leases is known to the queue that the controller is attached to."""
-        turned, self.turned = self.turned, []
-        return turned
+    def _see_cap(self, group: TaskGroupKey, holding: Holding) -> None:
+        """A group that reaches its limit is no contender any more."""
+        capped = holding.limit is not None and holding.running >= holding.limit
+        if capped != holding.capped:
+            holding.capped = capped
+            self._contenders.cap(group, capped)
 
     def release(self, lease: TaskAdmissionLease, now: float) -> ReleaseResult:
         """Take a lease back: once. The result's `freed` says what came free, and how much of it. Never raises."""
+        result = self.take_back(lease, now)
+        if not result.released:
+            return result
+        task = lease.item
+        return ReleaseResult(True, RELEASED, freed=self.freed(task.group.key, task.resource_request.shape))
+
+    def take_back(self, lease: TaskAdmissionLease, now: float) -> ReleaseResult:
+        """As `release`, where nobody asks what came free."""
         result = self._ledger.close(lease)
         if not result.released:
             return result
-        freed = self._count_out(lease.item)
+        task = lease.item
+        key = task.group.key
+        holding = self._holdings[key]
+        holding.running = running = holding.running - 1
+        available = self._available
+        available[SUBMISSION] += 1
+        for resource, amount in task.resource_request.beyond:
+            available[resource] += amount
+            holding.beyond[resource] -= amount
+        if holding.capped:
+            self._see_cap(key, holding)
+        if not running and len(self._holdings) > self._holdings_kept:
+            self._forget_idle()
         if lease.watchers:
-            self._tell_released(lease, now)
-        return ReleaseResult(True, RELEASED, freed=freed)
+            self._note_released(lease, now)
+        if self._came_free is not None:
+            self._came_free(key, task.resource_request.shape, now)
+        return result
 
-    def _tell_released(self, lease: TaskAdmissionLease, now: float) -> None:
+    def freed(self, group: TaskGroupKey, shape: Shape) -> tuple[tuple[Condition, int], ...]:
+        """What comes true when this group gives such a shape back, and how much is free of each now."""
+        return (Released(group), ALL), *[(self._released[resource], self._available[resource]) for resource, _ in shape]
+
+    def _note_released(self, lease: TaskAdmissionLease, now: float) -> None:
         for name, policy in lease.watchers:
             try:
                 self._apply(name, policy.on_release(lease, now))
             except BaseException as error:
                 self._failed_closed(name, "on_release", error, now, policy.on_release)
 
-    def _count_out(self, task: SchedulableTask) -> tuple[tuple[Condition, int], ...]:
-        self._agreed_on = None
-        key = task.group.key
-        holding = self._holdings[key]
-        holding.running -= 1
-        if holding.capped and holding.limit is not None and holding.running < holding.limit:
-            self._turn_cap(key, holding)
-        freed: list[tuple[Condition, int]] = [(holding.released, ALL)]
-        available, amounts = self._available, holding.amounts
-        for resource, amount in task.resource_request.shape:
-            free = available[resource] = available[resource] + amount
-            if free > self._limits[resource]:
-                raise AssertionError(f"more of {resource} came back than there is")
-            amounts[resource] -= amount
-            freed.append((self._released[resource], free))
-        if not holding.running:
-            self._idle += 1
-            if self._idle > self._idle_kept:
-                self._forget_idle()
-        return tuple(freed)
-
     def _forget_idle(self) -> None:
         """Close the books of groups that hold nothing and have nothing queued."""
         queued = {} if self._queue_view is None else self._queue_view.queued_by_group
         for key in [key for key, holding in self._holdings.items() if not holding.running and key not in queued]:
             del self._holdings[key]
-            self._idle -= 1
-        self._idle_kept = IDLE_KEPT + 2 * self._idle
+        self._holdings_kept = IDLE_KEPT + 2 * len(self._holdings)
 
     def _apply(self, name: str, delta: PolicyStateDelta | None) -> None:
         if delta is None:
@@ -324,7 +325,7 @@ class TaskAdmissionController:
         for name, count in delta.diagnostic_counters.items():
             self.diagnostic_counters[name] = self.diagnostic_counters.get(name, 0) + count
 
-    # -- telling
+    # -- figures
 
     def view(self) -> TaskAdmissionView:
         return self._view
@@ -358,8 +359,7 @@ class TaskAdmissionController:
             for resource, amount in lease.resources.items():
                 out[resource] += amount
         assert running == {key: holding.running for key, holding in self._holdings.items() if holding.running}
-        assert len(running) == len(self._holdings) - self._idle
         for resource, limit in self._limits.items():
             assert self._available[resource] == limit - out[resource]
-            assert out[resource] == sum(h.amounts.get(resource, 0) for h in self._holdings.values())
+            assert out[resource] == sum(h.held(resource) for h in self._holdings.values())
         assert all(debt > 0 for debt in self._debt.values())

@@ -67,6 +67,6 @@ class TaskContenders:
         elif self._view is not None:
             of_all = self._view.weights_by_group
             weights.update((key, of_all[key]) for key in self._able(resource, besides))
-        weights.update((key, held.weight) for key, held in self._held.items() if held.amounts.get(resource))
+        weights.update((key, held.weight) for key, held in self._held.items() if held.held(resource))
         weights.pop(besides, None)
         return fsum(weights.values())

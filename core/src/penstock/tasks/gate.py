@@ -1,6 +1,6 @@
 """The task gate: tasks are offered, the next that may run is admitted with its lease, and gives it back when it ends.
 
-    offer -> ready queue -> next: select, acquire, commit -> Admitted(task, lease) -> finish
+    offer -> ready queue -> next: select, acquire, commit -> its lease -> finish
                   ^                                                                      |
                   +------------------- wake: what came free, or came true <--------------+
 
@@ -20,27 +20,30 @@ from typing import Any, Final
 import attrs
 
 from penstock.queueing.lanes import ALL
-from penstock.tasks.admission import TaskAdmissionController
+from penstock.tasks.admission import Shape, TaskAdmissionController
 from penstock.tasks.lease import TaskAdmissionDenied, TaskAdmissionLease
 from penstock.tasks.queue import FifoTaskQueue, LaneTaskQueue
 from penstock.tasks.ready_queue import Blocked, QueueSelection, QueueView, ReadyQueue
-from penstock.tasks.records import SchedulableTask, SchedulerResourceKey, SchedulerResourceRequest
+from penstock.tasks.records import SchedulableTask, SchedulerResourceKey, TaskGroupKey
 from penstock.words.leases import ReleaseResult
 from penstock.words.plugin_failures import PluginMaker
 from penstock.words.verdicts import Condition, Denied, Signal
 
-__all__ = ["Admitted", "TaskGate"]
+__all__ = ["Herd", "TaskGate"]
+
+MANY: Final = 1000
+"""An event that leads to more refusals than this is told of by `explain`."""
 
 STALE_SELECTIONS: Final = 3
-"""A queue whose selections are stale so often in a row is broken."""
+"""A queue whose selections are outdated so often in a row is broken."""
 
 
-@attrs.define(slots=True)
-class Admitted:
-    """A task that may run now, and the lease that it gives back when it has ended."""
+@attrs.frozen
+class Herd:
+    """How many were asked in vain for one event, and when."""
 
-    task: SchedulableTask
-    lease: TaskAdmissionLease
+    refused: int
+    at: float
 
 
 def _is_ours(kind: type[LaneTaskQueue]) -> bool:
@@ -61,12 +64,11 @@ class TaskGate:
     on_stale: Callable[[TaskAdmissionLease, ReleaseResult, float], Any] | None = None
     on_denied: Callable[[SchedulableTask, Denied, float], Any] | None = None
 
-    on_refused: Callable[[SchedulableTask, Denied, float], Denied] | None = None
-
     def __init__(
         self, queue: ReadyQueue, controller: TaskAdmissionController, maker: PluginMaker | None = None
     ) -> None:
         self.controller = controller
+        self._agrees, self._grant = controller.agrees, controller.grant
         self._maker = PluginMaker(type(queue).__name__) if maker is None else maker
         self.broken: BaseException | None = None
         """What the queue raised when it was woken: `next` raises it, since a lease may have been given back then."""
@@ -74,8 +76,11 @@ class TaskGate:
         """For good, and still parked in the queue."""
         self.given_up: list[tuple[SchedulableTask, Denied]] = []
         """The tasks that were refused for good, for `take_given_up`; to be read only."""
-        self._fitting: set[SchedulerResourceRequest] = set()
         self._stale = 0
+        self.herd: Herd | None = None
+        """The latest event for which more than a thousand were asked in vain."""
+        self._refusals_given = self._refusals_told = 0
+        """By a queue that is not ours, ever; and up to when nobody could go any more."""
         self._closed = False
         self._order_by(queue)
 
@@ -83,9 +88,18 @@ class TaskGate:
         self.queue = queue
         self._view = queue.view()
         self._lanes = queue if isinstance(queue, LaneTaskQueue) and _is_ours(type(queue)) else None
+        self._refusals_told = self._refusals_given = 0
         if self._lanes is not None:
             self._lanes.make_room(self.controller.room, self._give_up)
-        self.controller.attach(self._view)
+        self.controller.attach(self._view, self._wake_freed if self._lanes is None else self._lanes.came_free)
+
+    @property
+    def on_refused(self) -> Callable[[SchedulableTask, Denied, float], Denied] | None:
+        return self.controller.on_refused
+
+    @on_refused.setter
+    def on_refused(self, callback: Callable[[SchedulableTask, Denied, float], Denied] | None) -> None:
+        self.controller.on_refused = callback
 
     def abandon_queue(self) -> None:
         """The queue cannot be trusted any more: it is asked nothing, and an empty one stands in its place."""
@@ -94,7 +108,6 @@ class TaskGate:
     def set_limits(self, limits: Mapping[SchedulerResourceKey, int]) -> None:
         """From now on there is so much of each resource. Raises as `TaskAdmissionController.set_limits`."""
         self.controller.set_limits(limits)
-        self._fitting.clear()
         changed = getattr(self.queue, "limits_changed", None)
         if changed is not None:
             changed(limits)
@@ -105,51 +118,48 @@ class TaskGate:
         return self._view
 
     def offer(self, tasks: Sequence[SchedulableTask], now: float) -> tuple[str, ...]:
-        """The ids that are new: these tasks are queued now. One that is queued already is no error."""
-        fitting = self._fitting
-        if all(task.resource_request in fitting for task in tasks):
-            return self.queue.enqueue(tasks, now)
-        return self._offer_new(tasks, now)
-
-    def _offer_new(self, tasks: Sequence[SchedulableTask], now: float) -> tuple[str, ...]:
-        """Some ask for what was not looked at yet: what could never fit is refused for good before it is queued."""
-        hopeless: dict[str, SchedulableTask] = {}
+        """The ids that are new: these tasks are queued now. One that is queued already is no error, and one that could
+        never fit is given up."""
+        if self._lanes is not None:
+            return self._lanes.enqueue(tasks, now)
+        hopeless: set[str] = set()
         for task in tasks:
-            if task.resource_request not in self._fitting:
-                never = self.controller.never_fits(task)
-                if never is None:
-                    self._fitting.add(task.resource_request)
-                else:
-                    hopeless[task.task_id] = task
-                    self.given_up.append((task, never))
-        accepted = set(self.queue.enqueue([task for task in tasks if task.task_id not in hopeless], now))
-        return tuple(task.task_id for task in tasks if task.task_id in accepted or task.task_id in hopeless)
+            never = self.controller.never_fits(task)
+            if never is not None:
+                hopeless.add(task.task_id)
+                self.given_up.append((task, never))
+        accepted = hopeless.union(self.queue.enqueue([task for task in tasks if task.task_id not in hopeless], now))
+        return tuple(task.task_id for task in tasks if task.task_id in accepted)
 
-    def next(self, now: float) -> Admitted | None:
-        """The next task that may run, with its lease; `None` while nobody may, until something changes."""
+    def next(self, now: float) -> TaskAdmissionLease | None:
+        """The lease of the next task that may run; `None` while nobody may, until something changes."""
+        lanes = self._lanes
+        if self._closed or lanes is None:
+            return self._next_otherwise(now)
+        entry = lanes.choose(self._agrees, now, lanes.give_up)
+        if entry is not None:
+            return self._grant(lanes.take(entry), now)
+        self._rest(lanes.refusals_given, now)
+        return None
+
+    def _next_otherwise(self, now: float) -> TaskAdmissionLease | None:
         if self.broken is not None:
             raise self.broken
-        if self._closed:
-            return None
-        lanes = self._lanes
-        if lanes is None:
-            return self._next_guarded(now)
-        controller, view, on_refused = self.controller, self._view, self.on_refused
+        return None if self._closed else self._next_guarded(now)
 
-        def is_eligible(task: SchedulableTask) -> Denied | None:
-            denied = controller.agrees(task, view, now)
-            return denied if denied is None or on_refused is None else on_refused(task, denied, now)
-
-        task = lanes.take_next(is_eligible, now)
-        return None if task is None else Admitted(task, controller.grant(task, now))
+    def _rest(self, refusals: int, now: float) -> None:
+        """Nobody may go any more: what was refused since that was so last is what the event has cost."""
+        refused, self._refusals_told = refusals - self._refusals_told, refusals
+        if refused > MANY:
+            self.herd = Herd(refused, now)
 
     def _give_up(self, denied: Denied, tasks: list[SchedulableTask]) -> None:
         self.given_up += [(task, denied) for task in tasks]
 
-    def _next_guarded(self, now: float) -> Admitted | None:
+    def _next_guarded(self, now: float) -> TaskAdmissionLease | None:
         def is_eligible(task: SchedulableTask, view: QueueView) -> Denied | None:
             denied = self.controller.is_eligible(task, view, now)
-            return None if denied is None else self._noted(task, denied, now)
+            return None if denied is None else self._noted(task, denied)
 
         while True:
             selection = self.queue.select_next(is_eligible, now)
@@ -157,24 +167,24 @@ class TaskGate:
                 raise self._maker.error("select_next must return a QueueSelection or None")
             if selection is None:
                 if not self._drop_refused(now):
+                    self._rest(self._refusals_given, now)
                     return None
                 continue
             lease = self.controller.try_acquire(selection.item, self._view, now)
             if isinstance(lease, TaskAdmissionDenied):
                 if self.on_denied is not None:
                     self.on_denied(selection.item, lease.denied, now)
-                self.queue.park(selection.item, self._noted(selection.item, lease.denied, now), now)
+                self.queue.park(selection.item, self._noted(selection.item, lease.denied), now)
             elif self.queue.commit(selection, now) is None:
                 self._take_back(lease, now)
             else:
                 self._stale = 0
                 self._drop_refused(now)
-                return Admitted(selection.item, lease)
+                return lease
 
-    def _noted(self, task: SchedulableTask, denied: Denied, now: float) -> Denied:
+    def _noted(self, task: SchedulableTask, denied: Denied) -> Denied:
         """What nothing ends is no refusal to wait under: the task alone is parked until it has been taken out."""
-        if self.on_refused is not None:
-            denied = self.on_refused(task, denied, now)
+        self._refusals_given += 1
         if not denied.final:
             return denied
         self._refused.append((task, denied))
@@ -194,7 +204,7 @@ class TaskGate:
             self.on_stale(lease, result, now)
         self._stale += 1
         if self._stale == STALE_SELECTIONS:
-            raise self._maker.error("its selections were stale three times in a row")
+            raise self._maker.error("its selections were outdated three times in a row")
 
     def take_given_up(self) -> list[tuple[SchedulableTask, Denied]]:
         """The tasks that were refused for good since the last call, with why; they are queued no longer."""
@@ -206,13 +216,11 @@ class TaskGate:
 
         Never raises.
         """
-        result = self.controller.release(lease, now)
-        if self._lanes is not None:
-            self._lanes.came_free(result.freed)
-        else:
-            for condition, amount in result.freed:
-                self._wake(condition, amount, now)
-        return result
+        return self.controller.take_back(lease, now)
+
+    def _wake_freed(self, group: TaskGroupKey, shape: Shape, now: float) -> None:
+        for condition, amount in self.controller.freed(group, shape):
+            self._wake(condition, amount, now)
 
     def discard(self, task_id: str, now: float) -> SchedulableTask | None:
         """The task of this id, which is not to be done any more; `None` if it is not queued."""
@@ -226,7 +234,7 @@ class TaskGate:
         try:
             self.queue.wake(condition, amount, now)
         except BaseException as error:
-            self.broken = error
+            self.broken, self._lanes = error, None
 
     def next_change(self, now: float) -> float | None:
         """The earliest moment at which time alone ends a refusal."""

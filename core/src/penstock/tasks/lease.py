@@ -39,11 +39,15 @@ class TaskAdmissionLease:
 
     lease_id: str
     item: SchedulableTask
-    resources: Mapping[SchedulerResourceKey, int]
     acquired_at: float
     controller_generation: int
     watchers: tuple[tuple[str, LeaseWatcher], ...] = ()
-    """The policies that are told of it, by name: those that were when it was acquired."""
+    """The policies with a memory that decided when it was acquired, by name: its end is reported to them."""
+
+    @property
+    def resources(self) -> Mapping[SchedulerResourceKey, int]:
+        """What is held, by resource."""
+        return self.item.resource_request.amounts
 
 
 @attrs.define(slots=True)

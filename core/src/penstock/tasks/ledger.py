@@ -7,46 +7,68 @@ from types import MappingProxyType
 from typing import Any
 
 from penstock.tasks.contenders import TaskContenders
-from penstock.tasks.records import SchedulerResourceKey, SchedulerResourceRequest, TaskGroupKey
-from penstock.words.verdicts import Released
+from penstock.tasks.records import (
+    SUBMISSION,
+    SchedulerResourceKey,
+    SchedulerResourceRequest,
+    TaskGroupKey,
+    TaskGroupSpec,
+)
 
-__all__ = ["Holding", "LedgerView"]
+__all__ = ["ByGroup", "Holding", "LedgerView"]
 
 
 class Holding:
     """What one group has out."""
 
-    __slots__ = ("amounts", "capped", "limit", "released", "running", "weight")
+    __slots__ = ("beyond", "capped", "limit", "running", "spec", "weight")
 
-    def __init__(self, key: TaskGroupKey) -> None:
+    def __init__(self) -> None:
         self.running = 0
+        self.spec: TaskGroupSpec | None = None
+        """What the task said of its group that was admitted last; `limit` and `weight` are of it."""
         self.limit: int | None = None
-        """The group's `admitted_limit`, as the task said that was admitted last."""
         self.capped = False
-        self.amounts: dict[str, int] = {}
-        self.released = Released(key)
+        self.beyond: dict[str, int] = {}
+        """What is out beyond one place in `submission` for each task that runs."""
         self.weight = 1.0
-        """As the task said that was admitted last."""
+
+    def held(self, resource: str) -> int:
+        """How much is out of a resource."""
+        return self.beyond.get(resource, 0) + (self.running if resource == SUBMISSION else 0)
+
+    @property
+    def amounts(self) -> Mapping[str, int]:
+        """How much is out of each."""
+        beyond = self.beyond
+        return MappingProxyType({**beyond, SUBMISSION: self.running + beyond.get(SUBMISSION, 0)})
 
 
-class _ByGroup(Mapping[TaskGroupKey, Any]):
-    """A live mapping from group to something read off what it holds."""
+class ByGroup(Mapping[TaskGroupKey, Any]):
+    """A live mapping from group to something read off its books, of those groups that `are_in` it."""
 
-    def __init__(self, holdings: dict[TaskGroupKey, Holding], read: Callable[[Holding], Any]) -> None:
-        self._holdings = holdings
+    def __init__(
+        self, books: Mapping[Any, Any], read: Callable[[Any], Any], are_in: Callable[[Any], bool] = lambda _: True
+    ) -> None:
+        self._books = books
         self._read = read
+        self._are_in = are_in
 
     def __getitem__(self, key: TaskGroupKey) -> Any:
-        holding = self._holdings[key]
-        if not holding.running:
+        book = self._books[key]
+        if not self._are_in(book):
             raise KeyError(key)
-        return self._read(holding)
+        return self._read(book)
 
     def __iter__(self) -> Iterator[TaskGroupKey]:
-        return (key for key, holding in self._holdings.items() if holding.running)
+        return (key for key, book in self._books.items() if self._are_in(book))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def _runs(holding: Holding) -> bool:
+    return holding.running > 0
 
 
 class LedgerView:
@@ -63,10 +85,10 @@ class LedgerView:
     ) -> None:
         self.resource_limits: Mapping[SchedulerResourceKey, int] = MappingProxyType(limits)
         self.resources_available: Mapping[SchedulerResourceKey, int] = MappingProxyType(available)
-        self.leased_resources_by_group: Mapping[TaskGroupKey, Mapping[str, int]] = _ByGroup(
-            holdings, lambda h: MappingProxyType(h.amounts)
+        self.leased_resources_by_group: Mapping[TaskGroupKey, Mapping[str, int]] = ByGroup(
+            holdings, lambda h: h.amounts, _runs
         )
-        self.running_counts_by_group: Mapping[TaskGroupKey, int] = _ByGroup(holdings, lambda h: h.running)
+        self.running_counts_by_group: Mapping[TaskGroupKey, int] = ByGroup(holdings, lambda h: h.running, _runs)
         self.policy_debt_by_group_resource: Mapping[tuple[TaskGroupKey, str], int] = MappingProxyType(debt)
         self.reserved: Mapping[SchedulerResourceKey, int] = MappingProxyType(reserved)
         self._holdings = holdings
@@ -89,7 +111,7 @@ class LedgerView:
     def held(self, group: TaskGroupKey, resource: SchedulerResourceKey) -> int:
         """How much of a resource a group holds."""
         holding = self._holdings.get(group)
-        return 0 if holding is None else holding.amounts.get(resource, 0)
+        return 0 if holding is None else holding.held(resource)
 
     def runnable_peers(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> int:
         return self._contenders.count(resource, besides)

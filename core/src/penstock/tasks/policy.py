@@ -82,7 +82,7 @@ class TaskAdmissionView(Protocol):
 class TaskAdmissionPolicy(LeaseWatcher, Protocol):
     """A rule with a memory. It decides, and says what is to change about its own figures; the ledger is not its.
 
-    A policy without a memory may have a class attribute `stateless = True`: then it is told of no lease.
+    A policy without a memory may have a class attribute `stateless = True`: then no lease is reported to it.
     """
 
     def evaluate(

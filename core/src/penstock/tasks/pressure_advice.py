@@ -76,7 +76,7 @@ class _Traffic:
     """The tasks of one request resource."""
 
     __slots__ = (
-        "arrived", "awaited", "base", "ended", "key", "let_go", "level", "moment", "refused_in", "released",
+        "arrived", "awaited", "base", "beyond", "ended", "key", "let_go", "level", "moment", "refused_in", "released",
         "running", "stepped_back",
     )  # fmt: skip
 
@@ -97,8 +97,10 @@ class _Traffic:
         """How many calls had arrived when the first of them was."""
         self.awaited = False
         """Whether somebody may stand under `released`."""
-        self.refused_in: tuple[str, bool] = ("", False)
-        """The state in which a task was refused last, `cooling`, `on trial` or `full`, and whether one was of use."""
+        self.refused_in = ""
+        """The state in which a task was refused last: `cooling`, `on trial` or `full`."""
+        self.beyond = False
+        """Whether somebody who stands under `released` would be more than can go out after a cooldown."""
         self.stepped_back: set[TaskGroupKey] = set()
         """The groups of which `on_step_back` has heard."""
 
@@ -208,7 +210,7 @@ class RequestPressureAdvice:
             detail += f", and {standing.waiters} calls stand in line there"
         cohort = (ADVICE, traffic.key, "full", useful)
         denied = Denied("policy_denial", until, "group", detail, cohort=cohort, by=ADVICE)
-        traffic.refused_in = "on trial" if standing.on_trial else "full", useful
+        traffic.refused_in = "on trial" if standing.on_trial else "full"
         return self._step_back(traffic, group, "no_capacity", denied, now)
 
     def _while_it_cools(
@@ -231,10 +233,12 @@ class RequestPressureAdvice:
             if not admission.runnable_peers(SUBMISSION, besides=group):
                 return _AGREED
             until.add(_NO_PEERS)
+        else:
+            traffic.beyond = True
         cohort = (ADVICE, traffic.key, "cooling", useful, amount)
         detail = f"{traffic.key} is cooling down"
         denied = Denied("policy_denial", until, "group", detail, cohort=cohort, amount=amount, by=ADVICE)
-        traffic.refused_in = "cooling", useful
+        traffic.refused_in = "cooling"
         return self._step_back(traffic, group, "cooldown", denied, now)
 
     def _step_back(
@@ -267,9 +271,9 @@ class RequestPressureAdvice:
 
         Or whether the resource is in another state than it was: then other moments and other rules hold for everybody.
         """
-        state, useful = traffic.refused_in
+        state = traffic.refused_in
         if standing.blocked_until is not None and standing.blocked_until > now:
-            return state != "cooling" or (traffic.running < standing.limit and not useful)
+            return state != "cooling" or (traffic.beyond and traffic.running < standing.limit)
         if state != ("on trial" if standing.on_trial else "full"):
             return True
         if not standing.waiters and _free(standing) > 0:
@@ -277,7 +281,7 @@ class RequestPressureAdvice:
         return standing.waiters < _most_in_line(standing)
 
     def _no_longer_awaited(self, traffic: _Traffic) -> Condition:
-        traffic.awaited = False
+        traffic.awaited = traffic.beyond = False
         awaited = self.awaited[traffic.key.provider]
         del awaited[traffic]
         if not awaited:

@@ -11,6 +11,8 @@ from penstock.queueing.arrivals import Arrivals
 from penstock.queueing.lane_queue import LaneQueue
 from penstock.queueing.lanes import Entry, Group, Order
 from penstock.queueing.places import Room
+from penstock.tasks.ledger import ByGroup
+from penstock.tasks.limits import never_fits
 from penstock.tasks.ready_queue import Blocked, QueueSelection, QueueView
 from penstock.tasks.records import SUBMISSION, SchedulableTask, SchedulerResourceRequest, TaskGroupKey
 from penstock.words.verdicts import Condition, Denied, Released
@@ -39,34 +41,45 @@ class LaneTaskQueue:
     def __init__(self, order: Order[SchedulableTask], cost: Cost = _one) -> None:
         self._cost = cost
         self._lanes: LaneQueue[SchedulableTask] = LaneQueue(order, by_shape=True)
+        self.choose = self._lanes.choose
+        """The entry of the first task that is not refused: see `Passes.choose`. For the task gate, as `came_free`."""
         self.came_free = self._lanes.came_free
-        """Told by the gate what was released."""
         self._entries: dict[str, Entry[SchedulableTask]] = {}
-        self._costs: dict[SchedulerResourceRequest, float] = {}
-        self._asked_for: dict[tuple[tuple[str, int], ...], int] = {}
-        """How many tasks ask for the same, by what that is."""
+        self._costs: dict[tuple[tuple[str, int], ...], float] = {}
+        """What a task counts for, by its shape."""
         self._selected: Entry[SchedulableTask] | None = None
         self._arrivals = Arrivals()
         self._hand_over: Callable[[Denied, list[SchedulableTask]], Any] | None = None
-        self._view = _View(self._lanes, self._asked_for, self._arrivals)
+        self._view = _View(self._lanes, self._arrivals)
 
     def enqueue(self, tasks: Sequence[SchedulableTask], now: float) -> tuple[str, ...]:
         """Put tasks in, in this order; returns the ids that are new."""
-        self._arrivals.begin(self._lanes.arrived + 1, now)
+        lanes, entries, costs = self._lanes, self._entries, self._costs
+        if now != self._arrivals.latest:
+            self._arrivals.begin(lanes.arrived + 1, now)
         accepted = []
         for task in tasks:
-            if task.task_id in self._entries:
+            task_id = task.task_id
+            if task_id in entries:
                 continue
-            request = task.resource_request
-            cost = self._costs.get(request)
+            accepted.append(task_id)
+            shape = task.resource_request.shape
+            cost = costs.get(shape)
             if cost is None:
-                cost = self._costs[request] = self._cost(request)
-            self._entries[task.task_id] = self._lanes.add(
-                task, task.group.key, task.group.weight, request.shape, request.shape, cost
-            )
-            self._asked_for[request.shape] = self._asked_for.get(request.shape, 0) + 1
-            accepted.append(task.task_id)
+                if self._never_fits(task):
+                    continue
+                cost = costs[shape] = self._cost(task.resource_request)
+            group = task.group
+            entries[task_id] = lanes.add(task, group.key, group.weight, shape, shape, cost)
         return tuple(accepted)
+
+    def _never_fits(self, task: SchedulableTask) -> bool:
+        """Whether there could never be room for a task: then it is given up."""
+        room = self._lanes.room
+        never = None if room is None else never_fits(task, room.limits)
+        if never is not None and self._hand_over is not None:
+            self._hand_over(never, [task])
+        return never is not None
 
     def limits_changed(self, limits: Mapping[str, int]) -> None:
         """What tasks count for may be another figure from now on; those that are queued keep theirs."""
@@ -79,7 +92,7 @@ class LaneTaskQueue:
     ) -> QueueSelection | None:
         """The first task in order that is eligible; refused ones are parked."""
         view, lanes = self._view, self._lanes
-        self._selected = entry = lanes.choose(lambda task: is_eligible(task, view), now)
+        self._selected = entry = lanes.choose(lambda task, _: is_eligible(task, view), now)
         return None if entry is None else QueueSelection(entry.item, view, lanes.version)
 
     def commit(self, selection: QueueSelection, now: float) -> SchedulableTask | None:
@@ -90,24 +103,16 @@ class LaneTaskQueue:
         if selection.sequence_version != self._lanes.version:
             return None
         self._selected = None
-        self._take(entry)
-        return task
+        return self.take(entry)
 
-    def _take(self, entry: Entry[SchedulableTask]) -> None:
+    def take(self, entry: Entry[SchedulableTask]) -> SchedulableTask:
+        """The task of an entry that was chosen: it leaves the queue."""
         task = entry.item
         del self._entries[task.task_id]
-        self._demand_less(task)
+        self._lanes.take(entry)
         if not self._entries:
             self._forget()
-        self._lanes.take(entry)
-
-    def _demand_less(self, task: SchedulableTask) -> None:
-        asked_for, shape = self._asked_for, task.resource_request.shape
-        left = asked_for[shape] - 1
-        if left:
-            asked_for[shape] = left
-        else:
-            del asked_for[shape]
+        return task
 
     # -- driven by the task gate
 
@@ -117,22 +122,19 @@ class LaneTaskQueue:
         self._lanes.make_room(room)
         self._hand_over = give_up
 
-    def take_next(self, ask: Callable[[SchedulableTask], Denied | None], now: float) -> SchedulableTask | None:
-        """The first task in order that is not refused, taken out."""
-        entry = self._lanes.choose(ask, now, self._give_up)
-        if entry is None:
-            return None
-        self._take(entry)
-        return entry.item
-
-    def _give_up(self, denied: Denied, tasks: list[SchedulableTask]) -> None:
+    def give_up(self, denied: Denied, tasks: list[SchedulableTask]) -> None:
+        """These are refused for good, and leave the queue."""
         for task in tasks:
             del self._entries[task.task_id]
-            self._demand_less(task)
         if not self._entries:
             self._forget()
         if self._hand_over is not None:
             self._hand_over(denied, tasks)
+
+    @property
+    def refusals_given(self) -> int:
+        """How many refusals have been given to tasks that stand here, ever."""
+        return self._lanes.refusals_given
 
     def reserved(self) -> list[SchedulableTask]:
         """The tasks for which room is kept, in the order in which they came to be next."""
@@ -153,7 +155,6 @@ class LaneTaskQueue:
             return None
         task = entry.item
         del self._entries[task_id]
-        self._demand_less(task)
         if not self._entries:
             self._forget()
         self._lanes.discard(entry)
@@ -161,7 +162,6 @@ class LaneTaskQueue:
 
     def _forget(self) -> None:
         self._entries, self._costs = {}, {}  # an emptied dict keeps its memory
-        self._asked_for.clear()
         self._arrivals.forget()
 
     def blocked(self) -> Iterator[Blocked]:
@@ -218,23 +218,6 @@ class LaneTaskQueue:
         assert demand == dict(self._view.queued_peer_demand_by_resource)
 
 
-class _ByGroup(Mapping[TaskGroupKey, Any]):
-    """A live mapping from group key to something that is read off the group."""
-
-    def __init__(self, lanes: LaneQueue[SchedulableTask], read: Callable[[Group[SchedulableTask]], Any]) -> None:
-        self._lanes = lanes
-        self._read = read
-
-    def __getitem__(self, key: Hashable) -> Any:
-        return self._read(self._lanes.groups[key])
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._lanes.groups)
-
-    def __len__(self) -> int:
-        return len(self._lanes.groups)
-
-
 def _demand_of(group: Group[SchedulableTask]) -> dict[Hashable, int]:
     demand: dict[Hashable, int] = {}
     for lane in group.all_lanes():
@@ -253,27 +236,27 @@ class _View:
     def __init__(
         self,
         lanes: LaneQueue[SchedulableTask],
-        asked_for: dict[tuple[tuple[str, int], ...], int],
         arrivals: Arrivals,
     ) -> None:
         self._lanes = lanes
         self.contenders = lanes.contenders
-        self.waiting_since_by_group: Mapping[TaskGroupKey, float] = _ByGroup(
-            lanes, lambda group: arrivals.moment_of(min(lane.head.sequence for lane in group.all_lanes()))
+        self.waiting_since_by_group: Mapping[TaskGroupKey, float] = ByGroup(
+            lanes.groups, lambda group: arrivals.moment_of(min(lane.head.sequence for lane in group.all_lanes()))
         )
-        self._asked_for = asked_for
-        self.queued_by_group: Mapping[TaskGroupKey, int] = _ByGroup(lanes, lambda group: group.queued)
-        self.weights_by_group: Mapping[TaskGroupKey, float] = _ByGroup(lanes, lambda group: group.weight)
-        self.queued_resource_demand_by_group: Mapping[TaskGroupKey, Mapping[str, int]] = _ByGroup(lanes, _demand_of)
-        self.first_candidate_by_group: Mapping[TaskGroupKey, SchedulableTask] = _ByGroup(lanes, _first_of)
+        self.queued_by_group: Mapping[TaskGroupKey, int] = ByGroup(lanes.groups, lambda group: group.queued)
+        self.weights_by_group: Mapping[TaskGroupKey, float] = ByGroup(lanes.groups, lambda group: group.weight)
+        self.queued_resource_demand_by_group: Mapping[TaskGroupKey, Mapping[str, int]] = ByGroup(
+            lanes.groups, _demand_of
+        )
+        self.first_candidate_by_group: Mapping[TaskGroupKey, SchedulableTask] = ByGroup(lanes.groups, _first_of)
 
     @property
     def queued_peer_demand_by_resource(self) -> Mapping[str, int]:
         """Added up from how many tasks there are of each shape."""
         demand: dict[str, int] = {}
-        for shape, tasks in self._asked_for.items():
-            for resource, amount in shape:
-                demand[resource] = demand.get(resource, 0) + amount * tasks
+        for shape in self._lanes.shapes:
+            for resource, amount in cast("tuple[tuple[str, int], ...]", shape.needs) if shape.queued else ():
+                demand[resource] = demand.get(resource, 0) + amount * shape.queued
         return MappingProxyType(demand)
 
     @property

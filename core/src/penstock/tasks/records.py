@@ -233,11 +233,18 @@ class SchedulerResourceRequest:
     amounts: Mapping[SchedulerResourceKey, int] = attrs.field(factory=dict, converter=_amounts)
     shape: tuple[tuple[str, int], ...] = attrs.field(init=False)
     """The amounts as a hashable value: equal for equal requests."""
+    beyond: tuple[tuple[str, int], ...] = attrs.field(init=False)
+    """The amounts beyond the one place in `submission` that every running task takes."""
     _hash: int = attrs.field(init=False)
 
     @shape.default
     def _make_shape(self) -> tuple[tuple[str, int], ...]:
         return tuple(sorted(self.amounts.items()))
+
+    @beyond.default
+    def _make_beyond(self) -> tuple[tuple[str, int], ...]:
+        less_one = ((resource, amount - (resource == SUBMISSION)) for resource, amount in self.shape)
+        return tuple((resource, amount) for resource, amount in less_one if amount)
 
     @_hash.default
     def _make_hash(self) -> int:

@@ -1,4 +1,4 @@
-"""A task policy or rule in shadow: asked about every task that could start, told of every lease, heeded by nobody.
+"""A task policy or rule in shadow: asked about every task that could start, and heeded by nobody.
 
 What a policy says is to change about its debts is kept here and not in the ledger, and it sees its own debts where
 it asks for debts: so it decides as though it were in force, and no other policy sees anything of it.
@@ -49,7 +49,7 @@ class RuleAsPolicy:
 
 
 class ShadowTaskPolicy:
-    """A `TaskAdmissionPolicy` that never refuses, never raises, and tells `count` what `policy` would have done.
+    """A `TaskAdmissionPolicy` that never refuses, never raises, and reports to `count` what `policy` would have done.
 
     `on_error` is called with the method and what the policy raises in it.
     """
@@ -90,7 +90,7 @@ class ShadowTaskPolicy:
     def on_acquire(
         self, lease: TaskAdmissionLease, decision: TaskAdmissionPolicyDecision, now: float
     ) -> PolicyStateDelta | None:
-        """The task goes: what was said to it counts, and the policy is told as though it had said yes."""
+        """The task goes: what was said to it counts, and the policy gets the lease as though it had said yes."""
         said = None if decision.diagnostics is None else decision.diagnostics[_SAID]
         if isinstance(said, BaseException):
             self._failed("evaluate", said)

@@ -18,7 +18,7 @@ from penstock.words.verdicts import Denied, describe_until
 __all__ = ["Explanation", "GroupStanding", "explain", "explain_groups"]
 
 LISTED: Final = 20
-"""How many groups, and how many kinds of tasks that are not ready, are told one by one."""
+"""How many groups, and how many kinds of tasks that are not ready, are listed one by one."""
 
 NAMED: Final = 5
 """How many tasks of one kind are named."""
@@ -43,9 +43,10 @@ class GroupStanding:
 @attrs.frozen(kw_only=True)
 class Explanation:
     """The task gate at one moment: counts, resource to (free, limit), the groups by their longest wait, and tasks
-    that wait for others, equal ones in one line; `backing_off` tells of tasks that failed and are tried again, and
-    until when; `shadows` says what each plugin in shadow would have done so far, `plugin_failures` what plugins raised,
-    at either gate."""
+    that wait for others, equal ones in one line; `backing_off` lists tasks that failed and are tried again, and
+    until when; `asked_in_vain` has the latest event for which more than a thousand were asked in vain: how many, and
+    how many seconds ago; `shadows` says what each plugin in shadow would have done so far, `plugin_failures` what
+    plugins raised, at either gate."""
 
     running: int
     queued: int
@@ -54,6 +55,7 @@ class Explanation:
     groups: tuple[GroupStanding, ...]
     not_ready: tuple[str, ...]
     backing_off: tuple[str, ...] = ()
+    asked_in_vain: tuple[int, float] | None = None
     shadows: tuple[ShadowTally, ...] = ()
     plugin_failures: tuple[PluginFailure, ...] = ()
 
@@ -71,9 +73,13 @@ class Explanation:
         rest = self.groups[LISTED:]
         if rest:
             reasons = Counter(reason for group in rest for reason in group.reasons)
-            told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-            lines.append(f"  and {len(rest)} more groups: {told}")
+            counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+            lines.append(f"  and {len(rest)} more groups: {counted}")
         lines += [f"  {line}" for line in (*self.not_ready, *self.backing_off)]
+        if self.asked_in_vain is not None:
+            asked, ago = self.asked_in_vain
+            why = "give refusals that hold for many a scope or a cohort"
+            lines.append(f"  {asked:,} tasks were asked in vain for one event, {ago:.1f} s ago: {why}")
         lines += [f"  {tally}" for tally in self.shadows]
         return "\n".join(map(printable, lines))
 
@@ -106,6 +112,7 @@ def explain(
         groups=tuple(groups),
         not_ready=_not_ready(not_ready) if idle else (),
         backing_off=_backing_off(backing_off, now),
+        asked_in_vain=None if gate.herd is None else (gate.herd.refused, now - gate.herd.at),
     )
 
 

@@ -37,14 +37,14 @@ class TaskGate:
 
     def start_one(self) -> TaskAdmissionLease | None:
         """Let the next task start, if one may."""
-        admitted = self.gate.next(self.now)
+        lease = self.gate.next(self.now)
         for task, _ in self.gate.take_given_up():
             del self.queued[task.task_id]
-        if admitted is None:
+        if lease is None:
             return None
-        del self.queued[admitted.task.task_id]
-        self.out.append(admitted.lease)
-        return admitted.lease
+        del self.queued[lease.item.task_id]
+        self.out.append(lease)
+        return lease
 
     def start_all(self) -> list[str]:
         """Let start what may; the ids, in order."""

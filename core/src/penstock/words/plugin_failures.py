@@ -109,7 +109,9 @@ class PluginFailure:
     def in_words(self, now: float, stall_timeout: float) -> str:
         """The failure in words, with how long it has gone on, and who waits for how long at most."""
         times = "once" if self.count == 1 else f"{self.count:,} times"
-        words = f"plugin {self.plugin} raised {times} in {self.hook} at {self.place}, since {now - self.since:.1f} s"
+        words = (
+            f"plugin {self.plugin} raised {times} in {self.hook} at {self.place}, first {now - self.since:.1f} s ago"
+        )
         if not self.fails_closed:
             return words
         who = "tasks" if self.gate == "scheduler" else "calls"

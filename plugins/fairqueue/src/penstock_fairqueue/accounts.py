@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from heapq import heappop, heappush
 from math import fsum
 from typing import Any
 
@@ -30,21 +31,23 @@ class Flow:
 class Seat:
     """A group's place in one arena: its start tag by that arena's time, and its lanes there."""
 
-    __slots__ = ("arena", "counted", "flow", "lanes", "stamp", "start")
+    __slots__ = ("arena", "counted", "flow", "lanes", "sole", "stamp", "start", "weight")
 
     def __init__(self, arena: Any, flow: Flow, start: float) -> None:
         self.arena = arena
         self.flow = flow
+        self.weight = flow.weight
         self.start = start
         self.lanes: list[Lane[Any]] = []
+        self.sole: Lane[Any] | None = None
+        """Its lane, if it has one alone."""
         self.stamp = 0
         self.counted = True
         """Whether its group's weight is counted with this seat, and not with another of the same home."""
 
     def first(self) -> Lane[Any]:
         """The lane whose head came first: order within a group is the order of arrival."""
-        lanes = self.lanes
-        return lanes[0] if len(lanes) == 1 else min(lanes, key=lambda lane: lane.head.sequence)
+        return min(self.lanes, key=lambda lane: lane.head.sequence)
 
 
 class Home:
@@ -76,6 +79,8 @@ class Accounts:
     def __init__(self) -> None:
         self.flows: dict[Hashable, Flow] = {}
         self.homes: dict[Hashable, Home] = {}
+        self.fitting = 0
+        """In how many homes something is offered that fits."""
 
     def home(self, key: Hashable) -> Home:
         """The clock of those that compete for this."""
@@ -84,6 +89,37 @@ class Accounts:
             home = self.homes[key] = Home()
         return home
 
+    def advance(self, home: Home, ahead: float, cost: float) -> float:
+        """Move the clocks of all homes in which something fits, and of this one, whose clock it returns."""
+        competing = [each for each in self.homes.values() if each.fitting or each is home]
+        if ahead > 0 and not any(arena.has_eligible() for each in competing for arena in each.arenas):
+            for each in competing:
+                each.clock += ahead
+        step = cost / sum([each.weight for each in competing])
+        for each in competing:
+            each.clock += step
+        return home.clock
+
+    def rest(self, home: Home, flow: Flow, lead: float, blocked: bool) -> None:
+        """A group competes nowhere: who is blocked keeps its distance to the clock, who has nothing keeps its tag."""
+        if blocked:
+            flow.lead = lead
+        elif lead <= 0.0:
+            del self.flows[flow.key]
+        else:
+            flow.lead, flow.idle_in = home.clock + lead, home
+            home.numbered += 1
+            heappush(home.idle, (flow.lead, home.numbered, flow))
+
+    def forget_idle(self, home: Home, everybody: bool = False) -> None:
+        """Drop the accounts of idle groups that the clock has passed; of all, when nobody competes here any more."""
+        while home.idle and (everybody or home.idle[0][0] <= home.clock):
+            _, _, flow = heappop(home.idle)
+            if flow.idle_in is home and (everybody or flow.lead <= home.clock):
+                self.flows.pop(flow.key, None)
+
     def forget(self) -> None:
         """Nobody has taken ahead of anybody."""
-        self.flows, self.homes = {}, {}
+        self.flows.clear()
+        self.homes.clear()
+        self.fitting = 0

@@ -17,6 +17,9 @@ T = TypeVar("T")
 NOISE = 1e-12
 """Tags that differ by no more than this part of the clock are equal: they are sums of floats."""
 
+EXACT = 1.0 - NOISE
+"""A sum that is less than this part of one of its summands has drifted."""
+
 
 class FairArena(Generic[T]):
     """Lanes of one shape that compete, in weighted fair order."""
@@ -35,6 +38,7 @@ class FairArena(Generic[T]):
         self._seats: dict[Hashable, Seat] = {}
         self._eligible: list[tuple[float, int, int, Seat]] = []
         self._waiting: list[tuple[float, float, int, int, Seat]] = []
+        """By their start tags, then as in `_eligible`."""
         self._latest = 0.0
         """No start tag among those that wait for the clock is later."""
         self._stamp = 0
@@ -42,10 +46,6 @@ class FairArena(Generic[T]):
     @property
     def _time(self) -> float:
         return self._home.clock - self._behind if self._stopped is None else self._stopped
-
-    def _reached(self) -> float:
-        """Start tags up to here are eligible."""
-        return self._time + NOISE * (1.0 + self._home.clock)
 
     def offered(self, begins: bool) -> None:
         """While it is not offered, its time stands still."""
@@ -90,17 +90,24 @@ class FairArena(Generic[T]):
         if begins != self._short:
             self._short = begins
             if self in self._home.arenas:
-                self._home.fitting += -1 if begins else 1
+                self._fits(-1 if begins else 1)
+
+    def _fits(self, more: int) -> None:
+        home = self._home
+        before = home.fitting
+        home.fitting = now = before + more
+        if not (before and now):
+            self._accounts.fitting += more
 
     def _enter(self) -> None:
-        home = self._home
-        home.arenas[self] = None
-        home.fitting += not self._short
+        self._home.arenas[self] = None
+        if not self._short:
+            self._fits(1)
 
     def _exit(self) -> None:
-        home = self._home
-        del home.arenas[self]
-        home.fitting -= not self._short
+        del self._home.arenas[self]
+        if not self._short:
+            self._fits(-1)
 
     def weigh(self) -> float:
         """What the groups that are counted here weigh together, counted anew."""
@@ -113,6 +120,9 @@ class FairArena(Generic[T]):
         seat = self._seats.get(group.key)
         if seat is None:
             seat = self._sit_down(group.key, group.weight)
+            seat.sole = lane
+        else:
+            seat.sole = None
         seat.lanes.append(lane)
         lane.position = seat
         self._place(seat)
@@ -129,8 +139,10 @@ class FairArena(Generic[T]):
             flow.idle_in = None
         else:
             lead = flow.lead
-        seat = self._seats[key] = Seat(self, flow, self._time + lead)
         home = self._home
+        if not self._seats:
+            self._put_off = False
+        seat = self._seats[key] = Seat(self, flow, self._time + lead)
         home.seated += 1
         if self._stopped is not None:
             self._put_off = True
@@ -148,9 +160,10 @@ class FairArena(Generic[T]):
     def remove(self, lane: Lane[T]) -> None:
         """The lane is blocked, or has run empty."""
         seat: Seat = lane.position
-        seat.lanes.remove(lane)
         lane.position = None
+        seat.lanes.remove(lane)
         if seat.lanes:
+            seat.sole = seat.lanes[0] if len(seat.lanes) == 1 else None
             self._place(seat)
             return
         flow, home = seat.flow, self._home
@@ -158,109 +171,104 @@ class FairArena(Generic[T]):
         del self._seats[flow.key]
         flow.seats.remove(seat)
         if seat.counted:
-            self._weight -= flow.weight
+            self._weight -= seat.weight
             if self._stopped is None:
-                home.weight -= flow.weight
-            if not self._put_off and flow.seats:
+                home.weight -= seat.weight
+            if flow.seats and not self._put_off:
                 self._pass_count_on(seat)
+        if not flow.seats:
+            self._accounts.rest(home, flow, seat.start - self._time, lane.live > 0)
         if not self._seats:
             if self._stopped is None:
                 self._exit()
             self._weight = self._latest = 0.0
             self._eligible, self._waiting = [], []
-        if not flow.seats:
-            lead = seat.start - self._time
-            if lane.live:
-                flow.lead = lead
-            else:
-                flow.lead, flow.idle_in = home.clock + lead, home
-                self._stamp += 1
-                home.numbered += 1
-                heappush(home.idle, (flow.lead, home.numbered, flow))
-                self._forget_idle()
         home.seated -= 1
         if not home.seated:
             home.weight = 0.0
-            self._forget_idle(everybody=True)
+            if home.idle:
+                self._accounts.forget_idle(home, everybody=True)
 
     def first(self) -> Lane[T] | None:
         """The lane whose head goes next: of those that the clock has reached, the one that would finish first."""
         waiting, eligible = self._waiting, self._eligible
         if waiting:
-            reached = self._reached()
-            if self._latest <= reached and len(waiting) > len(eligible):  # a whole wave of equals
-                eligible += [(finish, sequence, stamp, seat) for _, finish, stamp, sequence, seat in waiting]
-                heapify(eligible)
-                waiting.clear()
-            while waiting:
-                start, finish, stamp, sequence, seat = waiting[0]
-                if seat.stamp != stamp:
-                    heappop(waiting)
-                elif start <= reached:
-                    heappop(waiting)
-                    heappush(eligible, (finish, sequence, stamp, seat))
-                else:
-                    break
+            clock = self._home.clock
+            reached = (clock - self._behind if self._stopped is None else self._stopped) + NOISE * (1.0 + clock)
+            if waiting[0][0] <= reached:
+                self._take_over(reached)
         while eligible:
             _, _, stamp, seat = eligible[0]
             if seat.stamp == stamp:
-                lanes = seat.lanes
-                return lanes[0] if len(lanes) == 1 else seat.first()
+                return seat.sole or seat.first()
             heappop(eligible)
-        return waiting[0][4].first() if waiting else None
+        while waiting:
+            _, _, _, stamp, seat = waiting[0]
+            if seat.stamp == stamp:
+                return seat.sole or seat.first()
+            heappop(waiting)
+        return None
 
-    def _has_eligible(self) -> bool:
+    def _take_over(self, reached: float) -> None:
+        """The clock has reached start tags up to here."""
+        waiting, eligible = self._waiting, self._eligible
+        if self._latest <= reached and len(waiting) > len(eligible):  # a whole wave of equals
+            eligible += [entry[1:] for entry in waiting]
+            heapify(eligible)
+            waiting.clear()
+        while waiting and waiting[0][0] <= reached:
+            _, finish, sequence, stamp, seat = heappop(waiting)
+            if seat.stamp == stamp:
+                heappush(eligible, (finish, sequence, stamp, seat))
+
+    def has_eligible(self) -> bool:
+        """Whether the clock has reached anybody here."""
         self.first()
         return bool(self._eligible)
 
     def served(self, lane: Lane[T], cost: float) -> None:
         """The head of this lane was taken: its group's tags move by its cost, the clocks by its share."""
         seat: Seat = lane.position
-        home, flow = self._home, seat.flow
-        weight, start = flow.weight, seat.start
-        if home.weight < weight * (1.0 - NOISE):
+        home, weight, start = self._home, seat.weight, seat.start
+        if home.weight < weight * EXACT:
             home.weigh()  # a sum of floats that goes up and down all day drifts
         clock = home.clock
-        ahead = start + self._behind - clock
-        homes = self._accounts.homes
-        if len(homes) == 1:
-            if ahead > 0 and (len(home.arenas) == 1 or not any(arena._has_eligible() for arena in home.arenas)):
+        if self._accounts.fitting > 1:
+            clock = self._accounts.advance(home, start + self._behind - clock, cost)
+        else:
+            ahead = start + self._behind - clock
+            if ahead > 0.0 and (len(home.arenas) == 1 or not any(arena.has_eligible() for arena in home.arenas)):
                 clock += ahead
             home.clock = clock = clock + cost / home.weight
-        else:
-            competing = [each for each in homes.values() if each.fitting or each is home]
-            if ahead > 0 and not any(arena._has_eligible() for each in competing for arena in each.arenas):
-                for each in competing:
-                    each.clock += ahead
-            step = cost / sum([each.weight for each in competing])
-            for each in competing:
-                each.clock += step
-            clock = home.clock
         seat.start = start = start + cost / weight
-        if len(flow.seats) > 1:
-            for other in flow.seats:
-                if other is not seat:
-                    other.start += cost / weight
-                    other.arena._place(other)
+        if len(seat.flow.seats) > 1:
+            self._move_others(seat, cost / weight)
         if not lane.live:
             seat.stamp = -1  # it is placed anew, or leaves, when the empty lane is removed
         else:
             eligible = self._eligible
             if eligible and eligible[0][3] is seat:  # as it is, but for the first of all: it leaves by the same step
-                self._stamp = seat.stamp = stamp = self._stamp + 1
-                head = lane.head if len(seat.lanes) == 1 else seat.first().head
+                head = (seat.sole or seat.first()).head
                 finish = start + head.cost / weight
                 if start <= clock - self._behind + NOISE * (1.0 + clock):
-                    heapreplace(eligible, (finish, head.sequence, stamp, seat))
+                    heapreplace(eligible, (finish, head.sequence, seat.stamp, seat))
                 else:
                     heappop(eligible)
-                    heappush(self._waiting, (start, finish, stamp, head.sequence, seat))
+                    heappush(self._waiting, (start, finish, head.sequence, seat.stamp, seat))
                     if start > self._latest:
                         self._latest = start
             else:
                 self._place(seat)
-        if home.idle:
-            self._forget_idle()
+        if home.idle and home.idle[0][0] <= clock:
+            self._accounts.forget_idle(home)
+
+    @staticmethod
+    def _move_others(seat: Seat, share: float) -> None:
+        """What a group is given in one arena counts in all where it has a seat."""
+        for other in seat.flow.seats:
+            if other is not seat:
+                other.start += share
+                other.arena._place(other)
 
     @property
     def clock(self) -> float:
@@ -269,25 +277,17 @@ class FairArena(Generic[T]):
     def tags(self, lane: Lane[T]) -> tuple[float, float]:
         seat: Seat = lane.position
         start = seat.start + (self._behind if self._stopped is None else self._home.clock - self._stopped)
-        return start, start + lane.head.cost / seat.flow.weight
+        return start, start + lane.head.cost / seat.weight
 
     def _place(self, seat: Seat) -> None:
         """Put the seat where its tags say; what stood for it before is passed over when it surfaces."""
-        self._stamp += 1
-        seat.stamp = self._stamp
-        lanes = seat.lanes
-        head = (lanes[0] if len(lanes) == 1 else seat.first()).head
-        finish = seat.start + head.cost / seat.flow.weight
-        if seat.start <= self._reached():
-            heappush(self._eligible, (finish, head.sequence, self._stamp, seat))
+        self._stamp = seat.stamp = stamp = self._stamp + 1
+        start, head = seat.start, (seat.sole or seat.first()).head
+        finish = start + head.cost / seat.weight
+        clock = self._home.clock
+        if start <= (clock - self._behind if self._stopped is None else self._stopped) + NOISE * (1.0 + clock):
+            heappush(self._eligible, (finish, head.sequence, stamp, seat))
         else:
-            heappush(self._waiting, (seat.start, finish, self._stamp, head.sequence, seat))
-            self._latest = max(self._latest, seat.start)
-
-    def _forget_idle(self, everybody: bool = False) -> None:
-        """Drop the accounts of idle groups that the clock has passed; of all, when nobody competes here any more."""
-        home = self._home
-        while home.idle and (everybody or home.idle[0][0] <= home.clock):
-            _, _, flow = heappop(home.idle)
-            if flow.idle_in is home and (everybody or flow.lead <= home.clock):
-                self._accounts.flows.pop(flow.key, None)
+            heappush(self._waiting, (start, finish, head.sequence, stamp, seat))
+            if start > self._latest:
+                self._latest = start

@@ -5,12 +5,19 @@ from __future__ import annotations
 from time import perf_counter
 
 from penstock import SchedulableTask, SchedulerResourceRequest, TaskGroupSpec
-from penstock_bench.dispatch.driver import NOW, GateDriver, driver_of, tasks_of
+from penstock_bench.dispatch.driver import GateDriver, driver_of, tasks_of
 from penstock_bench.dispatch.workloads import Workload
 from penstock_bench.measuring.records import Sample
 from penstock_bench.measuring.stopwatch import start_clock
 
-__all__ = ["all_but_one_capped", "all_but_one_without_room", "first_and_last", "whole_workload"]
+__all__ = [
+    "all_but_one_capped",
+    "all_but_one_without_room",
+    "first_and_last",
+    "gate_with_capped",
+    "gate_with_short_shapes",
+    "whole_workload",
+]
 
 
 def whole_workload(workload: Workload, mark: int | None = None) -> Sample:
@@ -24,7 +31,7 @@ def whole_workload(workload: Workload, mark: int | None = None) -> Sample:
     keeping = any(kind.keeps for kind in workload.groups)
     at_mark: float | None = None
     started = start_clock()
-    driver.queue.enqueue(tasks, NOW)
+    driver.offer(tasks)
     enqueued = perf_counter()
     done = 0
     for most in (mark or 0, workload.total):
@@ -50,7 +57,7 @@ def all_but_one_without_room(groups: int, cycles: int) -> Sample:
     driver = GateDriver(1024, {"gpu": 1})
     on_gpu = SchedulerResourceRequest({"gpu": 1})
     tasks = [SchedulableTask(f"gpu-{n}", None, TaskGroupSpec.named(f"g{n}"), on_gpu) for n in range(groups)]
-    driver.queue.enqueue(tasks, NOW)
+    driver.offer(tasks)
     assert driver.start() is not None
     assert driver.start() is None  # and parks the others
     return _cycles_of_one(driver, groups - 1, cycles)
@@ -62,25 +69,47 @@ def all_but_one_capped(groups: int, cycles: int) -> Sample:
 
     A cycle changes what is queued for that place, which is what all the others wait for: so this is the hard case.
     """
+    return _cycles_of_one(gate_with_capped(groups - 1), groups - 1, cycles)
+
+
+def gate_with_capped(groups: int) -> GateDriver:
+    """A gate in which so many groups are at their caps, each with a task that waits."""
     driver = GateDriver(groups + 1024)
-    specs = [TaskGroupSpec.named(f"g{n}", admitted_limit=1) for n in range(groups - 1)]
-    driver.queue.enqueue([SchedulableTask(f"runs-{n}", None, spec) for n, spec in enumerate(specs)], NOW)
+    specs = [TaskGroupSpec.named(f"g{n}", admitted_limit=1) for n in range(groups)]
+    driver.offer([SchedulableTask(f"runs-{n}", None, spec) for n, spec in enumerate(specs)])
     while driver.start() is not None:
         pass
-    driver.queue.enqueue([SchedulableTask(f"waits-{n}", None, spec) for n, spec in enumerate(specs)], NOW)
-    return _cycles_of_one(driver, groups - 1, cycles)
+    driver.offer([SchedulableTask(f"waits-{n}", None, spec) for n, spec in enumerate(specs)])
+    return driver
+
+
+def gate_with_short_shapes(shapes: int) -> GateDriver:
+    """A gate in which so many groups wait for a resource that is out, each for another amount of it."""
+    driver = GateDriver(1024, {"gpu": shapes})
+    held, *short = [
+        SchedulableTask(f"gpu-{n}", None, TaskGroupSpec.named(f"g{n}"), SchedulerResourceRequest({"gpu": amount}))
+        for n, amount in enumerate([shapes, *range(1, shapes + 1)])
+    ]
+    driver.offer([held])
+    assert driver.start() is not None
+    driver.offer(short)
+    assert driver.start() is None
+    return driver
 
 
 def _cycles_of_one(driver: GateDriver, blocked: int, cycles: int) -> Sample:
     free = TaskGroupSpec.named("free")
     first = SchedulableTask("first", None, free)
-    driver.queue.enqueue([first], NOW)
-    assert driver.next_task() is first  # and what is to wait for it is parked
-    kept_back = sum(block.tasks for block in driver.queue.blocked())
+    driver.offer([first])
+    lease = driver.start()  # and what is to wait for it is parked
+    assert lease is not None
+    assert lease.item is first
+    driver.release(lease)
+    kept_back = sum(block.tasks for block in driver.blocked())
     assert kept_back == blocked, f"{kept_back} tasks are kept back, and not {blocked}"
     tasks = [SchedulableTask(f"free-{n}", None, free) for n in range(cycles)]
     started = start_clock()
-    driver.queue.enqueue(tasks, NOW)
+    driver.offer(tasks)
     done = driver.cycles(cycles)
     return Sample(done, perf_counter() - started)
 

@@ -1,20 +1,19 @@
-"""The task gate, driven as the dispatch loop drives it: fair queue, admission, strict-fair and a rule that
-does nothing.
+"""The task gate, driven as the dispatch loop drives it: fair queue, strict-fair and a rule that does nothing.
 
-Everything is loaded as a run loads it: plugins by their entry points, hooks compiled. The protocol of one cycle
-(select, acquire, commit, wake; later release, wake) is here and nowhere else in the benches.
+Everything is loaded as a run loads it: plugins by their entry points, hooks compiled.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Final
 
 from penstock import (
+    Blocked,
     Denied,
     PenstockConfig,
     PluginManager,
-    QueueView,
     SchedulableTask,
     TaskAdmissionConfig,
     TaskAdmissionController,
@@ -23,14 +22,13 @@ from penstock import (
     hookimpl,
     load_config,
 )
+from penstock.testing import TaskGate
 from penstock_bench.dispatch.workloads import Workload
 
 __all__ = ["NOW", "GateDriver", "NoOpinion", "driver_of", "tasks_of"]
 
 NOW: Final = 0.0
 """A round of the dispatch loop takes the time once; nothing that is measured here waits for a moment."""
-
-EVERYTHING: Final = 1 << 62
 
 
 class NoOpinion:
@@ -50,12 +48,12 @@ def tasks_of(workload: Workload) -> list[SchedulableTask]:
 def driver_of(workload: Workload) -> GateDriver:
     """A gate with the places of a workload, in whose queue all of its tasks are."""
     driver = GateDriver(workload.places)
-    driver.queue.enqueue(tasks_of(workload), NOW)
+    driver.offer(tasks_of(workload))
     return driver
 
 
 class GateDriver:
-    """Queue and admission as plugins make them, for so many `places` and further `resources`."""
+    """The gate as plugins make it, for so many `places` and further `resources`."""
 
     def __init__(self, places: int, resources: dict[str, int] | None = None) -> None:
         limits = {"submission_capacity": places, "resources": resources or {}}
@@ -65,47 +63,38 @@ class GateDriver:
         hooks = PluginManager.from_config(config, extra=[NoOpinion()]).freeze()
         queue = hooks.make_ready_queue()
         assert queue is not None
-        self.queue = queue
-        self.admission = TaskAdmissionController(
+        controller = TaskAdmissionController(
             TaskAdmissionConfig(places, resources or {}), hooks.make_task_policies(), hooks.task_eligible
         )
-        self._view = queue.view()
-        self.admission.attach(self._view)
+        self._gate = TaskGate(queue, controller).gate
         self._held: list[TaskAdmissionLease] = []
         self._kept: list[TaskAdmissionLease] = []
         self._choose = Random(0).random
 
-    def next_task(self) -> SchedulableTask | None:
-        """The task that would start next. What stands before it and may not start is parked by that."""
-        selection = self.queue.select_next(self._is_eligible, NOW)
-        return None if selection is None else selection.item
+    def offer(self, tasks: Sequence[SchedulableTask]) -> None:
+        """Queue these tasks."""
+        self._gate.offer(tasks, NOW)
 
     def start(self) -> TaskAdmissionLease | None:
         """The lease of the next task, which is let through; `None` if no task may start."""
-        selection = self.queue.select_next(self._is_eligible, NOW)
-        if selection is None:
-            return None
-        lease = self.admission.try_acquire(selection.item, self._view, NOW)
-        assert lease.__class__ is TaskAdmissionLease, f"{selection.item.task_id} was selected and then refused"
-        self.queue.commit(selection, NOW)
-        if self.admission.turned:
-            for condition in self.admission.take_turned():
-                self.queue.wake(condition, EVERYTHING, NOW)
-        return lease
+        return self._gate.next(NOW)
 
     def release(self, lease: TaskAdmissionLease) -> None:
-        """Take a lease back, and wake who waited for it."""
-        for condition, amount in self.admission.release(lease, NOW).freed:
-            self.queue.wake(condition, amount, NOW)
+        """Take a lease back."""
+        self._gate.finish(lease, NOW)
+
+    def blocked(self) -> Iterator[Blocked]:
+        """What keeps tasks back, with how many."""
+        return self._gate.blocked()
 
     def cycles(self, most: int) -> int:
         """How many tasks were started, at most so many, each released at once."""
-        start, release = self.start, self.release
+        start, release = self._gate.next, self._gate.finish
         for done in range(most):
-            lease = start()
+            lease = start(NOW)
             if lease is None:
                 return done
-            release(lease)
+            release(lease, NOW)
         return most
 
     def cycles_with_held(self, most: int, held: int, keeping: bool = False) -> int:
@@ -136,8 +125,3 @@ class GateDriver:
         for held in (self._held, self._kept):
             while held:
                 self.release(held.pop())
-
-    def _is_eligible(self, task: SchedulableTask, view: QueueView) -> Denied | None:
-        denied = self.admission.is_eligible(task, view, NOW)
-        assert denied is None or not denied.final, f"{task.task_id} is refused for good: {denied}"
-        return denied

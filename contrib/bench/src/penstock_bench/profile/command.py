@@ -1,11 +1,12 @@
-"""What `penstock bench profile` does: where a cycle of three workloads goes."""
+"""What `penstock bench profile` does: where a cycle of three workloads goes, and one beside many that wait."""
 
 from __future__ import annotations
 
 import click
 
+from penstock_bench.dispatch.cells import gate_with_capped, gate_with_short_shapes
 from penstock_bench.dispatch.workloads import all_fits, window
-from penstock_bench.profile.opcodes import cycles_of, profile_text
+from penstock_bench.profile.opcodes import cycles_beside, cycles_of, profile_text
 
 __all__ = ["profile_command"]
 
@@ -22,3 +23,10 @@ def profile_command(cycles: int, places: int) -> None:
         ("64 held, 32 blocked, 256 groups", window(256, tasks)),
     ):
         click.echo(f"{profile_text(title, cycles_of(workload, WARM_UP, cycles), places)}\n")
+    for title, driver in (
+        ("beside 10 groups at their caps", gate_with_capped(10)),
+        ("beside 10,000 groups at their caps", gate_with_capped(10_000)),
+        ("beside 1 shape without room", gate_with_short_shapes(1)),
+        ("beside 100 shapes without room", gate_with_short_shapes(100)),
+    ):
+        click.echo(f"{profile_text(title, cycles_beside(driver, 100, cycles), places)}\n")

@@ -15,11 +15,12 @@ from typing import Any
 
 import attrs
 
-from penstock_bench.dispatch.driver import driver_of
+from penstock import SchedulableTask, TaskGroupSpec
+from penstock_bench.dispatch.driver import GateDriver, driver_of
 from penstock_bench.dispatch.workloads import Workload
 from penstock_bench.reporting.tables import markdown_table
 
-__all__ = ["Place", "Profile", "count", "cycles_of", "profile_text"]
+__all__ = ["Place", "Profile", "count", "cycles_beside", "cycles_of", "profile_text"]
 
 
 @attrs.frozen
@@ -85,6 +86,14 @@ def cycles_of(workload: Workload, warm_up: int, cycles: int) -> Profile:
 
     run(warm_up)
     return count(lambda: run(cycles), cycles)
+
+
+def cycles_beside(driver: GateDriver, warm_up: int, cycles: int) -> Profile:
+    """The profile of a cycle of one more group, beside what keeps waiting in this gate."""
+    free = TaskGroupSpec.named("free")
+    driver.offer([SchedulableTask(f"free-{n}", None, free) for n in range(warm_up + cycles + 1)])
+    assert driver.cycles(warm_up) == warm_up
+    return count(lambda: driver.cycles(cycles), cycles)
 
 
 def profile_text(title: str, profile: Profile, places: int) -> str:

@@ -21,7 +21,7 @@ import trio
 import trio.testing
 
 import penstock
-from penstock_bench.dispatch.driver import NOW, GateDriver, NoOpinion
+from penstock_bench.dispatch.driver import GateDriver, NoOpinion
 from penstock_bench.dispatch.workloads import Workload, all_fits
 from penstock_bench.tasks.cells import TaskCount
 
@@ -77,7 +77,7 @@ def _through(driver: GateDriver, workload: Workload) -> None:
 def _enqueue(driver: GateDriver, workload: Workload) -> None:
     specs = [penstock.TaskGroupSpec.named(kind.name) for kind in workload.groups]
     for at, task_id in workload.arrivals():
-        driver.queue.enqueue([penstock.SchedulableTask(task_id, None, specs[at])], NOW)
+        driver.offer([penstock.SchedulableTask(task_id, None, specs[at])])
 
 
 def scheduler(tasks: int) -> Weighed:
