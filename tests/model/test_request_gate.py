@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from penstock import ProviderKey
-from penstock_model.causes import Shut
+from penstock_fairqueue import FairRequestWaiters
+from penstock_model.causes import Before, Shut
 from penstock_model.failures import failure_of_requests
 from penstock_model.known import REQUEST_HOLDS, known_request_fault
 from penstock_model.naive_requests import MODELS, RESOURCES
 from penstock_model.request_rules import InFlight, RequestRule, Waiting
-from penstock_model.request_run import RequestRun, RequestScenario, play
+from penstock_model.request_run import WAITERS, RequestRun, RequestScenario, play
 from penstock_model.request_seeds import ALL_REQUEST_HOLDS, requests_and_steps
+from penstock_model.streams import CallStreams, Stream, shares
 from penstock_model.task_run import Mismatch, Step
 
 P_CHAT, P_EMBEDDING, _, Q_CHAT = RESOURCES
@@ -106,6 +110,60 @@ def test_who_stands_behind_a_patient_caller_is_told_at_once_of_a_cooldown_that_o
     for step in (ask("a"), ask("b", timeout=100.0), ask("b", timeout=5.0), ("tighten", 2, 100, 30.0), END_FIRST):
         run.take(step)
     assert [waiter.item.queue_wait_timeout for waiter in run.naive.line] == [100.0]
+
+
+def test_who_waits_behind_one_that_was_refused_goes_when_that_has_left() -> None:
+    """A rule refuses the large calls of a cohort alone, so their refusal is not true of the small ones."""
+    large = RequestRule("large", (Shut("s"),), "shape", cohort="c", untrue=True)
+    run = RequestRun(scenario(large, cap=3))
+    for step in (("shut", "s"), ask("a", 1), ask("b", 3, timeout=1.0), ("time", 1.0), ("advance",)):
+        run.take(step)
+    assert [waiter.item.group.key for waiter in run.naive.line] == []
+
+
+def test_a_refusal_of_all_ends_when_nobody_is_left_whom_it_covers() -> None:
+    shut = RequestRule("shut", (Shut("s"),), "all")
+    play(scenario(shut, cap=1), [("shut", "s"), ask("a"), ("cancel", 0), ("open", "s"), ask("a"), ask("b")])
+
+
+def test_a_newcomer_that_goes_first_at_a_moment_leaves_no_other_behind_for_whom_that_was_due() -> None:
+    early = RequestRule("early", (Before("m"),), "shape")
+    due: list[Step] = [("put off", "m", 3.0), ask("a"), ("time", 3.0), ("ask", 0, "b", 1, 0.0, 0.5)]
+    play(scenario(early, cap=4, waiters="deadline"), due)
+
+
+# -- order -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [2, 3, 4])
+@pytest.mark.parametrize("waiters", ["fifo", "fair"])
+def test_a_large_call_starts_within_one_turnover_of_its_model(waiters: str, size: int) -> None:
+    small = [Stream(group, {"place": 1}) for group in "abc"]
+    streams = CallStreams(WAITERS[waiters](), 4, [*small, Stream("large", {"place": size})])
+    for _ in range(100):
+        began = streams.started["large"]
+        streams.fill()
+        for _ in range(40):
+            streams.end_one()
+            streams.fill()
+        assert streams.started["large"] > began, "40 calls have ended since, and it waits"
+
+
+def test_weights_hold_in_requests_where_sizes_are_mixed() -> None:
+    groups = [Stream("a", {"place": 2}, 9), Stream("b", {"place": 4}, 1)]
+    lag, lead = shares(CallStreams(FairRequestWaiters(), 4, groups), "place", 2_000)
+    assert lag <= 2
+    assert lead <= 3
+
+
+def test_weights_hold_in_requests_whatever_the_sizes_and_weights() -> None:
+    for seed in range(30):
+        rng = Random(f"request mixtures/{seed}")
+        cap = rng.randint(2, 12)
+        groups = [Stream(n, {"place": rng.randint(1, cap)}, rng.randint(1, 9)) for n in "abcde"[: rng.randint(2, 5)]]
+        lag, lead = shares(CallStreams(FairRequestWaiters(), cap, groups, seed), "place", 400)
+        assert lag <= 2, f"seed {seed}: a group lags by {lag:.2f} maximal calls of {groups}"
+        assert lead <= 3, f"seed {seed}: a group leads by {lead:.2f} maximal calls of {groups}"
 
 
 # -- the net itself --------------------------------------------------------------------------------------------------

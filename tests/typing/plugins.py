@@ -17,6 +17,7 @@ from penstock import (
     Released,
     RequestAdmissionItem,
     RequestAdmissionLease,
+    RequestCounter,
     RequestLimiter,
     RequestReleaseOutcome,
     SchedulableTask,
@@ -57,6 +58,9 @@ class OneAtATime:
     ) -> str | None:
         return "requests"
 
+    def room(self, now: float) -> int | None:
+        return None
+
     def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:
         return ()
 
@@ -71,6 +75,7 @@ def a_limiter_keeps_its_protocols(limiter: OneAtATime) -> None:
     _plain: RequestLimiter = limiter
     _observer: CallObserver = limiter
     _explainer: RefusalExplainer = limiter
+    _counter: RequestCounter = limiter
 
 
 def make_limiter(scope: Scope, cap: int | None) -> RequestLimiter | None:

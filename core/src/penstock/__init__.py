@@ -41,7 +41,7 @@ from penstock.requests.limiter_bounds import bound_or_none, lowest_bound, requir
 from penstock.requests.limiter_change import LimiterChange, LimiterChangeKind
 from penstock.requests.limiter_snapshot import LimiterSnapshot
 from penstock.requests.limiter_ticket import LimiterTicket
-from penstock.requests.limiters import CallObserver, LimiterSuccessor, RefusalExplainer, RequestLimiter
+from penstock.requests.limiters import CallObserver, LimiterSuccessor, RefusalExplainer, RequestCounter, RequestLimiter
 from penstock.requests.outcomes import (
     OUTCOME_KINDS,
     OutcomeKind,
@@ -201,6 +201,7 @@ __all__ = [
     "RequestAdmissionItem",
     "RequestAdmissionLease",
     "RequestCost",
+    "RequestCounter",
     "RequestDomain",
     "RequestEventContext",
     "RequestEventKind",

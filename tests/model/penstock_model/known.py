@@ -21,7 +21,7 @@ TASK_HOLDS: Final = Holds(backlog=False, peers=False, cohorts=False, room_by_law
 """What random runs of the task gate hold it to."""
 
 
-REQUEST_FAULTS: Final = frozenset({"G2", "G3", "G9"})
+REQUEST_FAULTS: Final[frozenset[str]] = frozenset()
 REQUEST_HOLDS: Final = RequestHolds(large=False) if REQUEST_FAULTS else ALL_REQUEST_HOLDS
 """What random runs of the request gate hold it to."""
 

@@ -123,13 +123,17 @@ class NaiveRequestGate:
         )
 
     def room_may_be_kept(self, waiter: RequestWaiter, *, agreed: bool) -> bool:
-        """Whether a larger call waits for room that this one would take; `agreed`: and nothing else holds it back."""
+        """Whether a call of several requests waits for room that this one would take; `agreed`: and nothing else holds
+        it back.
+
+        It need not be larger than this one: it may have enough of the model, which is kept, and be short of its domain.
+        """
         for other in self.line:
             shared = any(
                 covers(scope, other.item.resource) and covers(scope, waiter.item.resource) for scope in self.limits
             )
-            larger = other.item.cost.requests > waiter.item.cost.requests
+            several = other is not waiter and other.item.cost.requests > 1
             short = not self.fits(other.item) or self.is_limited(other.item)
-            if shared and larger and short and not (agreed and self.refusal(other.item) is not None):
+            if shared and several and short and not (agreed and self.refusal(other.item) is not None):
                 return True
         return False

@@ -96,6 +96,8 @@ class RequestRun:
         self._ended: set[int] = set()
         self._last: RequestAdmissionLease | None = None
         self._change: float | None = None
+        self._turned = False
+        """Whether an answer has turned from yes to no since the gate had reason to ask: nobody tells it."""
         for model, cap in scenario.caps.items():
             self._register(MODELS.index(model), cap, cap)
 
@@ -211,6 +213,7 @@ class RequestRun:
         self._note(effects)
 
     def _tighten(self, scope: int, places: int, seconds: float) -> None:
+        self._turned = True
         limit = self.naive.limits[SCOPES[scope]]
         limit.set(min(places, limit.places), max(limit.blocked_until, self.naive.now + seconds))
 
@@ -225,6 +228,7 @@ class RequestRun:
                 self._register(n, self.naive.caps[model], self.naive.domain_caps[model]["chat"])
 
     def _shut(self, name: str) -> None:
+        self._turned = True
         self.naive.shut.add(name)
 
     def _open(self, name: str) -> None:
@@ -232,10 +236,12 @@ class RequestRun:
         self._note(self.gate.signal(name, self.naive.now))
 
     def _put_off(self, name: str, seconds: float) -> None:
+        self._turned = True
         moments = self.naive.moments
         moments[name] = max(moments.get(name, 0.0), self.naive.now + seconds)
 
     def _doom(self, name: str) -> None:
+        self._turned = True
         self.naive.doomed.add(name)
 
     def _reconfigure(self) -> None:
@@ -274,6 +280,7 @@ class RequestRun:
 
     def _note(self, effects: RequestAdmissionEffects) -> None:
         naive = self.naive
+        self._turned = False
         for waiter in effects.granted:
             if waiter.lease is None or waiter not in naive.line:
                 raise Mismatch(f"{_told(waiter.item)} was granted, and does not wait")
@@ -318,7 +325,11 @@ class RequestRun:
         for other in naive.line if alone else ():
             if other is waiter:
                 break
-            same = other.item.group.key == item.group.key and other.item.resource == item.resource
+            same = (
+                other.item.group.key == item.group.key
+                and other.item.resource == item.resource
+                and other.item.cost.requests == item.cost.requests
+            )
             if (
                 same
                 and self.scenario.waiters != "deadline"
@@ -366,7 +377,9 @@ class RequestRun:
         for waiter in naive.line:
             if waiter.gives_up_at is not None and waiter.gives_up_at < naive.now:
                 raise Mismatch(f"{when}: {_told(waiter.item)} waits, and its time is over")
-            if naive.could_go(waiter.item) and not naive.room_may_be_kept(waiter, agreed=self.scenario.room_by_law):
+            if naive.could_go(waiter.item) and not naive.room_may_be_kept(
+                waiter, agreed=self.scenario.room_by_law and not self._turned
+            ):
                 raise Mismatch(f"{when}: {_told(waiter.item)} could go, and sleeps; last refused: {waiter.denied}")
 
     def _balance(self) -> None:

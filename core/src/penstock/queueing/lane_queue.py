@@ -32,11 +32,15 @@ T = TypeVar("T")
 class LaneQueue(Generic[T]):
     """A queue of items in lanes, in the order that `order` gives.
 
-    `by_shape`: lanes of different resources stand in arenas of their own, as they must where there is `room`.
+    `by_shape`: lanes of different resources stand in arenas of their own, as they must where there is `room`. `name_of`
+    gives the name under which conditions know a group, if that is not its key.
     """
 
-    def __init__(self, order: Order[T], *, by_shape: bool = False) -> None:
+    def __init__(
+        self, order: Order[T], *, by_shape: bool = False, name_of: Callable[[Any], Hashable] | None = None
+    ) -> None:
         self._order = order
+        self._name_of = name_of
         self._refusals: Refusals[T] = Refusals(order, by_shape)
         self.choose = Passes(self._refusals, self._give_up).choose
         self.wake, self.came_free = self._refusals.wake, self._refusals.came_free
@@ -90,6 +94,8 @@ class LaneQueue(Generic[T]):
         if group is None:
             group = self.groups[group_key] = Group(group_key, weight)
             group.capped = group_key in refusals.contenders.capped
+            if self._name_of is not None:
+                group.name = self._name_of(group_key)
         lane = group.lanes.get(shape)
         fresh = lane is None
         if lane is None:
@@ -152,17 +158,17 @@ class LaneQueue(Generic[T]):
         lane.shape.queued -= 1
         self.left += 1
         lane.next_head()
+        refused = was_head and (lane.denied is not None or lane.group.denied is not None)
+        met = self._refusals.met_by(entry, lane) if refused else ([], [])
         if not lane.live:
             self._drop(lane)
         elif not was_head:
             lane.discarded()
-        else:
-            if lane.place is not None:
-                lane.place.arena.remove(lane)  # its head is another now, and so perhaps its place
-                lane.place.arena.insert(lane)
-            for node in (lane, lane.group):
-                if node.denied is not None:
-                    self._refusals.free(node)  # the refusal was its head's: the next one is asked for its own sake
+        elif lane.place is not None:
+            lane.place.arena.remove(lane)  # its head is another now, and so perhaps its place
+            lane.place.arena.insert(lane)
+        if refused:
+            self._refusals.end(*met)
         if self._refusals.lot.soft:
             self._refusals.backlog_changed(lane)
 
@@ -209,6 +215,49 @@ class LaneQueue(Generic[T]):
         for entry in entries:
             if entry.lane is not None:
                 self.discard(entry)
+
+    def forget_refusals(self) -> None:
+        """Nobody is left whom a refusal covers: so the one of the whole queue is over, too."""
+        root = self._refusals.root
+        if root.denied is not None:
+            self._refusals.free(root)
+
+    def somebody_waits_for(self) -> bool:
+        """Whether a condition could change anything: for somebody who is refused, or who has no room."""
+        return bool(self._refusals.lot.standing or self._refusals.shapes.short)
+
+    def short_of(self) -> list[Hashable]:
+        """The resources that somebody has too little room in."""
+        return self._refusals.shapes.wanted()
+
+    def nobody_fits(self) -> bool:
+        """Whether it is plain that nobody is to be asked: of one shape at most, and that does not fit."""
+        refusals = self._refusals
+        if refusals.lot.standing or refusals.owed or refusals.later:
+            return False
+        shapes = refusals.shapes
+        for shape in shapes.fitting:
+            return (
+                len(shapes.fitting) == 1 and shapes.room is not None and shapes.room.short_of(shape.needs) is not None
+            )
+        return shapes.room is not None
+
+    def look_at_room(self, of: Callable[[list[Hashable]], list[Hashable]]) -> None:
+        """Room may have changed by itself: shapes that are short of what `of` finds among it are looked at again, and
+        room is kept no longer for those who would not fit if all were free."""
+        for resource in of(self.short_of()):
+            self._refusals.shapes.freed(resource)
+        for lane in self._refusals.reservations.too_many():
+            self._refusals.end_reservation(lane)
+
+    def refusal_of(self, entry: Entry[T]) -> tuple[Denied, float] | None:
+        """The refusal under which an item stands, and since when; `None` if it may be asked."""
+        lane = entry.lane
+        assert lane is not None
+        for node in (self._refusals.root, lane.group, lane):
+            if node.denied is not None and node.closed:
+                return node.denied, node.since
+        return None
 
     def next_moment(self) -> float | None:
         """The earliest moment for which somebody waits."""

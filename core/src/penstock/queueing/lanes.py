@@ -41,10 +41,12 @@ class Node(Generic[T]):
     refusal is over, and the node stands there until it was asked.
     """
 
-    __slots__ = ("denied", "filed", "joined", "since")
+    __slots__ = ("asked", "denied", "filed", "joined", "since")
 
     def __init__(self) -> None:
         self.denied: Denied | None = None
+        self.asked: Entry[T] | None = None
+        """Who met that refusal."""
         self.since = 0.0
         self.joined: Any = None
         """A `RefusalClass`, or `None`."""
@@ -193,11 +195,13 @@ class Lane(Node[T]):
 class Group(Node[T]):
     """The lanes of one group, and how much of it is queued. It leaves with its last item."""
 
-    __slots__ = ("capped", "key", "lanes", "queued", "singles", "weight")
+    __slots__ = ("capped", "key", "lanes", "name", "queued", "singles", "weight")
 
     def __init__(self, key: Hashable, weight: float) -> None:
         super().__init__()
         self.key = key
+        self.name = key
+        """What conditions about the group name."""
         self.weight = weight
         self.lanes: dict[Hashable, Lane[T]] = {}
         self.singles: set[Lane[T]] = _NOBODY_ALONE

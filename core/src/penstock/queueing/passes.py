@@ -53,11 +53,8 @@ class Passes(Generic[T]):
         shapes, place = refusals.shapes, refusals.shapes.sole
         if place is None or refusals.reservations.lanes or refusals.root.denied is not None:
             return self._choose_from_all(ask, now, give_up)
-        if shapes.room is not None:
-            free = shapes.room.free
-            for resource, amount in place.shape.needs:
-                if free[resource] < amount:
-                    return self._choose_from_all(ask, now, give_up)
+        if shapes.room is not None and shapes.room.short_of(place.shape.needs) is not None:
+            return self._choose_from_all(ask, now, give_up)
         lane = place.arena.first()
         if lane is None or (shapes.short and not self._is_plain(place, lane)):
             return self._choose_from_all(ask, now, give_up)
@@ -75,7 +72,7 @@ class Passes(Generic[T]):
         """Whether nobody who does not fit comes before the first of those who do."""
         if len(lane.group.lanes) > 1 or lane.group.singles:
             return False
-        return self._refusals.shortage.before(rank_of(place, lane), ()) is None
+        return self._refusals.shortage.before(rank_of(place, lane), (), place.shape.home) is None
 
     def _catch_up(self, now: float) -> None:
         """Wake those whose conditions came true while somebody was asked, and whose moments have come."""
@@ -97,8 +94,7 @@ class Passes(Generic[T]):
         asked: tuple[Lane[T], Entry[T], Denied | None] | None = None,
     ) -> Entry[T] | None:
         refusals = self._refusals
-        room = refusals.shapes.room
-        if asked is None and room is not None and room.free[room.always] <= 0:
+        if asked is None and self._nobody_fits():
             return None
         rounds = 0
         while True:
@@ -113,6 +109,14 @@ class Passes(Generic[T]):
             if found is not None or not refusals.owed:
                 return found  # what is owed is passed on when it was taken: it might not be the head of its lane then
             refusals.pass_on_owed()
+
+    def _nobody_fits(self) -> bool:
+        """Whether it is plain that nobody is to be asked."""
+        shapes = self._refusals.shapes
+        if not shapes.fitting and not self._refusals.unrest:
+            return True
+        room = shapes.room
+        return room is not None and room.always is not None and room.free[room.always] <= 0
 
     def _pass_at_rest(
         self, ask: Callable[[T, float], Denied | None], now: float, give_up: Callable[[Denied, list[T]], Any] | None
@@ -212,7 +216,7 @@ class Passes(Generic[T]):
             return None, False
         best, short = self._eldest(best)
         if shapes.short:
-            short = self._refusals.shortage.before(best_rank, reserved) or short
+            short = self._refusals.shortage.before(best_rank, reserved, best.place.shape.home) or short
         if short is not None and short not in agreed and reservations.would_take(short):
             return short, True
         return best, False
@@ -229,6 +233,8 @@ class Passes(Generic[T]):
             if place is None or not place.candidate or lane.closed or lane.head.sequence >= best.head.sequence:
                 continue
             if place.shape.short_of is not None:
+                if not place.shape.can_be_passed:
+                    continue
                 if short is None or lane.head.sequence < short.head.sequence:
                     short = lane
             elif reservations.leave_room_for(place.shape.needs):

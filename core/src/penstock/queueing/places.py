@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from heapq import heappop, heappush
 from typing import Any, Final, Generic, TypeVar
 
-from penstock.queueing.lanes import NOT_FILED, Arena, Node, Order, Resources
+from penstock.queueing.lanes import NOT_FILED, Arena, Entry, Node, Order, Resources
 from penstock.words.verdicts import Condition
 
 __all__ = ["Place", "RefusalClass", "Room", "Shape", "Shapes"]
@@ -28,11 +28,17 @@ KEPT: Final = 64
 class Room:
     """What is free of each resource, live, and what of it is reserved."""
 
-    def __init__(self, limits: Mapping[Any, int], free: Mapping[Any, int], always: str) -> None:
+    apart: Callable[[Hashable, Hashable], bool] | None = None
+    """Whether two homes have nothing in common, so that who is in one passes nobody in the other; `None`: none have."""
+
+    limits_move = False
+    """Whether limits change without being told."""
+
+    def __init__(self, limits: Mapping[Any, int], free: Mapping[Any, int], always: str | None) -> None:
         self.limits = limits
         self.free = free
         self.always = always
-        """What every shape takes some of: if nothing of it is free, nobody fits."""
+        """What every shape takes some of: if nothing of it is free, nobody fits. `None`: there is no such resource."""
         self.reserved: dict[Hashable, int] = {}
 
     def short_of(self, needs: Resources) -> Hashable | None:
@@ -52,8 +58,13 @@ class Room:
         """Whether all these could be held at once."""
         return all(amount <= self.limits[resource] for resource, amount in total(dict(each) for each in needs).items())
 
+    def can_be_passed(self, needs: Resources) -> bool:
+        """Whether others could take what this waits for, so that room has to be kept for it."""
+        return True
+
     def home(self, needs: Resources) -> Hashable:
         """The resource that this takes the largest share of, beside what all take; that, if it takes nothing else."""
+        assert self.always is not None
         typed = [(-amount / self.limits[r], r) for r, amount in needs if r != self.always]
         return min(typed)[1] if typed else self.always
 
@@ -93,10 +104,11 @@ class Place(Generic[T]):
 class Shape(Generic[T]):
     """What some lanes take, and the places where those stand that may be asked."""
 
-    __slots__ = ("home", "needs", "places", "queued", "ready", "resources", "short_of", "stamp")
+    __slots__ = ("can_be_passed", "home", "needs", "places", "queued", "ready", "resources", "short_of", "stamp")
 
-    def __init__(self, needs: Resources, home: Hashable) -> None:
+    def __init__(self, needs: Resources, home: Hashable, can_be_passed: bool = True) -> None:
         self.needs = needs
+        self.can_be_passed = can_be_passed
         self.home = home
         self.resources = frozenset(resource for resource, _ in needs)
         self.ready: Place[T] | None = None
@@ -116,13 +128,15 @@ class Shape(Generic[T]):
 class RefusalClass(Generic[T]):
     """What was refused under one cohort."""
 
-    __slots__ = ("cohort", "contended", "filed", "nodes", "open", "places")
+    __slots__ = ("asked", "cohort", "contended", "filed", "nodes", "open", "places")
 
     def __init__(self, cohort: Hashable, contended: bool) -> None:
         self.cohort = cohort
         self.contended = contended
         """Whether it is for want of room, so that who is admitted stays with those that wait for the same."""
         self.open = False
+        self.asked: Entry[T] | None = None
+        """Who met the latest refusal of it."""
         self.nodes: dict[Node[T], None] = {}
         self.places: dict[Shape[T], Place[T]] = {}
         self.filed: set[Condition] = NOT_FILED
@@ -162,8 +176,9 @@ class Shapes(Generic[T]):
         if shape is None:
             if len(self._by_needs) >= self._kept:
                 self._forget_empty()
-            home = None if self.room is None else self.room.home(needs)
-            shape = self._by_needs[needs] = Shape(needs, home)
+            room = self.room
+            shape = Shape(needs, None) if room is None else Shape(needs, room.home(needs), room.can_be_passed(needs))
+            self._by_needs[needs] = shape
         return shape
 
     def _forget_empty(self) -> None:
@@ -273,6 +288,15 @@ class Shapes(Generic[T]):
         for place in shape.places:
             self._note_short(place, True)
         self._look()
+
+    def wanted(self) -> list[Hashable]:
+        """The resources that some shape is short of."""
+        for resource, heap in [*self._by_want.items()]:
+            while heap and heap[0][2].stamp != heap[0][1]:
+                heappop(heap)
+            if not heap:
+                del self._by_want[resource]
+        return [*self._by_want]
 
     def freed(self, resource: Hashable) -> None:
         """More of a resource is free: shapes that were short of it are looked at again."""

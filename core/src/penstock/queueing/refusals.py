@@ -16,7 +16,7 @@ from collections.abc import Hashable, Iterable
 from typing import Final, Generic, TypeVar
 
 from penstock.queueing.contenders import Contenders
-from penstock.queueing.lanes import Group, Lane, Node, Order, Resources
+from penstock.queueing.lanes import Entry, Group, Lane, Node, Order, Resources
 from penstock.queueing.parking import ParkingLot
 from penstock.queueing.places import Place, RefusalClass, Room, Shapes
 from penstock.queueing.reservations import Reservations
@@ -70,7 +70,7 @@ class Refusals(Generic[T]):
             if place is not None:
                 self.leave(lane, place)
         self.shapes = Shapes(self._order, self._by_shape, room, self._fell_or_fits)
-        self.shortage = Shortage(self.first)
+        self.shortage = Shortage(self.first, room.apart)
         self.reservations = Reservations(self.shapes)
         self.contenders.look_at(self.shapes, self.reservations)
         for lane, _ in standing:
@@ -143,7 +143,7 @@ class Refusals(Generic[T]):
     def refuse(self, lane: Lane[T], denied: Denied, now: float) -> None:
         """The head of a lane was refused: that blocks the node that its scope names."""
         self.given += 1
-        scope = denied.scope
+        scope, asked = denied.scope, lane.head
         node: Node[T] = lane
         if scope == "group":
             node = lane.group
@@ -156,7 +156,26 @@ class Refusals(Generic[T]):
         joined = None if denied.cohort is None else self._class_of(denied)
         if joined is not None and joined.open:
             self._close(joined)
+        node.asked = asked
+        if joined is not None:
+            joined.asked = asked
         self._block(node, denied, joined, now)
+
+    def met_by(self, entry: Entry[T], lane: Lane[T]) -> tuple[list[Node[T]], list[RefusalClass[T]]]:
+        """The refusals that one met, and that cover others of its group, or of its class. One of the whole queue is not
+        among them: it is about the queue, whoever met it."""
+        nodes = [node for node in (lane, lane.group) if node.denied is not None]
+        classes = [node.joined for node in nodes if node.joined is not None and node.joined.asked is entry]
+        return [node for node in nodes if node.asked is entry], [c for c in classes if self.root not in c.nodes]
+
+    def end(self, nodes: Iterable[Node[T]], classes: Iterable[RefusalClass[T]]) -> None:
+        """Who met these has left: whom they cover is asked for its own sake."""
+        for node in nodes:
+            if node.denied is not None and any(True for _ in self.lanes_of(node)):
+                self.free(node)
+        for joined in classes:
+            if joined.nodes and not joined.open and not self.passing:
+                self._open(joined)
 
     def _set_apart(self, lane: Lane[T]) -> Lane[T]:
         single = lane.group.set_apart(lane)
@@ -187,7 +206,7 @@ class Refusals(Generic[T]):
             if not (isinstance(node, Lane | Group)):
                 own_key: Hashable = None
             else:
-                own_key = node.group.key if isinstance(node, Lane) else node.key
+                own_key = node.group.name if isinstance(node, Lane) else node.name
             own = [c for c in denied.until if isinstance(c, Released | Backlog) and c.key == own_key]
             if own:
                 self.lot.file(node, own)
@@ -333,7 +352,7 @@ class Refusals(Generic[T]):
         if len(self._moved_lanes) > MOVED:
             self._read_moved()
         if self.lot.backlogs:
-            conditions = [Backlog(lane.group.key), *(Backlog(resource) for resource, _ in lane.resources)]
+            conditions = [Backlog(lane.group.name), *(Backlog(resource) for resource, _ in lane.resources)]
             if self.passing:
                 self.owed += conditions
             else:
@@ -368,7 +387,7 @@ class Refusals(Generic[T]):
     def _read_moved(self) -> None:
         """The keys of the lanes for which something has changed."""
         for lane in self._moved_lanes:
-            self.moved.add(lane.group.key)
+            self.moved.add(lane.group.name)
             for resource, _ in lane.resources:
                 self.moved.add(resource)
         self._moved_lanes.clear()

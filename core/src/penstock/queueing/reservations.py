@@ -56,6 +56,18 @@ class Reservations(Generic[T]):
         self._changed()
         return True
 
+    def too_many(self) -> list[Lane[T]]:
+        """Those that could not be held beside the ones before them, since the limits are lower than they were."""
+        held: list[Lane[T]] = []
+        found = []
+        for lane in self.lanes:
+            assert self._room is not None
+            if self._room.within_limits([*(each.resources for each in held), lane.resources]):
+                held.append(lane)
+            else:
+                found.append(lane)
+        return found
+
     def _changed(self) -> None:
         assert self._room is not None
         self._room.reserved.clear()
@@ -94,5 +106,5 @@ class Reservations(Generic[T]):
         """Room is kept only for those who may be asked. Raises `AssertionError`."""
         if self._room is not None:
             assert self._room.reserved == total(self.lanes.values())
-            assert self._room.within_limits(lane.resources for lane in self.lanes)
+            assert self._room.limits_move or not self.too_many()
         assert all(lane.place is not None and lane.place.candidate and lane.live for lane in self.lanes)

@@ -56,13 +56,20 @@ class _Home(Generic[T]):
 class Shortage(Generic[T]):
     """The places of shapes that do not fit."""
 
-    def __init__(self, first: Callable[[Place[T]], Lane[T] | None]) -> None:
+    def __init__(
+        self,
+        first: Callable[[Place[T]], Lane[T] | None],
+        apart: Callable[[Hashable, Hashable], bool] | None = None,
+    ) -> None:
         self._first = first
+        self._apart = apart
         self._homes: dict[Hashable, _Home[T]] = {}
         self._stamp = 0
 
     def note(self, place: Place[T]) -> None:
         """Somebody stands there now, does not fit, and may be the first."""
+        if not place.shape.can_be_passed:
+            return
         home = self._homes.get(place.shape.home)
         if home is None:
             home = self._homes[place.shape.home] = _Home()
@@ -83,10 +90,13 @@ class Shortage(Generic[T]):
         if not home.noted:
             del self._homes[place.shape.home]
 
-    def before(self, rank: Rank, besides: Container[Lane[T]]) -> Lane[T] | None:
-        """The first of all, if it comes before this. Those of `besides` are passed over until they are noted again."""
+    def before(self, rank: Rank, besides: Container[Lane[T]], of: Hashable) -> Lane[T] | None:
+        """The first of all, if it comes before this one of the home `of`. Those of `besides` are passed over until they
+        are noted again."""
         best: Lane[T] | None = None
-        for home in [*self._homes.values()]:
+        for key, home in [*self._homes.items()]:
+            if self._apart is not None and key != of and self._apart(key, of):
+                continue
             if home.bound is not None and home.bound >= rank and home.clock == self._clock_of(home):
                 continue
             place = self._first_of(home, besides)

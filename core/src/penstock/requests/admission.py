@@ -4,13 +4,13 @@ Pure and synchronous: it decides, counts, records events, and returns whom its d
 `executor.py` does the waiting. Whatever may free the way (a release, a limit that grew, a cap, a moment) ends
 with offering the places to those who wait until nobody who is eligible is left, so between two calls nobody
 waits who could go. There are three exceptions, all for the sake of a caller that cannot deliver to others:
-`try_acquire`, `enqueue` and `cancel` change nothing for anybody else, and leave a note instead, by which
-`next_change` is now and the next `advance` does the offering.
+`try_acquire`, `enqueue` and `cancel` change nothing for anybody else: `next_change` is now, and the next `advance`
+does the offering.
 
     try_acquire / enqueue ── free, nobody ahead ──> lease
               │ else
               v
-            queue ── select_next (asks the decider) ──> lease, counted, then committed
+            queue ── chosen in order, asked ──> lease, counted, then taken out
               │
               └── timeout, deadline, hopeless refusal, shutdown ──> refused;   cancel ──> gone
 """
@@ -33,13 +33,12 @@ from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestStandingProvider
 from penstock.requests.reconfiguring import ModelCaps, RemakeLimiters, RequestGatePlan, all_anew, plan_of, too_large_for
 from penstock.requests.registry import MakeLimiters, RequestRegistry, ResourceState, no_limiters
-from penstock.requests.shadow_limiter import shadow_refusals
-from penstock.requests.standing import RequestExplanation, resource_standing, retry_pauses
+from penstock.requests.standing import RequestExplanation, explanation_of
 from penstock.requests.waiters import RequestQueueView, RequestWaiter, RequestWaiterQueue
 from penstock.requests.waiting import WaitingRequests
 from penstock.words.identity import ProviderKey, ProviderModelKey, ProviderModelStaticCap
 from penstock.words.plugin_failures import OnPluginFailure, PluginMaker, unheard
-from penstock.words.verdicts import NEVER, Denied, Signal
+from penstock.words.verdicts import NEVER, Denied
 
 __all__ = ["RequestAdmissionController", "RequestAdmissionEffects"]
 
@@ -86,7 +85,7 @@ class RequestAdmissionController:
         """How long calls wait for plugins that could not answer."""
         queue = FifoRequestWaiters() if waiters is None else waiters
         self._waiters = WaitingRequests(
-            queue, self._registry.resources, self._decider, self._leasing, events, self.failing, maker
+            queue, self._registry, self._decider, self._leasing, events, self.failing, maker
         )
         self._closed = False
         self._freed: list[ProviderKey] = []
@@ -134,18 +133,7 @@ class RequestAdmissionController:
 
         `pauses` are those of the executor's retries: resource and the moment of the end.
         """
-        by_state: dict[ResourceState, list[RequestWaiter]] = {}
-        for waiter, state in self._waiters.waiting.items():
-            by_state.setdefault(state, []).append(waiter)
-        cooling = ((snapshot.cooldown_remaining, key) for key, snapshot in self._pressure.snapshots(now).items())
-        return RequestExplanation(
-            resources=tuple(
-                resource_standing(state, waiters, shadow_refusals(state.limiters, waiters[0].item, now), now)
-                for state, waiters in by_state.items()
-            ),
-            pauses=retry_pauses(pauses, now),
-            cooldowns={str(key): left for left, key in cooling if left > 0},
-        )
+        return explanation_of(self._waiters.waiting, self._waiters.refusal_of, self._pressure, pauses, now)
 
     def fits_beside(self, item: RequestAdmissionItem, leases: Iterable[RequestAdmissionLease]) -> bool:
         """Whether the caps would have room for a call if only these leases were out; limiters and rules aside."""
@@ -216,8 +204,7 @@ class RequestAdmissionController:
             for change in changes:
                 self._record.limiter_changed(state.text, change, now)
         if self._waiters.waiting:
-            self._waiters.wake_released(state, lease.item.group.key, now)
-            self._waiters.offer(effects, now)
+            self._waiters.offer_released((state,), effects, now, group=lease.item.group.key)
         return effects
 
     def observe(self, lease: RequestAdmissionLease, headers: Mapping[str, str], now: float) -> RequestAdmissionEffects:
@@ -235,8 +222,7 @@ class RequestAdmissionController:
             for change in effects.changes:
                 self._record.limiter_changed(state.text, change, now)
         if self._waiters.waiting:
-            self._waiters.wake_released(state, lease.item.group.key, now)
-            self._waiters.offer(effects, now)
+            self._waiters.offer_released((state,), effects, now, group=lease.item.group.key)
         return effects
 
     def register(
@@ -268,15 +254,16 @@ class RequestAdmissionController:
             self._record.cap_changed(change, now)
             for state in change.new_resources:
                 self._record.registered(state, now)
-        if self._waiters.waiting:
-            for state in change.model.resources.values():
-                self._waiters.wake_released(state, state.key, now)
-            self._waiters.offer(effects, now)
+        self._waiters.refuse_too_large(change.model, effects, now)
+        self._waiters.offer_released(change.model.resources.values(), effects, now)
         return effects
 
     def forget(self, key: ProviderModelKey) -> bool:
         """Whether a model, which must be registered, is idle: then it is unknown from now on."""
-        return self._registry.forget(key)
+        forgotten = self._registry.forget(key)
+        if forgotten:
+            self._waiters.forget_model(key)
+        return forgotten
 
     def plan(
         self,
@@ -322,9 +309,7 @@ class RequestAdmissionController:
     def signal(self, name: str, now: float) -> RequestAdmissionEffects:
         """The effects of the signal `name`: refusals that wait for it end."""
         effects = RequestAdmissionEffects()
-        if self._waiters.waiting:
-            self._waiters.queue.wake(Signal(name), len(self._waiters.waiting), now)
-            self._waiters.offer(effects, now)
+        self._waiters.offer_signalled(name, effects, now)
         return effects
 
     def advance(self, now: float) -> RequestAdmissionEffects:

@@ -72,6 +72,8 @@ class DeadlineLanes(LaneQueue[T]):
             lane.head = entry
         if arena is not None:
             arena.insert(lane)
+            if lane.place.shape.short_of is not None and lane.place.candidate:
+                self._refusals.shortage.note(lane.place)
         return entry
 
     def discard(self, entry: Entry[T]) -> None:

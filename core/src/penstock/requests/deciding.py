@@ -14,7 +14,7 @@ from penstock.requests.registry import ModelState, ResourceState
 from penstock.words.plugin_failures import OnPluginFailure, fails_closed
 from penstock.words.verdicts import NEVER, REQUEST_REASONS, At, Denied, Released, check_denied
 
-__all__ = ["CORE", "RequestDecider", "RequestRule", "comes_too_late", "in_vain"]
+__all__ = ["CORE", "RequestDecider", "RequestRule", "comes_too_late", "in_vain", "no_place", "too_large"]
 
 RequestRule = Callable[[RequestAdmissionItem, RequestPressureSnapshotProvider, float], "Denied | None"]
 
@@ -32,11 +32,17 @@ class RequestDecider:
         self._pressure = pressure
         self._on_failure = on_failure
 
-    def check(self, state: ResourceState, item: RequestAdmissionItem, now: float) -> Denied | None:
-        """The first refusal, or `None`: the call may go out."""
+    def check(
+        self, state: ResourceState, item: RequestAdmissionItem, now: float, beside_room: bool = False
+    ) -> Denied | None:
+        """The first refusal, or `None`: the call may go out.
+
+        With `beside_room` others look at the room: then neither caps nor limiters refuse for want of it.
+        """
         requests = item.cost.requests
-        if state.in_flight + requests > state.cap or state.model.in_flight + requests > state.model.cap:
-            return _no_place(state, requests)
+        model = state.model
+        if not beside_room and (state.in_flight + requests > state.cap or model.in_flight + requests > model.cap):
+            return no_place(state, requests)
         for limiter in state.limiters:  # as `limiter.check` asks, without a call of it for each
             if limiter.broken is not None:
                 return limiter.broken
@@ -45,7 +51,9 @@ class RequestDecider:
             except BaseException as error:
                 return limiter.check_failed(error, now)
             if denied is not None:
-                return limiter.refusal(denied, now)
+                denied = limiter.refusal(denied, now)
+                if not beside_room or not limiter.wants_room(denied, item, now):
+                    return denied
         return None if self.rule is None else self._ask_rule(item, now)
 
     def _ask_rule(self, item: RequestAdmissionItem, now: float) -> Denied | None:
@@ -74,23 +82,28 @@ def in_vain(denied: Denied, gives_up_at: float | None, now: float) -> bool:
     return comes_too_late(denied, gives_up_at) or (gives_up_at is not None and gives_up_at <= now)
 
 
-def _no_place(state: ResourceState, requests: int) -> Denied:
-    """The refusal of the static caps; all who are refused for the same cap are one cohort."""
+def no_place(state: ResourceState, requests: int) -> Denied:
+    """The refusal for want of room. Who asks for as much of the same is refused by the same."""
     model = state.model
     if requests > state.cap or requests > model.cap:
-        cap, where = min((state.cap, state.text), (model.cap, str(model.key)))
-        return Denied("never_fits", {NEVER}, detail=f"asks for {requests} places, and {where} has {cap}", by=CORE)
+        return too_large(state, requests)
     narrow = model.in_flight + requests <= model.cap
     limited: ModelState | ResourceState = state if narrow else model
-    denied = limited.full
+    denied = limited.full.get(requests)
     if denied is None:
         # The same answer to everybody until the cap changes, so it is made once: under load it is given once per call.
-        denied = limited.full = Denied(
+        denied = limited.full[requests] = Denied(
             "no_capacity",
             {Released(limited.key)},
             scope="shape",
             detail=f"the {limited.cap} places of {limited.key} are taken",
-            cohort=limited.key,
+            cohort=(limited.key, requests),
             by=CORE,
         )
     return denied
+
+
+def too_large(state: ResourceState, requests: int) -> Denied:
+    """The refusal of a call that asks for more than there ever is."""
+    cap, where = min((state.cap, state.text), (state.model.cap, str(state.model.key)))
+    return Denied("never_fits", {NEVER}, detail=f"asks for {requests} places, and {where} has {cap}", by=CORE)

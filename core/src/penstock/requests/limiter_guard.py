@@ -3,7 +3,7 @@
 Whatever a limiter raises is given to `on_failure`, with the plugin's name, and never loses a lease. It fails closed: an
 error in `check` refuses that call, and one in `acquire`, `release` or `set_cap`, which leaves the limiter's
 own counts in doubt, refuses everything that it has a say in, until the configuration is renewed. How long a call
-waits for that is decided by `waiting.py`.
+waits for that is decided by `failing.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import attrs
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_snapshot import LimiterSnapshot
-from penstock.requests.limiters import CallObserver, RefusalExplainer, RequestLimiter
+from penstock.requests.limiters import CallObserver, RefusalExplainer, RequestCounter, RequestLimiter
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.words.errors import PluginError
 from penstock.words.identity import Scope
@@ -44,9 +44,12 @@ class GuardedLimiter:
     has_no_limit: bool = False
     """Its first snapshot had no limit, and a limiter that has one always shows it: it need not be asked per lease."""
     scope: Scope = attrs.field(init=False)
+    counts: bool = attrs.field(init=False)
+    """Whether it says how many more requests may go out."""
 
     def __attrs_post_init__(self) -> None:
         self.scope = self.limiter.scope
+        self.counts = isinstance(self.limiter, RequestCounter)
 
     def use(self, limiter: RequestLimiter) -> None:
         """Put another limiter in the place of the one that is guarded, which takes over from it; the calls that are
@@ -54,6 +57,7 @@ class GuardedLimiter:
         """
         if limiter is not self.limiter:
             self.limiter, self.broken, self.has_no_limit = limiter, None, False
+            self.counts = isinstance(limiter, RequestCounter)
 
     def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
         """The limiter's answer. A refusal that names no moment gets the limiter's own next one."""
@@ -64,6 +68,27 @@ class GuardedLimiter:
         except BaseException as error:
             return self.check_failed(error, now)
         return None if denied is None else self.refusal(denied, now)
+
+    def room(self, now: float) -> int | None:
+        """How many more requests may go out by its count; `None` if it does not say, or raised: then `check` tells."""
+        if self.broken is not None or not self.counts:
+            return None
+        try:
+            found: Any = cast("RequestCounter", self.limiter).room(now)
+            if found is not None and (not isinstance(found, int) or isinstance(found, bool)):
+                refuse_coroutine(found)
+                raise PluginError(self.plugin, f"room must return a whole number or None, not {found!r}")
+            return found
+        except BaseException as error:
+            self._note("room", error)
+            return None
+
+    def wants_room(self, denied: Denied, item: RequestAdmissionItem, now: float) -> bool:
+        """Whether it refuses for want of the room that it says it has: that is no refusal where room is looked at."""
+        if not self.counts or denied.reason != "no_capacity":
+            return False
+        left = self.room(now)
+        return left is not None and left < item.cost.requests
 
     def check_failed(self, error: BaseException, now: float) -> Denied:
         """It raised when it was asked: that is a refusal, too."""

@@ -12,7 +12,7 @@ from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.words.identity import Scope
 from penstock.words.verdicts import Denied
 
-__all__ = ["CallObserver", "LimiterSuccessor", "RefusalExplainer", "RequestLimiter"]
+__all__ = ["CallObserver", "LimiterSuccessor", "RefusalExplainer", "RequestCounter", "RequestLimiter"]
 
 
 @runtime_checkable
@@ -74,6 +74,23 @@ class CallObserver(Protocol):
     ) -> Sequence[LimiterChange]:
         """Learn from the headers (lower-case names) of the answer to a call that is out; `token` is what `acquire`
         answered for it. The release, which comes later, may carry the same headers again.
+        """
+        ...
+
+
+@runtime_checkable
+class RequestCounter(Protocol):
+    """What a limiter may have that counts requests in flight: what it leaves is room, like that of a cap.
+
+    Calls that do not fit are not asked, so a full limiter costs no question, and a call of several requests is not
+    passed by smaller ones for ever. `check` refuses for want of this room with `no_capacity`, and for nothing else with
+    that.
+    """
+
+    def room(self, now: float) -> int | None:
+        """How many requests more may go out now; `None` while its count is not what holds calls back.
+
+        Changes nothing. What it says changes with the calls of the limiter, or at the moment of `next_change`.
         """
         ...
 

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import attrs
 
+from penstock.queueing.lanes import ALL
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_guard import LIMITER, GuardedLimiter
@@ -50,11 +51,25 @@ def no_limiters(_: Scope, __: int | None) -> Sequence[tuple[str, RequestLimiter]
 
 @attrs.define(slots=True, eq=False)
 class ProviderState:
-    """A provider. `waiting` is the number of its waiters over all models."""
+    """A provider, which has no cap. `waiting` is the number of its waiters over all models."""
 
     key: ProviderKey
     limiters: tuple[GuardedLimiter, ...] = ()
     waiting: int = 0
+    models: list[ModelState] = attrs.field(factory=list)
+    counters: tuple[GuardedLimiter, ...] = ()
+    """Those of its limiters that say how many more requests may go out."""
+
+    def __attrs_post_init__(self) -> None:
+        self.counters = counters_among(self.limiters)
+
+    def free(self, now: float) -> int:
+        """How many requests more may go out here."""
+        return _left(ALL, self.counters, now)
+
+    def limit(self, now: float) -> int:
+        """How many may be out here at once, as things stand."""
+        return self.free(now) + sum(model.in_flight for model in self.models)
 
 
 @attrs.define(slots=True, eq=False)
@@ -70,8 +85,20 @@ class ModelState:
     in_flight: int = 0
     leases: int = 0
     resources: dict[str, ResourceState] = attrs.field(factory=dict)
-    full: Denied | None = None
-    """The refusal that says that all places are taken; made when it is first needed for this cap."""
+    full: dict[int, Denied] = attrs.field(factory=dict)
+    """Requests asked for to the refusal for want of so many; made when it is first needed for this cap."""
+    counters: tuple[GuardedLimiter, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        self.counters = counters_among(self.limiters)
+
+    def free(self, now: float) -> int:
+        """As of a provider."""
+        return _left(self.cap - self.in_flight, self.counters, now)
+
+    def limit(self, now: float) -> int:
+        """As of a provider."""
+        return self.free(now) + self.in_flight
 
 
 @attrs.define(slots=True, eq=False)
@@ -91,7 +118,8 @@ class ResourceState:
     leases: dict[str, RequestAdmissionLease] = attrs.field(factory=dict)
     waiting: int = 0
     released: tuple[Condition, ...] = ()
-    full: Denied | None = None
+    full: dict[int, Denied] = attrs.field(factory=dict)
+    counters: tuple[GuardedLimiter, ...] = ()
     acquired: int = 0
     last_outcome: str | None = None
     refused_at: float | None = None
@@ -104,6 +132,28 @@ class ResourceState:
     def gather_limiters(self) -> None:
         """Put the limiters of all three scopes together."""
         self.limiters = (*self.provider.limiters, *self.model.limiters, *self.own)
+        self.counters = counters_among(self.own)
+
+    def free(self, now: float) -> int:
+        """As of a provider."""
+        return _left(self.cap - self.in_flight, self.counters, now)
+
+    def limit(self, now: float) -> int:
+        """As of a provider."""
+        return self.free(now) + self.in_flight
+
+
+def counters_among(limiters: Iterable[GuardedLimiter]) -> tuple[GuardedLimiter, ...]:
+    """Those that can say how many more requests may go out."""
+    return tuple(limiter for limiter in limiters if limiter.counts)
+
+
+def _left(free: int, counters: tuple[GuardedLimiter, ...], now: float) -> int:
+    for limiter in counters:
+        left = limiter.room(now)
+        if left is not None and left < free:
+            free = left
+    return free
 
 
 @attrs.frozen
@@ -127,6 +177,8 @@ class RequestRegistry:
         self.providers: dict[ProviderKey, ProviderState] = {}
         self.models: dict[ProviderModelKey, ModelState] = {}
         self.resources: dict[RequestResourceKey, ResourceState] = {}
+        self.nodes: dict[Scope, ProviderState | ModelState | ResourceState] = {}
+        """All three, by scope."""
 
     def register(
         self,
@@ -157,7 +209,10 @@ class RequestRegistry:
         before = model.cap if known is not None else None
         changes = self._change_cap(model, static, domain_caps, now)
         self.providers.setdefault(model.provider.key, model.provider)
-        self.models[key] = model
+        if known is None:
+            model.provider.models.append(model)
+        self.models[key] = self.nodes[key] = model
+        self.nodes[model.provider.key] = model.provider
         for state in new:
             self._add(state)
         return CapChange(model, before, changes, new)
@@ -195,12 +250,13 @@ class RequestRegistry:
         model = self.models[key]
         if model.leases or any(state.waiting for state in model.resources.values()):
             return False
-        del self.models[key]
+        del self.models[key], self.nodes[key]
+        model.provider.models.remove(model)
         for state in model.resources.values():
-            del self.resources[state.key]
+            del self.resources[state.key], self.nodes[state.key]
         provider = model.provider
         if not any(other.provider is provider for other in self.models.values()):
-            del self.providers[provider.key]
+            del self.providers[provider.key], self.nodes[provider.key]
         return True
 
     def use_limiters(
@@ -217,8 +273,10 @@ class RequestRegistry:
         guards = {scope: tuple(guard for guard, _ in pairs) for scope, pairs in limiters.items()}
         for provider_key, provider in self.providers.items():
             provider.limiters = guards.pop(provider_key)
+            provider.counters = counters_among(provider.limiters)
         for model_key, model in self.models.items():
             model.limiters = guards.pop(model_key)
+            model.counters = counters_among(model.limiters)
         for resource_key, state in self.resources.items():
             state.own = guards.pop(resource_key)
             state.gather_limiters()
@@ -247,7 +305,7 @@ class RequestRegistry:
         return ResourceState(key, model, model.provider, cap, str(key), self._limiters(key, cap))
 
     def _add(self, state: ResourceState) -> None:
-        self.resources[state.key] = state
+        self.resources[state.key] = self.nodes[state.key] = state
         state.model.resources[state.key.domain] = state
 
     def _change_cap(
@@ -256,13 +314,13 @@ class RequestRegistry:
         changes: list[tuple[ResourceState | None, LimiterChange]] = []
         model.static, model.domain_caps = static, dict(domain_caps)
         if model.cap != static.cap:
-            model.cap, model.full = static.cap, None
+            model.cap, model.full = static.cap, {}
             for limiter in model.limiters:
                 changes += [(None, change) for change in limiter.set_cap(static.cap, now)]
         for state in model.resources.values():
             cap = min(model.cap, domain_caps.get(state.key.domain, model.cap))
             if cap != state.cap:
-                state.cap, state.full = cap, None
+                state.cap, state.full = cap, {}
                 for limiter in state.own:
                     changes += [(state, change) for change in limiter.set_cap(cap, now)]
         return changes

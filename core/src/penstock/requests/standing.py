@@ -1,25 +1,28 @@
 """The standing of the request gate: for each resource with waiters the refusals under which they are parked, and the
 calls that pause before their next attempt; of one moment, as records and in words.
 
-Nobody is asked anew. A lane (the waiters of one group for one resource) is parked under the refusal that one of its
-waiters met last, which holds for all of them; a refusal with the scope `task` holds for its own waiter. Equal refusals
-are one record, so ten thousand waiters are a few lines.
+Nobody is asked anew: told is the refusal that covers a waiter, whoever met it, or what it has too little room in. Equal
+refusals are one record, so ten thousand waiters are a few lines.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from math import inf
 from typing import Any, Final
 
 import attrs
 
+from penstock.requests.pressure import RequestPressureSnapshotProvider
 from penstock.requests.registry import ResourceState
+from penstock.requests.shadow_limiter import shadow_refusals
 from penstock.requests.waiters import RequestWaiter
 from penstock.words.printable import printable
 from penstock.words.verdicts import Denied, describe_until
 
-__all__ = ["RefusedCalls", "RequestExplanation", "ResourceStanding", "RetryPause", "resource_standing", "retry_pauses"]
+__all__ = ["RefusedCalls", "RequestExplanation", "ResourceStanding", "RetryPause", "explanation_of"]
+
+RefusalOf = Callable[[RequestWaiter], "tuple[Denied | None, float]"]
 
 LISTED: Final = 5
 """How many groups, and how many refusals of one resource, are told one by one."""
@@ -121,22 +124,22 @@ class RequestExplanation:
         return "\n".join(map(printable, lines))
 
 
-def _parked_refusals(waiters: Sequence[RequestWaiter], now: float) -> tuple[RefusedCalls, ...]:
-    """The refusals under which these waiters of one resource are parked, folded; the oldest first."""
-    latest: dict[Hashable, RequestWaiter] = {}
+def _parked_refusals(waiters: Sequence[RequestWaiter], refusal_of: RefusalOf, now: float) -> tuple[RefusedCalls, ...]:
+    """The refusals under which these waiters of one resource are parked, folded; the oldest first.
+
+    One is in force since the first of its group met it, also if it ended and was met again.
+    """
+    met: dict[Hashable, float] = {}
     for waiter in waiters:
-        if waiter.denied is not None and waiter.denied.scope != "task":
-            known = latest.get(waiter.item.group.key)
-            if known is None or waiter.denied_at >= known.denied_at:
-                latest[waiter.item.group.key] = waiter
+        if waiter.denied is not None:
+            key = waiter.item.group.key, _sameness(waiter.denied)
+            met[key] = min(met.get(key, inf), waiter.denied_since)
     folded: dict[Hashable, list[tuple[RequestWaiter, Denied | None, float]]] = {}
     for waiter in waiters:
-        own = waiter.denied is not None and waiter.denied.scope == "task"
-        asked = waiter if own else latest.get(waiter.item.group.key, waiter)
-        denied = asked.denied
-        key = None if denied is None else _sameness(denied)
-        since = now if denied is None else max(asked.denied_since, waiter.enqueued_at)
-        folded.setdefault(key, []).append((waiter, denied, since))
+        denied, since = refusal_of(waiter)
+        same = None if denied is None else _sameness(denied)
+        since = max(min(since, met.get((waiter.item.group.key, same), since)), waiter.enqueued_at)
+        folded.setdefault(same, []).append((waiter, denied, since))
     found = [_folded(same, now) for same in folded.values()]
     return tuple(sorted(found, key=lambda refused: -refused.refused_for))
 
@@ -186,17 +189,50 @@ def retry_pauses(pauses: Iterable[tuple[str, float]], now: float) -> tuple[Retry
 
 
 def resource_standing(
-    state: ResourceState, waiters: Sequence[RequestWaiter], shadows: Iterable[Denied], now: float
+    state: ResourceState,
+    waiters: Sequence[RequestWaiter],
+    refusal_of: RefusalOf,
+    shadows: Iterable[Denied],
+    now: float,
 ) -> ResourceStanding:
-    """The standing of one resource with these waiters, the first first."""
+    """The standing of one resource with these waiters, the first first. `refusal_of` says what one stands under, and
+    since when at least."""
     return ResourceStanding(
         resource=state.text,
         waiting=len(waiters),
         first_wait=now - waiters[0].enqueued_at,
         in_flight=state.in_flight,
         cap=state.cap,
-        refusals=_parked_refusals(waiters, now),
+        refusals=_parked_refusals(waiters, refusal_of, now),
         shadow_refusals=tuple(denied.describe(now) for denied in shadows),
+    )
+
+
+def explanation_of(
+    waiting: Mapping[RequestWaiter, ResourceState],
+    refusal_of: Callable[[RequestWaiter, float], tuple[Denied | None, float]],
+    pressure: RequestPressureSnapshotProvider,
+    pauses: Iterable[tuple[str, float]],
+    now: float,
+) -> RequestExplanation:
+    """The request gate at this moment. `refusal_of` as for `resource_standing`, `pauses` as for `retry_pauses`."""
+    by_state: dict[ResourceState, list[RequestWaiter]] = {}
+    for waiter, state in waiting.items():
+        by_state.setdefault(state, []).append(waiter)
+    cooling = ((snapshot.cooldown_remaining, key) for key, snapshot in pressure.snapshots(now).items())
+    return RequestExplanation(
+        resources=tuple(
+            resource_standing(
+                state,
+                waiters,
+                lambda waiter: refusal_of(waiter, now),
+                shadow_refusals(state.limiters, waiters[0].item, now),
+                now,
+            )
+            for state, waiters in by_state.items()
+        ),
+        pauses=retry_pauses(pauses, now),
+        cooldowns={str(key): left for left, key in cooling if left > 0},
     )
 
 

@@ -1,19 +1,23 @@
-"""The moments at which waits end: a heap of moments, from which those who left without waiting that long drop
+"""The moments at which waits end: heaps of moments, from which those who left without waiting that long drop
 out by themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Hashable
 from heapq import heapify, heappop, heappush
 from typing import Final
 
 from penstock.requests.items import RequestAdmissionItem
 from penstock.requests.waiters import RequestWaiter
+from penstock.words.identity import ProviderModelKey, RequestResourceKey
+from penstock.words.verdicts import At, Condition, Denied
 
-__all__ = ["Timeouts", "end_of_wait"]
+__all__ = ["Timeouts", "WaitEnds", "end_of_wait"]
 
 _SLACK: Final = 64
+REMEMBERED: Final = 256
+"""Of so many cohorts it is kept for which refusal all were looked at."""
 
 
 def end_of_wait(item: RequestAdmissionItem, now: float) -> float | None:
@@ -53,3 +57,78 @@ class Timeouts:
         if moment is None or moment > now or (strictly and moment == now):
             return None
         return heappop(self.moments)[2]
+
+    def before(self, moment: float) -> list[RequestWaiter]:
+        """Those who still wait and give up before a moment. Costs their number."""
+        moments, found, at = self.moments, [], [0]
+        while at:
+            index = at.pop()
+            if index < len(moments) and moments[index][0] < moment:
+                if moments[index][2] in self._waiting:
+                    found.append(moments[index][2])
+                at += (2 * index + 1, 2 * index + 2)
+        return found
+
+
+class WaitEnds:
+    """When the waits of all end who do not wait for ever. `waiting` is the live collection of those that still wait."""
+
+    def __init__(self, waiting: Container[RequestWaiter]) -> None:
+        self._waiting = waiting
+        self._all = Timeouts(waiting)
+        self.deadlines = Timeouts(waiting)
+        """After these nobody may go any more; to be read only."""
+        self._at: dict[RequestResourceKey, Timeouts] = {}
+        self._looked_at: dict[Hashable, frozenset[Condition]] = {}
+        """Cohort to the refusal for which those of all resources were looked at."""
+
+    def add(self, waiter: RequestWaiter) -> None:
+        """Note when a wait ends, if it does."""
+        moment, item = waiter.gives_up_at, waiter.item
+        if moment is None:
+            return
+        self._all.add(moment, waiter)
+        here = self._at.get(item.resource)
+        if here is None:
+            here = self._at[item.resource] = Timeouts(self._waiting)
+        here.add(moment, waiter)
+        if item.deadline is not None:
+            self.deadlines.add(item.deadline, waiter)
+
+    def clear(self) -> None:
+        """Nobody waits any more."""
+        if self._at:
+            self._all, self.deadlines = Timeouts(self._waiting), Timeouts(self._waiting)
+            self._at, self._looked_at = {}, {}
+
+    def forget(self, model: ProviderModelKey) -> None:
+        """A model is known no longer, for which nobody waits."""
+        for resource in [resource for resource in self._at if resource.provider_model == model]:
+            del self._at[resource]
+
+    def next_moment(self) -> float | None:
+        """The moment at which the first of them gives up."""
+        return self._all.next_moment() if self._all.moments else None
+
+    def pop_due(self, now: float) -> RequestWaiter | None:
+        """One who still waits though its moment has come."""
+        return self._all.pop_due(now)
+
+    def pop_late(self, now: float) -> RequestWaiter | None:
+        """One who still waits though its deadline has passed: it must not go any more."""
+        return self.deadlines.pop_due(now, strictly=True)
+
+    def before_the_end_of(self, denied: Denied, resource: RequestResourceKey) -> list[RequestWaiter]:
+        """Those who may wait in vain under a refusal that one at this resource met: nothing ends it but moments, and
+        they give up before the first. Of a cohort also those at other resources, once for the same refusal.
+        """
+        moments = [condition.moment for condition in denied.until if isinstance(condition, At)]
+        if not self._at or len(moments) < len(denied.until):
+            return []
+        here = [self._at[resource]] if resource in self._at else []
+        if denied.cohort is not None and self._looked_at.get(denied.cohort) != denied.until:
+            if len(self._looked_at) >= REMEMBERED:
+                self._looked_at.clear()
+            self._looked_at[denied.cohort] = denied.until
+            here = [*self._at.values()]
+        return [waiter for ends in here for waiter in ends.before(min(moments))]

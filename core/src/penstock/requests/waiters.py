@@ -3,10 +3,10 @@
 A queue never decides whether a call may go out: it offers candidates to `is_eligible` in its order, files a
 refused one under its refusal, and offers it again only after `wake` (or, for `At`, when `now` has come).
 
-A refusal's `scope` reads here: `task` this waiter, `shape` this group's waiters for this resource, `group`
-this group's waiters for every resource of the model, `all` every waiter. Only the last one holds waiters
-of other models back, and the controller never passes it on for a limiter (`limiter_guard.py`). The plain
-queue is in `lane_waiters.py`.
+A refusal's `scope` reads here: `task` this waiter, `shape` this group's waiters for as many requests of this
+resource, `group` this group's waiters for every resource of the model, `all` every waiter, of every model. The
+controller never passes the last one on for a limiter (`limiter_guard.py`). The plain queue is in `lane_waiters.py`; one
+of somebody else is driven by `guarded_waiters.py`.
 """
 
 from __future__ import annotations

@@ -47,6 +47,11 @@ class ScriptedLimiter:
             return Denied("no_capacity", {Released(self.scope)}, cohort=self._cohort)
         return None
 
+    def room(self, now: float) -> int | None:
+        """The places that are left; while it is blocked that is not what holds calls back."""
+        self._maybe_raise("room")
+        return None if now < self.blocked_until else self.places - self.in_flight
+
     def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
         self._maybe_raise("acquire")
         self.in_flight += lease.item.cost.requests

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from heapq import heappop, heappush
 from math import fsum
 from typing import Any
+from weakref import WeakValueDictionary
 
 from penstock import Lane
 
@@ -53,9 +54,11 @@ class Seat:
 class Home:
     """The clock of those that compete for one resource."""
 
-    __slots__ = ("arenas", "clock", "fitting", "idle", "numbered", "seated", "weight")
+    __slots__ = ("__weakref__", "able", "arenas", "clock", "fitting", "idle", "key", "numbered", "seated", "weight")
 
-    def __init__(self) -> None:
+    def __init__(self, key: Hashable, able: dict[Home, None]) -> None:
+        self.key = key
+        self.able = able
         self.clock = 0.0
         self.weight = 0.0
         """Of all groups in the arenas that are offered."""
@@ -68,6 +71,14 @@ class Home:
         self.idle: list[tuple[float, int, Flow]] = []
         self.numbered = 0
 
+    def fits(self, more: int) -> None:
+        """So many more of the arenas are not short of room."""
+        self.fitting += more
+        if self.fitting:
+            self.able[self] = None
+        else:
+            self.able.pop(self, None)
+
     def weigh(self) -> None:
         """Count the weights anew."""
         self.weight = fsum(arena.weigh() for arena in self.arenas)
@@ -78,20 +89,20 @@ class Accounts:
 
     def __init__(self) -> None:
         self.flows: dict[Hashable, Flow] = {}
-        self.homes: dict[Hashable, Home] = {}
-        self.fitting = 0
-        """In how many homes something is offered that fits."""
+        self._known: WeakValueDictionary[Hashable, Home] = WeakValueDictionary()
+        self.able: dict[Home, None] = {}
+        """Those homes where something fits."""
 
     def home(self, key: Hashable) -> Home:
         """The clock of those that compete for this."""
-        home = self.homes.get(key)
+        home = self._known.get(key)
         if home is None:
-            home = self.homes[key] = Home()
+            home = self._known[key] = Home(key, self.able)
         return home
 
     def advance(self, home: Home, ahead: float, cost: float) -> float:
         """Move the clocks of all homes in which something fits, and of this one, whose clock it returns."""
-        competing = [each for each in self.homes.values() if each.fitting or each is home]
+        competing = [*self.able] if home in self.able else [*self.able, home]
         if ahead > 0 and not any(arena.has_eligible() for each in competing for arena in each.arenas):
             for each in competing:
                 each.clock += ahead
@@ -121,5 +132,4 @@ class Accounts:
     def forget(self) -> None:
         """Nobody has taken ahead of anybody."""
         self.flows.clear()
-        self.homes.clear()
-        self.fitting = 0
+        self._known.clear()

@@ -90,24 +90,17 @@ class FairArena(Generic[T]):
         if begins != self._short:
             self._short = begins
             if self in self._home.arenas:
-                self._fits(-1 if begins else 1)
-
-    def _fits(self, more: int) -> None:
-        home = self._home
-        before = home.fitting
-        home.fitting = now = before + more
-        if not (before and now):
-            self._accounts.fitting += more
+                self._home.fits(-1 if begins else 1)
 
     def _enter(self) -> None:
-        self._home.arenas[self] = None
-        if not self._short:
-            self._fits(1)
+        home = self._home
+        home.arenas[self] = None
+        home.fits(not self._short)
 
     def _exit(self) -> None:
-        del self._home.arenas[self]
-        if not self._short:
-            self._fits(-1)
+        home = self._home
+        del home.arenas[self]
+        home.fits(-(not self._short))
 
     def weigh(self) -> float:
         """What the groups that are counted here weigh together, counted anew."""
@@ -233,7 +226,7 @@ class FairArena(Generic[T]):
         if home.weight < weight * EXACT:
             home.weigh()  # a sum of floats that goes up and down all day drifts
         clock = home.clock
-        if self._accounts.fitting > 1:
+        if len(self._accounts.able) > 1:
             clock = self._accounts.advance(home, start + self._behind - clock, cost)
         else:
             ahead = start + self._behind - clock
