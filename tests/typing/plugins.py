@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from penstock import (
     REQUEST_REASONS,
@@ -10,6 +10,9 @@ from penstock import (
     At,
     CallObserver,
     Denied,
+    HintObserver,
+    Hints,
+    LimitedBy,
     LimiterChange,
     LimiterSnapshot,
     RefusalExplainer,
@@ -45,17 +48,17 @@ class OneAtATime:
     ) -> Sequence[LimiterChange]:
         return [LimiterChange("request_limit_increased", 1, 2)]
 
-    def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
+    def observe(self, hints: Hints, now: float) -> Sequence[LimiterChange]:
         return ()
 
     def observe_call(
-        self, lease: RequestAdmissionLease, token: object, headers: Mapping[str, str], now: float
+        self, lease: RequestAdmissionLease, token: object, hints: Hints, now: float
     ) -> Sequence[LimiterChange]:
         return ()
 
     def explain_refusal(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
-    ) -> str | None:
+    ) -> LimitedBy | None:
         return "requests"
 
     def room(self, now: float) -> int | None:
@@ -74,6 +77,7 @@ class OneAtATime:
 def a_limiter_keeps_its_protocols(limiter: OneAtATime) -> None:
     _plain: RequestLimiter = limiter
     _observer: CallObserver = limiter
+    _listener: HintObserver = limiter
     _explainer: RefusalExplainer = limiter
     _counter: RequestCounter = limiter
 

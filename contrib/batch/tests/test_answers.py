@@ -4,19 +4,26 @@ import json
 
 import pytest
 
-from penstock_batch.answers import BadAnswer, chat_answer, embedding_answer, error_line
+from penstock import ErrorFields, Usage
+from penstock_batch.answers import Answered, BadAnswer, answer_of, error_line
+from penstock_dialects import AnswerReader, Memory, find_dialect
 
 
-def chat(content: object, **choice: object) -> bytes:
-    return json.dumps({"choices": [{"message": {"content": content, **choice}, "finish_reason": "length"}]}).encode()
+def read(body: bytes, status: int = 200) -> AnswerReader:
+    with AnswerReader(find_dialect("openai"), status, {}, memory=Memory(), strict=True) as reader:
+        reader.feed(body)
+        reader.end()
+    return reader
 
 
-def test_a_chat_answer_has_text_tokens_and_whether_it_was_cut() -> None:
+def chat(content: object, finish: str = "length", **message: object) -> bytes:
+    return json.dumps({"choices": [{"message": {"content": content, **message}, "finish_reason": finish}]}).encode()
+
+
+def test_a_chat_answer_has_text_tokens_and_how_it_ended() -> None:
     body = json.loads(chat("Hi"))
     body["usage"] = {"prompt_tokens": 7, "completion_tokens": 2}
-    answered = chat_answer(json.dumps(body).encode())
-    assert (answered.value, answered.input_tokens, answered.output_tokens) == ("Hi", 7, 2)
-    assert answered.cut_short
+    assert answer_of("chat", read(json.dumps(body).encode())) == Answered("Hi", Usage(7, 2), "length")
 
 
 @pytest.mark.parametrize(
@@ -24,33 +31,45 @@ def test_a_chat_answer_has_text_tokens_and_whether_it_was_cut() -> None:
 )
 def test_strange_usage_is_no_usage(usage: object) -> None:
     body = {**json.loads(chat("Hi")), "usage": usage}
-    assert chat_answer(json.dumps(body).encode()).input_tokens == 0
+    assert answer_of("chat", read(json.dumps(body).encode())).usage == Usage()
+
+
+def test_a_text_in_parts_is_joined() -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "b"}]
+    assert answer_of("chat", read(chat(parts, "stop"))).value == "ab"
+
+
+def test_the_calls_of_tools_are_kept_beside_the_text() -> None:
+    calls = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+    answered = answer_of("chat", read(chat(None, "tool_calls", tool_calls=calls)))
+    assert answered.value == {"text": "", "tool_calls": [{"id": "c", "name": "f", "arguments": "{}"}]}
+    assert answered.ended == "tool_calls"
 
 
 @pytest.mark.parametrize(
     ("body", "complaint"),
     [
-        (b"<html>", "not JSON"),
-        (b"[]", "no JSON object"),
-        (b'{"choices": []}', "choices"),
-        (b'{"choices": [3]}', "choices"),
-        (chat(None), "holds no text"),
-        (chat(None, refusal="I\nwill not"), "the model refused: I will not"),
+        (b"<html>", "is none"),
+        (b"[]", "is none"),
+        (b'{"choices": []}', "ended with"),
+        (b'{"choices": [3]}', "ended with"),
+        (chat("half", "content_filter"), "was filtered"),
+        (chat(None, "stop", refusal="I\nwill not"), "the model refused: I will not"),
     ],
 )
 def test_an_answer_without_text_is_reported_in_one_line(body: bytes, complaint: str) -> None:
     with pytest.raises(BadAnswer, match=complaint):
-        chat_answer(body)
+        answer_of("chat", read(body))
 
 
 def test_a_vector_is_a_list_of_numbers() -> None:
-    assert embedding_answer(b'{"data": [{"embedding": [1, 0.5]}]}').value == [1, 0.5]
+    assert answer_of("embedding", read(b'{"data": [{"embedding": [1, 0.5]}]}')).value == [1, 0.5]
 
 
 @pytest.mark.parametrize("vector", ["[]", '"AAAA"', '["1"]', "[true]", "null"])
 def test_anything_else_is_no_vector(vector: str) -> None:
     with pytest.raises(BadAnswer, match="no list of numbers"):
-        embedding_answer(f'{{"data": [{{"embedding": {vector}}}]}}'.encode())
+        answer_of("embedding", read(f'{{"data": [{{"embedding": {vector}}}]}}'.encode()))
 
 
 @pytest.mark.parametrize(
@@ -65,8 +84,8 @@ def test_anything_else_is_no_vector(vector: str) -> None:
     ],
 )
 def test_an_error_is_reported_in_one_line_without_our_key(body: bytes, line: str) -> None:
-    assert error_line(401, body, "sk-1") == line
+    assert error_line(401, read(body, 401).error, "sk-1") == line
 
 
 def test_a_long_error_is_cut() -> None:
-    assert len(error_line(500, json.dumps({"error": "x" * 5000}).encode())) < 230
+    assert len(error_line(500, ErrorFields(message="x" * 5000))) < 230

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from penstock import ConfigError
 from penstock_batch.command import run_command
 
 if TYPE_CHECKING:
@@ -56,6 +57,14 @@ def test_a_provider_that_does_not_answer_is_named(folder: Folder) -> None:
     assert "not called, p/writer was given up after p: cannot connect to 127.0.0.1:9: Connection refused" in reasons
 
 
+def test_a_provider_that_speaks_no_tls_is_told_in_the_words_of_the_tls_library(
+    served: Folder, provider: Provider
+) -> None:
+    reasons = failing(served, ("BASE_URL", provider.base_url.replace("http:", "https:")))
+    assert all(": TLS: " in reason for reason in reasons)
+    assert not any("not permitted" in reason for reason in reasons)
+
+
 def test_a_provider_that_never_answers_is_not_waited_for(served: Folder) -> None:
     reasons = failing(served, ('"p/writer"', '"p/silent"\ntimeout = 0.2'), rows=40)
     assert "not called, p/silent was given up after p: no answer within 0.2 s" in reasons
@@ -80,3 +89,22 @@ def test_the_rows_of_a_dead_step_keep_what_the_others_gave(served: Folder, provi
     assert {record["step"] for record in served.failed()} == {"vector"}
     done = provider.completed("writer") - before
     assert len([cell for cell in served.cells() if cell[1] == "summary"]) == done == 20
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "socks5://127.0.0.1:9"])
+def test_no_proxy_of_the_environment_gets_what_is_meant_for_this_machine(
+    served: Folder, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    for name in ("ALL_PROXY", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, proxy)
+    served.rows(3)
+    served.write()
+    assert run_command(served.toml, limit=None, overwrite=False, plugins=(), progress="none") == 0
+
+
+def test_a_proxy_that_cannot_be_used_is_told_in_one_line(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "nonsense://127.0.0.1:9")
+    folder.rows(3)
+    folder.write(("BASE_URL", "http://acme.invalid/v1"))
+    with pytest.raises(ConfigError, match=r"providers\.p\.base_url: the proxy that the environment names"):
+        run_command(folder.toml, limit=None, overwrite=False, plugins=(), progress="none")

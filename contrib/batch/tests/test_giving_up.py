@@ -2,8 +2,16 @@ from __future__ import annotations
 
 import pytest
 
+from penstock import RequestReleaseOutcome, classify
 from penstock_batch.answers import failure_kind
 from penstock_batch.giving_up import GiveUpRules, ModelHealth
+from penstock_dialects import find_dialect
+from penstock_dialects.testing import read_answer
+
+
+def outcome_of(status: int, body: bytes, headers: dict[str, str] | None = None) -> RequestReleaseOutcome:
+    return classify(read_answer(find_dialect("openai"), status, headers or {}, body).facts(), None)
+
 
 RULES = GiveUpRules(failures=3, start=10.0, after=100.0, rate_limited=1000.0)
 
@@ -63,8 +71,23 @@ def test_calls_that_do_not_fit_end_only_a_model_that_never_answered() -> None:
     for _ in range(2):
         assert fresh.failed("unfit", "HTTP 400", 0.0) is None
     assert fresh.failed("unfit", "HTTP 400", 0.0) == "HTTP 400"
-    for _ in range(50):
-        assert proven.failed("unfit", "HTTP 400", 0.0) is None
+    for row in range(50):
+        assert proven.failed("unfit", f"HTTP 400: row {row}", 0.0) is None
+
+
+def test_as_many_refusals_of_the_same_words_in_a_row_end_a_model_that_has_answered() -> None:
+    health = ModelHealth(RULES)
+    for _ in range(5):
+        health.succeeded()
+        assert health.failed("unfit", "HTTP 400: your plan", 0.0) is None
+    assert health.failed("unfit", "HTTP 400: your plan", 0.0) is None
+    assert health.failed("unfit", "HTTP 400: your plan", 0.0) == "HTTP 400: your plan"
+
+
+def test_an_account_that_is_not_served_ends_a_model_at_once_though_it_has_answered() -> None:
+    health = ModelHealth(RULES)
+    health.succeeded()
+    assert health.failed("account", "HTTP 402", 0.0) == "HTTP 402"
 
 
 def test_rate_limits_end_a_model_only_after_a_very_long_time() -> None:
@@ -85,9 +108,15 @@ def test_the_first_reason_stays() -> None:
     [
         (401, b"", "refused"),
         (403, b"<html>", "refused"),
+        (403, b'{"error": {"code": "guarded", "message": "not this one"}}', "refused"),
         (404, b"{}", "refused"),
         (429, b'{"error": {"code": "rate_limit_exceeded"}}', "limited"),
-        (429, b'{"error": {"code": "insufficient_quota"}}', "refused"),
+        (429, b'{"error": {"code": "insufficient_quota"}}', "account"),
+        (401, b'{"error": {"code": "invalid_api_key"}}', "account"),
+        (402, b"", "account"),
+        (400, b'{"error": {"message": "Your credit balance is too low", "type": "invalid_request_error"}}', "account"),
+        (429, b'{"error": {"message": "Limit 10, Requested 11"}}', "unfit"),
+        (400, b'{"error": {"code": "context_length_exceeded"}}', "unfit"),
         (400, b"[]", "unfit"),
         (422, b'{"error": "no"}', "unfit"),
         (408, b"", "down"),
@@ -97,8 +126,8 @@ def test_the_first_reason_stays() -> None:
     ],
 )
 def test_a_status_says_what_it_means_for_the_calls_to_come(status: int, body: bytes, kind: str) -> None:
-    assert failure_kind(status, body, {}) == kind
+    assert failure_kind(outcome_of(status, body)) == kind
 
 
 def test_a_server_that_says_when_to_come_back_is_not_down() -> None:
-    assert failure_kind(503, b"", {"retry-after": "3"}) == "limited"
+    assert failure_kind(outcome_of(503, b"", {"retry-after": "3"})) == "limited"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from typing import Any
 
 import attrs
@@ -188,3 +190,36 @@ async def test_a_request_that_names_no_model_is_admitted_at_a_place_for_such(aut
     assert opened.resources == ["acme/-/healthcheck"] * 2
     registered = [event.resource for event in opened.events("request_resource_registered")]
     assert registered.count("acme/-/healthcheck") == 1
+
+
+@pytest.mark.loopback
+async def test_a_connection_that_nobody_takes_uses_up_no_attempt() -> None:
+    config = {
+        "requests": {"max_attempts": 2, "retry_backoff": 0.001, "retry_backoff_max": 0.001},
+        "providers": {"acme": {"models": {"small": {"max_parallel_requests": 1}}}},
+    }
+    attempts: list[str] = []
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}/"
+
+        async def call(attempt: penstock.Attempt) -> str:
+            attempts.append(attempt.attempt_id)
+            if len(attempts) < 6:
+                async with httpx2.AsyncClient(trust_env=False) as client:
+                    await client.get(url)
+            return "answer"
+
+        async with penstock.open_scheduler(config):
+            assert await penstock.execute(call, "acme/small") == "answer"
+    assert len(attempts) == 6
+
+
+async def test_a_shortage_of_our_own_is_told_as_ours_and_not_as_the_providers(autojump_clock: Any, gate: Any) -> None:
+    failed = httpx2.ConnectError("all attempts to connect failed")
+    failed.__cause__ = OSError(errno.EMFILE, "Too many open files")
+    async with gate(failed) as opened:
+        with pytest.raises(httpx2.ConnectError):
+            await opened.ask()
+
+    assert opened.outcomes == ["local_timeout"]

@@ -27,6 +27,10 @@ from penstock.queueing.lane_queue import LaneQueue
 from penstock.queueing.lanes import Arena, Entry, Lane, Order
 from penstock.readiness.cycles import find_cycle
 from penstock.requests.admission import RequestAdmissionController, RequestAdmissionEffects
+from penstock.requests.error_body import ErrorFields, error_fields, error_in
+from penstock.requests.figures import duration_of, http_date, number_of, seconds_until
+from penstock.requests.hint_reading import HEADER_FAMILIES, HintFamily, read_hints, retry_after_seconds
+from penstock.requests.hints import Hints, LimitHint
 from penstock.requests.items import (
     RequestAdmissionDenied,
     RequestAdmissionError,
@@ -41,22 +45,35 @@ from penstock.requests.limiter_bounds import bound_or_none, lowest_bound, requir
 from penstock.requests.limiter_change import LimiterChange, LimiterChangeKind
 from penstock.requests.limiter_snapshot import LimiterSnapshot
 from penstock.requests.limiter_ticket import LimiterTicket
-from penstock.requests.limiters import CallObserver, LimiterSuccessor, RefusalExplainer, RequestCounter, RequestLimiter
-from penstock.requests.outcomes import (
-    OUTCOME_KINDS,
-    OutcomeKind,
-    RequestReleaseOutcome,
-    Usage,
-    classify,
-    retry_after_seconds,
+from penstock.requests.limiters import (
+    CallObserver,
+    HintObserver,
+    LimiterSuccessor,
+    RefusalExplainer,
+    RequestCounter,
+    RequestLimiter,
 )
+from penstock.requests.outcomes import RequestReleaseOutcome, classify
+from penstock.requests.own_failures import own_shortage, surely_unpaid
 from penstock.requests.pressure import (
     ModelRequestPressureSnapshot,
     RequestPressureSnapshot,
     RequestPressureSnapshotProvider,
 )
+from penstock.requests.reading import asks_for_too_much, verdict_of_refusal, verdict_of_status
 from penstock.requests.response import ResponseFacts
 from penstock.requests.slow_start import SlowStart
+from penstock.requests.verdict import (
+    ENDINGS,
+    LIMITED_BY,
+    OUTCOME_KINDS,
+    Ended,
+    LimitedBy,
+    Of,
+    OutcomeKind,
+    Usage,
+    Verdict,
+)
 from penstock.requests.waiters import RequestQueueSelection, RequestQueueView, RequestWaiter, RequestWaiterQueue
 from penstock.run.calls import current_executor, execute, request
 from penstock.run.opening import open_scheduler
@@ -128,6 +145,9 @@ from penstock.words.verdicts import (
 )
 
 __all__ = [
+    "ENDINGS",
+    "HEADER_FAMILIES",
+    "LIMITED_BY",
     "MOST_TOKENS",
     "NEVER",
     "OUTCOME_KINDS",
@@ -151,17 +171,24 @@ __all__ = [
     "Denied",
     "DetachedAttempt",
     "EndStatus",
+    "Ended",
     "Entry",
+    "ErrorFields",
     "EventStream",
     "FailureMark",
     "FifoRequestWaiters",
     "FifoTaskQueue",
+    "HintFamily",
+    "HintObserver",
+    "Hints",
     "Labels",
     "Lane",
     "LaneQueue",
     "LaneRequestWaiters",
     "LaneTaskQueue",
     "LeaseLedger",
+    "LimitHint",
+    "LimitedBy",
     "LimiterChange",
     "LimiterChangeKind",
     "LimiterScope",
@@ -173,6 +200,7 @@ __all__ = [
     "ModelRequestExecutor",
     "ModelRequestPressureSnapshot",
     "NurseryTaskRunner",
+    "Of",
     "Order",
     "OutcomeKind",
     "PenstockConfig",
@@ -260,13 +288,18 @@ __all__ = [
     "TaskTimeline",
     "Uncontested",
     "Usage",
+    "Verdict",
     "WallClock",
+    "asks_for_too_much",
     "bound_or_none",
     "check_denied",
     "classify",
     "current_correlation",
     "current_executor",
     "did_you_mean",
+    "duration_of",
+    "error_fields",
+    "error_in",
     "event_from_dict",
     "event_to_dict",
     "event_to_json",
@@ -274,24 +307,32 @@ __all__ = [
     "failure_mark",
     "find_cycle",
     "hookimpl",
+    "http_date",
     "load_config",
     "lowest_bound",
     "mark_failure",
     "not_empty",
     "number_above",
     "number_from",
+    "number_of",
     "one_of",
     "open_scheduler",
+    "own_shortage",
     "printable",
+    "read_hints",
     "read_toml",
     "request",
     "require_effective_max",
     "retry_after_seconds",
     "scope_kind",
+    "seconds_until",
     "structure",
+    "surely_unpaid",
     "true_or_false",
     "unknown_in",
     "value_in_words",
+    "verdict_of_refusal",
+    "verdict_of_status",
     "whole_number_from",
 ]
 

@@ -13,6 +13,7 @@ from trio.testing import MockClock
 from penstock import (
     Attempt,
     DetachedAttempt,
+    Hints,
     ModelRequestExecutor,
     RequestAdmissionError,
     RequestCost,
@@ -26,6 +27,8 @@ from penstock.events.correlation import reset_correlation, set_correlation
 from penstock.executor.retries import RetryRules
 from penstock.testing import RequestBench
 from penstock.testing.request_bench import CHAT
+
+HINTS = Hints(not_before_seconds=9.0)
 
 RULES = RetryRules(max_attempts=3, backoff=1.0, backoff_max=30.0)
 
@@ -214,10 +217,10 @@ async def test_a_block_that_fails_after_detaching_releases_all_the_same(
     assert not bodies[0].release()
 
 
-async def test_headers_are_observed_while_the_call_is_out(bench: RequestBench, executor: ModelRequestExecutor) -> None:
+async def test_hints_are_observed_while_the_call_is_out(bench: RequestBench, executor: ModelRequestExecutor) -> None:
     async with executor.attempt("p/m") as attempt:
-        attempt.observe({"x-ratelimit-remaining-requests": "9"})
-    assert bench.limiters[CHAT].observed == [{"x-ratelimit-remaining-requests": "9"}]
+        attempt.observe(HINTS)
+    assert bench.limiters[CHAT].observed == [HINTS]
 
 
 async def test_the_call_is_recorded_between_its_leases_events(

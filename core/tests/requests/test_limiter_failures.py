@@ -8,6 +8,7 @@ from penstock import (
     NEVER,
     At,
     Denied,
+    Hints,
     PluginError,
     Released,
     RequestAdmissionDenied,
@@ -87,7 +88,7 @@ def test_a_limiter_that_fails_for_one_model_keeps_no_other_back() -> None:
 def test_an_error_in_what_only_informs_keeps_nobody_back(bench: RequestBench, method: str) -> None:
     bench.limiters[CHAT].raises = {method}
     lease = bench.lease(requests=2)
-    bench.controller.observe(lease, {}, 0.0)
+    bench.controller.observe(lease, Hints(), 0.0)
     waiter = bench.wait()
     assert bench.controller.pressure.snapshot(CHAT, 0.0) is not None
     assert bench.release(lease) == [waiter]

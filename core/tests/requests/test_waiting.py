@@ -7,6 +7,7 @@ import pytest
 from penstock import (
     At,
     Denied,
+    Hints,
     LimiterChange,
     ProviderKey,
     RequestAdmissionDenied,
@@ -132,16 +133,16 @@ def test_a_limit_of_the_whole_provider_holds_over_its_models() -> None:
     assert bench.release(waiters[0].lease) == waiters[1:]
 
 
-def test_headers_reach_the_limiters_of_the_lease_and_may_wake_waiters(bench: RequestBench) -> None:
+def test_hints_reach_the_limiters_of_the_lease_and_may_wake_waiters(bench: RequestBench) -> None:
     limiter = bench.limiters[CHAT]
     limiter.places = 1
     lease = bench.lease()
     waiter = bench.wait()
     limiter.places = 2
-    assert bench.controller.observe(lease, {"x-ratelimit-limit": "2"}, 1.0).granted == [waiter]
-    assert limiter.observed == [{"x-ratelimit-limit": "2"}]
+    assert bench.controller.observe(lease, Hints(not_before_seconds=2.0), 1.0).granted == [waiter]
+    assert limiter.observed == [Hints(not_before_seconds=2.0)]
     bench.release(lease)
-    assert bench.controller.observe(lease, {"late": "1"}, 2.0).granted == []
+    assert bench.controller.observe(lease, Hints(), 2.0).granted == []
     assert len(limiter.observed) == 1, "a lease that has come back observes nothing"
 
 

@@ -21,6 +21,7 @@ import penstock
 from penstock import (
     FifoRequestWaiters,
     FifoTaskQueue,
+    Hints,
     LimiterChange,
     LimiterSnapshot,
     PluginError,
@@ -139,7 +140,7 @@ class Limiter:
     def release(self, lease: object, token: object, outcome: object, now: float) -> Any:
         return self._wrong("release") or ()
 
-    def observe(self, headers: object, now: float) -> Any:
+    def observe(self, hints: object, now: float) -> Any:
         return self._wrong("observe") or ()
 
     def set_cap(self, cap: object, now: float) -> Sequence[LimiterChange]:
@@ -267,7 +268,7 @@ class Ended:
 async def call(model: str) -> str:
     async with penstock.request(f"acme/{model}") as attempt:
         await trio.sleep(1)
-        attempt.observe({})
+        attempt.observe(Hints())
         attempt.answered(ResponseFacts(status=200))
     return "done"
 
@@ -471,7 +472,7 @@ async def test_a_plugin_in_shadow_that_goes_wrong_is_told_and_holds_nobody_up(
 
 async def call_and_end_it_later(model: str) -> None:
     async with penstock.request(f"acme/{model}") as attempt:
-        attempt.observe({})
+        attempt.observe(Hints())
         attempt.answered(ResponseFacts(status=200))
         end = attempt.detach()
     end.release()

@@ -92,7 +92,7 @@ class FaultyLimiter:
         self._called("release")
         return ()
 
-    def observe(self, headers: object, now: float) -> tuple[()]:
+    def observe(self, hints: object, now: float) -> tuple[()]:
         return ()
 
     def set_cap(self, cap: object, now: float) -> tuple[()]:

@@ -14,6 +14,7 @@ import penstock
 from penstock import (
     At,
     Denied,
+    Hints,
     LimiterChange,
     LimiterSnapshot,
     ProviderModelKey,
@@ -61,7 +62,7 @@ class TwoAtATime:
         self.in_flight -= 1
         return [LimiterChange("request_limit_decreased", 2, 1)] if outcome.kind == "rate_limited" else []
 
-    def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
+    def observe(self, hints: Hints, now: float) -> Sequence[LimiterChange]:
         return ()
 
     def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:

@@ -302,3 +302,34 @@ def test_in_an_outage_every_cooldown_costs_one_probe() -> None:
         driver.now += 0.05
         driver.end(limited(2.0))
     assert probes == pytest.approx(600 / 2.05, abs=2)
+
+
+def test_a_wait_of_nothing_has_a_floor_once_a_probe_that_kept_to_it_was_refused() -> None:
+    driver = cooldown()
+    waits = []
+    for _ in range(6):
+        refuse(driver, 0.0)
+        until = blocked_until(driver)
+        waits.append(0.0 if until is None else until - driver.now)
+        driver.rest(waits[-1])
+    assert waits == pytest.approx([0.0, 0.2, 0.4, 0.8, 1.6, 3.2])
+
+
+@pytest.mark.parametrize("retry_after", [None, 0.0, 0.01])
+def test_no_number_of_refused_probes_is_too_many_to_reckon_with(retry_after: float | None) -> None:
+    driver = cooldown()
+    for _ in range(1100):
+        refuse(driver, retry_after)
+        until = blocked_until(driver)
+        driver.rest(0.0 if until is None else until - driver.now)
+    assert until is not None
+    assert until - driver.now <= 8.0
+    assert driver.ask() is None
+
+
+@pytest.mark.parametrize("whom", ["call", "account"])
+def test_a_refusal_for_good_cools_nobody(whom: str) -> None:
+    driver = cooldown()
+    driver.admit()
+    driver.end(RequestReleaseOutcome(kind="rate_limited", of=whom), -1)  # type: ignore[arg-type]
+    assert phase(driver) == "open"

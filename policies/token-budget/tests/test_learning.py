@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from penstock import RequestReleaseOutcome
+from penstock import RequestReleaseOutcome, read_hints
 from penstock_token_budget.testing import Calls
 
 
@@ -191,17 +191,11 @@ def test_the_head_of_an_answer_teaches_before_its_body_has_ended() -> None:
     driver = Calls(learn=True)
     call = driver.send()
     headers = openai("requests", 60, 0, "60s")
-    changes = driver.limiter.observe_call(*call, headers, driver.now)
+    changes = driver.limiter.observe_call(*call, read_hints(headers, refused=False), driver.now)
     assert [change.detail for change in changes] == ["learnt: 60 requests per minute"]
     assert driver.ask() is not None
     driver.end(call, headers=headers)
     assert driver.changes == [], "the same headers come again with the release"
-
-
-def test_headers_without_their_call_teach_nothing() -> None:
-    driver = Calls(learn=True)
-    assert driver.limiter.observe(openai("requests", 60, 0, "60s"), 0.0) == ()
-    assert driver.ask() is None
 
 
 @pytest.mark.parametrize(
@@ -217,6 +211,6 @@ def test_headers_without_their_call_teach_nothing() -> None:
 def test_a_refusal_is_explained_by_what_it_says_was_left(headers: dict[str, str], about: str | None) -> None:
     driver = Calls(learn=True)
     lease, token = driver.send(1000)
-    outcome = RequestReleaseOutcome(kind="rate_limited", headers=headers)
+    outcome = RequestReleaseOutcome(kind="rate_limited", hints=read_hints(headers, refused=True))
     assert driver.limiter.explain_refusal(lease, token, outcome, 0.1) == about
     driver.end((lease, token), "rate_limited", headers=headers)

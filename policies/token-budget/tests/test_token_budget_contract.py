@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock import RequestLimiter, Settings
+from penstock import RequestLimiter
 from penstock.testing import RequestLimiterContract
 from penstock_token_budget import TokenBudgetLimiter
 
@@ -12,11 +12,11 @@ class TestEvenBudgetsContract(RequestLimiterContract):
     learn = False
 
     def make_limiter(self, cap: int | None, seed: int) -> RequestLimiter:
-        return TokenBudgetLimiter(self.scope, self.limits, learn=self.learn, wall=Settings().wall)
+        return TokenBudgetLimiter(self.scope, self.limits, learn=self.learn)
 
     def make_successor(self, cap: int | None, seed: int) -> RequestLimiter:
         limits = [(dimension, seconds, 2 * amount) for dimension, seconds, amount in self.limits[:1]]
-        return TokenBudgetLimiter(self.scope, limits, learn=self.learn, wall=Settings().wall, share=0.5)
+        return TokenBudgetLimiter(self.scope, limits, learn=self.learn, share=0.5)
 
     def test_a_lowered_cap_holds_at_once_and_a_raised_one_takes_nothing_away(self) -> None:
         """A budget has no use for the cap: neither changes an answer."""

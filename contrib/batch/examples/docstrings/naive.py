@@ -15,7 +15,6 @@ from pathlib import Path
 import httpx2
 import trio
 
-from penstock_batch.answers import chat_answer, embedding_answer
 from penstock_batch.endpoints import Endpoints, open_endpoints
 from penstock_batch.pipeline import Pipeline, load_pipeline
 from penstock_batch.reader import Row, read_rows
@@ -36,8 +35,10 @@ async def call(client: httpx2.AsyncClient, step: Step, values: dict[str, object]
     while True:
         response = await client.post(path, json={"model": step.model.model_id, **step.params, **body})
         if response.status_code == 200:
-            read = embedding_answer if step.kind == "embedding" else chat_answer
-            return read(response.content).value
+            data = response.json()
+            return (
+                data["data"][0]["embedding"] if step.kind == "embedding" else data["choices"][0]["message"]["content"]
+            )
 
 
 ROLES = (("system", "system"), ("user", "prompt"))

@@ -1,26 +1,22 @@
-"""The content of a provider's answer: the text, the vector, the tokens used; or in one line why there is none. Pure.
+"""The value of a cell in a provider's answer, or in one line why there is none. Pure: `penstock_dialects` has read it.
 
-Bodies are the user's data and may quote them, so what is taken from an error body is one short line, without our own
-key.
+Bodies are the user's data and may quote them, so what is taken from an error is one short line, without our own key.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
 
-from penstock import MOST_TOKENS, ResponseFacts, classify
+from penstock import Ended, ErrorFields, RequestReleaseOutcome, Usage
 from penstock_batch.giving_up import FailureKind
+from penstock_dialects import AnswerReader
 
-__all__ = ["Answered", "BadAnswer", "chat_answer", "embedding_answer", "error_line", "failure_kind"]
+__all__ = ["Answered", "BadAnswer", "answer_of", "error_line", "failure_kind"]
 
 _LONGEST: Final = 200
-_FOR_GOOD: Final = frozenset(
-    {"insufficient_quota", "billing_hard_limit_reached", "account_deactivated", "billing_not_active"}
-)
+_UNTOLD: Final = Usage()
 
 
 class BadAnswer(ValueError):
@@ -29,100 +25,69 @@ class BadAnswer(ValueError):
 
 @attrs.frozen
 class Answered:
-    """The value of a cell, and the tokens that it used. `cut_short`: the answer ended at the limit on its length."""
+    """The value of a cell, what it used as far as that was told, and how the answer ended."""
 
     value: Any
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cut_short: bool = False
+    usage: Usage = _UNTOLD
+    ended: Ended | None = None
 
 
-def chat_answer(body: bytes) -> Answered:
-    """The text of a chat completion. Raises `BadAnswer`."""
-    data = _object(body)
-    try:
-        choice = data["choices"][0]
-        text = choice["message"]["content"]
-    except (KeyError, IndexError, TypeError):
-        raise BadAnswer("the answer holds no choices[0].message.content") from None
-    if not isinstance(text, str):
-        refusal = choice["message"].get("refusal")
-        raise BadAnswer(
-            f"the model refused: {_one_line(refusal)}" if isinstance(refusal, str) else "the answer holds no text"
-        )
-    return Answered(text, *_usage(data), choice.get("finish_reason") == "length")
+def answer_of(kind: str, reader: AnswerReader) -> Answered:
+    """The value of a `chat` or an `embedding` that was answered. Raises `BadAnswer`.
+
+    That of a chat is its text, the parts joined; where the model calls tools, an object of the text and of the calls.
+    """
+    verdict = reader.verdict
+    usage = _UNTOLD if verdict.usage is None else verdict.usage
+    if kind == "embedding":
+        return Answered(_vector(reader), usage, verdict.ended)
+    if verdict.ended == "refusal":
+        raise BadAnswer(f"the model refused: {_one_line(reader.refusal)}" if reader.refusal else "the model refused")
+    if verdict.ended == "content_filter":
+        raise BadAnswer("the answer was filtered")
+    if verdict.kind != "success":
+        raise BadAnswer(_WHY.get(verdict.code, f"the answer ended with {verdict.code or 'an error'}"))
+    calls = [attrs.asdict(call) for call in reader.tool_calls]
+    if calls:
+        return Answered({"text": reader.text, "tool_calls": calls}, usage, verdict.ended)
+    if verdict.ended is None:
+        raise BadAnswer("the answer holds no text")
+    return Answered(reader.text, usage, verdict.ended)
 
 
-def embedding_answer(body: bytes) -> Answered:
-    """The vector of an embedding call for one input. Raises `BadAnswer`."""
-    data = _object(body)
-    try:
-        vector = data["data"][0]["embedding"]
-    except (KeyError, IndexError, TypeError):
-        raise BadAnswer("the answer holds no data[0].embedding") from None
+_WHY: Final = {
+    "no_answer": "the answer is none: neither JSON nor a stream of events",
+    "no_text": "the answer holds no text, and no token was used",
+    "answer_too_large": "the answer is larger than it may be",
+}
+
+
+def _vector(reader: AnswerReader) -> list[float]:
+    if not reader.vectors:
+        raise BadAnswer("the answer holds no data[0].embedding")
+    vector = reader.vectors[0]
     if not isinstance(vector, list) or not vector or not all(type(x) in (int, float) for x in vector):
         raise BadAnswer("the embedding is no list of numbers")
-    return Answered(vector, *_usage(data))
+    return vector
 
 
-def failure_kind(status: int, body: bytes, headers: Mapping[str, str]) -> FailureKind:
-    """The meaning of an error status for the calls that come after (`giving_up.py`); `headers` have lower-case names.
-
-    The core says whether it is a rate limit, and whether the same call may succeed later.
-    """
-    if status in (401, 403, 404) or _error_fields(body)[1] in _FOR_GOOD:
-        return "refused"
-    outcome = classify(ResponseFacts(status=status, headers=headers), None)
+def failure_kind(outcome: RequestReleaseOutcome) -> FailureKind:
+    """The meaning of a failed call for those that come after (`giving_up.py`), from what its answer means."""
+    if outcome.of == "account":
+        return "account" if outcome.status == 402 or outcome.may_pass is False else "refused"
     if outcome.kind == "rate_limited":
         return "limited"
     return "down" if outcome.retryable else "unfit"
 
 
-def error_line(status: int, body: bytes, key: str | None = None) -> str:
+def error_line(status: int, error: ErrorFields | None, key: str | None = None) -> str:
     """`HTTP 401: Incorrect API key provided.`: the status, and what the provider says in one short line, `key`
     blotted out.
     """
-    message, code = _error_fields(body)
-    said = message or code
+    said = "" if error is None else error.message or next(iter(error.words), "")
     if key:
         said = said.replace(key, "***")
     return f"HTTP {status}: {_one_line(said)}" if said else f"HTTP {status}"
-
-
-def _object(body: bytes) -> Mapping[str, Any]:
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        raise BadAnswer("the answer is not JSON") from None
-    if not isinstance(data, dict):
-        raise BadAnswer("the answer is no JSON object")
-    return data
-
-
-def _usage(data: Mapping[str, Any]) -> tuple[int, int]:
-    usage = data.get("usage")
-    if not isinstance(usage, dict):
-        return 0, 0
-    return _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else 0
-
-
-def _error_fields(body: bytes) -> tuple[str, str]:
-    """Message and code of an error in OpenAI's shape, or in one that is close to it; empty where there is none."""
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        return "", ""
-    error = data.get("error", data) if isinstance(data, dict) else data
-    if isinstance(error, str):
-        return error, ""
-    if not isinstance(error, dict):
-        return "", ""
-    message, code = error.get("message"), error.get("code") or error.get("type")
-    return message if isinstance(message, str) else "", code if isinstance(code, str) else ""
 
 
 def _one_line(text: str) -> str:

@@ -12,24 +12,28 @@ from __future__ import annotations
 
 import inspect
 import os
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import httpx2
 import trio
 
 import penstock
 from penstock import PenstockError, execute
-from penstock_batch.answers import Answered, BadAnswer, chat_answer, embedding_answer, error_line, failure_kind
+from penstock_batch.answers import Answered, BadAnswer, answer_of, error_line, failure_kind
 from penstock_batch.giving_up import FailureKind, ModelHealth
 from penstock_batch.journal import Journal
 from penstock_batch.lines import json_bytes
 from penstock_batch.steps import Step, StepModel
 from penstock_batch.tallies import ModelTally, Tallies
 from penstock_batch.templates import ROW, RenderError
+from penstock_dialects import AnswerReader, dialect_at
 
 if TYPE_CHECKING:
     from penstock import Attempt
@@ -37,7 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["CellFailed", "Cells", "JournalLost", "ModelUse"]
 
 _PATHS: Final = {"chat": "chat/completions", "embedding": "embeddings"}
-_READERS: Final[Mapping[str, Callable[[bytes], Answered]]] = {"chat": chat_answer, "embedding": embedding_answer}
 _CHARACTERS_PER_TOKEN: Final = 4
 
 
@@ -75,6 +78,7 @@ class ModelUse:
         self.client = client
         self.key = key
         self.health = health
+        self.dialect = dialect_at(client.base_url.host)
         self.tally = tally
         self._waiting: set[trio.CancelScope] = set()
 
@@ -211,42 +215,52 @@ class Cells:
             raise CellFailed(use.given_up)
         started = trio.current_time()
         with use.in_flight(scope, started):
-            status, headers, content = await self._post(step, use, body)
-            now = trio.current_time()
-            facts = penstock.ResponseFacts(status=status, headers=headers, elapsed=now - started, received_at=now)
-            attempt.answered(facts)
-            if status != 200:
-                kind = failure_kind(status, content, headers)
-                reason = f"{use.model.provider}: {error_line(status, content, use.key)}"
-                use.failed(kind, reason, now)
-                if kind == "limited":
-                    self._on_limited()
-                raise _CallFailed(reason)
-            try:
-                answered = _READERS[step.kind](content)
-            except BadAnswer as error:
-                use.failed("unfit", f"{use.model.provider}: {error}", now)
-                raise CellFailed(str(error)) from None
+            with await self._post(step, use, body) as reader:
+                now = trio.current_time()
+                facts = attrs.evolve(reader.facts(), elapsed=now - started, received_at=now)
+                attempt.answered(facts)
+                outcome = penstock.classify(facts, None)
+                if reader.status != 200 or reader.error is not None:
+                    kind = failure_kind(outcome)
+                    reason = f"{use.model.provider}: {error_line(reader.status, reader.error, use.key)}"
+                    use.failed(kind, reason, now)
+                    if kind == "limited":
+                        self._on_limited()
+                    raise _CallFailed(reason)
+                try:
+                    answered = answer_of(step.kind, reader)
+                except BadAnswer as error:
+                    raise self._unfit(use, error, outcome, now) from None
             self._write(lambda: self._journal.finish(row, step.name, answered.value))
-            attempt.answered(facts, penstock.Usage(answered.input_tokens, answered.output_tokens))
             self._count(step, use, answered, now)
             return answered.value
 
-    async def _post(self, step: Step, use: ModelUse, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    def _unfit(self, use: ModelUse, error: BadAnswer, outcome: penstock.RequestReleaseOutcome, now: float) -> Exception:
+        """What ends the attempt: another one where that may help."""
+        if outcome.kind == "provider_failure" and outcome.retryable:
+            use.failed("down", f"{use.model.provider}: {error}", now)
+            return _CallFailed(f"{use.model.provider}: {error}")
+        if outcome.ended in ("content_filter", "refusal"):
+            use.health.succeeded()  # the model answers: what it says to this row says nothing of others
+        else:
+            use.failed("unfit", f"{use.model.provider}: {error}", now)
+        return CellFailed(str(error))
+
+    async def _post(self, step: Step, use: ModelUse, body: bytes) -> AnswerReader:
+        """The answer, read to its end."""
         provider = use.model.provider
         try:
             with trio.fail_after(step.timeout):
-                response = await use.client.post(_PATHS[step.kind], content=body)
+                return await _read(use, _PATHS[step.kind], body)
         except trio.TooSlowError:
             error: _CallFailed = _TooLate(f"{provider}: no answer within {step.timeout:g} s")
         except httpx2.ConnectError as cause:
             error = _NoAnswer(f"{provider}: cannot connect to {use.client.base_url.netloc.decode()}: {_plain(cause)}")
+            error.__cause__ = cause  # by which it is known whether it was paid, or is our own affair
         except httpx2.HTTPError as cause:
             error = _NoAnswer(f"{provider}: {type(cause).__name__}: {_plain(cause)}")
-        else:
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            return response.status_code, headers, response.content
-        use.failed("down", str(error), trio.current_time())
+        if not penstock.own_shortage(error):
+            use.failed("down", str(error), trio.current_time())
         raise error
 
     def _count(self, step: Step, use: ModelUse, answered: Answered, now: float) -> None:
@@ -254,9 +268,9 @@ class Cells:
         tally = use.tally
         tally.answered += 1
         tally.last_answer_at = now
-        tally.input_tokens += answered.input_tokens
-        tally.output_tokens += answered.output_tokens
-        self._tallies.steps[step.name].cut_short += answered.cut_short
+        tally.input_tokens += answered.usage.input_tokens or 0
+        tally.output_tokens += answered.usage.output_tokens or 0
+        self._tallies.steps[step.name].cut_short += answered.ended == "length"
 
     def _write(self, write: Callable[[], None]) -> None:
         try:
@@ -264,6 +278,24 @@ class Cells:
         except OSError as error:
             raise JournalLost(self._journal.path, error) from error
         self._on_written()
+
+
+async def _read(use: ModelUse, path: str, body: bytes) -> AnswerReader:
+    async with use.client.stream("POST", path, content=body) as response:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        reader = AnswerReader(
+            use.dialect, response.status_code, headers, wall_now=datetime.now(UTC), strict=response.status_code == 200
+        )
+        try:
+            async for piece in response.aiter_raw():
+                reader.feed(piece)
+                if reader.too_large:
+                    break
+        except BaseException:
+            reader.close()
+            raise
+        reader.end()
+        return reader
 
 
 def _body(step: Step, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -293,6 +325,9 @@ def _plain(error: Exception) -> str:
         cause = inner
     if isinstance(cause, BaseExceptionGroup):
         cause = cause.exceptions[0]
+    if isinstance(cause, ssl.SSLError):  # its number is one of OpenSSL's, and none of the system's
+        said = getattr(cause, "verify_message", "") or cause.reason or str(cause)
+        return f"TLS: {said}"
     if isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:  # name look-ups have negative ones
         return os.strerror(cause.errno)
     return str(cause) or str(error) or type(error).__name__

@@ -12,6 +12,7 @@ import trio
 
 from penstock import PluginManager
 from penstock_batch.journal import Journal
+from penstock_batch.open_files import open_files_limit, too_few_files
 from penstock_batch.output import Assembled, assemble, refuse_to_replace, remove_results
 from penstock_batch.pipeline import Pipeline, load_pipeline
 from penstock_batch.progress import ProgressKind
@@ -98,6 +99,9 @@ def check_command(path: Path, *, plugins: Sequence[Path]) -> int:
     click.echo(f"plugins: {', '.join(manager.active) or 'none'}")
     for name, problem in manager.problems.items():
         click.echo(f"  disabled: {name}: {problem}")
+    calls = sum(model.max_parallel_requests for model in {each.name: each for each in pipeline.models}.values())
+    if (too_few := too_few_files(calls, open_files_limit())) is not None:
+        click.echo(too_few, err=True)
     click.echo(f"answers go to {pipeline.output}")
     for row in facts.bad:
         click.echo(f"line {row.line}: {row.problem}", err=True)

@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Endpoints", "api_key", "mock_config", "open_endpoints", "provider_identity", "provider_problems"]
 
 _KINDS: Final = ("openai", "mock")
+_UNPACKED: Final = "gzip, deflate"
+"""What `AnswerReader` unpacks by itself."""
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]{0,60}")
 
 
@@ -85,6 +88,9 @@ def _openai_problems(provider: ProviderConfig) -> list[Problem]:
     if url.scheme not in ("http", "https") or not url.host:
         what = f"must begin with http:// or https:// and a host, not be {value_in_words(provider.base_url)}"
         return [Problem(("base_url",), what)]
+    if url.query or url.fragment:
+        what = "holds a query or a fragment, which would get lost; what each call must send has no place there"
+        return [Problem(("base_url",), what)]
     return [Problem(("options",), f"means nothing for an openai provider, but has {key!r}") for key in provider.options]
 
 
@@ -114,6 +120,13 @@ def provider_identity(provider: ProviderConfig) -> dict[str, Any]:
     return {"kind": provider.kind, "base_url": provider.base_url, "options": options}
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
 @asynccontextmanager
 async def open_endpoints(
     providers: Mapping[str, ProviderConfig], models: Iterable[StepModel]
@@ -138,7 +151,7 @@ async def open_endpoints(
                     mocks[model.provider] = await stack.enter_async_context(mock)
                 url = mocks[model.provider].base_url
             assert url is not None, "provider_problems() lets no openai provider pass without a base_url"
-            headers = {"content-type": "application/json"}
+            headers = {"content-type": "application/json", "accept-encoding": _UNPACKED}
             key = api_key(provider)
             if key is not None:
                 headers["authorization"] = f"Bearer {key}"
@@ -146,13 +159,17 @@ async def open_endpoints(
             # One pool per model, since a pool looks at each of its connections for each call.
             limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
             verify = tls() if url.startswith("https:") else False
-            client = httpx2.AsyncClient(
-                base_url=url,
-                headers=headers,
-                limits=limits,
-                timeout=None,
-                verify=verify,
-                trust_env=provider.kind != "mock",  # no proxy of the environment's reaches what is inside this program
-            )
+            try:
+                client = httpx2.AsyncClient(
+                    base_url=url,
+                    headers=headers,
+                    limits=limits,
+                    timeout=None,
+                    verify=verify,
+                    trust_env=not _is_loopback(httpx2.URL(url).host),  # no proxy reaches what is on this machine
+                )
+            except (ImportError, ValueError, httpx2.InvalidURL) as error:
+                what = f"the proxy that the environment names for it cannot be used: {error}"
+                raise ConfigError(Problem(("providers", model.provider, "base_url"), what)) from None
             clients[model.name] = await stack.enter_async_context(client)
         yield Endpoints(clients, mocks)

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Ran", "run_rows"]
 
+FOR_EVER = 1e9
+"""Seconds: longer than any run."""
+
 WATCHDOG = 0.25
 """Seconds for which a task may keep the loop from everything else before it is reported."""
 
@@ -350,11 +353,16 @@ class BatchRun:
 
 
 def watched(config: penstock.PenstockConfig) -> penstock.PenstockConfig:
-    """The configuration with a watchdog and a socket for `penstock explain`, where it says nothing of them."""
+    """The configuration with a watchdog and a socket for `penstock explain`, where it says nothing of them.
+
+    Calls to which nobody listens are tried as long as their model is not given up (`giving_up.py`).
+    """
     options = config.scheduler
     watchdog = WATCHDOG if options.watchdog is None else options.watchdog
     answers = options.explain_socket is None or options.explain_socket
-    return attrs.evolve(config, scheduler=attrs.evolve(options, watchdog=watchdog, explain_socket=answers))
+    requests = attrs.evolve(config.requests, unpaid_timeout=FOR_EVER)
+    scheduler = attrs.evolve(options, watchdog=watchdog, explain_socket=answers)
+    return attrs.evolve(config, scheduler=scheduler, requests=requests)
 
 
 def _task_id(row: ActiveRow, step: str) -> str:

@@ -4,9 +4,10 @@ The release is taken over from the attempt at once (`detach`), since the call ou
 made it: its body is read by somebody else, later, or never. Whoever ends the exchange first decides how it
 ended; whoever comes later changes nothing.
 
-What an answer's head said (429, 500, …) stands, however its body ends. A stream that has sent its last event is
-complete, also if its reader stops there, as SDKs do. An answer that was going well and is given up by us before
-that says nothing about the provider: that is `local_cancelled`.
+What an answer means is read in its dialect (`penstock_dialects`) while it passes by; nothing is held back. What its
+head said (429, 500, …) stands, however its body ends. A stream that has sent its last event is complete, also if its
+reader stops there, as SDKs do. An answer that was going well and is given up by us before that says nothing about the
+provider: that is `local_cancelled`.
 
 The request gate belongs to its run, and the call may be made and its body read in any thread. So the head of an
 answer, its first piece and its end are handed over to the thread of the run; the pieces between need no clock, and
@@ -15,8 +16,10 @@ are looked at where they come.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from threading import get_ident
 from typing import Final
@@ -25,12 +28,13 @@ import attrs
 import httpx2
 import trio
 
-from penstock import Attempt, FailureMark, RequestReleaseOutcome, ResponseFacts, mark_failure
-from penstock_httpx.usage import AnswerTail
+from penstock import Attempt, FailureMark, RequestReleaseOutcome, ResponseFacts, mark_failure, own_shortage, read_hints
+from penstock_dialects import AnswerReader, Decoder, Dialect
 
 __all__ = ["Exchange"]
 
 FAILED_FROM: Final = 400
+_log: Final = logging.getLogger("penstock.httpx")
 
 
 class Exchange:
@@ -39,13 +43,19 @@ class Exchange:
     Made in the thread of the run. Its methods may be called in any thread, and return when Penstock knows.
     """
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(
+        self, attempt: Attempt, dialect: Dialect | None, decoders: Mapping[str, Callable[[], Decoder]], told: set[str]
+    ) -> None:
+        """`dialect`: what the provider speaks; `None` where no model is called. `told`: encodings that were logged."""
         self._attempt = attempt
+        self._dialect = dialect
+        self._decoders = decoders
+        self._told = told
         self._lease = attempt.detach()
         self._token = trio.lowlevel.current_trio_token()
         self._run_thread = get_ident()
         self._facts: ResponseFacts | None = None
-        self._tail = AnswerTail()
+        self._reader: AnswerReader | None = None
         self._ended = False
 
     def answered(self, response: httpx2.Response) -> None:
@@ -53,13 +63,18 @@ class Exchange:
         self._in_run(partial(self._note_head, response))
 
     def took(self, chunk: bytes) -> None:
-        """A piece of the body came by."""
+        """A piece of the body came by. Raises `httpx2.ReadError` for an answer that is larger than it may be."""
         if self._facts is not None and self._facts.first_token_at is None:
             self._in_run(self._note_first_piece)
-        self._tail.feed(chunk)
+        if self._reader is not None:
+            self._reader.feed(chunk)
+            if self._reader.too_large:
+                raise httpx2.ReadError(self._reader.too_large)
 
     def complete(self) -> None:
         """The body has ended."""
+        if self._reader is not None:
+            self._reader.end()
         self._end()
 
     def failed(self, error: BaseException) -> None:
@@ -94,13 +109,26 @@ class Exchange:
 
     def _note_head(self, response: httpx2.Response) -> None:
         headers = {name.lower(): value for name, value in response.headers.items()}
-        self._tail = AnswerTail(headers.get("content-encoding", ""))
         self._facts = ResponseFacts(status=response.status_code, headers=headers, received_at=trio.current_time())
+        if self._dialect is None:
+            hints = read_hints(headers, refused=response.status_code >= FAILED_FROM, wall_now=datetime.now(UTC))
+        else:
+            self._reader = AnswerReader(
+                self._dialect, response.status_code, headers, wall_now=datetime.now(UTC), decoders=self._decoders
+            )
+            hints = self._reader.hints
+            self._tell_of(self._reader.unreadable)
         self._attempt.answered(self._facts)
-        self._attempt.observe(headers)
+        self._attempt.observe(hints)
         if response.is_closed:
-            self.took(response.content)
+            with suppress(httpx2.ReadError):  # it is here already
+                self.took(response.content)
             self.complete()
+
+    def _tell_of(self, encoding: str) -> None:
+        if encoding and encoding not in self._told:
+            self._told.add(encoding)
+            _log.warning("answers packed as %s are judged by their status and headers alone: no decoder", encoding)
 
     def _note_first_piece(self) -> None:
         assert self._facts is not None
@@ -112,15 +140,20 @@ class Exchange:
         self._ended = True
         status = None if self._facts is None else self._facts.status
         failed = status is not None and status >= FAILED_FROM
-        if self._tail.last_event:
+        reader = self._reader
+        if reader is not None and reader.complete:
             error = detail = None
         outcome = None
         if detail is not None and not failed:
             outcome = RequestReleaseOutcome(kind="local_cancelled", status=status, detail=detail)
         if self._facts is not None:
-            error_type = self._tail.error_type() if failed else None
-            facts = attrs.evolve(self._facts, elapsed=self._elapsed, error_type=error_type)
-            self._attempt.answered(facts, self._tail.usage())
+            facts = self._facts
+            if reader is not None:
+                read = reader.facts()
+                facts = attrs.evolve(read, first_token_at=facts.first_token_at, received_at=facts.received_at)
+                reader.close()
+            facts = attrs.evolve(facts, elapsed=self._elapsed)
+            self._attempt.answered(facts)
         self._lease.release(outcome, None if error is None else neutral(error))
         if error is not None and self._attempt.outcome is not None:
             # The scheduler looks at the exception that reaches it to know whether the task may be tried again.
@@ -137,6 +170,8 @@ def neutral(error: BaseException) -> BaseException:
     The text is the name of the kind of error alone: what a provider wrote into it must not reach the event
     streams.
     """
+    if own_shortage(error):
+        return error  # of which nothing but what we are short of is told
     if isinstance(error, httpx2.PoolTimeout):
         return trio.TooSlowError(type(error).__name__)  # the call never went out
     if isinstance(error, httpx2.TimeoutException):

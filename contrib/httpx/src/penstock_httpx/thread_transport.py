@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 
 import httpx2
 import trio
 
 import penstock
-from penstock_httpx.admission import Admission, Describe
+from penstock_dialects import Decoder
+from penstock_httpx.admission import NO_POOL_LIMITS, Admission, Describe
 from penstock_httpx.exchange import Exchange
 
 __all__ = ["ThreadAdmissionTransport"]
@@ -37,14 +38,16 @@ class ThreadAdmissionTransport(httpx2.BaseTransport):
         provider: str | None = None,
         describe: Describe | None = None,
         executor: penstock.ModelRequestExecutor | None = None,
+        dialect: str | None = None,
+        decoders: Mapping[str, Callable[[], Decoder]] | None = None,
     ) -> None:
-        self._inner = inner if inner is not None else httpx2.HTTPTransport()
-        self._admission = Admission(provider, describe, executor)
+        self._inner = inner if inner is not None else httpx2.HTTPTransport(limits=NO_POOL_LIMITS)
+        self._admission = Admission(provider, describe, executor, dialect, decoders)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """The answer to an admitted request, as soon as its head is here."""
         _raise_unless_worker()
-        exchange = trio.from_thread.run(self._admission.open, self._admission.describe(request))
+        exchange = trio.from_thread.run(self._admission.open, self._admission.describe(request), request.url.host)
         try:
             # An abandoned thread waits on, as nobody can stop it; it must not send what nobody wants any more.
             trio.from_thread.check_cancelled()
@@ -95,8 +98,12 @@ class _Body(httpx2.SyncByteStream):
             raise
         if chunk is None:
             self._exchange.complete()
-        else:
+            return None
+        try:
             self._exchange.took(chunk)
+        except httpx2.ReadError as error:
+            self._exchange.failed(error)
+            raise
         return chunk
 
     def close(self) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 
 import httpx2
 
 import penstock
-from penstock_httpx.admission import Admission, Describe
+from penstock_dialects import Decoder
+from penstock_httpx.admission import NO_POOL_LIMITS, Admission, Describe
 from penstock_httpx.exchange import Exchange
 
 __all__ = ["AdmissionTransport"]
@@ -17,11 +18,14 @@ class AdmissionTransport(httpx2.AsyncBaseTransport):
     """Admission of each request before `inner` sends it, and a lease that is held until the body of the answer
     ends or is closed.
 
-    `inner`     what sends; default: an `httpx2.AsyncHTTPTransport`. It is closed with this transport.
+    `inner`     what sends; default: an `httpx2.AsyncHTTPTransport` without a limit
+                of its own, since the gate has them. It is closed with this transport.
     `provider`  the provider's name in the configuration, for the default `describe`; default: the host of
     the request
     `describe`  says what a request is admitted as; default: `describe_openai`
     `executor`  the request gate to ask; default: that of the scheduler whose task makes the request
+    `dialect`   how the provider answers, a name of `penstock_dialects`; default: what is known of the host, else any
+    `decoders`  what unpacks br and zstd, to read such answers too: encoding to a function that makes a `Decoder`
 
     What a caller knows better it says per request, in `extensions={"penstock": {...}}`, with the fields of
     `RequestDescription`.
@@ -38,13 +42,15 @@ class AdmissionTransport(httpx2.AsyncBaseTransport):
         provider: str | None = None,
         describe: Describe | None = None,
         executor: penstock.ModelRequestExecutor | None = None,
+        dialect: str | None = None,
+        decoders: Mapping[str, Callable[[], Decoder]] | None = None,
     ) -> None:
-        self._inner = inner if inner is not None else httpx2.AsyncHTTPTransport()
-        self._admission = Admission(provider, describe, executor)
+        self._inner = inner if inner is not None else httpx2.AsyncHTTPTransport(limits=NO_POOL_LIMITS)
+        self._admission = Admission(provider, describe, executor, dialect, decoders)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """The answer to an admitted request, as soon as its head is here."""
-        exchange = await self._admission.open(self._admission.describe(request))
+        exchange = await self._admission.open(self._admission.describe(request), request.url.host)
         try:
             response = await self._inner.handle_async_request(request)
             exchange.answered(response)
@@ -86,7 +92,11 @@ class _Body(httpx2.AsyncByteStream):
         except BaseException as error:
             self._exchange.failed(error)
             raise
-        self._exchange.took(chunk)
+        try:
+            self._exchange.took(chunk)
+        except httpx2.ReadError as error:
+            self._exchange.failed(error)
+            raise
         return chunk
 
     async def aclose(self) -> None:

@@ -135,6 +135,10 @@ class RequestsConfig:
     max_attempts: int = attrs.field(default=4, validator=_at_least_one)
     retry_backoff: float = attrs.field(default=1.0, validator=_seconds())
     retry_backoff_max: float = attrs.field(default=30.0, validator=[_seconds(), _not_below("retry_backoff")])
+    retry_after_max: float = attrs.field(default=300.0, validator=_seconds())
+    """The longest pause that a provider can ask for, on any status."""
+    unpaid_timeout: float = attrs.field(default=120.0, validator=_seconds())
+    """How long a call without a deadline is tried again after failures that surely cost nothing."""
     retry_on: list[Literal["rate_limited", "provider_failure", "provider_timeout", "unexpected_exception"]] = (
         attrs.field(factory=lambda: ["rate_limited", "provider_failure", "provider_timeout"])
     )

@@ -8,7 +8,7 @@ that is read later.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final
 
@@ -16,9 +16,12 @@ import attrs
 import trio
 
 from penstock.executor.gate import RequestGate
+from penstock.requests.hints import Hints
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
-from penstock.requests.outcomes import RequestReleaseOutcome, Usage
-from penstock.requests.response import ResponseFacts, check_headers
+from penstock.requests.outcomes import RequestReleaseOutcome
+from penstock.requests.own_failures import own_shortage
+from penstock.requests.response import ResponseFacts
+from penstock.requests.verdict import Usage
 from penstock.words.checks import an_instance
 from penstock.words.failures import FailureMark, mark_failure
 
@@ -46,6 +49,8 @@ def local_outcome(error: BaseException | None) -> RequestReleaseOutcome | None:
         return _LOCAL_TIMEOUT if _LOCAL_TIMEOUT in found else _LOCAL_CANCELLED
     if isinstance(error, trio.TooSlowError):
         return _LOCAL_TIMEOUT
+    if short_of := own_shortage(error):
+        return RequestReleaseOutcome(kind="local_timeout", went_out=False, detail=short_of)
     # Cancelled, KeyboardInterrupt, SystemExit, GeneratorExit: somebody here does not want the answer any more
     return None if isinstance(error, Exception) else _LOCAL_CANCELLED
 
@@ -66,6 +71,8 @@ class Attempt:
         self._classify = classify
         self._facts: ResponseFacts | None = None
         self._usage: Usage | None = None
+        self.stands_alone = False
+        """Its call has been refused again and again while others passed: limiters learn nothing from that."""
         self._detached: DetachedAttempt | None = None
         self._holder: trio.lowlevel.Task | None = gate.waits.hold(lease)
 
@@ -104,9 +111,9 @@ class Attempt:
         """The outcome outright. The last word counts, also over `answered` and over an exception."""
         self._outcome = an_instance(outcome, RequestReleaseOutcome, "outcome")
 
-    def observe(self, headers: Mapping[str, str]) -> None:
-        """The answer's headers (lower-case names) for the limiters now, while its body still streams."""
-        self._gate.observe(self.lease, check_headers(headers))
+    def observe(self, hints: Hints) -> None:
+        """The answer's hints for the limiters now, while its body still streams; `read_hints` finds them in headers."""
+        self._gate.observe(self.lease, an_instance(hints, Hints, "hints"))
 
     def detach(self) -> DetachedAttempt:
         """The end of the attempt, to be held by the caller: leaving the block releases nothing then, unless by an
@@ -137,6 +144,8 @@ class Attempt:
         self._outcome = outcome
         if error is not None:
             mark_failure(error, FailureMark(outcome.kind, outcome.retryable))
+        if self.stands_alone and outcome.kind == "rate_limited":
+            outcome = attrs.evolve(outcome, of="call")
         self._gate.call_completed(self.lease, outcome, elapsed)
 
     def _end_hold(self) -> None:

@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 import trio
 
+from penstock.executor.accounts import RefusedAccounts
 from penstock.executor.attempt import Attempt, AttemptContext
 from penstock.executor.gate import RequestGate
-from penstock.executor.retries import Retries, RetryRules
+from penstock.executor.hold import Hold
+from penstock.executor.retries import ALONE_MOST, Retries, RetryRules
 from penstock.executor.retry_budget import RetryBudget
-from penstock.requests.items import RequestAdmissionError
+from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionError
+from penstock.requests.outcomes import RequestReleaseOutcome
+from penstock.requests.own_failures import own_shortage, surely_unpaid
 from penstock.words.failures import FailureMark, mark_failure, note_on
 from penstock.words.identity import RequestResourceKey
 
@@ -36,6 +40,13 @@ class Executions:
         self._rng = rng
         self._budgets: dict[str, RetryBudget] = {}
         """By provider, where retries are bounded."""
+        self._accounts = RefusedAccounts()
+        self._hold = Hold()
+        self._passed_at: dict[RequestResourceKey, float] = {}
+        """When the latest call went out that was answered."""
+        self._scopes: dict[trio.CancelScope, bool] = {}
+        """Of pauses, and whether it is a hold of new calls."""
+        self._closed = False
         self.pauses: dict[object, tuple[str, float]] = {}
         """The pauses after failed attempts: resource and the moment of the end."""
 
@@ -68,9 +79,14 @@ class Executions:
         while True:
             attempt: Attempt | None = None
             try:
+                await self._while_held()
                 async with next_attempt() as attempt:
                     attempt.idempotency_key = idempotency_key
-                    return await call(attempt)
+                    attempt.stands_alone = retries.stands_alone
+                    self._raise_if_given_up(attempt)
+                    answer = await call(attempt)
+                self._ended(attempt, answered=True)
+                return answer
             except Exception as error:
                 if attempt is None and last is not None and isinstance(error, RequestAdmissionError):
                     note_on(last, f"not tried again: {error}")
@@ -78,23 +94,81 @@ class Executions:
                     raise last from error
                 if attempt is None or attempt.outcome is None:
                     raise
-                pause = retries.pause_after(
-                    attempt.outcome, self._gate.now(), held_back=self._held_back(attempt.lease.item.resource)
-                )
+                pause = self._pause_after(attempt, error, retries)
                 if pause is None:
                     mark_failure(error, FailureMark(attempt.outcome.kind, retryable=False))
                     raise
                 last, kind = error, attempt.outcome.kind
             if pause > 0:
-                await self._pause(attempt, pause)
+                await self._pause(attempt, str(attempt.lease.item.resource), self._gate.now() + pause)
 
-    async def _pause(self, failed: Attempt, seconds: float) -> None:
-        ends = self._gate.now() + seconds
-        self.pauses[failed] = str(failed.lease.item.resource), ends
+    def _pause_after(self, attempt: Attempt, error: Exception, retries: Retries) -> float | None:
+        """Seconds until the next attempt, if there is one. What failed for want of something of ours is tried again
+        as soon as new calls begin.
+        """
+        outcome, now = attempt.outcome, self._gate.now()
+        assert outcome is not None
+        resource = attempt.lease.item.resource
+        if short_of := own_shortage(error):
+            self._hold.begin(short_of, now)
+            deadline = attempt.lease.item.deadline
+            return 0.0 if deadline is None or self._hold.until <= deadline else None
+        self._ended(attempt, answered=False)
+        pause = retries.pause_after(
+            outcome,
+            now,
+            held_back=not attempt.stands_alone and self._held_back(resource),
+            unpaid=surely_unpaid(error),
+            passed_at=self._passed_at.get(resource),
+        )
+        if retries.given_up:
+            error.add_note(f"not tried again: refused {ALONE_MOST} times in a row, while other calls passed")
+        return pause
+
+    def _ended(self, attempt: Attempt, *, answered: bool) -> None:
+        """An attempt has come to an end that was not for want of something of ours."""
+        resource = attempt.lease.item.resource
+        if attempt.outcome is not None and self._gate.may_know(resource.provider_model):
+            self._accounts.ended(resource.provider_model, attempt.outcome, self._gate.now())
+        if answered and self._gate.may_know(resource.provider_model):
+            self._passed_at[resource] = max(attempt.started_at, self._passed_at.get(resource, attempt.started_at))
+        if self._hold.until:
+            self._hold.end(answered=answered)
+            self.end_pauses(held_only=True)
+
+    def _raise_if_given_up(self, attempt: Attempt) -> None:
+        """Raises `RequestAdmissionError` where the provider refuses the account; the call does not go out."""
+        item, now = attempt.lease.item, self._gate.now()
+        denied = self._accounts.refusal(item.resource.provider_model, now)
+        if denied is not None:
+            attempt.finish(RequestReleaseOutcome(kind="local_cancelled", went_out=False, detail="given up"))
+            raise RequestAdmissionError(RequestAdmissionDenied(item, denied, now))
+
+    async def _while_held(self) -> None:
+        while not self._closed and self._hold.until > self._gate.now():
+            await self._pause(object(), f"new calls, {self._hold.why}", self._hold.until, held=True)
+
+    async def _pause(self, of: object, what: str, ends: float, *, held: bool = False) -> None:
+        if self._closed and not held:
+            return  # the next attempt will be refused, and says why
+        self.pauses[of] = what, ends
         try:
-            await trio.sleep_until(ends)
+            with trio.CancelScope(deadline=ends) as scope:
+                self._scopes[scope] = held
+                await trio.sleep_forever()
         finally:
-            del self.pauses[failed]
+            del self.pauses[of], self._scopes[scope]
+
+    def close(self) -> None:
+        """No pause lasts any longer: what would be tried again is refused by the gate, which has shut."""
+        self._closed = True
+        self.end_pauses()
+
+    def end_pauses(self, *, held_only: bool = False) -> None:
+        """Who pauses goes on at once; or only those whose calls are held for want of something of ours."""
+        for scope, held in self._scopes.items():
+            if held or not held_only:
+                scope.cancel()
 
     def _held_back(self, resource: RequestResourceKey) -> bool:
         """Whether admission knows of a cooldown, so that it will hold the next attempt back by itself."""

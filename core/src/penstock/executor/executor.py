@@ -26,6 +26,7 @@ from penstock.executor.gate import RequestGate
 from penstock.executor.retries import RetryRules
 from penstock.requests.admission import RequestAdmissionController
 from penstock.requests.deciding import RequestRule
+from penstock.requests.hints import Hints
 from penstock.requests.items import (
     RequestAdmissionDenied,
     RequestAdmissionItem,
@@ -35,7 +36,6 @@ from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider
 from penstock.requests.reconfiguring import RequestGatePlan
 from penstock.requests.registry import MakeLimiters
-from penstock.requests.response import check_headers
 from penstock.requests.standing import RequestExplanation
 from penstock.words.checks import a_moment, a_name, an_instance, names, shown, whole_number
 from penstock.words.errors import ConfigError
@@ -116,6 +116,7 @@ class ModelRequestExecutor:
         as ever.
         """
         self.gate.close()
+        self._executions.close()
 
     # -- leases --
 
@@ -151,10 +152,10 @@ class ModelRequestExecutor:
         check_end(lease, outcome)
         return self.gate.run.call("release", self.gate.release, lease, outcome)
 
-    def observe(self, lease: RequestAdmissionLease, headers: Mapping[str, str]) -> None:
-        """An answer's headers (lower-case names) for the limiters of its lease, before that is released."""
+    def observe(self, lease: RequestAdmissionLease, hints: Hints) -> None:
+        """An answer's hints for the limiters of its lease, before that is released."""
         an_instance(lease, RequestAdmissionLease, "lease")
-        self.gate.observe(lease, check_headers(headers))
+        self.gate.observe(lease, an_instance(hints, Hints, "hints"))
 
     # -- attempts --
 

@@ -11,9 +11,8 @@ exception group. A waiter queue that breaks its contract is no reason to hang: t
 who waits or asks gets a `PluginError` with the name of the plugin that made it. Nothing else ends the gate, but
 a fault of its own.
 
-Whatever a limiter, a rule or a queue raises is caught, `BaseException` too. So that this never catches a real Ctrl+C,
-whatever decides runs under trio's protection against it (`enable_ki_protection`, which costs a call nothing): trio
-then raises `KeyboardInterrupt` in the main task, when that waits next.
+Whatever a limiter, a rule or a queue raises is caught, `BaseException` too. Lest that be a real Ctrl+C, who decides
+runs under trio's protection (`enable_ki_protection`, which costs nothing): the main task gets it when that waits next.
 """
 
 from __future__ import annotations
@@ -34,6 +33,7 @@ from penstock.executor.run_thread import RunThread
 from penstock.executor.unconfigured import UnconfiguredModels
 from penstock.requests.admission import RequestAdmissionController, RequestAdmissionEffects
 from penstock.requests.events import RequestEvents
+from penstock.requests.hints import Hints
 from penstock.requests.items import (
     RequestAdmissionDenied,
     RequestAdmissionError,
@@ -175,10 +175,10 @@ class RequestGate:
         return effects.release is None or effects.release.released
 
     @trio.lowlevel.enable_ki_protection
-    def observe(self, lease: RequestAdmissionLease, headers: Mapping[str, str]) -> None:
-        """An answer's headers (lower-case names) for the limiters of its lease, before that is released."""
+    def observe(self, lease: RequestAdmissionLease, hints: Hints) -> None:
+        """An answer's hints for the limiters of its lease, before that is released."""
         now = self.now()
-        self._settle(lambda: self.controller.observe(lease, headers, now), now)
+        self._settle(lambda: self.controller.observe(lease, hints, now), now)
 
     def stall(self, waiter: RequestWaiter, error: StallError) -> None:
         """End the wait of a parked waiter with this error."""

@@ -2,7 +2,9 @@
 
 A rate limit uses up no attempt, and admission paces what comes next: the cooldown holds the next attempt
 back. Only where nothing does (no limiter knows of a cooldown) is the pause made here, or the provider would
-be asked without end. Everything else that may pass (5xx, timeouts) uses up an attempt and backs off
+be asked without end. A call that alone is refused while others pass is given up: it asks for what it cannot get. What
+surely cost nothing (`own_failures.py`) uses up no attempt either, and is tried until the deadline, or for a time.
+Everything else that may pass (5xx, timeouts) uses up an attempt and backs off
 exponentially: the pause doubles up to a maximum, and half of it is random ("equal jitter", M. Brooker,
 "Exponential Backoff and Jitter", AWS Architecture Blog, 2015), so that calls that failed together do not come
 back together.
@@ -30,6 +32,14 @@ MAY_PASS: Final = frozenset({"rate_limited", "provider_failure", "provider_timeo
 RETRYABLE: Final = MAY_PASS | {"unexpected_exception"}
 """After these it can be: what ended otherwise was done, or was not the provider's affair."""
 
+ALONE_FROM: Final = 3
+"""From so many refusals in a row on, with others let in between, it is the call and not the limit."""
+ALONE_MOST: Final = 8
+"""After so many it is given up."""
+FLOOR: Final = 0.05
+"""Seconds; doubled with each refusal in a row, the least pause after a wait that proved too short."""
+LONGEST_FLOOR: Final = 1.0
+
 
 @attrs.frozen(kw_only=True)
 class RetryRules:
@@ -37,7 +47,9 @@ class RetryRules:
     the longest, in seconds.
 
     `kinds` are the outcomes after which a call is tried again; a `provider_failure` only where it may pass (5xx).
-    `budget` (0 to 1): the share of all calls at a provider that may be retries; `None`: no bound.
+    `asked_max`: no pause is longer, whatever a provider asks for; `unpaid_timeout`: how long a call without a deadline
+    is tried again after failures that surely cost nothing. `budget` (0 to 1): the share of all calls at a provider that
+    may be retries; `None`: no bound.
     """
 
     max_attempts: int = 4
@@ -45,11 +57,14 @@ class RetryRules:
     backoff_max: float = 30.0
     kinds: frozenset[str] = MAY_PASS
     budget: float | None = None
+    asked_max: float = 300.0
+    unpaid_timeout: float = 120.0
 
     def __attrs_post_init__(self) -> None:
         whole_number(self.max_attempts, "max_attempts")
         a_figure(self.backoff, "retry_backoff")
         a_figure(self.backoff_max, "retry_backoff_max")
+        a_figure(self.asked_max, "retry_after_max")
         wrong = sorted(self.kinds - RETRYABLE)
         if wrong:
             raise ConfigError(f"retry_on must name some of {', '.join(sorted(RETRYABLE))}; {wrong[0]!r} is none")
@@ -72,30 +87,67 @@ class Retries:
         self._deadline = deadline
         self._failed = 0
         self._rate_limited = 0
+        self._alone = 0
+        self._refused_at = 0.0
+        self._unpaid = 0
+        self._unpaid_since = 0.0
 
-    def pause_after(self, outcome: RequestReleaseOutcome, now: float, *, held_back: bool) -> float | None:
+    @property
+    def stands_alone(self) -> bool:
+        """Whether it has been refused so often while others passed that its refusals say nothing of the limits."""
+        return self._alone >= ALONE_FROM
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it has been refused too often while others passed to be tried again."""
+        return self._alone >= ALONE_MOST
+
+    def pause_after(
+        self,
+        outcome: RequestReleaseOutcome,
+        now: float,
+        *,
+        held_back: bool,
+        unpaid: bool = False,
+        passed_at: float | None = None,
+    ) -> float | None:
         """Seconds to wait before the next attempt; `None`: there is none.
 
-        `held_back`: admission knows of a cooldown and lets the next attempt go out when it is over.
+        `held_back`: admission knows of a cooldown and lets the next attempt go out when it is over. `unpaid`: it surely
+        cost nothing. `passed_at`: when the latest call at the same resource went out that was answered.
         """
         if not self._may_pass(outcome):
             return None
+        asked = None if outcome.retry_after_seconds is None else min(outcome.retry_after_seconds, self._rules.asked_max)
         if outcome.kind == "rate_limited":
+            others_pass = passed_at is not None and self._alone > 0 and passed_at > self._refused_at
+            self._alone = self._alone + 1 if others_pass else 1
+            self._refused_at = now
             self._rate_limited += 1
+            self._unpaid = 0
+            if self.given_up:
+                return None
             if held_back:
                 return 0.0
-            pause = outcome.retry_after_seconds
-            if pause is None:
-                pause = self._backoff(self._rate_limited)
+            pause = self._backoff(self._rate_limited) if asked is None else asked
+            if self._rate_limited > 1:  # what was asked for has proved too short
+                pause = max(pause, min(FLOOR * 2.0 ** min(self._rate_limited, 64), LONGEST_FLOOR))
+        elif unpaid:
+            self._rate_limited = self._alone = 0
+            self._unpaid_since = now if self._unpaid == 0 else self._unpaid_since
+            self._unpaid += 1
+            pause = self._backoff(self._unpaid)
+            if self._deadline is None and now + pause > self._unpaid_since + self._rules.unpaid_timeout:
+                return None
         else:
-            self._rate_limited = 0
+            self._rate_limited = self._alone = self._unpaid = 0
             self._failed += 1
             if self._failed >= self._rules.max_attempts:
                 return None
-            pause = max(self._backoff(self._failed), outcome.retry_after_seconds or 0.0)
+            pause = max(self._backoff(self._failed), asked or 0.0)
         if self._deadline is not None and now + pause > self._deadline:
             return None
-        if outcome.kind != "rate_limited" and self._budget is not None and not self._budget.take():
+        if outcome.kind != "rate_limited" and not unpaid and self._budget is not None and not self._budget.take():
             return None
         return pause
 

@@ -25,6 +25,7 @@ from penstock.requests.deciding import CORE, RequestDecider, RequestRule
 from penstock.requests.effects import RequestAdmissionEffects, refusal
 from penstock.requests.events import RequestEvents
 from penstock.requests.failing import FailingPlugins
+from penstock.requests.hints import Hints
 from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.lane_waiters import FifoRequestWaiters
 from penstock.requests.leasing import RequestLeasing
@@ -195,7 +196,7 @@ class RequestAdmissionController:
         state = self._registry.resources[lease.item.resource]
         effects = RequestAdmissionEffects([], [], changes, result, [state.provider.key])
         state.last_outcome = outcome.kind
-        if outcome.kind == "rate_limited":
+        if outcome.kind == "rate_limited" and outcome.of is None:
             state.refused_at = now
         elif state.refused_at is not None and outcome.kind == "success" and lease.acquired_at > state.refused_at:
             state.refused_at = None
@@ -207,14 +208,13 @@ class RequestAdmissionController:
             self._waiters.offer_released((state,), effects, now, group=lease.item.group.key)
         return effects
 
-    def observe(self, lease: RequestAdmissionLease, headers: Mapping[str, str], now: float) -> RequestAdmissionEffects:
-        """The effects of what the lease's limiters learn from an answer's headers (lower-case names) while its body
-        still streams."""
+    def observe(self, lease: RequestAdmissionLease, hints: Hints, now: float) -> RequestAdmissionEffects:
+        """The effects of what the lease's limiters learn from an answer's hints while its body still streams."""
         effects = RequestAdmissionEffects()
         if self._leasing.ledger.live.get(lease.lease_id) is not lease:
             return effects
         for limiter, token in lease.tokens:
-            effects.changes.extend(limiter.observe_call(lease, token, headers, now))
+            effects.changes.extend(limiter.observe_call(lease, token, hints, now))
         state = self._registry.resources[lease.item.resource]
         if effects.changes:
             effects.freed_providers.append(state.provider.key)

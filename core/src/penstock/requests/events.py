@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import attrs
+
 from penstock.events.correlation import RuntimeCorrelation
 from penstock.events.records import EventStream
 from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem, RequestAdmissionLease
@@ -164,8 +166,10 @@ class RequestEvents:
     ) -> None:
         diagnostics: dict[str, Any] = {"held": now - lease.acquired_at, "in_flight": state.in_flight}
         if outcome.usage is not None:
-            diagnostics["input_tokens"] = outcome.usage.input_tokens
-            diagnostics["output_tokens"] = outcome.usage.output_tokens
+            told = attrs.asdict(outcome.usage)
+            diagnostics |= {name: count for name, count in told.items() if count is not None}
+        words = {"limited_by": outcome.limited_by, "of": outcome.of, "ended": outcome.ended}
+        diagnostics |= {name: word for name, word in words.items() if word is not None}
         self._record(
             "request_lease_released",
             lease.item,

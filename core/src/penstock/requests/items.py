@@ -8,8 +8,10 @@ from typing import Any, Final, Protocol
 import attrs
 
 from penstock.events.correlation import RuntimeCorrelation
+from penstock.requests.hints import Hints
 from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.outcomes import RequestReleaseOutcome
+from penstock.requests.verdict import LimitedBy
 from penstock.words.checks import MOST_TOKENS, a_duration, a_key, a_moment, a_name, a_weight, an_instance, whole_number
 from penstock.words.errors import AdmissionError
 from penstock.words.identity import RequestResourceKey
@@ -123,12 +125,12 @@ class LeaseCounter(Protocol):
     """The limiter that counted a lease in: it learns from the call's answer, and counts the lease out again."""
 
     def observe_call(
-        self, lease: RequestAdmissionLease, token: object, headers: Mapping[str, str], now: float
+        self, lease: RequestAdmissionLease, token: object, hints: Hints, now: float
     ) -> Sequence[LimiterChange]: ...
 
     def explain_refusal(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
-    ) -> str | None: ...
+    ) -> LimitedBy | None: ...
 
     def release(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float

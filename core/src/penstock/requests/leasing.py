@@ -93,7 +93,7 @@ class RequestLeasing:
             model.leases -= 1
             if state.in_flight < 0 or model.in_flight < state.in_flight:
                 raise AssertionError(f"{state.text}: {state.in_flight} in flight, {model.in_flight} over all domains")
-            if outcome.kind == "rate_limited" and outcome.limited_by is None:
+            if outcome.kind == "rate_limited" and outcome.limited_by in (None, "unknown"):
                 outcome = _explained(lease, outcome, now)
             for limiter, token in lease.tokens:
                 learnt = limiter.release(lease, token, outcome, now)

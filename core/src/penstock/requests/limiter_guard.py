@@ -8,17 +8,20 @@ waits for that is decided by `failing.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import isnan
 from typing import Any, Final, cast
 
 import attrs
 
+from penstock.requests.hints import Hints
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_snapshot import LimiterSnapshot
-from penstock.requests.limiters import CallObserver, RefusalExplainer, RequestCounter, RequestLimiter
+from penstock.requests.limiters import CallObserver, HintObserver, RefusalExplainer, RequestCounter, RequestLimiter
 from penstock.requests.outcomes import RequestReleaseOutcome
+from penstock.requests.verdict import LIMITED_BY, LimitedBy
+from penstock.words.checks import shown
 from penstock.words.errors import PluginError
 from penstock.words.identity import Scope
 from penstock.words.plugin_failures import OnPluginFailure, fails_closed, refuse_coroutine
@@ -120,44 +123,39 @@ class GuardedLimiter:
             self.fail("release", error, now)
             return ()
 
-    def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
-        """Learn from headers; what cannot be learnt from them is noted and forgotten."""
-        try:
-            changes = self.limiter.observe(headers, now)
-            return self._checked(changes) if changes else ()
-        except BaseException as error:
-            self._note("observe", error)
-            return ()
-
     def observe_call(
-        self, lease: RequestAdmissionLease, token: object, headers: Mapping[str, str], now: float
+        self, lease: RequestAdmissionLease, token: object, hints: Hints, now: float
     ) -> Sequence[LimiterChange]:
-        """As `observe`, with whose answer it was, if the limiter wants to know."""
+        """Learn from hints, if the limiter does; what cannot be learnt from them is noted and forgotten."""
         limiter = self.limiter
-        if not isinstance(limiter, CallObserver):
-            return self.observe(headers, now)
         try:
-            changes = limiter.observe_call(lease, token, headers, now)
+            if isinstance(limiter, CallObserver):
+                changes = limiter.observe_call(lease, token, hints, now)
+            elif isinstance(limiter, HintObserver):
+                changes = limiter.observe(hints, now)
+            else:
+                return ()
             return self._checked(changes) if changes else ()
         except BaseException as error:
-            self._note("observe_call", error)
+            self._note("observe_call" if isinstance(limiter, CallObserver) else "observe", error)
             return ()
 
     def explain_refusal(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
-    ) -> str | None:
+    ) -> LimitedBy | None:
         """What a rate limit was about, if the limiter knows."""
         limiter = self.limiter
         if not isinstance(limiter, RefusalExplainer):
             return None
         try:
             about: Any = limiter.explain_refusal(lease, token, outcome, now)
-            if about is not None and not isinstance(about, str):
+            if about is not None and about not in LIMITED_BY:
                 refuse_coroutine(about)
+                words = ", ".join(LIMITED_BY)
                 raise PluginError(
-                    self.plugin, f"explain_refusal must return a text or None, not {type(about).__name__}"
+                    self.plugin, f"explain_refusal must return one of {words} or None, not {shown(about)}"
                 )
-            return about
+            return cast("LimitedBy | None", about)
         except BaseException as error:
             self._note("explain_refusal", error)
             return None

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from penstock.requests.hints import Hints
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_snapshot import LimiterSnapshot
 from penstock.requests.outcomes import RequestReleaseOutcome
+from penstock.requests.verdict import LimitedBy
 from penstock.words.identity import Scope
 from penstock.words.verdicts import Denied
 
-__all__ = ["CallObserver", "LimiterSuccessor", "RefusalExplainer", "RequestCounter", "RequestLimiter"]
+__all__ = ["CallObserver", "HintObserver", "LimiterSuccessor", "RefusalExplainer", "RequestCounter", "RequestLimiter"]
 
 
 @runtime_checkable
@@ -43,12 +45,6 @@ class RequestLimiter(Protocol):
         """Count the call out again and learn from how it ended. Called exactly once per `acquire`."""
         ...
 
-    def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
-        """Learn from an answer's headers (lower-case names), which come before the release when a body is
-        streamed.
-        """
-        ...
-
     def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:
         """The static cap of this scope changed. A raised cap is grown into; a lowered one holds at once."""
         ...
@@ -63,17 +59,26 @@ class RequestLimiter(Protocol):
 
 
 @runtime_checkable
+class HintObserver(Protocol):
+    """What a limiter may have that learns from what answers tell of limits."""
+
+    def observe(self, hints: Hints, now: float) -> Sequence[LimiterChange]:
+        """Learn from the hints of an answer, which come before the release when its body is streamed."""
+        ...
+
+
+@runtime_checkable
 class CallObserver(Protocol):
-    """What a limiter may have beside `observe`, and is then called instead: it gets the lease whose answer came.
+    """What a limiter may have in place of `observe`: it gets the lease whose answer came, too.
 
     What an answer says of a limit is as old as its call, so who counts needs to know which call it was.
     """
 
     def observe_call(
-        self, lease: RequestAdmissionLease, token: object, headers: Mapping[str, str], now: float
+        self, lease: RequestAdmissionLease, token: object, hints: Hints, now: float
     ) -> Sequence[LimiterChange]:
-        """Learn from the headers (lower-case names) of the answer to a call that is out; `token` is what `acquire`
-        answered for it. The release, which comes later, may carry the same headers again.
+        """Learn from the hints of the answer to a call that is out; `token` is what `acquire` answered for it. The
+        release, which comes later, may carry the same hints again.
         """
         ...
 
@@ -104,8 +109,8 @@ class RefusalExplainer(Protocol):
 
     def explain_refusal(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
-    ) -> str | None:
-        """What this rate limit was about (`requests`, `tokens`, …); `None` if it does not know. Changes nothing."""
+    ) -> LimitedBy | None:
+        """What this rate limit was about (`requests`, `tokens`); `None` if it does not know. Changes nothing."""
         ...
 
 

@@ -7,7 +7,9 @@ from types import MappingProxyType
 
 import attrs
 
-from penstock.words.checks import a_duration, a_mapping, a_moment, is_text, shown, whole_number
+from penstock.requests.hints import Hints
+from penstock.requests.verdict import Verdict
+from penstock.words.checks import a_duration, a_mapping, a_moment, an_instance, is_text, shown, whole_number
 from penstock.words.errors import ConfigError
 
 __all__ = ["ResponseFacts", "check_headers", "check_moments"]
@@ -35,7 +37,10 @@ class ResponseFacts:
 
     `status` is the HTTP status or `None` if no answer came; `headers` have lower-case names; `error_type` is
     the provider's own word for the error; `elapsed` and `first_token_at` are seconds since the call went out;
-    `received_at` is the moment of the run's clock at which the answer's head arrived. Raises `ConfigError` for
+    `received_at` is the moment of the run's clock at which the answer's head arrived.
+
+    `hints` and `verdict` are what a reader of the provider's dialect made of the answer. Without them the core reads
+    the status, the headers, and the code in `body`, or `error_type` where that is given. Raises `ConfigError` for
     anything else.
     """
 
@@ -45,6 +50,9 @@ class ResponseFacts:
     elapsed: float | None = None
     first_token_at: float | None = None
     received_at: float | None = None
+    body: bytes | str | None = attrs.field(default=None, repr=False)
+    hints: Hints | None = None
+    verdict: Verdict | None = None
 
     def __attrs_post_init__(self) -> None:
         check_headers(self.headers)
@@ -55,3 +63,10 @@ class ResponseFacts:
             raise ConfigError(f"error_type must be text, not {shown(self.error_type)}")
         if self.received_at is not None:
             a_moment(self.received_at, "received_at")
+        body: object = self.body
+        if not (body is None or is_text(body) or isinstance(body, bytes)):
+            raise ConfigError(f"body must be bytes or text, not {shown(body)}")
+        if self.hints is not None:
+            an_instance(self.hints, Hints, "hints")
+        if self.verdict is not None:
+            an_instance(self.verdict, Verdict, "verdict")

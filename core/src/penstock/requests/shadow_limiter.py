@@ -8,16 +8,17 @@ counts in doubt, it is asked no more until the configuration is renewed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import attrs
 
+from penstock.requests.hints import Hints
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_guard import GuardedLimiter
 from penstock.requests.limiter_snapshot import LimiterSnapshot
-from penstock.requests.limiters import CallObserver, RefusalExplainer, RequestLimiter
+from penstock.requests.limiters import CallObserver, HintObserver, RefusalExplainer, RequestLimiter
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider
 from penstock.words.identity import Scope
@@ -93,37 +94,30 @@ class ShadowLimiter:
             try:
                 if (
                     outcome.kind == "rate_limited"
-                    and outcome.limited_by is None
+                    and outcome.limited_by in (None, "unknown")
                     and isinstance(limiter, RefusalExplainer)
                 ):
                     about = limiter.explain_refusal(lease, token, outcome, now)
-                    outcome = attrs.evolve(outcome, limited_by=about)
+                    outcome = attrs.evolve(outcome, limited_by=about or outcome.limited_by)
                 limiter.release(lease, token, outcome, now)
             except BaseException as error:
                 self._break("release", error)
         return ()
 
-    def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
-        """Let the limiter learn."""
-        if not self._broken:
-            try:
-                self._limiter.observe(headers, now)
-            except BaseException as error:
-                self._failed("observe", error)
-        return ()
-
     def observe_call(
-        self, lease: RequestAdmissionLease, token: object, headers: Mapping[str, str], now: float
+        self, lease: RequestAdmissionLease, token: object, hints: Hints, now: float
     ) -> Sequence[LimiterChange]:
         """Let the limiter learn, with whose answer it was if it wants to know."""
         limiter = self._limiter
-        if not isinstance(limiter, CallObserver):
-            return self.observe(headers, now)
-        if not self._broken and token is not _NOT_COUNTED:
-            try:
-                limiter.observe_call(lease, token, headers, now)
-            except BaseException as error:
-                self._failed("observe_call", error)
+        if self._broken or token is _NOT_COUNTED:
+            return ()
+        try:
+            if isinstance(limiter, CallObserver):
+                limiter.observe_call(lease, token, hints, now)
+            elif isinstance(limiter, HintObserver):
+                limiter.observe(hints, now)
+        except BaseException as error:
+            self._failed("observe_call" if isinstance(limiter, CallObserver) else "observe", error)
         return ()
 
     def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:
@@ -199,9 +193,6 @@ class RuleAsLimiter:
     def release(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
     ) -> Sequence[LimiterChange]:
-        return ()
-
-    def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
         return ()
 
     def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:

@@ -30,6 +30,8 @@ def retry_rules(options: RequestsConfig) -> RetryRules:
         backoff_max=options.retry_backoff_max,
         kinds=frozenset(options.retry_on),
         budget=options.retry_budget,
+        asked_max=options.retry_after_max,
+        unpaid_timeout=options.unpaid_timeout,
     )
 
 

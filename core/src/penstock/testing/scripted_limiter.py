@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from penstock.requests.hints import Hints
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_snapshot import LimiterSnapshot
@@ -29,7 +30,7 @@ class ScriptedLimiter:
         self.raises: set[str] = set()
         self.answers: list[Sequence[LimiterChange]] = []
         self.outcomes: list[RequestReleaseOutcome] = []
-        self.observed: list[Mapping[str, str]] = []
+        self.observed: list[Hints] = []
         self.caps: list[int | None] = []
         self._cohort = ("scripted", scope) if cohort else None
         self._out: set[str] = set()
@@ -69,9 +70,9 @@ class ScriptedLimiter:
         self.outcomes.append(outcome)
         return self.answers.pop(0) if self.answers else ()
 
-    def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
+    def observe(self, hints: Hints, now: float) -> Sequence[LimiterChange]:
         self._maybe_raise("observe")
-        self.observed.append(headers)
+        self.observed.append(hints)
         return ()
 
     def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:

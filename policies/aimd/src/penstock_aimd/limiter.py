@@ -24,7 +24,7 @@ Fractional inside, whole outside. The limiter counts what is in flight itself; a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import inf
 
 from penstock import (
@@ -142,15 +142,11 @@ class AimdLimiter:
         ticket = Ticket.redeem(token, lease, self)
         self._in_flight -= 1
         if outcome.kind == "rate_limited":
-            if outcome.limited_by is not None:
+            if not outcome.limits_calls_in_flight:
                 return ()  # a budget of requests or tokens was used up: fewer in flight would not have helped
             return self._refused(ticket, outcome.retry_after_seconds, now)
         if outcome.kind == "success":
             return self._succeeded(ticket, now)
-        return ()
-
-    def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
-        """Nothing to learn from headers alone."""
         return ()
 
     def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:

@@ -25,7 +25,7 @@ Everything that becomes true by time alone is computed from `now` where it is as
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -160,10 +160,6 @@ class BreakerLimiter:
         in_a_row = now - self._closed_at < config.window_seconds
         self._openings = self._openings + 1 if in_a_row else 1
         return self._open(f"{why}, last: {last_failure(outcome, seconds)}", outcome, now)
-
-    def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
-        """Nothing to learn from headers alone."""
-        return ()
 
     def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:
         """A breaker has no use for the cap."""

@@ -30,7 +30,7 @@ Everything that becomes true by time alone is computed from `now` where it is as
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CooldownLimiter"]
 
+LEAST_WAIT = 0.1  # seconds, once a probe was refused; lengthened as every other wait
 LEAST_TIMEOUT = 0.05  # seconds; below, the clock of a busy loop says nothing
 FADING = 0.9  # how fast an old, slow refusal is forgotten
 OPEN = LimiterSnapshot(consecutive_rate_limits=0, details={"phase": "open", "refused_probes": 0})
@@ -137,7 +138,7 @@ class CooldownLimiter:
         self._in_flight -= 1
         if self._ramp is not None and self._ramp.next_step(now) is None:
             self._open()
-        if outcome.kind == "rate_limited":
+        if outcome.kind == "rate_limited" and outcome.of is None:
             return self._block(ticket, outcome.retry_after_seconds, now)
         if outcome.kind == "success":
             self._consecutive = 0
@@ -149,10 +150,6 @@ class CooldownLimiter:
                     self._begin_ramp(now)
             elif half_open:
                 self._end_probe()
-        return ()
-
-    def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
-        """Nothing to learn from headers alone."""
         return ()
 
     def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:
@@ -212,7 +209,10 @@ class CooldownLimiter:
         asked = config.default_seconds if retry_after is None else retry_after
         if ticket is self._probe:
             self._refused_probes += 1
-        lengthened = asked * config.lengthening_factor**self._refused_probes
+            if retry_after is not None:  # what was asked for has proved too short, however little it was
+                asked = max(asked, LEAST_WAIT)
+        # 10 ** 64 and more are beyond any maximum, and beyond a float in the end
+        lengthened = asked * config.lengthening_factor ** min(self._refused_probes, 64)
         wait = min(max(asked, min(lengthened, config.lengthened_seconds)), config.maximum_seconds)
         self._blocked_until = max(now + wait, now if self._blocked_until is None else self._blocked_until)
         self._end_probe()
@@ -240,6 +240,6 @@ class CooldownLimiter:
 
 def _let_in(outcome: RequestReleaseOutcome) -> bool:
     """Whether the provider took the call on: an answer, or an error that is the call's own fault (a 4xx)."""
-    if outcome.kind == "success":
+    if outcome.kind == "success" or outcome.of == "call":
         return True
-    return outcome.kind == "provider_failure" and outcome.status is not None and outcome.status < 500
+    return outcome.kind == "provider_failure" and outcome.status is not None and 400 <= outcome.status < 500

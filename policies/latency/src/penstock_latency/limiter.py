@@ -6,7 +6,7 @@ that we gave up shows nothing of how long it would have taken. Time as such chan
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import inf
 
 import attrs
@@ -141,10 +141,6 @@ class LatencyLimiter:
         if self._window.answers < self._gradient.answers_wanted(self._config.window_samples, in_flight):
             return ()
         return self._learn(limit)
-
-    def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
-        """Nothing to learn from headers."""
-        return ()
 
     def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:
         """A lowered cap holds at once, a raised one is grown into."""

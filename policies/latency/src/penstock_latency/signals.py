@@ -50,5 +50,5 @@ def _measure(outcome: RequestReleaseOutcome, cost: RequestCost, elapsed: float, 
         return None
     if signal != "output_token":
         return Measure(signal, seconds)
-    tokens = outcome.usage.output_tokens if outcome.usage is not None else cost.output_tokens
-    return Measure(signal, seconds, tokens) if tokens > 0 else None
+    tokens = cost.output_tokens if outcome.usage is None else outcome.usage.output_tokens
+    return Measure(signal, seconds, tokens) if tokens else None

@@ -47,7 +47,9 @@ class BudgetLine(Protocol):
 
     @property
     def key(self) -> tuple[str, float]:
-        """What it is of a scope: the dimension, and the seconds of a configured window; 0 for what is learnt."""
+        """What it is of a scope: the dimension, and the seconds of a configured window; for what is learnt the
+        header that tells it, and 0.
+        """
         ...
 
     @property

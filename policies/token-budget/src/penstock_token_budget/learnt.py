@@ -27,8 +27,8 @@ from copy import copy
 from math import log
 from typing import Any, Final
 
+from penstock import LimitHint
 from penstock_token_budget.budgets import LONG, burst_of, per_window
-from penstock_token_budget.headers import ReportedLimit
 from penstock_token_budget.pace import Pace
 from penstock_token_budget.remaining import Remaining
 from penstock_token_budget.resets import SHORT, Resets, exceeds
@@ -65,10 +65,11 @@ class LearntBudget:
     """
 
     def __init__(
-        self, reported: ReportedLimit, burst_seconds: float, share: float, windows: Mapping[float, float] | None = None
+        self, reported: LimitHint, burst_seconds: float, share: float, windows: Mapping[float, float] | None = None
     ) -> None:
         assert reported.limit is not None
         self.dimension = reported.dimension
+        self._said_by = reported.said_by
         self._burst_seconds = burst_seconds
         self._share = share
         self._windows = {} if windows is None else windows
@@ -90,7 +91,7 @@ class LearntBudget:
 
     @property
     def key(self) -> tuple[str, float]:
-        return self.dimension, 0.0
+        return f"{self.dimension} by {self._said_by}", 0.0
 
     @property
     def limit(self) -> float:
@@ -149,7 +150,7 @@ class LearntBudget:
     # -- learning --
 
     def learn(
-        self, reported: ReportedLimit, call: int, sent_at: float, sent_since: float, now: float
+        self, reported: LimitHint, call: int, sent_at: float, sent_since: float, now: float
     ) -> tuple[str, str] | None:
         """The limit before and after, if what the answer of the call with this number (> 0) reported changes it.
 
@@ -182,7 +183,7 @@ class LearntBudget:
         self._resets = Resets(exact=self.dimension == "requests")
         self._too_short = 0.0  # the longest window that a reset has exceeded
 
-    def _window_by(self, reported: ReportedLimit, sent_at: float, sent: float) -> float:
+    def _window_by(self, reported: LimitHint, sent_at: float, sent: float) -> float:
         stated = self._windows.get(self._reported_limit) or reported.window
         if stated is not None:
             return stated
@@ -205,7 +206,7 @@ class LearntBudget:
         seconds = self._reported_limit * reset / max(1.0, self._reported_limit - remaining)
         return min(windows, key=lambda typical: abs(log(seconds / typical)))
 
-    def _kept_by(self, reported: ReportedLimit, remaining: float) -> float:
+    def _kept_by(self, reported: LimitHint, remaining: float) -> float:
         """What the provider's bucket holds when it is full."""
         if self._window >= LONG:
             return self._reported_limit

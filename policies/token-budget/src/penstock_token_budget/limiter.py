@@ -2,7 +2,7 @@
 
     check     the latest of the moments at which each budget is ready; the same for every call, whatever its size
     acquire   charges the estimate to all of them; no single charge is larger than the whole budget
-    answer    what the headers say goes to the learnt budgets, as early as the head of the answer is there
+    answer    what its hints say goes to the learnt budgets, as early as the head of the answer is there
     release   corrects the charge by the usage. Without usage: a call that never went out gives everything back, one
               that was refused gives its tokens back, every other keeps its estimate
 
@@ -12,9 +12,7 @@ puts the moment off for all others. A release that may have given something back
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -23,9 +21,12 @@ from penstock import (
     At,
     Condition,
     Denied,
+    Hints,
+    LimitedBy,
     LimiterChange,
     LimiterSnapshot,
     LimiterTicket,
+    LimitHint,
     Released,
     RequestAdmissionItem,
     RequestAdmissionLease,
@@ -35,10 +36,11 @@ from penstock import (
     Usage,
 )
 from penstock_token_budget.budgets import LONG, Amounts, BudgetLine, EvenBudget, WindowBudget
-from penstock_token_budget.headers import KNOWN, read_headers
 from penstock_token_budget.learnt import LearntBudget, is_little
 
 __all__ = ["TokenBudgetLimiter"]
+
+_DIMENSIONS = frozenset(field.name for field in attrs.fields(Amounts)) | {"tokens"}
 
 MOST_BUDGETS = 10.0
 """However much an answer says was used, it counts for no more than so many whole budgets: nonsense must end too."""
@@ -58,7 +60,7 @@ class _Ticket(LimiterTicket):
 
 
 class TokenBudgetLimiter:
-    """The budgets of one scope value. Pure: `now` in seconds of the run's clock, `wall` the time of day then.
+    """The budgets of one scope value. Pure: `now` in seconds of the run's clock.
 
     `limits` are the configured ones as (dimension, seconds, amount); `learn`: and those that answers report.
     """
@@ -69,13 +71,11 @@ class TokenBudgetLimiter:
         limits: Sequence[tuple[str, float, float]],
         *,
         learn: bool,
-        wall: Callable[[float], datetime],
         share: float = 1.0,
         burst_seconds: float = 1.0,
     ) -> None:
         self.scope = scope
         self._learn = learn
-        self._wall = wall
         self._share = share
         self._burst_seconds = burst_seconds
         self._cohort = ("token-budget", scope)
@@ -88,7 +88,7 @@ class TokenBudgetLimiter:
         self._windows: dict[str, dict[float, float]] = {}
         for dimension, seconds, amount in limits:
             self._windows.setdefault(dimension, {})[amount] = seconds
-        self._learnt: dict[str, LearntBudget] = {}
+        self._learnt: dict[tuple[str, str], LearntBudget] = {}
         self._admitted = 0
         self._total = Amounts()
         self._out = Amounts()
@@ -109,9 +109,9 @@ class TokenBudgetLimiter:
             known = before.get(budget.key)
             if isinstance(budget, EvenBudget | WindowBudget) and known is not None:
                 budget.adopt(known)
-        for dimension, learnt in previous._learnt.items() if self._learn else ():
-            heir = learnt.heir(self._burst_seconds, self._share, self._windows.get(dimension, {}))
-            self._learnt[dimension] = heir
+        for name, learnt in previous._learnt.items() if self._learn else ():
+            heir = learnt.heir(self._burst_seconds, self._share, self._windows.get(learnt.dimension, {}))
+            self._learnt[name] = heir
             self._budgets.append(heir)
 
     def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
@@ -155,7 +155,7 @@ class TokenBudgetLimiter:
     def release(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
     ) -> Sequence[LimiterChange]:
-        """Correct the charge, and learn from the answer's headers. Raises `ValueError` for a call that is not out."""
+        """Correct the charge, and learn from the answer's hints. Raises `ValueError` for a call that is not out."""
         ticket = _Ticket.redeem(token, lease, self)
         self._calls_out -= 1
         estimate = ticket.estimate
@@ -172,28 +172,26 @@ class TokenBudgetLimiter:
                     budget.correct(entry, amount - charged, now)
             self._total.add(used)
             self._total.add(_negative(estimate))
-        return self._heard(ticket, outcome.headers, now)
-
-    def observe(self, headers: Mapping[str, str], now: float) -> Sequence[LimiterChange]:
-        """Nothing: what remains makes sense only together with the call that was answered."""
-        return ()
+        return self._heard(ticket, outcome.hints, now)
 
     def observe_call(
-        self, lease: RequestAdmissionLease, token: object, headers: Mapping[str, str], now: float
+        self, lease: RequestAdmissionLease, token: object, hints: Hints, now: float
     ) -> Sequence[LimiterChange]:
-        """Learn from the head of an answer, while its body still streams."""
-        return self._heard(token, headers, now) if isinstance(token, _Ticket) and token.out else ()
+        """Learn from the head of an answer, while its body still streams. What remains makes sense only together with
+        the call that was answered.
+        """
+        return self._heard(token, hints, now) if isinstance(token, _Ticket) and token.out else ()
 
     def explain_refusal(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
-    ) -> str | None:
-        """The dimension of which the refusal itself says that too little remained for this call; `None` without."""
-        if not self._learn or not isinstance(token, _Ticket) or outcome.headers is None:
+    ) -> LimitedBy | None:
+        """Requests or tokens, if the refusal itself says that too few remained for this call; `None` without."""
+        if not self._learn or not isinstance(token, _Ticket) or outcome.hints is None:
             return None
-        for reported in read_headers(outcome.headers, partial(self._wall, now), []):
-            estimate, budget = token.estimate.of(reported.dimension), self._learnt.get(reported.dimension)
+        for reported in outcome.hints.limits:
+            estimate, budget = token.estimate.of(reported.dimension), self._learnt.get(_name(reported))
             if reported.remaining is not None and is_little(reported.remaining, estimate, reported.dimension, budget):
-                return reported.dimension
+                return "requests" if reported.dimension == "requests" else "tokens"
         return None
 
     def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:
@@ -225,21 +223,21 @@ class TokenBudgetLimiter:
         """When the next call could go if all that is out had cost nothing."""
         return max(budget.soonest(self._out.of(budget.dimension), now) for budget in self._budgets)
 
-    def _heard(self, ticket: _Ticket, headers: Mapping[str, str] | None, now: float) -> list[LimiterChange]:
-        if not self._learn or ticket.heard or headers is None or KNOWN.isdisjoint(headers):
+    def _heard(self, ticket: _Ticket, hints: Hints | None, now: float) -> list[LimiterChange]:
+        if not self._learn or ticket.heard or hints is None or not (hints.limits or hints.ignored):
             return []
         ticket.heard = True
-        ignored: list[str] = []
         changes: list[LimiterChange] = []
-        for reported in read_headers(headers, partial(self._wall, now), ignored):
-            budget = self._learnt.get(reported.dimension)
+        for reported in hints.limits:
+            if reported.dimension not in _DIMENSIONS:
+                continue
+            name = _name(reported)
+            budget = self._learnt.get(name)
             if budget is None:
                 if reported.limit is None:
                     continue
                 windows = self._windows.get(reported.dimension)
-                budget = self._learnt[reported.dimension] = LearntBudget(
-                    reported, self._burst_seconds, self._share, windows
-                )
+                budget = self._learnt[name] = LearntBudget(reported, self._burst_seconds, self._share, windows)
                 self._budgets.append(budget)
                 changes.append(LimiterChange("request_effective_cap_changed", detail=f"learnt: {budget.text}"))
             since = self._total.of(reported.dimension) - ticket.total.of(reported.dimension)
@@ -247,10 +245,10 @@ class TokenBudgetLimiter:
             if change is not None:
                 before, after = change
                 changes.append(LimiterChange("request_effective_cap_changed", detail=f"learnt: {after}, was {before}"))
-        for name in ignored:
-            if name not in self._ignored:
-                changes.append(LimiterChange("request_release_diagnostic", detail=f"{name} makes no sense: ignored"))
-            self._ignored[name] = self._ignored.get(name, 0) + 1
+        for header in hints.ignored:
+            if header not in self._ignored:
+                changes.append(LimiterChange("request_release_diagnostic", detail=f"{header} makes no sense: ignored"))
+            self._ignored[header] = self._ignored.get(header, 0) + 1
         return changes
 
 
@@ -259,11 +257,18 @@ def _used(estimate: Amounts, outcome: RequestReleaseOutcome) -> Amounts:
     if not outcome.went_out:
         return Amounts()
     usage: Usage | None = outcome.usage
-    if usage is not None and usage.input_tokens >= 0 and usage.output_tokens >= 0:
-        return Amounts(estimate.requests, usage.input_tokens, usage.output_tokens)
-    if outcome.kind == "rate_limited":
-        return Amounts(estimate.requests)
-    return estimate
+    told = (None, None) if usage is None else (usage.input_tokens, usage.output_tokens)
+    if told == (None, None):
+        return Amounts(estimate.requests) if outcome.kind == "rate_limited" else estimate
+    inp, out = told  # what was not told refunds nothing
+    return Amounts(
+        estimate.requests, estimate.input_tokens if inp is None else inp, estimate.output_tokens if out is None else out
+    )
+
+
+def _name(reported: LimitHint) -> tuple[str, str]:
+    """What it is of a scope. Of one dimension there may be several, over several windows."""
+    return reported.dimension, reported.said_by
 
 
 def _amount(cost: RequestCost, dimension: str) -> int:

@@ -42,7 +42,6 @@ class TokenBudgetPlugin:
             scope,
             limits,
             learn=learn,
-            wall=settings.wall,
             share=config.share,
             burst_seconds=config.burst_seconds,
         )

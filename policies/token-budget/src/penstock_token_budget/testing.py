@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from penstock import (
@@ -16,6 +15,7 @@ from penstock import (
     RequestReleaseOutcome,
     RequestResourceKey,
     Usage,
+    read_hints,
 )
 from penstock_token_budget.limiter import TokenBudgetLimiter
 
@@ -24,16 +24,11 @@ __all__ = ["Calls"]
 RESOURCE = RequestResourceKey("acme", "small", "chat")
 
 
-def wall(now: float) -> datetime:
-    """The time of day: moment 0 of the run's clock is midnight."""
-    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=now)
-
-
 class Calls:
     """Calls through one limiter, by hand, in virtual time."""
 
     def __init__(self, *limits: tuple[str, float, float], learn: bool = False, **settings: Any) -> None:
-        self.limiter = TokenBudgetLimiter(RESOURCE, limits, learn=learn, wall=wall, **settings)
+        self.limiter = TokenBudgetLimiter(RESOURCE, limits, learn=learn, **settings)
         self.now = 0.0
         self.changes: list[LimiterChange] = []
         self.sent = 0
@@ -63,7 +58,7 @@ class Calls:
         outcome = RequestReleaseOutcome(
             kind=cast(OutcomeKind, kind),
             usage=None if used is None else Usage(*used),
-            headers=headers,
+            hints=None if headers is None else read_hints(headers, refused=kind != "success"),
             went_out=went_out,
         )
         self.changes += self.limiter.release(*call, outcome, self.now)

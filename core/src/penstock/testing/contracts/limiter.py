@@ -20,11 +20,13 @@ from random import Random
 from typing import cast
 
 from penstock.events.records import REQUEST_EVENT_KINDS
+from penstock.requests.hints import Hints, LimitHint
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_snapshot import LimiterSnapshot
-from penstock.requests.limiters import LimiterSuccessor, RequestLimiter
-from penstock.requests.outcomes import OUTCOME_KINDS, OutcomeKind, RequestReleaseOutcome
+from penstock.requests.limiters import HintObserver, LimiterSuccessor, RequestLimiter
+from penstock.requests.outcomes import RequestReleaseOutcome
+from penstock.requests.verdict import OUTCOME_KINDS, OutcomeKind
 from penstock.words.identity import RequestResourceKey, Scope
 from penstock.words.verdicts import REQUEST_REASONS, At, Denied, Released, check_denied
 
@@ -164,8 +166,10 @@ class RequestLimiterContract:
                 cap = rng.choice((1, 2, 8, 50))
                 yield f"cap {cap} {driver.set_cap(cap)}"
             elif action == "observe":
-                headers = rng.choice(({}, {"retry-after": "7"}, {"x-ratelimit-remaining-requests": "nonsense"}))
-                yield f"observed {driver.limiter.observe(headers, driver.now)}"
+                hints = rng.choice((Hints(), Hints(not_before_seconds=7.0), Hints(limits=(LimitHint("requests"),))))
+                limiter = driver.limiter
+                if isinstance(limiter, HintObserver):
+                    yield f"observed {limiter.observe(hints, driver.now)}"
             else:
                 driver.rest(rng.choice((0.0, 0.01, 0.3, 2.0, 40.0)))
                 yield f"now {driver.now}"

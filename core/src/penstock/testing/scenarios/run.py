@@ -25,7 +25,7 @@ from penstock.executor.executor import ModelRequestExecutor
 from penstock.plugins.discovery import Installed, installed
 from penstock.plugins.manager import PluginManager
 from penstock.requests.items import RequestCost, RequestGroupSpec
-from penstock.requests.outcomes import Usage
+from penstock.requests.verdict import Usage
 from penstock.run.opening import open_scheduler
 from penstock.testing.scenarios.figures import figures_of, ideal_seconds
 from penstock.testing.scenarios.log import RunLog

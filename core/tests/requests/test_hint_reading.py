@@ -7,14 +7,17 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, strategies as st
 
-from penstock_token_budget.headers import KNOWN, ReportedLimit, read_headers
+from penstock import HEADER_FAMILIES, ConfigError, Hints, LimitHint, read_hints
 
+Limit = tuple[str, float | None, float | None, float | None, float | None]
+NAMES = {name for family in HEADER_FAMILIES for name in (family.limit, family.remaining)}
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
-def read(headers: dict[str, str]) -> tuple[list[ReportedLimit], list[str]]:
-    ignored: list[str] = []
-    return read_headers(headers, lambda: NOON, ignored), ignored
+def read(headers: dict[str, str]) -> tuple[list[Limit], list[str]]:
+    hints = read_hints(headers, refused=False, wall_now=NOON)
+    limits = [(limit.dimension, limit.limit, limit.remaining, limit.reset, limit.window) for limit in hints.limits]
+    return limits, list(hints.ignored)
 
 
 def test_openais_headers() -> None:
@@ -29,8 +32,8 @@ def test_openais_headers() -> None:
         }
     )
     assert reported == [
-        ReportedLimit("requests", 60.0, 59.0, 1.0),
-        ReportedLimit("tokens", 150_000.0, 149_984.0, 360.0),
+        ("requests", 60.0, 59.0, 1.0, None),
+        ("tokens", 150_000.0, 149_984.0, 360.0, None),
     ]
     assert ignored == []
 
@@ -51,9 +54,9 @@ def test_anthropics_headers_are_taken_against_the_answers_own_date() -> None:
         }
     )
     assert reported == [
-        ReportedLimit("requests", 50.0, 49.0, 2.0),
-        ReportedLimit("input_tokens", 40_000.0, 39_000.0, 3.0),
-        ReportedLimit("output_tokens", 8_000.0, 8_000.0, 0.0),
+        ("requests", 50.0, 49.0, 2.0, None),
+        ("input_tokens", 40_000.0, 39_000.0, 3.0, None),
+        ("output_tokens", 8_000.0, 8_000.0, 0.0, None),
     ]
     assert ignored == []
 
@@ -62,14 +65,14 @@ def test_an_answer_without_a_date_is_taken_against_the_time_of_day() -> None:
     (reported,), _ = read(
         {"anthropic-ratelimit-tokens-limit": "9", "anthropic-ratelimit-tokens-reset": "2026-03-01T12:00:30Z"}
     )
-    assert reported.reset == 30.0
+    assert reported[3] == 30.0
 
 
 def test_the_drafts_headers_and_their_window() -> None:
     reported, _ = read({"ratelimit-limit": "100, 100;w=30", "ratelimit-remaining": "50", "ratelimit-reset": "12"})
-    assert reported == [ReportedLimit("requests", 100.0, 50.0, 12.0, 30.0)]
+    assert reported == [("requests", 100.0, 50.0, 12.0, 30.0)]
     reported, _ = read({"ratelimit-limit": "10", "ratelimit-policy": "10;w=1, 1000;w=3600", "ratelimit-remaining": "9"})
-    assert reported == [ReportedLimit("requests", 10.0, 9.0, None, 1.0)]
+    assert reported == [("requests", 10.0, 9.0, None, 1.0)]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +95,7 @@ def test_the_drafts_headers_and_their_window() -> None:
 )
 def test_every_form_of_a_reset(text: str, seconds: float) -> None:
     (reported,), ignored = read({"x-ratelimit-limit-tokens": "10", "x-ratelimit-reset-tokens": text})
-    assert reported.reset == pytest.approx(seconds)
+    assert reported[3] == pytest.approx(seconds)
     assert ignored == []
 
 
@@ -101,20 +104,20 @@ def test_every_form_of_a_reset(text: str, seconds: float) -> None:
 )
 def test_a_reset_that_makes_no_sense_is_ignored_and_named(text: str) -> None:
     (reported,), ignored = read({"x-ratelimit-limit-tokens": "10", "x-ratelimit-reset-tokens": text})
-    assert reported == ReportedLimit("tokens", 10.0, None, None)
+    assert reported == ("tokens", 10.0, None, None, None)
     assert ignored == ["x-ratelimit-reset-tokens"]
 
 
 @pytest.mark.parametrize("text", ["", "many", "-5", "0", "NaN", "1e99", "9" * 30, "0x10", "٣"])
 def test_a_limit_that_makes_no_sense_is_ignored_and_named(text: str) -> None:
     reported, ignored = read({"x-ratelimit-limit-requests": text, "x-ratelimit-remaining-requests": "5"})
-    assert reported == [ReportedLimit("requests", None, 5.0, None)]
+    assert reported == [("requests", None, 5.0, None, None)]
     assert ignored == ["x-ratelimit-limit-requests"]
 
 
 def test_more_cannot_remain_than_there_ever_was() -> None:
     reported, ignored = read({"x-ratelimit-limit-requests": "10", "x-ratelimit-remaining-requests": "11"})
-    assert reported == [ReportedLimit("requests", 10.0, None, None)]
+    assert reported == [("requests", 10.0, None, None, None)]
     assert ignored == ["x-ratelimit-remaining-requests"]
 
 
@@ -124,12 +127,40 @@ def test_an_answer_without_such_headers_tells_nothing() -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from([*sorted(KNOWN), "ratelimit-reset", "date", "ratelimit-policy"]), st.text(max_size=30)
+        st.sampled_from([*sorted(NAMES), "ratelimit-reset", "date", "ratelimit-policy"]), st.text(max_size=30)
     )
 )
 def test_whatever_comes_is_read_without_an_error(headers: dict[str, str]) -> None:
-    reported, _ = read(headers)
-    for one in reported:
+    for one in read_hints(headers, refused=True, wall_now=NOON).limits:
         assert one.limit is None or one.limit > 0
         assert one.remaining is None or 0 <= one.remaining <= (one.limit or one.remaining)
         assert one.reset is None or one.reset >= 0
+
+
+def test_only_a_refusal_names_a_time_before_which_no_call_should_go_out() -> None:
+    headers = {"retry-after": "41", "x-ratelimit-limit": "20", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "9"}
+    assert read_hints(headers, refused=False).not_before_seconds is None
+    assert read_hints(headers, refused=True).not_before_seconds == 41.0
+    assert read_hints(headers, refused=True).said_by == "retry-after"
+
+
+def test_where_nothing_is_left_until_a_moment_that_moment_is_waited_for() -> None:
+    reset = str((int(NOON.timestamp()) + 30) * 1000)
+    headers = {"x-ratelimit-limit": "20", "x-ratelimit-remaining": "0", "x-ratelimit-reset": reset}
+    hints = read_hints(headers, refused=True, wall_now=NOON)
+    assert (hints.not_before_seconds, hints.said_by) == (30.0, "x-ratelimit-reset")
+    trickling = {"x-ratelimit-limit-requests": "20", "x-ratelimit-remaining-requests": "0"}
+    assert read_hints({**trickling, "x-ratelimit-reset-requests": "59s"}, refused=True).not_before_seconds is None
+
+
+def test_what_is_written_where_nothing_is_told_is_no_nonsense() -> None:
+    for nothing in ("None", "null"):
+        assert read({"x-ratelimit-limit-tokens": nothing}) == ([], [])
+
+
+@pytest.mark.parametrize("wrong", [-1.0, float("inf"), float("nan"), "7"])
+def test_hints_are_finite_durations(wrong: float) -> None:
+    with pytest.raises(ConfigError, match="not_before_seconds"):
+        Hints(not_before_seconds=wrong)
+    with pytest.raises(ConfigError, match="remaining"):
+        LimitHint("requests", remaining=wrong)

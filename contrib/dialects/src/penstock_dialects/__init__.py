@@ -1,0 +1,29 @@
+"""What an answer says, in every dialect: hints and verdict, usage, and the content for who asks. Pure, no I/O."""
+
+from __future__ import annotations
+
+from penstock_dialects.answer import Answer, ToolCall
+from penstock_dialects.dialects import ANY, Dialect, dialect_at, dialect_names, find_dialect
+from penstock_dialects.prices import Prices, prices_from_mapping
+from penstock_dialects.reader import MEMORY, AnswerReader
+from penstock_dialects.refusals import Refusal
+from penstock_dialects.shapes.shape import Shape
+from penstock_dialects.unpacking import Decoder, Memory
+
+__all__ = [
+    "ANY",
+    "MEMORY",
+    "Answer",
+    "AnswerReader",
+    "Decoder",
+    "Dialect",
+    "Memory",
+    "Prices",
+    "Refusal",
+    "Shape",
+    "ToolCall",
+    "dialect_at",
+    "dialect_names",
+    "find_dialect",
+    "prices_from_mapping",
+]

@@ -1,0 +1,139 @@
+"""A body cut into the JSON texts of which it is made: one whole, lines, or server-sent events.
+
+What comes first decides, since the content type is no proof: OpenAI streams under `application/json`, DeepSeek
+sends errors as `application/octet-stream`, and keep-alive lines precede whole answers.
+
+Events follow the WHATWG's "Server-sent events": lines end with LF, CRLF or CR, a colon begins a comment, `data:`
+lines of one event are joined. An event that has begun when the body ends is complete all the same: its empty line may
+be missing. `error: {...}`, as older llama.cpp writes, is an event with an error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+__all__ = ["Framing", "Invalid"]
+
+_EVENTS: Final = re.compile(rb"(?:data|event|id|retry|error)?:")
+_OPEN: Final = "object"
+"""An object has begun: the first of many lines, or the whole."""
+_LONGEST_BLANK: Final = 4096
+_BLANK: Final = b" \t\r\n\xef\xbb\xbf\x00"
+
+
+class Invalid:
+    """What should have been JSON, and is none."""
+
+
+class Framing:
+    """The values of one body, as they come. A value is what `json` makes of its text, or `Invalid`.
+
+    `kind` is `events`, `lines` or `whole`, as far as that is known; `last_word`: a line that says DONE has come.
+    """
+
+    def __init__(self) -> None:
+        self.kind = ""
+        self.last_word = False
+        self._rest = bytearray()
+        self._data: list[bytes] = []
+        self._seen = 0
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether something has begun and not ended."""
+        return bool(self._rest.strip(_BLANK)) or bool(self._data)
+
+    def feed(self, piece: bytes) -> Iterator[Any]:
+        """The values that are complete with this piece."""
+        self._rest += piece
+        if self.kind in ("", _OPEN):
+            self._decide()
+        while self.kind in ("lines", "events") and (end := self._line_end()) is not None:
+            line = bytes(self._rest[: end[0]])
+            del self._rest[: end[1]]
+            self._seen = 0
+            yield from self._line(line)
+
+    def end(self) -> Iterator[Any]:
+        """The values that the end of the body completes."""
+        self._decide(ended=True)
+        rest = bytes(self._rest)
+        self._rest.clear()
+        if self.kind == "whole":
+            yield _value(rest)
+        elif rest.strip(_BLANK):
+            yield from self._line(rest.rstrip(b"\r\n"))
+        yield from self._dispatch()
+
+    def _decide(self, *, ended: bool = False) -> None:
+        """What kind of body this is, if that can be told by now."""
+        if not self.kind:
+            start = self._rest[:_LONGEST_BLANK].lstrip(_BLANK)
+            if not start:
+                del self._rest[:_LONGEST_BLANK]
+            elif start.startswith(b"{"):
+                self.kind = _OPEN
+            elif _EVENTS.match(start):
+                self.kind = "events"
+            elif ended or len(start) > len(b"event:") or start[:1] not in b"deir":
+                self.kind = "whole"
+            if self.kind in ("events", _OPEN):
+                del self._rest[: self._rest.index(start[:1])]
+        if self.kind == _OPEN:
+            newline = self._rest.find(b"\n", self._seen)
+            self._seen = len(self._rest)
+            if newline >= 0:  # a first line that is JSON by itself is one of many; if it is alone, that is no harm
+                self.kind = "whole" if isinstance(_value(bytes(self._rest[:newline])), Invalid) else "lines"
+                self._seen = 0
+            elif ended:
+                self.kind = "whole"
+
+    def _line_end(self) -> tuple[int, int] | None:
+        """Where the next line ends and the one after begins; a CR at the very end may yet become CRLF."""
+        line_feed = self._rest.find(b"\n", self._seen)
+        if self.kind == "events":
+            until = len(self._rest) if line_feed < 0 else line_feed
+            at = self._rest.find(b"\r", self._seen, until)
+            if 0 <= at < len(self._rest) - 1:
+                return at, at + 2 if self._rest[at + 1] == ord("\n") else at + 1
+            if at >= 0:
+                self._seen = at
+                return None
+        if line_feed >= 0:
+            return line_feed, line_feed + 1
+        self._seen = len(self._rest)
+        return None
+
+    def _line(self, line: bytes) -> Iterator[Any]:
+        if self.kind == "lines":
+            if line.strip(_BLANK):
+                yield _value(line)
+            return
+        if not line:
+            yield from self._dispatch()
+            return
+        field, _, value = line.partition(b":")
+        if field == b"data":
+            self._data.append(value[1:] if value.startswith(b" ") else value)
+        elif field == b"error":
+            yield _value(b'{"error":' + value + b"}")
+
+    def _dispatch(self) -> Iterator[Any]:
+        if not self._data:
+            return
+        data = b"\n".join(self._data)
+        self._data.clear()
+        if data.strip() == b"[DONE]":
+            self.last_word = True
+        elif data.strip():
+            yield _value(data)
+
+
+def _value(text: bytes) -> Any:
+    try:
+        return json.loads(text.strip(_BLANK))
+    except (ValueError, RecursionError):
+        return Invalid()

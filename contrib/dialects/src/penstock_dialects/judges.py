@@ -1,0 +1,69 @@
+"""What no table of codes can tell: the refusals of those who say it in details, or in headers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from penstock import ErrorFields, Verdict
+from penstock_dialects.answer import list_of, object_of, text_of
+from penstock_dialects.refusals import ACCOUNT, CALL, OVERLOAD, QUOTA, Refusal, limited
+
+__all__ = ["bedrock_error", "judge_any", "judge_gemini", "judge_openrouter"]
+
+
+def judge_gemini(refusal: Refusal) -> Verdict | None:
+    """Google's: a quota names itself (`..PerDay..` is gone until midnight, whatever `RetryInfo` says); a 429
+    without any is capacity that all share; a bad key is a 400 with a reason.
+    """
+    details = [object_of(detail) for detail in list_of(refusal.raw.get("details"))]
+    if any(detail.get("reason") == "API_KEY_INVALID" for detail in details):
+        return attrs.evolve(ACCOUNT, code="api_key_invalid")
+    word = text_of(refusal.raw.get("status"))
+    if word == "FAILED_PRECONDITION":
+        return attrs.evolve(ACCOUNT, code=word.lower())
+    if word != "RESOURCE_EXHAUSTED":
+        return None
+    quotas = [
+        text_of(object_of(violation).get("quotaId"))
+        for detail in details
+        for violation in list_of(detail.get("violations"))
+    ]
+    if not quotas:
+        return attrs.evolve(OVERLOAD, code=word.lower())
+    if any("PerDay" in quota for quota in quotas):
+        return attrs.evolve(QUOTA, code=word.lower())
+    tokens = any("Token" in quota for quota in quotas)
+    return attrs.evolve(limited("tokens" if tokens else "requests"), code=word.lower())
+
+
+def judge_openrouter(refusal: Refusal) -> Verdict | None:
+    """OpenRouter's: a 403 is a guardrail or moderation, and not the key; a 429 that names a provider is that one's."""
+    metadata = object_of(refusal.raw.get("metadata"))
+    if refusal.status == 429 and metadata.get("provider_name"):
+        return attrs.evolve(OVERLOAD, code=next(iter(refusal.error.words), ""))
+    if refusal.status == 403:
+        return attrs.evolve(CALL, ended="content_filter")
+    return None
+
+
+def judge_any(refusal: Refusal) -> Verdict | None:
+    """Whatever is unmistakable without knowing who speaks."""
+    found = judge_gemini(refusal)
+    if found is None and object_of(refusal.raw.get("metadata")):
+        found = judge_openrouter(refusal)
+    return found
+
+
+def bedrock_error(headers: Mapping[str, str], error: ErrorFields) -> ErrorFields:
+    """Amazon's: the class of the error stands in a header, before a colon."""
+    name = headers.get("x-amzn-errortype", "").partition(":")[0].strip().lower()
+    if not name:
+        return error
+    fields: dict[str, Any] = {"code": name}
+    if name == "throttlingexception":  # of requests, or of tokens, a minute or a day: only the text tells
+        text = error.message.lower()
+        fields["type"] = "requests" if "too many requests" in text else "tokens" if "too many tokens" in text else ""
+    return attrs.evolve(error, **fields)

@@ -1,0 +1,48 @@
+"""Answers of Bedrock's Converse, and the plain ones of InvokeModel, whose usage stands in headers (`reader.py`).
+
+`inputTokens` leaves the cache out; its counts come under two names.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from penstock_dialects.answer import Answer, count_of, list_of, object_of, text_of
+from penstock_dialects.shapes.shape import Shape
+
+__all__ = ["BEDROCK"]
+
+
+def _recognises(data: dict[str, Any]) -> bool:
+    return "stopReason" in data or "generation" in data
+
+
+def _read(data: dict[str, Any], answer: Answer) -> None:
+    answer.say(data.get("generation"))
+    content = list_of(object_of(object_of(data.get("output")).get("message")).get("content"))
+    for place, block in enumerate(map(object_of, content)):
+        tool = block.get("toolUse")
+        if isinstance(block.get("text"), str):
+            answer.say(block["text"])
+        elif isinstance(tool, dict):
+            given = json.dumps(tool.get("input"))
+            answer.use_tool(place, call_id=tool.get("toolUseId"), name=tool.get("name"), arguments=given)
+        elif isinstance(block.get("reasoningContent"), dict):
+            answer.think(object_of(block["reasoningContent"].get("reasoningText")).get("text"))
+        elif block:
+            answer.parts.append(block)
+    answer.finish = text_of(data.get("stopReason")) or text_of(data.get("stop_reason"))
+    told = object_of(data.get("usage"))
+    read = count_of(told.get("cacheReadInputTokens", told.get("cacheReadInputTokenCount")))
+    written = count_of(told.get("cacheWriteInputTokens", told.get("cacheWriteInputTokenCount")))
+    fresh = count_of(told.get("inputTokens"))
+    answer.count(
+        input_tokens=None if fresh is None else fresh + (read or 0) + (written or 0),
+        output_tokens=count_of(told.get("outputTokens")),
+        cache_read_tokens=read,
+        cache_write_tokens=written,
+    )
+
+
+BEDROCK: Final = Shape("bedrock", _recognises, _read)

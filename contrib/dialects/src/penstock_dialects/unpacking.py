@@ -1,0 +1,123 @@
+"""Bodies unpacked piece by piece, and never beyond a bound: a megabyte of gzip can be a gigabyte of text.
+
+gzip and deflate are unpacked here. For br and zstd the client brings a decoder (any that has `decompress(bytes)`);
+without one such a body passes by unread, and the answer is judged by its status and headers.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from threading import Lock
+from typing import Final, Protocol
+
+__all__ = ["Decoder", "Memory", "TooLarge", "Unpacker"]
+
+MIB: Final = 1024 * 1024
+STEP: Final = 256 * 1024
+"""Bytes that are unpacked at once."""
+_GZIP: Final = b"\x1f\x8b"
+_AUTO_DETECT: Final = zlib.MAX_WBITS | 32
+
+
+class Decoder(Protocol):
+    """What unpacks br or zstd."""
+
+    def decompress(self, data: bytes, /) -> bytes:
+        """The next piece, unpacked."""
+        ...
+
+
+class TooLarge(Exception):
+    """An answer is larger than it may be, or all answers together are."""
+
+
+class Memory:
+    """The bytes that all answers under way may have unpacked, together (`total`) and each (`per_call`).
+
+    What an answer took is given back when its reader is closed.
+    """
+
+    def __init__(self, *, per_call: int = 64 * MIB, total: int = 512 * MIB) -> None:
+        self.per_call = per_call
+        self.total = total
+        self.taken = 0
+        self._lock = Lock()  # answers are read in the threads in which their bodies are
+
+    def take(self, count: int, had: int) -> None:
+        """Count bytes of an answer that `had` so many before. Raises `TooLarge`, and then nothing is counted."""
+        if had + count > self.per_call:
+            raise TooLarge(f"the answer is larger than {self.per_call:,} bytes")
+        with self._lock:
+            if self.taken + count > self.total:
+                raise TooLarge(f"the answers under way are larger than {self.total:,} bytes together")
+            self.taken += count
+
+    def give_back(self, count: int) -> None:
+        """What an answer had taken."""
+        with self._lock:
+            self.taken -= count
+            if self.taken < 0:
+                raise AssertionError(f"{-self.taken} bytes were given back that nobody had taken")
+
+
+class Unpacker:
+    """One body, unpacked. `readable` is false where nobody can read its encoding, or it breaks the rules of it."""
+
+    def __init__(self, encoding: str, decoders: Mapping[str, Callable[[], Decoder]]) -> None:
+        self.encoding = encoding.strip().lower()
+        self.readable = True
+        self._zlib: zlib._Decompress | None = None
+        self._packed = self.encoding in ("gzip", "x-gzip", "deflate")
+        self._head: bytes | None = b""
+        self._between = b""
+        self._decoder: Decoder | None = None
+        if self._packed:
+            self._zlib = zlib.decompressobj(_AUTO_DETECT)
+        elif self.encoding in decoders:
+            self._decoder = decoders[self.encoding]()
+        elif self.encoding not in ("", "identity"):
+            self.readable = False
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """The text of the next piece, in parts that are not large."""
+        if not self.readable:
+            return
+        if self._packed:
+            yield from self._inflate(piece)
+        elif self._decoder is not None:
+            try:
+                yield self._decoder.decompress(piece)
+            except Exception:  # it is the client's, and may raise what it likes
+                self.readable = False
+        else:
+            yield piece
+
+    def _inflate(self, piece: bytes) -> Iterator[bytes]:
+        rest = self._between + piece
+        self._between = b""
+        while rest:
+            if self._zlib is None:  # another member may follow, as of files that were joined
+                if not _GZIP.startswith(rest[:2]):
+                    return
+                if len(rest) < 2:
+                    self._between = rest
+                    return
+                self._zlib = zlib.decompressobj(_AUTO_DETECT)
+            try:
+                part = self._zlib.decompress(rest, STEP)
+            except zlib.error:
+                if self._head is None or self.encoding != "deflate":
+                    self.readable = False
+                    return
+                # some mean the bare format of RFC 1951 by it, without the frame that RFC 9110 asks for
+                self._zlib, rest, self._head = zlib.decompressobj(-zlib.MAX_WBITS), self._head + rest, None
+                continue
+            if part:
+                self._head = None
+                yield part
+            elif self._head is not None:
+                self._head = (self._head + rest)[:2]
+            rest = self._zlib.unconsumed_tail
+            if self._zlib.eof:
+                rest, self._zlib = self._zlib.unused_data, None

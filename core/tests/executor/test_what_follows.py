@@ -1,0 +1,273 @@
+"""What follows from what an answer means: who is tried again and how long, who is given up, and what is held."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Awaitable, Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from penstock import (
+    Attempt,
+    ModelRequestExecutor,
+    RequestAdmissionError,
+    ResponseFacts,
+    Verdict,
+    own_shortage,
+    surely_unpaid,
+)
+from penstock.testing import RequestBench
+from penstock.testing.request_bench import CHAT
+
+LIMITED = ResponseFacts(status=429, headers={"retry-after": "1"})
+
+
+class RefusedError(Exception):
+    """What a call raises when its answer was no good."""
+
+
+def always(facts: ResponseFacts, went_out: list[float]) -> Callable[[Attempt], Awaitable[str]]:
+    """A call that gets this answer each time."""
+
+    async def call(attempt: Attempt) -> str:
+        went_out.append(trio.current_time())
+        attempt.answered(facts)
+        raise RefusedError
+
+    return call
+
+
+def raising(*errors: BaseException, went_out: list[float]) -> Callable[[Attempt], Awaitable[str]]:
+    """A call that raises these, one per attempt, and is answered then."""
+    left = list(errors)
+
+    async def call(attempt: Attempt) -> str:
+        went_out.append(trio.current_time())
+        if left:
+            raise left.pop(0)
+        return "answer"
+
+    return call
+
+
+async def answered(attempt: Attempt) -> str:
+    await trio.sleep(0.01)
+    return "answer"
+
+
+async def others(executor: ModelRequestExecutor) -> None:
+    while True:
+        await executor.execute(answered, "p/m")
+        await trio.sleep(0.2)
+
+
+# -- refused for good
+
+
+async def test_a_call_that_is_refused_for_good_is_not_tried_again(executor: ModelRequestExecutor) -> None:
+    for verdict in (Verdict(kind="provider_failure", of="call"), Verdict(kind="rate_limited", of="account")):
+        went_out: list[float] = []
+        with pytest.raises(RefusedError):
+            await executor.execute(always(ResponseFacts(status=429, verdict=verdict), went_out), "p/m")
+        assert len(went_out) == 1
+
+
+async def test_a_call_that_alone_is_refused_while_others_pass_is_given_up_and_cools_nobody(
+    bench: RequestBench, executor: ModelRequestExecutor, autojump_clock: MockClock
+) -> None:
+    went_out: list[float] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(others, executor)
+        with pytest.raises(RefusedError) as caught:
+            await executor.execute(always(LIMITED, went_out), "p/m")
+        nursery.cancel_scope.cancel()
+    assert len(went_out) == 8
+    assert "8 times in a row" in caught.value.__notes__[0]
+    refusals = [outcome for outcome in bench.limiters[CHAT].outcomes if outcome.kind == "rate_limited"]
+    assert [outcome.of for outcome in refusals] == [None] * 3 + ["call"] * 5
+
+
+async def test_a_call_that_is_refused_as_all_others_are_is_tried_on(
+    executor: ModelRequestExecutor, autojump_clock: MockClock
+) -> None:
+    went_out: list[float] = []
+    with trio.move_on_after(30.0):
+        await executor.execute(always(LIMITED, went_out), "p/m")
+    assert len(went_out) > 20
+
+
+async def test_a_model_whose_account_is_refused_is_given_up_within_three_calls_and_asked_again_later(
+    executor: ModelRequestExecutor, autojump_clock: MockClock
+) -> None:
+    went_out: list[float] = []
+    facts = ResponseFacts(status=429, error_type="insufficient_quota")
+    for _ in range(3):
+        with pytest.raises(RefusedError):
+            await executor.execute(always(facts, went_out), "p/m")
+    for _ in range(10):
+        with pytest.raises(RequestAdmissionError, match="refuses the account") as caught:
+            await executor.execute(always(facts, went_out), "p/m")
+        assert caught.value.reason == "hard_policy_denial"
+    assert len(went_out) == 3
+    await trio.sleep(60.0)
+    assert await executor.execute(answered, "p/m") == "answer"
+    assert await executor.execute(answered, "p/m") == "answer"
+
+
+async def test_a_gateway_that_refuses_without_words_gives_no_model_up(
+    executor: ModelRequestExecutor, autojump_clock: MockClock
+) -> None:
+    for _ in range(5):
+        with pytest.raises(RefusedError):
+            await executor.execute(always(ResponseFacts(status=403, error_type="guarded"), []), "p/m")
+    assert await executor.execute(answered, "p/m") == "answer"
+
+
+async def test_a_key_that_is_refused_once_ends_nothing(
+    executor: ModelRequestExecutor, autojump_clock: MockClock
+) -> None:
+    facts = ResponseFacts(status=401, error_type="invalid_api_key")
+    for _ in range(5):
+        for _ in range(2):
+            with pytest.raises(RefusedError):
+                await executor.execute(always(facts, []), "p/m")
+        assert await executor.execute(answered, "p/m") == "answer"
+
+
+# -- pauses
+
+
+@pytest.mark.parametrize("status", [429, 500, 504, 408])
+async def test_no_provider_makes_a_pause_longer_than_its_maximum(
+    executor: ModelRequestExecutor, autojump_clock: MockClock, status: int
+) -> None:
+    went_out: list[float] = []
+    facts = ResponseFacts(status=status, headers={"retry-after": "1000000"})
+    with trio.move_on_after(400.0):
+        await executor.execute(always(facts, went_out), "p/m")
+    assert went_out[1] - went_out[0] == pytest.approx(300.0)
+
+
+async def test_a_shutdown_ends_the_pauses(executor: ModelRequestExecutor, autojump_clock: MockClock) -> None:
+    started = trio.current_time()
+    told: list[str] = []
+
+    async def pausing() -> None:
+        facts = ResponseFacts(status=500, headers={"retry-after": "100"})
+        try:
+            await executor.execute(always(facts, []), "p/m")
+        except RefusedError as error:
+            told.extend(error.__notes__)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pausing)
+        await trio.sleep(1.0)
+        assert executor.calls_pausing == 1
+        executor.close()
+    assert trio.current_time() - started < 2.0
+    assert "shutdown" in told[0]
+
+
+async def test_a_wait_of_nothing_has_a_floor_once_it_proved_too_short(
+    executor: ModelRequestExecutor, autojump_clock: MockClock
+) -> None:
+    went_out: list[float] = []
+    with trio.move_on_after(10.0):
+        await executor.execute(always(ResponseFacts(status=429, headers={"retry-after": "0"}), went_out), "p/m")
+    assert went_out[1] == went_out[0], "it is taken at its word once"
+    assert 5 < len(went_out) < 20
+
+
+# -- what never reached a provider
+
+
+async def test_what_surely_cost_nothing_uses_up_no_attempt_and_is_tried_for_a_time(
+    executor: ModelRequestExecutor, autojump_clock: MockClock
+) -> None:
+    went_out: list[float] = []
+    assert await executor.execute(raising(*[ConnectionRefusedError()] * 6, went_out=went_out), "p/m") == "answer"
+    started = trio.current_time()
+    with pytest.raises(ConnectionRefusedError):
+        await executor.execute(raising(*[ConnectionRefusedError()] * 1000, went_out=[]), "p/m")
+    assert 90.0 < trio.current_time() - started <= 120.0
+
+
+async def test_with_a_deadline_it_is_tried_until_then(
+    executor: ModelRequestExecutor, autojump_clock: MockClock
+) -> None:
+    started = trio.current_time()
+    with pytest.raises(ConnectionRefusedError):
+        await executor.execute(
+            raising(*[ConnectionRefusedError()] * 1000, went_out=[]), "p/m", deadline=started + 1000.0
+        )
+    assert 960.0 < trio.current_time() - started <= 1000.0
+
+
+async def test_a_shortage_of_our_own_holds_new_calls_uses_no_attempt_and_teaches_no_limiter(
+    bench: RequestBench, executor: ModelRequestExecutor, autojump_clock: MockClock
+) -> None:
+    went_out: list[float] = []
+    short = [OSError(errno.EMFILE, "Too many open files") for _ in range(8)]
+    call = raising(*short, went_out=went_out)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(executor.execute, call, "p/m")
+        await trio.sleep(0.05)
+        assert "too many open files" in executor.explain()
+    assert [round(later - before, 1) for before, later in pairwise(went_out)] == [
+        *(0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0)
+    ]
+    kinds = [(outcome.kind, outcome.went_out) for outcome in bench.limiters[CHAT].outcomes]
+    assert kinds == [("local_timeout", False)] * 8 + [("success", True)]
+
+
+async def test_a_call_that_ends_ends_the_hold(executor: ModelRequestExecutor, autojump_clock: MockClock) -> None:
+    async def slow(attempt: Attempt) -> None:
+        await trio.sleep(10.0)
+
+    went_out: list[float] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(executor.execute, slow, "p/m")
+        await trio.sleep(0.0)
+        short = [OSError(errno.EMFILE, "Too many open files") for _ in range(7)]
+        begun = trio.current_time()
+        nursery.start_soon(executor.execute, raising(*short, went_out=went_out), "p/m")
+    assert went_out[-1] - begun == pytest.approx(10.0, abs=0.1), "held until 11.3, but for the call that ended"
+
+
+def chained(*errors: BaseException) -> BaseException:
+    for outer, inner in pairwise(errors):
+        outer.__cause__ = inner
+    return errors[0]
+
+
+def handled_in(error: BaseException, wrapper: BaseException, *, hidden: bool) -> BaseException:
+    wrapper.__context__ = error
+    wrapper.__suppress_context__ = hidden  # as by `raise wrapper from None`
+    return wrapper
+
+
+@pytest.mark.parametrize(
+    ("error", "short", "unpaid"),
+    [
+        (OSError(errno.EMFILE, "x"), True, False),
+        (MemoryError(), True, False),
+        (socket.gaierror(socket.EAI_AGAIN, "x"), True, False),
+        (socket.gaierror(socket.EAI_NONAME, "x"), False, True),
+        (chained(RuntimeError("client"), OSError("all failed"), ConnectionRefusedError()), False, True),
+        (chained(RuntimeError("client"), OSError(errno.ENFILE, "x")), True, False),
+        (ExceptionGroup("", [ConnectionRefusedError(), ConnectionRefusedError()]), False, True),
+        (handled_in(ConnectionRefusedError(), RuntimeError("client"), hidden=True), False, True),
+        (handled_in(ConnectionRefusedError(), TimeoutError("another call"), hidden=False), False, False),
+        (ExceptionGroup("", [ConnectionRefusedError(), ConnectionResetError()]), False, False),
+        (ConnectionResetError(), False, False),
+        (TimeoutError(), False, False),
+    ],
+    ids=repr,
+)
+def test_what_an_error_says_of_us_and_of_the_bill(error: Any, short: bool, unpaid: bool) -> None:
+    assert (bool(own_shortage(error)), surely_unpaid(error)) == (short, unpaid)
