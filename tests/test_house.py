@@ -102,6 +102,7 @@ def test_the_metapackage_brings_the_core_and_the_default_plugins_and_nothing_of_
         "penstock-jsonl",
         "penstock-strict-fair",
         "penstock-aimd",
+        "penstock-token-budget",
         "penstock-cooldown",
     }
 

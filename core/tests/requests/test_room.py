@@ -16,6 +16,7 @@ from penstock import (
     Backlog,
     Condition,
     Denied,
+    Probe,
     ProviderKey,
     Released,
     RequestAdmissionItem,
@@ -47,7 +48,7 @@ class Climbing(ScriptedLimiter):
         self.places = 1 + int(now)
         return self.places - self.in_flight
 
-    def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
+    def check(self, item: RequestAdmissionItem, now: float) -> Denied | Probe | None:
         self.asked += 1
         self.room(now)
         return super().check(item, now)

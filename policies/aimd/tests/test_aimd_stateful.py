@@ -40,7 +40,7 @@ class AimdMachine(LimiterMachine):
         before = self.limit()
         self.driver.end(kind, place)
         if kind == "rate_limited":
-            assert max(1, int(0.75 * before)) <= self.limit() <= before
+            assert 1 <= self.limit() <= before
         elif kind == "success":
             assert self.limit() >= before
         else:

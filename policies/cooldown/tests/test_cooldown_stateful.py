@@ -19,7 +19,7 @@ class CooldownMachine(LimiterMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.limiter = CooldownLimiter(RESOURCE, CooldownConfig(), Random(0))
+        self.limiter = CooldownLimiter(RESOURCE, CooldownConfig(early_probe="never"), Random(0))
         self.driver = LimiterDriver(self.limiter, RESOURCE)
         self.not_before = 0.0
         self.since_cooldown = 0

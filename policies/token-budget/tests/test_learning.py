@@ -31,9 +31,19 @@ def test_before_anything_is_learnt_calls_go_out() -> None:
         driver.send()
 
 
+def test_what_the_first_answer_says_is_left_of_a_bucket_is_spent_at_once_but_for_a_quarter() -> None:
+    driver = Calls(learn=True)
+    answered(driver, openai("requests", 600, 19, "100ms"))
+    spent = 0
+    while driver.ask() is None:
+        driver.send()
+        spent += 1
+    assert spent == 10, "a second's worth: the burst is bounded too"
+
+
 def test_calls_are_spaced_as_soon_as_one_answer_has_told_the_limit() -> None:
     driver = Calls(learn=True)
-    answered(driver, openai("requests", 600, 20, "0s"))
+    answered(driver, openai("requests", 600, 600, "0s"))
     moments = []
     for _ in range(11):
         driver.wait()

@@ -18,6 +18,7 @@ from penstock import (
     EventStream,
     FifoRequestWaiters,
     OutcomeKind,
+    Probe,
     ProviderKey,
     ProviderModelKey,
     RefusalScope,
@@ -400,10 +401,10 @@ class _Counted(ScriptedLimiter):
         self._asked = asked
         self._scope = scenario.limiter_scope
 
-    def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
+    def check(self, item: RequestAdmissionItem, now: float) -> Denied | Probe | None:
         goes_on = self._asked()
         denied = super().check(item, now)
-        return None if denied is None or not goes_on else attrs.evolve(denied, scope=self._scope)
+        return attrs.evolve(denied, scope=self._scope) if isinstance(denied, Denied) and goes_on else None
 
 
 class SeenPressure:

@@ -57,7 +57,9 @@ EXTENSION_POINTS: Final[Mapping[str, ExtensionPoint]] = MappingProxyType(
             ExtensionPoint("task_policies", _hooks_of("task_policies"), default=("strict-fair",)),
             ExtensionPoint("task_runner", _hooks_of("task_runner"), single=True, own="nursery"),
             ExtensionPoint("request_waiters", _hooks_of("request_waiters"), single=True, default=("fair",), own="fifo"),
-            ExtensionPoint("request_limiters", _hooks_of("request_limiters"), default=("cooldown", "aimd")),
+            ExtensionPoint(
+                "request_limiters", _hooks_of("request_limiters"), default=("cooldown", "aimd", "token-budget")
+            ),
             ExtensionPoint("sinks", _hooks_of("sinks"), decides=False),
         )
     }

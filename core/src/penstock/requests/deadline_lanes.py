@@ -61,15 +61,15 @@ class DeadlineLanes(LaneQueue[T]):
         lane = entry.lane
         assert lane is not None
         number = urgency(deadline, entry.sequence)
-        becomes_head = lane.live == 1 or number < lane.head.sequence
-        arena = lane.place.arena if becomes_head and lane.place is not None else None
+        new_head = lane.head is entry or number < lane.head.sequence  # it may be head by its place in the order alone
+        arena = lane.place.arena if new_head and lane.place is not None else None
         if arena is not None:
             arena.remove(lane)  # its head is another now, and so perhaps its place
         lane.unchain(entry)
         entry.sequence = number
         lane.file_by_number(entry)
-        if becomes_head:
-            lane.head = entry
+        if new_head:
+            lane.next_head()
         if arena is not None:
             arena.insert(lane)
             if lane.place.shape.short_of is not None and lane.place.candidate:

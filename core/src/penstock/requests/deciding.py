@@ -1,6 +1,7 @@
 """May this call go out now? The caps first, then the limiters from the widest scope to the narrowest, then the rules.
 
-Pure asking: nothing is changed by it. The first refusal holds.
+Pure asking: nothing is changed by it, but that the resource keeps whether the last consent was to a probe. The first
+refusal holds.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from penstock.requests.items import RequestAdmissionItem
 from penstock.requests.pressure import RequestPressureSnapshotProvider
 from penstock.requests.registry import ModelState, ResourceState
 from penstock.words.plugin_failures import OnPluginFailure, fails_closed
-from penstock.words.verdicts import NEVER, REQUEST_REASONS, At, Denied, Released, check_denied
+from penstock.words.verdicts import NEVER, PROBE, REQUEST_REASONS, At, Denied, Released, check_denied
 
 __all__ = ["CORE", "RequestDecider", "RequestRule", "comes_too_late", "in_vain", "no_place", "too_large"]
 
@@ -40,7 +41,7 @@ class RequestDecider:
         With `beside_room` others look at the room: then neither caps nor limiters refuse for want of it.
         """
         requests = item.cost.requests
-        model = state.model
+        model, probe = state.model, False
         if not beside_room and (state.in_flight + requests > state.cap or model.in_flight + requests > model.cap):
             return no_place(state, requests)
         for limiter in state.limiters:  # as `limiter.check` asks, without a call of it for each
@@ -50,10 +51,13 @@ class RequestDecider:
                 denied = limiter.limiter.check(item, now)
             except BaseException as error:
                 return limiter.check_failed(error, now)
-            if denied is not None:
+            if denied is PROBE:
+                probe = True
+            elif denied is not None:
                 denied = limiter.refusal(denied, now)
                 if not beside_room or not limiter.wants_room(denied, item, now):
                     return denied
+        state.probe = probe
         return None if self.rule is None else self._ask_rule(item, now)
 
     def _ask_rule(self, item: RequestAdmissionItem, now: float) -> Denied | None:

@@ -144,8 +144,9 @@ class RequestAdmissionLease:
 
     `limit_at_admission` is the smallest adaptive limit that applied then (`None` if none did),
     `effective_max` the bound it can grow to. `tokens` pairs each limiter with what it answered to `acquire`:
-    the release goes to exactly these, also when the configuration has changed meanwhile. `diagnostics` is what
-    limiters noted while they counted the call, `None` if there was nothing; it goes into the lease's event.
+    the release goes to exactly these, also when the configuration has changed meanwhile. `probe`: a limiter agreed to
+    it as a probe; that stands before any limiter counts it, and when it comes back. `diagnostics` is what limiters
+    noted while they counted the call, `None` if there was nothing; it goes into the lease's event.
     """
 
     lease_id: str
@@ -155,6 +156,7 @@ class RequestAdmissionLease:
     limit_at_admission: int | None = None
     effective_max: int | None = None
     tokens: tuple[tuple[LeaseCounter, object], ...] = ()
+    probe: bool = False
     diagnostics: dict[str, Any] | None = None
 
     def counted_by(self, tokens: tuple[tuple[LeaseCounter, object], ...]) -> None:

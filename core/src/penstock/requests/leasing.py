@@ -48,7 +48,7 @@ class RequestLeasing:
                 effective_max = snapshot.effective_max
         ledger = self.ledger
         lease_id = ledger.next_id()
-        lease = RequestAdmissionLease(lease_id, item, now, ledger.generation, limit, effective_max)
+        lease = RequestAdmissionLease(lease_id, item, now, ledger.generation, limit, effective_max, probe=state.probe)
         ledger.out[lease_id] = lease
         tokens: list[tuple[GuardedLimiter, object]] = []
         for limiter in state.limiters:

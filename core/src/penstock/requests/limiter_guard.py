@@ -25,7 +25,7 @@ from penstock.words.checks import shown
 from penstock.words.errors import PluginError
 from penstock.words.identity import Scope
 from penstock.words.plugin_failures import OnPluginFailure, fails_closed, refuse_coroutine
-from penstock.words.verdicts import REQUEST_REASONS, At, Denied, check_denied
+from penstock.words.verdicts import PROBE, REQUEST_REASONS, At, Denied, check_denied
 
 __all__ = ["LIMITER", "GuardedLimiter"]
 
@@ -70,7 +70,7 @@ class GuardedLimiter:
             denied = self.limiter.check(item, now)
         except BaseException as error:
             return self.check_failed(error, now)
-        return None if denied is None else self.refusal(denied, now)
+        return None if denied is None or denied is PROBE else self.refusal(denied, now)
 
     def room(self, now: float) -> int | None:
         """How many more requests may go out by its count; `None` if it does not say, or raised: then `check` tells."""
@@ -97,10 +97,10 @@ class GuardedLimiter:
         """It raised when it was asked: that is a refusal, too."""
         return self._fails_closed("check", error, now)
 
-    def refusal(self, denied: Denied, now: float) -> Denied:
+    def refusal(self, answer: object, now: float) -> Denied:
         """Its refusal, as others may rely on it."""
         try:
-            denied = check_denied(denied, by=self.plugin, now=now, reasons=REQUEST_REASONS)
+            denied = check_denied(answer, by=self.plugin, now=now, reasons=REQUEST_REASONS)
         except BaseException as error:
             return self.check_failed(error, now)
         if denied.scope == "all":  # all of its own scope, that is, and not of other models

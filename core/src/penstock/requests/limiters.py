@@ -12,7 +12,7 @@ from penstock.requests.limiter_snapshot import LimiterSnapshot
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.verdict import LimitedBy
 from penstock.words.identity import Scope
-from penstock.words.verdicts import Denied
+from penstock.words.verdicts import Denied, Probe
 
 __all__ = ["CallObserver", "HintObserver", "LimiterSuccessor", "RefusalExplainer", "RequestCounter", "RequestLimiter"]
 
@@ -29,8 +29,10 @@ class RequestLimiter(Protocol):
 
     scope: Scope
 
-    def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
-        """Whether the call may go out now. A refusal names `Released(self.scope)` and/or `At(...)` in `until`."""
+    def check(self, item: RequestAdmissionItem, now: float) -> Denied | Probe | None:
+        """Whether the call may go out now: `None`, or `PROBE` if it would be one, which its lease then says to every
+        limiter. A refusal names `Released(self.scope)` and/or `At(...)` in `until`.
+        """
         ...
 
     def acquire(self, lease: RequestAdmissionLease, now: float) -> object:

@@ -121,6 +121,8 @@ class ResourceState:
     full: dict[int, Denied] = attrs.field(factory=dict)
     counters: tuple[GuardedLimiter, ...] = ()
     acquired: int = 0
+    probe: bool = False
+    """Whether the call that was last agreed to would be a limiter's probe: its lease says so."""
     last_outcome: str | None = None
     refused_at: float | None = None
     """When the last rate limit came; `None` again once a call that went out after it has gone well."""

@@ -23,7 +23,7 @@ from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider
 from penstock.words.identity import Scope
 from penstock.words.shadow import ShadowCount, note_of
-from penstock.words.verdicts import REQUEST_REASONS, Denied, check_denied
+from penstock.words.verdicts import PROBE, REQUEST_REASONS, Denied, check_denied
 
 __all__ = ["RuleAsLimiter", "ShadowLimiter", "shadow_refusals", "shadow_snapshots", "sound_limiter"]
 
@@ -60,7 +60,7 @@ class ShadowLimiter:
     def would_refuse(self, item: RequestAdmissionItem, now: float) -> Denied | None:
         """What the limiter says. Raises what it raises, and `PluginError` for what is no sound refusal."""
         denied = None if self._broken else self._limiter.check(item, now)
-        if denied is None:
+        if denied is None or denied is PROBE:
             return None
         return check_denied(denied, by=self._count.plugin, now=now, reasons=REQUEST_REASONS)
 

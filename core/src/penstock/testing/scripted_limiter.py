@@ -10,22 +10,26 @@ from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_snapshot import LimiterSnapshot
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.words.identity import Scope
-from penstock.words.verdicts import At, Denied, Released
+from penstock.words.verdicts import PROBE, At, Denied, Probe, Released
 
 __all__ = ["ScriptedLimiter"]
 
 
 class ScriptedLimiter:
-    """A limiter that allows `places` calls in flight, and none before `blocked_until`; both may be set at any time.
+    """A limiter that allows `places` calls in flight, and none before `blocked_until`, and agrees to calls as probes if
+    `probing`; all three may be set at any time.
 
-    `answers` are the changes that the next releases return; `raises` names methods that raise; `observed`, `outcomes`
-    and `caps` record the arguments of calls.
+    `probes` are the ids of the leases that were probes when this limiter counted them. `answers` are the changes
+    that the next releases return; `raises` names methods that raise; `observed`, `outcomes` and `caps` record the
+    arguments of calls.
     """
 
     def __init__(self, scope: Scope, places: int = 1_000_000, *, cohort: bool = True) -> None:
         self.scope = scope
         self.places = places
         self.blocked_until = float("-inf")
+        self.probing = False
+        self.probes: list[str] = []
         self.in_flight = 0
         self.raises: set[str] = set()
         self.answers: list[Sequence[LimiterChange]] = []
@@ -40,13 +44,13 @@ class ScriptedLimiter:
         self._maybe_raise("adopt")
         self.in_flight, self._out = previous.in_flight, set(previous._out)
 
-    def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
+    def check(self, item: RequestAdmissionItem, now: float) -> Denied | Probe | None:
         self._maybe_raise("check")
         if now < self.blocked_until:
             return Denied("cooldown", {At(self.blocked_until)}, cohort=self._cohort)
         if self.in_flight + item.cost.requests > self.places:
             return Denied("no_capacity", {Released(self.scope)}, cohort=self._cohort)
-        return None
+        return PROBE if self.probing else None
 
     def room(self, now: float) -> int | None:
         """The places that are left; while it is blocked that is not what holds calls back."""
@@ -57,6 +61,8 @@ class ScriptedLimiter:
         self._maybe_raise("acquire")
         self.in_flight += lease.item.cost.requests
         self._out.add(lease.lease_id)
+        if lease.probe:
+            self.probes.append(lease.lease_id)
         return lease.lease_id
 
     def release(

@@ -23,6 +23,7 @@ from penstock.words.interning import interned
 
 __all__ = [
     "NEVER",
+    "PROBE",
     "REQUEST_REASONS",
     "SCOPES",
     "TASK_REASONS",
@@ -31,6 +32,7 @@ __all__ = [
     "Condition",
     "Denied",
     "Never",
+    "Probe",
     "RefusalScope",
     "Released",
     "RequestReason",
@@ -122,6 +124,14 @@ class Never:
 NEVER: Final = Never()
 
 Condition = Released | Backlog | Uncontested | At | Signal | Never
+
+
+@attrs.frozen(cache_hash=True)
+class Probe:
+    """The consent of a limiter to one call that finds out whether more may go: the half-open call of a cooldown."""
+
+
+PROBE: Final = Probe()
 
 TaskReason = Literal["no_capacity", "group_cap", "borrow_debt", "shutdown", "policy_denial", "never_fits"]
 """The reasons of refusals by the task gate."""

@@ -25,7 +25,7 @@ def problems(text: str) -> list[str]:
 # -- the scenarios that come with the package
 
 
-def test_the_package_brings_the_twelve_scenarios() -> None:
+def test_the_package_brings_the_scenarios_of_both_editions_of_the_law() -> None:
     assert list(load_scenarios()) == [
         "concurrency-limit",
         "concurrency-limit-no-header",
@@ -39,6 +39,24 @@ def test_the_package_brings_the_twelve_scenarios() -> None:
         "three-tenants",
         "one-dead-of-two",
         "hangs",
+        "slots-short",
+        "slots-short-early",
+        "slots-short-no-hint",
+        "rate-short-blind",
+        "rate-short-told",
+        "tokens-short-told",
+        "capacity-short",
+        "quiet-start",
+        "quiet-start-early",
+        "latency-beside-aimd",
+        "latency-beside-aimd-early",
+        "rate-blind-few",
+        "outage-no-hint",
+        "two-limits",
+        "slots-long",
+        "slots-long-no-hint",
+        "capacity-long",
+        "latency-beside-aimd-long",
     ]
 
 

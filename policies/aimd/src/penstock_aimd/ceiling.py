@@ -19,6 +19,9 @@ from math import inf
 
 __all__ = ["SoftCeiling"]
 
+ANOTHER = 0.75
+"""A cut below this part of the ceiling is no failed try above it: the capacity has fallen, and may rise as soon."""
+
 
 class SoftCeiling:
     """At most one ceiling. Levels are calls in flight, times are seconds of the run's clock."""
@@ -38,11 +41,11 @@ class SoftCeiling:
         self._hold = min(previous._hold, self._hold_max)
         self.level, self.holds_until = previous.level, previous.holds_until
 
-    def cut(self, level: int) -> None:
+    def cut(self, level: int, now: float) -> None:
         """A cut came with `level` calls in flight."""
-        if self.level is None or self._hold == 0:
+        if self.level is None or self._hold == 0 or level < ANOTHER * self.level:
             self._hold = self._first_hold
-        else:
+        elif now >= self.holds_until:
             self._hold = min(2 * self._hold, self._hold_max)
         self.level = level
         self.holds_until = inf
@@ -61,9 +64,13 @@ class SoftCeiling:
         """How far the limit may grow at `now`."""
         return self.level - 1 if self.level is not None and now < self.holds_until else inf
 
+    def forget(self) -> None:
+        """There was no such limit."""
+        self.level, self.holds_until = None, -inf
+
     def proven(self, limit: int) -> bool:
         """`limit` is proven; whether that ended the ceiling."""
         if self.level is None or limit < self.level:
             return False
-        self.level, self.holds_until = None, -inf
+        self.forget()
         return True

@@ -31,12 +31,12 @@ class AimdConfig:
     scope: LimiterScope = attrs.field(default="resource", validator=one_of(LimiterScope))
     effective_max: int | None = attrs.field(default=None, validator=attrs.validators.optional(whole_number_from(1)))
     initial_limit: int | None = attrs.field(default=None, validator=attrs.validators.optional(whole_number_from(1)))
-    startup_ramp_seconds: float = attrs.field(default=4.0, validator=number_from(0.0))
+    startup_ramp_seconds: float = attrs.field(default=2.0, validator=number_from(0.0))
     multiplicative_decrease_factor: float = attrs.field(default=0.75, validator=number_from(0.01, 0.99))
     additive_increase_step: float = attrs.field(default=1.0, validator=number_from(0.001))
     successes_until_increase: int = attrs.field(default=25, validator=whole_number_from(1))
-    ceiling_hold: float = attrs.field(default=8.0, validator=number_from(0.0))
-    ceiling_hold_max: float = attrs.field(default=24.0, validator=number_from(0.0))
+    ceiling_hold: float = attrs.field(default=16.0, validator=number_from(0.0))
+    ceiling_hold_max: float = attrs.field(default=40.0, validator=number_from(0.0))
     ceiling_hold_max_seconds: float = attrs.field(default=300.0, validator=number_from(0.0))
 
     def __attrs_post_init__(self) -> None:

@@ -5,8 +5,8 @@ concurrency-limits; one cut per burst by comparing the limit at admission, Data 
 `ceiling.py`; the first climb, `ramp.py`.
 
     rate limit   limit × 0.75, once per burst: calls that were out already at the last cut bring nothing new. A refused
-                 *probe* (the first call after a pause of everything: a cooldown's half-open call) says only that the
-                 cooldown was too short, and changes nothing
+                 *probe*, or the first call after a refusal, says only that it is too early, and changes nothing. A
+                 second cut while the ceiling of the first holds goes to the place of the refused call
     success      counts if it went out after the last refusal, and if the limit was full at some time while it was
                  out: a limit that nobody reaches is not proven by success
       below proven   back to the proven limit, at the first success that counts
@@ -25,6 +25,7 @@ Fractional inside, whole outside. The limiter counts what is in flight itself; a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from math import inf
 
 from penstock import (
@@ -43,14 +44,11 @@ from penstock import (
 )
 from penstock_aimd.ceiling import SoftCeiling
 from penstock_aimd.config import AimdConfig
+from penstock_aimd.loss import LostPlaces
 from penstock_aimd.ramp import StartupRamp
 from penstock_aimd.tickets import Moment, Ticket
 
 __all__ = ["AimdLimiter"]
-
-PROBE_PAUSE = 0.5
-"""Seconds without an admission after a refusal that show a cooldown; shorter if the provider asked for less. While
-calls are waiting, only a cooldown makes such a pause, so this need not know how the cooldown is configured."""
 
 
 class AimdLimiter:
@@ -68,13 +66,13 @@ class AimdLimiter:
         self._last_refusal = 0
         self._last_cut = 0
         self._moment = self._cut_moment = Moment(-inf)
-        self._refused_at = inf
-        self._probe_pause = PROBE_PAUSE
+        self._lost = LostPlaces()
         self._consecutive = 0
         self._successes = 0
         self._proven = 0.0
         self._streak = 0
         self._was_cut = False
+        self._before_cuts = 1.0
         self._effective = self._bounded(cap)
         self._limit = self._initial()
         self._snapshot = LimiterSnapshot()
@@ -92,13 +90,10 @@ class AimdLimiter:
         elif previous._admitted:
             self._limit = min(previous._limit, self._effective)
         self._ceiling.adopt(previous._ceiling)
-        self._last_full, self._last_refusal, self._last_cut = (
-            previous._last_full,
-            previous._last_refusal,
-            previous._last_cut,
-        )
+        self._last_full, self._last_refusal = previous._last_full, previous._last_refusal
+        self._last_cut, self._before_cuts = previous._last_cut, previous._before_cuts
         self._moment, self._cut_moment = previous._moment, previous._cut_moment
-        self._refused_at, self._probe_pause = previous._refused_at, previous._probe_pause
+        self._lost = copy(previous._lost)
         self._consecutive, self._streak = previous._consecutive, previous._streak
         self._successes = min(previous._successes, self._config.successes_until_increase - 1)
         self._proven, self._was_cut = previous._proven, previous._was_cut
@@ -125,26 +120,26 @@ class AimdLimiter:
         if self._admitted == 0 and self._climbs():
             self._ramp = StartupRamp(now, int(self._effective), self._config.startup_ramp_seconds)
         limit = self._limit if self._ramp is None else self._limit_at(now)
-        probe = self._admitted == self._last_refusal and now >= self._refused_at + self._probe_pause
+        first = self._admitted == self._last_refusal > 0
         self._admitted += 1
-        self._in_flight += 1
+        self._count(1, now)
         if self._in_flight + 1 > limit:
             self._last_full = self._admitted
         if self._moment.at != now:
             self._moment = Moment(now)
         self._moment.admits(self._in_flight)
-        return Ticket(self._admitted, limit, self._in_flight, self._moment, probe)
+        return Ticket(self._admitted, limit, self._in_flight, self._moment, first or lease.probe)
 
     def release(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
     ) -> Sequence[LimiterChange]:
         """Count a call out, and learn from a success or a rate limit. Raises `ValueError` if it is not out."""
         ticket = Ticket.redeem(token, lease, self)
-        self._in_flight -= 1
+        self._count(-1, now)
         if outcome.kind == "rate_limited":
             if not outcome.limits_calls_in_flight:
-                return ()  # a budget of requests or tokens was used up: fewer in flight would not have helped
-            return self._refused(ticket, outcome.retry_after_seconds, now)
+                return self._was_mistaken(now)
+            return self._refused(ticket, now)
         if outcome.kind == "success":
             return self._succeeded(ticket, now)
         return ()
@@ -197,6 +192,12 @@ class AimdLimiter:
 
     # -- inside --
 
+    def _count(self, by: int, now: float) -> None:
+        self._lost.until(now, self._in_flight)
+        self._in_flight += by
+        if self._ramp is not None:
+            self._ramp.count(self._in_flight, now)
+
     def _bounded(self, cap: int | None) -> float:
         return lowest_bound(cap, self._config.effective_max)
 
@@ -213,11 +214,9 @@ class AimdLimiter:
     def _limit_at(self, now: float) -> float:
         return self._limit if self._ramp is None else min(float(self._ramp.limit(now)), self._effective)
 
-    def _refused(self, ticket: Ticket, retry_after: float | None, now: float) -> Sequence[LimiterChange]:
+    def _refused(self, ticket: Ticket, now: float) -> Sequence[LimiterChange]:
         self._consecutive += 1
         self._last_refusal = self._admitted
-        self._refused_at = now
-        self._probe_pause = PROBE_PAUSE if retry_after is None else min(PROBE_PAUSE, retry_after)
         before = self._limit_at(now)
         level = ticket.moment.refuses()
         if ticket.probe or ticket.number <= self._last_cut or ticket.limit > before:
@@ -226,16 +225,29 @@ class AimdLimiter:
                 self._proven = min(self._proven, level - 1)
             return ()
         self._last_cut, self._cut_moment = self._admitted, ticket.moment
-        self._ramp = None
-        self._was_cut = True
+        self._ramp, self._was_cut = None, True
         self._successes = self._streak = 0
-        self._ceiling.cut(level)
+        again = now < self._ceiling.holds_until
+        self._before_cuts = self._before_cuts if again else before
+        self._ceiling.cut(level, now)
+        self._lost.begin(level - 1, now)
         self._proven = min(self._proven, level - 1)
         # Without any bound there is no limit to multiply: what was in flight stands for it.
         whole = before if before < inf else float(level)
         self._limit = max(1.0, whole * self._config.multiplicative_decrease_factor)
+        if again:
+            self._limit = max(1.0, min(self._limit, level - 1.0))
         detail = f"rate limited with {level} in flight"
         return (LimiterChange("request_limit_decreased", bound_or_none(before), self._limit, detail),)
+
+    def _was_mistaken(self, now: float) -> Sequence[LimiterChange]:
+        """A budget was used up, so fewer in flight would not have helped: the last series of cuts is taken back."""
+        before = self._limit
+        if not self._was_cut or now >= self._ceiling.holds_until or self._before_cuts <= before:
+            return ()
+        self._limit = self._proven = min(self._before_cuts, self._effective)
+        self._ceiling.forget()
+        return (LimiterChange("request_limit_increased", before, self._limit, "a budget was used up, not the places"),)
 
     def _succeeded(self, ticket: Ticket, now: float) -> Sequence[LimiterChange]:
         self._consecutive = 0
@@ -245,13 +257,13 @@ class AimdLimiter:
             if level < ceiling:
                 self._proven = max(self._proven, level)
         if self._ramp is not None:
-            if self.next_change(now) is not None:
+            if not self._ramp.is_over(now):
                 return ()
             self._limit, self._ramp = self._limit_at(now), None
         if ticket.number <= self._last_refusal:
             return ()
         if ceiling is not None:
-            self._ceiling.got_over(now - self._refused_at, now)
+            self._ceiling.got_over(self._lost.seconds(now), now)
         if self._last_full < ticket.number:
             return ()
         before = self._limit

@@ -1,7 +1,11 @@
-"""The first climb: from a limit of one to the whole limit, evenly over some seconds from the first call on.
+"""The first climb: from a limit of one to the whole limit, evenly over some seconds in which the limit was used up.
 
 Whoever starts with the whole limit at once learns the provider's own from as many refusals as that is too high.
 A climb is refused with as many calls too many as it rises while the refusal is under way: one or two, at the defaults.
+
+Time in which less than the limit was in flight does not count: nothing was learnt in it. Otherwise a job that begins
+with a call now and then, and has three hundred at once after a minute, would find the whole limit (71 refusals instead
+of 2 with 20 slots). Congestion window validation (RFC 7661) does the same for TCP.
 """
 
 from __future__ import annotations
@@ -9,6 +13,10 @@ from __future__ import annotations
 from bisect import bisect_right
 
 __all__ = ["StartupRamp"]
+
+LATE = 0.05
+"""Seconds for which less than the limit may be in flight, and the time still counts: a call that waits goes when the
+loop comes to it."""
 
 
 class StartupRamp:
@@ -19,17 +27,54 @@ class StartupRamp:
         self._interval = seconds / (top - 1)
         self._top = top
         self._later = range(2, top + 1)
+        self._in_flight = 0
+        self._free = 0.0  # seconds below the limit since it was used up
+        self._counted_at = begin
 
     def limit(self, now: float) -> int:
         """The limit at `now`, at most `top`."""
-        # Found by the very moments that `rises_next` names, so who comes then finds it raised; in as many steps as
-        # `top` has bits, however often it rises between one moment of the clock and the next.
-        return 1 + bisect_right(self._later, now, key=self._reached)
+        return self._limit_of(self._counting(now))
+
+    def count(self, in_flight: int, now: float) -> None:
+        """So many are in flight from `now` on. Time below the limit is counted out."""
+        moment, free = self._counting(now), now - self._full_until(now)
+        self._begin += now - moment
+        self._free += free
+        self._in_flight, self._counted_at = in_flight, now
+        if in_flight >= self.limit(now):
+            self._free = 0.0
+
+    def is_over(self, now: float) -> bool:
+        """Whether it is `top`."""
+        return self.limit(now) == self._top
 
     def rises_next(self, now: float) -> float | None:
-        """The moment after `now` at which the limit rises next; `None` at the top."""
-        limit = self.limit(now)
-        return self._reached(limit + 1) if limit < self._top else None
+        """The moment after `now` at which the limit rises next; `None` at the top, or below the limit."""
+        moment = self._counting(now)
+        limit = self._limit_of(moment)
+        if limit >= self._top:
+            return None
+        rises = self._reached(limit + 1)
+        return rises if self._in_flight >= limit or rises <= self._counts_until(now) else None
+
+    def _counting(self, now: float) -> float:
+        """The moment up to which time counts."""
+        return min(now, self._counts_until(now))
+
+    def _counts_until(self, now: float) -> float:
+        return self._full_until(now) + max(0.0, LATE - self._free)
+
+    def _full_until(self, now: float) -> float:
+        """Until when after the last count the limit was used up, at most until now."""
+        limit = self._limit_of(self._counted_at)
+        if self._in_flight < limit:
+            return self._counted_at
+        return min(self._reached(limit + 1), now) if limit < self._top else now
+
+    def _limit_of(self, moment: float) -> int:
+        # Found by the very moments that `rises_next` names, so who comes then finds it raised; in as many steps as
+        # `top` has bits, however often it rises between one moment of the clock and the next.
+        return 1 + bisect_right(self._later, moment, key=self._reached)
 
     def _reached(self, limit: int) -> float:
         return self._begin + (limit - 1) * self._interval

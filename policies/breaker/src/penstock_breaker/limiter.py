@@ -33,12 +33,14 @@ import attrs
 
 from penstock import (
     NEVER,
+    PROBE,
     At,
     Condition,
     Denied,
     LimiterChange,
     LimiterSnapshot,
     LimiterTicket,
+    Probe,
     Released,
     RequestAdmissionItem,
     RequestAdmissionLease,
@@ -104,7 +106,7 @@ class BreakerLimiter:
         else:
             self._era += 1
 
-    def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
+    def check(self, item: RequestAdmissionItem, now: float) -> Denied | Probe | None:
         """Refused with `cooldown` while open, while the probes are out, and where the ramp has not come to yet.
 
         With `fail_fast` refused for good, with `hard_policy_denial`, while open and while the probes are out.
@@ -115,7 +117,7 @@ class BreakerLimiter:
         if now < self._open_until:
             return self._refused("open", {At(self._open_until)})
         if self._has_room_for_a_probe():
-            return None
+            return PROBE
         return self._refused("a probe is out", {Released(self.scope)})
 
     def acquire(self, lease: RequestAdmissionLease, now: float) -> object:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import attrs
 
 from penstock import LimiterScope, number_from, one_of
 
-__all__ = ["CooldownConfig", "LimiterScope"]
+__all__ = ["CooldownConfig", "EarlyProbe", "LimiterScope"]
+
+EarlyProbe = Literal["obedient", "always", "never"]
+"""When a call may find out early whether the provider is full or closed."""
 
 
 @attrs.frozen(kw_only=True)
@@ -16,6 +21,8 @@ class CooldownConfig:
     `scope`                   what cools down together: a `resource` (one domain of one model), a `provider_model`, or
                               a whole `provider`, for those that limit an account and not a model
     `default_seconds`         the cooldown after a rate limit that names no time
+    `early_probe`             whether the first call after a first refusal may go at once, in the place of an answered
+                              one: `obedient`, where the provider named no time; `always`; or `never`
     `maximum_seconds`         no cooldown is longer, whatever the provider asks
     `lengthening_factor`      each refused probe in a row multiplies the next cooldown by this
     `lengthened_seconds`      but not beyond this, nor below what the provider asks
@@ -25,7 +32,8 @@ class CooldownConfig:
     """
 
     scope: LimiterScope = attrs.field(default="resource", validator=one_of(LimiterScope))
-    default_seconds: float = attrs.field(default=2.0, validator=number_from(0.001))
+    default_seconds: float = attrs.field(default=0.5, validator=number_from(0.001))
+    early_probe: EarlyProbe = attrs.field(default="obedient", validator=one_of(EarlyProbe))
     maximum_seconds: float = attrs.field(default=300.0, validator=number_from(0.001))
     lengthening_factor: float = attrs.field(default=2.0, validator=number_from(1.0, 10.0))
     lengthened_seconds: float = attrs.field(default=8.0, validator=number_from(0.0))

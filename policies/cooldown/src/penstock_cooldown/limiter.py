@@ -37,12 +37,14 @@ from typing import TYPE_CHECKING
 import attrs
 
 from penstock import (
+    PROBE,
     At,
     Condition,
     Denied,
     LimiterChange,
     LimiterSnapshot,
     LimiterTicket,
+    Probe,
     Released,
     RequestAdmissionItem,
     RequestAdmissionLease,
@@ -51,6 +53,7 @@ from penstock import (
     SlowStart,
 )
 from penstock_cooldown.config import CooldownConfig
+from penstock_cooldown.early import EarlyProbes
 
 if TYPE_CHECKING:
     from random import Random
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
 __all__ = ["CooldownLimiter"]
 
 LEAST_WAIT = 0.1  # seconds, once a probe was refused; lengthened as every other wait
+EARLY_FACTOR = 1.5  # of the longest refusal: the calls that are out say that the provider is not closed
 LEAST_TIMEOUT = 0.05  # seconds; below, the clock of a busy loop says nothing
 FADING = 0.9  # how fast an old, slow refusal is forgotten
 OPEN = LimiterSnapshot(consecutive_rate_limits=0, details={"phase": "open", "refused_probes": 0})
@@ -86,6 +90,7 @@ class CooldownLimiter:
         self._refused_probes = 0
         self._consecutive = 0
         self._refusal_seconds = 0.0
+        self._early = EarlyProbes(config.early_probe)
 
     # -- the protocol --
 
@@ -100,15 +105,21 @@ class CooldownLimiter:
         self._refused_probes = previous._refused_probes
         self._consecutive = previous._consecutive
         self._refusal_seconds = previous._refusal_seconds
+        self._early.adopt(previous._early)
 
-    def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
-        """Refused with `cooldown` while blocked, while the probe is out, and where the ramp has not come to yet."""
+    def check(self, item: RequestAdmissionItem, now: float) -> Denied | Probe | None:
+        """Refused with `cooldown` while blocked, while the probe is out, and where the ramp has not come to yet; the
+        first call after a cooldown goes as a probe.
+        """
         if self._blocked_until is None:
             return None
         if now < self._blocked_until:
-            return self._denied("cooling down", {At(self._blocked_until)})
+            if self._early.ready:
+                return PROBE
+            until: set[Condition] = {At(self._blocked_until)}
+            return self._denied("cooling down", until | {Released(self.scope)} if self._early.armed else until)
         if self._probe is None:
-            return None
+            return PROBE
         ramp = self._ramp
         if ramp is None:
             return self._denied("a probe is out", {Released(self.scope)})
@@ -122,7 +133,10 @@ class CooldownLimiter:
         ticket = _Ticket(now)
         self._in_flight += 1
         if self._ramp is not None and self._ramp.next_step(now) is None:
-            self._open()
+            self._open(now)
+        if self._blocked_until is not None and now < self._blocked_until and self._early.ready:
+            self._early.send(self._blocked_until)
+            self._blocked_until = now
         if self._blocked_until is not None and now >= self._blocked_until:
             if self._probe is None:
                 self._send_probe(ticket, now)
@@ -137,19 +151,22 @@ class CooldownLimiter:
         ticket = _Ticket.redeem(token, lease, self)
         self._in_flight -= 1
         if self._ramp is not None and self._ramp.next_step(now) is None:
-            self._open()
+            self._open(now)
         if outcome.kind == "rate_limited" and outcome.of is None:
             return self._block(ticket, outcome.retry_after_seconds, now)
         if outcome.kind == "success":
             self._consecutive = 0
+            self._early.answered()
         if ticket is self._probe:
             half_open = self._ramp is None or now < self._ramp.begin
             if _let_in(outcome):
                 self._refused_probes = 0
+                self._early.let_in(now)
                 if half_open:
                     self._begin_ramp(now)
             elif half_open:
                 self._end_probe()
+                self._blocked_until = max(now, self._early.came_to_nothing())
         return ()
 
     def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:
@@ -195,26 +212,33 @@ class CooldownLimiter:
 
     def _send_probe(self, ticket: _Ticket, now: float) -> None:
         self._probe = ticket
-        timeout = max(LEAST_TIMEOUT, self._config.refusal_timeout_factor * self._refusal_seconds)
+        factor = self._config.refusal_timeout_factor
+        if self._early.sent:
+            factor = min(factor, EARLY_FACTOR)
+        timeout = max(LEAST_TIMEOUT, factor * self._refusal_seconds)
         if self._config.refusal_timeout_factor > 0 and isfinite(timeout):
             self._begin_ramp(now + timeout)
 
     def _begin_ramp(self, begin: float) -> None:
-        self._ramp = SlowStart(begin, self._config.ramp_seconds, self._rng)
+        seconds = 0.0 if self._early.sent else self._config.ramp_seconds  # what is out then is no herd
+        self._ramp = SlowStart(begin, seconds, self._rng)
 
     def _block(self, ticket: _Ticket, retry_after: float | None, now: float) -> Sequence[LimiterChange]:
         config = self._config
         self._consecutive += 1
         self._refusal_seconds = max(now - ticket.acquired_at, FADING * self._refusal_seconds)
         asked = config.default_seconds if retry_after is None else retry_after
-        if ticket is self._probe:
+        early = self._early.refused(  # its refusal lengthens nothing
+            named=retry_after is not None, first=self._blocked_until is None, probe=ticket is self._probe, now=now
+        )
+        if ticket is self._probe and not early:
             self._refused_probes += 1
             if retry_after is not None:  # what was asked for has proved too short, however little it was
                 asked = max(asked, LEAST_WAIT)
         # 10 ** 64 and more are beyond any maximum, and beyond a float in the end
         lengthened = asked * config.lengthening_factor ** min(self._refused_probes, 64)
         wait = min(max(asked, min(lengthened, config.lengthened_seconds)), config.maximum_seconds)
-        self._blocked_until = max(now + wait, now if self._blocked_until is None else self._blocked_until)
+        self._blocked_until = max(now + wait, self._early.held_until, self._blocked_until or now)
         self._end_probe()
         detail = "no Retry-After" if retry_after is None else f"Retry-After {retry_after:g} s"
         return (LimiterChange("request_rate_limited", detail=detail, blocked_until=self._blocked_until),)
@@ -222,11 +246,12 @@ class CooldownLimiter:
     def _end_probe(self) -> None:
         self._probe = self._ramp = None
 
-    def _open(self) -> None:
+    def _open(self, now: float) -> None:
         """The ramp is over: everything is open, and the next cooldown is the first of its kind."""
         self._end_probe()
         self._blocked_until = None
         self._refused_probes = 0
+        self._early.opened(now)
 
     def _phase(self, now: float) -> str:
         if self._blocked_until is None:

@@ -3,13 +3,17 @@
 *What is left* is described in `remaining.py`. A call goes out when so much is left as it asks for, or all that the
 provider keeps: so a large call has its turn, and a refusal is rare also where estimates are wrong.
 
-*Pace.* Calls go out evenly at limit ÷ window (`pace.py`), so that no shorter window of the provider's is burst, and a
-little slower until its bucket is full: that bucket then absorbs wrong estimates, and takes large calls.
+*Pace.* Calls go out evenly at limit ÷ window (`pace.py`), so that no shorter window of the provider's is burst. Where
+tokens are estimated, a little slower until its bucket is full: that bucket then absorbs wrong estimates, and takes
+large calls. Requests are counted exactly, and need no more than a quarter of it.
+
+*Opening burst.* What the first answer says is left of a bucket that keeps less than the limit, so is no window, is
+spent at once, but for that quarter.
 
 *Others.* While less is left than a few seconds' worth (as long as answers are old, or half of what the provider
-keeps) the pace falls in proportion. So several processes with one key slow down together, come to rest at shares
-that add up to the limit, and nobody has to be refused first to learn of the others. A fixed share by configuration is
-`share`: that part of the provider's bucket which belongs to the others is left alone.
+keeps, of requests a quarter) the pace falls in proportion. So several processes with one key slow down together, come
+to rest at shares that add up to the limit, and nobody has to be refused first to learn of the others. A fixed share
+by configuration is `share`: that part of the provider's bucket which belongs to the others is left alone.
 
 *How much the provider keeps.* remaining + rate × reset, as the reset is the time until its bucket is full: 20 of 600 a
 minute, for one. It is often far less than a minute's worth.
@@ -44,6 +48,8 @@ LEAST_PACE: Final = 0.1
 """The pace never falls below this part: its own answers are how it learns that it may rise."""
 LOW_SECONDS: Final = 3.0
 """What counts as little left, in seconds' worth of the limit; twice the age of answers if that is more."""
+RESERVE: Final = 0.25
+"""Of what the provider keeps, the part that is left alone: calls may come to it in another order, or closer."""
 FILLING: Final = 0.1
 """How much slower the pace is when the provider's bucket is empty than when it is full."""
 WEIGHT: Final = 0.1
@@ -168,8 +174,8 @@ class LearntBudget:
             self._there.hear(
                 reported.remaining, self._rate, self._kept_by(reported, reported.remaining), sent_at, sent_since, now
             )
-        self._heard = call
-        self._set_pace(now)
+        first, self._heard = not self._heard, call
+        self._set_pace(now, first=first)
         return (before, self.text) if before != self.text else None
 
     @property
@@ -218,14 +224,17 @@ class LearntBudget:
         # A bucket in debt takes longer to fill than one that is empty, so from one with nothing left little is learnt.
         return min(kept, before) if remaining == 0 and known else kept
 
-    def _set_pace(self, now: float) -> None:
-        """Fit the pace to what is left when all that went out is paid for."""
+    def _set_pace(self, now: float, *, first: bool) -> None:
+        """Fit the pace to what is left when all that went out is paid for; at first, spend what is there."""
         rate, kept = self._rate, self._there.kept
         left = self._there.left(max(now, self._pace.free_at))
-        little = min(kept / 2, rate * max(LOW_SECONDS, 2 * self._age))
-        part = min(1.0 - FILLING * (1.0 - left / kept), left / little)
+        exact = self.dimension == "requests"
+        little = min(kept * (RESERVE if exact else 0.5), rate * max(LOW_SECONDS, 2 * self._age))
+        part = min(1.0 if exact else 1.0 - FILLING * (1.0 - left / kept), left / little)
         burst = min(burst_of(self.dimension, rate * self._share, self._burst_seconds), kept / 2 / rate)
         self._pace.change(rate * self._share * max(LEAST_PACE, part), burst, now)
+        if exact and first and kept <= self._reported_limit / 2:
+            self._pace.put(max(0.0, left - kept * RESERVE), now)
 
     def _sizes(self) -> list[float]:
         """The amounts at which there may be enough for a larger call, rising."""

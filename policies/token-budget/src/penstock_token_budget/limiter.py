@@ -35,6 +35,7 @@ from penstock import (
     Scope,
     Usage,
 )
+from penstock_token_budget.blind import BlindRate
 from penstock_token_budget.budgets import LONG, Amounts, BudgetLine, EvenBudget, WindowBudget
 from penstock_token_budget.learnt import LearntBudget, is_little
 
@@ -89,6 +90,9 @@ class TokenBudgetLimiter:
         for dimension, seconds, amount in limits:
             self._windows.setdefault(dimension, {})[amount] = seconds
         self._learnt: dict[tuple[str, str], LearntBudget] = {}
+        self._blind = BlindRate(burst_seconds)
+        if learn:
+            self._budgets.append(self._blind)
         self._admitted = 0
         self._total = Amounts()
         self._out = Amounts()
@@ -158,6 +162,8 @@ class TokenBudgetLimiter:
         """Correct the charge, and learn from the answer's hints. Raises `ValueError` for a call that is not out."""
         ticket = _Ticket.redeem(token, lease, self)
         self._calls_out -= 1
+        if outcome.kind == "rate_limited" and outcome.of is None and outcome.retry_after_seconds is None:
+            self._blind.refused(ticket.number, ticket.sent_at, self._admitted, now)
         estimate = ticket.estimate
         self._out.add(_negative(estimate))
         used = _used(estimate, outcome)
@@ -186,9 +192,11 @@ class TokenBudgetLimiter:
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
     ) -> LimitedBy | None:
         """Requests or tokens, if the refusal itself says that too few remained for this call; `None` without."""
-        if not self._learn or not isinstance(token, _Ticket) or outcome.hints is None:
+        if not self._learn or not isinstance(token, _Ticket):
             return None
-        for reported in outcome.hints.limits:
+        if self._blind.known and self._blind in self._budgets:
+            return "requests"
+        for reported in () if outcome.hints is None else outcome.hints.limits:
             estimate, budget = token.estimate.of(reported.dimension), self._learnt.get(_name(reported))
             if reported.remaining is not None and is_little(reported.remaining, estimate, reported.dimension, budget):
                 return "requests" if reported.dimension == "requests" else "tokens"
@@ -205,7 +213,11 @@ class TokenBudgetLimiter:
 
     def snapshot(self, now: float) -> LimiterSnapshot:
         """`details` has each budget with what is left of it (below 0: what is not paid for yet)."""
-        details: dict[str, Any] = {"budgets": [budget.snapshot(now) for budget in self._budgets]}
+        details: dict[str, Any] = {
+            "budgets": [
+                budget.snapshot(now) for budget in self._budgets if budget is not self._blind or self._blind.known
+            ]
+        }
         if self._ignored:
             details["ignored_headers"] = dict(self._ignored)
         return LimiterSnapshot(details=details)
@@ -239,6 +251,8 @@ class TokenBudgetLimiter:
                 windows = self._windows.get(reported.dimension)
                 budget = self._learnt[name] = LearntBudget(reported, self._burst_seconds, self._share, windows)
                 self._budgets.append(budget)
+                if self._blind in self._budgets:  # who tells need not be guessed
+                    self._budgets.remove(self._blind)
                 changes.append(LimiterChange("request_effective_cap_changed", detail=f"learnt: {budget.text}"))
             since = self._total.of(reported.dimension) - ticket.total.of(reported.dimension)
             change = budget.learn(reported, ticket.number, ticket.sent_at, since, now)

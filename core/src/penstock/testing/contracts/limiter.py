@@ -28,7 +28,7 @@ from penstock.requests.limiters import HintObserver, LimiterSuccessor, RequestLi
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.verdict import OUTCOME_KINDS, OutcomeKind
 from penstock.words.identity import RequestResourceKey, Scope
-from penstock.words.verdicts import REQUEST_REASONS, At, Denied, Released, check_denied
+from penstock.words.verdicts import PROBE, REQUEST_REASONS, At, Denied, Released, check_denied
 
 __all__ = ["LimiterDriver", "RequestLimiterContract"]
 
@@ -53,9 +53,9 @@ class LimiterDriver:
     def ask(self) -> Denied | None:
         """The limiter's answer for a call now, checked against the rules of an answer."""
         denied = self.limiter.check(self.item, self.now)
-        if denied is None:
+        if denied is None or denied is PROBE:
             return None
-        check_denied(denied, by="the limiter", now=self.now, reasons=REQUEST_REASONS)
+        denied = check_denied(denied, by="the limiter", now=self.now, reasons=REQUEST_REASONS)
         assert self.out or denied.until != {Released(self.limiter.scope)}, (
             f"refused until a release with nothing in flight, which nothing will ever end: {denied}"
         )
@@ -71,7 +71,8 @@ class LimiterDriver:
         if self.ask() is not None:
             return None
         self._leases += 1
-        lease = RequestAdmissionLease(f"lease-{self._leases}", self.item, self.now, 1)
+        probe = self.limiter.check(self.item, self.now) is PROBE
+        lease = RequestAdmissionLease(f"lease-{self._leases}", self.item, self.now, 1, probe=probe)
         self.out.append((lease, self.limiter.acquire(lease, self.now)))
         bound = self.limiter.snapshot(self.now).effective_max
         assert bound is None or len(self.out) <= bound, (
@@ -227,14 +228,14 @@ class RequestLimiterContract:
             driver = self.driver(seed)
             for _ in self.walk(driver, seed):
                 limiter, now = driver.limiter, driver.now
-                answer = limiter.check(driver.item, now) is None
+                answer = limiter.check(driver.item, now) in (None, PROBE)
                 change = limiter.next_change(now)
                 assert change is None or change > now, f"next_change({now}) is {change}, which is not ahead"
                 for share in (0.001, 0.25, 0.5, 0.75, 0.999):
                     later = now + 1000 * share if change is None else now + (change - now) * share
                     if later <= now or (change is not None and later >= change):
                         continue  # too close for floating point to tell apart
-                    assert (limiter.check(driver.item, later) is None) == answer, (
+                    assert (limiter.check(driver.item, later) in (None, PROBE)) == answer, (
                         f"at {now} the answer was {answer}, at {later} another, and next_change said {change}"
                     )
 
@@ -244,12 +245,12 @@ class RequestLimiterContract:
             driver = self.driver(seed)
             for _ in self.walk(driver, seed):
                 denied = driver.limiter.check(driver.item, driver.now)
-                moment = denied.next_moment() if denied else None
+                moment = denied.next_moment() if isinstance(denied, Denied) else None
                 if moment is None:
                     continue
                 again = driver.limiter.check(driver.item, moment)
-                if again is not None:
-                    check_denied(again, by="the limiter", now=moment, reasons=REQUEST_REASONS)
+                if again is not None and again is not PROBE:
+                    again = check_denied(again, by="the limiter", now=moment, reasons=REQUEST_REASONS)
                     assert At(moment) not in again.until
 
     def test_a_cooldown_never_gets_shorter(self) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from attrs import Attribute, evolve, field, frozen, validators
 
@@ -18,7 +18,16 @@ from penstock.config.structuring import structure
 from penstock.config.toml_reading import read_toml
 from penstock.config.words import did_you_mean, value_in_words
 from penstock.testing.provider.limits import Latency, ProviderLimits
-from penstock.testing.scenarios.scenario import AGAINST_ALONE, AT_LEAST, AT_MOST, Bound, Scenario, Tenant, TokenSizes
+from penstock.testing.scenarios.scenario import (
+    AGAINST_ALONE,
+    AT_LEAST,
+    AT_MOST,
+    Bound,
+    QuietStart,
+    Scenario,
+    Tenant,
+    TokenSizes,
+)
 from penstock.words.checks import is_finite
 from penstock.words.errors import ConfigError
 from penstock.words.problems import Problem
@@ -28,6 +37,7 @@ __all__ = ["load_scenarios", "scenarios_from"]
 
 _IDEAL_OF_TOKENS: Final = re.compile(r"total true tokens / (\d+(?:\.\d+)?) per second")
 _IDEAL_OF_CAPACITY: Final = "time at which the integral of capacity reaches the calls"
+_IDEAL_OF_WORK: Final = "time at which the capacity has done the work of the calls"
 _WORDS: Final = ("while", "after_seconds")
 """The keys in `must` that are no figures: words for people, and a parameter of `within`."""
 
@@ -95,6 +105,8 @@ class _ScenarioTable(_Defaults):
     providers: dict[str, ProviderLimits] = field(factory=dict)
     caps: dict[str, int] = field(factory=dict)
     stack: tuple[str, ...] = ()
+    plugins: dict[str, dict[str, Any]] = field(factory=dict)
+    quiet: QuietStart | None = field(default=None)
     tokens: TokenSizes | None = None
     tenants: dict[str, Tenant] = field(factory=dict)
     client_timeout: float | None = field(default=None, validator=validators.optional(number_above(0)))
@@ -139,6 +151,11 @@ class _ScenarioTable(_Defaults):
         if value and len(self.limits) > 1:
             raise ValueError("cannot stand beside several providers")
 
+    @quiet.validator
+    def _of_one_caller(self, _: Attribute[Any], value: QuietStart | None) -> None:
+        if value is not None and (self.tenants or len(self.limits) > 1):
+            raise ValueError("cannot stand beside tenants or several providers")
+
     @client_timeout.validator
     def _ends_what_hangs(self, _: Attribute[Any], value: float | None) -> None:
         if value is None and any(limits.hang_share for limits in self.limits.values()):
@@ -149,8 +166,8 @@ class _ScenarioTable(_Defaults):
         if _tokens_per_second(value) is not None:
             if self.tokens is None:
                 raise ValueError("counts true tokens, so tokens must be given")
-        elif value != _IDEAL_OF_CAPACITY and not (is_finite(value) and value > 0):
-            known = f'seconds, "total true tokens / 10000 per second" or "{_IDEAL_OF_CAPACITY}"'
+        elif value not in (_IDEAL_OF_CAPACITY, _IDEAL_OF_WORK) and not (is_finite(value) and value > 0):
+            known = f'seconds, "total true tokens / 10000 per second", "{_IDEAL_OF_CAPACITY}" or "{_IDEAL_OF_WORK}"'
             raise ValueError(f"must be {known}, not {value_in_words(value)}")
 
     @must.validator
@@ -190,14 +207,22 @@ def _scenario(name: str, table: _ScenarioTable, raw: Mapping[str, Any]) -> Scena
         caps={key: table.caps.get(key, table.cap) for key in table.limits},
         calls=sum(tenant.calls for tenant in table.tenants.values()) if table.tenants else table.calls,
         stack=table.stack,
+        plugins=table.plugins,
+        quiet=table.quiet,
         tokens=table.tokens,
         tenants=table.tenants,
         client_timeout=table.client_timeout,
-        ideal="capacity" if isinstance(table.ideal, str) else table.ideal,
+        ideal=_ideal(table.ideal),
         ideal_tokens_per_second=rate,
         after_seconds=after,
         must=table.bounds,
     )
+
+
+def _ideal(ideal: float | str) -> float | Literal["capacity", "work"]:
+    if isinstance(ideal, str):
+        return "work" if ideal == _IDEAL_OF_WORK else "capacity"
+    return ideal
 
 
 def _with_latencies(limits: ProviderLimits, table: _ScenarioTable, stated: Mapping[str, Any]) -> ProviderLimits:

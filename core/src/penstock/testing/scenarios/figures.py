@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from penstock.testing.provider.allowance import allowed_calls
 from penstock.testing.provider.limits import ProviderLimits
-from penstock.testing.scenarios.log import RunLog
+from penstock.testing.scenarios.log import Done, RunLog
 from penstock.testing.scenarios.scenario import Scenario
 
 __all__ = ["figures_of", "ideal_seconds"]
@@ -31,18 +31,26 @@ def figures_of(scenario: Scenario, log: RunLog) -> dict[str, float]:
     """The figures that the scenario and its log give, but for those against a run alone."""
     judged = [done for done in log.done if done.provider in scenario.judged]
     calls = scenario.calls * len(scenario.judged)
+    begin = 0.0
+    if scenario.quiet is not None:
+        calls, begin = calls + scenario.quiet.calls, scenario.quiet.seconds
     refused = sum(one.provider in scenario.judged for one in log.refused)
     figures = {
         "refused": refused / calls,
+        "refusals": float(refused),
         "lost": float(calls - len(judged)),
         "limit_falls": float(log.limit_falls),
         "leases_left": float(log.leases_left),
     }
     if not judged:
         return figures
-    ideal = max(ideal_seconds(scenario, name, scenario.calls, log.true_tokens) for name in scenario.judged)
+    ideal = max(
+        ideal_seconds(scenario, name, scenario.calls, log.true_tokens, _luck(scenario, name, judged, begin))
+        for name in scenario.judged
+    )
     if math.isfinite(ideal) and len(judged) == calls:
-        figures["goodput"] = ideal / judged[-1].at
+        taken = judged[-1].at - begin
+        figures["goodput"], figures["ratio"] = ideal / taken, taken / ideal
     waits = sorted(done.sent_at for done in judged)
     figures["p50_wait"], figures["p95_wait"] = _quantile(waits, 0.5), _quantile(waits, 0.95)
     if scenario.tenants:
@@ -53,15 +61,25 @@ def figures_of(scenario: Scenario, log: RunLog) -> dict[str, float]:
     return figures
 
 
-def ideal_seconds(scenario: Scenario, provider: str, calls: int, true_tokens: int) -> float:
+def _luck(scenario: Scenario, provider: str, judged: Sequence[Done], begin: float) -> float:
+    """The mean latency of the calls of a run by that of their distribution, where the ideal is about their own work."""
+    mean = scenario.providers[provider].latency.mean
+    latencies = [done.latency for done in judged if done.provider == provider and done.at >= begin]
+    if scenario.ideal != "work" or not mean or not latencies:
+        return 1.0
+    return sum(latencies) / len(latencies) / mean
+
+
+def ideal_seconds(scenario: Scenario, provider: str, calls: int, true_tokens: int, luck: float = 1.0) -> float:
     """The seconds that the calls to one provider take at best; infinite if nothing limits them, or nothing is
-    answered."""
+    answered. `luck`: how long they took, by the mean latency.
+    """
     if scenario.ideal_tokens_per_second is not None:
         return true_tokens / scenario.ideal_tokens_per_second
-    if scenario.ideal != "capacity":
+    if not isinstance(scenario.ideal, str):
         return scenario.ideal
     limits = scenario.providers[provider]
-    needed = float(calls)
+    needed = calls * luck
     if limits.hang_share and scenario.client_timeout is not None and limits.latency.mean:
         # for every call that is answered so many others have held a place until the client gave up
         hung = limits.hang_share / (1 - limits.hang_share) if limits.hang_share < 1 else math.inf

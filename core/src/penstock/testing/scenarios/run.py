@@ -105,7 +105,12 @@ def _config(scenario: Scenario, seed: int, plugins: Mapping[str, Any]) -> dict[s
         "scheduler": {"seed": seed},
         "requests": {"max_attempts": 1_000_000},
         "providers": {name: {"models": {MODEL: {"max_parallel_requests": cap}}} for name, cap in scenario.caps.items()},
-        "plugins": {"sinks": [], "request_limiters": [*limiters, *scenario.stack], **plugins},
+        "plugins": {
+            "sinks": [],
+            "request_limiters": list(dict.fromkeys([*limiters, *scenario.stack])),
+            **scenario.plugins,
+            **plugins,
+        },
     }
 
 
@@ -116,6 +121,7 @@ class _Run:
         self.log = RunLog()
         self.scenario = scenario
         self._seed = seed
+        self._quiet = scenario.quiet
         self._began = 0.0
         self._left = 0
         self._over = trio.CancelScope()
@@ -131,8 +137,11 @@ class _Run:
                         endpoint = ScriptedEndpoint(limits, random.Random(f"{self._seed}/{provider}"))
                         for tenant, group, calls in self._callers(provider):
                             log.waiting[tenant] = calls
+                            if provider in scenario.judged:
+                                self._left += calls
                             sizes = random.Random(f"{self._seed}/tokens of {tenant}")
-                            for _ in range(calls):
+                            for number in range(calls):
+                                await self._quiet_until(number)
                                 cost, tokens = RequestCost(), 0
                                 if scenario.tokens is not None:
                                     estimate, tokens = scenario.tokens.draw(sizes)
@@ -140,11 +149,15 @@ class _Run:
                                 log.true_tokens += tokens
                                 caller = _Caller(self, scheduler.requests, endpoint, provider, tenant, tokens)
                                 nursery.start_soon(caller.call, group, cost)
-                            if provider in scenario.judged:
-                                self._left += calls
                     self._over.deadline = self._began + self._timeout()
             issued, returned = scheduler.requests.leases
             log.leases_left = issued - returned
+
+    async def _quiet_until(self, number: int) -> None:
+        """Wait for the moment of the call with this number, if it is of the quiet start, or the first after it."""
+        quiet = self._quiet
+        if quiet is not None and 0 < number <= quiet.calls:
+            await trio.sleep_until(self._began + number * quiet.every)
 
     def now(self) -> float:
         return trio.current_time() - self._began
@@ -158,7 +171,7 @@ class _Run:
     def _callers(self, provider: str) -> list[tuple[str, RequestGroupSpec | None, int]]:
         tenants = self.scenario.tenants
         if not tenants:
-            return [(provider, None, self.scenario.calls)]
+            return [(provider, None, self.scenario.calls + (self._quiet.calls if self._quiet else 0))]
         return [(name, RequestGroupSpec(name, one.weight), one.calls) for name, one in tenants.items()]
 
     def _timeout(self) -> float:

@@ -16,7 +16,7 @@ from attrs import Attribute, field, frozen
 from penstock.testing.provider.limits import ProviderLimits
 from penstock.words.validators import number_above, number_from, whole_number_from
 
-__all__ = ["AGAINST_ALONE", "AT_LEAST", "AT_MOST", "Bound", "Scenario", "Tenant", "TokenSizes"]
+__all__ = ["AGAINST_ALONE", "AT_LEAST", "AT_MOST", "Bound", "QuietStart", "Scenario", "Tenant", "TokenSizes"]
 
 AGAINST_ALONE = "_against_alone"
 """The end of a figure's name, after a provider's: how that provider fares beside the others."""
@@ -24,7 +24,9 @@ AGAINST_ALONE = "_against_alone"
 AT_LEAST = frozenset({"goodput", "recovered", "fairness"})
 AT_MOST = frozenset(
     {
+        "ratio",
         "refused",
+        "refusals",
         "p50_wait",
         "p95_wait",
         "within",
@@ -84,6 +86,21 @@ class Tenant:
 
 
 @frozen
+class QuietStart:
+    """The calls before all others: so many `calls`, one `every` so many seconds; an `every` after the last the others
+    are ready, and from there on time is measured.
+    """
+
+    calls: int = field(validator=whole_number_from(1))
+    every: float = field(validator=number_above(0))
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return self.calls * self.every
+
+
+@frozen
 class TokenSizes:
     """The distribution of the tokens of calls: log-normal with this `mean` and `sigma` (of the underlying normal).
 
@@ -114,8 +131,10 @@ class Scenario:
 
     - `providers`, `caps`: by name, the true limits, and the cap that the client is configured with.
     - `calls`: to each provider, or what the tenants' calls come to.
-    - `stack`: plugins, beyond those of the default stack.
-    - `ideal`: seconds that the calls take at best; `"capacity"`: as long as the true capacity needs for them; with
+    - `stack`: plugins, beyond those of the default stack; `plugins`: their tables in the configuration.
+    - `quiet`: what goes before the `calls`, and counts in no figure of time.
+    - `ideal`: seconds that the calls take at best; `"capacity"`: as long as the true capacity needs for them;
+      `"work"`: the same, with the latencies that these calls had instead of their mean; with
       `ideal_tokens_per_second`: as long as their true tokens take at that rate.
     - `client_timeout`: seconds after which the client gives a call up, and makes it again.
     - `after_seconds`: the settling time after each change of the capacity, for the figure `within`.
@@ -127,10 +146,12 @@ class Scenario:
     caps: Mapping[str, int]
     calls: int
     stack: tuple[str, ...] = ()
+    plugins: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+    quiet: QuietStart | None = None
     tokens: TokenSizes | None = None
     tenants: Mapping[str, Tenant] = field(factory=dict)
     client_timeout: float | None = None
-    ideal: float | Literal["capacity"] = "capacity"
+    ideal: float | Literal["capacity", "work"] = "capacity"
     ideal_tokens_per_second: float | None = None
     after_seconds: float = 0.0
     must: tuple[Bound, ...] = ()
