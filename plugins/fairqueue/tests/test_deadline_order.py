@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from penstock import (
+    Backlog,
     ConfigError,
     Denied,
     PluginManager,
@@ -94,6 +95,15 @@ def test_who_joins_a_refused_lane_with_an_earlier_deadline_goes_first_when_it_is
     assert waiters.serve() is None, "nothing was released"
     waiters.queue.wake(Released(CHAT), 2, 0.0)
     assert waiters.serve_all() == [early, late]
+
+
+def test_whose_coming_ends_the_refusal_of_another_of_its_lane_takes_its_place_behind_it() -> None:
+    waiters = Waiters()
+    first = waiters.join()
+    refused = Denied("policy_denial", {Backlog(CHAT)}, scope="task")
+    assert waiters.queue.select_next(lambda item: refused, 0.0) is None
+    second = waiters.join()
+    assert waiters.serve_all() == [first, second]
 
 
 def test_hurrying_gives_a_group_no_more_than_its_share() -> None:
