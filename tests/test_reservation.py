@@ -11,31 +11,31 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from penstock import At, Denied, FifoTaskQueue, ReadyQueue, TaskAdmissionConfig, TaskAdmissionController
-from penstock.testing import TaskGate, group_key, make_task
+from penstock.testing import TaskBench, group_key, make_task
 from penstock_fairqueue import FairTaskQueue
 
 LIMITS = {"submission": 100, "gpu": 8}
 
 
-def gate_with(queue: ReadyQueue, rule: Any = None) -> TaskGate:
+def gate_with(queue: ReadyQueue, rule: Any = None) -> TaskBench:
     controller = TaskAdmissionController(TaskAdmissionConfig(100, {"gpu": 8, "disk": 4}), rule=rule)
-    return TaskGate(queue, controller)
+    return TaskBench(queue, controller)
 
 
 @pytest.fixture(params=["fifo", "fair"])
-def gate(request: pytest.FixtureRequest) -> TaskGate:
+def gate(request: pytest.FixtureRequest) -> TaskBench:
     return gate_with(FifoTaskQueue() if request.param == "fifo" else FairTaskQueue(LIMITS))
 
 
-def crowd(gate: TaskGate, group: str, tasks: int, gpu: int) -> None:
+def crowd(gate: TaskBench, group: str, tasks: int, gpu: int) -> None:
     gate.enqueue([make_task(f"{group}-{gpu}-{n}", group, {"gpu": gpu}) for n in range(tasks)])
 
 
-def end_first(gate: TaskGate) -> None:
+def end_first(gate: TaskBench) -> None:
     gate.release(gate.out[0])
 
 
-def reserve_for_large(gate: TaskGate) -> None:
+def reserve_for_large(gate: TaskBench) -> None:
     """Eight small ones hold all gpus, and the large one is first: eight gpus are reserved."""
     crowd(gate, "small", 8, 1)
     gate.start_all()
@@ -46,7 +46,7 @@ def reserve_for_large(gate: TaskGate) -> None:
         gate.start_all()
 
 
-def test_a_large_task_starts_within_one_turnover_of_the_resource(gate: TaskGate) -> None:
+def test_a_large_task_starts_within_one_turnover_of_the_resource(gate: TaskBench) -> None:
     crowd(gate, "small", 8, 1)
     gate.start_all()
     crowd(gate, "large", 1, 8)
@@ -60,7 +60,7 @@ def test_a_large_task_starts_within_one_turnover_of_the_resource(gate: TaskGate)
     assert ended == passed + 8
 
 
-def test_while_room_is_reserved_it_says_for_what(gate: TaskGate) -> None:
+def test_while_room_is_reserved_it_says_for_what(gate: TaskBench) -> None:
     reserve_for_large(gate)
     view = gate.controller.view()
     assert dict(view.reserved) == {"gpu": 8}
@@ -73,7 +73,7 @@ def test_while_room_is_reserved_it_says_for_what(gate: TaskGate) -> None:
     assert blocked[group_key("large")] == "less than 8 of gpu is free"
 
 
-def test_of_one_group_the_oldest_goes_first_and_has_room_reserved_if_it_does_not_fit(gate: TaskGate) -> None:
+def test_of_one_group_the_oldest_goes_first_and_has_room_reserved_if_it_does_not_fit(gate: TaskBench) -> None:
     crowd(gate, "a", 1, 4)
     gate.start_all()
     crowd(gate, "a", 1, 8)
@@ -83,13 +83,13 @@ def test_of_one_group_the_oldest_goes_first_and_has_room_reserved_if_it_does_not
     assert gate.start_all() == ["a-8-0"]
 
 
-def test_of_one_group_the_oldest_goes_first_whatever_it_takes(gate: TaskGate) -> None:
+def test_of_one_group_the_oldest_goes_first_whatever_it_takes(gate: TaskBench) -> None:
     needs = [{"gpu": 1}, {"disk": 1}, {}, {"disk": 2}, {"gpu": 1}, {}, {"gpu": 2}]
     gate.enqueue([make_task(str(n), "a", each) for n, each in enumerate(needs)])
     assert gate.start_all() == [str(n) for n in range(len(needs))]
 
 
-def test_who_fits_beside_what_is_reserved_goes(gate: TaskGate) -> None:
+def test_who_fits_beside_what_is_reserved_goes(gate: TaskBench) -> None:
     reserve_for_large(gate)
     end_first(gate)
     gate.enqueue([make_task("plain"), make_task("disk", needs={"disk": 4})])
@@ -98,7 +98,7 @@ def test_who_fits_beside_what_is_reserved_goes(gate: TaskGate) -> None:
 
 def test_no_place_is_kept_empty_of_what_a_reservation_is_not_short_of() -> None:
     """One gpu is out for long, the next task for it is first: meanwhile plain tasks have all other places."""
-    gate = TaskGate(FifoTaskQueue(), TaskAdmissionController(TaskAdmissionConfig(2, {"gpu": 1})))
+    gate = TaskBench(FifoTaskQueue(), TaskAdmissionController(TaskAdmissionConfig(2, {"gpu": 1})))
     gate.enqueue([make_task("long", "a", {"gpu": 1}), make_task("next", "a", {"gpu": 1})])
     gate.enqueue([make_task(f"plain-{n}", "b") for n in range(3)])
     assert gate.start_all() == ["long", "plain-0"]
@@ -145,7 +145,7 @@ def test_reservations_that_fit_together_are_held_together() -> None:
 def test_a_task_of_two_scarce_resources_starts_among_streams_of_each(needs: dict[str, int], queue: str) -> None:
     limits = {"submission": 100, "gpu": 4, "disk": 4}
     order = FifoTaskQueue() if queue == "fifo" else FairTaskQueue(limits)
-    gate = TaskGate(order, TaskAdmissionController(TaskAdmissionConfig(100, {"gpu": 4, "disk": 4})))
+    gate = TaskBench(order, TaskAdmissionController(TaskAdmissionConfig(100, {"gpu": 4, "disk": 4})))
     numbered = count()
     started: list[str] = []
 
@@ -179,7 +179,7 @@ def test_large_and_small_get_their_shares_in_units() -> None:
     assert abs(units["small"] - units["large"]) <= 24
 
 
-def test_others_go_on_when_the_one_for_whom_room_was_reserved_is_given_up(gate: TaskGate) -> None:
+def test_others_go_on_when_the_one_for_whom_room_was_reserved_is_given_up(gate: TaskBench) -> None:
     reserve_for_large(gate)
     end_first(gate)
     held = tuple(gate.out)

@@ -86,6 +86,7 @@ from penstock.scheduler.scheduler import AsyncTaskScheduler
 from penstock.sinks.spec import SinkBinding, SinkSpec
 from penstock.tasks.admission import TaskAdmissionConfig, TaskAdmissionController
 from penstock.tasks.decision import PolicyStateDelta, TaskAdmissionPolicyDecision
+from penstock.tasks.gate import TaskGate
 from penstock.tasks.lease import TaskAdmissionBlockSummary, TaskAdmissionDenied, TaskAdmissionLease, TaskRefused
 from penstock.tasks.policy import TaskAdmissionPolicy, TaskAdmissionView
 from penstock.tasks.queue import FifoTaskQueue, LaneTaskQueue
@@ -280,6 +281,7 @@ __all__ = [
     "TaskAdmissionView",
     "TaskCancelled",
     "TaskDropped",
+    "TaskGate",
     "TaskGroupKey",
     "TaskGroupSpec",
     "TaskHandle",

@@ -32,7 +32,7 @@ from penstock import (
     TaskAdmissionView,
     TaskGroupSpec,
 )
-from penstock.testing import TaskGate, group_key, make_task
+from penstock.testing import TaskBench, group_key, make_task
 
 
 class Policy:
@@ -300,7 +300,7 @@ def test_a_rule_is_asked_after_the_policies() -> None:
 
 
 def test_a_summary_adds_up_what_is_blocked() -> None:
-    gate = TaskGate(FifoTaskQueue(), controller_with(places=1, gpu=1))
+    gate = TaskBench(FifoTaskQueue(), controller_with(places=1, gpu=1))
     gate.enqueue([make_task("a", "g", {"gpu": 1}), make_task("b", "h"), make_task("c", "h")])
     assert gate.start_all() == ["a"]
     summary = gate.controller.explain_blocked(gate.queue.blocked(), gate.queue.view())
@@ -357,7 +357,7 @@ class ControllerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.limits = {"submission": 4, "gpu": 3}
-        self.gate = TaskGate(FifoTaskQueue(), controller_with(Shy(), places=4, gpu=3))
+        self.gate = TaskBench(FifoTaskQueue(), controller_with(Shy(), places=4, gpu=3))
         self.returned: list[TaskAdmissionLease] = []
         self.numbered = 0
         self.limit_of: dict[object, int | None] = {}

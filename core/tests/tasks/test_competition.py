@@ -19,9 +19,9 @@ from penstock import (
     TaskAdmissionLease,
     TaskAdmissionPolicyDecision,
     TaskAdmissionView,
+    TaskGate,
     TaskGroupKey,
 )
-from penstock.tasks.gate import TaskGate
 from penstock.testing import group_key, make_task
 
 ALL = 1 << 62

@@ -24,9 +24,9 @@ from penstock import (
     Signal,
     TaskAdmissionConfig,
     TaskAdmissionController,
+    TaskGate,
     TaskGroupSpec,
 )
-from penstock.tasks.gate import TaskGate
 from penstock.tasks.standing import explain
 from penstock.testing import make_task
 from penstock_model.list_queue import ListQueue

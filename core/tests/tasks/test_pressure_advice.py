@@ -27,7 +27,7 @@ from penstock import (
 )
 from penstock.queueing.lanes import ALL
 from penstock.tasks.pressure_advice import ADVICE, SETTLING, RequestPressureAdvice
-from penstock.testing import RequestBench, TaskGate, make_task
+from penstock.testing import RequestBench, TaskBench, make_task
 
 P, Q = RequestResourceKey("p", "m", "chat"), RequestResourceKey("q", "m", "chat")
 SUCCESS, REFUSED = RequestReleaseOutcome(kind="success"), RequestReleaseOutcome(kind="rate_limited")
@@ -53,7 +53,7 @@ class BothGates:
             wake=self.wake,
         )
         self.tasks = TaskAdmissionController(TaskAdmissionConfig(places), [(ADVICE, self.advice)])
-        self.gate = TaskGate(FifoTaskQueue(), self.tasks)
+        self.gate = TaskBench(FifoTaskQueue(), self.tasks)
         for limiter in self.bench.limiters.values():
             limiter.places = 4
 

@@ -29,7 +29,7 @@ from penstock import (
 )
 from penstock.queueing.lanes import ALL
 from penstock.tasks.pressure_advice import ADVICE, SETTLING, RequestPressureAdvice
-from penstock.testing import RequestBench, TaskGate, make_task
+from penstock.testing import RequestBench, TaskBench, make_task
 
 P, Q = RequestResourceKey("p", "m", "chat"), RequestResourceKey("q", "m", "chat")
 MODELS = (P, Q)
@@ -61,7 +61,7 @@ class BothGates(RuleBasedStateMachine):
         self.advice = RequestPressureAdvice(self.requests.standings, RequestResourceResolver(), wake=self.wake)
         config = TaskAdmissionConfig(6)
         self.tasks = TaskAdmissionController(config, [(ADVICE, self.advice)])
-        self.gate = TaskGate(FifoTaskQueue(), self.tasks)
+        self.gate = TaskBench(FifoTaskQueue(), self.tasks)
         self.numbered = 0
         self.idle: list[TaskAdmissionLease] = []
         """Tasks at work that have no call out and wait for none."""

@@ -25,7 +25,7 @@ from penstock import (
     TaskGroupSpec,
     Uncontested,
 )
-from penstock.testing import TaskGate, group_key, make_task
+from penstock.testing import TaskBench, group_key, make_task
 
 Rule = Callable[[SchedulableTask], Denied | None]
 
@@ -44,9 +44,9 @@ class Asked:
         return self.rule(task)
 
 
-def gate_with(rule: Rule, places: int = 8, **resources: int) -> TaskGate:
+def gate_with(rule: Rule, places: int = 8, **resources: int) -> TaskBench:
     config = TaskAdmissionConfig(places, resources)
-    return TaskGate(FifoTaskQueue(), TaskAdmissionController(config, rule=Asked(rule)))
+    return TaskBench(FifoTaskQueue(), TaskAdmissionController(config, rule=Asked(rule)))
 
 
 def refused(*until: Condition, scope: RefusalScope = "task", cohort: str | None = None) -> Denied:
@@ -316,7 +316,7 @@ def test_a_drained_resource_is_no_demand() -> None:
 # -- what an event costs
 
 
-class CountingGate(TaskGate):
+class CountingGate(TaskBench):
     """A gate whose rule can be asked what it was asked."""
 
     def __init__(self, rule: Rule, places: int = 8, **resources: int) -> None:

@@ -17,7 +17,7 @@ from penstock import (
     TaskAdmissionView,
 )
 from penstock.tasks.shadow_policy import ShadowTaskPolicy
-from penstock.testing import TaskGate, group_key, make_task
+from penstock.testing import TaskBench, group_key, make_task
 from penstock.words.shadow import ShadowCount
 
 
@@ -47,7 +47,7 @@ class Lends:
 def test_debts_of_a_policy_in_shadow_are_its_own() -> None:
     policy = Lends()
     shadow = ShadowTaskPolicy(policy, ShadowCount("lends", "task"), lambda method, error: pytest.fail(f"{error!r}"))
-    gate = TaskGate(FifoTaskQueue(), TaskAdmissionController(TaskAdmissionConfig(8), [("lends", shadow)]))
+    gate = TaskBench(FifoTaskQueue(), TaskAdmissionController(TaskAdmissionConfig(8), [("lends", shadow)]))
     gate.enqueue([make_task("a1", "a"), make_task("b1", "b"), make_task("a2", "a"), make_task("c1", "c")])
 
     assert gate.start_all() == ["a1", "b1", "a2", "c1"]

@@ -12,7 +12,7 @@ from random import Random
 from hypothesis import given, settings, strategies as st
 
 from penstock import TaskAdmissionConfig, TaskAdmissionController, TaskGroupSpec
-from penstock.testing import TaskGate, make_task
+from penstock.testing import TaskBench, make_task
 from penstock_fairqueue import FairTaskQueue
 
 
@@ -22,7 +22,7 @@ class Streams:
     def __init__(self, limit: int, groups: dict[str, tuple[float, list[int]]], seed: int = 0) -> None:
         queue = FairTaskQueue({"submission": 1000, "gpu": limit, "disk": limit})
         controller = TaskAdmissionController(TaskAdmissionConfig(1000, {"gpu": limit, "disk": limit}))
-        self.gate = TaskGate(queue, controller)
+        self.gate = TaskBench(queue, controller)
         self.rng = Random(seed)
         self.specs = {name: TaskGroupSpec.named(name, weight) for name, (weight, _) in groups.items()}
         self.sizes = {name: sizes for name, (_, sizes) in groups.items()}
@@ -78,7 +78,7 @@ def test_nobody_strays_from_the_fluid_ideal(limit: int, groups: list[tuple[int, 
 
 def test_who_waits_for_one_resource_is_owed_no_burst_for_what_passed_in_another() -> None:
     """A gpu group waits for a gpu that is out while a thousand plain tasks pass; then a newcomer wants gpus too."""
-    gate = TaskGate(
+    gate = TaskBench(
         FairTaskQueue({"submission": 64, "gpu": 1}), TaskAdmissionController(TaskAdmissionConfig(64, {"gpu": 1}))
     )
     gate.enqueue([make_task(f"old-{n}", "old", {"gpu": 1}) for n in range(60)])

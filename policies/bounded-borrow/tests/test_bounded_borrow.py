@@ -15,7 +15,7 @@ from penstock import (
     TaskAdmissionController,
     TaskAdmissionPolicy,
 )
-from penstock.testing import TaskGate, TaskPolicyContract, group_key, make_task
+from penstock.testing import TaskBench, TaskPolicyContract, group_key, make_task
 from penstock_bounded_borrow import BoundedBorrowPolicy, strict_share
 from penstock_fairqueue import FairTaskQueue
 
@@ -33,7 +33,7 @@ class Gate:
         controller = TaskAdmissionController(
             TaskAdmissionConfig(places, resources or {}), [("bounded-borrow", BoundedBorrowPolicy(ceiling))]
         )
-        self.gate = TaskGate(FairTaskQueue(limits), controller)
+        self.gate = TaskBench(FairTaskQueue(limits), controller)
         self.view = controller.view()
         self.numbers: Iterator[int] = count()
 

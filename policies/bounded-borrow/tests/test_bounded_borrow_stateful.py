@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from penstock import SchedulableTask, TaskAdmissionConfig, TaskAdmissionController, TaskAdmissionLease, TaskGroupKey
-from penstock.testing import TaskGate, group_key, make_task
+from penstock.testing import TaskBench, group_key, make_task
 from penstock_bounded_borrow import BoundedBorrowPolicy
 from penstock_fairqueue import FairTaskQueue
 
@@ -18,13 +18,13 @@ GROUPS = "abcde"
 WEIGHTS = st.lists(st.sampled_from([0.25, 0.5, 1.0, 1.5, 3.0]), min_size=len(GROUPS), max_size=len(GROUPS))
 
 
-def make_gate(limits: dict[str, int], ceiling: float | None = None) -> TaskGate:
+def make_gate(limits: dict[str, int], ceiling: float | None = None) -> TaskBench:
     config = TaskAdmissionConfig(limits["submission"], {r: n for r, n in limits.items() if r != "submission"})
     controller = TaskAdmissionController(config, [("bounded-borrow", BoundedBorrowPolicy(ceiling))])
-    return TaskGate(FairTaskQueue(limits), controller)
+    return TaskBench(FairTaskQueue(limits), controller)
 
 
-def check_queue(gate: TaskGate) -> None:
+def check_queue(gate: TaskBench) -> None:
     assert isinstance(gate.queue, FairTaskQueue)
     gate.queue.check_invariants()
 

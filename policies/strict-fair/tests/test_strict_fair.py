@@ -14,7 +14,7 @@ from penstock import (
     TaskGroupSpec,
     Uncontested,
 )
-from penstock.testing import TaskGate, TaskPolicyContract, make_task
+from penstock.testing import TaskBench, TaskPolicyContract, make_task
 from penstock_strict_fair import StrictFairConfig, StrictFairPlugin, StrictFairPolicy
 
 A = TaskGroupSpec.named("a", 1.0, 1)
@@ -40,9 +40,9 @@ class TestStrictFairContract(TaskPolicyContract):
         assert not peers, f"{task.task_id} was started above its group's limit, and {peers} could have been"
 
 
-def gate_with(*tasks: SchedulableTask, places: int = 4, **resources: int) -> TaskGate:
+def gate_with(*tasks: SchedulableTask, places: int = 4, **resources: int) -> TaskBench:
     controller = TaskAdmissionController(TaskAdmissionConfig(places, resources), [("strict-fair", StrictFairPolicy())])
-    gate = TaskGate(FifoTaskQueue(), controller)
+    gate = TaskBench(FifoTaskQueue(), controller)
     gate.enqueue(tasks)
     return gate
 
@@ -64,7 +64,7 @@ def test_the_refusal_says_who_what_and_what_would_end_it() -> None:
     assert "1 running, the limit is 1" in denied.denied.detail
 
 
-def refusal(gate: TaskGate, task: SchedulableTask) -> Denied:
+def refusal(gate: TaskBench, task: SchedulableTask) -> Denied:
     answer = gate.controller.try_acquire(task, gate.queue.view(), 0.0)
     assert isinstance(answer, TaskAdmissionDenied)
     return answer.denied

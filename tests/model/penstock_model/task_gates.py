@@ -19,8 +19,8 @@ from penstock import (
     TaskAdmissionLease,
     TaskAdmissionPolicy,
     TaskAdmissionView,
+    TaskGate,
 )
-from penstock.tasks.gate import TaskGate
 from penstock_fairqueue import FairTaskQueue
 from penstock_model.list_queue import ListQueue
 from penstock_strict_fair import StrictFairPolicy

@@ -40,7 +40,7 @@ from penstock.testing.scenarios.simulated_calls import SimulatedCalls
 from penstock.testing.scheduler_rig import SchedulerRig, open_rig
 from penstock.testing.scripted_endpoint import ScriptedEndpoint
 from penstock.testing.scripted_limiter import ScriptedLimiter
-from penstock.testing.task_gate import TaskGate
+from penstock.testing.task_bench import TaskBench
 from penstock.testing.task_making import anything_goes, group_key, make_task, take_all, take_one
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ __all__ = [
     "SimulatedModel",
     "SinkContract",
     "Started",
-    "TaskGate",
+    "TaskBench",
     "TaskPolicyContract",
     "Tenant",
     "Ticket",

@@ -22,7 +22,7 @@ from penstock import (
     hookimpl,
     load_config,
 )
-from penstock.testing import TaskGate
+from penstock.testing import TaskBench
 from penstock_bench.dispatch.workloads import Workload
 
 __all__ = ["NOW", "GateDriver", "NoOpinion", "driver_of", "tasks_of"]
@@ -66,7 +66,7 @@ class GateDriver:
         controller = TaskAdmissionController(
             TaskAdmissionConfig(places, resources or {}), hooks.make_task_policies(), hooks.task_eligible
         )
-        self._gate = TaskGate(queue, controller).gate
+        self._gate = TaskBench(queue, controller).gate
         self._held: list[TaskAdmissionLease] = []
         self._kept: list[TaskAdmissionLease] = []
         self._choose = Random(0).random

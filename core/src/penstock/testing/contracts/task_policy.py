@@ -21,7 +21,7 @@ from penstock.tasks.lease import TaskAdmissionDenied
 from penstock.tasks.policy import TaskAdmissionPolicy
 from penstock.tasks.queue import FifoTaskQueue
 from penstock.tasks.records import SchedulableTask, TaskGroupSpec
-from penstock.testing.task_gate import TaskGate
+from penstock.testing.task_bench import TaskBench
 from penstock.testing.task_making import make_task
 from penstock.words.verdicts import TASK_REASONS, check_denied
 
@@ -51,12 +51,12 @@ class TaskPolicyContract:
         """A policy that has seen nothing yet."""
         raise NotImplementedError("make_policy: a fresh policy")
 
-    def make_gate(self) -> TaskGate:
+    def make_gate(self) -> TaskBench:
         """A gate with four of `submission`, two `gpu` and one `disk`, under the policy."""
         config = TaskAdmissionConfig(4, {"gpu": 2, "disk": 1})
-        return TaskGate(FifoTaskQueue(), TaskAdmissionController(config, [("it", self.make_policy())]))
+        return TaskBench(FifoTaskQueue(), TaskAdmissionController(config, [("it", self.make_policy())]))
 
-    def fits(self, gate: TaskGate, task: SchedulableTask) -> bool:
+    def fits(self, gate: TaskBench, task: SchedulableTask) -> bool:
         """Whether there is room for the task that is not reserved for another."""
         return gate.controller.view().has_room(task.resource_request)
 
@@ -69,7 +69,7 @@ class TaskPolicyContract:
 
     def test_evaluating_is_pure_and_answers_by_the_rules(self) -> None:
         policy = self.make_policy()
-        gate = TaskGate(FifoTaskQueue(), TaskAdmissionController(TaskAdmissionConfig(4, {"gpu": 2}), [("it", policy)]))
+        gate = TaskBench(FifoTaskQueue(), TaskAdmissionController(TaskAdmissionConfig(4, {"gpu": 2}), [("it", policy)]))
         gate.enqueue([make_task("a1", GROUPS[1]), make_task("a2", GROUPS[1]), make_task("b", GROUPS[0])])
         assert gate.start_one() is not None
         view, admission = gate.queue.view(), gate.controller.view()
@@ -97,7 +97,7 @@ class TaskPolicyContract:
             assert not gate.controller.view().policy_debt_by_group_resource
             gate.controller.check_invariants()
 
-    def random_run(self, seed: int) -> TaskGate:
+    def random_run(self, seed: int) -> TaskBench:
         """A gate after a random history of arrivals, starts, releases and discards, all checked against the rules."""
         rng = Random(seed)
         gate = self.make_gate()
@@ -116,7 +116,7 @@ class TaskPolicyContract:
             gate.controller.check_invariants()
         return gate
 
-    def start_and_check(self, gate: TaskGate) -> None:
+    def start_and_check(self, gate: TaskBench) -> None:
         """Start the tasks that may, and check the rest against what the policy promises."""
         while True:
             waiting = list(gate.queued.values())
@@ -148,7 +148,7 @@ class TaskPolicyContract:
     def test_a_policy_gets_the_releases_of_leases_it_did_not_decide_about(self) -> None:
         policy = self.make_policy()
         controller = TaskAdmissionController(TaskAdmissionConfig(4, {"gpu": 2}))
-        gate = TaskGate(FifoTaskQueue(), controller)
+        gate = TaskBench(FifoTaskQueue(), controller)
         gate.enqueue([make_task("a", GROUPS[1]), make_task("b", GROUPS[1])])
         assert gate.start_all() == ["a", "b"]
         controller.reconfigure([("it", policy)], None)

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from penstock.tasks.admission import TaskAdmissionController
-from penstock.tasks.gate import TaskGate as Gate
+from penstock.tasks.gate import TaskGate
 from penstock.tasks.lease import TaskAdmissionLease
 from penstock.tasks.ready_queue import ReadyQueue
 from penstock.tasks.records import SchedulableTask
 from penstock.words.leases import ReleaseResult
 from penstock.words.verdicts import Condition
 
-__all__ = ["TaskGate"]
+__all__ = ["TaskBench"]
 
 
-class TaskGate:
+class TaskBench:
     """A task gate whose clock, `now`, is set by hand, and which remembers what is `queued` and which leases are `out`.
 
     `gate` is the gate itself, as a run has it.
     """
 
     def __init__(self, queue: ReadyQueue, controller: TaskAdmissionController, now: float = 0.0) -> None:
-        self.gate = Gate(queue, controller)
+        self.gate = TaskGate(queue, controller)
         self.queue = queue
         self.controller = controller
         self.now = now
