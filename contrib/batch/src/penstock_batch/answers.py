@@ -25,7 +25,7 @@ class BadAnswer(ValueError):
 
 @attrs.frozen
 class Answered:
-    """The value of a cell, what it used as far as that was told, and how the answer ended."""
+    """The value of a cell, what it used as far as that was reported, and how the answer ended."""
 
     value: Any
     usage: Usage = _UNTOLD

@@ -33,7 +33,7 @@ def text_of(value: object) -> str:
 
 
 def count_of(value: object) -> int | None:
-    """The value, if it can be a number of tokens; otherwise it was not told."""
+    """The value, if it can be a number of tokens; otherwise it was not reported."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None
 
 
@@ -139,20 +139,20 @@ class Answer:
 
     # -- usage --
 
-    def count(self, **told: int | None) -> None:
-        """What was told of the usage; the last that was told of each field counts."""
-        for name, count in told.items():
+    def count(self, **reported: int | None) -> None:
+        """What was reported of the usage; the last that was reported of each field counts."""
+        for name, count in reported.items():
             if count is not None:
                 self._counts[name] = min(count, MOST_TOKENS)
 
     def counted(self, name: str) -> int | None:
-        """What was told last of a field of `Usage`."""
+        """What was reported last of a field of `Usage`."""
         return self._counts.get(name)
 
     def usage(self, *, whole: bool = True) -> Usage | None:
-        """What was used, as far as that was told. Of an answer that is not `whole` the output is not known."""
-        told = dict(self._counts)
+        """What was used, as far as that was reported. Of an answer that is not `whole` the output is not known."""
+        reported = dict(self._counts)
         if not whole and self.streamed:
-            told.pop("output_tokens", None)
-            told.pop("reasoning_tokens", None)
-        return Usage(**told) if told else None
+            reported.pop("output_tokens", None)
+            reported.pop("reasoning_tokens", None)
+        return Usage(**reported) if reported else None

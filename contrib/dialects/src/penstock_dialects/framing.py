@@ -69,7 +69,7 @@ class Framing:
         yield from self._dispatch()
 
     def _decide(self, *, ended: bool = False) -> None:
-        """What kind of body this is, if that can be told by now."""
+        """What kind of body this is, if that can be reported by now."""
         if not self.kind:
             start = self._rest[:_LONGEST_BLANK].lstrip(_BLANK)
             if not start:

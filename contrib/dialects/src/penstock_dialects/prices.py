@@ -37,7 +37,7 @@ class Prices:
                 raise ConfigError(f"{name} must be a price for a million tokens, from 0 on, not {price!r}")
 
     def cost(self, usage: Usage | None) -> float | None:
-        """The cost of a call with this usage; `None` where too little was told to know it."""
+        """The cost of a call with this usage; `None` where too little was reported to know it."""
         if usage is None or usage.input_tokens is None or usage.output_tokens is None:
             return None
         read, written = usage.cache_read_tokens or 0, usage.cache_write_tokens or 0

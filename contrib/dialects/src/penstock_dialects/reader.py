@@ -182,7 +182,7 @@ class AnswerReader:
 
     @property
     def usage(self) -> Usage | None:
-        """What was used, as far as it was told."""
+        """What was used, as far as it was reported."""
         return self._usage(whole=True)
 
     @property
@@ -303,9 +303,9 @@ class AnswerReader:
         return attrs.evolve(hints, not_before_seconds=seconds, said_by=said_by)
 
     def _usage(self, *, whole: bool) -> Usage | None:
-        told = self._answer.usage(whole=whole)
-        if told is not None:
-            return told
+        reported = self._answer.usage(whole=whole)
+        if reported is not None:
+            return reported
         found = {name: count_of(_int(self.headers.get(header))) for name, header in _IN_HEADERS.items()}
         return Usage(**found) if any(count is not None for count in found.values()) else None
 

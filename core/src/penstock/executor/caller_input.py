@@ -1,4 +1,4 @@
-"""What callers hand the executor: checked, and made into the one thing that it is behind this door."""
+"""What callers hand the executor: checked, and made into the one thing that all behind it speak of."""
 
 from __future__ import annotations
 

@@ -166,8 +166,8 @@ class RequestEvents:
     ) -> None:
         diagnostics: dict[str, Any] = {"held": now - lease.acquired_at, "in_flight": state.in_flight}
         if outcome.usage is not None:
-            told = attrs.asdict(outcome.usage)
-            diagnostics |= {name: count for name, count in told.items() if count is not None}
+            usage = attrs.asdict(outcome.usage)
+            diagnostics |= {name: count for name, count in usage.items() if count is not None}
         words = {"limited_by": outcome.limited_by, "of": outcome.of, "ended": outcome.ended}
         diagnostics |= {name: word for name, word in words.items() if word is not None}
         self._record(

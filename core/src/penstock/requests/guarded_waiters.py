@@ -81,7 +81,7 @@ class GuardedWaiters:
         return False
 
     def somebody_waits_for(self) -> bool:
-        """It cannot be told."""
+        """Nobody knows, so perhaps."""
         return True
 
     def forget_needs(self) -> None:

@@ -17,7 +17,7 @@ __all__ = ["NO_HINTS", "Hints", "LimitHint"]
 
 @attrs.frozen
 class LimitHint:
-    """One limit that an answer reports. Amounts are calls or tokens, `reset` and `window` seconds; `None`: not told.
+    """One limit that an answer reports. Amounts are calls or tokens, `reset` and `window` seconds; `None`: not said.
 
     `dimension`  `requests`, `tokens` (both kinds together), `input_tokens` or `output_tokens`
     `remaining`  what is left, this call taken off
@@ -44,7 +44,7 @@ class LimitHint:
 class Hints:
     """All that one answer tells of limits.
 
-    `not_before_seconds`  how long no call should go out, counted from the arrival of the answer; `None`: not told
+    `not_before_seconds`  how long no call should go out, counted from the arrival of the answer; `None`: not reported
     `said_by`             who said so: a header (`retry-after`), or a field of the body
     `limits`              the limits that are reported
     `ignored`             the headers that make no sense

@@ -33,7 +33,7 @@ class RequestReleaseOutcome:
     `call` or of the whole `account`: no limiter learns from it. `may_pass`: whether the same call may succeed later;
     `None`: as the kind and the status say. `ended` is how the answer ended.
 
-    `elapsed` and `first_token_at` are seconds since the call went out; `hints` is what the answer told of limits.
+    `elapsed` and `first_token_at` are seconds since the call went out; `hints` is what the answer reports of limits.
     """
 
     kind: OutcomeKind

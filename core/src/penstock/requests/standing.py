@@ -1,8 +1,8 @@
 """The standing of the request gate: for each resource with waiters the refusals under which they are parked, and the
 calls that pause before their next attempt; of one moment, as records and in words.
 
-Nobody is asked anew: told is the refusal that covers a waiter, whoever met it, or what it has too little room in. Equal
-refusals are one record, so ten thousand waiters are a few lines.
+Nobody is asked anew: the refusal is the one that covers a waiter, whoever met it, or what it has too little room in.
+Equal refusals are one record, so ten thousand waiters are a few lines.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ __all__ = ["RefusedCalls", "RequestExplanation", "ResourceStanding", "RetryPause
 
 RefusalOf = Callable[[RequestWaiter], "tuple[Denied | None, float]"]
 
-LISTED: Final = 5
-"""How many groups, and how many refusals of one resource, are told one by one."""
+LISTED_REFUSALS: Final = 5
+"""How many groups, and how many refusals of one resource, are listed one by one."""
 
 
 @attrs.frozen(kw_only=True)
@@ -112,8 +112,8 @@ class RequestExplanation:
                 f"{standing.resource}: {standing.waiting} waiting, the first for {standing.first_wait:.1f} s; "
                 f"{standing.in_flight} of {standing.cap} in flight"
             )
-            lines += [f"  {refused}" for refused in standing.refusals[:LISTED]]
-            rest = standing.refusals[LISTED:]
+            lines += [f"  {refused}" for refused in standing.refusals[:LISTED_REFUSALS]]
+            rest = standing.refusals[LISTED_REFUSALS:]
             if rest:
                 lines.append(f"  and {sum(each.waiting for each in rest)} under {len(rest)} more refusals")
             lines += [f"  in shadow: {refused}" for refused in standing.shadow_refusals]
@@ -161,8 +161,8 @@ def _folded(same: list[tuple[RequestWaiter, Denied | None, float]], now: float) 
         refused_for=now - min(since for _, _, since in same),
         until="" if denied is None else describe_until(denied.until, now),
         moment=None if denied is None else denied.next_moment(),
-        groups=groups[:LISTED],
-        more_groups=len(groups[LISTED:]),
+        groups=groups[:LISTED_REFUSALS],
+        more_groups=len(groups[LISTED_REFUSALS:]),
     )
 
 

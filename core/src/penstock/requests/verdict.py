@@ -55,7 +55,7 @@ _WORDS: Final = {"kind": OUTCOME_KINDS, "limited_by": LIMITED_BY, "of": get_args
 
 @attrs.frozen
 class Usage:
-    """What a call really used, in tokens (≥ 0). `None`: not told. Raises `ConfigError` for anything else.
+    """What a call really used, in tokens (≥ 0). `None`: not reported. Raises `ConfigError` for anything else.
 
     Input and output are meant in full: what was read from a cache or written to one is part of the input, reasoning
     is part of the output.
@@ -95,7 +95,7 @@ class Verdict:
     `may_pass`    whether the same call may succeed later; `None`: that follows from the kind and the status. `False`
                   with a refusal of the account: the provider says so in words, and it is no gateway that errs
     `ended`       how the answer ended, where there was one
-    `usage`       what was used, as far as that was told
+    `usage`       what was used, as far as that was reported
     `code`        the provider's own word for it (`insufficient_quota`, `max_tokens`), never its text
     """
 

@@ -79,10 +79,10 @@ class WaitingRequests:
         self.queue = queue
         self._order: LaneRequestWaiters | GuardedWaiters
         if isinstance(queue, LaneRequestWaiters) and _is_ours(type(queue)):
-            self._order, self._judge = queue, self._agrees
+            self._order, self._answer_to = queue, self._agrees
             queue.make_room(self._room)
         else:
-            self._order, self._judge = GuardedWaiters(queue, self._maker), self._check
+            self._order, self._answer_to = GuardedWaiters(queue, self._maker), self._check
 
     def new_waiter(self, item: RequestAdmissionItem, now: float) -> RequestWaiter:
         """A waiter for `item`, not in the queue yet."""
@@ -141,7 +141,7 @@ class WaitingRequests:
         while waiting:
             if self._in_vain or self._ends.deadlines.moments:
                 self._end_waits_in_vain(effects, now)
-            waiter = order.choose(self._judge, now)
+            waiter = order.choose(self._answer_to, now)
             if self._in_vain:
                 continue
             if waiter is None:
@@ -154,7 +154,7 @@ class WaitingRequests:
     def _offer_to(self, newcomer: RequestWaiter, now: float) -> None:
         """The same where nothing may come of it for anybody else: what would, is left for the next offer."""
         while newcomer in self.waiting:
-            waiter = self._order.choose(self._judge, now)
+            waiter = self._order.choose(self._answer_to, now)
             refused = self._in_vain.pop(newcomer, None)
             if refused is not None:
                 self._refuse(newcomer, refused, RequestAdmissionEffects(), now)

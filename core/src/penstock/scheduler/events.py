@@ -11,7 +11,7 @@ from penstock.events.correlation import RuntimeCorrelation
 from penstock.events.records import EventStream
 from penstock.scheduler.jobs import Job
 from penstock.tasks.gate import TaskGate
-from penstock.tasks.lease import TaskAdmissionLease, add_up
+from penstock.tasks.lease import TaskAdmissionLease, block_summary
 from penstock.tasks.records import TaskGroupKey
 from penstock.tasks.shadow_policy import shadow_notes
 from penstock.words.leases import ReleaseResult
@@ -56,7 +56,7 @@ class SchedulerEvents:
         if not gate.view.queued_total:
             kind, summary = "queue_empty", None
         else:
-            summary = add_up(gate.blocked(), gate.view) if self._due(None, now) else None
+            summary = block_summary(gate.blocked(), gate.view) if self._due(None, now) else None
             capped = summary is not None and set(summary.dominant_denial_reasons) <= {"group_cap", "borrow_debt"}
             kind = "group_capped" if capped else "admission_blocked"
             if summary is None:

@@ -17,7 +17,7 @@ from penstock.queueing.lanes import ALL
 from penstock.queueing.places import Room
 from penstock.tasks.contenders import TaskContenders
 from penstock.tasks.decision import PolicyStateDelta, TaskAdmissionPolicyDecision
-from penstock.tasks.lease import TaskAdmissionBlockSummary, TaskAdmissionDenied, TaskAdmissionLease, add_up
+from penstock.tasks.lease import TaskAdmissionBlockSummary, TaskAdmissionDenied, TaskAdmissionLease, block_summary
 from penstock.tasks.ledger import Holding, LedgerView
 from penstock.tasks.limits import TaskAdmissionConfig, never_fits, replace_limits
 from penstock.tasks.policy import TaskAdmissionPolicy, TaskAdmissionView
@@ -342,7 +342,7 @@ class TaskAdmissionController:
 
     def explain_blocked(self, blocked: Iterable[Blocked], queue_view: QueueView) -> TaskAdmissionBlockSummary:
         """Add up what the queue's `blocked()` yields."""
-        return add_up(blocked, queue_view)
+        return block_summary(blocked, queue_view)
 
     def close(self) -> None:
         """Admit nothing more. Leases that are out are still taken back."""

@@ -32,7 +32,7 @@ from penstock.words.verdicts import Condition, Denied, Signal
 __all__ = ["Herd", "TaskGate"]
 
 MANY: Final = 1000
-"""An event that leads to more refusals than this is told of by `explain`."""
+"""An event that leads to more refusals than this is reported by `explain`."""
 
 STALE_SELECTIONS: Final = 3
 """A queue whose selections are outdated so often in a row is broken."""

@@ -19,7 +19,7 @@ __all__ = [
     "TaskAdmissionDenied",
     "TaskAdmissionLease",
     "TaskRefused",
-    "add_up",
+    "block_summary",
 ]
 
 
@@ -79,7 +79,7 @@ class TaskAdmissionBlockSummary:
     diagnostics: Mapping[str, Any] = attrs.field(factory=dict)
 
 
-def add_up(blocked: Iterable[Blocked], queue_view: QueueView) -> TaskAdmissionBlockSummary:
+def block_summary(blocked: Iterable[Blocked], queue_view: QueueView) -> TaskAdmissionBlockSummary:
     """The summary of the refusals in force."""
     reasons: dict[str, dict[str, None]] = {}
     moments = []

@@ -76,8 +76,8 @@ class _Traffic:
     """The tasks of one request resource."""
 
     __slots__ = (
-        "arrived", "awaited", "base", "beyond", "ended", "key", "let_go", "level", "moment", "refused_in", "released",
-        "running", "stepped_back",
+        "arrived", "awaited", "base", "beyond", "ended", "just_admitted", "key", "level", "moment", "refused_in",
+        "released", "running", "stepped_back",
     )  # fmt: skip
 
     def __init__(self, key: RequestResourceKey) -> None:
@@ -87,7 +87,7 @@ class _Traffic:
         self.level = 0
         """How many ran when one was let go last because the provider was open."""
         self.moment = -inf
-        self.let_go = 0
+        self.just_admitted = 0
         """How many were let go at `moment`."""
         self.arrived = 0
         """How many calls had arrived when one was asked about last."""
@@ -108,7 +108,7 @@ class _Traffic:
         """How many of those that were let go at this moment have not arrived at the second gate yet."""
         if self.moment != now:
             return 0
-        return max(0, min(self.let_go, self.let_go - (arrived - self.base)))
+        return max(0, min(self.just_admitted, self.just_admitted - (arrived - self.base)))
 
 
 class RequestPressureAdvice:
@@ -300,9 +300,9 @@ class RequestPressureAdvice:
             if decision is _OPEN:
                 traffic.level = traffic.running
             if traffic.moment != now:
-                traffic.moment, traffic.let_go = now, 0
+                traffic.moment, traffic.just_admitted = now, 0
                 traffic.base = traffic.arrived  # it was asked about at this moment
-            traffic.let_go += 1
+            traffic.just_admitted += 1
 
     def on_release(self, lease: TaskAdmissionLease, now: float) -> None:
         """A task has ended: another of its resource may go in its stead."""

@@ -17,7 +17,7 @@ from penstock.words.verdicts import Denied, describe_until
 
 __all__ = ["Explanation", "GroupStanding", "explain", "explain_groups"]
 
-LISTED: Final = 20
+LISTED_GROUPS: Final = 20
 """How many groups, and how many kinds of tasks that are not ready, are listed one by one."""
 
 NAMED: Final = 5
@@ -66,11 +66,11 @@ class Explanation:
     def __str__(self) -> str:
         free = ", ".join(f"{name} {free} of {limit} free" for name, (free, limit) in self.resources.items())
         lines = [f"{self.running} running, {self.queued} queued, {self.unfinished} unfinished; {free}"]
-        for group in self.groups[:LISTED]:
+        for group in self.groups[:LISTED_GROUPS]:
             counts = f"{group.queued} queued, {group.running} running, longest wait {group.longest_wait:.1f} s"
             lines.append(f"  group {group.group}: {counts}")
             lines += [f"    {line}" for line in group.waits_for]
-        rest = self.groups[LISTED:]
+        rest = self.groups[LISTED_GROUPS:]
         if rest:
             reasons = Counter(reason for group in rest for reason in group.reasons)
             counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
@@ -159,9 +159,9 @@ def _lines(refused: Sequence[Blocked], now: float) -> list[str]:
         _line(same[0].denied, sum(block.tasks for block in same), min(block.since for block in same), now)
         for same in folded.values()
     ]
-    if len(lines) <= LISTED:
+    if len(lines) <= LISTED_GROUPS:
         return lines
-    return [*lines[:LISTED], f"and {len(lines) - LISTED} more refusals"]
+    return [*lines[:LISTED_GROUPS], f"and {len(lines) - LISTED_GROUPS} more refusals"]
 
 
 def _line(denied: Denied, tasks: int, since: float, now: float) -> str:
@@ -180,7 +180,8 @@ def _not_ready(not_ready: Iterable[tuple[str, str, int]]) -> tuple[str, ...]:
         )
         by_state.setdefault(what, []).append(task_id)
     lines = [f"{_named(task_ids)}: {what}" for what, task_ids in by_state.items()]
-    return (*lines[:LISTED], f"and {len(lines) - LISTED} more such lines") if len(lines) > LISTED else tuple(lines)
+    more = len(lines) - LISTED_GROUPS
+    return (*lines[:LISTED_GROUPS], f"and {more} more such lines") if more > 0 else tuple(lines)
 
 
 def _others(missing: int) -> str:

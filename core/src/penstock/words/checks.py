@@ -192,7 +192,7 @@ def names(value: object, what: str) -> tuple[str, ...]:
 
 
 def a_key(value: Any, what: str) -> Any:
-    """`value`, if things can be filed under it and it can be told; otherwise `ConfigError`.
+    """`value`, if things can be filed under it and it can be written; otherwise `ConfigError`.
 
     What has an `__eq__` of its own must bear being compared with something else.
     """

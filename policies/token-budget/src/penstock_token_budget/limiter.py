@@ -271,10 +271,10 @@ def _used(estimate: Amounts, outcome: RequestReleaseOutcome) -> Amounts:
     if not outcome.went_out:
         return Amounts()
     usage: Usage | None = outcome.usage
-    told = (None, None) if usage is None else (usage.input_tokens, usage.output_tokens)
-    if told == (None, None):
+    reported = (None, None) if usage is None else (usage.input_tokens, usage.output_tokens)
+    if reported == (None, None):
         return Amounts(estimate.requests) if outcome.kind == "rate_limited" else estimate
-    inp, out = told  # what was not told refunds nothing
+    inp, out = reported  # what was not reported refunds nothing
     return Amounts(
         estimate.requests, estimate.input_tokens if inp is None else inp, estimate.output_tokens if out is None else out
     )

@@ -1,4 +1,4 @@
-"""Messages as Anthropic sends them. In a stream usage is told twice, cumulative: the last told of each field counts.
+"""Messages as Anthropic sends them. In a stream usage comes twice, cumulative: the last figure of each field counts.
 
 `input_tokens` leaves out what a cache read and wrote; here it is meant in full.
 """
@@ -76,14 +76,15 @@ def _read_delta(place: object, delta: dict[str, Any], answer: Answer) -> None:
 
 
 def _read_usage(usage: object, answer: Answer) -> None:
-    told = object_of(usage)
-    read, written = count_of(told.get("cache_read_input_tokens")), count_of(told.get("cache_creation_input_tokens"))
-    fresh = count_of(told.get("input_tokens"))
-    details = object_of(told.get("output_tokens_details"))
+    counts = object_of(usage)
+    read = count_of(counts.get("cache_read_input_tokens"))
+    written = count_of(counts.get("cache_creation_input_tokens"))
+    fresh = count_of(counts.get("input_tokens"))
+    details = object_of(counts.get("output_tokens_details"))
     answer.count(
         cache_read_tokens=read,
         cache_write_tokens=written,
-        output_tokens=count_of(told.get("output_tokens")),
+        output_tokens=count_of(counts.get("output_tokens")),
         reasoning_tokens=count_of(details.get("thinking_tokens")),
     )
     if fresh is not None:

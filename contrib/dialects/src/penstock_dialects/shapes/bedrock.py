@@ -33,13 +33,13 @@ def _read(data: dict[str, Any], answer: Answer) -> None:
         elif block:
             answer.parts.append(block)
     answer.finish = text_of(data.get("stopReason")) or text_of(data.get("stop_reason"))
-    told = object_of(data.get("usage"))
-    read = count_of(told.get("cacheReadInputTokens", told.get("cacheReadInputTokenCount")))
-    written = count_of(told.get("cacheWriteInputTokens", told.get("cacheWriteInputTokenCount")))
-    fresh = count_of(told.get("inputTokens"))
+    reported = object_of(data.get("usage"))
+    read = count_of(reported.get("cacheReadInputTokens", reported.get("cacheReadInputTokenCount")))
+    written = count_of(reported.get("cacheWriteInputTokens", reported.get("cacheWriteInputTokenCount")))
+    fresh = count_of(reported.get("inputTokens"))
     answer.count(
         input_tokens=None if fresh is None else fresh + (read or 0) + (written or 0),
-        output_tokens=count_of(told.get("outputTokens")),
+        output_tokens=count_of(reported.get("outputTokens")),
         cache_read_tokens=read,
         cache_write_tokens=written,
     )

@@ -43,12 +43,12 @@ def _read(data: dict[str, Any], answer: Answer) -> None:
     if kind == "message-end":
         answer.done = True
     answer.finish = text_of(delta.get("finish_reason") or data.get("finish_reason")) or answer.finish
-    told = object_of(delta.get("usage") or data.get("usage") or data.get("meta"))
-    tokens = object_of(told.get("tokens"))
+    reported = object_of(delta.get("usage") or data.get("usage") or data.get("meta"))
+    tokens = object_of(reported.get("tokens"))
     answer.count(
         input_tokens=count_of(tokens.get("input_tokens")),
         output_tokens=count_of(tokens.get("output_tokens")),
-        cache_read_tokens=count_of(told.get("cached_tokens")),
+        cache_read_tokens=count_of(reported.get("cached_tokens")),
     )
     answer.logprobs += list_of(data.get("logprobs"))
 

@@ -47,16 +47,16 @@ def _read_part(place: int, part: dict[str, Any], answer: Answer) -> None:
         answer.parts.append(part)
 
 
-def _read_usage(told: dict[str, Any], answer: Answer) -> None:
-    prompt = count_of(told.get("promptTokenCount"))
+def _read_usage(reported: dict[str, Any], answer: Answer) -> None:
+    prompt = count_of(reported.get("promptTokenCount"))
     if prompt is None:
         return
-    beside = count_of(told.get("toolUsePromptTokenCount")) or 0
-    thoughts = count_of(told.get("thoughtsTokenCount"))
+    beside = count_of(reported.get("toolUsePromptTokenCount")) or 0
+    thoughts = count_of(reported.get("thoughtsTokenCount"))
     answer.count(
         input_tokens=prompt + beside,
-        output_tokens=(count_of(told.get("candidatesTokenCount")) or 0) + (thoughts or 0),
-        cache_read_tokens=count_of(told.get("cachedContentTokenCount")),
+        output_tokens=(count_of(reported.get("candidatesTokenCount")) or 0) + (thoughts or 0),
+        cache_read_tokens=count_of(reported.get("cachedContentTokenCount")),
         reasoning_tokens=thoughts,
     )
 
@@ -73,13 +73,13 @@ def _read_interaction(data: dict[str, Any], answer: Answer) -> None:
     answer.say(object_of(data.get("delta")).get("text"))
     for item in list_of(interaction.get("outputs")):
         answer.content([item])
-    told = object_of(interaction.get("usage"))
-    given, made = count_of(told.get("total_input_tokens")), count_of(told.get("total_output_tokens"))
-    thought, beside = count_of(told.get("total_thought_tokens")), count_of(told.get("total_tool_use_tokens"))
+    reported = object_of(interaction.get("usage"))
+    given, made = count_of(reported.get("total_input_tokens")), count_of(reported.get("total_output_tokens"))
+    thought, beside = count_of(reported.get("total_thought_tokens")), count_of(reported.get("total_tool_use_tokens"))
     answer.count(
         input_tokens=None if given is None else given + (beside or 0),
         output_tokens=None if made is None else made + (thought or 0),
-        cache_read_tokens=count_of(told.get("total_cached_tokens")),
+        cache_read_tokens=count_of(reported.get("total_cached_tokens")),
         reasoning_tokens=thought,
     )
     if data.get("event_type") == "interaction.completed":
