@@ -142,6 +142,13 @@ def test_an_unknown_key_that_resembles_nothing_is_reported_with_what_there_is() 
     assert problems({"zzz": 1}, Inner) == ["f.toml: zzz: unknown key; known are names, size"]
 
 
+def test_an_unknown_key_that_looks_like_a_secret_is_not_shown() -> None:
+    secret = "sk-v3rySecretAndL0ngEnough"
+    assert problems({"needed": "x", "inner": {secret: 1}}, Outer) == [
+        "f.toml: inner: holds an unknown key, which looks like a secret and is not shown; known are names, size"
+    ]
+
+
 def test_a_validator_that_raises_is_reported_with_the_key_it_speaks_of() -> None:
     def no_odd(_: object, attribute: attrs.Attribute[int], value: int) -> None:
         if value % 2:

@@ -9,6 +9,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from penstock import (
+    ConfigError,
     FifoRequestWaiters,
     ModelRequestExecutor,
     PluginError,
@@ -360,6 +361,12 @@ async def test_a_freed_provider_is_reported_once_per_change_when_the_change_is_c
         assert reports == [("p", 1)], "the call that came back and the wait that it ended are one change"
         callers.go["a"].set()
     assert reports == [("p", 1), ("p", 0)]
+
+
+async def test_what_is_no_function_is_refused_as_callback_for_freed_providers(executor: ModelRequestExecutor) -> None:
+    with pytest.raises(ConfigError, match="on_freed_provider"):
+        executor.gate.on_freed_provider = "p"  # type: ignore[assignment]
+    assert executor.gate.on_freed_provider is None
 
 
 # -- a waiter queue that breaks its contract

@@ -11,12 +11,15 @@ from hypothesis import given, strategies as st
 
 from penstock import (
     NEVER,
+    AdmissionError,
     At,
     ConfigError,
     Denied,
     PenstockConfig,
+    PenstockError,
     PluginError,
     PluginManager,
+    Problem,
     ProviderKey,
     Released,
     RequestReleaseOutcome,
@@ -25,6 +28,7 @@ from penstock import (
     RunReport,
     Settings,
     Signal,
+    StallError,
     WallClock,
     hookimpl,
     load_config,
@@ -329,15 +333,26 @@ def test_a_factory_that_raises_ends_the_set_up_by_its_name() -> None:
     assert isinstance(caught.value.__cause__, ValueError)
 
 
-def test_a_factory_that_finds_the_configuration_wrong_says_so_itself() -> None:
-    wrong = ConfigError("plugins.x.workers: too many")
+def test_a_factory_that_finds_the_configuration_wrong_says_so_itself_and_is_named() -> None:
+    at_its_table = Problem(("plugins", "RunnerPlugin", "workers"), "must be at most 8", "run.toml")
 
     def refuses() -> None:
-        raise wrong
+        raise ConfigError(["limits must name gpu", at_its_table])
 
     with pytest.raises(ConfigError) as caught:
         hooks_of(RunnerPlugin(refuses)).make_task_runner()
-    assert caught.value is wrong
+    assert caught.value.records == (Problem((), "plugin 'RunnerPlugin': limits must name gpu"), at_its_table)
+
+
+@pytest.mark.parametrize("error", [StallError("all at rest"), AdmissionError("full")])
+def test_whatever_else_a_factory_raises_of_ours_is_the_plugins_error(error: PenstockError) -> None:
+    def fails() -> None:
+        raise error
+
+    with pytest.raises(PluginError) as caught:
+        hooks_of(RunnerPlugin(fails)).make_task_runner()
+    assert caught.value.plugin == "RunnerPlugin"
+    assert caught.value.__cause__ is error
 
 
 def test_a_factory_that_makes_something_else_is_reported_what_it_lacks() -> None:

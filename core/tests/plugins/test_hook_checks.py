@@ -11,7 +11,7 @@ import pytest
 
 from penstock import ConfigError, PenstockConfig, PluginError, PluginManager, hookimpl
 from penstock.plugins.discovery import Installed
-from penstock.plugins.hook_checks import check_hooks, has_hooks, hook_arguments, implementations
+from penstock.plugins.hook_checks import check_hooks, hook_arguments, hooks_of, implementations
 from penstock.plugins.hookspecs import HOOKS
 
 
@@ -220,7 +220,7 @@ def test_two_mistaken_plugins_are_reported_together() -> None:
 
 def test_a_function_that_a_module_imports_is_not_its_own() -> None:
     module = ModuleType("rules")
-    module.penstock_from_elsewhere = has_hooks  # type: ignore[attr-defined]
+    module.penstock_from_elsewhere = hooks_of  # type: ignore[attr-defined]
     assert check_hooks(module) == ["it has no hook; mark a function with @hookimpl (from penstock import hookimpl)"]
 
 
@@ -234,7 +234,7 @@ def test_functions_set_on_an_object_are_its_hooks_too() -> None:
     holder = Holder()
     holder.penstock_run_started = penstock_run_started  # type: ignore[attr-defined]
     assert check_hooks(holder) == []
-    assert has_hooks(holder)
+    assert hooks_of(holder) == ["penstock_run_started"]
 
 
 def test_the_arguments_of_a_hook_are_those_of_its_specification() -> None:

@@ -156,3 +156,13 @@ def test_a_single_condition_is_shown_as_the_set_that_it_should_be() -> None:
     with pytest.raises(ConfigError) as caught:
         Denied("policy_denial", Signal("y"))  # type: ignore[arg-type]
     assert str(caught.value) == "until must be a set of conditions: write {Signal(name='y')}"
+
+
+@pytest.mark.parametrize("error", [SystemExit, ZeroDivisionError, GeneratorExit])
+def test_a_value_that_cannot_be_shown_is_a_mistake_like_any_other(error: type[BaseException]) -> None:
+    class Unspeakable:
+        def __repr__(self) -> str:
+            raise error
+
+    with pytest.raises(ConfigError, match="not Unspeakable value that cannot be shown"):
+        RequestCost(Unspeakable())  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""How commands ask a run that is under way: the one that is named, or the only one there is."""
+"""The question of a command to a run that is under way: the one that is named, or the only one there is."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from penstock.run.socket_folder import possible_folders
 from penstock.words.errors import ConfigError
 from penstock.words.printable import printable
 
-__all__ = ["asked"]
+__all__ = ["show_answer"]
 
 
-def asked(wanted: str | None, question: Question) -> tuple[str, str]:
-    """The name of the run that was asked, and its answer; both safe to be shown.
+def show_answer(wanted: str | None, question: Question) -> None:
+    """Show what the run that is asked answers, as it is for records, else behind the run's name.
 
     Raises `ConfigError` if there is no such run, if several may be meant, and with what the run refuses.
     """
@@ -28,11 +28,12 @@ def asked(wanted: str | None, question: Question) -> tuple[str, str]:
         click.echo(f"penstock: {printable(note)}", err=True)
     name = printable(run.greeting.run_id)
     try:
-        return name, trio.run(ask, run, question)
+        answer = trio.run(ask, run, question)
     except RunRefused as error:
         raise ConfigError(error.problems) from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"run {name} (pid {run.greeting.pid}) gave no answer: {error}") from error
+    click.echo(answer if question.records else f"run {name}: {answer}")
 
 
 def _chosen(found: FoundRuns, wanted: str | None) -> FoundRun:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from penstock.cli.asking import asked
+from penstock.cli.asking import show_answer
 from penstock.run.explain_protocol import Question
 
 __all__ = ["explain"]
@@ -20,5 +20,4 @@ def explain(wanted: str | None, group: str | None, as_json: bool) -> None:
     --run may be left out while there is only one run. `penstock run` answers; a program of your own does with
     `[scheduler] explain_socket = true`.
     """
-    name, answer = asked(wanted, Question(group, as_json))
-    click.echo(answer if as_json else f"run {name}: {answer}")
+    show_answer(wanted, Question(group, as_json))

@@ -14,7 +14,7 @@ import click
 from penstock.cli.command_line import CommandLine
 from penstock.config.reading import PenstockConfig, load_config
 from penstock.config.structuring import field_types
-from penstock.config.words import type_in_words, value_in_words
+from penstock.config.words import did_you_mean, type_in_words, value_in_words
 from penstock.plugins.choice import Chosen, choose
 from penstock.plugins.discovery import installed
 from penstock.plugins.hook_checks import check_hooks, implementations
@@ -46,7 +46,7 @@ def list_command(line: CommandLine, as_json: bool, config_file: Path | None) -> 
     loaded = load_config(config_file, foreign_tables=True)
     listing = list_plugins(loaded.config, line.plugin_files, installed())
     if as_json:
-        click.echo(json.dumps([row.as_dict() for row in listing.rows], indent=2))
+        click.echo(json.dumps([attrs.asdict(row) for row in listing.rows], indent=2))
     else:
         click.echo("\n".join(_listing_lines(listing)))
         if loaded.foreign:
@@ -102,7 +102,8 @@ def show_command(line: CommandLine, name: str, config_file: Path | None) -> None
     elif name in there.plugins:
         loaded = import_plugin(there.plugins[name])
     else:
-        raise ConfigError([f"there is no plugin {name!r}; {there.suggestion(name, files)}", *map(str, there.clashes)])
+        hint = did_you_mean(name, {*there.plugins, *files}, otherwise="available are")
+        raise ConfigError([f"there is no plugin {name!r}; {hint}", *map(str, there.clashes)])
     chosen = choose(config, there.plugins, {stem: hooks_in_file(path) or () for stem, path in files.items()})
     click.echo("\n".join(map(printable, _show_lines(loaded, chosen, config))))
     wrong = check_hooks(loaded.target)

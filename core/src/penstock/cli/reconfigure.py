@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from penstock.cli.asking import asked
+from penstock.cli.asking import show_answer
 from penstock.run.explain_protocol import Question
 
 __all__ = ["reconfigure"]
@@ -22,5 +22,4 @@ def reconfigure(file: Path, wanted: str | None, as_json: bool) -> None:
     All of it or nothing: if anything is wrong with it, or something that waits could then never go, nothing changes,
     and every problem is shown (exit code 2). --run may be left out while there is only one run.
     """
-    name, answer = asked(wanted, Question(records=as_json, reconfigure=str(file.absolute())))
-    click.echo(answer if as_json else f"run {name}: {answer}")
+    show_answer(wanted, Question(records=as_json, reconfigure=str(file.absolute())))

@@ -22,7 +22,7 @@ SHAPES: Mapping[str, str] = {
 def configured_names(
     providers: Mapping[str, ProviderConfig],
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, ProviderModelKey]]:
-    """`Settings.providers` and `Settings.models` by a configuration."""
+    """The `Settings.providers` and `Settings.models` by a configuration."""
     domains = {name: (*map(str, RequestDomain), *provider.domains) for name, provider in providers.items()}
     models: dict[str, ProviderModelKey] = {}
     for name, provider in providers.items():
@@ -33,7 +33,7 @@ def configured_names(
 
 
 def unknown_in(scope: Scope, settings: Settings) -> str | None:
-    """What of a provider, a model or a domain is not known, with what was probably meant; `None` if all is.
+    """The provider, model or domain that is not known, in words, with what was probably meant; `None` if all is.
 
     A model is named by its own id, not by a name of the configuration that leads to it.
     """
@@ -63,7 +63,7 @@ def _unknown_model(provider: str, model: str, settings: Settings) -> str | None:
 
 
 def impossible_groups(admitted_limits: Mapping[str, int], source: str) -> Iterator[Problem]:
-    """What is wrong with `[scheduler.admitted_limits]` whatever providers there are: names that no group can have."""
+    """The problems of `[scheduler.admitted_limits]` whatever providers there are: names that no group can have."""
     for group in admitted_limits:
         kind, *rest = group.split("/")
         path = ("scheduler", "admitted_limits", group)
@@ -75,7 +75,7 @@ def impossible_groups(admitted_limits: Mapping[str, int], source: str) -> Iterat
 
 
 def group_problems(admitted_limits: Mapping[str, int], settings: Settings, source: str) -> Iterator[Problem]:
-    """Groups of `[scheduler.admitted_limits]` that call what is not known."""
+    """The problems of groups of `[scheduler.admitted_limits]` that call what is not known."""
     for group in admitted_limits:
         kind, _, rest = group.partition("/")
         provider, _, called = rest.partition("/")

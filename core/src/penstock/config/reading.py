@@ -18,11 +18,12 @@ import attrs
 
 from penstock.config.structuring import structure
 from penstock.config.toml_reading import read_toml
-from penstock.config.words import did_you_mean, is_list_type, probably_meant, value_in_words
+from penstock.config.words import did_you_mean, is_list_type, probably_meant, unknown, value_in_words
 from penstock.words.checks import LARGEST, a_name, is_finite, shown
 from penstock.words.errors import ConfigError
 from penstock.words.identity import RequestDomain
 from penstock.words.problems import PathParts, Problem
+from penstock.words.validators import Validator
 
 __all__ = [
     "LoadedConfig",
@@ -36,23 +37,25 @@ __all__ = [
     "load_config",
 ]
 
-_Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
+def _must_be(wanted_instead: Callable[[Any], str | None]) -> Validator:
+    """A validator by what a value would have to be that cannot be this; `None` if it can."""
 
-def _unfit(attribute: attrs.Attribute[Any], wanted: str) -> Problem:
-    return Problem((attribute.name,), f"must be {wanted}")
+    def validate(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if wanted := wanted_instead(value):
+            raise ConfigError(Problem((attribute.name,), f"must be {wanted}, not {value_in_words(value)}"))
+
+    return validate
 
 
 def _wanted_of_a_limit(value: object) -> str | None:
-    """What a limit would have to be that cannot be this; `None` if it can."""
+    """The words for what a limit would have to be that cannot be this; `None` if it can."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         return "a whole number from 1 on"
     return f"at most {LARGEST:,}" if value > LARGEST else None
 
 
-def _at_least_one(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if wanted := _wanted_of_a_limit(value):
-        raise ConfigError(_unfit(attribute, f"{wanted}, not {value_in_words(value)}"))
+_at_least_one: Final = _must_be(_wanted_of_a_limit)
 
 
 def _each_at_least_one(_: object, attribute: attrs.Attribute[Any], value: Mapping[str, object]) -> None:
@@ -65,30 +68,27 @@ def _each_at_least_one(_: object, attribute: attrs.Attribute[Any], value: Mappin
         raise ConfigError(wrong)
 
 
-def _seconds(*, zero: bool = False) -> _Validator:
+def _seconds(*, zero: bool = False) -> Validator:
     """A validator of durations: positive and finite, or with `zero` also 0. `None` passes, where the type lets it."""
+    wanted = f"a duration {'of at least' if zero else 'above'} 0 seconds"
 
-    def validate(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value is None:
-            return
-        if not (is_finite(value) and (value > 0 or (zero and value == 0))):
-            least = "of at least 0 seconds" if zero else "above 0 seconds"
-            raise ConfigError(_unfit(attribute, f"a duration {least}, not {value_in_words(value)}"))
+    def unfit(value: object) -> str | None:
+        fits = value is None or (is_finite(value) and (value > 0 or (zero and value == 0)))
+        return None if fits else wanted
 
-    return validate
+    return _must_be(unfit)
 
 
-def _share(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is not None and not (number and 0 <= value <= 1):  # type: ignore[operator]
-        raise ConfigError(_unfit(attribute, f"a share from 0 to 1, not {value_in_words(value)}"))
+_share: Final = _must_be(
+    lambda value: None if value is None or (is_finite(value) and 0 <= value <= 1) else "a share from 0 to 1"
+)
 
 
-def _not_below(other: str) -> _Validator:
+def _not_below(other: str) -> Validator:
     def validate(record: object, attribute: attrs.Attribute[Any], value: float) -> None:
         least = getattr(record, other)
         if value < least < math.inf:
-            raise ConfigError(_unfit(attribute, f"at least {other}, which is {least}, not {value}"))
+            raise ConfigError(Problem((attribute.name,), f"must be at least {other}, which is {least}, not {value}"))
 
     return validate
 
@@ -195,8 +195,7 @@ class ProviderConfig:
         known = {*map(str, RequestDomain), *self.domains}
         wrong = [
             Problem(
-                ("models", name, "domain_caps", domain),
-                f"is no domain of this provider; {did_you_mean(domain, known)}",
+                ("models", name, "domain_caps", domain), f"is no domain of this provider; {did_you_mean(domain, known)}"
             )
             for name, model in value.items()
             for domain in model.domain_caps
@@ -343,10 +342,8 @@ class _Reading:
         return self._structure(self._data[key], kind, (key,))
 
     def extras(self, kinds: Mapping[str, Any]) -> Mapping[str, Any]:
-        found: dict[str, Any] = {}
-        for key, kind in kinds.items():
-            found[key] = self._structure(self._data.get(key, _nothing(kind)), kind, (key,))
-        return MappingProxyType(found)
+        tables = {key: self._data.get(key, _nothing(kind)) for key, kind in kinds.items()}
+        return MappingProxyType({key: self._structure(tables[key], kind, (key,)) for key, kind in kinds.items()})
 
     def plugins(self) -> tuple[PluginLists, dict[str, dict[str, object]]]:
         table = self._data.get("plugins", {})
@@ -369,6 +366,5 @@ class _Reading:
             if pass_ and probably_meant(str(key), known) is None:
                 passed.append(str(key))
             else:
-                what = f"unknown table; {did_you_mean(str(key), known)}"
-                self.problems.append(Problem((str(key),), what, self._source))
+                self.problems.append(Problem(*unknown("table", str(key), known), self._source))
         return tuple(passed)

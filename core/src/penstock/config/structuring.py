@@ -1,10 +1,9 @@
 """Strict conversion of plain tables to typed records, with every problem at once.
 
-cattrs knows which type is built how; its conversions are taken out and replaced by checks. As it comes, it
-turns `"false"` into True and `"strict-fair"` into a list of letters, and its errors name classes, not
-keys. Here a value fits its type or is reported with its dotted path: an unknown key with the key that was
-probably meant, a missing one, a wrong type, and whatever an attrs validator objects to. The only liberty is
-that a whole number may stand for a float.
+cattrs knows which type is built how; its conversions are taken out and replaced by checks. As it comes, it turns
+`"false"` into True and `"strict-fair"` into a list of letters, and its errors name classes, not keys. Here a value fits
+its type or is reported with its dotted path: an unknown key with the key that was probably meant, a missing one, a
+wrong type, and whatever an attrs validator objects to. The only liberty is that a whole number may stand for a float.
 
 Types that a configuration may use: bool, int, float, str, Path, datetime, date, time, enums, Literal, attrs
 classes, lists, tuples, sets, dicts with text keys, unions of these, `T | None`, and `object` for what is
@@ -26,14 +25,7 @@ from typing import Annotated, Any, Final, Literal, Never, TypeVar, Union, cast, 
 import attrs
 import cattrs
 
-from penstock.config.words import (
-    did_you_mean,
-    is_list_type,
-    is_mapping_type,
-    is_secret,
-    type_in_words,
-    value_in_words,
-)
+from penstock.config.words import is_list_type, is_mapping_type, is_secret, type_in_words, unknown, value_in_words
 from penstock.words.errors import ConfigError, PenstockError
 from penstock.words.problems import PathParts, Problem
 
@@ -46,9 +38,8 @@ _Hook = Callable[[Any, Any], Any]
 def structure(data: object, cls: type[T] | Any, *, source: str = "<mapping>", path: PathParts = ()) -> T:
     """A `cls` built from plain data, as TOML gives it.
 
-    `source` is the file's name and `path` where in the file `data` stands; both are put before each
-    problem. Raises `ConfigError` with all problems, and `TypeError` if `cls` has a field of a type that no
-    TOML value could fit.
+    `source` is the file's name and `path` where in the file `data` stands; both are put before each problem. Raises
+    `ConfigError` with all problems, and `TypeError` if `cls` has a field of a type that no TOML value could fit.
 
     >>> @attrs.frozen
     ... class Quiet:
@@ -120,9 +111,6 @@ class _Findings:
     def __init__(self) -> None:
         self.found: list[_Finding] = []
 
-    def add(self, key: str | int, what: str) -> None:
-        self.found.append(_Finding((key,), what))
-
     def build(self, key: str | int, value: object, wanted: Any) -> Any:
         try:
             return _build(value, wanted)
@@ -131,7 +119,7 @@ class _Findings:
             return None
 
     def met(self, key: str | int) -> bool:
-        return any(found.path[0] == key for found in self.found)
+        return any(found.path[:1] == (key,) for found in self.found)
 
     def raise_any(self) -> None:
         if self.found:
@@ -160,10 +148,6 @@ def _scalar(value: object, wanted: type) -> object:
         _wrong(wanted, value)
     fits = isinstance(value, wanted) and not (isinstance(value, bool) and wanted is not bool)
     return value if fits else _wrong(wanted, value)
-
-
-def _anything(value: object, _: Any) -> object:
-    return value
 
 
 def _literal(value: object, wanted: Any) -> object:
@@ -230,7 +214,7 @@ def _table(value: object, wanted: Any) -> object:
         if isinstance(key, str):
             items[key] = findings.build(key, item, args[1] if args else object)
         else:
-            findings.add(str(key), "keys must be text")
+            findings.found.append(_Finding((str(key),), "keys must be text"))
     findings.raise_any()
     return items
 
@@ -249,12 +233,12 @@ def _record(value: object, cls: type[Any]) -> object:
     given: dict[str, Any] = {}
     for key in value:
         if key not in fields:
-            findings.add(str(key), f"unknown key; {did_you_mean(str(key), fields)}")
+            findings.found.append(_Finding(*unknown("key", str(key), fields)))
     for key, field in fields.items():
         if key in value:
             given[key] = findings.build(key, value[key], types[field.name])
         elif field.default is attrs.NOTHING:
-            findings.add(key, f"is missing; it must be {type_in_words(types[field.name])}")
+            findings.found.append(_Finding((key,), f"is missing; it must be {type_in_words(types[field.name])}"))
     if findings.found:
         findings.found += _objections(cls, given, {key for key in fields if findings.met(key)})
         findings.raise_any()
@@ -339,26 +323,16 @@ def _unfit(wanted: Any) -> _Hook:
     raise TypeError(f"a configuration cannot hold {type_in_words(wanted)}: no TOML value would fit")
 
 
-def _newtype(wanted: Any) -> _Hook:
-    return lambda value, _: _build(value, wanted.__supertype__)
-
-
-def _annotated(wanted: Any) -> _Hook:
-    inner = get_args(wanted)[0]
-    return lambda value, _: _build(value, inner)
-
-
-def _origin(wanted: Any) -> Any:
-    return get_origin(wanted)
+_origin: Final[Callable[[Any], Any]] = get_origin
 
 
 def _is_array(wanted: Any) -> bool:
-    return is_list_type(_origin(wanted) or wanted)
+    return is_list_type(get_origin(wanted) or wanted)
 
 
 def _is_table(wanted: Any) -> bool:
     args = get_args(wanted)
-    return is_mapping_type(_origin(wanted) or wanted) and (not args or args[0] is str)
+    return is_mapping_type(get_origin(wanted) or wanted) and (not args or args[0] is str)
 
 
 def _is_record(wanted: Any) -> bool:
@@ -374,9 +348,11 @@ def _strict_converter() -> cattrs.Converter:
     converter.register_structure_hook_func(_is_record, _record)
     converter.register_structure_hook_func(lambda t: _origin(t) in (Union, UnionType), _union)
     converter.register_structure_hook_func(lambda t: _origin(t) is Literal, _literal)
-    converter.register_structure_hook_factory(lambda t: _origin(t) is Annotated, _annotated)
-    converter.register_structure_hook_factory(lambda t: hasattr(t, "__supertype__"), _newtype)
-    converter.register_structure_hook_func(lambda t: t is Any or t is object, _anything)
+    converter.register_structure_hook_func(lambda t: _origin(t) is Annotated, lambda v, t: _build(v, get_args(t)[0]))
+    converter.register_structure_hook_func(
+        lambda t: hasattr(t, "__supertype__"), lambda v, t: _build(v, t.__supertype__)
+    )
+    converter.register_structure_hook_func(lambda t: t is Any or t is object, lambda value, _: value)
     converter.register_structure_hook(bytes, lambda _, wanted: _unfit(wanted))
     for scalar in (bool, int, float, str, Path, datetime, date, time, enum.Enum):
         converter.register_structure_hook(scalar, _scalar)

@@ -1,7 +1,6 @@
 """The words for types and values in messages about a configuration, and for what was probably meant.
 
-Every message about a configuration is put together from these, so that they read alike wherever they come
-from.
+Every message about a configuration is put together from these, so that they read alike wherever they come from.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import attrs
 
-__all__ = ["did_you_mean", "is_secret", "probably_meant", "type_in_words", "value_in_words"]
+__all__ = ["did_you_mean", "is_secret", "probably_meant", "type_in_words", "unknown", "value_in_words"]
 
 _LONGEST: Final = 60
 _PLAIN: Final[Mapping[Any, str]] = {
@@ -136,6 +135,24 @@ def probably_meant(given: str, known: Iterable[str]) -> str | None:
     folded = {name.casefold().replace("_", "-"): name for name in known}
     near = difflib.get_close_matches(given.casefold().replace("_", "-"), folded, n=1)
     return folded[near[0]] if near else None
+
+
+def unknown(what: Literal["key", "table"], given: str, known: Iterable[str]) -> tuple[tuple[str, ...], str]:
+    """The path and the words of a problem with a key or a table that nobody knows.
+
+    It is not shown where it may be a secret that was put before the sign of equality: one that looks like a secret
+    while nothing that is known is near.
+
+    >>> unknown("key", "max_attempt", ["max_attempts"])
+    (('max_attempt',), "unknown key; did you mean 'max_attempts'?")
+    >>> unknown("key", "sk-v3rySecretAndL0ngEnough", ["kind"])
+    ((), 'holds an unknown key, which looks like a secret and is not shown; known are kind')
+    """
+    names = sorted(known)
+    meant = did_you_mean(given, names)
+    if is_secret(given) and probably_meant(given, names) is None:
+        return (), f"holds an unknown {what}, which looks like a secret and is not shown; {meant}"
+    return (given,), f"unknown {what}; {meant}"
 
 
 def did_you_mean(given: str, known: Iterable[str], *, otherwise: str = "known are", most: int = 12) -> str:

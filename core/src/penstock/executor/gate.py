@@ -43,7 +43,8 @@ from penstock.requests.items import (
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.reconfiguring import RequestGatePlan
 from penstock.requests.waiters import RequestWaiter
-from penstock.words.errors import StallError
+from penstock.words.checks import shown
+from penstock.words.errors import ConfigError, StallError
 from penstock.words.identity import ProviderKey, ProviderModelKey
 from penstock.words.plugin_failures import OnPluginFailure, unheard, waited_in_vain
 
@@ -80,11 +81,21 @@ class RequestGate:
         self.now = self.run.now
         self._timer = GateTimer(self._turn)
         self._left = False
-        self.on_freed_provider: Callable[[ProviderKey, float], None] | None = None
+        self._on_freed_provider: Callable[[ProviderKey, float], None] | None = None
+
+    @property
+    def on_freed_provider(self) -> Callable[[ProviderKey, float], None] | None:
         """A callback, with the moment, for each provider at which calls may meet less pressure than before: a call came
         back, a waiter left the queue, a cap or a limiter changed; not when time alone ends a cooldown. The change is
-        complete by then. It must not call the gate.
+        complete by then. It must not call the gate. Raises `ConfigError` for what cannot be called.
         """
+        return self._on_freed_provider
+
+    @on_freed_provider.setter
+    def on_freed_provider(self, callback: Callable[[ProviderKey, float], None] | None) -> None:
+        if callback is not None and not callable(callback):
+            raise ConfigError(f"on_freed_provider must be a function of a provider and a moment, not {shown(callback)}")
+        self._on_freed_provider = callback
 
     # -- the block --
 
@@ -275,9 +286,9 @@ class RequestGate:
         self._after(now)
 
     def _report_freed(self, effects: RequestAdmissionEffects, now: float) -> None:
-        if self.on_freed_provider is not None:
+        if self._on_freed_provider is not None:
             for provider in dict.fromkeys(effects.freed_providers):
-                self.on_freed_provider(provider, now)
+                self._on_freed_provider(provider, now)
 
     def _unpark(self, waiter: RequestWaiter) -> None:
         task, waiter.parked = waiter.parked, None

@@ -1,10 +1,9 @@
 """The plugins that a configuration chooses, for what, in which order, and why. Decided from names alone:
 nothing is imported.
 
-An *extension point* is a key under `[plugins]`, with the hooks that its plugins are asked for. A plugin
-that has hooks of several extension points is asked only for those whose list names it. Where a list is left
-out the default stack holds, whatever else is installed; a default that is not installed is left out, and
-the listing says so.
+An *extension point* is a key under `[plugins]`, with the hooks that its plugins are asked for. A plugin that has hooks
+of several extension points is asked only for those whose list names it. Where a list is left out the default stack
+holds, whatever else is installed; a default that is not installed is left out, and the listing says so.
 
 How an unimportable plugin is treated follows from why it was chosen. What the configuration names for a
 decision (an order, a policy, a limiter, a runner) or as `required` must be there: a run without it would do
@@ -38,29 +37,27 @@ class ExtensionPoint:
     """
 
     key: str
-    hooks: tuple[str, ...]
     single: bool = False
     default: tuple[str, ...] = ()
     own: str | None = None
     decides: bool = True
 
-
-def _hooks_of(key: str) -> tuple[str, ...]:
-    return tuple(name for name, facts in HOOKS.items() if facts.list_key == key)
+    @property
+    def hooks(self) -> tuple[str, ...]:
+        """The hooks whose plugins it names."""
+        return tuple(name for name, facts in HOOKS.items() if facts.list_key == self.key)
 
 
 EXTENSION_POINTS: Final[Mapping[str, ExtensionPoint]] = MappingProxyType(
     {
         point.key: point
         for point in (
-            ExtensionPoint("ready_queue", _hooks_of("ready_queue"), single=True, default=("fair",), own="fifo"),
-            ExtensionPoint("task_policies", _hooks_of("task_policies"), default=("strict-fair",)),
-            ExtensionPoint("task_runner", _hooks_of("task_runner"), single=True, own="nursery"),
-            ExtensionPoint("request_waiters", _hooks_of("request_waiters"), single=True, default=("fair",), own="fifo"),
-            ExtensionPoint(
-                "request_limiters", _hooks_of("request_limiters"), default=("cooldown", "aimd", "token-budget")
-            ),
-            ExtensionPoint("sinks", _hooks_of("sinks"), decides=False),
+            ExtensionPoint("ready_queue", single=True, default=("fair",), own="fifo"),
+            ExtensionPoint("task_policies", default=("strict-fair",)),
+            ExtensionPoint("task_runner", single=True, own="nursery"),
+            ExtensionPoint("request_waiters", single=True, default=("fair",), own="fifo"),
+            ExtensionPoint("request_limiters", default=("cooldown", "aimd", "token-budget")),
+            ExtensionPoint("sinks", decides=False),
         )
     }
 )
@@ -110,9 +107,8 @@ class Chosen:
 def choose(config: PenstockConfig, installed: Collection[str], given: Mapping[str, Collection[str]]) -> Chosen:
     """The choice that the lists of a configuration make among what there is.
 
-    `installed` are the names of installed plugins; `given` are those from files and objects, with the hooks
-    that each implements: they are asked for all of them, after the plugins of a list that does not name
-    them.
+    `installed` are the names of installed plugins; `given` are those from files and objects, with the hooks that each
+    implements: they are asked for all of them, after the plugins of a list that does not name them.
     """
     making = _Making(config, installed, given)
     asked = {key: making.list_of(point) for key, point in EXTENSION_POINTS.items()}
@@ -130,7 +126,7 @@ def choose(config: PenstockConfig, installed: Collection[str], given: Mapping[st
 
 
 def why_unused(name: str, hooks: Collection[str]) -> str | None:
-    """What is wrong with the table of a plugin with these hooks that is not active; `None` if it only has commands."""
+    """The fault of the table of a plugin with these hooks that is not active; `None` if it only has commands."""
     for key, point in EXTENSION_POINTS.items():
         if any(hook in hooks for hook in point.hooks):
             into = f'{key} = "{name}"' if point.single else f'{key} = [..., "{name}"]'

@@ -7,6 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+import attrs
 import pluggy
 
 from penstock.plugins.hook_calls import BoundHook, Rule, bound_hooks, first_answer
@@ -25,20 +26,14 @@ from penstock.tasks.policy import TaskAdmissionPolicy, TaskAdmissionView
 from penstock.tasks.ready_queue import QueueView, ReadyQueue
 from penstock.tasks.records import SchedulableTask
 from penstock.tasks.shadow_policy import RuleAsPolicy, ShadowTaskPolicy
-from penstock.words.errors import PenstockError, PluginError
+from penstock.words.errors import ConfigError, PluginError
 from penstock.words.identity import RequestResourceKey, Scope
 from penstock.words.plugin_failures import OnPluginFailure, PluginMaker, fails_closed, refuse_coroutine, unheard
+from penstock.words.problems import Problem
 from penstock.words.report import RunInfo, RunReport
 from penstock.words.settings import Settings
 from penstock.words.shadow import ShadowBook
-from penstock.words.verdicts import (
-    REQUEST_REASONS,
-    TASK_REASONS,
-    Denied,
-    RequestReason,
-    TaskReason,
-    check_denied,
-)
+from penstock.words.verdicts import REQUEST_REASONS, TASK_REASONS, Denied, RequestReason, TaskReason, check_denied
 
 __all__ = ["CompiledHooks"]
 
@@ -118,19 +113,12 @@ class CompiledHooks:
     def _shadow_rules(self, hook: str) -> list[tuple[str, Rule]]:
         """The rules in shadow, each by itself; they answer as they are and raise what they raise."""
 
-        def check(answer: object, _: str, __: float) -> object:
-            return answer
-
         def failed(error: BaseException, *_: object) -> object:
             raise error
 
-        caller = self._callers[hook]
-        found = []
-        for name in self._shadows:
-            rule = first_answer(caller, settings=self._settings, check=check, failed=failed, of=name.__eq__)
-            if rule is not None:
-                found.append((name, rule))
-        return found
+        parts: Any = {"settings": self._settings, "check": lambda answer, *_: answer, "failed": failed}
+        rules = ((name, first_answer(self._callers[hook], of=name.__eq__, **parts)) for name in self._shadows)
+        return [(name, rule) for name, rule in rules if rule is not None]
 
     def _classification(self, caller: pluggy.HookCaller) -> Rule | None:
         def check(answer: object, by: str, _: float) -> RequestReleaseOutcome:
@@ -168,31 +156,25 @@ class CompiledHooks:
 
         Of the policies that were there `before`, those of kept plugins stay.
         """
-        stay = {
-            name: policy for name, policy in before if name in self._kept and not isinstance(policy, ShadowTaskPolicy)
-        }
+        kept = [(name, policy) for name, policy in before if name in self._kept]
+        stay = {name: policy for name, policy in kept if not isinstance(policy, ShadowTaskPolicy)}
         made = [
             (bound.plugin, policy)
             for bound in self._bound["penstock_task_policy"]
             if (policy := stay.get(bound.plugin) or self._make(bound, "penstock_task_policy", TaskAdmissionPolicy))
             is not None
         ]
-        if not self._shadows:
-            return made
-        stay = {
-            name: policy
-            for name, policy in before
-            if name in self._kept and isinstance(policy, ShadowTaskPolicy) and policy.remembers
+        remembering = {
+            name: policy for name, policy in kept if isinstance(policy, ShadowTaskPolicy) and policy.remembers
         }
         shadows = [(name, policy) for name, policy in made if name in self._shadows]
         shadows += [(name, RuleAsPolicy(rule)) for name, rule in self._shadow_rules("penstock_task_eligible")]
         heeded = [(name, policy) for name, policy in made if name not in self._shadows]
         for name, policy in shadows:
-            count = self._shadow_book.count(name, "tasks")
-            remembering = not getattr(policy, "stateless", False)
-            shadow = (stay.get(name) if remembering else None) or ShadowTaskPolicy(
-                policy, count, partial(self._on_failure, name)
-            )
+            shadow = None if getattr(policy, "stateless", False) else remembering.get(name)
+            if shadow is None:
+                count = self._shadow_book.count(name, "tasks")
+                shadow = ShadowTaskPolicy(policy, count, partial(self._on_failure, name))
             heeded.append((name, shadow))
         return heeded
 
@@ -261,11 +243,13 @@ class CompiledHooks:
         return self._makers.get(hook, PluginMaker())
 
     def _make(self, bound: BoundHook, hook: str, kind: Any, **given: object) -> Any:
-        """What a plugin's factory makes, if anything. Raises `PluginError` if it raises or makes something else."""
+        """The product of a plugin's factory, if any. Raises `PluginError` if it raises or makes something else."""
         try:
             made = bound(settings=self._settings[bound.plugin], **given)
-        except PenstockError:
+        except PluginError:
             raise
+        except ConfigError as error:
+            raise ConfigError([_naming(bound.plugin, problem) for problem in error.records]) from error
         except BaseException as error:
             self._on_failure(bound.plugin, hook, error, bound.function)
             raise PluginError(bound.plugin, f"{hook} failed: {describe_error(error)}") from error
@@ -294,6 +278,13 @@ class CompiledHooks:
                 refuse_coroutine(bound(**given))
             except BaseException as error:
                 self._on_failure(bound.plugin, hook, error, bound.function)
+
+
+def _naming(plugin: str, problem: Problem) -> Problem:
+    """The problem that a plugin's factory found, with the plugin's name, unless its path leads to the plugin."""
+    if problem.path[:2] == ("plugins", plugin):
+        return problem
+    return attrs.evolve(problem, what=f"plugin {plugin!r}: {problem.what}")
 
 
 def _members(protocol: Any) -> list[str]:

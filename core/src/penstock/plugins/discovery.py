@@ -10,14 +10,12 @@ of a folder. So that is an error, which names both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Final
 
 import attrs
-
-from penstock.config.words import did_you_mean
 
 __all__ = ["COMMAND_GROUP", "PLUGIN_GROUP", "EntryPointOwner", "Installed", "NameClash", "installed"]
 
@@ -27,7 +25,7 @@ COMMAND_GROUP: Final = "penstock.commands"
 
 @attrs.frozen
 class EntryPointOwner:
-    """One installed entry point: its name, and the distribution that it came with."""
+    """An installed entry point: its name, and the distribution that it came with."""
 
     name: str
     distribution: str
@@ -67,10 +65,6 @@ class Installed:
             if same and plugin.distribution == command.distribution:
                 return plugin.name
         return command.name
-
-    def suggestion(self, name: str, others: Iterable[str] = ()) -> str:
-        """The hint for a plugin name that is not there: the likeliest name, or those that are available."""
-        return did_you_mean(name, {*self.plugins, *others}, otherwise="available are")
 
 
 def installed() -> Installed:

@@ -66,7 +66,7 @@ def first_answer(
 
 
 def _calling(function: Callable[..., Any], places: Sequence[int], own: Settings) -> Callable[[tuple[Any, ...]], Any]:
-    """What calls `function` with those of all arguments that stand at these places; `own` stands at the last, -1."""
+    """A call of `function` with those of all arguments that stand at these places; `own` stands at the last, -1."""
     match places:
         case [a] if -1 not in places:
             return lambda given: function(given[a])
@@ -84,7 +84,7 @@ def _calling(function: Callable[..., Any], places: Sequence[int], own: Settings)
 
 @attrs.frozen
 class BoundHook:
-    """One plugin's implementation of a factory, a sink or a note, and the arguments that it takes."""
+    """A plugin's implementation of a factory, a sink or a note, and the arguments that it takes."""
 
     plugin: str
     function: Callable[..., Any]

@@ -1,5 +1,4 @@
-"""The check of a plugin's hooks, made once, at registration, so that a mistake is reported then and not felt
-later.
+"""The check of a plugin's hooks, made once, at registration, so that a mistake is reported then and not felt later.
 
 pluggy registers whatever is marked: a misspelt hook is never called, an `async def` answers with a
 coroutine that is never awaited (and which is not None, so it looks like an opinion), an argument with a
@@ -19,7 +18,7 @@ import attrs
 from penstock.config.words import did_you_mean
 from penstock.plugins.hookspecs import HOOKS, PenstockSpec
 
-__all__ = ["Implementation", "check_hooks", "has_hooks", "hook_arguments", "implementations"]
+__all__ = ["Implementation", "check_hooks", "hook_arguments", "hooks_of", "implementations"]
 
 _MARK: Final = "penstock_impl"
 _PREFIX: Final = "penstock_"
@@ -50,9 +49,9 @@ def implementations(plugin: object) -> list[Implementation]:
     return sorted(found, key=lambda made: order.index(made.hook) if made.hook in HOOKS else len(order))
 
 
-def has_hooks(plugin: object) -> bool:
-    """Whether the plugin has a function that is marked as a hook implementation."""
-    return bool(implementations(plugin))
+def hooks_of(plugin: object) -> list[str]:
+    """The hooks that a plugin has, as `implementations`."""
+    return [made.hook for made in implementations(plugin)]
 
 
 def check_hooks(plugin: object) -> list[str]:
@@ -79,7 +78,7 @@ def check_hooks(plugin: object) -> list[str]:
 
 
 def _functions(plugin: object) -> Iterator[tuple[str, Callable[..., Any], bool]]:
-    """Name, function, and whether binding fills its first parameter. Looks statically, so that no property is run."""
+    """The name, the function, and whether binding fills its first parameter. No property is run."""
     plain = inspect.isclass(plugin) or isinstance(plugin, ModuleType)
     for name in dir(plugin):
         try:

@@ -146,7 +146,7 @@ class PenstockSpec:
 
     @hookspec
     def penstock_check_names(self, settings: Settings) -> Iterable[Problem] | None:
-        """Say which names in the plugin's `Config` name nothing: a provider, a model, a domain (`unknown_in`).
+        """The names in the plugin's `Config` that name nothing: a provider, a model, a domain (`unknown_in`).
 
         Called when the plugins are made, with the `providers` and `models` of the configuration, and where it has
         none, once more before the first call, with those that are known then. Each `Problem` has its path below the

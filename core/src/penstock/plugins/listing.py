@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 
@@ -26,11 +25,10 @@ __all__ = ["PluginListing", "PluginRow", "list_plugins"]
 
 @attrs.frozen(kw_only=True)
 class PluginRow:
-    """One plugin in the listing.
+    """A plugin in the listing.
 
-    `state`  `active`, `available` (installed, not used), `disabled` (used, but cannot be imported),
-    `missing` (asked for, not
-             there), or `clash` (claimed by several distributions)
+    `state`  `active`, `available` (installed, not used), `disabled` (used, but cannot be imported), `missing` (asked
+             for, not there), or `clash` (claimed by several distributions)
     `hooks`  read from its source; `None` if they are not known from it
     `order`  extension point to its place in the order of asking, from 1
     `why`    why it is in this state
@@ -41,20 +39,8 @@ class PluginRow:
     version: str | None = None
     state: Literal["active", "available", "disabled", "missing", "clash"]
     hooks: tuple[str, ...] | None = None
-    order: Mapping[str, int] = MappingProxyType({})
+    order: Mapping[str, int] = attrs.field(factory=dict)
     why: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The row as plain data, for JSON."""
-        return {
-            "name": self.name,
-            "distribution": self.distribution,
-            "version": self.version,
-            "state": self.state,
-            "hooks": None if self.hooks is None else list(self.hooks),
-            "order": dict(self.order),
-            "why": self.why,
-        }
 
 
 @attrs.frozen

@@ -1,10 +1,9 @@
 """The loading of plugins, from a name, a file or an object: importing it, and structuring its part of the
 configuration.
 
-A plugin is a class (made with its `Config`, if it has one), a module, or any object with hooks. One file
-makes a plugin without any packaging: its module-level hook functions, or the one class with hooks that it
-defines. Importing runs other people's code, so whatever it raises becomes a `PluginUnusable` that says
-where.
+A plugin is a class (made with its `Config`, if it has one), a module, or any object with hooks. One file makes a plugin
+without any packaging: its module-level hook functions, or the one class with hooks that it defines. Importing runs
+other people's code, so whatever it raises becomes a `PluginUnusable` that says where.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ import attrs
 from penstock.config.structuring import structure
 from penstock.config.words import value_in_words
 from penstock.plugins.discovery import EntryPointOwner
-from penstock.plugins.hook_checks import has_hooks
+from penstock.plugins.hook_checks import hooks_of
 from penstock.words.errors import ConfigError, PluginError
 from penstock.words.plugin_failures import place_of
 from penstock.words.problems import Problem
@@ -80,13 +79,12 @@ def _plugin_in(module: ModuleType, name: str, path: Path) -> Any:
     classes = [
         found
         for found in vars(module).values()
-        if inspect.isclass(found) and found.__module__ == module.__name__ and has_hooks(found)
+        if inspect.isclass(found) and found.__module__ == module.__name__ and hooks_of(found)
     ]
-    if has_hooks(module):
+    if hooks_of(module):
         if classes:
             raise PluginUnusable(
-                name,
-                f"{path} has hook functions and the class {classes[0].__name__} with hooks; keep one of the two",
+                name, f"{path} has hook functions and the class {classes[0].__name__} with hooks; keep one of the two"
             )
         return module
     if len(classes) > 1:
@@ -135,8 +133,7 @@ def structure_section(plugin: LoadedPlugin, section: Mapping[str, object], sourc
 
 
 def make_plugin(plugin: LoadedPlugin, config: Any) -> Any:
-    """The object whose hooks are asked. A class is called with its `Config`, or without anything if it
-    has none."""
+    """The object whose hooks are asked. A class is called with its `Config`, or without anything if it has none."""
     if not inspect.isclass(plugin.target):
         return plugin.target
     make: Callable[..., Any] = plugin.target

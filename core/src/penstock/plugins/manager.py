@@ -8,9 +8,8 @@ stand first in one list and last in another.
     choose (names) → import → check hooks → structure tables → make → register in order → freeze →
     CompiledHooks
 
-Problems are reported together: wrong configuration, and plugins that break the contract. A plugin that
-cannot be imported or made is disabled and named (`problems`), unless the configuration insists on it
-(`choice.py` says when).
+Problems are reported together: wrong configuration, and plugins that break the contract. A plugin that cannot be
+imported or made is disabled and named (`problems`), unless the configuration insists on it (`choice.py` says when).
 """
 
 from __future__ import annotations
@@ -116,7 +115,7 @@ class PluginManager:
 
     @property
     def installed(self) -> Installed:
-        """What there is to choose from."""
+        """The plugins that there are to choose from."""
         return read_installed() if self._installed is None else self._installed
 
     @property
@@ -136,13 +135,13 @@ class PluginManager:
 
     @property
     def unresolved(self) -> Sequence[Problem]:
-        """What the configuration names that nothing is known of, but may be before the first call."""
+        """The names in the configuration that nothing is known of, but may be before the first call."""
         return tuple(self._plugin_set.unresolved)
 
     def name_problems(
         self, providers: Mapping[str, Sequence[str]], models: Mapping[str, ProviderModelKey]
     ) -> list[Problem]:
-        """What the configuration names that is not among these; as `Settings.providers` and `Settings.models`."""
+        """The names in the configuration that are not among these; as `Settings.providers` and `Settings.models`."""
         return self._plugin_set.name_problems({"providers": providers, "models": models})
 
     def plugin(self, name: str) -> ActivePlugin:
@@ -153,7 +152,7 @@ class PluginManager:
             raise ConfigError(f"no plugin {name!r} is active; active are {', '.join(self.active) or 'none'}") from None
 
     def settings_for(self, name: str) -> Settings:
-        """What the plugin's factories and rules are given: its `Config`, and what `bind` said of the run."""
+        """The settings for the plugin's factories and rules: its `Config`, and what `bind` said of the run."""
         return self._settings(name, self._plugin_set, self.config)
 
     def _settings(self, name: str, plugins: PluginSet, config: PenstockConfig) -> Settings:
@@ -182,7 +181,9 @@ class PluginManager:
         """Add a plugin: an object, a class, or the `Path` of a file. As `extra`; raises `ConfigError` after
         `freeze`."""
         self._refuse_if_frozen("given more plugins; use reconfigure()")
-        self._set(self.config, (*self._extra, plugin))
+        extra = (*self._extra, plugin)
+        self._plugin_set = PluginSet(self.config, extra, self.installed, self._files, self._plugin_set.active)
+        self._extra = extra
 
     def freeze(self) -> CompiledHooks:
         """The compiled hooks. From now on the set of plugins changes only through `reconfigure`."""
@@ -219,11 +220,6 @@ class PluginManager:
     ) -> CompiledHooks:
         """The hooks by another configuration or other `extra` plugins, all or nothing: `plan`, and `carry_out`."""
         return self.carry_out(self.plan(config, extra=extra))
-
-    def _set(self, config: PenstockConfig, extra: tuple[object, ...]) -> None:
-        self._plugin_set = PluginSet(config, extra, self.installed, self._files, self._plugin_set.active)
-        self.config = config
-        self._extra = extra
 
     def _refuse_if_frozen(self, what: str) -> None:
         if self.generation:

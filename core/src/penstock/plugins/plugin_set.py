@@ -15,29 +15,32 @@ from typing import Any, Final
 import attrs
 import pluggy
 
-from penstock.config.names import impossible_groups
+from penstock.config.names import group_problems, impossible_groups
 from penstock.config.reading import PenstockConfig
 from penstock.plugins.choice import EXTENSION_POINTS, choose, why_unused
 from penstock.plugins.discovery import Installed
 from penstock.plugins.hook_calls import bound_hooks
-from penstock.plugins.hook_checks import check_hooks, implementations
+from penstock.plugins.hook_checks import check_hooks, hooks_of
 from penstock.plugins.hookspecs import HOOKS, PenstockSpec
 from penstock.plugins.loading import (
     LoadedPlugin,
     PluginUnusable,
+    describe_error,
     import_plugin,
     load_file,
     make_plugin,
     name_of,
     structure_section,
 )
-from penstock.plugins.names import CHECK_NAMES, name_problems
+from penstock.plugins.names import settings_of
 from penstock.plugins.shadow import take_shadow, unfit_for_shadow
 from penstock.sinks.spec import SinkSpec
 from penstock.words.errors import ConfigError, PluginError
-from penstock.words.problems import Problem
+from penstock.words.problems import PathParts, Problem
 
 __all__ = ["ActivePlugin", "PluginSet"]
+
+CHECK_NAMES: Final = "penstock_check_names"
 
 _log: Final = logging.getLogger("penstock.plugins")
 
@@ -89,7 +92,7 @@ class PluginSet:
         """The structured tables of plugins that are installed but not active."""
 
         given = self._given(extra, files)
-        hooks = {name: [made.hook for made in implementations(plugin.target)] for name, plugin in given.items()}
+        hooks = {name: hooks_of(plugin.target) for name, plugin in given.items()}
         # A file that cannot be loaded is reported as such; that lists and tables name it is no second mistake.
         unloaded: dict[str, list[str]] = {error.plugin: [] for error in self._broken}
         self.chosen = choose(config, installed.plugins, {**unloaded, **hooks})
@@ -103,7 +106,7 @@ class PluginSet:
         self._check_lists()
         self._check_exclusive()
         self.unresolved: list[Problem] = []
-        """What the configuration names that nothing is known of, but may be before the first call."""
+        """The names in the configuration that nothing is known of, but may be before the first call."""
         self._check_names()
         self._raise_any()
 
@@ -132,7 +135,7 @@ class PluginSet:
                 rename = "rename the file" if isinstance(each, Path) else "give it another plugin_name"
                 both = f"{owner}, and {loaded.origin}"
                 what = f"two plugins are called {loaded.name!r}: {both}; {rename}"
-                self._wrong.append(Problem((), what, self._config.source))
+                self._add_wrong((), what)
                 continue
             found[loaded.name] = loaded
         return found
@@ -141,9 +144,7 @@ class PluginSet:
         try:
             loaded = given or import_plugin(self._installed.plugins[name])
             self._check_hooks(loaded)
-            section, shadow = take_shadow(self._config.sections.get(name, {}), name, self._config.source)
-            self._check_shadow(loaded, shadow)
-            config = structure_section(loaded, section, self._config.source)
+            config, shadow = self._structured(loaded)
             before = self._before.get(name)
             if before is not None and before.loaded.target is loaded.target and before.config == config:
                 self.active[name] = attrs.evolve(before, shadow=shadow)
@@ -159,10 +160,14 @@ class PluginSet:
         except PluginError as error:
             self._broken.append(error)
 
-    def _check_shadow(self, loaded: LoadedPlugin, shadow: bool) -> None:
-        unfit = unfit_for_shadow(made.hook for made in implementations(loaded.target)) if shadow else None
+    def _structured(self, loaded: LoadedPlugin) -> tuple[Any, bool]:
+        """The plugin's `Config` from its table, and whether it is in shadow. Raises `ConfigError`."""
+        name, source = loaded.name, self._config.source
+        section, shadow = take_shadow(self._config.sections.get(name, {}), name, source)
+        unfit = unfit_for_shadow(hooks_of(loaded.target)) if shadow else None
         if unfit is not None:
-            raise ConfigError(Problem(("plugins", loaded.name, "shadow"), unfit, self._config.source))
+            raise ConfigError(Problem(("plugins", name, "shadow"), unfit, source))
+        return structure_section(loaded, section, source), shadow
 
     def _check_hooks(self, loaded: LoadedPlugin) -> None:
         wrong = check_hooks(loaded.target)
@@ -176,16 +181,17 @@ class PluginSet:
         """Check the table of a plugin that is not active, so that a mistake in it is found before it is."""
         try:
             loaded = import_plugin(self._installed.plugins[name])
-            section, shadow = take_shadow(self._config.sections[name], name, self._config.source)
-            self._check_shadow(loaded, shadow)
-            unused = why_unused(name, [made.hook for made in implementations(loaded.target)])
+            unused = why_unused(name, hooks_of(loaded.target))
             if unused is not None:
-                self._wrong.append(Problem(("plugins", name), unused, self._config.source))
-            self.unused[name] = structure_section(loaded, section, self._config.source)
+                self._add_wrong(("plugins", name), unused)
+            self.unused[name], _ = self._structured(loaded)
         except ConfigError as error:
             self._wrong += error.records
         except PluginUnusable as error:
             self._disable(error)
+
+    def _add_wrong(self, path: PathParts, what: str) -> None:
+        self._wrong.append(Problem(path, what, self._config.source))
 
     def _disable(self, error: PluginUnusable) -> None:
         self.disabled[error.plugin] = error.message
@@ -196,16 +202,10 @@ class PluginSet:
             for name in self.chosen.asked[key]:
                 if name not in self.active:
                     continue
-                hooks = [made.hook for made in implementations(self.active[name].loaded.target)]
+                hooks = hooks_of(self.active[name].loaded.target)
                 if not any(hook in hooks for hook in point.hooks):
-                    self._wrong.append(
-                        Problem(
-                            ("plugins", key),
-                            f"{name!r} has none of the hooks that this list is for ({', '.join(point.hooks)}); "
-                            f"it has {', '.join(hooks)}",
-                            self._config.source,
-                        )
-                    )
+                    wanted = f"none of the hooks that this list is for ({', '.join(point.hooks)})"
+                    self._add_wrong(("plugins", key), f"{name!r} has {wanted}; it has {', '.join(hooks)}")
 
     def _check_exclusive(self) -> None:
         holders: dict[str, str] = {}
@@ -217,7 +217,7 @@ class PluginSet:
                 self._broken.append(PluginError(name, f"exclusive must name one thing, as text, not {thing!r}"))
             elif thing in holders:
                 what = f"{holders[thing]!r} and {name!r} exclude each other, both being {thing!r}; take one of them out"
-                self._wrong.append(Problem(("plugins",), what, self._config.source))
+                self._add_wrong(("plugins",), what)
             else:
                 holders[thing] = name
 
@@ -234,9 +234,22 @@ class PluginSet:
             self.unresolved = unknown
 
     def name_problems(self, known: Mapping[str, Any]) -> list[Problem]:
-        """What the configuration names that nothing is known of: `providers` and `models`, if not its own."""
-        hooks = bound_hooks(self.callers()[CHECK_NAMES])
-        return name_problems(self._config, hooks, {name: each.config for name, each in self.active.items()}, known)
+        """The names in the configuration that nothing is known of, in the tables of the core and of plugins.
+
+        `known` may have other `providers` and `models` than it has itself. Raises `PluginError` for a plugin that
+        cannot say.
+        """
+        config = self._config
+        settings = settings_of(config, "core", None, known)
+        found = list(group_problems(config.scheduler.admitted_limits, settings, config.source))
+        for hook in bound_hooks(self.callers()[CHECK_NAMES]):
+            settings = settings_of(config, hook.plugin, self.active[hook.plugin].config, known)
+            try:
+                unknown = [problem.below("plugins", hook.plugin) for problem in hook(settings=settings) or ()]
+                found += [attrs.evolve(problem, source=config.source) for problem in unknown]
+            except Exception as error:
+                raise PluginError(hook.plugin, f"{CHECK_NAMES} failed: {describe_error(error)}") from error
+        return found
 
     def _raise_any(self) -> None:
         if len(self._broken) == 1 and not self._wrong:

@@ -1,10 +1,9 @@
 """The hooks of a plugin, read from its source. The file is parsed and never run.
 
-`penstock plugins list` imports nothing, and metadata does not say which hooks a plugin implements. The
-source does: functions marked with `hookimpl`, in the module or in the class that the entry point names,
-also where that class is imported from a sister module or has a base class in the same file. What cannot be
-read so (a compiled module, hooks that are put together while running) gives `None`, and the listing says
-that it does not know.
+`penstock plugins list` imports nothing, and metadata does not say which hooks a plugin implements. The source does:
+functions marked with `hookimpl`, in the module or in the class that the entry point names, also where that class is
+imported from a sister module or has a base class in the same file. What cannot be read so (a compiled module, hooks
+that are put together while running) gives `None`, and the listing says that it does not know.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import resolve_name
+from itertools import accumulate
 from pathlib import Path
 
 __all__ = ["find_source", "hooks_in_file", "hooks_in_source"]
@@ -22,46 +23,38 @@ _FURTHEST = 5
 def find_source(module: str) -> Path | None:
     """The file of a module, found without importing it or its packages. Raises `ModuleNotFoundError`;
     `None`: no Python source."""
-    spec = _find_spec(module)
-    if spec is None:
-        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
-    return Path(spec.origin) if spec.origin is not None and spec.origin.endswith(".py") else None
-
-
-def _find_spec(module: str) -> ModuleSpec | None:
-    where: Sequence[str] | None = None
     spec: ModuleSpec | None = None
-    parts = module.split(".")
-    for depth in range(1, len(parts) + 1):
-        spec = PathFinder.find_spec(".".join(parts[:depth]), where)
+    where: Sequence[str] | None = None
+    for name in accumulate(module.split("."), "{}.{}".format):
+        spec = None if "." in name and where is None else PathFinder.find_spec(name, where)
         if spec is None:
-            return None
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
         where = spec.submodule_search_locations
-        if where is None and depth < len(parts):
-            return None
-    return spec
+    origin = None if spec is None else spec.origin
+    return Path(origin) if origin is not None and origin.endswith(".py") else None
 
 
 def hooks_in_source(module: str, attribute: str = "") -> tuple[str, ...] | None:
     """The hooks of `module` or of the class `attribute` in it, in the order of the source; `None` if they
     are not known from it."""
-    for _ in range(_FURTHEST):
-        try:
+    try:
+        for _ in range(_FURTHEST):
             source = find_source(module)
-            tree = ast.parse(source.read_bytes()) if source is not None else None
-        except (OSError, ImportError, SyntaxError, ValueError):
-            return None
-        if tree is None:
-            return None
-        if not attribute:
-            return tuple(_marked(tree.body))
-        classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-        if attribute in classes:
-            return tuple(dict.fromkeys(_marked_in_class(classes[attribute], classes)))
-        origin = _imported_from(tree, attribute, module, is_package=source is not None and source.stem == "__init__")
-        if origin is None:
-            return None
-        module, attribute = origin
+            if source is None:
+                return None
+            tree = ast.parse(source.read_bytes())
+            if not attribute:
+                return tuple(_marked(tree.body))
+            classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+            if attribute in classes:
+                return tuple(dict.fromkeys(_marked_in_class(classes[attribute], classes)))
+            package = module if source.stem == "__init__" else module.rpartition(".")[0]
+            origin = _imported_from(tree, attribute, package)
+            if origin is None:
+                return None
+            module, attribute = origin
+    except (OSError, ImportError, SyntaxError, ValueError):
+        return None
     return None
 
 
@@ -103,19 +96,12 @@ def _specname(call: ast.Call | None) -> str | None:
     return None
 
 
-def _imported_from(tree: ast.Module, name: str, module: str, *, is_package: bool) -> tuple[str, str] | None:
+def _imported_from(tree: ast.Module, name: str, package: str) -> tuple[str, str] | None:
+    """The module that a name is imported from, and its name there. Raises `ImportError` for one beyond the top."""
     for node in tree.body:
         if not isinstance(node, ast.ImportFrom):
             continue
         for alias in node.names:
             if (alias.asname or alias.name) == name:
-                return _absolute(node, module, is_package=is_package), alias.name
+                return resolve_name("." * node.level + (node.module or ""), package), alias.name
     return None
-
-
-def _absolute(node: ast.ImportFrom, module: str, *, is_package: bool) -> str:
-    if node.level == 0:
-        return node.module or ""
-    parts = module.split(".")
-    keep = len(parts) - node.level + (1 if is_package else 0)
-    return ".".join([*parts[:keep], *([node.module] if node.module else [])])

@@ -6,6 +6,7 @@ needs a test framework.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from penstock.testing.contracts.limiter import LimiterDriver, RequestLimiterContract
@@ -15,21 +16,9 @@ from penstock.testing.contracts.sink import SinkContract, one_of_each_event
 from penstock.testing.contracts.task_policy import TaskPolicyContract
 from penstock.testing.contracts.waiter_driver import QueueDriver, ScriptedCapacity
 from penstock.testing.contracts.waiters import RequestWaiterQueueContract
-from penstock.testing.provider.provider import (
-    Granted,
-    Hanging,
-    KeyReport,
-    Latency,
-    ModelReport,
-    ProviderLimits,
-    Queued,
-    Ramp,
-    Refused,
-    RetryAfterForm,
-    SimulatedModel,
-    Started,
-    Ticket,
-)
+from penstock.testing.provider.limits import Latency, ProviderLimits, Ramp, RetryAfterForm
+from penstock.testing.provider.provider import Granted, Hanging, Queued, Refused, SimulatedModel, Started, Ticket
+from penstock.testing.provider.report import KeyReport, ModelReport
 from penstock.testing.request_bench import RequestBench
 from penstock.testing.scenarios.config import load_scenarios, scenarios_from
 from penstock.testing.scenarios.figures import figures_of, ideal_seconds
@@ -49,15 +38,10 @@ if TYPE_CHECKING:
 else:  # for type checkers, a name that is not there is an error
 
     def __getattr__(name: str) -> Any:
-        if name == "ready_queue_machine":
-            from penstock.testing.contracts.queue_machine import ready_queue_machine
-
-            return ready_queue_machine
-        if name == "LimiterMachine":
-            from penstock.testing.contracts.limiter_machine import LimiterMachine
-
-            return LimiterMachine
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = {"LimiterMachine": "limiter_machine", "ready_queue_machine": "queue_machine"}.get(name)
+        if module is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"penstock.testing.contracts.{module}"), name)
 
 
 __all__ = [

@@ -27,8 +27,7 @@ CHAT = RequestResourceKey("p", "m", "chat")
 
 
 class RequestBench:
-    """A controller of the request gate, the scripted limiters that were made for it, and the events that it
-    delivered.
+    """A controller of the request gate, the scripted limiters that were made for it, and the events that it delivered.
 
     `caps`: resource to the cap of its model, registered at the start. `options` are the controller's.
     """
@@ -46,10 +45,7 @@ class RequestBench:
         if listen:
             self.events.subscribe(self.delivered.append)
         self.controller = RequestAdmissionController(
-            self.events,
-            make_limiters=self.make_limiters,
-            on_failure=self._failed,
-            **options,
+            self.events, make_limiters=self.make_limiters, on_failure=self._failed, **options
         )
         for resource, cap in (caps or {}).items():
             self.controller.register(resource.provider_name, resource.model_id, cap, 0.0, domains=[resource.domain])

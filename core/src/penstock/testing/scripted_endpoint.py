@@ -1,7 +1,6 @@
 """A simulated endpoint that answers in virtual time, by carrying calls to a `SimulatedModel` and waiting as that says.
 
-endpoint = ScriptedEndpoint(ProviderLimits(slots=8), random.Random(1))
-answer = await endpoint.call("me", tokens=0)
+endpoint = ScriptedEndpoint(ProviderLimits(slots=8), random.Random(1)) answer = await endpoint.call("me", tokens=0)
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class TaskBench:
             self.queued[task_id] = fresh[task_id]
 
     def start_one(self) -> TaskAdmissionLease | None:
-        """Let the next task start, if one may."""
+        """The lease of the next task, which starts, if one may."""
         lease = self.gate.next(self.now)
         for task, _ in self.gate.take_given_up():
             del self.queued[task.task_id]
@@ -47,14 +47,14 @@ class TaskBench:
         return lease
 
     def start_all(self) -> list[str]:
-        """Let start what may; the ids, in order."""
+        """The ids of all tasks that may start, which do, in order."""
         started = []
         while (lease := self.start_one()) is not None:
             started.append(lease.item.task_id)
         return started
 
     def release(self, lease: TaskAdmissionLease) -> ReleaseResult:
-        """Give back the lease of a task that has ended, and wake who waited for it."""
+        """The result of giving back the lease of a task that has ended, which wakes who waited for it."""
         result = self.gate.finish(lease, self.now)
         if result.released:
             self.out.remove(lease)

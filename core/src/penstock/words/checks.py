@@ -67,7 +67,9 @@ def shown(value: object) -> str:
     """A wrong value as errors have it: short, and never an error itself."""
     try:
         text = repr(value)
-    except Exception:  # a number of too many digits, or a `__repr__` that raises
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a number of too many digits, or a `__repr__` that raises
         return f"{type(value).__name__} value that cannot be shown"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
@@ -79,13 +81,11 @@ def is_text(value: object) -> TypeGuard[str]:
 
 def _is_plain(value: object, kind: type) -> bool:
     """Whether it is of this kind, `str` or `int`, or of one derived from it that behaves as that does."""
-    return type(value) is kind or (isinstance(value, kind) and _behaves_as(type(value), kind))
-
-
-def _behaves_as(derived: type, kind: type) -> bool:
-    if isinstance(derived, EnumType):
-        return True
-    return all(getattr(derived, name) is getattr(kind, name) for name in _RELIED_ON[kind])
+    derived = type(value)
+    return derived is kind or (
+        isinstance(value, kind)
+        and (isinstance(derived, EnumType) or all(getattr(derived, n) is getattr(kind, n) for n in _RELIED_ON[kind]))
+    )
 
 
 def whole_number(value: object, what: str, least: int = 1, most: int = LARGEST) -> int:

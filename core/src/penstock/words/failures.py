@@ -64,10 +64,12 @@ def _found_mark(error: BaseException) -> FailureMark | None:
 
 
 def text_of(error: BaseException) -> str:
-    """What an exception says; its type alone if its `__str__` raises."""
+    """The words of an exception; its type alone if its `__str__` raises."""
     try:
         return str(error)
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         return f"{type(error).__name__}, which cannot be shown"
 
 

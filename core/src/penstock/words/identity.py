@@ -70,7 +70,7 @@ class ProviderKey:
 
 @attrs.frozen(cache_hash=True)
 class ProviderModelKey:
-    """One model at one provider, whatever aliases it is called by: the scope of a static cap."""
+    """A model at a provider, whatever aliases it is called by: the scope of a static cap."""
 
     provider_name: str
     model_id: str
@@ -84,7 +84,7 @@ class ProviderModelKey:
 
 @attrs.frozen(cache_hash=True)
 class RequestResourceKey:
-    """One domain of one model at one provider: the resource that a call holds a lease of."""
+    """A domain of a model at a provider: the resource that a call holds a lease of."""
 
     provider_name: str
     model_id: str

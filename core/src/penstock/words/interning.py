@@ -1,10 +1,9 @@
 """Interned values, of which there is one object each, so that looking one up compares and hashes by identity.
 
-Groups and conditions are looked up many times at every decision. A generated `__hash__` is a call of a Python
-function each time, and an equal but other object one of `__eq__` too; identity costs neither. So a cycle of the
-task gate takes 5.6 instead of 6.1 µs. (It would save a request 2 %, so the keys of the request gate are plain
-records.) An object that is referenced no more is
-forgotten.
+Groups and conditions are looked up many times at every decision. A generated `__hash__` is a call of a Python function
+each time, and an equal but other object one of `__eq__` too; identity costs neither. So a cycle of the task gate takes
+5.6 instead of 6.1 µs. (It would save a request 2 %, so the keys of the request gate are plain records.) An object that
+is referenced no more is forgotten.
 """
 
 from __future__ import annotations

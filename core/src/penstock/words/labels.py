@@ -22,8 +22,8 @@ LONGEST: Final = 64
 
 
 class Labels(Mapping[str, str]):
-    """Name to value, checked and unchangeable; may be shared by many tasks. Raises `ConfigError` for what is too many,
-    too long, or no text.
+    """The value of each name, checked and unchangeable; many tasks may share it. Raises `ConfigError` for what is too
+    many, too long, or no text.
 
     >>> Labels({"tenant": "acme"})
     Labels({'tenant': 'acme'})

@@ -55,7 +55,6 @@ class Lease(Protocol):
 
 L = TypeVar("L", bound=Lease)
 
-
 _OK: Final = ReleaseResult(True, RELEASED)
 
 
@@ -65,8 +64,8 @@ class LeaseLedger(Generic[L]):
     def __init__(self, prefix: str, generation: int = 1) -> None:
         self.generation = generation
         self._prefix = f"{prefix}{generation}-"
-        self._issued = 0
-        self._returned = 0
+        self.issued = 0
+        self.returned = 0
         self.out: dict[str, L] = {}
         """The leases that are out, by id. The controller puts a lease in before anything else has it; `close` takes it
         out.
@@ -75,15 +74,15 @@ class LeaseLedger(Generic[L]):
 
     def next_id(self) -> str:
         """A fresh lease id, unique within the run."""
-        self._issued += 1
-        return f"{self._prefix}{self._issued}"
+        self.issued += 1
+        return f"{self._prefix}{self.issued}"
 
     def close(self, lease: L) -> ReleaseResult:
-        """Take a lease back. `released` is true only the first time, for exactly the record that was issued."""
+        """The result of taking a lease back: `released` only the first time, for exactly the record that was issued."""
         held = self.out.get(lease.lease_id)
         if held is lease:
             del self.out[lease.lease_id]
-            self._returned += 1
+            self.returned += 1
             return _OK
         return ReleaseResult(False, self._why_not(lease, held), {"lease_id": lease.lease_id})
 
@@ -93,22 +92,12 @@ class LeaseLedger(Generic[L]):
         if held is not None:
             return STALE_LEASE
         prefix, _, number = lease.lease_id.rpartition("-")
-        issued_here = f"{prefix}-" == self._prefix and number.isdecimal() and 0 < int(number) <= self._issued
+        issued_here = f"{prefix}-" == self._prefix and number.isdecimal() and 0 < int(number) <= self.issued
         return DUPLICATE if issued_here else UNKNOWN_LEASE
-
-    @property
-    def issued(self) -> int:
-        """The number of leases that were issued."""
-        return self._issued
-
-    @property
-    def returned(self) -> int:
-        """The number of leases that came back."""
-        return self._returned
 
     def check_invariants(self) -> None:
         """Check that every lease that was issued is out or has come back. Raises `AssertionError`."""
-        assert self._issued == self._returned + len(self.out), (
-            f"{self._issued} leases issued, {self._returned} returned, {len(self.out)} out"
+        assert self.issued == self.returned + len(self.out), (
+            f"{self.issued} leases issued, {self.returned} returned, {len(self.out)} out"
         )
         assert all(key == lease.lease_id for key, lease in self.out.items())

@@ -1,4 +1,4 @@
-"""What plugins raise: the one record of it, and what is to be done with it.
+"""The record of what plugins raise, and what is to be done with it.
 
 Whoever calls a plugin catches whatever comes out of it and gives it, once, to an `OnPluginFailure`; in a run that
 is `run/plugin_errors.py`, which logs it, records an event, and counts it here. What a plugin's exception says may
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections import Counter
 from collections.abc import Iterator
 from inspect import unwrap
 from traceback import walk_tb
@@ -127,10 +128,10 @@ class PluginFailures:
     def add(self, plugin: str, hook: str, place: str, now: float) -> PluginFailure:
         """The record of this place, with one more."""
         key = (plugin, hook, place)
-        found = self._found.get(key)
-        count, since = (1, now) if found is None else (found.count + 1, found.since)
-        made = PluginFailure(plugin=plugin, hook=hook, place=place, count=count, since=since, last=now)
-        self._found[key] = made
+        found = self._found.get(key) or PluginFailure(
+            plugin=plugin, hook=hook, place=place, count=0, since=now, last=now
+        )
+        made = self._found[key] = attrs.evolve(found, count=found.count + 1, last=now)
         return made
 
     def __iter__(self) -> Iterator[PluginFailure]:
@@ -138,18 +139,14 @@ class PluginFailures:
 
     def by_plugin(self) -> dict[str, int]:
         """The number of times that each plugin raised, by its name."""
-        counts: dict[str, int] = {}
+        counts: Counter[str] = Counter()
         for each in self:
-            counts[each.plugin] = counts.get(each.plugin, 0) + each.count
-        return counts
+            counts[each.plugin] += each.count
+        return dict(counts)
 
 
 def fails_closed(
-    plugin: str,
-    reason: TaskReason | RequestReason,
-    error: BaseException,
-    now: float,
-    asked: object = None,
+    plugin: str, reason: TaskReason | RequestReason, error: BaseException, now: float, asked: object = None
 ) -> Denied:
     """The refusal in place of an answer that a plugin could not give, without the words of what it raised.
 
@@ -179,7 +176,7 @@ def waited_in_vain(denied: Denied, who: Literal["task", "call"], waited: float) 
 
 
 def what_it_raised(error: BaseException, asked: object = None) -> str:
-    """What a plugin did wrong, without its words: our own words for an answer that breaks the contract."""
+    """The mistake of a plugin, without its words: our own words for an answer that breaks the contract."""
     if isinstance(error, PluginError) and not _frames_outside(error):
         return error.message
     return f"raised {type(error).__name__} at {place_of(error, asked)}"

@@ -18,7 +18,7 @@ _JOINERS: Final = "\u200c\u200d"
 
 
 def printable(text: str) -> str:
-    r"""One line that a terminal shows as it stands, with an escape for each control character, line break, override
+    r"""A line that a terminal shows as it stands, with an escape for each control character, line break, override
     of the writing direction, invisible character and lone surrogate.
 
     >>> print(printable("a\x1b[31mb"), printable("one\ntwo"), printable("\u202egpj.exe"), printable("héllo 東京"))

@@ -23,7 +23,7 @@ _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 @attrs.frozen
 class Problem:
-    """One problem of a configuration. `path` leads to it, `what` says what is wrong and what would be right, `source`
+    """A problem of a configuration. `path` leads to it, `what` says what is wrong and what would be right, `source`
     is the file.
 
     >>> str(Problem(("steps", 2, "kind"), "is missing", "run.toml"))

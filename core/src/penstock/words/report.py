@@ -29,11 +29,10 @@ class RunInfo:
 class RunReport:
     """A run that has ended.
 
-    `not_done` says of each task that was not carried out why: `failed`, `dropped` (something that it needs
-    failed, or its attempts or deadline ran out), `cancelled` or `shutdown`. It holds the
-    first 1,000; `not_done_count` counts all. `leases` are the task gate's, `request_leases`
-    the request gate's: issued and returned. `shadows` says what each plugin in shadow would have done,
-    `plugin_failures` what plugins raised, and where.
+    `not_done` says of each task that was not carried out why: `failed`, `dropped` (something that it needs failed, or
+    its attempts or deadline ran out), `cancelled` or `shutdown`. It holds the first 1,000; `not_done_count` counts all.
+    `leases` are the task gate's, `request_leases` the request gate's: issued and returned. `shadows` says what each
+    plugin in shadow would have done, `plugin_failures` what plugins raised, and where.
     """
 
     run_id: str

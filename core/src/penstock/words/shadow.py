@@ -9,6 +9,7 @@ ended: a limiter that would have refused the calls that met a 429 and no others 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,11 +73,11 @@ class ShadowCount:
         self._gate = gate
         self._asked = 0
         self._refused = 0
-        self._reasons: dict[str, int] = {}
+        self._reasons: Counter[str] = Counter()
         self._seconds = 0.0
         self._timed = 0
-        self._refused_ended: dict[str, int] = {}
-        self._let_ended: dict[str, int] = {}
+        self._refused_ended: Counter[str] = Counter()
+        self._let_ended: Counter[str] = Counter()
         self._errors = 0
         self._last_error = ""
         self._out: dict[object, Denied | None] = {}
@@ -93,7 +94,7 @@ class ShadowCount:
             return
         self._out[lease] = denied
         self._refused += 1
-        _add(self._reasons, denied.reason)
+        self._reasons[denied.reason] += 1
         if moment is not None and moment > now:
             self._timed += 1
             self._seconds += moment - now
@@ -108,7 +109,7 @@ class ShadowCount:
             return
         denied = self._out.pop(lease)
         if how is not None:
-            _add(self._let_ended if denied is None else self._refused_ended, how)
+            (self._let_ended if denied is None else self._refused_ended)[how] += 1
 
     def failed(self, what: str) -> None:
         """Count an exception of the plugin."""
@@ -132,10 +133,6 @@ class ShadowCount:
         )
 
 
-def _add(counts: dict[str, int], what: str) -> None:
-    counts[what] = counts.get(what, 0) + 1
-
-
 class ShadowBook:
     """The counts of a run, kept when its plugins are reconfigured."""
 
@@ -144,10 +141,7 @@ class ShadowBook:
 
     def count(self, plugin: str, gate: str) -> ShadowCount:
         """The count of this plugin at this gate."""
-        found = self._counts.get((plugin, gate))
-        if found is None:
-            found = self._counts[plugin, gate] = ShadowCount(plugin, gate)
-        return found
+        return self._counts.setdefault((plugin, gate), ShadowCount(plugin, gate))
 
     def tallies(self) -> tuple[ShadowTally, ...]:
         """The tallies of all plugins that have been in shadow, in the order in which they were set up."""

@@ -15,15 +15,7 @@ import attrs
 
 from penstock.words.checks import is_finite
 
-__all__ = [
-    "Validator",
-    "not_empty",
-    "number_above",
-    "number_from",
-    "one_of",
-    "true_or_false",
-    "whole_number_from",
-]
+__all__ = ["Validator", "not_empty", "number_above", "number_from", "one_of", "true_or_false", "whole_number_from"]
 
 Validator: TypeAlias = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 

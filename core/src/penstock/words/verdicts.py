@@ -230,25 +230,22 @@ class Denied:
         """The earliest `At` among the conditions, seconds of the run's clock."""
         return min((c.moment for c in self.until if isinstance(c, At)), default=None)
 
-    def __str__(self) -> str:
-        return self.describe()
-
     def describe(self, now: float | None = None) -> str:
         """The refusal in words; with `now`, moments are given as seconds from then."""
         who = f" by {self.by}" if self.by else ""
         detail = f": {self.detail}" if self.detail else ""
         return f"{self.reason}{who}{detail}; until {describe_until(self.until, now)}"
 
+    __str__ = describe
+
 
 def describe_until(until: Iterable[Condition], now: float | None = None) -> str:
     """The conditions that would end a refusal, in words; with `now`, moments are given as seconds from then."""
-    return " or ".join(sorted(_describe(condition, now) for condition in until))
 
+    def words(each: Condition) -> str:
+        return str(each) if now is None or not isinstance(each, At) else f"{each.moment - now:.1f} s from now"
 
-def _describe(condition: Condition, now: float | None) -> str:
-    if isinstance(condition, At) and now is not None:
-        return f"{condition.moment - now:.1f} s from now"
-    return str(condition)
+    return " or ".join(sorted(map(words, until)))
 
 
 def check_denied(denied: object, *, by: str, now: float, reasons: frozenset[str]) -> Denied:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from penstock.tasks.ready_queue import QueueView, ReadyQueue
 from penstock.tasks.records import SchedulableTask
-from penstock.testing.contracts.queue_suite import MUCH, Asked, QueueSuite, no_room, refused
+from penstock.testing.contracts.queue_suite import MUCH, Asked, QueueSuite, no_room, refused, selected
 from penstock.testing.task_making import anything_goes, group_key, make_task, take_all, take_one
 from penstock.words.verdicts import At, Backlog, Condition, Denied, Released, Signal
 
@@ -64,10 +64,7 @@ class ParkingContract(QueueSuite):
             asked.ids.clear()
             free["gpu"] = amount
             queue.wake(Released("gpu"), amount, 1.0)
-            while (selection := queue.select_next(asked, 1.0)) is not None:
-                assert queue.commit(selection, 1.0) is not None
-                free["gpu"] -= 1
-            assert free["gpu"] == 0
+            assert self._start_all(queue, asked, free) == amount
             assert len(asked.ids) <= amount + 1
             self.check(queue)
 
@@ -79,12 +76,15 @@ class ParkingContract(QueueSuite):
         for _ in range(2):
             free["gpu"] += 1
             queue.wake(Released("gpu"), free["gpu"], 1.0)
-        taken = 0
+        assert self._start_all(queue, asked, free) == 2
+
+    def _start_all(self, queue: ReadyQueue, asked: Asked, free: dict[str, int]) -> int:
+        """The number of tasks that are selected and committed, each of which takes a `gpu`."""
+        before = free["gpu"]
         while (selection := queue.select_next(asked, 1.0)) is not None:
             assert queue.commit(selection, 1.0) is not None
             free["gpu"] -= 1
-            taken += 1
-        assert taken == 2
+        return before - free["gpu"]
 
     def test_a_line_is_asked_one_at_a_time(self) -> None:
         queue = self.queue_with(*(make_task(f"{n}", f"g{n}") for n in range(20)))
@@ -127,8 +127,7 @@ class ParkingContract(QueueSuite):
             contenders = view.ready_groups_by_resource.get("gpu", {}).keys() - {task.group.key}
             return Denied("group_cap", {Backlog("gpu")}) if contenders else None
 
-        selection = queue.select_next(rule, 0.0)
-        assert selection is not None
+        selection = selected(queue, rule, 0.0)
         assert selection.item.task_id == "first"
 
     def test_two_rules_that_watch_each_other_come_to_rest(self) -> None:
@@ -150,8 +149,7 @@ class ParkingContract(QueueSuite):
         asked = Asked(lambda task, view: Denied("policy_denial", {Signal("go")}) if task.task_id == "a" else None)
         assert queue.select_next(asked, 0.0) is None
         queue.enqueue([make_task("b")], 1.0)
-        selection = queue.select_next(asked, 1.0)
-        assert selection is not None
+        selection = selected(queue, asked, 1.0)
         assert selection.item.task_id == "b"
         assert asked.ids == ["a", "b"]
 
@@ -159,8 +157,7 @@ class ParkingContract(QueueSuite):
         queue = self.queue_with(*(make_task(name) for name in "abcd"))
         asked = Asked(lambda task, view: Denied("policy_denial", {Signal("go")}) if task.task_id in "ac" else None)
         for expected in "bd":
-            selection = queue.select_next(asked, 0.0)
-            assert selection is not None
+            selection = selected(queue, asked, 0.0)
             assert selection.item.task_id == expected
             if expected == "b":
                 assert queue.commit(selection, 0.0) is selection.item
@@ -212,15 +209,13 @@ class ParkingContract(QueueSuite):
         queue = self.queue_with(
             make_task("big", needs={"gpu": 1}), make_task("small"), make_task("big2", needs={"gpu": 1})
         )
-        selection = queue.select_next(lambda task, view: no_room(task, {"gpu": 0}), 0.0)
-        assert selection is not None
+        selection = selected(queue, lambda task, view: no_room(task, {"gpu": 0}), 0.0)
         assert selection.item.task_id == "small"
 
     def test_a_task_can_be_parked_after_it_was_selected(self) -> None:
         for scope in ("task", "shape", "group", "all"):
             queue = self.queue_with(make_task("a"), make_task("b", "other"))
-            selection = queue.select_next(anything_goes, 0.0)
-            assert selection is not None
+            selection = selected(queue, anything_goes, 0.0)
             queue.park(selection.item, Denied("policy_denial", {Signal("go")}, scope), 0.0)
             following = queue.select_next(anything_goes, 0.0)
             assert following is None or following.item is not selection.item

@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from penstock.tasks.ready_queue import QueueView, ReadyQueue
+from penstock.tasks.ready_queue import QueueSelection, QueueView, ReadyQueue
 from penstock.tasks.records import SchedulableTask
 from penstock.words.verdicts import Condition, Denied, Released
 
-__all__ = ["MUCH", "Asked", "QueueSuite", "no_room", "refused"]
+__all__ = ["MUCH", "Asked", "QueueSuite", "no_room", "refused", "selected"]
 
 MUCH = 1 << 30
 
@@ -39,6 +39,15 @@ def no_room(task: SchedulableTask, free: Mapping[str, int]) -> Denied | None:
             cohort = ("no_capacity", resource, amount)
             return Denied("no_capacity", {Released(resource)}, "shape", cohort=cohort, amount=amount)
     return None
+
+
+def selected(
+    queue: ReadyQueue, is_eligible: Callable[[SchedulableTask, QueueView], Denied | None], now: float
+) -> QueueSelection:
+    """The selection of a task, of which there must be one."""
+    selection = queue.select_next(is_eligible, now)
+    assert selection is not None, "no task was selected"
+    return selection
 
 
 class QueueSuite:

@@ -21,7 +21,7 @@ from typing import Any
 from penstock.tasks.ready_queue import QueueView, ReadyQueue
 from penstock.tasks.records import SchedulableTask
 from penstock.testing.contracts.parking import ParkingContract
-from penstock.testing.contracts.queue_suite import MUCH, refused
+from penstock.testing.contracts.queue_suite import MUCH, refused, selected
 from penstock.testing.task_making import anything_goes, group_key, make_task, take_all, take_one
 from penstock.words.verdicts import At, Denied, Signal
 
@@ -66,22 +66,18 @@ class ReadyQueueContract(ParkingContract):
     def test_select_changes_no_membership_no_order_and_no_version(self) -> None:
         queue = self.queue_with(make_task("a", "g"), make_task("b", "h"), make_task("c", "g"))
         before = json.dumps(queue.view().snapshot(), sort_keys=True)
-        first, second = queue.select_next(anything_goes, 0.0), queue.select_next(anything_goes, 0.0)
-        assert first is not None
-        assert second is not None
+        first, second = selected(queue, anything_goes, 0.0), selected(queue, anything_goes, 0.0)
         assert (first.item, first.sequence_version) == (second.item, second.sequence_version)
         assert json.dumps(queue.view().snapshot(), sort_keys=True) == before
         assert queue.commit(second, 0.0) is second.item
 
     def test_a_refusal_changes_no_membership_and_no_version(self) -> None:
         queue = self.queue_with(make_task("a", "g"), make_task("b", "h"))
-        first = queue.select_next(anything_goes, 0.0)
+        first = selected(queue, anything_goes, 0.0)
         assert queue.select_next(refused(Signal("x")), 0.0) is None
         assert queue.view().queued_total == 2
         queue.wake(Signal("x"), MUCH, 0.0)
-        again = queue.select_next(anything_goes, 0.0)
-        assert first is not None
-        assert again is not None
+        again = selected(queue, anything_goes, 0.0)
         assert first.sequence_version == again.sequence_version
         assert first.item is again.item
 
@@ -94,8 +90,7 @@ class ReadyQueueContract(ParkingContract):
         ]
         for change in changes:
             queue = self.queue_with(make_task("a"), make_task("b"))
-            selection = queue.select_next(anything_goes, 0.0)
-            assert selection is not None
+            selection = selected(queue, anything_goes, 0.0)
             change(queue)
             total = queue.view().queued_total
             assert queue.commit(selection, 0.0) is None
@@ -104,8 +99,7 @@ class ReadyQueueContract(ParkingContract):
     def test_an_equal_id_that_was_discarded_and_enqueued_again_is_a_change(self) -> None:
         old, new = make_task("a"), make_task("a")
         queue = self.queue_with(old)
-        selection = queue.select_next(anything_goes, 0.0)
-        assert selection is not None
+        selection = selected(queue, anything_goes, 0.0)
         queue.discard("a", 0.0)
         queue.enqueue([new], 0.0)
         assert queue.commit(selection, 0.0) is None
@@ -113,8 +107,7 @@ class ReadyQueueContract(ParkingContract):
 
     def test_a_selection_commits_once(self) -> None:
         queue = self.queue_with(make_task("a"), make_task("b"))
-        selection = queue.select_next(anything_goes, 0.0)
-        assert selection is not None
+        selection = selected(queue, anything_goes, 0.0)
         assert queue.commit(selection, 0.0) is selection.item
         assert queue.commit(selection, 0.0) is None
         assert queue.view().queued_total == 1
@@ -197,12 +190,8 @@ class ReadyQueueContract(ParkingContract):
             assert list(queue.blocked()) == []
 
     def test_many_tasks_that_were_refused_one_by_one_come_back_at_once(self) -> None:
-        steps = 0
         queue = self.queue_with(*(make_task(f"{n}") for n in range(3000)))
         asked = refused(At(60.0))
         assert queue.select_next(asked, 0.0) is None
         assert len(asked.ids) == 3000
-        while (task := take_one(queue, 60.0)) is not None:
-            assert task.task_id == f"{steps}"
-            steps += 1
-        assert steps == 3000
+        assert take_all(queue, 60.0) == [f"{n}" for n in range(3000)]

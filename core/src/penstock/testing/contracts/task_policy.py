@@ -28,14 +28,8 @@ from penstock.words.verdicts import TASK_REASONS, check_denied
 __all__ = ["TaskPolicyContract"]
 
 SHAPES: Sequence[dict[str, int]] = (
-    {},
-    {},
-    {"gpu": 1},
-    {"gpu": 2},
-    {"disk": 1},
-    {"gpu": 1, "disk": 1},
-    {"submission": 2},
-)
+    {}, {}, {"gpu": 1}, {"gpu": 2}, {"disk": 1}, {"gpu": 1, "disk": 1}, {"submission": 2},
+)  # fmt: skip
 GROUPS = (
     TaskGroupSpec.named("free"),
     TaskGroupSpec.named("one", 1.0, 1),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 
 from penstock.requests.items import RequestAdmissionItem, RequestCost, RequestGroupSpec
-from penstock.requests.waiters import RequestWaiter, RequestWaiterQueue
+from penstock.requests.waiters import RequestQueueSelection, RequestWaiter, RequestWaiterQueue
 from penstock.words.identity import RequestResourceKey
 from penstock.words.verdicts import Condition, Denied, RefusalScope, Released
 
@@ -18,19 +18,17 @@ OTHER = RequestResourceKey("provider", "other", "chat")
 class QueueDriver:
     """A driver of one waiter queue, which selects with `refuse` (item to refusal) and keeps the items `asked`."""
 
-    def __init__(self, queue: RequestWaiterQueue) -> None:
+    def __init__(
+        self, queue: RequestWaiterQueue, refuse: Callable[[RequestAdmissionItem], Denied | None] = lambda item: None
+    ) -> None:
         self.queue = queue
+        self.refuse = refuse
         self.now = 0.0
         self.asked: list[RequestAdmissionItem] = []
-        self.refuse: Callable[[RequestAdmissionItem], Denied | None] = lambda item: None
         self._sequence = 0
 
     def join(
-        self,
-        resource: RequestResourceKey = CHAT,
-        group: Hashable = "a",
-        requests: int = 1,
-        weight: float = 1.0,
+        self, resource: RequestResourceKey = CHAT, group: Hashable = "a", requests: int = 1, weight: float = 1.0
     ) -> RequestWaiter:
         """A new waiter, which is put into the queue."""
         self._sequence += 1
@@ -43,8 +41,14 @@ class QueueDriver:
         self.asked.append(item)
         return self.refuse(item)
 
+    def select(self) -> RequestQueueSelection:
+        """The selection of a waiter, of which there must be one."""
+        selection = self.queue.select_next(self.ask, self.now)
+        assert selection is not None, "no waiter was selected"
+        return selection
+
     def serve_one(self) -> RequestWaiter | None:
-        """Select and commit the next waiter; `None` if none is eligible."""
+        """The next waiter, selected and committed; `None` if none is eligible."""
         selection = self.queue.select_next(self.ask, self.now)
         if selection is None:
             return None
@@ -53,7 +57,7 @@ class QueueDriver:
         return committed
 
     def serve_all(self) -> list[RequestWaiter]:
-        """Select and commit until no waiter is eligible; returns them in order."""
+        """The waiters that are selected and committed until none is eligible, in order."""
         served = []
         while (waiter := self.serve_one()) is not None:
             served.append(waiter)
@@ -87,7 +91,7 @@ class ScriptedCapacity:
         self.taken[waiter.item.resource] -= waiter.item.cost.requests
 
     def serve(self, driver: QueueDriver) -> list[RequestWaiter]:
-        """Serve, and take a place for each, until nobody is eligible."""
+        """The waiters that are served, each of which takes its places, until none is eligible."""
         served = []
         while (waiter := driver.serve_one()) is not None:
             self.take(waiter)
@@ -95,7 +99,7 @@ class ScriptedCapacity:
         return served
 
     def hand_over(self, driver: QueueDriver, back: RequestWaiter) -> list[RequestWaiter]:
-        """Give the places of `back` back and wake the queue: who is served by it."""
+        """The waiters that are served when `back` gives its places back and the queue is woken."""
         self.give_back(back)
         driver.queue.wake(Released(back.item.resource), self.free(back.item.resource), driver.now)
         return self.serve(driver)

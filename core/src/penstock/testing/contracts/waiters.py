@@ -7,13 +7,13 @@ Make a subclass in a test file, give it the factory, and pytest runs the suite:
         def make_queue(self):
             return MyWaiters()
 
-Which waiter goes first is the queue's own affair; the suite holds it to what the gate relies on: no waiter is
-lost, none is asked for nothing, none is held back by a refusal of another. Plain asserts:
-no test framework is imported.
+Which waiter goes first is the queue's own affair; the suite holds it to what the gate relies on: no waiter is lost,
+none is asked for nothing, none is held back by a refusal of another. Plain asserts: no test framework is imported.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 from penstock.requests.items import RequestAdmissionItem
@@ -31,8 +31,8 @@ class RequestWaiterQueueContract:
         """A fresh, empty queue."""
         raise NotImplementedError
 
-    def drive(self) -> QueueDriver:
-        return QueueDriver(self.make_queue())
+    def drive(self, refuse: Callable[[RequestAdmissionItem], Denied | None] = lambda item: None) -> QueueDriver:
+        return QueueDriver(self.make_queue(), refuse)
 
     # -- membership
 
@@ -46,18 +46,13 @@ class RequestWaiterQueueContract:
     def test_selecting_takes_nobody_out(self) -> None:
         driver = self.drive()
         waiter = driver.join()
-        first = driver.queue.select_next(driver.ask, 0.0)
-        again = driver.queue.select_next(driver.ask, 0.0)
-        assert first is not None
-        assert again is not None
-        assert first.waiter is again.waiter is waiter
+        assert driver.select().waiter is driver.select().waiter is waiter
         assert driver.queue.view().queued_total == 1
 
     def test_committing_takes_the_selected_waiter_out_once(self) -> None:
         driver = self.drive()
         waiter = driver.join()
-        selection = driver.queue.select_next(driver.ask, 0.0)
-        assert selection is not None
+        selection = driver.select()
         assert driver.queue.commit(selection, 0.0) is waiter
         assert driver.queue.commit(selection, 0.0) is None
         assert driver.queue.select_next(driver.ask, 0.0) is None
@@ -65,8 +60,7 @@ class RequestWaiterQueueContract:
     def test_a_selection_is_stale_once_a_waiter_has_left(self) -> None:
         driver = self.drive()
         first, second = driver.join(), driver.join()
-        selection = driver.queue.select_next(driver.ask, 0.0)
-        assert selection is not None
+        selection = driver.select()
         driver.queue.remove(second if selection.waiter is first else first, 0.0)
         assert driver.queue.commit(selection, 0.0) is None
         assert driver.queue.view().queued_total == 1
@@ -112,8 +106,7 @@ class RequestWaiterQueueContract:
     # -- refusals
 
     def test_who_was_refused_is_not_asked_again_before_anything_has_changed(self) -> None:
-        driver = self.drive()
-        driver.refuse = until(Released(CHAT))
+        driver = self.drive(until(Released(CHAT)))
         for _ in range(5):
             driver.join()
         driver.serve_all()
@@ -122,8 +115,7 @@ class RequestWaiterQueueContract:
         assert len(driver.asked) == asked
 
     def test_a_waiter_keeps_the_refusal_that_it_met(self) -> None:
-        driver = self.drive()
-        driver.refuse = until(Signal("go"))
+        driver = self.drive(until(Signal("go")))
         waiter = driver.join()
         driver.serve_all()
         assert waiter.denied is not None
@@ -159,8 +151,7 @@ class RequestWaiterQueueContract:
 
     def test_the_first_condition_that_comes_true_ends_a_refusal(self) -> None:
         for condition in (Released(CHAT), Signal("go")):
-            driver = self.drive()
-            driver.refuse = until(Released(CHAT), Signal("go"), At(9.0))
+            driver = self.drive(until(Released(CHAT), Signal("go"), At(9.0)))
             waiter = driver.join()
             driver.serve_all()
             driver.refuse = lambda item: None
@@ -172,8 +163,7 @@ class RequestWaiterQueueContract:
             assert driver.queue.next_change(0.0) is None
 
     def test_a_moment_ends_a_refusal_by_itself_and_not_before(self) -> None:
-        driver = self.drive()
-        driver.refuse = until(At(5.0))
+        driver = self.drive(until(At(5.0)))
         waiter = driver.join()
         driver.serve_all()
         assert driver.queue.next_change(0.0) == 5.0
@@ -185,8 +175,7 @@ class RequestWaiterQueueContract:
         assert driver.queue.next_change(5.0) is None
 
     def test_a_moment_that_has_passed_is_not_announced_again(self) -> None:
-        driver = self.drive()
-        driver.refuse = until(At(5.0), cohort="c")
+        driver = self.drive(until(At(5.0), cohort="c"))
         for group in "abc":
             driver.join(CHAT, group)
         driver.serve_all()
@@ -198,9 +187,8 @@ class RequestWaiterQueueContract:
 
     def test_a_release_serves_as_many_as_it_makes_room_for(self) -> None:
         for cohort in (False, True):
-            driver = self.drive()
             capacity = ScriptedCapacity(0, cohort=cohort)
-            driver.refuse = capacity.refuse
+            driver = self.drive(capacity.refuse)
             for _ in range(10):
                 driver.join()
             assert driver.serve_all() == []
@@ -210,8 +198,7 @@ class RequestWaiterQueueContract:
 
     def test_one_that_is_refused_again_passes_its_turn_on(self) -> None:
         for scope in ("task", "group"):
-            driver = self.drive()
-            driver.refuse = until(Released(CHAT), scope=scope)
+            driver = self.drive(until(Released(CHAT), scope=scope))
             waiters = [driver.join(CHAT, group) for group in "abc"]
             driver.serve_all()
             last = waiters[-1]
@@ -223,21 +210,18 @@ class RequestWaiterQueueContract:
 
     def test_one_that_leaves_when_its_turn_has_come_passes_it_on(self) -> None:
         for cohort in (None, "c"):
-            driver = self.drive()
-            driver.refuse = until(Released(CHAT), cohort=cohort)
+            driver = self.drive(until(Released(CHAT), cohort=cohort))
             first, second = driver.join(CHAT, "a"), driver.join(CHAT, "b")
             driver.serve_all()
             driver.refuse = lambda item: None
             driver.queue.wake(Released(CHAT), 1, 0.0)
-            selection = driver.queue.select_next(driver.ask, 0.0)
-            assert selection is not None
+            selection = driver.select()
             driver.queue.remove(selection.waiter, 0.0)
             left = second if selection.waiter is first else first
             assert driver.serve_all() == [left], f"cohort {cohort}"
 
     def test_a_cohort_is_not_asked_one_by_one(self) -> None:
-        driver = self.drive()
-        driver.refuse = until(Released(CHAT), cohort="full")
+        driver = self.drive(until(Released(CHAT), cohort="full"))
         for number in range(300):
             driver.join(CHAT, number % 30)
             driver.serve_all()
@@ -248,8 +232,7 @@ class RequestWaiterQueueContract:
         assert 0 < len(driver.asked) <= 40, f"asked {len(driver.asked)} times for 10 wake-ups that came to nothing"
 
     def test_the_whole_cohort_falls_when_its_refusal_ends(self) -> None:
-        driver = self.drive()
-        driver.refuse = until(Signal("go"), cohort="full")
+        driver = self.drive(until(Signal("go"), cohort="full"))
         waiters = [driver.join(CHAT, number % 3) for number in range(30)]
         driver.serve_all()
         driver.refuse = lambda item: None
@@ -294,9 +277,8 @@ class RequestWaiterQueueContract:
                 self._run_a_gate(Random(seed), cohort)
 
     def _run_a_gate(self, rng: Random, cohort: bool) -> None:
-        driver = self.drive()
         capacity = ScriptedCapacity(3, cohort=cohort)
-        driver.refuse = capacity.refuse
+        driver = self.drive(capacity.refuse)
         waiting: list[RequestWaiter] = []
         out: list[RequestWaiter] = []
 
@@ -325,9 +307,8 @@ class RequestWaiterQueueContract:
     def test_the_cost_of_a_release_does_not_grow_with_the_queue(self) -> None:
         asked = {}
         for length in (20, 2000):
-            driver = self.drive()
             capacity = ScriptedCapacity(4, cohort=True)
-            driver.refuse = capacity.refuse
+            driver = self.drive(capacity.refuse)
             out = []
             for number in range(length):
                 driver.join(CHAT, number % 8)

@@ -1,10 +1,9 @@
 """The calls that the true limits would have allowed, against which a client's achieved rate is measured.
 
-The limits are taken as a fluid: `slots` calls at a time give slots ÷ mean latency calls a second, and each
-bucket that has run dry gives its refill rate; the slowest wins. Between two changes of the schedule nothing
-else changes, except that a bucket runs dry: so the sum over those stretches is exact for the fluid, and no
-step size has to be chosen. The buckets are taken as full at the start of the window, which makes the figure
-an upper bound.
+The limits are taken as a fluid: `slots` calls at a time give slots ÷ mean latency calls a second, and each bucket that
+has run dry gives its refill rate; the slowest wins. Between two changes of the schedule nothing else changes, except
+that a bucket runs dry: so the sum over those stretches is exact for the fluid, and no step size has to be chosen. The
+buckets are taken as full at the start of the window, which makes the figure an upper bound.
 """
 
 from __future__ import annotations
@@ -29,8 +28,7 @@ class _Tank:
 
 
 def allowed_calls(limits: ProviderLimits, begin: float, end: float, tokens_per_call: float | None) -> float:
-    """The calls that `limits` allow from second `begin` to second `end` of the endpoint's life, a fraction
-    included.
+    """The calls that `limits` allow from second `begin` to second `end` of the endpoint's life, a fraction included.
 
     `tokens_per_call` is the mean of true tokens; without it a limit on tokens counts for nothing. Infinite
     if nothing limits the calls.

@@ -132,14 +132,11 @@ class ProviderLimits:
             raise ValueError(f"latency must be a Latency, not {value_in_words(value)}")
 
     @burst.validator
-    def _burst_of_requests(self, _: Attribute[Any], value: int | None) -> None:
-        if value is not None and self.rpm is None:
-            raise ValueError("burst means nothing without rpm")
-
     @tpm_burst.validator
-    def _burst_of_tokens(self, _: Attribute[Any], value: int | None) -> None:
-        if value is not None and self.tpm is None:
-            raise ValueError("tpm_burst means nothing without tpm")
+    def _beside_a_rate(self, of: Attribute[Any], value: int | None) -> None:
+        rate = "rpm" if of.name == "burst" else "tpm"
+        if value is not None and getattr(self, rate) is None:
+            raise ValueError(f"{of.name} means nothing without {rate}")
 
     @retry_after.validator
     def _a_time_or_the_exact_one(self, _: Attribute[Any], value: object) -> None:
@@ -191,8 +188,7 @@ class ProviderLimits:
         return steps[max(0, bisect_right(steps, elapsed, key=lambda step: step[0]) - 1)][1]
 
     def next_change(self, elapsed: float) -> float | None:
-        """The next second after `elapsed` at which the slots change by schedule; `None` if they never do
-        again."""
+        """The next second after `elapsed` at which the slots change by schedule; `None` if they never do again."""
         index = bisect_right(self._steps, elapsed, key=lambda step: step[0])
         return self._steps[index][0] if index < len(self._steps) else None
 

@@ -20,15 +20,15 @@ at `next_change`.
 from __future__ import annotations
 
 import random
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Mapping
 from typing import Literal, NewType
 
-from attrs import astuple, define, frozen
+from attrs import define, frozen
 
 from penstock.testing.provider.allowance import allowed_calls
 from penstock.testing.provider.headers import bucket_headers, retry_after_headers
-from penstock.testing.provider.limits import Latency, ProviderLimits, Ramp, RetryAfterForm
+from penstock.testing.provider.limits import ProviderLimits
 from penstock.testing.provider.report import KeyReport, ModelReport
 from penstock.testing.provider.token_bucket import TokenBucket
 
@@ -36,15 +36,9 @@ __all__ = [
     "Answer",
     "Granted",
     "Hanging",
-    "KeyReport",
-    "Latency",
-    "ModelReport",
-    "ProviderLimits",
     "Queued",
-    "Ramp",
     "RefusalReason",
     "Refused",
-    "RetryAfterForm",
     "SimulatedModel",
     "Started",
     "Ticket",
@@ -106,21 +100,6 @@ class _Call:
     hanging: bool = False
 
 
-@define
-class _Tally:
-    arrived: int = 0
-    granted: int = 0
-    completed: int = 0
-    refused: int = 0
-    errors: int = 0
-    hung: int = 0
-    abandoned: int = 0
-    tokens: int = 0
-
-    def frozen(self) -> KeyReport:
-        return KeyReport(*astuple(self))
-
-
 class SimulatedModel:
     """One model endpoint with `limits`, living from `started_at` on.
 
@@ -145,7 +124,8 @@ class SimulatedModel:
         self._last_ticket = 0
         self._running: dict[Ticket, _Call] = {}
         self._waiting: OrderedDict[Ticket, _Call] = OrderedDict()  # a plain dict is slow to pop from the front
-        self._tallies: dict[str, _Tally] = {}
+        self._tallies: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        """By key, the fields of its `KeyReport`."""
         self._refused_by: Counter[str] = Counter()
         self._peak_concurrency = 0
         self._peak_waiting = 0
@@ -161,15 +141,15 @@ class SimulatedModel:
         self._move_to(now)
         if self._first_arrival_at is None:
             self._first_arrival_at = now
-        tally = self._tally(key)
-        tally.arrived += 1
+        tally = self._tallies[key]
+        tally["arrived"] += 1
         refusal = self._refusal(now, tokens)
         if refusal is not None:
-            tally.refused += 1
+            tally["refused"] += 1
             self._refused_by[refusal.reason] += 1
             return refusal
         if self.limits.error_rate and self._rng.random() < self.limits.error_rate:
-            tally.errors += 1
+            tally["errors"] += 1
             return Refused(
                 self.limits.error_status, "error", None, self._rate_headers(now), self.limits.refusal_latency
             )
@@ -177,7 +157,7 @@ class SimulatedModel:
             self._requests.take(1, now)
         if self._tokens is not None:
             self._tokens.take(tokens, now)
-        tally.tokens += tokens
+        tally["tokens"] += tokens
         self._last_ticket += 1
         call = _Call(Ticket(self._last_ticket), key, tokens)
         if self.limits.queue and (self._waiting or not self._has_slot(now)):
@@ -198,10 +178,10 @@ class SimulatedModel:
             state = "hangs, it can only be abandoned" if call else "is not running"
             raise ValueError(f"ticket {ticket} {state}")
         del self._running[ticket]
-        tally = self._tally(call.key)
-        tally.completed += 1
+        tally = self._tallies[call.key]
+        tally["completed"] += 1
         if actual_tokens is not None:
-            tally.tokens += actual_tokens - call.tokens
+            tally["tokens"] += actual_tokens - call.tokens
             if self._tokens is not None:
                 self._tokens.give_back(call.tokens - actual_tokens, now)
         self._last_answer_at = now
@@ -217,7 +197,7 @@ class SimulatedModel:
         call = self._running.pop(ticket, None) or self._waiting.pop(ticket, None)
         if call is None:
             raise ValueError(f"ticket {ticket} neither runs nor waits")
-        self._tally(call.key).abandoned += 1
+        self._tallies[call.key]["abandoned"] += 1
         return self._start_waiting(now)
 
     def advance(self, now: float) -> list[Started]:
@@ -255,8 +235,8 @@ class SimulatedModel:
         first, last = self._first_arrival_at, self._last_answer_at
         allowed = self.allowed(first, last) if first is not None and last is not None else float("inf")
         return ModelReport(
-            total=self._total().frozen(),
-            by_key={key: tally.frozen() for key, tally in self._tallies.items()},
+            total=self._total(),
+            by_key={key: KeyReport(**tally) for key, tally in self._tallies.items()},
             refused_by=dict(self._refused_by),
             in_flight=len(self._running),
             waiting=len(self._waiting),
@@ -330,12 +310,12 @@ class SimulatedModel:
     def _start(self, call: _Call, now: float) -> Started:
         self._running[call.ticket] = call
         self._peak_concurrency = max(self._peak_concurrency, len(self._running))
-        tally = self._tally(call.key)
+        tally = self._tallies[call.key]
         if self.limits.hang_share and self._rng.random() < self.limits.hang_share:
             call.hanging = True
-            tally.hung += 1
+            tally["hung"] += 1
             return Hanging(call.ticket)
-        tally.granted += 1
+        tally["granted"] += 1
         return Granted(call.ticket, self.limits.latency.draw(self._rng), self._rate_headers(now))
 
     def _start_waiting(self, now: float) -> list[Started]:
@@ -345,12 +325,8 @@ class SimulatedModel:
             started.append(self._start(call, now))
         return started
 
-    def _tally(self, key: str) -> _Tally:
-        tally = self._tallies.get(key)
-        if tally is None:
-            tally = self._tallies[key] = _Tally()
-        return tally
-
-    def _total(self) -> _Tally:
-        rows = [astuple(tally) for tally in self._tallies.values()]
-        return _Tally(*map(sum, zip(*rows, strict=True)))
+    def _total(self) -> KeyReport:
+        total: Counter[str] = Counter()
+        for tally in self._tallies.values():
+            total.update(tally)
+        return KeyReport(**total)

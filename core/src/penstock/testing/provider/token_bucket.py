@@ -3,9 +3,8 @@
 Source: the "leaky bucket as a meter" of ITU-T I.371, in the form that every provider documents: `burst`
 units are there at the start, `rate` units come back each second, never more than `burst` are kept.
 
-One rule goes beyond the textbook. An amount larger than the burst could never fit, yet providers do answer
-one very long prompt; so it passes when the bucket is full and leaves it in debt. The long-run rate stays
-exactly `rate`.
+One rule goes beyond the textbook. An amount larger than the burst could never fit, yet providers do answer one very
+long prompt; so it passes when the bucket is full and leaves it in debt. The long-run rate stays exactly `rate`.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ __all__ = ["TokenBucket"]
 
 
 class TokenBucket:
-    """A bucket of units, of which `rate` come back a second, up to `burst`. Times are seconds of the caller's
-    clock."""
+    """A bucket of units, of which `rate` come back a second, up to `burst`. Times are seconds of the caller's clock."""
 
     __slots__ = ("_at", "_level", "_slack", "burst", "rate")
 

@@ -177,10 +177,7 @@ def _shares(scenario: Scenario, log: RunLog) -> dict[str, float]:
         return {}
     errors = [abs(served[name] / total / (tenant.weight / weights) - 1) for name, tenant in scenario.tenants.items()]
     each = [served[name] / tenant.weight for name, tenant in scenario.tenants.items()]
-    return {
-        "share_error": max(errors),
-        "fairness": sum(each) ** 2 / (len(each) * sum(one * one for one in each)),
-    }
+    return {"share_error": max(errors), "fairness": sum(each) ** 2 / (len(each) * sum(one * one for one in each))}
 
 
 def _mean_in_flight(log: RunLog, until: float) -> float:
