@@ -21,11 +21,11 @@ from typing import Final, Generic, TypeVar
 import attrs
 import trio
 
+from penstock.scheduler.base_exceptions import stray_error
 from penstock.scheduler.callables import name_of
 from penstock.scheduler.handles import TaskHandle
 from penstock.scheduler.options import TaskOptions
 from penstock.scheduler.parts import SchedulerParts
-from penstock.scheduler.runner import stray_error
 from penstock.words.checks import shown, whole_number
 from penstock.words.errors import ConfigError
 from penstock.words.labels import labels_of

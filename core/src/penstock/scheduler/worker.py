@@ -13,12 +13,13 @@ from typing import Any
 import trio
 
 from penstock.events.correlation import set_correlation
+from penstock.scheduler.base_exceptions import cancellation_of, stray_error
 from penstock.scheduler.endings import TaskEndings
 from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.gate_plugins import GatePlugins
 from penstock.scheduler.handles import CANCELLED, RUNNING
 from penstock.scheduler.jobs import Job
-from penstock.scheduler.runner import NurseryTaskRunner, TaskRunner, begin, cancellation_of, stray_error
+from penstock.scheduler.runner import NurseryTaskRunner, TaskRunner, begin
 from penstock.scheduler.wakeup import WakeUp
 from penstock.tasks.gate import TaskGate
 from penstock.tasks.lease import TaskAdmissionLease
