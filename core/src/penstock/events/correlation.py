@@ -46,15 +46,7 @@ class RuntimeCorrelation:
                 a_name(word, f"{name} of a correlation")
 
 
-NAMES: Final = (
-    "run_id",
-    "row_group",
-    "task_column",
-    "task_type",
-    "scheduling_group_kind",
-    "scheduling_group_identity_hash",
-    "task_execution_id",
-)
+NAMES: Final = tuple(field.name for field in attrs.fields(RuntimeCorrelation) if field.eq)
 """What of a correlation stands in events."""
 
 CorrelationSource = RuntimeCorrelation | Callable[[], RuntimeCorrelation] | None

@@ -1,9 +1,8 @@
 """The two event streams: the record of an event, the kinds, and the stream that keeps the order.
 
-A controller or a shell *records* an event while it works, and the shell *delivers* when the state change
-that the event reports is complete. So a sink never sees half a change, order is the order of recording,
-and a sink that calls back into Penstock records behind what is being delivered. With no sink attached,
-`active` is false and no record is built:
+A controller or a shell *records* an event while it works, and the shell *delivers* when the state change that the event
+reports is complete. So a sink never sees half a change, order is the order of recording, and a sink that calls back
+into Penstock records behind what is being delivered. With no sink attached, `active` is false and no record is built:
 
     if events.active:
         events.record("selected", now, task_id=task.task_id)
@@ -28,18 +27,9 @@ from penstock.words.checks import a_mapping
 from penstock.words.errors import ConfigError
 
 __all__ = [
-    "REQUEST_EVENT_KINDS",
-    "SCHEDULER_EVENT_KINDS",
-    "EventStream",
-    "RequestEventKind",
-    "RuntimeEvent",
-    "SchedulerEventKind",
-    "StreamName",
-    "event_from_dict",
-    "event_to_dict",
-    "event_to_json",
-    "json_safe",
-]
+    "REQUEST_EVENT_KINDS", "SCHEDULER_EVENT_KINDS", "EventStream", "RequestEventKind", "RuntimeEvent",
+    "SchedulerEventKind", "StreamName", "event_from_dict", "event_to_dict", "event_to_json", "json_safe",
+]  # fmt: skip
 
 StreamName = Literal["scheduler", "request"]
 
@@ -101,10 +91,7 @@ RequestEventKind = Literal[
 """What the request stream tells of."""
 SCHEDULER_EVENT_KINDS: Final[frozenset[str]] = frozenset(get_args(SchedulerEventKind))
 REQUEST_EVENT_KINDS: Final[frozenset[str]] = frozenset(get_args(RequestEventKind))
-_KINDS: Final[Mapping[str, frozenset[str]]] = {
-    "scheduler": SCHEDULER_EVENT_KINDS,
-    "request": REQUEST_EVENT_KINDS,
-}
+_KINDS: Final[Mapping[str, frozenset[str]]] = {"scheduler": SCHEDULER_EVENT_KINDS, "request": REQUEST_EVENT_KINDS}
 
 
 @attrs.define(slots=True, kw_only=True)
@@ -175,11 +162,9 @@ class EventStream:
         diagnostics: Mapping[str, Any] | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> None:
-        """Record an event; it is delivered by the next `deliver`. The fields are those of
-        `RuntimeEvent`.
+        """Record an event; it is delivered by the next `deliver`. The fields are those of `RuntimeEvent`.
 
-        Without `correlation` the current one is taken. Raises `ValueError` for a kind that the stream does
-        not have.
+        Without `correlation` the current one is taken. Raises `ValueError` for a kind that the stream does not have.
         """
         if not self.active:
             return
@@ -221,10 +206,10 @@ class EventStream:
             self._delivering = False
 
 
-_OPTIONAL: Final = (
-    "task_id", "task_execution_id", "task_lease_id", "request_attempt_id", "request_lease_id", "resource", "group",
-    "reason_or_outcome", "snapshot", "diagnostics", "labels",
-)  # fmt: skip
+_NEEDED: Final = ("stream", "sequence", "event_kind", "captured_at_monotonic")
+_OPTIONAL: Final = tuple(
+    field.name for field in attrs.fields(RuntimeEvent) if field.default is None and field.name != "correlation"
+)
 _quoted: Final = json.encoder.encode_basestring_ascii
 _encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 """Lines are put together word by word: with an encoder and a dictionary for each event, a task that does nothing
@@ -235,25 +220,15 @@ _CORRELATION_KEYS: Final = tuple(f'"{name}":' for name in NAMES)
 
 def event_to_dict(event: RuntimeEvent) -> dict[str, Any]:
     """The event as plain data, without the fields that are empty."""
-    data: dict[str, Any] = {
-        "stream": event.stream,
-        "sequence": event.sequence,
-        "event_kind": event.event_kind,
-        "captured_at_monotonic": event.captured_at_monotonic,
-    }
-    for name in _OPTIONAL:
-        value = getattr(event, name)
-        if value is not None:
-            data[name] = value
+    data: dict[str, Any] = {name: getattr(event, name) for name in _NEEDED}
+    data |= {name: value for name in _OPTIONAL if (value := getattr(event, name)) is not None}
     if event.correlation is not None:
         data["correlation"] = {name: value for name in NAMES if (value := getattr(event.correlation, name)) is not None}
     return data
 
 
 def event_to_json(event: RuntimeEvent) -> str:
-    """The event as one line of JSON, without the line feed. Raises `TypeError` or `ValueError` if it is not
-    JSON-safe.
-    """
+    """The event as one line of JSON, without the line feed. Raises `TypeError` or `ValueError` if not JSON-safe."""
     moment = event.captured_at_monotonic
     if not isfinite(moment):
         raise ValueError(f"an event cannot be captured at {moment}")
@@ -285,10 +260,11 @@ def event_to_json(event: RuntimeEvent) -> str:
         line += f',"labels":{_encode(event.labels)}'
     correlation = event.correlation
     if correlation is not None:
-        text = correlation.as_json
-        if text is None:
-            text = correlation.as_json = _correlation_to_json(correlation)
-        line += text
+        if correlation.as_json is None:
+            values = zip(_CORRELATION_KEYS, _correlation_words(correlation), strict=True)
+            text = ",".join([key + _quoted(word) for key, word in values if word is not None])
+            correlation.as_json = f',"correlation":{{{text}}}'
+        line += correlation.as_json
     return line + "}"
 
 
@@ -297,16 +273,11 @@ def json_safe(fields: object, what: str) -> dict[str, Any] | None:
     if fields is None:
         return None
     try:
-        copied = json.loads(json.dumps(dict(a_mapping(fields, what, "{'rows': 3}")), allow_nan=False))
+        text = json.dumps(dict(a_mapping(fields, what, "{'rows': 3}")), allow_nan=False)
+        copied: dict[str, Any] = json.loads(text)
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"{what} must hold strings, finite numbers, lists and mappings alone: {error}") from None
-    found: dict[str, Any] = copied
-    return found
-
-
-def _correlation_to_json(correlation: RuntimeCorrelation) -> str:
-    values = zip(_CORRELATION_KEYS, _correlation_words(correlation), strict=True)
-    return f',"correlation":{{{",".join([key + _quoted(word) for key, word in values if word is not None])}}}'
+    return copied
 
 
 def event_from_dict(data: Mapping[str, Any]) -> RuntimeEvent:
@@ -320,12 +291,6 @@ def event_from_dict(data: Mapping[str, Any]) -> RuntimeEvent:
     if correlation is not None:
         fields["correlation"] = RuntimeCorrelation(**{n: correlation[n] for n in NAMES if n in correlation})
     try:
-        return RuntimeEvent(
-            stream=data["stream"],
-            event_kind=data["event_kind"],
-            captured_at_monotonic=data["captured_at_monotonic"],
-            sequence=data["sequence"],
-            **fields,
-        )
+        return RuntimeEvent(**{name: data[name] for name in _NEEDED}, **fields)
     except KeyError as error:
         raise ValueError(f"this is no runtime event: it has no {error.args[0]!r}") from None

@@ -41,28 +41,20 @@ class TaskNode:
     barrier: bool = False
 
 
+@attrs.define(slots=True, eq=False, weakref_slot=False)
 class _Node:
-    """An unfinished task."""
+    """An unfinished task. A `barrier` takes further members; `members` are the ids that it depends on so far."""
 
-    __slots__ = (
-        "after", "barrier", "deferral", "dependants", "members", "missing", "numbered", "row_group", "state", "task",
-    )  # fmt: skip
-
-    def __init__(
-        self, task: SchedulableTask, row_group: str | None, barrier: bool = False, after: Sequence[str] = ()
-    ) -> None:
-        self.task = task
-        self.row_group = row_group
-        self.after = after
-        self.members: list[str] | None = [] if barrier else None
-        """Of a barrier: the ids that it depends on so far."""
-        self.barrier = barrier
-        """Whether it takes further members."""
-        self.deferral = 0
-        self.missing = int(barrier)
-        self.numbered = False
-        self.dependants: list[str] | None = None
-        self.state = NOT_READY
+    task: SchedulableTask
+    row_group: str | None
+    barrier: bool = False
+    after: Sequence[str] = ()
+    members: list[str] | None = None
+    missing: int = 0
+    deferral: int = 0
+    numbered: bool = False
+    dependants: list[str] | None = None
+    state: str = NOT_READY
 
 
 class CompletionTracker:
@@ -85,15 +77,16 @@ class CompletionTracker:
     # -- building the graph
 
     def add(self, batch: Iterable[TaskNode]) -> list[str]:
-        """Add tasks, all or nothing; returns the ids that were dropped at once, since they need one that was
-        dropped.
+        """Add tasks, all or nothing; returns the ids that were dropped at once, since they need one that was dropped.
 
-        Edges inside the batch may point forward. Raises `ConfigError` naming the task for an edge to an
-        unknown id, a cycle, or an unfinished id that comes with another payload; then nothing was added.
+        Edges inside the batch may point forward. Raises `ConfigError` naming the task for an edge to an unknown id, a
+        cycle, or an unfinished id that comes with another payload; then nothing was added.
         """
         fresh = self._check(list(batch))
         for node in fresh.values():
-            self._nodes[node.task.task_id] = _Node(node.task, node.row_group, node.barrier, node.after)
+            made = self._nodes[node.task.task_id] = _Node(node.task, node.row_group, node.barrier, node.after)
+            if node.barrier:
+                made.members, made.missing = [], 1
             if node.row_group is not None:
                 self._finished.expect(node.row_group)
         doomed = []
@@ -127,9 +120,7 @@ class CompletionTracker:
         if number and row_group is None:
             self._alone[task_id] = task
             return
-        node = self._nodes[task_id] = _Node(task, row_group)
-        node.numbered = number > 0
-        node.state = READY
+        self._nodes[task_id] = _Node(task, row_group, numbered=number > 0, state=READY)
         if row_group is not None:
             self._finished.expect(row_group)
 
@@ -179,20 +170,17 @@ class CompletionTracker:
     def _refuse_cycles(self, fresh: dict[str, TaskNode], members: dict[str, list[str]]) -> None:
         """Raise `ConfigError` naming a cycle.
 
-        Tasks that were there depend on new ones only through a barrier: so only from its new members on need
-        they be looked at.
+        Tasks that were there depend on new ones only through a barrier: so only from its new members on need they be
+        looked at.
         """
 
         def needs(task_id: str) -> list[str]:
             new = members.get(task_id, [])
             if task_id in fresh:
-                return [
-                    *new,
-                    *(needed for needed in fresh[task_id].after if needed in fresh or self._is_unfinished(needed)),
-                ]
+                return new + [each for each in fresh[task_id].after if each in fresh or self._is_unfinished(each)]
             node = self._nodes.get(task_id)
             before = () if node is None else (*node.after, *(node.members or ()))
-            return [*new, *(needed for needed in before if self._is_unfinished(needed))]
+            return new + [each for each in before if self._is_unfinished(each)]
 
         def needs_of_the_batch(task_id: str) -> list[str]:
             return [needed for needed in needs(task_id) if needed in fresh]
@@ -212,19 +200,15 @@ class CompletionTracker:
         task = self._alone.pop(task_id, None)
         if task is None:
             return self._nodes.get(task_id)
-        node = self._nodes[task_id] = _Node(task, None)
-        node.numbered = True
-        node.state = READY if task_id in self._ready else ENQUEUED
+        state = READY if task_id in self._ready else ENQUEUED
+        node = self._nodes[task_id] = _Node(task, None, numbered=True, state=state)
         return node
 
     def _link(self, needed: str, task_id: str) -> None:
-        node = self._node(needed)
-        if node is None:  # finished
-            return
-        if node.dependants is None:
-            node.dependants = []
-        node.dependants.append(task_id)
-        self._nodes[task_id].missing += 1
+        if (node := self._node(needed)) is not None:  # otherwise it is finished
+            node.dependants = node.dependants or []
+            node.dependants.append(task_id)
+            self._nodes[task_id].missing += 1
 
     def _ready_if_free(self, task_id: str) -> None:
         node = self._nodes[task_id]
@@ -282,30 +266,28 @@ class CompletionTracker:
         """Bring deferred tasks whose moment has come back to the frontier; returns their ids."""
         back = []
         while self._deferred and self._deferred[0][0] <= now:
-            _, deferral, task_id = heappop(self._deferred)
-            node = self._nodes.get(task_id)
-            if node is not None and node.state == DEFERRED and node.deferral == deferral:
+            entry = heappop(self._deferred)
+            if self._is_deferred(entry):
+                node = self._nodes[entry[2]]
                 node.state = READY
-                self._ready[task_id] = node.task
-                back.append(task_id)
+                self._ready[entry[2]] = node.task
+                back.append(entry[2])
         return back
 
     def deferred(self) -> list[tuple[float, str]]:
         """The deferred tasks, each after the moment at which it comes back."""
-        return [
-            (until, task_id)
-            for until, deferral, task_id in self._deferred
-            if (node := self._nodes.get(task_id)) is not None and (node.state, node.deferral) == (DEFERRED, deferral)
-        ]
+        return [(entry[0], entry[2]) for entry in self._deferred if self._is_deferred(entry)]
 
     def next_change(self, now: float) -> float | None:
         """The moment at which the next deferred task comes back; `now` if one is due."""
-        while self._deferred:
-            node = self._nodes.get(self._deferred[0][2])
-            if node is not None and node.state == DEFERRED and node.deferral == self._deferred[0][1]:
-                return max(self._deferred[0][0], now)
+        while self._deferred and not self._is_deferred(self._deferred[0]):
             heappop(self._deferred)
-        return None
+        return max(self._deferred[0][0], now) if self._deferred else None
+
+    def _is_deferred(self, entry: tuple[float, int, str]) -> bool:
+        _, deferral, task_id = entry
+        node = self._nodes.get(task_id)
+        return node is not None and node.state == DEFERRED and node.deferral == deferral
 
     # -- finishing
 
@@ -323,14 +305,12 @@ class CompletionTracker:
         self._finish(task_id, node, dropped=False)
         readied = []
         for dependant in node.dependants or ():
-            waiting = self._nodes.get(dependant)
-            if waiting is None:
-                continue
-            waiting.missing -= 1
-            if not waiting.missing:
-                waiting.state = READY
-                self._ready[dependant] = waiting.task
-                readied.append(waiting.task)
+            if (waiting := self._nodes.get(dependant)) is not None:
+                waiting.missing -= 1
+                if not waiting.missing:
+                    waiting.state = READY
+                    self._ready[dependant] = waiting.task
+                    readied.append(waiting.task)
         return readied
 
     def drop(self, task_id: str) -> list[str]:
@@ -339,12 +319,10 @@ class CompletionTracker:
         left = [task_id]
         while left:
             current = left.pop()
-            node = self._node(current)
-            if node is None:
-                continue
-            self._finish(current, node, dropped=True)
-            dropped.append(current)
-            left.extend(reversed(node.dependants or ()))
+            if (node := self._node(current)) is not None:
+                self._finish(current, node, dropped=True)
+                dropped.append(current)
+                left.extend(reversed(node.dependants or ()))
         return dropped
 
     def _finish(self, task_id: str, node: _Node, *, dropped: bool) -> None:
@@ -390,9 +368,7 @@ class CompletionTracker:
                     missing[dependant] += 1
         for task_id, node in self._nodes.items():
             assert node.missing == missing[task_id], f"{task_id} counts {node.missing}, has {missing[task_id]}"
-            assert (node.missing > 0) == (node.state == NOT_READY), (
-                f"{task_id} is {node.state} with {node.missing} missing"
-            )
+            assert (node.missing > 0) == (node.state == NOT_READY), f"{task_id} is {node.state}, misses {node.missing}"
             assert (node.state == READY) == (task_id in self._ready)
             assert not self.is_finished(task_id)
         in_groups = [node.row_group for node in self._nodes.values() if node.row_group is not None]

@@ -1,8 +1,7 @@
 """The ids of finished tasks, in as little memory as that takes.
 
-Ids that a caller gave are remembered, since later tasks may name them, and fold into ranges
-(`id_ranges.py`). Ids that the scheduler gave count from 1: of those nothing is kept but the last number,
-and which were dropped.
+Ids that a caller gave are remembered, since later tasks may name them, and fold into ranges (`id_ranges.py`). Ids that
+the scheduler gave count from 1: of those nothing is kept but the last number, and which were dropped.
 """
 
 from __future__ import annotations
@@ -92,12 +91,10 @@ class FinishedIds:
 
     def _fold(self, finished: list[str]) -> None:
         """Fold ids into ranges of numbers, as far as they have numbers."""
-        complete = [task_id for task_id in finished if task_id in self._complete]
-        dropped = [task_id for task_id in finished if task_id in self._dropped]
-        self._folded.update(complete)
-        self._folded_dropped.update(dropped)
-        self._complete.difference_update(complete)
-        self._dropped.difference_update(dropped)
+        for ids, folded in ((self._complete, self._folded), (self._dropped, self._folded_dropped)):
+            gone = [task_id for task_id in finished if task_id in ids]
+            folded.update(gone)
+            ids.difference_update(gone)
 
     def __contains__(self, task_id: str) -> bool:
         """Whether the id was noted. (An id that the scheduler gave and that was completed is not.)"""
@@ -112,10 +109,5 @@ class FinishedIds:
 
     def kept(self) -> int:
         """The number of ids, or ranges of them, that are remembered."""
-        return (
-            len(self._complete)
-            + len(self._dropped)
-            + len(self._skipped)
-            + self._folded.ranges()
-            + self._folded_dropped.ranges()
-        )
+        ids = len(self._complete) + len(self._dropped) + len(self._skipped)
+        return ids + self._folded.ranges() + self._folded_dropped.ranges()

@@ -30,10 +30,7 @@ class IdRanges:
         prefix, number = _split(item)
         if number is None:
             return item in self._plain
-        starts = self._starts.get(prefix)
-        if not starts:
-            return False
-        at = bisect_right(starts, number) - 1
+        at = bisect_right(self._starts.get(prefix, ()), number) - 1
         return at >= 0 and number <= self._ends[prefix][at]
 
     def update(self, items: Iterable[str]) -> None:

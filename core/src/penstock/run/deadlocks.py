@@ -65,9 +65,8 @@ class Deadlocks:
                 self._gate.stall(wait, error)
             stuck = self._graph.reduced(stuck, certain=True)
         children = {child for each in possible.values() for child in each.children if child not in possible}
-        self._nurseries.watch(
-            children, {task for task, each in possible.items() if each.wait is None and not each.ends}
-        )
+        parents = {task for task, each in possible.items() if each.wait is None and not each.ends}
+        self._nurseries.watch(children, parents)
 
     def perhaps(self) -> tuple[str, ...]:
         """Who waits for whom where that may be a deadlock; nothing if there is none."""
@@ -113,19 +112,16 @@ class Deadlocks:
 
         Unless `bounded_too`, left out is who waits until some moment, or outside the block and the tasks of the run.
         """
-        waits: list[tuple[Task, RequestWaiter | TaskWait, bool]] = [
-            (wait.waiter, wait, wait.bounded) for wait in self._tasks.waits.by_waiter.values()
-        ]
+        waits: list[tuple[Task, RequestWaiter | TaskWait, bool]]
+        waits = [(wait.waiter, wait, wait.bounded) for wait in self._tasks.waits.by_waiter.values()]
         gate = self._gate.waits
         if bounded_too or gate.a_holder_is_parked() or self._a_holder_waits_for_tasks():
             waits += [(waiter.parked, waiter, bounded) for waiter, bounded in gate.waiters() if waiter.parked]
-        if not bounded_too:
-            waits = [
-                (task, wait, bounded)
-                for task, wait, bounded in waits
-                if not bounded and self._is_outermost(self._line(task)[-1])
-            ]
-        found = {task: self._stuck(task, wait) for task, wait, _ in waits}
+        found = {
+            task: self._stuck(task, wait)
+            for task, wait, bounded in waits
+            if bounded_too or (not bounded and self._is_outermost(self._line(task)[-1]))
+        }
         for task in tuple(found):
             for above in self._line(task)[1:]:
                 if above not in found:

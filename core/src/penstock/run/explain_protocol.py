@@ -21,18 +21,8 @@ import attrs
 from penstock.words.printable import printable
 
 __all__ = [
-    "EXCHANGE_TIMEOUT",
-    "LONGEST_ANSWER",
-    "LONGEST_GREETING",
-    "LONGEST_QUESTION",
-    "Greeting",
-    "Question",
-    "RunRefused",
-    "answer_line",
-    "error_line",
-    "read_answer",
-    "read_greeting",
-    "read_question",
+    "EXCHANGE_TIMEOUT", "LONGEST_ANSWER", "LONGEST_GREETING", "LONGEST_QUESTION", "Greeting", "Question", "RunRefused",
+    "answer_line", "error_line", "read_answer", "read_greeting", "read_question",
 ]  # fmt: skip
 
 EXCHANGE_TIMEOUT: Final = 5.0
@@ -45,8 +35,6 @@ LONGEST_ERROR: Final = 1000
 """Characters of an error that are shown."""
 LONGEST_NAME: Final = 200
 """Characters of a run's name in its greeting."""
-
-
 MOST_PROBLEMS: Final = 1000
 """How many problems of a configuration are shown."""
 
@@ -94,8 +82,7 @@ class Question:
 def read_question(line: bytes) -> Question:
     """The question in this line. Raises `ValueError`."""
     asked = _read(line, "question", LONGEST_QUESTION)
-    unknown = asked.keys() - {"group", "records", "reconfigure"}
-    if unknown:
+    if unknown := asked.keys() - {"group", "records", "reconfigure"}:
         names = printable(", ".join(sorted(unknown))[:60])
         raise ValueError(f"the question has keys beside `group`, `records` and `reconfigure`: {names}")
     group, records, file = asked.get("group"), asked.get("records", False), asked.get("reconfigure")
@@ -110,9 +97,8 @@ def read_question(line: bytes) -> Question:
 def answer_line(answer: Mapping[str, Any]) -> bytes:
     """What is sent as an answer; if that is too long, the error that says so."""
     line = _line(answer)
-    if len(line) <= LONGEST_ANSWER:
-        return line
-    return error_line(f"the answer is longer than {LONGEST_ANSWER} bytes; ask about one group, or for text")
+    too_long = f"the answer is longer than {LONGEST_ANSWER} bytes; ask about one group, or for text"
+    return line if len(line) <= LONGEST_ANSWER else error_line(too_long)
 
 
 def error_line(error: str) -> bytes:
@@ -124,11 +110,9 @@ def read_greeting(line: bytes) -> Greeting:
     """Who answers. Raises `ValueError` if it is no run of Penstock's."""
     words = _read(line, "greeting", LONGEST_GREETING)
     run_id, pid, started = words.get("run_id"), words.get("pid"), words.get("started")
-    if words.get("penstock") != "explain" or not isinstance(run_id, str) or not isinstance(started, str):
-        raise ValueError("the greeting is not that of a run")
-    if isinstance(pid, bool) or not isinstance(pid, int):
-        raise ValueError("the greeting is not that of a run")
-    return Greeting(run_id, pid, started)
+    if words.get("penstock") == "explain" and isinstance(run_id, str) and isinstance(started, str) and type(pid) is int:
+        return Greeting(run_id, pid, started)
+    raise ValueError("the greeting is not that of a run")
 
 
 def read_answer(line: bytes, question: Question) -> str:
@@ -163,12 +147,9 @@ def _read(line: bytes, what: str, longest: int) -> dict[str, Any]:
         raise ValueError(f"the {what} breaks off" if line else f"the connection ended without {what}")
     try:
         words = json.loads(line.decode("utf-8"))
-    except RecursionError:
-        raise ValueError(f"the {what} is nested too deep") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"the {what} is not UTF-8") from None
-    except ValueError:
-        raise ValueError(f"the {what} is not JSON") from None
+    except (RecursionError, ValueError) as error:
+        wrong = {RecursionError: "nested too deep", UnicodeDecodeError: "not UTF-8"}.get(type(error), "not JSON")
+        raise ValueError(f"the {what} is {wrong}") from None
     if not isinstance(words, dict):
         raise ValueError(f"the {what} is no JSON object")
     return words

@@ -30,11 +30,8 @@ _INSTEAD: Final = "put it back as it was, or let this run end and start another 
 
 def as_it_is(config: PenstockConfig, now: PenstockConfig) -> PenstockConfig:
     """The new configuration, with what only `now` says where leaving it out means what the program likes."""
-    unsaid = {
-        key: getattr(now.scheduler, key)
-        for key in ("watchdog", "explain_socket")
-        if getattr(config.scheduler, key) is None
-    }
+    open_keys = [key for key in ("watchdog", "explain_socket") if getattr(config.scheduler, key) is None]
+    unsaid = {key: getattr(now.scheduler, key) for key in open_keys}
     return attrs.evolve(config, scheduler=attrs.evolve(config.scheduler, **unsaid))
 
 
@@ -70,14 +67,13 @@ def _plugins(plan: PluginPlan, points: Mapping[str, Any]) -> Iterator[tuple[Path
             words = ", ".join(map(repr, was)) or "none"
             yield ("plugins", key), f"cannot change while the run goes on, since {why}: asked are {words}; {_INSTEAD}"
             continue
-        for name in now:
+        for name in [each for each in now if each not in found]:
             made, old = plan.plugins.active.get(name), plan.before.get(name)
-            if name not in found and (made is None) != (old is None):
+            comes_or_goes = (made is None) != (old is None)
+            if comes_or_goes or (made is not None and not made.same(old)):
                 found.add(name)
-                yield ("plugins", name), f"cannot come or go while the run goes on, since {why}; {_INSTEAD}"
-            elif name not in found and made is not None and not made.same(old):
-                found.add(name)
-                yield ("plugins", name), f"cannot change while the run goes on, since {why}; {_INSTEAD}"
+                what = "come or go" if comes_or_goes else "change"
+                yield ("plugins", name), f"cannot {what} while the run goes on, since {why}; {_INSTEAD}"
 
 
 def _providers(
@@ -93,8 +89,7 @@ def _providers(
         for key in FIXED_KEYS:
             if getattr(old, key) != getattr(new, key):
                 yield (*path, key), f"cannot change while the run goes on, since who calls has read it; {_INSTEAD}"
-        missing = [domain for domain in old.domains if domain not in new.domains]
-        if missing:
+        if missing := [domain for domain in old.domains if domain not in new.domains]:
             yield (*path, "domains"), f"cannot lose {', '.join(missing)} while the run goes on; put it back"
         for model, was in old.models.items():
             if model not in new.models:

@@ -24,6 +24,8 @@ from penstock.words.problems import Problem
 
 __all__ = ["RunExplanation", "RunParts"]
 
+_log: Final = logging.getLogger("penstock.run")
+
 
 @attrs.frozen(kw_only=True)
 class RunExplanation(Explanation):
@@ -36,9 +38,6 @@ class RunExplanation(Explanation):
     def tasks_as_dict(self) -> dict[str, Any]:
         """The task gate's own part, as plain data."""
         return {name: value for name, value in self.as_dict().items() if name not in ("requests", "perhaps_deadlock")}
-
-
-_log: Final = logging.getLogger("penstock.run")
 
 
 @attrs.frozen(kw_only=True)
@@ -61,16 +60,10 @@ class RunParts:
 
         `shadows` has what plugins in shadow would have done, `plugin_failures` what plugins raised.
         """
-        tasks = attrs.evolve(
-            self.tasks.explanation(group),
-            shadows=self.plugins.shadows.tallies(),
-            plugin_failures=self.errors.failures,
-        )
-        return RunExplanation(
-            requests=self.requests.explanation(),
-            perhaps_deadlock=self.deadlocks.perhaps(),
-            **attrs.asdict(tasks, recurse=False),
-        )
+        of_tasks = attrs.asdict(self.tasks.explanation(group), recurse=False)
+        of_tasks |= {"shadows": self.plugins.shadows.tallies(), "plugin_failures": self.errors.failures}
+        requests, perhaps = self.requests.explanation(), self.deadlocks.perhaps()
+        return RunExplanation(requests=requests, perhaps_deadlock=perhaps, **of_tasks)
 
     def explain(self, group: str | None = None) -> str:
         """What everything that is left waits for, at both gates, in words; or what one group of tasks waits for."""
@@ -79,10 +72,8 @@ class RunParts:
         of_tasks, of_calls = config.scheduler.stall_timeout, config.requests.stall_timeout
         explanation = self.explanation(group)
         lines = [str(explanation)]
-        lines += [
-            failure.in_words(now, of_tasks if failure.gate == "scheduler" else of_calls)
-            for failure in explanation.plugin_failures
-        ]
+        for failure in explanation.plugin_failures:
+            lines.append(failure.in_words(now, of_tasks if failure.gate == "scheduler" else of_calls))
         if group is None:
             lines.append(str(explanation.requests))
             if explanation.perhaps_deadlock:
@@ -104,7 +95,6 @@ class RunParts:
         return self.plugins.name_problems(*self.requests.names()) if self.plugins.unresolved else []
 
     def _check_names(self) -> None:
-        unknown = self.unknown_names()
-        if unknown:
+        if unknown := self.unknown_names():
             raise ConfigError(unknown)
         self.requests.before_calls(None)

@@ -14,33 +14,26 @@ from penstock.run.parts import RunParts
 from penstock.run.reconfiguring import another_config, reconfigure
 from penstock.words.errors import ConfigError, PluginError
 
-__all__ = ["RunQuestions"]
+__all__ = ["answer_question"]
 
 
-class RunQuestions:
-    """The answers of one run. `health` gives how it is; `on_figures` is given other figures for what watches it."""
+def answer_question(
+    run: RunParts, health: Callable[[], Health], on_figures: Callable[[SchedulerConfig], None], question: Question
+) -> Mapping[str, Any]:
+    """The answer of a run: `text` or `records`, or `error`, or `refused` with every problem of a configuration.
 
-    def __init__(
-        self, run: RunParts, health: Callable[[], Health], on_figures: Callable[[SchedulerConfig], None]
-    ) -> None:
-        self._run = run
-        self._health = health
-        self._on_figures = on_figures
-
-    def answer(self, question: Question) -> Mapping[str, Any]:
-        """The answer: `text` or `records`, or `error`, or `refused` with every problem of a configuration."""
-        if question.reconfigure is None:
-            return _answer_about(self._run, question, self._health())
-        try:
-            config = another_config(Path(question.reconfigure), foreign_tables=True)
-            done = reconfigure(self._run, self._on_figures, config, None)
-        except ConfigError as error:
-            return {"refused": list(error.problems)}
-        except PluginError as error:
-            return {"refused": [str(error)]}
-        if question.records:
-            return {"records": {"run_id": self._run.run_id, **done.as_dict()}}
-        return {"text": str(done)}
+    `health` gives how the run is; `on_figures` is given other figures for what watches it.
+    """
+    if question.reconfigure is None:
+        return _answer_about(run, question, health())
+    try:
+        config = another_config(Path(question.reconfigure), foreign_tables=True)
+        done = reconfigure(run, on_figures, config, None)
+    except (ConfigError, PluginError) as error:
+        return {"refused": list(error.problems) if isinstance(error, ConfigError) else [str(error)]}
+    if question.records:
+        return {"records": {"run_id": run.run_id, **done.as_dict()}}
+    return {"text": str(done)}
 
 
 def _answer_about(run: RunParts, question: Question, health: Health) -> Mapping[str, Any]:
@@ -51,7 +44,9 @@ def _answer_about(run: RunParts, question: Question, health: Health) -> Mapping[
     """
     group = question.group
     if group is not None:
-        names = _group_names(run)
+        gate = run.tasks.gate
+        known = (*gate.view.queued_by_group, *gate.controller.view().running_counts_by_group)
+        names = {str(each) for each in known}
         if not any(group in (name, name.rpartition("/")[2]) for name in names):
             near = did_you_mean(group, names, otherwise="there are")
             return {"error": f"no task of group {group!r} is queued or runs; {near}"}
@@ -63,8 +58,3 @@ def _answer_about(run: RunParts, question: Question, health: Health) -> Mapping[
         records |= {"requests": explanation.requests.as_dict(), "health": health.as_dict()}
         records["perhaps_deadlock"] = list(explanation.perhaps_deadlock)
     return {"records": records}
-
-
-def _group_names(run: RunParts) -> set[str]:
-    queued, running = run.tasks.gate.view.queued_by_group, run.tasks.gate.controller.view().running_counts_by_group
-    return {str(group) for group in (*queued, *running)}

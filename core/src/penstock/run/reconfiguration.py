@@ -38,12 +38,7 @@ class Reconfiguration:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, JSON-safe."""
-        plain: dict[str, Any] = {"generation": self.generation}
-        plain |= {name: list(getattr(self, name)) for name in ("added", "removed", "kept", "changed")}
-        plain["limiters"] = dict(self.limiters)
-        for name in ("caps", "limits", "figures"):
-            plain[name] = {key: list(change) for key, change in getattr(self, name).items()}
-        return plain
+        return attrs.asdict(self)
 
     def __str__(self) -> str:
         return "\n".join(self._lines()) or "nothing has changed"
@@ -56,9 +51,6 @@ class Reconfiguration:
         if self.added or self.removed or self.changed:
             yield f"limiters: {', '.join(counts) or 'none'}"
         for name in ("caps", "limits", "figures"):
-            for key, (before, after) in getattr(self, name).items():
-                yield f"{name.removesuffix('s')} {key}: {_words(before)} -> {_words(after)}"
-
-
-def _words(value: Any) -> str:
-    return "none" if value is None else str(value)
+            for key, change in getattr(self, name).items():
+                before, after = ("none" if value is None else str(value) for value in change)
+                yield f"{name.removesuffix('s')} {key}: {before} -> {after}"

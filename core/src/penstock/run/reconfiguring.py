@@ -21,12 +21,11 @@ import trio
 
 from penstock.config.reading import PenstockConfig, SchedulerConfig, load_config
 from penstock.plugins.manager import PluginPlan
-from penstock.requests.reconfiguring import ModelCaps, RequestGatePlan
+from penstock.requests.reconfiguring import ModelCaps
 from penstock.run.configured import caps_of, name_providers, retry_rules, scheduler_options
 from penstock.run.fixed_parts import as_it_is, changes_of_fixed_keys, changes_of_fixed_plugins
 from penstock.run.parts import RunParts
 from penstock.run.reconfiguration import Change, Reconfiguration
-from penstock.run.task_policies import NamedPolicies
 from penstock.tasks.records import SUBMISSION
 from penstock.words.errors import ConfigError, PluginError
 from penstock.words.identity import ProviderModelKey
@@ -91,35 +90,23 @@ class _Plan:
         wrong += changes_of_fixed_plugins(self._plugins, parts.plugins.chosen.asked)
         if wrong:
             raise ConfigError(wrong)
-        self._policies = self._made_policies()
-        self._requests = self._planned_requests()
+        hooks, requests = self._plugins.hooks, parts.requests
+        # Policies are made anew where the limits are others, since they know those that they were made with.
+        self._policies = hooks.make_task_policies(parts.policies.policies if self._limits == _limits(before) else ())
+        hooks.see_pressure(requests.pressure)
+        makers = hooks.make_request_limiters, hooks.remake_request_limiters
+        self._requests = requests.controller.plan(*makers, rule=hooks.request_eligible, caps=self._caps.values())
         self.record = self._recorded()
 
     def _planned_plugins(self, plugins: Iterable[object] | None, wrong: Sequence[Problem]) -> PluginPlan:
         """The plugins, made. Raises with what is wrong already, too."""
         try:
             return self._parts.plugins.plan(self._after, extra=plugins)
-        except ConfigError as error:
-            raise ConfigError([*wrong, *error.records]) from error
-        except PluginError as error:
+        except (ConfigError, PluginError) as error:
             if not wrong:
                 raise
-            raise ConfigError([*wrong, str(error)]) from error
-
-    def _made_policies(self) -> NamedPolicies:
-        """The policies: made anew where the limits are others, since they know those that they were made with."""
-        same_limits = self._limits == _limits(self._before)
-        return self._plugins.hooks.make_task_policies(self._parts.policies.policies if same_limits else ())
-
-    def _planned_requests(self) -> RequestGatePlan:
-        hooks, requests = self._plugins.hooks, self._parts.requests
-        hooks.see_pressure(requests.pressure)
-        return requests.controller.plan(
-            hooks.make_request_limiters,
-            hooks.remake_request_limiters,
-            rule=hooks.request_eligible,
-            caps=self._caps.values(),
-        )
+            found = error.records if isinstance(error, ConfigError) else [str(error)]
+            raise ConfigError([*wrong, *found]) from error
 
     # -- what cannot be
 
@@ -181,10 +168,7 @@ class _Plan:
         plugins, requests = self._plugins, self._requests
         return Reconfiguration(
             generation=plugins.hooks.generation,
-            added=plugins.added,
-            removed=plugins.removed,
-            kept=plugins.kept,
-            changed=plugins.changed,
+            **{name: getattr(plugins, name) for name in ("added", "removed", "kept", "changed")},
             limiters={name: getattr(requests, name) for name in ("kept", "taken_over", "made", "dropped")},
             caps=dict(_cap_changes(caps_of(self._before.providers), caps_of(self._after.providers))),
             limits=_differing(_limits(self._before), self._limits),

@@ -14,7 +14,7 @@ import secrets
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -84,26 +84,22 @@ class SocketFolder:
         return stat.S_ISSOCK(found.st_mode) and found.st_uid == os.geteuid()
 
 
-@contextmanager
-def run_folder() -> Iterator[SocketFolder]:
+def run_folder() -> AbstractContextManager[SocketFolder]:
     """The folder for the socket of a new run, made if there is none. Raises `UnsafeFolder`, or another `OSError`."""
     path = possible_folders()[0]
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)
-    with socket_folder(path) as folder:
-        yield folder
+    return socket_folder(path)
 
 
 @contextmanager
 def socket_folder(path: Path) -> Iterator[SocketFolder]:
     """The folder at `path`, open and checked. Raises `UnsafeFolder`, or another `OSError` if there is none."""
-    wrong = _wrong_with_place(path.parent) or _wrong_with(path.lstat(), path)
-    if wrong:
+    if wrong := _wrong_with_place(path.parent) or _wrong_with(path.lstat(), path):
         raise UnsafeFolder(wrong)
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        wrong = _wrong_with(os.fstat(fd), path)  # it may be another by now
-        if wrong:
+        if wrong := _wrong_with(os.fstat(fd), path):  # it may be another by now
             raise UnsafeFolder(wrong)
         yield SocketFolder(path, fd)
     finally:

@@ -75,15 +75,14 @@ class WaitGraph:
         left = dict(stuck)
         while True:
             holdings = _Holdings(self._tasks, self._gate, left)
-            free = [
-                task
+            kept = {
+                task: each
                 for task, each in left.items()
-                if not (_nursery_holds(each, left, certain=certain) and holdings.hopeless(each.wait))
-            ]
-            if not free:
-                return left
-            for task in free:
-                del left[task]
+                if _nursery_holds(each, left, certain=certain) and holdings.hopeless(each.wait)
+            }
+            if len(kept) == len(left):
+                return kept
+            left = kept
 
     def innermost(self, stuck: Mapping[Task, Stuck], *, certain: bool) -> Task:
         """The last who began to wait, of those without whom others, or they themselves, could go on."""
@@ -127,7 +126,7 @@ class _Holdings:
         self._held = {task: gate.waits.held[task] for task in stuck if task in gate.waits.held}
         self._leases: list[RequestAdmissionLease] = [lease for leases in self._held.values() for lease in leases]
         self._running = {each.task_id: task for task, each in stuck.items() if each.task_id is not None}
-        self._amounts: Counter[str] = Counter()
+        self._amounts = Counter[str]()
         for task_id in self._running:
             self._amounts.update(self._needs(task_id))
 
@@ -179,11 +178,8 @@ class _Holdings:
             return "the end of ", first
         if isinstance(wait, RequestWaiter):
             model = wait.item.resource.provider_model
-            by = [
-                holder
-                for holder, held in self._held.items()
-                if any(lease.item.resource.provider_model == model for lease in held)
-            ]
+            models = {task: {lease.item.resource.provider_model for lease in held} for task, held in self._held.items()}
+            by = [holder for holder, held in models.items() if model in held]
             return f"a place of {wait.item.resource}, held by ", _another(by, task)
         awaited = next(iter(wait.awaited()))
         task_id = self._kept_from_ending(awaited) or awaited

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import trio
 
@@ -14,7 +15,7 @@ from penstock.events.correlation import RuntimeCorrelation
 from penstock.run.explain_socket import answer_questions
 from penstock.run.health import Health, top_groups
 from penstock.run.parts import RunParts
-from penstock.run.questions import RunQuestions
+from penstock.run.questions import answer_question
 from penstock.run.watchdog import LongStep, Watchdog
 
 __all__ = ["RunWatch"]
@@ -47,17 +48,18 @@ class RunWatch:
             if self._sleep is not None:
                 self._sleep.cancel()
         threshold = options.watchdog or 0.0
+        watching = self._watching
+        self._watch(False)
         if self._watchdog is None or not threshold:
-            self._watch_with(Watchdog(threshold) if threshold else None)
+            self._watchdog = Watchdog(threshold) if threshold else None
         else:
             self._watchdog.threshold = threshold
+        self._watch(watching)
 
-    def _watch_with(self, watchdog: Watchdog | None) -> None:
-        if self._watching and self._watchdog is not None:
-            trio.lowlevel.remove_instrument(self._watchdog)
-        self._watchdog = watchdog
-        if self._watching and watchdog is not None:
-            trio.lowlevel.add_instrument(watchdog)
+    def _watch(self, watching: bool) -> None:
+        if self._watchdog is not None and watching != self._watching:
+            (trio.lowlevel.add_instrument if watching else trio.lowlevel.remove_instrument)(self._watchdog)
+        self._watching = watching
 
     async def beside(
         self,
@@ -65,35 +67,29 @@ class RunWatch:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """The run of the loop, watched until it ends."""
-        self._watching = True
-        if self._watchdog is not None:
-            trio.lowlevel.add_instrument(self._watchdog)
+        self._watch(True)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._take_snapshots, name="penstock health")
                 if self._answers:
-                    run = self._run
-                    questions = RunQuestions(run, self.health, self.change_to)
-                    nursery.start_soon(answer_questions, run.run_id, questions.answer, name="penstock explain")
+                    answer = partial(answer_question, self._run, self.health, self.change_to)
+                    nursery.start_soon(answer_questions, self._run.run_id, answer, name="penstock explain")
                 try:
                     await loop(task_status)
                 finally:
                     nursery.cancel_scope.cancel()
         finally:
-            self._watching = False
-            if self._watchdog is not None:
-                trio.lowlevel.remove_instrument(self._watchdog)
+            self._watch(False)
 
     def health(self) -> Health:
         """How the run is now."""
-        run = self._run
-        pressure = run.requests.pressure.snapshots(trio.current_time()).values()
-        watchdog = self._watchdog
+        run, watchdog, now = self._run, self._watchdog, trio.current_time()
+        pressure = run.requests.pressure.snapshots(now).values()
         found = None if watchdog is None else watchdog.take()
         if found is not None and (self._blocked is None or found.seconds > self._blocked.seconds):
             self._blocked = found
         blocked = self._blocked
-        queue, admission, now = run.tasks.gate.view, run.tasks.gate.controller, trio.current_time()
+        queue, admission = run.tasks.gate.view, run.tasks.gate.controller
         waits = {group: max(0.0, now - since) for group, since in queue.waiting_since_by_group.items()}
         return Health(
             captured_at=now,
@@ -136,10 +132,6 @@ class RunWatch:
     def _has_work(self, now: float) -> bool:
         """Whether there are tasks, or calls that wait, are out or pause; a service may have no tasks."""
         requests = self._run.requests
-        return (
-            bool(self._run.tasks.book.jobs)
-            or requests.calls_pausing > 0
-            or any(
-                pressure.in_flight_count or pressure.waiters for pressure in requests.pressure.snapshots(now).values()
-            )
-        )
+        if self._run.tasks.book.jobs or requests.calls_pausing:
+            return True
+        return any(each.in_flight_count or each.waiters for each in requests.pressure.snapshots(now).values())

@@ -42,7 +42,6 @@ class TaskBook:
         dropped = self.tracker.add([node for _, node in nodes])
         for job, _ in nodes:
             self._enter(job)
-        for job, _ in nodes:
             if self.tracker.is_ready(job.task.task_id):
                 self._events.ready(job, now)
         return dropped

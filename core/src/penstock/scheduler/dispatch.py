@@ -21,7 +21,6 @@ import trio
 from penstock.scheduler.endings import TaskEndings
 from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.gate_plugins import GatePlugins
-from penstock.scheduler.handles import CANCELLED, SHUTDOWN
 from penstock.scheduler.waits import TaskWaits
 from penstock.scheduler.wakeup import WakeUp
 from penstock.scheduler.worker import Workers
@@ -103,7 +102,7 @@ class DispatchLoop:
         self._grace_ends = grace_ends
         self._gate.close()
         now = trio.current_time()
-        self._endings.stop_all(SHUTDOWN, "the scheduler shut down", now, besides=self._workers.in_flight)
+        self._endings.stop_all("shutdown", "the scheduler shut down", now, besides=self._workers.in_flight)
         if grace_ends == -math.inf:
             self._workers.cancel()
         self.wakeup.ring()
@@ -131,7 +130,7 @@ class DispatchLoop:
                 await self._dispatch()
         finally:
             now = trio.current_time()
-            self._endings.stop_all(CANCELLED, "the run ended before it was done", now)
+            self._endings.stop_all("cancelled", "the run ended before it was done", now)
             self._events.job_completed(now, self._endings.counts)
 
     @trio.lowlevel.enable_ki_protection
@@ -172,7 +171,7 @@ class DispatchLoop:
         if self._grace_ends is not None:
             return 0
         for task_id in self._tracker.advance(now):
-            self._events.retried(self._jobs[task_id], now)
+            self._events.task("salvage_redispatched", self._jobs[task_id], now)
         if self._tracker.has_ready:
             self._offer_frontier(now)
 
@@ -188,7 +187,7 @@ class DispatchLoop:
                 break
             job = self._jobs[lease.item.task_id]
             if recording:
-                self._events.selected(job, now)
+                self._events.task("selected", job, now)
                 self._events.acquired(job, lease, now)
             self._workers.start(job, lease, now)
             if recording:
@@ -206,7 +205,7 @@ class DispatchLoop:
         self._tracker.mark_enqueued(accepted)
         if self._events.stream.active:
             for task_id in accepted:
-                self._events.enqueued(self._jobs[task_id], now)
+                self._events.task("ready_enqueued", self._jobs[task_id], now)
 
     def _before_sleep(self, now: float) -> float:
         """Until when the loop may sleep. Raises `StallError` if nothing could ever wake it."""
@@ -255,8 +254,9 @@ class DispatchLoop:
 
     def _drop_refused(self, now: float) -> None:
         for task, denied in self._gate.take_given_up():
-            job = self._jobs.get(task.task_id)
-            if job is not None:  # otherwise it was stopped with one that it came after
+            if (
+                job := self._jobs.get(task.task_id)
+            ) is not None:  # otherwise it was stopped with one that it came after
                 self._events.denied(job, denied, now)
                 since = now if job.failing_since is None else job.failing_since
                 error = waited_in_vain(denied, "task", now - since)
@@ -264,12 +264,12 @@ class DispatchLoop:
 
     def _denied(self, task: SchedulableTask, denied: Denied, now: float) -> None:
         job = self._jobs[task.task_id]
-        self._events.selected(job, now)
+        self._events.task("selected", job, now)
         self._events.denied(job, denied, now)
 
     def _stale_selection(self, lease: TaskAdmissionLease, result: ReleaseResult, now: float) -> None:
         job = self._jobs[lease.item.task_id]
-        self._events.selected(job, now)
+        self._events.task("selected", job, now)
         self._events.acquired(job, lease, now)
         self._events.released(job, lease, result, "not_started", now)
-        self._events.stale_selection(job, now)
+        self._events.task("stale_selection", job, now)

@@ -11,18 +11,7 @@ from typing import Any, Final, get_args
 
 from penstock.scheduler.book import TaskBook
 from penstock.scheduler.events import SchedulerEvents
-from penstock.scheduler.handles import (
-    CANCELLED,
-    COMPLETED,
-    DROPPED,
-    FAILED,
-    SHUTDOWN,
-    WAITING,
-    EndStatus,
-    TaskCancelled,
-    TaskDropped,
-    TaskHandle,
-)
+from penstock.scheduler.handles import EndStatus, TaskCancelled, TaskDropped, TaskHandle
 from penstock.scheduler.jobs import GiveUp, Job, RetryPlan
 from penstock.tasks.gate import TaskGate
 from penstock.words.failures import note_on, text_of
@@ -55,11 +44,11 @@ class TaskEndings:
         """The task is done: what waited for it becomes ready, and its handle has the result."""
         readied = self._tracker.mark_complete(job.task.task_id)
         self._remove(job)
-        self.counts[COMPLETED] += 1
+        self.counts["completed"] += 1
         if readied and self._events.stream.active:
             for task in readied:
                 self._events.ready(self._jobs[task.task_id], now)
-        self._settle(job, COMPLETED, value)
+        self._settle(job, "completed", value)
 
     def failed(self, job: Job, error: Exception, now: float, *, last_try: bool) -> None:
         """The task raised: it is tried again later, or given up with all that depends on it."""
@@ -69,22 +58,23 @@ class TaskEndings:
                 note_on(error, f"penstock: given up, {verdict.reason}")
             self.give_up(job, verdict.reason, now, error)
         elif job.cancel_called:
-            self.stop(job, CANCELLED, "it was cancelled before its next try", now)
+            self.stop(job, "cancelled", "it was cancelled before its next try", now)
         elif last_try or self._shut_down:
-            self.stop(job, SHUTDOWN, "the scheduler shut down before its next try", now)
+            self.stop(job, "shutdown", "the scheduler shut down before its next try", now)
         else:
-            job.handle.status = WAITING
+            job.handle.status = "waiting"
             job.last_error = error
             self._tracker.defer(job.task.task_id, verdict)
-            self._events.deferred(job, verdict, now)
+            said = {"until": verdict, "failures": job.failures}
+            self._events.task("retry_deferred", job, now, diagnostics=said)
 
     def give_up(self, job: Job, reason: str, now: float, error: Exception | None = None) -> None:
         """The task failed with `error`, or was refused for good; its dependants are dropped with it."""
         task_id = job.task.task_id
         self._gate.discard(task_id, now)
-        self._events.given_up(job, reason, now)
+        self._events.task("non_retryable_dropped", job, now, reason_or_outcome=reason)
         dropped = self._tracker.drop(task_id)
-        self._end(job, FAILED if error else DROPPED, error or TaskDropped(task_id, reason))
+        self._end(job, "failed" if error else "dropped", error or TaskDropped(task_id, reason))
         self.drop(dropped[1:], f"{task_id} was not carried out: {reason}", now, error)
 
     def drop(self, task_ids: Collection[str], reason: str, now: float, cause: Exception | None = None) -> None:
@@ -92,8 +82,8 @@ class TaskEndings:
         for task_id in task_ids:
             error = TaskDropped(task_id, reason)
             error.__cause__ = cause
-            self._events.given_up(self._jobs[task_id], reason, now)
-            self._end(self._jobs[task_id], DROPPED, error)
+            self._events.task("non_retryable_dropped", self._jobs[task_id], now, reason_or_outcome=reason)
+            self._end(self._jobs[task_id], "dropped", error)
 
     def expire(self, now: float, started: Container[str], *, strictly: bool = False) -> bool:
         """Whether there were tasks whose deadline has come (`strictly`: is past) before they `started`; they are given
@@ -110,7 +100,7 @@ class TaskEndings:
         for task_id in self._tracker.drop(job.task.task_id):
             stopped = self._jobs[task_id]
             self._gate.discard(task_id, now)
-            self._events.cancelled(stopped, status, now)
+            self._events.task("cancelled", stopped, now, reason_or_outcome=status)
             self._end(stopped, status, TaskCancelled(task_id, reason))
 
     def stop_all(self, status: EndStatus, reason: str, now: float, besides: Container[str] = ()) -> None:
@@ -125,7 +115,7 @@ class TaskEndings:
         self.counts[status] += 1
         if len(self.not_done) < REPORTED_TASKS:
             self.not_done[job.task.task_id] = f"{status}: {text_of(error)}"
-        if status == FAILED:
+        if status == "failed":
             self._failed.append(job.handle)
             if len(self._failed) > self._sweep_at:
                 self._failed = [handle for handle in self._failed if not handle.retrieved]
@@ -147,6 +137,5 @@ class TaskEndings:
         """The failures of tasks about which nobody has asked, in the order in which they happened, and what
         callbacks raised.
         """
-        unseen = [handle for handle in self._failed if not handle.retrieved]
-        errors = [error for handle in unseen if isinstance(error := handle.error, Exception)]
-        return [*errors, *self._callback_errors]
+        unseen = [handle.error for handle in self._failed if not handle.retrieved]
+        return [error for error in (*unseen, *self._callback_errors) if isinstance(error, Exception)]

@@ -1,4 +1,4 @@
-"""The scheduler stream: which event says what, in one place. Nothing is built while nobody listens."""
+"""The scheduler stream: what its events carry, in one place. Nothing is built while nobody listens."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class SchedulerEvents:
     def __init__(self, stream: EventStream, run_id: str) -> None:
         self.stream = stream
         self.run_id = run_id
+        self._of_run = RuntimeCorrelation(run_id)
         self._known = lru_cache(REMEMBERED_GROUPS)(self._name_and_correlation)
         """What a group is called, and the correlation of those of its tasks that run in no row group or column. Kept,
         since made anew for each event they would be a seventh of a task with its events."""
@@ -40,12 +41,11 @@ class SchedulerEvents:
     # -- the run
 
     def job_started(self, now: float) -> None:
-        self.stream.record("scheduler_job_started", now, correlation=RuntimeCorrelation(self.run_id))
+        self.stream.record("scheduler_job_started", now, correlation=self._of_run)
 
     def job_completed(self, now: float, counts: Mapping[str, int]) -> None:
-        correlation = RuntimeCorrelation(self.run_id)
-        self.stream.record("queue_drained", now, correlation=correlation)
-        self.stream.record("scheduler_job_completed", now, correlation=correlation, diagnostics=dict(counts))
+        self.stream.record("queue_drained", now, correlation=self._of_run)
+        self.stream.record("scheduler_job_completed", now, correlation=self._of_run, diagnostics=dict(counts))
         self.stream.deliver()
 
     def idle(self, gate: TaskGate, now: float) -> None:
@@ -53,39 +53,31 @@ class SchedulerEvents:
         changes, and again after a second."""
         if not self.stream.active:
             return
-        if not gate.view.queued_total:
-            kind, summary = "queue_empty", None
-        else:
-            summary = block_summary(gate.blocked(), gate.view) if self._due(None, now) else None
-            capped = summary is not None and set(summary.dominant_denial_reasons) <= {"group_cap", "borrow_debt"}
-            kind = "group_capped" if capped else "admission_blocked"
-            if summary is None:
+        kind, diagnostics = "queue_empty", dict[str, Any]()
+        if gate.view.queued_total:
+            if not self._due(None, now):
                 return
-        if not self._due(kind, now):
-            return
-        self._idle = (kind, now)
-        diagnostics: dict[str, Any] = {}
-        if summary is not None:
+            summary = block_summary(gate.blocked(), gate.view)
+            capped = set(summary.dominant_denial_reasons) <= {"group_cap", "borrow_debt"}
+            kind = "group_capped" if capped else "admission_blocked"
             diagnostics = {
                 "queued": summary.queued_count,
                 "reasons": {reason: len(groups) for reason, groups in summary.dominant_denial_reasons.items()},
                 "available_after": summary.available_after,
             }
-        self.stream.record(kind, now, correlation=RuntimeCorrelation(self.run_id), diagnostics=diagnostics)
-        self.stream.deliver()
+        if self._due(kind, now):
+            self._idle = (kind, now)
+            self.stream.record(kind, now, correlation=self._of_run, diagnostics=diagnostics)
+            self.stream.deliver()
 
     def _due(self, kind: str | None, now: float) -> bool:
         last, at = self._idle
         return now >= at + IDLE_INTERVAL or (last == "queue_empty" if kind is None else last != kind)
 
     def stalled(self, explanation: str, now: float) -> None:
-        correlation = RuntimeCorrelation(self.run_id)
+        why = {"why": explanation}
         self.stream.record(
-            "admission_blocked",
-            now,
-            correlation=correlation,
-            reason_or_outcome="stalled",
-            diagnostics={"why": explanation},
+            "admission_blocked", now, correlation=self._of_run, reason_or_outcome="stalled", diagnostics=why
         )
         self.stream.deliver()
 
@@ -105,33 +97,19 @@ class SchedulerEvents:
     # -- one task
 
     def ready(self, job: Job, now: float) -> None:
-        self._record("dependency_ready", job, now)
-
-    def enqueued(self, job: Job, now: float) -> None:
-        self._record("ready_enqueued", job, now)
-
-    def selected(self, job: Job, now: float) -> None:
-        self._record("selected", job, now)
+        self.task("dependency_ready", job, now)
 
     def denied(self, job: Job, denied: Denied, now: float) -> None:
-        self._record("admission_denied", job, now, reason_or_outcome=denied.reason, diagnostics={"by": denied.by})
-
-    def stale_selection(self, job: Job, now: float) -> None:
-        self._record("stale_selection", job, now)
+        self.task("admission_denied", job, now, reason_or_outcome=denied.reason, diagnostics={"by": denied.by})
 
     def acquired(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
         """The lease is out; with it, what plugins in shadow would have said."""
-        if self.stream.active and lease.watchers and (notes := shadow_notes(lease, now)):
-            self._record_execution("task_lease_acquired", job, lease, now, notes)
-        else:
-            self._record_execution("task_lease_acquired", job, lease, now)
+        notes = shadow_notes(lease, now) if self.stream.active and lease.watchers else None
+        self._record_execution("task_lease_acquired", job, lease, now, notes or None)
 
     def spawned(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
         """The worker is about to start."""
         self._record_execution("worker_spawned", job, lease, now)
-
-    def spawn_failed(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
-        self._record("worker_spawn_failed", job, now, lease_id=lease.lease_id)
 
     def released(self, job: Job, lease: TaskAdmissionLease, result: ReleaseResult, outcome: str, now: float) -> None:
         """The worker is done and its lease has come back; `outcome` says how the worker ended."""
@@ -139,30 +117,18 @@ class SchedulerEvents:
             return
         correlation, lease_id = self.correlation(job, lease.lease_id), lease.lease_id
         if outcome != "not_started":
-            self._record("task_completed", job, now, correlation, lease_id, lease_id, outcome)
+            self.task("task_completed", job, now, correlation, lease_id, lease_id, outcome)
         kind = "task_lease_released" if result.released else "release_diagnostic"
-        self._record(kind, job, now, correlation, lease_id, lease_id, result.reason)
+        self.task(kind, job, now, correlation, lease_id, lease_id, result.reason)
 
     def _record_execution(
         self, kind: str, job: Job, lease: TaskAdmissionLease, now: float, notes: dict[str, Any] | None = None
     ) -> None:
         if self.stream.active:
             lease_id = lease.lease_id
-            self._record(kind, job, now, self.correlation(job, lease_id), lease_id, lease_id, diagnostics=notes)
+            self.task(kind, job, now, self.correlation(job, lease_id), lease_id, lease_id, diagnostics=notes)
 
-    def deferred(self, job: Job, until: float, now: float) -> None:
-        self._record("retry_deferred", job, now, diagnostics={"until": until, "failures": job.failures})
-
-    def retried(self, job: Job, now: float) -> None:
-        self._record("salvage_redispatched", job, now)
-
-    def given_up(self, job: Job, reason: str, now: float) -> None:
-        self._record("non_retryable_dropped", job, now, reason_or_outcome=reason)
-
-    def cancelled(self, job: Job, status: str, now: float) -> None:
-        self._record("cancelled", job, now, reason_or_outcome=status)
-
-    def _record(
+    def task(
         self,
         kind: str,
         job: Job,
@@ -173,6 +139,7 @@ class SchedulerEvents:
         reason_or_outcome: str | None = None,
         diagnostics: dict[str, Any] | None = None,
     ) -> None:
+        """An event of one task, with all that joins it to the others."""
         if self.stream.active:
             name, of_group = self._known(job.task.group.key)
             if correlation is None:
@@ -197,17 +164,8 @@ class SchedulerEvents:
         """What every event of this execution, and of the requests that it makes, carries."""
         key = job.task.group.key
         digest = self._known(key)[1].scheduling_group_identity_hash
-        return RuntimeCorrelation(
-            self.run_id,
-            job.row_group,
-            job.column,
-            None,
-            key.kind,
-            digest,
-            execution_id,
-            task_group=key,
-            labels=job.task.labels,
-        )
+        names = (self.run_id, job.row_group, job.column, None, key.kind, digest, execution_id)
+        return RuntimeCorrelation(*names, task_group=key, labels=job.task.labels)
 
     def _name_and_correlation(self, key: TaskGroupKey) -> tuple[str, RuntimeCorrelation]:
         digest = hashlib.blake2b("\x1f".join(key.identity).encode(), digest_size=8).hexdigest()

@@ -20,14 +20,6 @@ EndStatus = Literal["completed", "failed", "dropped", "cancelled", "shutdown"]
 TaskStatus = Literal["pending", "running", "waiting", EndStatus]
 """Where a task can stand."""
 
-PENDING: Final = "pending"
-RUNNING: Final = "running"
-WAITING: Final = "waiting"
-COMPLETED: Final = "completed"
-FAILED: Final = "failed"
-DROPPED: Final = "dropped"
-CANCELLED: Final = "cancelled"
-SHUTDOWN: Final = "shutdown"
 FINAL: Final[frozenset[EndStatus]] = frozenset(get_args(EndStatus))
 
 
@@ -62,7 +54,7 @@ class TaskHandle(Generic[T]):
     ) -> None:
         self.task_id = task_id
         self._on_wait = on_wait
-        self.status: TaskStatus = PENDING
+        self.status: TaskStatus = "pending"
         self.attempts = 0
         """How many times it was started."""
         self.retrieved = False
@@ -81,7 +73,7 @@ class TaskHandle(Generic[T]):
     def error(self) -> BaseException | None:
         """Why it did not complete; `None` while it is not done, or if it did."""
         self.retrieved = True
-        return None if self.status == COMPLETED or not self.done else self._result
+        return None if self.status == "completed" or not self.done else self._result
 
     async def wait(self) -> None:
         """The end of the task, however it ends. Raises `StallError` to a task that waits for itself, or for one that
@@ -98,17 +90,15 @@ class TaskHandle(Generic[T]):
             await ended.wait()
 
     def _watch(self, watcher: Callable[[TaskHandle[T]], None] | trio.Event) -> None:
-        if self._watchers is None:
-            self._watchers = [watcher]
-        else:
-            self._watchers.append(watcher)
+        self._watchers = self._watchers or []
+        self._watchers.append(watcher)
 
     def result(self) -> T:
         """The result of a task that has ended. Raises its exception, `TaskDropped`, or `TaskCancelled`."""
         if not self.done:
             raise RuntimeError(f"task {self.task_id!r} has not ended yet")
         self.retrieved = True
-        if self.status != COMPLETED:
+        if self.status != "completed":
             raise self._result
         value: T = self._result
         return value
@@ -141,10 +131,8 @@ class TaskHandle(Generic[T]):
             raise AssertionError(f"task {self.task_id!r} has ended before, as {self.status}")
         self.status, self._result = status, value if error is None else error
         watchers, self._watchers = self._watchers, None
-        if watchers is None:
-            return
-        errors = []
-        for watcher in watchers:
+        errors: list[Exception] = []
+        for watcher in watchers or ():
             if isinstance(watcher, trio.Event):
                 watcher.set()
                 continue
@@ -153,12 +141,8 @@ class TaskHandle(Generic[T]):
             except Exception as raised:
                 errors.append(raised)
             except BaseException as raised:  # no real Ctrl+C: the end of a task is protected from it
-                errors.append(_as_exception(raised))
+                error = PenstockError(f"a callback raised {type(raised).__name__}, which is no Exception")
+                error.__cause__ = raised
+                errors.append(error)
         if errors:
             raise ExceptionGroup(f"callbacks of task {self.task_id!r} raised", errors)
-
-
-def _as_exception(raised: BaseException) -> PenstockError:
-    error = PenstockError(f"a callback raised {type(raised).__name__}, which is no Exception")
-    error.__cause__ = raised
-    return error

@@ -1,9 +1,8 @@
 """A task that the scheduler has taken on, and what is to become of it after a failure.
 
-Which layer retries what: the request gate's executor retries *calls*, and marks the error that it gives up
-with as final. The scheduler retries *tasks*: after an error that is marked retryable (a bare
-`penstock.request` that failed) or that is of a type the caller listed. So the attempts of the two do not
-multiply. A rate limit uses up no attempt.
+Which layer retries what: the request gate's executor retries *calls*, and marks the error that it gives up with as
+final. The scheduler retries *tasks*: after an error that is marked retryable (a bare `penstock.request` that failed) or
+that is of a type the caller listed. So the attempts of the two do not multiply. A rate limit uses up no attempt.
 """
 
 from __future__ import annotations
@@ -61,18 +60,13 @@ class GiveUp:
     final_failure: bool
 
 
+@attrs.define
 class RetryPlan:
-    """The rule of what follows a failure: exponential back-off with jitter; durations in seconds."""
+    """The rule of what follows a failure: exponential back-off with jitter, from `base` to `longest` seconds."""
 
-    def __init__(self, rng: Random, base: float = 1.0, longest: float = 60.0) -> None:
-        self._rng = rng
-        self._base = base
-        self._longest = longest
-
-    def set_backoff(self, base: float, longest: float) -> None:
-        """From now on the first pause and the longest are these."""
-        self._base = base
-        self._longest = longest
+    rng: Random
+    base: float = 1.0
+    longest: float = 60.0
 
     def after(self, job: Job, error: Exception, now: float) -> float | GiveUp:
         """The moment of the next try of `job`, which has failed with `error`, or why there is none."""
@@ -94,5 +88,5 @@ class RetryPlan:
 
     def _pause(self, tries: int) -> float:
         """Between half and the whole of a back-off that doubles: the tries of many tasks spread out."""
-        longest = min(self._longest, self._base * 2.0 ** min(tries - 1, 60))
-        return longest * (0.5 + 0.5 * self._rng.random())
+        longest = min(self.longest, self.base * 2.0 ** min(tries - 1, 60))
+        return longest * (0.5 + 0.5 * self.rng.random())

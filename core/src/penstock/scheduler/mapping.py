@@ -119,7 +119,7 @@ class TaskMap(Generic[T, R]):
                 if not self._ended:  # another trio task iterates too
                     continue
                 handle = self._ended.popleft()
-                self._wake()
+                self._changed.unpark_all()
                 return handle.result()
             if self._exhausted and not self._in_hand:
                 if self._source_error is not None:
@@ -158,7 +158,7 @@ class TaskMap(Generic[T, R]):
                 if self._source_error is None:
                     raise
             self._exhausted = True
-            self._wake()
+            self._changed.unpark_all()
         if isinstance(items, AsyncGenerator):  # left before its end: it is ours to close
             try:
                 await items.aclose()
@@ -173,9 +173,6 @@ class TaskMap(Generic[T, R]):
     def _take_back(self, handle: TaskHandle[R]) -> None:
         del self._in_hand[handle.task_id]
         self._ended.append(handle)
-        self._wake()
-
-    def _wake(self) -> None:
         self._changed.unpark_all()
 
 

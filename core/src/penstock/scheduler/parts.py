@@ -17,7 +17,6 @@ from penstock.scheduler.dispatch import DispatchLoop
 from penstock.scheduler.endings import TaskEndings
 from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.gate_plugins import GatePlugins
-from penstock.scheduler.handles import CANCELLED
 from penstock.scheduler.intake import Intake
 from penstock.scheduler.jobs import RetryPlan
 from penstock.scheduler.runner import TaskRunner
@@ -92,7 +91,7 @@ class SchedulerParts:
             if job.scope is not None:
                 job.scope.cancel()
             return
-        self.endings.stop(job, CANCELLED, "it was cancelled", trio.current_time())
+        self.endings.stop(job, "cancelled", "it was cancelled", trio.current_time())
         self.wakeup.ring()
 
     @trio.lowlevel.enable_ki_protection
@@ -122,7 +121,7 @@ class SchedulerParts:
         """From now on these hold. Unfinished tasks keep how often they are tried; their groups get the new limits."""
         self.shutdown_grace = options.shutdown_grace
         self.loop.stall_timeout = options.stall_timeout
-        self._retries.set_backoff(options.retry_backoff, options.retry_backoff_max)
+        self._retries.base, self._retries.longest = options.retry_backoff, options.retry_backoff_max
         self.intake.set_figures(TaskSchedulingResolver(options.admitted_limits), options.max_attempts)
 
     def explanation(self, group: str | None = None) -> Explanation:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from inspect import isawaitable
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from penstock.scheduler.callables import name_of
+from penstock.tasks.lease import TaskAdmissionLease
+from penstock.tasks.records import SchedulableTask
 from penstock.words.errors import ConfigError
-
-if TYPE_CHECKING:
-    from penstock.tasks.lease import TaskAdmissionLease
-    from penstock.tasks.records import SchedulableTask
 
 __all__ = ["NurseryTaskRunner", "TaskRunner", "begin"]
 

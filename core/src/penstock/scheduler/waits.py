@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from math import inf
 from typing import Any
 
+import attrs
 import trio
 
 from penstock.scheduler.handles import TaskHandle
@@ -15,6 +16,7 @@ from penstock.words.errors import StallError
 __all__ = ["TaskWait", "TaskWaits"]
 
 
+@attrs.define(eq=False)
 class TaskWait:
     """The wait of one trio task for the end of any of some tasks of the run.
 
@@ -22,16 +24,13 @@ class TaskWait:
     scopes around it, `began` the moment at which it began; both of the run's clock.
     """
 
-    __slots__ = ("awaited", "began", "gives_up_at", "scope", "stalled", "waiter")
-
-    def __init__(self, awaited: Callable[[], Collection[str]]) -> None:
-        self.waiter = trio.lowlevel.current_task()
-        self.awaited = awaited
-        self.gives_up_at = trio.current_effective_deadline()
-        self.began = trio.current_time()
-        self.scope = trio.CancelScope()
-        self.stalled: StallError | None = None
-        """What the wait ends with, if it was part of a deadlock."""
+    awaited: Callable[[], Collection[str]]
+    waiter: trio.lowlevel.Task = attrs.field(factory=trio.lowlevel.current_task)
+    gives_up_at: float = attrs.field(factory=trio.current_effective_deadline)
+    began: float = attrs.field(factory=trio.current_time)
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    stalled: StallError | None = None
+    """What the wait ends with, if it was part of a deadlock."""
 
     @property
     def bounded(self) -> bool:

@@ -17,7 +17,6 @@ from penstock.scheduler.base_exceptions import cancellation_of, stray_error
 from penstock.scheduler.endings import TaskEndings
 from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.gate_plugins import GatePlugins
-from penstock.scheduler.handles import CANCELLED, RUNNING
 from penstock.scheduler.jobs import Job
 from penstock.scheduler.runner import NurseryTaskRunner, TaskRunner, begin
 from penstock.scheduler.wakeup import WakeUp
@@ -56,7 +55,7 @@ class Workers:
     def start(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
         """The worker of a task that was admitted is spawned."""
         task_id = job.task.task_id
-        job.handle.status = RUNNING
+        job.handle.status = "running"
         job.handle.attempts += 1
         self.in_flight[task_id] = job
         if job.cancellable:
@@ -66,8 +65,8 @@ class Workers:
         except BaseException:
             del self.in_flight[task_id]
             self._release(job, lease, now, "not_started")
-            self._events.spawn_failed(job, lease, now)
-            self._endings.stop(job, CANCELLED, "its worker could not be spawned", now)
+            self._events.task("worker_spawn_failed", job, now, lease_id=lease.lease_id)
+            self._endings.stop(job, "cancelled", "its worker could not be spawned", now)
             raise
 
     def start_source(self, fn: Callable[..., Awaitable[None]], *args: Any) -> None:
@@ -131,7 +130,7 @@ class Workers:
             if error is not None:
                 self._endings.failed(job, error, now, last_try=cancelled)
             elif cancelled:
-                self._endings.stop(job, CANCELLED, "it was cancelled while it ran", now)
+                self._endings.stop(job, "cancelled", "it was cancelled while it ran", now)
             else:
                 self._endings.complete(job, value, now)
         finally:

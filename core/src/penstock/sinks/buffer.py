@@ -1,12 +1,11 @@
 """The bounded buffer between the loop and a buffered sink, and what becomes of events that find it full.
 
-Events count from the moment they are put in until they have been written, also while the writer holds them,
-so a slow sink cannot hold more than its bound. A sink that *drops* loses the newest events; the gap
-is reported by one record per stream, an `events_dropped` event that bears the sequence number of the last
-event that it stands for: so sequences still increase strictly, and a reader knows exactly what is
-missing. A sink that *waits* loses nothing: the maker of events is asked to pause (`full`), finishes the
-decision that it is in, and goes on when half of the buffer is free. Between those two moments the buffer may
-grow past its bound by the events of one round of decisions.
+Events count from the moment they are put in until they have been written, also while the writer holds them, so a slow
+sink cannot hold more than its bound. A sink that *drops* loses the newest events; the gap is reported by one record per
+stream, an `events_dropped` event that bears the sequence number of the last event that it stands for: so sequences
+still increase strictly, and a reader knows exactly what is missing. A sink that *waits* loses nothing: the maker of
+events is asked to pause (`full`), finishes the decision that it is in, and goes on when half of the buffer is free.
+Between those two moments the buffer may grow past its bound by the events of one round of decisions.
 
 Lost alternatives: dropping the oldest needs no gap record at the end but hides how a trouble began;
 blocking the loop inside `put` would stop every timer of the run, and with them the calls that are out.
@@ -35,17 +34,14 @@ class _Gap:
     last: RuntimeEvent
 
     def record(self) -> RuntimeEvent:
+        first, last = self.first_sequence, self.last.sequence
         return RuntimeEvent(
             stream=self.last.stream,
             event_kind="events_dropped",
             captured_at_monotonic=self.last.captured_at_monotonic,
-            sequence=self.last.sequence,
+            sequence=last,
             reason_or_outcome="buffer_full",
-            diagnostics={
-                "dropped": self.dropped,
-                "first_sequence": self.first_sequence,
-                "last_sequence": self.last.sequence,
-            },
+            diagnostics={"dropped": self.dropped, "first_sequence": first, "last_sequence": last},
         )
 
 
@@ -112,9 +108,6 @@ class SinkBuffer:
 
     def _drop(self, event: RuntimeEvent) -> None:
         self.dropped += 1
-        gap = self._gaps.get(event.stream)
-        if gap is None:
-            self._gaps[event.stream] = _Gap(1, event.sequence, event)
-        else:
-            gap.dropped += 1
-            gap.last = event
+        gap = self._gaps.setdefault(event.stream, _Gap(0, event.sequence, event))
+        gap.dropped += 1
+        gap.last = event

@@ -10,9 +10,8 @@ An *inline* sink is called in the loop as events are delivered. A *buffered* one
 buffer (`buffer.py`) by a thread of its own (`writers.py`); under virtual time (`virtual_time.py`)
 the loop writes instead. A stream to which no sink listens stays inactive, so no record is built for it.
 
-At the end every buffer is written out and every sink flushed, also when the run is being cancelled; that
-takes at most `flush_timeout` seconds, and a sink that needs longer is disabled and named, with the number
-of events that it lost.
+At the end every buffer is written out and every sink flushed, also when the run is being cancelled; that takes at most
+`flush_timeout` seconds, and a sink that needs longer is disabled and named, with the number of events that it lost.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ from typing import Any, Final
 import trio
 
 from penstock.events.records import EventStream, RuntimeEvent
-from penstock.sinks.spec import SinkBinding, SinkSpec
+from penstock.sinks.spec import SinkBinding
 from penstock.sinks.virtual_time import in_virtual_time
 from penstock.sinks.writers import BufferedWriter, GuardedSink, LoopWriter, ThreadWriter, call_in_loop
 from penstock.words.plugin_failures import OnPluginFailure, unheard
 
-__all__ = ["FLUSH_TIMEOUT", "SinkBinding", "SinkDrivers", "SinkSpec"]
+__all__ = ["SinkDrivers"]
 
 FLUSH_TIMEOUT: Final = 30.0
 """Seconds that sinks together are given at the end of a run to write what is buffered."""
@@ -60,7 +59,7 @@ class SinkDrivers:
         self._flush_timeout = flush_timeout
         self._sinks: dict[str, GuardedSink] = {}
         self._writers: list[BufferedWriter] = []
-        self._subscriptions: list[tuple[str, EventStream, Callable[[RuntimeEvent], None]]] = []
+        self._subscriptions: dict[str, list[tuple[EventStream, Callable[[RuntimeEvent], None]]]] = {}
         self._waiting_for_room = trio.lowlevel.ParkingLot()
 
     @property
@@ -109,7 +108,7 @@ class SinkDrivers:
             for stream, hook in zip(self._streams, hooks, strict=True):
                 if hook is not None:
                     stream.subscribe(receiver)
-                    self._subscriptions.append((name, stream, receiver))
+                    self._subscriptions.setdefault(name, []).append((stream, receiver))
         return self
 
     async def __aexit__(
@@ -143,7 +142,5 @@ class SinkDrivers:
 
     def _unsubscribe(self, name: str) -> None:
         """End the subscriptions of a sink. May be called again."""
-        for subscription in [s for s in self._subscriptions if s[0] == name]:
-            self._subscriptions.remove(subscription)
-            _, stream, receiver = subscription
+        for stream, receiver in self._subscriptions.pop(name, ()):
             stream.unsubscribe(receiver)

@@ -44,8 +44,7 @@ class SinkBinding:
     """One active sink: the plugin's name, how it wants its events, and the calls that take them (`None`:
     not that stream).
 
-    `flush` is called when everything was handed over and should be on its way; `None` if the plugin keeps
-    nothing back.
+    `flush` is called when everything was handed over and should be on its way; `None` if the plugin keeps nothing back.
     """
 
     name: str

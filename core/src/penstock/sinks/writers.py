@@ -1,25 +1,24 @@
-"""The writers that bring events from the loop to a sink's code: at once, in the loop a little later, or in a
-thread.
+"""The writers that bring events from the loop to a sink's code: at once, in the loop a little later, or in a thread.
 
 Whatever a sink does, the run goes on: `GuardedSink` is the one place where a plugin's sink is called. Its
 errors are reported with the plugin's name and counted, and after so many in a row it is
 disabled, visibly, and called no more; at once if it raises what is no `Exception`. Each hook, and `flush`, has a
 count of its own, so that one that works does not hide one that never does. No sink is given its own errors.
 
-`ThreadWriter` has a thread of its own, not one of trio's pool: a sink that hangs then holds up neither the
-pool nor the end of the process. The loop appends an event without a lock while there is room, and takes the
-one lock to wake the thread, and where the buffer is full; the thread sleeps on a condition, and wakes the
-loop through its token. `LoopWriter` takes its place under virtual time, where a thread would race with the
-clock.
+`ThreadWriter` has a thread of its own, not one of trio's pool: a sink that hangs then holds up neither the pool nor the
+end of the process. The loop appends an event without a lock while there is room, and takes the one lock to wake the
+thread, and where the buffer is full; the thread sleeps on a condition, and wakes the loop through its token.
+`LoopWriter` takes its place under virtual time, where a thread would race with the clock.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import trio
 
@@ -111,39 +110,32 @@ class GuardedSink:
         return event.diagnostics["plugin"] == self.binding.name and event.diagnostics["hook"] in SINK_HOOKS
 
 
-class BufferedWriter(Protocol):
+class BufferedWriter(ABC):
     """A writer that takes events in the loop and writes them a little later."""
-
-    sink: GuardedSink
-    buffer: SinkBuffer
-
-    @property
-    def finished(self) -> bool:
-        """Whether the sink has been closed and everything is written."""
-        ...
-
-    def put(self, event: RuntimeEvent) -> None:
-        """Append one event to the buffer. Called in the loop; never blocks and never raises."""
-        ...
-
-    def close(self) -> None:
-        """Stop taking events: write what is there, and flush."""
-        ...
-
-    async def closed(self) -> None:
-        """Wait until everything is written."""
-        ...
-
-
-class LoopWriter:
-    """A writer in the loop, right after what the loop is doing: for virtual time."""
 
     def __init__(self, sink: GuardedSink, on_room: Callable[[], None]) -> None:
         self.sink = sink
         self.buffer = SinkBuffer(sink.binding.spec)
+        self.finished = False
+        """Whether the sink has been closed and everything is written."""
         self._on_room = on_room
         self._token = trio.lowlevel.current_trio_token()
-        self.finished = False
+
+    @abstractmethod
+    def put(self, event: RuntimeEvent) -> None:
+        """Append one event to the buffer. Called in the loop; never blocks and never raises."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop taking events: write what is there, and flush."""
+
+    @abstractmethod
+    async def closed(self) -> None:
+        """Wait until everything is written."""
+
+
+class LoopWriter(BufferedWriter):
+    """A writer in the loop, right after what the loop is doing: for virtual time."""
 
     def put(self, event: RuntimeEvent) -> None:
         self.buffer.put(event)
@@ -165,26 +157,19 @@ class LoopWriter:
         await trio.lowlevel.checkpoint()
 
 
-class ThreadWriter:
+class ThreadWriter(BufferedWriter):
     """A writer in a thread that ends with `close`. A daemon, so a sink that hangs for ever cannot keep the
     process alive."""
 
     def __init__(self, sink: GuardedSink, on_room: Callable[[], None]) -> None:
-        self.sink = sink
-        self.buffer = SinkBuffer(sink.binding.spec)
-        self._on_room = on_room
-        self._token = trio.lowlevel.current_trio_token()
+        super().__init__(sink, on_room)
         self._lock = threading.Condition()
         self._closing = False
         self._idle = False
         self._lingers = False
-        self._finished = trio.Event()
+        self._written = trio.Event()
         self._thread = threading.Thread(target=self._run, name=f"penstock-sink-{sink.binding.name}", daemon=True)
         self._thread.start()
-
-    @property
-    def finished(self) -> bool:
-        return self._finished.is_set()
 
     def put(self, event: RuntimeEvent) -> None:
         if not self.buffer.put_if_free(event):
@@ -201,7 +186,7 @@ class ThreadWriter:
             self._lock.notify()
 
     async def closed(self) -> None:
-        await self._finished.wait()
+        await self._written.wait()
         self._thread.join()
 
     def _run(self) -> None:
@@ -213,7 +198,11 @@ class ThreadWriter:
             if made_room:
                 call_in_loop(self._token, self._on_room)
         self.sink.flush()
-        call_in_loop(self._token, self._finished.set)
+        call_in_loop(self._token, self._finish)
+
+    def _finish(self) -> None:
+        self.finished = True
+        self._written.set()
 
     def _next_batch(self) -> list[RuntimeEvent]:
         """The events to write next; empty when there will be no more."""

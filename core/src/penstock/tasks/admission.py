@@ -17,7 +17,13 @@ from penstock.queueing.lanes import ALL
 from penstock.queueing.places import Room
 from penstock.tasks.contenders import TaskContenders
 from penstock.tasks.decision import PolicyStateDelta, TaskAdmissionPolicyDecision
-from penstock.tasks.lease import TaskAdmissionBlockSummary, TaskAdmissionDenied, TaskAdmissionLease, block_summary
+from penstock.tasks.lease import (
+    LeaseWatcher,
+    TaskAdmissionBlockSummary,
+    TaskAdmissionDenied,
+    TaskAdmissionLease,
+    block_summary,
+)
 from penstock.tasks.ledger import Holding, LedgerView
 from penstock.tasks.limits import TaskAdmissionConfig, never_fits, replace_limits
 from penstock.tasks.policy import TaskAdmissionPolicy, TaskAdmissionView
@@ -29,13 +35,7 @@ from penstock.words.leases import RELEASED, LeaseLedger, ReleaseResult
 from penstock.words.plugin_failures import OnPluginFailure, fails_closed, refuse_coroutine, unheard
 from penstock.words.verdicts import NEVER, TASK_REASONS, Condition, Denied, Released, check_denied
 
-__all__ = [
-    "TaskAdmissionBlockSummary",
-    "TaskAdmissionConfig",
-    "TaskAdmissionController",
-    "TaskAdmissionDenied",
-    "TaskAdmissionLease",
-]
+__all__ = ["TaskAdmissionConfig", "TaskAdmissionController"]
 
 IDLE_KEPT: Final = 64
 """So many groups may keep their books open before it is seen which hold nothing and have nothing queued."""
@@ -59,8 +59,7 @@ class TaskAdmissionController:
         on_failure: OnPluginFailure = unheard,
     ) -> None:
         self._on_failure = on_failure
-        if config is None:
-            config = TaskAdmissionConfig()
+        config = config or TaskAdmissionConfig()
         self._limits = {SUBMISSION: config.submission_capacity, **config.resource_limits}
         self._available = dict(self._limits)
         replace_limits(self._limits, self._available, dict(self._limits))
@@ -113,8 +112,7 @@ class TaskAdmissionController:
 
     def set_admitted_limit(self, group: TaskGroupKey, limit: int | None) -> None:
         """So many of a group may run from now on before its peers come first."""
-        holding = self._holdings.get(group)
-        if holding is not None:
+        if (holding := self._holdings.get(group)) is not None:
             holding.spec, holding.limit = None, limit
             self._see_cap(group, holding)
 
@@ -174,8 +172,7 @@ class TaskAdmissionController:
 
     def _no_room(self, task: SchedulableTask, resource: str, amount: int) -> Denied:
         """The refusal for want of room; the same object for the same want, since a full queue asks often."""
-        never = self.never_fits(task)
-        if never is not None:
+        if (never := self.never_fits(task)) is not None:
             return never
         shut = resource == SUBMISSION and not self._available[resource]
         denied = self._full.get((resource, amount, shut))
@@ -240,17 +237,9 @@ class TaskAdmissionController:
         elif running == holding.limit:
             self._see_cap(group.key, holding)
         if self._watching:
-            self._note_acquired(lease, self._agreed, now)
+            for (name, policy), decision in zip(lease.watchers, self._agreed, strict=True):
+                self._notify(name, policy, "on_acquire", lease, decision, now)
         return lease
-
-    def _note_acquired(
-        self, lease: TaskAdmissionLease, decisions: Sequence[TaskAdmissionPolicyDecision], now: float
-    ) -> None:
-        for (name, policy), decision in zip(lease.watchers, decisions, strict=True):
-            try:
-                self._apply(name, policy.on_acquire(lease, decision, now))
-            except BaseException as error:
-                self._failed_closed(name, "on_acquire", error, now, policy.on_acquire)
 
     def _see_cap(self, group: TaskGroupKey, holding: Holding) -> None:
         """A group that reaches its limit is no contender any more."""
@@ -285,8 +274,8 @@ class TaskAdmissionController:
             self._see_cap(key, holding)
         if not running and len(self._holdings) > self._holdings_kept:
             self._forget_idle()
-        if lease.watchers:
-            self._note_released(lease, now)
+        for name, policy in lease.watchers:
+            self._notify(name, policy, "on_release", lease, now)
         if self._came_free is not None:
             self._came_free(key, task.resource_request.shape, now)
         return result
@@ -295,12 +284,11 @@ class TaskAdmissionController:
         """What comes true when this group gives such a shape back, and how much is free of each now."""
         return (Released(group), ALL), *[(self._released[resource], self._available[resource]) for resource, _ in shape]
 
-    def _note_released(self, lease: TaskAdmissionLease, now: float) -> None:
-        for name, policy in lease.watchers:
-            try:
-                self._apply(name, policy.on_release(lease, now))
-            except BaseException as error:
-                self._failed_closed(name, "on_release", error, now, policy.on_release)
+    def _notify(self, name: str, policy: LeaseWatcher, method: str, *given: Any) -> None:
+        try:
+            self._apply(name, getattr(policy, method)(*given))
+        except BaseException as error:
+            self._failed_closed(name, method, error, given[-1], getattr(policy, method, None))
 
     def _forget_idle(self) -> None:
         """Close the books of groups that hold nothing and have nothing queued."""

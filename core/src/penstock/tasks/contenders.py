@@ -65,8 +65,7 @@ class TaskContenders:
         if self._lanes is not None:
             weights.update(cast("Iterator[tuple[TaskGroupKey, float]]", self._lanes.competing(resource)))
         elif self._view is not None:
-            of_all = self._view.weights_by_group
-            weights.update((key, of_all[key]) for key in self._able(resource, besides))
+            weights.update((key, self._view.weights_by_group[key]) for key in self._able(resource, besides))
         weights.update((key, held.weight) for key, held in self._held.items() if held.held(resource))
         weights.pop(besides, None)
         return fsum(weights.values())

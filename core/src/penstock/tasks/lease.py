@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
@@ -82,18 +83,16 @@ class TaskAdmissionBlockSummary:
 def block_summary(blocked: Iterable[Blocked], queue_view: QueueView) -> TaskAdmissionBlockSummary:
     """The summary of the refusals in force."""
     reasons: dict[str, dict[str, None]] = {}
-    moments = []
-    said: dict[str, int] = {}
+    moments: list[float] = []
+    said = Counter[str]()
     for block in blocked:
         group = "all groups" if block.group is None else str(block.group)
         reasons.setdefault(block.denied.reason, {})[group] = None
-        said[block.denied.by] = said.get(block.denied.by, 0) + block.tasks
-        moment = block.denied.next_moment()
-        if moment is not None:
+        said[block.denied.by] += block.tasks
+        if (moment := block.denied.next_moment()) is not None:
             moments.append(moment)
-    dominant = {
-        reason: tuple(groups) for reason, groups in sorted(reasons.items(), key=lambda kv: (-len(kv[1]), kv[0]))
-    }
+    ranked = sorted(reasons.items(), key=lambda pair: (-len(pair[1]), pair[0]))
+    dominant = {reason: tuple(groups) for reason, groups in ranked}
     return TaskAdmissionBlockSummary(
-        queue_view.queued_total, dominant, min(moments, default=None), {"tasks_kept_back_by": said}
+        queue_view.queued_total, dominant, min(moments, default=None), {"tasks_kept_back_by": dict(said)}
     )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
+
+import attrs
 
 from penstock.tasks.contenders import TaskContenders
 from penstock.tasks.records import (
@@ -18,20 +21,18 @@ from penstock.tasks.records import (
 __all__ = ["ByGroup", "Holding", "LedgerView"]
 
 
+@attrs.define(slots=True, eq=False, weakref_slot=False)
 class Holding:
     """What one group has out."""
 
-    __slots__ = ("beyond", "capped", "limit", "running", "spec", "weight")
-
-    def __init__(self) -> None:
-        self.running = 0
-        self.spec: TaskGroupSpec | None = None
-        """What the task said of its group that was admitted last; `limit` and `weight` are of it."""
-        self.limit: int | None = None
-        self.capped = False
-        self.beyond: dict[str, int] = {}
-        """What is out beyond one place in `submission` for each task that runs."""
-        self.weight = 1.0
+    running: int = 0
+    spec: TaskGroupSpec | None = None
+    """What the task said of its group that was admitted last; `limit` and `weight` are of it."""
+    limit: int | None = None
+    weight: float = 1.0
+    capped: bool = False
+    beyond: dict[str, int] = attrs.field(factory=dict)
+    """What is out beyond one place in `submission` for each task that runs."""
 
     def held(self, resource: str) -> int:
         """How much is out of a resource."""
@@ -40,8 +41,7 @@ class Holding:
     @property
     def amounts(self) -> Mapping[str, int]:
         """How much is out of each."""
-        beyond = self.beyond
-        return MappingProxyType({**beyond, SUBMISSION: self.running + beyond.get(SUBMISSION, 0)})
+        return MappingProxyType({**self.beyond, SUBMISSION: self.held(SUBMISSION)})
 
 
 class ByGroup(Mapping[TaskGroupKey, Any]):
@@ -67,8 +67,7 @@ class ByGroup(Mapping[TaskGroupKey, Any]):
         return sum(1 for _ in self)
 
 
-def _runs(holding: Holding) -> bool:
-    return holding.running > 0
+_NOTHING: Final = Holding()
 
 
 class LedgerView:
@@ -85,10 +84,9 @@ class LedgerView:
     ) -> None:
         self.resource_limits: Mapping[SchedulerResourceKey, int] = MappingProxyType(limits)
         self.resources_available: Mapping[SchedulerResourceKey, int] = MappingProxyType(available)
-        self.leased_resources_by_group: Mapping[TaskGroupKey, Mapping[str, int]] = ByGroup(
-            holdings, lambda h: h.amounts, _runs
-        )
-        self.running_counts_by_group: Mapping[TaskGroupKey, int] = ByGroup(holdings, lambda h: h.running, _runs)
+        amounts, running = attrgetter("amounts"), attrgetter("running")
+        self.leased_resources_by_group: Mapping[TaskGroupKey, Mapping[str, int]] = ByGroup(holdings, amounts, running)
+        self.running_counts_by_group: Mapping[TaskGroupKey, int] = ByGroup(holdings, running, running)
         self.policy_debt_by_group_resource: Mapping[tuple[TaskGroupKey, str], int] = MappingProxyType(debt)
         self.reserved: Mapping[SchedulerResourceKey, int] = MappingProxyType(reserved)
         self._holdings = holdings
@@ -105,13 +103,11 @@ class LedgerView:
 
     def running(self, group: TaskGroupKey) -> int:
         """How many tasks of a group run."""
-        holding = self._holdings.get(group)
-        return 0 if holding is None else holding.running
+        return self._holdings.get(group, _NOTHING).running
 
     def held(self, group: TaskGroupKey, resource: SchedulerResourceKey) -> int:
         """How much of a resource a group holds."""
-        holding = self._holdings.get(group)
-        return 0 if holding is None else holding.held(resource)
+        return self._holdings.get(group, _NOTHING).held(resource)
 
     def runnable_peers(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> int:
         return self._contenders.count(resource, besides)

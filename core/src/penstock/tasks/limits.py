@@ -25,14 +25,11 @@ def never_fits(task: SchedulableTask, limits: Mapping[str, int]) -> Denied | Non
     """The refusal of a task that no release could make room for under these limits; `None` if it may fit."""
     for resource, amount in task.resource_request.shape:
         limit = limits.get(resource)
-        if limit is None:
-            known = ", ".join(sorted(limits))
-            return Denied(
-                "never_fits", {NEVER}, detail=f"there is no resource {resource!r}; there is {known}", by="core"
-            )
-        if amount > limit:
-            figures = f"it needs {amount} of {resource!r}, and the limit is {limit}"
-            return Denied("never_fits", {NEVER}, detail=figures, by="core")
+        if limit is None or amount > limit:
+            detail = f"it needs {amount} of {resource!r}, and the limit is {limit}"
+            if limit is None:
+                detail = f"there is no resource {resource!r}; there is {', '.join(sorted(limits))}"
+            return Denied("never_fits", {NEVER}, detail=detail, by="core")
     return None
 
 

@@ -1,9 +1,8 @@
 """A task whose provider is cooling down or full steps back: a policy of the task gate that reads the request gate.
 
-A worker that stands in line at the second gate holds its place at the first, and does nothing with it. So
-that a provider in trouble does not fill the places with such workers, its tasks wait in the ready queue,
-where they hold nothing. What a call would meet is read per decision; it is never changed, and nothing is
-reserved.
+A worker that stands in line at the second gate holds its place at the first, and does nothing with it. So that a
+provider in trouble does not fill the places with such workers, its tasks wait in the ready queue, where they hold
+nothing. What a call would meet is read per decision; it is never changed, and nothing is reserved.
 
     open         places are free at the provider, and nobody stands in line there: go
     on trial     no call has gone well yet that went out after the last 429: as open, but one call at a time
@@ -23,31 +22,31 @@ Tasks that have been let go at this very moment have not reached the second gate
 hand: what was let go since the moment began, less the calls that have arrived since. Where it is they that
 fill the resource, a moment later is asked again; by then they have arrived, or they do other things first.
 
-A refusal ends with `Released(resource)`, which is said here when a task of it has ended, and once a call
-came back, somebody left the line, or a limit changed (`freed`): always for all that stand under it. The
-queue offers them one by one, and the first that is refused again is noted anew, so nobody is forgotten. A
-cooldown and a limit that grows by itself end by their moments; what is left to a peer ends when no peer is
-left.
+A refusal ends with `Released(resource)`, which is said here when a task of it has ended, and once a call came back,
+somebody left the line, or a limit changed (`freed`): always for all that stand under it. The queue offers them one by
+one, and the first that is refused again is noted anew, so nobody is forgotten. A cooldown and a limit that grows by
+itself end by their moments; what is left to a peer ends when no peer is left.
 
 Pure: no clock, no trio. What lost against this, with figures, is in docs/design/request-pressure.md.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+import attrs
 
 from penstock.requests.pressure import RequestStanding, RequestStandingProvider
 from penstock.tasks.decision import TaskAdmissionPolicyDecision
+from penstock.tasks.lease import TaskAdmissionLease
 from penstock.tasks.policy import TaskAdmissionView
 from penstock.tasks.ready_queue import QueueView
 from penstock.tasks.records import SUBMISSION, SchedulableTask, TaskGroupKey, TaskGroupSpec
 from penstock.words.identity import ProviderKey, RequestResourceKey, RequestResourceResolver
 from penstock.words.verdicts import At, Condition, Denied, Released, Uncontested
-
-if TYPE_CHECKING:
-    from penstock.tasks.lease import TaskAdmissionLease
 
 __all__ = ["ADVICE", "RequestPressureAdvice"]
 
@@ -72,37 +71,32 @@ _PLACES: Final = Released(SUBMISSION)
 _NO_PEERS: Final = Uncontested(SUBMISSION)
 
 
+@attrs.define(slots=True, eq=False)
 class _Traffic:
     """The tasks of one request resource."""
 
-    __slots__ = (
-        "arrived", "awaited", "base", "beyond", "ended", "just_admitted", "key", "level", "moment", "refused_in",
-        "released", "running", "stepped_back",
-    )  # fmt: skip
-
-    def __init__(self, key: RequestResourceKey) -> None:
-        self.key = key
-        self.released = Released(key)
-        self.running = 0
-        self.level = 0
-        """How many ran when one was let go last because the provider was open."""
-        self.moment = -inf
-        self.just_admitted = 0
-        """How many were let go at `moment`."""
-        self.arrived = 0
-        """How many calls had arrived when one was asked about last."""
-        self.ended = False
-        """Whether any has ended."""
-        self.base = 0
-        """How many calls had arrived when the first of them was."""
-        self.awaited = False
-        """Whether somebody may stand under `released`."""
-        self.refused_in = ""
-        """The state in which a task was refused last: `cooling`, `on trial` or `full`."""
-        self.beyond = False
-        """Whether somebody who stands under `released` would be more than can go out after a cooldown."""
-        self.stepped_back: set[TaskGroupKey] = set()
-        """The groups of which `on_step_back` has heard."""
+    key: RequestResourceKey
+    released: Released = attrs.field(default=attrs.Factory(lambda self: Released(self.key), takes_self=True))
+    running: int = 0
+    level: int = 0
+    """How many ran when one was let go last because the provider was open."""
+    moment: float = -inf
+    just_admitted: int = 0
+    """How many were let go at `moment`."""
+    base: int = 0
+    """How many calls had arrived when the first of them was."""
+    arrived: int = 0
+    """How many calls had arrived when one was asked about last."""
+    ended: bool = False
+    """Whether any has ended."""
+    awaited: bool = False
+    """Whether somebody may stand under `released`."""
+    refused_in: str = ""
+    """The state in which a task was refused last: `cooling`, `on trial` or `full`."""
+    beyond: bool = False
+    """Whether somebody who stands under `released` would be more than can go out after a cooldown."""
+    stepped_back: set[TaskGroupKey] = attrs.field(factory=set)
+    """The groups of which `on_step_back` has heard."""
 
     def fresh(self, arrived: int, now: float) -> int:
         """How many of those that were let go at this moment have not arrived at the second gate yet."""
@@ -276,9 +270,7 @@ class RequestPressureAdvice:
             return state != "cooling" or (traffic.beyond and traffic.running < standing.limit)
         if state != ("on trial" if standing.on_trial else "full"):
             return True
-        if not standing.waiters and _free(standing) > 0:
-            return True
-        return standing.waiters < _most_in_line(standing)
+        return standing.waiters < _most_in_line(standing) or (not standing.waiters and _free(standing) > 0)
 
     def _no_longer_awaited(self, traffic: _Traffic) -> Condition:
         traffic.awaited = traffic.beyond = False
@@ -292,8 +284,7 @@ class RequestPressureAdvice:
 
     def on_acquire(self, lease: TaskAdmissionLease, decision: TaskAdmissionPolicyDecision, now: float) -> None:
         """A task was let go."""
-        called = self._called_by(lease.item.group)
-        if called:
+        if called := self._called_by(lease.item.group):
             self._held[lease.lease_id] = called
         for traffic in called:
             traffic.running += 1
@@ -316,12 +307,9 @@ class RequestPressureAdvice:
 
     def check_invariants(self) -> None:
         """Every count is the sum of the leases that are out. Raises `AssertionError`."""
-        running: dict[_Traffic, int] = {}
-        for called in self._held.values():
-            for traffic in called:
-                running[traffic] = running.get(traffic, 0) + 1
+        running = Counter(traffic for called in self._held.values() for traffic in called)
         for traffic in self._traffic.values():
-            assert traffic.running == running.get(traffic, 0), str(traffic.key)
+            assert traffic.running == running[traffic], str(traffic.key)
             assert traffic.awaited == (traffic in self.awaited.get(traffic.key.provider, {})), str(traffic.key)
 
 

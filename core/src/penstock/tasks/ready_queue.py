@@ -92,8 +92,7 @@ class ReadyQueue(Protocol):
     def select_next(
         self, is_eligible: Callable[[SchedulableTask, QueueView], Denied | None], now: float
     ) -> QueueSelection | None:
-        """The first task, in the queue's order, that is eligible. May file refused candidates under their
-        refusals.
+        """The first task, in the queue's order, that is eligible. May file refused candidates under their refusals.
 
         Changes no membership, no order, no virtual time and no version.
         """

@@ -1,14 +1,14 @@
 """What is to be done: the static facts about a task that decide when it may start.
 
-`SchedulingMetadata` is what the author of a step declares. `TaskSchedulingResolver` turns it, once per run
-and step, into the group that the task is counted under and the resources it takes. A `SchedulableTask`
-carries both and a payload that the scheduler never looks into. Nothing here knows queue depth, limits,
-pressure or cooldowns.
+`SchedulingMetadata` is what the author of a step declares. `TaskSchedulingResolver` turns it, once per run and step,
+into the group that the task is counted under and the resources it takes. A `SchedulableTask` carries both and a payload
+that the scheduler never looks into. Nothing here knows queue depth, limits, pressure or cooldowns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -20,17 +20,9 @@ from penstock.words.identity import GROUP_KINDS, RequestResourceKey
 from penstock.words.interning import interned
 
 __all__ = [
-    "SUBMISSION",
-    "ResolvedTaskScheduling",
-    "SchedulableTask",
-    "SchedulerResourceKey",
-    "SchedulerResourceRequest",
-    "SchedulingMetadata",
-    "SchedulingMetadataError",
-    "TaskGroupKey",
-    "TaskGroupSpec",
-    "TaskSchedulingResolver",
-]
+    "SUBMISSION", "ResolvedTaskScheduling", "SchedulableTask", "SchedulerResourceKey", "SchedulerResourceRequest",
+    "SchedulingMetadata", "SchedulingMetadataError", "TaskGroupKey", "TaskGroupSpec", "TaskSchedulingResolver",
+]  # fmt: skip
 
 SchedulerResourceKey = str
 """Names a scheduler-owned resource: `submission`, `local`, `gpu`, …"""
@@ -205,11 +197,7 @@ class TaskGroupSpec:
 
     @classmethod
     def named(
-        cls,
-        name: str,
-        weight: float = 1.0,
-        admitted_limit: int | None = None,
-        calls: Iterable[RequestResourceKey] = (),
+        cls, name: str, weight: float = 1.0, admitted_limit: int | None = None, calls: Iterable[RequestResourceKey] = ()
     ) -> TaskGroupSpec:
         """A local group by its plain name."""
         return cls(TaskGroupKey("local", ("local", name)), weight, admitted_limit, calls)
@@ -223,19 +211,18 @@ def _amounts(amounts: Mapping[str, int]) -> Mapping[str, int]:
     return MappingProxyType({SUBMISSION: 1, **amounts})
 
 
-@attrs.frozen(eq=False, repr=False)
+@attrs.frozen(repr=False, cache_hash=True)
 class SchedulerResourceRequest:
     """The resources that a task holds while it runs: resource to amount (≥ 1).
 
     Every running task takes a place in `submission`: one, if the request names no other amount.
     """
 
-    amounts: Mapping[SchedulerResourceKey, int] = attrs.field(factory=dict, converter=_amounts)
+    amounts: Mapping[SchedulerResourceKey, int] = attrs.field(factory=dict, converter=_amounts, eq=False)
     shape: tuple[tuple[str, int], ...] = attrs.field(init=False)
     """The amounts as a hashable value: equal for equal requests."""
-    beyond: tuple[tuple[str, int], ...] = attrs.field(init=False)
+    beyond: tuple[tuple[str, int], ...] = attrs.field(init=False, eq=False)
     """The amounts beyond the one place in `submission` that every running task takes."""
-    _hash: int = attrs.field(init=False)
 
     @shape.default
     def _make_shape(self) -> tuple[tuple[str, int], ...]:
@@ -245,16 +232,6 @@ class SchedulerResourceRequest:
     def _make_beyond(self) -> tuple[tuple[str, int], ...]:
         less_one = ((resource, amount - (resource == SUBMISSION)) for resource, amount in self.shape)
         return tuple((resource, amount) for resource, amount in less_one if amount)
-
-    @_hash.default
-    def _make_hash(self) -> int:
-        return hash(self.shape)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, SchedulerResourceRequest) and self.shape == other.shape)
 
     def __repr__(self) -> str:
         return f"SchedulerResourceRequest({dict(self.amounts)!r})"
@@ -294,7 +271,7 @@ class TaskSchedulingResolver:
 
     def __init__(self, admitted_limits: Mapping[str, int] | None = None) -> None:
         self._admitted_limits = dict(admitted_limits or {})
-        self._cache: dict[object, ResolvedTaskScheduling] = {}
+        self._cached = lru_cache(REMEMBERED)(self._resolve)
         self.diagnostics: list[Mapping[str, Any]] = []
         """What was resolved by a fallback, and why."""
 
@@ -307,10 +284,9 @@ class TaskSchedulingResolver:
     ) -> ResolvedTaskScheduling:
         """The group and resources of a step.
 
-        `flow` is appended to the identity (for a pipeline: the output column), so that two steps on one
-        model are two groups. `needs` are the resources that a task takes beside its place in `submission`.
-        A `SchedulingMetadataError` with a fallback is resolved to that and noted in `diagnostics`; one
-        without is raised.
+        `flow` is appended to the identity (for a pipeline: the output column), so that two steps on one model are two
+        groups. `needs` are the resources that a task takes beside its place in `submission`. A
+        `SchedulingMetadataError` with a fallback is resolved to that and noted in `diagnostics`; one without is raised.
         """
         if isinstance(metadata, SchedulingMetadataError):
             if metadata.fallback is None:
@@ -322,13 +298,7 @@ class TaskSchedulingResolver:
         an_instance(metadata, SchedulingMetadata, "metadata")
         flow = names(flow, "flow")
         request = SchedulerResourceRequest({} if needs is None else needs)
-        question = (metadata, flow, request)
-        answer = self._cache.get(question)
-        if answer is None:
-            if len(self._cache) >= REMEMBERED:
-                self._cache.clear()
-            answer = self._cache[question] = self._resolve(metadata, flow, request)
-        return answer
+        return self._cached(metadata, flow, request)
 
     def _resolve(
         self, metadata: SchedulingMetadata, flow: tuple[str, ...], request: SchedulerResourceRequest

@@ -10,17 +10,16 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, cast
 
+from penstock.tasks.admission import TaskRule
 from penstock.tasks.decision import PolicyStateDelta, TaskAdmissionPolicyDecision
 from penstock.tasks.lease import TaskAdmissionLease
 from penstock.tasks.policy import TaskAdmissionPolicy, TaskAdmissionView
 from penstock.tasks.ready_queue import QueueView
 from penstock.tasks.records import SchedulableTask, SchedulerResourceKey, TaskGroupKey
 from penstock.words.shadow import ShadowCount, note_of
-from penstock.words.verdicts import TASK_REASONS, Denied, check_denied
+from penstock.words.verdicts import TASK_REASONS, check_denied
 
 __all__ = ["RuleAsPolicy", "ShadowTaskPolicy", "shadow_notes"]
-
-TaskRule = Callable[[SchedulableTask, QueueView, TaskAdmissionView, float], Denied | None]
 
 _NOBODY: Final = TaskGroupKey("nobody", ("nobody",))
 _SAID: Final = "shadow"
@@ -39,13 +38,9 @@ class RuleAsPolicy:
     ) -> TaskAdmissionPolicyDecision:
         return TaskAdmissionPolicyDecision(self._rule(task, queue_view, admission_view, now))
 
-    def on_acquire(
-        self, lease: TaskAdmissionLease, decision: TaskAdmissionPolicyDecision, now: float
-    ) -> PolicyStateDelta | None:
-        return None
+    def on_acquire(self, *_: object, **__: object) -> None: ...
 
-    def on_release(self, lease: TaskAdmissionLease, now: float) -> PolicyStateDelta | None:
-        return None
+    def on_release(self, *_: object, **__: object) -> None: ...
 
 
 class ShadowTaskPolicy:
@@ -58,7 +53,7 @@ class ShadowTaskPolicy:
         self, policy: TaskAdmissionPolicy, count: ShadowCount, on_error: Callable[[str, BaseException], None]
     ) -> None:
         self._policy = policy
-        self._count = count
+        self.count = count
         self._on_error = on_error
         self._remembers = not getattr(policy, "stateless", False)
         self._debts: dict[tuple[TaskGroupKey, SchedulerResourceKey], int] = {}
@@ -82,7 +77,7 @@ class ShadowTaskPolicy:
         try:
             said = self._policy.evaluate(task, queue_view, seen, now)
             if said.denied is not None:
-                check_denied(said.denied, by=self._count.plugin, now=now, reasons=TASK_REASONS)
+                check_denied(said.denied, by=self.count.plugin, now=now, reasons=TASK_REASONS)
         except BaseException as error:
             said = error
         return TaskAdmissionPolicyDecision(None, {_SAID: said})
@@ -96,28 +91,24 @@ class ShadowTaskPolicy:
             self._failed("evaluate", said)
         elif isinstance(said, TaskAdmissionPolicyDecision):
             denied = said.denied
-            self._count.asked(lease, denied, None if denied is None else denied.next_moment(), now)
-        if self._remembers and not self._broken:
-            agreed = said if isinstance(said, TaskAdmissionPolicyDecision) else TaskAdmissionPolicyDecision()
-            try:
-                self._apply(self._policy.on_acquire(lease, agreed, now))
-            except BaseException as error:
-                self._break("on_acquire", error)
+            self.count.asked(lease, denied, None if denied is None else denied.next_moment(), now)
+        agreed = said if isinstance(said, TaskAdmissionPolicyDecision) else TaskAdmissionPolicyDecision()
+        self._notify("on_acquire", lease, agreed, now)
         return None
 
     def on_release(self, lease: TaskAdmissionLease, now: float) -> PolicyStateDelta | None:
         """The task is done."""
-        self._count.ended(lease)
-        if self._remembers and not self._broken:
-            try:
-                self._apply(self._policy.on_release(lease, now))
-            except BaseException as error:
-                self._break("on_release", error)
+        self.count.ended(lease)
+        self._notify("on_release", lease, now)
         return None
 
-    def would_have(self, lease: TaskAdmissionLease) -> Denied | None:
-        """What it would have said to a task that runs."""
-        return self._count.refusal_of(lease)
+    def _notify(self, method: str, *given: Any) -> None:
+        if self.remembers:
+            try:
+                self._apply(getattr(self._policy, method)(*given))
+            except BaseException as error:
+                self._broken = True  # its figures are in doubt
+                self._failed(method, error)
 
     def _apply(self, delta: PolicyStateDelta | None) -> None:
         if delta is None:
@@ -131,12 +122,8 @@ class ShadowTaskPolicy:
             else:
                 self._debts.pop(key, None)
 
-    def _break(self, method: str, error: BaseException) -> None:
-        self._broken = True  # its figures are in doubt
-        self._failed(method, error)
-
     def _failed(self, method: str, error: BaseException) -> None:
-        self._count.failed(f"{method} raised {type(error).__name__}")
+        self.count.failed(f"{method} raised {type(error).__name__}")
         self._on_error(f"penstock_task_policy.{method}", error)
 
 
@@ -170,8 +157,6 @@ def shadow_notes(lease: TaskAdmissionLease, now: float) -> dict[str, Any]:
     """What the lease's event says of policies and rules in shadow that would have refused it; empty if none would."""
     notes = {}
     for name, policy in lease.watchers:
-        if isinstance(policy, ShadowTaskPolicy):
-            denied = policy.would_have(lease)
-            if denied is not None:
-                notes[name] = note_of(denied, denied.next_moment(), now)
+        if isinstance(policy, ShadowTaskPolicy) and (denied := policy.count.refusal_of(lease)) is not None:
+            notes[name] = note_of(denied, denied.next_moment(), now)
     return {_SAID: notes} if notes else {}

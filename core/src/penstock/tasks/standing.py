@@ -70,8 +70,7 @@ class Explanation:
             counts = f"{group.queued} queued, {group.running} running, longest wait {group.longest_wait:.1f} s"
             lines.append(f"  group {group.group}: {counts}")
             lines += [f"    {line}" for line in group.waits_for]
-        rest = self.groups[LISTED_GROUPS:]
-        if rest:
+        if rest := self.groups[LISTED_GROUPS:]:
             reasons = Counter(reason for group in rest for reason in group.reasons)
             counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
             lines.append(f"  and {len(rest)} more groups: {counted}")
@@ -159,9 +158,12 @@ def _lines(refused: Sequence[Blocked], now: float) -> list[str]:
         _line(same[0].denied, sum(block.tasks for block in same), min(block.since for block in same), now)
         for same in folded.values()
     ]
-    if len(lines) <= LISTED_GROUPS:
-        return lines
-    return [*lines[:LISTED_GROUPS], f"and {len(lines) - LISTED_GROUPS} more refusals"]
+    return _first(lines, "refusals")
+
+
+def _first(lines: list[str], what: str) -> list[str]:
+    more = len(lines) - LISTED_GROUPS
+    return [*lines[:LISTED_GROUPS], f"and {more} more {what}"] if more > 0 else lines
 
 
 def _line(denied: Denied, tasks: int, since: float, now: float) -> str:
@@ -175,17 +177,11 @@ def _not_ready(not_ready: Iterable[tuple[str, str, int]]) -> tuple[str, ...]:
     """A line per state, with the first tasks in it."""
     by_state: dict[str, list[str]] = {}
     for task_id, state, missing in not_ready:
-        what = (
-            "a barrier that nobody has sealed" if state == "open barrier" else f"{state}, waits for {_others(missing)}"
-        )
+        what = f"{state}, waits for {missing} other task{'s' * (missing != 1)}"
+        if state == "open barrier":
+            what = "a barrier that nobody has sealed"
         by_state.setdefault(what, []).append(task_id)
-    lines = [f"{_named(task_ids)}: {what}" for what, task_ids in by_state.items()]
-    more = len(lines) - LISTED_GROUPS
-    return (*lines[:LISTED_GROUPS], f"and {more} more such lines") if more > 0 else tuple(lines)
-
-
-def _others(missing: int) -> str:
-    return "1 other task" if missing == 1 else f"{missing} other tasks"
+    return tuple(_first([f"{_named(ids)}: {what}" for what, ids in by_state.items()], "such lines"))
 
 
 def _backing_off(backing_off: Iterable[tuple[float, str]], now: float) -> tuple[str, ...]:

@@ -1,11 +1,10 @@
 """The layer that limits a run, moment by moment: the gate furthest downstream at which something waits.
 
-The sum of what tasks wait for does not say what limits a run: tasks that wait for dependencies wait for
-whatever limits those, and a full task gate behind a full request gate is not worth widening. So each moment
-of the run is given to one layer: calls are queued (`request_wait`, or `cooldown` while the provider
-asked to wait), else tasks are queued (`task_capacity` if nothing could be chosen, `queue_order` if the gate
-is at it), else calls are out (`provider`), else tasks are at work (`after`), else retries back off
-(`cooldown`), else only `dependencies` are left to wait for.
+The sum of what tasks wait for does not say what limits a run: tasks that wait for dependencies wait for whatever limits
+those, and a full task gate behind a full request gate is not worth widening. So each moment of the run is given to one
+layer: calls are queued (`request_wait`, or `cooldown` while the provider asked to wait), else tasks are queued
+(`task_capacity` if nothing could be chosen, `queue_order` if the gate is at it), else calls are out (`provider`), else
+tasks are at work (`after`), else retries back off (`cooldown`), else only `dependencies` are left to wait for.
 """
 
 from __future__ import annotations

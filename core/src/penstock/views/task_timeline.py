@@ -9,33 +9,8 @@ import attrs
 
 __all__ = ["LAYERS", "TIMESTAMPS", "TaskTimeline", "largest"]
 
-LAYERS: Final[tuple[str, ...]] = (
-    "dependencies",
-    "queue_order",
-    "task_capacity",
-    "request_wait",
-    "cooldown",
-    "provider",
-    "after",
-)
+LAYERS: Final = ("dependencies", "queue_order", "task_capacity", "request_wait", "cooldown", "provider", "after")
 """The layers in which time can go, in the order in which a task meets them; `timeline.py` says what counts as which."""
-
-TIMESTAMPS: Final[Mapping[str, str]] = {
-    "dependency_ready": "dependency_ready_at",
-    "ready_enqueued": "ready_enqueued_at",
-    "selected": "selected_at",
-    "task_lease_acquired": "task_lease_acquired_at",
-    "worker_spawned": "worker_spawned_at",
-    "request_wait_started": "request_wait_started_at",
-    "request_wait_completed": "request_wait_completed_at",
-    "request_lease_acquired": "request_lease_acquired_at",
-    "model_request_started": "model_request_started_at",
-    "model_request_completed": "model_request_completed_at",
-    "request_lease_released": "request_lease_released_at",
-    "task_completed": "task_completed_at",
-    "task_lease_released": "task_lease_released_at",
-}
-"""Event kind to the field of `TaskTimeline` that takes the event's `captured_at_monotonic`."""
 
 _OF_THE_FIRST_CALL: Final = frozenset(
     ["request_wait_started_at", "request_wait_completed_at", "request_lease_acquired_at", "model_request_started_at"]
@@ -93,6 +68,12 @@ class TaskTimeline:
     def limited_by(self) -> str | None:
         """The layer that held the task longest; `None` if nothing took any time."""
         return largest(self.seconds)
+
+
+TIMESTAMPS: Final[Mapping[str, str]] = {
+    field.name.removesuffix("_at"): field.name for field in attrs.fields(TaskTimeline) if field.name.endswith("_at")
+}
+"""Event kind to the field of `TaskTimeline` that takes the event's `captured_at_monotonic`."""
 
 
 def largest(seconds: Mapping[str, float]) -> str | None:

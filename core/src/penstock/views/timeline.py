@@ -20,12 +20,10 @@ A task's time is divided, without rest, between seven layers:
 - `provider`: a call of it was in flight (`request_lease_acquired` to `request_lease_released`).
 - `after`: the rest between `worker_spawned` and `task_lease_released`, which is what the task does beside its calls.
 
-These are task-seconds (`where_time_went`): a thousand tasks that wait for one second side by side waited a
-thousand. What limited the run as a whole is another question, with another answer (`what_limited`, see
-`run_limits.py`).
+These are task-seconds (`where_time_went`): a thousand tasks that wait for one second side by side waited a thousand.
+What limited the run as a whole is another question, with another answer (`what_limited`, see `run_limits.py`).
 
-Memory is bounded by what is queued and running, and by `keep`. The view is pure, and quick enough to listen
-inline.
+Memory is bounded by what is queued and running, and by `keep`. The view is pure, and quick enough to listen inline.
 """
 
 from __future__ import annotations
@@ -90,15 +88,17 @@ class CorrelatedRuntimeView:
         self._gate_blocked = HeldTime()
         self._cooldowns = Cooldowns()
         self._run = RunLimits(self._cooldowns)
-        self._handlers: dict[str, Callable[[RuntimeEvent, float], None]] = {
+        self._task_handlers: dict[str, Callable[[_Live, RuntimeEvent, float], None]] = {
             "dependency_ready": self._on_ready,
             "salvage_redispatched": self._on_ready,
             **dict.fromkeys(_PHASE_AFTER, self._on_step),
             "task_lease_acquired": self._on_task_lease,
             "worker_spawned": self._on_spawned,
-            "worker_spawn_failed": self._on_ended,
             "retry_deferred": self._on_deferred,
             "task_completed": self._on_completed,
+        }
+        self._handlers: dict[str, Callable[[RuntimeEvent, float], None]] = {
+            "worker_spawn_failed": self._on_ended,
             "cancelled": self._on_ended,
             "non_retryable_dropped": self._on_ended,
             "task_lease_released": self._on_lease_back,
@@ -115,8 +115,7 @@ class CorrelatedRuntimeView:
     def from_events(
         cls, *streams: Iterable[RuntimeEvent | Mapping[str, Any]], keep: int | None = None
     ) -> CorrelatedRuntimeView:
-        """The view of what was recorded: of one iterable in the order of delivery, or of several merged by
-        time.
+        """The view of what was recorded: of one iterable in the order of delivery, or of several merged by time.
 
         Takes records, or the mappings that `event_to_dict` and JSON Lines give. Of several streams give the
         scheduler's first: it goes first where moments are equal.
@@ -160,6 +159,8 @@ class CorrelatedRuntimeView:
             self._on_request(event, now)
         elif handler := self._handlers.get(event.event_kind):
             handler(event, now)
+        elif (of_task := self._task_handlers.get(event.event_kind)) and (live := self._task(event, now)):
+            of_task(live, event, now)
 
     def _on_request(self, event: RuntimeEvent, now: float) -> None:
         kind = event.event_kind
@@ -199,10 +200,7 @@ class CorrelatedRuntimeView:
         elif kind == "request_lease_released":
             self._run.release(event.request_lease_id)
 
-    def _on_ready(self, event: RuntimeEvent, now: float) -> None:
-        live = self._task(event, now)
-        if live is None:
-            return
+    def _on_ready(self, live: _Live, event: RuntimeEvent, now: float) -> None:
         if live.timeline.task_completed_at is not None or live.timeline.worker_spawned_at is not None:
             live.timeline.reset()
         elif live.timeline.dependency_ready_at is None:
@@ -212,21 +210,15 @@ class CorrelatedRuntimeView:
         live.timeline.note("dependency_ready", now)
         self._enter(live, "ready", now)
 
-    def _on_step(self, event: RuntimeEvent, now: float) -> None:
-        kind = event.event_kind
-        if live := self._task(event, now):
-            if kind in TIMESTAMPS:
-                live.timeline.note(kind, now)
-            self._enter(live, _PHASE_AFTER[kind], now)
+    def _on_step(self, live: _Live, event: RuntimeEvent, now: float) -> None:
+        if event.event_kind in TIMESTAMPS:
+            live.timeline.note(event.event_kind, now)
+        self._enter(live, _PHASE_AFTER[event.event_kind], now)
 
-    def _on_task_lease(self, event: RuntimeEvent, now: float) -> None:
-        if live := self._task(event, now):
-            live.timeline.note("task_lease_acquired", now)
+    def _on_task_lease(self, live: _Live, event: RuntimeEvent, now: float) -> None:
+        live.timeline.note("task_lease_acquired", now)
 
-    def _on_spawned(self, event: RuntimeEvent, now: float) -> None:
-        live = self._task(event, now)
-        if live is None:
-            return
+    def _on_spawned(self, live: _Live, event: RuntimeEvent, now: float) -> None:
         live.timeline.note("worker_spawned", now)
         live.timeline.executions += 1
         live.failed = False
@@ -235,16 +227,14 @@ class CorrelatedRuntimeView:
             self._by_execution[execution] = live
         self._enter(live, "running", now)
 
-    def _on_completed(self, event: RuntimeEvent, now: float) -> None:
-        if live := self._task(event, now):
-            live.timeline.note("task_completed", now)
-            live.timeline.outcome = event.reason_or_outcome
-            self._enter(live, "closing", now)
+    def _on_completed(self, live: _Live, event: RuntimeEvent, now: float) -> None:
+        live.timeline.note("task_completed", now)
+        live.timeline.outcome = event.reason_or_outcome
+        self._enter(live, "closing", now)
 
-    def _on_deferred(self, event: RuntimeEvent, now: float) -> None:
-        if live := self._task(event, now):
-            self._leave_execution(live)
-            self._enter(live, "deferred", now)
+    def _on_deferred(self, live: _Live, event: RuntimeEvent, now: float) -> None:
+        self._leave_execution(live)
+        self._enter(live, "deferred", now)
 
     def _on_ended(self, event: RuntimeEvent, now: float) -> None:
         """End a task that was cancelled, dropped or never spawned, unless it has a lease that is to come back."""
@@ -354,12 +344,7 @@ class CorrelatedRuntimeView:
         self._seconds[layer] += seconds
 
 
-_LAYER_OF_PHASE: Final = {
-    "ready": "queue_order",
-    "chosen": "task_capacity",
-    "closing": "after",
-    "deferred": "cooldown",
-}
+_LAYER_OF_PHASE: Final = {"ready": "queue_order", "chosen": "task_capacity", "closing": "after", "deferred": "cooldown"}
 
 
 def _execution_of(event: RuntimeEvent) -> str | None:
