@@ -130,6 +130,14 @@ def test_what_depends_on_something_dropped_is_dropped_however_late_it_comes() ->
     assert tracker.barrier(make_task("gather"), ("a",)) == ["gather"]
 
 
+def test_a_circle_through_something_dropped_is_none_and_all_in_it_is_dropped() -> None:
+    tracker = CompletionTracker()
+    tracker.barrier(make_task("all"))
+    tracker.add([node("a", "all")])
+    assert tracker.drop("a") == ["a"]
+    assert set(tracker.add([node("b", "a", members_of=("all",))])) == {"b", "all"}
+
+
 def test_a_barrier_takes_members_until_it_is_sealed() -> None:
     tracker = CompletionTracker()
     tracker.barrier(make_task("all"))
@@ -290,7 +298,8 @@ class TrackerMachine(RuleBasedStateMachine):
         }
 
     def has_cycle(self, needs: dict[str, set[str]]) -> bool:
-        left = {t: {n for n in needed if n in needs and n not in self.complete} for t, needed in needs.items()}
+        ended = self.complete | self.dropped
+        left = {t: {n for n in needed if n in needs and n not in ended} for t, needed in needs.items()}
         while True:
             free = [task_id for task_id, needed in left.items() if not needed & left.keys()]
             if not free:
