@@ -92,29 +92,46 @@ class LaneQueue(Generic[T]):
         refusals = self._refusals
         group = self.groups.get(group_key)
         if group is None:
-            group = self.groups[group_key] = Group(group_key, weight)
-            group.capped = group_key in refusals.contenders.capped
-            if self._name_of is not None:
-                group.name = self._name_of(group_key)
-        lane = group.lanes.get(shape)
-        fresh = lane is None
+            group = self.groups[group_key] = self._begin(group_key, weight, shape)
+        lanes = group.lanes
+        lane = lanes.get(shape)
         if lane is None:
-            lane = group.lanes[shape] = Lane(shape, group, resources, refusals.shapes.of(resources))
+            lane = lanes[shape] = Lane(shape, group, resources, refusals.shapes.of(resources))
         self.arrived = arrived = self.arrived + 1
         entry = Entry(item, arrived, cost, lane)
         last = lane.last
+        live = lane.live
         if last is None:
-            lane.append(entry)
+            lane.first = entry
+            if not live:
+                lane.head = entry
         else:
-            last.next = lane.last = entry
-            lane.live += 1
+            last.next = entry
+        lane.last = entry
+        lane.live = live + 1
         group.queued += 1
         lane.shape.queued += 1
-        if fresh:
+        if not live:
             refusals.settle(lane)
         if refusals.lot.soft:
             refusals.backlog_changed(lane)
         return entry
+
+    def _begin(self, key: Hashable, weight: float, shape: Hashable) -> Group[T]:
+        """The books of a group that has something again, for an item of this shape: those of before, if they are at
+        hand."""
+        refusals = self._refusals
+        group = refusals.shapes.vacant.pop(key, None)
+        if group is None:
+            group = Group(key, weight)
+            if self._name_of is not None:
+                group.name = self._name_of(key)
+        else:
+            group.weight = weight
+            if shape not in group.lanes:
+                group.lanes.clear()
+        group.capped = key in refusals.contenders.capped
+        return group
 
     def take(self, entry: Entry[T]) -> None:
         """The item was chosen: it leaves, and its cost counts."""
@@ -176,6 +193,22 @@ class LaneQueue(Generic[T]):
         """A lane has run empty: leave no trace of it, nor of refusals that covered nobody else."""
         if lane.place is not None:
             self._refusals.leave(lane, lane.place)
+        group, lanes = lane.group, lane.group.lanes
+        if not group.queued:
+            del self.groups[group.key]
+            if len(lanes) == 1 and lane.denied is None and group.denied is None and not group.singles:
+                self._refusals.shapes.keep_vacant(lane)
+            else:
+                self._forget_lane(lane)
+                if group.denied is not None:
+                    self._refusals.forget(group)
+            if not self.groups:
+                self._order.forget()
+                self._refusals.emptied()
+        else:
+            self._forget_lane(lane)
+
+    def _forget_lane(self, lane: Lane[T]) -> None:
         group = lane.group
         if group.singles:
             group.singles.discard(lane)
@@ -183,13 +216,6 @@ class LaneQueue(Generic[T]):
             del group.lanes[lane.key]
         if lane.denied is not None:
             self._refusals.forget(lane)
-        if not group.queued:
-            if group.denied is not None:
-                self._refusals.forget(group)
-            del self.groups[group.key]
-            if not self.groups:
-                self._order.forget()
-                self._refusals.emptied()
 
     def refuse(self, entry: Entry[T], denied: Denied, now: float) -> None:
         """File an item under a refusal that it met after it was selected."""

@@ -88,6 +88,7 @@ class Lane(Node[T]):
 
     def __init__(self, key: Hashable, group: Group[T], resources: Resources, shape: Any) -> None:
         self.denied = None  # as of any node: lanes come and go with the tasks of a group
+        self.asked = None
         self.since = 0.0
         self.joined = None
         self.filed = NOT_FILED
@@ -127,6 +128,12 @@ class Lane(Node[T]):
             last.next = entry
         self.last = entry
         self.live += 1
+
+    def vacate(self) -> None:
+        """Nothing is here any more, and nothing that was is kept."""
+        self.first = self.last = self.asked = None
+        self.head = _NOBODY
+        self.gaps, self.returned = 0, _NONE_YET
 
     def take_back(self, entry: Entry[T]) -> None:
         """An item that stood alone for a while stands here again, in its place."""

@@ -48,7 +48,7 @@ class Passes(Generic[T]):
         the refusal covers, and is handed there.
         """
         refusals = self._refusals
-        if refusals.lot.standing or refusals.owed:
+        if (refusals.lot.standing and (refusals.later or refusals.lot.moments)) or refusals.owed:
             self._catch_up(now)
         shapes, place = refusals.shapes, refusals.shapes.sole
         if place is None or refusals.reservations.lanes or refusals.root.denied is not None:

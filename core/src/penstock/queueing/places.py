@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from heapq import heappop, heappush
 from typing import Any, Final, Generic, TypeVar
 
-from penstock.queueing.lanes import NOT_FILED, Arena, Entry, Node, Order, Resources
+from penstock.queueing.lanes import NOT_FILED, Arena, Entry, Group, Lane, Node, Order, Resources
 from penstock.words.verdicts import Condition
 
 __all__ = ["Place", "RefusalClass", "Room", "Shape", "Shapes"]
@@ -23,6 +23,9 @@ T = TypeVar("T")
 
 KEPT: Final = 64
 """So many shapes are known before it is seen which are nobody's any more."""
+
+VACANT: Final = 32
+"""So many groups that have run empty are kept at hand."""
 
 
 class Room:
@@ -158,6 +161,7 @@ class Shapes(Generic[T]):
         self._order = order
         self._by_shape = by_shape
         self._kept = KEPT
+        self._emptied = 0
         self.room = room
         self._on_short = on_short
         self._by_needs: dict[Resources, Shape[T]] = {}
@@ -166,6 +170,8 @@ class Shapes(Generic[T]):
         self.sole: Place[T] | None = None
         """The place of the ready where all stand that may go, as long as it is one."""
         self.short: dict[Shape[T], None] = {}
+        self.vacant: dict[Hashable, Group[T]] = {}
+        """Groups that have run empty, with the one lane that they had, for when something of them comes again."""
         self._by_want: dict[Hashable, list[tuple[int, int, Shape[T]]]] = {}
         self._stamp = 0
 
@@ -181,9 +187,24 @@ class Shapes(Generic[T]):
             self._by_needs[needs] = shape
         return shape
 
+    def keep_vacant(self, lane: Lane[T]) -> None:
+        """The last lane of its group has run empty: keep both at hand."""
+        if len(self.vacant) >= VACANT:
+            self._forget_vacant()
+        lane.vacate()
+        lane.group.asked = None
+        self.vacant[lane.group.key] = lane.group
+
+    def _forget_vacant(self) -> None:
+        for group in self.vacant.values():
+            group.lanes.clear()  # nothing is left that only a collection of circles would find
+        self.vacant.clear()
+
     def _forget_empty(self) -> None:
+        self._forget_vacant()
         for shape in [each for each in self._by_needs.values() if not each.queued]:
             self._withdraw_all(shape)
+            shape.ready = None
             del self._by_needs[shape.needs]
         self._kept = KEPT + 2 * len(self._by_needs)
 
@@ -191,11 +212,14 @@ class Shapes(Generic[T]):
         """Every shape that is known; of some there may be nothing now."""
         return self._by_needs.values()
 
-    def clear(self) -> None:
-        """Nothing is queued any more."""
-        for shape in self._by_needs.values():
-            self._withdraw_all(shape)
-        self._by_needs.clear()
+    def emptied(self) -> None:
+        """Nothing is queued any more. A few shapes are kept for a while, so that an order begins anew now and then; but
+        none where what they are may change."""
+        self._emptied += 1
+        limits_move = self.room is not None and self.room.limits_move
+        if limits_move or len(self._by_needs) > KEPT or self._emptied > KEPT:
+            self._emptied = 0
+            self._forget_empty()
 
     def _withdraw_all(self, shape: Shape[T]) -> None:
         for place in [*shape.places]:

@@ -95,7 +95,9 @@ class Refusals(Generic[T]):
             if place.of is of:
                 return
             self.leave(lane, place)
-        place = self.shapes.place_for(lane.shape, of)
+        place = lane.shape.ready if of is None else None
+        if place is None or not place.offered:
+            place = self.shapes.place_for(lane.shape, of)
         lane.place = place
         place.lanes += 1
         place.able += not group.capped
@@ -111,7 +113,7 @@ class Refusals(Generic[T]):
         place.able -= not lane.group.capped
         if self.reservations.lanes:
             self.end_reservation(lane)
-        if not place.lanes:
+        if not place.lanes and (place.of is not None or place.shape.short_of is not None):
             self.shapes.drop(place)
 
     def lanes_of(self, node: Node[T]) -> Iterable[Lane[T]]:
@@ -343,8 +345,9 @@ class Refusals(Generic[T]):
     def emptied(self) -> None:
         """Nothing is queued any more."""
         self.groups.clear()  # an emptied dict keeps its memory
-        self.shapes.clear()
-        self.rested()
+        self.shapes.emptied()
+        if self.unrest:
+            self.rested()
 
     def backlog_changed(self, lane: Lane[T]) -> None:
         """What is queued for this lane's group and resources changed: something came, or left."""

@@ -15,7 +15,7 @@ Group = str | TaskGroupSpec | SchedulingMetadata | None
 """Whom a task is counted under: a plain name, a group, what a step declares, or nobody in particular."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)  # not frozen: each call makes one, and a frozen one takes three times as long
 class TaskOptions:
     """The options of a task; `Scheduler.start_soon` says what each means."""
 

@@ -63,12 +63,17 @@ class TaskGate:
 
     on_stale: Callable[[TaskAdmissionLease, ReleaseResult, float], Any] | None = None
     on_denied: Callable[[SchedulableTask, Denied, float], Any] | None = None
+    finish: Callable[[TaskAdmissionLease, float], ReleaseResult]
+    """What became of a lease that is given back: it counts once, and who waited for that is asked again.
+
+    Never raises.
+    """
 
     def __init__(
         self, queue: ReadyQueue, controller: TaskAdmissionController, maker: PluginMaker | None = None
     ) -> None:
         self.controller = controller
-        self._agrees, self._grant = controller.agrees, controller.grant
+        self._agrees, self._grant, self.finish = controller.agrees, controller.grant, controller.take_back
         self._maker = PluginMaker(type(queue).__name__) if maker is None else maker
         self.broken: BaseException | None = None
         """What the queue raised when it was woken: `next` raises it, since a lease may have been given back then."""
@@ -210,13 +215,6 @@ class TaskGate:
         """The tasks that were refused for good since the last call, with why; they are queued no longer."""
         given_up, self.given_up = self.given_up, []
         return given_up
-
-    def finish(self, lease: TaskAdmissionLease, now: float) -> ReleaseResult:
-        """What became of a lease that is given back: it counts once, and who waited for that is asked again.
-
-        Never raises.
-        """
-        return self.controller.take_back(lease, now)
 
     def _wake_freed(self, group: TaskGroupKey, shape: Shape, now: float) -> None:
         for condition, amount in self.controller.freed(group, shape):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from penstock.queueing.arrival_order import ArrivalOrder
 from penstock.queueing.arrivals import Arrivals
@@ -18,6 +18,9 @@ from penstock.tasks.records import SUBMISSION, SchedulableTask, SchedulerResourc
 from penstock.words.verdicts import Condition, Denied, Released
 
 __all__ = ["FifoTaskQueue", "LaneTaskQueue"]
+
+FORGET_AFTER: Final = 64
+"""When so many tasks have come and all have left, nothing of them is kept."""
 
 Cost = Callable[[SchedulerResourceRequest], float]
 
@@ -47,6 +50,8 @@ class LaneTaskQueue:
         self._entries: dict[str, Entry[SchedulableTask]] = {}
         self._costs: dict[tuple[tuple[str, int], ...], float] = {}
         """What a task counts for, by its shape."""
+        self._forgotten = 0
+        """How many tasks had come when it was emptied as if it were new."""
         self._selected: Entry[SchedulableTask] | None = None
         self._arrivals = Arrivals()
         self._hand_over: Callable[[Denied, list[SchedulableTask]], Any] | None = None
@@ -161,8 +166,11 @@ class LaneTaskQueue:
         return task
 
     def _forget(self) -> None:
-        self._entries, self._costs = {}, {}  # an emptied dict keeps its memory
-        self._arrivals.forget()
+        arrived = self._lanes.arrived
+        if arrived - self._forgotten > FORGET_AFTER:  # an emptied dict keeps its memory
+            self._entries, self._costs = {}, {}
+            self._arrivals.forget()
+            self._forgotten = arrived
 
     def blocked(self) -> Iterator[Blocked]:
         """Every refusal in force, with how many tasks it keeps back."""

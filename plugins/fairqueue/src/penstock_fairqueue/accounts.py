@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable
 from heapq import heappop, heappush
 from math import fsum
-from typing import Any
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from penstock import Lane
 
 __all__ = ["Accounts", "Flow", "Home", "Seat"]
+
+_ONE: Final[Any] = ()  # most seats have one lane, and an empty list for each of them is memory too
 
 
 class Flow:
@@ -39,12 +41,33 @@ class Seat:
         self.flow = flow
         self.weight = flow.weight
         self.start = start
-        self.lanes: list[Lane[Any]] = []
         self.sole: Lane[Any] | None = None
         """Its lane, if it has one alone."""
+        self.lanes: list[Lane[Any]] = _ONE
+        """Its lanes, if they are several."""
         self.stamp = 0
         self.counted = True
         """Whether its group's weight is counted with this seat, and not with another of the same home."""
+
+    def take_again(self, weight: float, start: float) -> None:
+        """The group, of which nothing was kept, comes back to where it was."""
+        flow = self.flow
+        flow.weight = self.weight = weight
+        flow.lead, flow.idle_in = 0.0, None
+        self.start, self.counted = start, True
+
+    def add(self, lane: Lane[Any]) -> None:
+        """One more lane."""
+        if self.sole is not None:
+            self.lanes, self.sole = [self.sole, lane], None
+        else:
+            self.lanes.append(lane)
+
+    def remove(self, lane: Lane[Any]) -> None:
+        """One lane less, of several."""
+        self.lanes.remove(lane)
+        if len(self.lanes) == 1:
+            self.sole, self.lanes = self.lanes[0], _ONE
 
     def first(self) -> Lane[Any]:
         """The lane whose head came first: order within a group is the order of arrival."""
@@ -79,6 +102,22 @@ class Home:
         else:
             self.able.pop(self, None)
 
+    def enter(self, arena: Any, fits: bool) -> None:
+        """An arena is offered, and not empty."""
+        self.arenas[arena] = None
+        if fits:
+            self.fitting = fitting = self.fitting + 1
+            if fitting == 1:
+                self.able[self] = None
+
+    def leave(self, arena: Any, fits: bool) -> None:
+        """It is not any more."""
+        del self.arenas[arena]
+        if fits:
+            self.fitting = fitting = self.fitting - 1
+            if not fitting:
+                del self.able[self]
+
     def weigh(self) -> None:
         """Count the weights anew."""
         self.weight = fsum(arena.weigh() for arena in self.arenas)
@@ -112,11 +151,10 @@ class Accounts:
         return home.clock
 
     def rest(self, home: Home, flow: Flow, lead: float, blocked: bool) -> None:
-        """A group competes nowhere: who is blocked keeps its distance to the clock, who has nothing keeps its tag."""
+        """A group competes nowhere: who is blocked keeps its distance to the clock, who has nothing and is ahead keeps
+        its tag."""
         if blocked:
             flow.lead = lead
-        elif lead <= 0.0:
-            del self.flows[flow.key]
         else:
             flow.lead, flow.idle_in = home.clock + lead, home
             home.numbered += 1
@@ -130,6 +168,5 @@ class Accounts:
                 self.flows.pop(flow.key, None)
 
     def forget(self) -> None:
-        """Nobody has taken ahead of anybody."""
-        self.flows.clear()
-        self._known.clear()
+        """Nobody has taken ahead of anybody. Clocks go on as long as their arenas are kept."""
+        self.flows.clear()  # an emptied dict keeps its memory

@@ -54,13 +54,13 @@ class FairArena(Generic[T]):
             assert self._stopped is not None
             self._behind, self._stopped = home.clock - self._stopped, None
             if self._seats:
-                self._enter()
+                home.enter(self, not self._short)
                 home.weight += self._weight
             return
         if self._seats:
             if not self._put_off:
                 self._count_as_a_whole()
-            self._exit()
+            home.leave(self, not self._short)
             home.weight -= self._weight
         self._stopped = home.clock - self._behind
 
@@ -92,16 +92,6 @@ class FairArena(Generic[T]):
             if self in self._home.arenas:
                 self._home.fits(-1 if begins else 1)
 
-    def _enter(self) -> None:
-        home = self._home
-        home.arenas[self] = None
-        home.fits(not self._short)
-
-    def _exit(self) -> None:
-        home = self._home
-        del home.arenas[self]
-        home.fits(-(not self._short))
-
     def weigh(self) -> float:
         """What the groups that are counted here weigh together, counted anew."""
         self._weight = fsum(seat.flow.weight for seat in self._seats.values() if seat.counted)
@@ -109,75 +99,91 @@ class FairArena(Generic[T]):
 
     def insert(self, lane: Lane[T]) -> None:
         """The lane competes here from now on, from where its group stands."""
-        group = lane.group
-        seat = self._seats.get(group.key)
+        seat = self._seats.get(lane.group.key)
         if seat is None:
-            seat = self._sit_down(group.key, group.weight)
-            seat.sole = lane
+            seat = self._sit_down(lane)
         else:
-            seat.sole = None
-        seat.lanes.append(lane)
+            seat.add(lane)
         lane.position = seat
         self._place(seat)
 
-    def _sit_down(self, key: Hashable, weight: float) -> Seat:
-        flow = self._accounts.flows.get(key)
+    def _sit_down(self, lane: Lane[T]) -> Seat:
+        group, home, seats, flows = lane.group, self._home, self._seats, self._accounts.flows
+        key, stopped = group.key, self._stopped
+        start = home.clock - self._behind if stopped is None else stopped
+        seat: Seat | None = lane.position  # where it sat before, perhaps
+        flow = flows.get(key)
         if flow is None:
-            flow = self._accounts.flows[key] = Flow(key, weight)
+            if seat is None or seat.arena is not self:
+                seat = Seat(self, Flow(key, group.weight), start)
+            else:
+                seat.take_again(group.weight, start)
+            flow = flows[key] = seat.flow
+        else:
+            seat = Seat(self, flow, start + self._lead_of(flow))
+        seat.sole = lane
+        if not seats:
+            self._put_off = stopped is not None
+            if stopped is None:
+                home.enter(self, not self._short)
+        elif stopped is not None:
+            self._put_off = True
+        seats[key] = seat
+        home.seated += 1
+        if flow.seats and not self._put_off:
+            seat.counted = all(o.arena._put_off or o.arena._home is not home or not o.counted for o in flow.seats)
+        flow.seats.append(seat)
+        if seat.counted:
+            self._weight += flow.weight
+            if stopped is None:
+                home.weight += flow.weight
+        return seat
+
+    @staticmethod
+    def _lead_of(flow: Flow) -> float:
         if flow.seats:  # it competes elsewhere too: by as much ahead or behind as there
             other = flow.seats[0]
-            lead = other.start - other.arena._time
+            lead: float = other.start - other.arena._time
         elif flow.idle_in is not None:
             lead = max(flow.lead - flow.idle_in.clock, 0.0)
             flow.idle_in = None
         else:
             lead = flow.lead
-        home = self._home
-        if not self._seats:
-            self._put_off = False
-        seat = self._seats[key] = Seat(self, flow, self._time + lead)
-        home.seated += 1
-        if self._stopped is not None:
-            self._put_off = True
-        elif len(self._seats) == 1:
-            self._enter()
-        if not self._put_off and flow.seats:
-            seat.counted = all(o.arena._put_off or o.arena._home is not home or not o.counted for o in flow.seats)
-        flow.seats.append(seat)
-        if seat.counted:
-            self._weight += flow.weight
-            if self._stopped is None:
-                home.weight += flow.weight
-        return seat
+        return lead
 
     def remove(self, lane: Lane[T]) -> None:
         """The lane is blocked, or has run empty."""
         seat: Seat = lane.position
-        lane.position = None
-        seat.lanes.remove(lane)
-        if seat.lanes:
-            seat.sole = seat.lanes[0] if len(seat.lanes) == 1 else None
+        if seat.sole is not lane:
+            seat.remove(lane)
             self._place(seat)
             return
-        flow, home = seat.flow, self._home
-        seat.stamp = -1
-        del self._seats[flow.key]
+        flow, home, seats, stopped = seat.flow, self._home, self._seats, self._stopped
+        seat.sole, seat.stamp = None, -1
+        del seats[flow.key]
         flow.seats.remove(seat)
         if seat.counted:
             self._weight -= seat.weight
-            if self._stopped is None:
+            if stopped is None:
                 home.weight -= seat.weight
             if flow.seats and not self._put_off:
                 self._pass_count_on(seat)
         if not flow.seats:
-            self._accounts.rest(home, flow, seat.start - self._time, lane.live > 0)
-        if not self._seats:
-            if self._stopped is None:
-                self._exit()
+            lead = seat.start - (home.clock - self._behind if stopped is None else stopped)
+            if lead > 0.0 or lane.live:
+                self._accounts.rest(home, flow, lead, lane.live > 0)
+            else:
+                del self._accounts.flows[flow.key]
+        if not seats:
+            if stopped is None:
+                home.leave(self, not self._short)
             self._weight = self._latest = 0.0
-            self._eligible, self._waiting = [], []
-        home.seated -= 1
-        if not home.seated:
+            seats.clear()  # an emptied dict keeps its memory
+            self._eligible.clear()
+            if self._waiting:
+                self._waiting = []
+        home.seated = seated = home.seated - 1
+        if not seated:
             home.weight = 0.0
             if home.idle:
                 self._accounts.forget_idle(home, everybody=True)
@@ -240,7 +246,7 @@ class FairArena(Generic[T]):
             seat.stamp = -1  # it is placed anew, or leaves, when the empty lane is removed
         else:
             eligible = self._eligible
-            if eligible and eligible[0][3] is seat:  # as it is, but for the first of all: it leaves by the same step
+            if eligible and eligible[0][2] == seat.stamp:  # but for the first of all: it leaves by the same step
                 head = (seat.sole or seat.first()).head
                 finish = start + head.cost / weight
                 if start <= clock - self._behind + NOISE * (1.0 + clock):
@@ -278,7 +284,8 @@ class FairArena(Generic[T]):
         start, head = seat.start, (seat.sole or seat.first()).head
         finish = start + head.cost / seat.weight
         clock = self._home.clock
-        if start <= (clock - self._behind if self._stopped is None else self._stopped) + NOISE * (1.0 + clock):
+        now = clock - self._behind if self._stopped is None else self._stopped
+        if start <= now or start <= now + NOISE * (1.0 + clock):
             heappush(self._eligible, (finish, head.sequence, stamp, seat))
         else:
             heappush(self._waiting, (start, finish, head.sequence, stamp, seat))
