@@ -50,6 +50,11 @@ def test_cohorts_that_are_not_true_neither_hang_the_gate_nor_lose_a_lease() -> N
 # -- the smallest ways to what once went wrong -----------------------------------------------------------------------
 
 
+def test_room_stays_reserved_when_the_group_that_it_is_for_is_refused_no_more() -> None:
+    """One of the group goes beside the reservation, and with that all of it stand with the ready again."""
+    assert (failure := failure_of_tasks(810775, ALL_HOLDS)) is None, failure
+
+
 @known_task_fault("G1")
 @pytest.mark.parametrize("queue", ["fifo", "fair"])
 def test_next_ends_where_all_wait_for_a_change_of_the_backlog(queue: str) -> None:

@@ -94,7 +94,7 @@ class Refusals(Generic[T]):
         if place is not None:
             if place.of is of:
                 return
-            self.leave(lane, place)
+            self._withdraw(lane, place)
         place = lane.shape.ready if of is None else None
         if place is None or not place.offered:
             place = self.shapes.place_for(lane.shape, of)
@@ -102,17 +102,23 @@ class Refusals(Generic[T]):
         place.lanes += 1
         place.able += not group.capped
         place.arena.insert(lane)
-        if place.shape.short_of is not None and place.candidate:
+        if not place.candidate:
+            if self.reservations.lanes:
+                self.end_reservation(lane)
+        elif place.shape.short_of is not None:
             self.shortage.note(place)
 
     def leave(self, lane: Lane[T], place: Place[T]) -> None:
-        """A lane stands nowhere for now."""
+        """A lane stands nowhere for now, and nothing is kept for it."""
+        self._withdraw(lane, place)
+        if self.reservations.lanes:
+            self.end_reservation(lane)
+
+    def _withdraw(self, lane: Lane[T], place: Place[T]) -> None:
         lane.place = None
         place.arena.remove(lane)
         place.lanes -= 1
         place.able -= not lane.group.capped
-        if self.reservations.lanes:
-            self.end_reservation(lane)
         if not place.lanes and (place.of is not None or place.shape.short_of is not None):
             self.shapes.drop(place)
 
