@@ -94,6 +94,25 @@ def test_streams_of_fresh_groups_leave_no_trace_while_another_group_waits(queue:
         assert left() < 50_000, "of 500 groups that have gone"
 
 
+@pytest.mark.parametrize("looked", [True, False])
+def test_streams_of_fresh_shapes_leave_no_trace_while_another_task_waits(queue: ReadyQueue, looked: bool) -> None:
+    queue.enqueue([make_task("waits", "old")], 0.0)
+    refuse(queue, Signal("never"))
+
+    def stream(amounts: range) -> None:
+        for gpus in amounts:
+            queue.enqueue([make_task("fresh", "new", {"gpu": gpus})], 0.0)
+            if looked:
+                assert take_all(queue) == ["fresh"]
+            else:
+                queue.discard("fresh", 0.0)
+
+    stream(range(1, 300))
+    with traced() as left:
+        stream(range(300, 1300))
+        assert left() < 80_000, "of 1000 shapes that have gone"
+
+
 def test_refusals_that_are_renewed_leave_no_trace(queue: ReadyQueue) -> None:
     queue.enqueue([make_task("waits", "third")], 0.0)
     refuse(queue, Signal("never"), At(9e9))

@@ -76,6 +76,19 @@ def test_room_that_grows_by_time_alone_is_given_when_it_is_there() -> None:
     assert bench.controller.advance(1.0).granted == [waiter]
 
 
+def test_when_room_grows_is_not_told_once_nobody_is_short_of_it() -> None:
+    bench, _ = climbing()
+    bench.controller.register("p", "n", 1, 0.0, domains=["chat"])
+    bench.lease()
+    short = bench.wait()
+    bench.lease(ELSEWHERE)
+    bench.wait(ELSEWHERE)
+    assert bench.controller.next_change(0.0) == 1.0
+    bench.controller.cancel(short, 0.0)
+    bench.controller.advance(0.0)
+    assert bench.controller.next_change(0.0) is None
+
+
 def test_who_has_no_room_under_a_limiter_is_not_asked() -> None:
     bench, limiter = climbing()
     lease = bench.lease()
@@ -215,7 +228,7 @@ def lines_of(run: Callable[[], object]) -> int:
 
 def test_a_refusal_for_good_costs_the_same_however_many_wait() -> None:
     costs = []
-    for waiting in (5, 500):
+    for waiting in (5, 5, 500):  # the first one runs more or fewer lines, since it is the first
         doomed: list[str] = []
 
         def rule(
@@ -234,4 +247,4 @@ def test_a_refusal_for_good_costs_the_same_however_many_wait() -> None:
         costs.append(lines_of(release))
         assert waiters[0].refused is not None
         assert waiters[1].lease is not None
-    assert costs[0] == costs[1]
+    assert costs[1] == costs[2]

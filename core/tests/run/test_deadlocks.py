@@ -515,6 +515,19 @@ async def test_a_lease_whose_end_was_detached_may_come_back_from_anywhere(autoju
     assert trio.current_time() == 2.0
 
 
+async def test_a_task_that_is_given_up_at_its_deadline_is_a_way_out(autojump_clock: MockClock) -> None:
+    async with penstock.open_scheduler(config(places=1)) as scheduler:
+
+        async def parent() -> str:
+            try:
+                return await scheduler.start_soon(nothing, deadline=5.0)
+            except penstock.TaskDropped:
+                return "not waited for any more"
+
+        assert await ends_with(scheduler, parent) == ["not waited for any more"]
+    assert trio.current_time() == 5.0
+
+
 async def test_tasks_that_come_after_others_or_after_a_moment_may_start(autojump_clock: MockClock) -> None:
     async with penstock.open_scheduler(config(places=2)) as scheduler:
 

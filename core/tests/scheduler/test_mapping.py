@@ -87,6 +87,20 @@ async def test_while_a_source_is_at_work_nothing_is_a_stall(autojump_clock: Mock
         rig.scheduler.cancel_task(held.task_id)
 
 
+async def test_a_run_ends_when_a_source_that_was_left_has_closed(autojump_clock: MockClock) -> None:
+    async def slow_to_close() -> AsyncIterator[float]:
+        try:
+            yield 1
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(5)
+
+    with trio.fail_after(100):
+        async with open_rig() as rig, rig.scheduler.map(wait, slow_to_close()) as results:
+            assert await anext(aiter(results)) == 1
+    assert trio.current_time() == 5
+
+
 async def test_a_failure_leaves_by_the_iteration_and_the_rest_is_cancelled(autojump_clock: MockClock) -> None:
     async with open_rig(places=10) as rig:
         got = []

@@ -22,6 +22,9 @@ __all__ = ["FifoTaskQueue", "LaneTaskQueue"]
 FORGET_AFTER: Final = 64
 """When so many tasks have come and all have left, nothing of them is kept."""
 
+COSTS_KEPT: Final = 256
+"""Of so many shapes it is known what a task counts for, before they are worked out anew."""
+
 Cost = Callable[[SchedulerResourceRequest], float]
 
 
@@ -73,6 +76,8 @@ class LaneTaskQueue:
             if cost is None:
                 if self._never_fits(task):
                     continue
+                if len(costs) >= COSTS_KEPT:
+                    costs.clear()
                 cost = costs[shape] = self._cost(task.resource_request)
             group = task.group
             entries[task_id] = lanes.add(task, group.key, group.weight, shape, shape, cost)
