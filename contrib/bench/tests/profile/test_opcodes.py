@@ -41,7 +41,7 @@ def test_a_dispatch_cycle_admits_and_releases_once() -> None:
     for workload in (all_fits(4, 100), window(4, 400)):
         profile = cycles_of(workload, 70, 20)
 
-        for method in ("TaskGate.next", "LaneQueue.take", "TaskGate.finish"):
+        for method in ("TaskGate.next", "LaneQueue.take", "TaskAdmissionController.take_back"):
             assert calls_of(profile, method) == 1, method
 
 

@@ -25,8 +25,9 @@ sys.modules["penstock_bench"] = package
 for name, path in (("penstock", {core!r}), ("penstock.testing", {core!r} + "/testing")):
     sys.modules[name] = types.ModuleType(name)
     sys.modules[name].__path__ = [path]
-from penstock.testing.provider import provider
-vars(sys.modules["penstock.testing"]).update((name, getattr(provider, name)) for name in provider.__all__)
+from penstock.testing.provider import limits, provider, report
+for module in (limits, provider, report):
+    vars(sys.modules["penstock.testing"]).update((name, getattr(module, name)) for name in module.__all__)
 from penstock_bench.competitor_side.server import main
 main()
 """
