@@ -103,8 +103,7 @@ class Refusals(Generic[T]):
         place.able += not group.capped
         place.arena.insert(lane)
         if not place.candidate:
-            if self.reservations.lanes:
-                self.end_reservation(lane)
+            self.reservations.end(lane)
         elif place.shape.short_of is not None:
             self.shortage.note(place)
 
