@@ -128,6 +128,7 @@ def test_the_listing_tells_every_state_apart(distribution: MakeDistribution) -> 
         "aimd": ("disabled", "default for request_limiters; cannot be imported: No module named 'gone_x'"),
         "twice": ("clash", "the plugin name 'twice' is claimed by e 1.0 and f 1.0; uninstall all but one of them"),
         "cooldown": ("missing", "default for request_limiters, not installed"),
+        "token-budget": ("missing", "default for request_limiters, not installed"),
         "strict-fair": ("missing", "default for task_policies, not installed"),
         "free": ("available", "installed, not named in any list"),
         "com": ("available", "brings the commands run; cannot be imported: No module named 'c_x'"),
