@@ -36,5 +36,5 @@ class TestForAWholeProvider(TestCooldownContract):
 class TestWithEarlyProbes(TestCooldownContract):
     config = CooldownConfig(early_probe="always")
 
-    def test_a_cooldown_never_gets_shorter(self) -> None:
-        """An early probe that is let in ends it: see test_early_probes.py."""
+    # an early probe that is let in ends a cooldown: see test_early_probes.py
+    test_a_cooldown_never_gets_shorter = None  # type: ignore[assignment]
