@@ -137,10 +137,7 @@ class Refusals(Generic[T]):
         return lane
 
     def _fell_or_fits(self, place: Place[T], short: bool) -> None:
-        if short:
-            self.shortage.note(place)
-        else:
-            self.shortage.strike(place)
+        (self.shortage.note if short else self.shortage.strike)(place)
 
     def end_reservation(self, lane: Lane[T]) -> None:
         """Nothing is kept for it any more: if it does not fit, it may be the first of those again."""
@@ -210,10 +207,8 @@ class Refusals(Generic[T]):
             self.lot.file(node, denied.until)
         else:
             joined.nodes[node] = None
-            if not (isinstance(node, Lane | Group)):
-                own_key: Hashable = None
-            else:
-                own_key = node.group.name if isinstance(node, Lane) else node.name
+            group = node.group if isinstance(node, Lane) else node
+            own_key = group.name if isinstance(group, Group) else None
             own = [c for c in denied.until if isinstance(c, Released | Backlog) and c.key == own_key]
             if own:
                 self.lot.file(node, own)

@@ -118,7 +118,7 @@ class AimdLimiter:
     def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
         """Count a call; the first one begins the first climb."""
         if self._admitted == 0 and self._climbs():
-            self._ramp = StartupRamp(now, int(self._effective), self._config.startup_ramp_seconds)
+            self._ramp = StartupRamp(now, int(self._effective), self._config.ramp_seconds(self._effective))
         limit = self._limit if self._ramp is None else self._limit_at(now)
         first = self._admitted == self._last_refusal > 0
         self._admitted += 1
@@ -203,7 +203,7 @@ class AimdLimiter:
 
     def _climbs(self) -> bool:
         config = self._config
-        return config.initial_limit is None and config.startup_ramp_seconds > 0 and 1 < self._effective < inf
+        return config.initial_limit is None and config.startup_ramp_seconds != 0 and 1 < self._effective < inf
 
     def _initial(self) -> float:
         if self._climbs():
