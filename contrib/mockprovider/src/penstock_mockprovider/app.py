@@ -211,7 +211,7 @@ def _refusal(refused: Refused) -> Response:
         error = ApiError(refused.status, "The mock fails, as it was configured to.", code="server_error")
     else:
         message = f"Rate limit reached on {refused.reason}. This is a mock's true limit."
-        kind = "tokens" if refused.reason == "tokens" else "requests"
+        kind = refused.reason if refused.reason in ("requests", "tokens") else "rate_limit_error"
         error = ApiError(refused.status, message, code="rate_limit_exceeded", kind=kind)
     return JSONResponse(error.body(), error.status, headers=dict(refused.headers))
 
