@@ -5,6 +5,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
+import attrs
+
 from penstock import RequestReleaseOutcome, RequestResourceKey, Settings
 from penstock.testing import LimiterDriver
 from penstock_token_budget import TokenBudgetConfig, TokenBudgetPlugin
@@ -38,7 +40,13 @@ def limiter_and_calls() -> LimiterDriver:
     return LimiterDriver(limiter, RequestResourceKey("acme", "small", "chat"))
 
 
-def carry(driver: LimiterDriver, takes: Callable[[float, int], bool], seconds: float, most: int = 12) -> int:
+def carry(
+    driver: LimiterDriver,
+    takes: Callable[[float, int], bool],
+    seconds: float,
+    most: int = 12,
+    refusal: RequestReleaseOutcome = REFUSED,
+) -> int:
     """Calls of 0.2 s, at most `most` at a time, with a pause of everybody after each refusal; how many are refused."""
     ends: list[tuple[float, int, bool]] = []
     refused, running, number, paused_until, stop = 0, 0, 0, driver.now, driver.now + seconds
@@ -59,7 +67,7 @@ def carry(driver: LimiterDriver, takes: Callable[[float, int], bool], seconds: f
             place = order.index(ended)
             order.pop(place)
             running -= fits
-            driver.end("success" if fits else REFUSED, place)
+            driver.end("success" if fits else refusal, place)
             if not fits:
                 refused += 1
                 paused_until = driver.now + PAUSE
@@ -72,6 +80,14 @@ def test_after_three_reopenings_that_soon_failed_calls_are_paced_at_what_was_let
     (budget,) = driver.snapshot.details["budgets"]
     rate = float(budget["limit"].split()[0]) / 60
     assert 18.0 < rate < 22.0, "exact but for a call or two"
+
+
+def test_a_refusal_by_requests_in_the_providers_own_words_counts_though_it_names_a_time() -> None:
+    timed = attrs.evolve(REFUSED, retry_after_seconds=PAUSE)
+    for refusal, learnt in ((attrs.evolve(timed, limited_by="requests"), 1), (timed, 0)):
+        driver = limiter_and_calls()
+        carry(driver, Bucket(20.0, 10.0).takes, 10.0, refusal=refusal)
+        assert len(driver.snapshot.details["budgets"]) == learnt
 
 
 def test_refusals_become_rare_once_the_rate_is_known() -> None:

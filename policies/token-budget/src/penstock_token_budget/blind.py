@@ -4,8 +4,9 @@
 bucket fills in the pause after a refusal, and is empty again soon after, whatever is in flight. So what tells the two
 apart is *when* refusals come: `EVIDENCE` times in a row no later after a pause than a few times that pause.
 
-Only refusals that name no time count: one that does tells something. After a fall of slots a few reopenings fail soon,
-too; with a Retry-After of a second that was taken for a rate on three seeds of ten in `capacity-changes`.
+Only refusals that name no time count, and those that are by requests in the provider's own words: any other that names
+a time says something else. After a fall of slots a few reopenings fail soon, too; with a Retry-After of a second that
+was taken for a rate on three seeds of ten in `capacity-changes`.
 
 *Which rate.* At each first refusal the bucket is empty. What was let in between two of them is what came into it in
 that time: calls ÷ seconds, exact but for one call, without knowing how much it keeps. From then on calls are paced at

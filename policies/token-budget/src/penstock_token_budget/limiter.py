@@ -162,7 +162,8 @@ class TokenBudgetLimiter:
         """Correct the charge, and learn from the answer's hints. Raises `ValueError` for a call that is not out."""
         ticket = _Ticket.redeem(token, lease, self)
         self._calls_out -= 1
-        if outcome.kind == "rate_limited" and outcome.of is None and outcome.retry_after_seconds is None:
+        by_rate = outcome.retry_after_seconds is None or outcome.limited_by == "requests"
+        if outcome.kind == "rate_limited" and outcome.of is None and by_rate:
             self._blind.refused(ticket.number, ticket.sent_at, self._admitted, now)
         estimate = ticket.estimate
         self._out.add(_negative(estimate))
