@@ -134,7 +134,7 @@ def test_overwriting_begins_anew(path: Path) -> None:
     ("head", "complaint"),
     [
         ('{"penstock_batch_journal":1,"ident\n', "has a damaged first line"),
-        ('{"penstock_batch_journal":2,"identity":{}}\n', "has version 2, and this release reads 1"),
+        ('{"penstock_batch_journal":3,"identity":{}}\n', "has version 3, and this release reads 2"),
     ],
 )
 def test_a_first_line_that_cannot_be_used_is_reported(path: Path, head: str, complaint: str) -> None:

@@ -111,7 +111,7 @@ def test_what_does_not_fit_is_reported_with_its_key(folder: Folder, old: str, ne
         ),
         ('path = "rows.jsonl"', 'path = "missing.jsonl"', "missing.jsonl: No such file or directory"),
         ('path = "rows.jsonl"', 'path = "rows.txt"', "input.format: is not known from 'rows.txt'"),
-        ('path = "out/answers.jsonl"', 'path = "rows.jsonl"', "output.path: is the input"),
+        ('path = "out/answers.jsonl"', 'path = "rows.jsonl"', "is the input"),
         ('path = "out/answers.jsonl"', 'path = "."', "is a folder"),
         (
             "BASE_URL",

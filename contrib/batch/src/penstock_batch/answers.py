@@ -5,6 +5,7 @@ Bodies are the user's data and may quote them, so what is taken from an error is
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any, Final
 
 import attrs
@@ -68,6 +69,8 @@ def _vector(reader: AnswerReader) -> list[float]:
     vector = reader.vectors[0]
     if not isinstance(vector, list) or not vector or not all(type(x) in (int, float) for x in vector):
         raise BadAnswer("the embedding is no list of numbers")
+    if not all(map(isfinite, vector)):
+        raise BadAnswer("the embedding holds a number that is none (NaN or infinite)")
     return vector
 
 

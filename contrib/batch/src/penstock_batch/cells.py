@@ -4,8 +4,9 @@ A call goes out through `penstock.execute`, which admits each attempt and decide
 the journal before the attempt is over, with no checkpoint between the last byte and the write, so neither a
 cancellation nor a kill finds an answer that was paid for and is not recorded.
 
-A cell that cannot be done raises `CellFailed` with one line for people. Only a journal that cannot be written is no
-cell's fault: `JournalLost`, which ends the run.
+A cell that cannot be done raises `CellFailed` with one line for people, whatever it met with: what nobody foresaw costs
+this cell too, and no other. Only a journal that cannot be written is no cell's fault: `JournalLost`, which ends the
+run.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ import trio
 import penstock
 from penstock import PenstockError, execute
 from penstock_batch.answers import Answered, BadAnswer, answer_of, error_line, failure_kind
+from penstock_batch.failures import said_of
 from penstock_batch.giving_up import FailureKind, ModelHealth
 from penstock_batch.journal import Journal
-from penstock_batch.lines import json_bytes
+from penstock_batch.lines import json_bytes, kept
+from penstock_batch.secrets import Secrets
 from penstock_batch.steps import Step, StepModel
 from penstock_batch.tallies import ModelTally, Tallies
 from penstock_batch.templates import ROW, RenderError
@@ -136,11 +139,14 @@ class Cells:
         journal: Journal,
         models: Mapping[str, ModelUse],
         tallies: Tallies,
+        secrets: Secrets,
         *,
         on_written: Callable[[], None],
         on_limited: Callable[[], None],
     ) -> None:
         self._journal = journal
+        self._secrets = secrets
+        self._threads: dict[str, trio.CapacityLimiter] = {}
         self._models = models
         self._tallies = tallies
         self._on_written = on_written
@@ -153,14 +159,24 @@ class Cells:
         """
         try:
             if step.kind == "python":
-                value = await self._compute(step, row, values)
-            else:
-                value = await self._call_model(step, row, {ROW: columns, **values})
+                return await self._compute(step, row, values)
+            return await self._call_model(step, row, {**values, ROW: columns})
         except CellFailed as error:
-            reason = str(error)
-            self._write(lambda: self._journal.fail(row, step.name, reason))
+            failed = error
+        except (trio.Cancelled, JournalLost):
             raise
-        return value
+        except penstock.RequestAdmissionError as error:
+            if error.reason in ("shutdown", "cancellation"):
+                raise
+            failed = CellFailed(f"not admitted: {error}")
+        except BaseException as error:
+            # Signals are heard by the run itself, so a KeyboardInterrupt too was raised by code, for this row.
+            if _holds_a_cancellation(error):
+                raise
+            failed = CellFailed(said_of(error))
+        reason = self._secrets.text(str(failed))
+        self._write(lambda: self._journal.fail(row, step.name, reason))
+        raise failed
 
     # -- python --
 
@@ -171,19 +187,32 @@ class Cells:
             raise CellFailed(f"the row has no column {missing[0]!r}")
         call = partial(step.function, **{name: values[name] for name in step.arguments})
         try:
-            if step.thread and not inspect.iscoroutinefunction(step.function):
-                value = await trio.to_thread.run_sync(call, abandon_on_cancel=True)
-            else:
-                value = call()
-            if inspect.isawaitable(value):
-                value = await value
-        except (Exception, SystemExit) as error:  # the user's code: whatever it raises belongs to this row
-            raise CellFailed(f"{type(error).__name__}: {error}") from error
+            with trio.fail_after(step.timeout):
+                if step.thread and not inspect.iscoroutinefunction(step.function):
+                    value = await trio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._threads_of(step))
+                else:
+                    value = call()
+                if inspect.isawaitable(value):
+                    value = await value
+        except trio.TooSlowError:
+            raise CellFailed(f"took longer than its timeout of {step.timeout:g} s") from None
+        return self._keep(step, row, value, "returned")
+
+    def _threads_of(self, step: Step) -> trio.CapacityLimiter:
+        """The threads of a step, which are no others': name look-ups and syncs never wait for a user's function."""
+        if step.name not in self._threads:
+            self._threads[step.name] = trio.CapacityLimiter(step.workers)
+        return self._threads[step.name]
+
+    def _keep(self, step: Step, row: int, value: Any, what: str) -> Any:
+        """The value as the journal has it, once it is there. Raises `CellFailed` if it cannot be."""
         try:
-            self._write(lambda: self._journal.finish(row, step.name, value))
-        except (TypeError, ValueError) as error:
-            raise CellFailed(f"returned what JSON cannot hold: {error}") from None
-        return value
+            held = self._secrets.value(kept(value))
+        except Exception as error:  # a foreign object may do anything while it is looked at
+            said = str(error) if type(error) in (TypeError, ValueError) else said_of(error)
+            raise CellFailed(f"{what} what JSON cannot hold: {said}") from None
+        self._write(lambda: self._journal.finish(row, step.name, held))
+        return held
 
     # -- models --
 
@@ -202,10 +231,6 @@ class Cells:
                 return await execute(attempt, step.model.name, domain=step.kind, cost=cost, group=step.name)
             except _CallFailed as error:
                 raise CellFailed(str(error)) from None
-            except penstock.RequestAdmissionError as error:
-                if error.reason in ("shutdown", "cancellation"):
-                    raise
-                raise CellFailed(f"not admitted: {error}") from None
         raise CellFailed(use.given_up or f"{use.model.name}: cancelled")
 
     async def _attempt(
@@ -217,7 +242,7 @@ class Cells:
         with use.in_flight(scope, started):
             with await self._post(step, use, body) as reader:
                 now = trio.current_time()
-                facts = attrs.evolve(reader.facts(), elapsed=now - started, received_at=now)
+                facts = attrs.evolve(self._without_keys(reader.facts()), elapsed=now - started, received_at=now)
                 attempt.answered(facts)
                 outcome = penstock.classify(facts, None)
                 if reader.status != 200 or reader.error is not None:
@@ -231,9 +256,16 @@ class Cells:
                     answered = answer_of(step.kind, reader)
                 except BadAnswer as error:
                     raise self._unfit(use, error, outcome, now) from None
-            self._write(lambda: self._journal.finish(row, step.name, answered.value))
+            value = self._keep(step, row, answered.value, "the answer holds")
             self._count(step, use, answered, now)
-            return answered.value
+            return value
+
+    def _without_keys(self, facts: penstock.ResponseFacts) -> penstock.ResponseFacts:
+        """The facts, as they may go to events: a provider's own word for an error can be anything."""
+        verdict = facts.verdict
+        if verdict is None or (code := self._secrets.text(verdict.code)) == verdict.code:
+            return facts
+        return attrs.evolve(facts, verdict=attrs.evolve(verdict, code=code))
 
     def _unfit(self, use: ModelUse, error: BadAnswer, outcome: penstock.RequestReleaseOutcome, now: float) -> Exception:
         """What ends the attempt: another one where that may help."""
@@ -296,6 +328,12 @@ async def _read(use: ModelUse, path: str, body: bytes) -> AnswerReader:
             raise
         reader.end()
         return reader
+
+
+def _holds_a_cancellation(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(trio.Cancelled) is not None
+    return False
 
 
 def _body(step: Step, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-import click
 import trio
 
-from penstock import PluginManager
+from penstock import ConfigError, PluginManager
 from penstock_batch.journal import Journal
 from penstock_batch.open_files import open_files_limit, too_few_files
 from penstock_batch.output import Assembled, assemble, refuse_to_replace, remove_results
+from penstock_batch.own_files import OutputLost
 from penstock_batch.pipeline import Pipeline, load_pipeline
 from penstock_batch.progress import ProgressKind
 from penstock_batch.runner import Ran, run_rows
 from penstock_batch.summary import summary_lines
+from penstock_batch.terminal import say
 
 __all__ = ["check_command", "run_command"]
 
@@ -42,21 +44,31 @@ def run_command(
     """Run a pipeline and print its summary. Returns the exit code; raises `ConfigError` and `PluginError`."""
     try:
         pipeline = load_pipeline(path)
-        if not overwrite:
-            refuse_to_replace(pipeline)
+        refuse_to_replace(pipeline, overwrite=overwrite)
         steps = [step.name for step in pipeline.steps]
-        with Journal(pipeline.journal, pipeline.identity, steps, overwrite=overwrite) as journal:
+        rows = pipeline.facts.rows
+        with Journal(pipeline.journal, pipeline.identity, steps, rows=rows, overwrite=overwrite) as journal:
             if overwrite:
                 remove_results(pipeline)
             if journal.damaged_lines:
-                click.echo(f"{journal.damaged_lines} damaged lines of the journal count as cells not done", err=True)
+                say(f"{journal.damaged_lines} damaged lines of the journal count as cells not done", err=True)
             run = partial(run_rows, pipeline, journal, limit=limit, plugins=plugins, progress=progress)
-            ran = trio.run(run)
+            try:
+                ran = trio.run(run)
+            except ConfigError:
+                raise
+            except BaseException:  # nobody foresaw it: what was answered is assembled all the same
+                with suppress(OutputLost):
+                    assemble(pipeline, journal, limit)
+                raise
             result = assemble(pipeline, journal, limit)
     except KeyboardInterrupt:  # before or after the run, which handles it by itself
-        click.echo("interrupted", err=True)
+        say("interrupted", err=True)
         return INTERRUPTED
     _show_summary(pipeline, ran, result)
+    if ran.broken is not None:
+        say(f"penstock: {ran.broken}", pipeline.secrets, err=True)
+        return SOME_FAILED
     if ran.interrupted and result.open:
         return INTERRUPTED
     return SOME_FAILED if result.failed or result.open else ALL_DONE
@@ -73,10 +85,10 @@ def _show_summary(pipeline: Pipeline, ran: Ran, result: Assembled) -> None:
         where=_where(ran.limited_by),
         shadows=ran.shadows,
     ):
-        click.echo(line)
-    click.echo(f"answers: {pipeline.output}")
+        say(line, pipeline.secrets)
+    say(f"answers: {pipeline.output}")
     if result.failed:
-        click.echo(f"failed rows: {pipeline.failed}")
+        say(f"failed rows: {pipeline.failed}")
 
 
 def _where(limited_by: Mapping[str, float]) -> Iterator[str]:
@@ -92,20 +104,20 @@ def check_command(path: Path, *, plugins: Sequence[Path]) -> int:
     pipeline = load_pipeline(path)
     manager = PluginManager.from_config(pipeline.config, extra=plugins)
     facts = pipeline.facts
-    click.echo(f"{path}: {facts.rows:,} rows with {', '.join(facts.columns) or 'no columns'}, from {pipeline.input}")
+    say(f"{path}: {facts.rows:,} rows with {', '.join(facts.columns) or 'no columns'}, from {pipeline.input}")
     for step in pipeline.steps:
         at = f" at {step.model.name} (at most {step.model.max_parallel_requests} at a time)" if step.model else ""
-        click.echo(f"  {step.name}: {step.kind}{at}, needs {', '.join(sorted(step.uses)) or 'nothing'}")
-    click.echo(f"plugins: {', '.join(manager.active) or 'none'}")
+        say(f"  {step.name}: {step.kind}{at}, needs {', '.join(sorted(step.uses)) or 'nothing'}")
+    say(f"plugins: {', '.join(manager.active) or 'none'}")
     for name, problem in manager.problems.items():
-        click.echo(f"  disabled: {name}: {problem}")
+        say(f"  disabled: {name}: {problem}")
     calls = sum(model.max_parallel_requests for model in {each.name: each for each in pipeline.models}.values())
     if (too_few := too_few_files(calls, open_files_limit())) is not None:
-        click.echo(too_few, err=True)
-    click.echo(f"answers go to {pipeline.output}")
+        say(too_few, err=True)
+    say(f"answers go to {pipeline.output}")
     for row in facts.bad:
-        click.echo(f"line {row.line}: {row.problem}", err=True)
+        say(f"line {row.line}: {row.problem}", err=True)
     if facts.bad_count:
-        click.echo(f"{facts.bad_count:,} of {facts.rows:,} rows cannot be read; a run counts them as failed", err=True)
+        say(f"{facts.bad_count:,} of {facts.rows:,} rows cannot be read; a run counts them as failed", err=True)
         return SOME_FAILED
     return ALL_DONE

@@ -6,11 +6,14 @@ Records only; what they mean together is `pipeline.py`'s. Every duration is in s
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import attrs
 
-__all__ = ["BatchConfig", "InputConfig", "OutputConfig", "StepConfig"]
+__all__ = ["WORKERS", "BatchConfig", "InputConfig", "OutputConfig", "StepConfig"]
+
+WORKERS: Final = 40
+"""Threads of a Python step, where it does not say."""
 
 
 def _from(least: float) -> Any:
@@ -33,15 +36,20 @@ def _not_empty(_: object, __: attrs.Attribute[Any], value: str | None) -> None:
 
 @attrs.frozen(kw_only=True)
 class InputConfig:
-    """`[input]`. `path` is taken from the folder of the TOML; `format` follows from its ending if left out."""
+    """`[input]`. `path` is taken from the folder of the TOML; `format` follows from its ending if left out. With `copy`
+    the run reads a copy made when it begins; it does so anyway where the path is a pipe.
+    """
 
     path: Path
     format: Literal["jsonl", "csv"] | None = None
+    copy: bool = False
 
 
 @attrs.frozen(kw_only=True)
 class OutputConfig:
-    """`[output]`. `path` is taken from the folder of the TOML; the journal and the failed rows lie beside it."""
+    """`[output]`. `path` is taken from the folder of the TOML, and its ending says what is written: `.jsonl`, `.ndjson`
+    or `.csv`. The journal and the failed rows lie beside it.
+    """
 
     path: Path
 
@@ -79,10 +87,11 @@ class StepConfig:
 
     - `kind = "chat"`: `model`, `prompt`, optionally `system`; the value is the answer's text.
     - `kind = "embedding"`: `model`, `input`; the value is the vector.
-    - `kind = "python"`: `function`, `needs`; the value is what it returns. `thread = false` runs it in the event loop.
+    - `kind = "python"`: `function`, `needs`; the value is what it returns. It runs in one of `workers` threads, or with
+      `thread = false` in the event loop; after `timeout` seconds its row fails.
 
     `prompt`, `system` and `input` are templates. `needs` names columns and steps beside those in the templates.
-    `params` go into the body of the call as they are. `timeout` replaces `[batch] request_timeout`.
+    `params` go into the body of the call as they are. `timeout` of a call replaces `[batch] request_timeout`.
     """
 
     name: str = attrs.field(validator=_not_empty)
@@ -96,3 +105,4 @@ class StepConfig:
     params: dict[str, object] = attrs.field(factory=dict)
     timeout: float | None = attrs.field(default=None, validator=_above_zero)
     thread: bool = True
+    workers: int = attrs.field(default=WORKERS, validator=_from(1))

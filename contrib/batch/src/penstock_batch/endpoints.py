@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from penstock import ConfigError, Problem, ProviderConfig, did_you_mean, value_in_words
+from penstock_batch.secrets import key_problem
 
 if TYPE_CHECKING:
     import httpx2
@@ -55,8 +56,12 @@ def provider_problems(
         elif provider.base_url is not None:
             problems.append(Problem(("base_url",), "means nothing for a mock, which finds a port of its own"))
         variable = provider.api_key_env
-        if name in used and variable is not None and not environment.get(variable):
-            problems.append(Problem(("api_key_env",), _not_set(variable)))
+        if name in used and variable is not None:
+            key = environment.get(variable)
+            if not key:
+                problems.append(Problem(("api_key_env",), _not_set(variable)))
+            elif (wrong := key_problem(key)) is not None:
+                problems.append(Problem(("api_key_env",), f"the key in {variable} {wrong}: set the variable anew"))
         found += [problem.below("providers", name) for problem in problems]
         if name in used and provider.kind == "mock":
             try:

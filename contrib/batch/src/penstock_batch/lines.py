@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["json_bytes", "json_line"]
+__all__ = ["json_bytes", "json_line", "kept"]
+
+DEEPEST: Final = 100
+"""Levels of arrays and objects within each other. Readers of JSON have bounds of their own, far above."""
 
 
 def json_bytes(value: Any) -> bytes:
@@ -22,3 +25,39 @@ def json_bytes(value: Any) -> bytes:
 def json_line(value: Any) -> bytes:
     """`json_bytes` and a line feed."""
     return json_bytes(value) + b"\n"
+
+
+def kept(value: Any) -> Any:
+    """`value` as JSON keeps it: tuples are arrays, all names are strings, and nothing is shared with who made it.
+
+    Raises `ValueError`, in one line, for what JSON cannot hold or is nested more than 100 deep. What a
+    foreign object does while it is looked at is such a reason too.
+    """
+    try:
+        encoded = json_bytes(value)
+    except RecursionError:
+        raise ValueError(f"it is nested more than {DEEPEST} deep") from None
+    if type(value) is str:
+        return value
+    if _depth(encoded) > DEEPEST:
+        raise ValueError(f"it is nested more than {DEEPEST} deep")
+    return json.loads(encoded)
+
+
+def _depth(encoded: bytes) -> int:
+    depth = deepest = 0
+    in_string = escaped = False
+    if encoded.count(b"[") + encoded.count(b"{") <= DEEPEST:
+        return 0
+    for byte in encoded:
+        if in_string:
+            in_string = escaped or byte != 0x22
+            escaped = byte == 0x5C and not escaped
+        elif byte == 0x22:
+            in_string = True
+        elif byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest

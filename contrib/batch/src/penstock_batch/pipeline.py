@@ -1,6 +1,6 @@
 """A pipeline: the TOML read, its steps compiled, its input surveyed, and all its problems reported at once.
 
-Nothing is called and nothing is written here: `penstock check` is this and no more.
+Nothing is called here, and nothing written beside the TOML: `penstock check` is this and no more.
 """
 
 from __future__ import annotations
@@ -8,50 +8,57 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import attrs
 
 from penstock import ConfigError, PenstockConfig, Problem, load_config
 from penstock_batch.config import BatchConfig, InputConfig, OutputConfig, StepConfig
-from penstock_batch.endpoints import provider_identity, provider_problems
+from penstock_batch.endpoints import api_key, provider_identity, provider_problems
+from penstock_batch.formats import FORMATS, Format
 from penstock_batch.graph import StepNeeds, graph_problems, in_order, step_needs
+from penstock_batch.own_files import place_problems
 from penstock_batch.reader import InputFacts, InputProblem, survey
+from penstock_batch.secrets import Secrets
+from penstock_batch.spool import Spool, spooled
 from penstock_batch.steps import Step, StepModel, compile_step
 from penstock_batch.templates import ROW
 
 __all__ = ["Pipeline", "load_pipeline"]
 
 _TABLES = {"input": InputConfig, "output": OutputConfig, "batch": BatchConfig, "steps": list[StepConfig]}
-_SUFFIXES: Mapping[str, Literal["jsonl", "csv"]] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 
 
 @attrs.frozen(kw_only=True)
 class Pipeline:
     """A pipeline that can run. `steps` stand so that each comes after those that it needs; `needs` are each step's
-    needs among steps.
+    needs among steps. `input` is the file that is read: the one that was named, or a copy of it.
     """
 
     path: Path
     config: PenstockConfig
     batch: BatchConfig
     input: Path
-    form: Literal["jsonl", "csv"]
+    form: Format
     facts: InputFacts
     output: Path
+    written_as: Format
     steps: tuple[Step, ...]
     needs: Mapping[str, tuple[str, ...]]
     identity: Mapping[str, Any] = attrs.field(repr=False)
+    secrets: Secrets = attrs.field(factory=Secrets, repr=False)
+    copy: Spool | None = attrs.field(default=None, repr=False)
+    """What keeps `input` where it is, if that is a copy."""
 
     @property
     def journal(self) -> Path:
         """The file of finished cells."""
-        return self.output.with_name(f"{self.output.name}.journal")
+        return _journal_of(self.output)
 
     @property
     def failed(self) -> Path:
         """The file of rows that could not be done."""
-        return self.output.with_name(f"{self.output.name}.failed.jsonl")
+        return _failed_of(self.output)
 
     @property
     def models(self) -> tuple[StepModel, ...]:
@@ -73,17 +80,28 @@ def load_pipeline(path: Path) -> Pipeline:
 
     input_path = folder / source.path
     output_path = folder / loaded.extras["output"].path
-    form = source.format or _SUFFIXES.get(input_path.suffix.lower())
+    form = source.format or FORMATS.get(input_path.suffix.lower())
+    written_as = FORMATS.get(output_path.suffix.lower())
     facts = None
+    copy = None
     if form is None:
         what = f'is not known from {source.path.name!r}; say "jsonl" or "csv"'
         problems.append(Problem(("input", "format"), what))
     else:
         try:
-            facts = survey(input_path, form)
+            copy = spooled(input_path, always=source.copy)
+            facts = survey(input_path if copy is None else copy.path, form)
         except InputProblem as problem:
             problems.append(Problem(("input", "path"), str(problem)))
-    problems += _place_problems(input_path, output_path)
+    if written_as is None:
+        what = f"must end in {', '.join(FORMATS)}, which says what is written; {output_path.name!r} does not"
+        problems.append(Problem(("output", "path"), what))
+    own = {
+        "the output": output_path,
+        "the journal": _journal_of(output_path),
+        "the failed rows": _failed_of(output_path),
+    }
+    problems += place_problems(own, {"the input": input_path, "the pipeline's TOML": path, **_plugin_files(config)})
 
     columns = facts.columns if facts is not None else ()
     known = frozenset(columns).union(step.name for step in step_configs)
@@ -111,7 +129,7 @@ def load_pipeline(path: Path) -> Pipeline:
         # reason.
         anything = frozenset[str]().union(*(step.uses for step in needs)) - {step.name for step in needs}
         problems += graph_problems(needs, columns or tuple(sorted(anything)))
-    if problems or facts is None or form is None:
+    if problems or facts is None or form is None or written_as is None:
         raise ConfigError([attrs.evolve(problem, source=str(path)) for problem in problems])
 
     by_name = {step.name: step for step in whole}
@@ -120,14 +138,25 @@ def load_pipeline(path: Path) -> Pipeline:
         path=path,
         config=config,
         batch=batch,
-        input=input_path,
+        input=input_path if copy is None else copy.path,
         form=form,
         facts=facts,
         output=output_path,
+        written_as=written_as,
         steps=tuple(by_name[name] for name in in_order(between)),
         needs=between,
         identity=_identity(config, facts, form, step_configs, by_name),
+        secrets=Secrets(key for name in sorted(used) if (key := api_key(config.providers[name])) is not None),
+        copy=copy,
     )
+
+
+def _journal_of(output: Path) -> Path:
+    return output.with_name(f"{output.name}.journal")
+
+
+def _failed_of(output: Path) -> Path:
+    return output.with_name(f"{output.name}.failed.jsonl")
 
 
 def _with_places(config: PenstockConfig, folder: Path) -> PenstockConfig:
@@ -141,12 +170,10 @@ def _with_places(config: PenstockConfig, folder: Path) -> PenstockConfig:
     return attrs.evolve(config, sections=sections)
 
 
-def _place_problems(source: Path, output: Path) -> list[Problem]:
-    if output.is_dir():
-        return [Problem(("output", "path"), f"{output} is a folder")]
-    if output == source:
-        return [Problem(("output", "path"), "is the input")]
-    return []
+def _plugin_files(config: PenstockConfig) -> dict[str, Path]:
+    """The files that the tables of plugins name by `path`."""
+    paths = {name: section.get("path") for name, section in config.sections.items()}
+    return {f"the file of [plugins.{name}]": Path(path) for name, path in paths.items() if isinstance(path, str)}
 
 
 def _identity(

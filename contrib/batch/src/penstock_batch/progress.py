@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 import attrs
-import click
 import trio
 
 from penstock_batch.tallies import Tallies
+from penstock_batch.terminal import say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -175,4 +175,4 @@ async def show_progress(kind: ProgressKind, standing: Callable[[], Standing]) ->
     standing()  # the first rates are counted from here
     while True:
         await trio.sleep(_LINE)
-        click.echo(plain_line(standing()), err=True)
+        say(plain_line(standing()), err=True)

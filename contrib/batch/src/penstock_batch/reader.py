@@ -1,5 +1,8 @@
 """The reader of rows: one at a time, each with the line that it begins on, and never a whole file in memory.
 
+The input is read three times: to survey it, for the run, and for the output. So each row has a digest of its text, by
+which the later passes know whether it still is the row that it was.
+
 A row that cannot be read is a `BadRow` with its line and reason, and the reading goes on behind it: one broken line
 among a hundred thousand costs one row. Only what concerns the file as a whole (it is not there, its header cannot be
 used) is an `InputProblem`.
@@ -9,8 +12,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import math
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -23,6 +28,7 @@ Format = Literal["jsonl", "csv"]
 
 _MOST_FIELD = 2**31 - 1  # what csv takes for a limit on every platform
 _SHOWN = 500
+_BUFFER = 1 << 16
 
 
 class InputProblem(ValueError):
@@ -32,12 +38,13 @@ class InputProblem(ValueError):
 @attrs.define(slots=True)
 class Row:
     """A row: `index` counts all rows from 0, good and bad; `line` is the line of the file, from 1, on which it
-    begins.
+    begins; `digest` is one of its text, in 64 bits.
     """
 
     index: int
     line: int
     values: dict[str, Any]
+    digest: int = attrs.field(default=0, eq=False)
 
 
 @attrs.define(slots=True)
@@ -48,12 +55,13 @@ class BadRow:
     line: int
     problem: str
     text: str = ""
+    digest: int = attrs.field(default=0, eq=False)
 
 
 @attrs.frozen
 class InputFacts:
-    """The facts of an input from one pass over it: how many rows, which columns occur in any of them, and the file's
-    SHA-256.
+    """The facts of an input from one pass over it: how many rows, which columns occur in any of them, the file's
+    SHA-256, and the digest of each row.
 
     `bad` are the first malformed rows, `bad_count` counts all.
     """
@@ -63,6 +71,11 @@ class InputFacts:
     sha256: str
     bad: tuple[BadRow, ...] = ()
     bad_count: int = 0
+    digests: array[int] = attrs.field(factory=lambda: array("Q"), repr=False, eq=False)
+
+    def unchanged(self, row: Row | BadRow) -> bool:
+        """Whether the row, read again, is the one that stood there."""
+        return row.index < len(self.digests) and self.digests[row.index] == row.digest
 
 
 def read_rows(path: Path, form: Format) -> Iterator[Row | BadRow]:
@@ -70,49 +83,77 @@ def read_rows(path: Path, form: Format) -> Iterator[Row | BadRow]:
     header.
     """
     try:
-        if form == "csv":
-            yield from _csv_rows(path)
-        else:
-            yield from _json_rows(path)
+        with path.open("rb") as file:
+            yield from _rows(path, file, form)
     except OSError as error:
         raise InputProblem(f"{path}: {error.strerror or error}") from None
+
+
+def _rows(path: Path, file: io.BufferedReader[Any], form: Format) -> Iterator[Row | BadRow]:
+    return _csv_rows(path, file) if form == "csv" else _json_rows(file)
+
+
+class _Hashed(io.RawIOBase):
+    """A file that hashes what is read of it."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb", buffering=0)
+        self.sha256 = hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count: int = self._file.readinto(buffer) or 0
+        self.sha256.update(memoryview(buffer)[:count])
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def survey(path: Path, form: Format, *, most_bad: int = 10) -> InputFacts:
     """The facts of an input, after one pass over all of it. Raises `InputProblem`."""
     columns: dict[str, None] = {}
     bad: list[BadRow] = []
-    count = bad_count = 0
-    for row in read_rows(path, form):
-        count += 1
-        if isinstance(row, Row):
-            columns.update(dict.fromkeys(row.values))
-        else:
-            bad_count += 1
-            if len(bad) < most_bad:
-                bad.append(row)
-    if form == "csv" and not columns:
-        columns.update(dict.fromkeys(_csv_header(path)))
+    bad_count = 0
+    digests = array("Q")
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with _Hashed(path) as hashed, io.BufferedReader(hashed, _BUFFER) as file:
+            for row in _rows(path, file, form):
+                digests.append(row.digest)
+                if isinstance(row, Row):
+                    columns.update(dict.fromkeys(row.values))
+                else:
+                    bad_count += 1
+                    if len(bad) < most_bad:
+                        bad.append(row)
+            sha256 = hashed.sha256.hexdigest()
     except OSError as error:
         raise InputProblem(f"{path}: {error.strerror or error}") from None
-    return InputFacts(count, tuple(columns), digest, tuple(bad), bad_count)
+    if form == "csv" and not columns:
+        columns.update(dict.fromkeys(_csv_header(path)))
+    return InputFacts(len(digests), tuple(columns), sha256, tuple(bad), bad_count, digests)
+
+
+def _digest(raw: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(raw, digest_size=8).digest(), "big")
 
 
 # -- JSON Lines --
 
 
-def _json_rows(path: Path) -> Iterator[Row | BadRow]:
+def _json_rows(file: io.BufferedReader[Any]) -> Iterator[Row | BadRow]:
     index = 0
-    with path.open("rb") as file:
-        for line, raw in enumerate(file, start=1):
-            content = raw.removeprefix(b"\xef\xbb\xbf") if line == 1 else raw
-            if not content.strip():
-                continue
-            yield _json_row(index, line, content)
-            index += 1
+    for line, raw in enumerate(file, start=1):
+        content = raw.removeprefix(b"\xef\xbb\xbf") if line == 1 else raw
+        if not content.strip():
+            continue
+        row = _json_row(index, line, content)
+        row.digest = _digest(content.strip())
+        yield row
+        index += 1
 
 
 def _json_row(index: int, line: int, raw: bytes) -> Row | BadRow:
@@ -153,13 +194,15 @@ _KINDS = {list: "an array", str: "a string", bool: "true or false", type(None): 
 # -- CSV --
 
 
-def _csv_rows(path: Path) -> Iterator[Row | BadRow]:
+def _csv_rows(path: Path, file: io.BufferedReader[Any]) -> Iterator[Row | BadRow]:
     # The default limit of 131,072 characters is csv's own guard for files of strangers; a text column may well be
     # longer.
     csv.field_size_limit(_MOST_FIELD)
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file, strict=True)
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    try:
+        reader = csv.reader(text, strict=True)
         header = _header(path, reader)
+        names = "\x1f".join(header)
         index = 0
         while True:
             line = reader.line_num + 1
@@ -168,12 +211,17 @@ def _csv_rows(path: Path) -> Iterator[Row | BadRow]:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield BadRow(index, line, f"is not CSV: {error}")
+                row: Row | BadRow = BadRow(index, line, f"is not CSV: {error}")
+                fields = [str(error)]
             else:
                 if not fields:
                     continue
-                yield _csv_row(index, line, header, fields)
+                row = _csv_row(index, line, header, fields)
+            row.digest = _digest("\x1f".join([names, *fields]).encode(errors="surrogateescape"))
+            yield row
             index += 1
+    finally:
+        text.detach()  # the file is its opener's to close
 
 
 def _csv_row(index: int, line: int, header: list[str], fields: list[str]) -> Row | BadRow:

@@ -9,7 +9,6 @@ another's cells could use. Whether a call goes out is the request gate's affair.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -18,23 +17,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import click
 import trio
 
 import penstock
-from penstock import open_scheduler
+from penstock import ConfigError, PenstockError, Problem, open_scheduler
 from penstock_batch.active_row import ActiveRow
 from penstock_batch.cells import CellFailed, Cells, JournalLost, ModelUse
 from penstock_batch.endpoints import Endpoints, api_key, open_endpoints
+from penstock_batch.failures import said_of
 from penstock_batch.giving_up import GiveUpRules, ModelHealth
 from penstock_batch.journal import Journal, keep_on_disk
 from penstock_batch.pipeline import Pipeline
 from penstock_batch.progress import ProgressKind, show_progress
-from penstock_batch.reader import BadRow, Row, read_rows
+from penstock_batch.reader import BadRow, InputProblem, Row, read_rows
+from penstock_batch.signals import stopping_signals
 from penstock_batch.standing import RunStanding, allowed_rates
 from penstock_batch.steps import Step
 from penstock_batch.summary import AllowedRate
 from penstock_batch.tallies import Tallies
+from penstock_batch.terminal import say
 from penstock_batch.window import RowWindow
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Ran:
     limited_by: Mapping[str, float]
     shadows: tuple[penstock.ShadowTally, ...] = ()
     """The tallies of plugins in shadow."""
+    broken: Exception | None = None
+    """The error that ended the run, if one did that was no row's fault."""
 
 
 class RunningView:
@@ -80,8 +83,8 @@ class RunningView:
 async def run_rows(
     pipeline: Pipeline, journal: Journal, *, limit: int | None, plugins: Sequence[Path], progress: ProgressKind
 ) -> Ran:
-    """The result of a run, which does every cell that the journal does not have yet. Raises `ConfigError`,
-    `PluginError` or `JournalLost`."""
+    """The result of a run, which does every cell that the journal does not have yet. Raises `ConfigError` or
+    `PluginError` if it cannot begin."""
     run = BatchRun(pipeline, journal, limit)
     if not run.anything_to_do:
         # Nothing is started then, neither a provider nor a sink: the records of the run that did the work stay as
@@ -93,10 +96,9 @@ async def run_rows(
         async with open_scheduler(watched(pipeline.config), plugins=[*plugins, listening]) as scheduler:
             await run.carry_out(scheduler, endpoints, progress)
         allowed = allowed_rates(run.models, endpoints, scheduler)
-    run.raise_failure()
     seconds = trio.current_time() - started
     shadows = scheduler.plugins.shadows.tallies()
-    return Ran(run.tallies, allowed, seconds, run.interrupted, listening.view.what_limited(), shadows)
+    return Ran(run.tallies, allowed, seconds, run.interrupted, listening.view.what_limited(), shadows, run.broken)
 
 
 class BatchRun:
@@ -117,7 +119,7 @@ class BatchRun:
         self._changed = trio.Event()
         self._dirty, self._to_sync = trio.open_memory_channel[None](1)
         self._stopping = False
-        self._broken: Exception | None = None
+        self.broken: Exception | None = None
         first = next(self._rows, None)
         self.anything_to_do = first is not None
         if first is not None:
@@ -128,22 +130,26 @@ class BatchRun:
         self._scheduler = scheduler
         self.models = self._models(endpoints)
         self._cells = Cells(
-            self._journal, self.models, self.tallies, on_written=self._on_written, on_limited=self._wake
+            self._journal,
+            self.models,
+            self.tallies,
+            self.pipeline.secrets,
+            on_written=self._on_written,
+            on_limited=self._wake,
         )
         self._standing = RunStanding(self.pipeline.steps, self.models, self.tallies, self._window, scheduler)
         self._groups = {step.name: self._group_of(step) for step in self.pipeline.steps}
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(keep_on_disk, self._journal, self._to_sync, self.pipeline.batch.fsync_pause)
-            await nursery.start(self._handle_signals)
+            pause = self.pipeline.batch.fsync_pause
+            nursery.start_soon(keep_on_disk, self._journal, self._to_sync, pause, self._on_lost)
             nursery.start_soon(show_progress, progress, self._standing.now)
-            await self._feed()
+            with stopping_signals(self._on_signal):
+                await self._feed()
             nursery.cancel_scope.cancel()
-        await trio.to_thread.run_sync(self._journal.sync)
-
-    def raise_failure(self) -> None:
-        """Raise the error that ended the run, if one did that was no row's fault."""
-        if self._broken is not None:
-            raise self._broken
+        try:
+            await trio.to_thread.run_sync(self._journal.sync)
+        except OSError as error:
+            self._on_lost(error)
 
     # -- rows in --
 
@@ -154,7 +160,11 @@ class BatchRun:
             if self._window.room(self._standing.cooling(trio.current_time())) < size:
                 await self._wait_for_change()
                 continue
-            taken = list(islice(self._rows, size))
+            try:
+                taken = list(islice(self._rows, size))
+            except InputProblem as problem:
+                self._break_off(ConfigError(Problem((), str(problem))))
+                break
             if not taken:
                 break
             begun = [row for row in taken if not self._needs_a_dead_model(row)]
@@ -167,10 +177,10 @@ class BatchRun:
 
     def _rows_to_do(self) -> Iterator[Row]:
         for row in read_rows(self.pipeline.input, self.pipeline.form):
-            if self._limit is not None and row.index >= self._limit:
+            if (self._limit is not None and row.index >= self._limit) or row.index >= self.pipeline.facts.rows:
                 return
-            if isinstance(row, BadRow):
-                self.tallies.rows_failed += 1
+            if isinstance(row, BadRow) or not self.pipeline.facts.unchanged(row):
+                self.tallies.rows_failed += 1  # the output says why; for a row that is another now nothing is paid
                 continue
             for name, tally in self.tallies.steps.items():
                 tally.before += self._journal.has(row.index, name)
@@ -237,7 +247,7 @@ class BatchRun:
         except penstock.RequestAdmissionError:  # Cells lets through only what an end of the run refuses
             self._stopping = True
             raise
-        except Exception as error:
+        except JournalLost as error:
             self._break_off(error)
             raise
 
@@ -250,7 +260,8 @@ class BatchRun:
             row.ended(name)
             if handle.status in ("failed", "dropped") and not self._stopping and not row.failed:
                 # Refused for good before it began, by a rule or for want of a resource: that too is recorded.
-                self._note_failure(row.index, name, str(handle.error))
+                error = handle.error
+                self._note_failure(row.index, name, _in_words(error))
                 row.failed = True
             self.tallies.steps[name].failed += handle.status == "failed"
         if row.over:
@@ -263,15 +274,18 @@ class BatchRun:
         try:
             self._journal.fail(row, step, reason)
         except OSError as error:
-            self._break_off(JournalLost(self._journal.path, error))
+            self._on_lost(error)
 
     def _break_off(self, error: Exception) -> None:
-        """End the run for an error that is no row's fault: a journal that cannot be written, a plugin that breaks the
-        contract, a bug. The first such error is raised at the end.
+        """End the run for an error that is no row's fault: a journal that cannot be written, an input that cannot be
+        read any more. The first such error is told at the end.
         """
-        if self._broken is None:
-            self._broken = error
+        if self.broken is None:
+            self.broken = error
             self._stop(at_once=True)
+
+    def _on_lost(self, error: OSError) -> None:
+        self._break_off(JournalLost(self._journal.path, error))
 
     def _leave(self, row: ActiveRow) -> None:
         self._window.leave(row.index)
@@ -304,17 +318,14 @@ class BatchRun:
         else:
             self._scheduler.shutdown()
 
-    async def _handle_signals(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            task_status.started()
-            async for _ in signals:
-                if self.interrupted:
-                    click.echo("leaving at once", err=True)
-                    self._stop(at_once=True)
-                else:
-                    click.echo("stopping: calls in flight may come back; again to leave at once", err=True)
-                    self.interrupted = True
-                    self._stop(at_once=False)
+    def _on_signal(self, count: int) -> None:
+        if count == 1:
+            say("stopping: calls in flight may come back; again to leave at once", err=True)
+            self.interrupted = True
+            self._stop(at_once=False)
+        else:
+            say("leaving at once", err=True)
+            self._stop(at_once=True)
 
     # -- set-up --
 
@@ -350,6 +361,10 @@ class BatchRun:
     def _emit_group_event(self, kind: penstock.SchedulerEventKind, group: int) -> None:
         correlation = penstock.RuntimeCorrelation(self._scheduler.run_id, row_group=str(group))
         self._scheduler.emit(kind, correlation=correlation)
+
+
+def _in_words(error: BaseException | None) -> str:
+    return str(error) if error is None or isinstance(error, PenstockError) else said_of(error)
 
 
 def watched(config: penstock.PenstockConfig) -> penstock.PenstockConfig:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -12,7 +13,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from penstock import Problem, ProviderConfig, did_you_mean
-from penstock_batch.config import StepConfig
+from penstock_batch.config import WORKERS, StepConfig
 from penstock_batch.functions import FunctionProblem, load_function
 from penstock_batch.lines import json_bytes
 from penstock_batch.templates import BUILT_IN, ROW, PromptTemplate, TemplateProblem
@@ -23,7 +24,7 @@ _FIELDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     # kind: what it must have, what it may have beside
     "chat": (("model", "prompt"), ("system", "params", "timeout", "needs")),
     "embedding": (("model", "input"), ("params", "timeout", "needs")),
-    "python": (("function", "needs"), ("thread",)),
+    "python": (("function", "needs"), ("thread", "timeout", "workers")),
 }
 _OURS: Final = {"chat": ("model", "messages", "stream", "n"), "embedding": ("model", "input", "encoding_format")}
 
@@ -56,6 +57,7 @@ class Step:
     params: Mapping[str, Any] = attrs.field(factory=dict)
     timeout: float = 120.0
     thread: bool = True
+    workers: int = WORKERS
 
 
 def compile_step(
@@ -102,8 +104,9 @@ def compile_step(
         function=function,
         arguments=tuple(config.needs or ()),
         params=config.params,
-        timeout=config.timeout if config.timeout is not None else timeout,
+        timeout=config.timeout if config.timeout is not None else math.inf if config.kind == "python" else timeout,
         thread=config.thread,
+        workers=config.workers,
     )
 
 

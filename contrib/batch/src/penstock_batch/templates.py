@@ -3,7 +3,7 @@
 A template is compiled in a sandbox that forbids attributes with underscores and changes to the row's values, and that
 has no loader; `include`, `import` and `extends` are refused when it is compiled, not when a row is rendered. What a
 template needs is read from its variables, so it is not said twice. A variable that a row does not have is an
-error of that row, never an empty string.
+error of that row, never an empty string. How much a template may do is bounded (`template_bounds.py`).
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, nodes
+from jinja2 import TemplateError, nodes
 from jinja2.meta import find_undeclared_variables
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from penstock_batch.failures import said_of
+from penstock_batch.template_bounds import BoundedEnvironment, render_bounded
 
 __all__ = ["ROW", "PromptTemplate", "RenderError", "TemplateProblem"]
 
@@ -58,17 +60,17 @@ class PromptTemplate:
     def render(self, values: Mapping[str, Any]) -> str:
         """The text for one row. Raises `RenderError`, also for whatever an expression of the template does wrong."""
         try:
-            return self._template.render(values)
+            return render_bounded(self._template, values)
         except Exception as error:  # a template is code of the user's: whatever it raises belongs to this row
-            raise RenderError(f"{type(error).__name__}: {error}") from None
+            raise RenderError(said_of(error)) from None
 
 
 BUILT_IN = frozenset({"range", "dict", "cycler", "joiner", "namespace"})
 """The functions that a template has beside its variables; a column of that name hides the function."""
 
 
-def _sandbox() -> ImmutableSandboxedEnvironment:
-    sandbox = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+def _sandbox() -> BoundedEnvironment:
+    sandbox = BoundedEnvironment()
     sandbox.globals = {name: function for name, function in sandbox.globals.items() if name in BUILT_IN}
     return sandbox
 
