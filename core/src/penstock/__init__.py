@@ -22,6 +22,7 @@ from penstock.executor.attempt import Attempt, AttemptContext, DetachedAttempt
 from penstock.executor.executor import ModelRequestExecutor
 from penstock.plugins.hookspecs import hookimpl
 from penstock.plugins.manager import PluginManager
+from penstock.plugins.promises import Promise, RunPlan
 from penstock.queueing.arrival_order import ArrivalOrder
 from penstock.queueing.lane_queue import LaneQueue
 from penstock.queueing.lanes import Arena, Entry, Lane, Order
@@ -215,6 +216,7 @@ __all__ = [
     "PolicyStateDelta",
     "Probe",
     "Problem",
+    "Promise",
     "ProviderConfig",
     "ProviderKey",
     "ProviderModelKey",
@@ -253,6 +255,7 @@ __all__ = [
     "ResolvedTaskScheduling",
     "ResponseFacts",
     "RunInfo",
+    "RunPlan",
     "RunReport",
     "RuntimeCorrelation",
     "RuntimeEvent",

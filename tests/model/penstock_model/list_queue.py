@@ -128,5 +128,8 @@ class _ListView:
     def waiting_since_by_group(self) -> Mapping[TaskGroupKey, float]:
         return dict.fromkeys((task.group.key for task in self._tasks), 0.0)
 
+    def oldest(self, resource: str) -> SchedulableTask | None:
+        return next((task for task in self._tasks if resource in task.resource_request.amounts), None)
+
     def snapshot(self) -> Mapping[str, Any]:
         return {"queued_total": self.queued_total}

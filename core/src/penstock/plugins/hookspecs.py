@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import click
 
     from penstock.events.records import RuntimeEvent
+    from penstock.plugins.promises import Promise
     from penstock.requests.items import RequestAdmissionItem
     from penstock.requests.limiters import RequestLimiter
     from penstock.requests.outcomes import RequestReleaseOutcome
@@ -155,6 +156,16 @@ class PenstockSpec:
         """
 
     @hookspec
+    def penstock_promises(self, settings: Settings) -> Iterable[Promise] | None:
+        """The promises of the plugin: what holds of any run in which it is active, whatever else is configured.
+
+        Called when the plugins are made, at the start and for each reconfiguration. Each `Promise` is then checked
+        against the whole `RunPlan`, and what breaks it ends the set-up, or the reconfiguration, with the reason. While
+        a run goes on a plugin goes on promising what it has promised. Such a plugin cannot be in shadow. An error in
+        the hook, or in a check, ends the set-up.
+        """
+
+    @hookspec
     def penstock_cli(self, cli: click.Group) -> None:
         """A callback that adds commands to the `penstock` command line.
 
@@ -197,6 +208,7 @@ HOOKS: Final[Mapping[str, HookFacts]] = MappingProxyType(
         "penstock_run_started": HookFacts("note", _LOGGED),
         "penstock_run_finished": HookFacts("note", _LOGGED),
         "penstock_check_names": HookFacts("factory", _ENDS),
+        "penstock_promises": HookFacts("factory", _ENDS),
         "penstock_cli": HookFacts("factory", "goes to standard error"),
     }
 )

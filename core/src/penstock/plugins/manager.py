@@ -129,6 +129,11 @@ class PluginManager:
         return MappingProxyType(self._plugin_set.disabled)
 
     @property
+    def promises(self) -> Mapping[str, tuple[str, ...]]:
+        """What plugins promise of the run, in words: plugin to its promises."""
+        return {name: tuple(each.text for each in made) for name, made in self._plugin_set.promises.items()}
+
+    @property
     def chosen(self) -> Chosen:
         """The choice of plugins: who is asked for what, in which order, and why."""
         return self._plugin_set.chosen
@@ -191,17 +196,25 @@ class PluginManager:
         self.generation = 1
         return self._compile(self._plugin_set, self.config, 1)
 
-    def plan(self, config: PenstockConfig | None = None, *, extra: Iterable[object] | None = None) -> PluginPlan:
+    def plan(
+        self,
+        config: PenstockConfig | None = None,
+        *,
+        extra: Iterable[object] | None = None,
+        held: Mapping[str, int] = MappingProxyType({}),
+    ) -> PluginPlan:
         """The plugins and hooks by another configuration or other `extra` plugins; `carry_out` puts them in place.
 
         Plugins whose code and `Config` are what they were stay the same objects; a file is the same code while its text
-        is. Changes nothing. Raises as `from_config`.
+        is. `held` is what tasks hold of each resource, for promises to look at. Changes nothing. Raises as
+        `from_config`, also for what breaks a promise.
         """
         config = self.config if config is None else config
         files = dict(self._files)
         extra = self._extra if extra is None else tuple(extra)
         before = self._plugin_set.active
-        plugins = PluginSet(config, extra, self.installed, files, before)
+        promised = self._plugin_set.promises if self.generation else {}
+        plugins = PluginSet(config, extra, self.installed, files, before, promised, held)
         hooks = self._compile(plugins, config, self.generation + 1, before)
         return PluginPlan(config, extra, files, plugins, hooks, before)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
@@ -33,6 +34,8 @@ from penstock.plugins.loading import (
     structure_section,
 )
 from penstock.plugins.names import settings_of
+from penstock.plugins.promise_checks import broken, promises_of, taken_back
+from penstock.plugins.promises import Promise, Promises, RunPlan
 from penstock.plugins.shadow import take_shadow, unfit_for_shadow
 from penstock.sinks.spec import SinkSpec
 from penstock.words.errors import ConfigError, PluginError
@@ -41,6 +44,7 @@ from penstock.words.problems import PathParts, Problem
 __all__ = ["ActivePlugin", "PluginSet"]
 
 CHECK_NAMES: Final = "penstock_check_names"
+PROMISES: Final = "penstock_promises"
 
 _log: Final = logging.getLogger("penstock.plugins")
 
@@ -71,7 +75,10 @@ class ActivePlugin:
 
 
 class PluginSet:
-    """The plugins of one configuration, made and checked. Raises instead of being half made."""
+    """The plugins of one configuration, made and checked. Raises instead of being half made.
+
+    `promised` is what plugins have promised of the run that goes on, and `held` what its tasks hold.
+    """
 
     def __init__(
         self,
@@ -80,6 +87,8 @@ class PluginSet:
         installed: Installed,
         files: dict[Path, tuple[bytes, LoadedPlugin]],
         before: Mapping[str, ActivePlugin],
+        promised: Promises = MappingProxyType({}),
+        held: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._config = config
         self._installed = installed
@@ -108,6 +117,10 @@ class PluginSet:
         self.unresolved: list[Problem] = []
         """The names in the configuration that nothing is known of, but may be before the first call."""
         self._check_names()
+        self.promises: dict[str, tuple[Promise, ...]] = {}
+        """What plugins promise of a run."""
+        if not self._broken:
+            self._check_promises(promised, held)
         self._raise_any()
 
     def _given(
@@ -251,6 +264,30 @@ class PluginSet:
                 raise PluginError(hook.plugin, f"{CHECK_NAMES} failed: {describe_error(error)}") from error
         return found
 
+    def _check_promises(self, promised: Promises, held: Mapping[str, int]) -> None:
+        """Collect what plugins promise, and what breaks that."""
+        config = self._config
+        asked = {key: tuple(n for n in names if n in self.active) for key, names in self.chosen.asked.items()}
+        plan = RunPlan(
+            config=config,
+            plugins={name: active.config for name, active in self.active.items()},
+            asked=asked,
+            runners=_runners(asked),
+            held=held,
+        )
+        try:
+            for hook in bound_hooks(self.callers()[PROMISES]):
+                settings = settings_of(config, hook.plugin, self.active[hook.plugin].config, {})
+                if made := promises_of(hook, settings):
+                    self.promises[hook.plugin] = made
+                    self._wrong += broken(hook.plugin, made, plan)
+        except PluginError as error:
+            self._broken.append(error)
+            return
+        for name, before in promised.items():
+            if name in self.active or name not in self.chosen.names():  # else it could not be made, which is said
+                self._wrong += taken_back(name, before, self.promises.get(name, ()), plan)
+
     def _raise_any(self) -> None:
         if len(self._broken) == 1 and not self._wrong:
             raise self._broken[0]
@@ -269,6 +306,13 @@ class PluginSet:
                 asked.register(self.active[name].plugin, name)
             found |= {hook: getattr(asked.hook, hook) for hook, facts in HOOKS.items() if facts.list_key == key}
         return found
+
+
+def _runners(asked: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The names of all that may carry out tasks, with the core's own where no other takes its place."""
+    point = next(point for point in EXTENSION_POINTS.values() if "penstock_task_runner" in point.hooks)
+    there = asked[point.key]
+    return there if point.own is None or (there and point.single) else (point.own, *there)
 
 
 def _loaded(path: Path, files: dict[Path, tuple[bytes, LoadedPlugin]]) -> LoadedPlugin:

@@ -21,6 +21,7 @@ HEEDED: Final = {
     "penstock_request_waiters": "it makes the queue of waiting calls",
     "penstock_task_runner": "it runs the tasks",
     "penstock_classify_outcome": "it classifies outcomes",
+    "penstock_promises": "it makes promises",
 }
 """Hooks whose answers are used, whatever they are, with what to say of a plugin that has one."""
 

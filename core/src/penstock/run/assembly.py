@@ -49,7 +49,7 @@ def assemble(
     core = Settings(seed=config.scheduler.seed, clock=clock)
     resolver = RequestResourceResolver()
     requests = _request_gate(config, hooks, core, resolver, streams["request"], errors)
-    events = SchedulerEvents(streams["scheduler"], run_id)
+    events = SchedulerEvents(streams["scheduler"], run_id, manager.promises)
     policies, rule = hooks.make_task_policies(), hooks.task_eligible
     options = config.scheduler
     queue, runner = hooks.make_ready_queue() or FifoTaskQueue(), hooks.make_task_runner()

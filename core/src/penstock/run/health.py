@@ -32,6 +32,7 @@ class Health:
                            ones are forgotten when there are more than `unconfigured_models_bound`
     `debts`                how many debts of groups policies keep, which outlive what the groups have queued
     `plugin_errors`        plugin to how often it raised in the whole run
+    `promises`             plugin to what it promises of the run, in words
     """
 
     captured_at: float
@@ -51,6 +52,7 @@ class Health:
     unconfigured_models: int = 0
     unconfigured_models_bound: int = 0
     plugin_errors: Mapping[str, int] = attrs.field(factory=dict)
+    promises: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, JSON-safe."""

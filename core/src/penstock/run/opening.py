@@ -82,6 +82,7 @@ async def open_scheduler(
 
     loop = parts.tasks.loop
     parts.check_names_before_calls()
+    parts.say_promises()
     info = RunInfo(run_id=run_id, started_at=started_at, seed=loaded.scheduler.seed, plugins=manager.active)
     parts.notes.run_started(info)
     token = CURRENT.set(scheduler.requests)

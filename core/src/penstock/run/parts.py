@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
@@ -62,6 +64,7 @@ class RunParts:
         """
         of_tasks = attrs.asdict(self.tasks.explanation(group), recurse=False)
         of_tasks |= {"shadows": self.plugins.shadows.tallies(), "plugin_failures": self.errors.failures}
+        of_tasks |= {"promises": self.plugins.promises}
         requests, perhaps = self.requests.explanation(), self.deadlocks.perhaps()
         return RunExplanation(requests=requests, perhaps_deadlock=perhaps, **of_tasks)
 
@@ -80,6 +83,13 @@ class RunParts:
                 lines += ["perhaps a deadlock:", *(f"  {printable(line)}" for line in explanation.perhaps_deadlock)]
             lines += [f"not known yet: {problem}" for problem in self.unknown_names()]
         return "\n".join(lines)
+
+    def say_promises(self, besides: Mapping[str, tuple[str, ...]] = MappingProxyType({})) -> None:
+        """Log what plugins promise of the run, but for what was said `besides`."""
+        for plugin, texts in self.plugins.promises.items():
+            for text in texts:
+                if text not in besides.get(plugin, ()):
+                    _log.info("run %s: plugin %r promises: %s", self.run_id, plugin, text)
 
     def check_names_before_calls(self) -> None:
         """From now on a call raises `ConfigError` while the configuration names what nobody has made known.

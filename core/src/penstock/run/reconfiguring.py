@@ -78,6 +78,7 @@ class _Plan:
     ) -> None:
         self._parts = parts
         self._before, self._after = before, after
+        self._promised = parts.plugins.promises
         self._limits = _limits(after)
         self._caps = _changed_caps(before, after)
         wrong = [
@@ -101,7 +102,8 @@ class _Plan:
     def _planned_plugins(self, plugins: Iterable[object] | None, wrong: Sequence[Problem]) -> PluginPlan:
         """The plugins, made. Raises with what is wrong already, too."""
         try:
-            return self._parts.plugins.plan(self._after, extra=plugins)
+            held = self._parts.tasks.gate.controller.view().leased_resources
+            return self._parts.plugins.plan(self._after, extra=plugins, held=held)
         except (ConfigError, PluginError) as error:
             if not wrong:
                 raise
@@ -150,6 +152,7 @@ class _Plan:
         """The swap: everything comes in its place, and whoever waits is asked again."""
         parts, options = self._parts, self._after.scheduler
         hooks = parts.plugins.carry_out(self._plugins)
+        parts.say_promises(besides=self._promised)
         tasks, requests = parts.tasks, parts.requests
         parts.policies.decide_by(self._policies, hooks.task_eligible, heeded=options.request_pressure == "advise")
         tasks.set_figures(scheduler_options(options))

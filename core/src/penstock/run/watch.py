@@ -109,6 +109,7 @@ class RunWatch:
             unconfigured_models=run.requests.gate.unconfigured.known,
             unconfigured_models_bound=run.requests.gate.unconfigured.bound,
             plugin_errors=run.errors.counts,
+            promises=run.plugins.promises,
         )
 
     async def _take_snapshots(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from penstock.events.correlation import RuntimeCorrelation
@@ -27,11 +28,15 @@ IDLE_INTERVAL = 1.0
 
 
 class SchedulerEvents:
-    """The recorder of the scheduler's events. `run_id` names the run in every correlation."""
+    """The recorder of the scheduler's events. `run_id` names the run in every correlation; `promises` are those of
+    plugins, by plugin, for the event of the start."""
 
-    def __init__(self, stream: EventStream, run_id: str) -> None:
+    def __init__(
+        self, stream: EventStream, run_id: str, promises: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    ) -> None:
         self.stream = stream
         self.run_id = run_id
+        self._promises = promises
         self._of_run = RuntimeCorrelation(run_id)
         self._known = lru_cache(REMEMBERED_GROUPS)(self._name_and_correlation)
         """What a group is called, and the correlation of those of its tasks that run in no row group or column. Kept,
@@ -41,7 +46,8 @@ class SchedulerEvents:
     # -- the run
 
     def job_started(self, now: float) -> None:
-        self.stream.record("scheduler_job_started", now, correlation=self._of_run)
+        said = {"promises": {plugin: [*texts] for plugin, texts in self._promises.items()}} if self._promises else None
+        self.stream.record("scheduler_job_started", now, correlation=self._of_run, diagnostics=said)
 
     def job_completed(self, now: float, counts: Mapping[str, int]) -> None:
         self.stream.record("queue_drained", now, correlation=self._of_run)

@@ -22,6 +22,7 @@ import attrs
 from penstock.queueing.lanes import ALL
 from penstock.tasks.admission import Shape, TaskAdmissionController
 from penstock.tasks.lease import TaskAdmissionDenied, TaskAdmissionLease
+from penstock.tasks.oldest import ArrivalBook
 from penstock.tasks.queue import FifoTaskQueue, LaneTaskQueue
 from penstock.tasks.ready_queue import Blocked, QueueSelection, QueueView, ReadyQueue
 from penstock.tasks.records import SchedulableTask, SchedulerResourceKey, TaskGroupKey
@@ -91,10 +92,14 @@ class TaskGate:
 
     def _order_by(self, queue: ReadyQueue) -> None:
         self.queue = queue
+        self._arrivals = ArrivalBook()
+        """Of a queue that is not ours."""
         self._view = queue.view()
         self._lanes = queue if isinstance(queue, LaneTaskQueue) and _is_ours(type(queue)) else None
         self._refusals_told = self._refusals_given = 0
-        if self._lanes is not None:
+        if self._lanes is None:
+            self._view = self._arrivals.beside(self._view)
+        else:
             self._lanes.make_room(self.controller.room, self._give_up)
         self.controller.attach(self._view, self._wake_freed if self._lanes is None else self._lanes.came_free)
 
@@ -134,6 +139,7 @@ class TaskGate:
                 hopeless.add(task.task_id)
                 self.given_up.append((task, never))
         accepted = hopeless.union(self.queue.enqueue([task for task in tasks if task.task_id not in hopeless], now))
+        self._arrivals.came(task for task in tasks if task.task_id in accepted and task.task_id not in hopeless)
         return tuple(task.task_id for task in tasks if task.task_id in accepted)
 
     def next(self, now: float) -> TaskAdmissionLease | None:
@@ -162,8 +168,8 @@ class TaskGate:
         self.given_up += [(task, denied) for task in tasks]
 
     def _next_guarded(self, now: float) -> TaskAdmissionLease | None:
-        def is_eligible(task: SchedulableTask, view: QueueView) -> Denied | None:
-            denied = self.controller.is_eligible(task, view, now)
+        def is_eligible(task: SchedulableTask, _: QueueView) -> Denied | None:
+            denied = self.controller.is_eligible(task, self._view, now)
             return None if denied is None else self._noted(task, denied)
 
         while True:
@@ -184,6 +190,7 @@ class TaskGate:
                 self._take_back(lease, now)
             else:
                 self._stale = 0
+                self._arrivals.left(selection.item.task_id)
                 self._drop_refused(now)
                 return lease
 
@@ -200,6 +207,7 @@ class TaskGate:
         refused, self._refused = self._refused, []
         for task, denied in refused:
             if self.queue.discard(task.task_id, now) is not None:
+                self._arrivals.left(task.task_id)
                 self.given_up.append((task, denied))
         return bool(refused)
 
@@ -222,6 +230,7 @@ class TaskGate:
 
     def discard(self, task_id: str, now: float) -> SchedulableTask | None:
         """The task of this id, which is not to be done any more; `None` if it is not queued."""
+        self._arrivals.left(task_id)
         return self.queue.discard(task_id, now)
 
     def wake(self, condition: Condition, now: float) -> None:

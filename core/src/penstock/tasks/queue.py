@@ -13,6 +13,7 @@ from penstock.queueing.lanes import Entry, Group, Order
 from penstock.queueing.places import Room
 from penstock.tasks.ledger import ByGroup
 from penstock.tasks.limits import never_fits
+from penstock.tasks.oldest import OldestTasks
 from penstock.tasks.ready_queue import Blocked, QueueSelection, QueueView
 from penstock.tasks.records import SUBMISSION, SchedulableTask, SchedulerResourceRequest, TaskGroupKey
 from penstock.words.verdicts import Condition, Denied, Released
@@ -58,7 +59,12 @@ class LaneTaskQueue:
         self._selected: Entry[SchedulableTask] | None = None
         self._arrivals = Arrivals()
         self._hand_over: Callable[[Denied, list[SchedulableTask]], Any] | None = None
-        self._view = _View(self._lanes, self._arrivals)
+        self._oldest = OldestTasks(lambda: (entry.item for entry in self._entries.values()), self._find)
+        self._view = _View(self._lanes, self._arrivals, self._oldest)
+
+    def _find(self, task_id: str, arrival: int) -> SchedulableTask | None:
+        entry = self._entries.get(task_id)
+        return entry.item if entry is not None and entry.sequence == arrival else None
 
     def enqueue(self, tasks: Sequence[SchedulableTask], now: float) -> tuple[str, ...]:
         """Put tasks in, in this order; returns the ids that are new."""
@@ -81,6 +87,9 @@ class LaneTaskQueue:
                 cost = costs[shape] = self._cost(task.resource_request)
             group = task.group
             entries[task_id] = lanes.add(task, group.key, group.weight, shape, shape, cost)
+            task.arrival = lanes.arrived
+        if self._oldest.watched:
+            self._oldest.came(entries[task_id].item for task_id in accepted if task_id in entries)
         return tuple(accepted)
 
     def _never_fits(self, task: SchedulableTask) -> bool:
@@ -250,8 +259,10 @@ class _View:
         self,
         lanes: LaneQueue[SchedulableTask],
         arrivals: Arrivals,
+        oldest: OldestTasks,
     ) -> None:
         self._lanes = lanes
+        self.oldest = oldest.of
         self.contenders = lanes.contenders
         self.waiting_since_by_group: Mapping[TaskGroupKey, float] = ByGroup(
             lanes.groups, lambda group: arrivals.moment_of(min(lane.head.sequence for lane in group.all_lanes()))

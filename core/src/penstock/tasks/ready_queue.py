@@ -54,6 +54,14 @@ class QueueView(Protocol):
         """When the oldest queued task of each group was enqueued, in seconds of the run's clock."""
         ...
 
+    def oldest(self, resource: SchedulerResourceKey) -> SchedulableTask | None:
+        """The queued task that asks for `resource` and came first, refused or not; `None` if none asks for it.
+
+        It costs no walk over what is queued. The task gate keeps the order of arrival by itself, and asks no queue that
+        is not its own: what policies and rules see is true under any.
+        """
+        ...
+
     def snapshot(self) -> Mapping[str, Any]: ...
 
 

@@ -244,6 +244,9 @@ ONE_PLACE: Final = SchedulerResourceRequest()
 class SchedulableTask:
     """A task as the first gate sees it. `task_id` is stable and unique in a run; `deadline` is in seconds of
     the run's clock; `labels` are those that its caller gave it, `None` if there are none.
+
+    `arrival` is its place in the order in which tasks came into the ready queue, from 1, and 0 before: who came earlier
+    has the smaller one. A task that is tried again comes anew.
     """
 
     task_id: str
@@ -252,6 +255,7 @@ class SchedulableTask:
     resource_request: SchedulerResourceRequest = ONE_PLACE
     deadline: float | None = None
     labels: Mapping[str, str] | None = None
+    arrival: int = attrs.field(default=0, init=False)
 
 
 @attrs.frozen

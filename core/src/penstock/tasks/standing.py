@@ -46,7 +46,7 @@ class Explanation:
     that wait for others, equal ones in one line; `backing_off` lists tasks that failed and are tried again, and
     until when; `asked_in_vain` has the latest event for which more than a thousand were asked in vain: how many, and
     how many seconds ago; `shadows` says what each plugin in shadow would have done so far, `plugin_failures` what
-    plugins raised, at either gate."""
+    plugins raised, at either gate; `promises` has what each plugin promises of the run."""
 
     running: int
     queued: int
@@ -58,6 +58,7 @@ class Explanation:
     asked_in_vain: tuple[int, float] | None = None
     shadows: tuple[ShadowTally, ...] = ()
     plugin_failures: tuple[PluginFailure, ...] = ()
+    promises: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, JSON-safe."""
@@ -80,6 +81,7 @@ class Explanation:
             why = "give refusals that hold for many a scope or a cohort"
             lines.append(f"  {asked:,} tasks were asked in vain for one event, {ago:.1f} s ago: {why}")
         lines += [f"  {tally}" for tally in self.shadows]
+        lines += [f"  {plugin} promises: {text}" for plugin, texts in self.promises.items() for text in texts]
         return "\n".join(map(printable, lines))
 
 
