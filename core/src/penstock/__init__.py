@@ -20,6 +20,7 @@ from penstock.events.records import (
 )
 from penstock.executor.attempt import Attempt, AttemptContext, DetachedAttempt
 from penstock.executor.executor import ModelRequestExecutor
+from penstock.executor.thread_work import run_in_thread, wait_in_run
 from penstock.plugins.hookspecs import hookimpl
 from penstock.plugins.manager import PluginManager
 from penstock.plugins.promises import Promise, RunPlan
@@ -76,13 +77,15 @@ from penstock.requests.verdict import (
     Verdict,
 )
 from penstock.requests.waiters import RequestQueueSelection, RequestQueueView, RequestWaiter, RequestWaiterQueue
-from penstock.run.calls import current_executor, execute, request
+from penstock.run.calls import current_executor, execute, execute_from_thread, request, set_no_gate
 from penstock.run.opening import open_scheduler
 from penstock.run.reconfiguration import Reconfiguration
 from penstock.run.scheduler import Scheduler
+from penstock.scheduler.callables import check_plain_function
 from penstock.scheduler.handles import EndStatus, TaskCancelled, TaskDropped, TaskHandle, TaskStatus
 from penstock.scheduler.options import TaskSpec
-from penstock.scheduler.runner import NurseryTaskRunner, TaskRunner
+from penstock.scheduler.places import CountedTaskRunner, RunnerStanding, WorkerPlaces
+from penstock.scheduler.runner import LeavingTaskRunner, NurseryTaskRunner, TaskRunner
 from penstock.scheduler.scheduler import AsyncTaskScheduler
 from penstock.sinks.spec import SinkBinding, SinkSpec
 from penstock.tasks.admission import TaskAdmissionConfig, TaskAdmissionController
@@ -107,7 +110,15 @@ from penstock.tasks.records import (
 from penstock.views.task_timeline import TaskTimeline
 from penstock.views.timeline import CorrelatedRuntimeView
 from penstock.words.checks import MOST_TOKENS
-from penstock.words.errors import AdmissionError, ConfigError, PenstockError, PluginError, StallError
+from penstock.words.errors import (
+    AdmissionError,
+    ConfigError,
+    PenstockError,
+    PluginError,
+    StallError,
+    TaskAbandoned,
+    WorkerLost,
+)
 from penstock.words.failures import FailureMark, failure_mark, mark_failure
 from penstock.words.identity import (
     LimiterScope,
@@ -173,6 +184,7 @@ __all__ = [
     "Condition",
     "ConfigError",
     "CorrelatedRuntimeView",
+    "CountedTaskRunner",
     "Denied",
     "DetachedAttempt",
     "EndStatus",
@@ -192,6 +204,7 @@ __all__ = [
     "LaneRequestWaiters",
     "LaneTaskQueue",
     "LeaseLedger",
+    "LeavingTaskRunner",
     "LimitHint",
     "LimitedBy",
     "LimiterChange",
@@ -257,6 +270,7 @@ __all__ = [
     "RunInfo",
     "RunPlan",
     "RunReport",
+    "RunnerStanding",
     "RuntimeCorrelation",
     "RuntimeEvent",
     "SchedulableTask",
@@ -274,6 +288,7 @@ __all__ = [
     "SinkSpec",
     "SlowStart",
     "StallError",
+    "TaskAbandoned",
     "TaskAdmissionBlockSummary",
     "TaskAdmissionConfig",
     "TaskAdmissionController",
@@ -299,9 +314,12 @@ __all__ = [
     "Usage",
     "Verdict",
     "WallClock",
+    "WorkerLost",
+    "WorkerPlaces",
     "asks_for_too_much",
     "bound_or_none",
     "check_denied",
+    "check_plain_function",
     "classify",
     "current_correlation",
     "current_executor",
@@ -313,6 +331,7 @@ __all__ = [
     "event_to_dict",
     "event_to_json",
     "execute",
+    "execute_from_thread",
     "failure_mark",
     "find_cycle",
     "hookimpl",
@@ -333,8 +352,10 @@ __all__ = [
     "request",
     "require_effective_max",
     "retry_after_seconds",
+    "run_in_thread",
     "scope_kind",
     "seconds_until",
+    "set_no_gate",
     "structure",
     "surely_unpaid",
     "true_or_false",
@@ -342,6 +363,7 @@ __all__ = [
     "value_in_words",
     "verdict_of_refusal",
     "verdict_of_status",
+    "wait_in_run",
     "whole_number_from",
 ]
 

@@ -144,7 +144,7 @@ def test_the_listing_for_people_has_columns_and_the_order_of_asking(distribution
     assert lines[1].split()[:8] == ["fair", "d", "1.0", "active", "ready_queue", "ready_queue", "1,", "request_waiters"]
     assert any("? (not known from its source; see plugins show)" in line for line in lines)
     asked = dict(line.split(maxsplit=1) for line in lines[lines.index("Asked in this order:") + 1 :])
-    assert (asked["ready_queue"], asked["task_runner"], asked["sinks"]) == (
+    assert (asked["ready_queue"], asked["task_runners"], asked["sinks"]) == (
         "fair",
         "nursery (the core's own)",
         "none",

@@ -302,7 +302,7 @@ def test_factories_are_asked_in_order_and_none_means_not_here() -> None:
 
 def test_without_a_factory_the_core_serves() -> None:
     hooks = hooks_of()
-    assert (hooks.make_ready_queue(), hooks.make_request_waiters(), hooks.make_task_runner()) == (None, None, None)
+    assert (hooks.make_ready_queue(), hooks.make_request_waiters(), hooks.make_task_runners()) == (None, None, [])
     assert (hooks.make_task_policies(), hooks.make_request_limiters(ACME, None)) == ([], [])
 
 
@@ -316,18 +316,21 @@ class RunnerPlugin:
 
 
 class AnyRunner:
+    def check(self, fn: Any, args: Any) -> None: ...
+
     async def run(self, task: Any, lease: Any) -> None: ...
 
 
-def test_a_runner_is_made_by_its_plugin() -> None:
+def test_a_runner_has_the_name_of_its_plugin() -> None:
     runner = AnyRunner()
-    assert hooks_of(RunnerPlugin(lambda: runner)).make_task_runner() is runner
-    assert hooks_of(RunnerPlugin(lambda: None)).make_task_runner() is None
+    ((maker, made),) = hooks_of(RunnerPlugin(lambda: runner)).make_task_runners()
+    assert (maker.name, made) == ("RunnerPlugin", runner)
+    assert hooks_of(RunnerPlugin(lambda: None)).make_task_runners() == []
 
 
 def test_a_factory_that_raises_ends_the_set_up_by_its_name() -> None:
     with pytest.raises(PluginError) as caught:
-        hooks_of(RunnerPlugin(raises)).make_task_runner()
+        hooks_of(RunnerPlugin(raises)).make_task_runners()
     assert caught.value.plugin == "RunnerPlugin"
     assert "penstock_task_runner failed: ValueError: secret words" in caught.value.message
     assert isinstance(caught.value.__cause__, ValueError)
@@ -340,7 +343,7 @@ def test_a_factory_that_finds_the_configuration_wrong_says_so_itself_and_is_name
         raise ConfigError(["limits must name gpu", at_its_table])
 
     with pytest.raises(ConfigError) as caught:
-        hooks_of(RunnerPlugin(refuses)).make_task_runner()
+        hooks_of(RunnerPlugin(refuses)).make_task_runners()
     assert caught.value.records == (Problem((), "plugin 'RunnerPlugin': limits must name gpu"), at_its_table)
 
 
@@ -350,15 +353,15 @@ def test_whatever_else_a_factory_raises_of_ours_is_the_plugins_error(error: Pens
         raise error
 
     with pytest.raises(PluginError) as caught:
-        hooks_of(RunnerPlugin(fails)).make_task_runner()
+        hooks_of(RunnerPlugin(fails)).make_task_runners()
     assert caught.value.plugin == "RunnerPlugin"
     assert caught.value.__cause__ is error
 
 
 def test_a_factory_that_makes_something_else_is_reported_what_it_lacks() -> None:
     with pytest.raises(PluginError) as caught:
-        hooks_of(RunnerPlugin(lambda: 3)).make_task_runner()
-    assert caught.value.message == "penstock_task_runner must make a TaskRunner; int is none, it lacks run"
+        hooks_of(RunnerPlugin(lambda: 3)).make_task_runners()
+    assert caught.value.message == "penstock_task_runner must make a TaskRunner; int is none, it lacks check, run"
 
 
 # -------------------------------------------------------------------------------------------------------------- notes

@@ -39,7 +39,7 @@ def test_problems_of_all_tables_are_reported_together(problems_alone: Problems, 
     assert problems_alone({"plugins": tables}, tabled("configured"), Plain()) == [
         "plugins.gone: no plugin 'gone' is installed or loaded; available are "
         "configured, load, plain, ready_queue, request_limiters, request_waiters, required, sinks, task_policies, "
-        "task_runner",
+        "task_runners",
         "plugins.configured.sise: unknown key; did you mean 'size'?",
         "plugins.configured.size: must be >= 1: 0",
         'plugins.plain: this plugin has no configuration; take out "a", "b"',
@@ -80,8 +80,8 @@ def test_the_table_of_a_plugin_that_nobody_asks_is_told_with_what_to_write(
         'plugins.jsonl: this plugin is in no list, so nobody asks it; write sinks = [..., "jsonl"] under [plugins], '
         "or take the table out",
         'plugins.note: nobody asks this plugin; write required = [..., "note"] under [plugins], or take the table out',
-        'plugins.threads: this plugin is in no list, so nobody asks it; write task_runner = "threads" under [plugins], '
-        "or take the table out",
+        'plugins.threads: this plugin is in no list, so nobody asks it; write task_runners = [..., "threads"] under '
+        "[plugins], or take the table out",
     ]
     assert managed({"plugins": {"sinks": ["jsonl"], "jsonl": {}}}).active == ("jsonl",)
 

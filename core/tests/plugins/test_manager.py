@@ -44,7 +44,7 @@ def test_the_default_stack_is_active_whatever_else_is_installed(
     assert manager.chosen.asked == {
         "ready_queue": ("fair",),
         "task_policies": ("strict-fair",),
-        "task_runner": (),
+        "task_runners": (),
         "request_waiters": ("fair",),
         "request_limiters": ("cooldown", "aimd"),
         "sinks": (),
@@ -85,7 +85,7 @@ def test_empty_lists_and_the_cores_own_names_switch_the_defaults_off(
             "plugins": {
                 "ready_queue": "fifo",
                 "request_waiters": "fifo",
-                "task_runner": "nursery",
+                "task_runners": ["nursery"],
                 "request_limiters": [],
             }
         }

@@ -42,10 +42,10 @@ CALLS_WAIT: Final = 30.0
 MODELS = {name: {"max_parallel_requests": 1} for name in ("bad", "good")}
 
 
-def config(**tables: object) -> dict[str, Any]:
+def config(*, runners: Mapping[str, str] | None = None, **tables: object) -> dict[str, Any]:
     plugins = {"task_policies": [], "request_limiters": [], "ready_queue": "", "request_waiters": "", "sinks": []}
     return {
-        "scheduler": {"stall_timeout": TASKS_WAIT, "submission_capacity": 3},
+        "scheduler": {"stall_timeout": TASKS_WAIT, "submission_capacity": 3, "runners": dict(runners or {})},
         "requests": {"stall_timeout": CALLS_WAIT},
         "providers": {"acme": {"kind": "openai", "models": MODELS}},
         "plugins": {name: value for name, value in plugins.items() if value != ""} | tables,
@@ -187,6 +187,8 @@ class FaultyRunner(Faulty):
     def penstock_task_runner(self) -> Any:
         return self
 
+    def check(self, fn: object, args: object) -> None: ...
+
     def run(self, task: SchedulableTask, lease: object) -> Any:
         return self.wrong("run") if "bad" in task.group.key.identity else task.payload()
 
@@ -285,7 +287,8 @@ async def run_of(plugin: object, witness: Witness, **tables: object) -> AsyncIte
             ended.results[name] = error
         ended.at[name] = trio.current_time()
 
-    async with penstock.open_scheduler(config(**tables), plugins=[plugin, witness]) as scheduler:
+    runners = dict.fromkeys(("local/bad", "local/good"), "faulty") if isinstance(plugin, FaultyRunner) else {}
+    async with penstock.open_scheduler(config(runners=runners, **tables), plugins=[plugin, witness]) as scheduler:
         ended.scheduler = scheduler
         async with trio.open_nursery() as nursery:
             nursery.start_soon(collect, "bad", scheduler.start_soon(call, "bad", group="bad"))
@@ -404,7 +407,7 @@ async def test_what_a_task_raises_is_not_the_runners(autojump_clock: MockClock) 
 
     async with penstock.open_scheduler(config(), plugins=[FaultyAwaitedRunner("ValueError")]) as scheduler:
         with pytest.raises(ValueError, match="the task's own"):
-            await scheduler.start_soon(fails)
+            await scheduler.start_soon(fails, runner="faulty")
     assert scheduler.report is not None
     assert scheduler.report.plugin_failures == ()
 

@@ -309,12 +309,15 @@ async def test_a_custom_runner_runs_the_tasks(autojump_clock: MockClock) -> None
     seen: list[tuple[str, str]] = []
 
     class Runner:
+        def check(self, fn: object, args: object) -> None: ...
+
         async def run(self, task: SchedulableTask, lease: TaskAdmissionLease) -> object:
             seen.append((task.task_id, lease.item.task_id))
             return await task.payload()
 
-    async with open_rig(runner=Runner()) as rig:
-        assert await rig.scheduler.start_soon(until_a_second_has_passed, task_id="it") == 1.0
+    async with open_rig(runners={"own": Runner()}) as rig:
+        assert await rig.scheduler.start_soon(until_a_second_has_passed, task_id="it", runner="own") == 1.0
+        assert await rig.scheduler.start_soon(until_a_second_has_passed, task_id="another") == 2.0
     assert seen == [("it", "it")]
 
 

@@ -236,7 +236,7 @@ async def test_a_batch_is_taken_on_whole_or_not_at_all(autojump_clock: MockClock
             assert rig.scheduler.progress["unfinished"] == 1
     with pytest.raises(ConfigError, match="not None"):
         async with open_rig() as rig:
-            rig.scheduler.start_soon(None)  # type: ignore[arg-type]
+            rig.scheduler.start_soon(None)  # type: ignore[call-overload]
 
 
 async def test_a_task_that_runs_may_start_others_and_wait_for_them(autojump_clock: MockClock) -> None:

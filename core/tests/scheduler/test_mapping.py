@@ -215,4 +215,4 @@ async def test_a_map_that_nobody_entered_says_what_would_be_right(autojump_clock
 async def test_a_map_that_could_not_be_made_does_not_warn_as_well(autojump_clock: MockClock) -> None:
     async with open_rig() as rig:
         with pytest.raises(ConfigError, match="items must be an iterable"):
-            rig.scheduler.map(wait, 1.0)  # type: ignore[arg-type]
+            rig.scheduler.map(wait, 1.0)  # type: ignore[call-overload]

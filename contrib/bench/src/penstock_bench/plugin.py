@@ -172,3 +172,24 @@ def profile(cycles: int, places: int) -> None:
     from penstock_bench.profile.command import profile_command
 
     profile_command(cycles, places)
+
+
+@bench.command()
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=1),
+    default=60.0,
+    show_default=True,
+    help="How long a row takes, roughly; less is shortened, and no evidence.",
+)
+@click.option("--check", is_flag=True, help="Exit with 1 if a promise is not kept, and name its row.")
+@_only
+def runners(**given: Any) -> None:
+    """Task runners: all cores, who suffers beside them, and what is lost when workers and programs are killed.
+
+    Needs penstock-processes and penstock-threads. Exit code: 0 done, 1 a promise was not kept (with --check), 2 wrong
+    options.
+    """
+    from penstock_bench.runners.command import RunnerOptions, runners_command
+
+    _end_with(lambda: runners_command(RunnerOptions(**given)))

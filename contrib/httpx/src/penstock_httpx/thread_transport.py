@@ -47,7 +47,7 @@ class ThreadAdmissionTransport(httpx2.BaseTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """The answer to an admitted request, as soon as its head is here."""
         _raise_unless_worker()
-        exchange = trio.from_thread.run(self._admission.open, self._admission.describe(request), request.url.host)
+        exchange = penstock.wait_in_run(self._admission.open, self._admission.describe(request), request.url.host)
         try:
             # An abandoned thread waits on, as nobody can stop it; it must not send what nobody wants any more.
             trio.from_thread.check_cancelled()

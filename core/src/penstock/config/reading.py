@@ -102,6 +102,8 @@ class SchedulerConfig:
     """`[scheduler.resources]`: limits of scheduler-owned resources beside `submission`."""
     admitted_limits: dict[str, int] = attrs.field(factory=dict, validator=_each_at_least_one)
     """`[scheduler.admitted_limits]`: group identity (parts joined by `/`) to how many run before others come first."""
+    runners: dict[str, str] = attrs.field(factory=dict)
+    """`[scheduler.runners]`: group identity to the runner of its tasks that name none."""
     seed: int = 0
     stall_timeout: float = attrs.field(default=300.0, validator=_seconds())
     shutdown_grace: float = attrs.field(default=30.0, validator=_seconds(zero=True))
@@ -215,7 +217,7 @@ class PluginLists:
 
     ready_queue: str | None = None
     request_waiters: str | None = None
-    task_runner: str | None = None
+    task_runners: list[str] | None = attrs.field(default=None, validator=_distinct_names)
     task_policies: list[str] | None = attrs.field(default=None, validator=_distinct_names)
     request_limiters: list[str] | None = attrs.field(default=None, validator=_distinct_names)
     sinks: list[str] | None = attrs.field(default=None, validator=_distinct_names)

@@ -9,6 +9,7 @@ that is read later.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Final
 
@@ -16,6 +17,7 @@ import attrs
 import trio
 
 from penstock.executor.gate import RequestGate
+from penstock.executor.run_thread import RunThread
 from penstock.requests.hints import Hints
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.outcomes import RequestReleaseOutcome
@@ -91,6 +93,11 @@ class Attempt:
         self.finish(outcome)
 
     @property
+    def run(self) -> RunThread:
+        """The run whose gate has admitted it."""
+        return self._gate.run
+
+    @property
     def attempt_id(self) -> str:
         """The id of the attempt, unique within the run."""
         context = self.lease.item.event_context
@@ -113,11 +120,14 @@ class Attempt:
 
     def observe(self, hints: Hints) -> None:
         """The answer's hints for the limiters now, while its body still streams; `read_hints` finds them in headers."""
-        self._gate.observe(self.lease, an_instance(hints, Hints, "hints"))
+        self._gate.run.here(self._gate.observe, self.lease, an_instance(hints, Hints, "hints"))
 
     def detach(self) -> DetachedAttempt:
         """The end of the attempt, to be held by the caller: leaving the block releases nothing then, unless by an
         exception."""
+        return self._gate.run.here(self._detach)
+
+    def _detach(self) -> DetachedAttempt:
         if self._detached is None:
             self._detached = DetachedAttempt(self)
             self._end_hold()
@@ -176,6 +186,9 @@ class DetachedAttempt:
             an_instance(outcome, RequestReleaseOutcome, "outcome")
         if error is not None:
             an_instance(error, BaseException, "error")
+        return self._attempt.run.here(self._release, outcome, error)
+
+    def _release(self, outcome: RequestReleaseOutcome | None, error: BaseException | None) -> bool:
         if self._released:
             return False
         self._released = True
@@ -186,8 +199,8 @@ class DetachedAttempt:
 
 
 class AttemptContext:
-    """The block of one attempt: `async with` waits for the lease at the beginning, and releases it at the end. Good for
-    one use.
+    """The block of one attempt: `async with` waits for the lease at the beginning, and releases it at the end; `with`
+    does the same in another thread, which it blocks. Good for one use.
     """
 
     def __init__(self, gate: RequestGate, classify: Classifier, item: RequestAdmissionItem) -> None:
@@ -207,6 +220,19 @@ class AttemptContext:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end(error)
+
+    def __enter__(self) -> Attempt:
+        return self._gate.run.wait_for("async with", self.__aenter__)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(trio.RunFinishedError):  # the thread was left: with the run its leases have gone
+            self._gate.run.call("async with", self._end, error)
+
+    @trio.lowlevel.enable_ki_protection
+    def _end(self, error: BaseException | None) -> None:
         attempt = self._attempt
         assert attempt is not None
         if not attempt.detached:

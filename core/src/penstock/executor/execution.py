@@ -6,6 +6,7 @@ Whether and after how long is decided in `retries.py`; each attempt has a lease 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
@@ -26,9 +27,20 @@ from penstock.words.identity import RequestResourceKey
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["Executions"]
+__all__ = ["Executions", "Tries"]
 
 R = TypeVar("R")
+
+
+@attrs.define(eq=False)
+class Tries:
+    """The tries of one call: what it may have, and how the last one ended."""
+
+    retries: Retries
+    idempotency_key: str | None
+    last: Exception | None = None
+    kind: str = ""
+    pause: float = 0.0
 
 
 class Executions:
@@ -67,40 +79,74 @@ class Executions:
         return Retries(rules, self._rng, deadline, self._budget_of(key))
 
     async def execute(
-        self,
-        call: Callable[[Attempt], Awaitable[R]],
-        next_attempt: Callable[[], AttemptContext],
-        retries: Retries,
-        idempotency_key: str | None,
+        self, call: Callable[[Attempt], Awaitable[R]], next_attempt: Callable[[], AttemptContext], tries: Tries
     ) -> R:
         """What `call` returns; as `ModelRequestExecutor.execute`."""
-        last: Exception | None = None
-        kind = ""
         while True:
             attempt: Attempt | None = None
             try:
                 await self._while_held()
                 async with next_attempt() as attempt:
-                    attempt.idempotency_key = idempotency_key
-                    attempt.stands_alone = retries.stands_alone
-                    self._raise_if_given_up(attempt)
+                    self._begin(attempt, tries)
                     answer = await call(attempt)
                 self._ended(attempt, answered=True)
                 return answer
             except Exception as error:
-                if attempt is None and last is not None and isinstance(error, RequestAdmissionError):
-                    note_on(last, f"not tried again: {error}")
-                    mark_failure(last, FailureMark(kind, retryable=False))
-                    raise last from error
-                if attempt is None or attempt.outcome is None:
+                raised = self._raised(attempt, error, tries)
+                if raised is error:
                     raise
-                pause = self._pause_after(attempt, error, retries)
-                if pause is None:
-                    mark_failure(error, FailureMark(attempt.outcome.kind, retryable=False))
+                if raised is not None:
+                    raise raised from error
+            if attempt is not None:
+                await self._pause_before_next(attempt, tries)
+
+    def execute_from_thread(
+        self, call: Callable[[Attempt], R], next_attempt: Callable[[], AttemptContext], tries: Tries
+    ) -> R:
+        """The same for code in another thread, in which `call` runs: each step is one of the run's own."""
+        run, instead = self._gate.run, "execute"
+        while True:
+            attempt: Attempt | None = None
+            try:
+                run.wait_for(instead, self._while_held)
+                with next_attempt() as attempt:
+                    run.call(instead, self._begin, attempt, tries)
+                    answer = call(attempt)
+                run.call(instead, partial(self._ended, attempt, answered=True))
+                return answer
+            except Exception as error:
+                raised = run.call(instead, self._raised, attempt, error, tries)
+                if raised is error:
                     raise
-                last, kind = error, attempt.outcome.kind
-            if pause > 0:
-                await self._pause(attempt, str(attempt.lease.item.resource), self._gate.now() + pause)
+                if raised is not None:
+                    raise raised from error
+            if attempt is not None:
+                run.wait_for(instead, self._pause_before_next, attempt, tries)
+
+    def _begin(self, attempt: Attempt, tries: Tries) -> None:
+        attempt.idempotency_key = tries.idempotency_key
+        attempt.stands_alone = tries.retries.stands_alone
+        self._raise_if_given_up(attempt)
+
+    def _raised(self, attempt: Attempt | None, error: Exception, tries: Tries) -> Exception | None:
+        """What is to be raised after a try that failed with `error`; `None` where there is another."""
+        last = tries.last
+        if attempt is None and last is not None and isinstance(error, RequestAdmissionError):
+            note_on(last, f"not tried again: {error}")
+            mark_failure(last, FailureMark(tries.kind, retryable=False))
+            return last
+        if attempt is None or attempt.outcome is None:
+            return error
+        pause = self._pause_after(attempt, error, tries.retries)
+        if pause is None:
+            mark_failure(error, FailureMark(attempt.outcome.kind, retryable=False))
+            return error
+        tries.last, tries.kind, tries.pause = error, attempt.outcome.kind, pause
+        return None
+
+    async def _pause_before_next(self, attempt: Attempt, tries: Tries) -> None:
+        if tries.pause > 0:
+            await self._pause(attempt, str(attempt.lease.item.resource), self._gate.now() + tries.pause)
 
     def _pause_after(self, attempt: Attempt, error: Exception, retries: Retries) -> float | None:
         """Seconds until the next attempt, if there is one. What failed for want of something of ours is tried again

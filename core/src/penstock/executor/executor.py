@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
@@ -21,7 +22,7 @@ from penstock.executor.attempt import Attempt, AttemptContext
 from penstock.executor.call_items import CallItems, CallOptions
 from penstock.executor.caller_input import check_caps, check_end
 from penstock.executor.classifier import OutcomeClassifier, OutcomeRule
-from penstock.executor.execution import Executions
+from penstock.executor.execution import Executions, Tries
 from penstock.executor.gate import RequestGate
 from penstock.executor.retries import RetryRules
 from penstock.requests.admission import RequestAdmissionController
@@ -160,12 +161,14 @@ class ModelRequestExecutor:
     # -- attempts --
 
     def attempt(self, resource: RequestResourceKey | str, **options: Unpack[CallOptions]) -> AttemptContext:
-        """The block of one call: `async with` waits for its lease, and releases it with how the call ended.
+        """The block of one call: `async with` waits for its lease, and releases it with how the call ended; `with` in
+        another thread than the run's.
 
         Options as `penstock.request`; `domain` counts only with a name. Raises `ConfigError` for a wrong option, and
         `RequestAdmissionError` where the lease is refused.
         """
-        return AttemptContext(self.gate, self._classifier.classify, self._items.item(resource, **options))
+        item = self.gate.run.here(partial(self._items.item, resource, **options))
+        return AttemptContext(self.gate, self._classifier.classify, item)
 
     async def execute(
         self,
@@ -185,14 +188,40 @@ class ModelRequestExecutor:
         """
         if not callable(call):
             raise ConfigError(f"call must be an async function that takes the attempt, not {shown(call)}")
+        key, tries = self._tries(resource, max_attempts, idempotency_key, options)
+        return await self._executions.execute(call, lambda: self.attempt(key, **options), tries)
+
+    def execute_from_thread(
+        self,
+        call: Callable[[Attempt], R],
+        resource: RequestResourceKey | str,
+        *,
+        max_attempts: int | None = None,
+        idempotency_key: str | None = None,
+        **options: Unpack[CallOptions],
+    ) -> R:
+        """`execute` for code in another thread, which it blocks: `call` is a plain function and runs in that thread."""
+        if not callable(call):
+            raise ConfigError(f"call must be a function that takes the attempt, not {shown(call)}")
+        run = self.gate.run
+        key, tries = run.call("execute", self._tries, resource, max_attempts, idempotency_key, options)
+        return self._executions.execute_from_thread(call, lambda: self.attempt(key, **options), tries)
+
+    def _tries(
+        self,
+        resource: RequestResourceKey | str,
+        max_attempts: int | None,
+        idempotency_key: str | None,
+        options: CallOptions,
+    ) -> tuple[RequestResourceKey, Tries]:
+        """Whom a call is for, and the tries that it has. Raises `ConfigError` for wrong options."""
         if idempotency_key is not None:
             a_name(idempotency_key, "idempotency_key")
         deadline = options.get("deadline")
         if deadline is not None:
             a_moment(deadline, "deadline")
         key = self.resolver.key_of(resource, options.pop("domain", RequestDomain.CHAT))
-        retries = self._executions.retries_for(key, deadline, max_attempts)
-        return await self._executions.execute(call, lambda: self.attempt(key, **options), retries, idempotency_key)
+        return key, Tries(self._executions.retries_for(key, deadline, max_attempts), idempotency_key)
 
     def register(
         self,

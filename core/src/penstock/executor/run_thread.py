@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import trio
 
+from penstock.executor.thread_work import wait_in_run
 from penstock.executor.under_trio import require_trio
 
 __all__ = ["RunThread"]
@@ -56,11 +57,22 @@ class RunThread:
             trio.from_thread.check_cancelled()
         except RuntimeError:  # no thread of trio's: it has no task that could be cancelled
             return trio.from_thread.run(function, *arguments, trio_token=token)
-        return trio.from_thread.run(function, *arguments)
+        return wait_in_run(function, *arguments)
 
     def call(self, instead: str, function: Callable[..., R], *arguments: object) -> R:
         """What the function returns, for code in another thread."""
         return trio.from_thread.run_sync(function, *arguments, trio_token=self._foreign_token(instead))
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether this code runs in another thread than the run."""
+        return self._thread is not None and get_ident() != self._thread
+
+    def here(self, function: Callable[..., R], *arguments: object) -> R:
+        """What the function returns, called in the run's own thread, from whichever thread this is."""
+        if not self.elsewhere:
+            return function(*arguments)
+        return trio.from_thread.run_sync(function, *arguments, trio_token=self._token)
 
     def _foreign_token(self, instead: str) -> trio.lowlevel.TrioToken:
         if self._token is None:

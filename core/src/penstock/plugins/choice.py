@@ -54,7 +54,7 @@ EXTENSION_POINTS: Final[Mapping[str, ExtensionPoint]] = MappingProxyType(
         for point in (
             ExtensionPoint("ready_queue", single=True, default=("fair",), own="fifo"),
             ExtensionPoint("task_policies", default=("strict-fair",)),
-            ExtensionPoint("task_runner", single=True, own="nursery"),
+            ExtensionPoint("task_runners", own="nursery"),
             ExtensionPoint("request_waiters", single=True, default=("fair",), own="fifo"),
             ExtensionPoint("request_limiters", default=("cooldown", "aimd", "token-budget")),
             ExtensionPoint("sinks", decides=False),
@@ -113,6 +113,7 @@ def choose(config: PenstockConfig, installed: Collection[str], given: Mapping[st
     making = _Making(config, installed, given)
     asked = {key: making.list_of(point) for key, point in EXTENSION_POINTS.items()}
     making.check_required()
+    making.check_runners(asked["task_runners"])
     making.check_sections()
     return Chosen(
         asked,
@@ -185,6 +186,16 @@ class _Making:
         for name in self._config.plugins.required:
             if name not in self.available:
                 self._add_missing(name, ("plugins", "required"), "required, not installed")
+
+    def check_runners(self, asked: Collection[str]) -> None:
+        known = [str(EXTENSION_POINTS["task_runners"].own), *asked]
+        for group, runner in self._config.scheduler.runners.items():
+            if runner in known:
+                continue
+            hint = did_you_mean(runner, known)
+            if runner in self.available:
+                hint = f'write task_runners = [..., "{runner}"] under [plugins]'
+            self._add_problem(("scheduler", "runners", group), f"no runner {runner!r} is active; {hint}")
 
     def check_sections(self) -> None:
         for name in self._config.sections:

@@ -144,10 +144,13 @@ class CompiledHooks:
         made: RequestWaiterQueue | None = self._first("penstock_request_waiters", RequestWaiterQueue)
         return made
 
-    def make_task_runner(self) -> TaskRunner | None:
-        """The runner of the first plugin that makes one; `None`: the scheduler's own nursery."""
-        made: TaskRunner | None = self._first("penstock_task_runner", TaskRunner)
-        return made
+    def make_task_runners(self) -> list[tuple[PluginMaker, TaskRunner]]:
+        """The runners with their plugins, whose names they have; beside the scheduler's own nursery."""
+        return [
+            (self._maker(bound), made)
+            for bound in self._bound["penstock_task_runner"]
+            if (made := self._make(bound, "penstock_task_runner", TaskRunner)) is not None
+        ]
 
     def make_task_policies(
         self, before: Sequence[tuple[str, TaskAdmissionPolicy]] = ()
@@ -234,13 +237,16 @@ class CompiledHooks:
         for bound in self._bound[hook]:
             made = self._make(bound, hook, kind)
             if made is not None:
-                self._makers[hook] = PluginMaker(bound.plugin, self._origins.get(bound.plugin, ""))
+                self._makers[hook] = self._maker(bound)
                 return made
         return None
 
     def maker(self, hook: str) -> PluginMaker:
         """The plugin that made what is used of a factory hook; the core, if none did."""
         return self._makers.get(hook, PluginMaker())
+
+    def _maker(self, bound: BoundHook) -> PluginMaker:
+        return PluginMaker(bound.plugin, self._origins.get(bound.plugin, ""))
 
     def _make(self, bound: BoundHook, hook: str, kind: Any, **given: object) -> Any:
         """The product of a plugin's factory, if any. Raises `PluginError` if it raises or makes something else."""

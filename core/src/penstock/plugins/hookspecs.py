@@ -116,12 +116,14 @@ class PenstockSpec:
         classification holds.
         """
 
-    @hookspec(firstresult=True)
+    @hookspec
     def penstock_task_runner(self, settings: Settings) -> TaskRunner | None:
-        """The runner that carries out admitted tasks.
+        """A runner that carries out the tasks that name it.
 
-        Called once per run; the default runs each in the scheduler's own nursery. An error ends the set-up. What
-        `run` raises is the task's; what is no `Exception` ends the task with a `PluginError`.
+        Called once per run for each active plugin; the runner has its plugin's name, by which `runner=` of a task or
+        `[scheduler.runners]` chooses it. All others run in the scheduler's own nursery. An error ends the set-up. What
+        `check` raises but a `ConfigError` is a `PluginError` of who hands the task in. What `run` raises is the
+        task's; what is no `Exception` ends the task with a `PluginError`.
         """
 
     @hookspec
@@ -202,7 +204,7 @@ HOOKS: Final[Mapping[str, HookFacts]] = MappingProxyType(
         "penstock_request_waiters": HookFacts("factory", _ENDS, "request_waiters", first_result=True),
         "penstock_request_eligible": HookFacts("rule", _CLOSED, "request_limiters"),
         "penstock_classify_outcome": HookFacts("rule", "is logged; the core's classification holds", None, True),
-        "penstock_task_runner": HookFacts("factory", _ENDS, "task_runner", first_result=True),
+        "penstock_task_runner": HookFacts("factory", _ENDS, "task_runners"),
         "penstock_scheduler_event": HookFacts("sink", _COUNTED, "sinks"),
         "penstock_request_event": HookFacts("sink", _COUNTED, "sinks"),
         "penstock_run_started": HookFacts("note", _LOGGED),

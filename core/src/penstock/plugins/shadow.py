@@ -19,7 +19,7 @@ SHADOWED: Final = frozenset(
 HEEDED: Final = {
     "penstock_ready_queue": "it makes the ready queue",
     "penstock_request_waiters": "it makes the queue of waiting calls",
-    "penstock_task_runner": "it runs the tasks",
+    "penstock_task_runner": "it runs tasks",
     "penstock_classify_outcome": "it classifies outcomes",
     "penstock_promises": "it makes promises",
 }

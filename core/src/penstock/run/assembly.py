@@ -25,6 +25,7 @@ from penstock.run.task_policies import TaskPolicies
 from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.gate_plugins import GatePlugins
 from penstock.scheduler.parts import SchedulerParts
+from penstock.scheduler.runners import NamedRunner, TaskRunners
 from penstock.tasks.admission import TaskAdmissionConfig, TaskAdmissionController
 from penstock.tasks.gate import TaskGate
 from penstock.tasks.pressure_advice import RequestPressureAdvice
@@ -52,17 +53,19 @@ def assemble(
     events = SchedulerEvents(streams["scheduler"], run_id, manager.promises)
     policies, rule = hooks.make_task_policies(), hooks.task_eligible
     options = config.scheduler
-    queue, runner = hooks.make_ready_queue() or FifoTaskQueue(), hooks.make_task_runner()
-    makers = hooks.maker("penstock_ready_queue"), hooks.maker("penstock_task_runner")
+    queue = hooks.make_ready_queue() or FifoTaskQueue()
+    made = hooks.make_task_runners()
+    runners = TaskRunners([NamedRunner(by.name, runner, by, errors.report) for by, runner in made])
+    maker = hooks.maker("penstock_ready_queue")
     limits = TaskAdmissionConfig(options.submission_capacity, options.resources)
     controller = TaskAdmissionController(limits, policies, rule, on_failure=errors.report)
     tasks = SchedulerParts(
-        TaskGate(queue, controller, makers[0]),
+        TaskGate(queue, controller, maker),
         events,
         core.rng("task-retries"),
         scheduler_options(options),
-        runner,
-        GatePlugins(queue=makers[0], runner=makers[1], on_failure=errors.report),
+        runners,
+        GatePlugins(queue=maker, on_failure=errors.report),
     )
     advice = RequestPressureAdvice(
         requests.controller.standings, resolver, on_step_back=events.stepped_back, wake=tasks.wake

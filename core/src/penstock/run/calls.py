@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
+from multiprocessing import parent_process
 from typing import Final, TypeVar
 
 from penstock.executor.attempt import Attempt, AttemptContext
 from penstock.executor.executor import ModelRequestExecutor
 from penstock.requests.items import ONE_REQUEST, RequestCost, RequestGroupSpec
+from penstock.words.checks import a_name
 from penstock.words.identity import RequestDomain, RequestResourceKey
 
-__all__ = ["CURRENT", "current_executor", "execute", "request"]
+__all__ = ["CURRENT", "current_executor", "execute", "execute_from_thread", "request", "set_no_gate"]
 
 R = TypeVar("R")
 
@@ -19,12 +21,28 @@ CURRENT: Final[ContextVar[ModelRequestExecutor | None]] = ContextVar("penstock_r
 """The request gate of the run that this code is in."""
 
 
+_no_gate: str | None = None
+"""Why there is no request gate in this process, if somebody has said so."""
+
+
+def set_no_gate(why: str) -> None:
+    """Set what `penstock.request` says in this process outside of runs; for runners, whose processes have no gate."""
+    global _no_gate
+    _no_gate = a_name(why, "why")
+
+
 def current_executor() -> ModelRequestExecutor:
     """The request gate of the run that this code is in. Raises `RuntimeError` outside `open_scheduler`."""
     executor = CURRENT.get()
     if executor is None:
-        raise RuntimeError("there is no run here: call this inside `async with penstock.open_scheduler(...)`")
+        raise RuntimeError(_no_gate or _no_run())
     return executor
+
+
+def _no_run() -> str:
+    if parent_process() is not None:
+        return "there is no gate in this process: call before or after, in the process of the run"
+    return "there is no run here: call this inside `async with penstock.open_scheduler(...)`"
 
 
 def request(
@@ -37,7 +55,8 @@ def request(
     deadline: float | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> AttemptContext:
-    """One admitted call: `async with penstock.request("provider/model", domain="chat") as attempt`.
+    """One admitted call: `async with penstock.request("provider/model", domain="chat") as attempt`; in a thread that
+    works for a task, `with` in the place of `async with`.
 
     Waits for the lease, and gives it back with the classified outcome at the end of the block.
 
@@ -73,6 +92,34 @@ async def execute(
     Options as `request`, and `max_attempts`, how often it is tried at most, and `idempotency_key`, which every
     attempt carries. Raises as `ModelRequestExecutor.execute`."""
     return await current_executor().execute(
+        call,
+        resource,
+        domain=domain,
+        cost=cost,
+        group=group,
+        timeout=timeout,
+        deadline=deadline,
+        max_attempts=max_attempts,
+        idempotency_key=idempotency_key,
+        labels=labels,
+    )
+
+
+def execute_from_thread(
+    call: Callable[[Attempt], R],
+    resource: RequestResourceKey | str,
+    *,
+    domain: str = RequestDomain.CHAT,
+    cost: RequestCost = ONE_REQUEST,
+    group: RequestGroupSpec | str | None = None,
+    timeout: float | None = None,
+    deadline: float | None = None,
+    max_attempts: int | None = None,
+    idempotency_key: str | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> R:
+    """`execute` for code in a thread that works for a task: `call` is a plain function, and runs in this thread."""
+    return current_executor().execute_from_thread(
         call,
         resource,
         domain=domain,

@@ -17,7 +17,7 @@ __all__ = ["as_it_is", "changes_of_fixed_keys", "changes_of_fixed_plugins"]
 FIXED_POINTS: Final = {
     "ready_queue": "the ready queue holds tasks",
     "request_waiters": "the queue of waiting calls holds calls",
-    "task_runner": "the runner runs tasks",
+    "task_runners": "the runners run tasks",
     "sinks": "sinks are written to by threads of their own",
 }
 """Lists under `[plugins]` whose plugins stay, and why."""

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
+from penstock.scheduler.places import RunnerStanding
 from penstock.tasks.records import TaskGroupKey
 
 __all__ = ["Health", "top_groups"]
@@ -33,6 +34,8 @@ class Health:
     `debts`                how many debts of groups policies keep, which outlive what the groups have queued
     `plugin_errors`        plugin to how often it raised in the whole run
     `promises`             plugin to what it promises of the run, in words
+    `runners`              runner to how it stands: busy workers, who waits for one, and how long tasks have starved
+    `abandoned`            how many tasks were left behind in the whole run, whose code did not end
     """
 
     captured_at: float
@@ -53,6 +56,8 @@ class Health:
     unconfigured_models_bound: int = 0
     plugin_errors: Mapping[str, int] = attrs.field(factory=dict)
     promises: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    runners: Mapping[str, RunnerStanding] = attrs.field(factory=dict)
+    abandoned: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, JSON-safe."""

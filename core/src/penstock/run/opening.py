@@ -5,6 +5,7 @@ Inside the block `request` and `execute` (`calls.py`) find the run's request gat
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -36,6 +37,8 @@ from penstock.words.report import RunInfo, RunReport
 from penstock.words.settings import WallClock
 
 __all__ = ["open_scheduler"]
+
+_log: Final = logging.getLogger("penstock.run")
 
 RUN_ID: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", re.ASCII)
 """The names that a run may have: a name stands in every event of the run."""
@@ -98,7 +101,7 @@ async def open_scheduler(
         async with drivers:
             if hooks.sinks:
                 loop.pause_with(lambda: drivers.drained() if drivers.full else None)
-            async with scheduler.requests:
+            async with scheduler.requests, parts.tasks.runners.opened():
                 register_providers(loaded, scheduler.requests)
                 async with trio.open_nursery() as nursery:
                     loop.on_fatal = nursery.cancel_scope.cancel
@@ -135,7 +138,9 @@ def _objects(plugins: Iterable[object]) -> tuple[object, ...]:
 def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers, parts: RunParts) -> RunReport:
     endings = parts.tasks.endings
     counts = endings.counts
-    unknown = parts.unknown_names()
+    unknown, misspelt = parts.unknown_names(), parts.tasks.runners.misspelt_groups()
+    for problem in misspelt:
+        _log.warning("%s", problem)
     return RunReport(
         run_id=scheduler.run_id,
         started_at=started_at,
@@ -148,9 +153,14 @@ def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers, parts
         not_done_count=sum(counts.values()) - counts["completed"],
         leases=scheduler.admission.leases,
         request_leases=scheduler.requests.leases,
-        diagnostics={**drivers.diagnostics(), **({"names": list(map(str, unknown))} if unknown else {})},
+        diagnostics={
+            **drivers.diagnostics(),
+            **({"names": list(map(str, unknown))} if unknown else {}),
+            **({"runners": misspelt} if misspelt else {}),
+        },
         shadows=scheduler.plugins.shadows.tallies(),
         plugin_failures=parts.errors.failures,
+        abandoned=dict(parts.tasks.workers.abandoned),
     )
 
 

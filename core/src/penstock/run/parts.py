@@ -19,6 +19,7 @@ from penstock.run.notes import RunNotes
 from penstock.run.plugin_errors import PluginErrors
 from penstock.run.task_policies import TaskPolicies
 from penstock.scheduler.parts import SchedulerParts
+from penstock.scheduler.places import RunnerStanding
 from penstock.tasks.standing import Explanation
 from penstock.words.errors import ConfigError
 from penstock.words.printable import printable
@@ -34,6 +35,8 @@ class RunExplanation(Explanation):
     """What a run waits for at one moment: the task gate's explanation, with the request gate's beside it."""
 
     requests: RequestExplanation = attrs.field(factory=RequestExplanation)
+    runners: Mapping[str, RunnerStanding] = attrs.field(factory=dict)
+    """How the runners stand that count their workers, by name."""
     perhaps_deadlock: tuple[str, ...] = ()
     """Who waits for whom, where that may never end and is not certain."""
 
@@ -66,7 +69,8 @@ class RunParts:
         of_tasks |= {"shadows": self.plugins.shadows.tallies(), "plugin_failures": self.errors.failures}
         of_tasks |= {"promises": self.plugins.promises}
         requests, perhaps = self.requests.explanation(), self.deadlocks.perhaps()
-        return RunExplanation(requests=requests, perhaps_deadlock=perhaps, **of_tasks)
+        runners = self.tasks.runners.standings(trio.current_time())
+        return RunExplanation(requests=requests, runners=runners, perhaps_deadlock=perhaps, **of_tasks)
 
     def explain(self, group: str | None = None) -> str:
         """What everything that is left waits for, at both gates, in words; or what one group of tasks waits for."""
@@ -75,6 +79,7 @@ class RunParts:
         of_tasks, of_calls = config.scheduler.stall_timeout, config.requests.stall_timeout
         explanation = self.explanation(group)
         lines = [str(explanation)]
+        lines += [f"runner {name}: {printable(str(standing))}" for name, standing in explanation.runners.items()]
         for failure in explanation.plugin_failures:
             lines.append(failure.in_words(now, of_tasks if failure.gate == "scheduler" else of_calls))
         if group is None:

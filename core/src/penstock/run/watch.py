@@ -110,6 +110,8 @@ class RunWatch:
             unconfigured_models_bound=run.requests.gate.unconfigured.bound,
             plugin_errors=run.errors.counts,
             promises=run.plugins.promises,
+            runners=run.tasks.runners.standings(now),
+            abandoned=len(run.tasks.workers.abandoned),
         )
 
     async def _take_snapshots(self) -> None:

@@ -20,6 +20,9 @@ __all__ = ["LongStep", "Watchdog"]
 WARNED_NAMES: Final = 256
 """How many names are remembered as having been warned of."""
 
+ADVICE: Final = 'give it a runner: runner="processes" where it computes, runner="threads" where it blocks'
+"""What to do about a task that keeps the loop."""
+
 _log: Final = logging.getLogger("penstock.watchdog")
 
 
@@ -61,7 +64,9 @@ class Watchdog(trio.abc.Instrument):
             if len(self._warned) >= WARNED_NAMES:
                 self._warned.clear()
             self._warned.add(name)
-            _log.warning("task %r blocked the loop for %.2f s: nothing else could run meanwhile", name, took)
+            _log.warning(
+                "task %r blocked the loop for %.2f s: nothing else could run meanwhile; %s", name, took, ADVICE
+            )
 
     def take(self) -> LongStep | None:
         """The longest step beyond the threshold since this was asked last."""

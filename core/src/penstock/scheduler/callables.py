@@ -10,7 +10,7 @@ is known by its code, which all closures of one definition share, together with 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import FunctionType, MethodType
 from typing import Any, Final
@@ -18,7 +18,7 @@ from typing import Any, Final
 from penstock.words.checks import shown
 from penstock.words.errors import ConfigError
 
-__all__ = ["FunctionCheck", "name_of"]
+__all__ = ["FunctionCheck", "check_async_function", "check_plain_function", "name_of"]
 
 REMEMBERED_FUNCTIONS: Final = 1024
 """How many functions are remembered as right."""
@@ -37,8 +37,8 @@ class FunctionCheck:
     def __init__(self) -> None:
         self._known: dict[tuple[object, ...], object] = {}
 
-    def check(self, fn: Callable[..., Awaitable[Any]], args: Sequence[Any]) -> None:
-        """Raises `ConfigError` if `fn` is no async function as far as can be seen, or cannot be called with `args`."""
+    def check(self, fn: Callable[..., Any], args: Sequence[Any]) -> None:
+        """Raises `ConfigError` if `fn` is no function that ends with a result, or cannot be called with `args`."""
         inner: Any = fn
         given = len(args)
         keywords: tuple[str, ...] = ()
@@ -54,6 +54,29 @@ class FunctionCheck:
             self._known[call] = code  # and so the code lives on, and its id is nobody else's
 
 
+def check_async_function(fn: object) -> None:
+    """Raises `ConfigError` for a function whose result surely cannot be awaited. Of a plain one that is seen when it
+    runs: any function may return something that can be awaited."""
+    _check_kind(fn)
+
+
+def check_plain_function(fn: object) -> None:
+    """Raises `ConfigError` for an async function, which a runner of plain ones cannot carry out."""
+    called = _called(fn)
+    if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
+        raise ConfigError(
+            f"fn must be a plain function, and {name_of(fn)} is an async one: "
+            f'write `def`, or let it run in the scheduler\'s own nursery, by runner="nursery"'
+        )
+
+
+def _called(fn: object) -> Any:
+    """The function that is called where `fn` is."""
+    while isinstance(fn, partial):
+        fn = fn.func
+    return fn if isinstance(fn, FunctionType | MethodType | type) else type(fn).__call__
+
+
 def _check_kind(fn: object) -> None:
     if inspect.iscoroutine(fn):
         name = name_of(fn)
@@ -61,9 +84,7 @@ def _check_kind(fn: object) -> None:
         raise ConfigError(f"fn is the coroutine {name}(…): give the async function and its arguments, ({name}, …)")
     if not callable(fn):
         raise ConfigError(f"fn must be an async function, not {shown(fn)}")
-    while isinstance(fn, partial):
-        fn = fn.func
-    called = fn if isinstance(fn, FunctionType | MethodType) else type(fn).__call__
+    called = _called(fn)
     if inspect.isasyncgenfunction(called):
         raise ConfigError(
             f"fn must be an async function, and {name_of(fn)} is an async generator function: "

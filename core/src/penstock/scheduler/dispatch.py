@@ -151,6 +151,7 @@ class DispatchLoop:
                         self._waits.end_deadlocks()
                     await self.wakeup.sleep_until(self._before_sleep(now))
         except trio.Cancelled:
+            self._workers.runners.leave()
             raise
         except BaseException as error:
             self._fail(error)

@@ -125,7 +125,7 @@ class SchedulerEvents:
         if outcome != "not_started":
             self.task("task_completed", job, now, correlation, lease_id, lease_id, outcome)
         kind = "task_lease_released" if result.released else "release_diagnostic"
-        self.task(kind, job, now, correlation, lease_id, lease_id, result.reason)
+        self.task(kind, job, now, correlation, lease_id, lease_id, outcome if outcome == "abandoned" else result.reason)
 
     def _record_execution(
         self, kind: str, job: Job, lease: TaskAdmissionLease, now: float, notes: dict[str, Any] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 from weakref import WeakValueDictionary
@@ -18,6 +18,7 @@ from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.handles import TaskHandle
 from penstock.scheduler.jobs import Job
 from penstock.scheduler.options import TaskOptions, TaskSpec
+from penstock.scheduler.runners import NamedRunner, TaskRunners
 from penstock.scheduler.waits import TaskWaits
 from penstock.tasks.admission import TaskAdmissionController
 from penstock.tasks.lease import TaskRefused
@@ -64,6 +65,7 @@ class Intake:
         events: SchedulerEvents,
         resolver: TaskSchedulingResolver,
         max_attempts: int,
+        runners: TaskRunners,
     ) -> None:
         self._loop = loop
         self._controller = controller
@@ -73,7 +75,8 @@ class Intake:
         self._events = events
         self._resolver = resolver
         self._max_attempts = max_attempts
-        self.functions = FunctionCheck()
+        self._functions = FunctionCheck()
+        self._runners = runners
         self._numbered = 0
         """The number in the last id that was made here."""
         self._given: set[str] = set()
@@ -94,7 +97,7 @@ class Intake:
             self._controller.set_admitted_limit(group.key, group.admitted_limit)
 
     def start(
-        self, fn: Callable[..., Awaitable[Any]], args: Sequence[Any], options: TaskOptions, task_id: str | None = None
+        self, fn: Callable[..., Any], args: Sequence[Any], options: TaskOptions, task_id: str | None = None
     ) -> TaskHandle[Any]:
         """The handle of a task that comes after nothing. Raises `ConfigError` and `TaskRefused`."""
         self._loop.check_open()
@@ -131,11 +134,9 @@ class Intake:
         if never is not None:
             raise TaskRefused(job.task.task_id, never)
 
-    def _job(
-        self, fn: Callable[..., Awaitable[Any]], args: Sequence[Any], options: TaskOptions, task_id: str | None
-    ) -> Job:
+    def _job(self, fn: Callable[..., Any], args: Sequence[Any], options: TaskOptions, task_id: str | None) -> Job:
         """A job for `fn(*args)`. Raises `ConfigError` for a function that cannot be called so, or a wrong option."""
-        self.functions.check(fn, args)
+        self._functions.check(fn, args)
         if options.max_attempts is not None:
             whole_number(options.max_attempts, "max_attempts")
         if task_id is None:
@@ -144,11 +145,13 @@ class Intake:
             a_name(task_id, "task_id")
             if task_id.startswith(NUMBERED):
                 self._given.add(task_id)
-        group, needs = options.group, options.needs
+        given, needs = options.group, options.needs
+        group = given if isinstance(given, TaskGroupSpec) else self._group(given)
+        runner = self._runner(fn, args, options.runner, group)
         task = SchedulableTask(
             task_id,
             partial(fn, *args) if args else fn,
-            group if isinstance(group, TaskGroupSpec) else self._group(group),
+            group,
             ONE_PLACE if needs is None else self._resource_request(needs),
             None if options.deadline is None else a_moment(options.deadline, "deadline"),
             None if options.labels is None else labels_of(options.labels),
@@ -156,6 +159,8 @@ class Intake:
         job = Job(task, TaskHandle(task_id, self._on_wait), options.max_attempts or self._max_attempts)
         if type(options.retry_on) is not tuple or options.retry_on:
             job.retry_on = exception_types(options.retry_on, "retry_on")
+        if runner is not None:
+            job.runner = runner
         if options.row_group is not None:
             job.row_group = a_name(options.row_group, "row_group")
         if options.column is not None:
@@ -163,6 +168,23 @@ class Intake:
         if options.cancellable is not False and true_or_false(options.cancellable, "cancellable"):
             job.cancellable = True
         return job
+
+    def check(self, fn: Callable[..., Any], args: Sequence[Any], options: TaskOptions) -> None:
+        """Raises `ConfigError` for a function that cannot be called so, or not where it is to run."""
+        self._functions.check(fn, args)
+        group = options.group
+        self._runner(fn, args, options.runner, group if isinstance(group, TaskGroupSpec) else self._group(group))
+
+    def _runner(
+        self, fn: Callable[..., Any], args: Sequence[Any], name: str | None, group: TaskGroupSpec
+    ) -> NamedRunner | None:
+        """Where a task runs, which must be able to carry it out; `None`: in the nursery."""
+        if name is None and not self._runners.by_group:
+            return None
+        runner = self._runners.find(name, group)
+        if runner is not None:
+            runner.check(fn, args)
+        return runner
 
     def _job_of(self, spec: TaskSpec) -> Job:
         an_instance(spec, TaskSpec, "each task of the batch")

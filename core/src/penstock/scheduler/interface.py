@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple, Unpack, overload
 
 import trio
 
@@ -17,7 +17,7 @@ from penstock.events.correlation import RuntimeCorrelation
 from penstock.events.records import SCHEDULER_EVENT_KINDS, SchedulerEventKind, json_safe
 from penstock.scheduler.handles import TaskHandle
 from penstock.scheduler.mapping import TaskMap
-from penstock.scheduler.options import Group, TaskOptions, TaskSpec
+from penstock.scheduler.options import Group, MapOptions, StartOptions, TaskOptions, TaskSpec
 from penstock.scheduler.parts import SchedulerParts
 from penstock.tasks.admission import TaskAdmissionController
 from penstock.tasks.ready_queue import QueueView
@@ -38,10 +38,21 @@ class TaskInterface:
     def __init__(self, parts: SchedulerParts) -> None:
         self._tasks = parts
 
+    @overload
+    def start_soon(
+        self, fn: Callable[[*Ts], Awaitable[R]], *args: *Ts, runner: str | None = None, **options: Unpack[StartOptions]
+    ) -> TaskHandle[R]: ...
+
+    @overload
+    def start_soon(
+        self, fn: Callable[[*Ts], R], *args: *Ts, runner: str | None, **options: Unpack[StartOptions]
+    ) -> TaskHandle[R]: ...
+
     def start_soon(
         self,
-        fn: Callable[[*Ts], Awaitable[R]],
+        fn: Callable[[*Ts], Any],
         *args: *Ts,
+        runner: str | None = None,
         group: Group = None,
         needs: Mapping[str, int] | None = None,
         task_id: str | None = None,
@@ -52,9 +63,11 @@ class TaskInterface:
         column: str | None = None,
         cancellable: bool = False,
         labels: Mapping[str, str] | None = None,
-    ) -> TaskHandle[R]:
+    ) -> TaskHandle[Any]:
         """A handle, to be awaited for its result, of the task `fn(*args)`: it starts as soon as the task gate lets it.
 
+        `runner`        where it runs, the name of an active runner or `nursery`; without, that of its group in
+                        `[scheduler.runners]`, else the scheduler's own nursery, which runs async functions
         `group`         whom it counts for: a name, `TaskGroupSpec` or `SchedulingMetadata`
         `needs`         resource to amount, beside its place in `submission`
         `task_id`       unique in the run; one is made up where none is given
@@ -66,11 +79,13 @@ class TaskInterface:
         `labels`        name to value, text, which its calls, both event streams, rules and limiters see: at most 8, of
                         at most 64 bytes each
 
-        Arguments by name go in with `functools.partial(fn, name=value)`. Raises `ConfigError` for what is no async
-        function, arguments that do not fit it and wrong options, and `TaskRefused` for a task that could never fit.
+        Arguments by name go in with `functools.partial(fn, name=value)`. Raises `ConfigError` for a function
+        that its runner cannot carry out, arguments that do not fit it and wrong options, and `TaskRefused` for a task
+        that could never fit.
         """
         options = TaskOptions(
             group=group,
+            runner=runner,
             needs=needs,
             deadline=deadline,
             max_attempts=max_attempts,
@@ -89,11 +104,34 @@ class TaskInterface:
         """
         return self._tasks.intake.add(batch)
 
+    @overload
     def map(
         self,
         fn: Callable[[T], Awaitable[R]],
         items: Iterable[T] | AsyncIterable[T],
         *,
+        runner: str | None = None,
+        window: int | None = None,
+        **options: Unpack[MapOptions],
+    ) -> TaskMap[T, R]: ...
+
+    @overload
+    def map(
+        self,
+        fn: Callable[[T], R],
+        items: Iterable[T] | AsyncIterable[T],
+        *,
+        runner: str | None,
+        window: int | None = None,
+        **options: Unpack[MapOptions],
+    ) -> TaskMap[T, R]: ...
+
+    def map(
+        self,
+        fn: Callable[[T], Any],
+        items: Iterable[T] | AsyncIterable[T],
+        *,
+        runner: str | None = None,
         window: int | None = None,
         group: Group = None,
         needs: Mapping[str, int] | None = None,
@@ -103,7 +141,7 @@ class TaskInterface:
         row_group: str | None = None,
         column: str | None = None,
         labels: Mapping[str, str] | None = None,
-    ) -> TaskMap[T, R]:
+    ) -> TaskMap[T, Any]:
         """Results of `fn(item)` for every item, in the order of completion: `async with scheduler.map(...) as results`.
 
         At most `window` items (default: twice the free places, at least 16) are in hand. The other options are
@@ -111,6 +149,7 @@ class TaskInterface:
         """
         options = TaskOptions(
             group=group,
+            runner=runner,
             needs=needs,
             deadline=deadline,
             max_attempts=max_attempts,
@@ -197,6 +236,11 @@ class TaskInterface:
             "unfinished": len(tasks.book.jobs),
             **tasks.endings.counts,
         }
+
+    @property
+    def runners(self) -> tuple[str, ...]:
+        """The names of the active runners, beside the scheduler's own nursery."""
+        return tuple(self._tasks.runners.named)
 
     @property
     def queue_view(self) -> QueueView:

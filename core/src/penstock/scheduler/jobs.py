@@ -14,6 +14,7 @@ import attrs
 import trio
 
 from penstock.scheduler.handles import TaskHandle
+from penstock.scheduler.runners import NamedRunner
 from penstock.tasks.records import SchedulableTask
 from penstock.words.failures import failure_mark
 
@@ -32,6 +33,8 @@ class Job:
     row_group: str | None = None
     column: str | None = None
     cancellable: bool = False
+    runner: NamedRunner | None = None
+    """Where it runs; `None`: in the scheduler's own nursery."""
     scope: trio.CancelScope | None = None
     """By which the running task can be cancelled alone, where the caller wanted that: a new one for each try."""
     failures: int = 0

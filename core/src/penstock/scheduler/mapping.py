@@ -9,14 +9,13 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
-    Awaitable,
     Callable,
     Collection,
     Iterable,
     Iterator,
 )
 from types import TracebackType
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import attrs
 import trio
@@ -51,7 +50,7 @@ class TaskMap(Generic[T, R]):
     def __init__(
         self,
         tasks: SchedulerParts,
-        fn: Callable[[T], Awaitable[R]],
+        fn: Callable[[T], Any],
         items: Iterable[T] | AsyncIterable[T],
         options: TaskOptions,
         window: int | None,
@@ -69,7 +68,7 @@ class TaskMap(Generic[T, R]):
         if window is None:
             window = max(16, 2 * tasks.gate.controller.view().resource_limits["submission"])
         self._window = whole_number(window, "window")
-        tasks.intake.functions.check(fn, (None,))
+        tasks.intake.check(fn, (None,), options)
         given: object = items
         if not isinstance(given, Iterable | AsyncIterable):
             raise ConfigError(f"items must be an iterable or an asynchronous one, not {shown(items)}")

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict
 
 import attrs
 
 from penstock.tasks.records import SchedulingMetadata, TaskGroupSpec
 
-__all__ = ["Group", "TaskOptions", "TaskSpec"]
+__all__ = ["Group", "MapOptions", "StartOptions", "TaskOptions", "TaskSpec"]
 
 Group = str | TaskGroupSpec | SchedulingMetadata | None
 """Whom a task is counted under: a plain name, a group, what a step declares, or nobody in particular."""
+
+
+class MapOptions(TypedDict, total=False):
+    """The options of all tasks of one `map`; `Scheduler.start_soon` says what each means."""
+
+    group: Group
+    needs: Mapping[str, int] | None
+    deadline: float | None
+    max_attempts: int | None
+    retry_on: tuple[type[Exception], ...]
+    row_group: str | None
+    column: str | None
+    labels: Mapping[str, str] | None
+
+
+class StartOptions(MapOptions, total=False):
+    """The options of one task."""
+
+    task_id: str | None
+    cancellable: bool
 
 
 @attrs.define(kw_only=True)  # not frozen: each call makes one, and a frozen one takes three times as long
@@ -20,6 +40,7 @@ class TaskOptions:
     """The options of a task; `Scheduler.start_soon` says what each means."""
 
     group: Group = None
+    runner: str | None = None
     needs: Mapping[str, int] | None = None
     deadline: float | None = None
     max_attempts: int | None = None
@@ -40,7 +61,7 @@ class TaskSpec(TaskOptions):
     """
 
     task_id: str
-    fn: Callable[..., Awaitable[Any]]
+    fn: Callable[..., Any]
     args: Sequence[Any] = ()
     after: Sequence[str] = ()
     members_of: Sequence[str] = ()

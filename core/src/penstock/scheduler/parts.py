@@ -19,7 +19,7 @@ from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.gate_plugins import GatePlugins
 from penstock.scheduler.intake import Intake
 from penstock.scheduler.jobs import RetryPlan
-from penstock.scheduler.runner import TaskRunner
+from penstock.scheduler.runners import TaskRunners
 from penstock.scheduler.waits import TaskWaits
 from penstock.scheduler.wakeup import WakeUp
 from penstock.scheduler.worker import Workers
@@ -43,6 +43,7 @@ class SchedulerOptions:
     retry_backoff: float = 1.0
     retry_backoff_max: float = 60.0
     admitted_limits: Mapping[str, int] = attrs.field(factory=dict)
+    runners: Mapping[str, str] = attrs.field(factory=dict)
 
 
 _DEFAULTS: Final = SchedulerOptions()
@@ -60,10 +61,12 @@ class SchedulerParts:
         events: SchedulerEvents,
         rng: Random,
         options: SchedulerOptions = _DEFAULTS,
-        runner: TaskRunner | None = None,
+        runners: TaskRunners | None = None,
         plugins: GatePlugins | None = None,
     ) -> None:
-        plugins = GatePlugins.of(gate.queue, runner) if plugins is None else plugins
+        plugins = GatePlugins.of(gate.queue) if plugins is None else plugins
+        self.runners = TaskRunners() if runners is None else runners
+        self.runners.by_group = options.runners
         self.gate = gate
         self.events = events
         self.shutdown_grace = options.shutdown_grace
@@ -71,14 +74,21 @@ class SchedulerParts:
         self.book = TaskBook(events)
         self._retries = RetryPlan(rng, options.retry_backoff, options.retry_backoff_max)
         self.endings = TaskEndings(self.book, gate, self._retries, events)
-        self.workers = Workers(gate, self.endings, events, self.wakeup, runner, plugins)
+        self.workers = Workers(gate, self.endings, events, self.wakeup, self.runners)
         self.waits = TaskWaits(self.wakeup.ring, self.workers.task_of)
         self.loop = DispatchLoop(
             gate, self.endings, self.workers, self.waits, self.wakeup, events, plugins, options.stall_timeout
         )
         resolver = TaskSchedulingResolver(options.admitted_limits)
         self.intake = Intake(
-            self.loop, gate.controller, self.endings, self.waits, events, resolver, options.max_attempts
+            self.loop,
+            gate.controller,
+            self.endings,
+            self.waits,
+            events,
+            resolver,
+            options.max_attempts,
+            self.runners,
         )
 
     def cancel_task(self, task_id: str) -> None:
@@ -118,9 +128,11 @@ class SchedulerParts:
             self.wake(condition, now)
 
     def set_figures(self, options: SchedulerOptions) -> None:
-        """From now on these hold. Unfinished tasks keep how often they are tried; their groups get the new limits."""
+        """From now on these hold. Unfinished tasks keep how often they are tried, and their runners; their groups get
+        the new limits."""
         self.shutdown_grace = options.shutdown_grace
         self.loop.stall_timeout = options.stall_timeout
+        self.runners.by_group = options.runners
         self._retries.base, self._retries.longest = options.retry_backoff, options.retry_backoff_max
         self.intake.set_figures(TaskSchedulingResolver(options.admitted_limits), options.max_attempts)
 

@@ -16,12 +16,13 @@ from penstock.events.correlation import set_correlation
 from penstock.scheduler.base_exceptions import cancellation_of, stray_error
 from penstock.scheduler.endings import TaskEndings
 from penstock.scheduler.events import SchedulerEvents
-from penstock.scheduler.gate_plugins import GatePlugins
 from penstock.scheduler.jobs import Job
-from penstock.scheduler.runner import NurseryTaskRunner, TaskRunner, begin
+from penstock.scheduler.runner import begin
+from penstock.scheduler.runners import TaskRunners
 from penstock.scheduler.wakeup import WakeUp
 from penstock.tasks.gate import TaskGate
 from penstock.tasks.lease import TaskAdmissionLease
+from penstock.words.errors import TaskAbandoned
 
 __all__ = ["Workers"]
 
@@ -35,20 +36,18 @@ class Workers:
         endings: TaskEndings,
         events: SchedulerEvents,
         wakeup: WakeUp,
-        runner: TaskRunner | None,
-        plugins: GatePlugins,
+        runners: TaskRunners,
     ) -> None:
         self._gate = gate
         self._endings = endings
         self._events = events
         self._wakeup = wakeup
-        self._plugins = plugins
-        self._runner = NurseryTaskRunner() if runner is None else runner
-        self._runs_here = type(self._runner) is NurseryTaskRunner
-        """Whether tasks run where they stand: then what they do is awaited with nothing between."""
+        self.runners = runners
         self.nursery: trio.Nursery | None = None
         """That of the dispatch loop, once it runs."""
         self.in_flight: dict[str, Job] = {}
+        self.abandoned: dict[str, str] = {}
+        """The tasks whose code was left behind, and why."""
         self.sources = 0
         """How many sources of tasks are at work: while one is, more may come."""
 
@@ -87,7 +86,7 @@ class Workers:
         self.nursery.start_soon(fn, *args, name=name)
 
     def cancel(self) -> None:
-        """The end of the loop, and of all that runs."""
+        """The end of the loop, and of all that runs: it is cancelled, and what cannot be ended is left."""
         if self.nursery is not None:
             self.nursery.cancel_scope.cancel()
 
@@ -98,13 +97,13 @@ class Workers:
     async def _work(self, job: Job, lease: TaskAdmissionLease) -> None:
         # In the worker's own context, which ends with it; made when it is first read.
         set_correlation(partial(self._events.correlation, job, lease.lease_id))
-        value, error, cancelled, run = None, None, False, self._plugins.run
+        value, error, cancelled, runner = None, None, False, job.runner
         try:
             if job.scope is None:
-                value = await (begin(job.task) if self._runs_here else run(self._runner, job.task, lease))
+                value = await (begin(job.task) if runner is None else runner.run(job.task, lease))
             else:
                 with job.scope as scope:
-                    value = await (begin(job.task) if self._runs_here else run(self._runner, job.task, lease))
+                    value = await (begin(job.task) if runner is None else runner.run(job.task, lease))
                 cancelled = scope.cancelled_caught
         except Exception as caught:
             error = caught
@@ -125,9 +124,14 @@ class Workers:
         """The worker is done: its lease comes back, who waited for that is woken, and the task ends."""
         now = trio.current_time()
         del self.in_flight[job.task.task_id]
-        self._release(job, lease, now, "cancelled" if cancelled else "completed" if error is None else "failed")
+        abandoned = job.runner is not None and isinstance(error, TaskAbandoned)
+        outcome = "cancelled" if cancelled else "completed" if error is None else "failed"
+        self._release(job, lease, now, "abandoned" if abandoned else outcome)
         try:
-            if error is not None:
+            if abandoned:
+                self.abandoned[job.task.task_id] = str(error)
+                self._endings.stop(job, "shutdown", str(error), now)
+            elif error is not None:
                 self._endings.failed(job, error, now, last_try=cancelled)
             elif cancelled:
                 self._endings.stop(job, "cancelled", "it was cancelled while it ran", now)

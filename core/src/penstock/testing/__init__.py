@@ -14,6 +14,7 @@ from penstock.testing.contracts.limiter_plugin import RequestLimiterPluginContra
 from penstock.testing.contracts.ready_queue import ReadyQueueContract
 from penstock.testing.contracts.sink import SinkContract, one_of_each_event
 from penstock.testing.contracts.task_policy import TaskPolicyContract
+from penstock.testing.contracts.task_runner import TaskRunnerContract
 from penstock.testing.contracts.waiter_driver import QueueDriver, ScriptedCapacity
 from penstock.testing.contracts.waiters import RequestWaiterQueueContract
 from penstock.testing.provider.limits import Latency, ProviderLimits, Ramp, RetryAfterForm
@@ -77,6 +78,7 @@ __all__ = [
     "Started",
     "TaskBench",
     "TaskPolicyContract",
+    "TaskRunnerContract",
     "Tenant",
     "Ticket",
     "TokenSizes",

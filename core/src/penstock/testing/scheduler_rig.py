@@ -14,6 +14,7 @@ import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from random import Random
+from types import MappingProxyType
 
 import attrs
 import trio
@@ -22,6 +23,7 @@ from penstock.events.records import EventStream, RuntimeEvent, event_to_json
 from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.parts import SchedulerOptions, SchedulerParts
 from penstock.scheduler.runner import TaskRunner
+from penstock.scheduler.runners import TaskRunners
 from penstock.scheduler.scheduler import AsyncTaskScheduler
 from penstock.tasks.admission import TaskAdmissionConfig, TaskAdmissionController, TaskRule
 from penstock.tasks.gate import TaskGate
@@ -70,7 +72,7 @@ async def open_rig(
     policies: Sequence[tuple[str, TaskAdmissionPolicy]] = (),
     rule: TaskRule | None = None,
     queue: ReadyQueue | None = None,
-    runner: TaskRunner | None = None,
+    runners: Mapping[str, TaskRunner] = MappingProxyType({}),
     options: SchedulerOptions | None = None,
     backoff: float = 1.0,
     longest_backoff: float = 60.0,
@@ -88,11 +90,11 @@ async def open_rig(
     controller = TaskAdmissionController(TaskAdmissionConfig(places, resources or {}), policies, rule)
     figures = attrs.evolve(options or SchedulerOptions(), retry_backoff=backoff, retry_backoff_max=longest_backoff)
     gate = TaskGate(ready_queue, controller)
-    parts = SchedulerParts(gate, SchedulerEvents(stream, "run"), Random(1), figures, runner)
+    parts = SchedulerParts(gate, SchedulerEvents(stream, "run"), Random(1), figures, TaskRunners.of(runners))
     scheduler = AsyncTaskScheduler(parts)
     rig = SchedulerRig(scheduler, ready_queue, events)
     failure: BaseException | None = None
-    async with trio.open_nursery() as nursery:
+    async with parts.runners.opened(), trio.open_nursery() as nursery:
         scheduler.loop.on_fatal = nursery.cancel_scope.cancel
         await nursery.start(scheduler.loop.run)
         try:

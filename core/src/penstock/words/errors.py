@@ -4,6 +4,7 @@
 `PluginError`     the plugin that it names
 `AdmissionError`  none: admission was refused, and the error carries why and what would end that
 `StallError`      work is left that nothing can ever start
+`WorkerLost`      none of ours: the process or machine in which a task ran is gone
 
 Anything else that leaves Penstock is a bug in Penstock.
 """
@@ -46,6 +47,17 @@ class PluginError(PenstockError):
 
 class AdmissionError(PenstockError):
     """The base of the errors by which a gate refuses for good."""
+
+
+class WorkerLost(PenstockError):
+    """The end of the process or machine in which a task ran: how far the task had come is not known.
+
+    It is tried again only if it may run twice, which its `retry_on=(WorkerLost,)` says.
+    """
+
+
+class TaskAbandoned(PenstockError):
+    """Code that did not end when its task was cancelled, and that the run has left behind: it may still run."""
 
 
 class StallError(PenstockError):

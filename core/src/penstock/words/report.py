@@ -32,7 +32,8 @@ class RunReport:
     `not_done` says of each task that was not carried out why: `failed`, `dropped` (something that it needs failed, or
     its attempts or deadline ran out), `cancelled` or `shutdown`. It holds the first 1,000; `not_done_count` counts all.
     `leases` are the task gate's, `request_leases` the request gate's: issued and returned. `shadows` says what each
-    plugin in shadow would have done, `plugin_failures` what plugins raised, and where.
+    plugin in shadow would have done, `plugin_failures` what plugins raised, and where. `abandoned` says of each task
+    whose code did not end why it was left behind; its lease counts as returned.
     """
 
     run_id: str
@@ -49,3 +50,4 @@ class RunReport:
     diagnostics: Mapping[str, Any] = attrs.field(factory=dict)
     shadows: tuple[ShadowTally, ...] = ()
     plugin_failures: tuple[PluginFailure, ...] = ()
+    abandoned: Mapping[str, str] = attrs.field(factory=dict)
