@@ -6,19 +6,20 @@ from collections import Counter
 
 from trio.testing import MockClock
 
-from penstock_model.known import REQUEST_HOLDS, TASK_HOLDS
+from penstock_model.request_seeds import ALL_REQUEST_HOLDS
 from penstock_model.shell_requests import run_of_requests
 from penstock_model.shell_tasks import run_of_tasks
+from penstock_model.task_seeds import ALL_HOLDS
 
 
 async def test_a_run_of_random_tasks_comes_to_what_the_tasks_are(autojump_clock: MockClock) -> None:
-    completed = [await run_of_tasks(seed, TASK_HOLDS) for seed in range(30)]
+    completed = [await run_of_tasks(seed, ALL_HOLDS) for seed in range(30)]
     assert sum(completed) > 100
 
 
 async def test_random_calls_end_once_and_give_their_leases_back(autojump_clock: MockClock) -> None:
     ends: Counter[str] = Counter()
     for seed in range(40):
-        ends += await run_of_requests(seed, REQUEST_HOLDS)
+        ends += await run_of_requests(seed, ALL_REQUEST_HOLDS)
     assert ends["done"] > 100
     assert ends["cancelled"] > 10

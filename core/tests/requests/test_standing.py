@@ -45,6 +45,16 @@ def test_a_refusal_that_is_met_again_is_in_force_since_it_was_met_first(bench: R
     assert [(refused.moment, refused.refused_for) for refused in standing.refusals] == [(90.0, 60.0)]
 
 
+def test_all_who_wait_under_one_refusal_wait_until_what_its_latest_answer_named(bench: RequestBench) -> None:
+    bench.limiters[CHAT].blocked_until = 60.0
+    for group in ("a", "b"):
+        bench.wait(group=group)
+    bench.limiters[CHAT].blocked_until = 90.0
+    bench.controller.advance(60.0)
+    (standing,) = bench.controller.explanation(70.0).resources
+    assert [(refused.moment, refused.waiting) for refused in standing.refusals] == [(90.0, 2)]
+
+
 def test_two_thousand_waiters_of_many_groups_are_one_refusal_with_the_first_names(bench: RequestBench) -> None:
     bench.lease(requests=2)
     for number in range(2000):

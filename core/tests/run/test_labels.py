@@ -184,3 +184,13 @@ def test_the_advice_for_asyncio_users_works() -> None:
         return await asyncio.to_thread(trio.run, main)
 
     assert asyncio.run(of_asyncio()) > 0
+
+
+async def test_explain_tells_the_labels_of_what_has_waited_longest(autojump_clock: MockClock) -> None:
+    async with penstock.open_scheduler({**CONFIG, "scheduler": {"submission_capacity": 1}}) as scheduler:
+        scheduler.start_soon(trio.sleep, 10)
+        for tenant in ("gold", "silver"):
+            scheduler.start_soon(trio.sleep, 1, group="late", labels={"tenant": tenant})
+        await trio.sleep(1)
+        assert "longest wait 1.0 s, the oldest with tenant=gold" in scheduler.explain()
+        assert [group["labels"] for group in scheduler.explanation().as_dict()["groups"]] == [{"tenant": "gold"}]

@@ -42,6 +42,19 @@ class FaultyTaskRule:
         raise ValueError("secret words")
 
 
+class RecoveringTaskRule:
+    """Raises as many times as it is told to."""
+
+    plugin_name = "faulty"
+    left = 0
+
+    @hookimpl
+    def penstock_task_eligible(self) -> None:
+        if self.left:
+            self.left -= 1
+            raise ValueError("secret words")
+
+
 class FaultyRequestRule:
     plugin_name = "faulty"
 
@@ -258,6 +271,25 @@ async def test_calls_that_come_later_do_not_wait_anew_for_what_has_failed_long_e
             await call("bad")
         assert trio.current_time() == CALLS_WAIT
         assert await call("good") == "done"
+
+
+async def test_tasks_of_a_group_that_come_later_do_not_wait_anew_for_what_has_failed_long_enough(
+    autojump_clock: MockClock,
+) -> None:
+    async with penstock.open_scheduler(CONFIG, plugins=[FaultyTaskRule()]) as scheduler:
+        for group, ended in (("a", TASKS_WAIT), ("a", TASKS_WAIT), ("b", 2 * TASKS_WAIT)):
+            with pytest.raises(PluginError):
+                await scheduler.start_soon(trio.sleep, 0, group=group)
+            assert trio.current_time() == ended
+
+
+async def test_a_task_waits_again_for_what_has_let_its_group_through_meanwhile(autojump_clock: MockClock) -> None:
+    rule = RecoveringTaskRule()
+    async with penstock.open_scheduler(CONFIG, plugins=[rule]) as scheduler:
+        for times in (1, 2):
+            rule.left = 1
+            await scheduler.start_soon(trio.sleep, 0, group="a")
+            assert trio.current_time() == times * TASKS_WAIT
 
 
 async def test_what_has_failed_for_long_is_asked_again_by_each_call_and_waited_for_again_once_it_answered(

@@ -126,7 +126,7 @@ def test_a_release_counts_once_and_never_raises() -> None:
     for odd, reason in (
         (attrs.evolve(lease), "stale_lease"),
         (other, "wrong_controller_generation"),
-        (attrs.evolve(lease, lease_id="task-1-99"), "unknown_lease"),
+        (attrs.evolve(lease, number=99), "unknown_lease"),
     ):
         assert controller.release(odd, 0.0).reason == reason
         controller.check_invariants()

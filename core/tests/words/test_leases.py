@@ -14,8 +14,9 @@ class Slip:
 
 
 def issue(ledger: LeaseLedger[Slip]) -> Slip:
-    lease = Slip(ledger.next_id(), ledger.generation)
-    ledger.out[lease.lease_id] = lease
+    ledger.issued += 1
+    lease = Slip(f"{ledger.prefix}{ledger.issued}", ledger.generation)
+    ledger.out[lease] = None
     return lease
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from penstock import TaskAdmissionConfig, TaskAdmissionController, TaskGroupSpec
+from penstock import TaskAdmissionConfig, TaskAdmissionController, TaskGate, TaskGroupSpec
 from penstock.testing import TaskBench, make_task
 from penstock_fairqueue import FairTaskQueue
 
@@ -68,3 +68,18 @@ def test_a_queue_that_has_run_empty_many_times_is_as_fair_as_a_new_one() -> None
             offered(kept, group, 2, {"gpu": 1})
         assert abs(cycles(kept, 8)["three"] - 6) <= 1
         assert cycles(kept, 50).total() == 12
+
+
+def test_of_groups_that_took_ahead_so_many_are_remembered_and_not_more() -> None:
+    queue = FairTaskQueue(LIMITS)
+    gate = TaskGate(queue, TaskAdmissionController(TaskAdmissionConfig(LIMITS["submission"])))
+    gate.offer([make_task(f"busy-{n}", TaskGroupSpec.named("busy")) for n in range(2000)], 0.0)
+    gate.offer([make_task(f"light-{n}", TaskGroupSpec.named(f"light-{n}", weight=0.001)) for n in range(8000)], 0.0)
+    most = 0
+    for number in range(6000):
+        lease = gate.next(0.0)
+        assert lease is not None
+        gate.finish(lease, 0.0)
+        if number % 100 == 0:
+            most = max(most, queue.remembered_groups)
+    assert most == 4096

@@ -15,7 +15,6 @@ from trio.testing import MockClock
 
 from penstock_model import small_requests, small_tasks
 from penstock_model.failures import failure_of_requests, failure_of_tasks
-from penstock_model.known import REQUEST_HOLDS, TASK_HOLDS
 from penstock_model.request_seeds import ALL_REQUEST_HOLDS
 from penstock_model.shell_requests import run_of_requests
 from penstock_model.shell_tasks import run_of_tasks
@@ -33,11 +32,11 @@ def in_virtual_time(run: Callable[..., Awaitable[object]], *args: object) -> str
 
 
 RUNS: dict[str, Callable[[int], str | None]] = {
-    "tasks": lambda seed: failure_of_tasks(seed, TASK_HOLDS),
+    "tasks": lambda seed: failure_of_tasks(seed, ALL_HOLDS),
     "untrue-tasks": lambda seed: failure_of_tasks(seed, ALL_HOLDS, untrue=True),
-    "requests": lambda seed: failure_of_requests(seed, REQUEST_HOLDS),
-    "shell-tasks": lambda seed: in_virtual_time(run_of_tasks, seed, TASK_HOLDS),
-    "shell-requests": lambda seed: in_virtual_time(run_of_requests, seed, REQUEST_HOLDS),
+    "requests": lambda seed: failure_of_requests(seed, ALL_REQUEST_HOLDS),
+    "shell-tasks": lambda seed: in_virtual_time(run_of_tasks, seed, ALL_HOLDS),
+    "shell-requests": lambda seed: in_virtual_time(run_of_requests, seed, ALL_REQUEST_HOLDS),
     "untrue-requests": lambda seed: failure_of_requests(seed, ALL_REQUEST_HOLDS, untrue=True),
 }
 """What a seed is run through, by name."""

@@ -13,7 +13,6 @@ from typing import Final
 import attrs
 
 from penstock_model.causes import Before, Doomed, Shut
-from penstock_model.known import REQUEST_HOLDS
 from penstock_model.naive_requests import MODELS, RESOURCES
 from penstock_model.request_rules import Cause, InFlight, RequestRule, Waiting
 from penstock_model.request_run import RequestRun, RequestScenario
@@ -59,9 +58,7 @@ def two_rules_each(waiters: Sequence[str] = ("fifo", "fair")) -> Iterator[SmallW
 
 def _rules(name: str) -> Iterator[RequestRule]:
     for cause, scope in product(CAUSES, ("task", "shape", "group", "all")):
-        if not REQUEST_HOLDS.backlog and isinstance(cause, Waiting):
-            continue
-        cohorts = (None, "c") if REQUEST_HOLDS.cohorts and not isinstance(cause, Doomed) else (None,)
+        cohorts = (None,) if isinstance(cause, Doomed) else (None, "c")
         for cohort in cohorts:
             yield RequestRule(name, (cause,), scope, cohort=cohort)
             if scope != "all":
@@ -71,8 +68,7 @@ def _rules(name: str) -> Iterator[RequestRule]:
 def _world(waiters: str, rules: tuple[RequestRule, ...]) -> SmallWorld:
     causes = {type(cause) for rule in rules for cause in rule.causes}
     steps: list[Step] = [("ask", domain, group, 1, None, None) for group in GROUPS for domain in (0, 1)]
-    if REQUEST_HOLDS.large:
-        steps.append(("ask", 1, "b", 2, None, None))
+    steps.append(("ask", 1, "b", 2, None, None))
     steps += [("release", 0, "success", 0), ("release", -1, "success", 0), ("cancel", 0), ("cancel", -1)]
     if not rules:
         steps += [("ask", 0, "a", 1, 1.0, None), ("time", 1.0), ("register", 0, 1, 1), ("register", 0, 2, 1)]
@@ -83,5 +79,5 @@ def _world(waiters: str, rules: tuple[RequestRule, ...]) -> SmallWorld:
         steps += [("put off", "m", 1.0), ("time", 1.0)]
     if Doomed in causes:
         steps.append(("doom", "d"))
-    scenario = RequestScenario(dict.fromkeys(MODELS, 2), GROUPS, rules, waiters, room_by_law=REQUEST_HOLDS.room_by_law)
+    scenario = RequestScenario(dict.fromkeys(MODELS, 2), GROUPS, rules, waiters, room_by_law=True)
     return SmallWorld(str(scenario), partial(RequestRun, scenario), tuple(steps), ("advance",))

@@ -14,7 +14,6 @@ import attrs
 
 from penstock.testing import group_key
 from penstock_model.causes import Before, Doomed, Shut
-from penstock_model.known import TASK_HOLDS
 from penstock_model.small_world import SmallWorld
 from penstock_model.task_rules import Cause, Leased, Parity, Peers, Queued, Running, TaskRule
 from penstock_model.task_run import Step, TaskRun, TaskScenario
@@ -66,15 +65,10 @@ def two_rules_each(queues: Sequence[str] = ("fifo", "fair")) -> Iterator[SmallWo
 
 
 def _rules(name: str) -> Iterator[TaskRule]:
-    holds = TASK_HOLDS
     for cause, scope in product(CAUSES, ("task", "shape", "group", "all")):
-        if not holds.backlog and isinstance(cause, Parity | Queued):
-            continue
-        if not holds.peers and cause.soft:
-            continue
         if scope == "all" and cause.of_group:
             continue
-        cohorts = (None, "c") if holds.cohorts and not cause.soft and not isinstance(cause, Doomed) else (None,)
+        cohorts = (None, "c") if not cause.soft and not isinstance(cause, Doomed) else (None,)
         for cohort in cohorts:
             yield TaskRule(name, (cause,), scope, cohort=cohort)
             if scope != "all":
@@ -93,5 +87,5 @@ def _world(
         steps += [("put off", "m", 1.0), ("time", 1.0)]
     if Doomed in causes:
         steps += [("doom", "d")]
-    scenario = TaskScenario(LIMITS, GROUPS, rules, queue, strict_fair, room_by_law=TASK_HOLDS.room_by_law)
+    scenario = TaskScenario(LIMITS, GROUPS, rules, queue, strict_fair, room_by_law=True)
     return SmallWorld(str(scenario), partial(TaskRun, scenario), tuple(steps), ("rest",))

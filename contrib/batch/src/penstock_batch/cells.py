@@ -41,7 +41,7 @@ from penstock_dialects import AnswerReader, dialect_at
 if TYPE_CHECKING:
     from penstock import Attempt
 
-__all__ = ["CellFailed", "Cells", "JournalLost", "ModelUse"]
+__all__ = ["CellFailed", "CellStopped", "Cells", "JournalLost", "ModelUse"]
 
 _PATHS: Final = {"chat": "chat/completions", "embedding": "embeddings"}
 _CHARACTERS_PER_TOKEN: Final = 4
@@ -49,6 +49,10 @@ _CHARACTERS_PER_TOKEN: Final = 4
 
 class CellFailed(Exception):
     """The failure of a cell, in one line."""
+
+
+class CellStopped(Exception):
+    """The end of a cell before its call went out, since the run stops: the next run does it."""
 
 
 class JournalLost(PenstockError):
@@ -84,6 +88,7 @@ class ModelUse:
         self.dialect = dialect_at(client.base_url.host)
         self.tally = tally
         self._waiting: set[trio.CancelScope] = set()
+        self._stopped = False
 
     @property
     def given_up(self) -> str | None:
@@ -91,9 +96,30 @@ class ModelUse:
         reason = self.health.given_up
         return None if reason is None else f"not called, {self.model.name} was given up after {reason}"
 
+    @property
+    def refusal(self) -> CellStopped | CellFailed | None:
+        """What is to be raised where no more calls are made."""
+        if self._stopped:
+            return CellStopped()
+        return None if self.given_up is None else CellFailed(self.given_up)
+
+    def check(self) -> None:
+        """Raises `CellStopped` or `CellFailed` where no more calls are made."""
+        if (refusal := self.refusal) is not None:
+            raise refusal
+
+    def stop(self) -> None:
+        """No more calls are made; those that are in flight may come back."""
+        self._stopped = True
+        self._cancel_waiting()
+
+    def _cancel_waiting(self) -> None:
+        for scope in self._waiting:
+            scope.cancel()
+
     @contextmanager
     def waiting(self) -> Iterator[trio.CancelScope]:
-        """A scope around waiting for this model; it is cancelled when the model is given up, unless its call is in
+        """A scope around waiting for this model; it is cancelled when no more calls are made, unless its call is in
         flight just then.
         """
         with trio.CancelScope() as scope:
@@ -105,7 +131,7 @@ class ModelUse:
 
     @contextmanager
     def in_flight(self, scope: trio.CancelScope, now: float) -> Iterator[None]:
-        """A block in which a call is in flight: it is counted, and giving up neither cancels nor retries it."""
+        """A block in which a call is in flight: it is counted, and neither cancelled nor tried again."""
         tally = self.tally
         tally.calls += 1
         tally.in_flight += 1
@@ -115,7 +141,7 @@ class ModelUse:
             yield
         finally:
             tally.in_flight -= 1
-            if self.health.given_up is None:
+            if self.health.given_up is None and not self._stopped:
                 self._waiting.add(scope)
             else:
                 scope.cancel()
@@ -127,8 +153,7 @@ class ModelUse:
         else:
             self.tally.failed += 1
         if self.health.failed(kind, reason, now) is not None:
-            for scope in self._waiting:
-                scope.cancel()
+            self._cancel_waiting()
 
 
 class Cells:
@@ -154,8 +179,8 @@ class Cells:
 
     async def do(self, step: Step, row: int, columns: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
         """The value of the cell of `step` in `row`, which is done and in the journal then. `columns` are the
-        input's, `values` those and the steps done before. Raises `CellFailed`, which is in the journal as well, or
-        `JournalLost`.
+        input's, `values` those and the steps done before. Raises `CellFailed`, which is in the journal as well,
+        `CellStopped`, or `JournalLost`.
         """
         try:
             if step.kind == "python":
@@ -163,11 +188,11 @@ class Cells:
             return await self._call_model(step, row, {**values, ROW: columns})
         except CellFailed as error:
             failed = error
-        except (trio.Cancelled, JournalLost):
+        except (trio.Cancelled, CellStopped, JournalLost):
             raise
         except penstock.RequestAdmissionError as error:
             if error.reason in ("shutdown", "cancellation"):
-                raise
+                raise CellStopped from error
             failed = CellFailed(f"not admitted: {error}")
         except BaseException as error:
             # Signals are heard by the run itself, so a KeyboardInterrupt too was raised by code, for this row.
@@ -219,8 +244,7 @@ class Cells:
     async def _call_model(self, step: Step, row: int, values: Mapping[str, Any]) -> Any:
         assert step.model is not None
         use = self._models[step.model.name]
-        if use.given_up is not None:
-            raise CellFailed(use.given_up)
+        use.check()
         body = json_bytes(_body(step, values))
         cost = penstock.RequestCost(
             input_tokens=len(body) // _CHARACTERS_PER_TOKEN + 1, output_tokens=_most_output(step.params)
@@ -231,13 +255,12 @@ class Cells:
                 return await execute(attempt, step.model.name, domain=step.kind, cost=cost, group=step.name)
             except _CallFailed as error:
                 raise CellFailed(str(error)) from None
-        raise CellFailed(use.given_up or f"{use.model.name}: cancelled")
+        raise use.refusal or CellFailed(f"{use.model.name}: cancelled")
 
     async def _attempt(
         self, step: Step, row: int, use: ModelUse, body: bytes, scope: trio.CancelScope, attempt: Attempt
     ) -> Any:
-        if use.given_up is not None:
-            raise CellFailed(use.given_up)
+        use.check()
         started = trio.current_time()
         with use.in_flight(scope, started):
             with await self._post(step, use, body) as reader:

@@ -22,7 +22,7 @@ import trio
 import penstock
 from penstock import ConfigError, PenstockError, Problem, open_scheduler
 from penstock_batch.active_row import ActiveRow
-from penstock_batch.cells import CellFailed, Cells, JournalLost, ModelUse
+from penstock_batch.cells import CellFailed, Cells, CellStopped, JournalLost, ModelUse
 from penstock_batch.endpoints import Endpoints, api_key, open_endpoints
 from penstock_batch.failures import said_of
 from penstock_batch.giving_up import GiveUpRules, ModelHealth
@@ -244,7 +244,7 @@ class BatchRun:
         except CellFailed:
             row.failed = True
             raise
-        except penstock.RequestAdmissionError:  # Cells lets through only what an end of the run refuses
+        except CellStopped:
             self._stopping = True
             raise
         except JournalLost as error:
@@ -263,7 +263,7 @@ class BatchRun:
                 error = handle.error
                 self._note_failure(row.index, name, _in_words(error))
                 row.failed = True
-            self.tallies.steps[name].failed += handle.status == "failed"
+            self.tallies.steps[name].failed += handle.status == "failed" and not isinstance(handle.error, CellStopped)
         if row.over:
             self._leave(row)
         else:
@@ -317,6 +317,8 @@ class BatchRun:
             self._scheduler.cancel()
         else:
             self._scheduler.shutdown()
+            for use in self.models.values():
+                use.stop()
 
     def _on_signal(self, count: int) -> None:
         if count == 1:

@@ -2,7 +2,7 @@
 
 A group could run if it is below its limit and has something that nothing refuses, of a shape that fits beside what is
 reserved. Per place it is kept how many lanes are of groups below their limits; the rest is worked out when it is asked:
-that costs the number of shapes that fit, whatever is queued. `able` walks the groups, and costs their number.
+that costs the number of shapes that fit, whatever is queued. `competing` walks the groups, and costs their number.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ class Contenders(Generic[T]):
     def _asking(self, resource: Hashable, besides: Hashable) -> list[Shape[T]]:
         """The shapes that fit beside what is reserved for others: what this group has itself, it may give up."""
         room = self._shapes.room
-        found = [shape for shape in self._shapes.fitting if resource in shape.resources or not shape.needs]
+        found = [shape for shape in self._shapes.fitting if resource in shape.resources]
         if room is None:
             return found
         reserved = self._reservations.besides(besides)
         return [shape for shape in found if room.fits_beside(shape.needs, reserved)]
 
-    def count(self, resource: Hashable, besides: Hashable) -> int:
-        """How many lanes of groups other than this could run now that ask for the resource."""
+    def count(self, resource: Hashable, besides: Hashable, nor: Iterable[Hashable] = ()) -> int:
+        """How many lanes of groups other than this, and than these, could run now that ask for the resource."""
         if self.resting:
             return 0
         shapes = self._asking(resource, besides)
@@ -71,21 +71,11 @@ class Contenders(Generic[T]):
         for shape in shapes:
             for place in shape.places:
                 found += place.able
-        group = self._groups.get(besides) if found else None
-        if group is not None and not group.capped:
-            found -= sum(self._stands_in(lane, shapes) for lane in group.all_lanes())
+        for key in (besides, *(each for each in nor if each != besides)) if found else ():
+            group = self._groups.get(key)
+            if group is not None and not group.capped:
+                found -= sum(self._stands_in(lane, shapes) for lane in group.all_lanes())
         return found
-
-    def able(self, resource: Hashable, besides: Hashable) -> Iterator[Hashable]:
-        """The groups other than this that could run now and ask for the resource."""
-        if self.resting:
-            return
-        shapes = self._asking(resource, besides)
-        if not any(place.able for shape in shapes for place in shape.places):
-            return
-        for key, group in self._groups.items():
-            if key != besides and not group.capped and any(self._stands_in(lane, shapes) for lane in group.all_lanes()):
-                yield key
 
     @staticmethod
     def _stands_in(lane: Lane[T], shapes: list[Shape[T]]) -> bool:

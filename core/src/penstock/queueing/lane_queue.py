@@ -32,20 +32,19 @@ T = TypeVar("T")
 class LaneQueue(Generic[T]):
     """A queue of items in lanes, in the order that `order` gives.
 
-    `by_shape`: lanes of different resources stand in arenas of their own, as they must where there is `room`. `name_of`
-    gives the name under which conditions know a group, if that is not its key.
+    `name_of` gives the name under which conditions know a group, if that is not its key.
     """
 
-    def __init__(
-        self, order: Order[T], *, by_shape: bool = False, name_of: Callable[[Any], Hashable] | None = None
-    ) -> None:
+    def __init__(self, order: Order[T], name_of: Callable[[Any], Hashable] | None = None) -> None:
         self._order = order
         self._name_of = name_of
-        self._refusals: Refusals[T] = Refusals(order, by_shape)
-        self.choose = Passes(self._refusals, self._give_up).choose
+        self._refusals: Refusals[T] = Refusals(order)
+        self._passes: Passes[T] = Passes(self._refusals)
+        self.choose = self._passes.choose
         self.wake, self.came_free = self._refusals.wake, self._refusals.came_free
         self.groups: dict[Hashable, Group[T]] = self._refusals.groups
         self.contenders: Contenders[T] = self._refusals.contenders
+        self._hand_over: Callable[[Denied, list[T]], Any]
         self.arrived = 0
         """How many items ever came in; the number of the last."""
         self.left = 0
@@ -66,9 +65,14 @@ class LaneQueue(Generic[T]):
         """What the items take, with how many there are of each; some may have none."""
         return self._refusals.shapes.all()
 
-    def make_room(self, room: Room) -> None:
-        """From now on who does not fit into `room` is not asked. What stands here already is filed anew."""
+    def make_room(self, room: Room, give_up: Callable[[Denied, list[T]], Any] | None = None) -> None:
+        """From now on who does not fit into `room` is not asked. What stands here already is filed anew.
+
+        With `give_up`, what is refused for good leaves at once, with all that the refusal covers, and is handed there.
+        """
         self._refusals.make_room(room)
+        if give_up is not None:
+            self._hand_over, self._passes.give_up = give_up, self._give_up
 
     @property
     def room(self) -> Room | None:
@@ -82,21 +86,19 @@ class LaneQueue(Generic[T]):
 
     # -- coming and going
 
-    def add(
-        self, item: T, group_key: Hashable, weight: float, shape: Hashable, resources: Resources, cost: float
-    ) -> Entry[T]:
+    def add(self, item: T, group_key: Hashable, weight: float, resources: Resources, cost: float) -> Entry[T]:
         """Put an item at the end of its lane.
 
-        `resources` are what its shape takes, `cost` (> 0) is what it counts for in the order.
+        `resources` are what it takes, `cost` (> 0) is what it counts for in the order.
         """
         refusals = self._refusals
         group = self.groups.get(group_key)
         if group is None:
-            group = self.groups[group_key] = self._begin(group_key, weight, shape)
+            group = self.groups[group_key] = self._begin(group_key, weight, resources)
         lanes = group.lanes
-        lane = lanes.get(shape)
+        lane = lanes.get(resources)
         if lane is None:
-            lane = lanes[shape] = Lane(shape, group, resources, refusals.shapes.of(resources))
+            lane = lanes[resources] = Lane(group, resources, refusals.shapes.of(resources))
         self.arrived = arrived = self.arrived + 1
         entry = Entry(item, arrived, cost, lane)
         last = lane.last
@@ -109,7 +111,6 @@ class LaneQueue(Generic[T]):
             last.next = entry
         lane.last = entry
         lane.live = live + 1
-        group.queued += 1
         lane.shape.queued += 1
         if not live:
             refusals.settle(lane)
@@ -117,8 +118,8 @@ class LaneQueue(Generic[T]):
             refusals.backlog_changed(lane)
         return entry
 
-    def _begin(self, key: Hashable, weight: float, shape: Hashable) -> Group[T]:
-        """The books of a group that has something again, for an item of this shape: those of before, if they are at
+    def _begin(self, key: Hashable, weight: float, resources: Resources) -> Group[T]:
+        """The books of a group that has something again, for an item that takes these: those of before, if they are at
         hand."""
         refusals = self._refusals
         group = refusals.shapes.vacant.pop(key, None)
@@ -128,7 +129,7 @@ class LaneQueue(Generic[T]):
                 group.name = self._name_of(key)
         else:
             group.weight = weight
-            if shape not in group.lanes:
+            if resources not in group.lanes:
                 group.lanes.clear()
         group.capped = key in refusals.contenders.capped
         return group
@@ -141,7 +142,6 @@ class LaneQueue(Generic[T]):
         place, group, following = lane.place, lane.group, entry.next
         entry.lane = None
         lane.live = live = lane.live - 1
-        group.queued -= 1
         lane.shape.queued -= 1
         self.left += 1
         if live:
@@ -156,12 +156,12 @@ class LaneQueue(Generic[T]):
             self._drop(lane)
         elif lane.denied is not None:
             refusals.admitted(lane)
-        if group.denied is not None and group.queued:
+        if group.denied is not None:
             refusals.admitted(group)
         if refusals.lot.soft:
             refusals.backlog_changed(lane)
-        if refusals.owed:
-            refusals.pass_on_owed()
+        if refusals.pending:
+            refusals.wake_pending()
 
     def discard(self, entry: Entry[T]) -> None:
         """The item is not to be done any more."""
@@ -171,7 +171,6 @@ class LaneQueue(Generic[T]):
         was_head = lane.head is entry
         entry.lane = None
         lane.live -= 1
-        lane.group.queued -= 1
         lane.shape.queued -= 1
         self.left += 1
         lane.next_head()
@@ -193,10 +192,10 @@ class LaneQueue(Generic[T]):
         """A lane has run empty: leave no trace of it, nor of refusals that covered nobody else."""
         if lane.place is not None:
             self._refusals.leave(lane, lane.place)
-        group, lanes = lane.group, lane.group.lanes
-        if not group.queued:
+        group = lane.group
+        if len(group.lanes) + len(group.singles) == 1:
             del self.groups[group.key]
-            if len(lanes) == 1 and lane.denied is None and group.denied is None and not group.singles:
+            if lane.denied is None and group.denied is None and not group.singles:
                 self._refusals.shapes.keep_vacant(lane)
             else:
                 self._forget_lane(lane)
@@ -212,8 +211,8 @@ class LaneQueue(Generic[T]):
         group = lane.group
         if group.singles:
             group.singles.discard(lane)
-        if group.lanes.get(lane.key) is lane:
-            del group.lanes[lane.key]
+        if group.lanes.get(lane.resources) is lane:
+            del group.lanes[lane.resources]
         if lane.denied is not None:
             self._refusals.forget(lane)
 
@@ -226,7 +225,7 @@ class LaneQueue(Generic[T]):
             raise ValueError("only the head of a lane can be refused")
         self._refusals.refuse(lane, denied, now)
 
-    def _give_up(self, lane: Lane[T], denied: Denied, give_up: Callable[[Denied, list[T]], Any]) -> None:
+    def _give_up(self, lane: Lane[T], denied: Denied) -> None:
         """For good: who is covered now leaves. Nothing is remembered, so who comes later is asked."""
         group = lane.group
         if denied.scope == "task":
@@ -235,9 +234,9 @@ class LaneQueue(Generic[T]):
             groups = [*self.groups.values()] if denied.scope == "all" else [group]
             lanes = [each for one in groups for each in one.all_lanes()]
             if denied.scope == "shape":
-                lanes = [each for each in lanes if each.key == lane.key]
+                lanes = [each for each in lanes if each.resources == lane.resources]
             entries = sorted((e for each in lanes for e in each.entries()), key=lambda entry: entry.sequence)
-        give_up(denied, [entry.item for entry in entries])
+        self._hand_over(denied, [entry.item for entry in entries])
         for entry in entries:
             if entry.lane is not None:
                 self.discard(entry)
@@ -259,7 +258,7 @@ class LaneQueue(Generic[T]):
     def nobody_fits(self) -> bool:
         """Whether it is plain that nobody is to be asked: of one shape at most, and that does not fit."""
         refusals = self._refusals
-        if refusals.lot.standing or refusals.owed or refusals.later:
+        if refusals.lot.standing or refusals.pending or refusals.deferred:
             return False
         shapes = refusals.shapes
         for shape in shapes.fitting:
@@ -282,7 +281,7 @@ class LaneQueue(Generic[T]):
         assert lane is not None
         for node in (self._refusals.root, lane.group, lane):
             if node.denied is not None and node.closed:
-                return node.denied, node.since
+                return node.in_force(node.denied), node.since
         return None
 
     def next_moment(self) -> float | None:
@@ -318,7 +317,7 @@ class LaneQueue(Generic[T]):
         """Every item is in one live lane, every lane in one place, every count true. Raises `AssertionError`."""
         self._refusals.lot.check_invariants()
         lanes = [lane for group in self.groups.values() for lane in group.all_lanes()]
-        assert self.total == sum(lane.live for lane in lanes) == sum(g.queued for g in self.groups.values())
+        assert self.total == sum(lane.live for lane in lanes)
         nodes: list[Node[T]] = [self._refusals.root, *self.groups.values(), *lanes]
         for node in nodes:
             assert node.joined is None or node in node.joined.nodes, "a node knows its class"

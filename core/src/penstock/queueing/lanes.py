@@ -83,16 +83,15 @@ class Lane(Node[T]):
     """The items of one group with one shape. `place` is where it is ordered; `None` while nothing below it is asked."""
 
     __slots__ = (
-        "first", "gaps", "group", "head", "key", "last", "live", "place", "position", "resources", "returned", "shape",
+        "first", "gaps", "group", "head", "last", "live", "place", "position", "resources", "returned", "shape",
     )  # fmt: skip
 
-    def __init__(self, key: Hashable, group: Group[T], resources: Resources, shape: Any) -> None:
+    def __init__(self, group: Group[T], resources: Resources, shape: Any) -> None:
         self.denied = None  # as of any node: lanes come and go with the tasks of a group
         self.asked = None
         self.since = 0.0
         self.joined = None
         self.filed = NOT_FILED
-        self.key = key
         self.group = group
         self.resources = resources
         self.shape = shape
@@ -200,9 +199,9 @@ class Lane(Node[T]):
 
 
 class Group(Node[T]):
-    """The lanes of one group, and how much of it is queued. It leaves with its last item."""
+    """The lanes of one group. It leaves with its last item."""
 
-    __slots__ = ("capped", "key", "lanes", "name", "queued", "singles", "weight")
+    __slots__ = ("capped", "key", "lanes", "name", "singles", "weight")
 
     def __init__(self, key: Hashable, weight: float) -> None:
         super().__init__()
@@ -210,12 +209,16 @@ class Group(Node[T]):
         self.name = key
         """What conditions about the group name."""
         self.weight = weight
-        self.lanes: dict[Hashable, Lane[T]] = {}
+        self.lanes: dict[Resources, Lane[T]] = {}
         self.singles: set[Lane[T]] = _NOBODY_ALONE
         """Lanes of one item that was refused alone."""
-        self.queued = 0
         self.capped = False
         """Whether it is at its limit: then it counts for nobody as one that could run."""
+
+    @property
+    def queued(self) -> int:
+        """How many items there are, in all its lanes."""
+        return sum([lane.live for lane in self.all_lanes()])
 
     def all_lanes(self) -> list[Lane[T]]:
         """Every lane of the group, those of one refused item included."""
@@ -228,11 +231,11 @@ class Group(Node[T]):
         if not self.singles:
             self.singles = set()
         if lane.live == 1:
-            del self.lanes[lane.key]
+            del self.lanes[lane.resources]
             self.singles.add(lane)
             return lane
         entry = lane.head
-        single: Lane[T] = Lane(lane.key, self, lane.resources, lane.shape)
+        single: Lane[T] = Lane(self, lane.resources, lane.shape)
         entry.lane = single
         lane.live -= 1
         lane.next_head()
@@ -244,9 +247,9 @@ class Group(Node[T]):
     def give_back(self, single: Lane[T]) -> Lane[T] | None:
         """The lane of its shape, in which the item is to stand again; `None` if there is none, and its own is that."""
         self.singles.remove(single)
-        lane = self.lanes.get(single.key)
+        lane = self.lanes.get(single.resources)
         if lane is None:
-            self.lanes[single.key] = single
+            self.lanes[single.resources] = single
         return lane
 
     def refusals(self) -> Iterator[tuple[object, Denied, float, int]]:
@@ -255,7 +258,7 @@ class Group(Node[T]):
         for lane in self.all_lanes():
             if lane.denied is not None and lane.closed:
                 yield (
-                    lane.head.item if lane in self.singles else (self.key, lane.key),
+                    lane.head.item if lane in self.singles else (self.key, lane.resources),
                     lane.in_force(lane.denied),
                     lane.since,
                     lane.live,
@@ -274,7 +277,7 @@ class Arena(Protocol[T]):
         ...
 
     def remove(self, lane: Lane[T]) -> None:
-        """A lane leaves; it keeps in its group's account what it is owed or owes."""
+        """A lane leaves; it keeps its group's lag or lead."""
         ...
 
     def first(self) -> Lane[T] | None:

@@ -26,38 +26,31 @@ next one, so that a choice ends."""
 
 
 class Passes(Generic[T]):
-    """Asks in order. `for_good` is called with a lane whose head was refused for good, and whom to hand it to."""
+    """Asks in order."""
 
-    def __init__(
-        self,
-        refusals: Refusals[T],
-        for_good: Callable[[Lane[T], Denied, Callable[[Denied, list[T]], Any]], None],
-    ) -> None:
+    give_up: Callable[[Lane[T], Denied], None] | None = None
+    """Takes what was refused for good out of the queue: a lane whose head was, and the refusal. `None`: it stays."""
+
+    def __init__(self, refusals: Refusals[T]) -> None:
         self._refusals = refusals
-        self._give_up = for_good
 
-    def choose(
-        self,
-        ask: Callable[[T, float], Denied | None],
-        now: float,
-        give_up: Callable[[Denied, list[T]], Any] | None = None,
-    ) -> Entry[T] | None:
+    def choose(self, ask: Callable[[T, float], Denied | None], now: float) -> Entry[T] | None:
         """The first item in order that is not refused, or `None`: then the queue is at rest.
 
-        `ask` is called with an item and `now`. With `give_up`, what is refused for good leaves at once, with all that
-        the refusal covers, and is handed there.
+        `ask` is called with an item and `now`.
         """
         refusals = self._refusals
-        if (refusals.lot.standing and (refusals.later or refusals.lot.moments)) or refusals.owed:
+        if (refusals.lot.standing and (refusals.deferred or refusals.lot.moments)) or refusals.pending:
             self._catch_up(now)
-        shapes, place = refusals.shapes, refusals.shapes.sole
+        shapes = refusals.shapes
+        place = shapes.sole
         if place is None or refusals.reservations.lanes or refusals.root.denied is not None:
-            return self._choose_from_all(ask, now, give_up)
+            return self._choose_from_all(ask, now)
         if shapes.room is not None and shapes.room.short_of(place.shape.needs) is not None:
-            return self._choose_from_all(ask, now, give_up)
+            return self._choose_from_all(ask, now)
         lane = place.arena.first()
         if lane is None or (shapes.short and not self._is_plain(place, lane)):
-            return self._choose_from_all(ask, now, give_up)
+            return self._choose_from_all(ask, now)
         entry = lane.head
         refusals.passing = True
         try:
@@ -66,7 +59,7 @@ class Passes(Generic[T]):
             refusals.passing = False
         if denied is None and entry.lane is lane:
             return entry
-        return self._choose_from_all(ask, now, give_up, (lane, entry, denied))
+        return self._choose_from_all(ask, now, (lane, entry, denied))
 
     def _is_plain(self, place: Place[T], lane: Lane[T]) -> bool:
         """Whether nobody who does not fit comes before the first of those who do."""
@@ -77,11 +70,11 @@ class Passes(Generic[T]):
     def _catch_up(self, now: float) -> None:
         """Wake those whose conditions came true while somebody was asked, and whose moments have come."""
         refusals = self._refusals
-        if refusals.later:
-            refusals.owed += refusals.later
-            refusals.later = []
-        if refusals.owed:
-            refusals.pass_on_owed()
+        if refusals.deferred:
+            refusals.pending += refusals.deferred
+            refusals.deferred = []
+        if refusals.pending:
+            refusals.wake_pending()
         if refusals.lot.moments:
             for moment in refusals.lot.due(now):
                 refusals.wake(moment)
@@ -90,7 +83,6 @@ class Passes(Generic[T]):
         self,
         ask: Callable[[T, float], Denied | None],
         now: float,
-        give_up: Callable[[Denied, list[T]], Any] | None,
         asked: tuple[Lane[T], Entry[T], Denied | None] | None = None,
     ) -> Entry[T] | None:
         refusals = self._refusals
@@ -98,17 +90,17 @@ class Passes(Generic[T]):
             return None
         rounds = 0
         while True:
-            found = self._pass(ask, now, give_up, asked)
+            found = self._pass(ask, now, asked)
             asked = None
-            if found is None and refusals.later and rounds < SAID_WHILE_ASKED:
+            if found is None and refusals.deferred and rounds < SAID_WHILE_ASKED:
                 rounds += 1
-                refusals.owed += refusals.later
-                refusals.later = []
-            if found is None and not refusals.owed and refusals.unrest and refusals.root.denied is None:
-                found = self._pass_at_rest(ask, now, give_up)
-            if found is not None or not refusals.owed:
-                return found  # what is owed is passed on when it was taken: it might not be the head of its lane then
-            refusals.pass_on_owed()
+                refusals.pending += refusals.deferred
+                refusals.deferred = []
+            if found is None and not refusals.pending and refusals.unrest and refusals.root.denied is None:
+                found = self._pass_at_rest(ask, now)
+            if found is not None or not refusals.pending:
+                return found  # what is pending comes when it was taken: it might not be the head of its lane then
+            refusals.wake_pending()
 
     def _nobody_fits(self) -> bool:
         """Whether it is plain that nobody is to be asked."""
@@ -118,9 +110,7 @@ class Passes(Generic[T]):
         room = shapes.room
         return room is not None and room.always is not None and room.free[room.always] <= 0
 
-    def _pass_at_rest(
-        self, ask: Callable[[T, float], Denied | None], now: float, give_up: Callable[[Denied, list[T]], Any] | None
-    ) -> Entry[T] | None:
+    def _pass_at_rest(self, ask: Callable[[T, float], Denied | None], now: float) -> Entry[T] | None:
         """Ask those once more who were refused for what is queued: as it is now, nobody could run."""
         changed = [condition for condition in self._refusals.lot.soft if self._refusals.has_moved(condition)]
         self._refusals.rested()
@@ -128,7 +118,7 @@ class Passes(Generic[T]):
         try:
             for condition in changed:
                 self._refusals.wake(condition)
-            return self._pass(ask, now, give_up)
+            return self._pass(ask, now)
         finally:
             self._refusals.contenders.resting = False
 
@@ -136,7 +126,6 @@ class Passes(Generic[T]):
         self,
         ask: Callable[[T, float], Denied | None],
         now: float,
-        give_up: Callable[[Denied, list[T]], Any] | None,
         asked: tuple[Lane[T], Entry[T], Denied | None] | None = None,
     ) -> Entry[T] | None:
         """Ask until somebody is not refused; `asked`: who was asked in this pass before, and the answer."""
@@ -156,8 +145,8 @@ class Passes(Generic[T]):
                 if entry.lane is not lane:
                     continue  # it was taken out by the one who was asked
                 if denied is not None:
-                    if give_up is not None and denied.final:
-                        self._give_up(lane, denied, give_up)
+                    if denied.final and self.give_up is not None:
+                        self.give_up(lane, denied)
                     else:
                         self._refusals.refuse(lane, denied, now)
                 elif short:

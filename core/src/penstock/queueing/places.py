@@ -154,12 +154,10 @@ class Shapes(Generic[T]):
     def __init__(
         self,
         order: Order[T],
-        by_shape: bool,
         room: Room | None = None,
         on_short: Callable[[Place[T], bool], Any] | None = None,
     ) -> None:
         self._order = order
-        self._by_shape = by_shape
         self._kept = KEPT
         self._emptied = 0
         self.room = room
@@ -175,9 +173,8 @@ class Shapes(Generic[T]):
         self._by_want: dict[Hashable, list[tuple[int, int, Shape[T]]]] = {}
         self._stamp = 0
 
-    def of(self, resources: Resources) -> Shape[T]:
+    def of(self, needs: Resources) -> Shape[T]:
         """The shape of what takes these."""
-        needs = resources if self._by_shape else ()
         shape = self._by_needs.get(needs)
         if shape is None:
             if len(self._by_needs) >= self._kept:

@@ -33,12 +33,11 @@ what somebody waits for is kept."""
 
 
 class Refusals(Generic[T]):
-    """The tree queue > group > lane, and what blocks its nodes. `by_shape`: see `LaneQueue`."""
+    """The tree queue > group > lane, and what blocks its nodes."""
 
-    def __init__(self, order: Order[T], by_shape: bool) -> None:
+    def __init__(self, order: Order[T]) -> None:
         self._order = order
-        self._by_shape = by_shape
-        self.shapes: Shapes[T] = Shapes(order, by_shape)
+        self.shapes: Shapes[T] = Shapes(order)
         self.shortage: Shortage[T] = Shortage(self.first)
         self.reservations: Reservations[T] = Reservations(self.shapes)
         self.root: Node[T] = Node()
@@ -58,9 +57,9 @@ class Refusals(Generic[T]):
         """How many refusals have been given, ever."""
         self.passing = False
         """Whether a pass is under way: then nobody is woken."""
-        self.owed: list[Condition] = []
+        self.pending: list[Condition] = []
         """What came true by items that left during a pass."""
-        self.later: list[Condition] = []
+        self.deferred: list[Condition] = []
         """What others said during a pass; it counts from the next choice on."""
 
     def make_room(self, room: Room) -> None:
@@ -69,7 +68,7 @@ class Refusals(Generic[T]):
         for lane, place in standing:
             if place is not None:
                 self.leave(lane, place)
-        self.shapes = Shapes(self._order, self._by_shape, room, self._fell_or_fits)
+        self.shapes = Shapes(self._order, room, self._fell_or_fits)
         self.shortage = Shortage(self.first, room.apart)
         self.reservations = Reservations(self.shapes)
         self.contenders.look_at(self.shapes, self.reservations)
@@ -137,7 +136,7 @@ class Refusals(Generic[T]):
         return lane
 
     def _fell_or_fits(self, place: Place[T], short: bool) -> None:
-        (self.shortage.note if short else self.shortage.strike)(place)
+        (self.shortage.note if short else self.shortage.remove)(place)
 
     def end_reservation(self, lane: Lane[T]) -> None:
         """Nothing is kept for it any more: if it does not fit, it may be the first of those again."""
@@ -232,7 +231,7 @@ class Refusals(Generic[T]):
         if condition not in self.lot.standing:
             return
         if self.passing:
-            self.later.append(condition)
+            self.deferred.append(condition)
             return
         for target in self.lot.standing_under(condition):
             if condition not in target.filed:
@@ -256,10 +255,10 @@ class Refusals(Generic[T]):
         if key in released:
             self.wake(released[key])
 
-    def pass_on_owed(self) -> None:
+    def wake_pending(self) -> None:
         """What came true during a pass counts now."""
-        owed, self.owed = self.owed, []
-        for condition in owed:
+        pending, self.pending = self.pending, []
+        for condition in pending:
             self.wake(condition)
 
     def _open(self, joined: RefusalClass[T]) -> None:
@@ -357,7 +356,7 @@ class Refusals(Generic[T]):
         if self.lot.backlogs:
             conditions = [Backlog(lane.group.name), *(Backlog(resource) for resource, _ in lane.resources)]
             if self.passing:
-                self.owed += conditions
+                self.pending += conditions
             else:
                 for condition in conditions:
                     self.wake(condition)

@@ -79,7 +79,7 @@ class Shortage(Generic[T]):
         home.fresh[place] = None
         home.bound = None
 
-    def strike(self, place: Place[T]) -> None:
+    def remove(self, place: Place[T]) -> None:
         """Nobody there is short any more."""
         home = self._homes.get(place.shape.home)
         if home is None or not place.noted:
@@ -115,10 +115,10 @@ class Shortage(Generic[T]):
         return home.waiting[0][2].arena.clock if home.waiting else None
 
     def _file(self, home: _Home[T], place: Place[T], besides: Container[Lane[T]]) -> None:
-        """Put a place where its first lane's tags say; if there is none to be looked for, it is struck."""
+        """Put a place where its first lane's tags say; if there is none to be looked for, it is removed."""
         lane = self._first(place)
         if lane is None or lane in besides:
-            self.strike(place)
+            self.remove(place)
             return
         self._stamp += 1
         place.noted = stamp = self._stamp

@@ -211,7 +211,7 @@ class RequestAdmissionController:
     def observe(self, lease: RequestAdmissionLease, hints: Hints, now: float) -> RequestAdmissionEffects:
         """The effects of what the lease's limiters learn from an answer's hints while its body still streams."""
         effects = RequestAdmissionEffects()
-        if self._leasing.ledger.live.get(lease.lease_id) is not lease:
+        if lease not in self._leasing.ledger.live:
             return effects
         for limiter, token in lease.tokens:
             effects.changes.extend(limiter.observe_call(lease, token, hints, now))

@@ -51,13 +51,12 @@ class DeadlineLanes(LaneQueue[T]):
         item: T,
         group_key: Hashable,
         weight: float,
-        shape: Hashable,
         resources: tuple[tuple[Hashable, int], ...],
         cost: float,
         deadline: float | None,
     ) -> Entry[T]:
         """As `add`, with the moment by which the item is to be served."""
-        entry = self.add(item, group_key, weight, shape, resources, cost)
+        entry = self.add(item, group_key, weight, resources, cost)
         lane = entry.lane
         assert lane is not None
         number = urgency(deadline, entry.sequence)

@@ -57,7 +57,7 @@ class LaneRequestWaiters:
     ) -> None:
         self._cost = cost
         kind = DeadlineLanes[RequestWaiter] if within_group == "deadline" else LaneQueue[RequestWaiter]
-        self._lanes = kind(order, by_shape=True, name_of=_own_name)
+        self._lanes = kind(order, _own_name)
         self._due = self._lanes if isinstance(self._lanes, DeadlineLanes) else None
         self.nobody_fits, self.somebody_waits_for = self._lanes.nobody_fits, self._lanes.somebody_waits_for
         """Whether it is plain that nobody has room; whether a condition could change anything."""
@@ -86,9 +86,9 @@ class LaneRequestWaiters:
                 self._room.bound(needs)
         key, cost = (group.key, needs[1][0]), self._cost(item)
         if self._due is None:
-            waiter.place = self._lanes.add(waiter, key, group.weight, needs, needs, cost)
+            waiter.place = self._lanes.add(waiter, key, group.weight, needs, cost)
         else:
-            waiter.place = self._due.add_due(waiter, key, group.weight, needs, needs, cost, item.deadline)
+            waiter.place = self._due.add_due(waiter, key, group.weight, needs, cost, item.deadline)
 
     def select_next(
         self, is_eligible: Callable[[RequestAdmissionItem], Denied | None], now: float

@@ -47,9 +47,11 @@ class RequestLeasing:
             if snapshot.effective_max is not None and snapshot.effective_max < effective_max:
                 effective_max = snapshot.effective_max
         ledger = self.ledger
-        lease_id = ledger.next_id()
-        lease = RequestAdmissionLease(lease_id, item, now, ledger.generation, limit, effective_max, probe=state.probe)
-        ledger.out[lease_id] = lease
+        ledger.issued = number = ledger.issued + 1
+        lease = RequestAdmissionLease(
+            f"{ledger.prefix}{number}", item, now, ledger.generation, limit, effective_max, probe=state.probe
+        )
+        ledger.out[lease] = None
         tokens: list[tuple[GuardedLimiter, object]] = []
         for limiter in state.limiters:
             try:
@@ -106,7 +108,7 @@ class RequestLeasing:
         self.ledger.check_invariants()
         for state in self._registry.resources.values():
             assert state.in_flight == _requests(state), state.text
-            assert all(self.ledger.live.get(lease_id) is lease for lease_id, lease in state.leases.items())
+            assert all(lease in self.ledger.live for lease in state.leases.values())
         for model in self._registry.models.values():
             _check_model(model)
         assert len(self.ledger.live) == sum(model.leases for model in self._registry.models.values())

@@ -17,6 +17,7 @@ from penstock.requests.pressure import RequestPressureSnapshotProvider
 from penstock.requests.registry import ResourceState
 from penstock.requests.shadow_limiter import shadow_refusals
 from penstock.requests.waiters import RequestWaiter
+from penstock.words.labels import labels_in_words
 from penstock.words.printable import printable
 from penstock.words.verdicts import Denied, describe_until
 
@@ -34,7 +35,8 @@ class RefusedCalls:
 
     `waiting` is a number of calls, `refused_for` the seconds since the first of them met this refusal. `until` has what
     would end it in words, `moment` the earliest moment among that. `groups` are the first names of those for whom
-    they are, `more_groups` counts the others; a call that is for nobody in particular has none.
+    they are, `more_groups` counts the others; a call that is for nobody in particular has none. `labels` are those of
+    the first call.
     """
 
     waiting: int
@@ -46,9 +48,12 @@ class RefusedCalls:
     moment: float | None
     groups: tuple[str, ...]
     more_groups: int
+    labels: Mapping[str, str] = attrs.field(factory=dict)
 
     def __str__(self) -> str:
-        groups = f" ({_names(self.groups, self.more_groups)})" if self.groups else ""
+        whose = [_names(self.groups, self.more_groups)] if self.groups else []
+        whose += [f"the first with {labels_in_words(self.labels)}"] if self.labels else []
+        groups = f" ({'; '.join(whose)})" if whose else ""
         if self.reason == "turn":
             return f"{self.waiting} wait for their turn: nothing refuses them{groups}"
         who = f" by {self.by}" if self.by else ""
@@ -163,6 +168,7 @@ def _folded(same: list[tuple[RequestWaiter, Denied | None, float]], now: float) 
         moment=None if denied is None else denied.next_moment(),
         groups=groups[:LISTED_REFUSALS],
         more_groups=len(groups[LISTED_REFUSALS:]),
+        labels=dict(items[0].labels or {}),
     )
 
 

@@ -32,6 +32,7 @@ class Health:
     `unconfigured_models`  how many models are known that nobody configured, with what their limiters have learnt; idle
                            ones are forgotten when there are more than `unconfigured_models_bound`
     `debts`                how many debts of groups policies keep, which outlive what the groups have queued
+    `remembered_groups`    how many groups with nothing queued or waiting the queues remember, for what they took ahead
     `plugin_errors`        plugin to how often it raised in the whole run
     `promises`             plugin to what it promises of the run, in words
     `runners`              runner to how it stands: busy workers, who waits for one, and how long tasks have starved
@@ -52,6 +53,7 @@ class Health:
     blocked_seconds: float = 0.0
     blocked_times: int = 0
     debts: int = 0
+    remembered_groups: int = 0
     unconfigured_models: int = 0
     unconfigured_models_bound: int = 0
     plugin_errors: Mapping[str, int] = attrs.field(factory=dict)

@@ -90,6 +90,7 @@ class RunWatch:
             self._blocked = found
         blocked = self._blocked
         queue, admission = run.tasks.gate.view, run.tasks.gate.controller
+        queues = run.tasks.gate.queue, run.requests.controller.queue
         waits = {group: max(0.0, now - since) for group, since in queue.waiting_since_by_group.items()}
         return Health(
             captured_at=now,
@@ -106,6 +107,7 @@ class RunWatch:
             blocked_seconds=0.0 if blocked is None else blocked.seconds,
             blocked_times=0 if watchdog is None else watchdog.times,
             debts=len(admission.view().policy_debt_by_group_resource),
+            remembered_groups=sum(getattr(each, "remembered_groups", 0) for each in queues),
             unconfigured_models=run.requests.gate.unconfigured.known,
             unconfigured_models_bound=run.requests.gate.unconfigured.bound,
             plugin_errors=run.errors.counts,

@@ -26,7 +26,7 @@ from penstock.scheduler.wakeup import WakeUp
 from penstock.scheduler.worker import Workers
 from penstock.tasks.gate import TaskGate
 from penstock.tasks.lease import TaskAdmissionLease
-from penstock.tasks.records import SchedulableTask
+from penstock.tasks.records import SchedulableTask, TaskGroupKey
 from penstock.tasks.standing import Explanation, explain
 from penstock.words.errors import StallError
 from penstock.words.leases import ReleaseResult
@@ -37,6 +37,9 @@ __all__ = ["DispatchLoop"]
 
 BATCH: Final = 512
 """How many tasks a round starts before it lets them run: one checkpoint for so many decisions."""
+
+GROUPS_FAILED: Final = 1024
+"""Of how many groups it is remembered since when a plugin has not answered for them."""
 
 
 class DispatchLoop:
@@ -70,6 +73,8 @@ class DispatchLoop:
         self._grace_ends: float | None = None
         self._stalled_at: float | None = None
         self._failing = False  # whether any task has met a plugin that could not answer
+        self._failed_since: dict[TaskGroupKey, float] = {}
+        """Since when no task of a group was let through, for want of a plugin's answer."""
         self.fatal: BaseException | None = None
         """What ended the run before its work was done, if something did."""
         self.on_fatal: Callable[[], None] | None = None
@@ -115,6 +120,13 @@ class DispatchLoop:
     def stopping(self) -> bool:
         """Whether the run is to end before its work is done."""
         return self._grace_ends is not None
+
+    def plugins_changed(self) -> None:
+        """Other plugins are there: who waits for one that failed waits anew."""
+        self._failing = False
+        self._failed_since.clear()
+        for job in self._jobs.values():
+            job.failing_since = None
 
     def signalled(self) -> None:
         """A signal came: whatever stalled may go on."""
@@ -187,6 +199,9 @@ class DispatchLoop:
             if lease is None:
                 break
             job = self._jobs[lease.item.task_id]
+            if self._failing:
+                job.failing_since = None
+                self._failed_since.pop(lease.item.group.key, None)
             if recording:
                 self._events.task("selected", job, now)
                 self._events.acquired(job, lease, now)
@@ -243,7 +258,11 @@ class DispatchLoop:
     # -- what the gate reports
 
     def _ends_in_time(self, task: SchedulableTask, denied: Denied, now: float) -> Denied:
-        """The refusal to park a task under: one for want of a plugin's answer ends in time."""
+        """The refusal to park a task under: one for want of a plugin's answer ends in time.
+
+        Tasks of the group that come later wait only for what is left of that time: a plugin that has failed for longer
+        is asked again, and is not waited for again.
+        """
         if not self._failing and denied.failed_at is None:
             return denied
         job, self._failing = self._jobs.get(task.task_id), True
@@ -251,7 +270,12 @@ class DispatchLoop:
             return denied
         if denied.failed_at is None or job.failing_since is None:
             job.failing_since = denied.failed_at
-        return ends_in_time(denied, job.failing_since, self.stall_timeout, now)
+        if job.failing_since is None:
+            return denied
+        if len(self._failed_since) >= GROUPS_FAILED:
+            self._failed_since.clear()
+        since = min(job.failing_since, self._failed_since.setdefault(task.group.key, job.failing_since))
+        return ends_in_time(denied, since, self.stall_timeout, now)
 
     def _drop_refused(self, now: float) -> None:
         for task, denied in self._gate.take_given_up():

@@ -121,7 +121,7 @@ class SchedulerEvents:
         """The worker is done and its lease has come back; `outcome` says how the worker ended."""
         if not self.stream.active:
             return
-        correlation, lease_id = self.correlation(job, lease.lease_id), lease.lease_id
+        correlation, lease_id = self.correlation(job, lease), lease.lease_id
         if outcome != "not_started":
             self.task("task_completed", job, now, correlation, lease_id, lease_id, outcome)
         kind = "task_lease_released" if result.released else "release_diagnostic"
@@ -132,7 +132,7 @@ class SchedulerEvents:
     ) -> None:
         if self.stream.active:
             lease_id = lease.lease_id
-            self.task(kind, job, now, self.correlation(job, lease_id), lease_id, lease_id, diagnostics=notes)
+            self.task(kind, job, now, self.correlation(job, lease), lease_id, lease_id, diagnostics=notes)
 
     def task(
         self,
@@ -166,8 +166,9 @@ class SchedulerEvents:
 
     # -- joining the streams
 
-    def correlation(self, job: Job, execution_id: str | None) -> RuntimeCorrelation:
+    def correlation(self, job: Job, lease: TaskAdmissionLease | None) -> RuntimeCorrelation:
         """What every event of this execution, and of the requests that it makes, carries."""
+        execution_id = None if lease is None else lease.lease_id
         key = job.task.group.key
         digest = self._known(key)[1].scheduling_group_identity_hash
         names = (self.run_id, job.row_group, job.column, None, key.kind, digest, execution_id)

@@ -110,8 +110,7 @@ class SchedulerParts:
         self.loop.check_thread()
         signal = Signal(a_name(name, "name"))
         if signal == RECONFIGURED:
-            for job in self.book.jobs.values():
-                job.failing_since = None
+            self.loop.plugins_changed()
         self.wake(signal, trio.current_time())
 
     @trio.lowlevel.enable_ki_protection

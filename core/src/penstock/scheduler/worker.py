@@ -96,7 +96,7 @@ class Workers:
 
     async def _work(self, job: Job, lease: TaskAdmissionLease) -> None:
         # In the worker's own context, which ends with it; made when it is first read.
-        set_correlation(partial(self._events.correlation, job, lease.lease_id))
+        set_correlation(partial(self._events.correlation, job, lease))
         value, error, cancelled, runner = None, None, False, job.runner
         try:
             if job.scope is None:

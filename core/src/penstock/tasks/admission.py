@@ -18,6 +18,7 @@ from penstock.queueing.places import Room
 from penstock.tasks.contenders import TaskContenders
 from penstock.tasks.decision import PolicyStateDelta, TaskAdmissionPolicyDecision
 from penstock.tasks.lease import (
+    PREFIX,
     LeaseWatcher,
     TaskAdmissionBlockSummary,
     TaskAdmissionDenied,
@@ -67,11 +68,11 @@ class TaskAdmissionController:
         self._full: dict[tuple[str, int, bool], Denied] = {}
         self._holdings: dict[TaskGroupKey, Holding] = {}
         self._holdings_kept = IDLE_KEPT
-        """With more of them, those are closed that hold nothing and have nothing queued."""
+        """When there are so many, those are closed that hold nothing and have nothing queued."""
         self._debt: dict[tuple[TaskGroupKey, str], int] = {}
         self._set_policies(policies)
         self._rule = rule
-        self._ledger: LeaseLedger[TaskAdmissionLease] = LeaseLedger("task-", generation)
+        self._ledger: LeaseLedger[TaskAdmissionLease] = LeaseLedger(PREFIX, generation)
         self._contenders = TaskContenders(self._holdings, self._debt)
         self.room = Room(self._limits, self._available, SUBMISSION)
         """What is free, and what of it is reserved: for a queue that asks nobody who does not fit."""
@@ -133,7 +134,7 @@ class TaskAdmissionController:
         return never_fits(task, self._limits if limits is None else limits)
 
     def is_eligible(self, task: SchedulableTask, queue_view: QueueView, now: float) -> Denied | None:
-        """Whether the task could be given its lease now. Changes nothing."""
+        """Whether the task could be given its lease now, as it stands with this queue."""
         if self._closed:
             return Denied("shutdown", {NEVER}, scope="all", by="core")
         available = self._available
@@ -141,15 +142,15 @@ class TaskAdmissionController:
             free = available.get(resource)
             if free is None or free < amount:
                 return self._no_room(task, resource, amount)
-        denied = self.agrees(task, now, queue_view)
+        self._queue_view = queue_view
+        denied = self.agrees(task, now)
         if denied is None:
             self._agreed_on = task, now, *self.leases
         return denied
 
-    def agrees(self, task: SchedulableTask, now: float, queue_view: QueueView | None = None) -> Denied | None:
-        """Whether policies and rules would let a task run for which there is room: as they see it with this queue, or
-        with the one that is attached. Changes nothing."""
-        queue: Any = self._queue_view if queue_view is None else queue_view
+    def agrees(self, task: SchedulableTask, now: float) -> Denied | None:
+        """Whether policies and rules would let a task run for which there is room."""
+        queue: Any = self._queue_view
         view, denied = self._view, None
         decision: TaskAdmissionPolicyDecision | None = None
         agreed: tuple[TaskAdmissionPolicyDecision, ...] = ()
@@ -218,13 +219,15 @@ class TaskAdmissionController:
 
     def grant(self, task: SchedulableTask, now: float) -> TaskAdmissionLease:
         """The lease of the task that was agreed to last, counted before it is handed out."""
-        ledger = self._ledger
-        lease_id = ledger.next_id()
-        lease = ledger.out[lease_id] = TaskAdmissionLease(lease_id, task, now, ledger.generation, self._watching)
-        group = task.group
+        ledger, group = self._ledger, task.group
         holding = self._holdings.get(group.key)
         if holding is None:
+            if len(self._holdings) >= self._holdings_kept:
+                self._forget_idle()
             holding = self._holdings[group.key] = Holding()
+        ledger.issued = number = ledger.issued + 1
+        lease = TaskAdmissionLease(number, task, now, ledger.generation, holding, self._watching)
+        ledger.out[lease] = None
         holding.running = running = holding.running + 1
         available = self._available
         available[SUBMISSION] -= 1
@@ -261,10 +264,9 @@ class TaskAdmissionController:
         result = self._ledger.close(lease)
         if not result.released:
             return result
-        task = lease.item
+        task, holding = lease.item, lease.holding
         key = task.group.key
-        holding = self._holdings[key]
-        holding.running = running = holding.running - 1
+        holding.running -= 1
         available = self._available
         available[SUBMISSION] += 1
         for resource, amount in task.resource_request.beyond:
@@ -272,8 +274,6 @@ class TaskAdmissionController:
             holding.beyond[resource] -= amount
         if holding.capped:
             self._see_cap(key, holding)
-        if not running and len(self._holdings) > self._holdings_kept:
-            self._forget_idle()
         for name, policy in lease.watchers:
             self._notify(name, policy, "on_release", lease, now)
         if self._came_free is not None:
@@ -342,7 +342,7 @@ class TaskAdmissionController:
         self._ledger.check_invariants()
         out: dict[str, int] = dict.fromkeys(self._limits, 0)
         running: dict[TaskGroupKey, int] = {}
-        for lease in self._ledger.live.values():
+        for lease in self._ledger.live:
             running[lease.item.group.key] = running.get(lease.item.group.key, 0) + 1
             for resource, amount in lease.resources.items():
                 out[resource] += amount

@@ -7,7 +7,7 @@ it is asked, from all groups that are queued or hold something.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from math import fsum
 from typing import Any, cast
 
@@ -44,18 +44,19 @@ class TaskContenders:
 
     def count(self, resource: str, besides: TaskGroupKey) -> int:
         """How much of other groups could run now that asks for the resource: 0 if nothing could."""
-        if self._lanes is not None:
-            return self._lanes.count(resource, besides)
-        return sum(1 for _ in self._able(resource, besides))
+        return self._count(resource, besides, ())
 
     def count_debt_free(self, resource: str, besides: TaskGroupKey) -> int:
-        """How many other groups could run now that owe nothing of the resource."""
-        return sum((key, resource) not in self._debt for key in self._able(resource, besides))
+        """The same of other groups that owe nothing of the resource. It costs the number of debts."""
+        return self._count(resource, besides, {key for key, owed in self._debt if owed == resource})
+
+    def _count(self, resource: str, besides: TaskGroupKey, nor: Collection[TaskGroupKey]) -> int:
+        if self._lanes is not None:
+            return self._lanes.count(resource, besides, nor)
+        return sum(key not in nor for key in self._able(resource, besides))
 
     def _able(self, resource: str, besides: TaskGroupKey) -> Iterator[TaskGroupKey]:
-        if self._lanes is not None:
-            yield from cast("Iterator[TaskGroupKey]", self._lanes.able(resource, besides))
-        elif self._view is not None:
+        if self._view is not None:
             ready = self._view.ready_groups_by_resource.get(resource, ())
             yield from (key for key in ready if key is not besides and key not in self._capped)
 

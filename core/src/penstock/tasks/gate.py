@@ -64,6 +64,9 @@ class TaskGate:
 
     on_stale: Callable[[TaskAdmissionLease, ReleaseResult, float], Any] | None = None
     on_denied: Callable[[SchedulableTask, Denied, float], Any] | None = None
+    offer: Callable[[Sequence[SchedulableTask], float], tuple[str, ...]]
+    """The ids that are new: these tasks are queued now. One that is queued already is no error, and one that could
+    never fit is given up."""
     finish: Callable[[TaskAdmissionLease, float], ReleaseResult]
     """What became of a lease that is given back: it counts once, and who waited for that is asked again.
 
@@ -97,6 +100,7 @@ class TaskGate:
         self._view = queue.view()
         self._lanes = queue if isinstance(queue, LaneTaskQueue) and _is_ours(type(queue)) else None
         self._refusals_told = self._refusals_given = 0
+        self.offer = self._offer_guarded if self._lanes is None else self._lanes.enqueue
         if self._lanes is None:
             self._view = self._arrivals.beside(self._view)
         else:
@@ -127,11 +131,7 @@ class TaskGate:
         """The live window onto what is queued."""
         return self._view
 
-    def offer(self, tasks: Sequence[SchedulableTask], now: float) -> tuple[str, ...]:
-        """The ids that are new: these tasks are queued now. One that is queued already is no error, and one that could
-        never fit is given up."""
-        if self._lanes is not None:
-            return self._lanes.enqueue(tasks, now)
+    def _offer_guarded(self, tasks: Sequence[SchedulableTask], now: float) -> tuple[str, ...]:
         hopeless: set[str] = set()
         for task in tasks:
             never = self.controller.never_fits(task)
@@ -147,7 +147,7 @@ class TaskGate:
         lanes = self._lanes
         if self._closed or lanes is None:
             return self._next_otherwise(now)
-        entry = lanes.choose(self._agrees, now, lanes.give_up)
+        entry = lanes.choose(self._agrees, now)
         if entry is not None:
             return self._grant(lanes.take(entry), now)
         self._rest(lanes.refusals_given, now)

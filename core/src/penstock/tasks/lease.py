@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 
 from penstock.tasks.decision import PolicyStateDelta, TaskAdmissionPolicyDecision
+from penstock.tasks.ledger import Holding
 from penstock.tasks.ready_queue import Blocked, QueueView
 from penstock.tasks.records import SchedulableTask, SchedulerResourceKey
 from penstock.words.errors import AdmissionError
@@ -22,6 +23,10 @@ __all__ = [
     "TaskRefused",
     "block_summary",
 ]
+
+
+PREFIX: Final = "task-"
+"""What the ids of these leases begin with."""
 
 
 class LeaseWatcher(Protocol):
@@ -38,12 +43,19 @@ class LeaseWatcher(Protocol):
 class TaskAdmissionLease:
     """Leave for one task to run, with what it holds meanwhile."""
 
-    lease_id: str
+    number: int
     item: SchedulableTask
     acquired_at: float
     controller_generation: int
+    holding: Holding = attrs.field(repr=False)
+    """The books of its group, in which it is counted."""
     watchers: tuple[tuple[str, LeaseWatcher], ...] = ()
     """The policies with a memory that decided when it was acquired, by name: its end is reported to them."""
+
+    @property
+    def lease_id(self) -> str:
+        """Its id, unique within the run."""
+        return f"{PREFIX}{self.controller_generation}-{self.number}"
 
     @property
     def resources(self) -> Mapping[SchedulerResourceKey, int]:

@@ -64,7 +64,7 @@ class TaskAdmissionView(Protocol):
         ...
 
     def debt_free_peers(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> int:
-        """How many groups of the `runnable_peers` have no debt in `resource`."""
+        """How much of the `runnable_peers` is of groups without a debt in `resource`. It costs the number of debts."""
         ...
 
     def competing_weight(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> float:

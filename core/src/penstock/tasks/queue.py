@@ -47,7 +47,7 @@ class LaneTaskQueue:
 
     def __init__(self, order: Order[SchedulableTask], cost: Cost = _one) -> None:
         self._cost = cost
-        self._lanes: LaneQueue[SchedulableTask] = LaneQueue(order, by_shape=True)
+        self._lanes: LaneQueue[SchedulableTask] = LaneQueue(order)
         self.choose = self._lanes.choose
         """The entry of the first task that is not refused: see `Passes.choose`. For the task gate, as `came_free`."""
         self.came_free = self._lanes.came_free
@@ -86,7 +86,7 @@ class LaneTaskQueue:
                     costs.clear()
                 cost = costs[shape] = self._cost(task.resource_request)
             group = task.group
-            entries[task_id] = lanes.add(task, group.key, group.weight, shape, shape, cost)
+            entries[task_id] = lanes.add(task, group.key, group.weight, shape, cost)
             task.arrival = lanes.arrived
         if self._oldest.watched:
             self._oldest.came(entries[task_id].item for task_id in accepted if task_id in entries)
@@ -138,10 +138,10 @@ class LaneTaskQueue:
     def make_room(self, room: Room, give_up: Callable[[Denied, list[SchedulableTask]], Any]) -> None:
         """From now on tasks that do not fit into `room` are not asked about, and what is refused for good is handed to
         `give_up`."""
-        self._lanes.make_room(room)
+        self._lanes.make_room(room, self._give_up)
         self._hand_over = give_up
 
-    def give_up(self, denied: Denied, tasks: list[SchedulableTask]) -> None:
+    def _give_up(self, denied: Denied, tasks: list[SchedulableTask]) -> None:
         """These are refused for good, and leave the queue."""
         for task in tasks:
             del self._entries[task.task_id]
@@ -215,7 +215,7 @@ class LaneTaskQueue:
                 detail = f"{kept} reserved for tasks that are next and need more than is free"
                 until = {Released(r) for r, _ in lane.resources}
                 denied = Denied("no_capacity", until, "shape", detail, by="core")
-            yield Blocked((key, lane.key), key, denied, since, lane.live)
+            yield Blocked((key, lane.resources), key, denied, since, lane.live)
 
     def next_change(self, now: float) -> float | None:
         """The earliest moment under which something is parked."""

@@ -10,6 +10,7 @@ import attrs
 
 from penstock.tasks.gate import TaskGate
 from penstock.tasks.ready_queue import Blocked
+from penstock.words.labels import labels_in_words
 from penstock.words.plugin_failures import PluginFailure
 from penstock.words.printable import printable
 from penstock.words.shadow import ShadowTally
@@ -29,7 +30,8 @@ class GroupStanding:
     """One group with something queued.
 
     `waits_for` is a line per refusal, with who said it, since when and what would end it; a line for what is next in
-    order is among them. `reasons` are the codes, for counting. Durations are in seconds.
+    order is among them. `reasons` are the codes, for counting. `labels` are those of its oldest task. Durations are in
+    seconds.
     """
 
     group: str
@@ -38,6 +40,7 @@ class GroupStanding:
     longest_wait: float
     reasons: tuple[str, ...]
     waits_for: tuple[str, ...]
+    labels: Mapping[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -69,6 +72,8 @@ class Explanation:
         lines = [f"{self.running} running, {self.queued} queued, {self.unfinished} unfinished; {free}"]
         for group in self.groups[:LISTED_GROUPS]:
             counts = f"{group.queued} queued, {group.running} running, longest wait {group.longest_wait:.1f} s"
+            if group.labels:
+                counts += f", the oldest with {labels_in_words(group.labels)}"
             lines.append(f"  group {group.group}: {counts}")
             lines += [f"    {line}" for line in group.waits_for]
         if rest := self.groups[LISTED_GROUPS:]:
@@ -124,10 +129,10 @@ def explain_groups(gate: TaskGate, now: float) -> list[GroupStanding]:
     shut: list[Blocked] = []
     for block in gate.blocked():
         (shut if block.group is None else refusals.setdefault(block.group, [])).append(block)
-    since = view.waiting_since_by_group
+    since, first = view.waiting_since_by_group, view.first_candidate_by_group
     found = []
     for key, queued in view.queued_by_group.items():
-        own = refusals.get(key, [])
+        own, oldest = refusals.get(key, []), first.get(key)
         lines = _lines(own, now)
         reasons: list[str] = [block.denied.reason for block in own]
         offered = queued - sum(block.tasks for block in own)
@@ -145,6 +150,7 @@ def explain_groups(gate: TaskGate, now: float) -> list[GroupStanding]:
                 longest_wait=max(0.0, now - since.get(key, now)),
                 reasons=tuple(dict.fromkeys(reasons)),
                 waits_for=tuple(lines),
+                labels=dict((None if oldest is None else oldest.labels) or {}),
             )
         )
     return sorted(found, key=lambda group: (-group.longest_wait, -group.queued, group.group))

@@ -12,7 +12,7 @@ from typing import Final
 from penstock.words.checks import is_text, shown
 from penstock.words.errors import ConfigError
 
-__all__ = ["LONGEST", "MOST", "Labels", "labels_of", "merged_labels"]
+__all__ = ["LONGEST", "MOST", "Labels", "labels_in_words", "labels_of", "merged_labels"]
 
 MOST: Final = 8
 """How many labels a task or a call may have."""
@@ -65,6 +65,15 @@ def _fits(word: object) -> bool:
         return len(word) <= LONGEST and len(word.encode()) <= LONGEST
     except UnicodeEncodeError:  # half a character, which no file and no metric could hold
         return False
+
+
+def labels_in_words(labels: Mapping[str, str]) -> str:
+    """Labels in a line for people.
+
+    >>> labels_in_words({"tenant": "acme", "priority": "low"})
+    'tenant=acme, priority=low'
+    """
+    return ", ".join(f"{name}={value}" for name, value in labels.items())
 
 
 def labels_of(given: Mapping[str, str] | None) -> Labels | None:

@@ -10,7 +10,7 @@ What a lease *counts for* (resources, calls in flight) belongs to the controller
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, KeysView, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -43,8 +43,8 @@ class ReleaseResult:
     """The conditions that came true, and how much of each is free now."""
 
 
-class Lease(Protocol):
-    """The fields of a lease that the ledger needs."""
+class Lease(Hashable, Protocol):
+    """The fields of a lease that the ledger needs. A lease is equal to itself alone."""
 
     @property
     def lease_id(self) -> str: ...
@@ -63,36 +63,30 @@ class LeaseLedger(Generic[L]):
 
     def __init__(self, prefix: str, generation: int = 1) -> None:
         self.generation = generation
-        self._prefix = f"{prefix}{generation}-"
+        self.prefix = f"{prefix}{generation}-"
+        """What the id of each lease begins with; the number of the lease follows."""
         self.issued = 0
+        """The number of the latest lease. The controller counts it up for the next."""
         self.returned = 0
-        self.out: dict[str, L] = {}
-        """The leases that are out, by id. The controller puts a lease in before anything else has it; `close` takes it
-        out.
-        """
-        self.live: Mapping[str, L] = MappingProxyType(self.out)
-
-    def next_id(self) -> str:
-        """A fresh lease id, unique within the run."""
-        self.issued += 1
-        return f"{self._prefix}{self.issued}"
+        self.out: dict[L, None] = {}
+        """The leases that are out. The controller puts a lease in before anything else has it; `close` takes it out."""
+        self.live: KeysView[L] = self.out.keys()
 
     def close(self, lease: L) -> ReleaseResult:
         """The result of taking a lease back: `released` only the first time, for exactly the record that was issued."""
-        held = self.out.get(lease.lease_id)
-        if held is lease:
-            del self.out[lease.lease_id]
+        if lease in self.out:
+            del self.out[lease]
             self.returned += 1
             return _OK
-        return ReleaseResult(False, self._why_not(lease, held), {"lease_id": lease.lease_id})
+        return ReleaseResult(False, self._why_not(lease), {"lease_id": lease.lease_id})
 
-    def _why_not(self, lease: L, held: L | None) -> str:
+    def _why_not(self, lease: L) -> str:
         if lease.controller_generation != self.generation:
             return WRONG_GENERATION
-        if held is not None:
+        if any(each.lease_id == lease.lease_id for each in self.out):
             return STALE_LEASE
         prefix, _, number = lease.lease_id.rpartition("-")
-        issued_here = f"{prefix}-" == self._prefix and number.isdecimal() and 0 < int(number) <= self.issued
+        issued_here = f"{prefix}-" == self.prefix and number.isdecimal() and 0 < int(number) <= self.issued
         return DUPLICATE if issued_here else UNKNOWN_LEASE
 
     def check_invariants(self) -> None:
@@ -100,4 +94,4 @@ class LeaseLedger(Generic[L]):
         assert self.issued == self.returned + len(self.out), (
             f"{self.issued} leases issued, {self.returned} returned, {len(self.out)} out"
         )
-        assert all(key == lease.lease_id for key, lease in self.out.items())
+        assert len({lease.lease_id for lease in self.out}) == len(self.out)

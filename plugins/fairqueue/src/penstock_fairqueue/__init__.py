@@ -17,7 +17,9 @@ from penstock import (
     LaneTaskQueue,
     ReadyQueue,
     RequestAdmissionItem,
+    RequestWaiter,
     RequestWaiterQueue,
+    SchedulableTask,
     SchedulerResourceRequest,
     Settings,
     hookimpl,
@@ -37,7 +39,13 @@ class FairTaskQueue(LaneTaskQueue):
         def dominant_share(request: SchedulerResourceRequest) -> float:
             return max(amount / self._limits.get(resource, amount) for resource, amount in request.shape)
 
-        super().__init__(FairOrder(), dominant_share)
+        self._order: FairOrder[SchedulableTask] = FairOrder()
+        super().__init__(self._order, dominant_share)
+
+    @property
+    def remembered_groups(self) -> int:
+        """How many groups with nothing queued are remembered, since they have taken ahead."""
+        return self._order.remembered
 
     def limits_changed(self, limits: Mapping[str, int]) -> None:
         """Tasks that come from now on count for their share of these; those that are queued stay as they are."""
@@ -58,7 +66,13 @@ class FairRequestWaiters(LaneRequestWaiters):
             tokens = cost.input_tokens + cost.output_tokens
             return max(cost.requests, tokens / tokens_per_request) if tokens else cost.requests
 
-        super().__init__(FairOrder(), cost, within_group)
+        self._order: FairOrder[RequestWaiter] = FairOrder()
+        super().__init__(self._order, cost, within_group)
+
+    @property
+    def remembered_groups(self) -> int:
+        """How many groups without a waiting call are remembered, since they have taken ahead."""
+        return self._order.remembered
 
 
 @attrs.frozen(kw_only=True)

@@ -12,6 +12,9 @@ from penstock import Lane
 
 __all__ = ["Accounts", "Flow", "Home", "Seat"]
 
+IDLE_KEPT: Final = 4096
+"""So many idle groups have an account at each clock. With more, the account goes that is nearest to being even."""
+
 _ONE: Final[Any] = ()  # most seats have one lane, and an empty list for each of them is memory too
 
 
@@ -34,11 +37,13 @@ class Flow:
 class Seat:
     """A group's place in one arena: its start tag by that arena's time, and its lanes there."""
 
-    __slots__ = ("arena", "counted", "flow", "lanes", "sole", "stamp", "start", "weight")
+    __slots__ = ("arena", "counted", "flow", "lanes", "of_flow", "sole", "stamp", "start", "weight")
 
     def __init__(self, arena: Any, flow: Flow, start: float) -> None:
         self.arena = arena
         self.flow = flow
+        self.of_flow = flow.seats
+        """All seats of its group."""
         self.weight = flow.weight
         self.start = start
         self.sole: Lane[Any] | None = None
@@ -159,13 +164,24 @@ class Accounts:
             flow.lead, flow.idle_in = home.clock + lead, home
             home.numbered += 1
             heappush(home.idle, (flow.lead, home.numbered, flow))
+            if len(home.idle) > IDLE_KEPT:
+                self._forget_first(home)
 
     def forget_idle(self, home: Home, everybody: bool = False) -> None:
         """Drop the accounts of idle groups that the clock has passed; of all, when nobody competes here any more."""
         while home.idle and (everybody or home.idle[0][0] <= home.clock):
-            _, _, flow = heappop(home.idle)
-            if flow.idle_in is home and (everybody or flow.lead <= home.clock):
-                self.flows.pop(flow.key, None)
+            self._forget_first(home)
+
+    def _forget_first(self, home: Home) -> None:
+        """Drop the account of the idle group that the clock passes first, if it has not come back meanwhile."""
+        tag, _, flow = heappop(home.idle)
+        if flow.idle_in is home and flow.lead == tag:
+            self.flows.pop(flow.key, None)
+
+    @property
+    def remembered(self) -> int:
+        """How many groups have an account though they have nothing queued."""
+        return sum(flow.idle_in is not None for flow in self.flows.values())
 
     def forget(self) -> None:
         """Nobody has taken ahead of anybody. Clocks go on as long as their arenas are kept."""

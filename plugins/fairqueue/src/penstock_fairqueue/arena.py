@@ -76,7 +76,7 @@ class FairArena(Generic[T]):
 
     def _pass_count_on(self, seat: Seat) -> bool:
         """Whether another seat of the same group and home is counted from now on."""
-        for other in seat.flow.seats:
+        for other in seat.of_flow:
             arena = other.arena
             if not other.counted and arena._home is self._home:
                 other.counted = True
@@ -240,7 +240,7 @@ class FairArena(Generic[T]):
                 clock += ahead
             home.clock = clock = clock + cost / home.weight
         seat.start = start = start + cost / weight
-        if len(seat.flow.seats) > 1:
+        if len(seat.of_flow) > 1:
             self._move_others(seat, cost / weight)
         if not lane.live:
             seat.stamp = -1  # it is placed anew, or leaves, when the empty lane is removed
@@ -264,7 +264,7 @@ class FairArena(Generic[T]):
     @staticmethod
     def _move_others(seat: Seat, share: float) -> None:
         """What a group is given in one arena counts in all where it has a seat."""
-        for other in seat.flow.seats:
+        for other in seat.of_flow:
             if other is not seat:
                 other.start += share
                 other.arena._place(other)

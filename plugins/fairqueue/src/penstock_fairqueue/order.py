@@ -20,7 +20,8 @@ Four things are ours, since in the paper nobody is ever refused, and there is on
   served meanwhile. So a class of ten thousand refused groups is put off and taken up again at no cost.
 - Who does not fit goes on competing: others run ahead of it until it is first, and then room is kept for it.
 
-An idle group is kept until V has passed its F; after that its return is the same as that of a group never seen.
+An idle group is kept until V has passed its F; after that its return is the same as that of a group never seen. Beyond
+4,096 of them at one clock those go first whose F is nearest: who has taken least ahead is forgiven.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ class FairOrder(Generic[T]):
 
     def arena(self, home: Hashable) -> FairArena[T]:
         return FairArena(self._accounts, self._accounts.home(home))
+
+    @property
+    def remembered(self) -> int:
+        """How many groups with nothing queued are remembered, since they have taken ahead."""
+        return self._accounts.remembered
 
     def forget(self) -> None:
         """Nothing is queued: nobody has taken ahead of anybody."""
