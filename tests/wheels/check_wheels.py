@@ -138,7 +138,7 @@ def test_nothing_that_is_imported_lies_in_the_checkout(clean: CleanEnvironment) 
 
 def test_the_plugins_are_listed(clean: CleanEnvironment) -> None:
     policies = {"strict-fair", "bounded-borrow", "aimd", "breaker", "cooldown", "latency", "sequential", "token-budget"}
-    wanted = policies | {"fair", "jsonl", "otel", "processes", "threads", "mockprovider", "batch"}
+    wanted = policies | {"fair", "jsonl", "otel", "processes", "threads", "mockprovider", "batch", "worker"}
 
     assert wanted <= set(plugins(clean))
 

@@ -39,6 +39,7 @@ def tiny() -> Sizes:
         waiters=6,
         handovers=20,
         cpu_seconds=0.01,
+        lines=20,
     )
 
 

@@ -23,13 +23,15 @@ CONFIG = {
 class Witness:
     def __init__(self) -> None:
         self.events: list[RuntimeEvent] = []
-        self.a_call_waits = trio.Event()
+        self.asked = 0
+        self.a_second_call_waits = trio.Event()
 
     @penstock.hookimpl
     def penstock_request_event(self, event: RuntimeEvent) -> None:
         self.events.append(event)
-        if event.event_kind == "request_wait_started":
-            self.a_call_waits.set()
+        self.asked += event.event_kind == "request_wait_started"
+        if self.asked == 2:
+            self.a_second_call_waits.set()
 
     def outcomes(self) -> list[str | None]:
         return [e.reason_or_outcome for e in self.events if e.event_kind == "model_request_completed"]
@@ -196,7 +198,7 @@ async def test_cancelling_ends_a_threads_wait_for_its_lease(opened: Callable[[],
     async with opened() as scheduler:
         async with penstock.request("acme/fast"), trio.open_nursery() as nursery:
             nursery.start_soon(run_in_thread, waits)
-            await witness.a_call_waits.wait()
+            await witness.a_second_call_waits.wait()
             nursery.cancel_scope.cancel()
         assert len(seen) == 1
         assert balanced(scheduler)

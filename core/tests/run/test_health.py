@@ -124,13 +124,16 @@ def test_the_watchdog_names_the_longest_step_and_counts_those_beyond_the_thresho
     ]
 
 
-async def test_a_task_that_blocks_the_loop_is_named_in_the_health_of_the_run(autojump_clock: MockClock) -> None:
+async def test_a_task_that_blocks_the_loop_is_named_in_the_health_of_the_run(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     async with penstock.open_scheduler({"scheduler": {"watchdog": 0.01}}) as scheduler:
         await scheduler.start_soon(block, autojump_clock, 0.05, task_id="the-one")
         health = scheduler.health()
     assert health.blocked_by == "the-one"
     assert health.blocked_seconds == 0.05
     assert health.blocked_times == 1
+    assert 'give it a runner: runner="processes" where it computes' in caplog.text
 
 
 async def test_the_interval_and_the_watchdog_change_under_way(autojump_clock: MockClock) -> None:

@@ -1,4 +1,4 @@
-"""What the benches of rows do (dispatch, tasks and requests), from their options to the exit code."""
+"""What the benches of rows do (dispatch, tasks, requests and worker), from their options to the exit code."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from penstock_bench.reporting.tables import publish
 from penstock_bench.reporting.targets import Target, Verdict, judge, load_targets
 from penstock_bench.requests.rows import requests_rows
 from penstock_bench.tasks.rows import tasks_rows
+from penstock_bench.worker.rows import worker_rows
 
 __all__ = ["BENCHES", "Options", "bench_command", "measure_rows", "report"]
 
@@ -29,6 +30,7 @@ BENCHES: Final[Mapping[str, Callable[[Sizes], list[Row]]]] = {
     "dispatch": dispatch_rows,
     "tasks": tasks_rows,
     "requests": requests_rows,
+    "worker": worker_rows,
 }
 
 

@@ -114,6 +114,16 @@ def requests(**given: Any) -> None:
 
 
 @bench.command()
+@_options
+def worker(**given: Any) -> None:
+    """Tasks on standard input: what one costs beside a bare loop over it, and that none is torn or lost.
+
+    Exit code: 0 done, 1 a target was missed (with --check) or an answer was lost, 2 wrong options.
+    """
+    _run("worker", given)
+
+
+@bench.command()
 @click.option("--seeds", default="0-9", show_default=True, metavar="SEEDS", help="As 0-9 or 3,5,300-319.")
 @click.option("--scenario", multiple=True, metavar="NAME", help="Only this scenario. Several times.")
 @click.option(

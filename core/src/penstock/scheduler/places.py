@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from types import TracebackType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import attrs
 import trio
@@ -13,7 +13,7 @@ from penstock.words.checks import whole_number
 
 __all__ = ["CountedTaskRunner", "RunnerStanding", "WorkerPlaces"]
 
-NAMED: int = 10
+NAMED: Final = 10
 """How many of the tasks that have run longest are named."""
 
 

@@ -42,6 +42,9 @@ class Sizes:
     handovers: int
     cpu_seconds: float
 
+    # worker
+    lines: int
+
 
 FULL: Final = Sizes(
     competitor_cap=20.0,
@@ -63,6 +66,7 @@ FULL: Final = Sizes(
     waiters=10_000,
     handovers=20_000,
     cpu_seconds=5.0,
+    lines=20_000,
 )
 
 QUICK: Final = attrs.evolve(
@@ -81,4 +85,5 @@ QUICK: Final = attrs.evolve(
     crowd=2_000,
     handovers=5_000,
     cpu_seconds=1.0,
+    lines=1_000,
 )
