@@ -31,7 +31,7 @@ def tiny() -> Sizes:
         columns=3,
         rows=4,
         queued=100,
-        cycles=10,
+        cycles=200,
         cap=2,
         callers=5,
         crowd=6,

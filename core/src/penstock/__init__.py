@@ -19,6 +19,7 @@ from penstock.events.records import (
     event_to_json,
 )
 from penstock.executor.attempt import Attempt, AttemptContext, DetachedAttempt
+from penstock.executor.call_items import CallOptions
 from penstock.executor.executor import ModelRequestExecutor
 from penstock.executor.thread_work import run_in_thread, wait_in_run
 from penstock.plugins.hookspecs import hookimpl
@@ -78,6 +79,7 @@ from penstock.requests.verdict import (
 )
 from penstock.requests.waiters import RequestQueueSelection, RequestQueueView, RequestWaiter, RequestWaiterQueue
 from penstock.run.calls import current_executor, execute, execute_from_thread, request, set_no_gate
+from penstock.run.health import Health
 from penstock.run.opening import open_scheduler
 from penstock.run.reconfiguration import Reconfiguration
 from penstock.run.scheduler import Scheduler
@@ -180,6 +182,7 @@ __all__ = [
     "Backlog",
     "Blocked",
     "CallObserver",
+    "CallOptions",
     "CommandLine",
     "Condition",
     "ConfigError",
@@ -195,6 +198,7 @@ __all__ = [
     "FailureMark",
     "FifoRequestWaiters",
     "FifoTaskQueue",
+    "Health",
     "HintFamily",
     "HintObserver",
     "Hints",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -159,31 +158,6 @@ async def test_a_call_cannot_have_more_labels_than_eight_with_those_of_its_task(
         handle = scheduler.start_soon(call_with, {"one": "more"}, labels={str(n): "" for n in range(8)})
         with pytest.raises(ConfigError, match="at most 8, with those of the task, not 9"):
             await handle
-
-
-def test_under_asyncio_it_is_told_that_penstock_runs_under_trio() -> None:
-    async def main() -> None:
-        async with penstock.open_scheduler(CONFIG):
-            pass
-
-    with pytest.raises(
-        RuntimeError, match=r"penstock.open_scheduler runs under trio, and this code runs under asyncio"
-    ):
-        asyncio.run(main())
-    with pytest.raises(RuntimeError, match=r"start the program with `trio.run\(main\)`"):
-        main().send(None)
-
-
-def test_the_advice_for_asyncio_users_works() -> None:
-    async def main() -> float:
-        async with penstock.open_scheduler(CONFIG) as scheduler:
-            await scheduler.start_soon(call)
-            return trio.current_time()
-
-    async def of_asyncio() -> float:
-        return await asyncio.to_thread(trio.run, main)
-
-    assert asyncio.run(of_asyncio()) > 0
 
 
 async def test_explain_tells_the_labels_of_what_has_waited_longest(autojump_clock: MockClock) -> None:

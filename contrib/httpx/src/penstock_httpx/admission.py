@@ -10,7 +10,9 @@ import httpx2
 
 import penstock
 from penstock_dialects import Decoder, Dialect, dialect_at, find_dialect
+from penstock_httpx.crossing import Crossing
 from penstock_httpx.description import NO_MODEL, RequestDescription, apply_extension, describe_openai
+from penstock_httpx.door import Admit
 from penstock_httpx.exchange import Exchange
 
 __all__ = ["NO_POOL_LIMITS", "Admission", "Describe"]
@@ -31,12 +33,10 @@ class Admission:
         self,
         provider: str | None,
         describe: Describe | None,
-        executor: penstock.ModelRequestExecutor | None,
         dialect: str | None,
         decoders: Mapping[str, Callable[[], Decoder]] | None,
     ) -> None:
         self._describe = describe or partial(describe_openai, provider=provider)
-        self._executor = executor
         self._dialect = None if dialect is None else find_dialect(dialect)
         self._decoders = {} if decoders is None else decoders
         self._told: set[str] = set()
@@ -45,12 +45,16 @@ class Admission:
         """What a request is admitted as. Raises `ConfigError` for an extension that no description has."""
         return apply_extension(self._describe(request), request)
 
-    async def open(self, wanted: RequestDescription, host: str) -> Exchange:
-        """The exchange of one call to `host`, as soon as there is a place for it. Called in the thread of the run.
+    def admit(self, request: httpx2.Request) -> Admit:
+        """What waits in the thread of the run for a place for this request. Raises as `describe`.
 
-        Raises `RequestAdmissionError` if the call is refused.
+        It raises `RequestAdmissionError` if the call is refused.
         """
-        executor = penstock.current_executor() if self._executor is None else self._executor
+        return partial(self._open, self.describe(request), request.url.host)
+
+    async def _open(
+        self, wanted: RequestDescription, host: str, executor: penstock.ModelRequestExecutor, crossing: Crossing
+    ) -> Exchange:
         key = executor.resolver.key_of(wanted.resource, wanted.domain)
         dialect: Dialect | None = self._dialect or dialect_at(host)
         if key.model_id == NO_MODEL:
@@ -65,4 +69,4 @@ class Admission:
             deadline=wanted.deadline,
             labels=wanted.labels,
         ) as attempt:
-            return Exchange(attempt, dialect, self._decoders, self._told)
+            return Exchange(attempt, dialect, self._decoders, self._told, crossing)

@@ -9,9 +9,8 @@ head said (429, 500, …) stands, however its body ends. A stream that has sent 
 reader stops there, as SDKs do. An answer that was going well and is given up by us before that says nothing about the
 provider: that is `local_cancelled`.
 
-The request gate belongs to its run, and the call may be made and its body read in any thread. So the head of an
-answer, its first piece and its end are handed over to the thread of the run; the pieces between need no clock, and
-are looked at where they come.
+The request gate belongs to its run, and the call may be made and its body read in any thread. The answer is read where
+it comes; what the gate is told of its head, and its end, cross into the thread of the run (`crossing.py`).
 """
 
 from __future__ import annotations
@@ -21,15 +20,24 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from threading import get_ident
 from typing import Final
 
 import attrs
 import httpx2
 import trio
 
-from penstock import Attempt, FailureMark, RequestReleaseOutcome, ResponseFacts, mark_failure, own_shortage, read_hints
+from penstock import (
+    Attempt,
+    FailureMark,
+    Hints,
+    RequestReleaseOutcome,
+    ResponseFacts,
+    mark_failure,
+    own_shortage,
+    read_hints,
+)
 from penstock_dialects import AnswerReader, Decoder, Dialect
+from penstock_httpx.crossing import Crossing
 
 __all__ = ["Exchange"]
 
@@ -40,11 +48,17 @@ _log: Final = logging.getLogger("penstock.httpx")
 class Exchange:
     """The lease of one call, which comes back exactly once, whatever happens to the call and in whichever thread.
 
-    Made in the thread of the run. Its methods may be called in any thread, and return when Penstock knows.
+    Made in the thread of the run. Its methods may be called in any thread; when the gate knows of it then, the crossing
+    says.
     """
 
     def __init__(
-        self, attempt: Attempt, dialect: Dialect | None, decoders: Mapping[str, Callable[[], Decoder]], told: set[str]
+        self,
+        attempt: Attempt,
+        dialect: Dialect | None,
+        decoders: Mapping[str, Callable[[], Decoder]],
+        told: set[str],
+        crossing: Crossing,
     ) -> None:
         """`dialect`: what the provider speaks; `None` where no model is called. `told`: encodings that were logged."""
         self._attempt = attempt
@@ -52,20 +66,34 @@ class Exchange:
         self._decoders = decoders
         self._told = told
         self._lease = attempt.detach()
-        self._token = trio.lowlevel.current_trio_token()
-        self._run_thread = get_ident()
+        self._crossing = crossing
         self._facts: ResponseFacts | None = None
         self._reader: AnswerReader | None = None
         self._ended = False
 
     def answered(self, response: httpx2.Response) -> None:
         """The head of the answer is here, and the body too if it came with it."""
-        self._in_run(partial(self._note_head, response))
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        self._facts = ResponseFacts(status=response.status_code, headers=headers, received_at=self._crossing.now())
+        wall_now = datetime.now(UTC)
+        if self._dialect is None:
+            hints = read_hints(headers, refused=response.status_code >= FAILED_FROM, wall_now=wall_now)
+        else:
+            self._reader = AnswerReader(
+                self._dialect, response.status_code, headers, wall_now=wall_now, decoders=self._decoders
+            )
+            hints = self._reader.hints
+            self._tell_of(self._reader.unreadable)
+        self._in_run(partial(self._note_head, self._facts, hints))
+        if response.is_closed:
+            with suppress(httpx2.ReadError):  # it is here already
+                self.took(response.content)
+            self.complete()
 
     def took(self, chunk: bytes) -> None:
         """A piece of the body came by. Raises `httpx2.ReadError` for an answer that is larger than it may be."""
         if self._facts is not None and self._facts.first_token_at is None:
-            self._in_run(self._note_first_piece)
+            self._facts = attrs.evolve(self._facts, first_token_at=self._elapsed)
         if self._reader is not None:
             self._reader.feed(chunk)
             if self._reader.too_large:
@@ -88,51 +116,27 @@ class Exchange:
     def __del__(self) -> None:
         # Its answer was collected as garbage, in whatever thread, and perhaps in the middle of a decision.
         if not self._ended:
-            with suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(self.abandoned, "the response was dropped unread")
+            self._crossing.post(partial(self.abandoned, "the response was dropped unread"))
 
     def _end(self, error: BaseException | None = None, detail: str | None = None) -> None:
         if not self._ended:
             self._in_run(partial(self._release, error, detail))
 
     def _in_run(self, step: Callable[[], None]) -> None:
-        if get_ident() == self._run_thread:
-            step()
-            return
-        try:
-            # With the token it happens whether or not the task of this thread is cancelled: leases must come back.
-            trio.from_thread.run_sync(step, trio_token=self._token)
-        except trio.RunFinishedError:
+        if not self._crossing.do(step):
             self._ended = True  # there is no gate any more that the lease could be given back to
-
-    # -- in the thread of the run --
-
-    def _note_head(self, response: httpx2.Response) -> None:
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        self._facts = ResponseFacts(status=response.status_code, headers=headers, received_at=trio.current_time())
-        if self._dialect is None:
-            hints = read_hints(headers, refused=response.status_code >= FAILED_FROM, wall_now=datetime.now(UTC))
-        else:
-            self._reader = AnswerReader(
-                self._dialect, response.status_code, headers, wall_now=datetime.now(UTC), decoders=self._decoders
-            )
-            hints = self._reader.hints
-            self._tell_of(self._reader.unreadable)
-        self._attempt.answered(self._facts)
-        self._attempt.observe(hints)
-        if response.is_closed:
-            with suppress(httpx2.ReadError):  # it is here already
-                self.took(response.content)
-            self.complete()
 
     def _tell_of(self, encoding: str) -> None:
         if encoding and encoding not in self._told:
             self._told.add(encoding)
             _log.warning("answers packed as %s are judged by their status and headers alone: no decoder", encoding)
 
-    def _note_first_piece(self) -> None:
-        assert self._facts is not None
-        self._facts = attrs.evolve(self._facts, first_token_at=self._elapsed)
+    # -- in the thread of the run --
+
+    def _note_head(self, facts: ResponseFacts, hints: Hints) -> None:
+        if not self._ended:
+            self._attempt.answered(facts)
+            self._attempt.observe(hints)
 
     def _release(self, error: BaseException | None, detail: str | None) -> None:
         if self._ended:
@@ -161,7 +165,7 @@ class Exchange:
 
     @property
     def _elapsed(self) -> float:
-        return trio.current_time() - self._attempt.started_at
+        return self._crossing.now() - self._attempt.started_at
 
 
 def neutral(error: BaseException) -> BaseException:

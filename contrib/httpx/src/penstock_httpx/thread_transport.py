@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import suppress
 
 import httpx2
-import trio
 
 import penstock
 from penstock_dialects import Decoder
 from penstock_httpx.admission import NO_POOL_LIMITS, Admission, Describe
+from penstock_httpx.door import ThreadDoor, WorkerDoor
 from penstock_httpx.exchange import Exchange
 
 __all__ = ["ThreadAdmissionTransport"]
@@ -40,27 +39,29 @@ class ThreadAdmissionTransport(httpx2.BaseTransport):
         executor: penstock.ModelRequestExecutor | None = None,
         dialect: str | None = None,
         decoders: Mapping[str, Callable[[], Decoder]] | None = None,
+        door: ThreadDoor | None = None,
     ) -> None:
         self._inner = inner if inner is not None else httpx2.HTTPTransport(limits=NO_POOL_LIMITS)
-        self._admission = Admission(provider, describe, executor, dialect, decoders)
+        self._admission = Admission(provider, describe, dialect, decoders)
+        self._door = WorkerDoor(executor) if door is None else door
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """The answer to an admitted request, as soon as its head is here."""
-        _raise_unless_worker()
-        exchange = penstock.wait_in_run(self._admission.open, self._admission.describe(request), request.url.host)
+        door = self._door
+        exchange = door.open(self._admission.admit(request))
         try:
             # An abandoned thread waits on, as nobody can stop it; it must not send what nobody wants any more.
-            trio.from_thread.check_cancelled()
+            door.raise_if_cancelled()
             response = self._inner.handle_request(request)
             exchange.answered(response)
             if not response.is_closed:
                 assert isinstance(response.stream, httpx2.SyncByteStream), "a sync transport answers with such a stream"
                 try:
-                    trio.from_thread.check_cancelled()
+                    door.raise_if_cancelled()
                 except BaseException:
                     response.close()
                     raise
-                response.stream = _Body(response.stream, exchange)
+                response.stream = _Body(response.stream, exchange, door)
         except BaseException as error:
             exchange.failed(error)
             raise
@@ -78,10 +79,11 @@ class _Body(httpx2.SyncByteStream):
     openai SDK iterates a second time, to drain what follows the last event: the same reading goes on.
     """
 
-    def __init__(self, inner: httpx2.SyncByteStream, exchange: Exchange) -> None:
+    def __init__(self, inner: httpx2.SyncByteStream, exchange: Exchange, door: ThreadDoor) -> None:
         self._inner = inner
         self._chunks = iter(inner)
         self._exchange = exchange
+        self._door = door
 
     def __iter__(self) -> Iterator[bytes]:
         # Not itself: a generator around it, left early, would close it (`yield from`).
@@ -92,7 +94,7 @@ class _Body(httpx2.SyncByteStream):
         try:
             chunk = next(self._chunks, None)
             if chunk is not None:
-                _raise_if_cancelled()
+                self._door.raise_if_cancelled()
         except BaseException as error:
             self._exchange.failed(error)
             raise
@@ -116,22 +118,3 @@ class _Body(httpx2.SyncByteStream):
                 self._inner.close()
         finally:
             self._exchange.abandoned("closed before its end")
-
-
-def _raise_if_cancelled() -> None:
-    with suppress(RuntimeError):  # a thread that trio did not start works for no task
-        trio.from_thread.check_cancelled()
-
-
-def _raise_unless_worker() -> None:
-    if trio.lowlevel.in_trio_run():
-        raise RuntimeError(
-            "ThreadAdmissionTransport would block the trio run: use AdmissionTransport with an httpx2.AsyncClient, "
-            "or make the call in trio.to_thread.run_sync"
-        )
-    try:
-        trio.from_thread.check_cancelled()
-    except RuntimeError:
-        raise RuntimeError(
-            "ThreadAdmissionTransport works in threads that trio started: make the call in trio.to_thread.run_sync"
-        ) from None

@@ -9,6 +9,7 @@ import httpx2
 import penstock
 from penstock_dialects import Decoder
 from penstock_httpx.admission import NO_POOL_LIMITS, Admission, Describe
+from penstock_httpx.door import AsyncDoor, RunDoor
 from penstock_httpx.exchange import Exchange
 
 __all__ = ["AdmissionTransport"]
@@ -26,6 +27,7 @@ class AdmissionTransport(httpx2.AsyncBaseTransport):
     `executor`  the request gate to ask; default: that of the scheduler whose task makes the request
     `dialect`   how the provider answers, a name of `penstock_dialects`; default: what is known of the host, else any
     `decoders`  what unpacks br and zstd, to read such answers too: encoding to a function that makes a `Decoder`
+    `door`      where to ask in place of `executor`, for code of another event loop
 
     What a caller knows better it says per request, in `extensions={"penstock": {...}}`, with the fields of
     `RequestDescription`.
@@ -44,13 +46,15 @@ class AdmissionTransport(httpx2.AsyncBaseTransport):
         executor: penstock.ModelRequestExecutor | None = None,
         dialect: str | None = None,
         decoders: Mapping[str, Callable[[], Decoder]] | None = None,
+        door: AsyncDoor | None = None,
     ) -> None:
         self._inner = inner if inner is not None else httpx2.AsyncHTTPTransport(limits=NO_POOL_LIMITS)
-        self._admission = Admission(provider, describe, executor, dialect, decoders)
+        self._admission = Admission(provider, describe, dialect, decoders)
+        self._door = RunDoor(executor) if door is None else door
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """The answer to an admitted request, as soon as its head is here."""
-        exchange = await self._admission.open(self._admission.describe(request), request.url.host)
+        exchange = await self._door.open(self._admission.admit(request))
         try:
             response = await self._inner.handle_async_request(request)
             exchange.answered(response)

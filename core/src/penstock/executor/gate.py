@@ -148,8 +148,8 @@ class RequestGate:
 
         Checks for cancellation always, and lets other tasks run only if it has to wait.
         """
+        now = self.now()  # first, since it says what is wrong in another thread
         await trio.lowlevel.checkpoint_if_cancelled()
-        now = self.now()
         self._raise_if_failed()
         if self._default_cap is not None:
             self.register_unconfigured(item.resource.provider_model, self._default_cap)

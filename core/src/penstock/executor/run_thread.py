@@ -9,7 +9,7 @@ from typing import TypeVar
 import trio
 
 from penstock.executor.thread_work import wait_in_run
-from penstock.executor.under_trio import require_trio
+from penstock.executor.under_trio import require_trio, under_asyncio
 
 __all__ = ["RunThread"]
 
@@ -43,7 +43,8 @@ class RunThread:
             if self._clock is None:
                 raise RuntimeError(_NOT_RUNNING)
             raise RuntimeError(
-                "the request executor belongs to the thread of its trio run; "
+                under_asyncio("the request executor")
+                or "the request executor belongs to the thread of its trio run; "
                 "from another thread use acquire_from_thread and release_from_thread"
             )
         return self._clock.current_time()

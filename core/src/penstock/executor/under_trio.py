@@ -6,27 +6,28 @@ import sys
 
 import trio
 
-__all__ = ["require_trio"]
+__all__ = ["require_trio", "under_asyncio"]
 
 
 def require_trio(what: str) -> None:
     """Raises `RuntimeError` outside of a trio run; `what` is what was to be used there."""
-    if trio.lowlevel.in_trio_run():
-        return
-    if _under_asyncio():
+    if not trio.lowlevel.in_trio_run():
         raise RuntimeError(
-            f"{what} runs under trio, and this code runs under asyncio: give Penstock a trio run in a thread of its "
-            f"own, `await asyncio.to_thread(trio.run, main)`, or start the program with `trio.run(main)`"
+            under_asyncio(what)
+            or f"{what} runs under trio: start the program with `trio.run(main)`, and use it inside `main`"
         )
-    raise RuntimeError(f"{what} runs under trio: start the program with `trio.run(main)`, and use it inside `main`")
 
 
-def _under_asyncio() -> bool:
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is None:
-        return False
+def under_asyncio(what: str) -> str | None:
+    """What to say where an event loop of asyncio runs; `None` where none does."""
+    loops = sys.modules.get("asyncio")
+    if loops is None:
+        return None
     try:
-        asyncio.get_running_loop()
+        loops.get_running_loop()
     except RuntimeError:
-        return False
-    return True
+        return None
+    return (
+        f"{what} runs under trio, and this code runs under asyncio: open a gate for asyncio in its place, "
+        f"`async with open_gate(config) as gate`, from penstock-asyncio, or start the program with `trio.run(main)`"
+    )

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from penstock.executor.attempt import Attempt, AttemptContext
 from penstock.executor.executor import ModelRequestExecutor
+from penstock.executor.under_trio import under_asyncio
 from penstock.requests.items import ONE_REQUEST, RequestCost, RequestGroupSpec
 from penstock.words.checks import a_name
 from penstock.words.identity import RequestDomain, RequestResourceKey
@@ -35,7 +36,7 @@ def current_executor() -> ModelRequestExecutor:
     """The request gate of the run that this code is in. Raises `RuntimeError` outside `open_scheduler`."""
     executor = CURRENT.get()
     if executor is None:
-        raise RuntimeError(_no_gate or _no_run())
+        raise RuntimeError(_no_gate or under_asyncio("penstock.request") or _no_run())
     return executor
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 import trio
 import trio.testing
@@ -15,22 +15,26 @@ from penstock import ModelRequestExecutor, RequestAdmissionItem, RequestAdmissio
 from penstock_bench.measuring.records import Sample
 from penstock_bench.measuring.stopwatch import start_clock
 
-__all__ = ["contended", "handover", "parked_cpu", "try_uncontended", "uncontended"]
+__all__ = ["config_of", "contended", "handover", "parked_cpu", "try_uncontended", "uncontended"]
 
 SUCCESS: Final = RequestReleaseOutcome(kind="success")
 
 Body = Callable[[ModelRequestExecutor, RequestAdmissionItem], Awaitable[Sample]]
 
 
-def _in_a_run(cap: int, body: Body) -> Sample:
-    """What `body` measures, inside a run with one model of this cap; AIMD begins there, as the competitor's does."""
-    config = {
+def config_of(cap: int) -> dict[str, Any]:
+    """A run with one model of this cap; AIMD begins there, as the competitor's does."""
+    return {
         "providers": {"bench": {"models": {"model": {"max_parallel_requests": cap}}}},
         "plugins": {"request_limiters": ["cooldown", "aimd"], "aimd": {"startup_ramp_seconds": 0.0}},
     }
 
+
+def _in_a_run(cap: int, body: Body) -> Sample:
+    """What `body` measures, inside such a run."""
+
     async def run() -> Sample:
-        async with penstock.open_scheduler(config) as scheduler:
+        async with penstock.open_scheduler(config_of(cap)) as scheduler:
             executor = scheduler.requests
             item = RequestAdmissionItem(executor.resolver.resolve("bench/model", "chat"))
             executor.release(await executor.acquire(item), SUCCESS)

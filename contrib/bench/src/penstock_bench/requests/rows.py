@@ -5,18 +5,21 @@ from __future__ import annotations
 from functools import partial
 
 from penstock_bench.measuring.records import CPU_SHARE, PER_SECOND, SECONDS, Sample
-from penstock_bench.measuring.rows import Competitor, Local, Row
+from penstock_bench.measuring.rows import Competitor, Local, Measure, Row
 from penstock_bench.measuring.sizes import Sizes
 from penstock_bench.requests.cells import contended, handover, parked_cpu, try_uncontended, uncontended
+from penstock_bench.requests.doors import calls_under_asyncio, calls_under_trio
 
 __all__ = ["requests_rows"]
 
 FEW = 10
 
+DOOR_CALLERS = 100
+
 
 def requests_rows(sizes: Sizes) -> list[Row]:
     """The rows, in the order of the table."""
-    return [*_uncontended(sizes), *_contended(sizes), *_waiting(sizes)]
+    return [*_uncontended(sizes), *_contended(sizes), *_waiting(sizes), *_doors(sizes)]
 
 
 def _uncontended(sizes: Sizes) -> list[Row]:
@@ -71,5 +74,31 @@ def _waiting(sizes: Sizes) -> list[Row]:
             title=f"one admission with {sizes.waiters:,} waiters, beside one with {FEW}",
             ours=lambda _: handover(sizes.waiters, sizes.handovers),
             other=Local(f"{FEW} waiters", lambda _: handover(FEW, sizes.handovers)),
+        ),
+    ]
+
+
+def _doors(sizes: Sizes) -> list[Row]:
+    def under(callers: int) -> tuple[Measure, Local]:
+        amounts = callers, sizes.cycles // callers, sizes.cap
+        return (
+            lambda _: calls_under_asyncio(*amounts),
+            Local("under trio", lambda _: calls_under_trio(*amounts)),
+        )
+
+    alone, alone_under_trio = under(1)
+    crowd, crowd_under_trio = under(DOOR_CALLERS)
+    return [
+        Row(
+            name="asyncio-alone",
+            title="one call after the other under asyncio, beside trio",
+            ours=alone,
+            other=alone_under_trio,
+        ),
+        Row(
+            name="asyncio",
+            title=f"calls of {DOOR_CALLERS} tasks under asyncio, beside trio, cap {sizes.cap}",
+            ours=crowd,
+            other=crowd_under_trio,
         ),
     ]
