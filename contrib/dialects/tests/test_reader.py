@@ -89,6 +89,21 @@ class Backwards:
         return data[::-1]
 
 
+class Bomb:
+    """A decoder of which each byte becomes ten thousand."""
+
+    def decompress(self, data: bytes, /) -> bytes:
+        return b" " * (10_000 * len(data))
+
+
+def test_a_clients_decoder_is_given_little_at_once_so_that_its_answer_is_bounded_too() -> None:
+    memory = Memory(per_call=30_000_000)
+    with AnswerReader(OPENAI, 200, {"content-encoding": "br"}, decoders={"br": Bomb}, memory=memory) as reader:
+        reader.feed(b"x" * 1_000_000)
+        assert reader.verdict.code == "answer_too_large"
+        assert memory.taken <= 30_000_000
+
+
 class Broken:
     def decompress(self, data: bytes, /) -> bytes:
         raise ValueError("no such stream")
@@ -203,7 +218,7 @@ def test_the_last_event_completes_a_stream_though_its_connection_stays_open() ->
         assert reader.complete
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"null", b"[]", b'"hi"', b"7", b"{}"])
+@pytest.mark.parametrize("body", [b"", b"hi", b"null", b"[]", b'"hi"', b"7", b"{}"])
 def test_what_is_no_answer_is_a_failure_only_to_those_who_asked_for_one(body: bytes) -> None:
     for strict, kind in ((False, "success"), (True, "provider_failure")):
         with AnswerReader(OPENAI, 200, {}, memory=Memory(), strict=strict) as reader:

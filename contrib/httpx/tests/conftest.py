@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -100,8 +100,9 @@ class ScriptedGate(Gate):
     inner: ScriptedTransport
     client: httpx2.AsyncClient
 
-    async def ask(self, **more: Any) -> httpx2.Response:
-        return await self.client.post("/chat/completions", json=CALL, **more)
+    async def ask(self, text: str = "", **more: Any) -> httpx2.Response:
+        call = CALL | {"messages": [{"role": "user", "content": text}]} if text else CALL
+        return await self.client.post("/chat/completions", json=call, **more)
 
     def stream(self) -> AbstractAsyncContextManager[httpx2.Response]:
         return self.client.stream("POST", "/chat/completions", json=CALL)
@@ -135,6 +136,24 @@ def gate() -> Opening:
             httpx2.AsyncClient(transport=transport, base_url="http://acme.test/v1") as client,
         ):
             yield ScriptedGate(gate.scheduler, gate.recorder, inner, client)
+
+    return opened
+
+
+@pytest.fixture
+def provider() -> Opening:
+    """Opens a gate with four places before a provider that answers each request as it likes, in no time."""
+
+    @asynccontextmanager
+    async def opened(
+        answer: Callable[[httpx2.Request], Coroutine[None, None, httpx2.Response]], plugins: Sequence[object] = ()
+    ) -> AsyncIterator[ScriptedGate]:
+        transport = AdmissionTransport(httpx2.MockTransport(answer), provider="acme")
+        async with (
+            open_gate(cap=4, plugins=plugins) as gate,
+            httpx2.AsyncClient(transport=transport, base_url="http://acme.test/v1") as client,
+        ):
+            yield ScriptedGate(gate.scheduler, gate.recorder, ScriptedTransport(), client)
 
     return opened
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
-from collections.abc import Sequence
+import socket
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -190,3 +192,167 @@ async def test_an_encoding_that_cannot_be_read_is_told_once(
 
 def packed_as(encoding: str) -> httpx2.Response:
     return httpx2.Response(200, headers={"Content-Encoding": encoding}, stream=ScriptedBody(b"?"))
+
+
+# -- what is tried again, and what is not
+
+
+LIMITED = {"code": "rate_limit_exceeded", "message": "Please slow down."}
+
+
+async def test_a_request_that_is_sent_again_and_again_and_alone_is_refused_is_given_up(
+    autojump_clock: Any, provider: Any
+) -> None:
+    async def answer(request: httpx2.Request) -> httpx2.Response:
+        return refused(429, LIMITED) if b"a lone call" in request.content else httpx2.Response(200, content=USAGE)
+
+    learning = Learning()
+    async with provider(answer, plugins=[learning]) as opened, trio.open_nursery() as nursery:
+
+        async def others() -> None:
+            while True:
+                await opened.ask()
+                await trio.sleep(0.3)
+
+        nursery.start_soon(others)
+        for _ in range(8):
+            assert (await opened.ask("a lone call")).status_code == 429
+            await trio.sleep(1)
+        with pytest.raises(penstock.RequestAdmissionError, match="refused 8 times in a row"):
+            await opened.ask("a lone call")
+        assert (await opened.ask("a lone call, and another")).status_code == 429, "another call is another call"
+        nursery.cancel_scope.cancel()
+
+    limited = [outcome.of for outcome in learning.outcomes if outcome.kind == "rate_limited"]
+    assert limited == [None] * 3 + ["call"] * 5 + [None]
+
+
+async def test_the_tries_of_one_task_count_together(autojump_clock: Any, provider: Any) -> None:
+    sent: list[float] = []
+
+    async def answer(request: httpx2.Request) -> httpx2.Response:
+        if b"a lone call" not in request.content:
+            return httpx2.Response(200, content=USAGE)
+        sent.append(trio.current_time())
+        return refused(429, LIMITED)
+
+    async with provider(answer) as opened, trio.open_nursery() as nursery:
+
+        async def lone() -> None:
+            (await opened.ask("a lone call")).raise_for_status()
+
+        async def others() -> None:
+            while True:
+                await opened.ask()
+                await trio.sleep(0.3)
+
+        nursery.start_soon(others)
+        handle = opened.scheduler.start_soon(lone, retry_on=(httpx2.HTTPStatusError,), max_attempts=50)
+        with pytest.raises(penstock.RequestAdmissionError, match="refused 8 times in a row"):
+            await handle
+        nursery.cancel_scope.cancel()
+    assert len(sent) == 8
+
+
+async def test_a_request_that_asks_for_more_than_a_whole_limit_is_sent_once(autojump_clock: Any, gate: Any) -> None:
+    too_large = {"code": "rate_limit_exceeded", "message": "Request too large: Limit 8000, Requested 11881."}
+    async with gate(refused(429, too_large), refused(413, too_large)) as opened:
+        assert (await opened.ask()).status_code == 429
+        with pytest.raises(penstock.RequestAdmissionError, match="more than a whole limit"):
+            await opened.ask()
+        assert len(opened.inner.requests) == 1
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(opened.ask)  # of another task, which may know better
+        assert len(opened.inner.requests) == 2
+
+
+async def test_a_refused_account_ends_the_calls_of_its_model(autojump_clock: Any, gate: Any) -> None:
+    async with gate(*(refused(429, {"type": "insufficient_quota"}) for _ in range(3))) as opened:
+        for _ in range(3):
+            await opened.ask()
+        with pytest.raises(penstock.RequestAdmissionError, match="insufficient_quota"):
+            await opened.ask()
+        (model,) = opened.scheduler.health().given_up
+        assert (model.model, model.calls) == ("acme/small", 4)
+        assert "acme/small: given up" in opened.scheduler.explain()
+        scheduler = opened.scheduler
+    assert [each.why for each in scheduler.report.given_up] == ["insufficient_quota"]
+
+
+SHORT = [
+    *(OSError(number, "short") for number in (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS)),
+    socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
+    MemoryError(),
+]
+
+
+def wrapped(error: BaseException) -> Exception:
+    """As a client passes on what the system said."""
+    outer = httpx2.ConnectError("All connection attempts failed")
+    outer.__cause__ = error
+    return outer
+
+
+@pytest.mark.parametrize("error", [*map(wrapped, SHORT), httpx2.PoolTimeout("full")], ids=repr)
+async def test_a_request_that_could_not_be_sent_for_want_of_something_of_ours_waits_and_is_sent(
+    autojump_clock: Any, gate: Any, error: Exception
+) -> None:
+    learning = Learning()
+    async with gate(error, error, error, ScriptedBody(USAGE), plugins=[learning]) as opened:
+        started = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(opened.ask)
+            await trio.sleep(1.05)
+            assert "1 new call is held" in opened.scheduler.explain()
+        assert trio.current_time() - started == pytest.approx(4 * 1 + 0.1 + 0.2 + 0.4 + 3)
+
+    assert [(outcome.kind, outcome.went_out) for outcome in learning.outcomes] == [
+        *[("local_timeout", False)] * 3,
+        ("success", True),
+    ]
+
+
+async def test_its_timeout_and_its_deadline_end_the_wait(autojump_clock: Any, gate: Any) -> None:
+    for option in ("timeout", "deadline"):
+        extension = {option: 5.0 if option == "timeout" else trio.current_time() + 5.0}
+        async with gate(*(wrapped(OSError(errno.EMFILE, "short")) for _ in range(20))) as opened:
+            started = trio.current_time()
+            with pytest.raises(penstock.RequestAdmissionError, match="too many open files"):
+                await opened.ask(extensions={"penstock": extension})
+            assert trio.current_time() - started == pytest.approx(5.0, abs=1.0)
+
+
+async def test_a_body_that_is_streamed_up_is_not_sent_twice(autojump_clock: Any, gate: Any) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"{}"
+
+    async with gate(wrapped(OSError(errno.EMFILE, "short"))) as opened:
+        with pytest.raises(httpx2.ConnectError):
+            await opened.client.post("/chat/completions", content=pieces())
+
+
+async def test_a_shortage_in_the_middle_of_an_answer_ends_its_call(autojump_clock: Any, gate: Any) -> None:
+    learning = Learning()
+    async with gate(ScriptedBody(b"{", error=MemoryError()), plugins=[learning]) as opened:
+        with pytest.raises(MemoryError):
+            await opened.ask()
+    assert [(outcome.kind, outcome.went_out) for outcome in learning.outcomes] == [("local_timeout", True)]
+
+
+async def test_a_request_is_sent_again_no_sooner_than_its_provider_asked_and_that_is_told(
+    autojump_clock: Any, gate: Any
+) -> None:
+    busy = httpx2.Response(500, headers={"Retry-After": "1000000"}, stream=ScriptedBody(b"{}"))
+    async with gate(busy, ScriptedBody(USAGE)) as opened:
+        await opened.ask()
+        started = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pauses_are_told, opened.scheduler)
+            await opened.ask()
+        assert trio.current_time() - started == pytest.approx(300.0, abs=5.0)
+
+
+async def pauses_are_told(scheduler: Any) -> None:
+    await trio.sleep(1)
+    assert "1 call pauses after a failed attempt" in scheduler.explain()

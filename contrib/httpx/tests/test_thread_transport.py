@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import threading
 from collections.abc import Callable, Iterator
@@ -278,3 +279,12 @@ async def test_closing_the_client_closes_what_sends() -> None:
     inner = Closing()
     ThreadAdmissionTransport(inner).close()
     assert inner.closed
+
+
+async def test_a_shortage_of_our_own_holds_the_calls_of_threads_too(threads: Any) -> None:
+    failed = httpx2.ConnectError("all attempts to connect failed")
+    failed.__cause__ = OSError(errno.EMFILE, "Too many open files")
+    async with threads(failed, httpx2.Response(200, content=b"{}")) as opened:
+        answer = await trio.to_thread.run_sync(opened.post)
+    assert answer.status_code == 200
+    assert opened.outcomes == ["local_timeout", "success"]

@@ -122,6 +122,7 @@ from penstock.words.errors import (
     WorkerLost,
 )
 from penstock.words.failures import FailureMark, failure_mark, mark_failure
+from penstock.words.given_up import GivenUpModel
 from penstock.words.identity import (
     LimiterScope,
     ProviderKey,
@@ -198,6 +199,7 @@ __all__ = [
     "FailureMark",
     "FifoRequestWaiters",
     "FifoTaskQueue",
+    "GivenUpModel",
     "Health",
     "HintFamily",
     "HintObserver",

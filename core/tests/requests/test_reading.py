@@ -133,3 +133,22 @@ JSON = st.recursive(
 def test_whatever_the_body_holds_it_is_read_without_an_error(status: int, data: Any) -> None:
     body = data if isinstance(data, bytes) else json.dumps(data)
     assert classify(ResponseFacts(status=status, body=body), None).kind in OUTCOME_KINDS
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"error": [{"code": 429}]}, "rate_limited"),
+        ({"errors": [{"code": 429, "message": "x"}]}, "rate_limited"),
+        ({"error": 429}, "rate_limited"),
+        ({"error": True}, "provider_failure"),
+        ({"error": {"error": {"code": 429}}}, "rate_limited"),
+        ({"error": json.dumps({"error": {"code": 429}})}, "rate_limited"),
+        ([{"error": {"code": 429}}], "rate_limited"),
+        ({"error": None, "errors": [], "choices": []}, "success"),
+        ({"error": 0}, "success"),
+    ],
+    ids=lambda value: json.dumps(value)[:50],
+)
+def test_an_error_in_a_good_answer_is_found_in_every_shape(body: Any, kind: str) -> None:
+    assert classify(ResponseFacts(status=200, body=json.dumps(body)), None).kind == kind

@@ -49,7 +49,7 @@ async def one_row(pipeline: Pipeline, row: Row, endpoints: Endpoints, semaphores
     for step in pipeline.steps:
         if step.model is not None:
             async with semaphores[step.model.name]:
-                values[step.name] = await call(endpoints.clients[step.model.name], step, values)
+                values[step.name] = await call(endpoints.clients[step.model.name].http, step, values)
         elif step.function is not None:
             values[step.name] = step.function(**{name: values[name] for name in step.arguments})
 

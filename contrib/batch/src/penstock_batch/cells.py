@@ -28,6 +28,7 @@ import trio
 import penstock
 from penstock import PenstockError, execute
 from penstock_batch.answers import Answered, BadAnswer, answer_of, error_line, failure_kind
+from penstock_batch.endpoints import ModelClient
 from penstock_batch.failures import said_of
 from penstock_batch.giving_up import FailureKind, ModelHealth
 from penstock_batch.journal import Journal
@@ -79,13 +80,13 @@ class ModelUse:
     """One model as this run uses it: its client, the health of its calls, and the cells that wait for it."""
 
     def __init__(
-        self, model: StepModel, client: httpx2.AsyncClient, key: str | None, health: ModelHealth, tally: ModelTally
+        self, model: StepModel, client: ModelClient, key: str | None, health: ModelHealth, tally: ModelTally
     ) -> None:
         self.model = model
         self.client = client
         self.key = key
         self.health = health
-        self.dialect = dialect_at(client.base_url.host)
+        self.dialect = dialect_at(client.http.base_url.host)
         self.tally = tally
         self._waiting: set[trio.CancelScope] = set()
         self._stopped = False
@@ -310,12 +311,18 @@ class Cells:
         except trio.TooSlowError:
             error: _CallFailed = _TooLate(f"{provider}: no answer within {step.timeout:g} s")
         except httpx2.ConnectError as cause:
-            error = _NoAnswer(f"{provider}: cannot connect to {use.client.base_url.netloc.decode()}: {_plain(cause)}")
+            error = _NoAnswer(
+                f"{provider}: cannot connect to {use.client.http.base_url.netloc.decode()}: {_plain(cause)}"
+            )
             error.__cause__ = cause  # by which it is known whether it was paid, or is our own affair
         except httpx2.HTTPError as cause:
             error = _NoAnswer(f"{provider}: {type(cause).__name__}: {_plain(cause)}")
         if not penstock.own_shortage(error):
             use.failed("down", str(error), trio.current_time())
+            raise error
+        for other in self._models.values():
+            if other.tally.in_flight == 0:  # its idle connections would be closed with its next call, and not before
+                await other.client.drop_connections()
         raise error
 
     def _count(self, step: Step, use: ModelUse, answered: Answered, now: float) -> None:
@@ -336,7 +343,7 @@ class Cells:
 
 
 async def _read(use: ModelUse, path: str, body: bytes) -> AnswerReader:
-    async with use.client.stream("POST", path, content=body) as response:
+    async with use.client.http.stream("POST", path, content=body) as response:
         headers = {name.lower(): value for name, value in response.headers.items()}
         reader = AnswerReader(
             use.dialect, response.status_code, headers, wall_now=datetime.now(UTC), strict=response.status_code == 200

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from penstock_batch.steps import StepModel
     from penstock_mockprovider import MockProvider, MockProviderConfig
 
-__all__ = ["Endpoints", "api_key", "mock_config", "open_endpoints", "provider_identity", "provider_problems"]
+__all__ = [
+    "Endpoints",
+    "ModelClient",
+    "api_key",
+    "mock_config",
+    "open_endpoints",
+    "provider_identity",
+    "provider_problems",
+]
 
 _KINDS: Final = ("openai", "mock")
 _UNPACKED: Final = "gzip, deflate"
@@ -33,11 +41,29 @@ _UNPACKED: Final = "gzip, deflate"
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]{0,60}")
 
 
+class ModelClient:
+    """The client of one model, with a pool of connections of its own. `make` opens one; close it at the end."""
+
+    def __init__(self, make: Callable[[], httpx2.AsyncClient]) -> None:
+        self._make = make
+        self.http = make()
+        """The client as it is now: to be asked for again for each call."""
+
+    async def drop_connections(self) -> None:
+        """Close the connections that no call uses, where none is under way: others are short of open files."""
+        before, self.http = self.http, self._make()
+        await before.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self.http.aclose()
+
+
 @attrs.frozen
 class Endpoints:
     """The open clients by model (`provider/model`), and the embedded providers by name."""
 
-    clients: Mapping[str, httpx2.AsyncClient]
+    clients: Mapping[str, ModelClient]
     mocks: Mapping[str, MockProvider]
 
 
@@ -126,10 +152,13 @@ def provider_identity(provider: ProviderConfig) -> dict[str, Any]:
 
 
 def _is_loopback(host: str) -> bool:
+    name = host.lower().rstrip(".")
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(name)
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        return name == "localhost" or name.endswith(".localhost")
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return bool(mapped.is_loopback or mapped.is_unspecified)
 
 
 @asynccontextmanager
@@ -142,7 +171,7 @@ async def open_endpoints(
     from penstock_mockprovider import serve
 
     tls = cache(httpx2.create_ssl_context)  # reads all certificates there are: once, and only if they are needed
-    clients: dict[str, httpx2.AsyncClient] = {}
+    clients: dict[str, ModelClient] = {}
     mocks: dict[str, MockProvider] = {}
     async with AsyncExitStack() as stack:
         for model in models:
@@ -165,7 +194,8 @@ async def open_endpoints(
             limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
             verify = tls() if url.startswith("https:") else False
             try:
-                client = httpx2.AsyncClient(
+                make = partial(
+                    httpx2.AsyncClient,
                     base_url=url,
                     headers=headers,
                     limits=limits,
@@ -173,8 +203,9 @@ async def open_endpoints(
                     verify=verify,
                     trust_env=not _is_loopback(httpx2.URL(url).host),  # no proxy reaches what is on this machine
                 )
+                clients[model.name] = client = ModelClient(make)
             except (ImportError, ValueError, httpx2.InvalidURL) as error:
                 what = f"the proxy that the environment names for it cannot be used: {error}"
                 raise ConfigError(Problem(("providers", model.provider, "base_url"), what)) from None
-            clients[model.name] = await stack.enter_async_context(client)
+            stack.push_async_callback(client.aclose)
         yield Endpoints(clients, mocks)

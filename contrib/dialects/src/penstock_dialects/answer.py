@@ -34,6 +34,8 @@ def text_of(value: object) -> str:
 
 def count_of(value: object) -> int | None:
     """The value, if it can be a number of tokens; otherwise it was not reported."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None
 
 

@@ -16,6 +16,7 @@ from penstock_dialects.judges import bedrock_error, judge_any, judge_gemini, jud
 from penstock_dialects.refusals import Refusal
 from penstock_dialects.shapes.anthropic_messages import ANTHROPIC_MESSAGES
 from penstock_dialects.shapes.bedrock import BEDROCK
+from penstock_dialects.shapes.bedrock_stream import BEDROCK_STREAM
 from penstock_dialects.shapes.cohere import COHERE
 from penstock_dialects.shapes.gemini import GEMINI, GEMINI_INTERACTIONS
 from penstock_dialects.shapes.local_servers import OLLAMA, TGI
@@ -36,6 +37,7 @@ ALL_SHAPES: Final = (
     ANTHROPIC_MESSAGES,
     GEMINI,
     GEMINI_INTERACTIONS,
+    BEDROCK_STREAM,
     BEDROCK,
     OLLAMA,
     TGI,
@@ -87,7 +89,7 @@ _BUILT_IN: Final = (
     ),
     Dialect(
         name="bedrock",
-        shapes=(BEDROCK, ANTHROPIC_MESSAGES, *OPENAI_SHAPES),
+        shapes=(BEDROCK_STREAM, BEDROCK, ANTHROPIC_MESSAGES, *OPENAI_SHAPES),
         error=bedrock_error,
         hosts=(".amazonaws.com", ".api.aws"),
     ),

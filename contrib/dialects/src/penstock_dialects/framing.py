@@ -15,6 +15,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+import attrs
+
 __all__ = ["Framing", "Invalid"]
 
 _EVENTS: Final = re.compile(rb"(?:data|event|id|retry|error)?:")
@@ -24,8 +26,11 @@ _LONGEST_BLANK: Final = 4096
 _BLANK: Final = b" \t\r\n\xef\xbb\xbf\x00"
 
 
+@attrs.frozen
 class Invalid:
-    """What should have been JSON, and is none."""
+    """What should have been JSON, and is none. `begun`: it begins as JSON does."""
+
+    begun: bool = True
 
 
 class Framing:
@@ -39,6 +44,7 @@ class Framing:
         self.last_word = False
         self._rest = bytearray()
         self._data: list[bytes] = []
+        self._event = b""
         self._seen = 0
 
     @property
@@ -118,22 +124,55 @@ class Framing:
         field, _, value = line.partition(b":")
         if field == b"data":
             self._data.append(value[1:] if value.startswith(b" ") else value)
+        elif field == b"event":
+            self._event = value.strip()
         elif field == b"error":
             yield _value(b'{"error":' + value + b"}")
+        elif line.startswith(b"{"):  # no field at all: the error of a server that has begun a stream by then
+            yield _value(line)
 
     def _dispatch(self) -> Iterator[Any]:
+        event, self._event = self._event, b""
         if not self._data:
             return
         data = b"\n".join(self._data)
         self._data.clear()
         if data.strip() == b"[DONE]":
             self.last_word = True
+        elif event == b"error":
+            yield _as_error(data)
         elif data.strip():
             yield _value(data)
 
 
 def _value(text: bytes) -> Any:
+    text = text.strip(_BLANK)
     try:
-        return json.loads(text.strip(_BLANK))
+        return json.loads(text)
+    except RecursionError:
+        return Invalid()
+    except ValueError:
+        begun = text[:1] in (b"{", b"[")
+    if not begun:
+        return Invalid(begun=False)
+    try:  # half a character, as of a tokenizer, or a number of thousands of digits: the rest was paid for
+        return json.loads(text.decode(errors="replace"), parse_int=_int)
     except (ValueError, RecursionError):
         return Invalid()
+
+
+def _int(digits: str) -> int | float:
+    return int(digits) if len(digits) < 100 else float(digits)
+
+
+def _as_error(data: bytes) -> Any:
+    """What an event with the name `error` says, in whatever shape."""
+    value = _value(data)
+    if isinstance(value, dict):
+        # where the shape is that of an error by itself, its provider's shape reads it
+        return (
+            value
+            if value.get("error") or (value.get("type") == "error" and "message" in value)
+            else {"error": value or True}
+        )
+    return {"error": (data.decode(errors="replace") if isinstance(value, Invalid) else value) or True}

@@ -58,8 +58,9 @@ def judge_any(refusal: Refusal) -> Verdict | None:
 
 
 def bedrock_error(headers: Mapping[str, str], error: ErrorFields) -> ErrorFields:
-    """Amazon's: the class of the error stands in a header, before a colon."""
+    """Amazon's: the class of the error stands in a header, before a colon; inside a stream it is the code."""
     name = headers.get("x-amzn-errortype", "").partition(":")[0].strip().lower()
+    name = error.code if error.code.endswith("exception") else name
     if not name:
         return error
     fields: dict[str, Any] = {"code": name}

@@ -30,9 +30,11 @@ from penstock import (
 from penstock_dialects.answer import Answer, ToolCall, count_of, object_of, text_of
 from penstock_dialects.dialects import Dialect
 from penstock_dialects.endings import ENDINGS_IN_WORDS, UNENDED
+from penstock_dialects.event_stream import EventStream
 from penstock_dialects.families import draft_limits, only_reset
 from penstock_dialects.framing import Framing, Invalid
 from penstock_dialects.refusals import Refusal, judge
+from penstock_dialects.shapes.bedrock_stream import read_metrics
 from penstock_dialects.shapes.openai_usage import read_usage
 from penstock_dialects.unpacking import Decoder, Memory, TooLarge, Unpacker
 from penstock_dialects.waits import wait_in_details, wait_in_text
@@ -44,7 +46,7 @@ MEMORY: Final = Memory()
 
 NO_DECODERS: Final[Mapping[str, Callable[[], Decoder]]] = MappingProxyType({})
 _NOTHING: Final = ErrorFields()
-_TEXTS: Final = ("json", "event-stream", "text/", "octet-stream", "charset")
+_TEXTS: Final = ("json", "event-stream", "text/", "octet-stream", "charset", "eventstream")
 _CUT: Final = Verdict(kind="provider_failure", ended="cut")
 
 
@@ -77,7 +79,7 @@ class AnswerReader:
         """Why it was read no further, if it was too large."""
         self._wall_now = http_date(headers.get("date")) or wall_now
         self._answer = Answer()
-        self._framing = Framing()
+        self._framing = EventStream() if "eventstream" in headers.get("content-type", "").lower() else Framing()
         self._memory = memory
         self._strict = strict
         self._unpacker = Unpacker(headers.get("content-encoding", ""), decoders)
@@ -86,6 +88,8 @@ class AnswerReader:
         self._closed = False
         self._ended = False
         self._broken = False
+        self._lost = False
+        self._came = False
         self._raw: dict[str, Any] = {}
         self._refusal_in_body = _NOTHING
 
@@ -110,7 +114,7 @@ class AnswerReader:
                 self.too_large = str(error)
                 return
             self._took += len(part)
-            self._head = self._head or part[:1]
+            self._head = self._head or part.lstrip()[:1]
             self._put(self._framing.feed(part))
 
     def end(self) -> None:
@@ -225,13 +229,16 @@ class AnswerReader:
     @property
     def _is_text(self) -> bool:
         kind = self.headers.get("content-type", "json").lower()
-        return any(word in kind for word in _TEXTS) and "eventstream" not in kind
+        return any(word in kind for word in _TEXTS)
 
     def _put(self, values: Iterable[Any]) -> None:
         for value in values:
             if isinstance(value, Invalid):
                 self._broken = True
-            elif isinstance(value, list):
+                self._lost = self._lost or (value.begun and not self._answer.finish and not self.complete)
+                continue
+            self._came = True
+            if isinstance(value, list):
                 for each in value[:1] if self.status >= 400 else value:
                     self._take(each)
             else:
@@ -241,7 +248,9 @@ class AnswerReader:
         if not isinstance(value, dict):
             return
         answer = self._answer
-        answer.streamed = answer.streamed or self._framing.kind in ("events", "lines") or "candidates" in value
+        answer.streamed = (
+            answer.streamed or self._framing.kind in ("events", "lines", "messages") or "candidates" in value
+        )
         try:
             if self.status >= 400:
                 self._take_refusal(value)
@@ -259,8 +268,10 @@ class AnswerReader:
                     break
             else:
                 read_usage(value.get("usage"), answer)
+                answer.error = answer.error or error_of_no_shape(value)
+            read_metrics(value, answer)
         except Exception:  # a shape of a third party, or a value that nobody thought of: it has a verdict all the same
-            self._broken = True
+            self._broken = self._lost = True
 
     def _take_refusal(self, value: dict[str, Any]) -> None:
         error = error_in(value) or error_in({"error": value}) or _NOTHING
@@ -285,6 +296,8 @@ class AnswerReader:
         delay = wait_in_details(details) if isinstance(details, list) and "PerDay" not in repr(details) else None
         availability = object_of(self._raw.get("availability"))
         more = count_of(availability.get("retry_after"))
+        passed_on = object_of(object_of(self._raw.get("metadata")).get("headers"))  # those of an upstream: OpenRouter
+        upstream = {name.lower(): value for name, value in passed_on.items() if isinstance(value, str)}
         for seconds, said_by in (
             (delay, "RetryInfo"),
             (
@@ -292,6 +305,7 @@ class AnswerReader:
                 "text",
             ),
             (None if more is None else float(more), "availability"),
+            (read_hints(upstream, refused=True, wall_now=self._wall_now).not_before_seconds, "metadata"),
         ):
             if seconds is not None and seconds < float("inf"):
                 found.append((seconds, said_by))
@@ -315,6 +329,8 @@ class AnswerReader:
         code = word if answer.finish else ""
         if answer.refusal and word in ("", "stop", "completed", "refusal"):
             return Verdict(kind="provider_failure", of="call", ended="refusal", code="refusal", usage=self.usage)
+        if self._lost and self._framing.kind != "whole":
+            return attrs.evolve(_CUT, usage=self._usage(whole=False))
         if word and word not in UNENDED:
             return self._verdict_of_finish(word, code)
         if word in UNENDED or not self._ended:
@@ -323,9 +339,13 @@ class AnswerReader:
             return self._verdict_of_finish("stop", code)
         if self.unreadable or not self._is_text:
             return Verdict(kind="success", usage=self.usage)
-        if answer.known or (self._broken and self._head in b"{["):
+        if not self._came and (
+            self._framing.kind == "events" or "event-stream" in self.headers.get("content-type", "")
+        ):
+            return _CUT  # kept waiting by comments, and then left
+        if answer.known or (self._broken and (self._head in b"{[" or self._framing.kind == "messages")):
             return attrs.evolve(_CUT, usage=self._usage(whole=False))
-        if self._strict:
+        if self._strict or self._head == b"<":  # a page, and no model's answer
             return Verdict(kind="provider_failure", ended="error", code="no_answer", usage=self.usage)
         return Verdict(kind="success", usage=self.usage)
 
@@ -353,6 +373,15 @@ _IN_HEADERS: Final = {
 
 def _int(text: str | None) -> int | None:
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 12 else None
+
+
+def error_of_no_shape(value: dict[str, Any]) -> ErrorFields | None:
+    """The error that a value is by itself which no shape knows, in the ways of gateways."""
+    status = next((value[name] for name in ("status", "statusCode", "status_code", "code") if name in value), None)
+    bad = isinstance(status, int) and not isinstance(status, bool) and 400 <= status <= 599
+    if bad or value.get("success") is False or status == "error" or value.get("error") == {}:
+        return error_in({"error": {**value, "status": status if bad else None, "error": None, "code": status}})
+    return None
 
 
 def _status_of_words(error: ErrorFields) -> int:

@@ -16,6 +16,8 @@ __all__ = ["Decoder", "Memory", "TooLarge", "Unpacker"]
 MIB: Final = 1024 * 1024
 STEP: Final = 256 * 1024
 """Bytes that are unpacked at once."""
+SLICE: Final = 1024
+"""Bytes that are given to a client's decoder at once, which bounds nothing itself."""
 _GZIP: Final = b"\x1f\x8b"
 _AUTO_DETECT: Final = zlib.MAX_WBITS | 32
 
@@ -86,10 +88,13 @@ class Unpacker:
         if self._packed:
             yield from self._inflate(piece)
         elif self._decoder is not None:
-            try:
-                yield self._decoder.decompress(piece)
-            except Exception:  # it is the client's, and may raise what it likes
-                self.readable = False
+            for at in range(0, len(piece), SLICE):
+                try:
+                    part = self._decoder.decompress(piece[at : at + SLICE])
+                except Exception:  # it is the client's, and may raise what it likes
+                    self.readable = False
+                    return
+                yield part
         else:
             yield piece
 

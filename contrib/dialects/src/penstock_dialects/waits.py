@@ -48,5 +48,8 @@ def wait_in_details(details: Iterable[Any]) -> float | None:
     """The `retryDelay` of Google's `RetryInfo` among the details of an error."""
     for detail in details:
         if text_of(object_of(detail).get("@type")).endswith("google.rpc.RetryInfo"):
-            return duration_of(text_of(detail.get("retryDelay")))
+            delay = detail.get("retryDelay")
+            if isinstance(delay, dict):  # as the message itself, and not as JSON writes it
+                return number_of(str(delay.get("seconds", "")))
+            return duration_of(text_of(delay))
     return None

@@ -7,18 +7,16 @@ from functools import partial
 from typing import Final
 
 import httpx2
+import trio
 
 import penstock
 from penstock_dialects import Decoder, Dialect, dialect_at, find_dialect
 from penstock_httpx.crossing import Crossing
-from penstock_httpx.description import NO_MODEL, RequestDescription, apply_extension, describe_openai
+from penstock_httpx.description import NO_MODEL, RequestDescription, apply_extension, describe_openai, same_request
 from penstock_httpx.door import Admit
 from penstock_httpx.exchange import Exchange
 
-__all__ = ["NO_POOL_LIMITS", "Admission", "Describe"]
-
-NO_POOL_LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=100)
-"""The gate bounds the calls; a pool that bounded them too would be a second, hidden queue."""
+__all__ = ["Admission", "Describe"]
 
 NO_MODEL_CAP: Final = 8
 """How many requests that name no model may be out at once to one provider, unless the configuration has a model `-`."""
@@ -45,28 +43,39 @@ class Admission:
         """What a request is admitted as. Raises `ConfigError` for an extension that no description has."""
         return apply_extension(self._describe(request), request)
 
-    def admit(self, request: httpx2.Request) -> Admit:
+    def admit(self, request: httpx2.Request, before: Exchange | None = None) -> Admit:
         """What waits in the thread of the run for a place for this request. Raises as `describe`.
 
-        It raises `RequestAdmissionError` if the call is refused.
+        `before`: the exchange of the same request when it could not be sent for want of something of our own; what it
+        waited counts. It raises `RequestAdmissionError` if the call is refused.
         """
-        return partial(self._open, self.describe(request), request.url.host)
+        return partial(self._open, self.describe(request), request, before)
 
     async def _open(
-        self, wanted: RequestDescription, host: str, executor: penstock.ModelRequestExecutor, crossing: Crossing
+        self,
+        wanted: RequestDescription,
+        request: httpx2.Request,
+        before: Exchange | None,
+        executor: penstock.ModelRequestExecutor,
+        crossing: Crossing,
     ) -> Exchange:
+        asked_at = trio.current_time() if before is None else before.asked_at
         key = executor.resolver.key_of(wanted.resource, wanted.domain)
-        dialect: Dialect | None = self._dialect or dialect_at(host)
+        dialect: Dialect | None = self._dialect or dialect_at(request.url.host)
         if key.model_id == NO_MODEL:
             dialect = None  # what comes is no answer of a model
             # No configuration can be expected to know it, and an unknown model is refused.
             executor.register_unconfigured(key.provider_name, NO_MODEL, cap=NO_MODEL_CAP)
+        timeout = wanted.timeout
+        if timeout is not None and before is not None:
+            timeout = max(0.0, asked_at + timeout - trio.current_time())
         async with executor.attempt(
             key,
+            repeats=same_request(request),
             cost=wanted.cost,
             group=wanted.group,
-            timeout=wanted.timeout,
+            timeout=timeout,
             deadline=wanted.deadline,
             labels=wanted.labels,
         ) as attempt:
-            return Exchange(attempt, dialect, self._decoders, self._told, crossing)
+            return Exchange(attempt, asked_at, dialect, self._decoders, self._told, crossing)

@@ -8,7 +8,7 @@ never held back to be read.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -16,7 +16,7 @@ import httpx2
 
 from penstock import MOST_TOKENS, ConfigError, RequestCost, RequestDomain, RequestGroupSpec
 
-__all__ = ["NO_MODEL", "RequestDescription", "apply_extension", "describe_openai"]
+__all__ = ["NO_MODEL", "RequestDescription", "apply_extension", "describe_openai", "same_request"]
 
 NO_MODEL: Final = "-"
 """Stands for the model of a request that names none (a list of models, an upload): it still counts for its provider."""
@@ -80,6 +80,16 @@ def apply_extension(description: RequestDescription, request: httpx2.Request) ->
             f'extensions["penstock"]: must be a mapping with keys out of {", ".join(sorted(known))}, not {said!r}'
         )
     return attrs.evolve(description, **said)
+
+
+def same_request(request: httpx2.Request) -> Hashable:
+    """What is equal for a request that is sent again, as by an SDK; `None` for one whose body is streamed up, which
+    cannot be sent again.
+    """
+    try:
+        return request.method, str(request.url), hash(request.content)
+    except httpx2.RequestNotRead:
+        return None
 
 
 def _domain(path: str) -> str:

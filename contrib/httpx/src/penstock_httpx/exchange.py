@@ -24,7 +24,6 @@ from typing import Final
 
 import attrs
 import httpx2
-import trio
 
 from penstock import (
     Attempt,
@@ -38,6 +37,7 @@ from penstock import (
 )
 from penstock_dialects import AnswerReader, Decoder, Dialect
 from penstock_httpx.crossing import Crossing
+from penstock_httpx.description import same_request
 
 __all__ = ["Exchange"]
 
@@ -55,12 +55,15 @@ class Exchange:
     def __init__(
         self,
         attempt: Attempt,
+        asked_at: float,
         dialect: Dialect | None,
         decoders: Mapping[str, Callable[[], Decoder]],
         told: set[str],
         crossing: Crossing,
     ) -> None:
         """`dialect`: what the provider speaks; `None` where no model is called. `told`: encodings that were logged."""
+        self.asked_at = asked_at
+        """When a place was first asked for."""
         self._attempt = attempt
         self._dialect = dialect
         self._decoders = decoders
@@ -108,6 +111,12 @@ class Exchange:
     def failed(self, error: BaseException) -> None:
         """Sending, waiting or reading ended with this exception, `trio.Cancelled` included."""
         self._end(error=error)
+
+    def tries_again(self, request: httpx2.Request, error: BaseException) -> bool:
+        """Whether the same request is to ask for a place again: it was not sent, for want of something of our own, and
+        can be.
+        """
+        return self._facts is None and bool(own_shortage(error)) and same_request(request) is not None
 
     def abandoned(self, detail: str) -> None:
         """Nobody wants the rest of the body."""
@@ -175,9 +184,7 @@ def neutral(error: BaseException) -> BaseException:
     streams.
     """
     if own_shortage(error):
-        return error  # of which nothing but what we are short of is told
-    if isinstance(error, httpx2.PoolTimeout):
-        return trio.TooSlowError(type(error).__name__)  # the call never went out
+        return error  # of which nothing but what we are short of is told; a `PoolTimeout` is one of them
     if isinstance(error, httpx2.TimeoutException):
         return TimeoutError(type(error).__name__)
     if isinstance(error, httpx2.NetworkError | httpx2.RemoteProtocolError | httpx2.ProxyError):

@@ -8,9 +8,10 @@ import httpx2
 
 import penstock
 from penstock_dialects import Decoder
-from penstock_httpx.admission import NO_POOL_LIMITS, Admission, Describe
+from penstock_httpx.admission import Admission, Describe
 from penstock_httpx.door import ThreadDoor, WorkerDoor
 from penstock_httpx.exchange import Exchange
+from penstock_httpx.proxies import ProxiedTransport
 
 __all__ = ["ThreadAdmissionTransport"]
 
@@ -41,30 +42,36 @@ class ThreadAdmissionTransport(httpx2.BaseTransport):
         decoders: Mapping[str, Callable[[], Decoder]] | None = None,
         door: ThreadDoor | None = None,
     ) -> None:
-        self._inner = inner if inner is not None else httpx2.HTTPTransport(limits=NO_POOL_LIMITS)
+        self._inner = inner if inner is not None else ProxiedTransport()
         self._admission = Admission(provider, describe, dialect, decoders)
         self._door = WorkerDoor(executor) if door is None else door
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """The answer to an admitted request, as soon as its head is here."""
-        door = self._door
-        exchange = door.open(self._admission.admit(request))
-        try:
-            # An abandoned thread waits on, as nobody can stop it; it must not send what nobody wants any more.
-            door.raise_if_cancelled()
-            response = self._inner.handle_request(request)
-            exchange.answered(response)
-            if not response.is_closed:
-                assert isinstance(response.stream, httpx2.SyncByteStream), "a sync transport answers with such a stream"
-                try:
-                    door.raise_if_cancelled()
-                except BaseException:
-                    response.close()
+        exchange: Exchange | None = None
+        while True:
+            exchange = self._door.open(self._admission.admit(request, exchange))
+            try:
+                return self._sent(request, exchange)
+            except BaseException as error:
+                exchange.failed(error)
+                if not exchange.tries_again(request, error):
                     raise
-                response.stream = _Body(response.stream, exchange, door)
-        except BaseException as error:
-            exchange.failed(error)
-            raise
+
+    def _sent(self, request: httpx2.Request, exchange: Exchange) -> httpx2.Response:
+        """The answer to a request that has its place."""
+        # An abandoned thread waits on, as nobody can stop it; it must not send what nobody wants any more.
+        self._door.raise_if_cancelled()
+        response = self._inner.handle_request(request)
+        exchange.answered(response)
+        if not response.is_closed:
+            assert isinstance(response.stream, httpx2.SyncByteStream), "a sync transport answers with such a stream"
+            try:
+                self._door.raise_if_cancelled()
+            except BaseException:
+                response.close()
+                raise
+            response.stream = _Body(response.stream, exchange, self._door)
         return response
 
     def close(self) -> None:

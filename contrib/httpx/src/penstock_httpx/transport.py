@@ -8,9 +8,10 @@ import httpx2
 
 import penstock
 from penstock_dialects import Decoder
-from penstock_httpx.admission import NO_POOL_LIMITS, Admission, Describe
+from penstock_httpx.admission import Admission, Describe
 from penstock_httpx.door import AsyncDoor, RunDoor
 from penstock_httpx.exchange import Exchange
+from penstock_httpx.proxies import AsyncProxiedTransport
 
 __all__ = ["AdmissionTransport"]
 
@@ -19,8 +20,8 @@ class AdmissionTransport(httpx2.AsyncBaseTransport):
     """Admission of each request before `inner` sends it, and a lease that is held until the body of the answer
     ends or is closed.
 
-    `inner`     what sends; default: an `httpx2.AsyncHTTPTransport` without a limit
-                of its own, since the gate has them. It is closed with this transport.
+    `inner`     what sends; default: `httpx2.AsyncHTTPTransport` without a limit of its own, since the gate has them,
+                by the environment's proxies, but never to this machine. It is closed with this transport.
     `provider`  the provider's name in the configuration, for the default `describe`; default: the host of
     the request
     `describe`  says what a request is admitted as; default: `describe_openai`
@@ -34,7 +35,8 @@ class AdmissionTransport(httpx2.AsyncBaseTransport):
 
     Raises `RequestAdmissionError` for a request that is refused here, `ConfigError` for one that cannot be
     described; what `inner` raises passes through. Each request is one attempt. Retries belong above: give an SDK
-    `max_retries=0`, or it hides every 429 from the limiters.
+    `max_retries=0`, or its pauses hold a call back that nobody knows of. A request that could not be sent for want of
+    something of our own (open files, ports, a place in the pool) waits, and asks again, until its deadline or timeout.
     """
 
     def __init__(
@@ -48,19 +50,23 @@ class AdmissionTransport(httpx2.AsyncBaseTransport):
         decoders: Mapping[str, Callable[[], Decoder]] | None = None,
         door: AsyncDoor | None = None,
     ) -> None:
-        self._inner = inner if inner is not None else httpx2.AsyncHTTPTransport(limits=NO_POOL_LIMITS)
+        self._inner = inner if inner is not None else AsyncProxiedTransport()
         self._admission = Admission(provider, describe, dialect, decoders)
         self._door = RunDoor(executor) if door is None else door
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """The answer to an admitted request, as soon as its head is here."""
-        exchange = await self._door.open(self._admission.admit(request))
-        try:
-            response = await self._inner.handle_async_request(request)
-            exchange.answered(response)
-        except BaseException as error:
-            exchange.failed(error)
-            raise
+        exchange: Exchange | None = None
+        while True:
+            exchange = await self._door.open(self._admission.admit(request, exchange))
+            try:
+                response = await self._inner.handle_async_request(request)
+                exchange.answered(response)
+                break
+            except BaseException as error:
+                exchange.failed(error)
+                if not exchange.tries_again(request, error):
+                    raise
         if not response.is_closed:
             assert isinstance(response.stream, httpx2.AsyncByteStream), "an async transport answers with such a stream"
             response.stream = _Body(response.stream, exchange)

@@ -22,8 +22,8 @@ __all__ = ["RuntimeCorrelation", "current_correlation"]
 class RuntimeCorrelation:
     """The names under which the events of one task can be joined. All optional but the run. Nobody changes one.
 
-    `task_group` and `labels` are no names, and in no event: they are what the calls of the task have of it, if they do
-    not say otherwise.
+    `task_group`, `labels` and `task_id` are in no event: the first two are what the calls of the task have of it, if
+    they do not say otherwise; the last is the same for all tries of a task.
     """
 
     run_id: str
@@ -35,6 +35,7 @@ class RuntimeCorrelation:
     task_execution_id: str | None = None
     task_group: Hashable = attrs.field(default=None, kw_only=True, repr=False, eq=False)
     labels: Mapping[str, str] | None = attrs.field(default=None, kw_only=True, repr=False, eq=False)
+    task_id: str | None = attrs.field(default=None, kw_only=True, repr=False, eq=False)
     as_json: str | None = attrs.field(default=None, init=False, repr=False, eq=False)
     """How `event_to_json` wrote it, since several events bear the same one: a seventh of a task with its events."""
 

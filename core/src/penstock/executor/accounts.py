@@ -13,6 +13,7 @@ import attrs
 
 from penstock.requests.deciding import CORE
 from penstock.requests.outcomes import RequestReleaseOutcome
+from penstock.words.given_up import GivenUpModel
 from penstock.words.identity import ProviderModelKey
 from penstock.words.verdicts import At, Denied
 
@@ -21,12 +22,16 @@ __all__ = ["RefusedAccounts"]
 IN_A_ROW: Final = 3
 SHORTEST: Final = 60.0
 LONGEST: Final = 3600.0
+MOST: Final = 1000
+"""So many models are remembered."""
 
 
 @attrs.define(slots=True)
 class _Refusals:
     in_a_row: int = 0
-    until: float = 0.0
+    calls: int = 0
+    since: float = 0.0
+    until: float | None = None
     why: str = ""
 
 
@@ -38,25 +43,52 @@ class RefusedAccounts:
 
     def ended(self, model: ProviderModelKey, outcome: RequestReleaseOutcome, now: float) -> None:
         """A call at this model has ended."""
-        if outcome.kind == "success":
-            self._models.pop(model, None)
+        refusals = self._models.get(model)
+        if outcome.kind == "success" and refusals is not None:
+            if refusals.until is None:
+                del self._models[model]
+            else:
+                refusals.in_a_row = 0
         if outcome.of != "account" or not (outcome.may_pass is False or outcome.status == 402):
             return
-        refusals = self._models.setdefault(model, _Refusals())
+        if refusals is None:
+            if len(self._models) >= MOST:
+                del self._models[next(iter(self._models))]
+            refusals = self._models[model] = _Refusals()
+        if refusals.in_a_row == 0:
+            refusals.since, refusals.calls = now, 0
         refusals.in_a_row += 1
+        refusals.calls += 1
         refusals.why = outcome.detail or f"status {outcome.status}"
         if refusals.in_a_row >= IN_A_ROW:
             asked = SHORTEST if outcome.retry_after_seconds is None else outcome.retry_after_seconds
             refusals.until = now + min(max(asked, SHORTEST), LONGEST)
 
     def refusal(self, model: ProviderModelKey, now: float) -> Denied | None:
-        """Why no call goes out to this model now; `None` if one may."""
+        """Why no call goes out to this model now; `None` if one may. A call that is refused counts."""
         refusals = self._models.get(model)
-        if refusals is None or now >= refusals.until:
+        if refusals is None or refusals.until is None or now >= refusals.until:
             return None
+        refusals.calls += 1
         return Denied(
             "hard_policy_denial",
             {At(refusals.until)},
             detail=f"given up for now: the provider refuses the account ({refusals.why})",
             by=CORE,
+        )
+
+    def given_up(self, now: float, *, at_present: bool) -> tuple[GivenUpModel, ...]:
+        """The models that are given up at present, or all that ever were."""
+        return tuple(
+            GivenUpModel(
+                model=str(model),
+                why=refusals.why,
+                since=refusals.since,
+                until=refusals.until,
+                given_up_for=now - refusals.since,
+                ends_in=refusals.until - now,
+                calls=refusals.calls,
+            )
+            for model, refusals in self._models.items()
+            if refusals.until is not None and (now < refusals.until or not at_present)
         )

@@ -8,7 +8,7 @@ that is read later.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from types import TracebackType
 from typing import Final
@@ -16,6 +16,7 @@ from typing import Final
 import attrs
 import trio
 
+from penstock.executor.consequences import GIVEN_UP, Consequences
 from penstock.executor.gate import RequestGate
 from penstock.executor.run_thread import RunThread
 from penstock.requests.hints import Hints
@@ -61,9 +62,17 @@ class Attempt:
     """A call that may go out now, until its block is left. What came back is said by `answered` or `finish`."""
 
     def __init__(
-        self, gate: RequestGate, classify: Classifier, lease: RequestAdmissionLease, started_at: float
+        self,
+        gate: RequestGate,
+        classify: Classifier,
+        consequences: Consequences,
+        lease: RequestAdmissionLease,
+        started_at: float,
+        call: Hashable = None,
     ) -> None:
         self._lease = lease
+        self._consequences = consequences
+        self._call = call
         self.started_at = started_at
         """When the lease was there and the call could go out, in seconds of the run's clock."""
         self._outcome: RequestReleaseOutcome | None = None
@@ -73,7 +82,7 @@ class Attempt:
         self._classify = classify
         self._facts: ResponseFacts | None = None
         self._usage: Usage | None = None
-        self.stands_alone = False
+        self.stands_alone = consequences.stands_alone(call)
         """Its call has been refused again and again while others passed: limiters learn nothing from that."""
         self._detached: DetachedAttempt | None = None
         self._holder: trio.lowlevel.Task | None = gate.waits.hold(lease)
@@ -157,6 +166,7 @@ class Attempt:
         if self.stands_alone and outcome.kind == "rate_limited":
             outcome = attrs.evolve(outcome, of="call")
         self._gate.call_completed(self.lease, outcome, elapsed)
+        self._consequences.ended(self.lease, outcome, self.started_at, self._call)
 
     def _end_hold(self) -> None:
         if self._holder is not None:
@@ -167,8 +177,10 @@ class Attempt:
         local = local_outcome(error)
         if local is None:
             return self._classify(self._facts, error)
-        answer = self._classify(self._facts, None) if self._facts is not None else None
-        return local if answer is None or answer.kind == "success" else answer
+        if self._facts is None:
+            return local
+        answer = self._classify(self._facts, None)
+        return attrs.evolve(local, went_out=True) if answer.kind == "success" else answer
 
 
 class DetachedAttempt:
@@ -203,17 +215,33 @@ class AttemptContext:
     does the same in another thread, which it blocks. Good for one use.
     """
 
-    def __init__(self, gate: RequestGate, classify: Classifier, item: RequestAdmissionItem) -> None:
+    def __init__(
+        self,
+        gate: RequestGate,
+        classify: Classifier,
+        consequences: Consequences,
+        item: RequestAdmissionItem,
+        repeats: Hashable = None,
+    ) -> None:
         self._gate = gate
         self._classify = classify
+        self._consequences = consequences
         self._item = item
+        self._repeats = repeats
         self._attempt: Attempt | None = None
 
     @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> Attempt:
-        gate = self._gate
-        lease = await gate.acquire(self._item)
-        self._attempt = Attempt(gate, self._classify, lease, gate.call_started(lease))
+        gate, known, item = self._gate, self._consequences, self._item
+        call = None if self._repeats is None else known.same_call(self._repeats, item.resource)
+        item, let_go = await known.before_asking(item, call)
+        lease = await gate.acquire(item)
+        try:
+            await known.before_going_out(lease, call, let_go=let_go)
+        except BaseException:
+            gate.release(lease, GIVEN_UP)
+            raise
+        self._attempt = Attempt(gate, self._classify, known, lease, gate.call_started(lease), call)
         return self._attempt
 
     @trio.lowlevel.enable_ki_protection

@@ -9,12 +9,13 @@ The waiting is in `gate.py`, how an attempt ends in `attempt.py` and `classifier
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
+import attrs
 import trio
 
 from penstock.events.records import EventStream
@@ -22,6 +23,7 @@ from penstock.executor.attempt import Attempt, AttemptContext
 from penstock.executor.call_items import CallItems, CallOptions
 from penstock.executor.caller_input import check_caps, check_end
 from penstock.executor.classifier import OutcomeClassifier, OutcomeRule
+from penstock.executor.consequences import Consequences
 from penstock.executor.execution import Executions, Tries
 from penstock.executor.gate import RequestGate
 from penstock.executor.retries import RetryRules
@@ -37,9 +39,10 @@ from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider
 from penstock.requests.reconfiguring import RequestGatePlan
 from penstock.requests.registry import MakeLimiters
-from penstock.requests.standing import RequestExplanation
+from penstock.requests.standing import RequestExplanation, held_calls
 from penstock.words.checks import a_moment, a_name, an_instance, names, shown, whole_number
 from penstock.words.errors import ConfigError
+from penstock.words.given_up import GivenUpModel
 from penstock.words.identity import (
     ProviderModelKey,
     RequestDomain,
@@ -99,7 +102,9 @@ class ModelRequestExecutor:
         self._classifier = OutcomeClassifier(classify, wall_now, on_failure)
         self.resolver = RequestResourceResolver() if resolver is None else resolver
         self._items = CallItems(self.resolver, queue_wait_timeout, attempt_prefix)
-        self._executions = Executions(gate, retries, Settings().rng("request-retries") if rng is None else rng)
+        self._consequences = Consequences(gate, retries.asked_max)
+        generator = Settings().rng("request-retries") if rng is None else rng
+        self._executions = Executions(gate, self._consequences, retries, generator)
 
     # -- the block --
 
@@ -117,7 +122,7 @@ class ModelRequestExecutor:
         as ever.
         """
         self.gate.close()
-        self._executions.close()
+        self._consequences.pauses.close()
 
     # -- leases --
 
@@ -160,15 +165,18 @@ class ModelRequestExecutor:
 
     # -- attempts --
 
-    def attempt(self, resource: RequestResourceKey | str, **options: Unpack[CallOptions]) -> AttemptContext:
+    def attempt(
+        self, resource: RequestResourceKey | str, *, repeats: Hashable = None, **options: Unpack[CallOptions]
+    ) -> AttemptContext:
         """The block of one call: `async with` waits for its lease, and releases it with how the call ended; `with` in
         another thread than the run's.
 
-        Options as `penstock.request`; `domain` counts only with a name. Raises `ConfigError` for a wrong option, and
-        `RequestAdmissionError` where the lease is refused.
+        Options as `penstock.request`; `domain` counts only with a name. Where somebody above tries calls again,
+        `repeats` is equal for all attempts at the same call in one task: what the attempts before have shown holds for
+        the next one. Raises `ConfigError` for a wrong option, and `RequestAdmissionError` where the lease is refused.
         """
         item = self.gate.run.here(partial(self._items.item, resource, **options))
-        return AttemptContext(self.gate, self._classifier.classify, item)
+        return AttemptContext(self.gate, self._classifier.classify, self._consequences, item, repeats)
 
     async def execute(
         self,
@@ -314,8 +322,8 @@ class ModelRequestExecutor:
 
     @property
     def calls_pausing(self) -> int:
-        """How many calls pause after a failed attempt, and hold no lease meanwhile."""
-        return len(self._executions.pauses)
+        """How many calls pause after a failed attempt, or are held, and have not gone out."""
+        return len(self._consequences.pauses)
 
     def explain(self) -> str:
         """What waiting calls wait for, per resource, and the pauses of retries."""
@@ -324,7 +332,16 @@ class ModelRequestExecutor:
     @trio.lowlevel.enable_ki_protection  # as in `gate.py`
     def explanation(self) -> RequestExplanation:
         """The same as records."""
-        return self.controller.explanation(self.gate.now(), self._executions.pauses.values())
+        now = self.gate.now()
+        pauses = self._consequences.pauses
+        standing = self.controller.explanation(now, pauses.after_failures)
+        return attrs.evolve(standing, held=held_calls(pauses.held, now), given_up=self.given_up())
+
+    def given_up(self, *, at_present: bool = True) -> tuple[GivenUpModel, ...]:
+        """The models to which no call goes out for a time, since their provider refuses the account; or all that
+        ever were given up.
+        """
+        return self._consequences.accounts.given_up(self.gate.now(), at_present=at_present)
 
     def now(self) -> float:
         """The run's clock. Raises `RuntimeError` in any thread but the run's own, and before the executor is

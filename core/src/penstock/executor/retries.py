@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from penstock.executor.lone_refusals import LoneRefusals
 from penstock.executor.retry_budget import RetryBudget
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.words.checks import a_figure, whole_number
@@ -32,10 +33,6 @@ MAY_PASS: Final = frozenset({"rate_limited", "provider_failure", "provider_timeo
 RETRYABLE: Final = MAY_PASS | {"unexpected_exception"}
 """After these it can be: what ended otherwise was done, or was not the provider's affair."""
 
-ALONE_FROM: Final = 3
-"""From so many refusals in a row on, with others let in between, it is the call and not the limit."""
-ALONE_MOST: Final = 8
-"""After so many it is given up."""
 FLOOR: Final = 0.05
 """Seconds; doubled with each refusal in a row, the least pause after a wait that proved too short."""
 LONGEST_FLOOR: Final = 1.0
@@ -87,20 +84,19 @@ class Retries:
         self._deadline = deadline
         self._failed = 0
         self._rate_limited = 0
-        self._alone = 0
-        self._refused_at = 0.0
+        self._refusals = LoneRefusals()
         self._unpaid = 0
         self._unpaid_since = 0.0
 
     @property
     def stands_alone(self) -> bool:
         """Whether it has been refused so often while others passed that its refusals say nothing of the limits."""
-        return self._alone >= ALONE_FROM
+        return self._refusals.stands_alone
 
     @property
     def given_up(self) -> bool:
         """Whether it has been refused too often while others passed to be tried again."""
-        return self._alone >= ALONE_MOST
+        return self._refusals.given_up
 
     def pause_after(
         self,
@@ -120,9 +116,7 @@ class Retries:
             return None
         asked = None if outcome.retry_after_seconds is None else min(outcome.retry_after_seconds, self._rules.asked_max)
         if outcome.kind == "rate_limited":
-            others_pass = passed_at is not None and self._alone > 0 and passed_at > self._refused_at
-            self._alone = self._alone + 1 if others_pass else 1
-            self._refused_at = now
+            self._refusals.refused(now, passed_at)
             self._rate_limited += 1
             self._unpaid = 0
             if self.given_up:
@@ -133,14 +127,16 @@ class Retries:
             if self._rate_limited > 1:  # what was asked for has proved too short
                 pause = max(pause, min(FLOOR * 2.0 ** min(self._rate_limited, 64), LONGEST_FLOOR))
         elif unpaid:
-            self._rate_limited = self._alone = 0
+            self._refusals.forget()
+            self._rate_limited = 0
             self._unpaid_since = now if self._unpaid == 0 else self._unpaid_since
             self._unpaid += 1
             pause = self._backoff(self._unpaid)
             if self._deadline is None and now + pause > self._unpaid_since + self._rules.unpaid_timeout:
                 return None
         else:
-            self._rate_limited = self._alone = self._unpaid = 0
+            self._refusals.forget()
+            self._rate_limited = self._unpaid = 0
             self._failed += 1
             if self._failed >= self._rules.max_attempts:
                 return None

@@ -11,6 +11,8 @@ __all__ = ["NO_ERROR", "ErrorFields", "error_fields", "error_in"]
 
 MOST_TEXT: Final = 2000
 """Characters of a message that are looked at."""
+DEEPEST: Final = 3
+"""How many errors may lie in each other, as where a gateway passes one on."""
 
 
 @attrs.frozen
@@ -39,34 +41,80 @@ def error_fields(body: bytes | str) -> ErrorFields:
         data = json.loads(body)
     except (ValueError, RecursionError):
         return NO_ERROR
-    return error_in(data) or _flat(data)
+    return error_in(data) or _flat(data, DEEPEST)
 
 
 def error_in(data: object) -> ErrorFields | None:
-    """The words under `error` in JSON data, or in a list of one such object; `None` where there is no `error`.
+    """The words under `error` (or `errors`, a list) in JSON data, or in a list of one such object; `None` where there
+    is none. Of several the first counts; of one that holds another, as text or as an object, the inner one.
 
     >>> error_in({"error": {"code": 429, "type": "tokens", "message": "slow down"}})
     ErrorFields(code='', type='tokens', status=429)
     """
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
-    if not isinstance(data, dict):
-        return None
-    error = data.get("error")
+    return _under(data, DEEPEST) if isinstance(data, dict) else None
+
+
+def _under(data: dict[str, Any], depth: int) -> ErrorFields | None:
+    error = data.get("error") or data.get("errors")
+    if isinstance(error, list):
+        error = error[0] if error else None
+    if isinstance(error, dict):
+        return _flat(error, depth - 1) if error else None
     if isinstance(error, str) and error:
-        return ErrorFields(_word(data.get("code")), _word(data.get("error_type")), error[:MOST_TEXT])
-    return _flat(error) if isinstance(error, dict) and error else None
+        inner = _packed(error, depth)
+        if inner is not None:
+            return inner
+        code = _word(data.get("code")) or (error.lower() if _is_word(error) else "")
+        return ErrorFields(code, _word(data.get("error_type")), error[:MOST_TEXT])
+    if error is True:
+        return ErrorFields(message=_text(data.get("message")))
+    return _flat({"code": error, "message": data.get("message")}, 0) if isinstance(error, int) and error else None
 
 
-def _flat(error: object) -> ErrorFields:
+def _packed(text: str, depth: int) -> ErrorFields | None:
+    """The error that was packed into the text of another."""
+    if depth <= 0 or not text.lstrip().startswith(("{", "[")):
+        return None
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(data, list) and len(data) == 1:
+        data = data[0]
+    found = (_under(data, depth - 1) if isinstance(data, dict) else None) or _flat(data, depth - 1)
+    return found if found.words or found.message or found.status else None
+
+
+def _is_word(text: str) -> bool:
+    return len(text) <= 100 and text.isascii() and text.replace("_", "").replace("-", "").isalnum()
+
+
+def _text(value: object) -> str:
+    return value[:MOST_TEXT] if isinstance(value, str) else ""
+
+
+def _flat(error: object, depth: int) -> ErrorFields:
     if not isinstance(error, dict):
         return NO_ERROR
-    code, status = _own_code(error), _status(error)
     message = error.get("message")
+    inner = _under(error, depth) if depth > 0 else None
+    if inner is None and isinstance(message, str):
+        inner = _packed(message, depth)
+    if inner is not None:
+        outer = _flat({name: value for name, value in error.items() if name not in ("error", "errors", "message")}, 0)
+        return ErrorFields(
+            inner.code or outer.code,
+            inner.type or outer.type,
+            inner.message or _text(message),
+            outer.status if inner.status is None else inner.status,
+        )
+    code, status = _own_code(error), _status(error)
     return ErrorFields(
         "" if status is not None and code == str(status) else code,
         next((word for place in (error, error.get("metadata")) if (word := _type(place))), ""),
-        message[:MOST_TEXT] if isinstance(message, str) else "",
+        _text(message),
         status,
     )
 

@@ -131,6 +131,9 @@ def retry_after_seconds(headers: Mapping[str, str], wall_now: datetime | None = 
     if milliseconds is not None:
         found.append(milliseconds / 1000)
     text = headers.get("retry-after")
+    if text is not None and "," in text:  # several of them, which a client has joined
+        several = [number for part in text.split(",") if (number := number_of(part)) is not None]
+        text = str(max(several)) if several and len(several) == text.count(",") + 1 else text
     seconds = None if text is None else seconds_until(text, http_date(headers.get("date")) or wall_now)
     if seconds is not None:
         found.append(max(0.0, seconds))

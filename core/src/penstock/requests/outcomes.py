@@ -81,6 +81,11 @@ class RequestReleaseOutcome:
         )
 
     @property
+    def short_of(self) -> str:
+        """What of ours the call was never sent for want of: files, ports, memory; empty for every other end."""
+        return (self.detail or "something of our own") if self.kind == "local_timeout" and not self.went_out else ""
+
+    @property
     def limits_calls_in_flight(self) -> bool:
         """Whether it is a rate limit that fewer calls in flight might have avoided: one by places, by the provider's
         overload, or by nobody knows what. One by requests, by tokens or by a day's quota is no such limit.

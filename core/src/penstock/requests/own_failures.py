@@ -2,14 +2,14 @@
 
 An exception is looked at with what it was made of, since clients wrap what the system said (`raise … from`, also `from
 None`). What merely was handled when it was raised is no part of it: that may have been another call. A group is what
-all its members are.
+all its members are; of several ways to one host those count that this machine has.
 """
 
 from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 __all__ = ["own_shortage", "surely_unpaid"]
@@ -21,6 +21,16 @@ _SHORTAGES: Final = {
     errno.ENOBUFS: "no memory is left for sockets",
     errno.ENOMEM: "no memory is left",
 }
+_POOLS: Final = frozenset({"PoolTimeout", "EmptyPoolError"})
+"""What clients raise whose pool of connections is used up, by name: httpx, httpcore and their like, urllib3."""
+
+_NO_WAY: Final = frozenset(
+    {
+        *(errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN),
+        *(errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT),
+    }
+)
+"""What is no more than one of several ways that leads nowhere, as an address of IPv6 where this machine has none."""
 _DEEPEST: Final = 20
 
 
@@ -32,12 +42,12 @@ def own_shortage(error: BaseException) -> str:
     >>> own_shortage(ConnectionRefusedError())
     ''
     """
-    return _all_leaves(error, _shortage)
+    return _said(error, _shortage)
 
 
 def surely_unpaid(error: BaseException) -> bool:
     """Whether no provider can have charged for the call: nobody took the connection, or there is no such host."""
-    return bool(_all_leaves(error, _unpaid))
+    return bool(_said(error, _unpaid))
 
 
 def _shortage(error: BaseException) -> str:
@@ -45,6 +55,8 @@ def _shortage(error: BaseException) -> str:
         return "names cannot be looked up just now" if error.errno == socket.EAI_AGAIN else ""
     if isinstance(error, MemoryError):
         return "no memory is left"
+    if type(error).__name__ in _POOLS:
+        return "no connection of the client's pool is free"
     return _SHORTAGES.get(error.errno or 0, "") if isinstance(error, OSError) else ""
 
 
@@ -54,26 +66,24 @@ def _unpaid(error: BaseException) -> str:
     return "refused" if isinstance(error, ConnectionRefusedError) else ""
 
 
-def _all_leaves(error: BaseException, says: Callable[[BaseException], str]) -> str:
-    found = [next((said for each in _chain(leaf) if (said := says(each))), "") for leaf in _leaves(error)]
-    return found[0] if found and all(found) else ""
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what it was made of; of a group of causes what all of them are is not looked for."""
+def _said(error: BaseException, says: Callable[[BaseException], str], depth: int = _DEEPEST) -> str:
+    """What an error says, or what it was made of; empty where it says nothing."""
     current: BaseException | None = error
-    for _ in range(_DEEPEST):
-        if current is None:
-            return
-        if isinstance(current, BaseExceptionGroup) and current.exceptions:
-            current = current.exceptions[0]
-        yield current
+    while current is not None and depth > 0:
+        if isinstance(current, BaseExceptionGroup):
+            return _of_all(current, says, depth - 1)
+        if said := says(current):
+            return said
         current = current.__cause__ or (current.__context__ if current.__suppress_context__ else None)
+        depth -= 1
+    return ""
 
 
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for member in error.exceptions:
-            yield from _leaves(member)
-    else:
-        yield error
+def _of_all(group: BaseExceptionGroup[BaseException], says: Callable[[BaseException], str], depth: int) -> str:
+    members = [member for member in group.exceptions if not _is_no_way(member)] or group.exceptions
+    found = [_said(member, says, depth) for member in members]
+    return found[0] if all(found) else ""
+
+
+def _is_no_way(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in _NO_WAY

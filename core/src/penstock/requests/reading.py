@@ -137,7 +137,7 @@ def verdict_of_answer(status: int | None, body: bytes | str | None, word: str, *
 
 def _error_in_success(body: bytes | str | None) -> ErrorFields | None:
     """The error that an answer with a good status holds all the same."""
-    if body is None or (b'"error"' if isinstance(body, bytes) else '"error"') not in body:  # type: ignore[operator]
+    if body is None or (b'"error' if isinstance(body, bytes) else '"error') not in body:  # type: ignore[operator]
         return None
     try:
         return error_in(json.loads(body))

@@ -17,11 +17,20 @@ from penstock.requests.pressure import RequestPressureSnapshotProvider
 from penstock.requests.registry import ResourceState
 from penstock.requests.shadow_limiter import shadow_refusals
 from penstock.requests.waiters import RequestWaiter
+from penstock.words.given_up import GivenUpModel
 from penstock.words.labels import labels_in_words
 from penstock.words.printable import printable
 from penstock.words.verdicts import Denied, describe_until
 
-__all__ = ["RefusedCalls", "RequestExplanation", "ResourceStanding", "RetryPause", "explanation_of"]
+__all__ = [
+    "HeldCalls",
+    "RefusedCalls",
+    "RequestExplanation",
+    "ResourceStanding",
+    "RetryPause",
+    "explanation_of",
+    "held_calls",
+]
 
 RefusalOf = Callable[[RequestWaiter], "tuple[Denied | None, float]"]
 
@@ -98,13 +107,29 @@ class RetryPause:
 
 
 @attrs.frozen(kw_only=True)
+class HeldCalls:
+    """New calls that are held, since this machine is short of what `short_of` says; the last of them for `ends_in`
+    seconds from now, if no call ends before."""
+
+    short_of: str
+    calls: int
+    ends_in: float
+
+    def __str__(self) -> str:
+        calls = "1 new call is" if self.calls == 1 else f"{self.calls} new calls are"
+        return f"{calls} held, {self.short_of}: until another ends, or {self.ends_in:.1f} s from now"
+
+
+@attrs.frozen(kw_only=True)
 class RequestExplanation:
-    """The request gate at one moment: resources with waiters, pauses of retries, and resource to the seconds
-    that its cooldown has left."""
+    """The request gate at one moment: resources with waiters, pauses of retries, resource to the seconds that its
+    cooldown has left, the models that are given up for a time, and new calls that are held."""
 
     resources: tuple[ResourceStanding, ...] = ()
     pauses: tuple[RetryPause, ...] = ()
     cooldowns: Mapping[str, float] = attrs.field(factory=dict)
+    given_up: tuple[GivenUpModel, ...] = ()
+    held: tuple[HeldCalls, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, JSON-safe."""
@@ -125,6 +150,8 @@ class RequestExplanation:
         if not lines:
             lines.append("no request is waiting")
         lines += map(str, self.pauses)
+        lines += map(str, self.held)
+        lines += map(str, self.given_up)
         lines += [f"{resource} is cooling down, for {left:.1f} s from now" for resource, left in self.cooldowns.items()]
         return "\n".join(map(printable, lines))
 
@@ -191,6 +218,17 @@ def retry_pauses(pauses: Iterable[tuple[str, float]], now: float) -> tuple[Retry
             last_ends_in=max(moments) - now,
         )
         for resource, moments in by_resource.items()
+    )
+
+
+def held_calls(held: Iterable[tuple[str, float]], now: float) -> tuple[HeldCalls, ...]:
+    """The calls that are held, of which each is what is short and the moment of the end, folded by that."""
+    by_want: dict[str, list[float]] = {}
+    for short_of, moment in held:
+        by_want.setdefault(short_of, []).append(moment)
+    return tuple(
+        HeldCalls(short_of=short_of, calls=len(moments), ends_in=max(moments) - now)
+        for short_of, moments in by_want.items()
     )
 
 

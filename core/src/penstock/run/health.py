@@ -9,6 +9,7 @@ import attrs
 
 from penstock.scheduler.places import RunnerStanding
 from penstock.tasks.records import TaskGroupKey
+from penstock.words.given_up import GivenUpModel
 
 __all__ = ["Health", "top_groups"]
 
@@ -33,6 +34,7 @@ class Health:
                            ones are forgotten when there are more than `unconfigured_models_bound`
     `debts`                how many debts of groups policies keep, which outlive what the groups have queued
     `remembered_groups`    how many groups with nothing queued or waiting the queues remember, for what they took ahead
+    `given_up`             the models to which no call goes out for a time, since their provider refuses the account
     `plugin_errors`        plugin to how often it raised in the whole run
     `promises`             plugin to what it promises of the run, in words
     `runners`              runner to how it stands: busy workers, who waits for one, and how long tasks have starved
@@ -56,6 +58,7 @@ class Health:
     remembered_groups: int = 0
     unconfigured_models: int = 0
     unconfigured_models_bound: int = 0
+    given_up: tuple[GivenUpModel, ...] = ()
     plugin_errors: Mapping[str, int] = attrs.field(factory=dict)
     promises: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
     runners: Mapping[str, RunnerStanding] = attrs.field(factory=dict)

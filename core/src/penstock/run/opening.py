@@ -161,6 +161,7 @@ def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers, parts
         shadows=scheduler.plugins.shadows.tallies(),
         plugin_failures=parts.errors.failures,
         abandoned=dict(parts.tasks.workers.abandoned),
+        given_up=scheduler.requests.given_up(at_present=False),
     )
 
 

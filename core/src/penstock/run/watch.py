@@ -110,6 +110,7 @@ class RunWatch:
             remembered_groups=sum(getattr(each, "remembered_groups", 0) for each in queues),
             unconfigured_models=run.requests.gate.unconfigured.known,
             unconfigured_models_bound=run.requests.gate.unconfigured.bound,
+            given_up=run.requests.given_up(),
             plugin_errors=run.errors.counts,
             promises=run.plugins.promises,
             runners=run.tasks.runners.standings(now),

@@ -172,7 +172,7 @@ class SchedulerEvents:
         key = job.task.group.key
         digest = self._known(key)[1].scheduling_group_identity_hash
         names = (self.run_id, job.row_group, job.column, None, key.kind, digest, execution_id)
-        return RuntimeCorrelation(*names, task_group=key, labels=job.task.labels)
+        return RuntimeCorrelation(*names, task_group=key, labels=job.task.labels, task_id=job.task.task_id)
 
     def _name_and_correlation(self, key: TaskGroupKey) -> tuple[str, RuntimeCorrelation]:
         digest = hashlib.blake2b("\x1f".join(key.identity).encode(), digest_size=8).hexdigest()

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from penstock.words.given_up import GivenUpModel
 from penstock.words.plugin_failures import PluginFailure
 from penstock.words.shadow import ShadowTally
 
@@ -32,8 +33,9 @@ class RunReport:
     `not_done` says of each task that was not carried out why: `failed`, `dropped` (something that it needs failed, or
     its attempts or deadline ran out), `cancelled` or `shutdown`. It holds the first 1,000; `not_done_count` counts all.
     `leases` are the task gate's, `request_leases` the request gate's: issued and returned. `shadows` says what each
-    plugin in shadow would have done, `plugin_failures` what plugins raised, and where. `abandoned` says of each task
-    whose code did not end why it was left behind; its lease counts as returned.
+    plugin in shadow would have done, `plugin_failures` what plugins raised, and where; `given_up` names the models that
+    were given up for a time, since their provider refused the account. `abandoned` says of each task whose code did not
+    end why it was left behind; its lease counts as returned.
     """
 
     run_id: str
@@ -51,3 +53,4 @@ class RunReport:
     shadows: tuple[ShadowTally, ...] = ()
     plugin_failures: tuple[PluginFailure, ...] = ()
     abandoned: Mapping[str, str] = attrs.field(factory=dict)
+    given_up: tuple[GivenUpModel, ...] = ()

@@ -36,6 +36,7 @@ from penstock_token_budget.budgets import LONG, burst_of, per_window
 from penstock_token_budget.pace import Pace
 from penstock_token_budget.remaining import Remaining
 from penstock_token_budget.resets import SHORT, Resets, exceeds
+from penstock_token_budget.trust import Trust
 
 __all__ = ["LearntBudget", "is_little"]
 
@@ -83,6 +84,7 @@ class LearntBudget:
         self._begin(reported.limit, reported.window)
         self._there = Remaining(self._rate, reported.limit, exact=reported.dimension == "requests")
         self._pace = Pace(self._rate * share, 0.0)
+        self._trust = Trust()
         self._kept_known = False
         self._heard = 0
         self._age = 0.0
@@ -110,7 +112,11 @@ class LearntBudget:
         return per_window(self.dimension, self._reported_limit, self._window)
 
     def ready_at(self, amount: float, now: float) -> float:
-        """The moment from which a call of this amount may go out."""
+        """The moment from which a call of this amount may go out. No headers make that a long time (`trust.py`)."""
+        until, moment = self._trust.until(), self._ready_at(amount)
+        return moment if until is None else min(moment, until)
+
+    def _ready_at(self, amount: float) -> float:
         sizes = self._sizes()
         there_at = self._there_at(next((size for size in sizes if size >= amount), sizes[-1]))
         return there_at if self._window >= LONG else max(self._pace.free_at, there_at)
@@ -120,18 +126,29 @@ class LearntBudget:
         moments = [self._there_at(size) for size in self._sizes()]
         if self._window < LONG:
             moments.append(self._pace.free_at)
+        if (until := self._trust.until()) is not None:
+            moments.append(until)
         return min((moment for moment in moments if moment > now), default=None)
 
     def charge(self, amount: float, now: float) -> object:
-        """Count an amount that goes out."""
+        """Count an amount that goes out; whether it does though nothing is left."""
+        untimely = self._ready_at(amount) > now
+        self._trust.went_out(now)
+        self._count(amount, now)
+        return untimely
+
+    def tried(self, *, refused: bool) -> None:
+        """A call has ended that went out though nothing was left."""
+        self._trust.ended(refused=refused)
+
+    def _count(self, amount: float, now: float) -> None:
         self._sent += amount
         self._pace.charge(amount, now)
         self._there.charge(amount, now)
-        return None
 
     def correct(self, entry: object, difference: float, now: float) -> None:
         """An amount was so much larger, or smaller."""
-        self.charge(difference, now)
+        self._count(difference, now)
 
     def soonest(self, out: float, now: float) -> float:
         """When the smallest call could go out if `out` had cost nothing."""
@@ -164,6 +181,7 @@ class LearntBudget:
         """
         if call <= self._heard:
             return None
+        self._trust.began(now)
         before = self.text
         if reported.limit is not None and reported.limit != self._reported_limit:
             self._begin(reported.limit, reported.window)

@@ -167,6 +167,9 @@ class TokenBudgetLimiter:
             self._blind.refused(ticket.number, ticket.sent_at, self._admitted, now)
         estimate = ticket.estimate
         self._out.add(_negative(estimate))
+        for line, _, untimely in ticket.charges if outcome.kind in ("success", "rate_limited") else ():
+            if untimely is True and isinstance(line, LearntBudget):
+                line.tried(refused=outcome.kind == "rate_limited")
         used = _used(estimate, outcome)
         if used is not estimate:
             here = {budget.key: budget for budget in self._budgets}
@@ -256,8 +259,7 @@ class TokenBudgetLimiter:
                     self._budgets.remove(self._blind)
                 changes.append(LimiterChange("request_effective_cap_changed", detail=f"learnt: {budget.text}"))
             since = self._total.of(reported.dimension) - ticket.total.of(reported.dimension)
-            change = budget.learn(reported, ticket.number, ticket.sent_at, since, now)
-            if change is not None:
+            if (change := budget.learn(reported, ticket.number, ticket.sent_at, since, now)) is not None:
                 before, after = change
                 changes.append(LimiterChange("request_effective_cap_changed", detail=f"learnt: {after}, was {before}"))
         for header in hints.ignored:

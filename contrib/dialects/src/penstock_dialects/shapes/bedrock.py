@@ -1,4 +1,4 @@
-"""Answers of Bedrock's Converse, and the plain ones of InvokeModel, whose usage stands in headers (`reader.py`).
+"""Answers of Bedrock's Converse, and those of InvokeModel by Llama and Titan; its usage stands in headers too.
 
 `inputTokens` leaves the cache out; its counts come under two names.
 """
@@ -11,15 +11,16 @@ from typing import Any, Final
 from penstock_dialects.answer import Answer, count_of, list_of, object_of, text_of
 from penstock_dialects.shapes.shape import Shape
 
-__all__ = ["BEDROCK"]
+__all__ = ["BEDROCK", "read_usage"]
 
 
 def _recognises(data: dict[str, Any]) -> bool:
-    return "stopReason" in data or "generation" in data
+    return "stopReason" in data or "generation" in data or "outputText" in data
 
 
 def _read(data: dict[str, Any], answer: Answer) -> None:
     answer.say(data.get("generation"))
+    answer.say(data.get("outputText"))
     content = list_of(object_of(object_of(data.get("output")).get("message")).get("content"))
     for place, block in enumerate(map(object_of, content)):
         tool = block.get("toolUse")
@@ -32,8 +33,18 @@ def _read(data: dict[str, Any], answer: Answer) -> None:
             answer.think(object_of(block["reasoningContent"].get("reasoningText")).get("text"))
         elif block:
             answer.parts.append(block)
-    answer.finish = text_of(data.get("stopReason")) or text_of(data.get("stop_reason"))
-    reported = object_of(data.get("usage"))
+    ends = (text_of(data.get(name)) for name in ("stopReason", "stop_reason", "completionReason"))
+    answer.finish = next(filter(None, ends), answer.finish)
+    answer.count(
+        input_tokens=count_of(data.get("prompt_token_count", data.get("inputTextTokenCount"))),
+        output_tokens=count_of(data.get("generation_token_count", data.get("totalOutputTextTokenCount"))),
+    )
+    read_usage(data.get("usage"), answer)
+
+
+def read_usage(usage: object, answer: Answer) -> None:
+    """Put the usage of Converse into the answer."""
+    reported = object_of(usage)
     read = count_of(reported.get("cacheReadInputTokens", reported.get("cacheReadInputTokenCount")))
     written = count_of(reported.get("cacheWriteInputTokens", reported.get("cacheWriteInputTokenCount")))
     fresh = count_of(reported.get("inputTokens"))

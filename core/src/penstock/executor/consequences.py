@@ -1,0 +1,165 @@
+"""What follows from how calls ended for those that come: who is held, who is refused, who waits.
+
+Every attempt comes by here before it asks for a lease, when it has it, and when it has ended, whoever makes it:
+`execute`, a bare block, or a transport. So a shortage of our own holds all new calls, and an account that is refused
+ends all calls of its model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from math import inf
+from typing import Final
+from weakref import ref
+
+import attrs
+import trio
+
+from penstock.events.correlation import current_correlation
+from penstock.executor.accounts import RefusedAccounts
+from penstock.executor.gate import RequestGate
+from penstock.executor.hold import Hold
+from penstock.executor.pauses import Pauses
+from penstock.executor.repeated_calls import RepeatedCalls
+from penstock.requests.deciding import CORE
+from penstock.requests.items import (
+    RequestAdmissionDenied,
+    RequestAdmissionError,
+    RequestAdmissionItem,
+    RequestAdmissionLease,
+)
+from penstock.requests.outcomes import RequestReleaseOutcome
+from penstock.words.failures import FailureMark, mark_failure
+from penstock.words.identity import RequestResourceKey
+from penstock.words.verdicts import NEVER, Denied, RequestReason
+
+__all__ = ["GIVEN_UP", "Consequences"]
+
+GIVEN_UP: Final = RequestReleaseOutcome(kind="local_cancelled", went_out=False, detail="given up")
+
+
+class Consequences:
+    """What is known of the calls of one executor that have ended. `asked_max`: no pause that a provider asks for is
+    longer, in seconds.
+    """
+
+    def __init__(self, gate: RequestGate, asked_max: float) -> None:
+        self._gate = gate
+        self.asked_max = asked_max
+        self.accounts = RefusedAccounts()
+        self.hold = Hold()
+        self.pauses = Pauses()
+        self._repeated = RepeatedCalls()
+        self._passed_at: dict[RequestResourceKey, float] = {}
+
+    def passed_at(self, resource: RequestResourceKey) -> float | None:
+        """When the latest call at this resource went out that was answered."""
+        return self._passed_at.get(resource)
+
+    # -- before a call --
+
+    def same_call(self, repeats: Hashable, resource: RequestResourceKey) -> Hashable:
+        """The key of a call of which `repeats` is equal for all attempts in one task."""
+        correlation = current_correlation()
+        task_id = None if correlation is None else correlation.task_id
+        return ref(trio.lowlevel.current_task()) if task_id is None else task_id, resource, repeats
+
+    async def before_asking(self, item: RequestAdmissionItem, call: Hashable) -> tuple[RequestAdmissionItem, bool]:
+        """The item, once its call may ask for a lease, with what is left of its timeout then; and whether it was let go
+        while others are held. Raises `RequestAdmissionError`.
+        """
+        now = self._gate.now()
+        self._raise_if_given_up(item, call, now)
+        repeated = None if call is None else self._repeated.known(call, now)
+        not_before = 0.0 if repeated is None else repeated.not_before
+        if max(self.hold.until, not_before) <= now:
+            return item, False
+        timeout = inf if item.queue_wait_timeout is None else item.queue_wait_timeout
+        let_go = await self._wait(item, not_before, now + timeout)
+        if item.queue_wait_timeout is not None:
+            item = attrs.evolve(item, queue_wait_timeout=max(0.0, now + timeout - self._gate.now()))
+        return item, let_go
+
+    async def before_going_out(self, lease: RequestAdmissionLease, call: Hashable, *, let_go: bool) -> None:
+        """Wait where new calls are held by now. Raises `RequestAdmissionError` where the call is given up by now; its
+        lease is to be given back then.
+        """
+        if self.hold.until > self._gate.now() and not let_go:
+            await self._wait(lease.item, 0.0, inf)
+        self._raise_if_given_up(lease.item, call, self._gate.now())
+
+    def stands_alone(self, call: Hashable) -> bool:
+        """Whether the refusals of this call say nothing of the limits."""
+        repeated = None if call is None else self._repeated.known(call, self._gate.now())
+        return repeated is not None and repeated.refusals.stands_alone
+
+    async def _wait(self, item: RequestAdmissionItem, not_before: float, gives_up_at: float) -> bool:
+        deadline = inf if item.deadline is None else item.deadline
+        last = min(gives_up_at, deadline)
+        while not self.pauses.closed:
+            now, held = self._gate.now(), self.hold.until
+            if max(held, not_before) <= now:
+                return False
+            if now >= last:
+                why = f"new calls are held: {self.hold.why}" if held > now else "the provider asks to wait longer"
+                reason: RequestReason = "deadline" if deadline <= gives_up_at else "queue_timeout"
+                denied = Denied(reason, {NEVER}, detail=why, by=CORE)
+                raise RequestAdmissionError(RequestAdmissionDenied(item, denied, now))
+            if held > now:
+                if await self.pauses.pause(self.hold.why, min(held, last), held=True):
+                    return True
+            else:
+                await self.pauses.pause(str(item.resource), min(not_before, last))
+        return False
+
+    def _raise_if_given_up(self, item: RequestAdmissionItem, call: Hashable, now: float) -> None:
+        denied = self.accounts.refusal(item.resource.provider_model, now)
+        repeated = None if call is None else self._repeated.known(call, now)
+        if denied is None and repeated is not None and repeated.given_up:
+            detail = f"not tried again: {repeated.given_up}"
+            denied = Denied("hard_policy_denial", {NEVER}, detail=detail, by=CORE)
+        if denied is not None:
+            error = RequestAdmissionError(RequestAdmissionDenied(item, denied, now))
+            mark_failure(error, FailureMark("local_cancelled", retryable=False))
+            raise error
+
+    # -- after a call --
+
+    def ended(
+        self,
+        lease: RequestAdmissionLease,
+        outcome: RequestReleaseOutcome,
+        started_at: float,
+        call: Hashable,
+    ) -> None:
+        """An attempt has ended in this way; its lease is back."""
+        now, resource = self._gate.now(), lease.item.resource
+        if outcome.short_of:
+            self.hold.begin(outcome.short_of, started_at, now)
+            return
+        if not outcome.went_out:
+            return
+        if self._gate.may_know(resource.provider_model):
+            self.accounts.ended(resource.provider_model, outcome, now)
+            if outcome.kind == "success":
+                self._passed_at[resource] = max(started_at, self._passed_at.get(resource, started_at))
+        if call is not None:
+            self._repeated.ended(
+                call, outcome, now, passed_at=self.passed_at(resource), asked=self._asked(resource, outcome, now)
+            )
+        if self.hold.until:
+            if outcome.kind == "success":
+                self.hold.answered()
+            if not self.pauses.let_one_go():
+                self.hold.end()
+
+    def held_back(self, resource: RequestResourceKey, now: float) -> bool:
+        """Whether admission knows of a cooldown, so that it will hold the next attempt back by itself."""
+        snapshot = self._gate.controller.pressure.snapshot(resource, now)
+        return snapshot is not None and snapshot.blocked_until is not None and snapshot.blocked_until > now
+
+    def _asked(self, resource: RequestResourceKey, outcome: RequestReleaseOutcome, now: float) -> float:
+        asked = outcome.retry_after_seconds
+        if asked is None or (outcome.kind == "rate_limited" and self.held_back(resource, now)):
+            return 0.0
+        return min(asked, self.asked_max)
