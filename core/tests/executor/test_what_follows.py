@@ -102,6 +102,55 @@ async def test_a_call_that_is_refused_as_all_others_are_is_tried_on(
     assert len(went_out) > 20
 
 
+async def test_a_call_refused_twice_in_a_row_lets_one_that_waits_show_first_whether_calls_are_let_in(
+    executor: ModelRequestExecutor, autojump_clock: MockClock
+) -> None:
+    went_out: list[float] = []
+    others: list[tuple[float, float]] = []
+
+    async def slow(attempt: Attempt) -> None:
+        began = trio.current_time()
+        await trio.sleep(3.0)
+        others.append((began, trio.current_time()))
+
+    async def stream() -> None:
+        while True:
+            await executor.execute(slow, "p/m")
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):  # for two places
+            nursery.start_soon(stream)
+        with trio.move_on_after(300.0), pytest.raises(RefusedError):
+            await executor.execute(always(LIMITED, went_out), "p/m")
+        nursery.cancel_scope.cancel()
+    assert len(went_out) > 3
+    for refused_at, tried_at in pairwise(went_out[3:]):
+        assert any(refused_at <= began and ended <= tried_at for began, ended in others)
+
+
+async def test_answers_to_calls_that_went_out_before_do_not_hide_that_the_account_is_refused(
+    executor: ModelRequestExecutor, autojump_clock: MockClock
+) -> None:
+    went_out: list[float] = []
+    facts = ResponseFacts(status=429, error_type="insufficient_quota")
+
+    async def late(attempt: Attempt) -> None:
+        await trio.sleep(1.0)
+
+    async def refused() -> None:
+        with pytest.raises(RefusedError):
+            await executor.execute(always(facts, went_out), "p/m")
+
+    for _ in range(3):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(executor.execute, late, "p/m")
+            await trio.sleep(0.5)
+            nursery.start_soon(refused)
+    with pytest.raises(RequestAdmissionError, match="refuses the account"):
+        await executor.execute(always(facts, went_out), "p/m")
+    assert len(went_out) == 3
+
+
 async def test_a_model_whose_account_is_refused_is_given_up_within_three_calls_and_asked_again_later(
     executor: ModelRequestExecutor, autojump_clock: MockClock
 ) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from typing import Any
 
 import attrs
+import pytest
 
 from penstock import RequestReleaseOutcome, RequestResourceKey, Settings
 from penstock.testing import LimiterDriver
 from penstock_token_budget import TokenBudgetConfig, TokenBudgetPlugin
+from penstock_token_budget.testing import Calls
 
 MODEL = RequestResourceKey("acme", "small", "chat").provider_model
-REFUSED = RequestReleaseOutcome(kind="rate_limited", status=429)
 PAUSE = 0.5
+REFUSED = RequestReleaseOutcome(kind="rate_limited", status=429)
+BY_TOKENS = attrs.evolve(REFUSED, limited_by="tokens", retry_after_seconds=PAUSE)
 
 
 class Bucket:
@@ -88,6 +92,76 @@ def test_a_refusal_by_requests_in_the_providers_own_words_counts_though_it_names
         driver = limiter_and_calls()
         carry(driver, Bucket(20.0, 10.0).takes, 10.0, refusal=refusal)
         assert len(driver.snapshot.details["budgets"]) == learnt
+
+
+class TokenBucket:
+    """The same of tokens: calls of 50 to 150 of them by turns."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self.rate, self.burst, self.level, self.at = rate, burst, burst, 0.0
+
+    def takes(self, now: float, tokens: int) -> bool:
+        self.level = min(self.burst, self.level + (now - self.at) * self.rate)
+        self.at = now
+        if self.level < tokens:
+            return False
+        self.level -= tokens
+        return True
+
+
+def carry_tokens(calls: Calls, bucket: TokenBucket, seconds: float, *, estimate: int) -> int:
+    """Calls of 0.2 s, at most 12 at a time, each with so many tokens more than the one before (modulo); the true ones
+    are told when it ends. With a pause of everybody after each refusal; how many are refused.
+    """
+    ends: list[tuple[float, int, bool, int, Any]] = []
+    refused, number, paused_until, stop = 0, 0, calls.now, calls.now + seconds
+    while calls.now < stop:
+        while calls.now >= paused_until and len(ends) < 12 and calls.ask(estimate) is None:
+            number += 1
+            tokens = 50 + number * 37 % 101
+            fits = bucket.takes(calls.now, tokens)
+            ends.append((calls.now + (0.2 if fits else 0.02), number, fits, tokens, calls.send(estimate)))
+        opens = calls.limiter.next_change(calls.now)
+        moments = [min(ends)[0]] if ends else []
+        moments += [moment for moment in (opens, paused_until) if moment is not None and moment > calls.now]
+        calls.now = min(moments)
+        for end in sorted(end for end in ends if end[0] <= calls.now):
+            ends.remove(end)
+            _, _, fits, tokens, call = end
+            if fits:
+                calls.end(call, used=(tokens, 0))
+            else:
+                refused, paused_until = refused + 1, calls.now + PAUSE
+                lease, token = call
+                calls.limiter.release(lease, token, BY_TOKENS, calls.now)
+    return refused
+
+
+@pytest.mark.parametrize("estimate", [50, 100, 200])
+def test_a_rate_of_tokens_is_learnt_in_true_tokens_though_estimates_are_half_or_double(estimate: int) -> None:
+    calls, bucket = Calls(learn=True), TokenBucket(2000.0, 1000.0)
+    carry_tokens(calls, bucket, 20.0, estimate=estimate)
+    (limit,) = calls.budgets()
+    assert limit.endswith("tokens per minute, learnt from refusals")
+    assert 1400 < float(limit.split()[0]) / 60 < 2200
+
+
+def test_where_nobody_estimates_tokens_no_rate_of_them_is_learnt() -> None:
+    calls = Calls(learn=True)
+    carry_tokens(calls, TokenBucket(2000.0, 1000.0), 20.0, estimate=0)
+    assert calls.budgets() == {}
+
+
+def test_once_the_rate_of_tokens_is_known_few_are_refused() -> None:
+    calls, bucket = Calls(learn=True), TokenBucket(2000.0, 1000.0)
+    before = carry_tokens(calls, bucket, 10.0, estimate=100)
+    assert carry_tokens(calls, bucket, 60.0, estimate=100) < before + 0.03 * 60 * 20
+
+
+def test_a_refusal_by_places_is_no_sign_of_a_rate() -> None:
+    driver = limiter_and_calls()
+    carry(driver, Bucket(20.0, 10.0).takes, 10.0, refusal=attrs.evolve(REFUSED, limited_by="places"))
+    assert driver.snapshot.details["budgets"] == []
 
 
 def test_refusals_become_rare_once_the_rate_is_known() -> None:

@@ -31,7 +31,7 @@ def test_before_anything_is_learnt_calls_go_out() -> None:
         driver.send()
 
 
-def test_what_the_first_answer_says_is_left_of_a_bucket_is_spent_at_once_but_for_a_quarter() -> None:
+def test_what_the_first_answer_says_is_left_of_a_bucket_is_spent_at_once_but_for_a_reserve() -> None:
     driver = Calls(learn=True)
     answered(driver, openai("requests", 600, 19, "100ms"))
     spent = 0
@@ -39,6 +39,28 @@ def test_what_the_first_answer_says_is_left_of_a_bucket_is_spent_at_once_but_for
         driver.send()
         spent += 1
     assert spent == 10, "a second's worth: the burst is bounded too"
+
+
+@pytest.mark.parametrize(("true", "slower"), [(100, False), (200, True), (50, True)])
+def test_the_pace_leaves_room_for_wrong_estimates_only_where_they_have_been_wrong(true: int, slower: bool) -> None:
+    driver = Calls(learn=True)
+    for _ in range(40):
+        headers = openai("tokens", 60_000, 600, "400ms")
+        driver.end(driver.send(100), used=(true, 0), headers=headers)
+        driver.now += true / 1000
+    (pace,) = (budget["pace"] for budget in driver.budgets().values())
+    assert (pace < 995) == slower
+
+
+def test_a_refused_call_says_nothing_of_estimates() -> None:
+    driver = Calls(learn=True)
+    for _ in range(40):
+        headers = openai("tokens", 60_000, 600, "400ms")
+        driver.end(driver.send(100), used=(100, 0), headers=headers)
+        driver.end(driver.send(100), "rate_limited", headers=headers)
+        driver.now += 0.1
+    (pace,) = (budget["pace"] for budget in driver.budgets().values())
+    assert pace > 995
 
 
 def test_calls_are_spaced_as_soon_as_one_answer_has_told_the_limit() -> None:

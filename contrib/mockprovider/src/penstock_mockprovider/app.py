@@ -212,7 +212,7 @@ def _refusal(refused: Refused) -> Response:
     else:
         message = f"Rate limit reached on {refused.reason}. This is a mock's true limit."
         kind = refused.reason if refused.reason in ("requests", "tokens") else "rate_limit_error"
-        error = ApiError(refused.status, message, code="rate_limit_exceeded", kind=kind)
+        error = ApiError(refused.status, message, code=refused.code or "rate_limit_exceeded", kind=kind)
     return JSONResponse(error.body(), error.status, headers=dict(refused.headers))
 
 

@@ -30,6 +30,7 @@ MOST: Final = 1000
 class _Refusals:
     in_a_row: int = 0
     calls: int = 0
+    refused_at: float = 0.0
     since: float = 0.0
     until: float | None = None
     why: str = ""
@@ -41,10 +42,12 @@ class RefusedAccounts:
     def __init__(self) -> None:
         self._models: dict[ProviderModelKey, _Refusals] = {}
 
-    def ended(self, model: ProviderModelKey, outcome: RequestReleaseOutcome, now: float) -> None:
-        """A call at this model has ended."""
+    def ended(self, model: ProviderModelKey, outcome: RequestReleaseOutcome, sent_at: float, now: float) -> None:
+        """A call at this model has ended, which went out at `sent_at`. A success of one that went out before the last
+        refusal came says nothing: what was let in by then is still answered.
+        """
         refusals = self._models.get(model)
-        if outcome.kind == "success" and refusals is not None:
+        if outcome.kind == "success" and refusals is not None and sent_at >= refusals.refused_at:
             if refusals.until is None:
                 del self._models[model]
             else:
@@ -59,6 +62,7 @@ class RefusedAccounts:
             refusals.since, refusals.calls = now, 0
         refusals.in_a_row += 1
         refusals.calls += 1
+        refusals.refused_at = now
         refusals.why = outcome.detail or f"status {outcome.status}"
         if refusals.in_a_row >= IN_A_ROW:
             asked = SHORTEST if outcome.retry_after_seconds is None else outcome.retry_after_seconds

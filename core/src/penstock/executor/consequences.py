@@ -35,6 +35,8 @@ from penstock.words.verdicts import NEVER, Denied, RequestReason
 
 __all__ = ["GIVEN_UP", "Consequences"]
 
+LONGEST_BEHIND: Final = 10.0
+"""Seconds after a cooldown, for which a call that is refused alone lets others go first."""
 GIVEN_UP: Final = RequestReleaseOutcome(kind="local_cancelled", went_out=False, detail="given up")
 
 
@@ -51,6 +53,8 @@ class Consequences:
         self.pauses = Pauses()
         self._repeated = RepeatedCalls()
         self._passed_at: dict[RequestResourceKey, float] = {}
+        self._behind: dict[trio.CancelScope, tuple[RequestResourceKey, float]] = {}
+        """Of calls that stepped back: until another passes there that went out after that moment."""
 
     def passed_at(self, resource: RequestResourceKey) -> float | None:
         """When the latest call at this resource went out that was answered."""
@@ -140,9 +144,12 @@ class Consequences:
         if not outcome.went_out:
             return
         if self._gate.may_know(resource.provider_model):
-            self.accounts.ended(resource.provider_model, outcome, now)
+            self.accounts.ended(resource.provider_model, outcome, started_at, now)
             if outcome.kind == "success":
                 self._passed_at[resource] = max(started_at, self._passed_at.get(resource, started_at))
+                for scope, (of, since) in self._behind.items():
+                    if of == resource and since <= started_at:
+                        scope.cancel()
         if call is not None:
             self._repeated.ended(
                 call, outcome, now, passed_at=self.passed_at(resource), asked=self._asked(resource, outcome, now)
@@ -152,6 +159,30 @@ class Consequences:
                 self.hold.answered()
             if not self.pauses.let_one_go():
                 self.hold.end()
+
+    async def step_back(self, item: RequestAdmissionItem, least: float) -> None:
+        """Wait until another call has passed that went out from now on, at `least` so many seconds, and at most until
+        `LONGEST_BEHIND` after the cooldown.
+        """
+        now, resource = self._gate.now(), item.resource
+        snapshot = self._gate.controller.pressure.snapshot(resource, now)
+        remaining = 0.0 if snapshot is None else snapshot.cooldown_remaining
+        ends = now + max(least, remaining) + LONGEST_BEHIND
+        what = f"{resource}, behind others"
+        if least > 0:
+            await self.pauses.pause(what, now + least)
+        if self._passed_at.get(resource, -inf) < now:
+            with trio.CancelScope() as scope:
+                self._behind[scope] = resource, now
+                try:
+                    await self.pauses.pause(what, ends if item.deadline is None else min(ends, item.deadline))
+                finally:
+                    del self._behind[scope]
+
+    def others_wait(self, resource: RequestResourceKey) -> bool:
+        """Whether calls wait for a lease there."""
+        snapshot = self._gate.controller.pressure.snapshot(resource, self._gate.now())
+        return snapshot is not None and snapshot.waiters > 0
 
     def held_back(self, resource: RequestResourceKey, now: float) -> bool:
         """Whether admission knows of a cooldown, so that it will hold the next attempt back by itself."""

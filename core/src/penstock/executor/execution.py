@@ -128,9 +128,11 @@ class Executions:
         return None
 
     async def _pause_before_next(self, attempt: Attempt, tries: Tries) -> None:
-        if tries.pause > 0:
-            resource = str(attempt.lease.item.resource)
-            await self._consequences.pauses.pause(resource, self._gate.now() + tries.pause)
+        known, item = self._consequences, attempt.lease.item
+        if tries.retries.steps_back and known.others_wait(item.resource):
+            await known.step_back(item, tries.pause)
+        elif tries.pause > 0:
+            await known.pauses.pause(str(item.resource), self._gate.now() + tries.pause)
 
     def _pause_after(self, attempt: Attempt, error: Exception, retries: Retries) -> float | None:
         """Seconds until the next attempt, if there is one. What failed for want of something of ours is tried again

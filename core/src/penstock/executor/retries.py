@@ -94,6 +94,11 @@ class Retries:
         return self._refusals.stands_alone
 
     @property
+    def steps_back(self) -> bool:
+        """Whether others that wait go first."""
+        return self._refusals.steps_back
+
+    @property
     def given_up(self) -> bool:
         """Whether it has been refused too often while others passed to be tried again."""
         return self._refusals.given_up

@@ -39,7 +39,10 @@ class ScriptedEndpoint:
         answer = self.model.arrive(sent_at, key, tokens)
         if isinstance(answer, Refused):
             await trio.sleep(answer.after)
-            return ResponseFacts(status=answer.status, headers=answer.headers, elapsed=trio.current_time() - sent_at)
+            elapsed = trio.current_time() - sent_at
+            return ResponseFacts(
+                status=answer.status, headers=answer.headers, error_type=answer.code or None, elapsed=elapsed
+            )
         try:
             started = await self._wait_for_start(answer.ticket) if isinstance(answer, Queued) else answer
             if isinstance(started, Hanging):

@@ -304,3 +304,19 @@ def test_the_same_calls_with_the_same_seed_meet_the_same_fate(endpoint: MakeEndp
 
     assert fates(3) == fates(3)
     assert fates(3) != fates(4)
+
+
+def test_after_its_quota_every_call_is_refused_in_the_words_of_an_account(endpoint: MakeEndpoint) -> None:
+    provider = endpoint(ProviderLimits(quota=2))
+    provider.granted()
+    provider.granted()
+    for second in (0, 1000):
+        refusal = provider.refused(at=second)
+        assert (refusal.reason, refusal.code) == ("quota", "insufficient_quota")
+
+
+def test_a_call_larger_than_the_largest_is_refused_always_and_others_pass(endpoint: MakeEndpoint) -> None:
+    provider = endpoint(ProviderLimits(largest=100))
+    for second in (0, 1000):
+        assert provider.refused(at=second, tokens=101).reason == "size"
+        provider.granted(at=second, tokens=100)

@@ -57,6 +57,8 @@ def test_the_package_brings_the_scenarios_of_both_editions_of_the_law() -> None:
         "slots-long-no-hint",
         "capacity-long",
         "latency-beside-aimd-long",
+        "quota-of-a-day",
+        "one-too-large",
     ]
 
 

@@ -9,10 +9,11 @@ from typing import Any, Final, Protocol
 
 import attrs
 
+from penstock import RequestCost
 from penstock_token_budget.pace import Pace
 from penstock_token_budget.window import SlidingWindow, SubWindow
 
-__all__ = ["LONG", "Amounts", "BudgetLine", "EvenBudget", "WindowBudget", "burst_of", "per_window"]
+__all__ = ["LONG", "Amounts", "BudgetLine", "EvenBudget", "WindowBudget", "amount_of", "burst_of", "per_window"]
 
 LONG: Final = 3600.0
 """From this length on, in seconds, a window is not spread out: a thousand calls a day are wanted when needed."""
@@ -33,11 +34,11 @@ class Amounts:
         amount: float = getattr(self, dimension)
         return amount
 
-    def add(self, other: Amounts) -> None:
-        """Add up."""
-        self.requests += other.requests
-        self.input_tokens += other.input_tokens
-        self.output_tokens += other.output_tokens
+    def add(self, other: Amounts, times: int = 1) -> None:
+        """Add up; `times` -1 takes away."""
+        self.requests += times * other.requests
+        self.input_tokens += times * other.input_tokens
+        self.output_tokens += times * other.output_tokens
 
 
 class BudgetLine(Protocol):
@@ -85,6 +86,14 @@ class BudgetLine(Protocol):
     def snapshot(self, now: float) -> dict[str, Any]:
         """Figures for people."""
         ...
+
+
+def amount_of(cost: RequestCost, dimension: str) -> int:
+    """What a call is estimated to count for in one dimension."""
+    if dimension == "tokens":
+        return cost.input_tokens + cost.output_tokens
+    amount: int = getattr(cost, dimension)
+    return amount
 
 
 def burst_of(dimension: str, rate: float, burst_seconds: float) -> float:

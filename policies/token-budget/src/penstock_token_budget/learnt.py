@@ -3,17 +3,17 @@
 *What is left* is described in `remaining.py`. A call goes out when so much is left as it asks for, or all that the
 provider keeps: so a large call has its turn, and a refusal is rare also where estimates are wrong.
 
-*Pace.* Calls go out evenly at limit ÷ window (`pace.py`), so that no shorter window of the provider's is burst. Where
-tokens are estimated, a little slower until its bucket is full: that bucket then absorbs wrong estimates, and takes
-large calls. Requests are counted exactly, and need no more than a quarter of it.
+*Pace.* Calls go out evenly at limit ÷ window (`pace.py`), so that no shorter window of the provider's is burst. As far
+as estimates of tokens have proved wrong, a little slower until its bucket is full: that bucket then absorbs wrong
+estimates, and takes large calls. What is counted exactly, as requests are, needs no more than a part of it (`RESERVE`).
 
 *Opening burst.* What the first answer says is left of a bucket that keeps less than the limit, so is no window, is
-spent at once, but for that quarter.
+spent at once, but for that part.
 
 *Others.* While less is left than a few seconds' worth (as long as answers are old, or half of what the provider
-keeps, of requests a quarter) the pace falls in proportion. So several processes with one key slow down together, come
-to rest at shares that add up to the limit, and nobody has to be refused first to learn of the others. A fixed share
-by configuration is `share`: that part of the provider's bucket which belongs to the others is left alone.
+keeps, of what is exact the reserve) the pace falls in proportion. So several processes with one key slow down together,
+come to rest at shares that add up to the limit, and nobody has to be refused first to learn of the others. A fixed
+share by configuration is `share`: that part of the provider's bucket which belongs to the others is left alone.
 
 *How much the provider keeps.* remaining + rate × reset, as the reset is the time until its bucket is full: 20 of 600 a
 minute, for one. It is often far less than a minute's worth.
@@ -30,6 +30,8 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from math import log
 from typing import Any, Final
+
+import attrs
 
 from penstock import LimitHint
 from penstock_token_budget.budgets import LONG, burst_of, per_window
@@ -49,7 +51,7 @@ LEAST_PACE: Final = 0.1
 """The pace never falls below this part: its own answers are how it learns that it may rise."""
 LOW_SECONDS: Final = 3.0
 """What counts as little left, in seconds' worth of the limit; twice the age of answers if that is more."""
-RESERVE: Final = 0.25
+RESERVE: Final = 0.15
 """Of what the provider keeps, the part that is left alone: calls may come to it in another order, or closer."""
 FILLING: Final = 0.1
 """How much slower the pace is when the provider's bucket is empty than when it is full."""
@@ -63,6 +65,14 @@ SMALLEST: Final = 1 / 64
 """The series begins at this part of what the provider keeps."""
 UNSURE: Final = 2.0
 """An estimate of tokens may be too low by so much, and a refusal still be explained by what was left."""
+
+
+@attrs.frozen
+class _Entry:
+    """What a call was charged, and whether it went out though nothing was left."""
+
+    amount: float
+    untimely: bool
 
 
 class LearntBudget:
@@ -85,6 +95,7 @@ class LearntBudget:
         self._there = Remaining(self._rate, reported.limit, exact=reported.dimension == "requests")
         self._pace = Pace(self._rate * share, 0.0)
         self._trust = Trust()
+        self._wrong = 0.0 if reported.dimension == "requests" else 1 / UNSURE
         self._kept_known = False
         self._heard = 0
         self._age = 0.0
@@ -131,15 +142,17 @@ class LearntBudget:
         return min((moment for moment in moments if moment > now), default=None)
 
     def charge(self, amount: float, now: float) -> object:
-        """Count an amount that goes out; whether it does though nothing is left."""
-        untimely = self._ready_at(amount) > now
+        """Count an amount that goes out."""
+        entry = _Entry(amount, untimely=self._ready_at(amount) > now)
         self._trust.went_out(now)
         self._count(amount, now)
-        return untimely
+        return entry
 
-    def tried(self, *, refused: bool) -> None:
-        """A call has ended that went out though nothing was left."""
-        self._trust.ended(refused=refused)
+    def ended(self, entry: object, *, refused: bool) -> None:
+        """A call that was charged here has ended."""
+        assert isinstance(entry, _Entry)
+        if entry.untimely:
+            self._trust.ended(refused=refused)
 
     def _count(self, amount: float, now: float) -> None:
         self._sent += amount
@@ -148,6 +161,9 @@ class LearntBudget:
 
     def correct(self, entry: object, difference: float, now: float) -> None:
         """An amount was so much larger, or smaller."""
+        assert isinstance(entry, _Entry)
+        if 0 < entry.amount != -difference:  # what came back whole was refused: nothing was estimated wrongly
+            self._wrong += WEIGHT * (abs(difference) / entry.amount - self._wrong)
         self._count(difference, now)
 
     def soonest(self, out: float, now: float) -> float:
@@ -247,8 +263,9 @@ class LearntBudget:
         rate, kept = self._rate, self._there.kept
         left = self._there.left(max(now, self._pace.free_at))
         exact = self.dimension == "requests"
-        little = min(kept * (RESERVE if exact else 0.5), rate * max(LOW_SECONDS, 2 * self._age))
-        part = min(1.0 if exact else 1.0 - FILLING * (1.0 - left / kept), left / little)
+        wrong = min(1.0, UNSURE * self._wrong)
+        little = min(kept * (RESERVE + (0.5 - RESERVE) * wrong), rate * max(LOW_SECONDS, 2 * self._age))
+        part = min(1.0 - FILLING * wrong * (1.0 - left / kept), left / little)
         burst = min(burst_of(self.dimension, rate * self._share, self._burst_seconds), kept / 2 / rate)
         self._pace.change(rate * self._share * max(LEAST_PACE, part), burst, now)
         if exact and first and kept <= self._reported_limit / 2:

@@ -30,13 +30,12 @@ from penstock import (
     Released,
     RequestAdmissionItem,
     RequestAdmissionLease,
-    RequestCost,
     RequestReleaseOutcome,
     Scope,
     Usage,
 )
 from penstock_token_budget.blind import BlindRate
-from penstock_token_budget.budgets import LONG, Amounts, BudgetLine, EvenBudget, WindowBudget
+from penstock_token_budget.budgets import LONG, Amounts, BudgetLine, EvenBudget, WindowBudget, amount_of
 from penstock_token_budget.learnt import LearntBudget, is_little
 
 __all__ = ["TokenBudgetLimiter"]
@@ -90,9 +89,8 @@ class TokenBudgetLimiter:
         for dimension, seconds, amount in limits:
             self._windows.setdefault(dimension, {})[amount] = seconds
         self._learnt: dict[tuple[str, str], LearntBudget] = {}
-        self._blind = BlindRate(burst_seconds)
-        if learn:
-            self._budgets.append(self._blind)
+        self._blind = {unit: BlindRate(unit, burst_seconds) for unit in ("requests", "tokens")} if learn else {}
+        self._budgets += self._blind.values()
         self._admitted = 0
         self._total = Amounts()
         self._out = Amounts()
@@ -113,6 +111,10 @@ class TokenBudgetLimiter:
             known = before.get(budget.key)
             if isinstance(budget, EvenBudget | WindowBudget) and known is not None:
                 budget.adopt(known)
+        if self._learn and previous._learn:
+            self._budgets = [budget for budget in self._budgets if not isinstance(budget, BlindRate)]
+            self._blind = {unit: rate.heir(self._burst_seconds) for unit, rate in previous._blind.items()}
+            self._budgets += self._blind.values()
         for name, learnt in previous._learnt.items() if self._learn else ():
             heir = learnt.heir(self._burst_seconds, self._share, self._windows.get(learnt.dimension, {}))
             self._learnt[name] = heir
@@ -123,7 +125,7 @@ class TokenBudgetLimiter:
         latest: BudgetLine | None = None
         ready_at = now
         for budget in self._budgets:
-            moment = budget.ready_at(_amount(item.cost, budget.dimension), now)
+            moment = budget.ready_at(amount_of(item.cost, budget.dimension), now)
             if moment > ready_at:
                 latest, ready_at = budget, moment
         if latest is None:
@@ -162,14 +164,16 @@ class TokenBudgetLimiter:
         """Correct the charge, and learn from the answer's hints. Raises `ValueError` for a call that is not out."""
         ticket = _Ticket.redeem(token, lease, self)
         self._calls_out -= 1
-        by_rate = outcome.retry_after_seconds is None or outcome.limited_by == "requests"
-        if outcome.kind == "rate_limited" and outcome.of is None and by_rate:
-            self._blind.refused(ticket.number, ticket.sent_at, self._admitted, now)
+        blind = self._blind.get(self._unit_of(outcome))
+        if blind is not None:
+            for charged_to, _, entry in ticket.charges:
+                if charged_to.key == blind.key:
+                    blind.refused(entry, now)
         estimate = ticket.estimate
-        self._out.add(_negative(estimate))
-        for line, _, untimely in ticket.charges if outcome.kind in ("success", "rate_limited") else ():
-            if untimely is True and isinstance(line, LearntBudget):
-                line.tried(refused=outcome.kind == "rate_limited")
+        self._out.add(estimate, -1)
+        for line, _, entry in ticket.charges if outcome.kind in ("success", "rate_limited") else ():
+            if isinstance(line, LearntBudget):
+                line.ended(entry, refused=outcome.kind == "rate_limited")
         used = _used(estimate, outcome)
         if used is not estimate:
             here = {budget.key: budget for budget in self._budgets}
@@ -178,10 +182,9 @@ class TokenBudgetLimiter:
                 if budget is None:
                     continue
                 amount = min(used.of(budget.dimension), MOST_BUDGETS * budget.limit)
-                if amount != charged:
-                    budget.correct(entry, amount - charged, now)
+                budget.correct(entry, amount - charged, now)
             self._total.add(used)
-            self._total.add(_negative(estimate))
+            self._total.add(estimate, -1)
         return self._heard(ticket, outcome.hints, now)
 
     def observe_call(
@@ -198,7 +201,7 @@ class TokenBudgetLimiter:
         """Requests or tokens, if the refusal itself says that too few remained for this call; `None` without."""
         if not self._learn or not isinstance(token, _Ticket):
             return None
-        if self._blind.known and self._blind in self._budgets:
+        if "requests" in self._blind and self._blind["requests"].known:
             return "requests"
         for reported in () if outcome.hints is None else outcome.hints.limits:
             estimate, budget = token.estimate.of(reported.dimension), self._learnt.get(_name(reported))
@@ -219,7 +222,7 @@ class TokenBudgetLimiter:
         """`details` has each budget with what is left of it (below 0: what is not paid for yet)."""
         details: dict[str, Any] = {
             "budgets": [
-                budget.snapshot(now) for budget in self._budgets if budget is not self._blind or self._blind.known
+                budget.snapshot(now) for budget in self._budgets if not isinstance(budget, BlindRate) or budget.known
             ]
         }
         if self._ignored:
@@ -234,6 +237,15 @@ class TokenBudgetLimiter:
         assert all(budget.limit > 0 for budget in self._budgets)
 
     # -- inside --
+
+    def _unit_of(self, outcome: RequestReleaseOutcome) -> str:
+        """In which unit a refusal counts for a rate that nobody tells; empty if in none."""
+        if outcome.kind != "rate_limited" or outcome.of is not None:
+            return ""
+        if outcome.limited_by in ("requests", "tokens"):
+            return outcome.limited_by
+        unsaid = outcome.limited_by in (None, "unknown") and outcome.retry_after_seconds is None
+        return "requests" if unsaid and not self._learnt else ""
 
     def _soonest(self, now: float) -> float:
         """When the next call could go if all that is out had cost nothing."""
@@ -255,8 +267,9 @@ class TokenBudgetLimiter:
                 windows = self._windows.get(reported.dimension)
                 budget = self._learnt[name] = LearntBudget(reported, self._burst_seconds, self._share, windows)
                 self._budgets.append(budget)
-                if self._blind in self._budgets:  # who tells need not be guessed
-                    self._budgets.remove(self._blind)
+                unit = "requests" if reported.dimension == "requests" else "tokens"
+                if unit in self._blind:  # who tells need not be guessed
+                    self._budgets.remove(self._blind.pop(unit))
                 changes.append(LimiterChange("request_effective_cap_changed", detail=f"learnt: {budget.text}"))
             since = self._total.of(reported.dimension) - ticket.total.of(reported.dimension)
             if (change := budget.learn(reported, ticket.number, ticket.sent_at, since, now)) is not None:
@@ -286,14 +299,3 @@ def _used(estimate: Amounts, outcome: RequestReleaseOutcome) -> Amounts:
 def _name(reported: LimitHint) -> tuple[str, str]:
     """What it is of a scope. Of one dimension there may be several, over several windows."""
     return reported.dimension, reported.said_by
-
-
-def _amount(cost: RequestCost, dimension: str) -> int:
-    if dimension == "tokens":
-        return cost.input_tokens + cost.output_tokens
-    amount: int = getattr(cost, dimension)
-    return amount
-
-
-def _negative(amounts: Amounts) -> Amounts:
-    return Amounts(-amounts.requests, -amounts.input_tokens, -amounts.output_tokens)

@@ -86,6 +86,9 @@ class ProviderLimits:
     - `headers`: `x-ratelimit-*` on every answer.
     - `schedule`: instead of `slots`: steps of (from second, slots), the first at 0; or a `Ramp`.
     - `outage`: (from, to) seconds within which everything is answered with 429.
+    - `quota`: how many calls are let in at all; after them every call is refused, in the words of an account whose
+      day's quota is used up.
+    - `largest`: the tokens of the largest call that can pass; a larger one is refused always, as by any other limit.
     - `error_rate`, `error_status`: share of admitted calls answered with a 5xx, and which. An error takes
       no slot, and nothing from a bucket.
     - `hang_share`: share of admitted calls that are never answered; each keeps its slot until its client
@@ -105,6 +108,8 @@ class ProviderLimits:
     headers: bool = field(default=False, validator=true_or_false)
     schedule: tuple[tuple[float, int], ...] | Ramp | None = field(default=None)
     outage: tuple[float, float] | None = field(default=None)
+    quota: int | None = field(default=None, validator=validators.optional(whole_number_from(0)))
+    largest: int | None = field(default=None, validator=validators.optional(whole_number_from(1)))
     error_rate: float = field(default=0.0, validator=number_from(0, 1))
     error_status: int = field(default=500)
     hang_share: float = field(default=0.0, validator=number_from(0, 1))

@@ -6,7 +6,7 @@ back with `finish`, or with `abandon` when the client has given up. So one set o
 and simulated hours alike, and the same calls at the same times with the same seed always meet the same
 fate.
 
-    arrive ─┬─ Refused    429 (outage, requests, tokens, slots) or 5xx; holds nothing
+    arrive ─┬─ Refused    429 (outage, quota, size, requests, tokens, slots) or 5xx; holds nothing
             ├─ Granted ───── finish | abandon
             ├─ Hanging ───── abandon              holds its slot until then
             └─ Queued ──┬─── abandon
@@ -47,7 +47,7 @@ __all__ = [
 Ticket = NewType("Ticket", int)
 """The id of one call that holds a slot or a place in the queue; never used twice."""
 
-RefusalReason = Literal["outage", "requests", "tokens", "slots", "error"]
+RefusalReason = Literal["outage", "requests", "tokens", "slots", "quota", "size", "error"]
 
 
 @frozen
@@ -86,6 +86,8 @@ class Refused:
     retry_after: float | None
     headers: Mapping[str, str]
     after: float
+    code: str = ""
+    """The word for it, where the provider says one."""
 
 
 Started = Granted | Hanging
@@ -281,6 +283,10 @@ class SimulatedModel:
         if limits.in_outage(elapsed):
             assert limits.outage is not None
             return self._refuse("outage", limits.outage[1] - elapsed, now)
+        if limits.quota is not None and self._last_ticket >= limits.quota:
+            return Refused(429, "quota", None, {}, limits.refusal_latency, "insufficient_quota")
+        if limits.largest is not None and tokens > limits.largest:
+            return self._refuse("size", None, now)
         for_request = 0.0 if self._requests is None else self._requests.wait_for(1, now)
         for_tokens = 0.0 if self._tokens is None else self._tokens.wait_for(tokens, now)
         if for_request or for_tokens:

@@ -28,7 +28,7 @@ class KeyReport:
 class ModelReport:
     """The calls of all keys, as in `KeyReport`, and what belongs to the endpoint as a whole.
 
-    - `refused_by`: 429s by the limit that spoke: `slots`, `requests`, `tokens`, `outage`.
+    - `refused_by`: 429s by the limit that spoke: `slots`, `requests`, `tokens`, `outage`, `quota`, `size`.
     - `in_flight`, `waiting`: now; `peak_concurrency`, `peak_waiting`: the highest.
     - `first_arrival_at`, `last_answer_at`: seconds after the endpoint's start; `None` if there was none.
     - `allowed_calls`: what the true limits allow between those two (`allowance`), to hold

@@ -23,6 +23,7 @@ from penstock.testing.scenarios.scenario import (
     AT_LEAST,
     AT_MOST,
     Bound,
+    LargeCalls,
     QuietStart,
     Scenario,
     Tenant,
@@ -107,6 +108,7 @@ class _ScenarioTable(_Defaults):
     stack: tuple[str, ...] = ()
     plugins: dict[str, dict[str, Any]] = field(factory=dict)
     quiet: QuietStart | None = field(default=None)
+    large: LargeCalls | None = field(default=None)
     tokens: TokenSizes | None = None
     tenants: dict[str, Tenant] = field(factory=dict)
     client_timeout: float | None = field(default=None, validator=validators.optional(number_above(0)))
@@ -156,6 +158,15 @@ class _ScenarioTable(_Defaults):
         if value is not None and (self.tenants or len(self.limits) > 1):
             raise ValueError("cannot stand beside tenants or several providers")
 
+    @large.validator
+    def _too_large_for_the_only_one(self, _: Attribute[Any], value: LargeCalls | None) -> None:
+        if value is None:
+            return
+        if self.tenants or len(self.limits) > 1:
+            raise ValueError("cannot stand beside tenants or several providers")
+        if any(limits.largest is None or limits.largest >= value.tokens for limits in self.limits.values()):
+            raise ValueError("needs a provider whose largest call is smaller, as in largest = 1000")
+
     @client_timeout.validator
     def _ends_what_hangs(self, _: Attribute[Any], value: float | None) -> None:
         if value is None and any(limits.hang_share for limits in self.limits.values()):
@@ -190,6 +201,8 @@ class _ScenarioTable(_Defaults):
             ("within", any(len(limits.steps) > 1 for limits in providers.values()), "a provider with a schedule"),
             ("share_error", bool(self.tenants), "tenants"),
             ("fairness", bool(self.tenants), "tenants"),
+            ("large_refusals", self.large is not None, "large calls"),
+            ("against_without", self.large is not None, "large calls"),
             ("recovered", "within_seconds" in must, "within_seconds beside it"),
             ("within_seconds", "recovered" in must, "recovered beside it"),
         ]
@@ -209,6 +222,7 @@ def _scenario(name: str, table: _ScenarioTable, raw: Mapping[str, Any]) -> Scena
         stack=table.stack,
         plugins=table.plugins,
         quiet=table.quiet,
+        large=table.large,
         tokens=table.tokens,
         tenants=table.tenants,
         client_timeout=table.client_timeout,

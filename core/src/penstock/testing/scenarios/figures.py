@@ -39,9 +39,15 @@ def figures_of(scenario: Scenario, log: RunLog) -> dict[str, float]:
         "refused": refused / calls,
         "refusals": float(refused),
         "lost": float(calls - len(judged)),
+        "unended": float(calls + (scenario.large.calls if scenario.large else 0) - len(judged) - log.given_up),
         "limit_falls": float(log.limit_falls),
         "leases_left": float(log.leases_left),
     }
+    if len(log.refused) >= 3:
+        third = log.refused[2].at
+        figures["sent_after_third"] = float(sum(one.at > third for one in log.sent))
+    if log.large_refused:
+        figures["large_refusals"] = float(max(log.large_refused.values()))
     if not judged:
         return figures
     ideal = max(

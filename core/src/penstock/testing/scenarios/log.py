@@ -38,7 +38,10 @@ class RunLog:
 
     sent: list[Sent] = field(factory=list)
     refused: list[Sent] = field(factory=list)
-    """429s, at the moment at which they came back."""
+    """429s, at the moment at which they came back; those of the calls that are too large are counted apart."""
+    large_refused: dict[int, int] = field(factory=dict)
+    """By the number of the large call."""
+    given_up: int = 0
     done: list[Done] = field(factory=list)
     in_flight: list[tuple[float, int]] = field(factory=lambda: [(0.0, 0)])
     """The calls in flight at the judged providers, from each moment on."""

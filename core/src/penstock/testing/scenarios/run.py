@@ -24,7 +24,7 @@ from penstock.executor.attempt import Attempt
 from penstock.executor.executor import ModelRequestExecutor
 from penstock.plugins.discovery import Installed, installed
 from penstock.plugins.manager import PluginManager
-from penstock.requests.items import RequestCost, RequestGroupSpec
+from penstock.requests.items import RequestAdmissionError, RequestCost, RequestGroupSpec
 from penstock.requests.verdict import Usage
 from penstock.run.opening import open_scheduler
 from penstock.testing.scenarios.figures import figures_of, ideal_seconds
@@ -69,6 +69,9 @@ def run_scenario(scenario: Scenario, seed: int, plugins: Mapping[str, Any] | Non
         raise ConfigError(f"{scenario.name}: stack names {', '.join(missing)}, which is not installed")
     log = _log_of(scenario, seed, plugins or {})
     figures = figures_of(scenario, log)
+    if scenario.large is not None and log.done:
+        without = _log_of(evolve(scenario, large=None, must=()), seed, plugins or {})
+        figures["against_without"] = log.done[-1].at / without.done[-1].at
     for name in scenario.compared:
         alone = evolve(scenario, providers={name: scenario.providers[name]}, caps={name: scenario.caps[name]}, must=())
         taken = _log_of(alone, seed, plugins or {}).done[-1].at
@@ -135,8 +138,9 @@ class _Run:
                 async with trio.open_nursery() as nursery:
                     for provider, limits in scenario.providers.items():
                         endpoint = ScriptedEndpoint(limits, random.Random(f"{self._seed}/{provider}"))
+                        self._start_large(nursery, provider, endpoint, scheduler.requests)
                         for tenant, group, calls in self._callers(provider):
-                            log.waiting[tenant] = calls
+                            log.waiting[tenant] = log.waiting.get(tenant, 0) + calls
                             if provider in scenario.judged:
                                 self._left += calls
                             sizes = random.Random(f"{self._seed}/tokens of {tenant}")
@@ -162,7 +166,19 @@ class _Run:
     def now(self) -> float:
         return trio.current_time() - self._began
 
-    def count_success(self, provider: str) -> None:
+    def _start_large(
+        self, nursery: trio.Nursery, provider: str, endpoint: ScriptedEndpoint, executor: ModelRequestExecutor
+    ) -> None:
+        large = self.scenario.large
+        if large is None:
+            return
+        self._left += large.calls
+        self.log.waiting[provider] = large.calls
+        for number in range(large.calls):
+            caller = _Caller(self, executor, endpoint, provider, provider, large.tokens, large=number)
+            nursery.start_soon(caller.call_at, self._began + large.at)
+
+    def count_end(self, provider: str) -> None:
         if provider in self.scenario.judged:
             self._left -= 1
             if self._left == 0:
@@ -195,6 +211,8 @@ class _Caller:
         provider: str,
         tenant: str,
         tokens: int,
+        *,
+        large: int | None = None,
     ) -> None:
         self._run = run
         self._executor = executor
@@ -202,11 +220,22 @@ class _Caller:
         self._provider = provider
         self._tenant = tenant
         self._tokens = tokens
+        self._large = large
         self._timeout = math.inf if run.scenario.client_timeout is None else run.scenario.client_timeout
 
     async def call(self, group: RequestGroupSpec | None, cost: RequestCost) -> None:
-        await self._executor.execute(self._once, f"{self._provider}/{MODEL}", cost=cost, group=group)
-        self._run.count_success(self._provider)
+        run = self._run
+        try:
+            await self._executor.execute(self._once, f"{self._provider}/{MODEL}", cost=cost, group=group)
+        except (EndpointError, RequestAdmissionError):
+            if not run.scenario.gives_up:
+                raise
+            run.log.given_up += 1
+        run.count_end(self._provider)
+
+    async def call_at(self, moment: float) -> None:
+        await trio.sleep_until(moment)
+        await self.call(RequestGroupSpec("large"), RequestCost(input_tokens=self._tokens))
 
     async def _once(self, attempt: Attempt) -> None:
         log, sent_at = self._run.log, self._run.now()
@@ -222,5 +251,7 @@ class _Caller:
         if facts.status == 200:
             log.succeeds(self._provider, self._tenant, sent_at, now)
         else:
-            log.comes_back(self._provider, self._tenant, now, refused=facts.status == 429)
+            if self._large is not None:
+                log.large_refused[self._large] = log.large_refused.get(self._large, 0) + 1
+            log.comes_back(self._provider, self._tenant, now, refused=facts.status == 429 and self._large is None)
             raise EndpointError(f"{self._provider} answered {facts.status}")

@@ -16,7 +16,17 @@ from attrs import Attribute, field, frozen
 from penstock.testing.provider.limits import ProviderLimits
 from penstock.words.validators import number_above, number_from, whole_number_from
 
-__all__ = ["AGAINST_ALONE", "AT_LEAST", "AT_MOST", "Bound", "QuietStart", "Scenario", "Tenant", "TokenSizes"]
+__all__ = [
+    "AGAINST_ALONE",
+    "AT_LEAST",
+    "AT_MOST",
+    "Bound",
+    "LargeCalls",
+    "QuietStart",
+    "Scenario",
+    "Tenant",
+    "TokenSizes",
+]
 
 AGAINST_ALONE = "_against_alone"
 """The end of a figure's name, after a provider's: how that provider fares beside the others."""
@@ -27,6 +37,10 @@ AT_MOST = frozenset(
         "ratio",
         "refused",
         "refusals",
+        "large_refusals",
+        "against_without",
+        "unended",
+        "sent_after_third",
         "p50_wait",
         "p95_wait",
         "within",
@@ -101,6 +115,17 @@ class QuietStart:
 
 
 @frozen
+class LargeCalls:
+    """The calls that are too large for the provider: so many `calls` of so many `tokens` each, of a group of their own,
+    ready from second `at` on and not counted with the others.
+    """
+
+    calls: int = field(validator=whole_number_from(1))
+    tokens: int = field(validator=whole_number_from(1))
+    at: float = field(default=0.0, validator=number_from(0))
+
+
+@frozen
 class TokenSizes:
     """The distribution of the tokens of calls: log-normal with this `mean` and `sigma` (of the underlying normal).
 
@@ -133,6 +158,7 @@ class Scenario:
     - `calls`: to each provider, or what the tenants' calls come to.
     - `stack`: plugins, beyond those of the default stack; `plugins`: their tables in the configuration.
     - `quiet`: what goes before the `calls`, and counts in no figure of time.
+    - `large`: what goes beside the `calls` and never succeeds.
     - `ideal`: seconds that the calls take at best; `"capacity"`: as long as the true capacity needs for them;
       `"work"`: the same, with the latencies that these calls had instead of their mean; with
       `ideal_tokens_per_second`: as long as their true tokens take at that rate.
@@ -148,6 +174,7 @@ class Scenario:
     stack: tuple[str, ...] = ()
     plugins: Mapping[str, Mapping[str, Any]] = field(factory=dict)
     quiet: QuietStart | None = None
+    large: LargeCalls | None = None
     tokens: TokenSizes | None = None
     tenants: Mapping[str, Tenant] = field(factory=dict)
     client_timeout: float | None = None
@@ -161,6 +188,11 @@ class Scenario:
         """The providers whose figures beside the others are compared with those alone."""
         names = (bound.figure.removesuffix(AGAINST_ALONE) for bound in self.must if _is_comparison(bound.figure))
         return tuple(names)
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether some calls are to be given up; where not, one that fails for good is an error."""
+        return self.large is not None or any(limits.quota is not None for limits in self.providers.values())
 
     @property
     def judged(self) -> tuple[str, ...]:
