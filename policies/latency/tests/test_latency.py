@@ -270,7 +270,7 @@ def test_a_changed_limit_is_told_with_its_latencies() -> None:
     decreased = [c for c in server.driver.changes if c.kind == "request_limit_decreased"]
     assert increased
     assert decreased
-    assert (increased[0].before, increased[0].after) == (4, 8)
+    assert (increased[0].before, increased[0].after) == (4, 16)
     assert "elapsed takes" in decreased[0].detail
 
 
@@ -314,8 +314,23 @@ def test_an_unlucky_baseline_does_not_end_the_climb() -> None:
         return admitted
 
     assert [round_of(seconds) for seconds in (0.6, 0.6, 0.6)] == [4, 4, 4]  # the first round does not count
-    assert [round_of(seconds) for seconds in (1.0, 1.0)] == [8, 8]  # 40 % slower: chance, or a queue
-    assert [round_of(seconds) for seconds in (0.6, 0.6, 0.6, 0.6)][-1] > 8
+    assert [round_of(seconds) for seconds in (1.0, 1.0)] == [16, 16]  # 40 % slower: chance, or a queue
+    assert [round_of(seconds) for seconds in (0.6, 0.6, 0.6, 0.6)][-1] > 16
+
+
+def test_a_queue_that_was_chance_holds_the_climb_no_longer_than_a_first_window_takes() -> None:
+    calls = LimiterDriver(LatencyLimiter(RESOURCE, 256, LatencyConfig()), RESOURCE)
+
+    def answers(count: int, seconds: float) -> int | None:
+        for _ in range(count):
+            calls.admit_all()
+            calls.end(RequestReleaseOutcome(kind="success", elapsed=seconds))
+        return calls.snapshot.current_limit
+
+    assert answers(4 + 6, 0.6) == 16  # the first round does not count
+    assert answers(16 + 8, 1.0) == 16  # nor does the round after a step; 40 % slower
+    assert answers(7, 0.6) == 16
+    assert answers(1, 0.6) == 32
 
 
 def test_hardly_a_slot_is_idle_whatever_the_luck_of_the_climb() -> None:

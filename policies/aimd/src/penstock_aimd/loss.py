@@ -2,7 +2,7 @@
 
 From a cut until it is got over, each place that fitted before and is not in use is lost for that long. Their sum by
 the number of those places is the cost in seconds of the whole provider. The time from the refusal to the first success
-alone would be too much where the others go on meanwhile; but a quarter of it counts at least, since a refusal is not
+alone would be too much where the others go on meanwhile; but half of it counts at least, since a refusal is not
 free where calls take so long that no place is lost.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 __all__ = ["LostPlaces"]
 
-LEAST = 0.25
+LEAST = 0.5
 """Of the time since the cut, the part that it costs at least."""
 
 

@@ -13,6 +13,9 @@ Only where the provider named no time, unless `always` is asked for. A provider 
 again soon after: after each reopening that failed within `SOON` the next 1, 2, 4, 8 first refusals are answered by a
 plain cooldown.
 
+Also where the cooldown runs to its end an answer in the meantime says that the provider is full and not closed: its
+probe is believed as soon as an early one, and has no ramp behind it.
+
 Source: the half-open state of Nygard's circuit breaker (Release It!, 2007), as early as its question makes sense; the
 doubling abstinence is the exponential back-off of Ethernet (IEEE 802.3).
 """
@@ -42,8 +45,11 @@ class EarlyProbes:
         """Whether one may go now."""
         self.sent = False
         """Whether the probe that is out is an early one."""
+        self.full = False
+        """Whether a call was answered since the first refusal, so that the provider seems full and not closed."""
         self.held_until = -inf
         """The end of the cooldown in which the last one went."""
+        self._watching = False  # for an answer that says so
         self._reopened_at = -inf
         self._failed = 0  # reopenings in a row
         self._abstain = 0  # first refusals yet
@@ -52,6 +58,7 @@ class EarlyProbes:
         """Go on from the state of another configuration, as far as this one has early probes."""
         self.sent, self.held_until, self._reopened_at = previous.sent, previous.held_until, previous._reopened_at
         self._failed, self._abstain = previous._failed, previous._abstain
+        self._watching, self.full = previous._watching, previous.full
         if self._when == previous._when:
             self.armed, self.ready = previous.armed, previous.ready
 
@@ -61,7 +68,7 @@ class EarlyProbes:
         """
         early = probe and self.sent
         plain = True
-        if early:
+        if probe and self.full:
             self._fail()
         elif first:
             if now - self._reopened_at < SOON:
@@ -71,11 +78,12 @@ class EarlyProbes:
             self._reopened_at = -inf
             plain = self._abstain > 0
             self._abstain -= plain
+            self._watching, self.full = not plain, False
         allowed = self._when == "always" or (self._when == "obedient" and not named)
         self.armed = allowed and (self.armed or not plain)
         self.ready = self.ready and self.armed
         if probe:
-            self.armed = self.ready = self.sent = False
+            self.armed = self.ready = self.sent = self._watching = self.full = False
         return early
 
     def _fail(self) -> None:
@@ -84,6 +92,7 @@ class EarlyProbes:
 
     def answered(self) -> None:
         """A call was answered: its place is free."""
+        self.full = self.full or self._watching
         if self.armed:
             self.ready = True
 
@@ -100,12 +109,12 @@ class EarlyProbes:
 
     def let_in(self, now: float) -> None:
         """The probe was let in."""
-        if self.sent:
+        if self.full:
             self._reopened_at = now
 
     def opened(self, now: float) -> None:
         """The cooldown is over."""
-        if self.sent:
+        if self.full:
             self._reopened_at = now
-        self.armed = self.ready = self.sent = False
+        self.armed = self.ready = self.sent = self._watching = self.full = False
         self.held_until = -inf

@@ -156,7 +156,8 @@ class CooldownLimiter:
             return self._block(ticket, outcome.retry_after_seconds, now)
         if outcome.kind == "success":
             self._consecutive = 0
-            self._early.answered()
+            if ticket is not self._probe:
+                self._early.answered()
         if ticket is self._probe:
             half_open = self._ramp is None or now < self._ramp.begin
             if _let_in(outcome):
@@ -213,14 +214,14 @@ class CooldownLimiter:
     def _send_probe(self, ticket: _Ticket, now: float) -> None:
         self._probe = ticket
         factor = self._config.refusal_timeout_factor
-        if self._early.sent:
+        if self._early.full:
             factor = min(factor, EARLY_FACTOR)
         timeout = max(LEAST_TIMEOUT, factor * self._refusal_seconds)
         if self._config.refusal_timeout_factor > 0 and isfinite(timeout):
             self._begin_ramp(now + timeout)
 
     def _begin_ramp(self, begin: float) -> None:
-        seconds = 0.0 if self._early.sent else self._config.ramp_seconds  # what is out then is no herd
+        seconds = 0.0 if self._early.full else self._config.ramp_seconds  # what is out then is no herd
         self._ramp = SlowStart(begin, seconds, self._rng)
 
     def _block(self, ticket: _Ticket, retry_after: float | None, now: float) -> Sequence[LimiterChange]:
@@ -238,10 +239,15 @@ class CooldownLimiter:
         # 10 ** 64 and more are beyond any maximum, and beyond a float in the end
         lengthened = asked * config.lengthening_factor ** min(self._refused_probes, 64)
         wait = min(max(asked, min(lengthened, config.lengthened_seconds)), config.maximum_seconds)
-        self._blocked_until = max(now + wait, self._early.held_until, self._blocked_until or now)
-        self._end_probe()
+        blocked = max(now + wait, self._early.held_until, self._blocked_until or now)
+        probe = self._probe
+        if self._early.sent and probe is not None and ticket.acquired_at < probe.acquired_at:
+            self._early.held_until = blocked  # of the burst that the early probe is about: nothing new
+        else:
+            self._blocked_until = blocked
+            self._end_probe()
         detail = "no Retry-After" if retry_after is None else f"Retry-After {retry_after:g} s"
-        return (LimiterChange("request_rate_limited", detail=detail, blocked_until=self._blocked_until),)
+        return (LimiterChange("request_rate_limited", detail=detail, blocked_until=blocked),)
 
     def _end_probe(self) -> None:
         self._probe = self._ramp = None

@@ -8,8 +8,9 @@ itself below it.
     doubt        the estimate takes the baseline one standard error higher: a limit that is too low loses work, one that
                  is too high only time
     growth       only while the limit is in use; other windows can but lower it, to what their own calls say
-    first climb  doubles per short window until calls clearly queue, in a second window too; its end takes the estimate,
-                 and a probe at once, since short windows make a poor baseline
+    first climb  four times as many, then doubles per short window until calls clearly queue, in a second window too,
+                 which is over as soon as it shows none; its end takes the estimate, and a probe at once, since short
+                 windows make a poor baseline
 
 `limit × gradient + √limit` is the gradient of Netflix concurrency-limits, which comes from TCP Vegas (Brakmo and
 Peterson 1995: queue = n × (1 − baseline ÷ latency)). What is other here is where the baseline comes from. A long
@@ -71,6 +72,8 @@ CLIMB_WINDOW = 0.25
 """A window of the climb takes so many times the answers: all slots that are not open yet are idle meanwhile."""
 CLIMB_LEAST = 3
 """Answers; and never fewer than these."""
+FIRST_STEP = 4
+"""The first step of the climb multiplies the limit by this: what it begins with is few, and so is twice as many."""
 CLIMB_SHARE = 0.25
 """The climb ends at no less than this share of what is in flight: it has not gone further beyond the slots."""
 FASTER = 2
@@ -156,14 +159,18 @@ class Gradient:
         self._streak = self._faster = 0
         self._suspected = False
 
-    def answers_wanted(self, least: int, in_flight: float) -> float:
-        """How many answers make a window: at least `least`, and two rounds of what is in flight."""
+    def is_full(self, window: Window, least: int, in_flight: float) -> bool:
+        """Whether `window`, which is not empty, has answers enough: at least `least`, and two rounds of what is in
+        flight. In the climb a quarter will do, unless it is to end that.
+        """
         wanted = max(least, 2 * in_flight)
         if self.probing is not None:
-            return PROBE_WINDOW * wanted
-        if not self._climbing:
-            return wanted
-        return max(least, in_flight / 2) if self._suspected else max(CLIMB_LEAST, CLIMB_WINDOW * wanted)
+            wanted *= PROBE_WINDOW
+        elif self._suspected and self._queued(window) > CLIMB_TOLERANCE:
+            wanted = max(least, in_flight / 2)
+        elif self._climbing:
+            wanted = max(CLIMB_LEAST, CLIMB_WINDOW * wanted)
+        return window.answers >= wanted
 
     # -- inside --
 
@@ -205,7 +212,7 @@ class Gradient:
             if not (self._settled or self._suspected or first) and queued <= error:
                 self._average(window)
             self._suspected = False
-            self.limit = min(2 * self.limit, effective_max)
+            self.limit = min((FIRST_STEP if first else 2) * self.limit, effective_max)
         elif not self._suspected:
             self._suspected = True
         else:

@@ -138,7 +138,7 @@ class LatencyLimiter:
         self._window.add(found.seconds, found.amount, max(elapsed, found.seconds), ticket.in_flight, full)
         limit = self._limit()
         in_flight = min(limit, self._window.in_flight)
-        if self._window.answers < self._gradient.answers_wanted(self._config.window_samples, in_flight):
+        if not self._gradient.is_full(self._window, self._config.window_samples, in_flight):
             return ()
         return self._learn(limit)
 
