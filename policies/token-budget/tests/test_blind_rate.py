@@ -187,6 +187,13 @@ def test_slots_that_are_met_now_and_then_are_no_rate() -> None:
     assert driver.snapshot.details["budgets"] == []
 
 
+def test_an_outage_is_no_rate() -> None:
+    driver = limiter_and_calls()
+    carry(driver, slots(8), 0.5, most=9)
+    carry(driver, slots(0), 60.0)
+    assert driver.snapshot.details["budgets"] == []
+
+
 def test_a_refusal_is_explained_by_requests_once_the_rate_is_known_and_not_before() -> None:
     driver = limiter_and_calls()
     assert driver.admit() is not None

@@ -178,8 +178,8 @@ class BlindRate:
 
     def _measure(self, calls: float, amount: float, seconds: float, pauses: float, now: float) -> None:
         """So much was let in within so many seconds; the refusal came so many times the pause after it."""
-        if self._pace is None and pauses > LATE:
-            self._forget()
+        if self._pace is None and (pauses > LATE or calls <= 0):
+            self._forget()  # a limit in flight; or an outage, which lets nothing in after a pause
             return
         self._evidence += pauses <= SOON
         kept = 1.0 if self._pace is None else MEMORY
