@@ -75,7 +75,9 @@ def test_the_requirements_install_each_distribution_as_an_editable() -> None:
     editables = [line.removeprefix("-e ") for line in lines if line.startswith("-e ")]
 
     assert editables == [".", *sorted(editables[1:], key=order_of_areas)]
-    assert sorted(editables[1:]) == sorted(map(named, DISTRIBUTIONS))
+    apart = HOUSE.joinpath("requirements-ray.txt").read_text(encoding="utf-8")
+    assert [line for line in apart.splitlines() if line.startswith("-e ")] == ["-e plugins/ray"], "Ray is large"
+    assert sorted([*editables[1:], "plugins/ray"]) == sorted(map(named, DISTRIBUTIONS))
 
 
 def order_of_areas(name: str) -> tuple[int, str]:
@@ -247,7 +249,7 @@ def test_dir_shows_what_is_public_and_no_modules() -> None:
     assert sorted(dir(penstock)) == sorted(penstock.__all__)
 
 
-RUNNERS = {"plugins/processes", "plugins/threads"}
+RUNNERS = {"plugins/processes", "plugins/ray", "plugins/threads"}
 """What carries tasks out has to wait for them: the one kind of plugin that does."""
 
 

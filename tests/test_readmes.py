@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import attrs
@@ -30,12 +31,17 @@ FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(language: str, pages: list[Path]) -> list[object]:
-    """The fenced blocks in a language, as test parameters that name page and place; contrib's open sockets."""
+    """The fenced blocks in a language, as test parameters that name page and place; contrib's open sockets, and that of
+    penstock-ray needs Ray."""
+    needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: `tox -e ray` runs this")
     return [
         pytest.param(
             code,
             id=f"{page.relative_to(HOUSE).as_posix()}-{number}",
-            marks=[pytest.mark.loopback] if page.is_relative_to(HOUSE / "contrib") else [],
+            marks=[
+                *([pytest.mark.loopback] if page.is_relative_to(HOUSE / "contrib") else []),
+                *([needs_ray] if language == "python" and page.is_relative_to(HOUSE / "plugins/ray") else []),
+            ],
         )
         for page in pages
         for number, code in enumerate(

@@ -187,10 +187,10 @@ def test_slots_that_are_met_now_and_then_are_no_rate() -> None:
     assert driver.snapshot.details["budgets"] == []
 
 
-def test_an_outage_is_no_rate() -> None:
+def test_an_outage_is_no_evidence_of_a_rate() -> None:
     driver = limiter_and_calls()
-    carry(driver, slots(8), 0.5, most=9)
-    carry(driver, slots(0), 60.0)
+    over = driver.now + 10.0
+    carry(driver, lambda now, running: now > over and running < (12 if now < over + 0.7 else 8), 11.0)
     assert driver.snapshot.details["budgets"] == []
 
 

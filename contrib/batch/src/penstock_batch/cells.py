@@ -12,8 +12,6 @@ run.
 from __future__ import annotations
 
 import inspect
-import os
-import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -29,7 +27,7 @@ import penstock
 from penstock import PenstockError, execute
 from penstock_batch.answers import Answered, BadAnswer, answer_of, error_line, failure_kind
 from penstock_batch.endpoints import ModelClient
-from penstock_batch.failures import said_of
+from penstock_batch.failures import plain_reason, said_of
 from penstock_batch.giving_up import FailureKind, ModelHealth
 from penstock_batch.journal import Journal
 from penstock_batch.lines import json_bytes, kept
@@ -312,11 +310,11 @@ class Cells:
             error: _CallFailed = _TooLate(f"{provider}: no answer within {step.timeout:g} s")
         except httpx2.ConnectError as cause:
             error = _NoAnswer(
-                f"{provider}: cannot connect to {use.client.http.base_url.netloc.decode()}: {_plain(cause)}"
+                f"{provider}: cannot connect to {use.client.http.base_url.netloc.decode()}: {plain_reason(cause)}"
             )
             error.__cause__ = cause  # by which it is known whether it was paid, or is our own affair
         except httpx2.HTTPError as cause:
-            error = _NoAnswer(f"{provider}: {type(cause).__name__}: {_plain(cause)}")
+            error = _NoAnswer(f"{provider}: {type(cause).__name__}: {plain_reason(cause)}")
         if not penstock.own_shortage(error):
             use.failed("down", str(error), trio.current_time())
             raise error
@@ -382,20 +380,3 @@ def _body(step: Step, values: Mapping[str, Any]) -> dict[str, Any]:
 def _most_output(params: Mapping[str, Any]) -> int:
     most = params.get("max_completion_tokens", params.get("max_tokens"))
     return most if isinstance(most, int) and not isinstance(most, bool) and most > 0 else 0
-
-
-def _plain(error: Exception) -> str:
-    """The system's reason without the wrapping: httpx2 says "All connection attempts failed" where there is a better
-    one.
-    """
-    cause: BaseException = error
-    while (inner := cause.__cause__ or cause.__context__) is not None:
-        cause = inner
-    if isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[0]
-    if isinstance(cause, ssl.SSLError):  # its number is one of OpenSSL's, and none of the system's
-        said = getattr(cause, "verify_message", "") or cause.reason or str(cause)
-        return f"TLS: {said}"
-    if isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:  # name look-ups have negative ones
-        return os.strerror(cause.errno)
-    return str(cause) or str(error) or type(error).__name__

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 from typing import Final
 
-__all__ = ["said_of"]
+__all__ = ["plain_reason", "said_of"]
 
 _LONGEST: Final = 500
 
@@ -23,3 +25,20 @@ def said_of(error: BaseException) -> str:
         return f"{type(error).__name__}, whose text cannot be had"
     said = said if len(said) <= _LONGEST else f"{said[: _LONGEST - 1]}…"
     return f"{name}: {said}" if said else name
+
+
+def plain_reason(error: Exception) -> str:
+    """The system's reason without the wrapping: httpx2 says "All connection attempts failed" where there is a better
+    one.
+    """
+    cause: BaseException = error
+    while (inner := cause.__cause__ or cause.__context__) is not None:
+        cause = inner
+    if isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    if isinstance(cause, ssl.SSLError):  # its number is one of OpenSSL's, and none of the system's
+        said = getattr(cause, "verify_message", "") or cause.reason or str(cause)
+        return f"TLS: {said}"
+    if isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:  # name look-ups have negative ones
+        return os.strerror(cause.errno)
+    return str(cause) or str(error) or type(error).__name__

@@ -165,15 +165,13 @@ class TokenBudgetLimiter:
         ticket = _Ticket.redeem(token, lease, self)
         self._calls_out -= 1
         blind = self._blind.get(self._unit_of(outcome))
-        if blind is not None:
-            for charged_to, _, entry in ticket.charges:
-                if charged_to.key == blind.key:
-                    blind.refused(entry, now)
+        for line, _, entry in ticket.charges:
+            if blind is not None and line.key == blind.key:
+                blind.refused(entry, now)
+            elif isinstance(line, LearntBudget) and outcome.kind in ("success", "rate_limited"):
+                line.ended(entry, refused=outcome.kind == "rate_limited")
         estimate = ticket.estimate
         self._out.add(estimate, -1)
-        for line, _, entry in ticket.charges if outcome.kind in ("success", "rate_limited") else ():
-            if isinstance(line, LearntBudget):
-                line.ended(entry, refused=outcome.kind == "rate_limited")
         used = _used(estimate, outcome)
         if used is not estimate:
             here = {budget.key: budget for budget in self._budgets}
