@@ -175,3 +175,12 @@ def test_an_error_of_a_call_whose_gate_was_closed_meanwhile_is_the_callers_own(o
         assert raised.value is error
 
     asyncio.run(main())
+
+
+def test_a_block_of_asyncio_entered_as_one_of_a_thread_names_both_ways(open_gate: Any) -> None:
+    async def main() -> None:
+        async with open_gate() as opened:
+            with pytest.raises(RuntimeError, match=r"async with gate.request.*gate.for_threads.request"):
+                opened.gate.request("acme/fast").__enter__()
+
+    asyncio.run(main())

@@ -65,6 +65,8 @@ SURPRISES = [
     ("{(1, 2): 3}", "returned what JSON cannot hold"),
     ("Odd()", "returned what JSON cannot hold"),
     ("b'bytes'", "returned what JSON cannot hold"),
+    ("{1: 'a', '1': 'b'}", "returned what JSON cannot hold: the name '1' twice in one object"),
+    ("throw(__import__('trio').TooSlowError())", "TooSlowError"),
     ("10 ** 5000", "returned what JSON cannot hold"),
     ("OSError(28, 'No space left on device')", "returned what JSON cannot hold"),
     ("throw(OSError(28, 'No space left on device'))", "OSError: [Errno 28]"),

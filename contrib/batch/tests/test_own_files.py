@@ -205,6 +205,17 @@ def test_an_input_that_is_gone_is_told_and_its_answers_are_kept(local: Folder) -
     assert len(local.answers()) == 5
 
 
+def test_a_journal_that_is_gone_is_told(local: Folder) -> None:
+    (steps,) = local.path.glob("steps_of_*.py")
+    folder = local.output.parent
+    steps.write_text(
+        f"import shutil\ndef twice(id):\n    shutil.rmtree({str(folder)!r}, ignore_errors=True)\n    return id\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(OutputLost, match="the journal is gone"):
+        run(local)
+
+
 def test_a_pipe_is_read_whole(local: Folder) -> None:
     source = local.path / "rows.jsonl"
     source.unlink()

@@ -243,6 +243,35 @@ async def test_cancelling_kills_the_worker(tmp_path: Path, tasks: Any) -> None:
     assert multiprocessing.active_children() == []
 
 
+KILLED = """
+import os, sys, trio, penstock, penstock_tasks_of_a_killed_run as tasks
+TABLES = {"plugins": {"task_runners": ["processes"], "processes": {"workers": 1}}}
+async def main():
+    async with penstock.open_scheduler(TABLES) as scheduler:
+        await scheduler.start_soon(tasks.compute_for_ever, sys.argv[1], runner="processes")
+if __name__ == "__main__":
+    trio.run(main)
+"""
+FOR_EVER = """
+import os
+def compute_for_ever(fifo):
+    os.write(os.open(fifo, os.O_WRONLY), b"begun")
+    while True:
+        pass
+"""
+
+
+def test_a_worker_does_not_outlive_a_run_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(KILLED, encoding="utf-8")
+    (tmp_path / "penstock_tasks_of_a_killed_run.py").write_text(FOR_EVER, encoding="utf-8")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with subprocess.Popen([sys.executable, str(tmp_path / "main.py"), str(fifo)]) as run, fifo.open("rb") as begun:
+        assert begun.read(5) == b"begun"
+        run.kill()
+        assert begun.read() == b""  # the worker held the other end, and is gone
+
+
 async def test_a_worker_that_was_killed_while_it_had_nothing_to_do_hurts_nobody() -> None:
     async with opened() as scheduler:
         pid = await scheduler.start_soon(os.getpid, runner="processes")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import penstock
 from penstock_asyncio.attempt import Attempt, neutral
@@ -65,6 +65,15 @@ class RequestBlock(_Block):
     """
 
     __slots__ = ()
+
+    def __enter__(self) -> NoReturn:
+        raise RuntimeError(
+            "a call of this gate under asyncio is `async with gate.request(...)`; "
+            "in a plain thread it is `with gate.for_threads.request(...)`"
+        )
+
+    def __exit__(self, *_: object) -> None:
+        """Never called: there is no way in."""
 
     async def __aenter__(self) -> Attempt:
         port = self._ports.of_loop()

@@ -210,16 +210,15 @@ class Cells:
         if missing:
             raise CellFailed(f"the row has no column {missing[0]!r}")
         call = partial(step.function, **{name: values[name] for name in step.arguments})
-        try:
-            with trio.fail_after(step.timeout):
-                if step.thread and not inspect.iscoroutinefunction(step.function):
-                    value = await trio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._threads_of(step))
-                else:
-                    value = call()
-                if inspect.isawaitable(value):
-                    value = await value
-        except trio.TooSlowError:
-            raise CellFailed(f"took longer than its timeout of {step.timeout:g} s") from None
+        with trio.move_on_after(step.timeout) as in_time:
+            if step.thread and not inspect.iscoroutinefunction(step.function):
+                value = await trio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._threads_of(step))
+            else:
+                value = call()
+            if inspect.isawaitable(value):
+                value = await value
+        if in_time.cancelled_caught:
+            raise CellFailed(f"took longer than its timeout of {step.timeout:g} s")
         return self._keep(step, row, value, "returned")
 
     def _threads_of(self, step: Step) -> trio.CapacityLimiter:

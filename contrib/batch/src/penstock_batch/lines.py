@@ -41,7 +41,15 @@ def kept(value: Any) -> Any:
         return value
     if _depth(encoded) > DEEPEST:
         raise ValueError(f"it is nested more than {DEEPEST} deep")
-    return json.loads(encoded)
+    return json.loads(encoded, object_pairs_hook=_with_names_once) if b"{" in encoded else json.loads(encoded)
+
+
+def _with_names_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):  # 1 and "1", say: the text would have both, and a reader only the last
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the name {next(name for name in made if names.count(name) > 1)!r} twice in one object")
+    return made
 
 
 def _depth(encoded: bytes) -> int:

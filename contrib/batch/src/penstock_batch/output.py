@@ -50,7 +50,10 @@ def assemble(pipeline: Pipeline, journal: Journal, limit: int | None) -> Assembl
     reasons: dict[str, int] = {}
     names = [*pipeline.facts.columns, *(step.name for step in pipeline.steps)]
     try:
-        with written(pipeline.output) as output, written(pipeline.failed, keep_empty=False) as failures:
+        with (
+            written(pipeline.output, journal.path) as output,
+            written(pipeline.failed, journal.path, keep_empty=False) as failures,
+        ):
             put = row_writer(pipeline.written_as, output, names)
             for index, record in _records(pipeline, journal, limit):
                 within = limit is None or index < limit
@@ -66,7 +69,8 @@ def assemble(pipeline: Pipeline, journal: Journal, limit: int | None) -> Assembl
                     put(record)
                     done += within
     except InputProblem as problem:
-        raise OutputLost(pipeline.output, OSError(f"the input cannot be read any more: {problem}")) from None
+        reason = f"the input cannot be read any more, and has to be put back: {problem}"
+        raise OutputLost(pipeline.output, reason, journal.path) from None
     return Assembled(done, failed, still_open, reasons)
 
 

@@ -25,13 +25,15 @@ _MOST_LINE: Final = 1 << 26
 
 
 class OutputLost(PenstockError):
-    """The loss of a file that was to be assembled. What was answered is kept all the same."""
+    """The loss of a file that was to be assembled. What was answered is kept all the same, if the journal is."""
 
-    def __init__(self, path: Path, error: OSError) -> None:
-        super().__init__(
-            f"{path}: cannot be written: {error.strerror or error}; every answer is kept in the journal, "
-            "so the same command writes it without calling anything anew"
+    def __init__(self, path: Path, reason: str, journal: Path) -> None:
+        kept = (
+            "every answer is kept in the journal, so the same command writes it without calling anything anew"
+            if journal.exists()
+            else f"and the journal is gone ({journal}): what was answered is lost"
         )
+        super().__init__(f"{path}: cannot be written: {reason}; {kept}")
 
 
 def place_problems(own: Mapping[str, Path], read: Mapping[str, Path]) -> list[Problem]:
@@ -83,9 +85,9 @@ def looks_like_failed_rows(path: Path) -> bool:
 
 
 @contextmanager
-def written(path: Path, *, keep_empty: bool = True) -> Iterator[IO[bytes]]:
+def written(path: Path, journal: Path, *, keep_empty: bool = True) -> Iterator[IO[bytes]]:
     """A file beside `path`, which takes its place when the block ends well; nothing is there if it is empty and need
-    not be kept. Raises `OutputLost`.
+    not be kept. Raises `OutputLost`, which says whether `journal` is there.
     """
     beside: Path | None = None
     try:
@@ -108,4 +110,4 @@ def written(path: Path, *, keep_empty: bool = True) -> Iterator[IO[bytes]]:
                 beside.unlink(missing_ok=True)
         if not isinstance(error, OSError):
             raise
-        raise OutputLost(path, error) from None
+        raise OutputLost(path, error.strerror or str(error), journal) from None

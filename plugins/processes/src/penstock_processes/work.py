@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import pickle
+from multiprocessing import parent_process
+from multiprocessing.connection import wait
+from threading import Thread
 from traceback import format_exception
 from typing import Literal
 
@@ -21,9 +24,18 @@ what is wrong about the function."""
 
 
 def prepare(nice: int) -> None:
-    """What a worker does first: it stands back behind everything else."""
+    """What a worker does first: it stands back behind everything else, and sees to it that it ends with the run."""
     if nice and hasattr(os, "nice"):
         os.nice(nice)
+    Thread(target=_end_with_the_run, name="end with the run", daemon=True).start()
+
+
+def _end_with_the_run() -> None:
+    """Ends this process when the one that started it is gone, killed say: nobody waits for what it computes."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def carry_out(job: bytes, largest: int) -> Answer:
