@@ -143,9 +143,9 @@ def killed(seconds: float) -> Found:
 
         async def kill() -> None:
             while True:
-                before = counts["ended"]
+                before = counts["over"]
                 await trio.sleep(1)
-                if counts["ended"] == before:  # on a busy machine workers take longer than that to start
+                if counts["over"] == before:  # on a busy machine workers take longer than that to start
                     continue
                 children = [each for each in multiprocessing.active_children() if each.pid is not None]
                 if children:
@@ -159,6 +159,7 @@ def killed(seconds: float) -> Found:
             for task in range(number):
                 retry_on = (penstock.WorkerLost,) if task % 2 else ()
                 handles.append(scheduler.start_soon(noted, path, task, turns, retry_on=retry_on, **options))
+                handles[-1].add_done_callback(lambda _: counts.update(over=1))
             for task, handle in enumerate(handles):
                 await handle.wait()
                 counts["ended"] += 1
