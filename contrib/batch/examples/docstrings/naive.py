@@ -15,10 +15,10 @@ from pathlib import Path
 import httpx2
 import trio
 
-from penstock_batch.endpoints import Endpoints, open_endpoints
-from penstock_batch.pipeline import Pipeline, load_pipeline
-from penstock_batch.reader import Row, read_rows
-from penstock_batch.steps import Step
+from penstock_batch.pipeline.loading import Pipeline, load_pipeline
+from penstock_batch.pipeline.steps import Step
+from penstock_batch.providers.endpoints import Endpoints, open_endpoints
+from penstock_batch.rows.reader import Row, read_rows
 
 PIPELINE = Path(__file__).with_name("pipeline.toml")
 

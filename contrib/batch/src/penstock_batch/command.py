@@ -11,15 +11,15 @@ from typing import Final
 import trio
 
 from penstock import ConfigError, PluginManager
-from penstock_batch.journal import Journal
-from penstock_batch.open_files import open_files_limit, too_few_files
-from penstock_batch.output import Assembled, assemble, refuse_to_replace, remove_results
-from penstock_batch.own_files import OutputLost
-from penstock_batch.pipeline import Pipeline, load_pipeline
-from penstock_batch.progress import ProgressKind
-from penstock_batch.runner import Ran, run_rows
-from penstock_batch.summary import summary_lines
-from penstock_batch.terminal import say
+from penstock_batch.pipeline.loading import Pipeline, load_pipeline
+from penstock_batch.providers.open_files import open_files_limit, too_few_files
+from penstock_batch.rows.own_files import OutputLost
+from penstock_batch.run.assembly import Assembled, assemble, refuse_to_replace, remove_results
+from penstock_batch.run.progress import ProgressKind
+from penstock_batch.run.runner import Ran, run_rows
+from penstock_batch.run.summary import summary_lines
+from penstock_batch.store.journal import Journal
+from penstock_batch.words.terminal import say
 
 __all__ = ["check_command", "run_command"]
 

@@ -13,7 +13,7 @@ from penstock import hookimpl
 
 if TYPE_CHECKING:
     from penstock import CommandLine
-    from penstock_batch.progress import ProgressKind
+    from penstock_batch.run.progress import ProgressKind
 
 __all__ = ["BatchPlugin"]
 

@@ -1,0 +1,1 @@
+"""The work of a cell: one call or one function, and what its end means."""

@@ -1,0 +1,98 @@
+"""The value of a cell in a provider's answer, or in one line why there is none. Pure: `penstock_dialects` has read it.
+
+Bodies are the user's data and may quote them, so what is taken from an error is one short line, without our own key.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any, Final
+
+import attrs
+
+from penstock import Ended, ErrorFields, RequestReleaseOutcome, Usage
+from penstock_batch.calls.giving_up import FailureKind
+from penstock_dialects import AnswerReader
+
+__all__ = ["Answered", "BadAnswer", "answer_of", "error_line", "failure_kind"]
+
+_LONGEST: Final = 200
+_UNTOLD: Final = Usage()
+
+
+class BadAnswer(ValueError):
+    """A 200 that does not hold what it should, in one line."""
+
+
+@attrs.frozen
+class Answered:
+    """The value of a cell, what it used as far as that was reported, and how the answer ended."""
+
+    value: Any
+    usage: Usage = _UNTOLD
+    ended: Ended | None = None
+
+
+def answer_of(kind: str, reader: AnswerReader) -> Answered:
+    """The value of a `chat` or an `embedding` that was answered. Raises `BadAnswer`.
+
+    That of a chat is its text, the parts joined; where the model calls tools, an object of the text and of the calls.
+    """
+    verdict = reader.verdict
+    usage = _UNTOLD if verdict.usage is None else verdict.usage
+    if kind == "embedding":
+        return Answered(_vector(reader), usage, verdict.ended)
+    if verdict.ended == "refusal":
+        raise BadAnswer(f"the model refused: {_one_line(reader.refusal)}" if reader.refusal else "the model refused")
+    if verdict.ended == "content_filter":
+        raise BadAnswer("the answer was filtered")
+    if verdict.kind != "success":
+        raise BadAnswer(_WHY.get(verdict.code, f"the answer ended with {verdict.code or 'an error'}"))
+    calls = [attrs.asdict(call) for call in reader.tool_calls]
+    if calls:
+        return Answered({"text": reader.text, "tool_calls": calls}, usage, verdict.ended)
+    if verdict.ended is None:
+        raise BadAnswer("the answer holds no text")
+    return Answered(reader.text, usage, verdict.ended)
+
+
+_WHY: Final = {
+    "no_answer": "the answer is none: neither JSON nor a stream of events",
+    "no_text": "the answer holds no text, and no token was used",
+    "answer_too_large": "the answer is larger than it may be",
+}
+
+
+def _vector(reader: AnswerReader) -> list[float]:
+    if not reader.vectors:
+        raise BadAnswer("the answer holds no data[0].embedding")
+    vector = reader.vectors[0]
+    if not isinstance(vector, list) or not vector or not all(type(x) in (int, float) for x in vector):
+        raise BadAnswer("the embedding is no list of numbers")
+    if not all(map(isfinite, vector)):
+        raise BadAnswer("the embedding holds a number that is none (NaN or infinite)")
+    return vector
+
+
+def failure_kind(outcome: RequestReleaseOutcome) -> FailureKind:
+    """The meaning of a failed call for those that come after (`giving_up.py`), from what its answer means."""
+    if outcome.of == "account":
+        return "account" if outcome.status == 402 or outcome.may_pass is False else "refused"
+    if outcome.kind == "rate_limited":
+        return "limited"
+    return "down" if outcome.retryable else "unfit"
+
+
+def error_line(status: int, error: ErrorFields | None, key: str | None = None) -> str:
+    """`HTTP 401: Incorrect API key provided.`: the status, and what the provider says in one short line, `key`
+    blotted out.
+    """
+    said = "" if error is None else error.message or next(iter(error.words), "")
+    if key:
+        said = said.replace(key, "***")
+    return f"HTTP {status}: {_one_line(said)}" if said else f"HTTP {status}"
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

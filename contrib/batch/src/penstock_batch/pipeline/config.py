@@ -1,0 +1,108 @@
+"""The tables that a pipeline's TOML has beside the core's own: `[input]`, `[output]`, `[batch]` and `[[steps]]`.
+
+Records only; what they mean together is `loading.py`'s. Every duration is in seconds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import attrs
+
+__all__ = ["WORKERS", "BatchConfig", "InputConfig", "OutputConfig", "StepConfig"]
+
+WORKERS: Final = 40
+"""Threads of a Python step, where it does not say."""
+
+
+def _from(least: float) -> Any:
+    def check(_: object, __: attrs.Attribute[Any], value: float | None) -> None:
+        if value is not None and value < least:
+            raise ValueError(f"must be at least {least:g}, not {value!r}")
+
+    return check
+
+
+def _above_zero(_: object, __: attrs.Attribute[Any], value: float | None) -> None:
+    if value is not None and not value > 0:
+        raise ValueError(f"must be above 0, not {value!r}")
+
+
+def _not_empty(_: object, __: attrs.Attribute[Any], value: str | None) -> None:
+    if value is not None and not value.strip():
+        raise ValueError("must not be empty")
+
+
+@attrs.frozen(kw_only=True)
+class InputConfig:
+    """`[input]`. `path` is taken from the folder of the TOML; `format` follows from its ending if left out. With `copy`
+    the run reads a copy made when it begins; it does so anyway where the path is a pipe.
+    """
+
+    path: Path
+    format: Literal["jsonl", "csv"] | None = None
+    copy: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class OutputConfig:
+    """`[output]`. `path` is taken from the folder of the TOML, and its ending says what is written: `.jsonl`, `.ndjson`
+    or `.csv`. The journal and the failed rows lie beside it.
+    """
+
+    path: Path
+
+
+@attrs.frozen(kw_only=True)
+class BatchConfig:
+    """`[batch]`: how much is in memory at once, and when a model is given up.
+
+    - `row_group_size`: rows that are read and scheduled together.
+    - `rows_in_flight`: rows in memory that can go on. A row that waits for a provider that is cooling down does
+      not count.
+    - `rows_waiting`: rows in memory that wait for such a provider, beyond those.
+    - `request_timeout`: of one call, from going out to its last byte.
+    - `fsync_pause`: the shortest time between two syncs of the journal.
+    - `give_up_failures`: failed calls in a row, without a success between, before a model may be given up.
+    - `give_up_start`, `give_up_after`: how long such failures must have lasted as well: at a model that never
+      answered, and at one that did.
+    - `give_up_rate_limited`: how long a model may answer nothing but 429.
+    """
+
+    row_group_size: int = attrs.field(default=100, validator=_from(1))
+    rows_in_flight: int = attrs.field(default=1000, validator=_from(1))
+    rows_waiting: int = attrs.field(default=4000, validator=_from(0))
+    request_timeout: float = attrs.field(default=120.0, validator=_above_zero)
+    fsync_pause: float = attrs.field(default=0.2, validator=_from(0))
+    give_up_failures: int = attrs.field(default=20, validator=_from(1))
+    give_up_start: float = attrs.field(default=10.0, validator=_from(0))
+    give_up_after: float = attrs.field(default=120.0, validator=_from(0))
+    give_up_rate_limited: float = attrs.field(default=3600.0, validator=_above_zero)
+
+
+@attrs.frozen(kw_only=True)
+class StepConfig:
+    """`[[steps]]`: one new column.
+
+    - `kind = "chat"`: `model`, `prompt`, optionally `system`; the value is the answer's text.
+    - `kind = "embedding"`: `model`, `input`; the value is the vector.
+    - `kind = "python"`: `function`, `needs`; the value is what it returns. It runs in one of `workers` threads, or with
+      `thread = false` in the event loop; after `timeout` seconds its row fails.
+
+    `prompt`, `system` and `input` are templates. `needs` names columns and steps beside those in the templates.
+    `params` go into the body of the call as they are. `timeout` of a call replaces `[batch] request_timeout`.
+    """
+
+    name: str = attrs.field(validator=_not_empty)
+    kind: Literal["chat", "embedding", "python"]
+    model: str | None = attrs.field(default=None, validator=_not_empty)
+    prompt: str | None = attrs.field(default=None, validator=_not_empty)
+    system: str | None = attrs.field(default=None, validator=_not_empty)
+    input: str | None = attrs.field(default=None, validator=_not_empty)
+    function: str | None = attrs.field(default=None, validator=_not_empty)
+    needs: list[str] | None = None
+    params: dict[str, object] = attrs.field(factory=dict)
+    timeout: float | None = attrs.field(default=None, validator=_above_zero)
+    thread: bool = True
+    workers: int = attrs.field(default=WORKERS, validator=_from(1))

@@ -1,0 +1,145 @@
+"""The steps as they run: each with its templates compiled, its function found, its model known.
+
+`compile_step` checks what the TOML says of a step against its kind, and reports all problems at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import attrs
+
+from penstock import Problem, ProviderConfig, did_you_mean
+from penstock_batch.pipeline.config import WORKERS, StepConfig
+from penstock_batch.pipeline.functions import FunctionProblem, load_function
+from penstock_batch.pipeline.templates import BUILT_IN, ROW, PromptTemplate, TemplateProblem
+from penstock_batch.providers.models import StepModel
+from penstock_batch.rows.lines import json_bytes
+
+__all__ = ["Step", "compile_step"]
+
+_FIELDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    # kind: what it must have, what it may have beside
+    "chat": (("model", "prompt"), ("system", "params", "timeout", "needs")),
+    "embedding": (("model", "input"), ("params", "timeout", "needs")),
+    "python": (("function", "needs"), ("thread", "timeout", "workers")),
+}
+_OURS: Final = {"chat": ("model", "messages", "stream", "n"), "embedding": ("model", "input", "encoding_format")}
+
+
+@attrs.frozen(kw_only=True)
+class Step:
+    """A step, ready to run. `uses` are the columns and steps that it needs, whether named by templates or by
+    `needs`.
+    """
+
+    name: str
+    kind: Literal["chat", "embedding", "python"]
+    uses: frozenset[str]
+    model: StepModel | None = None
+    templates: Mapping[str, PromptTemplate] = attrs.field(factory=dict)
+    function: Callable[..., Any] | None = None
+    arguments: tuple[str, ...] = ()
+    params: Mapping[str, Any] = attrs.field(factory=dict)
+    timeout: float = 120.0
+    thread: bool = True
+    workers: int = WORKERS
+
+
+def compile_step(
+    config: StepConfig,
+    *,
+    known: frozenset[str],
+    providers: Mapping[str, ProviderConfig],
+    folder: Path,
+    timeout: float,
+    problems: list[Problem],
+) -> Step | None:
+    """The step that `config` describes.
+
+    `known` are the names of columns and steps: only among them may a template's name hide one of its built-in
+    functions. Adds to `problems` and returns `None` if anything is wrong.
+    """
+    found = _shape_problems(config)
+    templates = {}
+    for field in ("prompt", "system", "input"):
+        source = getattr(config, field)
+        if source is not None and not found:
+            try:
+                templates[field] = PromptTemplate(source)
+            except TemplateProblem as problem:
+                found.append(Problem((field,), str(problem)))
+    model = _model(config, providers, found)
+    function = None
+    if config.kind == "python" and not found and config.function is not None:
+        try:
+            function = load_function(config.function, config.needs or [], folder)
+        except FunctionProblem as problem:
+            found.append(Problem(("function",), str(problem)))
+    if found:
+        problems += [problem.below("steps", config.name) for problem in found]
+        return None
+    variables = frozenset[str]().union(*(template.variables for template in templates.values()))
+    uses = (variables - (BUILT_IN | {ROW}) | variables & known).union(config.needs or ())
+    return Step(
+        name=config.name,
+        kind=config.kind,
+        uses=uses,
+        model=model,
+        templates=templates,
+        function=function,
+        arguments=tuple(config.needs or ()),
+        params=config.params,
+        timeout=config.timeout if config.timeout is not None else math.inf if config.kind == "python" else timeout,
+        thread=config.thread,
+        workers=config.workers,
+    )
+
+
+def _shape_problems(config: StepConfig) -> list[Problem]:
+    must, may = _FIELDS[config.kind]
+    found = [
+        Problem((field,), f"a {config.kind} step must have it") for field in must if getattr(config, field) is None
+    ]
+    empty = StepConfig(name=config.name, kind=config.kind)
+    for field in attrs.fields(StepConfig):
+        if field.name in ("name", "kind", *must, *may):
+            continue
+        if getattr(config, field.name) != getattr(empty, field.name):
+            found.append(Problem((field.name,), f"means nothing in a {config.kind} step"))
+    found += [
+        Problem(("params", name), "is set by the step itself")
+        for name in config.params
+        if name in _OURS.get(config.kind, ())
+    ]
+    try:
+        json_bytes(config.params)
+    except (TypeError, ValueError) as error:
+        found.append(Problem(("params",), f"cannot be sent as JSON: {error}"))
+    needs = config.needs or []
+    twice = [name for name in dict.fromkeys(needs) if needs.count(name) > 1]
+    found += [Problem(("needs",), f"names {name!r} twice") for name in twice]
+    return found
+
+
+def _model(config: StepConfig, providers: Mapping[str, ProviderConfig], found: list[Problem]) -> StepModel | None:
+    if config.model is None or config.kind == "python":
+        return None
+    provider_name, slash, alias = config.model.partition("/")
+    if not slash or not provider_name or not alias:
+        found.append(Problem(("model",), f"must be written provider/model, not {config.model!r}"))
+        return None
+    provider = providers.get(provider_name)
+    if provider is None:
+        hint = did_you_mean(provider_name, providers, otherwise="there are")
+        found.append(Problem(("model",), f"there is no [providers.{provider_name}]; {hint}"))
+        return None
+    model = provider.models.get(alias)
+    if model is None:
+        hint = did_you_mean(alias, provider.models, otherwise="there are")
+        found.append(Problem(("model",), f"there is no [providers.{provider_name}.models.{alias}]; {hint}"))
+        return None
+    return StepModel(config.model, provider_name, model.model or alias, model.max_parallel_requests)

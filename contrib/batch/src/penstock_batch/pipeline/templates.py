@@ -1,0 +1,84 @@
+"""The templates of prompts, in Jinja2, which can reach nothing but the row.
+
+A template is compiled in a sandbox that forbids attributes with underscores and changes to the row's values, and that
+has no loader; `include`, `import` and `extends` are refused when it is compiled, not when a row is rendered. What a
+template needs is read from its variables, so it is not said twice. A variable that a row does not have is an
+error of that row, never an empty string. How much a template may do is bounded (`template_bounds.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import TemplateError, nodes
+from jinja2.meta import find_undeclared_variables
+
+from penstock_batch.pipeline.template_bounds import BoundedEnvironment, render_bounded
+from penstock_batch.words.failures import said_of
+
+__all__ = ["ROW", "PromptTemplate", "RenderError", "TemplateProblem"]
+
+ROW = "row"
+"""The name by which a template reaches all input columns, also those whose names are no identifiers: `row["First
+name"]`.
+"""
+
+
+class TemplateProblem(ValueError):
+    """A template that cannot be used, in one line."""
+
+
+class RenderError(ValueError):
+    """A template that could not be filled in for one row, in one line."""
+
+
+class PromptTemplate:
+    """A compiled template, and the names it looks up.
+
+    >>> template = PromptTemplate("Keywords for: {{ summary }}")
+    >>> sorted(template.variables)
+    ['summary']
+    >>> template.render({"summary": "a gate", "other": "unused"})
+    'Keywords for: a gate'
+    """
+
+    def __init__(self, source: str) -> None:
+        """Raises `TemplateProblem` for a syntax error, an unknown filter, or an `include`, `import` or `extends`."""
+        try:
+            tree = _SANDBOX.parse(source)
+            for kind, word in _REACHING_OUT:
+                for node in tree.find_all(kind):
+                    raise TemplateProblem(f"line {node.lineno}: {word} is not allowed in a prompt")
+            self._template = _SANDBOX.from_string(source)
+        except TemplateError as error:
+            line = getattr(error, "lineno", None)
+            raise TemplateProblem(f"line {line}: {error}" if line else str(error)) from None
+        self.variables = frozenset(find_undeclared_variables(tree))
+        """The names that are looked up in the row; jinja's own functions (`range`, `dict`, …) among them."""
+
+    def render(self, values: Mapping[str, Any]) -> str:
+        """The text for one row. Raises `RenderError`, also for whatever an expression of the template does wrong."""
+        try:
+            return render_bounded(self._template, values)
+        except Exception as error:  # a template is code of the user's: whatever it raises belongs to this row
+            raise RenderError(said_of(error)) from None
+
+
+BUILT_IN = frozenset({"range", "dict", "cycler", "joiner", "namespace"})
+"""The functions that a template has beside its variables; a column of that name hides the function."""
+
+
+def _sandbox() -> BoundedEnvironment:
+    sandbox = BoundedEnvironment()
+    sandbox.globals = {name: function for name, function in sandbox.globals.items() if name in BUILT_IN}
+    return sandbox
+
+
+_SANDBOX = _sandbox()
+_REACHING_OUT: tuple[tuple[type[nodes.Node], str], ...] = (
+    (nodes.Include, "include"),
+    (nodes.Import, "import"),
+    (nodes.FromImport, "import"),
+    (nodes.Extends, "extends"),
+)

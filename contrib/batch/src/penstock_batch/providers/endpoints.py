@@ -1,0 +1,211 @@
+"""The providers as a batch uses them: where they are, with which key, and a connection pool for each.
+
+`kind = "openai"` is any endpoint that speaks that protocol. `kind = "mock"` is the embedded provider with true limits
+of its own, which is started on a loopback port when the run begins and stopped when it ends.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache, partial
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from penstock import ConfigError, Problem, ProviderConfig, did_you_mean, value_in_words
+from penstock_batch.words.secrets import key_problem
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from penstock_batch.providers.models import StepModel
+    from penstock_mockprovider import MockProvider, MockProviderConfig
+
+__all__ = [
+    "Endpoints",
+    "ModelClient",
+    "api_key",
+    "mock_config",
+    "open_endpoints",
+    "provider_identity",
+    "provider_problems",
+]
+
+_KINDS: Final = ("openai", "mock")
+_UNPACKED: Final = "gzip, deflate"
+"""What `AnswerReader` unpacks by itself."""
+_VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]{0,60}")
+
+
+class ModelClient:
+    """The client of one model, with a pool of connections of its own. `make` opens one; close it at the end."""
+
+    def __init__(self, make: Callable[[], httpx2.AsyncClient]) -> None:
+        self._make = make
+        self.http = make()
+        """The client as it is now: to be asked for again for each call."""
+
+    async def drop_connections(self) -> None:
+        """Close the connections that no call uses, where none is under way: others are short of open files."""
+        before, self.http = self.http, self._make()
+        await before.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self.http.aclose()
+
+
+@attrs.frozen
+class Endpoints:
+    """The open clients by model (`provider/model`), and the embedded providers by name."""
+
+    clients: Mapping[str, ModelClient]
+    mocks: Mapping[str, MockProvider]
+
+
+def provider_problems(
+    providers: Mapping[str, ProviderConfig], used: Collection[str], environment: Mapping[str, str]
+) -> list[Problem]:
+    """The problems of the providers; keys and mocks are checked only for those that are `used`."""
+    found = []
+    for name, provider in providers.items():
+        problems = []
+        if provider.kind not in _KINDS:
+            hint = did_you_mean(provider.kind, _KINDS, otherwise="there are")
+            problems.append(Problem(("kind",), f"{provider.kind!r} is no kind of provider; {hint}"))
+        elif provider.kind == "openai":
+            problems += _openai_problems(provider)
+        elif provider.base_url is not None:
+            problems.append(Problem(("base_url",), "means nothing for a mock, which finds a port of its own"))
+        variable = provider.api_key_env
+        if name in used and variable is not None:
+            key = environment.get(variable)
+            if not key:
+                problems.append(Problem(("api_key_env",), _not_set(variable)))
+            elif (wrong := key_problem(key)) is not None:
+                problems.append(Problem(("api_key_env",), f"the key in {variable} {wrong}: set the variable anew"))
+        found += [problem.below("providers", name) for problem in problems]
+        if name in used and provider.kind == "mock":
+            try:
+                mock_config(name, provider)
+            except ConfigError as error:
+                found += error.records
+    return found
+
+
+def _not_set(variable: str) -> str:
+    if _VARIABLE.fullmatch(variable):
+        return f"the environment variable {variable} is not set"
+    return 'must name an environment variable, as in "OPENAI_API_KEY"; the key itself belongs into that variable'
+
+
+def _openai_problems(provider: ProviderConfig) -> list[Problem]:
+    if provider.base_url is None:
+        what = 'is missing; an openai provider needs one, as in "https://api.openai.com/v1"'
+        return [Problem(("base_url",), what)]
+    if "@" in re.split(r"[/?#]", provider.base_url.partition("//")[2] or provider.base_url)[0]:
+        what = "holds a user or password; put a key into a variable and name it by api_key_env"
+        return [Problem(("base_url",), what)]
+    import httpx2
+
+    try:
+        url = httpx2.URL(provider.base_url)
+    except httpx2.InvalidURL as error:
+        return [Problem(("base_url",), f"must be a URL, not {value_in_words(provider.base_url)}: {error}")]
+    if url.scheme not in ("http", "https") or not url.host:
+        what = f"must begin with http:// or https:// and a host, not be {value_in_words(provider.base_url)}"
+        return [Problem(("base_url",), what)]
+    if url.query or url.fragment:
+        what = "holds a query or a fragment, which would get lost; what each call must send has no place there"
+        return [Problem(("base_url",), what)]
+    return [Problem(("options",), f"means nothing for an openai provider, but has {key!r}") for key in provider.options]
+
+
+def mock_config(name: str, provider: ProviderConfig) -> MockProviderConfig:
+    """The embedded provider's configuration, from `options`; a model that they do not name has no limits. Raises
+    `ConfigError`.
+    """
+    from penstock_mockprovider import config_from_mapping
+
+    options: dict[str, Any] = dict(provider.options)
+    models = options.get("models", {})
+    if isinstance(models, Mapping):
+        ids = dict.fromkeys(model.model or alias for alias, model in provider.models.items())
+        options["models"] = {**{model_id: {} for model_id in ids}, **models}
+    return config_from_mapping(options, path=("providers", name, "options"))
+
+
+def api_key(provider: ProviderConfig) -> str | None:
+    """The key, from the environment variable that the provider names."""
+    return None if provider.api_key_env is None else os.environ[provider.api_key_env]
+
+
+def provider_identity(provider: ProviderConfig) -> dict[str, Any]:
+    """The options of a provider that decide what its answers say: which it is, but not its limits."""
+    not_answers = ("models", "keys", "seed")
+    options = {key: value for key, value in provider.options.items() if key not in not_answers}
+    return {"kind": provider.kind, "base_url": provider.base_url, "options": options}
+
+
+def _is_loopback(host: str) -> bool:
+    name = host.lower().rstrip(".")
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return bool(mapped.is_loopback or mapped.is_unspecified)
+
+
+@asynccontextmanager
+async def open_endpoints(
+    providers: Mapping[str, ProviderConfig], models: Iterable[StepModel]
+) -> AsyncIterator[Endpoints]:
+    """A client for each of `models`, and the embedded providers among them running, while the block runs."""
+    import httpx2
+
+    from penstock_mockprovider import serve
+
+    tls = cache(httpx2.create_ssl_context)  # reads all certificates there are: once, and only if they are needed
+    clients: dict[str, ModelClient] = {}
+    mocks: dict[str, MockProvider] = {}
+    async with AsyncExitStack() as stack:
+        for model in models:
+            if model.name in clients:
+                continue
+            provider = providers[model.provider]
+            url = provider.base_url
+            if provider.kind == "mock":
+                if model.provider not in mocks:
+                    mock = serve(mock_config(model.provider, provider))
+                    mocks[model.provider] = await stack.enter_async_context(mock)
+                url = mocks[model.provider].base_url
+            assert url is not None, "provider_problems() lets no openai provider pass without a base_url"
+            headers = {"content-type": "application/json", "accept-encoding": _UNPACKED}
+            key = api_key(provider)
+            if key is not None:
+                headers["authorization"] = f"Bearer {key}"
+            # Admission bounds the calls; a pool that bounded them too would be a second, hidden queue.
+            # One pool per model, since a pool looks at each of its connections for each call.
+            limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+            verify = tls() if url.startswith("https:") else False
+            try:
+                make = partial(
+                    httpx2.AsyncClient,
+                    base_url=url,
+                    headers=headers,
+                    limits=limits,
+                    timeout=None,
+                    verify=verify,
+                    trust_env=not _is_loopback(httpx2.URL(url).host),  # no proxy reaches what is on this machine
+                )
+                clients[model.name] = client = ModelClient(make)
+            except (ImportError, ValueError, httpx2.InvalidURL) as error:
+                what = f"the proxy that the environment names for it cannot be used: {error}"
+                raise ConfigError(Problem(("providers", model.provider, "base_url"), what)) from None
+            stack.push_async_callback(client.aclose)
+        yield Endpoints(clients, mocks)

@@ -1,0 +1,19 @@
+"""A model, as a step calls it."""
+
+from __future__ import annotations
+
+import attrs
+
+__all__ = ["StepModel"]
+
+
+@attrs.frozen
+class StepModel:
+    """The model of a step: `name` is what the pipeline calls it, `provider/model`; `model_id` the provider's own name
+    for it.
+    """
+
+    name: str
+    provider: str
+    model_id: str
+    max_parallel_requests: int

@@ -1,0 +1,154 @@
+"""The answers in the input's order, and the failed rows with their reasons: assembled from input and journal.
+
+Both files are written beside their place and put there in one step, so what lies under the output's name is always
+whole. One row is in memory at a time.
+
+A row that is not the one that was read when the run began is not put beside the answers of that one: it fails, and the
+answers stand with it in the failed file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import attrs
+
+from penstock import ConfigError, Problem
+from penstock_batch.pipeline.loading import Pipeline
+from penstock_batch.rows.formats import row_writer
+from penstock_batch.rows.lines import json_line
+from penstock_batch.rows.own_files import OutputLost, looks_like_failed_rows, written
+from penstock_batch.rows.reader import BadRow, InputProblem, Row, read_rows
+from penstock_batch.store.journal import Journal
+
+__all__ = ["CHANGED", "Assembled", "assemble", "refuse_to_replace", "remove_results"]
+
+CHANGED: Final = "changed while it ran"
+"""The reason of a row that the input has no more."""
+
+
+@attrs.frozen
+class Assembled:
+    """The counts of the rows among the first `limit`: `done` are in the output, `failed` in the failed file with
+    `reasons` (reason to count), the others are `open`.
+    """
+
+    done: int
+    failed: int
+    open: int
+    reasons: dict[str, int]
+
+
+def assemble(pipeline: Pipeline, journal: Journal, limit: int | None) -> Assembled:
+    """The counts of a run, after the output and the failed file are written. The counts are of the first `limit` rows,
+    the files of all rows that are known.
+
+    Raises `OutputLost` if they cannot be written, or if the input cannot be read any more.
+    """
+    done = failed = still_open = 0
+    reasons: dict[str, int] = {}
+    names = [*pipeline.facts.columns, *(step.name for step in pipeline.steps)]
+    try:
+        with (
+            written(pipeline.output, journal.path) as output,
+            written(pipeline.failed, journal.path, keep_empty=False) as failures,
+        ):
+            put = row_writer(pipeline.written_as, output, names)
+            for index, record in _records(pipeline, journal, limit):
+                within = limit is None or index < limit
+                if record is None:
+                    still_open += within
+                elif isinstance(record, _Failure):
+                    failures.write(json_line(record.as_line()))
+                    if within:
+                        failed += 1
+                        reason = f"{record.step}: {record.error}" if record.step else record.reason
+                        reasons[reason] = reasons.get(reason, 0) + 1
+                else:
+                    put(record)
+                    done += within
+    except InputProblem as problem:
+        reason = f"the input cannot be read any more, and has to be put back: {problem}"
+        raise OutputLost(pipeline.output, reason, journal.path) from None
+    return Assembled(done, failed, still_open, reasons)
+
+
+@attrs.frozen
+class _Failure:
+    """A line of the failed file. `line` is the input's, from 1; `row` its columns, or `None` and the beginning of its
+    `text`. `answers` are those of the row that stood there before.
+    """
+
+    line: int | None
+    step: str | None
+    error: str
+    row: dict[str, Any] | None
+    text: str | None = None
+    answers: dict[str, Any] | None = None
+    reason: str = "unreadable row"
+
+    def as_line(self) -> dict[str, Any]:
+        line = {"line": self.line, "step": self.step, "error": self.error, "row": self.row, "text": self.text}
+        return line if self.answers is None else {**line, "answers": self.answers}
+
+
+def _records(
+    pipeline: Pipeline, journal: Journal, limit: int | None
+) -> Iterator[tuple[int, dict[str, Any] | _Failure | None]]:
+    """What there is of each row of the input, and of those that it has no more."""
+    facts = pipeline.facts
+    index = -1
+    for row in read_rows(pipeline.input, pipeline.form):
+        index = row.index
+        if index >= facts.rows:  # it came after the run had begun, and belongs to the next
+            return
+        within = limit is None or index < limit
+        if facts.unchanged(row):
+            yield index, _record(row, journal, pipeline) if within or isinstance(row, Row) else None
+        elif within:
+            values = row.values if isinstance(row, Row) else None
+            text = None if isinstance(row, Row) else row.text
+            yield index, _changed(index, row.line, values, text, journal, pipeline)
+    for gone in range(index + 1, facts.rows if limit is None else min(limit, facts.rows)):
+        yield gone, _changed(gone, None, None, None, journal, pipeline)
+
+
+def _changed(
+    index: int, line: int | None, values: dict[str, Any] | None, text: str | None, journal: Journal, pipeline: Pipeline
+) -> _Failure:
+    answers = {step.name: journal.value(index, step.name) for step in pipeline.steps if journal.has(index, step.name)}
+    return _Failure(line, None, CHANGED, values, text, answers, CHANGED)
+
+
+def _record(row: Row | BadRow, journal: Journal, pipeline: Pipeline) -> dict[str, Any] | _Failure | None:
+    if isinstance(row, BadRow):
+        return _Failure(row.line, None, f"line {row.line}: {row.problem}", None, row.text)
+    if journal.done(row.index):
+        try:
+            return {**row.values, **{step.name: journal.value(row.index, step.name) for step in pipeline.steps}}
+        except KeyError as damaged:
+            return _Failure(row.line, None, str(damaged.args[0]), row.values, reason="damaged in the journal")
+    error = journal.error(row.index)
+    return None if error is None else _Failure(row.line, error[0], error[1], row.values)
+
+
+def refuse_to_replace(pipeline: Pipeline, *, overwrite: bool) -> None:
+    """Check that no file is replaced that no run made: an output without a journal beside it, unless `overwrite`, and
+    failed rows that are none. Raises `ConfigError`.
+    """
+    if not overwrite and pipeline.output.exists() and not pipeline.journal.exists():
+        what = "exists, but not the journal of the run that made it; --overwrite replaces it"
+        raise ConfigError(Problem((), what, str(pipeline.output)))
+    if not looks_like_failed_rows(pipeline.failed):
+        what = "was not written by a run, which would put its failed rows there; move it away or name another output"
+        raise ConfigError(Problem((), what, str(pipeline.failed)))
+
+
+def remove_results(pipeline: Pipeline) -> None:
+    """Remove the files that an earlier run left beside its journal, for `--overwrite`. Raises `ConfigError`."""
+    for path in (pipeline.output, pipeline.failed):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ConfigError(Problem((), f"cannot be removed: {error.strerror or error}", str(path))) from None

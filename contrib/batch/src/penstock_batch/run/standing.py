@@ -1,0 +1,126 @@
+"""The standing of a run at a moment: its own counters, joined with what the request gate says of its models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import trio
+
+import penstock
+from penstock_batch.calls.cells import ModelUse
+from penstock_batch.calls.tallies import Tallies
+from penstock_batch.pipeline.steps import Step
+from penstock_batch.providers.endpoints import Endpoints
+from penstock_batch.providers.models import StepModel
+from penstock_batch.run.progress import GateStanding, ModelStanding, Rates, Standing, StepStanding
+from penstock_batch.run.summary import AllowedRate
+from penstock_batch.run.window import RowWindow
+
+if TYPE_CHECKING:
+    from penstock import RequestPressureSnapshot, Scheduler
+
+__all__ = ["RunStanding", "allowed_rates"]
+
+EXPLAIN_AFTER = 10.0
+"""Seconds without a cell done after which progress says what the run waits for."""
+
+
+class RunStanding:
+    """The reader of counters and pressure, which changes nothing but the rates that it keeps."""
+
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        models: Mapping[str, ModelUse],
+        tallies: Tallies,
+        window: RowWindow,
+        scheduler: Scheduler,
+    ) -> None:
+        self._steps = tuple(steps)
+        self._models = models
+        self._tallies = tallies
+        self._window = window
+        self._scheduler = scheduler
+        self._pressure = scheduler.requests.pressure
+        self._rates = Rates()
+        self._started = trio.current_time()
+
+    def cooling(self, now: float) -> set[str]:
+        """The steps whose provider has asked to be left alone for now."""
+        pressures = ((step.name, self._of(step, now)) for step in self._steps)
+        return {name for name, pressure in pressures if pressure is not None and pressure.cooldown_remaining > 0}
+
+    def now(self) -> Standing:
+        """The standing that progress shows."""
+        now = trio.current_time()
+        tallies = self._tallies
+        rates = self._rates.take(tallies, now)
+        steps = {
+            name: StepStanding(step.before + step.done, step.failed, rates[name])
+            for name, step in tallies.steps.items()
+        }
+        models = {name: self._model(name, now) for name in self._models}
+        moves = any(rates.values()) or now - self._started < EXPLAIN_AFTER
+        return Standing(
+            tallies.rows, tallies.rows_done, tallies.rows_failed, now - self._started, steps, models, self._gate(moves)
+        )
+
+    def _gate(self, moves: bool) -> GateStanding:
+        health = self._scheduler.health()
+        waiter, longest = next(iter(health.longest_waits.items()), (None, 0.0))
+        waits_for = None
+        if not moves and waiter is not None:
+            groups = self._scheduler.explanation(waiter).groups
+            waits_for = next((line for group in groups for line in group.waits_for), None)
+        return GateStanding(
+            queued=health.queued,
+            running=health.running,
+            waiter=waiter,
+            longest_wait=longest,
+            lag=max(health.loop_lag, health.blocked_seconds),
+            blocked_by=health.blocked_by,
+            waits_for=waits_for,
+        )
+
+    def _model(self, name: str, now: float) -> ModelStanding:
+        tally = self._tallies.models[name]
+        steps = [step for step in self._steps if step.model is not None and step.model.name == name]
+        pressures = [pressure for step in steps if (pressure := self._of(step, now)) is not None]
+        limits = [pressure.current_limit for pressure in pressures if pressure.current_limit is not None]
+        return ModelStanding(
+            in_flight=tally.in_flight,
+            limit=min(limits, default=None),
+            waiting=sum(self._window.could_do(step.name) for step in steps) - tally.in_flight,
+            limited=tally.limited,
+            cooldown=max((pressure.cooldown_remaining for pressure in pressures), default=0.0),
+            given_up=self._models[name].given_up is not None,
+        )
+
+    def _of(self, step: Step, now: float) -> RequestPressureSnapshot | None:
+        if step.model is None:
+            return None
+        resource = penstock.RequestResourceKey(step.model.provider, step.model.model_id, step.kind)
+        return self._pressure.snapshot(resource, now)
+
+
+def allowed_rates(models: Mapping[str, ModelUse], endpoints: Endpoints, scheduler: Scheduler) -> dict[str, AllowedRate]:
+    """The rates that the limits of each model allow: its own report if it is an embedded one, else the limit as
+    found."""
+    return {name: _allowed(use.model, endpoints, scheduler) for name, use in models.items()}
+
+
+def _allowed(model: StepModel, endpoints: Endpoints, scheduler: Scheduler) -> AllowedRate:
+    mock = endpoints.mocks.get(model.provider)
+    if mock is None:
+        key = penstock.ProviderModelKey(model.provider, model.model_id)
+        pressures = scheduler.requests.pressure.snapshots(trio.current_time())
+        limits = [pressure.current_limit for resource, pressure in pressures.items() if resource.provider_model == key]
+        return AllowedRate(limit=min((limit for limit in limits if limit is not None), default=None))
+    seen = mock.report().models[model.model_id]
+    if seen.first_arrival_at is None or seen.last_answer_at is None:
+        return AllowedRate(refused=seen.total.refused)
+    lasted = seen.last_answer_at - seen.first_arrival_at
+    return AllowedRate(
+        seconds=lasted, completed=seen.total.completed, calls=seen.allowed_calls, refused=seen.total.refused
+    )

@@ -1,0 +1,48 @@
+"""An answer as it is kept: whole, so that it can be judged anew in each run and looked at afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from penstock import Ended, Usage
+
+__all__ = ["Answer"]
+
+_UNTOLD = Usage()
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """One answer of a model, or one result of a function.
+
+    - `value`: what the step makes of it, before it is judged: a text, a vector, an object of text and tool calls, or
+      what the function returned.
+    - `text`, `refusal`, `reasoning`, `parts`, `tool_calls`, `logprobs`: what the answer held, as the dialect read it.
+    - `ended`: how it ended; `None` where nothing says so, as of a function.
+    - `usage`: in tokens, as far as it was reported; `cost`: in the money of the prices given for the model, `None`
+      without one.
+    - `by`: who answered, as the pipeline calls it (`provider/model`), which may be a fallback; `model` and
+      `fingerprint`: what the provider named.
+    - `asked`: which call of its cell it answers: 0 the first, then each fresh try or repair.
+    - `at`: when it came, in seconds since 1970; `elapsed`: seconds from the call's going out to its last byte.
+    """
+
+    value: Any
+    text: str | None = None
+    refusal: str | None = None
+    reasoning: str | None = None
+    parts: tuple[Any, ...] = ()
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    logprobs: tuple[Any, ...] = ()
+    ended: Ended | None = None
+    usage: Usage = _UNTOLD
+    cost: float | None = None
+    by: str | None = None
+    model: str | None = None
+    fingerprint: str | None = None
+    asked: int = 0
+    at: float = 0.0
+    elapsed: float = 0.0

@@ -1,0 +1,1 @@
+"""What is said to people: made safe, in plain words, without a secret."""

@@ -1,0 +1,35 @@
+"""What a run says to people: a line each, made safe, on a terminal that may be gone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from penstock import printable
+
+if TYPE_CHECKING:
+    from penstock_batch.words.secrets import Secrets
+
+__all__ = ["say"]
+
+
+def say(text: str, secrets: Secrets | None = None, *, err: bool = False) -> None:
+    """Print a line. Control characters are shown as escapes, keys not at all; a reader that is gone is no error, since
+    what the run did does not depend on who reads of it.
+    """
+    try:
+        click.echo(printable(text if secrets is None else secrets.text(text)), err=err)
+    except (OSError, UnicodeError):
+        _close(sys.stderr if err else sys.stdout)
+
+
+def _close(stream: object) -> None:
+    # What the stream still holds would fail once more when Python ends, and give the process another exit code.
+    with suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())  # type: ignore[attr-defined]
+        os.close(nowhere)

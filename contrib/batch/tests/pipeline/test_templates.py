@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+
+from penstock_batch.pipeline.templates import PromptTemplate, RenderError, TemplateProblem
+
+
+def test_what_a_template_needs_is_read_from_its_variables() -> None:
+    template = PromptTemplate(
+        "{% for word in words %}{{ word }} {{ row['First name'] }}{% endfor %}{{ summary | upper }}"
+    )
+    assert template.variables == {"words", "row", "summary"}
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("Hi {{ name", "line 1: unexpected end of template"),
+        ("Hi\n{{ name | nope }}", "line 2: No filter named 'nope'"),
+        ("{% include 'secrets' %}", "line 1: include is not allowed"),
+        ("\n{% import 'x' as x %}", "line 2: import is not allowed"),
+        ("{% from 'x' import y %}", "import is not allowed"),
+        ("{% extends 'x' %}", "extends is not allowed"),
+    ],
+)
+def test_a_template_that_cannot_work_is_refused_when_it_is_compiled(source: str, complaint: str) -> None:
+    with pytest.raises(TemplateProblem, match=complaint):
+        PromptTemplate(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ missing }}",
+        "{{ name.missing }}",
+        "{{ name.__class__ }}",
+        "{{ items.append(1) }}",
+        "{{ 1 // 0 }}",
+    ],
+)
+def test_what_goes_wrong_for_one_row_is_that_rows_error(source: str) -> None:
+    with pytest.raises(RenderError):
+        PromptTemplate(source).render({"name": "x", "items": []})
+
+
+def test_text_is_not_escaped_and_only_the_last_line_feed_is_dropped() -> None:
+    assert PromptTemplate("\n<{{ a }}>\n\n").render({"a": "b & c"}) == "\n<b & c>\n"
