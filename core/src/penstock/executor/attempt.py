@@ -8,7 +8,7 @@ that is read later.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Final
@@ -212,7 +212,7 @@ class DetachedAttempt:
 
 class AttemptContext:
     """The block of one attempt: `async with` waits for the lease at the beginning, and releases it at the end; `with`
-    does the same in another thread, which it blocks. Good for one use.
+    does the same in another thread, which it blocks. Good for one use. Of several `items` the lease is for one.
     """
 
     def __init__(
@@ -220,22 +220,23 @@ class AttemptContext:
         gate: RequestGate,
         classify: Classifier,
         consequences: Consequences,
-        item: RequestAdmissionItem,
+        items: Sequence[RequestAdmissionItem],
         repeats: Hashable = None,
     ) -> None:
         self._gate = gate
         self._classify = classify
         self._consequences = consequences
-        self._item = item
+        self._items = items
         self._repeats = repeats
         self._attempt: Attempt | None = None
 
     @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> Attempt:
-        gate, known, item = self._gate, self._consequences, self._item
+        gate, known = self._gate, self._consequences
+        item, *others = self._items if len(self._items) == 1 else known.not_given_up(self._items)
         call = None if self._repeats is None else known.same_call(self._repeats, item.resource)
         item, let_go = await known.before_asking(item, call)
-        lease = await gate.acquire(item)
+        lease = await (gate.acquire_first([item, *others]) if others else gate.acquire(item))
         try:
             await known.before_going_out(lease, call, let_go=let_go)
         except BaseException:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypedDict, Unpack
 
 from penstock.events.correlation import current_correlation
 from penstock.executor.caller_input import group_of
@@ -15,23 +15,33 @@ from penstock.requests.items import (
     RequestGroupSpec,
 )
 from penstock.words.checks import an_instance
+from penstock.words.errors import ConfigError
 from penstock.words.identity import RequestDomain, RequestResourceKey, RequestResourceResolver
 from penstock.words.labels import merged_labels
 
-__all__ = ["CallItems", "CallOptions"]
+__all__ = ["CallItems", "CallOptions", "Resources"]
+
+Resources = RequestResourceKey | str | Sequence[RequestResourceKey | str]
+"""One resource, or several that serve a call alike: the first at which its turn comes."""
 
 
-class CallOptions(TypedDict, total=False):
-    """The options of a call, which `penstock.request` explains. Without `group` a call is for the group of its task,
-    with weight 1, and outside of tasks for the resource; without `timeout` it waits as long as the run allows.
+class ItemOptions(TypedDict, total=False):
+    """The options of a call at whichever resource, which `penstock.request` explains. Without `group` a call is for the
+    group of its task, with weight 1, and outside of tasks for the resource; without `timeout` it waits as long as the
+    run allows.
     """
 
-    domain: str
     cost: RequestCost
     group: RequestGroupSpec | str | None
     timeout: float | None
     deadline: float | None
     labels: Mapping[str, str] | None
+
+
+class CallOptions(ItemOptions, total=False):
+    """The options of a call."""
+
+    domain: str
 
 
 class CallItems:
@@ -55,19 +65,30 @@ class CallItems:
         if self.check_before_call is not None:
             self.check_before_call()
 
-    def item(
+    def keys(self, resources: Resources, domain: str = RequestDomain.CHAT) -> list[RequestResourceKey]:
+        """The keys of one resource or of several. Raises `ConfigError` where there is none, or one names nothing."""
+        if isinstance(resources, RequestResourceKey | str) or not isinstance(resources, Sequence):
+            return [self._resolver.key_of(resources, domain)]
+        if not resources:
+            raise ConfigError("resource must name at least one of those that serve the call, and the list is empty")
+        return [self._resolver.key_of(each, domain) for each in resources]
+
+    def items(
+        self, resources: Resources, domain: str = RequestDomain.CHAT, **options: Unpack[ItemOptions]
+    ) -> list[RequestAdmissionItem]:
+        """The items of the next attempt, one per resource. Raises `ConfigError` for a wrong option."""
+        self.before_call()
+        return [self._item(key, **options) for key in self.keys(resources, domain)]
+
+    def _item(
         self,
-        resource: RequestResourceKey | str,
-        domain: str = RequestDomain.CHAT,
+        key: RequestResourceKey,
         cost: RequestCost = ONE_REQUEST,
         group: RequestGroupSpec | str | None = None,
         timeout: float | None = None,
         deadline: float | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> RequestAdmissionItem:
-        """The item of the next attempt. Raises `ConfigError` for a wrong option."""
-        self.before_call()
-        key = self._resolver.key_of(resource, domain)
         correlation = current_correlation()
         of_the_task = None
         if correlation is not None:

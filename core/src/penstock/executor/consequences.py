@@ -7,7 +7,7 @@ ends all calls of its model.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from math import inf
 from typing import Final
 from weakref import ref
@@ -67,6 +67,11 @@ class Consequences:
         correlation = current_correlation()
         task_id = None if correlation is None else correlation.task_id
         return ref(trio.lowlevel.current_task()) if task_id is None else task_id, resource, repeats
+
+    def not_given_up(self, items: Sequence[RequestAdmissionItem]) -> Sequence[RequestAdmissionItem]:
+        """Those of a call's items whose account has not been refused; all of them, where each has."""
+        now = self._gate.now()
+        return [each for each in items if self.accounts.refusal(each.resource.provider_model, now) is None] or items
 
     async def before_asking(self, item: RequestAdmissionItem, call: Hashable) -> tuple[RequestAdmissionItem, bool]:
         """The item, once its call may ask for a lease, with what is left of its timeout then; and whether it was let go

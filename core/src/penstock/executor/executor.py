@@ -20,7 +20,7 @@ import trio
 
 from penstock.events.records import EventStream
 from penstock.executor.attempt import Attempt, AttemptContext
-from penstock.executor.call_items import CallItems, CallOptions
+from penstock.executor.call_items import CallItems, CallOptions, Resources
 from penstock.executor.caller_input import check_caps, check_end
 from penstock.executor.classifier import OutcomeClassifier, OutcomeRule
 from penstock.executor.consequences import Consequences
@@ -166,7 +166,7 @@ class ModelRequestExecutor:
     # -- attempts --
 
     def attempt(
-        self, resource: RequestResourceKey | str, *, repeats: Hashable = None, **options: Unpack[CallOptions]
+        self, resource: Resources, *, repeats: Hashable = None, **options: Unpack[CallOptions]
     ) -> AttemptContext:
         """The block of one call: `async with` waits for its lease, and releases it with how the call ended; `with` in
         another thread than the run's.
@@ -175,13 +175,13 @@ class ModelRequestExecutor:
         `repeats` is equal for all attempts at the same call in one task: what the attempts before have shown holds for
         the next one. Raises `ConfigError` for a wrong option, and `RequestAdmissionError` where the lease is refused.
         """
-        item = self.gate.run.here(partial(self._items.item, resource, **options))
-        return AttemptContext(self.gate, self._classifier.classify, self._consequences, item, repeats)
+        items = self.gate.run.here(partial(self._items.items, resource, **options))
+        return AttemptContext(self.gate, self._classifier.classify, self._consequences, items, repeats)
 
     async def execute(
         self,
         call: Callable[[Attempt], Awaitable[R]],
-        resource: RequestResourceKey | str,
+        resource: Resources | Callable[[], Resources],
         *,
         max_attempts: int | None = None,
         idempotency_key: str | None = None,
@@ -189,6 +189,7 @@ class ModelRequestExecutor:
     ) -> R:
         """What `call(attempt)` returns, tried again where that may help. Each attempt has a lease of its own.
 
+        `resource` may be a function without arguments, which is asked for each attempt.
         `idempotency_key` is handed to every attempt (`attempt.idempotency_key`), to be sent with the call, so
         that the provider can distinguish a retry from a new call. Rate limits use up no attempt. Raises the call's last
         exception when it is not worth trying again, or when attempts, deadline or the retry budget have run out;
@@ -196,13 +197,13 @@ class ModelRequestExecutor:
         """
         if not callable(call):
             raise ConfigError(f"call must be an async function that takes the attempt, not {shown(call)}")
-        key, tries = self._tries(resource, max_attempts, idempotency_key, options)
-        return await self._executions.execute(call, lambda: self.attempt(key, **options), tries)
+        chosen, tries = self._tries(resource, max_attempts, idempotency_key, options)
+        return await self._executions.execute(call, lambda: self.attempt(chosen(), **options), tries)
 
     def execute_from_thread(
         self,
         call: Callable[[Attempt], R],
-        resource: RequestResourceKey | str,
+        resource: Resources | Callable[[], Resources],
         *,
         max_attempts: int | None = None,
         idempotency_key: str | None = None,
@@ -212,24 +213,31 @@ class ModelRequestExecutor:
         if not callable(call):
             raise ConfigError(f"call must be a function that takes the attempt, not {shown(call)}")
         run = self.gate.run
-        key, tries = run.call("execute", self._tries, resource, max_attempts, idempotency_key, options)
-        return self._executions.execute_from_thread(call, lambda: self.attempt(key, **options), tries)
+        chosen, tries = run.call("execute", self._tries, resource, max_attempts, idempotency_key, options)
+        return self._executions.execute_from_thread(
+            call, lambda: self.attempt(run.call("execute", chosen), **options), tries
+        )
 
     def _tries(
         self,
-        resource: RequestResourceKey | str,
+        resource: Resources | Callable[[], Resources],
         max_attempts: int | None,
         idempotency_key: str | None,
         options: CallOptions,
-    ) -> tuple[RequestResourceKey, Tries]:
-        """Whom a call is for, and the tries that it has. Raises `ConfigError` for wrong options."""
+    ) -> tuple[Callable[[], list[RequestResourceKey]], Tries]:
+        """Who serves the next attempt, and the tries that a call has. Raises `ConfigError` for wrong options."""
         if idempotency_key is not None:
             a_name(idempotency_key, "idempotency_key")
         deadline = options.get("deadline")
         if deadline is not None:
             a_moment(deadline, "deadline")
-        key = self.resolver.key_of(resource, options.pop("domain", RequestDomain.CHAT))
-        return key, Tries(self._executions.retries_for(key, deadline, max_attempts), idempotency_key)
+        domain = options.pop("domain", RequestDomain.CHAT)
+        asked_anew = resource if callable(resource) else None
+        keys = self._items.keys(resource() if callable(resource) else resource, domain)
+        tries = Tries(self._executions.retries_for(keys[0], deadline, max_attempts), idempotency_key)
+        if asked_anew is None:
+            return lambda: keys, tries
+        return lambda: self._items.keys(asked_anew(), domain), tries
 
     def register(
         self,

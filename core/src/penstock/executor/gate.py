@@ -17,11 +17,11 @@ runs under trio's protection (`enable_ki_protection`, which costs nothing): the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from math import inf
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import trio
 
@@ -49,6 +49,8 @@ from penstock.words.identity import ProviderKey, ProviderModelKey
 from penstock.words.plugin_failures import OnPluginFailure, unheard, waited_in_vain
 
 __all__ = ["RequestGate"]
+
+_UNUSED: Final = RequestReleaseOutcome(kind="local_cancelled", went_out=False, detail="its turn came in another line")
 
 
 class RequestGate:
@@ -150,19 +152,53 @@ class RequestGate:
         """
         now = self.now()  # first, since it says what is wrong in another thread
         await trio.lowlevel.checkpoint_if_cancelled()
-        self._raise_if_failed()
-        if self._default_cap is not None:
-            self.register_unconfigured(item.resource.provider_model, self._default_cap)
-        try:
-            waiter = self.controller.enqueue(item, now)
-        except BaseException as error:
-            self._fail_if_the_queue_did(error)
-            raise
+        waiter = self._enqueue(item, now)
         self._after(now)  # may give the waiter its lease, where a receiver of events releases another
         if waiter.lease is None and waiter.refused is None:
             # Until the waiter is settled, or the gate has failed. Cancelling takes the waiter out of the queue.
             self.waits.park(waiter)
-            await trio.lowlevel.wait_task_rescheduled(partial(self._abort, waiter))
+            await trio.lowlevel.wait_task_rescheduled(partial(self._abort, (waiter,)))
+        return self._lease_of(waiter, now)
+
+    @trio.lowlevel.enable_ki_protection
+    async def acquire_first(self, items: Sequence[RequestAdmissionItem]) -> RequestAdmissionLease:
+        """A lease for one of these items, the first that can have one, in this order where several can: the call waits
+        in all lines from now on, and leaves the others in the moment in which its turn comes in one. Raises as
+        `acquire`, once it is refused in every line.
+        """
+        now = self.now()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        lines: list[RequestWaiter] = []
+        try:
+            for item in items:
+                lines.append(self._enqueue(item, now))
+                if lines[-1].lease is not None:
+                    break
+        except BaseException:
+            self._leave(lines)
+            raise
+        self._after(now)
+        if not any(waiter.lease is not None for waiter in lines):
+            waiting = [waiter for waiter in lines if waiter.refused is None]
+            if waiting:
+                self.waits.park_in_lines(waiting)
+                await trio.lowlevel.wait_task_rescheduled(partial(self._abort, waiting))
+        else:
+            self._leave([waiter for waiter in lines if waiter.lease is None])
+        return self._lease_of(next((waiter for waiter in lines if waiter.lease is not None), lines[0]), now)
+
+    def _enqueue(self, item: RequestAdmissionItem, now: float) -> RequestWaiter:
+        self._raise_if_failed()
+        if self._default_cap is not None:
+            self.register_unconfigured(item.resource.provider_model, self._default_cap)
+        try:
+            return self.controller.enqueue(item, now)
+        except BaseException as error:
+            self._fail_if_the_queue_did(error)
+            raise
+
+    def _lease_of(self, waiter: RequestWaiter, since: float) -> RequestAdmissionLease:
+        """The lease of a waiter whose wait is over. Raises why it has none."""
         if waiter.lease is not None:
             return waiter.lease
         if waiter.refused is None:
@@ -170,8 +206,18 @@ class RequestGate:
             if stalled is not None:
                 raise stalled
             raise self._failure.error() from self._failure.cause
-        in_vain = waited_in_vain(waiter.refused.denied, "call", self.now() - now)
+        in_vain = waited_in_vain(waiter.refused.denied, "call", self.now() - since)
         raise in_vain or RequestAdmissionError(waiter.refused)
+
+    def _leave(self, lines: Iterable[RequestWaiter]) -> None:
+        """Leave the lines in which a call has waited beside the one in which its turn came."""
+        for waiter in lines:
+            self.waits.unpark(waiter)
+            lease, waiter.lease = waiter.lease, None
+            if lease is not None:
+                self.release(lease, _UNUSED)
+            elif waiter.refused is None:
+                self._cancel(waiter)
 
     @trio.lowlevel.enable_ki_protection
     def release(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome) -> bool:
@@ -256,16 +302,21 @@ class RequestGate:
 
     # -- inside --
 
-    def _abort(self, waiter: RequestWaiter, _: object) -> trio.lowlevel.Abort:
+    def _abort(self, waiters: Iterable[RequestWaiter], _: object) -> trio.lowlevel.Abort:
         """Called by trio while it cancels: an exception here would hang the run, so the timer task gets it."""
-        waiter.parked = None
-        self.waits.parked.pop(waiter, None)
-        try:
-            self.controller.cancel(waiter, trio.current_time())
-        except BaseException as error:
-            self._failure.cause = error
-        self._timer.move(-inf)
+        for waiter in waiters:
+            self.waits.unpark(waiter)
+            self._cancel(waiter)
         return trio.lowlevel.Abort.SUCCEEDED
+
+    def _cancel(self, waiter: RequestWaiter) -> None:
+        """Take a waiter out of the queue; the timer task offers again what it leaves."""
+        if self._failure.cause is None:
+            try:
+                self.controller.cancel(waiter, trio.current_time())
+            except BaseException as error:
+                self._failure.cause = error
+        self._timer.move(-inf)
 
     def _settle(self, change: Callable[[], RequestAdmissionEffects], now: float) -> RequestAdmissionEffects | None:
         """Carry a change of state out and deliver it; `None` if the gate failed in it."""
@@ -291,10 +342,14 @@ class RequestGate:
                 self._on_freed_provider(provider, now)
 
     def _unpark(self, waiter: RequestWaiter) -> None:
-        task, waiter.parked = waiter.parked, None
-        if task is not None:
-            del self.waits.parked[waiter]
-            trio.lowlevel.reschedule(task)
+        task, others = self.waits.unpark(waiter)
+        if task is None:
+            return
+        if others:
+            if waiter.lease is None and any(each.parked is not None for each in others):
+                return  # refused in one line, and its turn may come in another
+            self._leave(others)
+        trio.lowlevel.reschedule(task)
 
     def _after(self, now: float) -> None:
         """Set the timer for what is due next, and deliver the events of what has happened."""

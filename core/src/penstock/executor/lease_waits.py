@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from math import inf
 
 import trio
@@ -30,6 +30,8 @@ class LeaseWaits:
         """Who is parked, and the deadline of the cancel scopes around it."""
         self.stalled: dict[RequestWaiter, StallError] = {}
         """What the wait of those ends with that are part of a deadlock."""
+        self.lines: dict[RequestWaiter, Sequence[RequestWaiter]] = {}
+        """The waiters of a call that waits in several lines at once, by each of those that are parked."""
         self.held: dict[trio.lowlevel.Task, list[RequestAdmissionLease]] = {}
         self._parked_holders: dict[trio.lowlevel.Task, RequestWaiter] = {}
         self.on_park: Callable[[trio.lowlevel.Task], None] | None = None
@@ -44,6 +46,20 @@ class LeaseWaits:
         if self.on_park is not None:
             self.on_park(task)
 
+    def park_in_lines(self, waiters: Sequence[RequestWaiter]) -> None:
+        """Note that this trio task is about to be parked for the first lease that one of several waiters gets."""
+        for waiter in waiters:
+            self.park(waiter)
+            self.lines[waiter] = waiters
+
+    def unpark(self, waiter: RequestWaiter) -> tuple[trio.lowlevel.Task | None, Sequence[RequestWaiter]]:
+        """The trio task that was parked for a waiter, if one was, and the waiters of its other lines; the waiter is no
+        longer parked.
+        """
+        task, waiter.parked = waiter.parked, None
+        self.parked.pop(waiter, None)
+        return task, [each for each in self.lines.pop(waiter, ()) if each is not waiter] if self.lines else ()
+
     def a_holder_is_parked(self) -> bool:
         """Whether anybody is parked who holds a lease, or is in a nursery of one who does.
 
@@ -55,7 +71,8 @@ class LeaseWaits:
     def waiters(self) -> Iterator[tuple[RequestWaiter, bool]]:
         """The parked waiters, and whether the wait of each ends by itself at some moment."""
         for waiter, deadline in self.parked.items():
-            yield waiter, deadline != inf or waiter.gives_up_at is not None
+            # Of a call in several lines nothing is certain: what is stuck in one may go in another.
+            yield waiter, deadline != inf or waiter.gives_up_at is not None or waiter in self.lines
 
     def hold(self, lease: RequestAdmissionLease) -> trio.lowlevel.Task:
         """The present trio task, which is in the block of the lease from now on, until `end_hold`."""

@@ -8,11 +8,12 @@ from multiprocessing import parent_process
 from typing import Final, TypeVar
 
 from penstock.executor.attempt import Attempt, AttemptContext
+from penstock.executor.call_items import Resources
 from penstock.executor.executor import ModelRequestExecutor
 from penstock.executor.under_trio import under_asyncio
 from penstock.requests.items import ONE_REQUEST, RequestCost, RequestGroupSpec
 from penstock.words.checks import a_name
-from penstock.words.identity import RequestDomain, RequestResourceKey
+from penstock.words.identity import RequestDomain
 
 __all__ = ["CURRENT", "current_executor", "execute", "execute_from_thread", "request", "set_no_gate"]
 
@@ -47,7 +48,7 @@ def _no_run() -> str:
 
 
 def request(
-    resource: RequestResourceKey | str,
+    resource: Resources,
     *,
     domain: str = RequestDomain.CHAT,
     cost: RequestCost = ONE_REQUEST,
@@ -59,7 +60,9 @@ def request(
     """One admitted call: `async with penstock.request("provider/model", domain="chat") as attempt`; in a thread that
     works for a task, `with` in the place of `async with`.
 
-    Waits for the lease, and gives it back with the classified outcome at the end of the block.
+    Waits for the lease, and gives it back with the classified outcome at the end of the block. Where several resources
+    serve the call alike, `["provider/model", "other/model"]`, it waits at all of them and is made at the first where
+    its turn comes, in this order where several are free: `attempt.lease.item.resource` says which.
 
     `domain`    what of the model is called, where it has several
     `cost`      what the call is expected to use
@@ -77,7 +80,7 @@ def request(
 
 async def execute(
     call: Callable[[Attempt], Awaitable[R]],
-    resource: RequestResourceKey | str,
+    resource: Resources | Callable[[], Resources],
     *,
     domain: str = RequestDomain.CHAT,
     cost: RequestCost = ONE_REQUEST,
@@ -90,8 +93,9 @@ async def execute(
 ) -> R:
     """What `call(attempt)` returns, tried again where that may help, each attempt under a lease of its own.
 
-    Options as `request`, and `max_attempts`, how often it is tried at most, and `idempotency_key`, which every
-    attempt carries. Raises as `ModelRequestExecutor.execute`."""
+    Options as `request`, and `max_attempts`, how often it is tried at most, and `idempotency_key`, which every attempt
+    carries; `resource` may also be a function without arguments, which is asked for each attempt. Raises as
+    `ModelRequestExecutor.execute`."""
     return await current_executor().execute(
         call,
         resource,
@@ -108,7 +112,7 @@ async def execute(
 
 def execute_from_thread(
     call: Callable[[Attempt], R],
-    resource: RequestResourceKey | str,
+    resource: Resources | Callable[[], Resources],
     *,
     domain: str = RequestDomain.CHAT,
     cost: RequestCost = ONE_REQUEST,
