@@ -35,8 +35,9 @@ class Calls:
         self.nursery.start_soon(self._call, name, resources, timeout)
         await wait_all_tasks_blocked()
 
-    async def end(self, name: str) -> None:
-        self._go[name].set()
+    async def end(self, *names: str) -> None:
+        for name in names:
+            self._go[name].set()
         await wait_all_tasks_blocked()
 
     async def cancel(self, name: str) -> None:
@@ -91,8 +92,7 @@ async def test_two_places_that_come_free_in_one_moment_serve_two_calls(calls: Ca
     await calls.begin("b", WEST)
     await calls.begin("c", EAST, WEST)
     await calls.begin("d", EAST, WEST)
-    calls._go["a"].set()
-    await calls.end("b")
+    await calls.end("a", "b")
     assert sorted((calls.made_at["c"], calls.made_at["d"])) == ["east", "west"]
 
 
