@@ -10,7 +10,7 @@ and whoever made it knows whether to make it again. There is no redirect, no coo
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
+from collections import deque
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -42,8 +42,8 @@ class WireClient:
 
     `headers` go with each call. `tls` is the context for `https`, one of its own without it. A connection that no call
     uses is kept for `keep_alive` seconds, and at most `most_idle` are; a new one must be there, with TLS, after
-    `connect_timeout` seconds. Raises `ValueError` for a URL that is not of `http` or `https`, or holds a user, a query or
-    a fragment, and for what is no header.
+    `connect_timeout` seconds. Raises `ValueError` for a URL that is not of `http` or `https`, or holds a user, a query
+    or a fragment, and for what is no header.
     """
 
     def __init__(
@@ -165,11 +165,12 @@ class WireAnswer:
     body as it comes, not unpacked.
     """
 
-    __slots__ = ("_parser", "connection")
+    __slots__ = ("_parser", "_pieces", "connection")
 
     def __init__(self, connection: Connection, parser: AnswerParser) -> None:
         self.connection = connection
         self._parser = parser
+        self._pieces: deque[bytes] = deque()
 
     @property
     def status(self) -> int:
@@ -198,17 +199,24 @@ class WireAnswer:
         else:
             self._parser.feed_eof()
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """The body, piece by piece. Raises `ConnectionLost`, `BadAnswer`."""
-        while True:
-            for piece in self._parser.take():
-                yield piece
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next piece of the body. Raises `ConnectionLost`, `BadAnswer`."""
+        while not self._pieces:
+            self._pieces.extend(self._parser.take())
+            if self._pieces:
+                break
             if self._parser.done:
-                return
+                raise StopAsyncIteration
             await self._read()
+        return self._pieces.popleft()
 
     async def read(self) -> bytes:
         """The whole body, or what is left of it. Raises as `async for`."""
         while not self._parser.done:
             await self._read()
-        return b"".join(self._parser.take())
+        rest = b"".join((*self._pieces, *self._parser.take()))
+        self._pieces.clear()
+        return rest

@@ -76,7 +76,7 @@ class Connection:
     async def receive(self) -> bytes:
         """The next bytes; none when the other side has closed. Raises `ConnectionLost`."""
         try:
-            return await self._stream.receive_some(ONE_READ)
+            return bytes(await self._stream.receive_some(ONE_READ))
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
             raise ConnectionLost(f"the connection broke before the answer was there: {_cause(error)}") from error
 

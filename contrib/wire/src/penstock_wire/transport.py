@@ -1,6 +1,7 @@
-"""The same wire as a transport of httpx2: `httpx2.AsyncClient(transport=WireTransport())`. Needs `penstock-wire[httpx2]`.
+"""The same wire as a transport of httpx2: `httpx2.AsyncClient(transport=WireTransport())`. Needs the extra `httpx2`.
 
-One client per origin. What httpx2 asks for in time-outs is heeded: for connecting, for each write, for each read.
+One client per origin. What httpx2 asks for in time-outs is heeded: for connecting, and for each read. There is no
+proxy: httpx2 does not ask a transport that it is given for one.
 """
 
 from __future__ import annotations
@@ -76,10 +77,9 @@ class _Body(httpx2.AsyncByteStream):
         self._timeout = timeout
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        pieces = aiter(self._answer)
         while True:
             with _as_httpx2(self._request), _in_time(self._timeout, httpx2.ReadTimeout):
-                piece = await anext(pieces, None)
+                piece = await anext(self._answer, None)
             if piece is None:
                 return
             yield piece
