@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +126,8 @@ class Folder:
         return self.path / "out" / "answers.jsonl"
 
     @property
-    def journal(self) -> Path:
-        return self.path / "out" / "answers.jsonl.journal"
+    def store(self) -> Path:
+        return self.path / "out" / "answers.jsonl.store"
 
     def write(self, *replaced: tuple[str, str], toml: str = BASE, more: str = "") -> Path:
         """Write the pipeline with some of its text replaced, which must be there, and `more` at its end."""
@@ -154,11 +156,10 @@ class Folder:
     def failed(self) -> list[dict[str, Any]]:
         return read_lines(self.output.with_name("answers.jsonl.failed.jsonl"))
 
-    def cells(self) -> list[tuple[int, str]]:
-        """The finished cells in the journal, its torn last line left out."""
-        whole = self.journal.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()[1:]
-        records = map(json.loads, whole)
-        return [(record["row"], record["step"]) for record in records if "value" in record]
+    def cells(self) -> list[str]:
+        """The steps of all answers in the store, in the order in which they came."""
+        with closing(sqlite3.connect(self.store)) as store:
+            return [step for (step,) in store.execute("SELECT step FROM answers ORDER BY id")]
 
 
 STEPS = """

@@ -16,9 +16,12 @@ from penstock_batch.providers.open_files import open_files_limit, too_few_files
 from penstock_batch.rows.own_files import OutputLost
 from penstock_batch.run.assembly import Assembled, assemble, refuse_to_replace, remove_results
 from penstock_batch.run.progress import ProgressKind
+from penstock_batch.run.results import Results
 from penstock_batch.run.runner import Ran, run_rows
 from penstock_batch.run.summary import summary_lines
-from penstock_batch.store.journal import Journal
+from penstock_batch.run.taking_over import take_over
+from penstock_batch.store.aside import put_aside
+from penstock_batch.store.store import Store
 from penstock_batch.words.terminal import say
 
 __all__ = ["check_command", "run_command"]
@@ -45,23 +48,26 @@ def run_command(
     try:
         pipeline = load_pipeline(path)
         refuse_to_replace(pipeline, overwrite=overwrite)
-        steps = [step.name for step in pipeline.steps]
-        rows = pipeline.facts.rows
-        with Journal(pipeline.journal, pipeline.identity, steps, rows=rows, overwrite=overwrite) as journal:
-            if overwrite:
-                remove_results(pipeline)
-            if journal.damaged_lines:
-                say(f"{journal.damaged_lines} damaged lines of the journal count as cells not done", err=True)
-            run = partial(run_rows, pipeline, journal, limit=limit, plugins=plugins, progress=progress)
+        before = put_aside(pipeline.store) if overwrite else None
+        if overwrite:
+            remove_results(pipeline)
+        with Store(pipeline.store) as store, Results(pipeline.output.parent) as results:
+            if taken := take_over(pipeline, store):
+                say(f"{taken:,} cells of an earlier release's journal are taken over into {pipeline.store.name}")
+            run = partial(run_rows, pipeline, store, results, limit=limit, plugins=plugins, progress=progress)
             try:
                 ran = trio.run(run)
             except ConfigError:
                 raise
             except BaseException:  # nobody foresaw it: what was answered is assembled all the same
                 with suppress(OutputLost):
-                    assemble(pipeline, journal, limit)
+                    assemble(pipeline, results, limit)
                 raise
-            result = assemble(pipeline, journal, limit)
+            result = assemble(pipeline, results, limit)
+            if store.damaged:
+                say(f"{store.damaged:,} damaged answers of the store count as cells not done", err=True)
+        if before is not None and not result.open and ran.broken is None:
+            before.forget()
     except KeyboardInterrupt:  # before or after the run, which handles it by itself
         say("interrupted", err=True)
         return INTERRUPTED

@@ -22,7 +22,7 @@ def problems(folder: Folder, *replaced: tuple[str, str], more: str = "") -> list
     folder.write(*replaced, more=more)
     with pytest.raises(ConfigError) as caught:
         load_pipeline(folder.toml)
-    assert not folder.journal.parent.exists()
+    assert not folder.store.parent.exists()
     prefix = f"{folder.toml}: "
     assert all(problem.startswith(prefix) for problem in caught.value.problems)
     return [problem.removeprefix(prefix) for problem in caught.value.problems]

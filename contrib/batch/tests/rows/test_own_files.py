@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +13,6 @@ from penstock import ConfigError
 from penstock_batch.command import run_command
 from penstock_batch.pipeline.loading import load_pipeline
 from penstock_batch.rows.own_files import OutputLost
-from penstock_batch.store.journal import Journal
 
 if TYPE_CHECKING:
     from contrib.batch.tests.conftest import Folder
@@ -79,7 +77,7 @@ def test_the_input_is_never_the_output_however_it_is_spelled(local: Folder, spel
     assert source.read_bytes() == before
 
 
-@pytest.mark.parametrize("suffix", [".failed.jsonl", ".journal"])
+@pytest.mark.parametrize("suffix", [".failed.jsonl", ".store"])
 def test_what_a_run_puts_beside_its_output_is_never_the_input(local: Folder, suffix: str) -> None:
     source = local.path / f"a.jsonl{suffix}"
     source.write_text('{"id": 1}\n', encoding="utf-8")
@@ -103,7 +101,7 @@ def test_the_record_of_events_is_never_the_output(local: Folder) -> None:
     assert "is the file of [plugins.jsonl]" in refused(local)
 
 
-@pytest.mark.parametrize("name", ["answers.jsonl", "answers.jsonl.failed.jsonl", "answers.jsonl.journal"])
+@pytest.mark.parametrize("name", ["answers.jsonl", "answers.jsonl.failed.jsonl", "answers.jsonl.store"])
 def test_no_link_is_followed(local: Folder, name: str) -> None:
     precious = local.path / "precious"
     precious.write_text("precious", encoding="utf-8")
@@ -205,14 +203,14 @@ def test_an_input_that_is_gone_is_told_and_its_answers_are_kept(local: Folder) -
     assert len(local.answers()) == 5
 
 
-def test_a_journal_that_is_gone_is_told(local: Folder) -> None:
+def test_a_store_that_is_gone_is_told(local: Folder) -> None:
     (steps,) = local.path.glob("steps_of_*.py")
     folder = local.output.parent
     steps.write_text(
         f"import shutil\ndef twice(id):\n    shutil.rmtree({str(folder)!r}, ignore_errors=True)\n    return id\n",
         encoding="utf-8",
     )
-    with pytest.raises(OutputLost, match="the journal is gone"):
+    with pytest.raises(OutputLost, match="the store is gone"):
         run(local)
 
 
@@ -249,38 +247,3 @@ def test_csv_is_written_where_the_name_says_so(local: Folder) -> None:
 def test_a_name_that_says_nothing_is_refused(local: Folder, name: str) -> None:
     rewrite(local, "out/answers.jsonl", name)
     assert "must end in .jsonl, .ndjson, .csv" in refused(local)
-
-
-# -- checksums --
-
-
-def test_every_flipped_bit_costs_at_most_the_lines_that_it_touches(tmp_path: Path) -> None:
-    path = tmp_path / "j"
-    values = {(0, "a"): 1.25, (1, "a"): "text", (1, "b"): [7, 8], (2, "b"): None}
-    with Journal(path, {}, ("a", "b"), rows=3) as journal:
-        for (row, step), value in values.items():
-            journal.finish(row, step, value)
-    whole = path.read_bytes()
-    first = whole.index(b"\n") + 1
-    for at in range(first * 8, len(whole) * 8):
-        flipped = bytearray(whole)
-        flipped[at // 8] ^= 1 << at % 8
-        path.write_bytes(flipped)
-        with Journal(path, {}, ("a", "b"), rows=3) as journal:
-            there = {key: journal.value(*key) for key in values if journal.has(*key)}
-            assert there.items() <= values.items()
-            assert len(there) >= len(values) - 2
-
-
-def test_a_journal_of_before_is_taken_over(tmp_path: Path) -> None:
-    path = tmp_path / "j"
-    path.write_text(
-        '{"penstock_batch_journal":1,"identity":{}}\n'
-        '{"row":0,"step":"a","value":1}\n{"row":1000000000,"step":"a","value":1}\n' + "[" * 100_000 + "\n",
-        encoding="utf-8",
-    )
-    with Journal(path, {}, ("a",), rows=2) as journal:
-        assert journal.damaged_lines == 2
-        journal.finish(1, "a", 2)
-    with Journal(path, {}, ("a",), rows=2) as journal:
-        assert (journal.value(0, "a"), journal.value(1, "a")) == (1, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,22 @@ if TYPE_CHECKING:
     from contrib.batch.tests.conftest import Folder, Provider
 
 pytestmark = pytest.mark.loopback
+
+ONE_STEP = """
+[input]
+path = "rows.jsonl"
+[output]
+path = "out/answers.jsonl"
+[[steps]]
+name = "NAME"
+kind = "chat"
+model = "p/writer"
+prompt = "{{ text }}"
+[providers.p]
+base_url = "BASE_URL"
+[providers.p.models.writer]
+max_parallel_requests = 8
+"""
 
 
 def run(folder: Folder, *, limit: int | None = None, overwrite: bool = False) -> int:
@@ -65,21 +82,70 @@ def test_a_run_of_the_first_rows_is_continued_by_the_next(served: Folder, provid
     assert len(served.answers()) == 30
 
 
-def test_overwrite_starts_anew(served: Folder, provider: Provider) -> None:
+def test_overwrite_asks_everything_anew_and_keeps_the_last_store_until_then(
+    served: Folder, provider: Provider, capsys: pytest.CaptureFixture[str]
+) -> None:
     served.write()
     run(served)
     before = provider.completed("writer")
-    served.write(("in one sentence", "in a sentence"))
-    assert ("steps", "summary", "prompt") in refused(served)
     assert run(served, overwrite=True) == 0
     assert provider.completed("writer") == before + 30
+    assert "is kept as answers.jsonl.store.before until this run has ended" in capsys.readouterr().out
+    assert {path.name for path in served.output.parent.iterdir()} == {"answers.jsonl", "answers.jsonl.store"}
 
 
-def test_another_input_is_another_run(served: Folder) -> None:
+def test_rows_that_are_added_taken_out_and_shuffled_cost_what_is_new(served: Folder, provider: Provider) -> None:
     served.write()
-    run(served, limit=3)
-    served.rows(31)
-    assert ("input", "sha256") in refused(served)
+    run(served)
+    before = provider.completed("writer")
+    rows = (served.path / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+    Random(7).shuffle(rows)
+    served.lines(*rows[:10], '{"id": 77, "text": "New. Yes."}', *rows[10:25])
+    assert run(served) == 0
+    assert provider.completed("writer") == before + 1
+    answers = served.answers()
+    assert [answer["id"] for answer in answers] == [
+        json.loads(row)["id"] for row in [*rows[:10], '{"id": 77}', *rows[10:25]]
+    ]
+    assert all(str(answer["id"]) in answer["summary"] for answer in answers if answer["id"] != 77)
+
+
+def test_a_changed_prompt_asks_its_step_again_and_what_needs_it(served: Folder, provider: Provider) -> None:
+    served.write()
+    run(served)
+    writer, embedder = provider.completed("writer"), provider.completed("embedder")
+    served.write(("in one sentence", "in a sentence"))
+    assert run(served) == 0
+    assert provider.completed("writer") == writer + 30
+    assert provider.completed("embedder") == embedder  # what it says is the same
+
+
+def test_a_step_by_another_name_asks_nothing(served: Folder, provider: Provider) -> None:
+    for name in ("summary", "gist"):
+        served.write(toml=ONE_STEP.replace("NAME", name))
+        run(served)
+        if name == "summary":
+            before = provider.report()
+    assert provider.report() == before
+    assert served.answers()[3]["gist"] == "Row 3 is about gate number 3."
+
+
+def test_equal_calls_of_different_rows_have_answers_of_their_own_unless_they_are_shared(
+    served: Folder, provider: Provider
+) -> None:
+    served.lines(*['{"id": 1, "text": "The same. Yes."}'] * 6)
+    served.write(toml=ONE_STEP.replace("NAME", "summary"))
+    before = provider.completed("writer")
+    run(served)
+    assert provider.completed("writer") == before + 6
+    served.lines(*['{"id": 1, "text": "The same. Yes."}'] * 8)
+    run(served)
+    assert provider.completed("writer") == before + 8
+    served.lines(*(f'{{"id": {number}, "text": "Another one. Yes."}}' for number in range(9)))
+    served.write(toml=ONE_STEP.replace("NAME", "summary").replace("[providers", "share = true\n[providers", 1))
+    run(served)
+    assert provider.completed("writer") == before + 9
+    assert [answer["summary"] for answer in served.answers()] == ["Another one."] * 9
 
 
 def test_a_file_that_is_not_ours_is_not_replaced(served: Folder) -> None:
@@ -270,12 +336,12 @@ def test_rows_that_wait_for_one_provider_do_not_keep_another_from_new_rows(folde
         "[providers.p.options.models.embedder]\noutage = [0.0, 30.0]\nretry_after = 30.0\nlatency = { mean = 0.001 }\n",
     )
     assert run_command(folder.toml, limit=None, overwrite=False, plugins=(stopper,), progress="none") == 130
-    assert [step for _, step in folder.cells()] == ["summary"] * 60
+    assert folder.cells() == ["summary"] * 60
 
 
-def test_the_journal_lies_beside_the_output_and_holds_every_cell(served: Folder) -> None:
+def test_the_store_lies_beside_the_output_and_holds_every_cell(served: Folder) -> None:
     served.rows(4)
     served.write()
     run(served)
-    assert sorted(served.cells()) == sorted((row, step) for row in range(4) for step in ("summary", "vector", "length"))
-    assert {path.name for path in Path(served.output).parent.iterdir()} == {"answers.jsonl", "answers.jsonl.journal"}
+    assert sorted(served.cells()) == sorted(step for _ in range(4) for step in ("summary", "vector", "length"))
+    assert {path.name for path in Path(served.output).parent.iterdir()} == {"answers.jsonl", "answers.jsonl.store"}

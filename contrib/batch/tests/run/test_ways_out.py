@@ -71,7 +71,7 @@ def test_a_disk_that_is_full_while_assembling_says_that_nothing_is_lost(folder: 
     ended = subprocess.run(command(folder, fails), capture_output=True, check=False)
     assert ended.returncode == 1
     (line,) = ended.stderr.decode().splitlines()
-    assert "cannot be written: No space left on device; every answer is kept in the journal" in line
+    assert "cannot be written: No space left on device; every answer is kept in the store" in line
     assert not folder.output.exists()
     assert subprocess.run(command(folder), capture_output=True, check=False).returncode == 0
     assert len(folder.answers()) == 5
@@ -79,10 +79,14 @@ def test_a_disk_that_is_full_while_assembling_says_that_nothing_is_lost(folder: 
 
 def test_a_disk_that_refuses_a_sync_ends_the_run_in_one_line(folder: Folder) -> None:
     making(folder, "return id")
-    fails = "import penstock_batch.store.journal as j\ndef no(self): raise OSError(5, 'I/O error')\nj.Journal.sync = no"
+    fails = (
+        "import sqlite3, penstock_batch.store.store as s\n"
+        "def no(self, work): raise s.StoreLost(self.path, sqlite3.OperationalError('disk I/O error'))\n"
+        "s.Store._write = no"
+    )
     ended = subprocess.run(command(folder, fails), capture_output=True, check=False)
     assert ended.returncode == 1
-    assert ended.stderr.decode().splitlines()[-1].endswith("answers.jsonl.journal: cannot be written: I/O error")
+    assert ended.stderr.decode().splitlines()[-1].endswith("answers.jsonl.store: cannot be written: disk I/O error")
     assert "Traceback" not in ended.stderr.decode()
     assert folder.output.exists()  # what was answered is assembled all the same
 

@@ -13,7 +13,7 @@ __all__ = ["ModelTally", "StepTally", "Tallies"]
 
 @attrs.define
 class StepTally:
-    """The cells of one step: `before` were in the journal when the run began."""
+    """The cells of one step: `before` were kept when the run began."""
 
     before: int = 0
     done: int = 0

@@ -48,7 +48,7 @@ class InputConfig:
 @attrs.frozen(kw_only=True)
 class OutputConfig:
     """`[output]`. `path` is taken from the folder of the TOML, and its ending says what is written: `.jsonl`, `.ndjson`
-    or `.csv`. The journal and the failed rows lie beside it.
+    or `.csv`. The store and the failed rows lie beside it.
     """
 
     path: Path
@@ -63,7 +63,7 @@ class BatchConfig:
       not count.
     - `rows_waiting`: rows in memory that wait for such a provider, beyond those.
     - `request_timeout`: of one call, from going out to its last byte.
-    - `fsync_pause`: the shortest time between two syncs of the journal.
+    - `fsync_pause`: how long answers are gathered before they are written to the disk together.
     - `give_up_failures`: failed calls in a row, without a success between, before a model may be given up.
     - `give_up_start`, `give_up_after`: how long such failures must have lasted as well: at a model that never
       answered, and at one that did.
@@ -74,7 +74,7 @@ class BatchConfig:
     rows_in_flight: int = attrs.field(default=1000, validator=_from(1))
     rows_waiting: int = attrs.field(default=4000, validator=_from(0))
     request_timeout: float = attrs.field(default=120.0, validator=_above_zero)
-    fsync_pause: float = attrs.field(default=0.2, validator=_from(0))
+    fsync_pause: float = attrs.field(default=0.02, validator=_from(0))
     give_up_failures: int = attrs.field(default=20, validator=_from(1))
     give_up_start: float = attrs.field(default=10.0, validator=_from(0))
     give_up_after: float = attrs.field(default=120.0, validator=_from(0))
@@ -89,6 +89,9 @@ class StepConfig:
     - `kind = "embedding"`: `model`, `input`; the value is the vector.
     - `kind = "python"`: `function`, `needs`; the value is what it returns. It runs in one of `workers` threads, or with
       `thread = false` in the event loop; after `timeout` seconds its row fails.
+
+    With `share`, rows that ask the same have one answer; else each has its own. `version` stands for the code of a
+    function that has no source.
 
     `prompt`, `system` and `input` are templates. `needs` names columns and steps beside those in the templates.
     `params` go into the body of the call as they are. `timeout` of a call replaces `[batch] request_timeout`.
@@ -106,3 +109,5 @@ class StepConfig:
     timeout: float | None = attrs.field(default=None, validator=_above_zero)
     thread: bool = True
     workers: int = attrs.field(default=WORKERS, validator=_from(1))
+    share: bool = False
+    version: str | None = attrs.field(default=None, validator=_not_empty)

@@ -52,9 +52,14 @@ class Pipeline:
     """What keeps `input` where it is, if that is a copy."""
 
     @property
+    def store(self) -> Path:
+        """The file of all answers."""
+        return _store_of(self.output)
+
+    @property
     def journal(self) -> Path:
-        """The file of finished cells."""
-        return _journal_of(self.output)
+        """The file in which an earlier release kept finished cells."""
+        return self.output.with_name(f"{self.output.name}.journal")
 
     @property
     def failed(self) -> Path:
@@ -99,7 +104,7 @@ def load_pipeline(path: Path) -> Pipeline:
         problems.append(Problem(("output", "path"), what))
     own = {
         "the output": output_path,
-        "the journal": _journal_of(output_path),
+        "the store": _store_of(output_path),
         "the failed rows": _failed_of(output_path),
     }
     problems += place_problems(own, {"the input": input_path, "the pipeline's TOML": path, **_plugin_files(config)})
@@ -152,8 +157,8 @@ def load_pipeline(path: Path) -> Pipeline:
     )
 
 
-def _journal_of(output: Path) -> Path:
-    return output.with_name(f"{output.name}.journal")
+def _store_of(output: Path) -> Path:
+    return output.with_name(f"{output.name}.store")
 
 
 def _failed_of(output: Path) -> Path:

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from penstock import Problem, ProviderConfig, did_you_mean
+from penstock_batch.pipeline.code import UnknownCode, code_of
 from penstock_batch.pipeline.config import WORKERS, StepConfig
 from penstock_batch.pipeline.functions import FunctionProblem, load_function
 from penstock_batch.pipeline.templates import BUILT_IN, ROW, PromptTemplate, TemplateProblem
@@ -23,9 +24,9 @@ __all__ = ["Step", "compile_step"]
 
 _FIELDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     # kind: what it must have, what it may have beside
-    "chat": (("model", "prompt"), ("system", "params", "timeout", "needs")),
-    "embedding": (("model", "input"), ("params", "timeout", "needs")),
-    "python": (("function", "needs"), ("thread", "timeout", "workers")),
+    "chat": (("model", "prompt"), ("system", "params", "timeout", "needs", "share")),
+    "embedding": (("model", "input"), ("params", "timeout", "needs", "share")),
+    "python": (("function", "needs"), ("thread", "timeout", "workers", "share", "version")),
 }
 _OURS: Final = {"chat": ("model", "messages", "stream", "n"), "embedding": ("model", "input", "encoding_format")}
 
@@ -47,6 +48,9 @@ class Step:
     timeout: float = 120.0
     thread: bool = True
     workers: int = WORKERS
+    share: bool = False
+    code: str = ""
+    """What a function is known by."""
 
 
 def compile_step(
@@ -79,6 +83,12 @@ def compile_step(
             function = load_function(config.function, config.needs or [], folder)
         except FunctionProblem as problem:
             found.append(Problem(("function",), str(problem)))
+    code = ""
+    if function is not None and not found:
+        try:
+            code = code_of(function, folder, config.version)
+        except UnknownCode as problem:
+            found.append(Problem(("version",), str(problem)))
     if found:
         problems += [problem.below("steps", config.name) for problem in found]
         return None
@@ -96,6 +106,8 @@ def compile_step(
         timeout=config.timeout if config.timeout is not None else math.inf if config.kind == "python" else timeout,
         thread=config.thread,
         workers=config.workers,
+        share=config.share,
+        code=code,
     )
 
 
@@ -142,4 +154,4 @@ def _model(config: StepConfig, providers: Mapping[str, ProviderConfig], found: l
         hint = did_you_mean(alias, provider.models, otherwise="there are")
         found.append(Problem(("model",), f"there is no [providers.{provider_name}.models.{alias}]; {hint}"))
         return None
-    return StepModel(config.model, provider_name, model.model or alias, model.max_parallel_requests)
+    return StepModel(config.model, provider_name, model.model or alias, model.max_parallel_requests, provider.kind)

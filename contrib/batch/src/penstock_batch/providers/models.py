@@ -10,10 +10,11 @@ __all__ = ["StepModel"]
 @attrs.frozen
 class StepModel:
     """The model of a step: `name` is what the pipeline calls it, `provider/model`; `model_id` the provider's own name
-    for it.
+    for it; `dialect` the kind of its provider.
     """
 
     name: str
     provider: str
     model_id: str
     max_parallel_requests: int
+    dialect: str = "openai"

@@ -7,7 +7,7 @@ import sys
 __all__ = ["OTHERS", "open_files_limit", "too_few_files"]
 
 OTHERS = 64
-"""Files that are open beside the calls: input, output, journal, libraries."""
+"""Files that are open beside the calls: input, output, store, libraries."""
 
 
 def open_files_limit() -> int | None:

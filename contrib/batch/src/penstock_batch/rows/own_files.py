@@ -1,6 +1,6 @@
 """The files that a run writes, told from all others by what they are and not by how their paths are spelled.
 
-A run writes its output, the failed rows and the journal, each of them readable by its owner alone. Before anything is
+A run writes its output, the failed rows and the store, each of them readable by its owner alone. Before anything is
 called it is known that none of them is a file that the run reads, a link to somewhere else, or somebody else's.
 """
 
@@ -25,13 +25,13 @@ _MOST_LINE: Final = 1 << 26
 
 
 class OutputLost(PenstockError):
-    """The loss of a file that was to be assembled. What was answered is kept all the same, if the journal is."""
+    """The loss of a file that was to be assembled. What was answered is kept all the same, if the store is."""
 
-    def __init__(self, path: Path, reason: str, journal: Path) -> None:
+    def __init__(self, path: Path, reason: str, store: Path) -> None:
         kept = (
-            "every answer is kept in the journal, so the same command writes it without calling anything anew"
-            if journal.exists()
-            else f"and the journal is gone ({journal}): what was answered is lost"
+            "every answer is kept in the store, so the same command writes it without calling anything anew"
+            if store.exists()
+            else f"and the store is gone ({store}): what was answered is lost"
         )
         super().__init__(f"{path}: cannot be written: {reason}; {kept}")
 
@@ -85,9 +85,9 @@ def looks_like_failed_rows(path: Path) -> bool:
 
 
 @contextmanager
-def written(path: Path, journal: Path, *, keep_empty: bool = True) -> Iterator[IO[bytes]]:
+def written(path: Path, store: Path, *, keep_empty: bool = True) -> Iterator[IO[bytes]]:
     """A file beside `path`, which takes its place when the block ends well; nothing is there if it is empty and need
-    not be kept. Raises `OutputLost`, which says whether `journal` is there.
+    not be kept. Raises `OutputLost`, which says whether `store` is there.
     """
     beside: Path | None = None
     try:
@@ -110,4 +110,4 @@ def written(path: Path, journal: Path, *, keep_empty: bool = True) -> Iterator[I
                 beside.unlink(missing_ok=True)
         if not isinstance(error, OSError):
             raise
-        raise OutputLost(path, error.strerror or str(error), journal) from None
+        raise OutputLost(path, error.strerror or str(error), store) from None

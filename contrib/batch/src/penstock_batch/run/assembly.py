@@ -1,4 +1,5 @@
-"""The answers in the input's order, and the failed rows with their reasons: assembled from input and journal.
+"""The answers in the input's order, and the failed rows with their reasons: assembled from the input and the rows that
+are over.
 
 Both files are written beside their place and put there in one step, so what lies under the output's name is always
 whole. One row is in memory at a time.
@@ -20,7 +21,7 @@ from penstock_batch.rows.formats import row_writer
 from penstock_batch.rows.lines import json_line
 from penstock_batch.rows.own_files import OutputLost, looks_like_failed_rows, written
 from penstock_batch.rows.reader import BadRow, InputProblem, Row, read_rows
-from penstock_batch.store.journal import Journal
+from penstock_batch.run.results import NoRoom, Result, Results
 
 __all__ = ["CHANGED", "Assembled", "assemble", "refuse_to_replace", "remove_results"]
 
@@ -40,7 +41,7 @@ class Assembled:
     reasons: dict[str, int]
 
 
-def assemble(pipeline: Pipeline, journal: Journal, limit: int | None) -> Assembled:
+def assemble(pipeline: Pipeline, results: Results, limit: int | None) -> Assembled:
     """The counts of a run, after the output and the failed file are written. The counts are of the first `limit` rows,
     the files of all rows that are known.
 
@@ -51,11 +52,12 @@ def assemble(pipeline: Pipeline, journal: Journal, limit: int | None) -> Assembl
     names = [*pipeline.facts.columns, *(step.name for step in pipeline.steps)]
     try:
         with (
-            written(pipeline.output, journal.path) as output,
-            written(pipeline.failed, journal.path, keep_empty=False) as failures,
+            written(pipeline.output, pipeline.store) as output,
+            written(pipeline.failed, pipeline.store, keep_empty=False) as failures,
         ):
+            as_it_is = pipeline.written_as == "jsonl"
             put = row_writer(pipeline.written_as, output, names)
-            for index, record in _records(pipeline, journal, limit):
+            for index, record in _records(pipeline, results, limit):
                 within = limit is None or index < limit
                 if record is None:
                     still_open += within
@@ -66,11 +68,16 @@ def assemble(pipeline: Pipeline, journal: Journal, limit: int | None) -> Assembl
                         reason = f"{record.step}: {record.error}" if record.step else record.reason
                         reasons[reason] = reasons.get(reason, 0) + 1
                 else:
-                    put(record)
+                    if as_it_is:
+                        output.write(record.line)
+                    else:
+                        put(record.record)
                     done += within
     except InputProblem as problem:
         reason = f"the input cannot be read any more, and has to be put back: {problem}"
-        raise OutputLost(pipeline.output, reason, journal.path) from None
+        raise OutputLost(pipeline.output, reason, pipeline.store) from None
+    except NoRoom as error:
+        raise OutputLost(pipeline.output, str(error), pipeline.store) from None
     return Assembled(done, failed, still_open, reasons)
 
 
@@ -93,9 +100,7 @@ class _Failure:
         return line if self.answers is None else {**line, "answers": self.answers}
 
 
-def _records(
-    pipeline: Pipeline, journal: Journal, limit: int | None
-) -> Iterator[tuple[int, dict[str, Any] | _Failure | None]]:
+def _records(pipeline: Pipeline, results: Results, limit: int | None) -> Iterator[tuple[int, Result | _Failure | None]]:
     """What there is of each row of the input, and of those that it has no more."""
     facts = pipeline.facts
     index = -1
@@ -105,40 +110,41 @@ def _records(
             return
         within = limit is None or index < limit
         if facts.unchanged(row):
-            yield index, _record(row, journal, pipeline) if within or isinstance(row, Row) else None
+            yield index, _record(row, results) if within or isinstance(row, Row) else None
         elif within:
             values = row.values if isinstance(row, Row) else None
             text = None if isinstance(row, Row) else row.text
-            yield index, _changed(index, row.line, values, text, journal, pipeline)
+            yield index, _changed(index, row.line, values, text, results, pipeline)
     for gone in range(index + 1, facts.rows if limit is None else min(limit, facts.rows)):
-        yield gone, _changed(gone, None, None, None, journal, pipeline)
+        yield gone, _changed(gone, None, None, None, results, pipeline)
 
 
 def _changed(
-    index: int, line: int | None, values: dict[str, Any] | None, text: str | None, journal: Journal, pipeline: Pipeline
+    index: int, line: int | None, values: dict[str, Any] | None, text: str | None, results: Results, pipeline: Pipeline
 ) -> _Failure:
-    answers = {step.name: journal.value(index, step.name) for step in pipeline.steps if journal.has(index, step.name)}
+    result = results.of(index)
+    known = {} if result is None or result.kind == "failed" else result.record
+    answers = {step.name: known[step.name] for step in pipeline.steps if step.name in known}
     return _Failure(line, None, CHANGED, values, text, answers, CHANGED)
 
 
-def _record(row: Row | BadRow, journal: Journal, pipeline: Pipeline) -> dict[str, Any] | _Failure | None:
+def _record(row: Row | BadRow, results: Results) -> Result | _Failure | None:
     if isinstance(row, BadRow):
         return _Failure(row.line, None, f"line {row.line}: {row.problem}", None, row.text)
-    if journal.done(row.index):
-        try:
-            return {**row.values, **{step.name: journal.value(row.index, step.name) for step in pipeline.steps}}
-        except KeyError as damaged:
-            return _Failure(row.line, None, str(damaged.args[0]), row.values, reason="damaged in the journal")
-    error = journal.error(row.index)
-    return None if error is None else _Failure(row.line, error[0], error[1], row.values)
+    result = results.of(row.index)
+    if result is None or result.kind == "done":
+        return result
+    why = result.record
+    return _Failure(row.line, why["step"], why["error"], row.values)
 
 
 def refuse_to_replace(pipeline: Pipeline, *, overwrite: bool) -> None:
-    """Check that no file is replaced that no run made: an output without a journal beside it, unless `overwrite`, and
+    """Check that no file is replaced that no run made: an output without a store beside it, unless `overwrite`, and
     failed rows that are none. Raises `ConfigError`.
     """
-    if not overwrite and pipeline.output.exists() and not pipeline.journal.exists():
-        what = "exists, but not the journal of the run that made it; --overwrite replaces it"
+    made_by_a_run = pipeline.store.exists() or pipeline.journal.exists()
+    if not overwrite and pipeline.output.exists() and not made_by_a_run:
+        what = "exists, but not the store of the run that made it; --overwrite replaces it"
         raise ConfigError(Problem((), what, str(pipeline.output)))
     if not looks_like_failed_rows(pipeline.failed):
         what = "was not written by a run, which would put its failed rows there; move it away or name another output"
@@ -146,7 +152,7 @@ def refuse_to_replace(pipeline: Pipeline, *, overwrite: bool) -> None:
 
 
 def remove_results(pipeline: Pipeline) -> None:
-    """Remove the files that an earlier run left beside its journal, for `--overwrite`. Raises `ConfigError`."""
+    """Remove the files that an earlier run left beside its store, for `--overwrite`. Raises `ConfigError`."""
     for path in (pipeline.output, pipeline.failed):
         try:
             path.unlink(missing_ok=True)

@@ -1,6 +1,8 @@
 """The shell of a run, which reads rows, gives their cells to the scheduler, and stops on a signal.
 
-    read rows → RowWindow has room → one task per cell → Cells does it → journal → the row leaves the window
+    rows → what is kept of them → RowWindow has room → one task per cell → Cells does it → the row leaves the window
+
+What a row has become, done or failed, goes to `Results`; one of which every cell is kept goes there at once.
 
 A task's group is its step (weighted by its model's `max_parallel_requests`), and names its model: so the task gate lets
 cells wait whose provider is cooling down or full (`scheduler.request_pressure`), and they never hold the places that
@@ -21,20 +23,24 @@ import trio
 
 import penstock
 from penstock import ConfigError, PenstockError, Problem, open_scheduler
-from penstock_batch.calls.cells import CellFailed, Cells, CellStopped, JournalLost, ModelUse
-from penstock_batch.calls.giving_up import GiveUpRules, ModelHealth
+from penstock_batch.calls.calling import Calls
+from penstock_batch.calls.cells import Cells
+from penstock_batch.calls.claims import Claims
+from penstock_batch.calls.model_use import CellFailed, CellStopped, ModelUse, model_uses
+from penstock_batch.calls.row_in_work import RowInWork
 from penstock_batch.calls.tallies import Tallies
 from penstock_batch.pipeline.loading import Pipeline
 from penstock_batch.pipeline.steps import Step
-from penstock_batch.providers.endpoints import Endpoints, api_key, open_endpoints
+from penstock_batch.providers.endpoints import Endpoints, open_endpoints
 from penstock_batch.rows.reader import BadRow, InputProblem, Row, read_rows
-from penstock_batch.run.active_row import ActiveRow
+from penstock_batch.run.kept_rows import KeptRow, KeptRows
 from penstock_batch.run.progress import ProgressKind, show_progress
+from penstock_batch.run.results import NoRoom, Results
 from penstock_batch.run.signals import stopping_signals
 from penstock_batch.run.standing import RunStanding, allowed_rates
 from penstock_batch.run.summary import AllowedRate
 from penstock_batch.run.window import RowWindow
-from penstock_batch.store.journal import Journal, keep_on_disk
+from penstock_batch.store.store import Store, StoreLost, keep_committing
 from penstock_batch.words.failures import said_of
 from penstock_batch.words.terminal import say
 
@@ -46,13 +52,16 @@ __all__ = ["Ran", "run_rows"]
 FOR_EVER = 1e9
 """Seconds: longer than any run."""
 
+LOOKED_AT = 256
+"""Rows of which it is seen together what is kept."""
+
 WATCHDOG = 0.25
 """Seconds for which a task may keep the loop from everything else before it is reported."""
 
 
 @attrs.frozen
 class Ran:
-    """The result of a run, beside what lies in the journal."""
+    """The result of a run, beside the rows that are over."""
 
     tallies: Tallies
     allowed: Mapping[str, AllowedRate]
@@ -81,44 +90,59 @@ class RunningView:
 
 
 async def run_rows(
-    pipeline: Pipeline, journal: Journal, *, limit: int | None, plugins: Sequence[Path], progress: ProgressKind
+    pipeline: Pipeline,
+    store: Store,
+    results: Results,
+    *,
+    limit: int | None,
+    plugins: Sequence[Path],
+    progress: ProgressKind,
 ) -> Ran:
-    """The result of a run, which does every cell that the journal does not have yet. Raises `ConfigError` or
-    `PluginError` if it cannot begin."""
-    run = BatchRun(pipeline, journal, limit)
+    """The result of a run, which does every cell of which the store has no answer that does. Raises `ConfigError` or
+    `PluginError` if it cannot begin.
+    """
+    run = BatchRun(pipeline, store, results, limit)
     if not run.anything_to_do:
         # Nothing is started then, neither a provider nor a sink: the records of the run that did the work stay as
         # they are.
-        return Ran(run.tallies, {}, 0.0, False, {})
+        run.look_at_the_rest()
+        return Ran(run.tallies, {}, 0.0, False, {}, broken=run.broken)
     listening = RunningView()
     started = trio.current_time()
     async with open_endpoints(pipeline.config.providers, pipeline.models) as endpoints:
         async with open_scheduler(watched(pipeline.config), plugins=[*plugins, listening]) as scheduler:
             await run.carry_out(scheduler, endpoints, progress)
         allowed = allowed_rates(run.models, endpoints, scheduler)
+    run.look_at_the_rest()
     seconds = trio.current_time() - started
     shadows = scheduler.plugins.shadows.tallies()
     return Ran(run.tallies, allowed, seconds, run.interrupted, listening.view.what_limited(), shadows, run.broken)
 
 
 class BatchRun:
-    """One run: the active rows and what is known of them."""
+    """One run: the rows in work and what is known of them."""
 
-    def __init__(self, pipeline: Pipeline, journal: Journal, limit: int | None) -> None:
+    def __init__(self, pipeline: Pipeline, store: Store, results: Results, limit: int | None) -> None:
         rows = pipeline.facts.rows
         self.pipeline = pipeline
         self.tallies = Tallies.for_steps(pipeline.steps, rows if limit is None else min(limit, rows))
         self.models: dict[str, ModelUse] = {}
         self.interrupted = False
-        self._journal = journal
+        self._store = store
+        self._results = results
         self._limit = limit
         self._steps = {step.name: step for step in pipeline.steps}
-        self._rows: Iterator[Row] = self._rows_to_do()
+        self._claims = Claims(store)
+        self._kept = KeptRows(pipeline.steps, pipeline.needs, self._claims)
+        self._read = 0
+        self._input = read_rows(pipeline.input, pipeline.form)
+        self._rows: Iterator[KeptRow] = self._rows_to_do()
         self._window = RowWindow(pipeline.batch.rows_in_flight, pipeline.batch.rows_waiting)
         self._open_of_group: dict[int, int] = {}
         self._changed = trio.Event()
-        self._dirty, self._to_sync = trio.open_memory_channel[None](1)
+        self._dirty, self._to_commit = trio.open_memory_channel[None](1)
         self._stopping = False
+        self._begun: Scheduler | None = None
         self.broken: Exception | None = None
         first = next(self._rows, None)
         self.anything_to_do = first is not None
@@ -127,29 +151,25 @@ class BatchRun:
 
     async def carry_out(self, scheduler: Scheduler, endpoints: Endpoints, progress: ProgressKind) -> None:
         """Feed the scheduler until every row is over, or until a signal stops the run."""
-        self._scheduler = scheduler
-        self.models = self._models(endpoints)
-        self._cells = Cells(
-            self._journal,
-            self.models,
-            self.tallies,
-            self.pipeline.secrets,
-            on_written=self._on_written,
-            on_limited=self._wake,
-        )
+        self._begun = self._scheduler = scheduler
+        self.models = model_uses(self.pipeline, endpoints, self.tallies)
+        secrets = self.pipeline.secrets
+        calls = Calls(self.models, self.tallies, secrets, on_limited=self._wake)
+        self._cells = Cells(self._store, self._claims, calls, secrets, on_added=self._on_added)
         self._standing = RunStanding(self.pipeline.steps, self.models, self.tallies, self._window, scheduler)
         self._groups = {step.name: self._group_of(step) for step in self.pipeline.steps}
         async with trio.open_nursery() as nursery:
             pause = self.pipeline.batch.fsync_pause
-            nursery.start_soon(keep_on_disk, self._journal, self._to_sync, pause, self._on_lost)
+            nursery.start_soon(keep_committing, self._store, self._to_commit, pause, self._break_off)
             nursery.start_soon(show_progress, progress, self._standing.now)
             with stopping_signals(self._on_signal):
                 await self._feed()
             nursery.cancel_scope.cancel()
-        try:
-            await trio.to_thread.run_sync(self._journal.sync)
-        except OSError as error:
-            self._on_lost(error)
+        if self._store.lost is None:
+            try:
+                self._store.commit()
+            except StoreLost as lost:
+                self._break_off(lost)
 
     # -- rows in --
 
@@ -160,70 +180,90 @@ class BatchRun:
             if self._window.room(self._standing.cooling(trio.current_time())) < size:
                 await self._wait_for_change()
                 continue
-            try:
-                taken = list(islice(self._rows, size))
-            except InputProblem as problem:
-                self._break_off(ConfigError(Problem((), str(problem))))
-                break
+            taken = list(islice(self._rows, size))
             if not taken:
                 break
             begun = [row for row in taken if not self._needs_a_dead_model(row)]
             if begun:
-                self._activate_rows(group, begun)
+                self._begin(group, begun)
             group += 1
             await trio.lowlevel.checkpoint()
         while len(self._window):
             await self._wait_for_change()
 
-    def _rows_to_do(self) -> Iterator[Row]:
-        for row in read_rows(self.pipeline.input, self.pipeline.form):
-            if (self._limit is not None and row.index >= self._limit) or row.index >= self.pipeline.facts.rows:
-                return
-            if isinstance(row, BadRow) or not self.pipeline.facts.unchanged(row):
-                self.tallies.rows_failed += 1  # the output says why; for a row that is another now nothing is paid
-                continue
-            for name, tally in self.tallies.steps.items():
-                tally.before += self._journal.has(row.index, name)
-            if self._journal.done(row.index):
+    def _rows_to_do(self) -> Iterator[KeptRow]:
+        """The rows of which not every cell is kept; the others are over."""
+        for row in self._looked_at(self._limit):
+            for name in row.finished:
+                self.tallies.steps[name].before += 1
+            if len(row.finished) == len(self._steps):
                 self.tallies.rows_done += 1
+                self._done(row.row.index, row.values)
             else:
                 yield row
 
-    def _needs_a_dead_model(self, row: Row) -> bool:
+    def look_at_the_rest(self) -> None:
+        """Look at the rows that the run has not come to, whose cells may all be kept: nothing is called for them."""
+        for row in self._looked_at(None):
+            if len(row.finished) == len(self._steps):
+                self._done(row.row.index, row.values)
+
+    def _looked_at(self, limit: int | None) -> Iterator[KeptRow]:
+        """The next rows, with what is kept of them; none after an error that is no row's fault."""
+        try:
+            while self.broken is None and (rows := self._next_rows(limit)):
+                yield from self._kept.of(rows)
+        except InputProblem as problem:
+            self._break_off(ConfigError(Problem((), str(problem))))
+        except StoreLost as lost:
+            self._break_off(lost)
+
+    def _next_rows(self, limit: int | None) -> list[Row]:
+        """The next rows of the input that can be looked at; none at its end, or at the limit."""
+        rows: list[Row] = []
+        while len(rows) < LOOKED_AT and (limit is None or self._read < limit) and self._read < self.pipeline.facts.rows:
+            row = next(self._input, None)
+            if row is None:
+                break
+            self._read += 1
+            if isinstance(row, BadRow) or not self.pipeline.facts.unchanged(row):
+                # The output says why; for a row that is another now nothing is paid.
+                self.tallies.rows_failed += self._limit is None or row.index < self._limit
+            else:
+                rows.append(row)
+        return rows
+
+    def _needs_a_dead_model(self, row: KeptRow) -> bool:
         """Whether a step that the row still needs has a model that was given up: then nothing more is paid for the
         row.
         """
         for name, step in self._steps.items():
-            if step.model is None or self._journal.has(row.index, name):
+            if step.model is None or name in row.finished:
                 continue
             reason = self.models[step.model.name].given_up
             if reason is not None:
-                self._note_failure(row.index, name, reason)
                 self.tallies.steps[name].failed += 1
                 self.tallies.rows_failed += 1
+                self._fail(row.row.index, name, reason)
                 return True
         return False
 
-    def _activate_rows(self, group: int, rows: Sequence[Row]) -> None:
-        active = [self._active_row(row, group) for row in rows]
-        specs = [self._spec(row, name) for row in active for name in row.to_do]
-        self._open_of_group[group] = len(active)
-        for row in active:
+    def _begin(self, group: int, rows: Sequence[KeptRow]) -> None:
+        begun = [RowInWork(row.row, row.identity, self.pipeline.needs, row.finished, row.claims) for row in rows]
+        for row in begun:
+            row.group = group
+        specs = [self._spec(row, name) for row in begun for name in row.to_do]
+        self._open_of_group[group] = len(begun)
+        for row in begun:
             self._window.enter(row.index, row.could_do)
         self._emit_group_event("row_group_admitted", group)
         handles = self._scheduler.add(specs)
         self._scheduler.seal(str(group))
-        for row in active:
+        for row in begun:
             for name in row.to_do:
                 handles[_task_id(row, name)].add_done_callback(partial(self._on_cell_end, row, name))
 
-    def _active_row(self, row: Row, group: int) -> ActiveRow:
-        finished = {
-            name: self._journal.value(row.index, name) for name in self._steps if self._journal.has(row.index, name)
-        }
-        return ActiveRow(row, group, self.pipeline.needs, finished)
-
-    def _spec(self, row: ActiveRow, name: str) -> penstock.TaskSpec:
+    def _spec(self, row: RowInWork, name: str) -> penstock.TaskSpec:
         step = self._steps[name]
         return penstock.TaskSpec(
             task_id=_task_id(row, name),
@@ -238,31 +278,29 @@ class BatchRun:
 
     # -- cells --
 
-    async def _cell(self, row: ActiveRow, step: Step) -> Any:
+    async def _cell(self, row: RowInWork, step: Step) -> Any:
         try:
-            return await self._cells.do(step, row.index, row.columns, row.values)
-        except CellFailed:
-            row.failed = True
+            return await self._cells.do(step, row)
+        except CellFailed as error:
+            row.failed = row.failed or (step.name, str(error))
             raise
         except CellStopped:
             self._stopping = True
             raise
-        except JournalLost as error:
+        except StoreLost as error:
             self._break_off(error)
             raise
 
-    def _on_cell_end(self, row: ActiveRow, name: str, handle: TaskHandle[Any]) -> None:
+    def _on_cell_end(self, row: RowInWork, name: str, handle: TaskHandle[Any]) -> None:
         """Note the end of a cell: its lease is back, and what needed it may start or has been dropped."""
         if handle.status == "completed":
             row.done(name, handle.result())
             self.tallies.steps[name].done += 1
         else:
             row.ended(name)
-            if handle.status in ("failed", "dropped") and not self._stopping and not row.failed:
+            if handle.status in ("failed", "dropped") and not self._stopping and row.failed is None:
                 # Refused for good before it began, by a rule or for want of a resource: that too is recorded.
-                error = handle.error
-                self._note_failure(row.index, name, _in_words(error))
-                row.failed = True
+                row.failed = name, _in_words(handle.error)
             self.tallies.steps[name].failed += handle.status == "failed" and not isinstance(handle.error, CellStopped)
         if row.over:
             self._leave(row)
@@ -270,27 +308,34 @@ class BatchRun:
             self._window.change(row.index, row.could_do)
         self._wake()  # the row has left, or it may be one now that can only wait
 
-    def _note_failure(self, row: int, step: str, reason: str) -> None:
+    def _done(self, index: int, values: Mapping[str, Any]) -> None:
         try:
-            self._journal.fail(row, step, reason)
-        except OSError as error:
-            self._on_lost(error)
+            self._results.done(index, values)
+        except NoRoom as error:
+            self._break_off(error)
+
+    def _fail(self, index: int, step: str, reason: str) -> None:
+        try:
+            self._results.failed(index, step, reason)
+        except NoRoom as error:
+            self._break_off(error)
 
     def _break_off(self, error: Exception) -> None:
-        """End the run for an error that is no row's fault: a journal that cannot be written, an input that cannot be
+        """End the run for an error that is no row's fault: a store that cannot be written, an input that cannot be
         read any more. The first such error is told at the end.
         """
         if self.broken is None:
             self.broken = error
             self._stop(at_once=True)
 
-    def _on_lost(self, error: OSError) -> None:
-        self._break_off(JournalLost(self._journal.path, error))
-
-    def _leave(self, row: ActiveRow) -> None:
+    def _leave(self, row: RowInWork) -> None:
         self._window.leave(row.index)
-        self.tallies.rows_done += not row.to_do
-        self.tallies.rows_failed += row.failed
+        if row.failed is not None:
+            self.tallies.rows_failed += 1
+            self._fail(row.index, *row.failed)
+        elif not row.to_do:
+            self.tallies.rows_done += 1
+            self._done(row.index, row.values)
         self._open_of_group[row.group] -= 1
         if not self._open_of_group[row.group]:
             del self._open_of_group[row.group]
@@ -306,17 +351,19 @@ class BatchRun:
             await self._changed.wait()
         self._changed = trio.Event()
 
-    def _on_written(self) -> None:
-        with suppress(trio.WouldBlock):  # then a sync is due already, and takes this line too
+    def _on_added(self) -> None:
+        with suppress(trio.WouldBlock):  # then a commit is due already, and takes this answer too
             self._dirty.send_nowait(None)
 
     def _stop(self, *, at_once: bool) -> None:
         self._stopping = True
         self._wake()
+        if self._begun is None:
+            return
         if at_once:
-            self._scheduler.cancel()
+            self._begun.cancel()
         else:
-            self._scheduler.shutdown()
+            self._begun.shutdown()
             for use in self.models.values():
                 use.stop()
 
@@ -330,26 +377,6 @@ class BatchRun:
             self._stop(at_once=True)
 
     # -- set-up --
-
-    def _models(self, endpoints: Endpoints) -> dict[str, ModelUse]:
-        batch = self.pipeline.batch
-        rules = GiveUpRules(
-            failures=batch.give_up_failures,
-            start=batch.give_up_start,
-            after=batch.give_up_after,
-            rate_limited=batch.give_up_rate_limited,
-        )
-        models = {model.name: model for model in self.pipeline.models}
-        return {
-            name: ModelUse(
-                model,
-                endpoints.clients[name],
-                api_key(self.pipeline.config.providers[model.provider]),
-                ModelHealth(rules),
-                self.tallies.models[name],
-            )
-            for name, model in models.items()
-        }
 
     def _group_of(self, step: Step) -> penstock.TaskGroupSpec:
         resolver = penstock.TaskSchedulingResolver(self.pipeline.config.scheduler.admitted_limits)
@@ -382,5 +409,5 @@ def watched(config: penstock.PenstockConfig) -> penstock.PenstockConfig:
     return attrs.evolve(config, scheduler=scheduler, requests=requests)
 
 
-def _task_id(row: ActiveRow, step: str) -> str:
+def _task_id(row: RowInWork, step: str) -> str:
     return f"r{row.index}/{step}"

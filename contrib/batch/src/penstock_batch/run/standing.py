@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 import penstock
-from penstock_batch.calls.cells import ModelUse
+from penstock_batch.calls.model_use import ModelUse
 from penstock_batch.calls.tallies import Tallies
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.providers.endpoints import Endpoints

@@ -1,7 +1,7 @@
 """The keys of a run, and the one door at which they are blotted out of whatever leaves it.
 
 Providers echo keys, in errors and in answers, and so do libraries that tell of a header they could not send. So nothing
-is searched for where it comes from: what goes to the journal, to the output or to a terminal passes here.
+is searched for where it comes from: what goes to the store, to the output or to a terminal passes here.
 """
 
 from __future__ import annotations

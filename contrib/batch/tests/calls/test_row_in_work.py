@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
+from penstock_batch.calls.row_in_work import RowInWork
 from penstock_batch.rows.reader import Row
-from penstock_batch.run.active_row import ActiveRow
 
 NEEDS = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
 
 
-def row(**finished: object) -> ActiveRow:
-    return ActiveRow(Row(7, 8, {"text": "x"}), 0, NEEDS, finished)
+def row(**finished: object) -> RowInWork:
+    return RowInWork(Row(7, 8, {"text": "x"}), 0, NEEDS, finished, {})
 
 
 def test_a_fresh_row_can_do_what_needs_nothing() -> None:

@@ -1,25 +1,36 @@
-"""An active row, which is in memory: its values so far, and which of its cells can start, run or are over. Pure."""
+"""A row in work: its values so far, the cells that it has claimed, and which can start, run or are over. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from penstock_batch.calls.claims import Claim
 from penstock_batch.rows.reader import Row
 
-__all__ = ["ActiveRow"]
+__all__ = ["RowInWork"]
 
 
-class ActiveRow:
-    """One active row. `needs` are each step's needs among steps; `finished` the values of the steps that were done
-    before."""
+class RowInWork:
+    """One row in work, known by its `identity`. `needs` are each step's needs among steps; `finished` the values of the
+    steps that are done, `claims` the cells that were asked for already, and have no answer that does.
+    """
 
-    def __init__(self, row: Row, group: int, needs: Mapping[str, Sequence[str]], finished: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        row: Row,
+        identity: int,
+        needs: Mapping[str, Sequence[str]],
+        finished: Mapping[str, Any],
+        claims: dict[str, Claim],
+    ) -> None:
         self.index = row.index
-        self.group = group
+        self.identity = identity
         self.columns = row.values
-        self.failed = False
-        """Whether one of its cells could not be done; the reason is in the journal."""
+        self.claims = claims
+        self.group = 0
+        self.failed: tuple[str, str] | None = None
+        """The step that could not be done, and why, where there is one."""
         self.values = {**row.values, **finished}
         self._needs = needs
         self._missing = {step for step in needs if step not in finished}

@@ -1,0 +1,77 @@
+"""What a step asks for a row: the call that goes out, and what it is known by. Pure.
+
+What identifies a call is all that it says and to whom: the dialect, the kind of call, the provider's name and the
+model's id, and the body. Where the provider is, the key, limits and time-outs do not count, nor does the step's name.
+A function is identified by its code and what it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from penstock_batch.pipeline.steps import Step
+from penstock_batch.pipeline.templates import ROW, RenderError
+from penstock_batch.rows.lines import json_bytes
+from penstock_batch.store.keys import base_key
+
+__all__ = ["Asked", "NotAsked", "ask"]
+
+_CHARACTERS_PER_TOKEN: Final = 4
+
+
+class NotAsked(Exception):
+    """A row of which a call cannot be made, in one line."""
+
+
+@attrs.frozen
+class Asked:
+    """What is asked: `body` is what goes out, or what a function is called with; `base` identifies it."""
+
+    body: Mapping[str, Any]
+    base: bytes
+
+    def sent(self) -> bytes:
+        """The body as it goes out."""
+        return json_bytes(self.body)
+
+    def input_tokens(self, sent: bytes) -> int:
+        """An estimate of the tokens of what is sent."""
+        return len(sent) // _CHARACTERS_PER_TOKEN + 1
+
+    @property
+    def output_tokens(self) -> int:
+        """The most tokens that the answer may have; 0 where nothing says so."""
+        most = self.body.get("max_completion_tokens", self.body.get("max_tokens"))
+        return most if isinstance(most, int) and not isinstance(most, bool) and most > 0 else 0
+
+
+def ask(step: Step, values: Mapping[str, Any], columns: Mapping[str, Any]) -> Asked:
+    """What `step` asks for a row with these `values`: its input `columns`, and the steps that are done. Raises
+    `NotAsked`.
+    """
+    if step.kind == "python":
+        missing = [name for name in step.arguments if name not in values]
+        if missing:
+            raise NotAsked(f"the row has no column {missing[0]!r}")
+        given = {name: values[name] for name in step.arguments}
+        return Asked(given, base_key(["python", step.code, given]))
+    body = _body(step, {**values, ROW: columns})
+    model = step.model
+    assert model is not None
+    return Asked(body, base_key([model.dialect, step.kind, model.provider, model.model_id, body]))
+
+
+def _body(step: Step, values: Mapping[str, Any]) -> dict[str, Any]:
+    assert step.model is not None
+    try:
+        texts = {name: template.render(values) for name, template in step.templates.items()}
+    except RenderError as error:
+        raise NotAsked(f"the template cannot be filled in: {error}") from None
+    if step.kind == "embedding":
+        return {"model": step.model.model_id, **step.params, "input": texts["input"]}
+    messages = [{"role": "system", "content": texts["system"]}] if "system" in texts else []
+    messages.append({"role": "user", "content": texts["prompt"]})
+    return {"model": step.model.model_id, **step.params, "messages": messages}

@@ -1,0 +1,198 @@
+"""One admitted call: it goes out, its answer is read to the end and kept, and what it means is told to all who learn.
+
+A call goes out through `penstock.execute`, which admits each attempt and decides about trying again. The answer is with
+the store before the attempt is over, with no checkpoint between the last byte and that, so no cancellation finds an
+answer that was paid for and is not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import httpx2
+import trio
+
+import penstock
+from penstock import execute
+from penstock_batch.calls.answers import Answered, BadAnswer, answer_of, error_line, failure_kind
+from penstock_batch.calls.asking import Asked
+from penstock_batch.calls.model_use import CellFailed, ModelUse
+from penstock_batch.calls.tallies import Tallies
+from penstock_batch.pipeline.steps import Step
+from penstock_batch.store.answer import Answer
+from penstock_batch.words.failures import plain_reason
+from penstock_batch.words.secrets import Secrets
+from penstock_dialects import AnswerReader
+
+if TYPE_CHECKING:
+    from penstock import Attempt
+
+__all__ = ["Calls"]
+
+_PATHS: Final = {"chat": "chat/completions", "embedding": "embeddings"}
+Keep = Callable[[Answer], None]
+"""Keeps an answer. Raises `CellFailed` if it cannot be kept."""
+
+
+class _CallFailed(Exception):
+    """The failure of one attempt, in one line. What it means for the gate is said by the facts or by the kind of
+    exception."""
+
+
+class _NoAnswer(_CallFailed, ConnectionError):
+    """A call without an answer: nothing listens there, or the connection broke."""
+
+
+class _TooLate(_CallFailed, TimeoutError):
+    """A call without an answer in time."""
+
+
+class Calls:
+    """The calls of a run, by `models`. `on_limited` is called after each 429."""
+
+    def __init__(
+        self,
+        models: Mapping[str, ModelUse],
+        tallies: Tallies,
+        secrets: Secrets,
+        *,
+        on_limited: Callable[[], None],
+    ) -> None:
+        self._models = models
+        self._tallies = tallies
+        self._secrets = secrets
+        self._on_limited = on_limited
+
+    async def call(self, step: Step, asked: Asked, keep: Keep) -> Answer:
+        """The answer to what a step asks, which has been handed to `keep`. Raises `CellFailed`, `CellStopped`, or
+        `RequestAdmissionError` where it is not admitted.
+        """
+        assert step.model is not None
+        use = self._models[step.model.name]
+        use.check()
+        sent = asked.sent()
+        cost = penstock.RequestCost(input_tokens=asked.input_tokens(sent), output_tokens=asked.output_tokens)
+        with use.waiting() as scope:
+            attempt = partial(self._attempt, step, use, sent, scope, keep)
+            try:
+                return await execute(attempt, step.model.name, domain=step.kind, cost=cost, group=step.name)
+            except _CallFailed as error:
+                raise CellFailed(str(error)) from None
+        raise use.refusal or CellFailed(f"{use.model.name}: cancelled")
+
+    async def _attempt(
+        self, step: Step, use: ModelUse, sent: bytes, scope: trio.CancelScope, keep: Keep, attempt: Attempt
+    ) -> Answer:
+        use.check()
+        started = trio.current_time()
+        with use.in_flight(scope, started):
+            with await self._post(step, use, sent) as reader:
+                now = trio.current_time()
+                facts = attrs.evolve(self._without_keys(reader.facts()), elapsed=now - started, received_at=now)
+                attempt.answered(facts)
+                outcome = penstock.classify(facts, None)
+                if reader.status != 200 or reader.error is not None:
+                    kind = failure_kind(outcome)
+                    reason = f"{use.model.provider}: {error_line(reader.status, reader.error, use.key)}"
+                    use.failed(kind, reason, now)
+                    if kind == "limited":
+                        self._on_limited()
+                    raise _CallFailed(reason)
+                try:
+                    answered = answer_of(step.kind, reader)
+                except BadAnswer as error:
+                    raise self._unfit(use, error, outcome, now) from None
+                answer = self._answer(reader, answered, use, now - started)
+            keep(answer)
+            self._count(step, use, answered, now)
+            return answer
+
+    def _answer(self, reader: AnswerReader, answered: Answered, use: ModelUse, elapsed: float) -> Answer:
+        """The answer as it is kept: whole, and without keys."""
+        clean = self._secrets.value
+        return Answer(
+            value=clean(answered.value),
+            text=clean(reader.text) or None,
+            refusal=clean(reader.refusal) or None,
+            reasoning=clean(reader.reasoning) or None,
+            parts=tuple(clean(part) for part in reader.parts),
+            tool_calls=tuple(clean(attrs.asdict(call)) for call in reader.tool_calls),
+            logprobs=tuple(reader.logprobs),
+            ended=answered.ended,
+            usage=answered.usage,
+            by=use.model.name,
+            at=datetime.now(UTC).timestamp(),
+            elapsed=elapsed,
+        )
+
+    def _without_keys(self, facts: penstock.ResponseFacts) -> penstock.ResponseFacts:
+        """The facts, as they may go to events: a provider's own word for an error can be anything."""
+        verdict = facts.verdict
+        if verdict is None or (code := self._secrets.text(verdict.code)) == verdict.code:
+            return facts
+        return attrs.evolve(facts, verdict=attrs.evolve(verdict, code=code))
+
+    def _unfit(self, use: ModelUse, error: BadAnswer, outcome: penstock.RequestReleaseOutcome, now: float) -> Exception:
+        """What ends the attempt: another one where that may help."""
+        if outcome.kind == "provider_failure" and outcome.retryable:
+            use.failed("down", f"{use.model.provider}: {error}", now)
+            return _CallFailed(f"{use.model.provider}: {error}")
+        if outcome.ended in ("content_filter", "refusal"):
+            use.health.succeeded()  # the model answers: what it says to this row says nothing of others
+        else:
+            use.failed("unfit", f"{use.model.provider}: {error}", now)
+        return CellFailed(str(error))
+
+    async def _post(self, step: Step, use: ModelUse, body: bytes) -> AnswerReader:
+        """The answer, read to its end."""
+        provider = use.model.provider
+        try:
+            with trio.fail_after(step.timeout):
+                return await _read(use, _PATHS[step.kind], body)
+        except trio.TooSlowError:
+            error: _CallFailed = _TooLate(f"{provider}: no answer within {step.timeout:g} s")
+        except httpx2.ConnectError as cause:
+            error = _NoAnswer(
+                f"{provider}: cannot connect to {use.client.http.base_url.netloc.decode()}: {plain_reason(cause)}"
+            )
+            error.__cause__ = cause  # by which it is known whether it was paid, or is our own affair
+        except httpx2.HTTPError as cause:
+            error = _NoAnswer(f"{provider}: {type(cause).__name__}: {plain_reason(cause)}")
+        if not penstock.own_shortage(error):
+            use.failed("down", str(error), trio.current_time())
+            raise error
+        for other in self._models.values():
+            if other.tally.in_flight == 0:  # its idle connections would be closed with its next call, and not before
+                await other.client.drop_connections()
+        raise error
+
+    def _count(self, step: Step, use: ModelUse, answered: Answered, now: float) -> None:
+        use.health.succeeded()
+        tally = use.tally
+        tally.answered += 1
+        tally.last_answer_at = now
+        tally.input_tokens += answered.usage.input_tokens or 0
+        tally.output_tokens += answered.usage.output_tokens or 0
+        self._tallies.steps[step.name].cut_short += answered.ended == "length"
+
+
+async def _read(use: ModelUse, path: str, body: bytes) -> AnswerReader:
+    async with use.client.http.stream("POST", path, content=body) as response:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        reader = AnswerReader(
+            use.dialect, response.status_code, headers, wall_now=datetime.now(UTC), strict=response.status_code == 200
+        )
+        try:
+            async for piece in response.aiter_raw():
+                reader.feed(piece)
+                if reader.too_large:
+                    break
+        except BaseException:
+            reader.close()
+            raise
+        reader.end()
+        return reader

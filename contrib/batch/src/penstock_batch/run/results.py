@@ -1,0 +1,104 @@
+"""The rows that are over, until they are assembled: each as a line of JSON in a file that nobody else sees.
+
+Rows end in any order, and the output has that of the input. In memory is only where each line lies, eight bytes a row.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from array import array
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import attrs
+
+from penstock import PenstockError
+from penstock_batch.rows.lines import json_line
+
+__all__ = ["NoRoom", "Result", "Results"]
+
+_OPEN: Final = -1
+_BUFFER: Final = 1 << 20
+
+
+class NoRoom(PenstockError):
+    """The loss of the place where rows that are over wait to be assembled."""
+
+    def __init__(self, folder: Path, error: OSError) -> None:
+        super().__init__(f"{folder}: cannot hold the rows that are done: {error.strerror or error}")
+
+
+@attrs.frozen
+class Result:
+    """A row that is over: `done` with its whole `line`, or `failed` with why."""
+
+    kind: Literal["done", "failed"]
+    line: bytes
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The line, read."""
+        record: dict[str, Any] = json.loads(self.line)
+        return record
+
+
+class Results:
+    """The rows of a run that are over, by their index. Use as a context manager, or `close` it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = tempfile.TemporaryFile(dir=folder, buffering=_BUFFER)  # noqa: SIM115  # closed by `close`
+        except OSError as error:
+            raise NoRoom(folder, error) from None
+        self._places = array("q")
+        self._end = 0
+        self._flushed = 0
+
+    def done(self, index: int, record: Mapping[str, Any]) -> None:
+        """Note that a row is done: its columns and its steps. Raises `NoRoom`."""
+        self._put(index, json_line(record), 0)
+
+    def failed(self, index: int, step: str | None, reason: str, words: Any = None) -> None:
+        """Note that a row has failed, at which step, why, and the last words of the model. Raises `NoRoom`."""
+        self._put(index, json_line({"step": step, "error": reason, "words": words}), 1)
+
+    def of(self, index: int) -> Result | None:
+        """How a row ended; `None` while it is open. Raises `NoRoom`."""
+        place = self._places[index] if index < len(self._places) else _OPEN
+        if place == _OPEN:
+            return None
+        try:
+            if self._flushed < self._end:
+                self._file.flush()
+                self._flushed = self._end
+            if self._file.tell() != place >> 1:
+                self._file.seek(place >> 1)
+            return Result("failed" if place & 1 else "done", self._file.readline())
+        except OSError as error:
+            raise NoRoom(self._folder, error) from None
+
+    def _put(self, index: int, line: bytes, mark: int) -> None:
+        if index >= len(self._places):
+            self._places.extend([_OPEN] * (index + 1 - len(self._places)))
+        try:
+            if self._file.tell() != self._end:
+                self._file.seek(self._end)
+            self._file.write(line)
+        except OSError as error:
+            raise NoRoom(self._folder, error) from None
+        self._places[index] = self._end << 1 | mark
+        self._end += len(line)
+
+    def close(self) -> None:
+        """Give up the file."""
+        self._file.close()
+
+    def __enter__(self) -> Results:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
