@@ -154,6 +154,12 @@ class Folder:
         return read_lines(self.output)
 
     def failed(self) -> list[dict[str, Any]]:
+        """The failed rows: why they failed, and their columns as `row`."""
+        lines = self.failed_lines()
+        return [{**line.pop("_failed"), "row": line or None} for line in lines]
+
+    def failed_lines(self) -> list[dict[str, Any]]:
+        """The failed rows as they stand in their file."""
         return read_lines(self.output.with_name("answers.jsonl.failed.jsonl"))
 
     def cells(self) -> list[str]:

@@ -21,7 +21,7 @@ def rows_of(bench: str, sizes: Sizes) -> list[Row]:
 @pytest.mark.parametrize("name", BENCHES)
 def test_every_row_of_a_bench_measures_something(name: str, tiny: Sizes) -> None:
     for row in rows_of(name, tiny):
-        if isinstance(row.other, Local):
+        if isinstance(row.other, Local) and not row.other.environment:
             assert row.other.measure(None).cost > 0, row.name
 
         assert row.ours(None).cost > 0, row.name

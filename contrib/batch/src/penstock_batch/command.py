@@ -15,13 +15,17 @@ from penstock_batch.pipeline.loading import Pipeline, load_pipeline
 from penstock_batch.providers.open_files import open_files_limit, too_few_files
 from penstock_batch.rows.own_files import OutputLost
 from penstock_batch.run.assembly import Assembled, assemble, refuse_to_replace, remove_results
+from penstock_batch.run.forecast import forecast
 from penstock_batch.run.progress import ProgressKind
+from penstock_batch.run.redoing import Redo
 from penstock_batch.run.results import Results
 from penstock_batch.run.runner import Ran, run_rows
 from penstock_batch.run.summary import summary_lines
 from penstock_batch.run.taking_over import take_over
-from penstock_batch.store.aside import put_aside
-from penstock_batch.store.store import Store
+from penstock_batch.run.unchanged import note_whole, unchanged
+from penstock_batch.store.aside import forget_aside, note_aside, put_aside
+from penstock_batch.store.reading import StoreReader
+from penstock_batch.store.store import Store, StoreLost
 from penstock_batch.words.terminal import say
 
 __all__ = ["check_command", "run_command"]
@@ -42,18 +46,35 @@ _WHERE: Final = {
 
 
 def run_command(
-    path: Path, *, limit: int | None, overwrite: bool, plugins: Sequence[Path], progress: ProgressKind
+    path: Path,
+    *,
+    limit: int | None,
+    overwrite: bool,
+    plugins: Sequence[Path],
+    progress: ProgressKind,
+    redo: str | None = None,
+    where: str | None = None,
 ) -> int:
-    """Run a pipeline and print its summary. Returns the exit code; raises `ConfigError` and `PluginError`."""
+    """Run a pipeline and print its summary; the cells of the step `redo` are asked again, or those `where` an
+    expression is true of their answer. Returns the exit code; raises `ConfigError` and `PluginError`."""
     try:
         pipeline = load_pipeline(path)
         refuse_to_replace(pipeline, overwrite=overwrite)
-        before = put_aside(pipeline.store) if overwrite else None
+        again = None if redo is None else Redo(pipeline, redo, where)
+        aside = overwrite and put_aside(pipeline.store)
         if overwrite:
             remove_results(pipeline)
         with Store(pipeline.store) as store, Results(pipeline.output.parent) as results:
+            if aside:
+                note_aside(store)
             if taken := take_over(pipeline, store):
                 say(f"{taken:,} cells of an earlier release's journal are taken over into {pipeline.store.name}")
+            if again is not None:
+                say(f"{again.retire(store, limit):,} cells of {redo} are asked again")
+            elif unchanged(pipeline, store):
+                say(f"nothing has changed since the last run, which did all {pipeline.facts.rows:,} rows")
+                say(f"answers: {pipeline.output}")
+                return ALL_DONE
             run = partial(run_rows, pipeline, store, results, limit=limit, plugins=plugins, progress=progress)
             try:
                 ran = trio.run(run)
@@ -64,10 +85,13 @@ def run_command(
                     assemble(pipeline, results, limit)
                 raise
             result = assemble(pipeline, results, limit)
+            if limit is None and ran.broken is None and not result.open:
+                with suppress(StoreLost):  # the next run then looks at its rows
+                    forget_aside(store)
+                    if not result.failed:
+                        note_whole(pipeline, store)
             if store.damaged:
                 say(f"{store.damaged:,} damaged answers of the store count as cells not done", err=True)
-        if before is not None and not result.open and ran.broken is None:
-            before.forget()
     except KeyboardInterrupt:  # before or after the run, which handles it by itself
         say("interrupted", err=True)
         return INTERRUPTED
@@ -111,9 +135,13 @@ def check_command(path: Path, *, plugins: Sequence[Path]) -> int:
     manager = PluginManager.from_config(pipeline.config, extra=plugins)
     facts = pipeline.facts
     say(f"{path}: {facts.rows:,} rows with {', '.join(facts.columns) or 'no columns'}, from {pipeline.input}")
+    with StoreReader(pipeline.store) as store:
+        standing = forecast(pipeline, store)
     for step in pipeline.steps:
         at = f" at {step.model.name} (at most {step.model.max_parallel_requests} at a time)" if step.model else ""
-        say(f"  {step.name}: {step.kind}{at}, needs {', '.join(sorted(step.uses)) or 'nothing'}")
+        say(f"  {step.name}: {step.kind}{at}, needs {', '.join(sorted(step.uses)) or 'nothing'}: {standing[step.name]}")
+    for name in standing.keys() - pipeline.needs.keys():
+        say(f"  {name}: no step of this pipeline: {standing[name]}")
     say(f"plugins: {', '.join(manager.active) or 'none'}")
     for name, problem in manager.problems.items():
         say(f"  disabled: {name}: {problem}")

@@ -1,10 +1,12 @@
-"""The plugin that adds `penstock run` and `penstock check`. Imported whenever one of them is asked for, so it imports
-what is heavy inside the commands.
+"""The plugin that adds `penstock run`, `penstock check` and `penstock cells`. Imported whenever one of them
+is asked for, so it imports what is heavy inside the commands.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +16,7 @@ from penstock import hookimpl
 if TYPE_CHECKING:
     from penstock import CommandLine
     from penstock_batch.run.progress import ProgressKind
+    from penstock_batch.store.selecting import Selection
 
 __all__ = ["BatchPlugin"]
 
@@ -23,9 +26,10 @@ class BatchPlugin:
 
     @hookimpl
     def penstock_cli(self, cli: click.Group) -> None:
-        """Add the commands `run` and `check`."""
+        """Add the commands `run`, `check` and `cells`."""
         cli.add_command(run)
         cli.add_command(check)
+        cli.add_command(cells)
 
 
 _plugin_option = click.option(
@@ -42,7 +46,17 @@ _pipeline_argument = click.argument("pipeline", type=click.Path(path_type=Path),
 @click.command()
 @_pipeline_argument
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run the first N rows only.")
-@click.option("--overwrite", is_flag=True, help="Start anew: what an earlier run left is removed.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Start anew: everything is asked again. What was kept is put aside until the run has ended.",
+)
+@click.option("--redo", metavar="STEP", help="Ask the cells of this step again that have an answer.")
+@click.option(
+    "--where",
+    metavar="EXPRESSION",
+    help="With --redo: only those of which this is true, as 'ended == \"length\"'; names are an answer's and columns.",
+)
 @_plugin_option
 @click.option(
     "--progress",
@@ -57,6 +71,8 @@ def run(
     pipeline: Path,
     limit: int | None,
     overwrite: bool,
+    redo: str | None,
+    where: str | None,
     files: tuple[Path, ...],
     progress: ProgressKind,
 ) -> None:
@@ -70,8 +86,20 @@ def run(
     """
     from penstock_batch.command import run_command
 
+    if where is not None and redo is None:
+        raise click.UsageError("--where says which cells of a step are meant: it needs --redo STEP")
+    if overwrite and redo is not None:
+        raise click.UsageError("--overwrite asks everything again, so there is nothing left for --redo")
     raise SystemExit(
-        run_command(pipeline, limit=limit, overwrite=overwrite, plugins=(*line.plugin_files, *files), progress=progress)
+        run_command(
+            pipeline,
+            limit=limit,
+            overwrite=overwrite,
+            plugins=(*line.plugin_files, *files),
+            progress=progress,
+            redo=redo,
+            where=where,
+        )
     )
 
 
@@ -87,3 +115,85 @@ def check(line: CommandLine, pipeline: Path, files: tuple[Path, ...]) -> None:
     from penstock_batch.command import check_command
 
     raise SystemExit(check_command(pipeline, plugins=(*line.plugin_files, *files)))
+
+
+@click.group()
+def cells() -> None:
+    """Look at what is kept of a pipeline's answers, take it out, or throw it away.
+
+    STORE is the file beside an output, or the pipeline's TOML.
+    """
+
+
+_store_argument = click.argument("store", type=click.Path(path_type=Path), metavar="STORE")
+
+
+def _selecting(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which answers are meant, and the argument that says where they are."""
+    for option in (
+        click.option("--older-than", "older", metavar="AGE", help="Only answers of this age and more: 90min, 12h, 7d."),
+        click.option("--ended", metavar="HOW", help="Only answers that ended so: stop, length, tool_calls, none, …"),
+        click.option("--step", metavar="NAME", help="Only answers of the step that had this name."),
+        _store_argument,
+    ):
+        command = option(command)
+    return command
+
+
+def _selection(step: str | None, ended: str | None, older: str | None) -> Selection:
+    from penstock_batch.store.selecting import Selection, age_in_seconds
+
+    try:
+        before = None if older is None else time() - age_in_seconds(older)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--older-than") from None
+    return Selection(step=step, ended=ended, before=before)
+
+
+@cells.command("list")
+@_selecting
+@click.option("--most", type=click.IntRange(min=1), default=1000, show_default=True, help="Lines at most.")
+def list_(store: Path, step: str | None, ended: str | None, older: str | None, most: int) -> None:
+    """A line for each answer: key, step, when it came, how it ended, who answered, and how it begins."""
+    from penstock_batch.cells import list_cells
+
+    list_cells(store, _selection(step, ended, older), most)
+
+
+@cells.command()
+@_selecting
+def count(store: Path, step: str | None, ended: str | None, older: str | None) -> None:
+    """How many answers there are of each step and ending, their tokens, and what they cost."""
+    from penstock_batch.cells import count_cells
+
+    count_cells(store, _selection(step, ended, older))
+
+
+@cells.command()
+@_store_argument
+@click.argument("key")
+def show(store: Path, key: str) -> None:
+    """All that is kept under a KEY, of which the beginning is enough. Exit code 1 if there is nothing."""
+    from penstock_batch.cells import show_cells
+
+    if not show_cells(store, key):
+        raise click.ClickException(f"there is no answer whose key begins with {key}")
+
+
+@cells.command()
+@_selecting
+def export(store: Path, step: str | None, ended: str | None, older: str | None) -> None:
+    """Each answer whole, as a line of JSON, on standard output."""
+    from penstock_batch.cells import export_cells
+
+    export_cells(store, _selection(step, ended, older))
+
+
+@cells.command()
+@_selecting
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def drop(store: Path, step: str | None, ended: str | None, older: str | None, yes: bool) -> None:
+    """Throw answers away for good. To ask them again on purpose, `penstock run --redo` is better: it keeps accounts."""
+    from penstock_batch.cells import drop_cells
+
+    drop_cells(store, _selection(step, ended, older), sure=yes)

@@ -4,8 +4,11 @@ import json
 
 import pytest
 
-from penstock import ErrorFields, Usage
+from penstock import Ended, ErrorFields, Usage
 from penstock_batch.calls.answers import Answered, BadAnswer, answer_of, error_line
+from penstock_batch.calls.judging import Rejected, judge
+from penstock_batch.pipeline.steps import Step
+from penstock_batch.store.answer import Answer
 from penstock_dialects import AnswerReader, Memory, find_dialect
 
 
@@ -53,13 +56,25 @@ def test_the_calls_of_tools_are_kept_beside_the_text() -> None:
         (b"[]", "is none"),
         (b'{"choices": []}', "ended with"),
         (b'{"choices": [3]}', "ended with"),
-        (chat("half", "content_filter"), "was filtered"),
-        (chat(None, "stop", refusal="I\nwill not"), "the model refused: I will not"),
     ],
 )
 def test_an_answer_without_text_is_reported_in_one_line(body: bytes, complaint: str) -> None:
     with pytest.raises(BadAnswer, match=complaint):
         answer_of("chat", read(body))
+
+
+@pytest.mark.parametrize(
+    ("body", "value", "ended"),
+    [
+        (chat("half", "content_filter"), "half", "content_filter"),
+        (chat(None, "stop", refusal="I\nwill not"), "I\nwill not", "refusal"),
+    ],
+)
+def test_what_a_model_will_not_say_is_an_answer_that_is_judged(body: bytes, value: str, ended: Ended) -> None:
+    answered = answer_of("chat", read(body))
+    assert (answered.value, answered.ended) == (value, ended)
+    step = Step(name="s", kind="chat", uses=frozenset())
+    assert isinstance(judge(step, [Answer(value=value, text=value, ended=ended)], {}), Rejected)
 
 
 def test_a_vector_is_a_list_of_numbers() -> None:

@@ -90,7 +90,7 @@ def test_overwrite_asks_everything_anew_and_keeps_the_last_store_until_then(
     before = provider.completed("writer")
     assert run(served, overwrite=True) == 0
     assert provider.completed("writer") == before + 30
-    assert "is kept as answers.jsonl.store.before until this run has ended" in capsys.readouterr().out
+    assert "is kept as answers.jsonl.store.before until a run over all rows has ended" in capsys.readouterr().out
     assert {path.name for path in served.output.parent.iterdir()} == {"answers.jsonl", "answers.jsonl.store"}
 
 

@@ -1,4 +1,4 @@
-"""What the benches of rows do (dispatch, tasks, requests and worker), from their options to the exit code."""
+"""What the benches of rows do (dispatch, tasks, requests, worker and batch), from their options to the exit code."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Final
 
 import attrs
 
+from penstock_bench.batch.rows import batch_rows
 from penstock_bench.competitor.client import competitor_process
 from penstock_bench.dispatch.rows import dispatch_rows
 from penstock_bench.measuring.machine import facts as facts_of, headline
 from penstock_bench.measuring.records import Outcome
 from penstock_bench.measuring.rounds import run_rounds
-from penstock_bench.measuring.rows import Competitor, Row
+from penstock_bench.measuring.rows import Competitor, Local, Row
 from penstock_bench.measuring.sizes import FULL, QUICK, Sizes
 from penstock_bench.reporting.console import ExitCode, announce, rows_named, verdict_of
 from penstock_bench.reporting.outcomes import as_csv, as_json, as_markdown
@@ -31,6 +32,7 @@ BENCHES: Final[Mapping[str, Callable[[Sizes], list[Row]]]] = {
     "tasks": tasks_rows,
     "requests": requests_rows,
     "worker": worker_rows,
+    "batch": batch_rows,
 }
 
 
@@ -57,6 +59,8 @@ def measure_rows(
     bench: str, rows: Sequence[Row], targets: Sequence[Target], options: Options, competitor_cap: float
 ) -> ExitCode:
     """The exit code, after these rows have been measured and reported. Raises as `bench_command`."""
+    if options.without_peer:
+        rows = [row for row in rows if not (isinstance(row.other, Local) and row.other.environment)]
     chosen = rows_named(rows, options.only)
     needed = not options.without_peer and any(isinstance(row.other, Competitor) for row in chosen)
     beside = competitor_process(options.peer_cache, competitor_cap, announce) if needed else nullcontext()

@@ -124,6 +124,16 @@ def worker(**given: Any) -> None:
 
 
 @bench.command()
+@_options
+def batch(**given: Any) -> None:
+    """Rows of a pipeline: what one costs beside bare loops, what one costs that is kept, and the memory.
+
+    Exit code: 0 done, 1 a target was missed (with --check), 2 wrong options, 3 the cookbook's way cannot be had.
+    """
+    _run("batch", given)
+
+
+@bench.command()
 @click.option("--seeds", default="0-9", show_default=True, metavar="SEEDS", help="As 0-9 or 3,5,300-319.")
 @click.option("--scenario", multiple=True, metavar="NAME", help="Only this scenario. Several times.")
 @click.option(

@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from penstock.testing import Refused, SimulatedModel
 from penstock_mockprovider.config import MockProviderConfig
 from penstock_mockprovider.endpoint import Endpoint, Running
+from penstock_mockprovider.json_answers import SPOILED, Spoiled
 from penstock_mockprovider.report import MockReport
 from penstock_mockprovider.wire import ApiError, ChatCall, EmbeddingCall, body_of, model_listing, model_of
 
@@ -55,6 +56,7 @@ class MockApp:
             )
             for name, limits in config.models.items()
         }
+        self._spoils = random.Random(f"{config.seed}/bad json")
         routes = [
             Route("/v1/chat/completions", self._refusing(self._chat), methods=["POST"]),
             Route("/v1/embeddings", self._refusing(self._embeddings), methods=["POST"]),
@@ -81,11 +83,15 @@ class MockApp:
 
     async def _chat(self, request: Request) -> ASGIApp:
         key = self._key(request)
-        call = ChatCall.parse(await _json(request))
+        call = ChatCall.parse(await _json(request), self._spoiled)
         endpoint = self._endpoint(call.model)
         if call.stream:
             return _Admitted(endpoint, key, call.tokens, lambda running, send: _stream(call, running, send))
         return _Admitted(endpoint, key, call.tokens, lambda running, send: _answer(call.body, running, send))
+
+    def _spoiled(self) -> Spoiled | None:
+        """How the next answer in JSON is spoiled, if it is."""
+        return self._spoils.choice(SPOILED) if self._spoils.random() < self.config.bad_json_share else None
 
     async def _embeddings(self, request: Request) -> ASGIApp:
         key = self._key(request)

@@ -29,12 +29,14 @@ class MockProviderConfig:
     - `seed`: latencies, errors and hangs; each model has its own stream, so that adding one disturbs no
       other.
     - `dimensions`: the length of a vector if the call does not say (1 to 4096).
+    - `bad_json_share`: the share of the answers in JSON (`response_format`) that are spoiled, drawn anew for each call.
     """
 
     models: Mapping[str, ProviderLimits] = field(default=Factory(_default_models))
     keys: tuple[str, ...] = field(default=())
     seed: int = field(default=0, validator=validators.instance_of(int))
     dimensions: int = field(default=64)
+    bad_json_share: float = field(default=0.0)
 
     @models.validator
     def _there_is_one(self, _: Attribute[Any], value: Mapping[str, ProviderLimits]) -> None:
@@ -53,6 +55,11 @@ class MockProviderConfig:
         if not 1 <= value <= MAX_DIMENSIONS:
             what = f"must be a whole number from 1 to {MAX_DIMENSIONS}, not {value_in_words(value)}"
             raise ConfigError(Problem(("dimensions",), what))
+
+    @bad_json_share.validator
+    def _is_a_share(self, _: Attribute[Any], value: float) -> None:
+        if not 0.0 <= value <= 1.0:
+            raise ConfigError(Problem(("bad_json_share",), f"must be from 0 to 1, not {value_in_words(value)}"))
 
 
 def config_from_mapping(mapping: object, *, source: str = "", path: tuple[str | int, ...] = ()) -> MockProviderConfig:

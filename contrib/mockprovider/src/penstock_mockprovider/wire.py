@@ -11,7 +11,7 @@ import json
 import re
 import struct
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -19,6 +19,7 @@ from attrs import frozen
 
 from penstock_mockprovider.answers import chat_answer, count_tokens, cut_to_tokens, embedding
 from penstock_mockprovider.config import MAX_DIMENSIONS
+from penstock_mockprovider.json_answers import Spoiled, json_answer, spoiled, wanted_schema
 
 __all__ = ["FINGERPRINT", "ApiError", "ChatCall", "EmbeddingCall", "body_of", "model_listing", "model_of"]
 
@@ -108,8 +109,10 @@ class ChatCall:
     completion_tokens: int
 
     @classmethod
-    def parse(cls, body: Mapping[str, Any]) -> ChatCall:
-        """The call that a request's body asks for. Raises `ApiError` for what is missing or wrong."""
+    def parse(cls, body: Mapping[str, Any], spoiled_how: Callable[[], Spoiled | None] = lambda: None) -> ChatCall:
+        """The call that a request's body asks for; `spoiled_how` is asked where it wants JSON. Raises `ApiError` for
+        what is missing or wrong.
+        """
         model = model_of(body)
         messages = _needed(body, "messages")
         if not isinstance(messages, list) or not messages:
@@ -131,8 +134,12 @@ class ChatCall:
         _whole(body, "n", 1, 1)
         most = _whole(body, "max_completion_tokens", 1, 10**9) or _whole(body, "max_tokens", 1, 10**9)
         said = [text for role in texts.values() for text in role]
-        asked = texts.get("user", said)[-1]
-        whole = chat_answer("\n".join(texts.get("system", []) + texts.get("developer", [])), asked)
+        asked = texts.get("user", said)
+        schema = wanted_schema(body.get("response_format"))
+        if schema is None:
+            whole = chat_answer("\n".join(texts.get("system", []) + texts.get("developer", [])), asked[-1])
+        else:  # whatever is said of earlier answers, the first message has what it is about
+            whole = _json_text(json_answer(schema, asked[0]), spoiled_how())
         answer = whole if most is None else cut_to_tokens(whole, most)
         return cls(
             id=_id("chatcmpl", body),
@@ -232,6 +239,10 @@ class EmbeddingCall:
             "usage": {"prompt_tokens": self.tokens, "total_tokens": self.tokens},
             "system_fingerprint": FINGERPRINT,
         }
+
+
+def _json_text(value: Any, how: Spoiled | None) -> str:
+    return json.dumps(value, ensure_ascii=False) if how is None else spoiled(value, how)
 
 
 def model_listing(names: Sequence[str]) -> dict[str, Any]:

@@ -42,10 +42,8 @@ def answer_of(kind: str, reader: AnswerReader) -> Answered:
     usage = _UNTOLD if verdict.usage is None else verdict.usage
     if kind == "embedding":
         return Answered(_vector(reader), usage, verdict.ended)
-    if verdict.ended == "refusal":
-        raise BadAnswer(f"the model refused: {_one_line(reader.refusal)}" if reader.refusal else "the model refused")
-    if verdict.ended == "content_filter":
-        raise BadAnswer("the answer was filtered")
+    if verdict.ended in ("refusal", "content_filter"):  # it was paid for, and is judged like any other
+        return Answered(reader.text or reader.refusal, usage, verdict.ended)
     if verdict.kind != "success":
         raise BadAnswer(_WHY.get(verdict.code, f"the answer ended with {verdict.code or 'an error'}"))
     calls = [attrs.asdict(call) for call in reader.tool_calls]

@@ -1,8 +1,8 @@
 """What a step asks for a row: the call that goes out, and what it is known by. Pure.
 
 What identifies a call is all that it says and to whom: the dialect, the kind of call, the provider's name and the
-model's id, and the body. Where the provider is, the key, limits and time-outs do not count, nor does the step's name.
-A function is identified by its code and what it is given.
+model's id, and the body without what `schema` adds to it, unless the step says so. Where the provider is, the key,
+limits and time-outs do not count, nor does the step's name. A function is identified by its code and what it is given.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import attrs
 
+from penstock_batch.calls.judged_calls import with_schema
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.pipeline.templates import ROW, RenderError
 from penstock_batch.rows.lines import json_bytes
@@ -61,7 +62,14 @@ def ask(step: Step, values: Mapping[str, Any], columns: Mapping[str, Any]) -> As
     body = _body(step, {**values, ROW: columns})
     model = step.model
     assert model is not None
-    return Asked(body, base_key([model.dialect, step.kind, model.provider, model.model_id, body]))
+    identity = [model.dialect, step.kind, model.provider, model.model_id, body]
+    schema = step.criteria.schema
+    if schema is None:
+        return Asked(body, base_key(identity))
+    base = base_key([*identity, schema.contents] if step.key_includes_schema else identity)
+    if step.schema_sent and step.criteria.as_json:
+        body = with_schema(body, schema, step.name, speaks=model.dialect)
+    return Asked(body, base)
 
 
 def _body(step: Step, values: Mapping[str, Any]) -> dict[str, Any]:

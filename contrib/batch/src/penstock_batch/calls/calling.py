@@ -141,10 +141,7 @@ class Calls:
         if outcome.kind == "provider_failure" and outcome.retryable:
             use.failed("down", f"{use.model.provider}: {error}", now)
             return _CallFailed(f"{use.model.provider}: {error}")
-        if outcome.ended in ("content_filter", "refusal"):
-            use.health.succeeded()  # the model answers: what it says to this row says nothing of others
-        else:
-            use.failed("unfit", f"{use.model.provider}: {error}", now)
+        use.failed("unfit", f"{use.model.provider}: {error}", now)
         return CellFailed(str(error))
 
     async def _post(self, step: Step, use: ModelUse, body: bytes) -> AnswerReader:

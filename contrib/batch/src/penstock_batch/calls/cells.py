@@ -1,6 +1,8 @@
 """The work of a cell: what is kept for it is judged, and where that does not do, one call is made or one function run.
 
-    what the row asks → its key → the answers that are kept → judged → a call or a function → kept → judged
+    what the row asks → its key → the answers that are kept → judged → a call or a function → kept → judged …
+
+A cell that its step does not want for this row is empty. Of several samples each is a cell of its own.
 
 A cell that cannot be done raises `CellFailed` with one line for people, whatever it met with: what nobody foresaw costs
 this cell too, and no other. Only a store that cannot be written is no cell's fault: `StoreLost`, which ends the run.
@@ -9,23 +11,29 @@ this cell too, and no other. Only a store that cannot be written is no cell's fa
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import attrs
 import trio
 
 import penstock
 from penstock_batch.calls.asking import NotAsked
 from penstock_batch.calls.calling import Calls
 from penstock_batch.calls.claims import Claim, Claims
-from penstock_batch.calls.judging import Accepted, judge
+from penstock_batch.calls.judging import last_words
 from penstock_batch.calls.model_use import CellFailed, CellStopped
 from penstock_batch.calls.row_in_work import RowInWork
+from penstock_batch.calls.samples import all_samples
+from penstock_batch.calls.tallies import Tallies
+from penstock_batch.calls.until_accepted import UntilAccepted
 from penstock_batch.pipeline.steps import Step
+from penstock_batch.pipeline.templates import ROW, RenderError
 from penstock_batch.rows.lines import kept
 from penstock_batch.store.answer import Answer
+from penstock_batch.store.encoding import rounded
 from penstock_batch.store.store import Store, StoreLost
 from penstock_batch.words.failures import said_of
 from penstock_batch.words.secrets import Secrets
@@ -34,19 +42,32 @@ __all__ = ["Cells"]
 
 
 class Cells:
-    """The execution of cells. `on_added` is called after each answer that is to be committed."""
+    """The execution of cells. `on_added` is called after each answer that is to be committed; a step of which the first
+    `failures` cells have no answer that is accepted is given up.
+    """
 
     def __init__(
-        self, store: Store, claims: Claims, calls: Calls, secrets: Secrets, *, on_added: Callable[[], None]
+        self,
+        store: Store,
+        claims: Claims,
+        calls: Calls,
+        secrets: Secrets,
+        *,
+        tallies: Tallies,
+        failures: int,
+        on_added: Callable[[], None],
     ) -> None:
         self._store = store
         self._claims = claims
         self._calls = calls
         self._secrets = secrets
+        self._tallies = tallies
+        self._failures = failures
         self._on_added = on_added
+        self._judging: dict[str, UntilAccepted] = {}
         self._threads: dict[str, trio.CapacityLimiter] = {}
         self._under_way: dict[bytes, trio.Event] = {}
-        """Of cells that rows share: until their answer is there."""
+        """Of each cell that is asked just now: until its answer is there."""
 
     async def do(self, step: Step, row: RowInWork) -> Any:
         """The value of the cell of `step` in a row, which is kept then. Raises `CellFailed`, `CellStopped`, or
@@ -69,44 +90,64 @@ class Cells:
             if _holds_a_cancellation(error):
                 raise
             failed = CellFailed(said_of(error))
-        raise CellFailed(self._secrets.text(str(failed)))
+        raise CellFailed(self._secrets.text(str(failed)), failed.words)
 
     async def _do(self, step: Step, row: RowInWork) -> Any:
-        claim = row.claims.pop(step.name, None) or self._claims.claim(step, row.identity, row.values, row.columns)
-        if step.share:
-            await self._wait_for_others(claim)
+        values = {**row.values, ROW: row.columns}
         try:
-            judged = judge(step, claim.answers, row.values)
-            if not isinstance(judged, Accepted):
-                await self._answer(step, claim)
-                judged = judge(step, claim.answers, row.values)
+            if not step.wanted(values):
+                return None
+        except RenderError as error:
+            raise CellFailed(f"it cannot be said when: {error}") from None
+        claim = row.claims.pop(step.name, None) or self._claims.claim(step, row.identity, row.values, row.columns)
+        try:
+            if step.samples == 1:
+                return await self._value(step, claim, values)
+            at_once = 1 if step.model is None else step.model.max_parallel_requests
+            return await all_samples(step.samples, at_once, lambda n: self._value(step, claim.samples[n], values))
         finally:
-            if step.share:
-                self._under_way.pop(claim.key).set()
+            self._claims.release(claim)
+
+    async def _value(self, step: Step, claim: Claim, values: Mapping[str, Any]) -> Any:
+        """The value of a cell, or of one sample of it, when its answers are on the disk."""
+        if step.name not in self._judging:
+            self._judging[step.name] = UntilAccepted(step, self._failures, self._tallies.steps[step.name])
+        ask = partial(self._answer, step, claim)
+        value: Any = None
+        failed: CellFailed | None = None
+        await self._wait_for_others(claim)
+        try:
+            value = await self._judging[step.name].value(claim.asked.body, claim.answers, values, ask)
+        except CellFailed as error:
+            failed = CellFailed(str(error), last_words(claim.answers))
+        finally:
+            self._under_way.pop(claim.key).set()
         await self._store.committed()
-        if not isinstance(judged, Accepted):
-            raise CellFailed(judged.reason)
-        return judged.value
+        if failed is not None:
+            raise failed
+        return value
 
     async def _wait_for_others(self, claim: Claim) -> None:
-        """Wait until no other row is at the cell that this one shares, and see what they have found."""
+        """Wait until nobody else is at this cell, which rows may share, and see what they have found."""
         while (event := self._under_way.get(claim.key)) is not None:
             await event.wait()
         claim.answers = self._store.find([claim.key]).get(claim.key, ())
         self._under_way[claim.key] = trio.Event()
 
-    async def _answer(self, step: Step, claim: Claim) -> None:
-        """One more answer for a cell, which is kept."""
+    async def _answer(self, step: Step, claim: Claim, body: Mapping[str, Any]) -> Answer:
+        """One more answer for a cell, which is kept under what the cell asks first, whatever is asked now."""
         keep = partial(self._keep, step, claim)
         if step.kind == "python":
-            await self._compute(step, claim, keep)
-        else:
-            await self._calls.call(step, claim.asked, keep)
+            return await self._compute(step, claim, keep)
+        return await self._calls.call(step, attrs.evolve(claim.asked, body=body), keep)
 
     def _keep(self, step: Step, claim: Claim, answer: Answer) -> None:
         """Keep an answer. Raises `CellFailed` if it cannot be."""
+        vector = step.kind == "embedding"
         try:
-            self._store.add(claim.key, step.name, answer, vector=step.kind == "embedding")
+            value = rounded(answer.value) if vector else answer.value
+            answer = attrs.evolve(answer, value=value, row=0 if step.share else claim.row)
+            self._store.add(claim.key, step.name, answer, vector=vector)
         except (TypeError, ValueError, OverflowError) as error:
             raise CellFailed(f"the answer holds what JSON cannot hold: {error}") from None
         claim.answers = (*claim.answers, answer)
@@ -114,7 +155,7 @@ class Cells:
 
     # -- python --
 
-    async def _compute(self, step: Step, claim: Claim, keep: Callable[[Answer], None]) -> None:
+    async def _compute(self, step: Step, claim: Claim, keep: Callable[[Answer], None]) -> Answer:
         assert step.function is not None
         started = trio.current_time()
         call = partial(step.function, **claim.asked.body)
@@ -132,7 +173,9 @@ class Cells:
         except Exception as error:  # a foreign object may do anything while it is looked at
             said = str(error) if type(error) in (TypeError, ValueError) else said_of(error)
             raise CellFailed(f"returned what JSON cannot hold: {said}") from None
-        keep(Answer(value=held, at=datetime.now(UTC).timestamp(), elapsed=trio.current_time() - started))
+        answer = Answer(value=held, at=datetime.now(UTC).timestamp(), elapsed=trio.current_time() - started)
+        keep(answer)
+        return answer
 
     def _threads_of(self, step: Step) -> trio.CapacityLimiter:
         """The threads of a step, which are no others': name look-ups and commits never wait for a user's function."""

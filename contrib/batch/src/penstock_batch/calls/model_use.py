@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import trio
 
@@ -18,7 +19,11 @@ __all__ = ["CellFailed", "CellStopped", "ModelUse", "model_uses"]
 
 
 class CellFailed(Exception):
-    """The failure of a cell, in one line."""
+    """The failure of a cell, in one line. `words` are what the model said last, if it said anything."""
+
+    def __init__(self, reason: str, words: Any = None) -> None:
+        super().__init__(reason)
+        self.words = words
 
 
 class CellStopped(Exception):

@@ -13,7 +13,8 @@ __all__ = ["RowInWork"]
 
 class RowInWork:
     """One row in work, known by its `identity`. `needs` are each step's needs among steps; `finished` the values of the
-    steps that are done, `claims` the cells that were asked for already, and have no answer that does.
+    steps that are done and `members` the columns that those became, `claims` the cells that were asked for already, and
+    have no answer that does.
     """
 
     def __init__(
@@ -23,15 +24,16 @@ class RowInWork:
         needs: Mapping[str, Sequence[str]],
         finished: Mapping[str, Any],
         claims: dict[str, Claim],
+        members: Mapping[str, Any] | None = None,
     ) -> None:
         self.index = row.index
         self.identity = identity
         self.columns = row.values
         self.claims = claims
         self.group = 0
-        self.failed: tuple[str, str] | None = None
-        """The step that could not be done, and why, where there is one."""
-        self.values = {**row.values, **finished}
+        self.failed: tuple[str, str, Any] | None = None
+        """The step that could not be done, why, and the last words of its model, where there is one."""
+        self.values = {**row.values, **finished, **(members or {})}
         self._needs = needs
         self._missing = {step for step in needs if step not in finished}
         self._open = set(self._missing)
@@ -51,11 +53,14 @@ class RowInWork:
         """The steps that must be done before `step` and are not."""
         return [need for need in self._needs[step] if need in self._missing]
 
-    def done(self, step: str, value: Any) -> None:
-        """Note that a cell is done: what needs it may start. Raises `KeyError` if it was over already."""
+    def done(self, step: str, value: Any, members: Mapping[str, Any] | None = None) -> None:
+        """Note that a cell is done: what needs it may start. `members` are the columns that its value becomes. Raises
+        `KeyError` if it was over already.
+        """
         self._open.remove(step)
         self._missing.remove(step)
         self.values[step] = value
+        self.values |= members or {}
         freed = {other for other in self._missing if step in self._needs[other] and self._can_start(other)}
         self.could_do = (self.could_do - {step}) | freed
 

@@ -19,6 +19,8 @@ class StepTally:
     done: int = 0
     failed: int = 0
     cut_short: int = 0
+    asked_again: int = 0
+    """Answers that were asked for in the place of one that was not accepted."""
 
 
 @attrs.define

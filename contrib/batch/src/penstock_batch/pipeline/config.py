@@ -10,16 +10,29 @@ from typing import Any, Final, Literal
 
 import attrs
 
+from penstock import Ended
+
 __all__ = ["WORKERS", "BatchConfig", "InputConfig", "OutputConfig", "StepConfig"]
 
 WORKERS: Final = 40
 """Threads of a Python step, where it does not say."""
+
+SAMPLES: Final = 100
+"""The most answers to one call that a cell may hold."""
 
 
 def _from(least: float) -> Any:
     def check(_: object, __: attrs.Attribute[Any], value: float | None) -> None:
         if value is not None and value < least:
             raise ValueError(f"must be at least {least:g}, not {value!r}")
+
+    return check
+
+
+def _up_to(most: float) -> Any:
+    def check(_: object, __: attrs.Attribute[Any], value: float) -> None:
+        if value > most:
+            raise ValueError(f"must be at most {most:g}, not {value!r}")
 
     return check
 
@@ -95,6 +108,11 @@ class StepConfig:
 
     `prompt`, `system` and `input` are templates. `needs` names columns and steps beside those in the templates.
     `params` go into the body of the call as they are. `timeout` of a call replaces `[batch] request_timeout`.
+
+    `when` is a template: where it says nothing, `false`, `0` or `none`, the cell is empty. `schema`, `accept` and
+    `accept_ended` judge an answer; `attempts` and `repair` say what happens to one that is not accepted. `output` says
+    whether the value is the answer's text or the JSON in it, `columns` which of its members become columns; with
+    `samples` the value is a list of that many answers.
     """
 
     name: str = attrs.field(validator=_not_empty)
@@ -109,5 +127,16 @@ class StepConfig:
     timeout: float | None = attrs.field(default=None, validator=_above_zero)
     thread: bool = True
     workers: int = attrs.field(default=WORKERS, validator=_from(1))
+    when: str | None = attrs.field(default=None, validator=_not_empty)
+    schema: str | dict[str, object] | None = None
+    schema_sent: bool | None = None
+    key_includes_schema: bool | None = None
+    accept: str | None = attrs.field(default=None, validator=_not_empty)
+    accept_ended: list[Ended] | None = None
+    attempts: int | None = attrs.field(default=None, validator=_from(1))
+    repair: bool = True
+    output: Literal["text", "json"] | None = None
+    columns: list[str] | None = None
+    samples: int = attrs.field(default=1, validator=[_from(1), _up_to(SAMPLES)])
     share: bool = False
     version: str | None = attrs.field(default=None, validator=_not_empty)

@@ -16,7 +16,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["GROUP", "FunctionProblem", "load_function"]
+__all__ = ["GROUP", "FunctionProblem", "load_function", "target_of"]
 
 GROUP: Final = "penstock.steps"
 
@@ -25,11 +25,11 @@ class FunctionProblem(ValueError):
     """A Python step whose function cannot be used, in one line."""
 
 
-def load_function(name: str, needs: Sequence[str], folder: Path) -> Callable[..., Any]:
-    """The function of a step that lies in `folder`. Raises `FunctionProblem`, also for whatever its module does when
-    imported.
+def load_function(name: str, needs: Sequence[str] | None, folder: Path) -> Callable[..., Any]:
+    """The function of a step that lies in `folder`, which can be called with `needs`, unless those are `None`. Raises
+    `FunctionProblem`, also for whatever its module does when imported.
     """
-    target = name if ":" in name else _entry_point(name)
+    target = target_of(name)
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute:
         raise FunctionProblem(f"{name!r} must be written module:function")
@@ -44,8 +44,14 @@ def load_function(name: str, needs: Sequence[str], folder: Path) -> Callable[...
     if not callable(found):
         raise FunctionProblem(f"{target!r} is no function")
     function: Callable[..., Any] = found
-    _check_arguments(function, target, needs)
+    if needs is not None:
+        _check_arguments(function, target, needs)
     return function
+
+
+def target_of(name: str) -> str:
+    """The function of a step as `module:function`, also where an entry point is named. Raises `FunctionProblem`."""
+    return name if ":" in name else _entry_point(name)
 
 
 def _entry_point(name: str) -> str:

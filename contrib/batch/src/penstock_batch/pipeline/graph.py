@@ -6,7 +6,7 @@ name, and a cycle with its path, before anything runs.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -17,10 +17,13 @@ __all__ = ["StepNeeds", "graph_problems", "in_order"]
 
 @attrs.frozen
 class StepNeeds:
-    """A step and every name that it uses, whether columns or steps."""
+    """A step and every name that it uses, whether columns or steps. `gives` are the columns that it makes, where
+    those are not its own name.
+    """
 
     name: str
     uses: frozenset[str]
+    gives: tuple[str, ...] = ()
 
 
 def graph_problems(steps: Sequence[StepNeeds], columns: Collection[str]) -> list[Problem]:
@@ -40,7 +43,8 @@ def graph_problems(steps: Sequence[StepNeeds], columns: Collection[str]) -> list
         for name in dict.fromkeys(names)
         if name in columns
     ]
-    known = [*columns, *names]
+    problems += _columns_of_steps_problems(steps, columns)
+    known = [*columns, *names, *(name for step in steps for name in step.gives)]
     for step in steps:
         for name in sorted(step.uses.difference(known)):
             hint = did_you_mean(name, known, otherwise="there are")
@@ -56,8 +60,19 @@ def graph_problems(steps: Sequence[StepNeeds], columns: Collection[str]) -> list
 def step_needs(steps: Iterable[StepNeeds]) -> dict[str, tuple[str, ...]]:
     """The needs of each step that are steps, sorted."""
     found = list(steps)
-    names = {step.name for step in found}
-    return {step.name: tuple(sorted(step.uses & names)) for step in found}
+    by_name = {name: step.name for step in found for name in (step.name, *step.gives)}
+    return {step.name: tuple(sorted({by_name[name] for name in step.uses & by_name.keys()})) for step in found}
+
+
+def _columns_of_steps_problems(steps: Sequence[StepNeeds], columns: Collection[str]) -> Iterator[Problem]:
+    others = dict.fromkeys(columns, "the input has a column of this name")
+    others |= {step.name: "a step has this name" for step in steps}
+    for step in steps:
+        for name in step.gives:
+            if name in others and name != step.name:
+                what = f"gives {name!r}, but {others[name]}; name others with columns"
+                yield Problem(("steps", step.name, "columns"), what)
+            others.setdefault(name, f"step {step.name!r} gives it too")
 
 
 def in_order(needs: Mapping[str, Collection[str]]) -> list[str]:

@@ -6,7 +6,7 @@ Nothing is called here, and nothing written beside the TOML: `penstock check` is
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,19 @@ from penstock_batch.pipeline.steps import Step, compile_step
 from penstock_batch.pipeline.templates import ROW
 from penstock_batch.providers.endpoints import api_key, provider_identity, provider_problems
 from penstock_batch.providers.models import StepModel
+from penstock_batch.rows.failed_rows import FAILED
 from penstock_batch.rows.formats import FORMATS, Format
 from penstock_batch.rows.own_files import place_problems
 from penstock_batch.rows.reader import InputFacts, InputProblem, survey
 from penstock_batch.rows.spool import Spool, spooled
 from penstock_batch.words.secrets import Secrets
 
-__all__ = ["Pipeline", "load_pipeline"]
+__all__ = ["Pipeline", "load_pipeline", "store_of"]
 
+_RESERVED = {
+    ROW: "is the name of the whole row in templates; a step needs another",
+    FAILED: "is the name under which a failed row says why; a step needs another",
+}
 _TABLES = {"input": InputConfig, "output": OutputConfig, "batch": BatchConfig, "steps": list[StepConfig]}
 
 
@@ -54,7 +59,7 @@ class Pipeline:
     @property
     def store(self) -> Path:
         """The file of all answers."""
-        return _store_of(self.output)
+        return store_of(self.output)
 
     @property
     def journal(self) -> Path:
@@ -65,6 +70,21 @@ class Pipeline:
     def failed(self) -> Path:
         """The file of rows that could not be done."""
         return _failed_of(self.output)
+
+    def record(self, columns: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+        """A row of the output: the input's `columns`, then what the steps make of their `values`."""
+        record = dict(columns)
+        for step in self.steps:
+            if step.criteria.columns:
+                record |= step.members(values[step.name])
+            else:
+                record[step.name] = values[step.name]
+        return record
+
+    @property
+    def output_names(self) -> list[str]:
+        """The columns of the output."""
+        return [*self.facts.columns, *(name for step in self.steps for name in step.output_names)]
 
     @property
     def models(self) -> tuple[StepModel, ...]:
@@ -104,13 +124,13 @@ def load_pipeline(path: Path) -> Pipeline:
         problems.append(Problem(("output", "path"), what))
     own = {
         "the output": output_path,
-        "the store": _store_of(output_path),
+        "the store": store_of(output_path),
         "the failed rows": _failed_of(output_path),
     }
     problems += place_problems(own, {"the input": input_path, "the pipeline's TOML": path, **_plugin_files(config)})
 
     columns = facts.columns if facts is not None else ()
-    known = frozenset(columns).union(step.name for step in step_configs)
+    known = frozenset(columns) | _made_by(step_configs, ())
     steps = [
         compile_step(
             step,
@@ -127,13 +147,15 @@ def load_pipeline(path: Path) -> Pipeline:
     problems += provider_problems(config.providers, used, os.environ)
     if not step_configs:
         problems.append(Problem(("steps",), "there is none; add at least one [[steps]] table"))
-    if any(step.name == ROW for step in step_configs):
-        problems.append(Problem(("steps", ROW), "is the name of the whole row in templates; a step needs another"))
-    needs = [StepNeeds(step.name, step.uses) for step in whole]
+    problems += [
+        Problem(("steps", name), what) for name, what in _RESERVED.items() if name in _made_by(step_configs, whole)
+    ]
+    needs = [StepNeeds(step.name, step.uses, step.criteria.columns) for step in whole]
     if facts is not None and len(whole) == len(step_configs):
         # An input without a single good row has no columns that could be asked for: its rows fail, each for its own
         # reason.
-        anything = frozenset[str]().union(*(step.uses for step in needs)) - {step.name for step in needs}
+        made = {name for step in needs for name in (step.name, *step.gives)}
+        anything = frozenset[str]().union(*(step.uses for step in needs)) - made
         problems += graph_problems(needs, columns or tuple(sorted(anything)))
     if problems or facts is None or form is None or written_as is None:
         raise ConfigError([attrs.evolve(problem, source=str(path)) for problem in problems])
@@ -157,7 +179,14 @@ def load_pipeline(path: Path) -> Pipeline:
     )
 
 
-def _store_of(output: Path) -> Path:
+def _made_by(configs: Iterable[StepConfig], steps: Iterable[Step]) -> frozenset[str]:
+    """The names of steps and of the columns that they make, as far as that is known."""
+    said = (name for step in configs for name in (step.name, *(step.columns or ())))
+    return frozenset(said).union(*(step.criteria.columns for step in steps))
+
+
+def store_of(output: Path) -> Path:
+    """The store that lies beside an output."""
     return output.with_name(f"{output.name}.store")
 
 

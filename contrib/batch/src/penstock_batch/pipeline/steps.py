@@ -15,18 +15,21 @@ import attrs
 from penstock import Problem, ProviderConfig, did_you_mean
 from penstock_batch.pipeline.code import UnknownCode, code_of
 from penstock_batch.pipeline.config import WORKERS, StepConfig
-from penstock_batch.pipeline.functions import FunctionProblem, load_function
-from penstock_batch.pipeline.templates import BUILT_IN, ROW, PromptTemplate, TemplateProblem
+from penstock_batch.pipeline.criteria import Criteria, compile_criteria
+from penstock_batch.pipeline.functions import FunctionProblem, load_function, target_of
+from penstock_batch.pipeline.templates import BUILT_IN, ROW, PromptTemplate, TemplateProblem, says_no
 from penstock_batch.providers.models import StepModel
 from penstock_batch.rows.lines import json_bytes
 
 __all__ = ["Step", "compile_step"]
 
+_JUDGED: Final = ("when", "schema", "accept", "attempts", "columns")
+_ANSWERED: Final = ("schema_sent", "key_includes_schema", "accept_ended", "repair", "output", "samples")
 _FIELDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     # kind: what it must have, what it may have beside
-    "chat": (("model", "prompt"), ("system", "params", "timeout", "needs", "share")),
-    "embedding": (("model", "input"), ("params", "timeout", "needs", "share")),
-    "python": (("function", "needs"), ("thread", "timeout", "workers", "share", "version")),
+    "chat": (("model", "prompt"), ("system", "params", "timeout", "needs", "share", *_JUDGED, *_ANSWERED)),
+    "embedding": (("model", "input"), ("params", "timeout", "needs", "share", "when", "accept", "attempts")),
+    "python": (("function", "needs"), ("thread", "timeout", "workers", "share", "version", *_JUDGED)),
 }
 _OURS: Final = {"chat": ("model", "messages", "stream", "n"), "embedding": ("model", "input", "encoding_format")}
 
@@ -48,9 +51,32 @@ class Step:
     timeout: float = 120.0
     thread: bool = True
     workers: int = WORKERS
+    criteria: Criteria = attrs.field(factory=Criteria)
+    when: PromptTemplate | None = None
+    samples: int = 1
+    schema_sent: bool = True
+    key_includes_schema: bool = False
     share: bool = False
     code: str = ""
     """What a function is known by."""
+    seen: tuple[str, ...] = ()
+    """What else decides about its answers and does not stand in the TOML: digests of files, code that judges."""
+
+    def wanted(self, values: Mapping[str, Any]) -> bool:
+        """Whether a row with these `values` needs the cell: without one it is empty. Raises `RenderError`."""
+        return self.when is None or not says_no(self.when.render(values))
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The columns that the step makes."""
+        return self.criteria.columns or (self.name,)
+
+    def members(self, value: Any) -> dict[str, Any]:
+        """The columns that the step makes of its value: `None` for a member that is not there, and of an empty cell."""
+        columns = self.criteria.columns
+        if not columns:
+            return {self.name: value}
+        return {name: value.get(name) if isinstance(value, dict) else None for name in columns}
 
 
 def compile_step(
@@ -69,13 +95,15 @@ def compile_step(
     """
     found = _shape_problems(config)
     templates = {}
-    for field in ("prompt", "system", "input"):
+    for field in ("prompt", "system", "input", "when"):
         source = getattr(config, field)
         if source is not None and not found:
             try:
                 templates[field] = PromptTemplate(source)
             except TemplateProblem as problem:
                 found.append(Problem((field,), str(problem)))
+    if "when" in templates and not templates["when"].variables:
+        found.append(Problem(("when",), 'is the same for every row; write it as in "{{ urgency > 3 }}"'))
     model = _model(config, providers, found)
     function = None
     if config.kind == "python" and not found and config.function is not None:
@@ -83,17 +111,19 @@ def compile_step(
             function = load_function(config.function, config.needs or [], folder)
         except FunctionProblem as problem:
             found.append(Problem(("function",), str(problem)))
+    criteria = compile_criteria(config, folder, found)
     code = ""
     if function is not None and not found:
         try:
-            code = code_of(function, folder, config.version)
+            code = code_of(function, folder, config.version, target_of(config.function or ""))
         except UnknownCode as problem:
             found.append(Problem(("version",), str(problem)))
     if found:
         problems += [problem.below("steps", config.name) for problem in found]
         return None
     variables = frozenset[str]().union(*(template.variables for template in templates.values()))
-    uses = (variables - (BUILT_IN | {ROW}) | variables & known).union(config.needs or ())
+    uses = (variables - (BUILT_IN | {ROW}) | variables & known).union(config.needs or (), _judged_by(criteria, known))
+    when = templates.pop("when", None)
     return Step(
         name=config.name,
         kind=config.kind,
@@ -106,9 +136,21 @@ def compile_step(
         timeout=config.timeout if config.timeout is not None else math.inf if config.kind == "python" else timeout,
         thread=config.thread,
         workers=config.workers,
+        criteria=criteria,
+        seen=criteria.seen,
+        when=when,
+        samples=config.samples,
+        schema_sent=config.schema_sent is not False,
+        key_includes_schema=config.key_includes_schema is True,
         share=config.share,
         code=code,
     )
+
+
+def _judged_by(criteria: Criteria, known: frozenset[str]) -> frozenset[str]:
+    """The columns and steps that the accepting function is given."""
+    accept = criteria.accept
+    return frozenset() if accept is None else frozenset(accept.wanted) - {ROW} | known.intersection(accept.optional)
 
 
 def _shape_problems(config: StepConfig) -> list[Problem]:

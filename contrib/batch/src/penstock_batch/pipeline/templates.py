@@ -17,7 +17,7 @@ from jinja2.meta import find_undeclared_variables
 from penstock_batch.pipeline.template_bounds import BoundedEnvironment, render_bounded
 from penstock_batch.words.failures import said_of
 
-__all__ = ["ROW", "PromptTemplate", "RenderError", "TemplateProblem"]
+__all__ = ["ROW", "PromptTemplate", "RenderError", "TemplateProblem", "says_no"]
 
 ROW = "row"
 """The name by which a template reaches all input columns, also those whose names are no identifiers: `row["First
@@ -63,6 +63,18 @@ class PromptTemplate:
             return render_bounded(self._template, values)
         except Exception as error:  # a template is code of the user's: whatever it raises belongs to this row
             raise RenderError(said_of(error)) from None
+
+
+_NO = frozenset({"", "false", "0", "0.0", "none", "null", "[]", "{}"})
+
+
+def says_no(text: str) -> bool:
+    """Whether a filled in `when` says that a cell is to be empty: what is nothing to Python or JSON, as a text.
+
+    >>> says_no(" False "), says_no("no")
+    (True, False)
+    """
+    return text.strip().lower() in _NO
 
 
 BUILT_IN = frozenset({"range", "dict", "cycler", "joiner", "namespace"})

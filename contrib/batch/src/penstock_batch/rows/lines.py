@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-__all__ = ["json_bytes", "json_line", "kept"]
+__all__ = ["DEEPEST", "json_bytes", "json_line", "kept"]
 
 DEEPEST: Final = 100
 """Levels of arrays and objects within each other. Readers of JSON have bounds of their own, far above."""

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from penstock import PenstockError, Problem
+from penstock_batch.rows.failed_rows import FAILED, is_failure
 
-__all__ = ["FAILED_FIELDS", "OutputLost", "looks_like_failed_rows", "place_problems", "written"]
+__all__ = ["OutputLost", "looks_like_failed_rows", "place_problems", "written"]
 
-FAILED_FIELDS: Final = frozenset({"line", "step", "error", "row"})
-"""The fields that each line of a failed file has."""
+_FORMER_FIELDS: Final = frozenset({"line", "step", "error", "row"})
+"""The fields that each line of a failed file had, before it could be an input."""
 _MOST_LINE: Final = 1 << 26
 
 
@@ -81,7 +82,7 @@ def looks_like_failed_rows(path: Path) -> bool:
         record: Any = json.loads(line)
     except (ValueError, RecursionError):
         return False
-    return isinstance(record, dict) and record.keys() >= FAILED_FIELDS
+    return isinstance(record, dict) and (is_failure(record.get(FAILED)) or record.keys() >= _FORMER_FIELDS)
 
 
 @contextmanager

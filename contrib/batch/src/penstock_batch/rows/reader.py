@@ -22,6 +22,8 @@ from typing import Any, Literal, NoReturn
 
 import attrs
 
+from penstock_batch.rows.failed_rows import FAILED, row_without_failure, unread
+
 __all__ = ["BadRow", "InputFacts", "InputProblem", "Row", "read_rows", "survey"]
 
 Format = Literal["jsonl", "csv"]
@@ -166,6 +168,13 @@ def _json_row(index: int, line: int, raw: bytes) -> Row | BadRow:
         return BadRow(index, line, reason, _shown(raw))
     if not isinstance(values, dict):
         return BadRow(index, line, f"must be a JSON object, not {_KINDS.get(type(values), 'a number')}", _shown(raw))
+    if FAILED in values:
+        if (before := unread(values)) is not None:
+            return BadRow(index, line, *before)
+        try:
+            values = row_without_failure(values)
+        except ValueError as error:
+            return BadRow(index, line, str(error), _shown(raw))
     return Row(index, line, values)
 
 
@@ -251,4 +260,6 @@ def _header(path: Path, reader: Iterator[list[str]]) -> list[str]:
         raise InputProblem(f"{path}: the header has {what}")
     if any("\udc80" <= character <= "\udcff" for name in header for character in name):
         raise InputProblem(f"{path}: the header is not UTF-8")
+    if FAILED in header:
+        raise InputProblem(f"{path}: the header has a column {FAILED!r}, which says why a row failed; rename it")
     return header

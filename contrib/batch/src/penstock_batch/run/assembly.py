@@ -17,6 +17,7 @@ import attrs
 
 from penstock import ConfigError, Problem
 from penstock_batch.pipeline.loading import Pipeline
+from penstock_batch.rows.failed_rows import failed_line
 from penstock_batch.rows.formats import row_writer
 from penstock_batch.rows.lines import json_line
 from penstock_batch.rows.own_files import OutputLost, looks_like_failed_rows, written
@@ -49,14 +50,13 @@ def assemble(pipeline: Pipeline, results: Results, limit: int | None) -> Assembl
     """
     done = failed = still_open = 0
     reasons: dict[str, int] = {}
-    names = [*pipeline.facts.columns, *(step.name for step in pipeline.steps)]
     try:
         with (
             written(pipeline.output, pipeline.store) as output,
             written(pipeline.failed, pipeline.store, keep_empty=False) as failures,
         ):
             as_it_is = pipeline.written_as == "jsonl"
-            put = row_writer(pipeline.written_as, output, names)
+            put = row_writer(pipeline.written_as, output, pipeline.output_names)
             for index, record in _records(pipeline, results, limit):
                 within = limit is None or index < limit
                 if record is None:
@@ -83,8 +83,8 @@ def assemble(pipeline: Pipeline, results: Results, limit: int | None) -> Assembl
 
 @attrs.frozen
 class _Failure:
-    """A line of the failed file. `line` is the input's, from 1; `row` its columns, or `None` and the beginning of its
-    `text`. `answers` are those of the row that stood there before.
+    """A line of the failed file (`failed_rows.py`). `line` is the input's, from 1; `row` its columns, or `None` and the
+    beginning of its `text`; `words` are the last of the model. `answers` are those of the row that stood there before.
     """
 
     line: int | None
@@ -94,10 +94,12 @@ class _Failure:
     text: str | None = None
     answers: dict[str, Any] | None = None
     reason: str = "unreadable row"
+    words: Any = None
 
     def as_line(self) -> dict[str, Any]:
-        line = {"line": self.line, "step": self.step, "error": self.error, "row": self.row, "text": self.text}
-        return line if self.answers is None else {**line, "answers": self.answers}
+        failure = {"line": self.line, "step": self.step, "error": self.error, "answer": self.words}
+        more = {"text": self.text, "answers": self.answers}
+        return failed_line(self.row, failure | {name: value for name, value in more.items() if value is not None})
 
 
 def _records(pipeline: Pipeline, results: Results, limit: int | None) -> Iterator[tuple[int, Result | _Failure | None]]:
@@ -124,7 +126,7 @@ def _changed(
 ) -> _Failure:
     result = results.of(index)
     known = {} if result is None or result.kind == "failed" else result.record
-    answers = {step.name: known[step.name] for step in pipeline.steps if step.name in known}
+    answers = {name: known[name] for step in pipeline.steps for name in step.output_names if name in known}
     return _Failure(line, None, CHANGED, values, text, answers, CHANGED)
 
 
@@ -135,7 +137,7 @@ def _record(row: Row | BadRow, results: Results) -> Result | _Failure | None:
     if result is None or result.kind == "done":
         return result
     why = result.record
-    return _Failure(row.line, why["step"], why["error"], row.values)
+    return _Failure(row.line, why["step"], why["error"], row.values, words=why["words"])
 
 
 def refuse_to_replace(pipeline: Pipeline, *, overwrite: bool) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 import attrs
 
 from penstock_batch.calls.claims import Claim, Claims
-from penstock_batch.calls.judging import Accepted, judge
+from penstock_batch.calls.judging import Accepted, Rejected, judge
 from penstock_batch.pipeline.steps import Step
+from penstock_batch.pipeline.templates import ROW, RenderError
 from penstock_batch.rows.reader import Row
 
 __all__ = ["KeptRow", "KeptRows"]
@@ -21,13 +22,22 @@ __all__ = ["KeptRow", "KeptRows"]
 
 @attrs.define
 class KeptRow:
-    """A row with what is kept for it: the values of `finished` steps, and the cells claimed that have none."""
+    """A row with what is kept for it: the values of `finished` steps with the cells that are `kept`, and the cells
+    claimed that have no answer that does.
+    """
 
     row: Row
     identity: int
     values: dict[str, Any]
     finished: dict[str, Any] = attrs.field(factory=dict)
+    kept: dict[str, Claim] = attrs.field(factory=dict)
     claims: dict[str, Claim] = attrs.field(factory=dict)
+
+    def finish(self, step: Step, value: Any) -> None:
+        """Note the value of a step, and the columns that it becomes."""
+        self.finished[step.name] = self.values[step.name] = value
+        if step.criteria.columns:
+            self.values |= step.members(value)
 
 
 class KeptRows:
@@ -38,20 +48,54 @@ class KeptRows:
         self._needs = needs
         self._claims = claims
 
-    def of(self, rows: Sequence[Row]) -> list[KeptRow]:
-        """What is kept of each of these rows."""
+    def of(self, rows: Sequence[Row], *, leave_slow: bool = False) -> list[KeptRow]:
+        """What is kept of each of these rows. With `leave_slow` the cells of a step whose accepting function is slow
+        are left open, for a thread to judge: here nothing else happens meanwhile.
+        """
         identity = self._claims.identity
         found = [KeptRow(row, identity(row.digest), dict(row.values)) for row in rows]
         for step in self._steps:
             needs = self._needs[step.name]
             able = found if not needs else [each for each in found if all(need in each.finished for need in needs)]
+            if step.when is not None:
+                able = [each for each in able if self._wants(step, each)]
             claims = self._claims.claim_all(step, [(each.identity, each.values, each.row.values) for each in able])
             for each, claim in zip(able, claims, strict=True):
                 if not isinstance(claim, Claim):
                     continue  # it cannot be asked: that is said when its turn comes
-                judged = judge(step, claim.answers, each.values)
+                judged = None if leave_slow and _is_slow(step) else _judged(step, claim, each)
                 if isinstance(judged, Accepted):
-                    each.finished[step.name] = each.values[step.name] = judged.value
+                    each.finish(step, judged.value)
+                    each.kept[step.name] = claim
+                    self._claims.release(claim)
                 else:
                     each.claims[step.name] = claim
         return found
+
+    def _wants(self, step: Step, row: KeptRow) -> bool:
+        """Whether the row wants this cell; one that it does not is empty, and so is over."""
+        try:
+            wanted = step.wanted({**row.values, ROW: row.row.values})
+        except RenderError:
+            return False  # that is said when its turn comes
+        if not wanted:
+            row.finish(step, None)
+        return wanted
+
+
+def _is_slow(step: Step) -> bool:
+    accept = step.criteria.accept
+    return accept is not None and accept.slow
+
+
+def _judged(step: Step, claim: Claim, row: KeptRow) -> Accepted | Rejected:
+    values = row.values if step.criteria.accept is None else {**row.values, ROW: row.row.values}
+    if step.samples == 1:
+        return judge(step, claim.answers, values)
+    found = []
+    for sample in claim.samples:
+        judged = judge(step, sample.answers, values)
+        if isinstance(judged, Rejected):
+            return judged
+        found.append(judged.value)
+    return Accepted(found)

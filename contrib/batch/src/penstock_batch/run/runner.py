@@ -25,7 +25,7 @@ import penstock
 from penstock import ConfigError, PenstockError, Problem, open_scheduler
 from penstock_batch.calls.calling import Calls
 from penstock_batch.calls.cells import Cells
-from penstock_batch.calls.claims import Claims
+from penstock_batch.calls.claims import Claim, Claims
 from penstock_batch.calls.model_use import CellFailed, CellStopped, ModelUse, model_uses
 from penstock_batch.calls.row_in_work import RowInWork
 from penstock_batch.calls.tallies import Tallies
@@ -33,12 +33,14 @@ from penstock_batch.pipeline.loading import Pipeline
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.providers.endpoints import Endpoints, open_endpoints
 from penstock_batch.rows.reader import BadRow, InputProblem, Row, read_rows
+from penstock_batch.run.forecast import LOOKED_AT
 from penstock_batch.run.kept_rows import KeptRow, KeptRows
 from penstock_batch.run.progress import ProgressKind, show_progress
 from penstock_batch.run.results import NoRoom, Results
 from penstock_batch.run.signals import stopping_signals
 from penstock_batch.run.standing import RunStanding, allowed_rates
 from penstock_batch.run.summary import AllowedRate
+from penstock_batch.run.watching import RunningView, watched
 from penstock_batch.run.window import RowWindow
 from penstock_batch.store.store import Store, StoreLost, keep_committing
 from penstock_batch.words.failures import said_of
@@ -48,15 +50,6 @@ if TYPE_CHECKING:
     from penstock import Scheduler, TaskHandle
 
 __all__ = ["Ran", "run_rows"]
-
-FOR_EVER = 1e9
-"""Seconds: longer than any run."""
-
-LOOKED_AT = 256
-"""Rows of which it is seen together what is kept."""
-
-WATCHDOG = 0.25
-"""Seconds for which a task may keep the loop from everything else before it is reported."""
 
 
 @attrs.frozen
@@ -72,21 +65,6 @@ class Ran:
     """The tallies of plugins in shadow."""
     broken: Exception | None = None
     """The error that ended the run, if one did that was no row's fault."""
-
-
-class RunningView:
-    """A sink of both event streams, which knows at the end where the time went."""
-
-    def __init__(self) -> None:
-        self.view = penstock.CorrelatedRuntimeView(keep=0)
-
-    @penstock.hookimpl
-    def penstock_scheduler_event(self, event: penstock.RuntimeEvent) -> None:
-        self.view.receive(event)
-
-    @penstock.hookimpl
-    def penstock_request_event(self, event: penstock.RuntimeEvent) -> None:
-        self.view.receive(event)
 
 
 async def run_rows(
@@ -132,7 +110,7 @@ class BatchRun:
         self._results = results
         self._limit = limit
         self._steps = {step.name: step for step in pipeline.steps}
-        self._claims = Claims(store)
+        self._claims = Claims(store, pipeline.facts.digests)
         self._kept = KeptRows(pipeline.steps, pipeline.needs, self._claims)
         self._read = 0
         self._input = read_rows(pipeline.input, pipeline.form)
@@ -155,7 +133,15 @@ class BatchRun:
         self.models = model_uses(self.pipeline, endpoints, self.tallies)
         secrets = self.pipeline.secrets
         calls = Calls(self.models, self.tallies, secrets, on_limited=self._wake)
-        self._cells = Cells(self._store, self._claims, calls, secrets, on_added=self._on_added)
+        self._cells = Cells(
+            self._store,
+            self._claims,
+            calls,
+            secrets,
+            tallies=self.tallies,
+            failures=self.pipeline.batch.give_up_failures,
+            on_added=self._on_added,
+        )
         self._standing = RunStanding(self.pipeline.steps, self.models, self.tallies, self._window, scheduler)
         self._groups = {step.name: self._group_of(step) for step in self.pipeline.steps}
         async with trio.open_nursery() as nursery:
@@ -193,26 +179,31 @@ class BatchRun:
 
     def _rows_to_do(self) -> Iterator[KeptRow]:
         """The rows of which not every cell is kept; the others are over."""
-        for row in self._looked_at(self._limit):
+        for row in self._looked_at(self._limit, leave_slow=True):
             for name in row.finished:
                 self.tallies.steps[name].before += 1
             if len(row.finished) == len(self._steps):
                 self.tallies.rows_done += 1
-                self._done(row.row.index, row.values)
+                self._done(row.row.index, self.pipeline.record(row.row.values, row.values))
             else:
                 yield row
 
     def look_at_the_rest(self) -> None:
         """Look at the rows that the run has not come to, whose cells may all be kept: nothing is called for them."""
-        for row in self._looked_at(None):
+        for row in self._looked_at(None, leave_slow=False):
             if len(row.finished) == len(self._steps):
-                self._done(row.row.index, row.values)
+                self._done(row.row.index, self.pipeline.record(row.row.values, row.values))
+            self._release(row.claims)
 
-    def _looked_at(self, limit: int | None) -> Iterator[KeptRow]:
+    def _release(self, claims: Mapping[str, Claim]) -> None:
+        for claim in claims.values():
+            self._claims.release(claim)
+
+    def _looked_at(self, limit: int | None, *, leave_slow: bool) -> Iterator[KeptRow]:
         """The next rows, with what is kept of them; none after an error that is no row's fault."""
         try:
             while self.broken is None and (rows := self._next_rows(limit)):
-                yield from self._kept.of(rows)
+                yield from self._kept.of(rows, leave_slow=leave_slow)
         except InputProblem as problem:
             self._break_off(ConfigError(Problem((), str(problem))))
         except StoreLost as lost:
@@ -238,18 +229,22 @@ class BatchRun:
         row.
         """
         for name, step in self._steps.items():
-            if step.model is None or name in row.finished:
+            if step.model is None or name in row.finished or step.when is not None:
                 continue
+            if name in row.claims and row.claims[name].answers:
+                continue  # they are judged first
             reason = self.models[step.model.name].given_up
             if reason is not None:
                 self.tallies.steps[name].failed += 1
                 self.tallies.rows_failed += 1
                 self._fail(row.row.index, name, reason)
+                self._release(row.claims)
                 return True
         return False
 
     def _begin(self, group: int, rows: Sequence[KeptRow]) -> None:
-        begun = [RowInWork(row.row, row.identity, self.pipeline.needs, row.finished, row.claims) for row in rows]
+        needs = self.pipeline.needs
+        begun = [RowInWork(row.row, row.identity, needs, row.finished, row.claims, row.values) for row in rows]
         for row in begun:
             row.group = group
         specs = [self._spec(row, name) for row in begun for name in row.to_do]
@@ -282,7 +277,7 @@ class BatchRun:
         try:
             return await self._cells.do(step, row)
         except CellFailed as error:
-            row.failed = row.failed or (step.name, str(error))
+            row.failed = row.failed or (step.name, str(error), error.words)
             raise
         except CellStopped:
             self._stopping = True
@@ -294,13 +289,14 @@ class BatchRun:
     def _on_cell_end(self, row: RowInWork, name: str, handle: TaskHandle[Any]) -> None:
         """Note the end of a cell: its lease is back, and what needed it may start or has been dropped."""
         if handle.status == "completed":
-            row.done(name, handle.result())
+            value = handle.result()
+            row.done(name, value, self._steps[name].members(value) if self._steps[name].criteria.columns else None)
             self.tallies.steps[name].done += 1
         else:
             row.ended(name)
             if handle.status in ("failed", "dropped") and not self._stopping and row.failed is None:
                 # Refused for good before it began, by a rule or for want of a resource: that too is recorded.
-                row.failed = name, _in_words(handle.error)
+                row.failed = name, _in_words(handle.error), None
             self.tallies.steps[name].failed += handle.status == "failed" and not isinstance(handle.error, CellStopped)
         if row.over:
             self._leave(row)
@@ -314,9 +310,9 @@ class BatchRun:
         except NoRoom as error:
             self._break_off(error)
 
-    def _fail(self, index: int, step: str, reason: str) -> None:
+    def _fail(self, index: int, step: str, reason: str, words: Any = None) -> None:
         try:
-            self._results.failed(index, step, reason)
+            self._results.failed(index, step, reason, words)
         except NoRoom as error:
             self._break_off(error)
 
@@ -330,12 +326,13 @@ class BatchRun:
 
     def _leave(self, row: RowInWork) -> None:
         self._window.leave(row.index)
+        self._release(row.claims)
         if row.failed is not None:
             self.tallies.rows_failed += 1
             self._fail(row.index, *row.failed)
         elif not row.to_do:
             self.tallies.rows_done += 1
-            self._done(row.index, row.values)
+            self._done(row.index, self.pipeline.record(row.columns, row.values))
         self._open_of_group[row.group] -= 1
         if not self._open_of_group[row.group]:
             del self._open_of_group[row.group]
@@ -394,19 +391,6 @@ class BatchRun:
 
 def _in_words(error: BaseException | None) -> str:
     return str(error) if error is None or isinstance(error, PenstockError) else said_of(error)
-
-
-def watched(config: penstock.PenstockConfig) -> penstock.PenstockConfig:
-    """The configuration with a watchdog and a socket for `penstock explain`, where it says nothing of them.
-
-    Calls to which nobody listens are tried as long as their model is not given up (`giving_up.py`).
-    """
-    options = config.scheduler
-    watchdog = WATCHDOG if options.watchdog is None else options.watchdog
-    answers = options.explain_socket is None or options.explain_socket
-    requests = attrs.evolve(config.requests, unpaid_timeout=FOR_EVER)
-    scheduler = attrs.evolve(options, watchdog=watchdog, explain_socket=answers)
-    return attrs.evolve(config, scheduler=scheduler, requests=requests)
 
 
 def _task_id(row: RowInWork, step: str) -> str:

@@ -99,6 +99,8 @@ def _step(step: StepTally, seconds: float) -> str:
         words += f" ({step.done / seconds:.1f}/s)"
     if step.failed:
         words += f", {step.failed:,} failed"
+    if step.asked_again:
+        words += f", {step.asked_again:,} answers in the place of others that were not accepted"
     if step.cut_short:
         words += f", {step.cut_short:,} answers cut short by their limit on tokens"
     return words

@@ -23,7 +23,7 @@ def take_over(pipeline: Pipeline, store: Store) -> int:
     if values is None:
         return 0
     count = 0
-    claims = Claims(store)
+    claims = Claims(store, pipeline.facts.digests)
     for row in read_rows(pipeline.input, pipeline.form):
         if not isinstance(row, Row):
             continue
@@ -35,10 +35,12 @@ def take_over(pipeline: Pipeline, store: Store) -> int:
             value = values[row.index, step.name]
             claim = claims.claim_all(step, [(identity, known, row.values)])[0]
             if isinstance(claim, Claim):
-                known[step.name] = value
+                known |= {step.name: value, **step.members(value)}
                 text = value if step.kind == "chat" and isinstance(value, str) else None
                 by = None if step.model is None else step.model.name
-                store.add(claim.key, step.name, Answer(value=value, text=text, by=by), vector=step.kind == "embedding")
+                answer = Answer(value=value, text=text, by=by, row=claim.row)
+                store.add(claim.key, step.name, answer, vector=step.kind == "embedding")
+                claims.release(claim)
                 count += 1
     store.commit()
     pipeline.journal.replace(_taken(pipeline.journal))

@@ -27,6 +27,7 @@ class Answer:
     - `by`: who answered, as the pipeline calls it (`provider/model`), which may be a fallback; `model` and
       `fingerprint`: what the provider named.
     - `asked`: which call of its cell it answers: 0 the first, then each fresh try or repair.
+    - `step`: the name that its step had; `row`: what the row is known by for which it was asked; 0 of none.
     - `at`: when it came, in seconds since 1970; `elapsed`: seconds from the call's going out to its last byte.
     """
 
@@ -44,5 +45,7 @@ class Answer:
     model: str | None = None
     fingerprint: str | None = None
     asked: int = 0
+    step: str = ""
+    row: int = 0
     at: float = 0.0
     elapsed: float = 0.0

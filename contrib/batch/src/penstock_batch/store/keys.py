@@ -1,7 +1,6 @@
 """What a cell is known by: sixteen bytes of what was asked, and which of several equal calls it is. Pure.
 
-Equal calls of different rows are different cells, unless their step shares them: the k-th row with a call has its k-th
-answer. Which one a row has is counted while a run goes over its rows, in eight to sixteen bytes per cell.
+Equal calls of different rows are different cells, unless their step shares them; a row is known by its text.
 """
 
 from __future__ import annotations
@@ -12,11 +11,14 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
-__all__ = ["KEY_BYTES", "Occurrences", "base_key", "numbered_key"]
+__all__ = ["KEY_BYTES", "RowNames", "base_key", "numbered_key"]
 
 KEY_BYTES: Final = 16
 _FIRST_SIZE: Final = 1 << 12
 _WORD: Final = 8
+_APART: Final = 0x9E3779B97F4A7C15
+_ALL_BITS: Final = (1 << 64) - 1
+_HALF: Final = 1 << 63
 
 
 def base_key(parts: Sequence[Any]) -> bytes:
@@ -36,31 +38,18 @@ def numbered_key(base: bytes, number: int, sample: int = 0) -> bytes:
     return blake2b(b"%s:%d:%d" % (base, number, sample), digest_size=KEY_BYTES).digest()
 
 
-class Occurrences:
-    """How often each call has come so far. Of most calls there is one: those are a set of 64-bit words in one array,
-    by open addressing; only the others are counted in a dictionary.
-    """
+class _Words:
+    """A set of 64-bit words in one array, by open addressing: 12 to 24 bytes each."""
 
     def __init__(self) -> None:
         self._size = _FIRST_SIZE
         self._table = array("Q", bytes(_WORD * self._size))
         self._used = 0
-        self._counts: dict[bytes, int] = {}
 
-    def next_of(self, base: bytes) -> int:
-        """The number of this occurrence, from 0."""
-        again = self._counts.get(base)
-        if again is not None:
-            self._counts[base] = again + 1
-            return again
-        if self._put(int.from_bytes(base[:_WORD], "little") or 1):
-            return 0
-        self._counts[base] = 2
-        return 1
-
-    def _put(self, word: int) -> bool:
+    def add(self, word: int) -> bool:
         """Whether the word was not there."""
         table, mask = self._table, self._size - 1
+        word = word or 1
         place = word & mask
         while (there := table[place]) != 0:
             if there == word:
@@ -72,6 +61,16 @@ class Occurrences:
             self._grow()
         return True
 
+    def __contains__(self, word: int) -> bool:
+        table, mask = self._table, self._size - 1
+        word = word or 1
+        place = word & mask
+        while (there := table[place]) != 0:
+            if there == word:
+                return True
+            place = (place + 1) & mask
+        return False
+
     def _grow(self) -> None:
         words = self._table
         self._size *= 2
@@ -79,4 +78,34 @@ class Occurrences:
         self._table = array("Q", bytes(_WORD * self._size))
         for word in words:
             if word:
-                self._put(word)
+                self.add(word)
+
+
+class RowNames:
+    """What each row of an input is known by: the digest of its text, and which of several equal rows it is.
+
+    `digests` are those of all rows. Of most there is one: those are words in an array, and only the others are counted
+    in a dictionary.
+    """
+
+    def __init__(self, digests: Sequence[int]) -> None:
+        self._digests = digests
+        self._came = _Words()
+        self._again: dict[int, int] = {}
+        self._all: _Words | None = None
+
+    def next_of(self, digest: int) -> int:
+        """The name of the next row with this digest, as a signed 64-bit number."""
+        again = 0
+        if not self._came.add(digest):
+            again = self._again[digest] = self._again.get(digest, 0) + 1
+        return ((digest + again * _APART) & _ALL_BITS) - _HALF
+
+    def present(self, name: int) -> bool:
+        """Whether a row of the input has this name; the first question goes over all rows."""
+        if self._all is None:
+            names = RowNames(())
+            self._all = _Words()
+            for digest in self._digests:
+                self._all.add(names.next_of(digest) + _HALF)
+        return name + _HALF in self._all

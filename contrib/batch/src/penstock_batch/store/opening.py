@@ -14,7 +14,7 @@ from penstock import ConfigError, Problem
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["StoreFile", "connected", "unusable"]
+__all__ = ["APPLICATION", "StoreFile", "connected", "unusable"]
 
 APPLICATION: Final = 0x50656E73
 """`Pens`: by what SQLite knows whose file it is."""
@@ -23,8 +23,9 @@ _MAGIC: Final = b"SQLite format 3\0"
 _NO_LINK: Final[int] = getattr(os, "O_NOFOLLOW", 0)
 _SCHEMA: Final = """
 CREATE TABLE answers (
-  id INTEGER PRIMARY KEY, key BLOB NOT NULL, step TEXT NOT NULL, at REAL NOT NULL, ended TEXT, by TEXT,
-  input_tokens INTEGER, output_tokens INTEGER, cost REAL, body BLOB NOT NULL, vector BLOB, crc INTEGER NOT NULL
+  id INTEGER PRIMARY KEY, key BLOB NOT NULL, row INTEGER NOT NULL, step TEXT NOT NULL, at REAL NOT NULL,
+  ended TEXT, by TEXT, input_tokens INTEGER, output_tokens INTEGER, cost REAL,
+  body BLOB NOT NULL, vector BLOB, crc INTEGER NOT NULL, retired INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX by_key ON answers (key);
 CREATE TABLE claims (base BLOB NOT NULL, row INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (base, row))

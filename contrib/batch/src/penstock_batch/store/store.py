@@ -13,27 +13,35 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import attrs
 import trio
 
 from penstock import PenstockError
 from penstock_batch.store.answer import Answer
-from penstock_batch.store.encoding import checksum, decoded, encoded
+from penstock_batch.store.encoding import checksum, encoded, sound
 from penstock_batch.store.opening import StoreFile, connected, unusable
 
 __all__ = ["Store", "StoreLost", "keep_committing"]
 
 _AT_A_TIME: Final = 500
 """Keys in one question: below what SQLite takes everywhere."""
-_ADD: Final = "INSERT INTO answers VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
+_ADD: Final = "INSERT INTO answers VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,0)"
+_ADOPT: Final = "UPDATE answers SET row = ? WHERE key = ?"
+_RETIRE: Final = "UPDATE answers SET retired = 1 WHERE key = ?"
 _CLAIM: Final = "INSERT OR REPLACE INTO claims VALUES (?,?,?)"
 _FACT: Final = "INSERT OR REPLACE INTO facts VALUES (?,?)"
+_FORGET: Final = "DELETE FROM facts WHERE name = ?"
+_FIND: Final = (
+    "SELECT key, body, vector, crc, row, step FROM answers WHERE key IN ({}) AND id < ? AND NOT retired ORDER BY id"
+)
 
 
 class StoreLost(PenstockError):
     """The loss of the store, which cannot be written or read any more: further answers would be paid for and lost."""
 
     def __init__(self, path: Path, error: Exception, doing: Literal["written", "read"] = "written") -> None:
-        super().__init__(f"{path}: cannot be {doing}: {getattr(error, 'strerror', None) or error}")
+        remedy = "; put a copy back, or start anew with --overwrite" if doing == "read" else ""
+        super().__init__(f"{path}: cannot be {doing}: {getattr(error, 'strerror', None) or error}{remedy}")
 
 
 class Store:
@@ -61,9 +69,12 @@ class Store:
             raise unusable(
                 path, f"is damaged: {error.__cause__}; put a copy back, or start anew with --overwrite"
             ) from None
+        self._on_disk = self._next
+        """Answers with lower numbers are committed; the others are in memory."""
         self._pending: list[tuple[str, tuple[Any, ...]]] = []
         self._by_key: dict[bytes, list[Answer]] = {}
-        self._claims: dict[bytes, dict[int, int]] = {}
+        self._claims: dict[tuple[bytes, int], int] = {}
+        self._adopted: dict[bytes, int] = {}
         self._committing: list[tuple[str, tuple[Any, ...]]] = []
         self._with_this_group = trio.Event()
         self._with_the_next = trio.Event()
@@ -77,17 +88,16 @@ class Store:
         found: dict[bytes, list[Answer]] = {}
         for at in range(0, len(keys), _AT_A_TIME):
             part = keys[at : at + _AT_A_TIME]
-            marks = ",".join("?" * len(part))
-            question = f"SELECT key, body, vector, crc FROM answers WHERE key IN ({marks}) ORDER BY id"
-            for key, body, vector, crc in self._ask(question, part):
-                answer = self._sound(key, body, vector, crc)
+            question = _FIND.format(",".join("?" * len(part)))
+            for key, body, vector, crc, row, step in self._ask(question, (*part, self._on_disk)):
+                answer = sound(key, body, vector, crc, self._adopted.get(key, row), step)
+                self.damaged += answer is None
                 if answer is not None:
                     found.setdefault(key, []).append(answer)
         if self._by_key:
-            for key in keys:
+            for key in dict.fromkeys(keys):
                 if key in self._by_key:
-                    known = found.setdefault(key, [])
-                    known += [answer for answer in self._by_key[key] if answer not in known]
+                    found.setdefault(key, []).extend(self._by_key[key])
         return {key: tuple(answers) for key, answers in found.items()}
 
     def add(self, key: bytes, step: str, answer: Answer, *, vector: bool = False) -> None:
@@ -97,35 +107,41 @@ class Store:
         body, floats = encoded(answer, vector=vector)
         usage = answer.usage
         row = (
-            *(self._next, key, step, answer.at, answer.ended, answer.by),
+            *(self._next, key, answer.row, step, answer.at, answer.ended, answer.by),
             *(usage.input_tokens, usage.output_tokens, answer.cost, body, floats, checksum(key, body, floats)),
         )
         self._next += 1
         self._pending.append((_ADD, row))
-        self._by_key.setdefault(key, []).append(answer)
+        self._by_key.setdefault(key, []).append(attrs.evolve(answer, step=step))
 
-    def _sound(self, key: bytes, body: bytes, vector: bytes | None, crc: int) -> Answer | None:
-        try:
-            if checksum(key, body, vector) == crc:
-                return decoded(body, vector)
-        except (ValueError, TypeError, KeyError, RecursionError):
-            pass
-        self.damaged += 1
-        return None
+    def adopt(self, key: bytes, row: int) -> None:
+        """Remember that the answers under this key are those of another row now."""
+        self._adopted[key] = row
+        self._pending.append((_ADOPT, (row, key)))
+
+    def retire(self, key: bytes) -> None:
+        """Find the answers under this key no more after the next commit; they stay for the accounts."""
+        self._pending.append((_RETIRE, (key,)))
+
+    def drop(self, condition: str, values: Sequence[Any]) -> None:
+        """Throw the answers away of which this condition in SQL is true, with the next commit."""
+        self._pending.append((f"DELETE FROM answers WHERE {condition}", tuple(values)))
 
     # -- which of several equal calls a row has --
 
-    def numbers(self, base: bytes) -> dict[int, int]:
-        """The numbers under which rows have had this call, by the row, where it is one of several that are equal."""
+    def number(self, base: bytes, row: int) -> int | None:
+        """The number under which this row has this call, as far as is remembered; never 0."""
+        if (base, row) in self._claims:
+            return self._claims[base, row]
         if not self._has_claims:
-            return {}
-        known = dict(self._ask("SELECT row, number FROM claims WHERE base = ?", (base,)))
-        return known | self._claims.get(base, {})
+            return None
+        found = self._ask("SELECT number FROM claims WHERE base = ? AND row = ?", (base, row))
+        return found[0][0] if found else None
 
     def claim(self, base: bytes, row: int, number: int) -> None:
         """Remember that this row has the `number`-th of several equal calls."""
         self._has_claims = True
-        self._claims.setdefault(base, {})[row] = number
+        self._claims[base, row] = number
         self._pending.append((_CLAIM, (base, row, number)))
 
     # -- facts of runs --
@@ -138,6 +154,15 @@ class Store:
     def note(self, name: str, value: str) -> None:
         """Remember a fact, with the next commit."""
         self._pending.append((_FACT, (name, value)))
+
+    def forget(self, name: str) -> None:
+        """Forget a fact, with the next commit."""
+        self._pending.append((_FORGET, (name,)))
+
+    @property
+    def last(self) -> int:
+        """The number of the last answer that was added; 0 before the first."""
+        return self._next - 1
 
     # -- commits --
 
@@ -170,13 +195,15 @@ class Store:
         self.lost = self.lost or lost
         for statement, row in done:
             if statement is _CLAIM:
-                claims = self._claims[row[0]]
-                del claims[row[1]]
-                if not claims:
-                    del self._claims[row[0]]
+                if self._claims.get(row[:2]) == row[2]:  # it may be claimed anew by now
+                    del self._claims[row[:2]]
+            elif statement is _ADOPT:
+                if self._adopted.get(row[1]) == row[0]:
+                    del self._adopted[row[1]]
             elif statement is _ADD:
                 answers = self._by_key[row[1]]
                 del answers[0]
+                self._on_disk = row[0] + 1
                 if not answers:
                     del self._by_key[row[1]]
         self._with_this_group.set()

@@ -11,6 +11,7 @@ import attrs
 __all__ = [
     "BYTES",
     "CPU_SHARE",
+    "MEGABYTES",
     "MICROSECONDS",
     "PERCENT",
     "PER_SECOND",
@@ -63,6 +64,7 @@ MICROSECONDS: Final = Unit("µs each", 1e6)
 PER_SECOND: Final = Unit("a second", rate=True)
 SECONDS: Final = Unit("s")
 BYTES: Final = Unit("bytes each")
+MEGABYTES: Final = Unit("MB", 1e-6)
 CPU_SHARE: Final = Unit("% of a core", 100.0)
 PERCENT: Final = Unit("% more", 100.0)
 

@@ -32,6 +32,8 @@ class Local:
 
     name: str
     measure: Measure
+    environment: bool = False
+    """Whether it needs an environment of its own, as the competitor does."""
 
 
 @attrs.frozen(kw_only=True)

@@ -45,6 +45,10 @@ class Sizes:
     # worker
     lines: int
 
+    # batch
+    batch_rows: int
+    batch_kept: int
+
 
 FULL: Final = Sizes(
     competitor_cap=20.0,
@@ -67,6 +71,8 @@ FULL: Final = Sizes(
     handovers=20_000,
     cpu_seconds=5.0,
     lines=20_000,
+    batch_rows=20_000,
+    batch_kept=200_000,
 )
 
 QUICK: Final = attrs.evolve(
@@ -86,4 +92,6 @@ QUICK: Final = attrs.evolve(
     handovers=5_000,
     cpu_seconds=1.0,
     lines=1_000,
+    batch_rows=1_000,
+    batch_kept=2_000,
 )

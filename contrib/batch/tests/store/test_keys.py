@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from hypothesis import given, strategies as st
+
+from penstock_batch.store.keys import KEY_BYTES, RowNames, base_key, numbered_key
+
+
+def test_the_order_of_members_is_no_part_of_a_key() -> None:
+    assert base_key(["chat", {"a": 1, "b": [2]}]) == base_key(["chat", {"b": [2], "a": 1}])
+    assert base_key(["chat", {"a": [1, 2]}]) != base_key(["chat", {"a": [2, 1]}])
+    assert len(base_key([])) == KEY_BYTES
+
+
+def test_numbers_and_samples_of_a_call_have_keys_of_their_own() -> None:
+    base = base_key(["chat"])
+    assert numbered_key(base, 0) == base
+    assert len({numbered_key(base, number, sample) for number in range(12) for sample in range(12)}) == 144
+
+
+@given(st.lists(st.integers(2, 2**64 - 1) | st.integers(2, 5), max_size=60))
+def test_every_row_has_a_name_of_its_own_which_is_that_of_its_text(digests: list[int]) -> None:
+    names = RowNames(digests)
+    given = [names.next_of(digest) for digest in digests]
+    assert len(set(given)) == len(digests)
+    assert all(-(2**63) <= name < 2**63 for name in given)
+    assert all(names.present(name) for name in given)
+    turned = RowNames(digests)
+    assert {turned.next_of(digest) for digest in reversed(digests)} == set(given)
+
+
+def test_thousands_of_rows_are_all_found_again() -> None:
+    digests = [number * 0x9E3779B97F4A7C15 % 2**64 for number in range(20_000)]
+    names = RowNames(digests)
+    given = {names.next_of(digest) for digest in digests}
+    assert len(given) == 20_000
+    assert all(names.present(name) for name in given)
+    assert not any(names.present(name) for name in range(1, 1000))

@@ -1,0 +1,1 @@
+"""What a row of a batch costs, beside the loops that people write for themselves."""

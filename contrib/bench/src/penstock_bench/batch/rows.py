@@ -1,0 +1,46 @@
+"""The rows of `penstock bench batch`: what a row costs that is asked, what one costs that is kept, and the memory."""
+
+from __future__ import annotations
+
+from penstock_bench.batch.cells import bare, cookbook, filling, kept, run
+from penstock_bench.measuring.records import MEGABYTES, PER_SECOND
+from penstock_bench.measuring.rows import Local, Row
+from penstock_bench.measuring.sizes import Sizes
+
+__all__ = ["batch_rows"]
+
+
+def batch_rows(sizes: Sizes) -> list[Row]:
+    """The rows, in the order of the table."""
+    asked, many = sizes.batch_rows, sizes.batch_kept
+    title = f"{asked:,} rows, one chat step, a server of no latency: processor's time of a row"
+    return [
+        Row(
+            name="asked",
+            title=title,
+            ours=lambda _: run(asked),
+            other=Local("a bare loop of trio and httpx2", lambda _: bare(asked)),
+            rounds=3,
+        ),
+        Row(
+            name="asked-cookbook",
+            title=title,
+            ours=lambda _: run(asked),
+            other=Local("the cookbook's way, asyncio and aiohttp", lambda _: cookbook(asked), environment=True),
+            rounds=1,
+        ),
+        Row(
+            name="memory",
+            title=f"{many:,} rows, one chat step: memory at most",
+            ours=lambda _: filling(many),
+            unit=MEGABYTES,
+            rounds=1,
+        ),
+        Row(
+            name="kept",
+            title=f"{many:,} rows that are all kept but one, by the processor's time",
+            ours=lambda _: kept(many),
+            unit=PER_SECOND,
+            rounds=3,
+        ),
+    ]
