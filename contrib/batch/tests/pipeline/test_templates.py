@@ -45,3 +45,31 @@ def test_what_goes_wrong_for_one_row_is_that_rows_error(source: str) -> None:
 
 def test_text_is_not_escaped_and_only_the_last_line_feed_is_dropped() -> None:
     assert PromptTemplate("\n<{{ a }}>\n\n").render({"a": "b & c"}) == "\n<b & c>\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "values"),
+    [
+        ("Summarise: {{ text }}", {"text": "<b>&amp; {{ x }}"}),
+        ("{{ a }}{{ b }}\n", {"a": "x\n", "b": ""}),
+        ("{{ n }} of {{ a }}", {"n": 3, "a": "x"}),
+        ("{{ a }}", {"a": None}),
+        ("{{ a }}", {"a": 1.5}),
+        ("{# said #}{{ a }} {{- a }}", {"a": "x"}),
+        ("only text", {}),
+        ("", {}),
+        ("{{ range }}", {"range": "a column"}),
+        ("{% if a %}{{ a }}{% endif %}", {"a": "x"}),
+    ],
+)
+def test_a_plain_template_says_what_it_says_in_the_sandbox(source: str, values: dict[str, object]) -> None:
+    in_the_sandbox = PromptTemplate(source + "{% if true %}{% endif %}").render(values)
+    if not source.endswith("\n"):  # one line feed at the very end is not part of a template
+        assert PromptTemplate(source).render(values) == in_the_sandbox
+    else:
+        assert PromptTemplate(source).render(values) == in_the_sandbox[:-1]
+
+
+def test_a_plain_template_without_its_value_fails_as_any_other() -> None:
+    with pytest.raises(RenderError, match="'text' is undefined"):
+        PromptTemplate("{{ text }}").render({})

@@ -132,7 +132,7 @@ class _Reach:
                     yield from self._imported(module, used, alias.asname or alias.name)
 
     def _attribute(self, module: str, path: list[str]) -> Iterator[tuple[str, str]]:
-        """`helpers.shorten` of an imported module, or `pack.helpers.shorten`."""
+        """A name of an imported module, or of one that lies below it."""
         for part in path:
             yield module, part
             if self.source(f"{module}.{part}") is None:

@@ -41,7 +41,7 @@ class Source:
 
 
 def _flat(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements of a module, those inside `if`, `try`, `with`, `match` and loops too, each by itself."""
+    """The statements of a module, those inside conditions, blocks and loops too, each by itself."""
     for statement in body:
         yield statement
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

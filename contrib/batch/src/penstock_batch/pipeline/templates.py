@@ -9,8 +9,9 @@ error of that row, never an empty string. How much a template may do is bounded 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+import attrs
 from jinja2 import TemplateError, nodes
 from jinja2.meta import find_undeclared_variables
 
@@ -54,11 +55,14 @@ class PromptTemplate:
         except TemplateError as error:
             line = getattr(error, "lineno", None)
             raise TemplateProblem(f"line {line}: {error}" if line else str(error)) from None
+        self._plain = _plain_parts(tree)
         self.variables = frozenset(find_undeclared_variables(tree))
         """The names that are looked up in the row; jinja's own functions (`range`, `dict`, …) among them."""
 
     def render(self, values: Mapping[str, Any]) -> str:
         """The text for one row. Raises `RenderError`, also for whatever an expression of the template does wrong."""
+        if self._plain is not None and (text := _joined(self._plain, values)) is not None:
+            return text
         try:
             return render_bounded(self._template, values)
         except Exception as error:  # a template is code of the user's: whatever it raises belongs to this row
@@ -77,6 +81,41 @@ def says_no(text: str) -> bool:
     return text.strip().lower() in _NO
 
 
+@attrs.frozen
+class _Variable:
+    """A place in a template at which nothing but the value of a name stands."""
+
+    name: str
+
+
+def _plain_parts(tree: nodes.Template) -> tuple[str | _Variable, ...] | None:
+    """The parts of a template that is nothing but text and names; `None` of another."""
+    parts: list[str | _Variable] = []
+    for statement in tree.body:
+        if not isinstance(statement, nodes.Output):
+            return None
+        for node in statement.nodes:
+            if isinstance(node, nodes.TemplateData):
+                parts.append(node.data)
+            elif isinstance(node, nodes.Name):
+                parts.append(_Variable(node.name))
+            else:
+                return None
+    return tuple(parts)
+
+
+def _joined(parts: tuple[str | _Variable, ...], values: Mapping[str, Any]) -> str | None:
+    """The parts with the texts of a row, without the sandbox, in which they would come out the same; `None` where one
+    is no text, or they are too long together: then the sandbox decides.
+    """
+    texts = [part if type(part) is str else values.get(part.name) for part in parts]  # type: ignore[union-attr]
+    if not all(type(text) is str for text in texts) or sum(map(len, texts)) > _SHORT:  # type: ignore[arg-type]
+        return None
+    return "".join(texts)  # type: ignore[arg-type]
+
+
+_SHORT: Final = 1 << 20
+"""Characters, far below what a template may make."""
 BUILT_IN = frozenset({"range", "dict", "cycler", "joiner", "namespace"})
 """The functions that a template has beside its variables; a column of that name hides the function."""
 

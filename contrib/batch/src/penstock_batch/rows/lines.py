@@ -7,6 +7,8 @@ from typing import Any, Final
 
 __all__ = ["DEEPEST", "json_bytes", "json_line", "kept"]
 
+_PLAIN: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_ESCAPED: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 DEEPEST: Final = 100
 """Levels of arrays and objects within each other. Readers of JSON have bounds of their own, far above."""
 
@@ -17,9 +19,9 @@ def json_bytes(value: Any) -> bytes:
     Half a surrogate pair, which JSON can hold and UTF-8 cannot, is written as an escape.
     """
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return _PLAIN(value).encode()
     except UnicodeEncodeError:
-        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+        return _ESCAPED(value).encode()
 
 
 def json_line(value: Any) -> bytes:

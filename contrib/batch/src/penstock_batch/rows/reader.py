@@ -18,7 +18,7 @@ import math
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 import attrs
 
@@ -160,7 +160,7 @@ def _json_rows(file: io.BufferedReader[Any]) -> Iterator[Row | BadRow]:
 
 def _json_row(index: int, line: int, raw: bytes) -> Row | BadRow:
     try:
-        values = json.loads(raw.decode(), parse_constant=_no_constant, parse_float=_finite)
+        values = _DECODER.decode(raw.decode())
     except UnicodeDecodeError as error:
         return BadRow(index, line, f"is not UTF-8 (byte {error.start + 1})", _shown(raw))
     except (ValueError, RecursionError) as error:
@@ -191,6 +191,9 @@ def _finite(digits: str) -> float:
     if math.isinf(number):
         raise ValueError(f"{digits} is too large")
     return number
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 
 
 def _shown(raw: bytes) -> str:

@@ -122,10 +122,9 @@ class BatchRun:
         self._stopping = False
         self._begun: Scheduler | None = None
         self.broken: Exception | None = None
-        first = next(self._rows, None)
-        self.anything_to_do = first is not None
-        if first is not None:
-            self._rows = chain((first,), self._rows)
+        first = list(islice(self._rows, 1))
+        self.anything_to_do = bool(first)
+        self._rows = chain(first, self._rows)
 
     async def carry_out(self, scheduler: Scheduler, endpoints: Endpoints, progress: ProgressKind) -> None:
         """Feed the scheduler until every row is over, or until a signal stops the run."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 __all__ = ["KEY_BYTES", "RowNames", "base_key", "numbered_key"]
 
 KEY_BYTES: Final = 16
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 _FIRST_SIZE: Final = 1 << 12
 _WORD: Final = 8
 _APART: Final = 0x9E3779B97F4A7C15
@@ -27,8 +28,7 @@ def base_key(parts: Sequence[Any]) -> bytes:
     >>> base_key(["chat", {"a": 1, "b": 2}]) == base_key(["chat", {"b": 2, "a": 1}])
     True
     """
-    text = json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-    return blake2b(text.encode("ascii"), digest_size=KEY_BYTES).digest()
+    return blake2b(_CANONICAL(parts).encode("ascii"), digest_size=KEY_BYTES).digest()
 
 
 def numbered_key(base: bytes, number: int, sample: int = 0) -> bytes:

@@ -17,7 +17,7 @@ if sys.platform != "win32":
 __all__ = ["APPLICATION", "StoreFile", "connected", "unusable"]
 
 APPLICATION: Final = 0x50656E73
-"""`Pens`: by what SQLite knows whose file it is."""
+"""The letters Pens: by what SQLite knows whose file it is."""
 VERSION: Final = 1
 _MAGIC: Final = b"SQLite format 3\0"
 _NO_LINK: Final[int] = getattr(os, "O_NOFOLLOW", 0)
