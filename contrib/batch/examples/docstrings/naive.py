@@ -9,21 +9,22 @@ provider saw.
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
-import httpx2
 import trio
 
 from penstock_batch.pipeline.loading import Pipeline, load_pipeline
 from penstock_batch.pipeline.steps import Step
+from penstock_batch.providers.clients import ModelClient
 from penstock_batch.providers.endpoints import Endpoints, open_endpoints
 from penstock_batch.rows.reader import Row, read_rows
 
 PIPELINE = Path(__file__).with_name("pipeline.toml")
 
 
-async def call(client: httpx2.AsyncClient, step: Step, values: dict[str, object]) -> object:
+async def call(client: ModelClient, step: Step, values: dict[str, object]) -> object:
     """One call, tried again at once until it is answered."""
     assert step.model is not None
     texts = {name: template.render(values) for name, template in step.templates.items()}
@@ -33,9 +34,11 @@ async def call(client: httpx2.AsyncClient, step: Step, values: dict[str, object]
         messages = [{"role": role, "content": texts[name]} for role, name in ROLES if name in texts]
         path, body = "chat/completions", dict[str, object](messages=messages)
     while True:
-        response = await client.post(path, json={"model": step.model.model_id, **step.params, **body})
-        if response.status_code == 200:
-            data = response.json()
+        sent = json.dumps({"model": step.model.model_id, **step.params, **body}).encode()
+        async with client.post(path, sent) as answer:
+            whole = b"".join([piece async for piece in answer.pieces()])
+        if answer.status == 200:
+            data = json.loads(whole)
             return (
                 data["data"][0]["embedding"] if step.kind == "embedding" else data["choices"][0]["message"]["content"]
             )
@@ -49,7 +52,7 @@ async def one_row(pipeline: Pipeline, row: Row, endpoints: Endpoints, semaphores
     for step in pipeline.steps:
         if step.model is not None:
             async with semaphores[step.model.name]:
-                values[step.name] = await call(endpoints.clients[step.model.name].http, step, values)
+                values[step.name] = await call(endpoints.clients[step.model.name], step, values)
         elif step.function is not None:
             values[step.name] = step.function(**{name: values[name] for name in step.arguments})
 

@@ -1,5 +1,6 @@
-"""The plugin that adds `penstock run`, `penstock check` and `penstock cells`. Imported whenever one of them
-is asked for, so it imports what is heavy inside the commands.
+"""The plugin that adds `penstock run`, `check` and `cells`.
+
+Imported whenever one of them is asked for, so it imports what is heavy inside the commands.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import attrs
-import httpx2
 import trio
 
 import penstock
@@ -27,6 +26,7 @@ from penstock_batch.store.answer import Answer
 from penstock_batch.words.failures import plain_reason
 from penstock_batch.words.secrets import Secrets
 from penstock_dialects import AnswerReader
+from penstock_wire import CannotConnect, WireError
 
 if TYPE_CHECKING:
     from penstock import Attempt
@@ -152,13 +152,11 @@ class Calls:
                 return await _read(use, _PATHS[step.kind], body)
         except trio.TooSlowError:
             error: _CallFailed = _TooLate(f"{provider}: no answer within {step.timeout:g} s")
-        except httpx2.ConnectError as cause:
-            error = _NoAnswer(
-                f"{provider}: cannot connect to {use.client.http.base_url.netloc.decode()}: {plain_reason(cause)}"
-            )
+        except CannotConnect as cause:
+            error = _NoAnswer(f"{provider}: cannot connect to {use.client.netloc}: {plain_reason(cause)}")
             error.__cause__ = cause  # by which it is known whether it was paid, or is our own affair
-        except httpx2.HTTPError as cause:
-            error = _NoAnswer(f"{provider}: {type(cause).__name__}: {plain_reason(cause)}")
+        except WireError as cause:
+            error = _NoAnswer(f"{provider}: {cause}")
         if not penstock.own_shortage(error):
             use.failed("down", str(error), trio.current_time())
             raise error
@@ -178,13 +176,11 @@ class Calls:
 
 
 async def _read(use: ModelUse, path: str, body: bytes) -> AnswerReader:
-    async with use.client.http.stream("POST", path, content=body) as response:
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        reader = AnswerReader(
-            use.dialect, response.status_code, headers, wall_now=datetime.now(UTC), strict=response.status_code == 200
-        )
+    async with use.client.post(path, body) as answer:
+        status = answer.status
+        reader = AnswerReader(use.dialect, status, answer.headers, wall_now=datetime.now(UTC), strict=status == 200)
         try:
-            async for piece in response.aiter_raw():
+            async for piece in answer.pieces():
                 reader.feed(piece)
                 if reader.too_large:
                     break

@@ -11,7 +11,8 @@ import trio
 from penstock_batch.calls.giving_up import FailureKind, GiveUpRules, ModelHealth
 from penstock_batch.calls.tallies import ModelTally, Tallies
 from penstock_batch.pipeline.loading import Pipeline
-from penstock_batch.providers.endpoints import Endpoints, ModelClient, api_key
+from penstock_batch.providers.clients import ModelClient
+from penstock_batch.providers.endpoints import Endpoints, api_key
 from penstock_batch.providers.models import StepModel
 from penstock_dialects import dialect_at
 
@@ -40,7 +41,7 @@ class ModelUse:
         self.client = client
         self.key = key
         self.health = health
-        self.dialect = dialect_at(client.http.base_url.host)
+        self.dialect = dialect_at(client.host)
         self.tally = tally
         self._waiting: set[trio.CancelScope] = set()
         self._stopped = False

@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+import ssl
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache, partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
+from urllib.request import getproxies, proxy_bypass
 
 import attrs
 
 from penstock import ConfigError, Problem, ProviderConfig, did_you_mean, value_in_words
+from penstock_batch.providers.clients import ModelClient, ProxiedClient, StraightClient
 from penstock_batch.words.secrets import key_problem
 
 if TYPE_CHECKING:
-    import httpx2
-
     from penstock_batch.providers.models import StepModel
     from penstock_mockprovider import MockProvider, MockProviderConfig
 
 __all__ = [
     "Endpoints",
-    "ModelClient",
     "api_key",
     "mock_config",
     "open_endpoints",
@@ -39,24 +39,6 @@ _KINDS: Final = ("openai", "mock")
 _UNPACKED: Final = "gzip, deflate"
 """What `AnswerReader` unpacks by itself."""
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]{0,60}")
-
-
-class ModelClient:
-    """The client of one model, with a pool of connections of its own. `make` opens one; close it at the end."""
-
-    def __init__(self, make: Callable[[], httpx2.AsyncClient]) -> None:
-        self._make = make
-        self.http = make()
-        """The client as it is now: to be asked for again for each call."""
-
-    async def drop_connections(self) -> None:
-        """Close the connections that no call uses, where none is under way: others are short of open files."""
-        before, self.http = self.http, self._make()
-        await before.aclose()
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self.http.aclose()
 
 
 @attrs.frozen
@@ -185,27 +167,32 @@ async def open_endpoints(
                     mocks[model.provider] = await stack.enter_async_context(mock)
                 url = mocks[model.provider].base_url
             assert url is not None, "provider_problems() lets no openai provider pass without a base_url"
-            headers = {"content-type": "application/json", "accept-encoding": _UNPACKED}
+            headers = {"content-type": "application/json", "accept": "application/json", "accept-encoding": _UNPACKED}
+            headers["user-agent"] = "penstock-batch"
             key = api_key(provider)
             if key is not None:
                 headers["authorization"] = f"Bearer {key}"
-            # Admission bounds the calls; a pool that bounded them too would be a second, hidden queue.
-            # One pool per model, since a pool looks at each of its connections for each call.
-            limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
-            verify = tls() if url.startswith("https:") else False
+            context = tls() if url.startswith("https:") else None
             try:
-                make = partial(
-                    httpx2.AsyncClient,
-                    base_url=url,
-                    headers=headers,
-                    limits=limits,
-                    timeout=None,
-                    verify=verify,
-                    trust_env=not _is_loopback(httpx2.URL(url).host),  # no proxy reaches what is on this machine
-                )
-                clients[model.name] = client = ModelClient(make)
+                clients[model.name] = client = _client(url, headers, context)
             except (ImportError, ValueError, httpx2.InvalidURL) as error:
                 what = f"the proxy that the environment names for it cannot be used: {error}"
                 raise ConfigError(Problem(("providers", model.provider, "base_url"), what)) from None
             stack.push_async_callback(client.aclose)
         yield Endpoints(clients, mocks)
+
+
+def _client(url: str, headers: Mapping[str, str], tls: ssl.SSLContext | None) -> ModelClient:
+    """A client of `url`, by the proxy that the environment names for it if it names one."""
+    import httpx2
+
+    parts = httpx2.URL(url)
+    proxies = getproxies()
+    # No proxy reaches what is on this machine.
+    straight = _is_loopback(parts.host) or bool(proxy_bypass(parts.host))
+    if straight or not (proxies.get(parts.scheme) or proxies.get("all")):
+        return StraightClient(url, headers, tls)
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+    verify = False if tls is None else tls
+    make = partial(httpx2.AsyncClient, base_url=url, headers=headers, limits=limits, timeout=None, verify=verify)
+    return ProxiedClient(url, make)

@@ -1,0 +1,222 @@
+"""The client of one base URL: calls go out on connections that are kept for the next.
+
+    connection, idle or new → the request's bytes → the answer's head → its body, piece by piece → idle again
+
+A call that is left before its answer has ended, by an error or a cancellation too, closes its connection: what still
+comes is nobody's. Nothing is sent twice: where a connection that was kept turns out to be closed, the call has failed,
+and whoever made it knows whether to make it again. There is no redirect, no cookie, no proxy and no decompression.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections import deque
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+import trio
+
+from penstock_wire.answer import AnswerParser
+from penstock_wire.connection import Connection, Origin
+from penstock_wire.errors import CannotConnect
+from penstock_wire.idle import IdleConnections
+from penstock_wire.request import Headers, RequestHead
+
+__all__ = ["WireAnswer", "WireCall", "WireClient", "tls_context"]
+
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+def tls_context() -> ssl.SSLContext:
+    """A TLS context that knows the certificates of the system, and speaks HTTP/1.1. Make one and share it: it reads all
+    certificates that there are.
+    """
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class WireClient:
+    """A client of `base_url`, which its calls' paths are put behind: `async with WireClient(...) as client:`.
+
+    `headers` go with each call. `tls` is the context for `https`, one of its own without it. A connection that no call
+    uses is kept for `keep_alive` seconds, and at most `most_idle` are; a new one must be there, with TLS, after
+    `connect_timeout` seconds. Raises `ValueError` for a URL that is not of `http` or `https`, or holds a user, a query
+    or a fragment, and for what is no header.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        headers: Headers = (),
+        tls: ssl.SSLContext | None = None,
+        keep_alive: float = 30.0,
+        most_idle: int = 1000,
+        connect_timeout: float = 30.0,
+    ) -> None:
+        url = urlsplit(base_url)
+        if url.scheme not in _PORTS or not url.hostname:
+            raise ValueError("base_url must begin with http:// or https:// and a host")
+        if url.username is not None or url.query or url.fragment:
+            raise ValueError("base_url must hold no user, query or fragment")
+        port = url.port or _PORTS[url.scheme]
+        host = url.hostname.encode("idna").decode() if not url.hostname.isascii() else url.hostname
+        written = f"[{host}]" if ":" in host else host
+        self.origin = Origin(host, port, (tls or tls_context()) if url.scheme == "https" else None)
+        """Where its calls go."""
+        self._host = written if port == _PORTS[url.scheme] else f"{written}:{port}"
+        self._path = url.path.rstrip("/")
+        self._headers = tuple(headers)
+        self._idle: IdleConnections[Connection] = IdleConnections(most_idle, keep_alive)
+        self._connect_timeout = connect_timeout
+        self._heads: dict[tuple[str, str], RequestHead] = {}
+        self._head("POST", "/")  # so that wrong headers are told here
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections that no call uses."""
+        for connection in self._idle.clear():
+            connection.close()
+
+    @property
+    def idle(self) -> int:
+        """How many connections wait for a call."""
+        return len(self._idle)
+
+    def call(self, method: str, path: str, body: bytes = b"", headers: Headers = ()) -> WireCall:
+        """A call, to be made by `async with client.call("POST", "/chat/completions", body) as answer:`. Raises
+        `ValueError` for a method, a path or a header that would not be one on the wire.
+        """
+        head = self._head(method, path)
+        return WireCall(self, head.with_body(body, headers), body_follows=method != "HEAD")
+
+    def _head(self, method: str, path: str) -> RequestHead:
+        head = self._heads.get((method, path))
+        if head is None:
+            target = f"{self._path}/{path.removeprefix('/')}"
+            head = RequestHead(method, target, self._host, self._headers)
+            if len(self._heads) < 64:  # paths may be made of anything
+                self._heads[method, path] = head
+        return head
+
+    async def connection(self) -> Connection:
+        """A connection for one call. Raises `CannotConnect`."""
+        now = trio.current_time()
+        while (kept := self._idle.take(now)) is not None:
+            if kept.usable:
+                return kept
+            kept.close()
+        try:
+            with trio.fail_after(self._connect_timeout):
+                return await self.origin.connect()
+        except trio.TooSlowError:
+            where = f"{self.origin.host}:{self.origin.port}"
+            raise CannotConnect(f"no connection to {where} within {self._connect_timeout:g} s") from None
+
+    def keep(self, connection: Connection) -> None:
+        """Keep a connection whose call has ended for the next."""
+        for old in self._idle.put(connection, trio.current_time()):
+            old.close()
+
+
+class WireCall:
+    """One call, as a block: the answer's head is there when it begins. Good for one use."""
+
+    __slots__ = ("_answer", "_body_follows", "_client", "_request")
+
+    def __init__(self, client: WireClient, request: bytes, *, body_follows: bool) -> None:
+        self._client = client
+        self._request = request
+        self._body_follows = body_follows
+
+    async def __aenter__(self) -> WireAnswer:
+        connection = await self._client.connection()
+        answer = WireAnswer(connection, AnswerParser(body_follows=self._body_follows))
+        try:
+            await connection.send(self._request)
+            await answer.read_head()
+        except BaseException:
+            connection.close()
+            raise
+        self._answer = answer
+        return answer
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        answer = self._answer
+        if error is None and answer.reusable:
+            self._client.keep(answer.connection)
+        else:
+            answer.connection.close()
+
+
+class WireAnswer:
+    """An answer: its `status`, its `headers` as they came (names in lower case), and `async for piece in answer`, its
+    body as it comes, not unpacked.
+    """
+
+    __slots__ = ("_parser", "_pieces", "connection")
+
+    def __init__(self, connection: Connection, parser: AnswerParser) -> None:
+        self.connection = connection
+        self._parser = parser
+        self._pieces: deque[bytes] = deque()
+
+    @property
+    def status(self) -> int:
+        """The status: 200 to 999."""
+        return self._parser.status
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers as they came, names in lower case."""
+        return self._parser.headers
+
+    @property
+    def reusable(self) -> bool:
+        """Whether it has ended so that its connection can carry another call."""
+        return self._parser.done and self._parser.reusable
+
+    async def read_head(self) -> None:
+        """Read until the head is there. Raises `ConnectionLost`, `BadAnswer`."""
+        while not self._parser.status:
+            await self._read()
+
+    async def _read(self) -> None:
+        data = await self.connection.receive()
+        if data:
+            self._parser.feed(data)
+        else:
+            self._parser.feed_eof()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next piece of the body. Raises `ConnectionLost`, `BadAnswer`."""
+        while not self._pieces:
+            self._pieces.extend(self._parser.take())
+            if self._pieces:
+                break
+            if self._parser.done:
+                raise StopAsyncIteration
+            await self._read()
+        return self._pieces.popleft()
+
+    async def read(self) -> bytes:
+        """The whole body, or what is left of it. Raises as `async for`."""
+        while not self._parser.done:
+            await self._read()
+        rest = b"".join((*self._pieces, *self._parser.take()))
+        self._pieces.clear()
+        return rest

@@ -1,0 +1,64 @@
+"""The bytes of a request. Pure.
+
+A header value with a line break in it would be a second header, or a second request: it is refused, as is a name that
+is none. What a client has of a request that is the same for all is made once (`RequestHead`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+__all__ = ["Headers", "RequestHead"]
+
+Headers = Iterable[tuple[str, str]]
+
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_TARGET: Final = re.compile(r"[\x21-\x7e]+")
+_OURS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+
+
+class RequestHead:
+    """The head of requests with a method and a target at a host: all but the length of the body and headers of one
+    call.
+
+    >>> RequestHead("POST", "/v1/chat", "api.example", [("accept", "*/*")]).with_body(b"{}")
+    b'POST /v1/chat HTTP/1.1\\r\\nhost: api.example\\r\\naccept: */*\\r\\ncontent-length: 2\\r\\n\\r\\n{}'
+
+    Raises `ValueError` for a method, target or header that would not be one on the wire, and for those that are its own
+    affair (`host`, `content-length`, `transfer-encoding`, `connection`).
+    """
+
+    def __init__(self, method: str, target: str, host: str, headers: Headers = ()) -> None:
+        if not _NAME.fullmatch(method):
+            raise ValueError(f"{method!r} is no method of HTTP")
+        if not _TARGET.fullmatch(target):
+            raise ValueError("the target of a request must be written in visible ASCII, what else it has quoted with %")
+        if not _TARGET.fullmatch(host):
+            raise ValueError("the host of a request must be written in visible ASCII")
+        self.without_body = method in ("GET", "HEAD")
+        """Whether no length is said where there is no body."""
+        self._head = f"{method} {target} HTTP/1.1\r\nhost: {host}\r\n".encode() + _lines(headers)
+
+    def with_body(self, body: bytes, headers: Headers = ()) -> bytes:
+        """The request with this body, and with headers of its own."""
+        own = _lines(headers) if headers else b""
+        if not body and self.without_body:
+            return b"%s%s\r\n" % (self._head, own)
+        return b"%s%scontent-length: %d\r\n\r\n%s" % (self._head, own, len(body), body)
+
+
+def _lines(headers: Headers) -> bytes:
+    lines = []
+    for name, value in headers:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a header")
+        if name.lower() in _OURS:
+            raise ValueError(f"the header {name!r} is made by the client")
+        if not _VALUE.fullmatch(value) or value != value.strip():
+            # The value is not shown: it may be a key.
+            raise ValueError(f"the value of the header {name!r} holds a line break, a space at an end, or no Latin-1")
+        lines.append(f"{name}: {value}\r\n")
+    return "".join(lines).encode("latin-1")
