@@ -180,14 +180,17 @@ class ProviderConfig:
     """`[providers.P]`. `kind` is `openai` (any endpoint that speaks that protocol) or `mock` (the embedded
     one).
 
-    `api_key_env` names an environment variable. `domains` are kinds of call beside chat, embedding, image and
-    healthcheck. `options` are for the provider's kind: for `mock` the true limits per model. Two names of
-    `models` may lead to one model id.
+    `api_key_env` names an environment variable. Its key goes into `auth_header`, or as a bearer token into
+    `Authorization`; `headers` are further ones, by name to the environment variable of the value. `domains` are kinds
+    of call beside chat, embedding, image and healthcheck. `options` are for the provider's kind: for `mock` the true
+    limits per model. Two names of `models` may lead to one model id.
     """
 
     kind: str = "openai"
     base_url: str | None = None
     api_key_env: str | None = None
+    auth_header: str | None = None
+    headers: dict[str, str] = attrs.field(factory=dict)
     domains: list[str] = attrs.field(factory=list, validator=_distinct_names)
     models: dict[str, ModelConfig] = attrs.field(factory=dict)
     options: dict[str, object] = attrs.field(factory=dict)

@@ -17,7 +17,8 @@ from penstock_batch.pipeline.config import BatchConfig, InputConfig, OutputConfi
 from penstock_batch.pipeline.graph import StepNeeds, graph_problems, in_order, step_needs
 from penstock_batch.pipeline.steps import Step, compile_step
 from penstock_batch.pipeline.templates import ROW
-from penstock_batch.providers.endpoints import api_key, provider_identity, provider_problems
+from penstock_batch.providers.endpoints import provider_identity, provider_problems
+from penstock_batch.providers.headers import secrets_of
 from penstock_batch.providers.models import StepModel
 from penstock_batch.rows.failed_rows import FAILED
 from penstock_batch.rows.formats import FORMATS, Format
@@ -174,7 +175,7 @@ def load_pipeline(path: Path) -> Pipeline:
         steps=tuple(by_name[name] for name in in_order(between)),
         needs=between,
         identity=_identity(config, facts, form, step_configs, by_name),
-        secrets=Secrets(key for name in sorted(used) if (key := api_key(config.providers[name])) is not None),
+        secrets=Secrets(secret for name in sorted(used) for secret in secrets_of(config.providers[name], os.environ)),
         copy=copy,
     )
 

@@ -20,7 +20,7 @@ import attrs
 
 from penstock import ConfigError, Problem, ProviderConfig, did_you_mean, value_in_words
 from penstock_batch.providers.clients import ModelClient, ProxiedClient, StraightClient
-from penstock_batch.words.secrets import key_problem
+from penstock_batch.providers.headers import header_problems, headers_of
 
 if TYPE_CHECKING:
     from penstock_batch.providers.models import StepModel
@@ -38,7 +38,6 @@ __all__ = [
 _KINDS: Final = ("openai", "mock")
 _UNPACKED: Final = "gzip, deflate"
 """What `AnswerReader` unpacks by itself."""
-_VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]{0,60}")
 
 
 @attrs.frozen
@@ -63,13 +62,7 @@ def provider_problems(
             problems += _openai_problems(provider)
         elif provider.base_url is not None:
             problems.append(Problem(("base_url",), "means nothing for a mock, which finds a port of its own"))
-        variable = provider.api_key_env
-        if name in used and variable is not None:
-            key = environment.get(variable)
-            if not key:
-                problems.append(Problem(("api_key_env",), _not_set(variable)))
-            elif (wrong := key_problem(key)) is not None:
-                problems.append(Problem(("api_key_env",), f"the key in {variable} {wrong}: set the variable anew"))
+        problems += header_problems(provider, environment, used=name in used)
         found += [problem.below("providers", name) for problem in problems]
         if name in used and provider.kind == "mock":
             try:
@@ -77,12 +70,6 @@ def provider_problems(
             except ConfigError as error:
                 found += error.records
     return found
-
-
-def _not_set(variable: str) -> str:
-    if _VARIABLE.fullmatch(variable):
-        return f"the environment variable {variable} is not set"
-    return 'must name an environment variable, as in "OPENAI_API_KEY"; the key itself belongs into that variable'
 
 
 def _openai_problems(provider: ProviderConfig) -> list[Problem]:
@@ -169,9 +156,7 @@ async def open_endpoints(
             assert url is not None, "provider_problems() lets no openai provider pass without a base_url"
             headers = {"content-type": "application/json", "accept": "application/json", "accept-encoding": _UNPACKED}
             headers["user-agent"] = "penstock-batch"
-            key = api_key(provider)
-            if key is not None:
-                headers["authorization"] = f"Bearer {key}"
+            headers |= headers_of(provider, os.environ)
             context = tls() if url.startswith("https:") else None
             try:
                 clients[model.name] = client = _client(url, headers, context)
