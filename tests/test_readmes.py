@@ -51,7 +51,7 @@ def blocks(language: str, pages: list[Path]) -> list[object]:
 
 
 @pytest.mark.parametrize(
-    "code", blocks("python", [page for page in PAGES if page.name in ("README.md", "user-guide.md")])
+    "code", blocks("python", [page for page in PAGES if page.name in ("README.md", "user-guide.md", "python.md")])
 )
 def test_an_example_in_python_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -19,7 +19,7 @@ from penstock_batch.pipeline.loading import Pipeline, load_pipeline
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.providers.clients import ModelClient
 from penstock_batch.providers.endpoints import Endpoints, open_endpoints
-from penstock_batch.rows.reader import Row, read_rows
+from penstock_batch.rows.reader import Row
 
 PIPELINE = Path(__file__).with_name("pipeline.toml")
 
@@ -63,7 +63,7 @@ async def main() -> None:
     begun = time.perf_counter()
     async with open_endpoints(pipeline.config.providers, pipeline.models) as endpoints:
         async with trio.open_nursery() as nursery:
-            for row in read_rows(pipeline.input, pipeline.form):
+            for row in pipeline.rows():
                 if isinstance(row, Row):
                     nursery.start_soon(one_row, pipeline, row, endpoints, semaphores)
         took = time.perf_counter() - begun

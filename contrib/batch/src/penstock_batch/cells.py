@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ import click
 from penstock import ConfigError, Problem
 from penstock_batch.pipeline.loading import store_of
 from penstock_batch.rows.lines import json_bytes
-from penstock_batch.run.unchanged import WHOLE
+from penstock_batch.running.unchanged import WHOLE
 from penstock_batch.store.answer import Answer
 from penstock_batch.store.reading import StoreReader
 from penstock_batch.store.selecting import Cell, Selection
@@ -87,12 +86,7 @@ def _reader(place: Path) -> StoreReader:
 
 def _path(place: Path) -> Path:
     """The store itself, or that of a pipeline's TOML."""
-    path = place
-    if place.suffix == ".toml":
-        try:
-            path = store_of(place.parent / tomllib.loads(place.read_text(encoding="utf-8"))["output"]["path"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigError(Problem(("output", "path"), f"cannot be read: {error}", str(place))) from None
+    path = store_of(place) if place.suffix == ".toml" else place
     if not path.is_file():
         raise ConfigError(Problem((), "there is no store: nothing has been run", str(path)))
     return path

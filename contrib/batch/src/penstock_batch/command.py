@@ -14,15 +14,16 @@ from penstock import ConfigError, PluginManager
 from penstock_batch.pipeline.loading import Pipeline, load_pipeline
 from penstock_batch.providers.open_files import open_files_limit, too_few_files
 from penstock_batch.rows.own_files import OutputLost
-from penstock_batch.run.assembly import Assembled, assemble, refuse_to_replace, remove_results
-from penstock_batch.run.forecast import forecast
-from penstock_batch.run.progress import ProgressKind
-from penstock_batch.run.redoing import Redo
-from penstock_batch.run.results import Results
-from penstock_batch.run.runner import Ran, run_rows
-from penstock_batch.run.summary import summary_lines
-from penstock_batch.run.taking_over import take_over
-from penstock_batch.run.unchanged import note_whole, unchanged
+from penstock_batch.rows.target import STANDARD
+from penstock_batch.running.assembly import Assembled, assemble, claim_output, refuse_to_replace, remove_results
+from penstock_batch.running.forecast import forecast
+from penstock_batch.running.progress import ProgressKind
+from penstock_batch.running.redoing import Redo
+from penstock_batch.running.results import Results
+from penstock_batch.running.runner import Ran, run_rows
+from penstock_batch.running.summary import summary_lines
+from penstock_batch.running.taking_over import take_over
+from penstock_batch.running.unchanged import note_whole, unchanged
 from penstock_batch.store.aside import forget_aside, note_aside, put_aside
 from penstock_batch.store.reading import StoreReader
 from penstock_batch.store.store import Store, StoreLost
@@ -64,16 +65,17 @@ def run_command(
         aside = overwrite and put_aside(pipeline.store)
         if overwrite:
             remove_results(pipeline)
-        with Store(pipeline.store) as store, Results(pipeline.output.parent) as results:
+        with Store(pipeline.store) as store, Results(pipeline.store.parent) as results:
             if aside:
                 note_aside(store)
+            claim_output(pipeline, store, overwrite=overwrite)
             if taken := take_over(pipeline, store):
                 say(f"{taken:,} cells of an earlier release's journal are taken over into {pipeline.store.name}")
             if again is not None:
                 say(f"{again.retire(store, limit):,} cells of {redo} are asked again")
             elif unchanged(pipeline, store):
                 say(f"nothing has changed since the last run, which did all {pipeline.facts.rows:,} rows")
-                say(f"answers: {pipeline.output}")
+                say(f"answers: {pipeline.target}")
                 return ALL_DONE
             run = partial(run_rows, pipeline, store, results, limit=limit, plugins=plugins, progress=progress)
             try:
@@ -106,6 +108,7 @@ def run_command(
 
 def _show_summary(pipeline: Pipeline, ran: Ran, result: Assembled) -> None:
     interrupted = ran.interrupted and result.open > 0
+    beside = pipeline.target.path == STANDARD  # nothing but rows goes to where they go
     for line in summary_lines(
         result,
         ran.tallies,
@@ -115,10 +118,10 @@ def _show_summary(pipeline: Pipeline, ran: Ran, result: Assembled) -> None:
         where=_where(ran.limited_by),
         shadows=ran.shadows,
     ):
-        say(line, pipeline.secrets)
-    say(f"answers: {pipeline.output}")
+        say(line, pipeline.secrets, err=beside)
+    say(f"answers: {pipeline.target}", err=beside)
     if result.failed:
-        say(f"failed rows: {pipeline.failed}")
+        say(f"failed rows: {pipeline.failed}", err=beside)
 
 
 def _where(limited_by: Mapping[str, float]) -> Iterator[str]:
@@ -134,7 +137,7 @@ def check_command(path: Path, *, plugins: Sequence[Path]) -> int:
     pipeline = load_pipeline(path)
     manager = PluginManager.from_config(pipeline.config, extra=plugins)
     facts = pipeline.facts
-    say(f"{path}: {facts.rows:,} rows with {', '.join(facts.columns) or 'no columns'}, from {pipeline.input}")
+    say(f"{path}: {facts.rows:,} rows with {', '.join(facts.columns) or 'no columns'}, from {pipeline.source.path}")
     with StoreReader(pipeline.store) as store:
         standing = forecast(pipeline, store)
     for step in pipeline.steps:
@@ -148,7 +151,7 @@ def check_command(path: Path, *, plugins: Sequence[Path]) -> int:
     calls = sum(model.max_parallel_requests for model in {each.name: each for each in pipeline.models}.values())
     if (too_few := too_few_files(calls, open_files_limit())) is not None:
         say(too_few, err=True)
-    say(f"answers go to {pipeline.output}")
+    say(f"answers go to {pipeline.target}")
     for row in facts.bad:
         say(f"line {row.line}: {row.problem}", err=True)
     if facts.bad_count:

@@ -16,7 +16,7 @@ from penstock import hookimpl
 
 if TYPE_CHECKING:
     from penstock import CommandLine
-    from penstock_batch.run.progress import ProgressKind
+    from penstock_batch.running.progress import ProgressKind
     from penstock_batch.store.selecting import Selection
 
 __all__ = ["BatchPlugin"]

@@ -243,7 +243,7 @@ def test_csv_is_written_where_the_name_says_so(local: Folder) -> None:
     assert again[1]["more"] == '{"x":[1]}'
 
 
-@pytest.mark.parametrize("name", ["answers.txt", "answers", "answers.json", "answers.parquet"])
+@pytest.mark.parametrize("name", ["answers.txt", "answers", "answers.json", "answers.xlsx"])
 def test_a_name_that_says_nothing_is_refused(local: Folder, name: str) -> None:
     rewrite(local, "out/answers.jsonl", name)
     assert "must end in .jsonl, .ndjson, .csv" in refused(local)

@@ -13,6 +13,7 @@ from typing import Any, Final
 import attrs
 
 from penstock_batch.calls.judged_calls import with_schema
+from penstock_batch.pipeline.passing import NotPassed, passed_body
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.pipeline.templates import ROW, RenderError
 from penstock_batch.rows.lines import json_bytes
@@ -59,7 +60,7 @@ def ask(step: Step, values: Mapping[str, Any], columns: Mapping[str, Any]) -> As
             raise NotAsked(f"the row has no column {missing[0]!r}")
         given = {name: values[name] for name in step.arguments}
         return Asked(given, base_key(["python", step.code, given]))
-    body = _body(step, {**values, ROW: columns})
+    body = _body(step, {**values, ROW: columns}) if not step.passed else _passed(step, columns)
     model = step.model
     assert model is not None
     identity = [model.dialect, step.kind, model.provider, model.model_id, body]
@@ -70,6 +71,13 @@ def ask(step: Step, values: Mapping[str, Any], columns: Mapping[str, Any]) -> As
     if step.schema_sent and step.criteria.as_json:
         body = with_schema(body, schema, step.name, speaks=model.dialect)
     return Asked(body, base)
+
+
+def _passed(step: Step, columns: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return passed_body(step, columns)
+    except NotPassed as error:
+        raise NotAsked(str(error)) from None
 
 
 def _body(step: Step, values: Mapping[str, Any]) -> dict[str, Any]:

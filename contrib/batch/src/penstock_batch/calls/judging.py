@@ -17,6 +17,7 @@ import attrs
 
 from penstock import Ended
 from penstock_batch.calls.json_answers import NoJson, json_in
+from penstock_batch.calls.openai_bodies import response_body
 from penstock_batch.pipeline.criteria import Criteria
 from penstock_batch.pipeline.schema_bounds import TooMuchToJudge
 from penstock_batch.pipeline.steps import Step
@@ -77,7 +78,7 @@ def judge(step: Step, answers: Sequence[Answer], values: Mapping[str, Any]) -> A
 
 
 def _judged(step: Step, criteria: Criteria, answer: Answer, values: Mapping[str, Any]) -> Accepted | Rejected:
-    value = answer.value
+    value = answer.value if not step.passed else response_body(step.kind, answer)
     if step.kind == "chat":
         ended = _ending(answer)
         if ended is not None and ended not in criteria.ended:

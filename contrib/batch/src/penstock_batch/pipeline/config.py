@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from penstock import Ended
+from penstock_batch.rows.formats import Format
 
 __all__ = ["WORKERS", "BatchConfig", "InputConfig", "OutputConfig", "StepConfig"]
 
@@ -49,22 +50,28 @@ def _not_empty(_: object, __: attrs.Attribute[Any], value: str | None) -> None:
 
 @attrs.frozen(kw_only=True)
 class InputConfig:
-    """`[input]`. `path` is taken from the folder of the TOML; `format` follows from its ending if left out. With `copy`
-    the run reads a copy made when it begins; it does so anyway where the path is a pipe.
+    """`[input]`. `path` is taken from the folder of the TOML, and `-` is standard input; `format` follows from its
+    ending if left out, and `table` is that of a database. With `copy` the run reads a copy made when it begins; it does
+    so anyway where the path is a pipe.
     """
 
     path: Path
-    format: Literal["jsonl", "csv"] | None = None
+    format: Format | None = None
+    table: str | None = attrs.field(default=None, validator=_not_empty)
     copy: bool = False
 
 
 @attrs.frozen(kw_only=True)
 class OutputConfig:
-    """`[output]`. `path` is taken from the folder of the TOML, and its ending says what is written: `.jsonl`, `.ndjson`
-    or `.csv`. The store and the failed rows lie beside it.
+    """`[output]`. `path` is taken from the folder of the TOML, and `-` is standard output. Its ending says what is
+    written, or else `format`; `table` is that of a database. `store` keeps the answers; it and the failed rows lie
+    beside the output, or where `store` says.
     """
 
     path: Path
+    format: Format | None = None
+    table: str | None = attrs.field(default=None, validator=_not_empty)
+    store: Path | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -6,25 +6,26 @@ Nothing is called here, and nothing written beside the TOML: `penstock check` is
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from penstock import ConfigError, PenstockConfig, Problem, load_config
+from penstock import ConfigError, PenstockConfig, Problem, load_config, read_toml
 from penstock_batch.pipeline.config import BatchConfig, InputConfig, OutputConfig, StepConfig
 from penstock_batch.pipeline.graph import StepNeeds, graph_problems, in_order, step_needs
-from penstock_batch.pipeline.steps import Step, compile_step
+from penstock_batch.pipeline.passing import passed_steps
+from penstock_batch.pipeline.places import column_problems, input_place, output_place
+from penstock_batch.pipeline.steps import RESPONSE, Step, compile_step
 from penstock_batch.pipeline.templates import ROW
 from penstock_batch.providers.endpoints import provider_identity, provider_problems
 from penstock_batch.providers.headers import secrets_of
 from penstock_batch.providers.models import StepModel
 from penstock_batch.rows.failed_rows import FAILED
-from penstock_batch.rows.formats import FORMATS, Format
-from penstock_batch.rows.own_files import place_problems
-from penstock_batch.rows.reader import InputFacts, InputProblem, survey
-from penstock_batch.rows.spool import Spool, spooled
+from penstock_batch.rows.reader import BadRow, InputFacts, Row, read_rows
+from penstock_batch.rows.spool import Spool
+from penstock_batch.rows.target import RowSource, Target, store_beside
 from penstock_batch.words.secrets import Secrets
 
 __all__ = ["Pipeline", "load_pipeline", "store_of"]
@@ -39,44 +40,38 @@ _TABLES = {"input": InputConfig, "output": OutputConfig, "batch": BatchConfig, "
 @attrs.frozen(kw_only=True)
 class Pipeline:
     """A pipeline that can run. `steps` stand so that each comes after those that it needs; `needs` are each step's
-    needs among steps. `input` is the file that is read: the one that was named, or a copy of it.
+    needs among steps. `source` is what is read: the file that was named, or a copy of it.
     """
 
-    path: Path
+    path: Path | None
     config: PenstockConfig
     batch: BatchConfig
-    input: Path
-    form: Format
+    source: RowSource
     facts: InputFacts
-    output: Path
-    written_as: Format
+    target: Target
+    store: Path
+    """The file of all answers."""
+    failed: Path
+    """The file of rows that could not be done."""
     steps: tuple[Step, ...]
     needs: Mapping[str, tuple[str, ...]]
     identity: Mapping[str, Any] = attrs.field(repr=False)
     secrets: Secrets = attrs.field(factory=Secrets, repr=False)
     copy: Spool | None = attrs.field(default=None, repr=False)
-    """What keeps `input` where it is, if that is a copy."""
-
-    @property
-    def store(self) -> Path:
-        """The file of all answers."""
-        return store_of(self.output)
+    """What keeps the source where it is, if that is a copy."""
 
     @property
     def journal(self) -> Path:
         """The file in which an earlier release kept finished cells."""
-        return self.output.with_name(f"{self.output.name}.journal")
-
-    @property
-    def failed(self) -> Path:
-        """The file of rows that could not be done."""
-        return _failed_of(self.output)
+        return self.target.path.with_name(f"{self.target.path.name}.journal")
 
     def record(self, columns: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
         """A row of the output: the input's `columns`, then what the steps make of their `values`."""
         record = dict(columns)
         for step in self.steps:
-            if step.criteria.columns:
+            if step.passed:
+                record[RESPONSE] = record.get(RESPONSE) or values[step.name]
+            elif step.criteria.columns:
                 record |= step.members(values[step.name])
             else:
                 record[step.name] = values[step.name]
@@ -85,7 +80,11 @@ class Pipeline:
     @property
     def output_names(self) -> list[str]:
         """The columns of the output."""
-        return [*self.facts.columns, *(name for step in self.steps for name in step.output_names)]
+        return [*self.facts.columns, *dict.fromkeys(name for step in self.steps for name in step.output_names)]
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """The rows of the input, read anew. Raises `InputProblem`."""
+        return read_rows(self.source.path, self.source.form, table=self.source.table)
 
     @property
     def models(self) -> tuple[StepModel, ...]:
@@ -93,44 +92,35 @@ class Pipeline:
         return tuple(step.model for step in self.steps if step.model is not None)
 
 
-def load_pipeline(path: Path) -> Pipeline:
-    """The pipeline that a TOML file describes. Reads the whole input once. Raises `ConfigError` with every
-    problem.
+def load_pipeline(
+    described: Path | Mapping[str, Any], *, source: InputConfig | None = None, output: OutputConfig | None = None
+) -> Pipeline:
+    """The pipeline that a TOML file describes, or a mapping of its tables, whose paths are taken from the current
+    folder. `source` and `output` take the place of `[input]` and `[output]`. Reads the whole input once. Raises
+    `ConfigError` with every problem.
     """
-    loaded = load_config(path, extra_tables=_TABLES)
-    folder = path.parent.resolve()
+    tables: dict[str, Any] = dict(_TABLES)
+    if source is not None:
+        tables["input"] = InputConfig | None
+    if output is not None:
+        tables["output"] = OutputConfig | None
+    loaded = load_config(described, extra_tables=tables)
+    path = described if isinstance(described, Path) else None
+    folder = (Path() if path is None else path.parent).resolve()
     config = _with_places(loaded.config, folder)
-    source: InputConfig = loaded.extras["input"]
     batch: BatchConfig = loaded.extras["batch"]
     step_configs: list[StepConfig] = loaded.extras["steps"]
     problems: list[Problem] = []
 
-    input_path = folder / source.path
-    output_path = folder / loaded.extras["output"].path
-    form = source.format or FORMATS.get(input_path.suffix.lower())
-    written_as = FORMATS.get(output_path.suffix.lower())
-    facts = None
-    copy = None
-    if form is None:
-        what = f'is not known from {source.path.name!r}; say "jsonl" or "csv"'
-        problems.append(Problem(("input", "format"), what))
-    else:
-        try:
-            copy = spooled(input_path, always=source.copy)
-            facts = survey(input_path if copy is None else copy.path, form)
-        except InputProblem as problem:
-            problems.append(Problem(("input", "path"), str(problem)))
-    if written_as is None:
-        what = f"must end in {', '.join(FORMATS)}, which says what is written; {output_path.name!r} does not"
-        problems.append(Problem(("output", "path"), what))
-    own = {
-        "the output": output_path,
-        "the store": store_of(output_path),
-        "the failed rows": _failed_of(output_path),
-    }
-    problems += place_problems(own, {"the input": input_path, "the pipeline's TOML": path, **_plugin_files(config)})
+    source = source or loaded.extras["input"]
+    place = input_place(source, folder, problems)
+    read = {"the input": folder / source.path, **_plugin_files(config)}
+    if path is not None:
+        read["the pipeline's TOML"] = path
+    named = None if place is None else place.named
+    out = output_place(output or loaded.extras["output"], folder, problems, read=read, named=named)
 
-    columns = facts.columns if facts is not None else ()
+    columns = place.facts.columns if place is not None else ()
     known = frozenset(columns) | _made_by(step_configs, ())
     steps = [
         compile_step(
@@ -144,22 +134,32 @@ def load_pipeline(path: Path) -> Pipeline:
         for step in step_configs
     ]
     whole = [step for step in steps if step is not None]
+    passes = place is not None and place.source.form == "openai-batch" and not step_configs
+    if place is not None and passes:
+        whole = passed_steps(
+            read_rows(place.source.path, place.source.form), config.providers, batch.request_timeout, problems
+        )
     used = {step.model.provider for step in whole if step.model is not None}
     problems += provider_problems(config.providers, used, os.environ)
-    if not step_configs:
+    if not step_configs and not passes:
         problems.append(Problem(("steps",), "there is none; add at least one [[steps]] table"))
     problems += [
         Problem(("steps", name), what) for name, what in _RESERVED.items() if name in _made_by(step_configs, whole)
     ]
     needs = [StepNeeds(step.name, step.uses, step.criteria.columns) for step in whole]
-    if facts is not None and len(whole) == len(step_configs):
+    if out is not None and out.target.form == "openai-batch" and not passes:
+        what = "is for calls that are passed through: from an input of that format too, and without [[steps]]"
+        problems.append(Problem(("output", "format"), what))
+    if out is not None:
+        problems += column_problems(out, [*columns, *(name for step in whole for name in step.output_names)])
+    if place is not None and (passes or len(whole) == len(step_configs)):
         # An input without a single good row has no columns that could be asked for: its rows fail, each for its own
         # reason.
         made = {name for step in needs for name in (step.name, *step.gives)}
         anything = frozenset[str]().union(*(step.uses for step in needs)) - made
         problems += graph_problems(needs, columns or tuple(sorted(anything)))
-    if problems or facts is None or form is None or written_as is None:
-        raise ConfigError([attrs.evolve(problem, source=str(path)) for problem in problems])
+    if problems or place is None or out is None:
+        raise ConfigError([attrs.evolve(problem, source=str(path or "the pipeline")) for problem in problems])
 
     by_name = {step.name: step for step in whole}
     between = step_needs(needs)
@@ -167,16 +167,16 @@ def load_pipeline(path: Path) -> Pipeline:
         path=path,
         config=config,
         batch=batch,
-        input=input_path if copy is None else copy.path,
-        form=form,
-        facts=facts,
-        output=output_path,
-        written_as=written_as,
+        source=place.source,
+        facts=place.facts,
+        target=out.target,
+        store=out.store,
+        failed=out.failed,
         steps=tuple(by_name[name] for name in in_order(between)),
         needs=between,
-        identity=_identity(config, facts, form, step_configs, by_name),
+        identity=_identity(config, place.facts, place.source.form, step_configs, by_name),
         secrets=Secrets(secret for name in sorted(used) for secret in secrets_of(config.providers[name], os.environ)),
-        copy=copy,
+        copy=place.copy,
     )
 
 
@@ -186,13 +186,16 @@ def _made_by(configs: Iterable[StepConfig], steps: Iterable[Step]) -> frozenset[
     return frozenset(said).union(*(step.criteria.columns for step in steps))
 
 
-def store_of(output: Path) -> Path:
-    """The store that lies beside an output."""
-    return output.with_name(f"{output.name}.store")
-
-
-def _failed_of(output: Path) -> Path:
-    return output.with_name(f"{output.name}.failed.jsonl")
+def store_of(path: Path) -> Path:
+    """The store of the pipeline in this TOML file, of which nothing else is looked at. Raises `ConfigError`."""
+    output = read_toml(path).get("output")
+    named = output if isinstance(output, Mapping) else {}
+    name, store, folder = named.get("path"), named.get("store"), path.parent.resolve()
+    if isinstance(store, str):
+        return folder / store
+    if not isinstance(name, str):
+        raise ConfigError(Problem(("output", "path"), "is missing: it says where the answers lie", str(path)))
+    return store_beside(folder / name)
 
 
 def _with_places(config: PenstockConfig, folder: Path) -> PenstockConfig:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -21,7 +21,10 @@ from penstock_batch.pipeline.templates import BUILT_IN, ROW, PromptTemplate, Tem
 from penstock_batch.providers.models import StepModel
 from penstock_batch.rows.lines import json_bytes
 
-__all__ = ["Step", "compile_step"]
+__all__ = ["RESPONSE", "Step", "compile_step"]
+
+RESPONSE: Final = "response"
+"""The column of the answers to calls that are passed through."""
 
 _JUDGED: Final = ("when", "schema", "accept", "attempts", "columns")
 _ANSWERED: Final = ("schema_sent", "key_includes_schema", "accept_ended", "repair", "output", "samples")
@@ -61,6 +64,8 @@ class Step:
     """What a function is known by."""
     seen: tuple[str, ...] = ()
     """What else decides about its answers and does not stand in the TOML: digests of files, code that judges."""
+    passed: Sequence[Sequence[str]] = ()
+    """The URLs and models whose calls it passes through, as an OpenAI batch file says them (`passing.py`)."""
 
     def wanted(self, values: Mapping[str, Any]) -> bool:
         """Whether a row with these `values` needs the cell: without one it is empty. Raises `RenderError`."""
@@ -69,7 +74,7 @@ class Step:
     @property
     def output_names(self) -> tuple[str, ...]:
         """The columns that the step makes."""
-        return self.criteria.columns or (self.name,)
+        return (RESPONSE,) if self.passed else self.criteria.columns or (self.name,)
 
     def members(self, value: Any) -> dict[str, Any]:
         """The columns that the step makes of its value: `None` for a member that is not there, and of an empty cell."""

@@ -1,41 +1,67 @@
-"""The formats of the output: one line per row, as JSON or as CSV, by what the file's name says."""
+"""The formats of rows, by name and by the endings of files."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Mapping, Sequence
-from typing import IO, Any, Final, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal
 
-from penstock_batch.rows.lines import json_bytes, json_line
+__all__ = ["ARROW", "FORMATS", "NAMES", "Format", "column_problem", "without_pyarrow"]
 
-__all__ = ["FORMATS", "Format", "row_writer"]
-
-Format = Literal["jsonl", "csv"]
-FORMATS: Final[Mapping[str, Format]] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
+Format = Literal["jsonl", "csv", "parquet", "arrow", "arrow-stream", "sqlite", "openai-batch", "given"]
+"""What a file may be. `given` is what `given_rows` has put aside, and no format for others."""
+FORMATS: Final[Mapping[str, Format]] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".arrows": "arrow-stream",
+    ".db": "sqlite",
+    ".sqlite": "sqlite",
+    ".sqlite3": "sqlite",
+}
 """The formats by the ending of a file's name, in lower case."""
+NAMES: Final = ("jsonl", "csv", "parquet", "arrow", "arrow-stream", "sqlite", "openai-batch")
+ARROW: Final = ("parquet", "arrow", "arrow-stream")
+"""The formats that need `pyarrow`."""
+_MOST_COLUMNS: Final = 2000  # what SQLite takes unless it is built otherwise
+_FOLDED: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
 
-def row_writer(form: Format, file: IO[bytes], names: Sequence[str]) -> Callable[[Mapping[str, Any]], object]:
-    """A function that writes one row to `file`. CSV has a header with `names`, a row without one of them an empty field
-    there, and what is neither text nor nothing stands in it as JSON.
-    """
-    if form == "jsonl":
-        return lambda row: file.write(json_line(row))
-    line = io.StringIO(newline="")
-    rows = csv.writer(line)
-
-    def put(fields: Sequence[str]) -> None:
-        rows.writerow(fields)
-        file.write(line.getvalue().encode(errors="backslashreplace"))
-        line.seek(0)
-        line.truncate()
-
-    put(names)
-    return lambda row: put([_field(row.get(name)) for name in names])
+def without_pyarrow(form: str, error: ImportError) -> str:
+    """What is wrong where `pyarrow` is not there, or cannot be loaded, and how to get it."""
+    if error.name is None or not error.name.startswith("pyarrow"):
+        return f"{form} needs pyarrow, which cannot be loaded: {error}"
+    return f"{form} needs pyarrow, which is not installed: pip install 'penstock-batch[arrow]'"
 
 
-def _field(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json_bytes(value).decode()
+def column_problem(form: Format, names: Sequence[str]) -> str | None:
+    """What is wrong with columns of these names in this format; `None` if it can hold them."""
+    if form == "sqlite":
+        nul = next((name for name in names if "\0" in name), None)
+        if nul is not None:
+            return f"a table of SQLite can have no column {nul!r}: the name holds a NUL"
+        if len(names) > _MOST_COLUMNS:
+            return f"a table of SQLite can have at most {_MOST_COLUMNS:,} columns, not {len(names):,}"
+        same = _alike(names)
+        if same is not None:
+            return f"a table of SQLite cannot have both {same[0]!r} and {same[1]!r}: it does not tell case"
+    if form == "sqlite" or form in ARROW:
+        half = next((name for name in names if _is_half(name)), None)
+        if half is not None:
+            return f"{form} can have no column {half!r}: the name holds half a surrogate pair"
+    return None
+
+
+def _alike(names: Iterable[str]) -> tuple[str, str] | None:
+    seen: dict[str, str] = {}
+    for name in names:
+        before = seen.setdefault(name.translate(_FOLDED), name)
+        if before != name:
+            return before, name
+    return None
+
+
+def _is_half(name: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in name)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
@@ -14,7 +15,7 @@ from penstock import printable
 if TYPE_CHECKING:
     from penstock_batch.words.secrets import Secrets
 
-__all__ = ["say"]
+__all__ = ["hand_out", "say"]
 
 
 def say(text: str, secrets: Secrets | None = None, *, err: bool = False) -> None:
@@ -25,6 +26,16 @@ def say(text: str, secrets: Secrets | None = None, *, err: bool = False) -> None
         click.echo(printable(text if secrets is None else secrets.text(text)), err=err)
     except (OSError, UnicodeError):
         _close(sys.stderr if err else sys.stdout)
+
+
+def hand_out(file: IO[bytes]) -> None:
+    """Copy a file to standard output. Raises `OSError` if its reader does not take it all."""
+    try:
+        shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
+        sys.stdout.buffer.flush()
+    except OSError:
+        _close(sys.stdout)
+        raise
 
 
 def _close(stream: object) -> None:

@@ -10,8 +10,8 @@ import attrs
 
 from penstock_batch.calls.claims import Claims
 from penstock_batch.pipeline.loading import Pipeline
-from penstock_batch.rows.reader import Row, read_rows
-from penstock_batch.run.kept_rows import KeptRow, KeptRows
+from penstock_batch.rows.reader import Row
+from penstock_batch.running.kept_rows import KeptRow, KeptRows
 from penstock_batch.store.reading import StoreReader
 
 __all__ = ["Forecast", "forecast", "looked_at"]
@@ -62,7 +62,7 @@ def forecast(pipeline: Pipeline, store: StoreReader) -> dict[str, Forecast]:
 
 def looked_at(pipeline: Pipeline, kept: KeptRows, limit: int | None) -> Iterator[KeptRow]:
     """The rows of the input that can be read, with what is kept of each."""
-    rows = (row for row in read_rows(pipeline.input, pipeline.form) if limit is None or row.index < limit)
+    rows = (row for row in pipeline.rows() if limit is None or row.index < limit)
     sound = (row for row in rows if isinstance(row, Row))
     while some := list(islice(sound, LOOKED_AT)):
         yield from kept.of(some)

@@ -15,7 +15,7 @@ from penstock_batch.pipeline.steps import Step
 from penstock_batch.pipeline.templates import PromptTemplate
 from penstock_batch.providers.models import StepModel
 from penstock_batch.rows.reader import Row
-from penstock_batch.run.kept_rows import KeptRow, KeptRows
+from penstock_batch.running.kept_rows import KeptRow, KeptRows
 from penstock_batch.store.answer import Answer
 from penstock_batch.store.store import Store
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from penstock_batch.calls.tallies import ModelTally, StepTally, Tallies
-from penstock_batch.run.assembly import Assembled
+from penstock_batch.running.assembly import Assembled
 
 __all__ = ["AllowedRate", "summary_lines"]
 

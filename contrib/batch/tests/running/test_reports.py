@@ -7,9 +7,17 @@ import io
 from rich.console import Console
 
 from penstock_batch.calls.tallies import ModelTally, StepTally, Tallies
-from penstock_batch.run.assembly import Assembled
-from penstock_batch.run.progress import GateStanding, ModelStanding, Rates, Standing, StepStanding, plain_line, table
-from penstock_batch.run.summary import AllowedRate, summary_lines
+from penstock_batch.running.assembly import Assembled
+from penstock_batch.running.progress import (
+    GateStanding,
+    ModelStanding,
+    Rates,
+    Standing,
+    StepStanding,
+    plain_line,
+    table,
+)
+from penstock_batch.running.summary import AllowedRate, summary_lines
 from penstock_batch.store.identity import differences
 
 STANDING = Standing(

@@ -13,8 +13,8 @@ from penstock import ConfigError, Problem, did_you_mean
 from penstock_batch.calls.claims import Claims
 from penstock_batch.pipeline.loading import Pipeline
 from penstock_batch.pipeline.templates import BUILT_IN, ROW, PromptTemplate, RenderError, TemplateProblem
-from penstock_batch.run.forecast import looked_at
-from penstock_batch.run.kept_rows import KeptRows
+from penstock_batch.running.forecast import looked_at
+from penstock_batch.running.kept_rows import KeptRows
 from penstock_batch.store.answer import Answer
 from penstock_batch.store.store import Store
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from penstock_batch.calls.claims import Claim, Claims
 from penstock_batch.pipeline.loading import Pipeline
-from penstock_batch.rows.reader import Row, read_rows
+from penstock_batch.rows.reader import Row
 from penstock_batch.store.answer import Answer
 from penstock_batch.store.old_journal import old_values
 from penstock_batch.store.store import Store
@@ -24,7 +24,7 @@ def take_over(pipeline: Pipeline, store: Store) -> int:
         return 0
     count = 0
     claims = Claims(store, pipeline.facts.digests)
-    for row in read_rows(pipeline.input, pipeline.form):
+    for row in pipeline.rows():
         if not isinstance(row, Row):
             continue
         known = dict(row.values)

@@ -7,6 +7,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from penstock_batch.pipeline.loading import Pipeline
+from penstock_batch.rows.target import STANDARD
 from penstock_batch.store.store import Store
 
 __all__ = ["WHOLE", "note_whole", "unchanged"]
@@ -28,8 +29,11 @@ def note_whole(pipeline: Pipeline, store: Store) -> None:
 
 
 def _state(pipeline: Pipeline, store: Store) -> str | None:
+    target = pipeline.target
+    if pipeline.path is None or target.path == STANDARD or target.table is not None:
+        return None  # whether the output is still there cannot be seen
     try:
-        output = pipeline.output.stat()
+        output = target.path.stat()
         said = blake2b(pipeline.path.read_bytes(), digest_size=16).hexdigest()
     except OSError:
         return None

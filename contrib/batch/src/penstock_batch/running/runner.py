@@ -11,8 +11,8 @@ another's cells could use. Whether a call goes out is the request gate's affair.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -32,16 +32,16 @@ from penstock_batch.calls.tallies import Tallies
 from penstock_batch.pipeline.loading import Pipeline
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.providers.endpoints import Endpoints, open_endpoints
-from penstock_batch.rows.reader import BadRow, InputProblem, Row, read_rows
-from penstock_batch.run.forecast import LOOKED_AT
-from penstock_batch.run.kept_rows import KeptRow, KeptRows
-from penstock_batch.run.progress import ProgressKind, show_progress
-from penstock_batch.run.results import NoRoom, Results
-from penstock_batch.run.signals import stopping_signals
-from penstock_batch.run.standing import RunStanding, allowed_rates
-from penstock_batch.run.summary import AllowedRate
-from penstock_batch.run.watching import RunningView, watched
-from penstock_batch.run.window import RowWindow
+from penstock_batch.rows.reader import BadRow, InputProblem, Row
+from penstock_batch.running.forecast import LOOKED_AT
+from penstock_batch.running.kept_rows import KeptRow, KeptRows
+from penstock_batch.running.progress import ProgressKind, show_progress
+from penstock_batch.running.results import NoRoom, Results
+from penstock_batch.running.signals import stopping_signals
+from penstock_batch.running.standing import RunStanding, allowed_rates
+from penstock_batch.running.summary import AllowedRate
+from penstock_batch.running.watching import RunningView, watched
+from penstock_batch.running.window import RowWindow
 from penstock_batch.store.store import Store, StoreLost, keep_committing
 from penstock_batch.words.failures import said_of
 from penstock_batch.words.terminal import say
@@ -49,7 +49,7 @@ from penstock_batch.words.terminal import say
 if TYPE_CHECKING:
     from penstock import Scheduler, TaskHandle
 
-__all__ = ["Ran", "run_rows"]
+__all__ = ["BatchRun", "Ran", "run_rows"]
 
 
 @attrs.frozen
@@ -75,9 +75,12 @@ async def run_rows(
     limit: int | None,
     plugins: Sequence[Path],
     progress: ProgressKind,
+    on_begun: Callable[[BatchRun], object] | None = None,
 ) -> Ran:
     """The result of a run, which does every cell of which the store has no answer that does. Raises `ConfigError` or
     `PluginError` if it cannot begin.
+
+    Signals stop it, unless `on_begun` is given: that is called with the run, and whoever called may stop it.
     """
     run = BatchRun(pipeline, store, results, limit)
     if not run.anything_to_do:
@@ -89,7 +92,7 @@ async def run_rows(
     started = trio.current_time()
     async with open_endpoints(pipeline.config.providers, pipeline.models) as endpoints:
         async with open_scheduler(watched(pipeline.config), plugins=[*plugins, listening]) as scheduler:
-            await run.carry_out(scheduler, endpoints, progress)
+            await run.carry_out(scheduler, endpoints, progress, on_begun)
         allowed = allowed_rates(run.models, endpoints, scheduler)
     run.look_at_the_rest()
     seconds = trio.current_time() - started
@@ -113,7 +116,7 @@ class BatchRun:
         self._claims = Claims(store, pipeline.facts.digests)
         self._kept = KeptRows(pipeline.steps, pipeline.needs, self._claims)
         self._read = 0
-        self._input = read_rows(pipeline.input, pipeline.form)
+        self._input = pipeline.rows()
         self._rows: Iterator[KeptRow] = self._rows_to_do()
         self._window = RowWindow(pipeline.batch.rows_in_flight, pipeline.batch.rows_waiting)
         self._open_of_group: dict[int, int] = {}
@@ -126,7 +129,13 @@ class BatchRun:
         self.anything_to_do = bool(first)
         self._rows = chain(first, self._rows)
 
-    async def carry_out(self, scheduler: Scheduler, endpoints: Endpoints, progress: ProgressKind) -> None:
+    async def carry_out(
+        self,
+        scheduler: Scheduler,
+        endpoints: Endpoints,
+        progress: ProgressKind,
+        on_begun: Callable[[BatchRun], object] | None = None,
+    ) -> None:
         """Feed the scheduler until every row is over, or until a signal stops the run."""
         self._begun = self._scheduler = scheduler
         self.models = model_uses(self.pipeline, endpoints, self.tallies)
@@ -147,7 +156,9 @@ class BatchRun:
             pause = self.pipeline.batch.fsync_pause
             nursery.start_soon(keep_committing, self._store, self._to_commit, pause, self._break_off)
             nursery.start_soon(show_progress, progress, self._standing.now)
-            with stopping_signals(self._on_signal):
+            with stopping_signals(self._on_signal) if on_begun is None else nullcontext():
+                if on_begun is not None:
+                    on_begun(self)
                 await self._feed()
             nursery.cancel_scope.cancel()
         if self._store.lost is None:
@@ -321,7 +332,7 @@ class BatchRun:
         """
         if self.broken is None:
             self.broken = error
-            self._stop(at_once=True)
+            self.stop(at_once=True)
 
     def _leave(self, row: RowInWork) -> None:
         self._window.leave(row.index)
@@ -351,7 +362,8 @@ class BatchRun:
         with suppress(trio.WouldBlock):  # then a commit is due already, and takes this answer too
             self._dirty.send_nowait(None)
 
-    def _stop(self, *, at_once: bool) -> None:
+    def stop(self, *, at_once: bool) -> None:
+        """Let nothing more go out. What is in flight may come back, or is cancelled `at_once`."""
         self._stopping = True
         self._wake()
         if self._begun is None:
@@ -367,10 +379,10 @@ class BatchRun:
         if count == 1:
             say("stopping: calls in flight may come back; again to leave at once", err=True)
             self.interrupted = True
-            self._stop(at_once=False)
+            self.stop(at_once=False)
         else:
             say("leaving at once", err=True)
-            self._stop(at_once=True)
+            self.stop(at_once=True)
 
     # -- set-up --
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -45,10 +45,13 @@ class Result:
 
 
 class Results:
-    """The rows of a run that are over, by their index. Use as a context manager, or `close` it."""
+    """The rows of a run that are over, by their index. Use as a context manager, or `close` it. `on_over` is called
+    after each.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, on_over: Callable[[], object] | None = None) -> None:
         self._folder = folder
+        self._on_over = on_over
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = tempfile.TemporaryFile(dir=folder, buffering=_BUFFER)  # noqa: SIM115  # closed by `close`
@@ -92,6 +95,8 @@ class Results:
             raise NoRoom(self._folder, error) from None
         self._places[index] = self._end << 1 | mark
         self._end += len(line)
+        if self._on_over is not None:
+            self._on_over()
 
     def close(self) -> None:
         """Give up the file."""

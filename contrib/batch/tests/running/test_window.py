@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock_batch.run.window import RowWindow
+from penstock_batch.running.window import RowWindow
 
 
 def frozen(*names: str) -> frozenset[str]:

@@ -13,9 +13,9 @@ from penstock_batch.calls.tallies import Tallies
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.providers.endpoints import Endpoints
 from penstock_batch.providers.models import StepModel
-from penstock_batch.run.progress import GateStanding, ModelStanding, Rates, Standing, StepStanding
-from penstock_batch.run.summary import AllowedRate
-from penstock_batch.run.window import RowWindow
+from penstock_batch.running.progress import GateStanding, ModelStanding, Rates, Standing, StepStanding
+from penstock_batch.running.summary import AllowedRate
+from penstock_batch.running.window import RowWindow
 
 if TYPE_CHECKING:
     from penstock import RequestPressureSnapshot, Scheduler

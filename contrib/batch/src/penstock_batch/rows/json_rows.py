@@ -1,0 +1,63 @@
+"""JSON Lines: an object on each line."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NoReturn
+
+from penstock_batch.rows.row import BadRow, Row, digest_of, shown
+
+__all__ = ["JsonReader"]
+
+_KINDS: Final = {list: "an array", str: "a string", bool: "true or false", type(None): "null"}
+
+
+class JsonReader:
+    """The reader of JSON Lines. Empty lines count for nothing; a line that is no object costs its row."""
+
+    def rows(self, path: Path) -> Iterator[Row | BadRow]:
+        """The rows of a file, in order."""
+        index = 0
+        with path.open("rb") as file:
+            for line, raw in enumerate(file, start=1):
+                content = raw.removeprefix(b"\xef\xbb\xbf") if line == 1 else raw
+                if not content.strip():
+                    continue
+                row = self._row(index, line, content)
+                row.digest = digest_of(content.strip())
+                yield row
+                index += 1
+
+    def header(self, path: Path) -> tuple[str, ...]:
+        """Nothing: each object names its own."""
+        return ()
+
+    def _row(self, index: int, line: int, raw: bytes) -> Row | BadRow:
+        try:
+            values = json.loads(raw.decode(), parse_constant=_no_constant, parse_float=_finite)
+        except UnicodeDecodeError as error:
+            return BadRow(index, line, f"is not UTF-8 (byte {error.start + 1})", shown(raw))
+        except (ValueError, RecursionError) as error:
+            reason = "is nested too deeply" if isinstance(error, RecursionError) else f"is not JSON: {_short(error)}"
+            return BadRow(index, line, reason, shown(raw))
+        if not isinstance(values, dict):
+            return BadRow(index, line, f"must be a JSON object, not {_KINDS.get(type(values), 'a number')}", shown(raw))
+        return Row(index, line, values)
+
+
+def _short(error: Exception) -> str:
+    return f"{error.msg} (column {error.colno})" if isinstance(error, json.JSONDecodeError) else str(error)
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits} is too large")
+    return number
