@@ -33,7 +33,7 @@ api_key_env = "KEY"
 domains = ["rerank"]
 
 [providers.openai.models]
-fast = { max_parallel_requests = 32, model = "gpt-x", domain_caps = { rerank = 2 } }
+fast = { max_parallel_requests = 32, model = "gpt-x", domain_caps = { rerank = 2 }, price = { input = 2 } }
 slow = { max_parallel_requests = 8, model = "gpt-x" }
 
 [plugins]
@@ -74,6 +74,7 @@ def test_a_whole_file_becomes_records(tmp_path: Path) -> None:
     assert config.requests == RequestsConfig(queue_wait_timeout=0.0)
     assert config.sinks == SinksConfig(failures=3)
     assert config.providers["openai"].models["slow"] == ModelConfig(max_parallel_requests=8, model="gpt-x")
+    assert config.providers["openai"].models["fast"].price == {"input": 2}
     assert config.plugins == PluginLists(
         ready_queue="fair", task_policies=["strict-fair", "my-rule"], sinks=["jsonl"], load=["rules.py"]
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Final
 import trio
 
 from penstock import ConfigError, PluginManager
+from penstock_batch.money.budget import budget_lines
 from penstock_batch.pipeline.loading import Pipeline, load_pipeline
 from penstock_batch.providers.open_files import open_files_limit, too_few_files
 from penstock_batch.rows.own_files import OutputLost
@@ -27,6 +28,7 @@ from penstock_batch.running.unchanged import note_whole, unchanged
 from penstock_batch.store.aside import forget_aside, note_aside, put_aside
 from penstock_batch.store.reading import StoreReader
 from penstock_batch.store.store import Store, StoreLost
+from penstock_batch.words.amounts import money
 from penstock_batch.words.terminal import say
 
 __all__ = ["check_command", "run_command"]
@@ -34,16 +36,6 @@ __all__ = ["check_command", "run_command"]
 ALL_DONE: Final = 0
 SOME_FAILED: Final = 1
 INTERRUPTED: Final = 130  # what shells give a command that SIGINT ended
-
-_WHERE: Final = {
-    "dependencies": "for other steps",
-    "queue_order": "for the scheduler",
-    "task_capacity": "for a place at the task gate",
-    "request_wait": "for a place under a model's limit",
-    "cooldown": "for a provider that was cooling down",
-    "provider": "for answers",
-    "after": "between attempts or in Python steps",
-}
 
 
 def run_command(
@@ -115,6 +107,7 @@ def _show_summary(pipeline: Pipeline, ran: Ran, result: Assembled) -> None:
         ran.allowed,
         seconds=ran.seconds,
         interrupted=interrupted,
+        costs=_costs(ran),
         where=_where(ran.limited_by),
         shadows=ran.shadows,
     ):
@@ -124,12 +117,20 @@ def _show_summary(pipeline: Pipeline, ran: Ran, result: Assembled) -> None:
         say(f"failed rows: {pipeline.failed}", err=beside)
 
 
-def _where(limited_by: Mapping[str, float]) -> Iterator[str]:
-    whole = sum(limited_by.values())
-    shares = sorted(((seconds / whole, layer) for layer, seconds in limited_by.items()), reverse=True) if whole else []
-    parts = [f"{share:.0%} {_WHERE.get(layer, layer)}" for share, layer in shares if share >= 0.005]
-    if parts:
-        yield f"what the run waited for: {', '.join(parts)}"
+def _costs(ran: Ran) -> Iterator[str]:
+    if ran.tallies.cost is not None:
+        yield f"cost: {money(ran.tallies.cost)}"
+    if ran.spending is not None:
+        budget = ran.spending.budget
+        words = f"budget: {money(budget.limit)}, of which {money(budget.spent)} is spent by all runs"
+        if budget.passed_by:
+            words += f", {money(budget.passed_by)} more than there was: answers cost more than was to be foreseen"
+        yield words
+
+
+def _where(limited_by: Sequence[tuple[str, float]]) -> Iterator[str]:
+    if limited_by:
+        yield f"what the run waited for: {', '.join(f'{share:.0%} {what}' for what, share in limited_by)}"
 
 
 def check_command(path: Path, *, plugins: Sequence[Path]) -> int:
@@ -145,6 +146,8 @@ def check_command(path: Path, *, plugins: Sequence[Path]) -> int:
         say(f"  {step.name}: {step.kind}{at}, needs {', '.join(sorted(step.uses)) or 'nothing'}: {standing[step.name]}")
     for name in standing.keys() - pipeline.needs.keys():
         say(f"  {name}: no step of this pipeline: {standing[name]}")
+    for line in budget_lines(pipeline.batch.budget, pipeline.steps):
+        say(line)
     say(f"plugins: {', '.join(manager.active) or 'none'}")
     for name, problem in manager.problems.items():
         say(f"  disabled: {name}: {problem}")

@@ -1,6 +1,6 @@
-"""The plugin that adds `penstock run`, `check` and `cells`.
+"""The plugin that adds `penstock run` and what goes with it.
 
-Imported whenever one of them is asked for, so it imports what is heavy inside the commands.
+Imported whenever one of its commands is asked for, so it imports what is heavy inside them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock import hookimpl
+from penstock_batch.report.cli import plan, report
 
 if TYPE_CHECKING:
     from penstock import CommandLine
@@ -27,10 +28,9 @@ class BatchPlugin:
 
     @hookimpl
     def penstock_cli(self, cli: click.Group) -> None:
-        """Add the commands `run`, `check` and `cells`."""
-        cli.add_command(run)
-        cli.add_command(check)
-        cli.add_command(cells)
+        """Add the commands `run`, `check`, `cells`, `plan` and `report`."""
+        for command in (run, check, cells, plan, report):
+            cli.add_command(command)
 
 
 _plugin_option = click.option(

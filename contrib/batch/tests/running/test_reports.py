@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import attrs
 from rich.console import Console
 
 from penstock_batch.calls.tallies import ModelTally, StepTally, Tallies
@@ -18,6 +19,7 @@ from penstock_batch.running.progress import (
     table,
 )
 from penstock_batch.running.summary import AllowedRate, summary_lines
+from penstock_batch.running.time_left import Left
 from penstock_batch.store.identity import differences
 
 STANDING = Standing(
@@ -36,10 +38,32 @@ STANDING = Standing(
 
 def test_a_plain_line_says_how_everything_stands() -> None:
     assert plain_line(STANDING) == (
-        "12 s: 40 of 100 rows, 2 failed; summary 50 (4.5/s); "
+        "12 s: 40 of 100 rows (42 %), 2 failed; time left unknown; summary 50 (4.5/s); "
         "p/writer 3 of 4 in flight, 10 waiting, cooling down 1.5 s; p/tagger given up; "
         "7 queued, 4 at work, local/summary waits 41 s, the loop was 0.4 s late (r7/summary)"
     )
+
+
+def test_a_line_says_what_is_left_and_what_it_costs() -> None:
+    line = plain_line(
+        attrs.evolve(
+            STANDING,
+            steps={"summary": StepStanding(50, 2, 4.5, cost=1.25)},
+            left=Left(75.0, 3.0, at_least=True),
+            cost=1.25,
+            for_budget=7,
+        )
+    )
+    assert (
+        "more than 1 min 15 s left, cost 1.25 of about 3.00, 7 calls wait for the budget; summary 50 (4.5/s, cost 1.25)"
+        in line
+    )
+
+
+def test_a_run_is_at_a_hundred_per_cent_when_it_is_over() -> None:
+    almost = attrs.evolve(STANDING, rows=1000, rows_done=999, rows_failed=0)
+    assert almost.share == "99 %"
+    assert attrs.evolve(almost, rows_failed=1).share == "100 %"
 
 
 def test_what_is_as_it_should_be_is_not_shown() -> None:
@@ -72,7 +96,8 @@ def test_rates_are_those_of_the_last_ten_seconds() -> None:
 
 
 def test_the_summary_tells_rows_reasons_calls_and_rates() -> None:
-    tallies = Tallies(10, {"summary": StepTally(before=4, done=5, failed=1, cut_short=2)}, {"p/writer": ModelTally()})
+    summary = StepTally(before=4, done=5, failed=1, cut_short=2, cost=0.5)
+    tallies = Tallies(10, {"summary": summary}, {"p/writer": ModelTally(cost=0.5, answered=5)})
     model = tallies.models["p/writer"]
     model.calls, model.limited, model.failed, model.input_tokens, model.output_tokens = 8, 2, 1, 1000, 20
     lines = summary_lines(
@@ -81,6 +106,7 @@ def test_the_summary_tells_rows_reasons_calls_and_rates() -> None:
         {"p/writer": AllowedRate(seconds=10.0, completed=5, calls=10.0)},
         seconds=75.0,
         interrupted=False,
+        costs=["cost: 0.500"],
         where=["what the run waited for: 90% for answers"],
         shadows=["shadow two: would have refused 1 of 8 requests"],
     )
@@ -88,10 +114,11 @@ def test_the_summary_tells_rows_reasons_calls_and_rates() -> None:
         "10 rows: 9 done, 1 failed, in 1 min 15 s",
         "  1 × summary: HTTP 500",
         "  4 cells were done before and cost nothing now",
-        "  summary: 5 done (0.1/s), 1 failed, 2 answers cut short by their limit on tokens",
+        "  summary: 5 done (0.1/s), 1 failed, cost 0.500, 0.100 each, 2 answers cut short by their limit on tokens",
         "8 calls, 2 answered 429 (25.0%); the limits allow them in 5.0 s at best",
         "  p/writer: 8 calls, 2 × 429, 1 failed; 0.5/s of 1.0/s that the provider's limits allow (50%); "
-        "1,000 tokens in, 20 out",
+        "1,000 tokens in, 20 out; cost 0.500, 0.100 each",
+        "cost: 0.500",
         "what the run waited for: 90% for answers",
         "shadow two: would have refused 1 of 8 requests",
     ]

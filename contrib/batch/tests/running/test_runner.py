@@ -345,3 +345,19 @@ def test_the_store_lies_beside_the_output_and_holds_every_cell(served: Folder) -
     run(served)
     assert sorted(served.cells()) == sorted(step for _ in range(4) for step in ("summary", "vector", "length"))
     assert {path.name for path in Path(served.output).parent.iterdir()} == {"answers.jsonl", "answers.jsonl.store"}
+
+
+@pytest.mark.parametrize("thread", ["true", "false"])
+def test_a_step_that_takes_the_processor_is_what_the_run_waited_for(
+    folder: Folder, thread: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.rows(40)
+    step = f'kind = "python"\nfunction = "busy_{thread}:work"\nneeds = ["id"]\nthread = {thread}\nworkers = 2'
+    toml = ONE_STEP.replace('kind = "chat"\nmodel = "p/writer"\nprompt = "{{ text }}"', step)
+    folder.write(("NAME", "made"), toml=toml)
+    (folder.path / f"busy_{thread}.py").write_text(
+        "def work(id):\n    return sum(i * i for i in range(300_000)) % 7\n", encoding="utf-8"
+    )
+    assert run(folder) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("what the run waited for: "))
+    assert line.removeprefix("what the run waited for: ").split("% ", 1)[1].startswith("your Python step made")

@@ -168,11 +168,15 @@ def _distinct_names(_: object, attribute: attrs.Attribute[Any], value: list[str]
 @attrs.frozen(kw_only=True)
 class ModelConfig:
     """`[providers.P.models.M]`: `M` is the name used in the configuration, `model` the provider's own id
-    (default: `M`)."""
+    (default: `M`).
+
+    `price`, for a million tokens of each kind, is for programs that count money; it decides nothing here.
+    """
 
     max_parallel_requests: int = attrs.field(validator=_at_least_one)
     model: str | None = None
     domain_caps: dict[str, int] = attrs.field(factory=dict, validator=_each_at_least_one)
+    price: dict[str, float] | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -8,6 +8,7 @@ answer that was paid for and is not kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -20,8 +21,10 @@ from penstock import execute
 from penstock_batch.calls.answers import Answered, BadAnswer, answer_of, error_line, failure_kind
 from penstock_batch.calls.asking import Asked
 from penstock_batch.calls.model_use import CellFailed, ModelUse
+from penstock_batch.calls.spending import BudgetRefusal, OpenCall, Spending
 from penstock_batch.calls.tallies import Tallies
 from penstock_batch.pipeline.steps import Step
+from penstock_batch.providers.prices import cost_of
 from penstock_batch.store.answer import Answer
 from penstock_batch.words.failures import plain_reason
 from penstock_batch.words.secrets import Secrets
@@ -52,7 +55,7 @@ class _TooLate(_CallFailed, TimeoutError):
 
 
 class Calls:
-    """The calls of a run, by `models`. `on_limited` is called after each 429."""
+    """The calls of a run, by `models`. `on_limited` is called after each 429; `spending` holds them to a budget."""
 
     def __init__(
         self,
@@ -61,11 +64,13 @@ class Calls:
         secrets: Secrets,
         *,
         on_limited: Callable[[], None],
+        spending: Spending | None = None,
     ) -> None:
         self._models = models
         self._tallies = tallies
         self._secrets = secrets
         self._on_limited = on_limited
+        self._spending = spending
 
     async def call(self, step: Step, asked: Asked, keep: Keep) -> Answer:
         """The answer to what a step asks, which has been handed to `keep`. Raises `CellFailed`, `CellStopped`, or
@@ -77,19 +82,31 @@ class Calls:
         sent = asked.sent()
         cost = penstock.RequestCost(input_tokens=asked.input_tokens(sent), output_tokens=asked.output_tokens)
         with use.waiting() as scope:
-            attempt = partial(self._attempt, step, use, sent, scope, keep)
             try:
-                return await execute(attempt, step.model.name, domain=step.kind, cost=cost, group=step.name)
-            except _CallFailed as error:
+                async with self._paid_for(step, use, asked) as call:
+                    attempt = partial(self._attempt, step, use, sent, scope, keep, call)
+                    return await execute(attempt, step.model.name, domain=step.kind, cost=cost, group=step.name)
+            except (_CallFailed, BudgetRefusal) as error:
                 raise CellFailed(str(error)) from None
         raise use.refusal or CellFailed(f"{use.model.name}: cancelled")
 
+    def _paid_for(self, step: Step, use: ModelUse, asked: Asked) -> AbstractAsyncContextManager[OpenCall | None]:
+        """A block in which the budget, if there is one, holds the call."""
+        return nullcontext() if self._spending is None else self._spending.call(step, use.model, asked.body)
+
     async def _attempt(
-        self, step: Step, use: ModelUse, sent: bytes, scope: trio.CancelScope, keep: Keep, attempt: Attempt
+        self,
+        step: Step,
+        use: ModelUse,
+        sent: bytes,
+        scope: trio.CancelScope,
+        keep: Keep,
+        call: OpenCall | None,
+        attempt: Attempt,
     ) -> Answer:
         use.check()
         started = trio.current_time()
-        with use.in_flight(scope, started):
+        with use.in_flight(scope, started), self._tallies.steps[step.name].working():
             with await self._post(step, use, sent) as reader:
                 now = trio.current_time()
                 facts = attrs.evolve(self._without_keys(reader.facts()), elapsed=now - started, received_at=now)
@@ -106,12 +123,17 @@ class Calls:
                     answered = answer_of(step.kind, reader)
                 except BadAnswer as error:
                     raise self._unfit(use, error, outcome, now) from None
-                answer = self._answer(reader, answered, use, now - started)
+                cost = cost_of(use.model.prices, answered.usage, step.kind)
+                if call is not None:
+                    cost = call.paid(cost, answered.usage)
+                answer = self._answer(reader, answered, use, now - started, cost)
             keep(answer)
-            self._count(step, use, answered, now)
+            self._count(step, use, answer, now)
             return answer
 
-    def _answer(self, reader: AnswerReader, answered: Answered, use: ModelUse, elapsed: float) -> Answer:
+    def _answer(
+        self, reader: AnswerReader, answered: Answered, use: ModelUse, elapsed: float, cost: float | None
+    ) -> Answer:
         """The answer as it is kept: whole, and without keys."""
         clean = self._secrets.value
         return Answer(
@@ -124,6 +146,7 @@ class Calls:
             logprobs=tuple(reader.logprobs),
             ended=answered.ended,
             usage=answered.usage,
+            cost=cost,
             by=use.model.name,
             at=datetime.now(UTC).timestamp(),
             elapsed=elapsed,
@@ -165,13 +188,14 @@ class Calls:
                 await other.client.drop_connections()
         raise error
 
-    def _count(self, step: Step, use: ModelUse, answered: Answered, now: float) -> None:
+    def _count(self, step: Step, use: ModelUse, answered: Answer, now: float) -> None:
         use.health.succeeded()
         tally = use.tally
         tally.answered += 1
         tally.last_answer_at = now
         tally.input_tokens += answered.usage.input_tokens or 0
         tally.output_tokens += answered.usage.output_tokens or 0
+        self._tallies.paid(step.name, use.model.name, answered.cost)
         self._tallies.steps[step.name].cut_short += answered.ended == "length"
 
 

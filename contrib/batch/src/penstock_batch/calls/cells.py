@@ -159,11 +159,12 @@ class Cells:
         assert step.function is not None
         started = trio.current_time()
         call = partial(step.function, **claim.asked.body)
-        with trio.move_on_after(step.timeout) as in_time:
+        with self._tallies.steps[step.name].working(), trio.move_on_after(step.timeout) as in_time:
             if step.thread and not inspect.iscoroutinefunction(step.function):
                 value = await trio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._threads_of(step))
             else:
-                value = call()
+                with self._tallies.steps[step.name].in_loop():
+                    value = call()
             if inspect.isawaitable(value):
                 value = await value
         if in_time.cancelled_caught:

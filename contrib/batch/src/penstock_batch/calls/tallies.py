@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
 
 import attrs
 
@@ -10,17 +13,46 @@ from penstock_batch.pipeline.steps import Step
 
 __all__ = ["ModelTally", "StepTally", "Tallies"]
 
+MOST_REASONS: Final = 50
+"""So many different ones are counted."""
+
 
 @attrs.define
 class StepTally:
-    """The cells of one step: `before` were kept when the run began."""
+    """The cells of one step: `before` were kept when the run began, `dropped` are those that are not done since another
+    of their row failed; `at_work` are those whose call is in flight or whose function runs. `inside` are the seconds
+    for which the event loop was within the step's function; `cost` is what this run has paid, `None` where its model
+    has no price.
+    """
 
     before: int = 0
     done: int = 0
     failed: int = 0
+    dropped: int = 0
     cut_short: int = 0
     asked_again: int = 0
     """Answers that were asked for in the place of one that was not accepted."""
+    at_work: int = 0
+    inside: float = 0.0
+    cost: float | None = None
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """A block in which a cell is at work."""
+        self.at_work += 1
+        try:
+            yield
+        finally:
+            self.at_work -= 1
+
+    @contextmanager
+    def in_loop(self) -> Iterator[None]:
+        """A block in which the event loop is within the step's function."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.inside += time.perf_counter() - began
 
 
 @attrs.define
@@ -36,6 +68,7 @@ class ModelTally:
     failed: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    cost: float | None = None
     first_call_at: float | None = None
     last_answer_at: float | None = None
 
@@ -49,9 +82,34 @@ class Tallies:
     models: Mapping[str, ModelTally]
     rows_done: int = 0
     rows_failed: int = 0
+    reasons: dict[str, int] = attrs.field(factory=dict)
+    """Rows by why they failed; of many reasons the first, and the others together."""
+
+    def row_failed(self, step: str, reason: str) -> None:
+        """Count why a row failed."""
+        words = f"{step}: {reason}"
+        if words not in self.reasons and len(self.reasons) >= MOST_REASONS:
+            words = "other reasons"
+        self.reasons[words] = self.reasons.get(words, 0) + 1
+
+    @property
+    def cost(self) -> float | None:
+        """What this run has paid; `None` where no model has a price."""
+        costs = [model.cost for model in self.models.values() if model.cost is not None]
+        return sum(costs) if costs else None
+
+    def paid(self, step: str, model: str, cost: float | None) -> None:
+        """Count what an answer has cost."""
+        for tally in (self.steps[step], self.models[model]):
+            tally.cost = tally.cost if cost is None else (tally.cost or 0.0) + cost
 
     @classmethod
     def for_steps(cls, steps: Iterable[Step], rows: int) -> Tallies:
         found = list(steps)
-        models = {step.model.name: ModelTally() for step in found if step.model is not None}
-        return cls(rows, {step.name: StepTally() for step in found}, models)
+        models = {step.model.name: ModelTally(cost=_nothing(step)) for step in found if step.model is not None}
+        return cls(rows, {step.name: StepTally(cost=_nothing(step)) for step in found}, models)
+
+
+def _nothing(step: Step) -> float | None:
+    """What a step has cost before its first call."""
+    return None if step.model is None or step.model.prices is None else 0.0

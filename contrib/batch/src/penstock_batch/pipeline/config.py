@@ -5,6 +5,7 @@ Records only; what they mean together is `loading.py`'s. Every duration is in se
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -41,6 +42,11 @@ def _up_to(most: float) -> Any:
 def _above_zero(_: object, __: attrs.Attribute[Any], value: float | None) -> None:
     if value is not None and not value > 0:
         raise ValueError(f"must be above 0, not {value!r}")
+
+
+def _budget(_: object, __: attrs.Attribute[Any], value: float | None) -> None:
+    if value is not None and not 0 <= value < math.inf:
+        raise ValueError(f"must be an amount of money from 0 on, not {value!r}")
 
 
 def _not_empty(_: object, __: attrs.Attribute[Any], value: str | None) -> None:
@@ -84,6 +90,7 @@ class BatchConfig:
     - `rows_waiting`: rows in memory that wait for such a provider, beyond those.
     - `request_timeout`: of one call, from going out to its last byte.
     - `fsync_pause`: how long answers are gathered before they are written to the disk together.
+    - `budget`: what all runs of this output may cost together, in the money of the prices.
     - `give_up_failures`: failed calls in a row, without a success between, before a model may be given up.
     - `give_up_start`, `give_up_after`: how long such failures must have lasted as well: at a model that never
       answered, and at one that did.
@@ -95,6 +102,7 @@ class BatchConfig:
     rows_waiting: int = attrs.field(default=4000, validator=_from(0))
     request_timeout: float = attrs.field(default=120.0, validator=_above_zero)
     fsync_pause: float = attrs.field(default=0.02, validator=_from(0))
+    budget: float | None = attrs.field(default=None, validator=_budget)
     give_up_failures: int = attrs.field(default=20, validator=_from(1))
     give_up_start: float = attrs.field(default=10.0, validator=_from(0))
     give_up_after: float = attrs.field(default=120.0, validator=_from(0))

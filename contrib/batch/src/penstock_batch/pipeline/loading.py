@@ -22,6 +22,7 @@ from penstock_batch.pipeline.templates import ROW
 from penstock_batch.providers.endpoints import provider_identity, provider_problems
 from penstock_batch.providers.headers import secrets_of
 from penstock_batch.providers.models import StepModel
+from penstock_batch.providers.prices import unpriced_problems
 from penstock_batch.rows.failed_rows import FAILED
 from penstock_batch.rows.reader import BadRow, InputFacts, Row, read_rows
 from penstock_batch.rows.spool import Spool
@@ -141,6 +142,8 @@ def load_pipeline(
         )
     used = {step.model.provider for step in whole if step.model is not None}
     problems += provider_problems(config.providers, used, os.environ)
+    if batch.budget is not None:
+        problems += unpriced_problems(step.model for step in whole if step.model is not None)
     if not step_configs and not passes:
         problems.append(Problem(("steps",), "there is none; add at least one [[steps]] table"))
     problems += [

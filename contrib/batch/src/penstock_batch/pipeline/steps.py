@@ -19,6 +19,7 @@ from penstock_batch.pipeline.criteria import Criteria, compile_criteria
 from penstock_batch.pipeline.functions import FunctionProblem, load_function, target_of
 from penstock_batch.pipeline.templates import BUILT_IN, ROW, PromptTemplate, TemplateProblem, says_no
 from penstock_batch.providers.models import StepModel
+from penstock_batch.providers.prices import half_priced, prices_of
 from penstock_batch.rows.lines import json_bytes
 
 __all__ = ["RESPONSE", "Step", "compile_step"]
@@ -201,4 +202,13 @@ def _model(config: StepConfig, providers: Mapping[str, ProviderConfig], found: l
         hint = did_you_mean(alias, provider.models, otherwise="there are")
         found.append(Problem(("model",), f"there is no [providers.{provider_name}.models.{alias}]; {hint}"))
         return None
-    return StepModel(config.model, provider_name, model.model or alias, model.max_parallel_requests, provider.kind)
+    if half_priced(model, config.kind):
+        found.append(Problem(("model",), f"has a price that does not say what output costs; a {config.kind} has some"))
+    return StepModel(
+        config.model,
+        provider_name,
+        model.model or alias,
+        model.max_parallel_requests,
+        dialect=provider.kind,
+        prices=prices_of(model),
+    )

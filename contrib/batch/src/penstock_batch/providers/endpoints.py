@@ -21,6 +21,7 @@ import attrs
 from penstock import ConfigError, Problem, ProviderConfig, did_you_mean, value_in_words
 from penstock_batch.providers.clients import ModelClient, ProxiedClient, StraightClient
 from penstock_batch.providers.headers import header_problems, headers_of
+from penstock_batch.providers.prices import price_problems
 
 if TYPE_CHECKING:
     from penstock_batch.providers.models import StepModel
@@ -63,6 +64,7 @@ def provider_problems(
         elif provider.base_url is not None:
             problems.append(Problem(("base_url",), "means nothing for a mock, which finds a port of its own"))
         problems += header_problems(provider, environment, used=name in used)
+        problems += price_problems(provider)
         found += [problem.below("providers", name) for problem in problems]
         if name in used and provider.kind == "mock":
             try:

@@ -14,6 +14,8 @@ import attrs
 import trio
 
 from penstock_batch.calls.tallies import Tallies
+from penstock_batch.running.time_left import Left
+from penstock_batch.words.amounts import duration, money
 from penstock_batch.words.terminal import say
 
 if TYPE_CHECKING:
@@ -34,11 +36,14 @@ NOTABLE_LAG = 0.1
 
 @attrs.frozen
 class StepStanding:
-    """The standing of one step: cells done of all, failed, and cells a second lately."""
+    """The standing of one step: cells done of all, failed, cells a second lately, and what they cost, if that is
+    known.
+    """
 
     done: int
     failed: int
     rate: float
+    cost: float | None = None
 
 
 @attrs.frozen
@@ -82,7 +87,9 @@ class GateStanding:
 
 @attrs.frozen
 class Standing:
-    """The standing of the whole run at one moment; `rows_done` and `rows_failed` of `rows`, after `seconds`."""
+    """The standing of the whole run at one moment; `rows_done` and `rows_failed` of `rows`, after `seconds`. `left` is
+    what is known of the rest, `cost` what the run has cost so far; `for_budget` calls wait for the budget.
+    """
 
     rows: int
     rows_done: int
@@ -91,6 +98,20 @@ class Standing:
     steps: Mapping[str, StepStanding]
     models: Mapping[str, ModelStanding]
     gate: GateStanding = GateStanding()
+    left: Left = attrs.field(factory=Left)
+    cost: float | None = None
+    for_budget: int = 0
+
+    @property
+    def share(self) -> str:
+        """The rows that are over, of all, in per cent; a run is at 100 % when it is, and no sooner."""
+        over = self.rows_done + self.rows_failed
+        return f"{100 * over // self.rows} %" if self.rows else "100 %"
+
+    def outlook(self) -> str:
+        """The text of what is left, and of money."""
+        waiting = [f"{self.for_budget:,} calls wait for the budget"] if self.for_budget else []
+        return ", ".join([_left(self.left), *_money(self.cost, self.left.cost), *waiting])
 
 
 class Rates:
@@ -110,14 +131,39 @@ class Rates:
         return {name: (count - before[name]) / lasted if lasted > 0 else 0.0 for name, count in done.items()}
 
 
+def _left(left: Left) -> str:
+    """The text of the time that is left.
+
+    >>> _left(Left()), _left(Left(75.0)), _left(Left(3700.0, at_least=True))
+    ('time left unknown', '1 min 15 s left', 'more than 1 h 1 min left')
+    """
+    if left.seconds is None:
+        return "time left unknown"
+    return f"{'more than ' if left.at_least else ''}{duration(left.seconds)} left"
+
+
+def _money(cost: float | None, at_the_end: float | None) -> list[str]:
+    if cost is None:
+        return []
+    return [f"cost {money(cost)}{'' if at_the_end is None else f' of about {money(at_the_end)}'}"]
+
+
 def plain_line(standing: Standing) -> str:
     """The standing as one line, for logs."""
     failed = f", {standing.rows_failed:,} failed" if standing.rows_failed else ""
-    parts = [f"{standing.seconds:.0f} s: {standing.rows_done:,} of {standing.rows:,} rows{failed}"]
-    parts += [f"{name} {step.done:,} ({step.rate:.1f}/s)" for name, step in standing.steps.items()]
+    parts = [
+        f"{standing.seconds:.0f} s: {standing.rows_done:,} of {standing.rows:,} rows ({standing.share}){failed}",
+        standing.outlook(),
+    ]
+    parts += [f"{name} {_step_words(step)}" for name, step in standing.steps.items()]
     parts += [f"{name} {_model_words(model)}" for name, model in standing.models.items()]
     parts.append(standing.gate.words())
     return "; ".join(parts)
+
+
+def _step_words(step: StepStanding) -> str:
+    cost = "" if step.cost is None else f", cost {money(step.cost)}"
+    return f"{step.done:,} ({step.rate:.1f}/s{cost})"
 
 
 def _model_words(model: ModelStanding) -> str:
@@ -138,12 +184,14 @@ def table(standing: Standing) -> Table:
 
     whole = Table.grid(padding=(0, 2))
     failed = f", [red]{standing.rows_failed:,} failed[/]" if standing.rows_failed else ""
-    whole.add_row(f"[bold]{standing.rows_done:,}[/] of {standing.rows:,} rows{failed}, {standing.seconds:.0f} s")
+    rows = f"[bold]{standing.rows_done:,}[/] of {standing.rows:,} rows ({standing.share}){failed}"
+    whole.add_row(f"{rows}, {standing.seconds:.0f} s; {standing.outlook()}")
     steps = Table("step", box=None, pad_edge=False)
-    for heading in ("done", "failed", "per second"):
+    for heading in ("done", "failed", "per second", "cost"):
         steps.add_column(heading, justify="right")
     for name, step in standing.steps.items():
-        steps.add_row(name, f"{step.done:,}", f"{step.failed:,}" if step.failed else "", f"{step.rate:.1f}")
+        cost = "" if step.cost is None else money(step.cost)
+        steps.add_row(name, f"{step.done:,}", f"{step.failed:,}" if step.failed else "", f"{step.rate:.1f}", cost)
     models = Table("model", box=None, pad_edge=False)
     for heading in ("in flight", "limit", "waiting", "429s", "cooling down"):
         models.add_column(heading, justify="right")

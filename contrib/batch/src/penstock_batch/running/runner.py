@@ -28,6 +28,7 @@ from penstock_batch.calls.cells import Cells
 from penstock_batch.calls.claims import Claim, Claims
 from penstock_batch.calls.model_use import CellFailed, CellStopped, ModelUse, model_uses
 from penstock_batch.calls.row_in_work import RowInWork
+from penstock_batch.calls.spending import Spending, spending_of
 from penstock_batch.calls.tallies import Tallies
 from penstock_batch.pipeline.loading import Pipeline
 from penstock_batch.pipeline.steps import Step
@@ -37,10 +38,12 @@ from penstock_batch.running.forecast import LOOKED_AT
 from penstock_batch.running.kept_rows import KeptRow, KeptRows
 from penstock_batch.running.progress import ProgressKind, show_progress
 from penstock_batch.running.results import NoRoom, Results
+from penstock_batch.running.sampling import Sampling
 from penstock_batch.running.signals import stopping_signals
 from penstock_batch.running.standing import RunStanding, allowed_rates
 from penstock_batch.running.summary import AllowedRate
-from penstock_batch.running.watching import RunningView, watched
+from penstock_batch.running.watch import RunWatch
+from penstock_batch.running.watched import watched
 from penstock_batch.running.window import RowWindow
 from penstock_batch.store.store import Store, StoreLost, keep_committing
 from penstock_batch.words.failures import said_of
@@ -60,11 +63,13 @@ class Ran:
     allowed: Mapping[str, AllowedRate]
     seconds: float
     interrupted: bool
-    limited_by: Mapping[str, float]
+    limited_by: Sequence[tuple[str, float]]
+    """What limited the run, and for which share of its time."""
     shadows: tuple[penstock.ShadowTally, ...] = ()
     """The tallies of plugins in shadow."""
     broken: Exception | None = None
     """The error that ended the run, if one did that was no row's fault."""
+    spending: Spending | None = None
 
 
 async def run_rows(
@@ -87,17 +92,16 @@ async def run_rows(
         # Nothing is started then, neither a provider nor a sink: the records of the run that did the work stay as
         # they are.
         run.look_at_the_rest()
-        return Ran(run.tallies, {}, 0.0, False, {}, broken=run.broken)
-    listening = RunningView()
+        return Ran(run.tallies, {}, 0.0, False, (), broken=run.broken)
     started = trio.current_time()
     async with open_endpoints(pipeline.config.providers, pipeline.models) as endpoints:
-        async with open_scheduler(watched(pipeline.config), plugins=[*plugins, listening]) as scheduler:
+        async with open_scheduler(watched(pipeline.config), plugins=plugins) as scheduler:
             await run.carry_out(scheduler, endpoints, progress, on_begun)
         allowed = allowed_rates(run.models, endpoints, scheduler)
     run.look_at_the_rest()
     seconds = trio.current_time() - started
     shadows = scheduler.plugins.shadows.tallies()
-    return Ran(run.tallies, allowed, seconds, run.interrupted, listening.view.what_limited(), shadows, run.broken)
+    return Ran(run.tallies, allowed, seconds, run.interrupted, run.limited_by, shadows, run.broken, run.spending)
 
 
 class BatchRun:
@@ -124,6 +128,9 @@ class BatchRun:
         self._dirty, self._to_commit = trio.open_memory_channel[None](1)
         self._stopping = False
         self._begun: Scheduler | None = None
+        self.spending: Spending | None = None
+        self._group_size = min(pipeline.batch.row_group_size, pipeline.batch.rows_in_flight)
+        self.limited_by: Sequence[tuple[str, float]] = ()
         self.broken: Exception | None = None
         first = list(islice(self._rows, 1))
         self.anything_to_do = bool(first)
@@ -140,7 +147,9 @@ class BatchRun:
         self._begun = self._scheduler = scheduler
         self.models = model_uses(self.pipeline, endpoints, self.tallies)
         secrets = self.pipeline.secrets
-        calls = Calls(self.models, self.tallies, secrets, on_limited=self._wake)
+        sampling = Sampling(self._store, self.pipeline, self._on_added)
+        self.spending = spending_of(self.pipeline.batch.budget, sampling.spent)
+        calls = Calls(self.models, self.tallies, secrets, on_limited=self._wake, spending=self.spending)
         self._cells = Cells(
             self._store,
             self._claims,
@@ -150,18 +159,23 @@ class BatchRun:
             failures=self.pipeline.batch.give_up_failures,
             on_added=self._on_added,
         )
-        self._standing = RunStanding(self.pipeline.steps, self.models, self.tallies, self._window, scheduler)
+        self._standing = RunStanding(self.pipeline, self.models, self.tallies, self._window, scheduler, self.spending)
+        watch = RunWatch(self._standing, partial(sampling.keep, failures=self.tallies.reasons))
         self._groups = {step.name: self._group_of(step) for step in self.pipeline.steps}
         async with trio.open_nursery() as nursery:
             pause = self.pipeline.batch.fsync_pause
             nursery.start_soon(keep_committing, self._store, self._to_commit, pause, self._break_off)
             nursery.start_soon(show_progress, progress, self._standing.now)
+            nursery.start_soon(watch.run)
             with stopping_signals(self._on_signal) if on_begun is None else nullcontext():
                 if on_begun is not None:
                     on_begun(self)
                 await self._feed()
             nursery.cancel_scope.cancel()
         if self._store.lost is None:
+            watch.look(at_the_end=True)
+            sampling.end()
+            self.limited_by = watch.limits.shares()
             try:
                 self._store.commit()
             except StoreLost as lost:
@@ -170,7 +184,7 @@ class BatchRun:
     # -- rows in --
 
     async def _feed(self) -> None:
-        size = min(self.pipeline.batch.row_group_size, self.pipeline.batch.rows_in_flight)
+        size = self._group_size
         group = 0
         while not self._stopping:
             if self._window.room(self._standing.cooling(trio.current_time())) < size:
@@ -179,6 +193,7 @@ class BatchRun:
             taken = list(islice(self._rows, size))
             if not taken:
                 break
+            self._standing.more_rows = len(taken) == size
             begun = [row for row in taken if not self._needs_a_dead_model(row)]
             if begun:
                 self._begin(group, begun)
@@ -238,12 +253,13 @@ class BatchRun:
         """Whether a step that the row still needs has a model that was given up: then nothing more is paid for the
         row.
         """
+        closed = None if self.spending is None else self.spending.closed
         for name, step in self._steps.items():
             if step.model is None or name in row.finished or step.when is not None:
                 continue
             if name in row.claims and row.claims[name].answers:
                 continue  # they are judged first
-            reason = self.models[step.model.name].given_up
+            reason = self.models[step.model.name].given_up or closed
             if reason is not None:
                 self.tallies.steps[name].failed += 1
                 self.tallies.rows_failed += 1
@@ -307,6 +323,7 @@ class BatchRun:
             if handle.status in ("failed", "dropped") and not self._stopping and row.failed is None:
                 # Refused for good before it began, by a rule or for want of a resource: that too is recorded.
                 row.failed = name, _in_words(handle.error), None
+            self.tallies.steps[name].dropped += handle.status == "dropped"
             self.tallies.steps[name].failed += handle.status == "failed" and not isinstance(handle.error, CellStopped)
         if row.over:
             self._leave(row)
@@ -321,6 +338,7 @@ class BatchRun:
             self._break_off(error)
 
     def _fail(self, index: int, step: str, reason: str, words: Any = None) -> None:
+        self.tallies.row_failed(step, reason)
         try:
             self._results.failed(index, step, reason, words)
         except NoRoom as error:

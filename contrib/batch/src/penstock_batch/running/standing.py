@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import trio
 
 import penstock
 from penstock_batch.calls.model_use import ModelUse
+from penstock_batch.calls.spending import Spending
 from penstock_batch.calls.tallies import Tallies
+from penstock_batch.pipeline.loading import Pipeline
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.providers.endpoints import Endpoints
 from penstock_batch.providers.models import StepModel
+from penstock_batch.running.limiting import ModelMoment, Moment
 from penstock_batch.running.progress import GateStanding, ModelStanding, Rates, Standing, StepStanding
 from penstock_batch.running.summary import AllowedRate
+from penstock_batch.running.time_left import Left, StepCount, TimeLeft
 from penstock_batch.running.window import RowWindow
+from penstock_batch.store.samples import ModelSample, Sample, StepSample
 
 if TYPE_CHECKING:
     from penstock import RequestPressureSnapshot, Scheduler
@@ -31,19 +36,27 @@ class RunStanding:
 
     def __init__(
         self,
-        steps: Sequence[Step],
+        pipeline: Pipeline,
         models: Mapping[str, ModelUse],
         tallies: Tallies,
         window: RowWindow,
         scheduler: Scheduler,
+        spending: Spending | None = None,
     ) -> None:
-        self._steps = tuple(steps)
+        self._steps = pipeline.steps
         self._models = models
         self._tallies = tallies
         self._window = window
         self._scheduler = scheduler
         self._pressure = scheduler.requests.pressure
         self._rates = Rates()
+        self._group_size = min(pipeline.batch.row_group_size, pipeline.batch.rows_in_flight)
+        self._spending = spending
+        self._time_left = TimeLeft()
+        self._left = Left()
+        self._inside: dict[str, float] = {}
+        self.more_rows = True
+        """Whether there are rows that have not been read yet."""
         self._started = trio.current_time()
 
     def cooling(self, now: float) -> set[str]:
@@ -51,20 +64,126 @@ class RunStanding:
         pressures = ((step.name, self._of(step, now)) for step in self._steps)
         return {name for name, pressure in pressures if pressure is not None and pressure.cooldown_remaining > 0}
 
+    @property
+    def _for_budget(self) -> int:
+        """How many calls wait for the budget."""
+        return 0 if self._spending is None else self._spending.budget.waiting
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has been going."""
+        return trio.current_time() - self._started
+
+    def look(self) -> None:
+        """Take note of how much is left; to be called about once a second."""
+        self._left = self._time_left.look(self._counts(), trio.current_time())
+
+    def _counts(self) -> dict[str, StepCount]:
+        rows = self._tallies.rows
+        return {
+            name: StepCount(rows, step.before, step.done + step.failed, step.dropped, step.cost)
+            for name, step in self._tallies.steps.items()
+        }
+
     def now(self) -> Standing:
         """The standing that progress shows."""
         now = trio.current_time()
         tallies = self._tallies
         rates = self._rates.take(tallies, now)
         steps = {
-            name: StepStanding(step.before + step.done, step.failed, rates[name])
+            name: StepStanding(step.before + step.done, step.failed, rates[name], step.cost)
             for name, step in tallies.steps.items()
         }
         models = {name: self._model(name, now) for name in self._models}
         moves = any(rates.values()) or now - self._started < EXPLAIN_AFTER
         return Standing(
-            tallies.rows, tallies.rows_done, tallies.rows_failed, now - self._started, steps, models, self._gate(moves)
+            tallies.rows,
+            tallies.rows_done,
+            tallies.rows_failed,
+            now - self._started,
+            steps,
+            models,
+            self._gate(moves),
+            self._left,
+            tallies.cost,
+            self._for_budget,
         )
+
+    def moment(self, loop: float, threads: float, lasted: float) -> Moment:
+        """What there is to see of what limits the run; `loop` and `threads` are shares of a processor in the time since
+        the last look, which `lasted` so many seconds.
+        """
+        now = trio.current_time()
+        inside = {step.name: self._tallies.steps[step.name].inside for step in self._steps if step.model is None}
+        before, self._inside = self._inside, inside
+        room = self._window.room(self.cooling(now))
+        return Moment(
+            models={name: self._model_moment(name, now) for name in self._models},
+            python={step.name: self._tallies.steps[step.name].at_work for step in self._steps if step.model is None},
+            workers={step.name: step.workers for step in self._steps if step.model is None and step.thread},
+            loop=loop,
+            threads=threads,
+            more_rows=self.more_rows,
+            room=room >= self._group_size,
+            for_budget=self._for_budget,
+            inside={name: (s - before.get(name, 0.0)) / lasted for name, s in inside.items()} if lasted > 0 else {},
+        )
+
+    def sample(self, processor: float, limited_by: str) -> Sample:
+        """The run as it is now, to be kept."""
+        now = trio.current_time()
+        tallies = self._tallies
+        return Sample(
+            at=now - self._started,
+            rows=tallies.rows,
+            rows_done=tallies.rows_done,
+            rows_failed=tallies.rows_failed,
+            processor=processor,
+            limited_by=limited_by,
+            models={name: self._model_sample(name, now) for name in self._models},
+            steps={
+                name: StepSample(
+                    waiting=self._window.could_do(name) - step.at_work,
+                    kept=step.before,
+                    done=step.done,
+                    failed=step.failed,
+                    cost=step.cost,
+                )
+                for name, step in tallies.steps.items()
+            },
+        )
+
+    def _model_moment(self, name: str, now: float) -> ModelMoment:
+        stands = self._model(name, now)
+        pressures = (self._of(step, now) for step in self._steps_of(name))
+        return ModelMoment(
+            in_flight=stands.in_flight,
+            waiting=stands.waiting,
+            at_gate=sum(pressure.waiters for pressure in pressures if pressure is not None),
+            cap=self._models[name].model.max_parallel_requests,
+            limit=stands.limit,
+            cooldown=stands.cooldown,
+        )
+
+    def _model_sample(self, name: str, now: float) -> ModelSample:
+        stands = self._model(name, now)
+        tally = self._tallies.models[name]
+        return ModelSample(
+            cap=self._models[name].model.max_parallel_requests,
+            limit=stands.limit,
+            in_flight=stands.in_flight,
+            waiting=stands.waiting,
+            cooldown=stands.cooldown,
+            calls=tally.calls,
+            limited=tally.limited,
+            failed=tally.failed,
+            input_tokens=tally.input_tokens,
+            output_tokens=tally.output_tokens,
+            cost=tally.cost,
+        )
+
+    def _steps_of(self, model: str) -> list[Step]:
+        return [step for step in self._steps if step.model is not None and step.model.name == model]
 
     def _gate(self, moves: bool) -> GateStanding:
         health = self._scheduler.health()
@@ -85,7 +204,7 @@ class RunStanding:
 
     def _model(self, name: str, now: float) -> ModelStanding:
         tally = self._tallies.models[name]
-        steps = [step for step in self._steps if step.model is not None and step.model.name == name]
+        steps = self._steps_of(name)
         pressures = [pressure for step in steps if (pressure := self._of(step, now)) is not None]
         limits = [pressure.current_limit for pressure in pressures if pressure.current_limit is not None]
         return ModelStanding(

@@ -8,6 +8,7 @@ import attrs
 
 from penstock_batch.calls.tallies import ModelTally, StepTally, Tallies
 from penstock_batch.running.assembly import Assembled
+from penstock_batch.words.amounts import duration, money
 
 __all__ = ["AllowedRate", "summary_lines"]
 
@@ -37,14 +38,17 @@ def summary_lines(
     *,
     seconds: float,
     interrupted: bool,
+    costs: Iterable[str] = (),
     where: Iterable[str] = (),
     shadows: Iterable[object] = (),
 ) -> list[str]:
-    """The summary, one line each. `where` says where time was spent, `shadows` what plugins in shadow would have
-    done.
+    """The summary, one line each. `costs` are about money, `where` says where time was spent, `shadows` what plugins in
+    shadow would have done.
     """
     total = result.done + result.failed + result.open
-    lines = [f"{_rows(total)}: {result.done:,} done, {result.failed:,} failed{_open(result.open)}, in {_time(seconds)}"]
+    lines = [
+        f"{_rows(total)}: {result.done:,} done, {result.failed:,} failed{_open(result.open)}, in {duration(seconds)}"
+    ]
     lines += _reasons(result.reasons)
     before = sum(step.before for step in tallies.steps.values())
     if before:
@@ -56,6 +60,7 @@ def summary_lines(
         share = f"({limited / calls:.1%}{_own_count(allowed)})"
         lines.append(f"{calls:,} calls, {limited:,} answered 429 {share}{_at_best(allowed)}")
     lines += [f"  {name}: {_model(model, allowed.get(name))}" for name, model in tallies.models.items() if model.calls]
+    lines += costs
     lines += where
     lines += map(str, shadows)
     if interrupted:
@@ -73,7 +78,7 @@ def _at_best(allowed: Mapping[str, AllowedRate]) -> str:
     """The time in which the slowest of the models could have given its answers; empty unless the limits of all are
     known."""
     times = [rate.completed * rate.seconds / rate.calls for rate in allowed.values() if rate.calls and rate.seconds]
-    return f"; the limits allow them in {_time(max(times))} at best" if times and len(times) == len(allowed) else ""
+    return f"; the limits allow them in {duration(max(times))} at best" if times and len(times) == len(allowed) else ""
 
 
 def _rows(count: int) -> str:
@@ -101,6 +106,8 @@ def _step(step: StepTally, seconds: float) -> str:
         words += f", {step.failed:,} failed"
     if step.asked_again:
         words += f", {step.asked_again:,} answers in the place of others that were not accepted"
+    if step.cost:
+        words += f", {_cost(step.cost, step.done)}"
     if step.cut_short:
         words += f", {step.cut_short:,} answers cut short by their limit on tokens"
     return words
@@ -121,18 +128,11 @@ def _model(model: ModelTally, allowed: AllowedRate | None) -> str:
             words += f" under a limit that ended at {allowed.limit} in flight"
     if model.input_tokens or model.output_tokens:
         words += f"; {model.input_tokens:,} tokens in, {model.output_tokens:,} out"
+    if model.cost:
+        words += f"; {_cost(model.cost, model.answered)}"
     return words
 
 
-def _time(seconds: float) -> str:
-    """A duration for people.
-
-    >>> _time(3.21), _time(75), _time(3700)
-    ('3.2 s', '1 min 15 s', '1 h 1 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+def _cost(cost: float, answers: int) -> str:
+    each = f", {money(cost / answers)} each" if answers > 1 else ""
+    return f"cost {money(cost)}{each}"

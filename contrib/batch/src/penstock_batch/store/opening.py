@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from penstock import ConfigError, Problem
+from penstock_batch.store.samples import TABLES
 
 if sys.platform != "win32":
     import fcntl
@@ -90,7 +91,9 @@ def connected(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA cache_size = -16384")  # KiB
         if not tables:
-            script = f"BEGIN;{_SCHEMA}PRAGMA application_id = {APPLICATION};PRAGMA user_version = {VERSION};COMMIT;"
+            script = (
+                f"BEGIN;{_SCHEMA}{TABLES}PRAGMA application_id = {APPLICATION};PRAGMA user_version = {VERSION};COMMIT;"
+            )
             connection.executescript(script)
     except sqlite3.Error as error:
         connection.close()

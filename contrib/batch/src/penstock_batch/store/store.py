@@ -164,6 +164,10 @@ class Store:
         """The number of the last answer that was added; 0 before the first."""
         return self._next - 1
 
+    def put(self, statement: str, row: tuple[Any, ...]) -> None:
+        """Carry out a statement with the next commit, which concerns no answer."""
+        self._pending.append((statement, row))
+
     # -- commits --
 
     @property

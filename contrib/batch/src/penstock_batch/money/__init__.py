@@ -1,0 +1,1 @@
+"""What calls cost, and a budget that is not passed."""

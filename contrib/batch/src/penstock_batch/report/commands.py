@@ -1,0 +1,88 @@
+"""The commands `penstock plan` and `penstock report`, from the files they are given to the exit code."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from penstock import ConfigError, Problem
+from penstock_batch.pipeline.loading import load_pipeline
+from penstock_batch.report.page import MARK
+from penstock_batch.report.plan import plan_lines, plan_of
+from penstock_batch.report.planning import facts_of
+from penstock_batch.rows.own_files import place_problems
+from penstock_batch.store.reading import StoreReader
+from penstock_batch.store.spent import spent_of
+from penstock_batch.words.terminal import say
+
+__all__ = ["plan_command", "report_command"]
+
+DONE: Final = 0
+NOT_WRITTEN: Final = 1
+
+
+def plan_command(path: Path, *, rows: int) -> int:
+    """Print what a run will take. Returns the exit code; raises `ConfigError`."""
+    pipeline = load_pipeline(path)
+    with StoreReader(pipeline.store) as reader:
+        plans = [plan_of(facts) for facts in facts_of(pipeline, reader, rows)]
+        spent = spent_of(reader.ask).cost
+    say(f"{path}: {pipeline.facts.rows:,} rows")
+    for line in plan_lines(plans, pipeline.batch.budget, spent):
+        say(line, pipeline.secrets)
+    return DONE
+
+
+def report_command(path: Path, output: Path, *, run: int | None, rows: int) -> int:
+    """Write the page of a run. Returns the exit code; raises `ConfigError`."""
+    try:
+        from penstock_batch.report.reporting import report_page
+    except ImportError as error:
+        what = f'penstock report needs {error.name}: python -m pip install "penstock-batch[report]"'
+        raise ConfigError(what) from None
+    pipeline = load_pipeline(path)
+    others = {
+        "the input": pipeline.source.path,
+        "the pipeline's TOML": path,
+        "the output": pipeline.target.path,
+        "the store": pipeline.store,
+        "the failed rows": pipeline.failed,
+    }
+    problems = place_problems({"the page": output}, others)
+    if not problems and not _is_ours(output):
+        problems = [Problem((), "is no page that penstock report made; move it away or name another file")]
+    if problems:
+        raise ConfigError([Problem((), problem.what, str(output)) for problem in problems])
+    made = report_page(pipeline, run=run, rows=rows)
+    try:
+        _write(output, made)
+    except OSError as error:
+        say(f"{output}: cannot be written: {error.strerror or error}", err=True)
+        return NOT_WRITTEN
+    say(f"report: {output}")
+    return DONE
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether nothing is there, or a page that was made before."""
+    try:
+        with path.open("rb") as file:
+            return MARK.encode() in file.read(len(MARK) + 100)
+    except OSError:  # it is not there, or cannot be read: then writing says why
+        return True
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, for its owner alone, since it holds rows."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            file.write(content)
+            file.close()
+            os.replace(file.name, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(file.name)
+            raise

@@ -1,0 +1,181 @@
+"""What a run will take: calls, tokens, cost and time, before anything is called. Pure.
+
+Everything is told with where it is from. Tokens in are counted from what the first rows ask, four bytes for a token.
+Tokens out are those of kept answers in the mean, else `max_tokens`, which is the most; where there is neither they are
+not known, and neither is the cost. Time is that of the model that takes longest, if `max_parallel_requests` calls were
+always out, each as long as kept answers took in the mean; limits that are found under way make it longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal
+
+import attrs
+
+from penstock import Usage
+from penstock_batch.providers.models import StepModel
+from penstock_batch.providers.prices import cost_of
+from penstock_batch.words.amounts import duration, money
+
+__all__ = ["KeptAnswers", "StepFacts", "StepPlan", "plan_lines", "plan_of"]
+
+BYTES_PER_TOKEN: Final = 4.0
+
+Source = Literal["kept", "max_tokens", "unknown"]
+
+
+@attrs.define
+class KeptAnswers:
+    """What the kept answers of a step were, added up: of `told` the output is known, of `timed` how long they took."""
+
+    answers: int = 0
+    output_tokens: int = 0
+    told: int = 0
+    elapsed: float = 0.0
+    timed: int = 0
+
+    def add(self, usage: Usage, elapsed: float) -> None:
+        """Count an answer in."""
+        self.answers += 1
+        if usage.output_tokens is not None:
+            self.output_tokens += usage.output_tokens
+            self.told += 1
+        if elapsed > 0:
+            self.elapsed += elapsed
+            self.timed += 1
+
+
+@attrs.frozen(kw_only=True)
+class StepFacts:
+    """What is known of a step before the run: `calls` to be made and cells `kept`; the bytes of text of a call in the
+    mean of those that could be rendered (`None`: none could); the most that an answer may have; what kept ones had.
+    """
+
+    name: str
+    kind: str
+    model: StepModel | None
+    calls: int
+    kept: int = 0
+    bytes_asked: float | None = None
+    stand_ins: bool = False
+    """Whether texts of steps before were made up, since they are not known yet."""
+    most_output: int | None = None
+    answers: KeptAnswers = attrs.field(factory=KeptAnswers)
+
+
+@attrs.frozen(kw_only=True)
+class StepPlan:
+    """What a step will take. `None` is what cannot be known; `seconds` is of all its calls, with as many at a time as
+    its model may have.
+    """
+
+    name: str
+    model: StepModel | None
+    calls: int
+    kept: int
+    input_tokens: int | None
+    output_tokens: int | None
+    output_from: Source
+    cost: float | None
+    seconds: float | None
+    stand_ins: bool
+
+
+def plan_of(step: StepFacts) -> StepPlan:
+    """The plan of a step."""
+    kept = step.answers
+    model = step.model
+    asked = None if step.bytes_asked is None else round(step.calls * step.bytes_asked / BYTES_PER_TOKEN)
+    source: Source = "unknown"
+    output: int | None = None
+    if step.kind == "embedding":
+        output, source = 0, "kept"
+    elif kept.told:
+        output, source = round(step.calls * kept.output_tokens / kept.told), "kept"
+    elif step.most_output is not None:
+        output, source = step.calls * step.most_output, "max_tokens"
+    known = model is not None and asked is not None and output is not None
+    cost = cost_of(model.prices, Usage(asked, output), step.kind) if model is not None and known else None
+    at_a_time = 1 if model is None else model.max_parallel_requests
+    seconds = step.calls * kept.elapsed / kept.timed / at_a_time if kept.timed else None
+    return StepPlan(
+        name=step.name,
+        model=model,
+        calls=step.calls,
+        kept=step.kept,
+        input_tokens=asked,
+        output_tokens=output,
+        output_from=source,
+        cost=cost,
+        seconds=0.0 if not step.calls else seconds,
+        stand_ins=step.stand_ins,
+    )
+
+
+def plan_lines(plans: Sequence[StepPlan], budget: float | None = None, spent: float = 0.0) -> list[str]:
+    """The plan in words, one line each."""
+    calling = [plan for plan in plans if plan.model is not None]
+    lines = [f"  {plan.name}: {_step(plan)}" for plan in plans]
+    lines.append(f"cost: {_cost(calling)}")
+    if budget is not None:
+        lines.append(f"budget: {money(budget)}, of which {money(spent)} is spent{_enough(calling, budget - spent)}")
+    lines.append(f"time: {_time(calling)}")
+    return lines
+
+
+def _step(plan: StepPlan) -> str:
+    kept = f", {plan.kept:,} kept" if plan.kept else ""
+    if plan.model is None:
+        return f"{plan.calls:,} to be computed{kept}"
+    if not plan.calls:
+        return f"nothing to be called{kept}"
+    asked = "tokens in unknown" if plan.input_tokens is None else f"{plan.input_tokens:,} tokens in"
+    if plan.stand_ins:
+        asked += " (with stand-ins for what steps before will say)"
+    words = f"{plan.calls:,} calls to {plan.model.name}{kept}; {asked}"
+    if plan.output_tokens is None:
+        words += ", tokens out unknown (no answer is kept, and the step has no max_tokens)"
+    elif plan.output_tokens or plan.output_from == "max_tokens":
+        where = "by kept answers" if plan.output_from == "kept" else "at most, by max_tokens"
+        words += f", {plan.output_tokens:,} out {where}"
+    if plan.cost is not None:
+        words += f"; {'at most ' if plan.output_from == 'max_tokens' else ''}{money(plan.cost)}"
+    return words
+
+
+def _cost(plans: Sequence[StepPlan]) -> str:
+    known = [plan for plan in plans if plan.cost is not None]
+    unknown = [plan for plan in plans if plan.cost is None and plan.calls]
+    if not known:
+        return "unknown" if unknown else "nothing"
+    whole = sum(plan.cost or 0.0 for plan in known)
+    most = any(plan.output_from == "max_tokens" for plan in known)
+    words = f"{'at most ' if most else ''}{money(whole)}"
+    return f"{words}, and what {_names(unknown)} will cost, which is unknown" if unknown else words
+
+
+def _enough(plans: Sequence[StepPlan], left: float) -> str:
+    if any(plan.cost is None and plan.calls for plan in plans):
+        return ""
+    whole = sum(plan.cost or 0.0 for plan in plans)
+    return "; it is enough" if whole <= left else "; it may stop the run before its end"
+
+
+def _time(plans: Iterable[StepPlan]) -> str:
+    by_model: dict[str, float] = {}
+    unknown = []
+    for plan in plans:
+        if plan.seconds is None:
+            unknown.append(plan)
+        elif plan.model is not None:
+            by_model[plan.model.name] = by_model.get(plan.model.name, 0.0) + plan.seconds
+    slowest = max(by_model, key=by_model.__getitem__, default=None)
+    if slowest is None or not by_model[slowest]:
+        return f"unknown, since no answer of {_names(unknown)} is kept" if unknown else "none"
+    words = f"at least {duration(by_model[slowest])}, by {slowest} with max_parallel_requests calls always out"
+    return f"{words}; of {_names(unknown)} nothing is known" if unknown else words
+
+
+def _names(plans: Sequence[StepPlan]) -> str:
+    return ", ".join(plan.name for plan in plans)

@@ -1,0 +1,199 @@
+"""A sample of a run's rows, with what was asked and what was answered.
+
+What was asked is not kept: it is rendered anew, and shown where it is known to be what was asked, that is where an
+answer lies under its key, or where neither input nor TOML have changed since the last run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from penstock_batch.calls.asking import NotAsked
+from penstock_batch.calls.claims import Claims
+from penstock_batch.calls.judging import Accepted, judge
+from penstock_batch.pipeline.loading import Pipeline
+from penstock_batch.pipeline.steps import Step
+from penstock_batch.pipeline.templates import ROW, RenderError
+from penstock_batch.report.page import AnswerView, CellView, RowView
+from penstock_batch.rows.reader import BadRow, InputProblem, Row
+from penstock_batch.running.sampling import ASKED_BY, asked_by
+from penstock_batch.store.answer import Answer
+from penstock_batch.store.reading import StoreReader
+from penstock_batch.words.amounts import money
+
+__all__ = ["row_views"]
+
+MOST_TEXT: Final = 20_000
+"""Characters of one text on the page."""
+
+CHANGED: Final = "left out: the input or the TOML has changed since it was asked"
+
+
+@attrs.frozen
+class _Failed:
+    """A row of the failed file, by its line."""
+
+    step: str | None
+    error: str
+
+
+def row_views(pipeline: Pipeline, reader: StoreReader, most: int) -> list[RowView]:
+    """At most so many rows, in the input's order: failed ones, at most half where there are others, and others evenly
+    from all of the input.
+    """
+    failed = _failed_rows(pipeline.failed)
+    noted = reader.ask("SELECT value FROM facts WHERE name = ?", (ASKED_BY,))
+    unchanged = bool(noted) and noted[0][0] == asked_by(pipeline)
+    claims = Claims(reader, pipeline.facts.digests)
+    picked = _picked(pipeline, set(failed), most)
+    found = []
+    for row in _rows(pipeline):
+        identity = claims.identity(row.digest)
+        if row.index not in picked:
+            continue
+        if isinstance(row, BadRow):
+            found.append(RowView(row.line, "failed", row.problem, _cut(row.text), []))
+        else:
+            found.append(_view(row, identity, pipeline, claims, failed.get(row.line), unchanged))
+    secrets = pipeline.secrets
+    return [RowView(**_without_keys(attrs.asdict(view, recurse=False), secrets.text)) for view in found]
+
+
+def _without_keys(fields: Mapping[str, Any], clean: Any) -> dict[str, Any]:
+    return {name: _clean(value, clean) for name, value in fields.items()}
+
+
+def _clean(value: Any, clean: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list | tuple):
+        return [_clean(each, clean) for each in value]
+    if attrs.has(type(value)):
+        return type(value)(**_without_keys(attrs.asdict(value, recurse=False), clean))
+    return value
+
+
+def _rows(pipeline: Pipeline) -> Iterator[Row | BadRow]:
+    try:
+        yield from pipeline.rows()
+    except InputProblem:  # it went away since it was surveyed: what was read so far is shown
+        return
+
+
+def _picked(pipeline: Pipeline, failed_lines: set[int], most: int) -> set[int]:
+    rows = pipeline.facts.rows
+    failed = [row.index for row in _rows(pipeline) if row.line in failed_lines or isinstance(row, BadRow)]
+    half = max(most // 2, most - (rows - len(failed)))
+    picked = set(failed[:half])
+    stride = max(1, rows // max(1, most - len(picked)))
+    for index in range(0, rows, stride):
+        if len(picked) >= most:
+            break
+        picked.add(index)
+    return picked
+
+
+def _view(
+    row: Row, identity: int, pipeline: Pipeline, claims: Claims, failed: _Failed | None, unchanged: bool
+) -> RowView:
+    values = dict(row.values)
+    cells = []
+    missing: set[str] = set()
+    for step in pipeline.steps:
+        waits = [need for need in pipeline.needs[step.name] if need in missing]
+        if waits:
+            missing.add(step.name)
+            cells.append(CellView(step.name, None, f"not asked yet: {', '.join(waits)} comes first"))
+            continue
+        if not _wanted(step, values, row.values):
+            values |= {step.name: None, **step.members(None)}
+            cells.append(CellView(step.name, None, "empty: its `when` says no"))
+            continue
+        cell, value = _cell(step, identity, values, row.values, claims, unchanged)
+        if failed is not None and failed.step == step.name:
+            cell = attrs.evolve(cell, failed=failed.error)
+        if value is None:
+            missing.add(step.name)
+        else:
+            values |= {step.name: value.value, **step.members(value.value)}
+        cells.append(cell)
+    state = "done" if not missing else "open" if failed is None else "failed"
+    reason = None if failed is None or state == "done" else failed.error
+    return RowView(row.line, state, reason, _cut(_text(row.values)), cells)
+
+
+def _wanted(step: Step, values: Mapping[str, Any], columns: Mapping[str, Any]) -> bool:
+    try:
+        return step.wanted({**values, ROW: columns})
+    except RenderError:  # that is told where the cell is asked
+        return True
+
+
+def _cell(
+    step: Step,
+    identity: int,
+    values: Mapping[str, Any],
+    columns: Mapping[str, Any],
+    claims: Claims,
+    unchanged: bool,
+) -> tuple[CellView, Accepted | None]:
+    try:
+        claim = claims.claim(step, identity, values, columns)
+    except NotAsked as error:
+        return CellView(step.name, None, f"cannot be asked: {error}"), None
+    judged = judge(step, claim.answers, values)
+    shown = bool(claim.answers) or unchanged
+    asked = _cut(_text(claim.asked.body)) if shown else None
+    answers = [AnswerView(_cut(_answer(answer)), _facts(answer)) for answer in claim.answers]
+    view = CellView(step.name, asked, "" if shown else CHANGED, answers)
+    return view, judged if isinstance(judged, Accepted) else None
+
+
+def _answer(answer: Answer) -> str:
+    value = answer.value
+    if isinstance(value, list) and len(value) > 8 and all(type(each) in (int, float) for each in value):
+        return f"{len(value):,} numbers: {', '.join(f'{each:.4g}' for each in value[:8])}, …"
+    return value if isinstance(value, str) else _text(value)
+
+
+def _facts(answer: Answer) -> str:
+    usage = answer.usage
+    tokens = None
+    if usage.input_tokens is not None or usage.output_tokens is not None:
+        tokens = f"{usage.input_tokens or 0:,} tokens in, {usage.output_tokens or 0:,} out"
+    parts: Iterable[str | None] = (
+        answer.by,
+        answer.ended,
+        tokens,
+        None if answer.cost is None else f"cost {money(answer.cost)}",
+        f"{answer.elapsed:.2f} s" if answer.elapsed else None,
+    )
+    return f"answered: {', '.join(part for part in parts if part)}" if any(parts) else "answered"
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}… ({len(text):,} characters)"
+
+
+def _failed_rows(path: Path) -> dict[int, _Failed]:
+    """The rows of the failed file by their line; none where it is not there or not readable."""
+    found: dict[int, _Failed] = {}
+    try:
+        with path.open(encoding="utf-8") as file:
+            for text in file:
+                record = json.loads(text)
+                record = record.get("_failed", record)
+                if isinstance(record.get("line"), int):
+                    found[record["line"]] = _Failed(record.get("step"), str(record.get("error")))
+    except (OSError, ValueError, AttributeError, RecursionError):
+        pass
+    return found
