@@ -21,10 +21,10 @@ from penstock_batch.running.forecast import forecast
 from penstock_batch.running.progress import ProgressKind
 from penstock_batch.running.redoing import Redo
 from penstock_batch.running.results import Results
-from penstock_batch.running.runner import Ran, run_rows
 from penstock_batch.running.summary import summary_lines
 from penstock_batch.running.taking_over import take_over
 from penstock_batch.running.unchanged import note_whole, unchanged
+from penstock_batch.running.whole_run import Ran, run_rows
 from penstock_batch.store.aside import forget_aside, note_aside, put_aside
 from penstock_batch.store.reading import StoreReader
 from penstock_batch.store.store import Store, StoreLost

@@ -234,7 +234,7 @@ def test_two_runs_at_a_time_meet_only_in_a_store(tmp_path: Path) -> None:
             going.wait(0.01)
         with pytest.raises(ConfigError, match="another run"):
             list(run(STUCK, texts(3), store=tmp_path / "kept"))
-        busy._worker.stop(at_once=True)
+        busy.worker.stop(at_once=True)
         reader.join()
 
 

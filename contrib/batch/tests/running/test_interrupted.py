@@ -76,8 +76,7 @@ async def test_after_a_kill_nothing_that_was_finished_is_paid_for_again(folder: 
         kept = served.cells().count("summary")
         paid = completed(mock)
         assert 0 < kept < ROWS
-        # What two slots had on its way to a process that was no more, and had answered since the last commit.
-        assert paid - kept <= 4
+        assert paid - kept <= 2  # what two slots had on its way to a process that was no more
         assert (await run_to_its_end(served)).returncode == 0
         assert completed(mock) - paid == ROWS - kept
         assert [answer["id"] for answer in served.answers()] == list(range(ROWS))

@@ -129,9 +129,8 @@ def test_what_cannot_be_called_is_an_error_in_its_line_and_a_failed_row(batch: B
     failed = batch.results("results.jsonl.failed.jsonl")
     assert failed[0]["body"] == calls[1]["body"]  # so the failed file is a batch again
     text = PIPELINE.replace("calls.jsonl", "again.jsonl").replace("results.jsonl", "more.jsonl")
-    (batch.path / "again.jsonl").write_text(
-        (batch.path / "results.jsonl.failed.jsonl").read_text(encoding="utf-8").replace("broken", "small"), "utf-8"
-    )
+    failed_rows = (batch.path / "results.jsonl.failed.jsonl").read_text(encoding="utf-8")
+    (batch.path / "again.jsonl").write_text(failed_rows.replace("broken", "small"), encoding="utf-8")
     (batch.path / "pipeline.toml").write_text(text, encoding="utf-8")
     assert batch.run() == 1
     assert batch.results("more.jsonl")[0]["response"]["status_code"] == 200

@@ -21,17 +21,15 @@ table = "texts"
 [output]
 OUTPUT
 
+[providers.p]
+kind = "mock"
+models.m.max_parallel_requests = 8
+
 [[steps]]
 name = "said"
 kind = "chat"
 model = "p/m"
 prompt = "{{ text }}"
-
-[providers.p]
-kind = "mock"
-
-[providers.p.models.m]
-max_parallel_requests = 8
 """
 
 

@@ -171,7 +171,7 @@ def scenarios(**given: Any) -> None:
 @click.option(
     "--contender",
     multiple=True,
-    type=click.Choice(["penstock", "tenacity", "aiolimiter", "peer", "openai"]),
+    type=click.Choice(["penstock", "tenacity", "aiolimiter", "inspect_ai", "peer", "openai"]),
     help="Only these. Several times.",
 )
 def sockets(**given: Any) -> None:

@@ -185,7 +185,7 @@ class ProviderConfig:
     one).
 
     `api_key_env` names an environment variable. Its key goes into `auth_header`, or as a bearer token into
-    `Authorization`; `headers` are further ones, by name to the environment variable of the value. `domains` are kinds
+    the usual one; `headers` are further ones, by name to the environment variable of the value. `domains` are kinds
     of call beside chat, embedding, image and healthcheck. `options` are for the provider's kind: for `mock` the true
     limits per model. Two names of `models` may lead to one model id.
     """

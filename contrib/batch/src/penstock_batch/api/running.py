@@ -113,16 +113,17 @@ class BatchRows:
     """
 
     def __init__(self, worker: BatchWorker, *, keeps: bool) -> None:
-        self._worker = worker
+        self.worker = worker
+        """The run, in its thread."""
         self._keeps = keeps
         self._begun = False
 
     @property
     def summary(self) -> BatchSummary:
         """What the run came to. Raises `RuntimeError` while it lasts."""
-        if self._worker.summary is None:
+        if self.worker.summary is None:
             raise RuntimeError("the summary is there when the run has ended: when all rows were gone through")
-        return self._worker.summary
+        return self.worker.summary
 
     def __iter__(self) -> Iterator[BatchResult]:
         """The rows, in plain code. Raises `RuntimeError` where an event loop runs, which must not be blocked."""
@@ -133,10 +134,10 @@ class BatchRows:
     def _rows(self) -> Iterator[BatchResult]:
         self._begin()
         try:
-            self._worker.start()
+            self.worker.start()
             while True:
                 there = threading.Event()
-                result = self._worker.handover.take(there.set)
+                result = self.worker.handover.take(there.set)
                 if result is True:
                     there.wait()
                 elif isinstance(result, BatchResult):
@@ -150,7 +151,7 @@ class BatchRows:
     def __aiter__(self) -> AsyncRows:
         """The rows, under asyncio or trio."""
         self._begin()
-        self._worker.start()
+        self.worker.start()
         return AsyncRows(self)
 
     def _begin(self) -> None:
@@ -159,20 +160,20 @@ class BatchRows:
         self._begun = True
 
     def _raise(self) -> None:
-        if self._worker.error is not None:
-            raise self._worker.error
+        if self.worker.error is not None:
+            raise self.worker.error
 
     def leave(self) -> None:
         """Have the run end, without waiting for it."""
-        self._worker.stop(at_once=not self._keeps)
+        self.worker.stop(at_once=not self._keeps)
 
     def close(self) -> None:
         """Have the run end, and wait for that; an interrupt of the wait cancels what is in flight."""
         self.leave()
         try:
-            self._worker.join()
+            self.worker.join()
         except BaseException:
-            self._worker.stop(at_once=True)
+            self.worker.stop(at_once=True)
             raise
 
     async def aclose(self) -> None:
@@ -180,11 +181,11 @@ class BatchRows:
         self.leave()
         try:
             if trio.lowlevel.in_trio_run():
-                await trio.to_thread.run_sync(self._worker.join, abandon_on_cancel=True)
+                await trio.to_thread.run_sync(self.worker.join, abandon_on_cancel=True)
             else:
-                await asyncio.to_thread(self._worker.join)
+                await asyncio.to_thread(self.worker.join)
         except BaseException:
-            self._worker.stop(at_once=True)
+            self.worker.stop(at_once=True)
             raise
 
     def __enter__(self) -> Self:
@@ -215,7 +216,7 @@ class AsyncRows:
         return self
 
     async def __anext__(self) -> BatchResult:
-        worker = self._rows._worker
+        worker = self._rows.worker
         wait, wake = _waiting()
         try:
             while (result := worker.handover.take(wake)) is True:

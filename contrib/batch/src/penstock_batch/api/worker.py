@@ -19,9 +19,10 @@ from penstock_batch.rows.reader import BadRow, Row
 from penstock_batch.running.assembly import Assembled, Failure, assemble, claim_output, input_rows, record_of
 from penstock_batch.running.progress import ProgressKind
 from penstock_batch.running.results import Result, Results
-from penstock_batch.running.runner import BatchRun, Ran, run_rows
+from penstock_batch.running.runner import BatchRun
 from penstock_batch.running.summary import summary_lines
 from penstock_batch.running.taking_over import take_over
+from penstock_batch.running.whole_run import Ran, run_rows
 from penstock_batch.store.aside import forget_aside, note_aside, put_aside
 from penstock_batch.store.store import Store
 
@@ -67,6 +68,8 @@ class BatchWorker:
         self._stop_at_once: bool | None = None
         self._run: BatchRun | None = None
         self._token: trio.lowlevel.TrioToken | None = None
+        self._started = False
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._carry_out, name="penstock batch", daemon=True)
 
     # -- for any thread --
@@ -74,6 +77,7 @@ class BatchWorker:
     def start(self) -> None:
         """Begin."""
         _workers.add(self)
+        self._started = True  # before the thread is: an interrupt may come while it begins
         self._thread.start()
 
     def stop(self, *, at_once: bool) -> None:
@@ -88,7 +92,7 @@ class BatchWorker:
 
     def join(self, seconds: float | None = None) -> None:
         """Wait for the end of the thread."""
-        if self._thread.ident is not None:
+        if self._started and self._over.wait(seconds):
             self._thread.join(seconds)
 
     # -- the thread --
@@ -115,6 +119,7 @@ class BatchWorker:
         finally:
             self._run = self._needs = None
             self.handover.end()
+            self._over.set()
 
     async def _main(self, store: Store, results: Results) -> Ran | None:
         with self._lock:

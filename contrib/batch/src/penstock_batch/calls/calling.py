@@ -2,12 +2,13 @@
 
 A call goes out through `penstock.execute`, which admits each attempt and decides about trying again. The answer is with
 the store before the attempt is over, with no checkpoint between the last byte and that, so no cancellation finds an
-answer that was paid for and is not kept.
+answer that was paid for and is not kept. The call holds its place until its answer is on the disk: so what a kill makes
+to be paid for twice is what was out, and no more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
@@ -34,11 +35,11 @@ from penstock_wire import CannotConnect, WireError
 if TYPE_CHECKING:
     from penstock import Attempt
 
-__all__ = ["Calls"]
+__all__ = ["Calls", "Keep"]
 
 _PATHS: Final = {"chat": "chat/completions", "embedding": "embeddings"}
-Keep = Callable[[Answer], None]
-"""Keeps an answer. Raises `CellFailed` if it cannot be kept."""
+Keep = Callable[[Answer], Awaitable[None]]
+"""Keeps an answer, and is over when it is on the disk. Raises `CellFailed` if it cannot be kept."""
 
 
 class _CallFailed(Exception):
@@ -127,7 +128,7 @@ class Calls:
                 if call is not None:
                     cost = call.paid(cost, answered.usage)
                 answer = self._answer(reader, answered, use, now - started, cost)
-            keep(answer)
+            await keep(answer)
             self._count(step, use, answer, now)
             return answer
 

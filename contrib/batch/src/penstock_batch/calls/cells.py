@@ -21,7 +21,7 @@ import trio
 
 import penstock
 from penstock_batch.calls.asking import NotAsked
-from penstock_batch.calls.calling import Calls
+from penstock_batch.calls.calling import Calls, Keep
 from penstock_batch.calls.claims import Claim, Claims
 from penstock_batch.calls.judging import last_words
 from penstock_batch.calls.model_use import CellFailed, CellStopped
@@ -141,8 +141,8 @@ class Cells:
             return await self._compute(step, claim, keep)
         return await self._calls.call(step, attrs.evolve(claim.asked, body=body), keep)
 
-    def _keep(self, step: Step, claim: Claim, answer: Answer) -> None:
-        """Keep an answer. Raises `CellFailed` if it cannot be."""
+    async def _keep(self, step: Step, claim: Claim, answer: Answer) -> None:
+        """Keep an answer, on the disk. Raises `CellFailed` if it cannot be."""
         vector = step.kind == "embedding"
         try:
             value = rounded(answer.value) if vector else answer.value
@@ -152,10 +152,11 @@ class Cells:
             raise CellFailed(f"the answer holds what JSON cannot hold: {error}") from None
         claim.answers = (*claim.answers, answer)
         self._on_added()
+        await self._store.committed()
 
     # -- python --
 
-    async def _compute(self, step: Step, claim: Claim, keep: Callable[[Answer], None]) -> Answer:
+    async def _compute(self, step: Step, claim: Claim, keep: Keep) -> Answer:
         assert step.function is not None
         started = trio.current_time()
         call = partial(step.function, **claim.asked.body)
@@ -175,7 +176,7 @@ class Cells:
             said = str(error) if type(error) in (TypeError, ValueError) else said_of(error)
             raise CellFailed(f"returned what JSON cannot hold: {said}") from None
         answer = Answer(value=held, at=datetime.now(UTC).timestamp(), elapsed=trio.current_time() - started)
-        keep(answer)
+        await keep(answer)
         return answer
 
     def _threads_of(self, step: Step) -> trio.CapacityLimiter:

@@ -15,14 +15,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from functools import partial
 from itertools import chain, islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import trio
 
 import penstock
-from penstock import ConfigError, PenstockError, Problem, open_scheduler
+from penstock import ConfigError, PenstockError, Problem
 from penstock_batch.calls.calling import Calls
 from penstock_batch.calls.cells import Cells
 from penstock_batch.calls.claims import Claim, Claims
@@ -32,7 +30,7 @@ from penstock_batch.calls.spending import Spending, spending_of
 from penstock_batch.calls.tallies import Tallies
 from penstock_batch.pipeline.loading import Pipeline
 from penstock_batch.pipeline.steps import Step
-from penstock_batch.providers.endpoints import Endpoints, open_endpoints
+from penstock_batch.providers.endpoints import Endpoints
 from penstock_batch.rows.reader import BadRow, InputProblem, Row
 from penstock_batch.running.forecast import LOOKED_AT
 from penstock_batch.running.kept_rows import KeptRow, KeptRows
@@ -40,10 +38,8 @@ from penstock_batch.running.progress import ProgressKind, show_progress
 from penstock_batch.running.results import NoRoom, Results
 from penstock_batch.running.sampling import Sampling
 from penstock_batch.running.signals import stopping_signals
-from penstock_batch.running.standing import RunStanding, allowed_rates
-from penstock_batch.running.summary import AllowedRate
+from penstock_batch.running.standing import RunStanding
 from penstock_batch.running.watch import RunWatch
-from penstock_batch.running.watched import watched
 from penstock_batch.running.window import RowWindow
 from penstock_batch.store.store import Store, StoreLost, keep_committing
 from penstock_batch.words.failures import said_of
@@ -52,56 +48,7 @@ from penstock_batch.words.terminal import say
 if TYPE_CHECKING:
     from penstock import Scheduler, TaskHandle
 
-__all__ = ["BatchRun", "Ran", "run_rows"]
-
-
-@attrs.frozen
-class Ran:
-    """The result of a run, beside the rows that are over."""
-
-    tallies: Tallies
-    allowed: Mapping[str, AllowedRate]
-    seconds: float
-    interrupted: bool
-    limited_by: Sequence[tuple[str, float]]
-    """What limited the run, and for which share of its time."""
-    shadows: tuple[penstock.ShadowTally, ...] = ()
-    """The tallies of plugins in shadow."""
-    broken: Exception | None = None
-    """The error that ended the run, if one did that was no row's fault."""
-    spending: Spending | None = None
-
-
-async def run_rows(
-    pipeline: Pipeline,
-    store: Store,
-    results: Results,
-    *,
-    limit: int | None,
-    plugins: Sequence[Path],
-    progress: ProgressKind,
-    on_begun: Callable[[BatchRun], object] | None = None,
-) -> Ran:
-    """The result of a run, which does every cell of which the store has no answer that does. Raises `ConfigError` or
-    `PluginError` if it cannot begin.
-
-    Signals stop it, unless `on_begun` is given: that is called with the run, and whoever called may stop it.
-    """
-    run = BatchRun(pipeline, store, results, limit)
-    if not run.anything_to_do:
-        # Nothing is started then, neither a provider nor a sink: the records of the run that did the work stay as
-        # they are.
-        run.look_at_the_rest()
-        return Ran(run.tallies, {}, 0.0, False, (), broken=run.broken)
-    started = trio.current_time()
-    async with open_endpoints(pipeline.config.providers, pipeline.models) as endpoints:
-        async with open_scheduler(watched(pipeline.config), plugins=plugins) as scheduler:
-            await run.carry_out(scheduler, endpoints, progress, on_begun)
-        allowed = allowed_rates(run.models, endpoints, scheduler)
-    run.look_at_the_rest()
-    seconds = trio.current_time() - started
-    shadows = scheduler.plugins.shadows.tallies()
-    return Ran(run.tallies, allowed, seconds, run.interrupted, run.limited_by, shadows, run.broken, run.spending)
+__all__ = ["BatchRun"]
 
 
 class BatchRun:

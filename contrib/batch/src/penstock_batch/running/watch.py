@@ -63,7 +63,7 @@ def _clocks() -> tuple[float, float, float, float]:
 def _waited() -> float:
     """The seconds for which this thread could have computed and got no processor; 0 where the system does not say."""
     try:
-        return int(_SCHEDSTAT.read_text().split()[1]) / 1e9
+        return int(_SCHEDSTAT.read_text(encoding="ascii").split()[1]) / 1e9
     except (OSError, ValueError, IndexError):
         return 0.0
 

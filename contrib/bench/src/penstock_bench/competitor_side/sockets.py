@@ -67,6 +67,28 @@ async def limiter(job: dict[str, Any], stack: AsyncExitStack) -> Call:
     return _at_most(job["cap"], _with_tenacity(paced))
 
 
+async def adaptive_connections(job: dict[str, Any], stack: AsyncExitStack) -> Call:
+    """inspect_ai's model with adaptive connections of at most the cap, at its own pace of retries."""
+    from inspect_ai.model import GenerateConfig, get_model
+    from inspect_ai.util import AdaptiveConcurrency
+
+    bounds = AdaptiveConcurrency(min=1, max=job["cap"])  # it never goes below 10 unless told to
+    model = await stack.enter_async_context(
+        get_model(
+            f"openai-api/mock/{job['model']}",
+            base_url=job["base_url"],
+            api_key="none",
+            config=GenerateConfig(adaptive_connections=bounds),
+        )
+    )
+
+    async def call() -> None:
+        await model.generate(MESSAGES[0]["content"])
+
+    await call()  # with its first call it loads half of itself, which takes a second or two
+    return call
+
+
 async def _sdk_call(job: dict[str, Any], stack: AsyncExitStack, max_retries: int) -> Call:
     import openai
 
@@ -141,6 +163,7 @@ CONTENDERS: dict[str, Callable[[dict[str, Any], AsyncExitStack], Awaitable[Call]
     "openai": sdk_retries,
     "tenacity": semaphore_and_tenacity,
     "aiolimiter": limiter,
+    "inspect_ai": adaptive_connections,
     "peer": closest_competitor,
 }
 

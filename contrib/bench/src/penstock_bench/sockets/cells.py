@@ -20,6 +20,7 @@ CONTENDERS: Final = {
     OURS: "Penstock",
     "tenacity": "semaphore + tenacity",
     "aiolimiter": "aiolimiter, told the rate",
+    "inspect_ai": "inspect_ai's adaptive connections",
     "peer": f"{COMPETITOR}'s controller",
     "openai": "openai SDK's own retries",
 }
@@ -51,6 +52,11 @@ class SocketCell:
     def least_seconds(self) -> float:
         """The time that the true limits need for this many calls."""
         return (self.calls - self.burst) / self.rate
+
+    @property
+    def most_seconds(self) -> float:
+        """After so long a contender is broken off: by then it is slower by more than half than ours may be."""
+        return 3 * self.least_seconds + 6.0
 
 
 _REFUSING: Final = {"latency": {"mean": 0.1, "sigma": 0.5}, "refusal_latency": 0.02}

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -31,10 +32,10 @@ from penstock_bench.sockets.tables import sockets_csv, sockets_json, sockets_mar
 
 __all__ = ["LIBRARIES", "SocketOptions", "sockets_command"]
 
-SECONDS: Final = 120.0
-"""After so long a contender is broken off."""
+GRACE: Final = 60.0
+"""Seconds beyond those of the job for the start and the end of a contender's process."""
 
-_PACKAGES: Final = ("aiolimiter==1.3.0", "openai==3.52.0", "tenacity==9.2.1")
+_PACKAGES: Final = ("aiolimiter==1.3.0", "inspect_ai==0.3.285", "openai==3.52.0", "tenacity==9.2.1")
 
 LIBRARIES: Final = Environment(
     title=", ".join(_PACKAGES), stem="sockets-", packages=_PACKAGES, without="--contender penstock"
@@ -74,6 +75,7 @@ def sockets_command(options: SocketOptions) -> ExitCode:
         "python": platform.python_version(),
         "cores": os.cpu_count(),
         "versions": {name: version(name) for name in ("penstock-core", "trio", "openai")},
+        "contenders": [*_PACKAGES, *CLOSEST.packages],
     }
     shortened = ", shortened" if options.quick else ""
     publish(
@@ -101,11 +103,12 @@ def _commands(contenders: Sequence[str], cache: Path) -> Mapping[str, list[str]]
 
 def _measured(cells: Sequence[SocketCell], commands: Mapping[str, list[str]], rounds: int) -> list[CellOutcome]:
     kept: dict[str, dict[str, list[SocketRun]]] = {cell.name: {name: [] for name in commands} for cell in cells}
-    for number in range(rounds):
-        for cell in cells:
-            for name, command in commands.items():
-                announce(f"round {number + 1} of {rounds}: {cell.title}: {CONTENDERS[name]}")
-                kept[cell.name][name].append(_run(cell, name, command, seed=number))
+    runs = list(product(range(rounds), cells, commands))
+    for nth, (number, cell, name) in enumerate(runs, 1):
+        run = _run(cell, name, commands[name], seed=number)
+        kept[cell.name][name].append(run)
+        taken = f"{run.seconds:.1f} s" if run.complete else f"only {run.done} calls in {cell.most_seconds:.1f} s"
+        announce(f"{nth} of {len(runs)}: {cell.name}: {CONTENDERS[name]}: {taken}, {run.refused} 429s")
     return [CellOutcome(cell, kept[cell.name]) for cell in cells]
 
 
@@ -118,16 +121,20 @@ def _run(cell: SocketCell, name: str, command: list[str], seed: int) -> SocketRu
             "cap": CAP,
             "rate": cell.rate,
             "tenants": dict(cell.tenants),
-            "seconds": SECONDS,
+            "seconds": cell.most_seconds,
         }
         answer = _answer(command, job)
         done = [(at, tenant) for at, tenant in answer["done"]]
-        last = max((at for at, _ in done), default=SECONDS)
+        last = max((at for at, _ in done), default=cell.most_seconds)
         return SocketRun(last, provider.refused(), fairness(cell, done), bool(answer["complete"]), len(done))
 
 
 def _answer(command: list[str], job: Mapping[str, Any]) -> Mapping[str, Any]:
-    process = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True)
+    timeout = job["seconds"] + GRACE
+    try:
+        process = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise ConfigError(f"{CONTENDERS[job['contender']]} did not end within {timeout:.0f} s") from None
     if process.returncode:
         lines = process.stderr.strip().splitlines()
         raise ConfigError(f"{CONTENDERS[job['contender']]} ended with an error: {lines[-1] if lines else 'no word'}")
