@@ -10,8 +10,17 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import penstock
-from penstock import ConfigError, RequestAdmissionError, RequestReleaseOutcome
+from penstock import (
+    ConfigError,
+    ModelRequestExecutor,
+    RequestAdmissionError,
+    RequestReleaseOutcome,
+    RequestResourceKey,
+    RuntimeEvent,
+)
 from penstock.executor.accounts import IN_A_ROW
+from penstock.requests.outcomes import SUCCESS
+from penstock.testing import RequestBench
 
 EAST, WEST, SOUTH = "east/m", "west/m", "south/m"
 CONFIG = {
@@ -94,6 +103,26 @@ async def test_two_places_that_come_free_in_one_moment_serve_two_calls(calls: Ca
     await calls.begin("d", EAST, WEST)
     await calls.end("a", "b")
     assert sorted((calls.made_at["c"], calls.made_at["d"])) == ["east", "west"]
+
+
+async def test_two_turns_that_come_while_it_is_still_entering_its_lines_leave_it_one(
+    bench: RequestBench, executor: ModelRequestExecutor
+) -> None:
+    resources = [RequestResourceKey(provider, "m", "chat") for provider in ("east", "west")]
+    for resource in resources:
+        executor.register(resource.provider_name, "m", cap=1)
+    held = [await executor.acquire(bench.item(resource)) for resource in resources]
+
+    def release_all(event: RuntimeEvent) -> None:
+        while event.event_kind == "request_wait_started" and held:
+            executor.release(held.pop(), SUCCESS)
+
+    bench.events.subscribe(release_all)
+    lease = await executor.gate.acquire_first([bench.item(resource) for resource in resources])
+    assert lease.item.resource == resources[0]
+    assert executor.leases == (4, 3)
+    executor.release(lease, SUCCESS)
+    assert executor.leases == (4, 4)
 
 
 async def test_a_wait_that_is_cancelled_leaves_every_line(calls: Calls) -> None:

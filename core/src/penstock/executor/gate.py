@@ -178,14 +178,14 @@ class RequestGate:
             self._leave(lines)
             raise
         self._after(now)
-        if not any(waiter.lease is not None for waiter in lines):
-            waiting = [waiter for waiter in lines if waiter.refused is None]
-            if waiting:
-                self.waits.park_in_lines(waiting)
-                await trio.lowlevel.wait_task_rescheduled(partial(self._abort, waiting))
-        else:
-            self._leave([waiter for waiter in lines if waiter.lease is None])
-        return self._lease_of(next((waiter for waiter in lines if waiter.lease is not None), lines[0]), now)
+        chosen = next((waiter for waiter in lines if waiter.lease is not None), None)
+        if chosen is not None:
+            self._leave([waiter for waiter in lines if waiter is not chosen])
+        elif waiting := [waiter for waiter in lines if waiter.refused is None]:
+            self.waits.park_in_lines(waiting)
+            await trio.lowlevel.wait_task_rescheduled(partial(self._abort, waiting))
+            chosen = next((waiter for waiter in lines if waiter.lease is not None), None)
+        return self._lease_of(chosen or lines[0], now)
 
     def _enqueue(self, item: RequestAdmissionItem, now: float) -> RequestWaiter:
         self._raise_if_failed()
