@@ -122,6 +122,8 @@ def test_what_does_not_fit_is_reported_with_its_key(folder: Folder, old: str, ne
         ("BASE_URL", "me:secret@h/v1", "providers.p.base_url: holds a user or password"),
         ("BASE_URL", "http://me:secret@[h/v1", "providers.p.base_url: holds a user or password"),
         ("BASE_URL", "http://h/v1?api-version=1", "providers.p.base_url: holds a query or a fragment"),
+        ("BASE_URL", "http://h:99999/v1", "providers.p.base_url: has port 99999"),
+        ("BASE_URL", "http://h:0/v1", "providers.p.base_url: has port 0"),
         ('base_url = "BASE_URL"', "", "providers.p.base_url: is missing"),
         (
             "[providers.p]",

@@ -90,6 +90,8 @@ def _openai_problems(provider: ProviderConfig) -> list[Problem]:
     if url.scheme not in ("http", "https") or not url.host:
         what = f"must begin with http:// or https:// and a host, not be {value_in_words(provider.base_url)}"
         return [Problem(("base_url",), what)]
+    if url.port is not None and not 0 < url.port < 1 << 16:
+        return [Problem(("base_url",), f"has port {url.port}, and ports go from 1 to 65535")]
     if url.query or url.fragment:
         what = "holds a query or a fragment, which would get lost; what each call must send has no place there"
         return [Problem(("base_url",), what)]
@@ -178,7 +180,7 @@ def _client(url: str, headers: Mapping[str, str], tls: ssl.SSLContext | None) ->
     # No proxy reaches what is on this machine.
     straight = _is_loopback(parts.host) or bool(proxy_bypass(parts.host))
     if straight or not (proxies.get(parts.scheme) or proxies.get("all")):
-        return StraightClient(url, headers, tls)
+        return StraightClient(str(parts), headers, tls)  # what is no ASCII is quoted in it
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
     verify = False if tls is None else tls
     make = partial(httpx2.AsyncClient, base_url=url, headers=headers, limits=limits, timeout=None, verify=verify)

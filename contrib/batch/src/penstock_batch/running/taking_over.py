@@ -11,6 +11,7 @@ from penstock_batch.calls.claims import Claim, Claims
 from penstock_batch.pipeline.loading import Pipeline
 from penstock_batch.rows.reader import Row
 from penstock_batch.store.answer import Answer
+from penstock_batch.store.encoding import rounded
 from penstock_batch.store.old_journal import old_values
 from penstock_batch.store.store import Store
 
@@ -33,6 +34,8 @@ def take_over(pipeline: Pipeline, store: Store) -> int:
             if (row.index, step.name) not in values or not all(need in known for need in pipeline.needs[step.name]):
                 continue
             value = values[row.index, step.name]
+            if step.kind == "embedding":
+                value = rounded(value)  # as it is kept, and as those see it that need it
             claim = claims.claim_all(step, [(identity, known, row.values)])[0]
             if isinstance(claim, Claim):
                 known |= {step.name: value, **step.members(value)}
