@@ -20,7 +20,6 @@ from penstock_batch.running.progress import (
 )
 from penstock_batch.running.summary import AllowedRate, summary_lines
 from penstock_batch.running.time_left import Left
-from penstock_batch.store.identity import differences
 
 STANDING = Standing(
     rows=100,
@@ -143,17 +142,3 @@ def test_many_reasons_are_summarised_by_the_most_frequent() -> None:
     lines = summary_lines(Assembled(0, 78, 0, reasons), Tallies(78, {}, {}), {}, seconds=1.0, interrupted=False)
     assert lines[1] == "  12 × reason 12"
     assert lines[-1] == "  10 × 4 other reasons"
-
-
-def test_long_texts_are_shown_from_where_they_differ() -> None:
-    before, now = {"prompt": "x" * 500 + "old end"}, {"prompt": "x" * 500 + "new end"}
-    (change,) = differences(before, now)
-    line = str(change)
-    assert "old end" in line
-    assert "new end" in line
-    assert len(line) < 200
-
-
-def test_the_same_has_no_differences() -> None:
-    identity = {"steps": {"a": {"prompt": "x", "params": {"t": [1, 2]}}}}
-    assert differences(identity, identity) == []

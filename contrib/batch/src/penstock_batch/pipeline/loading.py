@@ -221,7 +221,7 @@ def _plugin_files(config: PenstockConfig) -> dict[str, Path]:
 def _identity(
     config: PenstockConfig, facts: InputFacts, form: str, configs: list[StepConfig], steps: Mapping[str, Step]
 ) -> dict[str, Any]:
-    """The identity that a journal is compared with; see `identity.py` for what counts, and why."""
+    """By what the journal of an earlier release knows its run: the input, and all that decides what an answer says."""
     providers = sorted({step.model.provider for step in steps.values() if step.model is not None})
     described = {}
     for step in configs:
