@@ -64,7 +64,7 @@ class Calls:
 
 
 @pytest.fixture
-async def calls(autojump_clock: MockClock) -> AsyncIterator[Calls]:
+async def calls() -> AsyncIterator[Calls]:
     async with penstock.open_scheduler(CONFIG) as scheduler, trio.open_nursery() as nursery:
         yield Calls(nursery)
         nursery.cancel_scope.cancel()
@@ -72,13 +72,13 @@ async def calls(autojump_clock: MockClock) -> AsyncIterator[Calls]:
     assert scheduler.requests.leases[0] == scheduler.requests.leases[1]
 
 
-async def test_of_several_free_resources_it_is_the_first(calls: Calls) -> None:
+async def test_of_several_free_resources_it_is_the_first(calls: Calls, autojump_clock: MockClock) -> None:
     await calls.begin("a", EAST, WEST)
     await calls.begin("b", EAST, WEST)
     assert calls.made_at == {"a": "east", "b": "west"}
 
 
-async def test_who_waits_goes_where_a_place_is_free_first(calls: Calls) -> None:
+async def test_who_waits_goes_where_a_place_is_free_first(calls: Calls, autojump_clock: MockClock) -> None:
     await calls.begin("a", EAST)
     await calls.begin("b", WEST)
     await calls.begin("c", EAST, WEST)
@@ -86,7 +86,7 @@ async def test_who_waits_goes_where_a_place_is_free_first(calls: Calls) -> None:
     assert calls.made_at["c"] == "west"
 
 
-async def test_whose_turn_came_in_one_line_stands_in_no_other(calls: Calls) -> None:
+async def test_whose_turn_came_in_one_line_stands_in_no_other(calls: Calls, autojump_clock: MockClock) -> None:
     await calls.begin("a", EAST)
     await calls.begin("b", WEST)
     await calls.begin("c", EAST, WEST)
@@ -96,7 +96,7 @@ async def test_whose_turn_came_in_one_line_stands_in_no_other(calls: Calls) -> N
     assert calls.made_at["d"] == "east"
 
 
-async def test_two_places_that_come_free_in_one_moment_serve_two_calls(calls: Calls) -> None:
+async def test_two_places_that_come_free_in_one_moment_serve_two_calls(calls: Calls, autojump_clock: MockClock) -> None:
     await calls.begin("a", EAST)
     await calls.begin("b", WEST)
     await calls.begin("c", EAST, WEST)
@@ -125,7 +125,7 @@ async def test_two_turns_that_come_while_it_is_still_entering_its_lines_leave_it
     assert executor.leases == (4, 4)
 
 
-async def test_a_wait_that_is_cancelled_leaves_every_line(calls: Calls) -> None:
+async def test_a_wait_that_is_cancelled_leaves_every_line(calls: Calls, autojump_clock: MockClock) -> None:
     await calls.begin("a", EAST)
     await calls.begin("b", WEST)
     await calls.begin("c", EAST, WEST)
@@ -137,7 +137,7 @@ async def test_a_wait_that_is_cancelled_leaves_every_line(calls: Calls) -> None:
     assert calls.made_at["d"] == "west"
 
 
-async def test_a_wait_that_is_over_is_refused_once(calls: Calls) -> None:
+async def test_a_wait_that_is_over_is_refused_once(calls: Calls, autojump_clock: MockClock) -> None:
     await calls.begin("a", EAST)
     await calls.begin("b", WEST)
     await calls.begin("c", EAST, WEST, timeout=2.0)
@@ -145,14 +145,14 @@ async def test_a_wait_that_is_over_is_refused_once(calls: Calls) -> None:
     assert calls.refused == {"c": "queue_timeout"}
 
 
-async def test_no_resource_at_all_is_the_callers_mistake(calls: Calls) -> None:
+async def test_no_resource_at_all_is_the_callers_mistake(calls: Calls, autojump_clock: MockClock) -> None:
     with pytest.raises(ConfigError, match="at least one"):
         penstock.request([])
     with pytest.raises(ConfigError, match="provider/model"):
         penstock.request([EAST, "nowhere"])
 
 
-async def test_each_attempt_asks_anew_where_it_may_be_made(calls: Calls) -> None:
+async def test_each_attempt_asks_anew_where_it_may_be_made(calls: Calls, autojump_clock: MockClock) -> None:
     made_at: list[str] = []
 
     async def call(attempt: penstock.Attempt) -> str:
@@ -167,7 +167,7 @@ async def test_each_attempt_asks_anew_where_it_may_be_made(calls: Calls) -> None
     assert made_at == ["east", "west", "south"]
 
 
-async def test_a_resource_whose_account_is_refused_is_left_out(calls: Calls) -> None:
+async def test_a_resource_whose_account_is_refused_is_left_out(calls: Calls, autojump_clock: MockClock) -> None:
     for _ in range(IN_A_ROW):
         async with penstock.request(EAST) as attempt:
             attempt.finish(RequestReleaseOutcome(kind="provider_failure", status=402, of="account"))
