@@ -40,6 +40,8 @@ def tiny() -> Sizes:
         handovers=20,
         cpu_seconds=0.01,
         lines=20,
+        batch_rows=5,
+        batch_kept=5,
     )
 
 
