@@ -105,7 +105,23 @@ def test_answers_are_thrown_away_after_a_question(ask: Callable[..., Result], st
     said = ask("drop", "--ended", "length", "--yes").stdout
     assert said == "1 answers thrown away, which cost 0.5000\n"
     assert len(ask("export").stdout.splitlines()) == 6
-    assert ask("drop", "--step", "nothing", "--yes").stdout == "there is no such answer\n"
+    assert ask("drop", "--older-than", "900d", "--yes").stdout == "there is no such answer\n"
+
+
+@pytest.mark.parametrize("command", ["list", "count", "export", "drop"])
+def test_a_selection_that_names_nothing_is_an_error(ask: Callable[..., Result], command: str) -> None:
+    found = ask(command, "--step", "sumary")
+    assert isinstance(found.exception, ConfigError)
+    assert "did you mean 'summary'?" in str(found.exception)
+    assert ask(command, "--ended", "lenght").exit_code == 2
+
+
+def test_a_store_of_another_version_is_not_read(ask: Callable[..., Result], store: Path) -> None:
+    with closing(sqlite3.connect(store)) as file:
+        file.execute("PRAGMA user_version = 9")
+    found = ask("list")
+    assert isinstance(found.exception, ConfigError)
+    assert "has version 9, and this release reads 1" in str(found.exception)
 
 
 def test_a_damaged_answer_is_told(ask: Callable[..., Result], store: Path) -> None:

@@ -29,6 +29,7 @@ _KEY: Final = 12
 def list_cells(place: Path, selection: Selection, most: int) -> None:
     """Print a line for each answer, at most so many. Raises `ConfigError`, as all here do, if there is no store."""
     with _reader(place) as store:
+        selection.check(store)
         for number, cell in enumerate(selection.cells(store)):
             if number == most:
                 say(f"… (the first {most:,}; --most shows more)")
@@ -39,6 +40,7 @@ def list_cells(place: Path, selection: Selection, most: int) -> None:
 def count_cells(place: Path, selection: Selection) -> None:
     """Print how many answers there are of each step, how they ended, their tokens and what they cost."""
     with _reader(place) as store:
+        selection.check(store)
         for step, ended, count, given, got, cost in selection.counts(store):
             price = "" if cost is None else f", cost {cost:,.4f}"
             say(f"{step}: {count:,} ended {ended or 'none'}, {given:,.0f} tokens in, {got:,.0f} out{price}")
@@ -57,6 +59,7 @@ def show_cells(place: Path, key: str) -> bool:
 def export_cells(place: Path, selection: Selection) -> None:
     """Print each answer whole, as a line of JSON."""
     with _reader(place) as store:
+        selection.check(store)
         for cell in selection.cells(store):
             click.echo(json_bytes(_record(cell)).decode(errors="backslashreplace"))
 
@@ -65,6 +68,7 @@ def drop_cells(place: Path, selection: Selection, *, sure: bool) -> None:
     """Throw answers away for good, after a question unless `sure`. They are asked again where a row needs them."""
     path = _path(place)
     with StoreReader(path) as reader:
+        selection.check(reader)
         counts = selection.counts(reader)
     count, cost = sum(each[2] for each in counts), sum(each[5] or 0.0 for each in counts)
     if not count:
@@ -87,6 +91,8 @@ def _reader(place: Path) -> StoreReader:
 def _path(place: Path) -> Path:
     """The store itself, or that of a pipeline's TOML."""
     path = store_of(place) if place.suffix == ".toml" else place
+    if path.is_dir():
+        raise ConfigError(Problem((), "is a folder; name the store in it, or the pipeline's TOML", str(path)))
     if not path.is_file():
         raise ConfigError(Problem((), "there is no store: nothing has been run", str(path)))
     return path

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock import hookimpl
+from penstock import ENDINGS, hookimpl
 from penstock_batch.report.cli import plan, report
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _selecting(command: Callable[..., None]) -> Callable[..., None]:
     """The options that say which answers are meant, and the argument that says where they are."""
     for option in (
         click.option("--older-than", "older", metavar="AGE", help="Only answers of this age and more: 90min, 12h, 7d."),
-        click.option("--ended", metavar="HOW", help="Only answers that ended so: stop, length, tool_calls, none, …"),
+        click.option("--ended", type=click.Choice([*ENDINGS, "none"]), help="Only answers that ended so."),
         click.option("--step", metavar="NAME", help="Only answers of the step that had this name."),
         _store_argument,
     ):

@@ -49,3 +49,10 @@ def test_a_function_that_cannot_judge_is_refused(tmp_path: Path, source: str, sa
 def test_a_function_without_a_signature_is_given_the_value_alone(tmp_path: Path) -> None:
     accept = loaded(tmp_path, "f = type('T', (), {'__call__': lambda self, value: None, '__signature__': 3})()")
     assert accept.objection("x", {"text": 1}) is None
+
+
+def test_what_a_function_says_is_bounded_before_it_goes_to_a_model(tmp_path: Path) -> None:
+    objection = loaded(tmp_path, "def f(value): return 'too  long: ' + value").objection("x" * 10**6, {})
+    assert objection is not None
+    assert objection.reason.startswith("too long: xxx")
+    assert len(objection.reason) <= 500

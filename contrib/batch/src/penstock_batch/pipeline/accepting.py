@@ -16,7 +16,7 @@ from typing import Any, Final
 import attrs
 
 from penstock_batch.pipeline.functions import FunctionProblem, load_function
-from penstock_batch.words.failures import said_of
+from penstock_batch.words.failures import bounded, said_of
 
 __all__ = ["Accept", "Objection", "load_accept"]
 
@@ -59,7 +59,7 @@ class Accept:
             if said is False:
                 return Objection("it was not accepted")
             if isinstance(said, str):
-                return Objection(" ".join(said.split())) if said.strip() else None
+                return Objection(bounded(said)) if said.strip() else None
             what = f"accept must return True, False, None or a text, not {type(said).__name__}"
             return Objection(what, final=True)
         except (ValueError, AssertionError) as error:  # what a check raises that does its work

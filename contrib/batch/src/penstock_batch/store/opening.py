@@ -15,11 +15,12 @@ from penstock_batch.store.samples import TABLES
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["APPLICATION", "StoreFile", "connected", "unusable"]
+__all__ = ["APPLICATION", "VERSION", "StoreFile", "connected", "unusable", "whose"]
 
 APPLICATION: Final = 0x50656E73
 """The letters Pens: by what SQLite knows whose file it is."""
 VERSION: Final = 1
+"""Of the tables; another one is not read."""
 _MAGIC: Final = b"SQLite format 3\0"
 _NO_LINK: Final[int] = getattr(os, "O_NOFOLLOW", 0)
 _SCHEMA: Final = """
@@ -72,13 +73,19 @@ class StoreFile:
         os.close(self._fd)
 
 
+def whose(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Whose file a database is, as `APPLICATION`, and its version."""
+    application, version = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+    )
+    return application, version
+
+
 def connected(path: Path) -> sqlite3.Connection:
     """A connection to a store, whose tables are made if the file is empty. Raises `ConfigError` for what is none."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
     try:
-        application, version = (
-            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
-        )
+        application, version = whose(connection)
         tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if not tables:
             connection.execute("PRAGMA page_size = 8192")

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from penstock_batch.store.answer import Answer
 from penstock_batch.store.encoding import sound
-from penstock_batch.store.opening import APPLICATION, unusable
+from penstock_batch.store.opening import APPLICATION, VERSION, unusable, whose
 
 __all__ = ["StoreReader"]
 
@@ -31,12 +31,15 @@ class StoreReader:
     def _opened(self) -> sqlite3.Connection:
         try:
             connection = sqlite3.connect(f"file:{quote(str(self.path))}?mode=ro", uri=True, timeout=10.0)
-            application = connection.execute("PRAGMA application_id").fetchone()[0]
+            application, version = whose(connection)
         except sqlite3.Error as error:
             raise unusable(self.path, f"cannot be read: {error}") from None
         if application != APPLICATION:
             connection.close()
             raise unusable(self.path, "is no store of penstock run")
+        if version != VERSION:
+            connection.close()
+            raise unusable(self.path, f"has version {version}, and this release reads {VERSION}")
         return connection
 
     def ask(self, question: str, values: Sequence[Any] = ()) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import attrs
 
+from penstock import ConfigError, Problem, did_you_mean
 from penstock_batch.store.answer import Answer
 from penstock_batch.store.encoding import sound
 from penstock_batch.store.reading import StoreReader
@@ -51,6 +52,13 @@ class Selection:
     ended: str | None = None
     before: float | None = None
     key: str | None = None
+
+    def check(self, store: StoreReader) -> None:
+        """Raises `ConfigError` if the step is none of those that the store has answers of."""
+        steps = [found[0] for found in store.ask("SELECT DISTINCT step FROM answers")]
+        if self.step is not None and self.step not in steps:
+            hint = did_you_mean(self.step, steps, otherwise="there are")
+            raise ConfigError(Problem(("--step",), f"there is no answer of a step {self.step!r}; {hint}"))
 
     def condition(self) -> tuple[str, list[Any]]:
         """The condition in SQL, and its values."""

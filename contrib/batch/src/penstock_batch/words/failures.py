@@ -6,9 +6,19 @@ import os
 import ssl
 from typing import Final
 
-__all__ = ["plain_reason", "said_of"]
+__all__ = ["bounded", "plain_reason", "said_of"]
 
 _LONGEST: Final = 500
+
+
+def bounded(text: str) -> str:
+    """A foreign text in one line of at most 500 characters.
+
+    >>> bounded(" no\\n title ")
+    'no title'
+    """
+    said = " ".join(text[: 8 * _LONGEST].split())
+    return said if len(said) <= _LONGEST and len(text) <= 8 * _LONGEST else f"{said[: _LONGEST - 1]}…"
 
 
 def said_of(error: BaseException) -> str:
