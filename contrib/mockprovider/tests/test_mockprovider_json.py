@@ -84,3 +84,11 @@ def test_a_share_is_spoiled() -> None:
     call = ChatCall.parse(asked("A gate. So.", response_format=FORMAT), lambda: "prose")
     assert "rather" in call.answer
     assert ChatCall.parse(asked("A gate. So."), lambda: "prose").answer == "A gate."
+
+
+def test_keywords_are_the_items_of_an_array_of_texts() -> None:
+    words = {"type": "array", "items": {"type": "string", "maxLength": 6}, "maxItems": 2}
+    said = json_answer(words, "List three keywords of this text: gates and water, water and millers")
+    assert said == ["water", "miller"]
+    many = {**words, "minItems": 9, "maxItems": 9}
+    assert len(json_answer(many, "List three keywords: a gate, a weir")) == 9

@@ -70,10 +70,17 @@ class _Maker:
             members = properties if isinstance(properties, dict) else {}
             return {name: self.value(inner, f"{place}/{name}", depth + 1) for name, inner in members.items()}
         if kind == "array":
-            least, most = _whole(schema, "minItems", 0), _whole(schema, "maxItems", 3)
-            count = max(least, min(most, 1 + self._number(place) % 3))
-            return [self.value(schema.get("items", True), f"{place}/{i}", depth + 1) for i in range(min(count, 100))]
+            return self._array(schema, place, depth)
         return self._scalar(kind, schema, place)
+
+    def _array(self, schema: Mapping[str, Any], place: str, depth: int) -> list[Any]:
+        items = schema.get("items", True)
+        least = _whole(schema, "minItems", 0)
+        listed = self._text.split(", ")  # the answer to a question for keywords
+        if len(listed) >= max(least, 2) and isinstance(items, dict) and items.get("type") == "string":
+            return [_fitted(each, items) for each in listed[: _whole(schema, "maxItems", len(listed))]]
+        count = max(least, min(_whole(schema, "maxItems", 3), 1 + self._number(place) % 3))
+        return [self.value(items, f"{place}/{i}", depth + 1) for i in range(min(count, 100))]
 
     def _scalar(self, kind: object, schema: Mapping[str, Any], place: str) -> Any:
         if kind in ("integer", "number"):
@@ -84,8 +91,7 @@ class _Maker:
             return self._number(place) % 2 == 0
         if kind == "null":
             return None
-        text = self._text[: _whole(schema, "maxLength", len(self._text))]
-        return text.ljust(min(_whole(schema, "minLength", 0), 10_000), ".")
+        return _fitted(self._text, schema)
 
     def _number(self, place: str) -> int:
         exact = f"{place}\n{self._material}".encode(errors="surrogatepass")
@@ -96,6 +102,10 @@ class _Maker:
         for step in reference.removeprefix("#").split("/")[1:]:
             found = found.get(step) if isinstance(found, dict) else None
         return found
+
+
+def _fitted(text: str, schema: Mapping[str, Any]) -> str:
+    return text[: _whole(schema, "maxLength", len(text))].ljust(min(_whole(schema, "minLength", 0), 10_000), ".")
 
 
 def _whole(schema: Mapping[str, Any], name: str, otherwise: int) -> int:
