@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -12,8 +13,9 @@ from penstock_batch.store.answer import Answer
 from penstock_dialects import AnswerReader, Memory, find_dialect
 
 
-def read(body: bytes, status: int = 200) -> AnswerReader:
-    with AnswerReader(find_dialect("openai"), status, {}, memory=Memory(), strict=True) as reader:
+def read(body: bytes, status: int = 200, encoding: str = "") -> AnswerReader:
+    headers = {"content-encoding": encoding} if encoding else {}
+    with AnswerReader(find_dialect("openai"), status, headers, memory=Memory(), strict=True) as reader:
         reader.feed(body)
         reader.end()
     return reader
@@ -61,6 +63,19 @@ def test_the_calls_of_tools_are_kept_beside_the_text() -> None:
 def test_an_answer_without_text_is_reported_in_one_line(body: bytes, complaint: str) -> None:
     with pytest.raises(BadAnswer, match=complaint):
         answer_of("chat", read(body))
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "complaint"),
+    [
+        (b"\x1f\x8b" + b"x" * 50, "gzip", "packed by 'gzip' and cannot be unpacked"),
+        (b"\x0b\x02", "br", "packed by 'br' and cannot be unpacked"),
+        (gzip.compress(chat("Hi"))[:-20], "gzip", "ended without being whole"),
+    ],
+)
+def test_an_answer_that_cannot_be_unpacked_says_so(body: bytes, encoding: str, complaint: str) -> None:
+    with pytest.raises(BadAnswer, match=complaint):
+        answer_of("chat", read(body, encoding=encoding))
 
 
 @pytest.mark.parametrize(

@@ -40,12 +40,15 @@ def answer_of(kind: str, reader: AnswerReader) -> Answered:
     """
     verdict = reader.verdict
     usage = _UNTOLD if verdict.usage is None else verdict.usage
+    if reader.unreadable and verdict.ended is None:
+        raise BadAnswer(f"the answer is packed by {reader.unreadable[:40]!r} and cannot be unpacked")
     if kind == "embedding":
         return Answered(_vector(reader), usage, verdict.ended)
     if verdict.ended in ("refusal", "content_filter"):  # it was paid for, and is judged like any other
         return Answered(reader.text or reader.refusal, usage, verdict.ended)
     if verdict.kind != "success":
-        raise BadAnswer(_WHY.get(verdict.code, f"the answer ended with {verdict.code or 'an error'}"))
+        ended = "out being whole" if verdict.ended == "cut" else f" {verdict.code or 'an error'}"
+        raise BadAnswer(_WHY.get(verdict.code, f"the answer ended with{ended}"))
     calls = [attrs.asdict(call) for call in reader.tool_calls]
     if calls:
         return Answered({"text": reader.text, "tool_calls": calls}, usage, verdict.ended)
