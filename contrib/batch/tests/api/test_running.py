@@ -11,10 +11,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import trio
 
@@ -40,6 +41,10 @@ STUCK = {
 
 def texts(count: int) -> list[dict[str, Any]]:
     return [{"text": f"row {i}"} for i in range(count)]
+
+
+async def later() -> AsyncIterator[dict[str, Any]]:
+    yield {"text": "a"}
 
 
 def in_plain_code(rows: BatchRows) -> list[BatchResult]:
@@ -130,6 +135,23 @@ def test_what_is_wrong_is_raised_before_anything_runs() -> None:
     assert "did you mean 'text'" in str(caught.value)
     with pytest.raises(ConfigError):
         run(ECHO, texts(1), limit=0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "right"),
+    [
+        ("rows.jsonl", "by [input] path"),
+        (Path("rows.jsonl"), "by [input] path"),
+        ({"text": "a"}, "write [row]"),
+        (pa.table({"text": ["a"]}), "write table.to_pylist()"),
+        (7, "not int"),
+        (later(), "collect them first"),
+    ],
+)
+def test_what_are_no_rows_is_refused_with_what_would_be_right(rows: Any, right: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        run(ECHO, rows)
+    assert right in str(raised.value)
 
 
 def test_what_the_rows_raise_is_raised_as_it_is(private_folder: Path) -> None:
