@@ -174,7 +174,8 @@ def test_tool_calls_of_a_stream_are_joined_by_their_index() -> None:
 def test_reasoning_log_probabilities_and_vectors_are_kept() -> None:
     reader = read(chat(message={"reasoning_content": "hm"}, logprobs={"content": [{"token": "hi", "logprob": -0.1}]}))
     assert (reader.reasoning, reader.logprobs) == ("hm", [{"token": "hi", "logprob": -0.1}])
-    assert read(b'{"data": [{"embedding": [1.0]}]}').vectors == [[1.0]]
+    several = read(b'{"data": [{"embedding": [1.0], "index": 1}, {"embedding": [2.0]}, 3]}')
+    assert (several.vectors, several.places) == ([[1.0], [2.0], None], [1, None, None])
 
 
 def test_a_refusal_of_the_model_is_of_the_call_with_its_words_and_its_usage() -> None:

@@ -53,7 +53,8 @@ class Answer:
 
     `finish`  how it ended in the provider's word; `done`: the event has come after which there is nothing more
     `error`   the error that came in place of an answer, or after a part of it
-    `vectors` the embeddings; `parts` the other parts of the content, as they came; `logprobs` log probabilities
+    `vectors` the embeddings, and `places` which of the texts each says that it is of; `parts` the other parts of the
+              content, as they came; `logprobs` log probabilities
     `known`   a shape has recognised something
     """
 
@@ -64,6 +65,7 @@ class Answer:
         self.streamed = False
         self.error: ErrorFields | None = None
         self.vectors: list[Any] = []
+        self.places: list[Any] = []
         self.parts: list[Any] = []
         self.logprobs: list[Any] = []
         self.refusal = ""

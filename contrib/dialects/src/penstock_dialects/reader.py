@@ -224,6 +224,11 @@ class AnswerReader:
         """The embeddings, as they came."""
         return self._answer.vectors
 
+    @property
+    def places(self) -> list[Any]:
+        """Which of the texts each embedding says that it is of, from 0; `None` where it does not say."""
+        return self._answer.places
+
     # -- inside --
 
     @property

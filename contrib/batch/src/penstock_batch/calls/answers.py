@@ -5,16 +5,16 @@ Bodies are the user's data and may quote them, so what is taken from an error is
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import Any, Final
 
 import attrs
 
 from penstock import Ended, ErrorFields, RequestReleaseOutcome, Usage
 from penstock_batch.calls.giving_up import FailureKind
+from penstock_batch.calls.vectors import NoVector, vectors_of
 from penstock_dialects import AnswerReader
 
-__all__ = ["Answered", "BadAnswer", "answer_of", "error_line", "failure_kind"]
+__all__ = ["Answered", "BadAnswer", "answer_of", "error_line", "failure_kind", "vectors_in"]
 
 _LONGEST: Final = 200
 _UNTOLD: Final = Usage()
@@ -43,7 +43,7 @@ def answer_of(kind: str, reader: AnswerReader) -> Answered:
     if reader.unreadable and verdict.ended is None:
         raise BadAnswer(f"the answer is packed by {reader.unreadable[:40]!r} and cannot be unpacked")
     if kind == "embedding":
-        return Answered(_vector(reader), usage, verdict.ended)
+        return Answered(vectors_in(reader, 1)[0], usage, verdict.ended)
     if verdict.ended in ("refusal", "content_filter"):  # it was paid for, and is judged like any other
         return Answered(reader.text or reader.refusal, usage, verdict.ended)
     if verdict.kind != "success":
@@ -64,15 +64,18 @@ _WHY: Final = {
 }
 
 
-def _vector(reader: AnswerReader) -> list[float]:
-    if not reader.vectors:
-        raise BadAnswer("the answer holds no data[0].embedding")
-    vector = reader.vectors[0]
-    if not isinstance(vector, list) or not vector or not all(type(x) in (int, float) for x in vector):
-        raise BadAnswer("the embedding is no list of numbers")
-    if not all(map(isfinite, vector)):
-        raise BadAnswer("the embedding holds a number that is none (NaN or infinite)")
-    return vector
+def vectors_in(reader: AnswerReader, texts: int) -> list[list[float] | NoVector]:
+    """The vectors of an answer to so many texts, in their order. Raises `BadAnswer` where there is none at all."""
+    if reader.too_large:
+        raise BadAnswer(_WHY["answer_too_large"])
+    try:
+        found = vectors_of(reader.vectors, reader.places, texts)
+    except NoVector as error:
+        raise BadAnswer(str(error)) from None
+    problems = [str(vector) for vector in found if isinstance(vector, NoVector)]
+    if len(problems) == len(found):
+        raise BadAnswer(problems[0])
+    return found
 
 
 def failure_kind(outcome: RequestReleaseOutcome) -> FailureKind:

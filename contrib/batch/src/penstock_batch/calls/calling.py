@@ -8,7 +8,7 @@ to be paid for twice is what was out, and no more.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
@@ -35,23 +35,23 @@ from penstock_wire import CannotConnect, WireError
 if TYPE_CHECKING:
     from penstock import Attempt
 
-__all__ = ["Calls", "Keep"]
+__all__ = ["CallFailed", "Calls", "Keep"]
 
 _PATHS: Final = {"chat": "chat/completions", "embedding": "embeddings"}
 Keep = Callable[[Answer], Awaitable[None]]
 """Keeps an answer, and is over when it is on the disk. Raises `CellFailed` if it cannot be kept."""
 
 
-class _CallFailed(Exception):
+class CallFailed(Exception):
     """The failure of one attempt, in one line. What it means for the gate is said by the facts or by the kind of
     exception."""
 
 
-class _NoAnswer(_CallFailed, ConnectionError):
+class _NoAnswer(CallFailed, ConnectionError):
     """A call without an answer: nothing listens there, or the connection broke."""
 
 
-class _TooLate(_CallFailed, TimeoutError):
+class _TooLate(CallFailed, TimeoutError):
     """A call without an answer in time."""
 
 
@@ -73,25 +73,29 @@ class Calls:
         self._on_limited = on_limited
         self._spending = spending
 
+    def use_of(self, step: Step) -> ModelUse:
+        """The model of a step that calls one."""
+        assert step.model is not None
+        return self._models[step.model.name]
+
     async def call(self, step: Step, asked: Asked, keep: Keep) -> Answer:
         """The answer to what a step asks, which has been handed to `keep`. Raises `CellFailed`, `CellStopped`, or
         `RequestAdmissionError` where it is not admitted.
         """
-        assert step.model is not None
-        use = self._models[step.model.name]
+        use = self.use_of(step)
         use.check()
         sent = asked.sent()
         cost = penstock.RequestCost(input_tokens=asked.input_tokens(sent), output_tokens=asked.output_tokens)
         with use.waiting() as scope:
             try:
-                async with self._paid_for(step, use, asked) as call:
+                async with self.paid_for(step, use, asked) as call:
                     attempt = partial(self._attempt, step, use, sent, scope, keep, call)
-                    return await execute(attempt, step.model.name, domain=step.kind, cost=cost, group=step.name)
-            except (_CallFailed, BudgetRefusal) as error:
+                    return await execute(attempt, use.model.name, domain=step.kind, cost=cost, group=step.name)
+            except (CallFailed, BudgetRefusal) as error:
                 raise CellFailed(str(error)) from None
         raise use.refusal or CellFailed(f"{use.model.name}: cancelled")
 
-    def _paid_for(self, step: Step, use: ModelUse, asked: Asked) -> AbstractAsyncContextManager[OpenCall | None]:
+    def paid_for(self, step: Step, use: ModelUse, asked: Asked) -> AbstractAsyncContextManager[OpenCall | None]:
         """A block in which the budget, if there is one, holds the call."""
         return nullcontext() if self._spending is None else self._spending.call(step, use.model, asked.body)
 
@@ -107,30 +111,59 @@ class Calls:
     ) -> Answer:
         use.check()
         started = trio.current_time()
-        with use.in_flight(scope, started), self._tallies.steps[step.name].working():
-            with await self._post(step, use, sent) as reader:
-                now = trio.current_time()
-                facts = attrs.evolve(self._without_keys(reader.facts()), elapsed=now - started, received_at=now)
-                attempt.answered(facts)
-                outcome = penstock.classify(facts, None)
+        with use.in_flight((scope,), started), self._tallies.steps[step.name].working():
+            with await self.post(step, use, sent) as reader:
+                outcome, now = self.heard(reader, attempt, started)
                 if reader.status != 200 or reader.error is not None:
-                    kind = failure_kind(outcome)
-                    reason = f"{use.model.provider}: {error_line(reader.status, reader.error, use.key)}"
-                    use.failed(kind, reason, now)
-                    if kind == "limited":
-                        self._on_limited()
-                    raise _CallFailed(reason)
+                    raise self.refused(use, reader, outcome, now)
                 try:
                     answered = answer_of(step.kind, reader)
                 except BadAnswer as error:
-                    raise self._unfit(use, error, outcome, now) from None
-                cost = cost_of(use.model.prices, answered.usage, step.kind)
-                if call is not None:
-                    cost = call.paid(cost, answered.usage)
-                answer = self._answer(reader, answered, use, now - started, cost)
+                    raise self.unfit(use, error, outcome, now) from None
+                answer = self.answer(step, use, reader, answered, now - started, call)
             await keep(answer)
-            self._count(step, use, answer, now)
+            self.count(step, use, [answer], now)
             return answer
+
+    # -- the parts of an attempt --
+
+    def heard(
+        self, reader: AnswerReader, attempt: Attempt, started: float
+    ) -> tuple[penstock.RequestReleaseOutcome, float]:
+        """What an answer that has come means, which `attempt` is told of, and when it came."""
+        now = trio.current_time()
+        facts = attrs.evolve(self._without_keys(reader.facts()), elapsed=now - started, received_at=now)
+        attempt.answered(facts)
+        return penstock.classify(facts, None), now
+
+    def refused(
+        self, use: ModelUse, reader: AnswerReader, outcome: penstock.RequestReleaseOutcome, now: float
+    ) -> CallFailed:
+        """What ends an attempt that was answered with an error, which is noted of its model."""
+        kind, reason = failure_kind(outcome), self.reason(use, reader)
+        use.failed(kind, reason, now)
+        if kind == "limited":
+            self._on_limited()
+        return CallFailed(reason)
+
+    def reason(self, use: ModelUse, reader: AnswerReader) -> str:
+        """What the provider says of an error, in one line."""
+        return f"{use.model.provider}: {error_line(reader.status, reader.error, use.key)}"
+
+    def answer(
+        self,
+        step: Step,
+        use: ModelUse,
+        reader: AnswerReader,
+        answered: Answered,
+        elapsed: float,
+        call: OpenCall | None,
+    ) -> Answer:
+        """The answer to what a cell has asked, as it is kept, and paid for."""
+        cost = cost_of(use.model.prices, answered.usage, step.kind)
+        if call is not None:
+            cost = call.paid(cost, answered.usage)
+        return self._answer(reader, answered, use, elapsed, cost)
 
     def _answer(
         self, reader: AnswerReader, answered: Answered, use: ModelUse, elapsed: float, cost: float | None
@@ -160,22 +193,24 @@ class Calls:
             return facts
         return attrs.evolve(facts, verdict=attrs.evolve(verdict, code=code))
 
-    def _unfit(self, use: ModelUse, error: BadAnswer, outcome: penstock.RequestReleaseOutcome, now: float) -> Exception:
+    def unfit(
+        self, use: ModelUse, error: BadAnswer, outcome: penstock.RequestReleaseOutcome, now: float
+    ) -> CallFailed | CellFailed:
         """What ends the attempt: another one where that may help."""
         if outcome.kind == "provider_failure" and outcome.retryable:
             use.failed("down", f"{use.model.provider}: {error}", now)
-            return _CallFailed(f"{use.model.provider}: {error}")
+            return CallFailed(f"{use.model.provider}: {error}")
         use.failed("unfit", f"{use.model.provider}: {error}", now)
         return CellFailed(str(error))
 
-    async def _post(self, step: Step, use: ModelUse, body: bytes) -> AnswerReader:
+    async def post(self, step: Step, use: ModelUse, body: bytes) -> AnswerReader:
         """The answer, read to its end."""
         provider = use.model.provider
         try:
             with trio.fail_after(step.timeout):
                 return await _read(use, _PATHS[step.kind], body)
         except trio.TooSlowError:
-            error: _CallFailed = _TooLate(f"{provider}: no answer within {step.timeout:g} s")
+            error: CallFailed = _TooLate(f"{provider}: no answer within {step.timeout:g} s")
         except CannotConnect as cause:
             error = _NoAnswer(f"{provider}: cannot connect to {use.client.netloc}: {plain_reason(cause)}")
             error.__cause__ = cause  # by which it is known whether it was paid, or is our own affair
@@ -189,15 +224,17 @@ class Calls:
                 await other.client.drop_connections()
         raise error
 
-    def _count(self, step: Step, use: ModelUse, answered: Answer, now: float) -> None:
+    def count(self, step: Step, use: ModelUse, answers: Sequence[Answer], now: float) -> None:
+        """Count a call that was answered, with these answers in it."""
         use.health.succeeded()
         tally = use.tally
         tally.answered += 1
         tally.last_answer_at = now
-        tally.input_tokens += answered.usage.input_tokens or 0
-        tally.output_tokens += answered.usage.output_tokens or 0
-        self._tallies.paid(step.name, use.model.name, answered.cost)
-        self._tallies.steps[step.name].cut_short += answered.ended == "length"
+        for answered in answers:
+            tally.input_tokens += answered.usage.input_tokens or 0
+            tally.output_tokens += answered.usage.output_tokens or 0
+            self._tallies.paid(step.name, use.model.name, answered.cost)
+            self._tallies.steps[step.name].cut_short += answered.ended == "length"
 
 
 async def _read(use: ModelUse, path: str, body: bytes) -> AnswerReader:

@@ -23,8 +23,9 @@ import penstock
 from penstock_batch.calls.asking import NotAsked
 from penstock_batch.calls.calling import Calls, Keep
 from penstock_batch.calls.claims import Claim, Claims
+from penstock_batch.calls.joint_calls import JointCalls
 from penstock_batch.calls.judging import last_words
-from penstock_batch.calls.model_use import CellFailed, CellStopped
+from penstock_batch.calls.model_use import CellFailed, CellStopped, not_admitted
 from penstock_batch.calls.row_in_work import RowInWork
 from penstock_batch.calls.samples import all_samples
 from penstock_batch.calls.tallies import Tallies
@@ -60,6 +61,7 @@ class Cells:
         self._store = store
         self._claims = claims
         self._calls = calls
+        self._joint = JointCalls(calls, store.committed, tallies.steps)
         self._secrets = secrets
         self._tallies = tallies
         self._failures = failures
@@ -82,9 +84,9 @@ class Cells:
         except (trio.Cancelled, CellStopped, StoreLost):
             raise
         except penstock.RequestAdmissionError as error:
-            if error.reason in ("shutdown", "cancellation"):
-                raise CellStopped from error
-            failed = CellFailed(f"not admitted: {error}")
+            if isinstance(ended := not_admitted(error), CellStopped):
+                raise ended from error
+            failed = ended
         except BaseException as error:
             # Signals are heard by the run itself, so a KeyboardInterrupt too was raised by code, for this row.
             if _holds_a_cancellation(error):
@@ -139,10 +141,17 @@ class Cells:
         keep = partial(self._keep, step, claim)
         if step.kind == "python":
             return await self._compute(step, claim, keep)
+        if step.batch_size > 1:
+            return await self._joint.call(step, claim.asked, partial(self._put, step, claim))
         return await self._calls.call(step, attrs.evolve(claim.asked, body=body), keep)
 
     async def _keep(self, step: Step, claim: Claim, answer: Answer) -> None:
         """Keep an answer, on the disk. Raises `CellFailed` if it cannot be."""
+        self._put(step, claim, answer)
+        await self._store.committed()
+
+    def _put(self, step: Step, claim: Claim, answer: Answer) -> None:
+        """Give an answer to the store, for its next commit. Raises `CellFailed` if it cannot be kept."""
         vector = step.kind == "embedding"
         try:
             value = rounded(answer.value) if vector else answer.value
@@ -152,7 +161,6 @@ class Cells:
             raise CellFailed(f"the answer holds what JSON cannot hold: {error}") from None
         claim.answers = (*claim.answers, answer)
         self._on_added()
-        await self._store.committed()
 
     # -- python --
 

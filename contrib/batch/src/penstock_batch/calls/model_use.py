@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import trio
 
+import penstock
 from penstock_batch.calls.giving_up import FailureKind, GiveUpRules, ModelHealth
 from penstock_batch.calls.tallies import ModelTally, Tallies
 from penstock_batch.pipeline.loading import Pipeline
@@ -16,7 +17,7 @@ from penstock_batch.providers.endpoints import Endpoints, api_key
 from penstock_batch.providers.models import StepModel
 from penstock_dialects import dialect_at
 
-__all__ = ["CellFailed", "CellStopped", "ModelUse", "model_uses"]
+__all__ = ["CellFailed", "CellStopped", "ModelUse", "model_uses", "not_admitted"]
 
 
 class CellFailed(Exception):
@@ -29,6 +30,11 @@ class CellFailed(Exception):
 
 class CellStopped(Exception):
     """The end of a cell before its call went out, since the run stops: the next run does it."""
+
+
+def not_admitted(error: penstock.RequestAdmissionError) -> CellFailed | CellStopped:
+    """What it means for a cell that its call was not admitted."""
+    return CellStopped() if error.reason in ("shutdown", "cancellation") else CellFailed(f"not admitted: {error}")
 
 
 class ModelUse:
@@ -86,20 +92,35 @@ class ModelUse:
                 self._waiting.discard(scope)
 
     @contextmanager
-    def in_flight(self, scope: trio.CancelScope, now: float) -> Iterator[None]:
-        """A block in which a call is in flight: it is counted, and neither cancelled nor tried again."""
+    def in_flight(self, scopes: Sequence[trio.CancelScope], now: float) -> Iterator[None]:
+        """A block in which a call is in flight: it is counted, and neither it nor what waits for it in these scopes is
+        cancelled.
+        """
         tally = self.tally
         tally.calls += 1
         tally.in_flight += 1
         tally.first_call_at = now if tally.first_call_at is None else tally.first_call_at
-        self._waiting.discard(scope)
+        self._waiting.difference_update(scopes)
         try:
             yield
         finally:
             tally.in_flight -= 1
-            if self.health.given_up is None and not self._stopped:
-                self._waiting.add(scope)
-            else:
+            self._wait_again(scopes)
+
+    @contextmanager
+    def apart(self, scope: trio.CancelScope) -> Iterator[None]:
+        """A block that is not cancelled when no more calls are made, though it lies in a scope of `waiting`."""
+        self._waiting.discard(scope)
+        try:
+            yield
+        finally:
+            self._wait_again((scope,))
+
+    def _wait_again(self, scopes: Sequence[trio.CancelScope]) -> None:
+        if self.health.given_up is None and not self._stopped:
+            self._waiting.update(scopes)
+        else:
+            for scope in scopes:
                 scope.cancel()
 
     def failed(self, kind: FailureKind, reason: str, now: float) -> None:
@@ -108,6 +129,10 @@ class ModelUse:
             self.tally.limited += 1
         else:
             self.tally.failed += 1
+        self.judged(kind, reason, now)
+
+    def judged(self, kind: FailureKind, reason: str, now: float) -> None:
+        """Note what a call that was counted before says of the model's health."""
         if self.health.failed(kind, reason, now) is not None:
             self._cancel_waiting()
 

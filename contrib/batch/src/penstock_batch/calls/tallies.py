@@ -32,18 +32,20 @@ class StepTally:
     cut_short: int = 0
     asked_again: int = 0
     """Answers that were asked for in the place of one that was not accepted."""
+    calls: int = 0
+    """The calls that went out for several cells each, or for those that were to be several."""
     at_work: int = 0
     inside: float = 0.0
     cost: float | None = None
 
     @contextmanager
-    def working(self) -> Iterator[None]:
-        """A block in which a cell is at work."""
-        self.at_work += 1
+    def working(self, cells: int = 1) -> Iterator[None]:
+        """A block in which so many cells are at work."""
+        self.at_work += cells
         try:
             yield
         finally:
-            self.at_work -= 1
+            self.at_work -= cells
 
     @contextmanager
     def in_loop(self) -> Iterator[None]:

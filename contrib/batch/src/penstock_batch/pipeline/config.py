@@ -23,6 +23,13 @@ SAMPLES: Final = 100
 """The most answers to one call that a cell may hold."""
 
 
+BATCH_SIZE: Final = 2048
+"""The most texts that OpenAI takes in one call."""
+
+BATCH_TOKENS: Final = 100_000
+"""The most tokens of one call by our own count, where a step does not say: a third of what OpenAI takes."""
+
+
 def _from(least: float) -> Any:
     def check(_: object, __: attrs.Attribute[Any], value: float | None) -> None:
         if value is not None and value < least:
@@ -37,6 +44,11 @@ def _up_to(most: float) -> Any:
             raise ValueError(f"must be at most {most:g}, not {value!r}")
 
     return check
+
+
+def _texts(_: object, __: attrs.Attribute[Any], value: int) -> None:
+    if value > BATCH_SIZE:
+        raise ValueError(f"must be at most {BATCH_SIZE}, the most texts that a provider takes in one call, not {value}")
 
 
 def _above_zero(_: object, __: attrs.Attribute[Any], value: float | None) -> None:
@@ -86,7 +98,7 @@ class BatchConfig:
 
     - `row_group_size`: rows that are read and scheduled together.
     - `rows_in_flight`: rows in memory that can go on. A row that waits for a provider that is cooling down does
-      not count.
+      not count. `None`: 1000, or as many as a step with `batch_size` needs (`running/text_room.py`).
     - `rows_waiting`: rows in memory that wait for such a provider, beyond those.
     - `request_timeout`: of one call, from going out to its last byte.
     - `fsync_pause`: how long answers are gathered before they are written to the disk together.
@@ -98,7 +110,7 @@ class BatchConfig:
     """
 
     row_group_size: int = attrs.field(default=100, validator=_from(1))
-    rows_in_flight: int = attrs.field(default=1000, validator=_from(1))
+    rows_in_flight: int | None = attrs.field(default=None, validator=_from(1))
     rows_waiting: int = attrs.field(default=4000, validator=_from(0))
     request_timeout: float = attrs.field(default=120.0, validator=_above_zero)
     fsync_pause: float = attrs.field(default=0.02, validator=_from(0))
@@ -128,6 +140,8 @@ class StepConfig:
     `accept_ended` judge an answer; `attempts` and `repair` say what happens to one that is not accepted. `output` says
     whether the value is the answer's text or the JSON in it, `columns` which of its members become columns; with
     `samples` the value is a list of that many answers.
+
+    An embedding asks for up to `batch_size` texts in one call, of `batch_tokens` at most by our own count.
     """
 
     name: str = attrs.field(validator=_not_empty)
@@ -153,5 +167,7 @@ class StepConfig:
     output: Literal["text", "json"] | None = None
     columns: list[str] | None = None
     samples: int = attrs.field(default=1, validator=[_from(1), _up_to(SAMPLES)])
+    batch_size: int = attrs.field(default=1, validator=[_from(1), _texts])
+    batch_tokens: int | None = attrs.field(default=None, validator=_from(1))
     share: bool = False
     version: str | None = attrs.field(default=None, validator=_not_empty)

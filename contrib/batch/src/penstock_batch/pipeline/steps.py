@@ -14,7 +14,7 @@ import attrs
 
 from penstock import Problem, ProviderConfig, did_you_mean
 from penstock_batch.pipeline.code import UnknownCode, code_of
-from penstock_batch.pipeline.config import WORKERS, StepConfig
+from penstock_batch.pipeline.config import BATCH_TOKENS, WORKERS, StepConfig
 from penstock_batch.pipeline.criteria import Criteria, compile_criteria
 from penstock_batch.pipeline.functions import FunctionProblem, load_function, target_of
 from penstock_batch.pipeline.templates import BUILT_IN, ROW, PromptTemplate, TemplateProblem, says_no
@@ -28,11 +28,15 @@ RESPONSE: Final = "response"
 """The column of the answers to calls that are passed through."""
 
 _JUDGED: Final = ("when", "schema", "accept", "attempts", "columns")
+_TOGETHER: Final = ("batch_size", "batch_tokens")
 _ANSWERED: Final = ("schema_sent", "key_includes_schema", "accept_ended", "repair", "output", "samples")
 _FIELDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     # kind: what it must have, what it may have beside
     "chat": (("model", "prompt"), ("system", "params", "timeout", "needs", "share", *_JUDGED, *_ANSWERED)),
-    "embedding": (("model", "input"), ("params", "timeout", "needs", "share", "when", "accept", "attempts")),
+    "embedding": (
+        ("model", "input"),
+        ("params", "timeout", "needs", "share", "when", "accept", "attempts", *_TOGETHER),
+    ),
     "python": (("function", "needs"), ("thread", "timeout", "workers", "share", "version", *_JUDGED)),
 }
 _OURS: Final = {"chat": ("model", "messages", "stream", "n"), "embedding": ("model", "input", "encoding_format")}
@@ -61,6 +65,8 @@ class Step:
     schema_sent: bool = True
     key_includes_schema: bool = False
     share: bool = False
+    batch_size: int = 1
+    batch_tokens: int = BATCH_TOKENS
     code: str = ""
     """What a function is known by."""
     seen: tuple[str, ...] = ()
@@ -149,6 +155,8 @@ def compile_step(
         schema_sent=config.schema_sent is not False,
         key_includes_schema=config.key_includes_schema is True,
         share=config.share,
+        batch_size=config.batch_size,
+        batch_tokens=config.batch_tokens or BATCH_TOKENS,
         code=code,
     )
 
@@ -175,6 +183,8 @@ def _shape_problems(config: StepConfig) -> list[Problem]:
         for name in config.params
         if name in _OURS.get(config.kind, ())
     ]
+    if config.batch_tokens is not None and config.batch_size == 1 and config.kind == "embedding":
+        found.append(Problem(("batch_tokens",), "means nothing without batch_size"))
     try:
         json_bytes(config.params)
     except (TypeError, ValueError) as error:

@@ -39,6 +39,7 @@ from penstock_batch.running.results import NoRoom, Results
 from penstock_batch.running.sampling import Sampling
 from penstock_batch.running.signals import stopping_signals
 from penstock_batch.running.standing import RunStanding
+from penstock_batch.running.text_room import needs_of, rows_in_flight, scheduling_of
 from penstock_batch.running.watch import RunWatch
 from penstock_batch.running.window import RowWindow
 from penstock_batch.store.store import Store, StoreLost, keep_committing
@@ -69,14 +70,15 @@ class BatchRun:
         self._read = 0
         self._input = pipeline.rows()
         self._rows: Iterator[KeptRow] = self._rows_to_do()
-        self._window = RowWindow(pipeline.batch.rows_in_flight, pipeline.batch.rows_waiting)
+        in_flight = rows_in_flight(pipeline.batch, pipeline.steps)
+        self._window = RowWindow(in_flight, pipeline.batch.rows_waiting)
         self._open_of_group: dict[int, int] = {}
         self._changed = trio.Event()
         self._dirty, self._to_commit = trio.open_memory_channel[None](1)
         self._stopping = False
         self._begun: Scheduler | None = None
         self.spending: Spending | None = None
-        self._group_size = min(pipeline.batch.row_group_size, pipeline.batch.rows_in_flight)
+        self._group_size = min(pipeline.batch.row_group_size, in_flight)
         self.limited_by: Sequence[tuple[str, float]] = ()
         self.broken: Exception | None = None
         first = list(islice(self._rows, 1))
@@ -239,6 +241,7 @@ class BatchRun:
             args=(row, step),
             after=tuple(_task_id(row, need) for need in row.waits_for(name)),
             group=self._groups[name],
+            needs=needs_of(step),
             row_group=str(row.group),
             column=name,
             max_attempts=1,  # a call is tried again by the request gate; trying its cell again on top would multiply
@@ -353,12 +356,8 @@ class BatchRun:
 
     def _group_of(self, step: Step) -> penstock.TaskGroupSpec:
         resolver = penstock.TaskSchedulingResolver(self.pipeline.config.scheduler.admitted_limits)
-        model = step.model
-        if model is None:
-            return resolver.resolve(penstock.SchedulingMetadata.local(step.name)).group
-        weight = float(model.max_parallel_requests)
-        metadata = penstock.SchedulingMetadata.model(model.provider, model.model_id, step.kind, weight)
-        return resolver.resolve(metadata, flow=(step.name,)).group
+        flow = () if step.model is None else (step.name,)
+        return resolver.resolve(scheduling_of(step), flow=flow).group
 
     def _emit_group_event(self, kind: penstock.SchedulerEventKind, group: int) -> None:
         correlation = penstock.RuntimeCorrelation(self._scheduler.run_id, row_group=str(group))

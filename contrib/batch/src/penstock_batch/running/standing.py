@@ -18,6 +18,7 @@ from penstock_batch.providers.models import StepModel
 from penstock_batch.running.limiting import ModelMoment, Moment
 from penstock_batch.running.progress import GateStanding, ModelStanding, Rates, Standing, StepStanding
 from penstock_batch.running.summary import AllowedRate
+from penstock_batch.running.text_room import rows_in_flight
 from penstock_batch.running.time_left import Left, StepCount, TimeLeft
 from penstock_batch.running.window import RowWindow
 from penstock_batch.store.samples import ModelSample, Sample, StepSample
@@ -50,7 +51,7 @@ class RunStanding:
         self._scheduler = scheduler
         self._pressure = scheduler.requests.pressure
         self._rates = Rates()
-        self._group_size = min(pipeline.batch.row_group_size, pipeline.batch.rows_in_flight)
+        self._group_size = min(pipeline.batch.row_group_size, rows_in_flight(pipeline.batch, pipeline.steps))
         self._spending = spending
         self._time_left = TimeLeft()
         self._left = Left()
@@ -210,7 +211,7 @@ class RunStanding:
         return ModelStanding(
             in_flight=tally.in_flight,
             limit=min(limits, default=None),
-            waiting=sum(self._window.could_do(step.name) for step in steps) - tally.in_flight,
+            waiting=sum(self._window.could_do(step.name) - self._tallies.steps[step.name].at_work for step in steps),
             limited=tally.limited,
             cooldown=max((pressure.cooldown_remaining for pressure in pressures), default=0.0),
             given_up=self._models[name].given_up is not None,

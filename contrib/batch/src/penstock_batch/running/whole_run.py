@@ -19,6 +19,7 @@ from penstock_batch.running.results import Results
 from penstock_batch.running.runner import BatchRun
 from penstock_batch.running.standing import allowed_rates
 from penstock_batch.running.summary import AllowedRate
+from penstock_batch.running.text_room import with_room
 from penstock_batch.running.watched import watched
 from penstock_batch.store.store import Store
 
@@ -65,7 +66,7 @@ async def run_rows(
         return Ran(run.tallies, {}, 0.0, False, (), broken=run.broken)
     started = trio.current_time()
     async with open_endpoints(pipeline.config.providers, pipeline.models) as endpoints:
-        async with open_scheduler(watched(pipeline.config), plugins=plugins) as scheduler:
+        async with open_scheduler(with_room(watched(pipeline.config), pipeline.steps), plugins=plugins) as scheduler:
             await run.carry_out(scheduler, endpoints, progress, on_begun)
         allowed = allowed_rates(run.models, endpoints, scheduler)
     run.look_at_the_rest()

@@ -16,7 +16,9 @@ def _recognises(data: dict[str, Any]) -> bool:
 
 
 def _read(data: dict[str, Any], answer: Answer) -> None:
-    answer.vectors += [object_of(item).get("embedding") for item in list_of(data.get("data"))]
+    items = [object_of(item) for item in list_of(data.get("data"))]
+    answer.vectors += [item.get("embedding") for item in items]
+    answer.places += [item.get("index") for item in items]
     answer.finish = "stop"
     read_usage(data.get("usage"), answer)
     if answer.counted("input_tokens") is not None:

@@ -1,0 +1,307 @@
+"""Calls that ask for several cells at once: the texts of an embedding step, which go together as places are free.
+
+A text that is ready stands in the line of its step (`text_line.py`). Whoever leads asks the request gate for a place,
+in the task of its own cell, and takes what is in the line when it has it: so nothing waits for a call to be full, and
+what the limits hold back goes in full calls. Texts that become ready in one turn of the event loop, as those of rows
+that are read together, go together too: the leader lets others come in as long as turn by turn some do.
+
+Each text remains a cell of its own: its key is that of the call for it alone, and so are its answer in the store, its
+share of what was used, its place in the budget, and its failure. A call that the provider refuses for what it holds is
+halved, again and again, until the text stands alone that is to blame. What may pass is tried again as a whole.
+
+A refusal of several texts is not held against the model: it is one text's fault, until in two halves none was answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import trio
+
+import penstock
+from penstock import Usage, execute
+from penstock_batch.calls.answers import Answered, BadAnswer, failure_kind, vectors_in
+from penstock_batch.calls.asking import Asked
+from penstock_batch.calls.calling import CallFailed, Calls
+from penstock_batch.calls.model_use import CellFailed, CellStopped, ModelUse, not_admitted
+from penstock_batch.calls.shares import usages_of
+from penstock_batch.calls.spending import BudgetRefusal, OpenCall
+from penstock_batch.calls.tallies import StepTally
+from penstock_batch.calls.text_line import TextLine
+from penstock_batch.calls.vectors import NoVector
+from penstock_batch.pipeline.steps import Step
+from penstock_batch.rows.lines import json_bytes
+from penstock_batch.store.answer import Answer
+from penstock_batch.store.store import StoreLost
+from penstock_batch.words.failures import said_of
+
+if TYPE_CHECKING:
+    from penstock import Attempt
+    from penstock_dialects import AnswerReader
+
+__all__ = ["JointCalls", "Put"]
+
+_QUIET_TURNS: Final = 3
+"""Turns of the event loop in a row without a further text, after which those that are there go."""
+
+Put = Callable[[Answer], None]
+"""Gives an answer to the store, which has it on the disk with its next commit. Raises `CellFailed` if it cannot."""
+
+
+class _Refused(CallFailed):
+    """The refusal of a call for what it holds, in one line."""
+
+
+@attrs.define(eq=False)
+class _Text:
+    """A text that is to have its vector. `scope` is that of its waiting, `call` what its budget holds."""
+
+    asked: Asked
+    put: Put
+    scope: trio.CancelScope
+    call: OpenCall | None
+    tokens: int
+    alone: bool
+    answer: Answer | None = None
+    failed: Exception | None = None
+    woken: trio.Event = attrs.field(factory=trio.Event)
+
+    @property
+    def over(self) -> bool:
+        return self.answer is not None or self.failed is not None
+
+    def fail(self, error: Exception) -> None:
+        """End it without an answer, if it has not ended."""
+        if not self.over:
+            self.failed = error
+            self.woken.set()
+
+    def end(self, answer: Answer) -> None:
+        """End it with its answer, which is on the disk."""
+        self.answer = answer
+        self.woken.set()
+
+
+@attrs.define(eq=False)
+class _Joint:
+    """A call for several texts. A `half` is of one that was refused; the texts of any other are known when its place is
+    free: they are taken from the `line` then.
+    """
+
+    step: Step
+    use: ModelUse
+    leader: _Text
+    line: TextLine[_Text]
+    half: bool = False
+    texts: list[_Text] = attrs.field(factory=list)
+    answered: bool = False
+    """Whether it, or a part of it, was answered."""
+    refused: str | None = None
+    """Why it was refused, while that is held against nobody."""
+
+    def body(self) -> bytes:
+        """What is sent: a single text as it would be sent alone."""
+        first = self.texts[0].asked.body
+        if len(self.texts) == 1:
+            return json_bytes(first)
+        return json_bytes({**first, "input": [text.asked.body["input"] for text in self.texts]})
+
+    def halves(self) -> list[_Joint]:
+        """The two halves of a call that was refused."""
+        middle = (len(self.texts) + 1) // 2
+        parts = (self.texts[:middle], self.texts[middle:])
+        return [_Joint(self.step, self.use, self.leader, self.line, half=True, texts=part) for part in parts]
+
+
+class JointCalls:
+    """The calls of a run that hold several texts each, made as `calls` makes one. `committed` waits until all that was
+    put is on the disk; `tallies` are by step.
+    """
+
+    def __init__(
+        self, calls: Calls, committed: Callable[[], Awaitable[None]], tallies: Mapping[str, StepTally]
+    ) -> None:
+        self._calls = calls
+        self._committed = committed
+        self._tallies = tallies
+        self._lines: dict[str, TextLine[_Text]] = {}
+
+    async def call(self, step: Step, asked: Asked, put: Put) -> Answer:
+        """The answer to what a cell of `step` asks, which was given to `put`. Raises `CellFailed`, `CellStopped` or
+        `StoreLost`.
+        """
+        use = self._calls.use_of(step)
+        use.check()
+        if step.name not in self._lines:
+            self._lines[step.name] = TextLine(step.batch_size, step.batch_tokens)
+        line = self._lines[step.name]
+        said = asked.body["input"]
+        with use.waiting() as scope:
+            try:
+                async with self._calls.paid_for(step, use, asked) as call:
+                    tokens = asked.input_tokens(said.encode(errors="surrogatepass"))
+                    text = _Text(asked, put, scope, call, tokens, alone=not said.strip())
+                    await self._through(_Joint(step, use, text, line), text)
+            except BudgetRefusal as error:
+                raise CellFailed(str(error)) from None
+            if text.failed is not None:
+                raise text.failed
+            assert text.answer is not None
+            return text.answer
+        raise use.refusal or _cancelled(use)
+
+    async def _through(self, joint: _Joint, text: _Text) -> None:
+        """Wait until a text has come through its line, and lead a call where it is its turn."""
+        line = joint.line
+        line.join(text)
+        try:
+            while not text.over:
+                if line.leader is text:
+                    with joint.use.apart(text.scope):
+                        await self._lead(joint)
+                else:
+                    text.woken = trio.Event()
+                    await text.woken.wait()
+        finally:
+            line.leave(text)
+            self._pass_on(line, text)
+
+    async def _lead(self, joint: _Joint) -> None:
+        seen, quiet = joint.line.came, 0
+        while quiet < _QUIET_TURNS and not joint.line.full:
+            await trio.lowlevel.checkpoint()
+            quiet = 0 if joint.line.came > seen else quiet + 1
+            seen = joint.line.came
+        try:
+            await self._send(joint)
+        finally:
+            for text in joint.texts:  # whatever has ended the call strands nobody
+                text.fail(_cancelled(joint.use))
+
+    def _pass_on(self, line: TextLine[_Text], leader: _Text) -> None:
+        following = line.pass_on(leader)
+        if following is not None:
+            following.woken.set()
+
+    def _take(self, joint: _Joint, upto: int | None = None) -> list[_Text]:
+        """The texts of a call: those that it has, or those that go now."""
+        if not joint.texts:
+            joint.texts = joint.line.take(upto)
+            self._pass_on(joint.line, joint.leader)
+        return joint.texts
+
+    # -- one call, with its retries and its halves --
+
+    async def _send(self, joint: _Joint) -> None:
+        """Make the call until each of its texts has an answer or a failure."""
+        came = joint.line.came
+        failure: Exception | None = _cancelled(joint.use)
+        with joint.use.waiting() as scope:
+            failure = await self._execute(joint, scope)
+        if scope.cancelled_caught:
+            failure = joint.use.refusal or _cancelled(joint.use)
+        if isinstance(failure, _Refused) and len(joint.texts) > 1:
+            await self._send_halves(joint)
+        elif failure is not None:
+            joint.refused = str(failure) if isinstance(failure, _Refused) else None
+            for text in self._take(joint, came):
+                text.fail(CellFailed(str(failure)) if isinstance(failure, CallFailed) else failure)
+
+    async def _execute(self, joint: _Joint, scope: trio.CancelScope) -> Exception | None:
+        """Why the call has no answer, after all that it may be tried; `None` where it has one."""
+        going = joint.texts or joint.line.next()
+        cost = penstock.RequestCost(input_tokens=sum(text.tokens for text in going))
+        attempt = partial(self._attempt, joint, scope)
+        step = joint.step
+        try:
+            await execute(attempt, joint.use.model.name, domain=step.kind, cost=cost, group=step.name)
+        except penstock.RequestAdmissionError as error:
+            return not_admitted(error)
+        except (CallFailed, CellFailed, CellStopped, StoreLost) as error:
+            return error
+        except Exception as error:  # what nobody foresaw costs these cells, and no other
+            return CellFailed(said_of(error))
+        return None
+
+    async def _send_halves(self, joint: _Joint) -> None:
+        halves = joint.halves()
+        async with trio.open_nursery() as nursery:
+            for half in halves:
+                nursery.start_soon(self._send, half)
+        joint.answered = any(half.answered for half in halves)
+        if not joint.answered and (reason := next((half.refused for half in halves if half.refused), None)):
+            joint.use.judged("unfit", reason, trio.current_time())
+
+    async def _attempt(self, joint: _Joint, scope: trio.CancelScope, attempt: Attempt) -> None:
+        texts = self._take(joint)
+        use, tally = joint.use, self._tallies[joint.step.name]
+        use.check()
+        sent = joint.body()
+        started = trio.current_time()
+        tally.calls += 1
+        scopes = [scope, *(text.scope for text in texts if text is not joint.leader)]
+        with use.in_flight(scopes, started), tally.working(len(texts)):
+            with await self._calls.post(joint.step, use, sent) as reader:
+                outcome, now = self._calls.heard(reader, attempt, started)
+                self._refuse(joint, reader, outcome, now)
+                put = self._put_all(joint, reader, outcome, started, now)
+            await self._committed()
+            for text, answer in put:
+                text.end(answer)
+
+    def _refuse(self, joint: _Joint, reader: AnswerReader, outcome: penstock.RequestReleaseOutcome, now: float) -> None:
+        """Raise what a call that was not answered as it should be ends with."""
+        use = joint.use
+        wrong = reader.status != 200 or reader.error is not None
+        texts_fault = len(joint.texts) > 1 or joint.half or (joint.leader.alone and use.tally.answered > 0)
+        if (wrong or reader.too_large) and texts_fault and failure_kind(outcome) == "unfit":
+            use.tally.failed += 1
+            raise _Refused(self._calls.reason(use, reader) if wrong else "the answer is larger than it may be")
+        if not wrong:
+            return
+        error = self._calls.refused(use, reader, outcome, now)
+        if not outcome.retryable:  # then each is told so before the model may be given up for it
+            for text in joint.texts:
+                text.fail(CellFailed(str(error)))
+        raise error
+
+    def _put_all(
+        self,
+        joint: _Joint,
+        reader: AnswerReader,
+        outcome: penstock.RequestReleaseOutcome,
+        started: float,
+        now: float,
+    ) -> list[tuple[_Text, Answer]]:
+        """Give the answer of each text to the store, and say which those are. Raises what ends the call where there is
+        none.
+        """
+        texts, use = joint.texts, joint.use
+        try:
+            vectors = vectors_in(reader, len(texts))
+        except BadAnswer as error:
+            raise self._calls.unfit(use, error, outcome, now) from None
+        usages = usages_of(reader.verdict.usage or Usage(), [text.tokens for text in texts])
+        joint.answered = True
+        found: list[tuple[_Text, Answer]] = []
+        for text, vector, usage in zip(texts, vectors, usages, strict=True):
+            if isinstance(vector, NoVector):
+                text.fail(CellFailed(str(vector)))
+                continue
+            answered = Answered(vector, usage, reader.verdict.ended)
+            answer = self._calls.answer(joint.step, use, reader, answered, now - started, text.call)
+            try:
+                text.put(answer)
+            except CellFailed as error:
+                text.fail(error)
+            else:
+                found.append((text, answer))
+        self._calls.count(joint.step, use, [answer for _, answer in found], now)
+        return found
+
+
+def _cancelled(use: ModelUse) -> CellFailed:
+    return CellFailed(f"{use.model.name}: cancelled")
