@@ -142,7 +142,10 @@ def check_command(path: Path, *, plugins: Sequence[Path]) -> int:
     with StoreReader(pipeline.store) as store:
         standing = forecast(pipeline, store)
     for step in pipeline.steps:
-        at = f" at {step.model.name} (at most {step.model.max_parallel_requests} at a time)" if step.model else ""
+        texts = f", each for {step.batch_size:,} texts or fewer" if step.batch_size > 1 else ""
+        at = (
+            f" at {step.model.name} (at most {step.model.max_parallel_requests} at a time{texts})" if step.model else ""
+        )
         say(f"  {step.name}: {step.kind}{at}, needs {', '.join(sorted(step.uses)) or 'nothing'}: {standing[step.name]}")
     for name in standing.keys() - pipeline.needs.keys():
         say(f"  {name}: no step of this pipeline: {standing[name]}")

@@ -53,6 +53,18 @@ def test_an_embedding_costs_its_input() -> None:
     assert plan.cost == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize(
+    ("cells", "most", "tokens", "calls"),
+    [(1000, 100, 100_000, 10), (1001, 100, 100_000, 11), (1000, 100, 5000, 20), (1, 100, 10, 1), (0, 100, 10, 0)],
+)
+def test_texts_that_go_together_are_fewer_calls(cells: int, most: int, tokens: int, calls: int) -> None:
+    step = facts(kind="embedding", calls=cells, batch_size=most, batch_tokens=tokens, answers=kept(4, None, 2.0))
+    plan = plan_of(step)
+    assert (plan.calls, plan.texts, plan.input_tokens) == (calls, cells, cells * 100)
+    assert plan.seconds == pytest.approx(calls * 2.0 / 10)
+    assert plan.cost == pytest.approx(cells * 100 / 1_000_000)
+
+
 def test_what_cannot_be_rendered_has_no_tokens() -> None:
     plan = plan_of(facts(bytes_asked=None, most_output=10))
     assert (plan.input_tokens, plan.cost) == (None, None)
@@ -67,13 +79,16 @@ def test_a_plan_says_what_it_is_from() -> None:
         facts(name="summary", answers=kept(4, 50, 2.0), kept=4),
         facts(name="title", most_output=20, stand_ins=True),
         facts(name="length", kind="python", model=None),
+        facts(name="vector", kind="embedding", model=FREE, batch_size=100, kept=2),
     ) == [
         "  summary: 1,000 calls to p/large, 4 kept; 100,000 tokens in, 50,000 out by kept answers; 0.600",
         "  title: 1,000 calls to p/large; 100,000 tokens in (with stand-ins for what steps before will say), "
         "20,000 out at most, by max_tokens; at most 0.300",
         "  length: 1,000 to be computed",
-        "cost: at most 0.900",
-        "time: at least 3 min 20 s, by p/large with max_parallel_requests calls always out; of title nothing is known",
+        "  vector: 10 calls to p/free for 1,000 texts, 2 kept; 100,000 tokens in",
+        "cost: at most 0.900, and what vector will cost, which is unknown",
+        "time: at least 3 min 20 s, by p/large with max_parallel_requests calls always out; "
+        "of title, vector nothing is known",
     ]
 
 

@@ -217,6 +217,7 @@ class JointCalls:
         attempt = partial(self._attempt, joint, scope)
         step = joint.step
         try:
+            joint.use.check()
             await execute(attempt, joint.use.model.name, domain=step.kind, cost=cost, group=step.name)
         except penstock.RequestAdmissionError as error:
             return not_admitted(error)
@@ -227,10 +228,12 @@ class JointCalls:
         return None
 
     async def _send_halves(self, joint: _Joint) -> None:
+        """Make the halves of a call that was refused, one after the other: a model that refuses everything is known
+        for it then before every call is in pieces.
+        """
         halves = joint.halves()
-        async with trio.open_nursery() as nursery:
-            for half in halves:
-                nursery.start_soon(self._send, half)
+        for half in halves:
+            await self._send(half)
         joint.answered = any(half.answered for half in halves)
         if not joint.answered and (reason := next((half.refused for half in halves if half.refused), None)):
             joint.use.judged("unfit", reason, trio.current_time())

@@ -9,11 +9,13 @@ always out, each as long as kept answers took in the mean; limits that are found
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import ceil
 from typing import Final, Literal
 
 import attrs
 
 from penstock import Usage
+from penstock_batch.pipeline.config import BATCH_TOKENS
 from penstock_batch.providers.models import StepModel
 from penstock_batch.providers.prices import cost_of
 from penstock_batch.words.amounts import duration, money
@@ -48,8 +50,9 @@ class KeptAnswers:
 
 @attrs.frozen(kw_only=True)
 class StepFacts:
-    """What is known of a step before the run: `calls` to be made and cells `kept`; the bytes of text of a call in the
-    mean of those that could be rendered (`None`: none could); the most that an answer may have; what kept ones had.
+    """What is known of a step before the run: `calls` to be made, if each cell is one, and cells `kept`; the bytes of
+    text of a call in the mean of those that could be rendered (`None`: none could); the most that an answer may have;
+    what kept ones had.
     """
 
     name: str
@@ -61,13 +64,16 @@ class StepFacts:
     stand_ins: bool = False
     """Whether texts of steps before were made up, since they are not known yet."""
     most_output: int | None = None
+    batch_size: int = 1
+    """Cells that a call may hold, of so many tokens at most:"""
+    batch_tokens: int = BATCH_TOKENS
     answers: KeptAnswers = attrs.field(factory=KeptAnswers)
 
 
 @attrs.frozen(kw_only=True)
 class StepPlan:
-    """What a step will take. `None` is what cannot be known; `seconds` is of all its calls, with as many at a time as
-    its model may have.
+    """What a step will take. `None` is what cannot be known; `texts` are the cells, where a call holds several;
+    `seconds` is of all its calls, with as many at a time as its model may have.
     """
 
     name: str
@@ -80,6 +86,7 @@ class StepPlan:
     cost: float | None
     seconds: float | None
     stand_ins: bool
+    texts: int | None = None
 
 
 def plan_of(step: StepFacts) -> StepPlan:
@@ -98,11 +105,15 @@ def plan_of(step: StepFacts) -> StepPlan:
     known = model is not None and asked is not None and output is not None
     cost = cost_of(model.prices, Usage(asked, output), step.kind) if model is not None and known else None
     at_a_time = 1 if model is None else model.max_parallel_requests
-    seconds = step.calls * kept.elapsed / kept.timed / at_a_time if kept.timed else None
+    calls = step.calls
+    if step.batch_size > 1:
+        by_tokens = min(step.calls, ceil((asked or 0) / step.batch_tokens))
+        calls = max(ceil(step.calls / step.batch_size), by_tokens)
+    seconds = calls * kept.elapsed / kept.timed / at_a_time if kept.timed else None
     return StepPlan(
         name=step.name,
         model=model,
-        calls=step.calls,
+        calls=calls,
         kept=step.kept,
         input_tokens=asked,
         output_tokens=output,
@@ -110,6 +121,7 @@ def plan_of(step: StepFacts) -> StepPlan:
         cost=cost,
         seconds=0.0 if not step.calls else seconds,
         stand_ins=step.stand_ins,
+        texts=None if step.batch_size == 1 else step.calls,
     )
 
 
@@ -133,7 +145,8 @@ def _step(plan: StepPlan) -> str:
     asked = "tokens in unknown" if plan.input_tokens is None else f"{plan.input_tokens:,} tokens in"
     if plan.stand_ins:
         asked += " (with stand-ins for what steps before will say)"
-    words = f"{plan.calls:,} calls to {plan.model.name}{kept}; {asked}"
+    texts = "" if plan.texts is None else f" for {plan.texts:,} texts"
+    words = f"{plan.calls:,} calls to {plan.model.name}{texts}{kept}; {asked}"
     if plan.output_tokens is None:
         words += ", tokens out unknown (no answer is kept, and the step has no max_tokens)"
     elif plan.output_tokens or plan.output_from == "max_tokens":

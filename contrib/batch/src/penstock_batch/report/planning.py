@@ -68,6 +68,8 @@ def facts_of(pipeline: Pipeline, reader: StoreReader, most: int) -> list[StepFac
             bytes_asked=sum(sizes) / len(sizes) if (sizes := asked[step.name]) else None,
             stand_ins=made_up[step.name],
             most_output=most_output(step.params),
+            batch_size=step.batch_size,
+            batch_tokens=step.batch_tokens,
             answers=answers[step.name],
         )
         for step in pipeline.steps

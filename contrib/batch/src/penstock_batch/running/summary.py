@@ -100,6 +100,8 @@ def _reasons(reasons: Mapping[str, int]) -> list[str]:
 
 def _step(step: StepTally, seconds: float) -> str:
     words = f"{step.done:,} done"
+    if step.calls:
+        words += f" by {step.calls:,} call{'s' * (step.calls != 1)}"
     if step.done and seconds > 0:
         words += f" ({step.done / seconds:.1f}/s)"
     if step.failed:
