@@ -87,7 +87,7 @@ async def ran(
         if redo is not None:
             Redo(pipeline, redo, None).retire(store, None)
         run = BatchRun(pipeline, store, results, None)
-        config = with_room(watched(pipeline.config), pipeline.steps)
+        config = with_room(watched(pipeline.config), pipeline.batch, pipeline.steps)
         async with open_scheduler(config) as scheduler, trio.open_nursery() as nursery:
             if stop_after is not None:
                 nursery.start_soon(_stop, run, stop_after)

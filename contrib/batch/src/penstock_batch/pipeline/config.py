@@ -96,7 +96,7 @@ class OutputConfig:
 class BatchConfig:
     """`[batch]`: how much is in memory at once, and when a model is given up.
 
-    - `row_group_size`: rows that are read and scheduled together.
+    - `row_group_size`: rows that are read and scheduled together. `None`: 100, or the largest `batch_size`.
     - `rows_in_flight`: rows in memory that can go on. A row that waits for a provider that is cooling down does
       not count. `None`: 1000, or as many as a step with `batch_size` needs (`running/text_room.py`).
     - `rows_waiting`: rows in memory that wait for such a provider, beyond those.
@@ -109,7 +109,7 @@ class BatchConfig:
     - `give_up_rate_limited`: how long a model may answer nothing but 429.
     """
 
-    row_group_size: int = attrs.field(default=100, validator=_from(1))
+    row_group_size: int | None = attrs.field(default=None, validator=_from(1))
     rows_in_flight: int | None = attrs.field(default=None, validator=_from(1))
     rows_waiting: int = attrs.field(default=4000, validator=_from(0))
     request_timeout: float = attrs.field(default=120.0, validator=_above_zero)

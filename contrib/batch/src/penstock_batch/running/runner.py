@@ -39,7 +39,7 @@ from penstock_batch.running.results import NoRoom, Results
 from penstock_batch.running.sampling import Sampling
 from penstock_batch.running.signals import stopping_signals
 from penstock_batch.running.standing import RunStanding
-from penstock_batch.running.text_room import needs_of, rows_in_flight, scheduling_of
+from penstock_batch.running.text_room import needs_of, row_group_size, rows_in_flight, scheduling_of
 from penstock_batch.running.watch import RunWatch
 from penstock_batch.running.window import RowWindow
 from penstock_batch.store.store import Store, StoreLost, keep_committing
@@ -70,15 +70,15 @@ class BatchRun:
         self._read = 0
         self._input = pipeline.rows()
         self._rows: Iterator[KeptRow] = self._rows_to_do()
-        in_flight = rows_in_flight(pipeline.batch, pipeline.steps)
-        self._window = RowWindow(in_flight, pipeline.batch.rows_waiting)
+        batch = pipeline.batch
+        self._window = RowWindow(rows_in_flight(batch, pipeline.steps), batch.rows_waiting)
         self._open_of_group: dict[int, int] = {}
         self._changed = trio.Event()
         self._dirty, self._to_commit = trio.open_memory_channel[None](1)
         self._stopping = False
         self._begun: Scheduler | None = None
         self.spending: Spending | None = None
-        self._group_size = min(pipeline.batch.row_group_size, in_flight)
+        self._group_size = row_group_size(batch, pipeline.steps)
         self.limited_by: Sequence[tuple[str, float]] = ()
         self.broken: Exception | None = None
         first = list(islice(self._rows, 1))
@@ -356,8 +356,9 @@ class BatchRun:
 
     def _group_of(self, step: Step) -> penstock.TaskGroupSpec:
         resolver = penstock.TaskSchedulingResolver(self.pipeline.config.scheduler.admitted_limits)
-        flow = () if step.model is None else (step.name,)
-        return resolver.resolve(scheduling_of(step), flow=flow).group
+        metadata = scheduling_of(step)
+        flow = (step.name,) if metadata.kind == "model" else ()  # elsewhere its name is a part of it
+        return resolver.resolve(metadata, flow=flow).group
 
     def _emit_group_event(self, kind: penstock.SchedulerEventKind, group: int) -> None:
         correlation = penstock.RuntimeCorrelation(self._scheduler.run_id, row_group=str(group))

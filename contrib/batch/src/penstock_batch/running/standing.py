@@ -18,7 +18,7 @@ from penstock_batch.providers.models import StepModel
 from penstock_batch.running.limiting import ModelMoment, Moment
 from penstock_batch.running.progress import GateStanding, ModelStanding, Rates, Standing, StepStanding
 from penstock_batch.running.summary import AllowedRate
-from penstock_batch.running.text_room import rows_in_flight
+from penstock_batch.running.text_room import row_group_size
 from penstock_batch.running.time_left import Left, StepCount, TimeLeft
 from penstock_batch.running.window import RowWindow
 from penstock_batch.store.samples import ModelSample, Sample, StepSample
@@ -51,7 +51,7 @@ class RunStanding:
         self._scheduler = scheduler
         self._pressure = scheduler.requests.pressure
         self._rates = Rates()
-        self._group_size = min(pipeline.batch.row_group_size, rows_in_flight(pipeline.batch, pipeline.steps))
+        self._group_size = row_group_size(pipeline.batch, pipeline.steps)
         self._spending = spending
         self._time_left = TimeLeft()
         self._left = Left()

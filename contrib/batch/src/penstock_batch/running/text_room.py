@@ -1,14 +1,14 @@
 """Room for the texts of steps that put several into a call: enough that its calls are full, and nobody else's. Pure.
 
 Elsewhere the task gate lets a cell go when its call could go out soon, so that a provider in trouble holds no places
-that others could use. Texts that are to go together must wait together, before there is a place for their call. So they
-have places of their own, as many as all calls of the model hold and one call more, which no other step has use for; and
-the rows that those texts are of must be in memory.
+that others could use. Texts that are to go together must wait together, before there is a place for their call. So each
+row in memory has a place for its text, which no other step has use for, and as many rows are in memory as all calls of
+the model hold and one call more. Rows are read by whole calls: so calls are full also where nothing holds them back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -17,7 +17,7 @@ from penstock import PenstockConfig, SchedulingMetadata
 from penstock_batch.pipeline.config import BatchConfig
 from penstock_batch.pipeline.steps import Step
 
-__all__ = ["needs_of", "rows_in_flight", "scheduling_of", "with_room"]
+__all__ = ["needs_of", "row_group_size", "rows_in_flight", "scheduling_of", "with_room"]
 
 ROWS: Final = 1000
 """Rows in flight where nothing is said, and no step needs more."""
@@ -25,12 +25,17 @@ ROWS: Final = 1000
 MOST_ROWS: Final = 10_000
 """Rows in flight that a step may have where nothing is said: an untold number of them is no bound on memory."""
 
+GROUP: Final = 100
+"""Rows that are read together where nothing is said, and no call holds more."""
+
+
+def _puts_together(step: Step) -> bool:
+    return step.model is not None and step.batch_size > 1
+
 
 def _texts(step: Step) -> int:
-    """The texts of a step that are out or wait for the next call, at most; 0 where each has a call for itself."""
-    if step.model is None or step.batch_size == 1:
-        return 0
-    return step.batch_size * (step.model.max_parallel_requests + 1)
+    """The texts of a step that fill all its calls and one more; 0 where each has a call for itself."""
+    return step.batch_size * (step.model.max_parallel_requests + 1) if step.model and step.batch_size > 1 else 0
 
 
 def _resource(step: Step) -> str:
@@ -44,9 +49,18 @@ def rows_in_flight(batch: BatchConfig, steps: Iterable[Step]) -> int:
     return max(ROWS, min(MOST_ROWS, max(map(_texts, steps), default=0)))
 
 
-def with_room(config: PenstockConfig, steps: Iterable[Step]) -> PenstockConfig:
+def row_group_size(batch: BatchConfig, steps: Sequence[Step]) -> int:
+    """The rows that are read and scheduled together."""
+    size = batch.row_group_size
+    if size is None:
+        size = max(GROUP, max((step.batch_size for step in steps), default=0))
+    return min(size, rows_in_flight(batch, steps))
+
+
+def with_room(config: PenstockConfig, batch: BatchConfig, steps: Sequence[Step]) -> PenstockConfig:
     """The configuration with places for the texts of these steps, beside those that it has."""
-    places = {_resource(step): texts for step in steps if (texts := _texts(step))}
+    rows = rows_in_flight(batch, steps) + batch.rows_waiting
+    places = {_resource(step): rows for step in steps if _puts_together(step)}
     options = config.scheduler
     capacity = options.submission_capacity + sum(places.values())
     resources = {**options.resources, **places}
@@ -55,7 +69,7 @@ def with_room(config: PenstockConfig, steps: Iterable[Step]) -> PenstockConfig:
 
 def needs_of(step: Step) -> Mapping[str, int] | None:
     """What a cell of a step needs at the task gate beside a place."""
-    return {_resource(step): 1} if _texts(step) else None
+    return {_resource(step): 1} if _puts_together(step) else None
 
 
 def scheduling_of(step: Step) -> SchedulingMetadata:
@@ -64,6 +78,6 @@ def scheduling_of(step: Step) -> SchedulingMetadata:
     if model is None:
         return SchedulingMetadata.local(step.name)
     weight = float(model.max_parallel_requests)
-    if _texts(step):
+    if _puts_together(step):
         return SchedulingMetadata.custom_model("penstock_batch", step.name, weight=weight)
     return SchedulingMetadata.model(model.provider, model.model_id, step.kind, weight)

@@ -66,7 +66,8 @@ async def run_rows(
         return Ran(run.tallies, {}, 0.0, False, (), broken=run.broken)
     started = trio.current_time()
     async with open_endpoints(pipeline.config.providers, pipeline.models) as endpoints:
-        async with open_scheduler(with_room(watched(pipeline.config), pipeline.steps), plugins=plugins) as scheduler:
+        config = with_room(watched(pipeline.config), pipeline.batch, pipeline.steps)
+        async with open_scheduler(config, plugins=plugins) as scheduler:
             await run.carry_out(scheduler, endpoints, progress, on_begun)
         allowed = allowed_rates(run.models, endpoints, scheduler)
     run.look_at_the_rest()
