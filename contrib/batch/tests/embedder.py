@@ -36,13 +36,16 @@ class Answering:
 class Embedder:
     """The provider. `asked` are the texts of each call, in order; `embedded` how often each text was answered.
 
-    Calls beyond `slots` at a time are answered 429. `refuses` may say why a call's texts are refused; `statuses` are
+    None is answered before `until`; `arrived` is called with how many have come. Calls beyond `slots` at a time are
+    answered 429. `refuses` may say why a call's texts are refused; `statuses` are
     those of the next calls, 200 being left to the rest; `changed` may change the body of an answer.
     """
 
     def __init__(self) -> None:
         self.host = self.netloc = "e"
         self.latency = 1.0
+        self.until: trio.Event | None = None
+        self.arrived: Callable[[int], None] = lambda count: None
         self.slots: int | None = None
         self.refuses: Callable[[Sequence[str]], str | None] = lambda texts: None
         self.statuses: list[int] = []
@@ -66,6 +69,7 @@ class Embedder:
         texts = [asked["input"]] if isinstance(asked["input"], str) else asked["input"]
         self.asked.append(texts)
         self.bodies.append(asked)
+        self.arrived(len(self.asked))
         status = self.statuses.pop(0) if self.statuses else 200
         if status == 200 and self.slots is not None and self.in_flight >= self.slots:
             status = 429
@@ -73,6 +77,8 @@ class Embedder:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
+            if self.until is not None:
+                await self.until.wait()
             await trio.sleep(self.latency if status == 200 and refusal is None else 0.01)
         finally:
             self.in_flight -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,8 @@ price = { input = 1.0 }
 dimensions = 8
 [providers.p.options.models.e]
 latency = { mean = 0.5, sigma = 0.0 }
+[scheduler]
+shutdown_grace = 1_000_000
 """
 
 
@@ -78,27 +81,23 @@ def written(folder: Folder, count: int, *replaced: tuple[str, str], toml: str = 
     return load_pipeline(folder.toml)
 
 
-async def ran(
-    pipeline: Pipeline, client: ModelClient, stop_after: float | None = None, redo: str | None = None
-) -> Ended:
-    """The pipeline carried out at this client; stopped after so many seconds, as by one Ctrl+C."""
+async def ran(pipeline: Pipeline, client: ModelClient, *, stop_at: int | None = None, redo: str | None = None) -> Ended:
+    """The pipeline carried out at this client; stopped, as by one Ctrl+C, when so many calls have come to it.
+
+    Commits are made by threads, for which virtual time does not wait: nothing here may depend on a moment.
+    """
     pipeline.store.parent.mkdir(exist_ok=True)
     with Store(pipeline.store) as store, Results(pipeline.store.parent) as results:
         if redo is not None:
             Redo(pipeline, redo, None).retire(store, None)
         run = BatchRun(pipeline, store, results, None)
-        config = with_room(watched(pipeline.config), pipeline.batch, pipeline.steps)
-        async with open_scheduler(config) as scheduler, trio.open_nursery() as nursery:
-            if stop_after is not None:
-                nursery.start_soon(_stop, run, stop_after)
+        if stop_at is not None:
+            assert isinstance(client, Embedder)
+            client.arrived = lambda count: run.stop(at_once=False) if count == stop_at else None
+        async with open_scheduler(with_room(watched(pipeline.config), pipeline.batch, pipeline.steps)) as scheduler:
             await run.carry_out(scheduler, Endpoints({"p/e": client}, {}), "none", lambda _: None)
         run.look_at_the_rest()
         return Ended(run, assemble(pipeline, results, None))
-
-
-async def _stop(run: BatchRun, after: float) -> None:
-    await trio.sleep(after)
-    run.stop(at_once=False)
 
 
 def in_process(pipeline: Pipeline) -> tuple[MockApp, ModelClient]:
@@ -148,9 +147,9 @@ async def test_another_batch_size_pays_for_nothing_again(folder: Folder, autojum
 async def test_a_run_that_is_stopped_loses_nothing(folder: Folder, autojump_clock: MockClock) -> None:
     embedder = Embedder()
     pipeline = written(folder, 700, ("max_parallel_requests = 16", "max_parallel_requests = 2"))
-    stopped = await ran(pipeline, embedder, stop_after=2.5)
+    stopped = await ran(pipeline, embedder, stop_at=3)
     kept = sum(embedder.sizes)
-    assert 0 < kept < 700
+    assert kept in (300, 400)  # another may just have been admitted
     assert (stopped.result.done, stopped.result.failed, stopped.result.open) == (kept, 0, 700 - kept)
     assert (await ran(pipeline, embedder)).result.done == 700
     assert set(embedder.embedded.values()) == {1}
@@ -171,8 +170,6 @@ async def test_a_bad_text_is_its_rows_failure_alone(folder: Folder, autojump_clo
 
 
 LENGTH = """
-[scheduler]
-submission_capacity = 20
 [[steps]]
 name = "length"
 kind = "python"
@@ -180,16 +177,28 @@ function = "length_of_texts:length"
 needs = ["text"]
 thread = false
 """
+FUNCTION = """
+import trio
+
+all_there = trio.Event()
+computed = []
+
+def length(text):
+    computed.append(text)
+    if len(computed) == 300:
+        all_there.set()
+    return len(text)
+"""
 
 
 async def test_texts_that_wait_hold_no_places_of_other_steps(folder: Folder, autojump_clock: MockClock) -> None:
-    (folder.path / "length_of_texts.py").write_text("def length(text):\n    return len(text)\n", encoding="utf-8")
+    (folder.path / "length_of_texts.py").write_text(FUNCTION, encoding="utf-8")
+    pipeline = written(folder, 300, ("[scheduler]", "[scheduler]\nsubmission_capacity = 20"), toml=TOML + LENGTH)
     embedder = Embedder()
-    embedder.latency = 100.0
-    ended = await ran(written(folder, 300, toml=TOML + LENGTH), embedder, stop_after=80.0)
-    steps = ended.run.tallies.steps
-    assert (steps["vector"].done, steps["length"].done) == (300, 300)
-    assert embedder.most_in_flight == 3
+    embedder.until = sys.modules["length_of_texts"].all_there
+    with trio.fail_after(10_000):
+        ended = await ran(pipeline, embedder)
+    assert (ended.result.done, len(embedder.asked)) == (300, 3)
 
 
 @pytest.mark.parametrize(
