@@ -6,7 +6,7 @@ import json
 import pytest
 
 from penstock import Ended, ErrorFields, Usage
-from penstock_batch.calls.answers import Answered, BadAnswer, answer_of, error_line
+from penstock_batch.calls.answers import Answered, BadAnswer, answer_of, error_line, vectors_in
 from penstock_batch.calls.judging import Rejected, judge
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.store.answer import Answer
@@ -76,6 +76,16 @@ def test_an_answer_without_text_is_reported_in_one_line(body: bytes, complaint: 
 def test_an_answer_that_cannot_be_unpacked_says_so(body: bytes, encoding: str, complaint: str) -> None:
     with pytest.raises(BadAnswer, match=complaint):
         answer_of("chat", read(body, encoding=encoding))
+
+
+def test_vectors_that_cannot_be_unpacked_or_are_too_large_say_so() -> None:
+    with pytest.raises(BadAnswer, match="packed by 'br' and cannot be unpacked"):
+        vectors_in(read(b"\x0b\x02", encoding="br"), 2)
+    with AnswerReader(find_dialect("openai"), 200, {}, memory=Memory(per_call=10)) as reader:
+        reader.feed(b'{"data": [{"embedding": [1, 0.5]}]}')
+        reader.end()
+    with pytest.raises(BadAnswer, match="larger than it may be"):
+        vectors_in(reader, 2)
 
 
 @pytest.mark.parametrize(

@@ -40,10 +40,9 @@ def answer_of(kind: str, reader: AnswerReader) -> Answered:
     """
     verdict = reader.verdict
     usage = _UNTOLD if verdict.usage is None else verdict.usage
-    if reader.unreadable and verdict.ended is None:
-        raise BadAnswer(f"the answer is packed by {reader.unreadable[:40]!r} and cannot be unpacked")
     if kind == "embedding":
         return Answered(vectors_in(reader, 1)[0], usage, verdict.ended)
+    _check_unpacked(reader)
     if verdict.ended in ("refusal", "content_filter"):  # it was paid for, and is judged like any other
         return Answered(reader.text or reader.refusal, usage, verdict.ended)
     if verdict.kind != "success":
@@ -57,6 +56,11 @@ def answer_of(kind: str, reader: AnswerReader) -> Answered:
     return Answered(reader.text, usage, verdict.ended)
 
 
+def _check_unpacked(reader: AnswerReader) -> None:
+    if reader.unreadable and reader.verdict.ended is None:
+        raise BadAnswer(f"the answer is packed by {reader.unreadable[:40]!r} and cannot be unpacked")
+
+
 _WHY: Final = {
     "no_answer": "the answer is none: neither JSON nor a stream of events",
     "no_text": "the answer holds no text, and no token was used",
@@ -66,6 +70,7 @@ _WHY: Final = {
 
 def vectors_in(reader: AnswerReader, texts: int) -> list[list[float] | NoVector]:
     """The vectors of an answer to so many texts, in their order. Raises `BadAnswer` where there is none at all."""
+    _check_unpacked(reader)
     if reader.too_large:
         raise BadAnswer(_WHY["answer_too_large"])
     try:
