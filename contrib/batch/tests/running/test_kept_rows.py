@@ -13,6 +13,7 @@ from penstock_batch.pipeline.accepting import Accept
 from penstock_batch.pipeline.criteria import Criteria
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.pipeline.templates import PromptTemplate
+from penstock_batch.pipeline.turns import Turn
 from penstock_batch.providers.models import StepModel
 from penstock_batch.rows.reader import Row
 from penstock_batch.running.kept_rows import KeptRow, KeptRows
@@ -30,9 +31,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def chat(**more: Any) -> Step:
-    prompt = {"prompt": PromptTemplate("{{ text }}")}
+    turns = [Turn("user", PromptTemplate("{{ text }}"))]
     model = StepModel("p/m", "p", "m", 4)
-    return Step(name="s", kind="chat", uses=frozenset({"text"}), model=model, templates=prompt, **more)
+    return Step(name="s", kind="chat", uses=frozenset({"text"}), model=model, turns=turns, **more)
 
 
 def answered(store: Store, step: Step, *texts: str) -> None:

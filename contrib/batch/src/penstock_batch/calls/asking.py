@@ -83,11 +83,9 @@ def _passed(step: Step, columns: Mapping[str, Any]) -> dict[str, Any]:
 def _body(step: Step, values: Mapping[str, Any]) -> dict[str, Any]:
     assert step.model is not None
     try:
-        texts = {name: template.render(values) for name, template in step.templates.items()}
+        if step.kind == "embedding":
+            return {"model": step.model.model_id, **step.params, "input": step.templates["input"].render(values)}
+        messages = [{"role": turn.role, "content": turn.template.render(values)} for turn in step.turns]
     except RenderError as error:
         raise NotAsked(f"the template cannot be filled in: {error}") from None
-    if step.kind == "embedding":
-        return {"model": step.model.model_id, **step.params, "input": texts["input"]}
-    messages = [{"role": "system", "content": texts["system"]}] if "system" in texts else []
-    messages.append({"role": "user", "content": texts["prompt"]})
     return {"model": step.model.model_id, **step.params, "messages": messages}

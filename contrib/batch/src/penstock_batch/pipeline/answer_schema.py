@@ -7,25 +7,24 @@ is looked at where that needs no further library, so that it means the same ever
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import jsonschema
 from jsonschema import ValidationError
 from jsonschema.exceptions import best_match
 from referencing import Registry
 
+from penstock_batch.pipeline.beside import FileProblem, json_of
 from penstock_batch.pipeline.schema_bounds import bounded, errors_of
 from penstock_batch.pipeline.schema_walk import objects_in, walk_problems
 from penstock_batch.rows.lines import kept
 
 __all__ = ["AnswerSchema", "SchemaProblem", "read_schema"]
 
-_MOST_BYTES: Final = 1 << 20
 _LONGEST: Final = 200
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _CLASSES: Final[Mapping[str, Any]] = {
@@ -104,31 +103,15 @@ def read_schema(given: str | Mapping[str, Any], folder: Path) -> AnswerSchema:
         return AnswerSchema(given)
     path = folder / given
     try:
-        if not path.is_file():
-            raise SchemaProblem(f"{path}: is no file" if path.exists() else f"{path}: is not there")
-        with path.open("rb") as file:
-            raw = file.read(_MOST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        if isinstance(error, SchemaProblem):
-            raise
-        raise SchemaProblem(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-    if len(raw) > _MOST_BYTES:
-        raise SchemaProblem(f"{path}: has more than {_MOST_BYTES:,} bytes, which is no schema of an answer")
-    try:
-        contents = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        what = "is nested too deeply" if isinstance(error, RecursionError) else f"is no JSON: {error}"
-        raise SchemaProblem(f"{path}: {what}") from None
+        contents = json_of(path, "schema of an answer")
+    except FileProblem as problem:
+        raise SchemaProblem(str(problem)) from None
     if not isinstance(contents, dict):
         raise SchemaProblem(f"{path}: must be an object, as a schema that says something is")
     try:
         return AnswerSchema(contents)
     except SchemaProblem as problem:
         raise SchemaProblem(f"{path}: {problem}") from None
-
-
-def _no_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no JSON number")
 
 
 def _properties(schema: Mapping[str, Any]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import attrs
 from penstock import Ended
 from penstock_batch.rows.formats import Format
 
-__all__ = ["WORKERS", "BatchConfig", "InputConfig", "OutputConfig", "StepConfig"]
+__all__ = ["WORKERS", "BatchConfig", "InputConfig", "MessageConfig", "OutputConfig", "StepConfig"]
 
 WORKERS: Final = 40
 """Threads of a Python step, where it does not say."""
@@ -122,10 +122,19 @@ class BatchConfig:
 
 
 @attrs.frozen(kw_only=True)
+class MessageConfig:
+    """One of a step's `messages`: the `role` of who says it, and a template of what is said."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str = attrs.field(validator=_not_empty)
+
+
+@attrs.frozen(kw_only=True)
 class StepConfig:
     """`[[steps]]`: one new column.
 
-    - `kind = "chat"`: `model`, `prompt`, optionally `system`; the value is the answer's text.
+    - `kind = "chat"`: `model`, `prompt`, optionally `system` (or from files, `prompt_file` and `system_file`), or all
+      turns by `messages`; the value is the answer's text.
     - `kind = "embedding"`: `model`, `input`; the value is the vector.
     - `kind = "python"`: `function`, `needs`; the value is what it returns. It runs in one of `workers` threads, or with
       `thread = false` in the event loop; after `timeout` seconds its row fails.
@@ -133,8 +142,9 @@ class StepConfig:
     With `share`, rows that ask the same have one answer; else each has its own. `version` stands for the code of a
     function that has no source.
 
-    `prompt`, `system` and `input` are templates. `needs` names columns and steps beside those in the templates.
-    `params` go into the body of the call as they are. `timeout` of a call replaces `[batch] request_timeout`.
+    `prompt`, `system`, `input` and each message are templates. `needs` names columns and steps beside those in the
+    templates. `params` go into the body of the call as they are. `timeout` of a call replaces that of `[batch]`,
+    `request_timeout`.
 
     `when` is a template: where it says nothing, `false`, `0` or `none`, the cell is empty. `schema`, `accept` and
     `accept_ended` judge an answer; `attempts` and `repair` say what happens to one that is not accepted. `output` says
@@ -149,6 +159,9 @@ class StepConfig:
     model: str | None = attrs.field(default=None, validator=_not_empty)
     prompt: str | None = attrs.field(default=None, validator=_not_empty)
     system: str | None = attrs.field(default=None, validator=_not_empty)
+    prompt_file: str | None = attrs.field(default=None, validator=_not_empty)
+    system_file: str | None = attrs.field(default=None, validator=_not_empty)
+    messages: list[MessageConfig] | None = None
     input: str | None = attrs.field(default=None, validator=_not_empty)
     function: str | None = attrs.field(default=None, validator=_not_empty)
     needs: list[str] | None = None

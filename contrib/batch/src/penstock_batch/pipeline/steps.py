@@ -18,6 +18,7 @@ from penstock_batch.pipeline.config import BATCH_TOKENS, WORKERS, StepConfig
 from penstock_batch.pipeline.criteria import Criteria, compile_criteria
 from penstock_batch.pipeline.functions import FunctionProblem, load_function, target_of
 from penstock_batch.pipeline.templates import BUILT_IN, ROW, PromptTemplate, TemplateProblem, says_no
+from penstock_batch.pipeline.turns import Turn, Turns, compile_turns
 from penstock_batch.providers.models import StepModel
 from penstock_batch.providers.prices import half_priced, prices_of
 from penstock_batch.rows.lines import json_bytes
@@ -30,9 +31,10 @@ RESPONSE: Final = "response"
 _JUDGED: Final = ("when", "schema", "accept", "attempts", "columns")
 _TOGETHER: Final = ("batch_size", "batch_tokens")
 _ANSWERED: Final = ("schema_sent", "key_includes_schema", "accept_ended", "repair", "output", "samples")
+_SAID: Final = ("prompt", "system", "prompt_file", "system_file", "messages")
 _FIELDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     # kind: what it must have, what it may have beside
-    "chat": (("model", "prompt"), ("system", "params", "timeout", "needs", "share", *_JUDGED, *_ANSWERED)),
+    "chat": (("model",), (*_SAID, "params", "timeout", "needs", "share", *_JUDGED, *_ANSWERED)),
     "embedding": (
         ("model", "input"),
         ("params", "timeout", "needs", "share", "when", "accept", "attempts", *_TOGETHER),
@@ -52,6 +54,8 @@ class Step:
     kind: Literal["chat", "embedding", "python"]
     uses: frozenset[str]
     model: StepModel | None = None
+    turns: Sequence[Turn] = ()
+    """What a chat step says, and in whose name."""
     templates: Mapping[str, PromptTemplate] = attrs.field(factory=dict)
     function: Callable[..., Any] | None = None
     arguments: tuple[str, ...] = ()
@@ -106,8 +110,9 @@ def compile_step(
     functions. Adds to `problems` and returns `None` if anything is wrong.
     """
     found = _shape_problems(config)
+    turns = compile_turns(config, folder, found) if config.kind == "chat" else Turns()
     templates = {}
-    for field in ("prompt", "system", "input", "when"):
+    for field in ("input", "when"):
         source = getattr(config, field)
         if source is not None and not found:
             try:
@@ -133,7 +138,7 @@ def compile_step(
     if found:
         problems += [problem.below("steps", config.name) for problem in found]
         return None
-    variables = frozenset[str]().union(*(template.variables for template in templates.values()))
+    variables = turns.variables.union(*(template.variables for template in templates.values()))
     uses = (variables - (BUILT_IN | {ROW}) | variables & known).union(config.needs or (), _judged_by(criteria, known))
     when = templates.pop("when", None)
     return Step(
@@ -141,6 +146,7 @@ def compile_step(
         kind=config.kind,
         uses=uses,
         model=model,
+        turns=turns.turns,
         templates=templates,
         function=function,
         arguments=tuple(config.needs or ()),
@@ -149,7 +155,7 @@ def compile_step(
         thread=config.thread,
         workers=config.workers,
         criteria=criteria,
-        seen=criteria.seen,
+        seen=(*criteria.seen, *turns.seen),
         when=when,
         samples=config.samples,
         schema_sent=config.schema_sent is not False,
