@@ -70,7 +70,8 @@ def test_a_refusal_is_told_in_its_own_words() -> None:
 def test_a_call_of_tools_is_no_text_that_a_schema_could_judge() -> None:
     answer = Answer(value=CALLS_VALUE, text="", ended="tool_calls", tool_calls=CALLS.tool_calls)
     asked = step(ended=frozenset(("stop", "tool_calls")), as_json=True, schema=NUMBER, columns=("n",))
-    assert judge(asked, [answer], {}) == Accepted(CALLS_VALUE)
+    read = {"text": "", "tool_calls": [{"id": None, "name": "f", "arguments": {}}]}
+    assert judge(asked, [answer], {}) == Accepted(read)
     assert last_words([answer]) == CALLS_VALUE
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +12,7 @@ from penstock_batch.command import check_command, run_command
 
 if TYPE_CHECKING:
     from contrib.batch.tests.conftest import Folder
+    from contrib.batch.tests.running.conftest import Scripted
 
 pytestmark = pytest.mark.loopback
 
@@ -37,55 +35,6 @@ max_parallel_requests = 4
 retry_backoff = 0.01
 """
 NUMBER = "schema = { type = 'object', properties = { n = { type = 'integer' } }, required = ['n'] }"
-Said = str | tuple[str, str]
-
-
-class Scripted:
-    """A provider that says what `answer` gives for the messages of a call, and remembers the bodies."""
-
-    def __init__(self) -> None:
-        self.bodies: list[dict[str, Any]] = []
-        self.answer: Callable[[list[dict[str, str]]], Said] = lambda messages: messages[-1]["content"]
-        self._lock = threading.Lock()
-
-    def reply(self, body: dict[str, Any]) -> bytes:
-        with self._lock:
-            self.bodies.append(body)
-            said = self.answer(body["messages"])
-        text, ended = (said, "stop") if isinstance(said, str) else said
-        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": ended}
-        usage = {"prompt_tokens": 10, "completion_tokens": 5}
-        return json.dumps({"model": "m-1", "choices": [choice], "usage": usage}).encode()
-
-
-@pytest.fixture
-def scripted(folder: Folder) -> Iterator[Scripted]:
-    """The provider of `folder`'s pipeline."""
-    script = Scripted()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = script.reply(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self.send_response(200)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None: ...
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        object.__setattr__(folder, "provider_url", f"http://127.0.0.1:{server.server_port}/v1")
-        yield script
-        server.shutdown()
-        thread.join()
 
 
 def run(folder: Folder, more: str = "", rows: int | None = None) -> int:

@@ -18,6 +18,7 @@ import attrs
 from penstock import Ended
 from penstock_batch.calls.json_answers import NoJson, json_in
 from penstock_batch.calls.openai_bodies import response_body
+from penstock_batch.calls.tool_calls import BadCall, with_calls
 from penstock_batch.pipeline.criteria import Criteria
 from penstock_batch.pipeline.schema_bounds import TooMuchToJudge
 from penstock_batch.pipeline.steps import Step
@@ -83,6 +84,15 @@ def _judged(step: Step, criteria: Criteria, answer: Answer, values: Mapping[str,
         ended = _ending(answer)
         if ended is not None and ended not in criteria.ended:
             return _ended_otherwise(criteria, answer, ended)
+        if answer.tool_calls and not step.passed:
+            try:
+                value = with_calls(answer, step.tools)
+            except BadCall as error:
+                return Rejected(f"the answer is not accepted: {error}")
+            except TooMuchToJudge as error:
+                return Rejected(f"the answer cannot be judged: {error}", "nothing")
+        elif step.tools is not None and step.tools.whole:
+            value = with_calls(answer, step.tools)
         if answer.tool_calls or ended == "empty":  # there is no text that JSON could stand in
             return _by_function(criteria, answer, None if criteria.as_json and not answer.tool_calls else value, values)
         if criteria.as_json:

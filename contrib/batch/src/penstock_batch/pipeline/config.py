@@ -134,7 +134,8 @@ class StepConfig:
     """`[[steps]]`: one new column.
 
     - `kind = "chat"`: `model`, `prompt`, optionally `system` (or from files, `prompt_file` and `system_file`), or all
-      turns by `messages`; the value is the answer's text.
+      turns by `messages`; the value is the answer's text. With `tools`, a list or a file of one, it is an object of
+      text and calls; `tool_choice` says whether one is to be called, or which.
     - `kind = "embedding"`: `model`, `input`; the value is the vector.
     - `kind = "python"`: `function`, `needs`; the value is what it returns. It runs in one of `workers` threads, or with
       `thread = false` in the event loop; after `timeout` seconds its row fails.
@@ -162,6 +163,8 @@ class StepConfig:
     prompt_file: str | None = attrs.field(default=None, validator=_not_empty)
     system_file: str | None = attrs.field(default=None, validator=_not_empty)
     messages: list[MessageConfig] | None = None
+    tools: str | list[dict[str, object]] | None = None
+    tool_choice: str | None = attrs.field(default=None, validator=_not_empty)
     input: str | None = attrs.field(default=None, validator=_not_empty)
     function: str | None = attrs.field(default=None, validator=_not_empty)
     needs: list[str] | None = None

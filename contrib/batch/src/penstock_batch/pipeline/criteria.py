@@ -56,7 +56,8 @@ def compile_criteria(config: StepConfig, folder: Path, found: list[Problem]) -> 
     except FunctionProblem as problem:
         found.append(Problem(("accept",), str(problem)))
     is_chat = config.kind == "chat"
-    ended: list[Ended] = ["stop", "tool_calls"] if "tools" in config.params else ["stop"]
+    offers = config.tools is not None or "tools" in config.params
+    ended: list[Ended] = ["stop", "tool_calls"] if offers else ["stop"]
     columns = config.columns
     if columns is None:
         columns = list(schema.properties) if schema and config.output == "json" and config.samples == 1 else []

@@ -18,6 +18,7 @@ from penstock_batch.pipeline.config import BATCH_TOKENS, WORKERS, StepConfig
 from penstock_batch.pipeline.criteria import Criteria, compile_criteria
 from penstock_batch.pipeline.functions import FunctionProblem, load_function, target_of
 from penstock_batch.pipeline.templates import BUILT_IN, ROW, PromptTemplate, TemplateProblem, says_no
+from penstock_batch.pipeline.tools import Tools, compile_tools
 from penstock_batch.pipeline.turns import Turn, Turns, compile_turns
 from penstock_batch.providers.models import StepModel
 from penstock_batch.providers.prices import half_priced, prices_of
@@ -31,7 +32,7 @@ RESPONSE: Final = "response"
 _JUDGED: Final = ("when", "schema", "accept", "attempts", "columns")
 _TOGETHER: Final = ("batch_size", "batch_tokens")
 _ANSWERED: Final = ("schema_sent", "key_includes_schema", "accept_ended", "repair", "output", "samples")
-_SAID: Final = ("prompt", "system", "prompt_file", "system_file", "messages")
+_SAID: Final = ("prompt", "system", "prompt_file", "system_file", "messages", "tools", "tool_choice")
 _FIELDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     # kind: what it must have, what it may have beside
     "chat": (("model",), (*_SAID, "params", "timeout", "needs", "share", *_JUDGED, *_ANSWERED)),
@@ -56,6 +57,7 @@ class Step:
     model: StepModel | None = None
     turns: Sequence[Turn] = ()
     """What a chat step says, and in whose name."""
+    tools: Tools | None = None
     templates: Mapping[str, PromptTemplate] = attrs.field(factory=dict)
     function: Callable[..., Any] | None = None
     arguments: tuple[str, ...] = ()
@@ -111,6 +113,7 @@ def compile_step(
     """
     found = _shape_problems(config)
     turns = compile_turns(config, folder, found) if config.kind == "chat" else Turns()
+    tools = compile_tools(config, folder, found) if config.kind == "chat" else None
     templates = {}
     for field in ("input", "when"):
         source = getattr(config, field)
@@ -147,15 +150,16 @@ def compile_step(
         uses=uses,
         model=model,
         turns=turns.turns,
+        tools=tools,
         templates=templates,
         function=function,
         arguments=tuple(config.needs or ()),
-        params=config.params,
+        params=config.params if tools is None else {**config.params, **tools.params},
         timeout=config.timeout if config.timeout is not None else math.inf if config.kind == "python" else timeout,
         thread=config.thread,
         workers=config.workers,
         criteria=criteria,
-        seen=(*criteria.seen, *turns.seen),
+        seen=(*criteria.seen, *turns.seen, *(() if tools is None else tools.seen)),
         when=when,
         samples=config.samples,
         schema_sent=config.schema_sent is not False,

@@ -1,0 +1,87 @@
+"""Whole runs of steps that ask by more than a prompt: tools, fallbacks, several turns."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from penstock_batch.command import run_command
+
+if TYPE_CHECKING:
+    from contrib.batch.tests.conftest import Folder
+    from contrib.batch.tests.running.conftest import Scripted
+
+pytestmark = pytest.mark.loopback
+
+PIPELINE = """
+[input]
+path = "rows.jsonl"
+[output]
+path = "out/answers.jsonl"
+[[steps]]
+name = "s"
+kind = "chat"
+model = "p/m"
+MORE
+[providers.p]
+base_url = "BASE_URL"
+[providers.p.models.m]
+max_parallel_requests = 4
+[providers.p.models.other]
+max_parallel_requests = 4
+[requests]
+retry_backoff = 0.01
+"""
+
+
+def run(folder: Folder, more: str, rows: int | None = None) -> int:
+    """The exit code of a run of a step with `more` in its table."""
+    if rows is not None:
+        folder.lines(*(json.dumps({"id": i, "text": f"row {i}"}) for i in range(rows)))
+    folder.write(("MORE", more), toml=PIPELINE)
+    return run_command(folder.toml, limit=None, overwrite=False, plugins=(), progress="none")
+
+
+WEATHER = """
+prompt = "{{ text }}"
+[[steps.tools]]
+type = "function"
+function = { name = "weather", parameters = { type = "object", properties = { city = { type = "string" } } } }
+"""
+TOLD = """
+[[steps]]
+name = "told"
+kind = "chat"
+model = "p/m"
+messages = [
+  { role = "user", content = "{{ text }}" },
+  { role = "assistant", content = "{{ s.text }}{% for call in s.tool_calls %}{{ call.arguments.city }}{% endfor %}" },
+  { role = "user", content = "So?" },
+]
+"""
+
+
+def test_what_a_model_calls_is_a_value_that_later_steps_use(folder: Folder, scripted: Scripted) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Bern"}'}}
+    answers: dict[str, Any] = {"row 0": "Sunny.", "row 1": {"content": None, "tool_calls": [call]}}
+    scripted.answer = lambda messages: answers.get(messages[-1]["content"]) or messages[-2]["content"]
+    assert run(folder, WEATHER + TOLD, rows=2) == 0
+    first, second = folder.answers()
+    assert first["s"] == {"text": "Sunny.", "tool_calls": []}
+    assert second["s"]["tool_calls"] == [{"id": "c", "name": "weather", "arguments": {"city": "Bern"}}]
+    assert [first["told"], second["told"]] == ["Sunny.", "Bern"]
+    assert scripted.bodies[0]["tools"][0]["function"]["name"] == "weather"
+    assert [message["role"] for message in scripted.bodies[-1]["messages"]] == ["user", "assistant", "user"]
+
+
+def test_a_prompt_that_changes_in_its_file_is_asked_anew(folder: Folder, scripted: Scripted) -> None:
+    """The TOML is the same: the run does not take it for one that has nothing to do."""
+    asking = folder.path / "ask.txt"
+    for prompt, calls in (("Say {{ text }}", 2), ("Say {{ text }}", 0), ("Tell {{ text }}", 2)):
+        asking.write_text(prompt, encoding="utf-8")
+        assert run(folder, 'prompt_file = "ask.txt"', rows=2) == 0
+        assert len(scripted.bodies) == calls
+        scripted.bodies.clear()
+    assert [answer["s"] for answer in folder.answers()] == ["Tell row 0", "Tell row 1"]
