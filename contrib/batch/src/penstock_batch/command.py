@@ -143,8 +143,8 @@ def check_command(path: Path, *, plugins: Sequence[Path]) -> int:
         standing = forecast(pipeline, store)
     for step in pipeline.steps:
         texts = f", each for {step.batch_size:,} texts or fewer" if step.batch_size > 1 else ""
-        model = step.model
-        at = "" if model is None else f" at {model.name} (at most {model.max_parallel_requests} at a time{texts})"
+        asked = (f"{model.name} (at most {model.max_parallel_requests} at a time{texts})" for model in step.models)
+        at = f" at {', else '.join(asked)}" if step.models else ""
         say(f"  {step.name}: {step.kind}{at}, needs {', '.join(sorted(step.uses)) or 'nothing'}: {standing[step.name]}")
     for name in standing.keys() - pipeline.needs.keys():
         say(f"  {name}: no step of this pipeline: {standing[name]}")

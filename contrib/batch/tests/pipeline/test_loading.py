@@ -153,6 +153,33 @@ def test_what_makes_no_sense_together_is_reported(folder: Folder, old: str, new:
     assert any(complaint in problem for problem in reported), reported
 
 
+@pytest.mark.parametrize(
+    ("names", "complaint"),
+    [
+        ('["p/slwo"]', "steps.summary.fallback: there is no [providers.p.models.slwo]; did you mean 'slow'?"),
+        ('["slow"]', "steps.summary.fallback: must be written provider/model, not 'slow'"),
+        ('["p/slow", "p/writer"]', "steps.summary.fallback: names 'p/writer' again"),
+        ('"p/slow"', "steps[0].fallback: must be a list"),
+    ],
+)
+def test_a_fallback_is_a_model_that_is_there(folder: Folder, names: str, complaint: str) -> None:
+    (reported,) = problems(folder, ('prompt = "Sum', f'fallback = {names}\nprompt = "Sum'))
+    assert complaint in reported
+
+
+def test_a_fallback_needs_its_key_and_its_price(folder: Folder) -> None:
+    models = "models = { m = { max_parallel_requests = 1 } }"
+    other = f'[providers.other]\nkind = "mock"\napi_key_env = "NO_SUCH_KEY"\n{models}\n'
+    reported = problems(
+        folder,
+        ('prompt = "Sum', 'fallback = ["other/m"]\nprompt = "Sum'),
+        ("[requests]", "[batch]\nbudget = 1\n[requests]"),
+        more=other,
+    )
+    assert any("providers.other.models.m.price: is missing" in problem for problem in reported), reported
+    assert any("NO_SUCH_KEY is not set" in problem for problem in reported), reported
+
+
 def test_everything_that_is_wrong_is_reported_at_once(folder: Folder) -> None:
     reported = problems(
         folder,

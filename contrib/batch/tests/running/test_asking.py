@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from penstock_batch.command import run_command
+from penstock_batch.command import check_command, run_command
+from penstock_batch.store.encoding import decoded
+from penstock_batch.store.reading import StoreReader
 
 if TYPE_CHECKING:
     from contrib.batch.tests.conftest import Folder
@@ -85,3 +87,52 @@ def test_a_prompt_that_changes_in_its_file_is_asked_anew(folder: Folder, scripte
         assert len(scripted.bodies) == calls
         scripted.bodies.clear()
     assert [answer["s"] for answer in folder.answers()] == ["Tell row 0", "Tell row 1"]
+
+
+# -- another model in the place of the first --
+
+FALLBACK = 'prompt = "{{ text }}"\nfallback = ["p/other"]'
+
+
+def by(folder: Folder) -> set[str | None]:
+    """Who gave the answers that are kept."""
+    with StoreReader(folder.store) as store:
+        rows = store.ask("SELECT body, vector FROM answers")
+    return {decoded(body, vector).by for body, vector in rows}
+
+
+def test_rows_are_done_by_another_model_and_kept_under_the_call_of_the_first(
+    folder: Folder, scripted: Scripted
+) -> None:
+    scripted.refuse = lambda body: (401, {"message": "no such key"}) if body["model"] == "m" else None
+    assert run(folder, FALLBACK, rows=12) == 0
+    assert len(folder.answers()) == 12
+    assert by(folder) == {"p/other"}
+    scripted.bodies.clear()
+    scripted.refuse = lambda body: None
+    assert run(folder, 'prompt = "{{ text }}"') == 0
+    assert (len(folder.answers()), scripted.bodies) == (12, [])
+
+
+def test_a_row_that_is_refused_costs_only_itself_another_call(folder: Folder, scripted: Scripted) -> None:
+    too_large = (400, {"message": "too large", "code": "context_length_exceeded"})
+    scripted.refuse = lambda body: (
+        too_large if (body["model"], body["messages"][0]["content"]) == ("m", "row 1") else None
+    )
+    assert run(folder, FALLBACK, rows=4) == 0
+    assert sorted(body["model"] for body in scripted.bodies) == ["m", "m", "m", "m", "other"]
+    assert by(folder) == {"p/m", "p/other"}
+
+
+def test_rows_fail_when_all_models_are_given_up(folder: Folder, scripted: Scripted) -> None:
+    scripted.refuse = lambda body: (401, {"message": f"no {body['model']}"})
+    assert run(folder, FALLBACK, rows=3) == 1
+    assert {line["error"].count("no m") + line["error"].count("no other") for line in folder.failed()} == {2}
+
+
+def test_a_check_tells_who_is_asked_in_whose_place(
+    folder: Folder, scripted: Scripted, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.write(("MORE", FALLBACK), toml=PIPELINE)
+    assert check_command(folder.toml, plugins=()) == 0
+    assert "at p/m (at most 4 at a time), else p/other (at most 4 at a time)" in capsys.readouterr().out

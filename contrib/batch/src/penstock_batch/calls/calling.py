@@ -21,10 +21,12 @@ import penstock
 from penstock import execute
 from penstock_batch.calls.answers import Answered, BadAnswer, answer_of, error_line, failure_kind
 from penstock_batch.calls.asking import Asked
-from penstock_batch.calls.model_use import CellFailed, ModelUse
+from penstock_batch.calls.judging import refuses
+from penstock_batch.calls.model_use import CellFailed, ModelUse, NotServed
 from penstock_batch.calls.spending import BudgetRefusal, OpenCall, Spending
 from penstock_batch.calls.tallies import Tallies
 from penstock_batch.pipeline.steps import Step
+from penstock_batch.providers.models import StepModel
 from penstock_batch.providers.prices import cost_of
 from penstock_batch.store.answer import Answer
 from penstock_batch.words.failures import plain_reason
@@ -44,7 +46,15 @@ Keep = Callable[[Answer], Awaitable[None]]
 
 class CallFailed(Exception):
     """The failure of one attempt, in one line. What it means for the gate is said by the facts or by the kind of
-    exception."""
+    exception; `for_good`: whether the provider refuses this call or the whole account."""
+
+    for_good = False
+
+
+class _Refused(CallFailed):
+    """A call that its provider does not serve, however often it is asked."""
+
+    for_good = True
 
 
 class _NoAnswer(CallFailed, ConnectionError):
@@ -79,20 +89,45 @@ class Calls:
         return self._models[step.model.name]
 
     async def call(self, step: Step, asked: Asked, keep: Keep) -> Answer:
-        """The answer to what a step asks, which has been handed to `keep`. Raises `CellFailed`, `CellStopped`, or
-        `RequestAdmissionError` where it is not admitted.
+        """The answer to what a step asks, which has been handed to `keep`: that of its model, or of the first fallback
+        that serves it where those before do not. Raises `CellFailed`, `CellStopped`, or `RequestAdmissionError` where
+        it is not admitted.
         """
-        use = self.use_of(step)
+        why: list[str] = []
+        for model in step.models[:-1]:
+            try:
+                answer = await self._call(step, model, asked, keep)
+            except NotServed as error:
+                why.append(str(error))
+                continue
+            except CellFailed as error:
+                raise _with_reasons(error, why) from None
+            if not refuses(step, answer):
+                return answer
+            why.append(f"{model.name}: the answer is a refusal ({answer.ended})")
+        try:
+            return await self._call(step, step.models[-1], asked, keep)
+        except CellFailed as error:
+            raise _with_reasons(error, why) from None
+
+    async def _call(self, step: Step, model: StepModel, asked: Asked, keep: Keep) -> Answer:
+        """The answer of one model. Raises `NotServed` where another may answer."""
+        use = self._models[model.name]
         use.check()
+        if model is not step.model:  # it is known by what its first model is asked, and sent to another
+            asked = attrs.evolve(asked, body={**asked.body, "model": model.model_id})
         sent = asked.sent()
         cost = penstock.RequestCost(input_tokens=asked.input_tokens(sent), output_tokens=asked.output_tokens)
         with use.waiting() as scope:
             try:
                 async with self.paid_for(step, use, asked) as call:
                     attempt = partial(self._attempt, step, use, sent, scope, keep, call)
-                    return await execute(attempt, use.model.name, domain=step.kind, cost=cost, group=step.name)
-            except (CallFailed, BudgetRefusal) as error:
+                    return await execute(attempt, model.name, domain=step.kind, cost=cost, group=step.name)
+            except BudgetRefusal as error:
                 raise CellFailed(str(error)) from None
+            except CallFailed as error:
+                served = not error.for_good and use.given_up is None
+                raise (CellFailed if served else NotServed)(str(error)) from None
         raise use.refusal or CellFailed(f"{use.model.name}: cancelled")
 
     def paid_for(self, step: Step, use: ModelUse, asked: Asked) -> AbstractAsyncContextManager[OpenCall | None]:
@@ -144,7 +179,7 @@ class Calls:
         use.failed(kind, reason, now)
         if kind == "limited":
             self._on_limited()
-        return CallFailed(reason)
+        return (CallFailed if outcome.of is None else _Refused)(reason)
 
     def reason(self, use: ModelUse, reader: AnswerReader) -> str:
         """What the provider says of an error, in one line."""
@@ -201,7 +236,7 @@ class Calls:
             use.failed("down", f"{use.model.provider}: {error}", now)
             return CallFailed(f"{use.model.provider}: {error}")
         use.failed("unfit", f"{use.model.provider}: {error}", now)
-        return CellFailed(str(error))
+        return (CellFailed if outcome.of is None else NotServed)(str(error))
 
     async def post(self, step: Step, use: ModelUse, body: bytes) -> AnswerReader:
         """The answer, read to its end."""
@@ -235,6 +270,11 @@ class Calls:
             tally.output_tokens += answered.usage.output_tokens or 0
             self._tallies.paid(step.name, use.model.name, answered.cost)
             self._tallies.steps[step.name].cut_short += answered.ended == "length"
+
+
+def _with_reasons(error: CellFailed, before: Sequence[str]) -> CellFailed:
+    """The failure of a cell, with why the models before did not serve it."""
+    return type(error)("; ".join([*before, str(error)]), error.words) if before else error
 
 
 async def _read(use: ModelUse, path: str, body: bytes) -> AnswerReader:

@@ -24,7 +24,7 @@ from penstock_batch.pipeline.schema_bounds import TooMuchToJudge
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.store.answer import Answer
 
-__all__ = ["Accepted", "Rejected", "answer_text", "judge", "last_words", "repair_text"]
+__all__ = ["Accepted", "Rejected", "answer_text", "judge", "last_words", "refuses", "repair_text"]
 
 Next = Literal["repair", "fresh", "later", "nothing"]
 
@@ -38,6 +38,7 @@ _WHY: Final[Mapping[Ended, str]] = {
     "cut": "it broke off",
     "error": "it holds an error",
 }
+_REFUSED: Final[frozenset[Ended]] = frozenset(("refusal", "content_filter"))
 _TOLD: Final[Mapping[Ended, str]] = {
     "length": "it was cut off because it is too long",
     "tool_calls": "it calls a tool, and only a text is wanted",
@@ -127,6 +128,11 @@ def _ending(answer: Answer) -> Ended | None:
     return answer.ended
 
 
+def refuses(step: Step, answer: Answer) -> bool:
+    """Whether an answer is the refusal of its model, which the step does not accept: it would say so again."""
+    return answer.ended in _REFUSED and answer.ended not in step.criteria.ended
+
+
 def answer_text(answer: Answer) -> str:
     """The text of an answer, as it can go back to the model; that of a refusal where there is no other."""
     if answer.text is not None:
@@ -139,7 +145,7 @@ def _ended_otherwise(criteria: Criteria, answer: Answer, ended: Ended) -> Reject
     if ended == "refusal" and answer.refusal:
         said = f"{said}: {' '.join(answer.refusal.split())[:200]}"
     reason = f"the answer is not accepted: {said} (accept_ended does not name {ended!r})"
-    if ended in ("refusal", "content_filter"):
+    if ended in _REFUSED:
         return Rejected(reason, "later")
     return _wrong(criteria, answer, reason, _TOLD[ended]) if ended in _TOLD else Rejected(reason)
 

@@ -17,7 +17,7 @@ from penstock_batch.providers.endpoints import Endpoints, api_key
 from penstock_batch.providers.models import StepModel
 from penstock_dialects import dialect_at
 
-__all__ = ["CellFailed", "CellStopped", "ModelUse", "model_uses", "not_admitted"]
+__all__ = ["CellFailed", "CellStopped", "ModelUse", "NotServed", "model_uses", "not_admitted"]
 
 
 class CellFailed(Exception):
@@ -26,6 +26,10 @@ class CellFailed(Exception):
     def __init__(self, reason: str, words: Any = None) -> None:
         super().__init__(reason)
         self.words = words
+
+
+class NotServed(CellFailed):
+    """The failure of a cell whose model is given up, or refuses the call for good: another model may answer it."""
 
 
 class CellStopped(Exception):
@@ -63,7 +67,7 @@ class ModelUse:
         """What is to be raised where no more calls are made."""
         if self._stopped:
             return CellStopped()
-        return None if self.given_up is None else CellFailed(self.given_up)
+        return None if self.given_up is None else NotServed(self.given_up)
 
     def check(self) -> None:
         """Raises `CellStopped` or `CellFailed` where no more calls are made."""

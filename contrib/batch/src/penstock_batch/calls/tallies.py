@@ -10,6 +10,7 @@ from typing import Final
 import attrs
 
 from penstock_batch.pipeline.steps import Step
+from penstock_batch.providers.models import StepModel
 
 __all__ = ["ModelTally", "StepTally", "Tallies"]
 
@@ -108,10 +109,10 @@ class Tallies:
     @classmethod
     def for_steps(cls, steps: Iterable[Step], rows: int) -> Tallies:
         found = list(steps)
-        models = {step.model.name: ModelTally(cost=_nothing(step)) for step in found if step.model is not None}
-        return cls(rows, {step.name: StepTally(cost=_nothing(step)) for step in found}, models)
+        models = {model.name: ModelTally(cost=_nothing(model)) for step in found for model in step.models}
+        return cls(rows, {step.name: StepTally(cost=_nothing(step.model)) for step in found}, models)
 
 
-def _nothing(step: Step) -> float | None:
-    """What a step has cost before its first call."""
-    return None if step.model is None or step.model.prices is None else 0.0
+def _nothing(model: StepModel | None) -> float | None:
+    """What a model has cost before its first call."""
+    return None if model is None or model.prices is None else 0.0

@@ -147,6 +147,8 @@ class StepConfig:
     templates. `params` go into the body of the call as they are. `timeout` of a call replaces that of `[batch]`,
     `request_timeout`.
 
+    `fallback` names models that are asked in their order where `model` is given up, or refuses a call for good.
+
     `when` is a template: where it says nothing, `false`, `0` or `none`, the cell is empty. `schema`, `accept` and
     `accept_ended` judge an answer; `attempts` and `repair` say what happens to one that is not accepted. `output` says
     whether the value is the answer's text or the JSON in it, `columns` which of its members become columns; with
@@ -165,6 +167,7 @@ class StepConfig:
     messages: list[MessageConfig] | None = None
     tools: str | list[dict[str, object]] | None = None
     tool_choice: str | None = attrs.field(default=None, validator=_not_empty)
+    fallback: list[str] = attrs.field(factory=list)
     input: str | None = attrs.field(default=None, validator=_not_empty)
     function: str | None = attrs.field(default=None, validator=_not_empty)
     needs: list[str] | None = None

@@ -90,7 +90,7 @@ class Pipeline:
     @property
     def models(self) -> tuple[StepModel, ...]:
         """The models that the steps call, each as often as it is called."""
-        return tuple(step.model for step in self.steps if step.model is not None)
+        return tuple(model for step in self.steps for model in step.models)
 
 
 def load_pipeline(
@@ -140,10 +140,10 @@ def load_pipeline(
         whole = passed_steps(
             read_rows(place.source.path, place.source.form), config.providers, batch.request_timeout, problems
         )
-    used = {step.model.provider for step in whole if step.model is not None}
+    used = {model.provider for step in whole for model in step.models}
     problems += provider_problems(config.providers, used, os.environ)
     if batch.budget is not None:
-        problems += unpriced_problems(step.model for step in whole if step.model is not None)
+        problems += unpriced_problems(model for step in whole for model in step.models)
     if not step_configs and not passes:
         problems.append(Problem(("steps",), "there is none; add at least one [[steps]] table"))
     problems += [

@@ -12,16 +12,16 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from penstock import Problem, ProviderConfig, did_you_mean
+from penstock import Problem, ProviderConfig
 from penstock_batch.pipeline.code import UnknownCode, code_of
 from penstock_batch.pipeline.config import BATCH_TOKENS, WORKERS, StepConfig
 from penstock_batch.pipeline.criteria import Criteria, compile_criteria
 from penstock_batch.pipeline.functions import FunctionProblem, load_function, target_of
+from penstock_batch.pipeline.step_models import models_of
 from penstock_batch.pipeline.templates import BUILT_IN, ROW, PromptTemplate, TemplateProblem, says_no
 from penstock_batch.pipeline.tools import Tools, compile_tools
 from penstock_batch.pipeline.turns import Turn, Turns, compile_turns
 from penstock_batch.providers.models import StepModel
-from penstock_batch.providers.prices import half_priced, prices_of
 from penstock_batch.rows.lines import json_bytes
 
 __all__ = ["RESPONSE", "Step", "compile_step"]
@@ -32,7 +32,7 @@ RESPONSE: Final = "response"
 _JUDGED: Final = ("when", "schema", "accept", "attempts", "columns")
 _TOGETHER: Final = ("batch_size", "batch_tokens")
 _ANSWERED: Final = ("schema_sent", "key_includes_schema", "accept_ended", "repair", "output", "samples")
-_SAID: Final = ("prompt", "system", "prompt_file", "system_file", "messages", "tools", "tool_choice")
+_SAID: Final = ("prompt", "system", "prompt_file", "system_file", "messages", "tools", "tool_choice", "fallback")
 _FIELDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     # kind: what it must have, what it may have beside
     "chat": (("model",), (*_SAID, "params", "timeout", "needs", "share", *_JUDGED, *_ANSWERED)),
@@ -55,6 +55,8 @@ class Step:
     kind: Literal["chat", "embedding", "python"]
     uses: frozenset[str]
     model: StepModel | None = None
+    fallback: Sequence[StepModel] = ()
+    """The models that are asked in the place of `model` where it is given up or refuses the call for good."""
     turns: Sequence[Turn] = ()
     """What a chat step says, and in whose name."""
     tools: Tools | None = None
@@ -79,6 +81,11 @@ class Step:
     """What else decides about its answers and does not stand in the TOML: digests of files, code that judges."""
     passed: Sequence[Sequence[str]] = ()
     """The URLs and models whose calls it passes through, as an OpenAI batch file says them (`passing.py`)."""
+
+    @property
+    def models(self) -> list[StepModel]:
+        """Its model, and those that are asked in its place; none of a Python step."""
+        return [] if self.model is None else [self.model, *self.fallback]
 
     def wanted(self, values: Mapping[str, Any]) -> bool:
         """Whether a row with these `values` needs the cell: without one it is empty. Raises `RenderError`."""
@@ -124,7 +131,7 @@ def compile_step(
                 found.append(Problem((field,), str(problem)))
     if "when" in templates and not templates["when"].variables:
         found.append(Problem(("when",), 'is the same for every row; write it as in "{{ urgency > 3 }}"'))
-    model = _model(config, providers, found)
+    models = models_of(config, providers, found)
     function = None
     if config.kind == "python" and not found and config.function is not None:
         try:
@@ -148,7 +155,8 @@ def compile_step(
         name=config.name,
         kind=config.kind,
         uses=uses,
-        model=model,
+        model=models[0] if models else None,
+        fallback=models[1:],
         turns=turns.turns,
         tools=tools,
         templates=templates,
@@ -203,32 +211,3 @@ def _shape_problems(config: StepConfig) -> list[Problem]:
     twice = [name for name in dict.fromkeys(needs) if needs.count(name) > 1]
     found += [Problem(("needs",), f"names {name!r} twice") for name in twice]
     return found
-
-
-def _model(config: StepConfig, providers: Mapping[str, ProviderConfig], found: list[Problem]) -> StepModel | None:
-    if config.model is None or config.kind == "python":
-        return None
-    provider_name, slash, alias = config.model.partition("/")
-    if not slash or not provider_name or not alias:
-        found.append(Problem(("model",), f"must be written provider/model, not {config.model!r}"))
-        return None
-    provider = providers.get(provider_name)
-    if provider is None:
-        hint = did_you_mean(provider_name, providers, otherwise="there are")
-        found.append(Problem(("model",), f"there is no [providers.{provider_name}]; {hint}"))
-        return None
-    model = provider.models.get(alias)
-    if model is None:
-        hint = did_you_mean(alias, provider.models, otherwise="there are")
-        found.append(Problem(("model",), f"there is no [providers.{provider_name}.models.{alias}]; {hint}"))
-        return None
-    if half_priced(model, config.kind):
-        found.append(Problem(("model",), f"has a price that does not say what output costs; a {config.kind} has some"))
-    return StepModel(
-        config.model,
-        provider_name,
-        model.model or alias,
-        model.max_parallel_requests,
-        dialect=provider.kind,
-        prices=prices_of(model),
-    )

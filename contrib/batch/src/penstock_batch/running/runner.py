@@ -199,7 +199,7 @@ class BatchRun:
         return rows
 
     def _needs_a_dead_model(self, row: KeptRow) -> bool:
-        """Whether a step that the row still needs has a model that was given up: then nothing more is paid for the
+        """Whether a step that the row still needs has only models that were given up: then nothing more is paid for the
         row.
         """
         closed = None if self.spending is None else self.spending.closed
@@ -208,7 +208,8 @@ class BatchRun:
                 continue
             if name in row.claims and row.claims[name].answers:
                 continue  # they are judged first
-            reason = self.models[step.model.name].given_up or closed
+            given_up = [self.models[model.name].given_up for model in step.models]
+            reason = closed if None in given_up else "; ".join(filter(None, given_up))
             if reason is not None:
                 self.tallies.steps[name].failed += 1
                 self.tallies.rows_failed += 1

@@ -184,7 +184,12 @@ class RunStanding:
         )
 
     def _steps_of(self, model: str) -> list[Step]:
-        return [step for step in self._steps if step.model is not None and step.model.name == model]
+        return [step for step in self._steps if (calls := self._calls(step)) is not None and calls.name == model]
+
+    def _calls(self, step: Step) -> StepModel | None:
+        """The model that the next cells of a step are asked of: the first that is not given up."""
+        there = (model for model in step.models if self._models[model.name].given_up is None)
+        return next(there, step.model)
 
     def _gate(self, moves: bool) -> GateStanding:
         health = self._scheduler.health()
@@ -218,9 +223,10 @@ class RunStanding:
         )
 
     def _of(self, step: Step, now: float) -> RequestPressureSnapshot | None:
-        if step.model is None:
+        model = self._calls(step)
+        if model is None:
             return None
-        resource = penstock.RequestResourceKey(step.model.provider, step.model.model_id, step.kind)
+        resource = penstock.RequestResourceKey(model.provider, model.model_id, step.kind)
         return self._pressure.snapshot(resource, now)
 
 

@@ -1,0 +1,197 @@
+"""Which model answers: the step's own, and another where that is given up or refuses the call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import pytest
+import trio.testing
+
+import penstock
+from penstock_batch.calls.asking import Asked
+from penstock_batch.calls.calling import Calls
+from penstock_batch.calls.giving_up import GiveUpRules, ModelHealth
+from penstock_batch.calls.model_use import CellFailed, ModelUse
+from penstock_batch.calls.spending import Spending
+from penstock_batch.calls.tallies import Tallies
+from penstock_batch.money.budget import Budget
+from penstock_batch.money.estimates import Estimates
+from penstock_batch.pipeline.criteria import Criteria
+from penstock_batch.pipeline.steps import Step
+from penstock_batch.providers.models import StepModel
+from penstock_batch.store.answer import Answer
+from penstock_batch.words.secrets import Secrets
+from penstock_dialects import Prices
+
+Reply = tuple[int, dict[str, Any], dict[str, str]]
+
+
+def text(said: str, ended: str = "stop") -> Reply:
+    choice = {"message": {"content": said}, "finish_reason": ended}
+    return 200, {"choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}, {}
+
+
+def error(status: int, message: str = "no", code: str | None = None, **headers: str) -> Reply:
+    return status, {"error": {"message": message, "code": code}}, headers
+
+
+LIMITED = error(429, "slow down", **{"retry-after": "5"})
+TOO_LARGE = error(413, "too large", "request_too_large")
+FILTERED = error(400, "filtered", "content_filter")
+NO_CREDIT = error(429, "no credit", "insufficient_quota")
+BROKEN = error(500)
+RULES = GiveUpRules(failures=3)
+
+
+@attrs.define
+class Client:
+    """The client of one model: what it answers to one call after another, the last again and again."""
+
+    replies: Sequence[Reply]
+    bodies: list[dict[str, Any]] = attrs.field(factory=list)
+    host: str = "api.example"
+    netloc: str = "api.example"
+
+    @asynccontextmanager
+    async def post(self, path: str, body: bytes) -> AsyncIterator[_Answer]:
+        reply = self.replies[min(len(self.bodies), len(self.replies) - 1)]
+        self.bodies.append(json.loads(body))
+        await trio.sleep(0.1)
+        yield _Answer(*reply)
+
+    async def drop_connections(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+@attrs.frozen
+class _Answer:
+    status: int
+    contents: Mapping[str, Any]
+    headers: Mapping[str, str]
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        yield json.dumps(self.contents).encode()
+
+
+class Asking:
+    """The calls of one step whose models answer by script, and what is kept."""
+
+    def __init__(
+        self,
+        models: Mapping[str, Sequence[Reply]],
+        *,
+        budget: float | None = None,
+        rules: GiveUpRules | None = None,
+        **step: Any,
+    ) -> None:
+        # A token that the first model writes costs 1, one of the second 2, and so on.
+        priced = [(name, Prices(input=0.0, output=n * 1_000_000.0)) for n, name in enumerate(models, 1)]
+        known = [StepModel(f"p/{name}", "p", f"{name}-id", 4, prices=prices) for name, prices in priced]
+        self.step = Step(name="s", kind="chat", uses=frozenset(), model=known[0], fallback=known[1:], **step)
+        self.clients = {name: Client(replies) for name, replies in models.items()}
+        self.tallies = Tallies.for_steps([self.step], 1)
+        self.kept: list[Answer] = []
+        uses = {
+            model.name: ModelUse(model, client, None, ModelHealth(rules or RULES), self.tallies.models[model.name])
+            for model, client in zip(known, self.clients.values(), strict=True)
+        }
+        self.spending = None if budget is None else Spending(Budget(budget), Estimates())
+        self._calls = Calls(uses, self.tallies, Secrets(), on_limited=lambda: None, spending=self.spending)
+
+    async def ask(self) -> Answer:
+        return await self._calls.call(self.step, Asked({"model": "m-id", "messages": []}, b"key"), self._keep)
+
+    async def _keep(self, answer: Answer) -> None:
+        self.kept.append(answer)
+
+    def asked(self) -> dict[str, int]:
+        return {name: len(client.bodies) for name, client in self.clients.items()}
+
+
+async def answered(asking: Asking, times: int = 1) -> list[Any]:
+    """What comes of asking so often, one after another: the values, and the failures as texts."""
+    models = {name: {"max_parallel_requests": 4, "model": f"{name}-id"} for name in asking.clients}
+    config = {"providers": {"p": {"models": models}}, "requests": {"retry_backoff": 0.01, "max_attempts": 2}}
+    found: list[Any] = []
+    async with penstock.open_scheduler(config) as scheduler:
+        for _ in range(times):
+            try:
+                answer: Answer = await scheduler.start_soon(asking.ask)
+                found.append(answer.value)
+            except CellFailed as failed:
+                found.append(str(failed))
+    return found
+
+
+@pytest.mark.parametrize("refusal", [TOO_LARGE, FILTERED, NO_CREDIT, error(401), text("", "content_filter")])
+async def test_what_one_model_refuses_for_good_another_is_asked(
+    autojump_clock: trio.testing.MockClock, refusal: Reply
+) -> None:
+    asking = Asking({"m": [refusal], "other": [text("from the other")]})
+    assert await answered(asking) == ["from the other"]
+    assert asking.asked() == {"m": 1, "other": 1}
+    assert asking.clients["other"].bodies[0]["model"] == "other-id"
+    assert asking.kept[-1].by == "p/other"
+
+
+async def test_a_rate_limit_is_waited_for_and_no_reason_to_ask_another(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    asking = Asking({"m": [LIMITED, text("in the end")], "other": [text("from the other")]})
+    assert await answered(asking) == ["in the end"]
+    assert asking.asked() == {"m": 2, "other": 0}
+    assert trio.current_time() > 5
+
+
+async def test_what_may_pass_is_tried_again_and_fails_its_cell(autojump_clock: trio.testing.MockClock) -> None:
+    asking = Asking({"m": [BROKEN], "other": [text("from the other")]})
+    assert "HTTP 500" in (await answered(asking))[0]
+    assert asking.asked() == {"m": 2, "other": 0}
+
+
+async def test_a_model_that_is_given_up_is_not_asked_again(autojump_clock: trio.testing.MockClock) -> None:
+    asking = Asking({"m": [NO_CREDIT], "other": [text("from the other")]})
+    assert await answered(asking, 3) == ["from the other"] * 3
+    assert asking.asked() == {"m": 1, "other": 3}
+
+
+async def test_the_call_whose_failure_gives_a_model_up_is_answered_by_another(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rules = GiveUpRules(failures=2, start=0.0, after=0.0)
+    asking = Asking({"m": [text("a"), BROKEN], "other": [text("from the other")]}, rules=rules)
+    assert await answered(asking, 2) == ["a", "from the other"]
+
+
+async def test_several_are_asked_in_their_order(autojump_clock: trio.testing.MockClock) -> None:
+    asking = Asking({"m": [TOO_LARGE], "b": [FILTERED], "c": [text("from c")], "d": [text("from d")]})
+    assert await answered(asking) == ["from c"]
+    assert asking.asked() == {"m": 1, "b": 1, "c": 1, "d": 0}
+
+
+async def test_what_nobody_answers_fails_with_all_reasons(autojump_clock: trio.testing.MockClock) -> None:
+    asking = Asking({"m": [TOO_LARGE], "b": [BROKEN], "c": [text("from c")]})
+    assert await answered(asking) == ["p: HTTP 413: too large; p: HTTP 500: no"]
+    assert asking.asked()["c"] == 0, "what fails in passing is asked again by the next run"
+
+
+async def test_a_refusal_that_the_step_accepts_is_its_answer(autojump_clock: trio.testing.MockClock) -> None:
+    accepts = Criteria(ended=frozenset(("stop", "content_filter")))
+    asking = Asking({"m": [text("cut", "content_filter")], "other": [text("x")]}, criteria=accepts)
+    assert await answered(asking) == ["cut"]
+
+
+async def test_each_answer_costs_what_its_own_model_does(autojump_clock: trio.testing.MockClock) -> None:
+    asking = Asking(
+        {"m": [text("", "content_filter"), TOO_LARGE], "other": [text("x")]}, budget=10.0, params={"max_tokens": 1}
+    )
+    assert await answered(asking, 2) == ["x", "x"]
+    assert [(answer.by, answer.cost) for answer in asking.kept] == [("p/m", 1.0), ("p/other", 2.0), ("p/other", 2.0)]
+    assert asking.spending is not None
+    assert asking.spending.budget.spent == 5.0
+    assert {name: tally.cost for name, tally in asking.tallies.models.items()} == {"p/m": 1.0, "p/other": 4.0}
