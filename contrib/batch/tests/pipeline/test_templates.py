@@ -73,3 +73,11 @@ def test_a_plain_template_says_what_it_says_in_the_sandbox(source: str, values: 
 def test_a_plain_template_without_its_value_fails_as_any_other() -> None:
     with pytest.raises(RenderError, match="'text' is undefined"):
         PromptTemplate("{{ text }}").render({})
+
+
+def test_a_plain_template_needs_no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> str:
+        raise AssertionError("the sandbox was asked")
+
+    monkeypatch.setattr("penstock_batch.pipeline.templates.render_bounded", refuse)
+    assert PromptTemplate("Hi {{ a }}!").render({"a": "x"}) == "Hi x!"

@@ -20,7 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS
 from jinja2.visitor import NodeTransformer
 
-__all__ = ["MOST_STEPS", "MOST_TEXT", "BoundedEnvironment", "TooMuch", "render_bounded"]
+__all__ = ["MOST_STEPS", "MOST_TEXT", "BoundedEnvironment", "TooMuch", "inner_text", "render_bounded"]
 
 MOST_STEPS: Final = 250_000
 """Steps of one text: items of loops, calls, filters, and items or hundreds of characters that those are given."""
@@ -140,6 +140,11 @@ _OURS: Final[Mapping[str, Callable[[Any], Any]]] = {
 
 def _filter(node: nodes.Node, name: str) -> nodes.Filter:
     return nodes.Filter(cast(nodes.Expr, node), f"penstock {name}", [], [], None, None, lineno=node.lineno)
+
+
+def inner_text(node: nodes.Node) -> nodes.Node:
+    """What is written at a place of a template, without the filter that pays for it."""
+    return node.node if isinstance(node, nodes.Filter) and node.name == "penstock text" and node.node else node
 
 
 class _UnderBudget(NodeTransformer):

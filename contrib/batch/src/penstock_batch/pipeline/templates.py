@@ -15,7 +15,7 @@ import attrs
 from jinja2 import TemplateError, nodes
 from jinja2.meta import find_undeclared_variables
 
-from penstock_batch.pipeline.template_bounds import BoundedEnvironment, render_bounded
+from penstock_batch.pipeline.template_bounds import BoundedEnvironment, inner_text, render_bounded
 from penstock_batch.words.failures import said_of
 
 __all__ = ["ROW", "PromptTemplate", "RenderError", "TemplateProblem", "says_no"]
@@ -94,9 +94,9 @@ def _plain_parts(tree: nodes.Template) -> tuple[str | _Variable, ...] | None:
     for statement in tree.body:
         if not isinstance(statement, nodes.Output):
             return None
-        for node in statement.nodes:
-            if isinstance(node, nodes.TemplateData):
-                parts.append(node.data)
+        for node in map(inner_text, statement.nodes):
+            if isinstance(node, nodes.Const) and isinstance(node.value, str):
+                parts.append(node.value)
             elif isinstance(node, nodes.Name):
                 parts.append(_Variable(node.name))
             else:
