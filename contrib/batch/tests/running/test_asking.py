@@ -1,8 +1,9 @@
-"""Whole runs of steps that ask by more than a prompt: tools, fallbacks, several turns."""
+"""Whole runs of steps that ask by more than a prompt: tools, other models, images."""
 
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -136,3 +137,44 @@ def test_a_check_tells_who_is_asked_in_whose_place(
     folder.write(("MORE", FALLBACK), toml=PIPELINE)
     assert check_command(folder.toml, plugins=()) == 0
     assert "at p/m (at most 4 at a time), else p/other (at most 4 at a time)" in capsys.readouterr().out
+
+
+# -- images --
+
+LOOK = 'prompt = "{{ image(photo) }} What is this?"\nattempts = 1'
+
+
+def shown(*names: str, folder: Folder) -> int:
+    """The exit code of a run over rows that name these images."""
+    folder.lines(*(json.dumps({"photo": name}) for name in names))
+    return run(folder, LOOK)
+
+
+def test_images_go_out_with_their_calls_and_a_row_fails_alone(folder: Folder, scripted: Scripted) -> None:
+    contents = {name: b"\x89PNG\r\n\x1a\n" + name.encode() for name in ("a.png", "b.png")}
+    for name, held in contents.items():
+        (folder.path / name).write_bytes(held)
+    scripted.answer = lambda messages: messages[0]["content"][1]["text"]
+    assert shown("a.png", "nothing.png", "b.png", "../x.png", "https://c.example/c.png", folder=folder) == 1
+    urls = [body["messages"][0]["content"][0]["image_url"]["url"] for body in scripted.bodies]
+    assert {b64decode(url.partition(",")[2]) for url in urls if url.startswith("data:image/png;base64,")} == set(
+        contents.values()
+    )
+    assert "https://c.example/c.png" in urls
+    assert [answer["s"] for answer in folder.answers()] == [" What is this?"] * 3
+    missing, outside = folder.failed()
+    assert "the template cannot be filled in: 'nothing.png' is not there" in missing["error"]
+    assert "does not lie below" in outside["error"]
+
+
+def test_an_image_that_is_replaced_is_asked_anew_and_no_other(folder: Folder, scripted: Scripted) -> None:
+    """Neither the TOML nor the input tells that it is another one."""
+    scripted.answer = lambda messages: "x"
+    for name in ("a.png", "b.png"):
+        (folder.path / name).write_bytes(b"\x89PNG\r\n\x1a\n" + name.encode())
+    for new, calls in ((b"1", 2), (b"1", 0), (b"2", 1)):
+        (folder.path / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n" + new)
+        assert shown("a.png", "b.png", folder=folder) == 0
+        assert len(scripted.bodies) == calls
+        scripted.bodies.clear()
+    assert [answer["s"] for answer in folder.answers()] == ["x", "x"]

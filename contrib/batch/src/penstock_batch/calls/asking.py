@@ -13,7 +13,11 @@ from typing import Any, Final
 import attrs
 
 from penstock_batch.calls.judged_calls import with_schema
+from penstock_batch.money.estimates import text_bytes
+from penstock_batch.pipeline.attaching import Attaching
+from penstock_batch.pipeline.beside import FileProblem
 from penstock_batch.pipeline.passing import NotPassed, passed_body
+from penstock_batch.pipeline.row_files import with_contents
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.pipeline.templates import ROW, RenderError
 from penstock_batch.rows.lines import json_bytes
@@ -30,18 +34,29 @@ class NotAsked(Exception):
 
 @attrs.frozen
 class Asked:
-    """What is asked: `body` is what goes out, or what a function is called with; `base` identifies it."""
+    """What is asked: `body` is what goes out, or what a function is called with; `base` identifies it. Where it has
+    `attached` files the body has their digests, and what goes out their contents.
+    """
 
     body: Mapping[str, Any]
     base: bytes
+    attached: bool = False
 
     def sent(self) -> bytes:
-        """The body as it goes out."""
+        """The body as it goes out, but for the contents of files."""
         return json_bytes(self.body)
 
+    def sent_whole(self) -> bytes:
+        """The body as it goes out, with what its files hold, which are read. Raises `NotAsked`."""
+        try:
+            return json_bytes(with_contents(self.body))
+        except FileProblem as problem:
+            raise NotAsked(str(problem)) from None
+
     def input_tokens(self, sent: bytes) -> int:
-        """An estimate of the tokens of what is sent."""
-        return len(sent) // _CHARACTERS_PER_TOKEN + 1
+        """An estimate of the tokens of what is sent; a file counts for as much, whatever its size."""
+        size = text_bytes(self.body) if self.attached else len(sent)
+        return size // _CHARACTERS_PER_TOKEN + 1
 
     @property
     def output_tokens(self) -> int:
@@ -64,13 +79,13 @@ def ask(step: Step, values: Mapping[str, Any], columns: Mapping[str, Any]) -> As
     model = step.model
     assert model is not None
     identity = [model.dialect, step.kind, model.provider, model.model_id, body]
-    schema = step.criteria.schema
+    schema, attached = step.criteria.schema, step.files is not None
     if schema is None:
-        return Asked(body, base_key(identity))
+        return Asked(body, base_key(identity), attached)
     base = base_key([*identity, schema.contents] if step.key_includes_schema else identity)
     if step.schema_sent and step.criteria.as_json:
         body = with_schema(body, schema, step.name, speaks=model.dialect)
-    return Asked(body, base)
+    return Asked(body, base, attached)
 
 
 def _passed(step: Step, columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +100,8 @@ def _body(step: Step, values: Mapping[str, Any]) -> dict[str, Any]:
     try:
         if step.kind == "embedding":
             return {"model": step.model.model_id, **step.params, "input": step.templates["input"].render(values)}
-        messages = [{"role": turn.role, "content": turn.template.render(values)} for turn in step.turns]
+        attaching = None if step.files is None else Attaching(step.files)
+        messages = [{"role": turn.role, "content": turn.template.content(values, attaching)} for turn in step.turns]
     except RenderError as error:
         raise NotAsked(f"the template cannot be filled in: {error}") from None
     return {"model": step.model.model_id, **step.params, "messages": messages}

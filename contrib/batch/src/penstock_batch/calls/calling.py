@@ -20,7 +20,7 @@ import trio
 import penstock
 from penstock import execute
 from penstock_batch.calls.answers import Answered, BadAnswer, answer_of, error_line, failure_kind
-from penstock_batch.calls.asking import Asked
+from penstock_batch.calls.asking import Asked, NotAsked
 from penstock_batch.calls.judging import refuses
 from penstock_batch.calls.model_use import CellFailed, ModelUse, NotServed
 from penstock_batch.calls.spending import BudgetRefusal, OpenCall, Spending
@@ -37,7 +37,10 @@ from penstock_wire import CannotConnect, WireError
 if TYPE_CHECKING:
     from penstock import Attempt
 
-__all__ = ["CallFailed", "Calls", "Keep"]
+__all__ = ["READERS", "CallFailed", "Calls", "Keep"]
+
+READERS: Final = 8
+"""Threads that read the files of calls."""
 
 _PATHS: Final = {"chat": "chat/completions", "embedding": "embeddings"}
 Keep = Callable[[Answer], Awaitable[None]]
@@ -82,6 +85,7 @@ class Calls:
         self._secrets = secrets
         self._on_limited = on_limited
         self._spending = spending
+        self._reading = trio.CapacityLimiter(READERS)
 
     def use_of(self, step: Step) -> ModelUse:
         """The model of a step that calls one."""
@@ -121,7 +125,7 @@ class Calls:
         with use.waiting() as scope:
             try:
                 async with self.paid_for(step, use, asked) as call:
-                    attempt = partial(self._attempt, step, use, sent, scope, keep, call)
+                    attempt = partial(self._attempt, step, use, asked, sent, scope, keep, call)
                     return await execute(attempt, model.name, domain=step.kind, cost=cost, group=step.name)
             except BudgetRefusal as error:
                 raise CellFailed(str(error)) from None
@@ -138,6 +142,7 @@ class Calls:
         self,
         step: Step,
         use: ModelUse,
+        asked: Asked,
         sent: bytes,
         scope: trio.CancelScope,
         keep: Keep,
@@ -145,6 +150,8 @@ class Calls:
         attempt: Attempt,
     ) -> Answer:
         use.check()
+        if asked.attached:  # what its files hold is in memory from here on, and no longer than the call
+            sent = await self._whole(step, asked)
         started = trio.current_time()
         with use.in_flight((scope,), started), self._tallies.steps[step.name].working():
             with await self.post(step, use, sent) as reader:
@@ -199,6 +206,14 @@ class Calls:
         if call is not None:
             cost = call.paid(cost, answered.usage)
         return self._answer(reader, answered, use, elapsed, cost)
+
+    async def _whole(self, step: Step, asked: Asked) -> bytes:
+        with trio.move_on_after(step.timeout):
+            try:
+                return await trio.to_thread.run_sync(asked.sent_whole, abandon_on_cancel=True, limiter=self._reading)
+            except NotAsked as error:
+                raise CellFailed(str(error)) from None
+        raise CellFailed(f"its files could not be read within {step.timeout:g} s")
 
     def _answer(
         self, reader: AnswerReader, answered: Answered, use: ModelUse, elapsed: float, cost: float | None

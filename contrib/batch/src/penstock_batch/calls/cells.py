@@ -20,8 +20,8 @@ import attrs
 import trio
 
 import penstock
-from penstock_batch.calls.asking import NotAsked
-from penstock_batch.calls.calling import Calls, Keep
+from penstock_batch.calls.asking import NotAsked, ask
+from penstock_batch.calls.calling import READERS, Calls, Keep
 from penstock_batch.calls.claims import Claim, Claims
 from penstock_batch.calls.joint_calls import JointCalls
 from penstock_batch.calls.judging import last_words
@@ -68,6 +68,7 @@ class Cells:
         self._on_added = on_added
         self._judging: dict[str, UntilAccepted] = {}
         self._threads: dict[str, trio.CapacityLimiter] = {}
+        self._reading = trio.CapacityLimiter(READERS)
         self._under_way: dict[bytes, trio.Event] = {}
         """Of each cell that is asked just now: until its answer is there."""
 
@@ -101,7 +102,7 @@ class Cells:
                 return None
         except RenderError as error:
             raise CellFailed(f"it cannot be said when: {error}") from None
-        claim = row.claims.pop(step.name, None) or self._claims.claim(step, row.identity, row.values, row.columns)
+        claim = row.claims.pop(step.name, None) or await self._claim(step, row)
         try:
             if step.samples == 1:
                 return await self._value(step, claim, values)
@@ -109,6 +110,16 @@ class Cells:
             return await all_samples(step.samples, at_once, lambda n: self._value(step, claim.samples[n], values))
         finally:
             self._claims.release(claim)
+
+    async def _claim(self, step: Step, row: RowInWork) -> Claim:
+        if step.files is None:
+            return self._claims.claim(step, row.identity, row.values, row.columns)
+        # Its files are read to know what is asked: in a thread, since nobody knows where they lie.
+        with trio.move_on_after(step.timeout):
+            read = partial(ask, step, dict(row.values), row.columns)  # others may be done meanwhile
+            asked = await trio.to_thread.run_sync(read, abandon_on_cancel=True, limiter=self._reading)
+            return self._claims.claim_asked(step, row.identity, asked)
+        raise CellFailed(f"its files could not be read within {step.timeout:g} s")
 
     async def _value(self, step: Step, claim: Claim, values: Mapping[str, Any]) -> Any:
         """The value of a cell, or of one sample of it, when its answers are on the disk."""

@@ -83,7 +83,6 @@ class Claims:
     ) -> list[Claim | NotAsked]:
         """The cells of `step` for several rows at once, or why a row has none."""
         claims: list[Claim | NotAsked] = []
-        bases: list[bytes] = []
         for row, values, columns in rows:
             try:
                 asked = ask(step, values, columns)
@@ -91,16 +90,24 @@ class Claims:
                 claims.append(error)
             else:
                 claims.append(Claim(asked, asked.base, row))
-                bases.append(asked.base)
-        found = self._store.find(bases)
-        for claim in claims:
-            if isinstance(claim, Claim):
-                claim.answers = found.get(claim.key, ())
-                if not step.share and not (claim.answers and claim.answers[0].row == claim.row):
-                    self._take(claim)
-                if step.samples > 1:
-                    self._add_samples(claim, step.samples)
+        self._look_up(step, [claim for claim in claims if isinstance(claim, Claim)])
         return claims
+
+    def claim_asked(self, step: Step, row: int, asked: Asked) -> Claim:
+        """The cell of `step` for a row of which it is known what is `asked`, as by `claim`."""
+        claim = Claim(asked, asked.base, row)
+        self._look_up(step, [claim])
+        return claim
+
+    def _look_up(self, step: Step, claims: Sequence[Claim]) -> None:
+        """Find the answers to new claims, and make them the cells of their rows."""
+        found = self._store.find([claim.key for claim in claims])
+        for claim in claims:
+            claim.answers = found.get(claim.key, ())
+            if not step.share and not (claim.answers and claim.answers[0].row == claim.row):
+                self._take(claim)
+            if step.samples > 1:
+                self._add_samples(claim, step.samples)
 
     def _add_samples(self, claim: Claim, count: int) -> None:
         """Put the other samples to a cell, which have its number."""

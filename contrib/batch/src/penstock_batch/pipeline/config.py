@@ -101,6 +101,8 @@ class BatchConfig:
       not count. `None`: 1000, or as many as a step with `batch_size` needs (`running/text_room.py`).
     - `rows_waiting`: rows in memory that wait for such a provider, beyond those.
     - `request_timeout`: of one call, from going out to its last byte.
+    - `files`: the folder below which the files lie that rows name, by `image(…)` and `file(…)`; that of the TOML if
+      left out.
     - `fsync_pause`: how long answers are gathered before they are written to the disk together.
     - `budget`: what all runs of this output may cost together, in the money of the prices.
     - `give_up_failures`: failed calls in a row, without a success between, before a model may be given up.
@@ -114,6 +116,7 @@ class BatchConfig:
     rows_waiting: int = attrs.field(default=4000, validator=_from(0))
     request_timeout: float = attrs.field(default=120.0, validator=_above_zero)
     fsync_pause: float = attrs.field(default=0.02, validator=_from(0))
+    files: Path | None = None
     budget: float | None = attrs.field(default=None, validator=_budget)
     give_up_failures: int = attrs.field(default=20, validator=_from(1))
     give_up_start: float = attrs.field(default=10.0, validator=_from(0))

@@ -121,6 +121,9 @@ def load_pipeline(
     named = None if place is None else place.named
     out = output_place(output or loaded.extras["output"], folder, problems, read=read, named=named)
 
+    files = None if batch.files is None else folder / batch.files
+    if files is not None and not files.is_dir():
+        problems.append(Problem(("batch", "files"), f"is no folder: {files}"))
     columns = place.facts.columns if place is not None else ()
     known = frozenset(columns) | _made_by(step_configs, ())
     steps = [
@@ -131,6 +134,7 @@ def load_pipeline(
             folder=folder,
             timeout=batch.request_timeout,
             problems=problems,
+            files=files,
         )
         for step in step_configs
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Final, Literal
 
 import attrs
@@ -17,6 +18,7 @@ from penstock_batch.pipeline.code import UnknownCode, code_of
 from penstock_batch.pipeline.config import BATCH_TOKENS, WORKERS, StepConfig
 from penstock_batch.pipeline.criteria import Criteria, compile_criteria
 from penstock_batch.pipeline.functions import FunctionProblem, load_function, target_of
+from penstock_batch.pipeline.row_files import RowFiles
 from penstock_batch.pipeline.step_models import models_of
 from penstock_batch.pipeline.templates import BUILT_IN, ROW, PromptTemplate, TemplateProblem, says_no
 from penstock_batch.pipeline.tools import Tools, compile_tools
@@ -59,6 +61,8 @@ class Step:
     """The models that are asked in the place of `model` where it is given up or refuses the call for good."""
     turns: Sequence[Turn] = ()
     """What a chat step says, and in whose name."""
+    files: RowFiles | None = None
+    """The files that rows may name, where its turns hold images or files."""
     tools: Tools | None = None
     templates: Mapping[str, PromptTemplate] = attrs.field(factory=dict)
     function: Callable[..., Any] | None = None
@@ -112,8 +116,9 @@ def compile_step(
     folder: Path,
     timeout: float,
     problems: list[Problem],
+    files: Path | None = None,
 ) -> Step | None:
-    """The step that `config` describes.
+    """The step that `config` describes. `files` is the folder of the files that rows name, or else `folder`.
 
     `known` are the names of columns and steps: only among them may a template's name hide one of its built-in
     functions. Adds to `problems` and returns `None` if anything is wrong.
@@ -129,6 +134,11 @@ def compile_step(
                 templates[field] = PromptTemplate(source)
             except TemplateProblem as problem:
                 found.append(Problem((field,), str(problem)))
+    found += [
+        Problem((field,), f"calls {' and '.join(sorted(template.attached))}, which only messages of the user can hold")
+        for field, template in templates.items()
+        if template.attached
+    ]
     if "when" in templates and not templates["when"].variables:
         found.append(Problem(("when",), 'is the same for every row; write it as in "{{ urgency > 3 }}"'))
     models = models_of(config, providers, found)
@@ -167,7 +177,9 @@ def compile_step(
         thread=config.thread,
         workers=config.workers,
         criteria=criteria,
-        seen=(*criteria.seen, *turns.seen, *(() if tools is None else tools.seen)),
+        files=RowFiles.below(files or folder) if turns.attach else None,
+        # Files that rows name may be others than they were: only who looks at each of them knows.
+        seen=(*criteria.seen, *turns.seen, *(tools.seen if tools else ()), *((token_hex(16),) if turns.attach else ())),
         when=when,
         samples=config.samples,
         schema_sent=config.schema_sent is not False,

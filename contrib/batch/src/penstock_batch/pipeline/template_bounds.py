@@ -10,17 +10,27 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextvars import ContextVar
-from functools import wraps
-from typing import Any, Final, cast
+from functools import partial, wraps
+from typing import Any, Final, Literal, cast
 
-from jinja2 import StrictUndefined, Template, nodes
+from jinja2 import StrictUndefined, Template, TemplateSyntaxError, Undefined, nodes
 from jinja2.filters import FILTERS
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS
 from jinja2.visitor import NodeTransformer
 
-__all__ = ["MOST_STEPS", "MOST_TEXT", "BoundedEnvironment", "TooMuch", "inner_text", "render_bounded"]
+__all__ = [
+    "ATTACHED",
+    "MOST_STEPS",
+    "MOST_TEXT",
+    "Attach",
+    "BoundedEnvironment",
+    "TooMuch",
+    "attached_in",
+    "inner_text",
+    "render_bounded",
+]
 
 MOST_STEPS: Final = 250_000
 """Steps of one text: items of loops, calls, filters, and items or hundreds of characters that those are given."""
@@ -33,6 +43,12 @@ _WIDE: Final = re.compile(r"%[^a-zA-Z%]*(\d{4}|\*)|\{[^{}]*(:[^{}]*\d{4}|\{)")
 _TAKES_WIDTHS: Final = frozenset({"batch", "center", "indent", "round", "slice", "tojson", "truncate", "wordwrap"})
 
 
+Attach = Callable[[Literal["image", "file"], object], str]
+"""Puts an image or a file beside the text, and gives the mark that stands for it there."""
+ATTACHED: Final[tuple[Literal["image", "file"], ...]] = ("image", "file")
+"""The functions that do so, in templates of those who have a place for it."""
+
+
 class TooMuch(ValueError):
     """A template that does more than it may, in one line."""
 
@@ -40,9 +56,10 @@ class TooMuch(ValueError):
 class _Budget:
     """What is left to one text."""
 
-    def __init__(self) -> None:
+    def __init__(self, attach: Attach | None = None) -> None:
         self._steps = MOST_STEPS
         self._text = MOST_TEXT
+        self.attach = attach
 
     def take(self, steps: int) -> None:
         self._steps -= steps
@@ -129,12 +146,25 @@ def _compared(value: Any) -> Any:
     return value
 
 
+def _attached(kind: Literal["image", "file"], name: Any) -> str:
+    """The mark of an image or a file; at no time but when a text is made, so that no constant one is read before."""
+    budget = _budget.get()
+    if budget is None or budget.attach is None:
+        raise ValueError(f"{kind}() means something in the messages of a chat step only")
+    _pay(name, steps=_CALL)
+    if isinstance(name, Undefined):
+        str(name)  # which says of what there is none
+    return budget.attach(kind, name)
+
+
 _OURS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "penstock items": _items,
     "penstock text": _text,
     "penstock joined": _joined,
     "penstock compared": _compared,
     "penstock step": _step,
+    "penstock image": partial(_attached, "image"),
+    "penstock file": partial(_attached, "file"),
 }
 
 
@@ -147,7 +177,36 @@ def inner_text(node: nodes.Node) -> nodes.Node:
     return node.node if isinstance(node, nodes.Filter) and node.name == "penstock text" and node.node else node
 
 
+def attached_in(tree: nodes.Template) -> set[str]:
+    """Which of `ATTACHED` a template calls."""
+    names = {f"penstock {kind}": kind for kind in ATTACHED}
+    return {names[node.name] for node in tree.find_all(nodes.Filter) if node.name in names}
+
+
 class _UnderBudget(NodeTransformer):
+    def __init__(self, own: set[str]) -> None:
+        self._own = own
+        """The names that the template gives to something itself: its own macro `image` is no other."""
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:
+        self.generic_visit(node)
+        kind = self._attached(node)
+        if kind is None:
+            return node
+        if len(node.args) != 1 or node.kwargs or node.dyn_args is not None or node.dyn_kwargs is not None:
+            raise TemplateSyntaxError(f"{kind}() takes one path{' or URL' if kind == 'image' else ''}", node.lineno)
+        return _filter(node.args[0], kind)
+
+    def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node:
+        if (kind := self._attached(node.call)) is not None:
+            raise TemplateSyntaxError(f"{kind}() is no macro, which could hold something", node.lineno)
+        self.generic_visit(node)
+        return node
+
+    def _attached(self, node: nodes.Call) -> str | None:
+        name = node.node.name if isinstance(node.node, nodes.Name) else None
+        return name if name in ATTACHED and name not in self._own else None
+
     def visit_For(self, node: nodes.For) -> nodes.Node:
         self.generic_visit(node)
         node.iter = _filter(node.iter, "items")
@@ -282,7 +341,10 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         self.tests = {name: _bounded(name, cast("Callable[..., Any]", each)) for name, each in TESTS.items()}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        tree: nodes.Template = _UnderBudget().visit(super()._parse(source, name, filename))
+        parsed = super()._parse(source, name, filename)
+        own = {macro.name for macro in parsed.find_all(nodes.Macro)}
+        own |= {each.name for each in parsed.find_all(nodes.Name) if each.ctx in ("store", "param")}
+        tree: nodes.Template = _UnderBudget(own).visit(parsed)
         return tree
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
@@ -317,9 +379,11 @@ def _check_bits(bits: int) -> None:
         raise TooMuch(f"a number of more than {_MOST_BITS:,} bits")
 
 
-def render_bounded(template: Template, values: Mapping[str, Any]) -> str:
-    """The text of a template of a `BoundedEnvironment`. Raises `TooMuch`, and whatever an expression of it raises."""
-    token = _budget.set(_Budget())
+def render_bounded(template: Template, values: Mapping[str, Any], attach: Attach | None = None) -> str:
+    """The text of a template of a `BoundedEnvironment`, whose images and files go to `attach`. Raises `TooMuch`, and
+    whatever an expression of it raises.
+    """
+    token = _budget.set(_Budget(attach))
     try:
         return template.render(values)
     finally:

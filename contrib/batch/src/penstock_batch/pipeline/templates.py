@@ -4,6 +4,9 @@ A template is compiled in a sandbox that forbids attributes with underscores and
 has no loader; `include`, `import` and `extends` are refused when it is compiled, not when a row is rendered. What a
 template needs is read from its variables, so it is not said twice. A variable that a row does not have is an
 error of that row, never an empty string. How much a template may do is bounded (`template_bounds.py`).
+
+`image(…)` and `file(…)` put something beside the text (`attaching.py`). A column of such a name is another thing: a
+template may print it, and nobody can call it.
 """
 
 from __future__ import annotations
@@ -15,7 +18,15 @@ import attrs
 from jinja2 import TemplateError, nodes
 from jinja2.meta import find_undeclared_variables
 
-from penstock_batch.pipeline.template_bounds import BoundedEnvironment, inner_text, render_bounded
+from penstock_batch.pipeline.attaching import Attaching
+from penstock_batch.pipeline.beside import FileProblem
+from penstock_batch.pipeline.template_bounds import (
+    Attach,
+    BoundedEnvironment,
+    attached_in,
+    inner_text,
+    render_bounded,
+)
 from penstock_batch.words.failures import said_of
 
 __all__ = ["ROW", "PromptTemplate", "RenderError", "TemplateProblem", "says_no"]
@@ -56,15 +67,32 @@ class PromptTemplate:
             line = getattr(error, "lineno", None)
             raise TemplateProblem(f"line {line}: {error}" if line else str(error)) from None
         self._plain = _plain_parts(tree)
+        self.attached = frozenset(attached_in(tree))
+        """Which of `image` and `file` it calls."""
         self.variables = frozenset(find_undeclared_variables(tree))
         """The names that are looked up in the row; jinja's own functions (`range`, `dict`, …) among them."""
 
-    def render(self, values: Mapping[str, Any]) -> str:
-        """The text for one row. Raises `RenderError`, also for whatever an expression of the template does wrong."""
+    def content(self, values: Mapping[str, Any], attaching: Attaching | None) -> str | list[dict[str, Any]]:
+        """The content of a message for one row: a text, or parts of it where there are images or files, which are put
+        to those of its call, `attaching`. Raises `RenderError`.
+        """
+        if attaching is None or not self.attached:
+            return self.render(values)
+        try:
+            return attaching.content(self.render(values, attaching.attach))
+        except FileProblem as problem:
+            raise RenderError(str(problem)) from None
+
+    def render(self, values: Mapping[str, Any], attach: Attach | None = None) -> str:
+        """The text for one row; images and files go to `attach`. Raises `RenderError`, also for whatever an expression
+        of the template does wrong.
+        """
         if self._plain is not None and (text := _joined(self._plain, values)) is not None:
             return text
         try:
-            return render_bounded(self._template, values)
+            return render_bounded(self._template, values, attach)
+        except FileProblem as problem:
+            raise RenderError(str(problem)) from None
         except Exception as error:  # a template is code of the user's: whatever it raises belongs to this row
             raise RenderError(said_of(error)) from None
 

@@ -43,6 +43,11 @@ class Turns:
         """The names that the templates look up."""
         return frozenset[str]().union(*(turn.template.variables for turn in self.turns))
 
+    @property
+    def attach(self) -> bool:
+        """Whether one of them puts images or files into its message."""
+        return any(turn.template.attached for turn in self.turns)
+
 
 def compile_turns(config: StepConfig, folder: Path, found: list[Problem]) -> Turns:
     """The turns of a chat step; files are taken from `folder`. Adds to `found` what is wrong with them."""
@@ -51,11 +56,16 @@ def compile_turns(config: StepConfig, folder: Path, found: list[Problem]) -> Tur
     seen: list[str] = []
     if not problems:
         for role, said in _said(config, folder, problems):
+            where = "" if said.file is None else f"{said.file}: "
             try:
-                turns.append(Turn(role, PromptTemplate(said.text)))
+                turn = Turn(role, PromptTemplate(said.text))
             except TemplateProblem as problem:
-                where = "" if said.file is None else f"{said.file}: "
                 problems.append(Problem(said.path, f"{where}{problem}"))
+                continue
+            turns.append(turn)
+            if role != "user" and turn.template.attached:
+                what = f"calls {' and '.join(sorted(turn.template.attached))}, which only messages of the user can hold"
+                problems.append(Problem(said.path, f"{where}{what}"))
             if said.file is not None:
                 seen.append(blake2b(said.text.encode(), digest_size=_DIGEST_BYTES).hexdigest())
     found += problems

@@ -50,7 +50,8 @@ class KeptRows:
 
     def of(self, rows: Sequence[Row], *, leave_slow: bool = False) -> list[KeptRow]:
         """What is kept of each of these rows. With `leave_slow` the cells of a step whose accepting function is slow
-        are left open, for a thread to judge: here nothing else happens meanwhile.
+        are left open, for a thread to judge, and so are those of one that reads files: here nothing else happens
+        meanwhile.
         """
         identity = self._claims.identity
         found = [KeptRow(row, identity(row.digest), dict(row.values)) for row in rows]
@@ -59,6 +60,8 @@ class KeptRows:
             able = found if not needs else [each for each in found if all(need in each.finished for need in needs)]
             if step.when is not None:
                 able = [each for each in able if self._wants(step, each)]
+            if leave_slow and step.files is not None:
+                continue
             claims = self._claims.claim_all(step, [(each.identity, each.values, each.row.values) for each in able])
             for each, claim in zip(able, claims, strict=True):
                 if not isinstance(claim, Claim):

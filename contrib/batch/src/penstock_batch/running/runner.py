@@ -206,8 +206,8 @@ class BatchRun:
         for name, step in self._steps.items():
             if step.model is None or name in row.finished or step.when is not None:
                 continue
-            if name in row.claims and row.claims[name].answers:
-                continue  # they are judged first
+            if step.files is not None or (name in row.claims and row.claims[name].answers):
+                continue  # there are answers that are judged first, or it is seen later whether there are
             given_up = [self.models[model.name].given_up for model in step.models]
             reason = closed if None in given_up else "; ".join(filter(None, given_up))
             if reason is not None:

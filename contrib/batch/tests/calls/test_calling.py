@@ -1,10 +1,13 @@
-"""Which model answers: the step's own, and another where that is given up or refuses the call."""
+"""Calls over scripted clients: which model answers, and what goes out."""
 
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from math import inf
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -21,6 +24,7 @@ from penstock_batch.calls.tallies import Tallies
 from penstock_batch.money.budget import Budget
 from penstock_batch.money.estimates import Estimates
 from penstock_batch.pipeline.criteria import Criteria
+from penstock_batch.pipeline.row_files import RowFiles
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.providers.models import StepModel
 from penstock_batch.store.answer import Answer
@@ -96,6 +100,7 @@ class Asking:
         self.clients = {name: Client(replies) for name, replies in models.items()}
         self.tallies = Tallies.for_steps([self.step], 1)
         self.kept: list[Answer] = []
+        self.asked_for = Asked({"model": "m-id", "messages": []}, b"key")
         uses = {
             model.name: ModelUse(model, client, None, ModelHealth(rules or RULES), self.tallies.models[model.name])
             for model, client in zip(known, self.clients.values(), strict=True)
@@ -104,7 +109,7 @@ class Asking:
         self._calls = Calls(uses, self.tallies, Secrets(), on_limited=lambda: None, spending=self.spending)
 
     async def ask(self) -> Answer:
-        return await self._calls.call(self.step, Asked({"model": "m-id", "messages": []}, b"key"), self._keep)
+        return await self._calls.call(self.step, self.asked_for, self._keep)
 
     async def _keep(self, answer: Answer) -> None:
         self.kept.append(answer)
@@ -126,6 +131,9 @@ async def answered(asking: Asking, times: int = 1) -> list[Any]:
             except CellFailed as failed:
                 found.append(str(failed))
     return found
+
+
+# -- another model in the place of the first --
 
 
 @pytest.mark.parametrize("refusal", [TOO_LARGE, FILTERED, NO_CREDIT, error(401), text("", "content_filter")])
@@ -195,3 +203,38 @@ async def test_each_answer_costs_what_its_own_model_does(autojump_clock: trio.te
     assert asking.spending is not None
     assert asking.spending.budget.spent == 5.0
     assert {name: tally.cost for name, tally in asking.tallies.models.items()} == {"p/m": 1.0, "p/other": 4.0}
+
+
+# -- files --
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "cat.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n and more")
+    return path
+
+
+def showing(image: Path) -> Asking:
+    """A call with an image, that is too large for its first model. It may take as long as it will: virtual time knows
+    nothing of the thread that reads the file.
+    """
+    asking = Asking({"m": [TOO_LARGE], "other": [text("a cat")]}, timeout=inf)
+    url = RowFiles.below(image.parent).image(image.name)
+    content = [{"type": "image_url", "image_url": {"url": url}}]
+    asking.asked_for = Asked({"model": "m-id", "messages": [{"role": "user", "content": content}]}, b"key", True)
+    return asking
+
+
+async def test_what_a_file_holds_goes_out_with_each_call(autojump_clock: trio.testing.MockClock, image: Path) -> None:
+    asking = showing(image)
+    assert await answered(asking) == ["a cat"]
+    sent = [client.bodies[0]["messages"][0]["content"][0]["image_url"]["url"] for client in asking.clients.values()]
+    assert sent == [f"data:image/png;base64,{b64encode(image.read_bytes()).decode()}"] * 2
+
+
+async def test_a_file_that_is_another_by_then_is_not_sent(autojump_clock: trio.testing.MockClock, image: Path) -> None:
+    asking = showing(image)
+    image.write_bytes(b"\x89PNG\r\n\x1a\n another")
+    assert await answered(asking) == ["'cat.png' has changed since its row was begun"]
+    assert asking.asked() == {"m": 0, "other": 0}
