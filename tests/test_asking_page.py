@@ -35,8 +35,10 @@ def run(folder: Path, toml: str, rows: list[dict[str, Any]]) -> list[dict[str, A
 
 
 def embedded(toml: str) -> str:
-    """The pipeline with embedded providers in the place of others."""
-    return re.sub(r'base_url = ".*"', 'kind = "mock"', toml)
+    """The pipeline with embedded providers, which are quick, in the place of its own."""
+    models = re.findall(r"^\[providers\.\w+\.models\.(\w+)\]", toml, re.MULTILINE)
+    quick = ", ".join(f"{model} = {{ latency = {{ mean = 0.01 }} }}" for model in models)
+    return re.sub(r'(base_url = ".*"|kind = "mock")', f'kind = "mock"\noptions = {{ models = {{ {quick} }} }}', toml)
 
 
 @pytest.mark.loopback
@@ -51,7 +53,7 @@ def test_prompts_in_files(tmp_path: Path) -> None:
 @pytest.mark.loopback
 def test_several_turns(tmp_path: Path) -> None:
     (toml,) = codes("Several turns")
-    assert [list(row) for row in run(tmp_path, toml, LETTERS)] == [["text", "draft", "reply"]] * 3
+    assert [list(row) for row in run(tmp_path, embedded(toml), LETTERS)] == [["text", "draft", "reply"]] * 3
 
 
 @pytest.mark.loopback
@@ -78,4 +80,4 @@ def test_images_and_documents(tmp_path: Path) -> None:
     (tmp_path / "photos/hall/1.jpg").write_bytes(b"\xff\xd8\xff and more")
     (tmp_path / "photos/hall/1.pdf").write_bytes(b"%PDF-1.7 and more")
     (tmp_path / "photos/hall/2.txt").write_text("Emma", encoding="utf-8")
-    assert all(row["books"] for row in run(tmp_path, toml, [json.loads(row) for row in rows.splitlines()]))
+    assert all(row["books"] for row in run(tmp_path, embedded(toml), [json.loads(row) for row in rows.splitlines()]))
