@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.loopback
 
 PIPELINE = """
-[input]
-path = "rows.jsonl"
+[requests]
+retry_backoff = 0.01
 [output]
 path = "out/answers.jsonl"
+[input]
+path = "rows.jsonl"
 [[steps]]
 name = "s"
 kind = "chat"
@@ -34,8 +36,6 @@ base_url = "BASE_URL"
 max_parallel_requests = 4
 [providers.p.models.other]
 max_parallel_requests = 4
-[requests]
-retry_backoff = 0.01
 """
 
 
