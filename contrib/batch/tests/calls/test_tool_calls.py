@@ -47,6 +47,11 @@ def test_an_answer_that_calls_nothing_has_the_same_members() -> None:
     assert judge(step(whole=False), [text], {}) == Accepted("Sunny.")
 
 
+def test_a_refusal_that_is_accepted_is_the_text() -> None:
+    refusal = Answer(value="I will not", refusal="I will not", ended="stop")
+    assert judge(step(), [refusal], {}) == Accepted({"text": "I will not", "tool_calls": []})
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "complaint"),
     [

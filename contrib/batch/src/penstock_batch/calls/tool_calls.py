@@ -24,7 +24,10 @@ def with_calls(answer: Answer, tools: Tools | None) -> dict[str, Any]:
 
     Raises `BadCall` for arguments that are no JSON, or not what one of the step's `tools` takes, and `TooMuchToJudge`.
     """
-    return {"text": answer.text or "", "tool_calls": [_call(each, tools) for each in answer.tool_calls]}
+    return {
+        "text": answer.text or answer.refusal or "",
+        "tool_calls": [_call(each, tools) for each in answer.tool_calls],
+    }
 
 
 def _call(call: Mapping[str, Any], tools: Tools | None) -> dict[str, Any]:
