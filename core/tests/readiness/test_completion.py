@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 
 import pytest
@@ -48,6 +49,21 @@ def test_an_acknowledged_task_leaves_the_frontier_and_does_not_come_back() -> No
     tracker.mark_complete("a")
     tracker.add([node("a")])
     assert frontier(tracker) == ["b"]
+
+
+def test_the_frontier_keeps_no_memory_of_tasks_that_the_ready_queue_has() -> None:
+    tracker = CompletionTracker()
+    tracemalloc.start()
+    try:
+        for number in range(1, 3001):
+            tracker.add_one(make_task(f"task-{number}"), number=number)
+        enqueued = [task.task_id for task in tracker.ready_frontier()]
+        before, _ = tracemalloc.get_traced_memory()
+        tracker.mark_enqueued(enqueued)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert before - after > 3000 * 16, "a key and a value for each"
 
 
 def test_edges_inside_a_batch_may_point_forward() -> None:
