@@ -22,6 +22,7 @@ from penstock import (
     QueueSelection,
     QueueView,
     Released,
+    RuntimeCorrelation,
     SchedulableTask,
     Signal,
     TaskAdmissionLease,
@@ -303,6 +304,24 @@ async def test_a_task_runs_under_its_own_correlation(autojump_clock: MockClock) 
         assert first[:3] == ("run", "rg", "summary")
         assert first[3] != second[3]
         assert current_correlation() is None
+
+
+async def test_all_events_of_an_execution_bear_one_correlation_which_is_that_of_its_code(
+    autojump_clock: MockClock,
+) -> None:
+    """It is built, and written as JSON, once."""
+
+    async def twice() -> None:
+        told.append(current_correlation())
+        if len(told) == 1:
+            raise ValueError
+
+    told: list[RuntimeCorrelation | None] = []
+    async with open_rig() as rig:
+        await rig.scheduler.start_soon(twice, retry_on=(ValueError,))
+    borne = {id(event.correlation) for event in rig.events if event.task_execution_id is not None}
+    assert borne == {id(correlation) for correlation in told}
+    assert len(borne) == 2
 
 
 async def test_a_custom_runner_runs_the_tasks(autojump_clock: MockClock) -> None:

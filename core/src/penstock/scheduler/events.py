@@ -121,7 +121,8 @@ class SchedulerEvents:
         """The worker is done and its lease has come back; `outcome` says how the worker ended."""
         if not self.stream.active:
             return
-        correlation, lease_id = self.correlation(job, lease), lease.lease_id
+        correlation = self.correlation(job, lease)
+        lease_id = correlation.task_execution_id
         if outcome != "not_started":
             self.task("task_completed", job, now, correlation, lease_id, lease_id, outcome)
         kind = "task_lease_released" if result.released else "release_diagnostic"
@@ -131,8 +132,9 @@ class SchedulerEvents:
         self, kind: str, job: Job, lease: TaskAdmissionLease, now: float, notes: dict[str, Any] | None = None
     ) -> None:
         if self.stream.active:
-            lease_id = lease.lease_id
-            self.task(kind, job, now, self.correlation(job, lease), lease_id, lease_id, diagnostics=notes)
+            correlation = self.correlation(job, lease)
+            lease_id = correlation.task_execution_id
+            self.task(kind, job, now, correlation, lease_id, lease_id, diagnostics=notes)
 
     def task(
         self,
@@ -150,7 +152,7 @@ class SchedulerEvents:
             name, of_group = self._known(job.task.group.key)
             if correlation is None:
                 bare = job.row_group is None and job.column is None
-                correlation = of_group if bare else self.correlation(job, None)
+                correlation = of_group if bare else self._made(job, None)
             self.stream.record(
                 kind,
                 now,
@@ -166,9 +168,15 @@ class SchedulerEvents:
 
     # -- joining the streams
 
-    def correlation(self, job: Job, lease: TaskAdmissionLease | None) -> RuntimeCorrelation:
-        """What every event of this execution, and of the requests that it makes, carries."""
-        execution_id = None if lease is None else lease.lease_id
+    def correlation(self, job: Job, lease: TaskAdmissionLease) -> RuntimeCorrelation:
+        """What every event of this execution, and of the requests that it makes, carries: made, and written as JSON,
+        once."""
+        execution = job.execution
+        if execution is None or execution[0] is not lease:
+            execution = job.execution = lease, self._made(job, lease.lease_id)
+        return execution[1]
+
+    def _made(self, job: Job, execution_id: str | None) -> RuntimeCorrelation:
         key = job.task.group.key
         digest = self._known(key)[1].scheduling_group_identity_hash
         names = (self.run_id, job.row_group, job.column, None, key.kind, digest, execution_id)

@@ -13,8 +13,10 @@ from typing import Any
 import attrs
 import trio
 
+from penstock.events.correlation import RuntimeCorrelation
 from penstock.scheduler.handles import TaskHandle
 from penstock.scheduler.runners import NamedRunner
+from penstock.tasks.lease import TaskAdmissionLease
 from penstock.tasks.records import SchedulableTask
 from penstock.words.failures import failure_mark
 
@@ -37,6 +39,8 @@ class Job:
     """Where it runs; `None`: in the scheduler's own nursery."""
     scope: trio.CancelScope | None = None
     """By which the running task can be cancelled alone, where the caller wanted that: a new one for each try."""
+    execution: tuple[TaskAdmissionLease, RuntimeCorrelation] | None = None
+    """The last lease that it ran under, and what the events of that execution carry, if anybody listened."""
     failures: int = 0
     rate_limits: int = 0
     last_error: Exception | None = None
