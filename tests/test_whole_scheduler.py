@@ -208,6 +208,7 @@ async def test_a_run_that_is_left_with_a_shut_group_stalls(autojump_clock: MockC
 CROWD = 100_000
 
 
+@pytest.mark.no_cover
 def test_a_crowd_with_random_cancellations_leaves_no_lease_and_no_trace() -> None:
     """Tasks of many groups, some cancelled while they wait, some while they run; 100,000 of them."""
     rng = Random(3)

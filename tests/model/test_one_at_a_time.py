@@ -30,6 +30,8 @@ from penstock_model.list_queue import ListQueue
 from penstock_sequential import SequentialPolicy
 from penstock_strict_fair import StrictFairPolicy
 
+pytestmark = pytest.mark.no_cover
+
 ONE_AT_A_TIME = ("gpu", "tape")
 LIMITS = {"gpu": 1, "tape": 3, "cpu": 4}
 """More than one of `tape`: the policy holds by itself, also where nobody has looked at the limits."""

@@ -17,6 +17,8 @@ from penstock_model.request_seeds import ALL_REQUEST_HOLDS, requests_and_steps
 from penstock_model.streams import CallStreams, Stream, shares
 from penstock_model.task_run import Mismatch, Step
 
+pytestmark = pytest.mark.no_cover
+
 P_CHAT, P_EMBEDDING, _, Q_CHAT = RESOURCES
 GROUPS = dict.fromkeys("abcde", 1.0)
 

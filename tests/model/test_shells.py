@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from trio.testing import MockClock
 
 from penstock_model.request_seeds import ALL_REQUEST_HOLDS
 from penstock_model.shell_requests import run_of_requests
 from penstock_model.shell_tasks import run_of_tasks
 from penstock_model.task_seeds import ALL_HOLDS
+
+pytestmark = pytest.mark.no_cover
 
 
 async def test_a_run_of_random_tasks_comes_to_what_the_tasks_are(autojump_clock: MockClock) -> None:

@@ -17,6 +17,8 @@ from penstock_model.task_rules import Cause, Leased, Queued, Running, TaskRule
 from penstock_model.task_run import Mismatch, Step, TaskScenario, play
 from penstock_model.task_seeds import ALL_HOLDS, scenario_and_steps
 
+pytestmark = pytest.mark.no_cover
+
 ROOM = {"submission": 8, "gpu": 4, "disk": 4}
 GROUPS: dict[str, tuple[float, int | None]] = dict.fromkeys("abcde", (1.0, None))
 

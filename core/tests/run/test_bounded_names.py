@@ -140,6 +140,7 @@ async def use_all(scheduler: penstock.Scheduler, use: Use, prefix: str, count: i
                 await handle
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("use", KINDS, ids=lambda use: use.__name__)
 async def test_names_that_were_used_once_leave_nothing(
     autojump_clock: MockClock, use: Use, pytestconfig: pytest.Config

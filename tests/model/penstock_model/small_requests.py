@@ -23,11 +23,12 @@ __all__ = ["one_rule_each", "two_rules_each"]
 
 GROUPS: Final = {"a": 1.0, "b": 2.0}
 CHAT, EMBEDDING = RESOURCES[:2]
+MODEL: Final = MODELS[0]
 CAUSES: Final[tuple[Cause, ...]] = (
     Shut("s"),
     Before("m"),
     InFlight(CHAT, 1),
-    InFlight(MODELS[0], 2),
+    InFlight(MODEL, 2),
     InFlight(CHAT.provider, 1),
     Waiting(CHAT, 1),
     Waiting(EMBEDDING, 2),
@@ -79,5 +80,5 @@ def _world(waiters: str, rules: tuple[RequestRule, ...]) -> SmallWorld:
         steps += [("put off", "m", 1.0), ("time", 1.0)]
     if Doomed in causes:
         steps.append(("doom", "d"))
-    scenario = RequestScenario(dict.fromkeys(MODELS, 2), GROUPS, rules, waiters, room_by_law=True)
+    scenario = RequestScenario({MODEL: 2}, GROUPS, rules, waiters, room_by_law=True)
     return SmallWorld(str(scenario), partial(RequestRun, scenario), tuple(steps), ("advance",))
