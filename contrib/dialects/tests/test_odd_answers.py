@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,7 @@ NAMED = [
     ('event: error\ndata: {"message": "overloaded", "code": 529}', "rate_limited"),
     ('event: error\ndata: {"detail": "x"}', "provider_failure"),
     ('event: error\ndata: "busy"', "provider_failure"),
+    ('event: Error\ndata: {"message": "too many requests"}', "rate_limited"),
     ("event: error\ndata: Internal failure", "provider_failure"),
     ("event: error\ndata: {bad", "provider_failure"),
     ('event:error\ndata: {"error": {"status_code": 429}}', "rate_limited"),
@@ -104,6 +106,66 @@ def test_a_page_is_no_answer_whatever_its_status() -> None:
     for page in (b"<!DOCTYPE html><html>Sign in", b"\n <html>", b"<?xml version='1.0'?><Error/>"):
         for content_type in ("text/html", "application/json", "text/event-stream"):
             assert read(page, content_type=content_type).verdict.kind == "provider_failure"
+
+
+BARE = [
+    ({"error": {"message": "x", "type": "invalid_request_error", "code": None}}, "provider_failure", None, "call"),
+    ({"error": {"message": "x", "type": "unknown", "code": "invalid_request_error"}}, "provider_failure", None, None),
+    ({"error": "Too many requests"}, "rate_limited", "unknown", None),
+    ({"error": {"message": "Requests rate limit exceeded"}}, "rate_limited", "requests", None),
+    ({"error": {"type": "too_many_requests_error"}}, "rate_limited", "unknown", None),
+    (
+        {"message": "x", "type": "too_many_requests_error", "code": "request_quota_exceeded"},
+        *["rate_limited", "requests"],
+        None,
+    ),
+    ({"message": "x", "__type": "ThrottlingException"}, "provider_failure", None, None),
+    ({"message": "x", "type": "error"}, "provider_failure", None, None),
+]
+
+
+@pytest.mark.parametrize(("body", "kind", "by", "of"), BARE, ids=lambda value: json.dumps(value)[:60])
+def test_an_error_that_states_no_status_is_judged_by_its_words(
+    body: dict[str, Any], kind: str, by: str | None, of: str | None
+) -> None:
+    for said in (body, events(body, done=False)):
+        verdict = read(said).verdict
+        assert (verdict.kind, verdict.limited_by, verdict.of, verdict.ended) == (kind, by, of, "error")
+
+
+def test_a_message_that_is_no_error_is_none() -> None:
+    for value in (
+        {"message": "hello", "type": "greeting"},
+        {"type": "validation_error"},
+        {"message": 3, "code": "some_error"},
+    ):
+        assert ending(read(value)) == ("success", None, None)
+
+
+def test_an_answer_of_one_piece_need_not_say_how_it_ended() -> None:
+    chat = {"choices": [{"index": 0, "message": {"content": "hi"}}]}
+    message = {"type": "message", "content": [{"type": "text", "text": "hi"}], "stop_reason": None}
+    for whole in (chat, {"choices": [{**chat["choices"][0], "finish_reason": None}]}, message):
+        for body in (whole, json.dumps(whole).encode() + b"\n", json.dumps(whole, indent=1).encode()):
+            assert ending(read(body)) == ("success", "stop", None)
+        assert ending(read(json.dumps(whole).encode()[:-9])) == ("provider_failure", "cut", None)
+    assert ending(read(events(PIECE, done=False))) == ("provider_failure", "cut", None), "a stream says so"
+
+
+def test_what_ends_without_a_text_and_without_a_paid_token_is_no_answer_however_it_ended() -> None:
+    unpaid = {"prompt_tokens": 3, "completion_tokens": 0}
+    for finish in ("stop", "length", "tool_calls"):
+        choice = {"index": 0, "message": {"content": None}, "finish_reason": finish}
+        assert ending(read({"choices": [choice], "usage": unpaid})) == ("provider_failure", finish, None)
+        paid = read({"choices": [choice], "usage": {"prompt_tokens": 3, "completion_tokens": 2}})
+        assert ending(paid) == ("success", "empty" if finish == "stop" else finish, None)
+    assert ending(read(events())) == ("provider_failure", "stop", None), "a stream that says nothing but DONE"
+    assert ending(read(events({"of": "a shape that nobody knows"})))[0] == "success"
+
+
+def test_a_response_that_is_still_made_is_neither_an_answer_nor_a_failure() -> None:
+    for status in ("queued", "in_progress"):
+        assert ending(read({"object": "response", "status": status, "output": []})) == ("success", None, None)
 
 
 # -- what is lost in the middle
@@ -205,6 +267,33 @@ def test_a_delay_is_read_where_a_gateway_puts_it() -> None:
     upstream = {"error": {"code": 429, "message": "x", "metadata": {"headers": headers}}}
     reader = read(upstream, 429, "openrouter", date="Sat, 28 Nov 2026 12:00:00 GMT")
     assert reader.hints.not_before_seconds == pytest.approx(1795867230 - 1795867200)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("Please wait 20 seconds.", 20.0),
+        ("please wait for 1m", 60.0),
+        ("Try again in 3 days", 3 * 86400.0),
+        ("retry after 5sec, or later", 5.0),
+        ("try again in 2 mins", 120.0),
+        ("You may retry 3 times", None),
+        ("try again in NaN", None),
+        ("try again in -5s", None),
+        ("try again in 1e400s", None),
+        (f"try again in {'9' * 40}s", None),
+    ],
+)
+def test_a_wait_in_words_is_read_in_any_unit(text: str, seconds: float | None) -> None:
+    assert read({"error": {"message": text}}, 429).hints.not_before_seconds == seconds
+
+
+def test_an_encoding_that_is_none_is_not_in_the_way_of_one_that_is() -> None:
+    packed = gzip.compress(json.dumps({"error": {"code": 429}}).encode())
+    for encoding in ("identity, gzip", "gzip, identity", " , GZip"):
+        assert read(packed, content_encoding=encoding).verdict.kind == "rate_limited"
+    assert read(b"{}", content_encoding="identity").unreadable == ""
+    assert read(gzip.compress(packed), content_encoding="gzip, gzip").unreadable == "gzip, gzip"
 
 
 @pytest.mark.parametrize(

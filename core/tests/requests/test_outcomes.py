@@ -82,6 +82,10 @@ def test_server_errors_timeouts_and_rate_limits_can_be_tried_again_and_client_er
         ({"retry-after-ms": "0", "retry-after": "1"}, 1.0),
         ({"retry-after-ms": "1700", "retry-after": "1"}, 1.7),
         ({"retry-after-ms": "x", "retry-after": "1"}, 1.0),
+        ({"retry-after": "1, 5"}, 5.0),
+        ({"retry-after": "1s, 5s, soon"}, 5.0),
+        ({"retry-after": "60,"}, 60.0),
+        ({"retry-after-ms": "1500, 2000"}, 2.0),
         ({"retry-after": "-1"}, None),
         ({"retry-after": "1e3"}, None),
         ({"retry-after": "inf"}, None),
@@ -112,6 +116,12 @@ def test_a_date_counts_from_the_wall_clock_where_the_answer_has_none() -> None:
 def test_a_date_in_the_past_means_now() -> None:
     headers = {"retry-after": http_date(NOON - timedelta(hours=1)), "date": http_date(NOON)}
     assert retry_after_seconds(headers) == 0.0
+
+
+def test_of_several_retry_afters_that_a_client_has_joined_the_longest_counts() -> None:
+    moments = [http_date(NOON + timedelta(seconds=seconds)) for seconds in (30, 90)]
+    assert retry_after_seconds({"retry-after": ", ".join(moments), "date": http_date(NOON)}) == 90.0
+    assert retry_after_seconds({"retry-after": f"{moments[0]}, 40", "date": http_date(NOON)}) == 40.0
 
 
 @given(st.integers(0, 10**9))

@@ -55,13 +55,13 @@ class Answer:
     `error`   the error that came in place of an answer, or after a part of it
     `vectors` the embeddings, and `places` which of the texts each says that it is of; `parts` the other parts of the
               content, as they came; `logprobs` log probabilities
-    `known`   a shape has recognised something
+    `known`   a shape has recognised something; `whole`: an answer that came in one piece, and so is not cut
     """
 
     def __init__(self) -> None:
         self.finish = ""
         self.done = False
-        self.known = False
+        self.known = self.whole = False
         self.streamed = False
         self.error: ErrorFields | None = None
         self.vectors: list[Any] = []

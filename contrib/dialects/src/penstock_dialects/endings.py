@@ -31,5 +31,5 @@ ENDINGS_IN_WORDS: Final[Mapping[str, Ended]] = MappingProxyType(
 )
 """A provider's word in lower case, to what it means. A word that is not listed counts as `stop`."""
 
-UNENDED: Final = frozenset({"load", "unload"})
-"""Words that end what was no answer: Ollama has only loaded a model."""
+UNENDED: Final = frozenset({"load", "unload", "queued", "in_progress"})
+"""Words that end what was no answer: Ollama has only loaded a model, or a response is made in the background."""

@@ -139,7 +139,7 @@ class Framing:
         self._data.clear()
         if data.strip() == b"[DONE]":
             self.last_word = True
-        elif event == b"error":
+        elif event.lower() == b"error":
             yield _as_error(data)
         elif data.strip():
             yield _value(data)

@@ -28,6 +28,7 @@ from penstock import (
     read_hints,
 )
 from penstock_dialects.answer import Answer, ToolCall, count_of, object_of, text_of
+from penstock_dialects.bare_errors import error_of_no_shape, status_of_words
 from penstock_dialects.dialects import Dialect
 from penstock_dialects.endings import ENDINGS_IN_WORDS, UNENDED
 from penstock_dialects.event_stream import EventStream
@@ -159,7 +160,7 @@ class AnswerReader:
             return attrs.evolve(self._judged(self.status, self._refusal_in_body), usage=self.usage)
         if self._answer.error is not None:
             error = self._answer.error
-            status = error.status or _status_of_words(error)
+            status = error.status or status_of_words(error)
             found = self._judged(status, error)
             return attrs.evolve(found, ended="error", usage=self._usage(whole=False))
         return self._verdict_of_success()
@@ -348,6 +349,8 @@ class AnswerReader:
             self._framing.kind == "events" or "event-stream" in self.headers.get("content-type", "")
         ):
             return _CUT  # kept waiting by comments, and then left
+        if answer.whole and answer.has_content and not self._broken:
+            return self._verdict_of_finish("stop", code)
         if answer.known or (self._broken and (self._head in b"{[" or self._framing.kind == "messages")):
             return attrs.evolve(_CUT, usage=self._usage(whole=False))
         if self._strict or self._head == b"<":  # a page, and no model's answer
@@ -363,10 +366,11 @@ class AnswerReader:
             return Verdict(kind="provider_failure", ended="error", code=code, usage=usage)
         if ended == "stop" and self._answer.tool_calls:
             ended = "tool_calls"
-        if ended == "stop" and not self._answer.has_content:
-            if usage is not None and usage.output_tokens == 0:
-                return Verdict(kind="provider_failure", ended="stop", code="no_text", usage=usage)
-            ended = "empty"
+        if not self._answer.has_content:
+            paid = usage is None or usage.output_tokens != 0
+            if not (paid and self._came):
+                return Verdict(kind="provider_failure", ended=ended, code="no_text", usage=usage)
+            ended = "empty" if ended == "stop" else ended
         return Verdict(kind="success", ended=ended, code=code, usage=usage)
 
 
@@ -378,17 +382,3 @@ _IN_HEADERS: Final = {
 
 def _int(text: str | None) -> int | None:
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 12 else None
-
-
-def error_of_no_shape(value: dict[str, Any]) -> ErrorFields | None:
-    """The error that a value is by itself which no shape knows, in the ways of gateways."""
-    status = next((value[name] for name in ("status", "statusCode", "status_code", "code") if name in value), None)
-    bad = isinstance(status, int) and not isinstance(status, bool) and 400 <= status <= 599
-    if bad or value.get("success") is False or status == "error" or value.get("error") == {}:
-        return error_in({"error": {**value, "status": status if bad else None, "error": None, "code": status}})
-    return None
-
-
-def _status_of_words(error: ErrorFields) -> int:
-    """The status that an error inside a 200 would have had, where it does not say."""
-    return 429 if any(word.startswith("rate_limit") for word in error.words) else 500

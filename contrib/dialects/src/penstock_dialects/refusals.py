@@ -115,7 +115,7 @@ _OF_TOKENS: Final = re.compile(
     r"token rate limit|tokens? per|too many tokens|\([iot]*tpm\)|input_token", re.I | re.ASCII
 )
 _OF_REQUESTS: Final = re.compile(
-    r"requests? per|request rate limit|api calls|call rate limit|\(rpm\)|models-per-(?:min|day)", re.I | re.ASCII
+    r"requests? per|requests? rate limit|api calls|call rate limit|\(rpm\)|models-per-(?:min|day)", re.I | re.ASCII
 )
 
 

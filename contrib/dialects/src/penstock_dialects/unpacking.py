@@ -67,7 +67,8 @@ class Unpacker:
     """One body, unpacked. `readable` is false where nobody can read its encoding, or it breaks the rules of it."""
 
     def __init__(self, encoding: str, decoders: Mapping[str, Callable[[], Decoder]]) -> None:
-        self.encoding = encoding.strip().lower()
+        packed = (part.strip().lower() for part in encoding.split(","))
+        self.encoding = ", ".join(part for part in packed if part not in ("", "identity"))
         self.readable = True
         self._zlib: zlib._Decompress | None = None
         self._packed = self.encoding in ("gzip", "x-gzip", "deflate")
@@ -78,7 +79,7 @@ class Unpacker:
             self._zlib = zlib.decompressobj(_AUTO_DETECT)
         elif self.encoding in decoders:
             self._decoder = decoders[self.encoding]()
-        elif self.encoding not in ("", "identity"):
+        elif self.encoding:
             self.readable = False
 
     def feed(self, piece: bytes) -> Iterator[bytes]:

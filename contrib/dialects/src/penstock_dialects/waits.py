@@ -13,13 +13,15 @@ from penstock_dialects.answer import object_of, text_of
 __all__ = ["wait_in_details", "wait_in_text"]
 
 _IN_TEXT: Final = re.compile(
-    r"\b(?:try again|retry)\s+(?:in|after)\s+(?P<amount>[0-9][0-9.hmsd]{0,30})(?P<unit>\s+(?:second|minute|hour)s?)?\b",
+    r"\b(?:(?:try again|retry)\s+(?:in|after)|please wait(?:\s+for)?)\s+(?P<amount>[0-9][0-9.hmsd]{0,30})"
+    r"(?P<unit>\s*(?:seconds?|secs?|minutes?|mins?|hours?|days?))?\b",
     re.ASCII | re.IGNORECASE,
 )
 _UNTIL_DAY: Final = re.compile(
     r"\bregain access on (?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2}) at (?P<time>[0-9]{2}:[0-9]{2}) UTC", re.ASCII
 )
-_UNITS: Final = {"": 1.0, "second": 1.0, "minute": 60.0, "hour": 3600.0}
+_UNITS: Final = {"": 1.0, "sec": 1.0, "min": 60.0, "hou": 3600.0, "day": 86400.0}
+"""The first three letters of a unit."""
 
 
 def wait_in_text(message: str, now: datetime | None) -> float | None:
@@ -35,7 +37,7 @@ def wait_in_text(message: str, now: datetime | None) -> float | None:
         amount = found["amount"].rstrip(".")
         number = number_of(amount)
         if number is not None:
-            return number * _UNITS[(found["unit"] or "").strip().lower().rstrip("s")]
+            return number * _UNITS[(found["unit"] or "").strip().lower()[:3]]
         return duration_of(amount)
     day = _UNTIL_DAY.search(message)
     if day is None:

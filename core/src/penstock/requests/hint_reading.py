@@ -31,6 +31,9 @@ __all__ = ["HEADER_FAMILIES", "HintFamily", "read_hints", "retry_after_seconds"]
 _NOT_TOLD: Final = frozenset({"none", "null"})
 """What some proxies write where they tell nothing; everything else that is no number is nonsense."""
 
+_JOINED: Final = re.compile("(?<!mon)(?<!tue)(?<!wed)(?<!thu)(?<!fri)(?<!sat)(?<!sun)(?<!day),", re.IGNORECASE)
+"""Between several headers of one name, which a client has joined; the comma of a date follows its day of the week."""
+
 _POLICY: Final = re.compile(r"^\s*(?P<q>[0-9]{1,15})\s*;\s*w=(?P<w>[0-9]{1,9})\s*(?:;|,|$)", re.ASCII)
 
 
@@ -126,17 +129,13 @@ def retry_after_seconds(headers: Mapping[str, str], wall_now: datetime | None = 
     against the answer's own `date` header, so that the two clocks need not agree, else against `wall_now`. One in the
     past means 0. Nonsense is no header.
     """
-    found = []
-    milliseconds = number_of(headers.get("retry-after-ms", ""))
-    if milliseconds is not None:
-        found.append(milliseconds / 1000)
-    text = headers.get("retry-after")
-    if text is not None and "," in text:  # several of them, which a client has joined
-        several = [number for part in text.split(",") if (number := number_of(part)) is not None]
-        text = str(max(several)) if several and len(several) == text.count(",") + 1 else text
-    seconds = None if text is None else seconds_until(text, http_date(headers.get("date")) or wall_now)
-    if seconds is not None:
-        found.append(max(0.0, seconds))
+    now = http_date(headers.get("date")) or wall_now
+    milliseconds = [number_of(part) for part in headers.get("retry-after-ms", "").split(",")]
+    found = [number / 1000 for number in milliseconds if number is not None]
+    for part in _JOINED.split(headers.get("retry-after", "")):
+        seconds = seconds_until(part, now)
+        if seconds is not None:
+            found.append(max(0.0, seconds))
     return max(found, default=None)
 
 

@@ -29,6 +29,7 @@ def _recognises(data: dict[str, Any]) -> bool:
 def _read(data: dict[str, Any], answer: Answer) -> None:
     kind = data["type"]
     if kind == "message":
+        answer.whole = True
         _read_message(data, answer)
     elif kind == "message_start":
         _read_message(object_of(data.get("message")), answer)

@@ -31,6 +31,7 @@ def _read(data: dict[str, Any], answer: Answer) -> None:
 
 def _read_choice(choice: dict[str, Any], answer: Answer) -> None:
     message = object_of(choice.get("message") or choice.get("delta"))
+    answer.whole = answer.whole or bool(choice.get("message"))
     answer.content(message.get("content"))
     answer.say(choice.get("text"))
     answer.think(message.get("reasoning_content") or message.get("reasoning"))
