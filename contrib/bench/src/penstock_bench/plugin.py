@@ -147,6 +147,7 @@ def batch(**given: Any) -> None:
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes; one for each core without it.")
 @click.option("--with-peer", is_flag=True, help="Run what it can run with the competitor's request admission too.")
 @_folder("--peer-cache", "The same, with the competitor's environment kept in this folder.")
+@click.option("--with-oracle", is_flag=True, help="Show beside it the best that is to be had by the same rules.")
 def scenarios(**given: Any) -> None:
     """Request admission against providers with known limits, in virtual time.
 

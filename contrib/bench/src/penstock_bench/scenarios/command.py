@@ -10,7 +10,8 @@ import multiprocessing
 import os
 import platform
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +25,7 @@ from penstock_bench.competitor.client import competitor_process
 from penstock_bench.reporting.console import ExitCode, announce, verdict_of
 from penstock_bench.reporting.tables import publish
 from penstock_bench.scenarios.competitor import can_run, competitor_result
+from penstock_bench.scenarios.oracle import is_for_oracle, oracle_result
 from penstock_bench.scenarios.outcomes import ScenarioOutcome
 from penstock_bench.scenarios.tables import scenarios_csv, scenarios_json, scenarios_markdown
 
@@ -31,12 +33,17 @@ __all__ = ["ScenarioOptions", "scenarios_command", "seeds_from"]
 
 COMPETITOR_SECONDS: Final = 120.0
 """After so long a run of the competitor's is cut."""
+_Run = Callable[[Scenario, int], ScenarioResult]
+_Results = dict[str, list[ScenarioResult]]
 _SEEDS: Final = re.compile(r"(\d+)(?:-(\d+))?")
 
 
 @attrs.frozen(kw_only=True)
 class ScenarioOptions:
-    """What was asked for. `jobs`: processes; `None`: one for each core. A `peer_cache` asks for the competitor too."""
+    """What was asked for. `jobs`: processes; `None`: one for each core. A `peer_cache` asks for the competitor too.
+
+    `with_oracle`: beside the best that is to be had (`oracle.py`).
+    """
 
     seeds: str = "0-9"
     scenario: tuple[str, ...] = ()
@@ -46,6 +53,7 @@ class ScenarioOptions:
     jobs: int | None = None
     with_peer: bool = False
     peer_cache: Path | None = None
+    with_oracle: bool = False
 
 
 def scenarios_command(options: ScenarioOptions) -> ExitCode:
@@ -54,9 +62,14 @@ def scenarios_command(options: ScenarioOptions) -> ExitCode:
     scenarios = _chosen(load_scenarios(options.file), options.scenario)
     with_competitor = options.with_peer or options.peer_cache is not None
     theirs = _of_competitor(scenarios, seeds, options) if with_competitor else {}
+    jobs = options.jobs or os.cpu_count() or 1
+    known = filter(is_for_oracle, scenarios) if options.with_oracle else ()
+    oracle = _by_scenario(oracle_result, [(one, seed) for one in known for seed in seeds], jobs)
     outcomes = [
-        attrs.evolve(outcome, competitor=theirs.get(outcome.scenario.name, ()))
-        for outcome in _run(scenarios, seeds, options.jobs or os.cpu_count() or 1)
+        attrs.evolve(
+            outcome, competitor=theirs.get(outcome.scenario.name, ()), oracle=oracle.get(outcome.scenario.name, ())
+        )
+        for outcome in _run(scenarios, seeds, jobs)
     ]
     facts = {
         "bench": "scenarios",
@@ -99,12 +112,7 @@ def _chosen(scenarios: Mapping[str, Scenario], names: Sequence[str]) -> list[Sce
 def _run(scenarios: Sequence[Scenario], seeds: Sequence[int], jobs: int) -> list[ScenarioOutcome]:
     missing = {scenario.name: missing_plugins(scenario) for scenario in scenarios}
     runs = [(scenario, seed) for scenario in scenarios if not missing[scenario.name] for seed in seeds]
-    results: dict[str, list[ScenarioResult]] = {}
-    for result in _results(runs, min(jobs, len(runs))):
-        done = results.setdefault(result.scenario, [])
-        done.append(result)
-        if len(done) == len(seeds):
-            announce(f"{result.scenario}: {len(seeds)} seeds done")
+    results = _by_scenario(run_scenario, runs, jobs, said="seeds done")
     outcomes = [ScenarioOutcome(one, results.get(one.name, ()), missing[one.name]) for one in scenarios]
     for outcome in outcomes:
         if outcome.missing:
@@ -125,13 +133,25 @@ def _of_competitor(
     return found
 
 
-def _results(runs: Iterable[tuple[Scenario, int]], jobs: int) -> Iterator[ScenarioResult]:
+def _by_scenario(run: _Run, runs: Sequence[tuple[Scenario, int]], jobs: int, said: str = "") -> _Results:
+    """The results by the scenario's name; each scenario whose last has come is announced, if something is `said`."""
+    results: _Results = {}
+    wanted = Counter(scenario.name for scenario, _ in runs)
+    for result in _results(run, runs, min(jobs, len(runs))):
+        done = results.setdefault(result.scenario, [])
+        done.append(result)
+        if said and len(done) == wanted[result.scenario]:
+            announce(f"{result.scenario}: {len(done)} {said}")
+    return results
+
+
+def _results(run: _Run, runs: Sequence[tuple[Scenario, int]], jobs: int) -> Iterator[ScenarioResult]:
     if jobs <= 1:
-        yield from (run_scenario(scenario, seed) for scenario, seed in runs)
+        yield from (run(scenario, seed) for scenario, seed in runs)
         return
     # A fresh interpreter for each process: a fork of one that has threads may lock up.
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = [pool.submit(run_scenario, scenario, seed) for scenario, seed in runs]
+        futures = [pool.submit(run, scenario, seed) for scenario, seed in runs]
         try:
             for future in futures:
                 yield future.result()

@@ -39,13 +39,15 @@ class BoundVerdict:
 class ScenarioOutcome:
     """A scenario with the results of its seeds; without any if plugins of its stack are `missing`.
 
-    `competitor`: the competitor's results with the same seeds, if it was asked and can run the scenario.
+    `competitor`: the competitor's results with the same seeds, if it was asked and can run the scenario; `oracle`: the
+    best that is to be had, the same way.
     """
 
     scenario: Scenario
     results: Sequence[ScenarioResult] = ()
     missing: Sequence[str] = ()
     competitor: Sequence[ScenarioResult] = ()
+    oracle: Sequence[ScenarioResult] = ()
 
     @property
     def verdicts(self) -> list[BoundVerdict]:
@@ -66,6 +68,10 @@ class ScenarioOutcome:
     def worst_of_competitor(self, figure: str, worse: Callable[..., float]) -> float | None:
         """The same of the competitor's."""
         return _worst(self.competitor, figure, worse)
+
+    def worst_of_oracle(self, figure: str, worse: Callable[..., float]) -> float | None:
+        """The same of the oracle's."""
+        return _worst(self.oracle, figure, worse)
 
     def spread(self, figure: str) -> tuple[float, float] | None:
         """The smallest and the largest over the seeds."""

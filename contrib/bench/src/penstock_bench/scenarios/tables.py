@@ -1,4 +1,7 @@
-"""The scenarios for people and for programs: two Markdown tables, CSV, and JSON."""
+"""The scenarios for people and for programs: two Markdown tables, CSV, and JSON.
+
+Beside our figures stand, where they were asked for, those of the competitor and of the oracle.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ from penstock_bench.reporting.tables import csv_text, json_text, markdown_table
 from penstock_bench.scenarios.outcomes import BoundVerdict, ScenarioOutcome
 
 __all__ = ["scenarios_csv", "scenarios_json", "scenarios_markdown"]
+
+ORACLE = "oracle"
+"""Heads the figures of a client that knows all limits from the start and obeys the same rules."""
 
 GENERAL = (
     ("goodput", "goodput", min),
@@ -26,9 +32,9 @@ def scenarios_markdown(outcomes: Sequence[ScenarioOutcome]) -> str:
         ("scenario", *(heading for heading, _, _ in GENERAL)),
         (line for outcome in outcomes for line in _general(outcome)),
     )
-    head = ("scenario", "figure", "ours", "seed", "over all seeds", "must", "", COMPETITOR)
-    columns = len(head) if any(outcome.competitor for outcome in outcomes) else len(head) - 1
-    bounds = markdown_table(head[:columns], (line[:columns] for outcome in outcomes for line in _bounds(outcome)))
+    others = _others(outcomes)
+    head = ("scenario", "figure", "ours", "seed", "over all seeds", "must", "", *others)
+    bounds = markdown_table(head, (line for outcome in outcomes for line in _bounds(outcome, others)))
     not_run = [f"- {outcome.not_run}" for outcome in outcomes if outcome.missing]
     return "\n\n".join([general, bounds, *(["\n".join(not_run)] if not_run else [])])
 
@@ -46,9 +52,18 @@ def _general(outcome: ScenarioOutcome) -> Iterator[Sequence[str]]:
         )
 
 
-def _bounds(outcome: ScenarioOutcome) -> Iterator[Sequence[str]]:
+def _others(outcomes: Sequence[ScenarioOutcome]) -> list[str]:
+    """Who else has figures in some scenario."""
+    have = {
+        COMPETITOR: any(outcome.competitor for outcome in outcomes),
+        ORACLE: any(outcome.oracle for outcome in outcomes),
+    }
+    return [name for name, has in have.items() if has]
+
+
+def _bounds(outcome: ScenarioOutcome, others: Sequence[str]) -> Iterator[Sequence[str]]:
     if outcome.missing:
-        yield outcome.scenario.name, "", "", "", "", "", "NOT RUN", ""
+        yield outcome.scenario.name, "", "", "", "", "", "NOT RUN", *[""] * len(others)
     for verdict in outcome.verdicts:
         spread = outcome.spread(verdict.bound.figure)
         yield (
@@ -59,12 +74,13 @@ def _bounds(outcome: ScenarioOutcome) -> Iterator[Sequence[str]]:
             "" if spread is None else f"{shown(spread[0])} to {shown(spread[1])}",
             verdict.bound.words,
             _word(verdict),
-            _of_competitor(outcome, verdict),
+            *(_of_another(name, outcome, verdict) for name in others),
         )
 
 
-def _of_competitor(outcome: ScenarioOutcome, verdict: BoundVerdict) -> str:
-    return _shown(outcome.worst_of_competitor(verdict.bound.figure, lambda values: verdict.bound.worst(tuple(values))))
+def _of_another(name: str, outcome: ScenarioOutcome, verdict: BoundVerdict) -> str:
+    worst = outcome.worst_of_competitor if name == COMPETITOR else outcome.worst_of_oracle
+    return _shown(worst(verdict.bound.figure, lambda values: verdict.bound.worst(tuple(values))))
 
 
 def _word(verdict: BoundVerdict) -> str:
@@ -92,6 +108,7 @@ def scenarios_json(facts: Mapping[str, object], outcomes: Sequence[ScenarioOutco
             "not_installed": list(outcome.missing),
             "seeds": [{"seed": result.seed, **result.figures} for result in outcome.results],
             "peer": [{"seed": result.seed, **result.figures} for result in outcome.competitor],
+            "oracle": [{"seed": result.seed, **result.figures} for result in outcome.oracle],
             "must": [
                 {
                     "figure": verdict.bound.figure,
@@ -116,7 +133,7 @@ def scenarios_csv(outcomes: Sequence[ScenarioOutcome]) -> str:
 
 
 def _lines(outcome: ScenarioOutcome) -> Iterator[Sequence[object]]:
-    for who, results in (("ours", outcome.results), (COMPETITOR, outcome.competitor)):
+    for who, results in (("ours", outcome.results), (COMPETITOR, outcome.competitor), (ORACLE, outcome.oracle)):
         for result in results:
             for figure, value in result.figures.items():
                 bound = outcome.scenario.bound(figure)
