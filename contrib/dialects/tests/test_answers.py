@@ -1,9 +1,15 @@
-"""The tables of verdicts, hints and usages over 152 answers in the true shapes of 23 providers."""
+"""The tables of verdicts, hints and usages over 152 answers in the true shapes of 23 providers, and over more that were
+made: every form of a wait, and errors inside a 200.
+
+`docs/reference/answers.md` shows what is read in them.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import pytest
@@ -12,8 +18,10 @@ from penstock_dialects import ANY, AnswerReader, Memory, dialect_names, find_dia
 
 ROWS: Final[list[dict[str, Any]]] = [
     json.loads(line)
-    for line in (Path(__file__).parent / "data" / "answers.jsonl").read_text(encoding="utf-8").splitlines()
+    for name in ("answers.jsonl", "more_answers.jsonl")
+    for line in (Path(__file__).parent / "data" / name).read_text(encoding="utf-8").splitlines()
 ]
+DOCS: Final = Path(__file__).parents[3] / "docs"
 NAMES: Final = [row["name"] for row in ROWS]
 BY_NAME: Final = dict(zip(NAMES, ROWS, strict=True))
 
@@ -125,3 +133,9 @@ def test_the_limits_that_an_answer_reports(name: str) -> None:
         assert limit.remaining == wanted["remaining"]
         assert limit.reset == (None if wanted["reset_seconds"] is None else pytest.approx(wanted["reset_seconds"]))
         assert limit.window in (None, wanted["window_seconds"]), "not told, or as it is"
+
+
+def test_the_page_of_answers_shows_what_is_read_today(module_at: Callable[[Path], ModuleType]) -> None:
+    generator = module_at(DOCS / "make_answers_reference.py")
+    written = (DOCS / "reference" / "answers.md").read_text(encoding="utf-8")
+    assert written == generator.reference(), "run: python docs/make_answers_reference.py"
