@@ -21,6 +21,14 @@ _SHORTAGES: Final = {
     errno.ENOBUFS: "no memory is left for sockets",
     errno.ENOMEM: "no memory is left",
 }
+_NO_SUCH_HOST: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+"""The name means nothing, or has no address; the second is not there on every system."""
+_NO_LOOKUP: Final = {
+    socket.EAI_AGAIN: "names cannot be looked up just now",
+    socket.EAI_MEMORY: "no memory is left",
+}
+_NO_THREAD: Final = "can't start new thread"
+"""What Python says, without an error number, where the system lets it have no more of them."""
 _POOLS: Final = frozenset({"PoolTimeout", "EmptyPoolError"})
 """What clients raise whose pool of connections is used up, by name: httpx, httpcore and their like, urllib3."""
 
@@ -52,9 +60,11 @@ def surely_unpaid(error: BaseException) -> bool:
 
 def _shortage(error: BaseException) -> str:
     if isinstance(error, socket.gaierror):
-        return "names cannot be looked up just now" if error.errno == socket.EAI_AGAIN else ""
+        return _NO_LOOKUP.get(error.errno or 0, "")
     if isinstance(error, MemoryError):
         return "no memory is left"
+    if isinstance(error, RuntimeError) and error.args[:1] == (_NO_THREAD,):
+        return "no more threads can be started"
     if type(error).__name__ in _POOLS:
         return "no connection of the client's pool is free"
     return _SHORTAGES.get(error.errno or 0, "") if isinstance(error, OSError) else ""
@@ -62,7 +72,7 @@ def _shortage(error: BaseException) -> str:
 
 def _unpaid(error: BaseException) -> str:
     if isinstance(error, socket.gaierror):
-        return "no such host" if error.errno == socket.EAI_NONAME else ""
+        return "no such host" if error.errno in _NO_SUCH_HOST else ""
     return "refused" if isinstance(error, ConnectionRefusedError) else ""
 
 
