@@ -41,6 +41,42 @@ def test_a_model_with_slashes_stays_whole() -> None:
     assert describe_openai(post("/responses", model="org/small-7b"), "acme").resource == "acme/org/small-7b"
 
 
+@pytest.mark.parametrize(
+    ("path", "model", "domain"),
+    [
+        ("beta/models/gemini-x:generateContent", "gemini-x", "chat"),
+        ("beta/models/gemini-x:streamGenerateContent?alt=sse", "gemini-x", "chat"),
+        ("beta/models/embed-x:batchEmbedContents", "embed-x", "embedding"),
+        ("/projects/p/locations/l/publishers/google/models/gemini-x:predict", "gemini-x", "chat"),
+        ("/openai/deployments/mine/chat/completions?api-version=1", "mine", "chat"),
+        ("/openai/deployments/mine/embeddings?api-version=1", "mine", "embedding"),
+        ("/model/acme.large-1%3A0/converse-stream", "acme.large-1:0", "chat"),
+        ("/model/acme.large-1/invoke", "acme.large-1", "chat"),
+    ],
+)
+def test_a_model_that_only_the_path_names_comes_from_there(path: str, model: str, domain: str) -> None:
+    description = describe_openai(post(path, contents=[]), "acme")
+
+    assert (description.resource, description.domain) == (f"acme/{model}", domain)
+    assert describe_openai(post(path, model="small"), "acme").resource == "acme/small"
+
+
+def test_a_body_that_is_streamed_up_to_a_model_in_the_path_has_no_estimate() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield pytest.fail("it was read")
+
+    request = httpx2.Request("POST", "https://api.acme.test/model/large/invoke", content=chunks())
+
+    assert describe_openai(request, "acme").cost == penstock.RequestCost()
+
+
+@pytest.mark.parametrize(("place", "name"), [("generationConfig", "maxOutputTokens"), ("inferenceConfig", "maxTokens")])
+def test_an_output_limit_is_found_where_gemini_and_bedrock_put_theirs(place: str, name: str) -> None:
+    request = post("beta/models/gemini-x:generateContent", **{place: {name: 300}})
+
+    assert describe_openai(request, "acme").cost.output_tokens == 300
+
+
 @pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens", "max_output_tokens"])
 def test_the_cost_is_estimated_from_the_length_of_the_body_and_its_output_limit(limit: str) -> None:
     request = post("/responses", model="small", input="x" * 4000, **{limit: 300})
@@ -60,6 +96,8 @@ def test_an_output_limit_that_is_no_count_is_no_estimate() -> None:
     "request_",
     [
         httpx2.Request("GET", "https://api.acme.test/v1/models"),
+        httpx2.Request("GET", "https://api.acme.test/v1beta/models/gemini-x:generateContent"),
+        httpx2.Request("POST", "https://api.acme.test/v1beta/models/gemini-x", json={}),
         httpx2.Request("POST", "https://api.acme.test/v1/files", files={"file": b"rows"}),
         httpx2.Request("POST", "https://api.acme.test/v1/chat/completions", json=["no", "object"]),
         httpx2.Request("POST", "https://api.acme.test/v1/chat/completions", json={"model": 7}),
@@ -67,7 +105,15 @@ def test_an_output_limit_that_is_no_count_is_no_estimate() -> None:
             "POST", "https://api.acme.test/", content=b"{oops", headers={"content-type": "application/json"}
         ),
     ],
-    ids=["a list of models", "an upload", "a list as body", "a model that is no name", "a body that is no JSON"],
+    ids=[
+        "a list of models",
+        "a look",
+        "a path without a method",
+        "an upload",
+        "a list as body",
+        "a model that is no name",
+        "a body that is no JSON",
+    ],
 )
 def test_a_request_that_names_no_model_still_counts_for_its_provider(request_: httpx2.Request) -> None:
     description = describe_openai(request_, "acme")

@@ -1,13 +1,14 @@
 """What a request asks a place for: read out of the request itself.
 
 The default reading is that of OpenAI-compatible endpoints: the model is named in the JSON body, the domain
-follows from the path. It looks only at bodies that are in memory already; a body that is streamed up is
-never held back to be read.
+follows from the path. Gemini, Vertex and Bedrock name the model in the path, Azure its deployment. It looks only at
+bodies that are in memory already; a body that is streamed up is never held back to be read.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
@@ -24,7 +25,15 @@ NO_MODEL: Final = "-"
 BYTES_PER_TOKEN: Final = 4
 """Rough, and right enough: the release corrects it by what the provider says was used."""
 
-_OUTPUT_LIMITS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+_OUTPUT_LIMITS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens", "maxOutputTokens", "maxTokens")
+_LIMITS_UNDER: Final = ("generationConfig", "inferenceConfig")
+"""Where Gemini and Bedrock put theirs."""
+
+_MODEL_IN_PATH: Final = re.compile(
+    r"/(?:models/(?P<gemini>[^/:]+):[A-Za-z]+|deployments/(?P<azure>[^/]+)/.+"
+    r"|model/(?P<bedrock>[^/]+)/(?:converse|invoke)[a-z-]*)$",
+    re.ASCII,
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -52,16 +61,18 @@ def describe_openai(request: httpx2.Request, provider: str | None = None) -> Req
 
     `provider` defaults to the host that the request goes to. A path that ends in `/embeddings` is the
     domain `embedding`, one with `/images/` in it `image`, any other with a model `chat`; a request that
-    names no model is `NO_MODEL` in `healthcheck`.
+    names no model, neither in its body nor in its path, is `NO_MODEL` in `healthcheck`.
     """
     provider = provider or request.url.host
     body = _json_body(request)
     model = body.get("model")
     if not (isinstance(model, str) and model):
+        model = _model_in_path(request)
+    if not model:
         return RequestDescription(resource=f"{provider}/{NO_MODEL}", domain=RequestDomain.HEALTHCHECK)
     cost = RequestCost(
-        input_tokens=len(request.content) // BYTES_PER_TOKEN,
-        output_tokens=next((n for key in _OUTPUT_LIMITS if (n := _count(body.get(key)))), 0),
+        input_tokens=_input_tokens(request),
+        output_tokens=_output_limit(body),
     )
     return RequestDescription(resource=f"{provider}/{model}", domain=_domain(request.url.path), cost=cost)
 
@@ -92,8 +103,26 @@ def same_request(request: httpx2.Request) -> Hashable:
         return None
 
 
+def _model_in_path(request: httpx2.Request) -> str:
+    found = _MODEL_IN_PATH.search(request.url.path) if request.method == "POST" else None
+    return "" if found is None else next(filter(None, found.groups()))
+
+
+def _input_tokens(request: httpx2.Request) -> int:
+    try:
+        return len(request.content) // BYTES_PER_TOKEN
+    except httpx2.RequestNotRead:
+        return 0
+
+
+def _output_limit(body: Mapping[str, Any]) -> int:
+    places = [body, *(body.get(name) for name in _LIMITS_UNDER)]
+    limits = (_count(place.get(key)) for place in places if isinstance(place, dict) for key in _OUTPUT_LIMITS)
+    return next(filter(None, limits), 0)
+
+
 def _domain(path: str) -> str:
-    if path.rstrip("/").endswith("/embeddings"):
+    if path.rstrip("/").endswith(("/embeddings", ":embedContent", ":batchEmbedContents")):
         return RequestDomain.EMBEDDING
     return RequestDomain.IMAGE if "/images/" in path else RequestDomain.CHAT
 
