@@ -13,6 +13,7 @@ import trio
 from penstock import ConfigError, PluginManager
 from penstock_batch.money.budget import budget_lines
 from penstock_batch.pipeline.loading import Pipeline, load_pipeline
+from penstock_batch.pipeline.steps import Step
 from penstock_batch.providers.open_files import open_files_limit, too_few_files
 from penstock_batch.rows.own_files import OutputLost
 from penstock_batch.rows.target import STANDARD
@@ -20,7 +21,7 @@ from penstock_batch.running.assembly import Assembled, assemble, claim_output, r
 from penstock_batch.running.forecast import forecast
 from penstock_batch.running.progress import ProgressKind
 from penstock_batch.running.redoing import Redo
-from penstock_batch.running.results import Results
+from penstock_batch.running.staged import StagedRows
 from penstock_batch.running.summary import summary_lines
 from penstock_batch.running.taking_over import take_over
 from penstock_batch.running.unchanged import note_whole, unchanged
@@ -57,7 +58,7 @@ def run_command(
         aside = overwrite and put_aside(pipeline.store)
         if overwrite:
             remove_results(pipeline)
-        with Store(pipeline.store) as store, Results(pipeline.store.parent) as results:
+        with Store(pipeline.store) as store, StagedRows(pipeline, limit, pipeline.store.parent) as staged:
             if aside:
                 note_aside(store)
             claim_output(pipeline, store, overwrite=overwrite)
@@ -69,17 +70,18 @@ def run_command(
                 say(f"nothing has changed since the last run, which did all {pipeline.facts.rows:,} rows")
                 say(f"answers: {pipeline.target}")
                 return ALL_DONE
-            run = partial(run_rows, pipeline, store, results, limit=limit, plugins=plugins, progress=progress)
+            run = partial(run_rows, pipeline, store, staged, plugins=plugins, progress=progress)
             try:
                 ran = trio.run(run)
             except ConfigError:
                 raise
             except BaseException:  # nobody foresaw it: what was answered is assembled all the same
                 with suppress(OutputLost):
-                    assemble(pipeline, results, limit)
+                    assemble(pipeline, staged)
                 raise
-            result = assemble(pipeline, results, limit)
-            if limit is None and ran.broken is None and not result.open:
+            result = assemble(pipeline, staged)
+            whole = staged.complete and not result.open
+            if limit is None and ran.broken is None and whole:
                 with suppress(StoreLost):  # the next run then looks at its rows
                     forget_aside(store)
                     if not result.failed:
@@ -89,17 +91,17 @@ def run_command(
     except KeyboardInterrupt:  # before or after the run, which handles it by itself
         say("interrupted", err=True)
         return INTERRUPTED
-    _show_summary(pipeline, ran, result)
+    _show_summary(pipeline, ran, result, staged)
     if ran.broken is not None:
         say(f"penstock: {ran.broken}", pipeline.secrets, err=True)
         return SOME_FAILED
-    if ran.interrupted and result.open:
+    if ran.interrupted and not whole:
         return INTERRUPTED
-    return SOME_FAILED if result.failed or result.open else ALL_DONE
+    return SOME_FAILED if result.failed or not whole else ALL_DONE
 
 
-def _show_summary(pipeline: Pipeline, ran: Ran, result: Assembled) -> None:
-    interrupted = ran.interrupted and result.open > 0
+def _show_summary(pipeline: Pipeline, ran: Ran, result: Assembled, staged: StagedRows) -> None:
+    interrupted = ran.interrupted and (result.open > 0 or not staged.complete)
     beside = pipeline.target.path == STANDARD  # nothing but rows goes to where they go
     for line in summary_lines(
         result,
@@ -109,9 +111,12 @@ def _show_summary(pipeline: Pipeline, ran: Ran, result: Assembled) -> None:
         interrupted=interrupted,
         costs=_costs(ran),
         where=_where(ran.limited_by),
+        stages=staged.told,
         shadows=ran.shadows,
     ):
         say(line, pipeline.secrets, err=beside)
+    if staged.refused is not None:
+        say(f"penstock: {staged.refused}", err=True)
     say(f"answers: {pipeline.target}", err=beside)
     if result.failed:
         say(f"failed rows: {pipeline.failed}", err=beside)
@@ -133,6 +138,12 @@ def _where(limited_by: Sequence[tuple[str, float]]) -> Iterator[str]:
         yield f"what the run waited for: {', '.join(f'{share:.0%} {what}' for what, share in limited_by)}"
 
 
+def _as_listed(pipeline: Pipeline) -> Iterator[Step]:
+    """All steps, those that make other rows of rows too, as they stand in the TOML."""
+    by_name = {step.name: step for step in (*pipeline.changes, *pipeline.steps)}
+    yield from (by_name[name] for name in pipeline.listed)
+
+
 def check_command(path: Path, *, plugins: Sequence[Path]) -> int:
     """Validate a pipeline and print what it would do. Returns the exit code; raises `ConfigError` and `PluginError`."""
     pipeline = load_pipeline(path)
@@ -141,12 +152,12 @@ def check_command(path: Path, *, plugins: Sequence[Path]) -> int:
     say(f"{path}: {facts.rows:,} rows with {', '.join(facts.columns) or 'no columns'}, from {pipeline.source.path}")
     with StoreReader(pipeline.store) as store:
         standing = forecast(pipeline, store)
-    for step in pipeline.steps:
+    for step in _as_listed(pipeline):
         texts = f", each for {step.batch_size:,} texts or fewer" if step.batch_size > 1 else ""
         asked = (f"{model.name} (at most {model.max_parallel_requests} at a time{texts})" for model in step.models)
         at = f" at {', else '.join(asked)}" if step.models else ""
         say(f"  {step.name}: {step.kind}{at}, needs {', '.join(sorted(step.uses)) or 'nothing'}: {standing[step.name]}")
-    for name in standing.keys() - pipeline.needs.keys():
+    for name in standing.keys() - set(pipeline.listed):
         say(f"  {name}: no step of this pipeline: {standing[name]}")
     for line in budget_lines(pipeline.batch.budget, pipeline.steps):
         say(line)

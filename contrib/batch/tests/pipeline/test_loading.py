@@ -39,7 +39,11 @@ def test_a_pipeline_without_faults_has_its_steps_in_order(folder: Folder) -> Non
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ('kind = "chat"', 'kind = "chta"', r'steps\[0\].kind: must be "chat" or "embedding" or "python", not "chta"'),
+        (
+            'kind = "chat"',
+            'kind = "chta"',
+            r'steps\[0\].kind: must be "chat" or "embedding" or .* or "gather", not "chta"',
+        ),
         ('path = "rows.jsonl"', "", r"input.path: is missing"),
         ("[output]", "[outputs]", r"outputs: unknown table"),
         ('prompt = "Summarise', 'promt = "Summarise', r"steps\[0\].promt: unknown key; did you mean 'prompt'"),

@@ -33,7 +33,7 @@ def document(opened: Callable[[Path], Document], tmp_path_factory: pytest.TempPa
         )
         for second in range(1, 21)
     ]
-    row = RowView(7, "failed", EVIL, EVIL, [CellView(EVIL, EVIL, "", [AnswerView(EVIL, EVIL)], EVIL)])
+    row = RowView("line 7", "failed", EVIL, EVIL, [CellView(EVIL, EVIL, "", [AnswerView(EVIL, EVIL)], EVIL)])
     made = page(
         title="A run",
         state=EVIL,
@@ -43,7 +43,7 @@ def document(opened: Callable[[Path], Document], tmp_path_factory: pytest.TempPa
             Chart(name, title, spec)
             for name, (title, spec) in charts(figures_of(RunRecord(run=1, started=0.0), samples)).items()
         ],
-        rows=[row, RowView(9, "done", None, "", [])],
+        rows=[row, RowView("line 9", "done", None, "", [])],
         rows_word=EVIL,
         scripts=scripts(),
     )

@@ -23,7 +23,11 @@ def made(word: str = "word", scripts: str = "window.vegaEmbed = () => {};") -> s
         facts=[(word, word)],
         tables=[Table("models", "Models", ["model", "calls"], [[word, word]])],
         charts=[Chart("one", "One", {"data": {"values": [{word: word}]}})],
-        rows=[RowView(1, "failed", word, word, [CellView(word, word, "", [answer], word), CellView("b", None, word)])],
+        rows=[
+            RowView(
+                "line 1", "failed", word, word, [CellView(word, word, "", [answer], word), CellView("b", None, word)]
+            )
+        ],
         rows_word=word,
         scripts=scripts,
     ).decode()

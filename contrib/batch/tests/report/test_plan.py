@@ -8,7 +8,7 @@ import pytest
 
 from penstock import Usage
 from penstock_batch.providers.models import StepModel
-from penstock_batch.report.plan import KeptAnswers, StepFacts, plan_lines, plan_of
+from penstock_batch.report.plan import KeptAnswers, RowCount, StepFacts, plan_lines, plan_of
 from penstock_dialects import Prices
 
 LARGE = StepModel("p/large", "p", "large", 10, prices=Prices(input=1.0, output=10.0))
@@ -46,6 +46,44 @@ def test_without_either_neither_output_nor_cost_is_known() -> None:
 
 def test_answers_that_did_not_tell_their_usage_tell_nothing() -> None:
     assert plan_of(facts(answers=kept(4, None, 2.0))).output_from == "unknown"
+
+
+def test_where_nobody_knows_how_many_rows_there_will_be_nothing_is_known() -> None:
+    plan = plan_of(facts(calls=None, most_output=400, answers=kept(4, 50, 2.0)))
+    assert (plan.input_tokens, plan.output_tokens, plan.cost, plan.seconds) == (None, None, None, None)
+    said = plan_lines([plan, plan_of(facts(name="t", most_output=400))], budget=10.0)
+    assert "calls to p/large unknown, since nobody knows yet how many rows there will be" in said[0]
+    assert said[2:4] == [
+        "cost: at most 4.10, and what s will cost, which is unknown",
+        "budget: 10.00, of which 0 is spent",
+    ]
+
+
+def test_what_is_estimated_is_about_so_much() -> None:
+    said = plan_lines([plan_of(facts(sure="about", answers=kept(4, 50, 2.0)))])
+    assert said[0].startswith("  s: about 1,000 calls to p/large; ")
+    assert said[1].startswith("cost: about ")
+    assert said[2].startswith("time: about 3 min 20 s, by p/large")
+
+
+@pytest.mark.parametrize(
+    ("before", "kind", "made", "of", "after"),
+    [
+        (RowCount(100), "split", 24, 8, RowCount(300, "about")),
+        (RowCount(100), "split", 0, 0, RowCount(None)),
+        (RowCount(100), "filter", 2, 8, RowCount(25, "about")),
+        (RowCount(100), "filter", 0, 0, RowCount(100, "at most")),
+        (RowCount(100, "about"), "filter", 0, 0, RowCount(100, "about")),
+        (RowCount(None), "filter", 0, 0, RowCount(None, "at most")),
+        (RowCount(100), "gather by", 3, 9, RowCount(100, "at most")),
+        (RowCount(None), "gather", 1, 9, RowCount(1)),
+    ],
+)
+def test_how_many_rows_there_will_be_follows_from_what_is_known(
+    before: RowCount, kind: str, made: int, of: int, after: RowCount
+) -> None:
+    kind, _, by = kind.partition(" ")
+    assert before.behind(kind, bool(by), made, of) == after
 
 
 def test_an_embedding_costs_its_input() -> None:

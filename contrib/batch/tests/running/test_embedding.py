@@ -24,8 +24,8 @@ from penstock_batch.providers.endpoints import Endpoints, mock_config
 from penstock_batch.report.commands import plan_command
 from penstock_batch.running.assembly import Assembled, assemble
 from penstock_batch.running.redoing import Redo
-from penstock_batch.running.results import Results
 from penstock_batch.running.runner import BatchRun
+from penstock_batch.running.staged import StagedRows
 from penstock_batch.running.summary import summary_lines
 from penstock_batch.running.text_room import rows_in_flight, with_room
 from penstock_batch.running.watched import watched
@@ -87,17 +87,18 @@ async def ran(pipeline: Pipeline, client: ModelClient, *, stop_at: int | None = 
     Commits are made by threads, for which virtual time does not wait: nothing here may depend on a moment.
     """
     pipeline.store.parent.mkdir(exist_ok=True)
-    with Store(pipeline.store) as store, Results(pipeline.store.parent) as results:
+    with Store(pipeline.store) as store, StagedRows(pipeline, None, pipeline.store.parent) as staged:
         if redo is not None:
             Redo(pipeline, redo, None).retire(store, None)
-        run = BatchRun(pipeline, store, results, None)
+        run = BatchRun(pipeline, store, staged)
         if stop_at is not None:
             assert isinstance(client, Embedder)
             client.arrived = lambda count: run.stop(at_once=False) if count == stop_at else None
-        async with open_scheduler(with_room(watched(pipeline.config), pipeline.batch, pipeline.steps)) as scheduler:
-            await run.carry_out(scheduler, Endpoints({"p/e": client}, {}), "none", lambda _: None)
-        run.look_at_the_rest()
-        return Ended(run, assemble(pipeline, results, None))
+        if await run.anything_to_do():
+            async with open_scheduler(with_room(watched(pipeline.config), pipeline.batch, pipeline.steps)) as scheduler:
+                await run.carry_out(scheduler, Endpoints({"p/e": client}, {}), "none", signals=False)
+            await run.look_at_the_rest()
+        return Ended(run, assemble(pipeline, staged))
 
 
 def in_process(pipeline: Pipeline) -> tuple[MockApp, ModelClient]:

@@ -99,6 +99,112 @@ async def test_ctrl_c_lets_the_calls_that_are_out_come_back(folder: Folder) -> N
         assert completed(mock) == ROWS
 
 
+HEAD = """
+[input]
+path = "rows.jsonl"
+[output]
+path = "out/answers.jsonl"
+"""
+SPLIT = """
+[[steps]]
+name = "part"
+kind = "split"
+function = "PYTHON_STEPS:parts"
+needs = ["id"]
+"""
+ASKED = """
+[[steps]]
+name = "summary"
+kind = "chat"
+model = "p/writer"
+prompt = "Say {{ part }} of {{ id }}"
+[[steps]]
+name = "all"
+kind = "gather"
+function = "PYTHON_STEPS:together"
+[[steps]]
+name = "whole"
+kind = "chat"
+model = "p/writer"
+prompt = "Say how many: {{ all | length }}"
+[providers.p]
+base_url = "BASE_URL"
+[providers.p.models.writer]
+max_parallel_requests = 16
+"""
+FUNCTIONS = """
+def parts(id):
+    return list(range(id))
+
+def together(rows):
+    return [row["summary"] for row in rows]
+"""
+
+
+def staged(folder: Folder, toml: str = HEAD + SPLIT + ASKED, functions: str = FUNCTIONS) -> None:
+    """A pipeline of several stages in the place of the other one, over seven rows of 21 items."""
+    folder.rows(7)
+    folder.write(toml=toml)
+    (module,) = folder.path.glob("steps_of_*.py")
+    module.write_text(functions, encoding="utf-8")
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+async def test_a_run_that_ended_in_a_later_stage_goes_on_there(folder: Folder, how: signal.Signals) -> None:
+    async with serving(folder, provider()) as (served, mock):
+        staged(served)
+        process = await started(served)
+        await mock.until(lambda report: report.models["writer"].total.completed >= 6)
+        process.send_signal(how)
+        out, err = await said(process.stdout), await said(process.stderr)
+        code = await process.wait()
+        await mock.until(lambda report: report.models["writer"].in_flight == 0)
+        kept = served.cells().count("summary")
+        paid = completed(mock)
+        assert 0 < kept < 21
+        if how == signal.SIGINT:
+            assert code == 130, err
+            assert "part: 21 rows of 7" in out
+            assert "21 not done" in out  # those too that are done, which wait for the gather
+            assert served.answers() == []
+        assert (await run_to_its_end(served)).returncode == 0
+        assert completed(mock) - paid == 21 - kept + 1
+        (answer,) = served.answers()
+        assert answer["all"] == [f"Say {part} of {of}" for of in range(7) for part in range(of)]
+        assert not list(served.output.parent.glob(".*.part")) or how == signal.SIGKILL
+
+
+STUCK = """
+import sys, threading
+
+def parts(id):
+    print("stuck", file=sys.stderr, flush=True)
+    threading.Event().wait()
+
+def before(id):
+    return id
+"""
+BEFORE = '[[steps]]\nname = "before"\nkind = "python"\nfunction = "PYTHON_STEPS:before"\nneeds = ["id"]\n'
+
+
+@pytest.mark.parametrize("before", ["", BEFORE])
+async def test_ctrl_c_waits_for_no_function_of_a_split(folder: Folder, before: str) -> None:
+    staged(folder, HEAD + before + SPLIT, STUCK)
+    process = await started(folder)
+    assert process.stderr is not None
+    first = b""
+    while b"stuck" not in first:
+        part = await process.stderr.receive_some()
+        assert part, first
+        first += part
+    process.send_signal(signal.SIGINT)
+    with trio.fail_after(20):
+        out, err = await said(process.stdout), await said(process.stderr)
+    assert await process.wait() == 130, err
+    assert "Traceback" not in err
+    assert "interrupted" in out + err
+
+
 async def test_ctrl_c_waits_for_no_cooldown(folder: Folder) -> None:
     async with serving(folder, provider(outage=(0.0, 600.0), retry_after=600.0)) as (served, mock):
         process = await started(served)

@@ -64,6 +64,12 @@ def test_a_step_that_has_not_begun_comes_on_top() -> None:
     assert answer.seconds == pytest.approx(850 / 5)
 
 
+def test_a_step_whose_rows_are_not_known_yet_comes_on_top_too() -> None:
+    counts = ({"a": count, "b": StepCount(None)} for count in going(30, 5))
+    assert looks(TimeLeft(), *counts).at_least
+    assert looks(TimeLeft(), {"a": StepCount(10, ended=10), "b": StepCount(None)}) == Left()
+
+
 def test_cells_of_rows_that_failed_are_not_left() -> None:
     counts = ({"a": StepCount(1000, ended=5 * s, dropped=5 * s)} for s in range(31))
     assert looks(TimeLeft(), *counts).seconds == pytest.approx(700 / 5)

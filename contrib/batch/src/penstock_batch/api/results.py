@@ -28,7 +28,11 @@ class RowFailure:
 
 @attrs.frozen
 class BatchResult:
-    """One row of the input, done or not. `index` counts the input's rows from 0, `line` names its line from 1.
+    """One row, done or not. `index` counts the input's rows from 0, `line` names its line from 1.
+
+    Where steps make other rows of rows, a result is a row of the last stage, which `index` counts, or one that failed
+    on its way there, in its own stage. `line` is then that of the input's row that it was made of, `None` where it was
+    gathered, and `items` are the numbers, from 1, of the items that it was split off as.
 
     `values` are the row's columns and the steps of one that is done; of one that failed its columns as far as they
     could be read.
@@ -38,6 +42,7 @@ class BatchResult:
     line: int | None
     values: Mapping[str, Any]
     failure: RowFailure | None = None
+    items: tuple[int, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -15,11 +15,16 @@ import trio
 from penstock_batch.api.handover import Handover
 from penstock_batch.api.results import BatchResult, BatchSummary, RowFailure
 from penstock_batch.pipeline.loading import Pipeline
+from penstock_batch.pipeline.selection import selected
 from penstock_batch.rows.reader import BadRow, Row
-from penstock_batch.running.assembly import Assembled, Failure, assemble, claim_output, input_rows, record_of
+from penstock_batch.running.assembly import Assembled, assemble, claim_output
+from penstock_batch.running.deriving import StageRows
+from penstock_batch.running.lineage import Origin
 from penstock_batch.running.progress import ProgressKind
-from penstock_batch.running.results import Result, Results
+from penstock_batch.running.results import Result
+from penstock_batch.running.rows_over import Failure, input_rows, record_of
 from penstock_batch.running.runner import BatchRun
+from penstock_batch.running.staged import StagedRows
 from penstock_batch.running.summary import summary_lines
 from penstock_batch.running.taking_over import take_over
 from penstock_batch.running.whole_run import Ran, run_rows
@@ -48,7 +53,6 @@ class BatchWorker:
         writes: bool,
         needs: object = None,
     ) -> None:
-        rows = pipeline.facts.rows
         self.handover = Handover()
         self.error: BaseException | None = None
         self.summary: BatchSummary | None = None
@@ -59,7 +63,6 @@ class BatchWorker:
         self._overwrite = overwrite
         self._writes = writes
         self._needs = needs  # what must be there as long as this is: files, say, that go with an object
-        self._rows = rows if limit is None else min(limit, rows)
         self._changed = trio.Event()
         self._ended = False
         self._done = self._failed = 0
@@ -103,16 +106,16 @@ class BatchWorker:
             aside = self._overwrite and put_aside(pipeline.store)
             with (
                 Store(pipeline.store) as store,
-                Results(pipeline.store.parent, lambda: self._changed.set()) as results,
+                StagedRows(pipeline, self._limit, pipeline.store.parent, lambda: self._changed.set()) as staged,
             ):
                 if aside:
                     note_aside(store)
                 if self._writes:
                     claim_output(pipeline, store, overwrite=self._overwrite)
                 take_over(pipeline, store)
-                ran = trio.run(self._main, store, results)
-                self._finish(ran, results)
-                if self.error is None and self.summary is not None and not self.summary.open:
+                ran = trio.run(self._main, store, staged)
+                self._finish(ran, staged)
+                if self.error is None and self.summary is not None and staged.complete and not self.summary.open:
                     forget_aside(store)
         except BaseException as error:
             self.error = self.error or error
@@ -121,20 +124,19 @@ class BatchWorker:
             self.handover.end()
             self._over.set()
 
-    async def _main(self, store: Store, results: Results) -> Ran | None:
+    async def _main(self, store: Store, staged: StagedRows) -> Ran | None:
         with self._lock:
             self._token = trio.lowlevel.current_trio_token()
             if self._stop_at_once is not None:
                 return None
         ran: Ran | None = None
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._hand_over, results)
+            nursery.start_soon(self._hand_over, staged)
             try:
                 ran = await run_rows(
                     self._pipeline,
                     store,
-                    results,
-                    limit=self._limit,
+                    staged,
                     plugins=self._plugins,
                     progress=self._progress,
                     on_begun=self._began,
@@ -155,23 +157,37 @@ class BatchWorker:
             self._run.interrupted = True
             self._run.stop(at_once=self._stop_at_once)
 
-    async def _hand_over(self, results: Results) -> None:
+    async def _hand_over(self, staged: StagedRows) -> None:
+        """Hand over each row in its turn: those of the last stage as they are done, and what has failed in each."""
         try:
-            for index, row in input_rows(self._pipeline, self._limit):
-                if index >= self._rows:
-                    return
-                while (record := record_of(index, row, self._pipeline, results)) is None and not self._ended:
-                    self._changed = trio.Event()
-                    await self._changed.wait()
-                if record is None:
-                    continue
-                self._count(record)
-                if not await self.handover.put(_result(index, row, record)):
+            for number in range(len(self._pipeline.stages)):
+                last = number == len(self._pipeline.stages) - 1
+                while len(staged.reached) <= number + (not last) and not self._ended:
+                    await self._wait()  # of a stage before the last all is known when the next one is there
+                if number < len(staged.reached) and not await self._hand_over_stage(staged.reached[number], last):
                     return
         except Exception as error:
             self.error = self.error or error
             if self._run is not None:
                 self._run.stop(at_once=False)
+
+    async def _hand_over_stage(self, stage: StageRows, last: bool) -> bool:
+        """Hand over the rows of one stage, or only what has failed of it. False: nobody wants them any more."""
+        for index, row in input_rows(stage):
+            if index >= stage.rows:
+                break
+            while (record := record_of(index, row, stage)) is None and not self._ended:
+                await self._wait()
+            if record is None or not (last or isinstance(record, Failure)):
+                continue
+            self._count(record)
+            if not await self.handover.put(self._result(index, row, record, stage)):
+                return False
+        return True
+
+    async def _wait(self) -> None:
+        self._changed = trio.Event()
+        await self._changed.wait()
 
     def _count(self, record: Result | Failure) -> None:
         if isinstance(record, Failure):
@@ -180,16 +196,18 @@ class BatchWorker:
         else:
             self._done += 1
 
-    def _finish(self, ran: Ran | None, results: Results) -> None:
+    def _finish(self, ran: Ran | None, staged: StagedRows) -> None:
         if self._writes:
-            result = assemble(self._pipeline, results, self._limit)
+            result = assemble(self._pipeline, staged)
         else:
-            still_open = self._rows - self._done - self._failed
-            result = Assembled(self._done, self._failed, still_open, self._reasons)
+            result = Assembled(self._done, self._failed, self._open(staged), self._reasons)
         lines: list[str] = []
         if ran is not None:
-            interrupted = ran.interrupted and result.open > 0
-            lines = summary_lines(result, ran.tallies, ran.allowed, seconds=ran.seconds, interrupted=interrupted)
+            interrupted = ran.interrupted and (result.open > 0 or not staged.complete)
+            lines = summary_lines(
+                result, ran.tallies, ran.allowed, seconds=ran.seconds, interrupted=interrupted, stages=staged.told
+            )
+            lines += [] if staged.refused is None else [staged.refused]
         self.summary = BatchSummary(
             result.done,
             result.failed,
@@ -199,14 +217,32 @@ class BatchWorker:
             tuple(map(self._pipeline.secrets.text, lines)),
         )
 
-
-def _result(index: int, row: Row | BadRow | None, record: Result | Failure) -> BatchResult:
-    line = None if row is None else row.line
-    if isinstance(record, Failure):
-        return BatchResult(
-            index, line, record.row or {}, RowFailure(record.error, record.step, record.cause, record.words)
+    def _open(self, staged: StagedRows) -> int:
+        """How many rows were not handed over, since they are open; of stages before the last those that are over are
+        none.
+        """
+        if len(self._pipeline.stages) == 1:
+            return staged.last.rows - self._done - self._failed
+        return sum(
+            self._is_open(index, row, stage, staged) for stage in staged.reached for index, row in input_rows(stage)
         )
-    return BatchResult(index, line, record.record)
+
+    def _is_open(self, index: int, row: Row | BadRow | None, stage: StageRows, staged: StagedRows) -> bool:
+        if index >= stage.rows:
+            return False
+        record = record_of(index, row, stage)
+        waits = stage is staged.last and not staged.complete  # for a stage that the run has not come to
+        return record is None or (waits and isinstance(record, Result))
+
+    def _result(self, index: int, row: Row | BadRow | None, record: Result | Failure, stage: StageRows) -> BatchResult:
+        line = None if row is None else row.line
+        origin = Origin(line) if stage.origin is None else stage.origin(index)
+        if isinstance(record, Failure):
+            failure = RowFailure(record.error, record.step, record.cause, record.words)
+            return BatchResult(index, origin.line, record.row or {}, failure, origin.items)
+        columns = self._pipeline.columns
+        values = record.record if columns is None else selected(record.record, columns)
+        return BatchResult(index, origin.line, values, items=origin.items)
 
 
 def _stop_all() -> None:

@@ -75,6 +75,10 @@ def ask(step: Step, values: Mapping[str, Any], columns: Mapping[str, Any]) -> As
             raise NotAsked(f"the row has no column {missing[0]!r}")
         given = {name: values[name] for name in step.arguments}
         return Asked(given, base_key(["python", step.code, given]))
+    if step.kind == "gather":
+        assert step.rows_of is not None
+        rows = step.rows_of(values)
+        return Asked({"rows": rows}, base_key(["gather", step.code, rows.digest, len(rows)]))
     body = _body(step, {**values, ROW: columns}) if not step.passed else _passed(step, columns)
     model = step.model
     assert model is not None

@@ -150,7 +150,7 @@ class Cells:
     async def _answer(self, step: Step, claim: Claim, body: Mapping[str, Any]) -> Answer:
         """One more answer for a cell, which is kept under what the cell asks first, whatever is asked now."""
         keep = partial(self._keep, step, claim)
-        if step.kind == "python":
+        if step.model is None:
             return await self._compute(step, claim, keep)
         if step.batch_size > 1:
             return await self._joint.call(step, claim.asked, partial(self._put, step, claim))

@@ -12,7 +12,7 @@ import attrs
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.providers.models import StepModel
 
-__all__ = ["ModelTally", "StepTally", "Tallies"]
+__all__ = ["MOST_REASONS", "ModelTally", "StepTally", "Tallies"]
 
 MOST_REASONS: Final = 50
 """So many different ones are counted."""
@@ -23,9 +23,10 @@ class StepTally:
     """The cells of one step: `before` were kept when the run began, `dropped` are those that are not done since another
     of their row failed; `at_work` are those whose call is in flight or whose function runs. `inside` are the seconds
     for which the event loop was within the step's function; `cost` is what this run has paid, `None` where its model
-    has no price.
+    has no price. `rows` are those of its stage, `None` while they are not known.
     """
 
+    rows: int | None = None
     before: int = 0
     done: int = 0
     failed: int = 0
@@ -38,6 +39,11 @@ class StepTally:
     at_work: int = 0
     inside: float = 0.0
     cost: float | None = None
+
+    @property
+    def over(self) -> int:
+        """The cells of which no more is to come."""
+        return self.before + self.done + self.failed + self.dropped
 
     @contextmanager
     def working(self, cells: int = 1) -> Iterator[None]:
@@ -78,22 +84,39 @@ class ModelTally:
 
 @attrs.define
 class Tallies:
-    """The counters of a whole run. `rows` are those to be done; `rows_done` and `rows_failed` those that have ended."""
+    """The counters of a whole run. `rows` are those of the stage that it is at, from 1 `of_stages`; `rows_done` and
+    `rows_failed` those of them that have ended.
+    """
 
     rows: int
     steps: Mapping[str, StepTally]
     models: Mapping[str, ModelTally]
     rows_done: int = 0
     rows_failed: int = 0
+    stage: int = 0
+    of_stages: int = 1
+    failed_before: int = 0
+    """Rows that have failed in the stages before."""
     reasons: dict[str, int] = attrs.field(factory=dict)
     """Rows by why they failed; of many reasons the first, and the others together."""
 
-    def row_failed(self, step: str, reason: str) -> None:
-        """Count why a row failed."""
+    def begin(self, stage: int, steps: Iterable[Step], rows: int, failed_before: int = 0) -> None:
+        """Begin a stage, counted from 1, of these steps and with this many rows, of which none has ended."""
+        self.stage = stage
+        self.failed_before = failed_before
+        self.rows, self.rows_done, self.rows_failed = rows, 0, 0
+        for tally in self.steps.values():
+            if tally.rows is not None:
+                tally.rows = tally.over
+        for step in steps:
+            self.steps[step.name].rows = rows
+
+    def row_failed(self, step: str, reason: str, rows: int = 1) -> None:
+        """Count why a row failed, or so many did."""
         words = f"{step}: {reason}"
         if words not in self.reasons and len(self.reasons) >= MOST_REASONS:
             words = "other reasons"
-        self.reasons[words] = self.reasons.get(words, 0) + 1
+        self.reasons[words] = self.reasons.get(words, 0) + rows
 
     @property
     def cost(self) -> float | None:
@@ -107,10 +130,11 @@ class Tallies:
             tally.cost = tally.cost if cost is None else (tally.cost or 0.0) + cost
 
     @classmethod
-    def for_steps(cls, steps: Iterable[Step], rows: int) -> Tallies:
+    def for_steps(cls, steps: Iterable[Step], of_stages: int = 1) -> Tallies:
+        """The counters before the first stage."""
         found = list(steps)
         models = {model.name: ModelTally(cost=_nothing(model)) for step in found for model in step.models}
-        return cls(rows, {step.name: StepTally(cost=_nothing(step.model)) for step in found}, models)
+        return cls(0, {step.name: StepTally(cost=_nothing(step.model)) for step in found}, models, of_stages=of_stages)
 
 
 def _nothing(model: StepModel | None) -> float | None:

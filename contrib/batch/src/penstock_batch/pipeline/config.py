@@ -83,13 +83,15 @@ class InputConfig:
 class OutputConfig:
     """`[output]`. `path` is taken from the folder of the TOML, and `-` is standard output. Its ending says what is
     written, or else `format`; `table` is that of a database. `store` keeps the answers; it and the failed rows lie
-    beside the output, or where `store` says.
+    beside the output, or where `store` says. `columns` chooses what is written, as a list of names, or as a table of
+    new names to columns.
     """
 
     path: Path
     format: Format | None = None
     table: str | None = attrs.field(default=None, validator=_not_empty)
     store: Path | None = None
+    columns: list[str] | dict[str, str] | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -134,7 +136,7 @@ class MessageConfig:
 
 @attrs.frozen(kw_only=True)
 class StepConfig:
-    """`[[steps]]`: one new column.
+    """`[[steps]]`: one new column, or other rows.
 
     - `kind = "chat"`: `model`, `prompt`, optionally `system` (or from files, `prompt_file` and `system_file`), or all
       turns by `messages`; the value is the answer's text. With `tools`, a list or a file of one, it is an object of
@@ -142,6 +144,11 @@ class StepConfig:
     - `kind = "embedding"`: `model`, `input`; the value is the vector.
     - `kind = "python"`: `function`, `needs`; the value is what it returns. It runs in one of `workers` threads, or with
       `thread = false` in the event loop; after `timeout` seconds its row fails.
+
+    - `kind = "split"`: `over`, a column with a list, or `function` and `needs`; a row for each item.
+    - `kind = "filter"`: `when`, or `function` and `needs`; rows for which it says no leave.
+    - `kind = "gather"`: `function`, `by`; one row of all rows, or of those with equal columns `by`. `failed` says what
+      happens where rows before it have failed.
 
     With `share`, rows that ask the same have one answer; else each has its own. `version` stands for the code of a
     function that has no source.
@@ -161,7 +168,7 @@ class StepConfig:
     """
 
     name: str = attrs.field(validator=_not_empty)
-    kind: Literal["chat", "embedding", "python"]
+    kind: Literal["chat", "embedding", "python", "split", "filter", "gather"]
     model: str | None = attrs.field(default=None, validator=_not_empty)
     prompt: str | None = attrs.field(default=None, validator=_not_empty)
     system: str | None = attrs.field(default=None, validator=_not_empty)
@@ -193,3 +200,6 @@ class StepConfig:
     batch_tokens: int | None = attrs.field(default=None, validator=_from(1))
     share: bool = False
     version: str | None = attrs.field(default=None, validator=_not_empty)
+    over: str | None = attrs.field(default=None, validator=_not_empty)
+    by: list[str] | None = None
+    failed: Literal["skip", "stop"] = "skip"

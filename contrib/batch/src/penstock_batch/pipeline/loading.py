@@ -6,7 +6,8 @@ Nothing is called here, and nothing written beside the TOML: `penstock check` is
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import attrs
 
 from penstock import ConfigError, PenstockConfig, Problem, load_config, read_toml
 from penstock_batch.pipeline.config import BatchConfig, InputConfig, OutputConfig, StepConfig
-from penstock_batch.pipeline.graph import StepNeeds, graph_problems, in_order, step_needs
 from penstock_batch.pipeline.passing import passed_steps
 from penstock_batch.pipeline.places import column_problems, input_place, output_place
+from penstock_batch.pipeline.selection import selected_columns, selection_problems
+from penstock_batch.pipeline.stages import Stage, stage_problems, stages_of
 from penstock_batch.pipeline.steps import RESPONSE, Step, compile_step
 from penstock_batch.pipeline.templates import ROW
 from penstock_batch.providers.endpoints import provider_identity, provider_problems
@@ -41,7 +43,8 @@ _TABLES = {"input": InputConfig, "output": OutputConfig, "batch": BatchConfig, "
 @attrs.frozen(kw_only=True)
 class Pipeline:
     """A pipeline that can run. `steps` stand so that each comes after those that it needs; `needs` are each step's
-    needs among steps. `source` is what is read: the file that was named, or a copy of it.
+    needs among steps. `source` is what is read: the file that was named, or a copy of it. Its `stages` are what is
+    between steps that make other rows of rows; `of_stage` is the pipeline as the rows of one of them see it.
     """
 
     path: Path | None
@@ -56,6 +59,11 @@ class Pipeline:
     """The file of rows that could not be done."""
     steps: tuple[Step, ...]
     needs: Mapping[str, tuple[str, ...]]
+    stages: tuple[Stage, ...]
+    listed: tuple[str, ...]
+    """The names of the steps as they stand in the TOML, which is how their columns stand in a row."""
+    columns: Mapping[str, str] | None
+    """The columns of the output, each by the one that it is filled from; `None`: all, as they are."""
     identity: Mapping[str, Any] = attrs.field(repr=False)
     secrets: Secrets = attrs.field(factory=Secrets, repr=False)
     copy: Spool | None = attrs.field(default=None, repr=False)
@@ -69,7 +77,7 @@ class Pipeline:
     def record(self, columns: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
         """A row of the output: the input's `columns`, then what the steps make of their `values`."""
         record = dict(columns)
-        for step in self.steps:
+        for step in self._listed_steps:
             if step.passed:
                 record[RESPONSE] = record.get(RESPONSE) or values[step.name]
             elif step.criteria.columns:
@@ -78,10 +86,34 @@ class Pipeline:
                 record[step.name] = values[step.name]
         return record
 
+    @cached_property
+    def _listed_steps(self) -> list[Step]:
+        by_name = {step.name: step for step in self.steps}
+        return [by_name[name] for name in self.listed if name in by_name]
+
+    @property
+    def names(self) -> list[str]:
+        """The columns of a row of which all steps are done."""
+        made = (name for step in self._listed_steps for name in step.output_names)
+        return list(dict.fromkeys((*self.facts.columns, *made)))
+
     @property
     def output_names(self) -> list[str]:
-        """The columns of the output."""
-        return [*self.facts.columns, *dict.fromkeys(name for step in self.steps for name in step.output_names)]
+        """The columns of the output, which has the rows of the last stage."""
+        return list(self.columns) if self.columns is not None else list(self._last_names)
+
+    @property
+    def _last_names(self) -> Sequence[str]:
+        return self.names if len(self.stages) == 1 else self.stages[-1].names
+
+    @property
+    def changes(self) -> tuple[Step, ...]:
+        """The steps that make other rows of rows, in their order."""
+        return tuple(stage.change for stage in self.stages if stage.change is not None)
+
+    def of_stage(self, stage: Stage) -> Pipeline:
+        """The pipeline as the rows of one of its stages see it."""
+        return attrs.evolve(self, steps=stage.in_order, needs=stage.needs)
 
     def rows(self) -> Iterator[Row | BadRow]:
         """The rows of the input, read anew. Raises `InputProblem`."""
@@ -97,8 +129,8 @@ def load_pipeline(
     described: Path | Mapping[str, Any], *, source: InputConfig | None = None, output: OutputConfig | None = None
 ) -> Pipeline:
     """The pipeline that a TOML file describes, or a mapping of its tables, whose paths are taken from the current
-    folder. `source` and `output` take the place of `[input]` and `[output]`. Reads the whole input once. Raises
-    `ConfigError` with every problem.
+    folder. `source` and `output` take the place of `[input]` and of the places in `[output]`. Reads the whole input
+    once. Raises `ConfigError` with every problem.
     """
     tables: dict[str, Any] = dict(_TABLES)
     if source is not None:
@@ -119,7 +151,8 @@ def load_pipeline(
     if path is not None:
         read["the pipeline's TOML"] = path
     named = None if place is None else place.named
-    out = output_place(output or loaded.extras["output"], folder, problems, read=read, named=named)
+    said: OutputConfig = output or loaded.extras["output"]
+    out = output_place(said, folder, problems, read=read, named=named)
 
     files = None if batch.files is None else folder / batch.files
     if files is not None and not files.is_dir():
@@ -153,23 +186,28 @@ def load_pipeline(
     problems += [
         Problem(("steps", name), what) for name, what in _RESERVED.items() if name in _made_by(step_configs, whole)
     ]
-    needs = [StepNeeds(step.name, step.uses, step.criteria.columns) for step in whole]
+    listed: OutputConfig | None = loaded.extras["output"]
+    chosen: Sequence[str] | Mapping[str, str] | None = said.columns if listed is None else listed.columns
+    if out is not None and out.target.form == "openai-batch" and chosen is not None:
+        problems.append(Problem(("output", "columns"), "mean nothing in a file of OpenAI's, whose columns are fixed"))
     if out is not None and out.target.form == "openai-batch" and not passes:
         what = "is for calls that are passed through: from an input of that format too, and without [[steps]]"
         problems.append(Problem(("output", "format"), what))
-    if out is not None:
-        problems += column_problems(out, [*columns, *(name for step in whole for name in step.output_names)])
+    stages: tuple[Stage, ...] = ()
     if place is not None and (passes or len(whole) == len(step_configs)):
         # An input without a single good row has no columns that could be asked for: its rows fail, each for its own
         # reason.
-        made = {name for step in needs for name in (step.name, *step.gives)}
-        anything = frozenset[str]().union(*(step.uses for step in needs)) - made
-        problems += graph_problems(needs, columns or tuple(sorted(anything)))
+        made = {name for step in whole for name in (step.name, *step.criteria.columns)}
+        anything = frozenset[str]().union(*(step.uses for step in whole)) - made
+        stages = stages_of(whole, columns or tuple(sorted(anything)))
+        problems += stages[0].problems_alone() if len(stages) == 1 else stage_problems(stages)
+        problems += [problem.below("output") for problem in selection_problems(chosen, stages[-1].names)]
+        if out is not None:
+            problems += column_problems(out, stages[-1].names if chosen is None else list(chosen))
     if problems or place is None or out is None:
         raise ConfigError([attrs.evolve(problem, source=str(path or "the pipeline")) for problem in problems])
 
     by_name = {step.name: step for step in whole}
-    between = step_needs(needs)
     return Pipeline(
         path=path,
         config=config,
@@ -179,8 +217,11 @@ def load_pipeline(
         target=out.target,
         store=out.store,
         failed=out.failed,
-        steps=tuple(by_name[name] for name in in_order(between)),
-        needs=between,
+        steps=tuple(step for stage in stages for step in stage.in_order),
+        needs={name: needs for stage in stages for name, needs in stage.needs.items()},
+        stages=stages,
+        listed=tuple(step.name for step in whole),
+        columns=selected_columns(chosen),
         identity=_identity(config, place.facts, place.source.form, step_configs, by_name),
         secrets=Secrets(secret for name in sorted(used) for secret in secrets_of(config.providers[name], os.environ)),
         copy=place.copy,

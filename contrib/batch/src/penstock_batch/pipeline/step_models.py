@@ -15,10 +15,10 @@ __all__ = ["models_of"]
 def models_of(
     config: StepConfig, providers: Mapping[str, ProviderConfig], found: list[Problem]
 ) -> tuple[StepModel, ...]:
-    """The model of a step and then its fallbacks, in their order; none of a Python step. Adds to `found` what is wrong
+    """The model of a step and then its fallbacks, in their order; none of other kinds. Adds to `found` what is wrong
     with their names.
     """
-    if config.kind == "python":
+    if config.kind not in ("chat", "embedding"):
         return ()
     named = [] if config.model is None else [(("model",), config.model)]
     named += [(("fallback",), name) for name in config.fallback]

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import attrs
 
@@ -26,7 +27,7 @@ from penstock_batch.pipeline.turns import Turn, Turns, compile_turns
 from penstock_batch.providers.models import StepModel
 from penstock_batch.rows.lines import json_bytes
 
-__all__ = ["RESPONSE", "Step", "compile_step"]
+__all__ = ["RESPONSE", "GatheredRows", "Step", "compile_step"]
 
 RESPONSE: Final = "response"
 """The column of the answers to calls that are passed through."""
@@ -43,8 +44,24 @@ _FIELDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
         ("params", "timeout", "needs", "share", "when", "accept", "attempts", *_TOGETHER),
     ),
     "python": (("function", "needs"), ("thread", "timeout", "workers", "share", "version", *_JUDGED)),
+    "split": ((), ("over", "function", "needs", "version")),
+    "filter": ((), ("when", "function", "needs", "version")),
+    "gather": (("function",), ("by", "failed", "thread", "timeout", "workers", "version")),
 }
+_EITHER: Final = {"split": "over", "filter": "when"}
+"""What says by itself how rows are changed, where no function does."""
 _OURS: Final = {"chat": ("model", "messages", "stream", "n"), "embedding": ("model", "input", "encoding_format")}
+
+
+class GatheredRows(Protocol):
+    """The rows that a gather makes one of: in order, read as they are asked for, as often as they are."""
+
+    @property
+    def digest(self) -> str: ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[dict[str, Any]]: ...
 
 
 @attrs.frozen(kw_only=True)
@@ -54,7 +71,7 @@ class Step:
     """
 
     name: str
-    kind: Literal["chat", "embedding", "python"]
+    kind: Literal["chat", "embedding", "python", "split", "filter", "gather"]
     uses: frozenset[str]
     model: StepModel | None = None
     fallback: Sequence[StepModel] = ()
@@ -81,6 +98,11 @@ class Step:
     batch_tokens: int = BATCH_TOKENS
     code: str = ""
     """What a function is known by."""
+    over: str | None = None
+    by: tuple[str, ...] = ()
+    failed: Literal["skip", "stop"] = "skip"
+    rows_of: Callable[[Mapping[str, Any]], GatheredRows] | None = None
+    """Of a gather that runs: the rows that are gathered into one, by the columns that they have in common."""
     seen: tuple[str, ...] = ()
     """What else decides about its answers and does not stand in the TOML: digests of files, code that judges."""
     passed: Sequence[Sequence[str]] = ()
@@ -143,11 +165,14 @@ def compile_step(
         found.append(Problem(("when",), 'is the same for every row; write it as in "{{ urgency > 3 }}"'))
     models = models_of(config, providers, found)
     function = None
-    if config.kind == "python" and not found and config.function is not None:
+    if not found and config.function is not None:
         try:
-            function = load_function(config.function, config.needs or [], folder)
+            arguments = ["rows"] if config.kind == "gather" else config.needs or []
+            function = load_function(config.function, arguments, folder)
         except FunctionProblem as problem:
             found.append(Problem(("function",), str(problem)))
+    if config.kind in _EITHER and inspect.iscoroutinefunction(function):
+        found.append(Problem(("function",), f"must be a plain function in a {config.kind} step, not an async one"))
     criteria = compile_criteria(config, folder, found)
     code = ""
     if function is not None and not found:
@@ -159,7 +184,8 @@ def compile_step(
         problems += [problem.below("steps", config.name) for problem in found]
         return None
     variables = turns.variables.union(*(template.variables for template in templates.values()))
-    uses = (variables - (BUILT_IN | {ROW}) | variables & known).union(config.needs or (), _judged_by(criteria, known))
+    named = (*(config.needs or ()), *(config.by or ()), *(() if config.over is None else (config.over,)))
+    uses = (variables - (BUILT_IN | {ROW}) | variables & known).union(named, _judged_by(criteria, known))
     when = templates.pop("when", None)
     return Step(
         name=config.name,
@@ -173,7 +199,7 @@ def compile_step(
         function=function,
         arguments=tuple(config.needs or ()),
         params=config.params if tools is None else {**config.params, **tools.params},
-        timeout=config.timeout if config.timeout is not None else math.inf if config.kind == "python" else timeout,
+        timeout=config.timeout if config.timeout is not None else timeout if models else math.inf,
         thread=config.thread,
         workers=config.workers,
         criteria=criteria,
@@ -188,6 +214,9 @@ def compile_step(
         batch_size=config.batch_size,
         batch_tokens=config.batch_tokens or BATCH_TOKENS,
         code=code,
+        over=config.over,
+        by=tuple(config.by or ()),
+        failed=config.failed,
     )
 
 
@@ -202,6 +231,9 @@ def _shape_problems(config: StepConfig) -> list[Problem]:
     found = [
         Problem((field,), f"a {config.kind} step must have it") for field in must if getattr(config, field) is None
     ]
+    other = _EITHER.get(config.kind)
+    if other is not None and (getattr(config, other) is None) == (config.function is None):
+        found.append(Problem((other,), f"a {config.kind} step must have either it or function"))
     empty = StepConfig(name=config.name, kind=config.kind)
     for field in attrs.fields(StepConfig):
         if field.name in ("name", "kind", *must, *may):
@@ -219,7 +251,10 @@ def _shape_problems(config: StepConfig) -> list[Problem]:
         json_bytes(config.params)
     except (TypeError, ValueError) as error:
         found.append(Problem(("params",), f"cannot be sent as JSON: {error}"))
-    needs = config.needs or []
-    twice = [name for name in dict.fromkeys(needs) if needs.count(name) > 1]
-    found += [Problem(("needs",), f"names {name!r} twice") for name in twice]
-    return found
+    return [*found, *_twice("needs", config.needs or ()), *_twice("by", config.by or ())]
+
+
+def _twice(field: str, names: Sequence[str]) -> Iterator[Problem]:
+    for name in dict.fromkeys(names):
+        if names.count(name) > 1:
+            yield Problem((field,), f"names {name!r} twice")

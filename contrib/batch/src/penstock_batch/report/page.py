@@ -46,9 +46,11 @@ class CellView:
 
 @attrs.frozen
 class RowView:
-    """A row of the sample. `state` is `done`, `failed` or `open`; `columns` are the input's, as text."""
+    """A row of the sample. `place` says where it comes from, `state` is `done`, `failed` or `open`; `columns` are those
+    that it began with, as text.
+    """
 
-    line: int
+    place: str
     state: str
     reason: str | None
     columns: str

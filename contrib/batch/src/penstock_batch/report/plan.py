@@ -4,11 +4,14 @@ Everything is told with where it is from. Tokens in are counted from what the fi
 Tokens out are those of kept answers in the mean, else `max_tokens`, which is the most; where there is neither they are
 not known, and neither is the cost. Time is that of the model that takes longest, if `max_parallel_requests` calls were
 always out, each as long as kept answers took in the mean; limits that are found under way make it longer.
+
+How many calls there are follows from how many rows there will be. Behind a split, a filter or a gather that is known
+where all before is kept; else it is estimated by what is kept, or has a bound, or is not known, and then nothing is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import ceil
 from typing import Final, Literal
 
@@ -20,11 +23,38 @@ from penstock_batch.providers.models import StepModel
 from penstock_batch.providers.prices import cost_of
 from penstock_batch.words.amounts import duration, money
 
-__all__ = ["KeptAnswers", "StepFacts", "StepPlan", "plan_lines", "plan_of"]
+__all__ = ["KeptAnswers", "RowCount", "StepFacts", "StepPlan", "plan_lines", "plan_of"]
 
 BYTES_PER_TOKEN: Final = 4.0
 
 Source = Literal["kept", "max_tokens", "unknown"]
+
+
+@attrs.frozen
+class RowCount:
+    """How many rows a stage will have: so many, at most so many, about so many, or (`None`) nobody knows."""
+
+    rows: int | None
+    sure: Literal["exactly", "at most", "about"] = "exactly"
+
+    def behind(self, kind: str, by: bool, made: int, of: int) -> RowCount:
+        """How many there will be behind a step of this kind, which makes `made` rows of the `of` rows that are known;
+        `by`: a gather has columns by which it groups.
+
+        >>> RowCount(100).behind("split", False, made=24, of=8)
+        RowCount(rows=300, sure='about')
+        >>> RowCount(100).behind("filter", False, made=0, of=0)
+        RowCount(rows=100, sure='at most')
+        """
+        if kind == "gather":
+            if not by:
+                return RowCount(1)
+            return RowCount(self.rows, "about" if self.sure == "about" else "at most")
+        if of:
+            return RowCount(None if self.rows is None else round(self.rows * made / of), "about")
+        if kind == "split":
+            return RowCount(None)
+        return RowCount(self.rows, "about" if self.sure == "about" else "at most")
 
 
 @attrs.define
@@ -50,15 +80,16 @@ class KeptAnswers:
 
 @attrs.frozen(kw_only=True)
 class StepFacts:
-    """What is known of a step before the run: `calls` to be made, if each cell is one, and cells `kept`; the bytes of
-    text of a call in the mean of those that could be rendered (`None`: none could); the most that an answer may have;
-    what kept ones had.
+    """What is known of a step before the run: `calls` to be made, if each cell is one (`None`: not known), which is
+    `sure` to be so or not, and cells `kept`; the bytes of text of a call in the mean of those that could be rendered
+    (`None`: none could); the most that an answer may have; what kept ones had.
     """
 
     name: str
     kind: str
     model: StepModel | None
-    calls: int
+    calls: int | None
+    sure: Literal["exactly", "at most", "about"] = "exactly"
     kept: int = 0
     bytes_asked: float | None = None
     stand_ins: bool = False
@@ -78,7 +109,8 @@ class StepPlan:
 
     name: str
     model: StepModel | None
-    calls: int
+    calls: int | None
+    sure: Literal["exactly", "at most", "about"]
     kept: int
     input_tokens: int | None
     output_tokens: int | None
@@ -93,33 +125,36 @@ def plan_of(step: StepFacts) -> StepPlan:
     """The plan of a step."""
     kept = step.answers
     model = step.model
-    asked = None if step.bytes_asked is None else round(step.calls * step.bytes_asked / BYTES_PER_TOKEN)
+    calls = step.calls
+    asked = None if step.bytes_asked is None or calls is None else round(calls * step.bytes_asked / BYTES_PER_TOKEN)
     source: Source = "unknown"
     output: int | None = None
     if step.kind == "embedding":
         output, source = 0, "kept"
+    elif calls is None:
+        pass
     elif kept.told:
-        output, source = round(step.calls * kept.output_tokens / kept.told), "kept"
+        output, source = round(calls * kept.output_tokens / kept.told), "kept"
     elif step.most_output is not None:
-        output, source = step.calls * step.most_output, "max_tokens"
+        output, source = calls * step.most_output, "max_tokens"
     known = model is not None and asked is not None and output is not None
     cost = cost_of(model.prices, Usage(asked, output), step.kind) if model is not None and known else None
     at_a_time = 1 if model is None else model.max_parallel_requests
-    calls = step.calls
-    if step.batch_size > 1:
-        by_tokens = min(step.calls, ceil((asked or 0) / step.batch_tokens))
-        calls = max(ceil(step.calls / step.batch_size), by_tokens)
-    seconds = calls * kept.elapsed / kept.timed / at_a_time if kept.timed else None
+    if step.batch_size > 1 and calls is not None:
+        by_tokens = min(calls, ceil((asked or 0) / step.batch_tokens))
+        calls = max(ceil(calls / step.batch_size), by_tokens)
+    seconds = calls * kept.elapsed / kept.timed / at_a_time if kept.timed and calls is not None else None
     return StepPlan(
         name=step.name,
         model=model,
         calls=calls,
+        sure=step.sure,
         kept=step.kept,
         input_tokens=asked,
         output_tokens=output,
         output_from=source,
         cost=cost,
-        seconds=0.0 if not step.calls else seconds,
+        seconds=0.0 if calls == 0 else seconds,
         stand_ins=step.stand_ins,
         texts=None if step.batch_size == 1 else step.calls,
     )
@@ -138,44 +173,55 @@ def plan_lines(plans: Sequence[StepPlan], budget: float | None = None, spent: fl
 
 def _step(plan: StepPlan) -> str:
     kept = f", {plan.kept:,} kept" if plan.kept else ""
+    if plan.calls is None:
+        what = "cells" if plan.model is None else f"calls to {plan.model.name}"
+        return f"{what} unknown, since nobody knows yet how many rows there will be{kept}"
+    few = "" if plan.sure == "exactly" else f"{plan.sure} "
     if plan.model is None:
-        return f"{plan.calls:,} to be computed{kept}"
+        return f"{few}{plan.calls:,} to be computed{kept}"
     if not plan.calls:
         return f"nothing to be called{kept}"
     asked = "tokens in unknown" if plan.input_tokens is None else f"{plan.input_tokens:,} tokens in"
     if plan.stand_ins:
         asked += " (with stand-ins for what steps before will say)"
     texts = "" if plan.texts is None else f" for {plan.texts:,} texts"
-    words = f"{plan.calls:,} calls to {plan.model.name}{texts}{kept}; {asked}"
+    words = f"{few}{plan.calls:,} calls to {plan.model.name}{texts}{kept}; {asked}"
     if plan.output_tokens is None:
         words += ", tokens out unknown (no answer is kept, and the step has no max_tokens)"
     elif plan.output_tokens or plan.output_from == "max_tokens":
         where = "by kept answers" if plan.output_from == "kept" else "at most, by max_tokens"
         words += f", {plan.output_tokens:,} out {where}"
     if plan.cost is not None:
-        words += f"; {'at most ' if plan.output_from == 'max_tokens' else ''}{money(plan.cost)}"
+        words += f"; {_how(plan)}{money(plan.cost)}"
     return words
+
+
+def _how(*plans: StepPlan) -> str:
+    """How sure the cost of these steps is, before it."""
+    if any(plan.sure == "about" for plan in plans):
+        return "about "
+    most = any(plan.output_from == "max_tokens" or plan.sure == "at most" for plan in plans)
+    return "at most " if most else ""
 
 
 def _cost(plans: Sequence[StepPlan]) -> str:
     known = [plan for plan in plans if plan.cost is not None]
-    unknown = [plan for plan in plans if plan.cost is None and plan.calls]
+    unknown = [plan for plan in plans if plan.cost is None and plan.calls != 0]
     if not known:
         return "unknown" if unknown else "nothing"
     whole = sum(plan.cost or 0.0 for plan in known)
-    most = any(plan.output_from == "max_tokens" for plan in known)
-    words = f"{'at most ' if most else ''}{money(whole)}"
+    words = f"{_how(*(plan for plan in known if plan.calls))}{money(whole)}"
     return f"{words}, and what {_names(unknown)} will cost, which is unknown" if unknown else words
 
 
 def _enough(plans: Sequence[StepPlan], left: float) -> str:
-    if any(plan.cost is None and plan.calls for plan in plans):
+    if any(plan.cost is None and plan.calls != 0 for plan in plans):
         return ""
     whole = sum(plan.cost or 0.0 for plan in plans)
     return "; it is enough" if whole <= left else "; it may stop the run before its end"
 
 
-def _time(plans: Iterable[StepPlan]) -> str:
+def _time(plans: Sequence[StepPlan]) -> str:
     by_model: dict[str, float] = {}
     unknown = []
     for plan in plans:
@@ -186,7 +232,8 @@ def _time(plans: Iterable[StepPlan]) -> str:
     slowest = max(by_model, key=by_model.__getitem__, default=None)
     if slowest is None or not by_model[slowest]:
         return f"unknown, since no answer of {_names(unknown)} is kept" if unknown else "none"
-    words = f"at least {duration(by_model[slowest])}, by {slowest} with max_parallel_requests calls always out"
+    about = "about" if any(plan.sure != "exactly" and plan.calls for plan in plans) else "at least"
+    words = f"{about} {duration(by_model[slowest])}, by {slowest} with max_parallel_requests calls always out"
     return f"{words}; of {_names(unknown)} nothing is known" if unknown else words
 
 

@@ -2,23 +2,25 @@
 
 Where the store holds answers, every row is looked at, as a run would do it; else all rows are new. What is asked is
 rendered for the first rows; what a step before would have said is not known then, and a text of the length to be
-expected stands in for it.
+expected stands in for it. How many rows there are behind a step that makes other rows of rows follows from what is
+kept of those before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from itertools import islice
 from typing import Any, Final
 
+import attrs
+
 from penstock_batch.calls.asking import NotAsked, ask
-from penstock_batch.calls.claims import Claims
 from penstock_batch.money.estimates import most_output, text_bytes
 from penstock_batch.pipeline.loading import Pipeline
 from penstock_batch.pipeline.steps import Step
-from penstock_batch.report.plan import BYTES_PER_TOKEN, KeptAnswers, StepFacts
-from penstock_batch.rows.reader import InputProblem, Row
-from penstock_batch.running.kept_rows import KeptRow, KeptRows
+from penstock_batch.report.plan import BYTES_PER_TOKEN, KeptAnswers, RowCount, StepFacts
+from penstock_batch.running.kept_stages import KeptStage, kept_stages
 from penstock_batch.store.encoding import checksum, decoded
 from penstock_batch.store.reading import StoreReader
 
@@ -27,22 +29,51 @@ __all__ = ["facts_of"]
 RECENT: Final = 500
 """Answers of a step from which others are expected."""
 
-TOGETHER: Final = 256
-"""Rows that are looked at together."""
-
 UNKNOWN_TOKENS: Final = 50
 """Of an answer of which nothing is known, where it stands in a prompt."""
 
 
 def facts_of(pipeline: Pipeline, reader: StoreReader, most: int) -> list[StepFacts]:
-    """What is known of each step before a run; calls are rendered for the first `most` rows that have any to make."""
+    """What is known of each step before a run; calls are rendered for the first `most` rows of each stage that have any
+    to make.
+    """
     answers = {step.name: _recent(step, reader) for step in pipeline.steps}
+    found: list[StepFacts] = []
+    count = RowCount(pipeline.facts.rows - pipeline.facts.bad_count)
+    whole_input = len(pipeline.stages) > 1 or _any(reader)
+    in_part = False
+    with closing(kept_stages(pipeline, reader)) as stages:
+        for stage in stages:
+            if stage.change is not None and stage.made is not None:
+                made = stage.made
+                of = made.made_of
+                behind = count.behind(stage.change.kind, bool(stage.change.by), len(made), of)
+                count = RowCount(len(made)) if stage.whole else behind
+                # What is gathered of a part of the rows is gathered anew of all: what is kept of it says nothing.
+                in_part |= stage.change.kind == "gather" and not stage.whole
+            found += _stage_facts(stage, answers, most, count, whole_input=whole_input, in_part=in_part)
+            if not whole_input:
+                return found
+    known = {facts.name for facts in found}
+    return found + [_facts(step, answers, RowCount(None)) for step in pipeline.steps if step.name not in known]
+
+
+def _stage_facts(
+    stage: KeptStage,
+    answers: Mapping[str, KeptAnswers],
+    most: int,
+    count: RowCount,
+    *,
+    whole_input: bool,
+    in_part: bool,
+) -> Iterator[StepFacts]:
+    pipeline = stage.pipeline
     lengths = {step.name: _length(step, answers[step.name]) for step in pipeline.steps}
-    kept = dict.fromkeys(answers, 0)
-    asked: dict[str, list[int]] = {name: [] for name in answers}
-    made_up = dict.fromkeys(answers, False)
+    kept = dict.fromkeys(lengths, 0)
+    asked: dict[str, list[int]] = {name: [] for name in lengths}
+    made_up = dict.fromkeys(lengths, False)
     rows = rendered = 0
-    for row in _looked_at(pipeline, reader, most):
+    for row in stage.rows if whole_input else islice(stage.rows, most):
         rows += 1
         for name in row.finished:
             kept[name] += 1
@@ -57,42 +88,34 @@ def facts_of(pipeline: Pipeline, reader: StoreReader, most: int) -> list[StepFac
                 asked[step.name] += _size(step, values, row.row.values)
                 made_up[step.name] |= any(need not in row.finished for need in pipeline.needs[step.name])
             values[step.name] = "x" * lengths[step.name]
-    total = rows if _any(reader) else pipeline.facts.rows - pipeline.facts.bad_count
-    return [
-        StepFacts(
-            name=step.name,
-            kind=step.kind,
-            model=step.model,
-            calls=total - kept[step.name],
-            kept=kept[step.name],
-            bytes_asked=sum(sizes) / len(sizes) if (sizes := asked[step.name]) else None,
-            stand_ins=made_up[step.name],
-            most_output=most_output(step.params),
-            batch_size=step.batch_size,
-            batch_tokens=step.batch_tokens,
-            answers=answers[step.name],
-        )
-        for step in pipeline.steps
-    ]
+    if whole_input and stage.whole:
+        count = RowCount(rows)
+    if in_part and count.sure == "exactly":
+        count = attrs.evolve(count, sure="at most")
+    for step in pipeline.steps:
+        sizes = asked[step.name]
+        bytes_asked = sum(sizes) / len(sizes) if sizes else None
+        facts = _facts(step, answers, count, 0 if in_part else kept[step.name])
+        yield attrs.evolve(facts, bytes_asked=bytes_asked, stand_ins=made_up[step.name])
+
+
+def _facts(step: Step, answers: Mapping[str, KeptAnswers], count: RowCount, kept: int = 0) -> StepFacts:
+    return StepFacts(
+        name=step.name,
+        kind=step.kind,
+        model=step.model,
+        calls=None if count.rows is None else max(0, count.rows - kept),
+        sure=count.sure,
+        kept=kept,
+        most_output=most_output(step.params),
+        batch_size=step.batch_size,
+        batch_tokens=step.batch_tokens,
+        answers=answers[step.name],
+    )
 
 
 def _any(reader: StoreReader) -> bool:
     return bool(reader.ask("SELECT 1 FROM answers LIMIT 1"))
-
-
-def _looked_at(pipeline: Pipeline, reader: StoreReader, most: int) -> Iterator[KeptRow]:
-    """The rows with what is kept of them: all of them, or the first `most` where nothing is."""
-    kept = KeptRows(pipeline.steps, pipeline.needs, Claims(reader, pipeline.facts.digests))
-    rows = islice(_good_rows(pipeline), None if _any(reader) else most)
-    while part := list(islice(rows, TOGETHER)):
-        yield from kept.of(part, leave_slow=False)
-
-
-def _good_rows(pipeline: Pipeline) -> Iterator[Row]:
-    try:
-        yield from (row for row in pipeline.rows() if isinstance(row, Row))
-    except InputProblem:
-        return
 
 
 def _recent(step: Step, reader: StoreReader) -> KeptAnswers:

@@ -35,9 +35,14 @@ def report_page(pipeline: Pipeline, *, run: int | None, rows: int) -> bytes:
         tables=[_with(table, clean) for table in _tables(record, figures)],
         charts=[Chart(name, title, spec) for name, (title, spec) in charts(figures).items()],
         rows=views,
-        rows_word=f"{len(views):,} of {pipeline.facts.rows:,} rows as they stand now, failed ones first to be chosen",
+        rows_word=f"{len(views):,} {_of_what(pipeline)} as they stand now, failed ones first to be chosen",
         scripts=scripts(),
     )
+
+
+def _of_what(pipeline: Pipeline) -> str:
+    stages = len(pipeline.stages)
+    return f"of {pipeline.facts.rows:,} rows" if stages == 1 else f"rows of the {stages} stages, as many of each,"
 
 
 def _with(table: Table, clean: object) -> Table:

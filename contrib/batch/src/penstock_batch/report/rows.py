@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,11 @@ from penstock_batch.pipeline.loading import Pipeline
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.pipeline.templates import ROW, RenderError
 from penstock_batch.report.page import AnswerView, CellView, RowView
+from penstock_batch.rows.failed_rows import FAILED
 from penstock_batch.rows.reader import BadRow, InputProblem, Row
+from penstock_batch.running.deriving import StageRows
+from penstock_batch.running.kept_stages import kept_stages
+from penstock_batch.running.lineage import Origin
 from penstock_batch.running.sampling import ASKED_BY, asked_by
 from penstock_batch.store.answer import Answer
 from penstock_batch.store.reading import StoreReader
@@ -34,34 +39,60 @@ MOST_TEXT: Final = 20_000
 CHANGED: Final = "left out: the input or the TOML has changed since it was asked"
 
 
+_Place = tuple[int | None, tuple[int, ...]]
+"""Where a row comes from: a line of the input, and the items that it was split off as."""
+
+
 @attrs.frozen
 class _Failed:
-    """A row of the failed file, by its line."""
+    """A row of the failed file."""
 
     step: str | None
     error: str
 
 
 def row_views(pipeline: Pipeline, reader: StoreReader, most: int) -> list[RowView]:
-    """At most so many rows, in the input's order: failed ones, at most half where there are others, and others evenly
-    from all of the input.
+    """At most so many rows, as many of each stage: in the order in which they come, failed ones, at most half where
+    there are others, and others evenly from all.
     """
     failed = _failed_rows(pipeline.failed)
     noted = reader.ask("SELECT value FROM facts WHERE name = ?", (ASKED_BY,))
     unchanged = bool(noted) and noted[0][0] == asked_by(pipeline)
+    stages = len(pipeline.stages)
+    found: list[RowView] = []
+    with closing(kept_stages(pipeline, reader)) as kept:
+        for number, each in enumerate(kept, start=1):
+            change = pipeline.stages[number - 1].change
+            here = {*each.pipeline.needs, None, None if change is None else change.name}
+            of_stage = {place: failure for place, failure in failed.items() if failure.step in here}
+            found += _of_stage(each.stage, reader, of_stage, unchanged, most * number // stages - len(found))
+            if number == stages:
+                break
+    secrets = pipeline.secrets
+    return [RowView(**_without_keys(attrs.asdict(view, recurse=False), secrets.text)) for view in found]
+
+
+def _of_stage(
+    stage: StageRows, reader: StoreReader, failed: Mapping[_Place, _Failed], unchanged: bool, most: int
+) -> Iterator[RowView]:
+    pipeline = stage.pipeline
     claims = Claims(reader, pipeline.facts.digests)
-    picked = _picked(pipeline, set(failed), most)
-    found = []
+    picked = _picked(stage, failed, most)
     for row in _rows(pipeline):
         identity = claims.identity(row.digest)
         if row.index not in picked:
             continue
+        place, name = _place(row, stage)
         if isinstance(row, BadRow):
-            found.append(RowView(row.line, "failed", row.problem, _cut(row.text), []))
+            yield RowView(name, "failed", row.problem, _cut(row.text), [])
         else:
-            found.append(_view(row, identity, pipeline, claims, failed.get(row.line), unchanged))
-    secrets = pipeline.secrets
-    return [RowView(**_without_keys(attrs.asdict(view, recurse=False), secrets.text)) for view in found]
+            yield _view(row, name, identity, pipeline, claims, failed.get(place), unchanged)
+
+
+def _place(row: Row | BadRow, stage: StageRows) -> tuple[_Place, str]:
+    """Where a row comes from, as the failed file says it, and for people."""
+    origin = Origin(row.line) if stage.origin is None else stage.origin(row.index)
+    return (origin.line, origin.items), str(origin)
 
 
 def _without_keys(fields: Mapping[str, Any], clean: Any) -> dict[str, Any]:
@@ -85,9 +116,10 @@ def _rows(pipeline: Pipeline) -> Iterator[Row | BadRow]:
         return
 
 
-def _picked(pipeline: Pipeline, failed_lines: set[int], most: int) -> set[int]:
+def _picked(stage: StageRows, failures: Mapping[_Place, _Failed], most: int) -> set[int]:
+    pipeline = stage.pipeline
     rows = pipeline.facts.rows
-    failed = [row.index for row in _rows(pipeline) if row.line in failed_lines or isinstance(row, BadRow)]
+    failed = [row.index for row in _rows(pipeline) if isinstance(row, BadRow) or _place(row, stage)[0] in failures]
     half = max(most // 2, most - (rows - len(failed)))
     picked = set(failed[:half])
     stride = max(1, rows // max(1, most - len(picked)))
@@ -99,7 +131,7 @@ def _picked(pipeline: Pipeline, failed_lines: set[int], most: int) -> set[int]:
 
 
 def _view(
-    row: Row, identity: int, pipeline: Pipeline, claims: Claims, failed: _Failed | None, unchanged: bool
+    row: Row, name: str, identity: int, pipeline: Pipeline, claims: Claims, failed: _Failed | None, unchanged: bool
 ) -> RowView:
     values = dict(row.values)
     cells = []
@@ -122,9 +154,10 @@ def _view(
         else:
             values |= {step.name: value.value, **step.members(value.value)}
         cells.append(cell)
-    state = "done" if not missing else "open" if failed is None else "failed"
+    left = missing or (failed is not None and failed.step not in pipeline.needs)  # it could not be split, say
+    state = "done" if not left else "open" if failed is None else "failed"
     reason = None if failed is None or state == "done" else failed.error
-    return RowView(row.line, state, reason, _cut(_text(row.values)), cells)
+    return RowView(name, state, reason, _cut(_text(row.values)), cells)
 
 
 def _wanted(step: Step, values: Mapping[str, Any], columns: Mapping[str, Any]) -> bool:
@@ -184,16 +217,18 @@ def _cut(text: str) -> str:
     return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}… ({len(text):,} characters)"
 
 
-def _failed_rows(path: Path) -> dict[int, _Failed]:
-    """The rows of the failed file by their line; none where it is not there or not readable."""
-    found: dict[int, _Failed] = {}
+def _failed_rows(path: Path) -> dict[_Place, _Failed]:
+    """The rows of the failed file by where they come from; none where it is not there or not readable."""
+    found: dict[_Place, _Failed] = {}
     try:
         with path.open(encoding="utf-8") as file:
             for text in file:
                 record = json.loads(text)
-                record = record.get("_failed", record)
-                if isinstance(record.get("line"), int):
-                    found[record["line"]] = _Failed(record.get("step"), str(record.get("error")))
-    except (OSError, ValueError, AttributeError, RecursionError):
+                record = record.get(FAILED, record)
+                for each in (record, *record.get("others", ())):
+                    place = each.get("line"), tuple(each.get("items") or ())
+                    if isinstance(place[0], int):
+                        found[place] = _Failed(each.get("step"), str(each.get("error")))
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         pass
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, Final
 
@@ -29,12 +29,16 @@ _AT_ONCE: Final = 256
 
 @contextmanager
 def arrow_rows_to(
-    file: IO[bytes], form: Format, names: Sequence[str], came_as: pa.Schema | None = None
+    file: IO[bytes],
+    form: Format,
+    names: Sequence[str],
+    came_as: pa.Schema | None = None,
+    came_from: Mapping[str, str] | None = None,
 ) -> Iterator[Callable[[bytes], object]]:
     """A function that takes one row after another, each a line of JSON; they are in `file` when the block ends.
-    `came_as` are the types of the input, if it has any.
+    `came_as` are the types of the input, if it has any, and `came_from` the columns there that have other names.
     """
-    columns = [_Column(name, _type_of(name, came_as)) for name in names]
+    columns = [_Column(name, _type_of((came_from or {}).get(name, name), came_as)) for name in names]
     with tempfile.TemporaryFile() as aside:
 
         def put(line: bytes) -> None:

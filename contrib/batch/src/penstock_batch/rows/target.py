@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Final
@@ -78,16 +78,19 @@ class Target:
             self.path.unlink()
 
     @contextmanager
-    def rows(self, names: Sequence[str], store: Path, source: RowSource) -> Iterator[Put]:
+    def rows(
+        self, names: Sequence[str], store: Path, source: RowSource, came_from: Mapping[str, str] | None = None
+    ) -> Iterator[Put]:
         """A function that takes one row after another, each a line of JSON; they are there, all of them, when the block
         ends well.
 
-        Where the formats of both know types, columns of `source` keep theirs. Raises `OutputLost`, which says whether
+        Where the formats of both know types, columns of `source` keep theirs; `came_from` says which column is which,
+        where it is not the one of the same name. Raises `OutputLost`, which says whether
         `store` is there.
         """
         if self.path == STANDARD:
             with tempfile.TemporaryFile() as file:
-                with self._writer(file, names, source) as put:
+                with self._writer(file, names, source, came_from) as put:
                     yield put
                 try:
                     file.seek(0)
@@ -101,11 +104,13 @@ class Target:
             except OSError as error:
                 raise OutputLost(self.path, error.strerror or str(error), store) from None
         else:
-            with written(self.path, store) as kept, self._writer(kept, names, source) as put:
+            with written(self.path, store) as kept, self._writer(kept, names, source, came_from) as put:
                 yield put
 
     @contextmanager
-    def _writer(self, file: IO[bytes], names: Sequence[str], source: RowSource) -> Iterator[Put]:
+    def _writer(
+        self, file: IO[bytes], names: Sequence[str], source: RowSource, came_from: Mapping[str, str] | None
+    ) -> Iterator[Put]:
         with ExitStack() as stack:
             if self.form in ARROW:
                 from penstock_batch.rows.arrow_rows import arrow_schema
@@ -113,7 +118,7 @@ class Target:
 
                 parquet = source.form == "parquet"
                 came_as = arrow_schema(source.path, parquet=parquet) if source.form in ARROW else None
-                yield stack.enter_context(arrow_rows_to(file, self.form, names, came_as))
+                yield stack.enter_context(arrow_rows_to(file, self.form, names, came_as, came_from))
             elif self.form == "csv":
                 put = csv_rows_to(file, names)
                 yield lambda line: put(json.loads(line))

@@ -7,7 +7,7 @@ that is known goes along, so that nothing is claimed twice.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -17,7 +17,10 @@ from penstock_batch.pipeline.steps import Step
 from penstock_batch.pipeline.templates import ROW, RenderError
 from penstock_batch.rows.reader import Row
 
-__all__ = ["KeptRow", "KeptRows"]
+__all__ = ["LOOKED_AT", "KeptRow", "KeptRows"]
+
+LOOKED_AT: Final = 256
+"""Rows of which it is seen together what is kept."""
 
 
 @attrs.define

@@ -88,7 +88,8 @@ class GateStanding:
 @attrs.frozen
 class Standing:
     """The standing of the whole run at one moment; `rows_done` and `rows_failed` of `rows`, after `seconds`. `left` is
-    what is known of the rest, `cost` what the run has cost so far; `for_budget` calls wait for the budget.
+    what is known of the rest, `cost` what the run has cost so far; `for_budget` calls wait for the budget. The rows are
+    those of the `stage` that it is at, which is a number and of how many, where there are several.
     """
 
     rows: int
@@ -101,6 +102,16 @@ class Standing:
     left: Left = attrs.field(factory=Left)
     cost: float | None = None
     for_budget: int = 0
+    stage: tuple[int, int] | None = None
+    failed_before: int = 0
+
+    @property
+    def at_stage(self) -> str:
+        """The text of the stage, where there are several, before that of its rows."""
+        if self.stage is None:
+            return ""
+        failed = f" ({self.failed_before:,} failed before)" if self.failed_before else ""
+        return f"stage {self.stage[0]} of {self.stage[1]}{failed}: "
 
     @property
     def share(self) -> str:
@@ -151,8 +162,9 @@ def _money(cost: float | None, at_the_end: float | None) -> list[str]:
 def plain_line(standing: Standing) -> str:
     """The standing as one line, for logs."""
     failed = f", {standing.rows_failed:,} failed" if standing.rows_failed else ""
+    rows = f"{standing.rows_done:,} of {standing.rows:,} rows ({standing.share}){failed}"
     parts = [
-        f"{standing.seconds:.0f} s: {standing.rows_done:,} of {standing.rows:,} rows ({standing.share}){failed}",
+        f"{standing.seconds:.0f} s: {standing.at_stage}{rows}",
         standing.outlook(),
     ]
     parts += [f"{name} {_step_words(step)}" for name, step in standing.steps.items()]
@@ -184,7 +196,7 @@ def table(standing: Standing) -> Table:
 
     whole = Table.grid(padding=(0, 2))
     failed = f", [red]{standing.rows_failed:,} failed[/]" if standing.rows_failed else ""
-    rows = f"[bold]{standing.rows_done:,}[/] of {standing.rows:,} rows ({standing.share}){failed}"
+    rows = f"{standing.at_stage}[bold]{standing.rows_done:,}[/] of {standing.rows:,} rows ({standing.share}){failed}"
     whole.add_row(f"{rows}, {standing.seconds:.0f} s; {standing.outlook()}")
     steps = Table("step", box=None, pad_edge=False)
     for heading in ("done", "failed", "per second", "cost"):

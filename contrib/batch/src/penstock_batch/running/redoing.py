@@ -7,14 +7,13 @@ Which of them is said by an expression over an answer and its row, in the langua
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any, Final
 
 from penstock import ConfigError, Problem, did_you_mean
-from penstock_batch.calls.claims import Claims
 from penstock_batch.pipeline.loading import Pipeline
 from penstock_batch.pipeline.templates import BUILT_IN, ROW, PromptTemplate, RenderError, TemplateProblem
-from penstock_batch.running.forecast import looked_at
-from penstock_batch.running.kept_rows import KeptRows
+from penstock_batch.running.kept_stages import kept_stages
 from penstock_batch.store.answer import Answer
 from penstock_batch.store.store import Store
 
@@ -44,32 +43,40 @@ class Redo:
 
     def __init__(self, pipeline: Pipeline, step: str, where: str | None) -> None:
         names = [each.name for each in pipeline.steps]
+        change = next((each for each in pipeline.changes if each.name == step), None)
+        if change is not None and change.kind != "gather":
+            what = f"{step!r} is a {change.kind}, which is made anew in each run; nothing is kept of it"
+            raise ConfigError(Problem(("--redo",), what))
         if step not in names:
             hint = did_you_mean(step, names, otherwise="there are")
             raise ConfigError(Problem(("--redo",), f"there is no step {step!r}; {hint}"))
         self._pipeline = pipeline
         self._step = step
-        self._where = None if where is None else _expression(where, [*pipeline.facts.columns, *names])
+        stage = next(stage for stage in pipeline.stages if step in stage.needs)
+        self._where = None if where is None else _expression(where, sorted(stage.seen))
 
     def retire(self, store: Store, limit: int | None) -> int:
         """How many cells are to be asked again: their answers are not found any more. Nothing is changed if the
         expression fails for one of them: then `ConfigError` names its row.
         """
         keys: dict[bytes, None] = {}
-        claims = Claims(store, self._pipeline.facts.digests)
-        for row in looked_at(self._pipeline, KeptRows(self._pipeline.steps, self._pipeline.needs, claims), limit):
-            claim = row.kept.get(self._step) or row.claims.get(self._step)
-            for open_claim in row.claims.values():
-                claims.release(open_claim)
-            for each in () if claim is None else claim.samples:
-                if each.answers and self._meant(each.answers[-1], row.row.values, row.row.line):
-                    keys[each.key] = None
+        with closing(kept_stages(self._pipeline, store, limit)) as stages:
+            for stage in stages:
+                for row in stage.rows:
+                    claim = row.kept.get(self._step) or row.claims.get(self._step)
+                    for open_claim in row.claims.values():
+                        stage.claims.release(open_claim)
+                    for each in () if claim is None else claim.samples:
+                        if each.answers and self._meant(each.answers[-1], row.row.values, stage.line(row.row)):
+                            keys[each.key] = None
+                if self._step in stage.pipeline.needs:
+                    break
         for key in keys:
             store.retire(key)
         store.commit()
         return len(keys)
 
-    def _meant(self, answer: Answer, columns: Mapping[str, Any], line: int) -> bool:
+    def _meant(self, answer: Answer, columns: Mapping[str, Any], line: str) -> bool:
         if self._where is None:
             return True
         fields = {name: getattr(answer, name) for name in _ANSWER}
@@ -77,7 +84,7 @@ class Redo:
         try:
             return self._where.render({**columns, **fields, ROW: columns}) == _TRUE
         except RenderError as error:
-            raise ConfigError(Problem(("--where",), f"cannot be said of line {line}: {error}")) from None
+            raise ConfigError(Problem(("--where",), f"cannot be said of {line}: {error}")) from None
 
 
 def _expression(where: str, names: list[str]) -> PromptTemplate:

@@ -26,8 +26,9 @@ _BUFFER: Final = 1 << 20
 class NoRoom(PenstockError):
     """The loss of the place where rows that are over wait to be assembled."""
 
-    def __init__(self, folder: Path, error: OSError) -> None:
-        super().__init__(f"{folder}: cannot hold the rows that are done: {error.strerror or error}")
+    def __init__(self, folder: Path, error: Exception) -> None:
+        reason = getattr(error, "strerror", None) or error
+        super().__init__(f"{folder}: cannot hold the rows that are done: {reason}")
 
 
 @attrs.frozen

@@ -1,125 +1,92 @@
-"""The shell of a run, which reads rows, gives their cells to the scheduler, and stops on a signal.
+"""The shell of a run: its stages one after another, under one scheduler, until the last is over or a signal stops it.
 
-    rows → what is kept of them → RowWindow has room → one task per cell → Cells does it → the row leaves the window
+    a stage → its rows are done, failed or gone → the rows of the next one are made of them → that stage → …
 
-What a row has become, done or failed, goes to `Results`; one of which every cell is kept goes there at once.
-
-A task's group is its step (weighted by its model's `max_parallel_requests`), and names its model: so the task gate lets
-cells wait whose provider is cooling down or full (`scheduler.request_pressure`), and they never hold the places that
-another's cells could use. Whether a call goes out is the request gate's affair.
+Where every cell of a stage is kept, nothing is done in it but to make the rows of the next.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from functools import partial
-from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import trio
 
-import penstock
-from penstock import ConfigError, PenstockError, Problem
 from penstock_batch.calls.calling import Calls
-from penstock_batch.calls.cells import Cells
-from penstock_batch.calls.claims import Claim, Claims
-from penstock_batch.calls.model_use import CellFailed, CellStopped, ModelUse, model_uses
-from penstock_batch.calls.row_in_work import RowInWork
+from penstock_batch.calls.model_use import ModelUse, model_uses
 from penstock_batch.calls.spending import Spending, spending_of
 from penstock_batch.calls.tallies import Tallies
 from penstock_batch.pipeline.loading import Pipeline
-from penstock_batch.pipeline.steps import Step
 from penstock_batch.providers.endpoints import Endpoints
-from penstock_batch.rows.reader import BadRow, InputProblem, Row
-from penstock_batch.running.forecast import LOOKED_AT
-from penstock_batch.running.kept_rows import KeptRow, KeptRows
+from penstock_batch.rows.reader import InputProblem
 from penstock_batch.running.progress import ProgressKind, show_progress
-from penstock_batch.running.results import NoRoom, Results
+from penstock_batch.running.results import NoRoom
 from penstock_batch.running.sampling import Sampling
 from penstock_batch.running.signals import stopping_signals
+from penstock_batch.running.stage_run import Means, StageRun
+from penstock_batch.running.staged import StagedRows
 from penstock_batch.running.standing import RunStanding
-from penstock_batch.running.text_room import needs_of, row_group_size, rows_in_flight, scheduling_of
 from penstock_batch.running.watch import RunWatch
-from penstock_batch.running.window import RowWindow
 from penstock_batch.store.store import Store, StoreLost, keep_committing
-from penstock_batch.words.failures import said_of
 from penstock_batch.words.terminal import say
 
 if TYPE_CHECKING:
-    from penstock import Scheduler, TaskHandle
+    from penstock import Scheduler
 
 __all__ = ["BatchRun"]
 
 
 class BatchRun:
-    """One run: the rows in work and what is known of them."""
+    """One run over the rows that `staged` holds, stage by stage."""
 
-    def __init__(self, pipeline: Pipeline, store: Store, results: Results, limit: int | None) -> None:
-        rows = pipeline.facts.rows
+    def __init__(self, pipeline: Pipeline, store: Store, staged: StagedRows) -> None:
         self.pipeline = pipeline
-        self.tallies = Tallies.for_steps(pipeline.steps, rows if limit is None else min(limit, rows))
+        self.tallies = Tallies.for_steps(pipeline.steps, len(pipeline.stages))
         self.models: dict[str, ModelUse] = {}
-        self.interrupted = False
-        self._store = store
-        self._results = results
-        self._limit = limit
-        self._steps = {step.name: step for step in pipeline.steps}
-        self._claims = Claims(store, pipeline.facts.digests)
-        self._kept = KeptRows(pipeline.steps, pipeline.needs, self._claims)
-        self._read = 0
-        self._input = pipeline.rows()
-        self._rows: Iterator[KeptRow] = self._rows_to_do()
-        batch = pipeline.batch
-        self._window = RowWindow(rows_in_flight(batch, pipeline.steps), batch.rows_waiting)
-        self._open_of_group: dict[int, int] = {}
-        self._changed = trio.Event()
-        self._dirty, self._to_commit = trio.open_memory_channel[None](1)
-        self._stopping = False
-        self._begun: Scheduler | None = None
         self.spending: Spending | None = None
-        self._group_size = row_group_size(batch, pipeline.steps)
         self.limited_by: Sequence[tuple[str, float]] = ()
+        self.interrupted = False
         self.broken: Exception | None = None
-        first = list(islice(self._rows, 1))
-        self.anything_to_do = bool(first)
-        self._rows = chain(first, self._rows)
+        self._store = store
+        self._staged = staged
+        self._stopping = False
+        self._deriving = trio.CancelScope()
+        self._begun: Scheduler | None = None
+        self._dirty, self._to_commit = trio.open_memory_channel[None](1)
+        self._stage = self._run_of_last()
+
+    async def anything_to_do(self) -> bool:
+        """Whether there is anything to do in a stage, from the present one on: that is the present one then."""
+        while not self._stage.anything_to_do:
+            self._stage.look_at_the_rest()
+            if self._stopped or not await self._advance():
+                return False
+        return not self._stopped
 
     async def carry_out(
-        self,
-        scheduler: Scheduler,
-        endpoints: Endpoints,
-        progress: ProgressKind,
-        on_begun: Callable[[BatchRun], object] | None = None,
+        self, scheduler: Scheduler, endpoints: Endpoints, progress: ProgressKind, signals: bool
     ) -> None:
-        """Feed the scheduler until every row is over, or until a signal stops the run."""
-        self._begun = self._scheduler = scheduler
+        """Carry out stage after stage, until the last is over, or until a signal stops the run, if it is to hear
+        `signals`.
+        """
+        self._begun = scheduler
         self.models = model_uses(self.pipeline, endpoints, self.tallies)
-        secrets = self.pipeline.secrets
         sampling = Sampling(self._store, self.pipeline, self._on_added)
         self.spending = spending_of(self.pipeline.batch.budget, sampling.spent)
-        calls = Calls(self.models, self.tallies, secrets, on_limited=self._wake, spending=self.spending)
-        self._cells = Cells(
-            self._store,
-            self._claims,
-            calls,
-            secrets,
-            tallies=self.tallies,
-            failures=self.pipeline.batch.give_up_failures,
-            on_added=self._on_added,
-        )
-        self._standing = RunStanding(self.pipeline, self.models, self.tallies, self._window, scheduler, self.spending)
-        watch = RunWatch(self._standing, partial(sampling.keep, failures=self.tallies.reasons))
-        self._groups = {step.name: self._group_of(step) for step in self.pipeline.steps}
+        standing = RunStanding(self.pipeline, self.models, self.tallies, scheduler, self.spending)
+        calls = Calls(self.models, self.tallies, self.pipeline.secrets, on_limited=self._wake, spending=self.spending)
+        means = Means(scheduler, self.models, calls, self.spending, standing, self._on_added)
+        watch = RunWatch(standing, partial(sampling.keep, failures=self.tallies.reasons))
         async with trio.open_nursery() as nursery:
             pause = self.pipeline.batch.fsync_pause
             nursery.start_soon(keep_committing, self._store, self._to_commit, pause, self._break_off)
-            nursery.start_soon(show_progress, progress, self._standing.now)
+            nursery.start_soon(show_progress, progress, standing.now)
             nursery.start_soon(watch.run)
-            with stopping_signals(self._on_signal) if on_begun is None else nullcontext():
-                if on_begun is not None:
-                    on_begun(self)
-                await self._feed()
+            with stopping_signals(self._on_signal) if signals else nullcontext():
+                while await self.anything_to_do():
+                    await self._stage.carry_out(means)
             nursery.cancel_scope.cancel()
         if self._store.lost is None:
             watch.look(at_the_end=True)
@@ -130,213 +97,74 @@ class BatchRun:
             except StoreLost as lost:
                 self._break_off(lost)
 
-    # -- rows in --
-
-    async def _feed(self) -> None:
-        size = self._group_size
-        group = 0
-        while not self._stopping:
-            if self._window.room(self._standing.cooling(trio.current_time())) < size:
-                await self._wait_for_change()
-                continue
-            taken = list(islice(self._rows, size))
-            if not taken:
-                break
-            self._standing.more_rows = len(taken) == size
-            begun = [row for row in taken if not self._needs_a_dead_model(row)]
-            if begun:
-                self._begin(group, begun)
-            group += 1
-            await trio.lowlevel.checkpoint()
-        while len(self._window):
-            await self._wait_for_change()
-
-    def _rows_to_do(self) -> Iterator[KeptRow]:
-        """The rows of which not every cell is kept; the others are over."""
-        for row in self._looked_at(self._limit, leave_slow=True):
-            for name in row.finished:
-                self.tallies.steps[name].before += 1
-            if len(row.finished) == len(self._steps):
-                self.tallies.rows_done += 1
-                self._done(row.row.index, self.pipeline.record(row.row.values, row.values))
-            else:
-                yield row
-
-    def look_at_the_rest(self) -> None:
-        """Look at the rows that the run has not come to, whose cells may all be kept: nothing is called for them."""
-        for row in self._looked_at(None, leave_slow=False):
-            if len(row.finished) == len(self._steps):
-                self._done(row.row.index, self.pipeline.record(row.row.values, row.values))
-            self._release(row.claims)
-
-    def _release(self, claims: Mapping[str, Claim]) -> None:
-        for claim in claims.values():
-            self._claims.release(claim)
-
-    def _looked_at(self, limit: int | None, *, leave_slow: bool) -> Iterator[KeptRow]:
-        """The next rows, with what is kept of them; none after an error that is no row's fault."""
-        try:
-            while self.broken is None and (rows := self._next_rows(limit)):
-                yield from self._kept.of(rows, leave_slow=leave_slow)
-        except InputProblem as problem:
-            self._break_off(ConfigError(Problem((), str(problem))))
-        except StoreLost as lost:
-            self._break_off(lost)
-
-    def _next_rows(self, limit: int | None) -> list[Row]:
-        """The next rows of the input that can be looked at; none at its end, or at the limit."""
-        rows: list[Row] = []
-        while len(rows) < LOOKED_AT and (limit is None or self._read < limit) and self._read < self.pipeline.facts.rows:
-            row = next(self._input, None)
-            if row is None:
-                break
-            self._read += 1
-            if isinstance(row, BadRow) or not self.pipeline.facts.unchanged(row):
-                # The output says why; for a row that is another now nothing is paid.
-                self.tallies.rows_failed += self._limit is None or row.index < self._limit
-            else:
-                rows.append(row)
-        return rows
-
-    def _needs_a_dead_model(self, row: KeptRow) -> bool:
-        """Whether a step that the row still needs has only models that were given up: then nothing more is paid for the
-        row.
+    async def look_at_the_rest(self) -> None:
+        """Look at what a run that was stopped has not come to: nothing is called for it. Of what is done, rows are
+        split and filtered on, unless it was just that which was stopped; a gather waits until all is there.
         """
-        closed = None if self.spending is None else self.spending.closed
-        for name, step in self._steps.items():
-            if step.model is None or name in row.finished or step.when is not None:
-                continue
-            if step.files is not None or (name in row.claims and row.claims[name].answers):
-                continue  # there are answers that are judged first, or it is seen later whether there are
-            given_up = [self.models[model.name].given_up for model in step.models]
-            reason = closed if None in given_up else "; ".join(filter(None, given_up))
-            if reason is not None:
-                self.tallies.steps[name].failed += 1
-                self.tallies.rows_failed += 1
-                self._fail(row.row.index, name, reason)
-                self._release(row.claims)
-                return True
-        return False
+        self._stage.look_at_the_rest()
+        if self._deriving.cancelled_caught:
+            return
+        while self.broken is None and (change := self._staged.change) is not None and change.kind != "gather":
+            self._deriving = trio.CancelScope()
+            if not await self._advance():
+                return
+            self._stage.look_at_the_rest()
 
-    def _begin(self, group: int, rows: Sequence[KeptRow]) -> None:
-        needs = self.pipeline.needs
-        begun = [RowInWork(row.row, row.identity, needs, row.finished, row.claims, row.values) for row in rows]
-        for row in begun:
-            row.group = group
-        specs = [self._spec(row, name) for row in begun for name in row.to_do]
-        self._open_of_group[group] = len(begun)
-        for row in begun:
-            self._window.enter(row.index, row.could_do)
-        self._emit_group_event("row_group_admitted", group)
-        handles = self._scheduler.add(specs)
-        self._scheduler.seal(str(group))
-        for row in begun:
-            for name in row.to_do:
-                handles[_task_id(row, name)].add_done_callback(partial(self._on_cell_end, row, name))
+    async def _advance(self) -> bool:
+        """Go on to the next stage, if there is one and nothing stops the run meanwhile."""
+        stage = None
+        try:
+            with self._deriving:
+                stage = await self._staged.advance()
+        except (InputProblem, NoRoom) as error:
+            self._break_off(error)
+        if stage is None:
+            return False
+        self._deriving = trio.CancelScope()
+        for (step, reason), rows in self._staged.failures.items():
+            self.tallies.row_failed(step, reason, rows)
+        self._stage = self._run_of_last()
+        return True
 
-    def _spec(self, row: RowInWork, name: str) -> penstock.TaskSpec:
-        step = self._steps[name]
-        return penstock.TaskSpec(
-            task_id=_task_id(row, name),
-            fn=self._cell,
-            args=(row, step),
-            after=tuple(_task_id(row, need) for need in row.waits_for(name)),
-            group=self._groups[name],
-            needs=needs_of(step),
-            row_group=str(row.group),
-            column=name,
-            max_attempts=1,  # a call is tried again by the request gate; trying its cell again on top would multiply
+    def _run_of_last(self) -> StageRun:
+        staged = self._staged
+        number = len(staged.reached) - 1
+        return StageRun(
+            staged.last,
+            number,
+            self._store,
+            self.tallies,
+            self._break_off,
+            failed_before=staged.failed,
+            stopping=self._stopping,
         )
 
-    # -- cells --
-
-    async def _cell(self, row: RowInWork, step: Step) -> Any:
-        try:
-            return await self._cells.do(step, row)
-        except CellFailed as error:
-            row.failed = row.failed or (step.name, str(error), error.words)
-            raise
-        except CellStopped:
-            self._stopping = True
-            raise
-        except StoreLost as error:
-            self._break_off(error)
-            raise
-
-    def _on_cell_end(self, row: RowInWork, name: str, handle: TaskHandle[Any]) -> None:
-        """Note the end of a cell: its lease is back, and what needed it may start or has been dropped."""
-        if handle.status == "completed":
-            value = handle.result()
-            row.done(name, value, self._steps[name].members(value) if self._steps[name].criteria.columns else None)
-            self.tallies.steps[name].done += 1
-        else:
-            row.ended(name)
-            if handle.status in ("failed", "dropped") and not self._stopping and row.failed is None:
-                # Refused for good before it began, by a rule or for want of a resource: that too is recorded.
-                row.failed = name, _in_words(handle.error), None
-            self.tallies.steps[name].dropped += handle.status == "dropped"
-            self.tallies.steps[name].failed += handle.status == "failed" and not isinstance(handle.error, CellStopped)
-        if row.over:
-            self._leave(row)
-        else:
-            self._window.change(row.index, row.could_do)
-        self._wake()  # the row has left, or it may be one now that can only wait
-
-    def _done(self, index: int, values: Mapping[str, Any]) -> None:
-        try:
-            self._results.done(index, values)
-        except NoRoom as error:
-            self._break_off(error)
-
-    def _fail(self, index: int, step: str, reason: str, words: Any = None) -> None:
-        self.tallies.row_failed(step, reason)
-        try:
-            self._results.failed(index, step, reason, words)
-        except NoRoom as error:
-            self._break_off(error)
+    @property
+    def _stopped(self) -> bool:
+        return self._stopping or self._stage.stopping or self.broken is not None
 
     def _break_off(self, error: Exception) -> None:
-        """End the run for an error that is no row's fault: a store that cannot be written, an input that cannot be
-        read any more. The first such error is told at the end.
-        """
+        """End the run for an error that is no row's fault. The first such error is told at the end."""
         if self.broken is None:
             self.broken = error
             self.stop(at_once=True)
 
-    def _leave(self, row: RowInWork) -> None:
-        self._window.leave(row.index)
-        self._release(row.claims)
-        if row.failed is not None:
-            self.tallies.rows_failed += 1
-            self._fail(row.index, *row.failed)
-        elif not row.to_do:
-            self.tallies.rows_done += 1
-            self._done(row.index, self.pipeline.record(row.columns, row.values))
-        self._open_of_group[row.group] -= 1
-        if not self._open_of_group[row.group]:
-            del self._open_of_group[row.group]
-            self._emit_group_event("row_group_checkpointed", row.group)
-
-    # -- waiting and stopping --
-
     def _wake(self) -> None:
-        self._changed.set()
-
-    async def _wait_for_change(self) -> None:
-        with self._scheduler.expect_progress():
-            await self._changed.wait()
-        self._changed = trio.Event()
+        self._stage.wake()
 
     def _on_added(self) -> None:
         with suppress(trio.WouldBlock):  # then a commit is due already, and takes this answer too
             self._dirty.send_nowait(None)
 
+    # -- stopping --
+
     def stop(self, *, at_once: bool) -> None:
         """Let nothing more go out. What is in flight may come back, or is cancelled `at_once`."""
         self._stopping = True
-        self._wake()
+        self._deriving.cancel()
         if self._begun is None:
             return
+        self._stage.stop()
         if at_once:
             self._begun.cancel()
         else:
@@ -352,23 +180,3 @@ class BatchRun:
         else:
             say("leaving at once", err=True)
             self.stop(at_once=True)
-
-    # -- set-up --
-
-    def _group_of(self, step: Step) -> penstock.TaskGroupSpec:
-        resolver = penstock.TaskSchedulingResolver(self.pipeline.config.scheduler.admitted_limits)
-        metadata = scheduling_of(step)
-        flow = (step.name,) if metadata.kind == "model" else ()  # elsewhere its name is a part of it
-        return resolver.resolve(metadata, flow=flow).group
-
-    def _emit_group_event(self, kind: penstock.SchedulerEventKind, group: int) -> None:
-        correlation = penstock.RuntimeCorrelation(self._scheduler.run_id, row_group=str(group))
-        self._scheduler.emit(kind, correlation=correlation)
-
-
-def _in_words(error: BaseException | None) -> str:
-    return str(error) if error is None or isinstance(error, PenstockError) else said_of(error)
-
-
-def _task_id(row: RowInWork, step: str) -> str:
-    return f"r{row.index}/{step}"

@@ -18,7 +18,7 @@ from penstock_batch.providers.models import StepModel
 from penstock_batch.running.limiting import ModelMoment, Moment
 from penstock_batch.running.progress import GateStanding, ModelStanding, Rates, Standing, StepStanding
 from penstock_batch.running.summary import AllowedRate
-from penstock_batch.running.text_room import row_group_size
+from penstock_batch.running.text_room import row_group_size, rows_in_flight
 from penstock_batch.running.time_left import Left, StepCount, TimeLeft
 from penstock_batch.running.window import RowWindow
 from penstock_batch.store.samples import ModelSample, Sample, StepSample
@@ -40,14 +40,14 @@ class RunStanding:
         pipeline: Pipeline,
         models: Mapping[str, ModelUse],
         tallies: Tallies,
-        window: RowWindow,
         scheduler: Scheduler,
         spending: Spending | None = None,
     ) -> None:
         self._steps = pipeline.steps
         self._models = models
         self._tallies = tallies
-        self._window = window
+        rows = rows_in_flight(pipeline.batch, pipeline.steps)
+        self._window = RowWindow(rows, pipeline.batch.rows_waiting)
         self._scheduler = scheduler
         self._pressure = scheduler.requests.pressure
         self._rates = Rates()
@@ -59,6 +59,11 @@ class RunStanding:
         self.more_rows = True
         """Whether there are rows that have not been read yet."""
         self._started = trio.current_time()
+
+    def begin(self, window: RowWindow) -> None:
+        """Look at the rows of a stage that begins."""
+        self._window = window
+        self.more_rows = True
 
     def cooling(self, now: float) -> set[str]:
         """The steps whose provider has asked to be left alone for now."""
@@ -80,9 +85,8 @@ class RunStanding:
         self._left = self._time_left.look(self._counts(), trio.current_time())
 
     def _counts(self) -> dict[str, StepCount]:
-        rows = self._tallies.rows
         return {
-            name: StepCount(rows, step.before, step.done + step.failed, step.dropped, step.cost)
+            name: StepCount(step.rows, step.before, step.done + step.failed, step.dropped, step.cost)
             for name, step in self._tallies.steps.items()
         }
 
@@ -108,6 +112,8 @@ class RunStanding:
             self._left,
             tallies.cost,
             self._for_budget,
+            (tallies.stage, tallies.of_stages) if tallies.of_stages > 1 else None,
+            tallies.failed_before,
         )
 
     def moment(self, loop: float, threads: float, lasted: float) -> Moment:
@@ -136,9 +142,9 @@ class RunStanding:
         tallies = self._tallies
         return Sample(
             at=now - self._started,
-            rows=tallies.rows,
+            rows=tallies.rows + tallies.failed_before,
             rows_done=tallies.rows_done,
-            rows_failed=tallies.rows_failed,
+            rows_failed=tallies.rows_failed + tallies.failed_before,
             processor=processor,
             limited_by=limited_by,
             models={name: self._model_sample(name, now) for name in self._models},

@@ -41,15 +41,17 @@ def summary_lines(
     costs: Iterable[str] = (),
     where: Iterable[str] = (),
     shadows: Iterable[object] = (),
+    stages: Iterable[str] = (),
 ) -> list[str]:
     """The summary, one line each. `costs` are about money, `where` says where time was spent, `shadows` what plugins in
-    shadow would have done.
+    shadow would have done, `stages` what has become of how many rows where rows were made of rows.
     """
     total = result.done + result.failed + result.open
     lines = [
         f"{_rows(total)}: {result.done:,} done, {result.failed:,} failed{_open(result.open)}, in {duration(seconds)}"
     ]
     lines += _reasons(result.reasons)
+    lines += [f"  {told}" for told in stages]
     before = sum(step.before for step in tallies.steps.values())
     if before:
         lines.append(f"  {before:,} cells were done before and cost nothing now")

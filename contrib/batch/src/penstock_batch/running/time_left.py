@@ -25,11 +25,11 @@ FEWEST: Final = 5
 
 @attrs.frozen
 class StepCount:
-    """The counts of one step so far: cells of all, those that were kept, those that ended in this run, and what these
-    cost (`None` without prices).
+    """The counts of one step so far: cells of all (`None`: not known yet), those that were kept, those that ended in
+    this run, and what these cost (`None` without prices).
     """
 
-    all: int
+    all: int | None
     kept: int = 0
     ended: int = 0
     dropped: int = 0
@@ -38,7 +38,7 @@ class StepCount:
     @property
     def left(self) -> int:
         """The cells that are left; those of rows that failed before are not among them."""
-        return self.all - self.kept - self.ended - self.dropped
+        return 0 if self.all is None else self.all - self.kept - self.ended - self.dropped
 
 
 @attrs.frozen
@@ -68,6 +68,7 @@ class TimeLeft:
         for step, count in counts.items():
             unpriced &= count.cost is None
             cost += count.cost or 0.0
+            unknown |= count.all is None
             if count.left <= 0:
                 continue
             new = self._new_ahead(step)
@@ -79,7 +80,7 @@ class TimeLeft:
                 continue
             longest = max(longest, count.left * new / rate)
             cost += count.left * new * (count.cost or 0.0) / count.ended
-        some = longest > 0.0 or not any(count.left > 0 for count in counts.values())
+        some = longest > 0.0 or not any(count.left > 0 or count.all is None for count in counts.values())
         seconds = longest if some else None
         # While a step is unknown, so is what it costs.
         return Left(seconds, None if unpriced or unknown or not some else cost, at_least=unknown and some)

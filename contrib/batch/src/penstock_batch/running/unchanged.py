@@ -38,4 +38,4 @@ def _state(pipeline: Pipeline, store: Store) -> str | None:
     except OSError:
         return None
     state: list[Any] = [pipeline.facts.sha256, said, store.last, output.st_size, output.st_mtime_ns]
-    return json.dumps([*state, *([step.name, step.code, *step.seen] for step in pipeline.steps)])
+    return json.dumps([*state, *([step.name, step.code, *step.seen] for step in (*pipeline.steps, *pipeline.changes))])

@@ -1,4 +1,4 @@
-"""A run from its first row to its last: providers are opened, the scheduler within them, and the rows go through."""
+"""A run from its first row to its last: providers are opened, the scheduler within them, and its stages go through."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from penstock_batch.calls.tallies import Tallies
 from penstock_batch.pipeline.loading import Pipeline
 from penstock_batch.providers.endpoints import open_endpoints
 from penstock_batch.running.progress import ProgressKind
-from penstock_batch.running.results import Results
 from penstock_batch.running.runner import BatchRun
+from penstock_batch.running.staged import StagedRows
 from penstock_batch.running.standing import allowed_rates
 from penstock_batch.running.summary import AllowedRate
 from penstock_batch.running.text_room import with_room
@@ -46,9 +46,8 @@ class Ran:
 async def run_rows(
     pipeline: Pipeline,
     store: Store,
-    results: Results,
+    staged: StagedRows,
     *,
-    limit: int | None,
     plugins: Sequence[Path],
     progress: ProgressKind,
     on_begun: Callable[[BatchRun], object] | None = None,
@@ -58,19 +57,20 @@ async def run_rows(
 
     Signals stop it, unless `on_begun` is given: that is called with the run, and whoever called may stop it.
     """
-    run = BatchRun(pipeline, store, results, limit)
-    if not run.anything_to_do:
+    run = BatchRun(pipeline, store, staged)
+    if on_begun is not None:
+        on_begun(run)
+    if not await run.anything_to_do():
         # Nothing is started then, neither a provider nor a sink: the records of the run that did the work stay as
         # they are.
-        run.look_at_the_rest()
-        return Ran(run.tallies, {}, 0.0, False, (), broken=run.broken)
+        return Ran(run.tallies, {}, 0.0, run.interrupted, (), broken=run.broken)
     started = trio.current_time()
     async with open_endpoints(pipeline.config.providers, pipeline.models) as endpoints:
         config = with_room(watched(pipeline.config), pipeline.batch, pipeline.steps)
         async with open_scheduler(config, plugins=plugins) as scheduler:
-            await run.carry_out(scheduler, endpoints, progress, on_begun)
+            await run.carry_out(scheduler, endpoints, progress, signals=on_begun is None)
         allowed = allowed_rates(run.models, endpoints, scheduler)
-    run.look_at_the_rest()
+    await run.look_at_the_rest()
     seconds = trio.current_time() - started
     shadows = scheduler.plugins.shadows.tallies()
     return Ran(run.tallies, allowed, seconds, run.interrupted, run.limited_by, shadows, run.broken, run.spending)
