@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import attrs
 import click
+import msgspec
 
 from penstock import ConfigError, Problem
 from penstock_batch.pipeline.loading import store_of
@@ -117,7 +118,7 @@ def _record(cell: Cell) -> dict[str, Any]:
 
 
 def _told(answer: Answer) -> Iterator[tuple[str, Any]]:
-    for field in attrs.fields(Answer):
+    for field in msgspec.structs.fields(Answer):
         value = getattr(answer, field.name)
         if field.name == "usage":
             value = {name: told for name, told in attrs.asdict(value).items() if told is not None}

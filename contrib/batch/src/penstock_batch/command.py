@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -53,6 +54,7 @@ def run_command(
     expression is true of their answer. Returns the exit code; raises `ConfigError` and `PluginError`."""
     try:
         pipeline = load_pipeline(path)
+        gc.freeze()  # what has been loaded stays to the end, and need not be gone through again for every few rows
         refuse_to_replace(pipeline, overwrite=overwrite)
         again = None if redo is None else Redo(pipeline, redo, where)
         aside = overwrite and put_aside(pipeline.store)

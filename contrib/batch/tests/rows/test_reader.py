@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from penstock_batch.rows.reader import BadRow, InputProblem, Row, read_rows, survey
+from penstock_batch.rows.formats import Format
+from penstock_batch.rows.reader import BadRow, InputProblem, Row, is_still, read_rows, survey
 
 
 def bad_lines(path: Path, form: str) -> dict[int, str]:
@@ -17,6 +20,31 @@ def test_rows_of_json_lines_know_the_line_they_stand_on(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes('\ufeff{"a": 1}\n\n  \n{"a": "ü"}'.encode())
     assert list(read_rows(path, "jsonl")) == [Row(0, 1, {"a": 1}), Row(1, 4, {"a": "ü"})]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_whether_a_file_is_still_what_it_was_is_seen(tmp_path: Path, form: Format) -> None:
+    path = tmp_path / "rows"
+    path.write_text('{"a":1}\n', encoding="utf-8")
+    facts = survey(path, form)
+    assert is_still(path, form, facts)
+    path.write_text('{"a":2}\n', encoding="utf-8")
+    assert not is_still(path, form, facts)
+
+
+def test_a_file_that_is_written_while_it_is_surveyed_is_never_what_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a":1}\n', encoding="utf-8")
+
+    def rows_and_more(*given: Any, **more: Any) -> Iterator[Row | BadRow]:
+        yield from read_rows(*given, **more)
+        path.write_text('{"a":2}\n', encoding="utf-8")
+
+    monkeypatch.setattr("penstock_batch.rows.reader.read_rows", rows_and_more)
+    facts = survey(path, "jsonl")
+    assert not is_still(path, "jsonl", facts)
 
 
 def test_a_malformed_line_costs_one_row(tmp_path: Path) -> None:

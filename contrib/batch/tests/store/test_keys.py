@@ -11,6 +11,12 @@ def test_the_order_of_members_is_no_part_of_a_key() -> None:
     assert len(base_key([])) == KEY_BYTES
 
 
+def test_keys_are_the_same_in_every_release() -> None:
+    body = {"model": "m", "temperature": 0.7, "seed": 2**70, "messages": [{"role": "user", "content": "ü\n\x7f"}]}
+    assert base_key(["openai", "chat", "acme", "m", body]).hex() == "c813a538c73ef7446276bc8164c6c900"
+    assert base_key(["python", "c0de", {"text": "half \ud800", "b": None}]).hex() == "200b0b454573610732dc5469ffbfb5e1"
+
+
 def test_numbers_and_samples_of_a_call_have_keys_of_their_own() -> None:
     base = base_key(["chat"])
     assert numbered_key(base, 0) == base

@@ -57,6 +57,14 @@ def problem(path: Path) -> str:
     return record.what
 
 
+def test_half_a_surrogate_pair_in_an_answer_comes_back(path: Path) -> None:
+    answer = Answer(value=["\ud800"], text="\ud800", usage=Usage(input_tokens=1), ended="stop")
+    with Store(path) as store:
+        store.add(KEY, "step", answer)
+        store.commit()
+        assert store.find([KEY])[KEY] == (answer.but(step="step"),)
+
+
 def test_an_answer_comes_back_whole_before_and_after_it_is_committed(path: Path) -> None:
     with Store(path) as store:
         store.add(KEY, "step", WHOLE)

@@ -32,7 +32,7 @@ class NotAsked(Exception):
     """A row of which a call cannot be made, in one line."""
 
 
-@attrs.frozen
+@attrs.define
 class Asked:
     """What is asked: `body` is what goes out, or what a function is called with; `base` identifies it. Where it has
     `attached` files the body has their digests, and what goes out their contents.

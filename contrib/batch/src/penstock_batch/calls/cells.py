@@ -166,7 +166,7 @@ class Cells:
         vector = step.kind == "embedding"
         try:
             value = rounded(answer.value) if vector else answer.value
-            answer = attrs.evolve(answer, value=value, row=0 if step.share else claim.row)
+            answer = answer.but(value=value, row=0 if step.share else claim.row)
             self._store.add(claim.key, step.name, answer, vector=vector)
         except (TypeError, ValueError, OverflowError) as error:
             raise CellFailed(f"the answer holds what JSON cannot hold: {error}") from None

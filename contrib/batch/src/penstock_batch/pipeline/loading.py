@@ -26,7 +26,7 @@ from penstock_batch.providers.headers import secrets_of
 from penstock_batch.providers.models import StepModel
 from penstock_batch.providers.prices import unpriced_problems
 from penstock_batch.rows.failed_rows import FAILED
-from penstock_batch.rows.reader import BadRow, InputFacts, Row, read_rows
+from penstock_batch.rows.reader import BadRow, InputFacts, Row, is_still, read_rows
 from penstock_batch.rows.spool import Spool
 from penstock_batch.rows.target import RowSource, Target, store_beside
 from penstock_batch.words.secrets import Secrets
@@ -118,6 +118,10 @@ class Pipeline:
     def rows(self) -> Iterator[Row | BadRow]:
         """The rows of the input, read anew. Raises `InputProblem`."""
         return read_rows(self.source.path, self.source.form, table=self.source.table)
+
+    def input_is_still(self) -> bool:
+        """Whether the input as a whole is what it was, as far as that is seen. Raises `InputProblem`."""
+        return is_still(self.source.path, self.source.form, self.facts)
 
     @property
     def models(self) -> tuple[StepModel, ...]:

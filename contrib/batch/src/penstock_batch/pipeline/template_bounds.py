@@ -28,7 +28,6 @@ __all__ = [
     "BoundedEnvironment",
     "TooMuch",
     "attached_in",
-    "inner_text",
     "render_bounded",
 ]
 
@@ -170,11 +169,6 @@ _OURS: Final[Mapping[str, Callable[[Any], Any]]] = {
 
 def _filter(node: nodes.Node, name: str) -> nodes.Filter:
     return nodes.Filter(cast(nodes.Expr, node), f"penstock {name}", [], [], None, None, lineno=node.lineno)
-
-
-def inner_text(node: nodes.Node) -> nodes.Node:
-    """What is written at a place of a template, without the filter that pays for it."""
-    return node.node if isinstance(node, nodes.Filter) and node.name == "penstock text" and node.node else node
 
 
 def attached_in(tree: nodes.Template) -> set[str]:

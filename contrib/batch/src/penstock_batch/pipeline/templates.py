@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
-from jinja2 import TemplateError, nodes
+from jinja2 import Environment, TemplateError, nodes
 from jinja2.meta import find_undeclared_variables
 
 from penstock_batch.pipeline.attaching import Attaching
@@ -24,7 +24,6 @@ from penstock_batch.pipeline.template_bounds import (
     Attach,
     BoundedEnvironment,
     attached_in,
-    inner_text,
     render_bounded,
 )
 from penstock_batch.words.failures import said_of
@@ -66,7 +65,7 @@ class PromptTemplate:
         except TemplateError as error:
             line = getattr(error, "lineno", None)
             raise TemplateProblem(f"line {line}: {error}" if line else str(error)) from None
-        self._plain = _plain_parts(tree)
+        self._plain = _plain_parts(_AS_WRITTEN.parse(source))
         self.attached = frozenset(attached_in(tree))
         """Which of `image` and `file` it calls."""
         self.variables = frozenset(find_undeclared_variables(tree))
@@ -87,7 +86,7 @@ class PromptTemplate:
         """The text for one row; images and files go to `attach`. Raises `RenderError`, also for whatever an expression
         of the template does wrong.
         """
-        if self._plain is not None and (text := _joined(self._plain, values)) is not None:
+        if self._plain is not None and (text := self._plain.filled(values)) is not None:
             return text
         try:
             return render_bounded(self._template, values, attach)
@@ -110,38 +109,42 @@ def says_no(text: str) -> bool:
 
 
 @attrs.frozen
-class _Variable:
-    """A place in a template at which nothing but the value of a name stands."""
+class _Plain:
+    """A template that is nothing but text and names: a `pattern` with a place for each name."""
 
-    name: str
+    pattern: str
+    names: tuple[str, ...]
+
+    def filled(self, values: Mapping[str, Any]) -> str | None:
+        """The pattern with the texts of a row, without the sandbox, in which they would come out the same; `None` where
+        one is no text, or they are too long together: then the sandbox decides.
+        """
+        texts = tuple(map(values.get, self.names))
+        if not _TEXT.issuperset(map(type, texts)):
+            return None
+        text = self.pattern % texts
+        return text if len(text) <= _SHORT else None
 
 
-def _plain_parts(tree: nodes.Template) -> tuple[str | _Variable, ...] | None:
-    """The parts of a template that is nothing but text and names; `None` of another."""
-    parts: list[str | _Variable] = []
+def _plain_parts(tree: nodes.Template) -> _Plain | None:
+    """What a template is made of, if that is nothing but text and names."""
+    pattern: list[str] = []
+    names: list[str] = []
     for statement in tree.body:
         if not isinstance(statement, nodes.Output):
             return None
-        for node in map(inner_text, statement.nodes):
-            if isinstance(node, nodes.Const) and isinstance(node.value, str):
-                parts.append(node.value)
+        for node in statement.nodes:
+            if isinstance(node, nodes.TemplateData):
+                pattern.append(node.data.replace("%", "%%"))
             elif isinstance(node, nodes.Name):
-                parts.append(_Variable(node.name))
+                pattern.append("%s")
+                names.append(node.name)
             else:
                 return None
-    return tuple(parts)
+    return _Plain("".join(pattern), tuple(names))
 
 
-def _joined(parts: tuple[str | _Variable, ...], values: Mapping[str, Any]) -> str | None:
-    """The parts with the texts of a row, without the sandbox, in which they would come out the same; `None` where one
-    is no text, or they are too long together: then the sandbox decides.
-    """
-    texts = [part if type(part) is str else values.get(part.name) for part in parts]  # type: ignore[union-attr]
-    if not all(type(text) is str for text in texts) or sum(map(len, texts)) > _SHORT:  # type: ignore[arg-type]
-        return None
-    return "".join(texts)  # type: ignore[arg-type]
-
-
+_TEXT: Final = frozenset((str,))
 _SHORT: Final = 1 << 20
 """Characters, far below what a template may make."""
 BUILT_IN = frozenset({"range", "dict", "cycler", "joiner", "namespace"})
@@ -155,6 +158,8 @@ def _sandbox() -> BoundedEnvironment:
 
 
 _SANDBOX = _sandbox()
+_AS_WRITTEN: Final = Environment(autoescape=False)
+"""Only to see what a template is made of, before the sandbox puts it under a budget."""
 _REACHING_OUT: tuple[tuple[type[nodes.Node], str], ...] = (
     (nodes.Include, "include"),
     (nodes.Import, "import"),

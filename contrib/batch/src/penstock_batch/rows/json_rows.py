@@ -6,8 +6,9 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
+from penstock_batch.rows.lines import json_value
 from penstock_batch.rows.row import BadRow, Row, digest_of, shown
 
 __all__ = ["JsonReader"]
@@ -24,28 +25,32 @@ class JsonReader:
         with path.open("rb") as file:
             for line, raw in enumerate(file, start=1):
                 content = raw.removeprefix(b"\xef\xbb\xbf") if line == 1 else raw
-                if not content.strip():
-                    continue
-                row = self._row(index, line, content)
-                row.digest = digest_of(content.strip())
-                yield row
-                index += 1
+                text = content.strip()
+                if text:
+                    yield self._row(index, line, content, digest_of(text))
+                    index += 1
 
     def header(self, path: Path) -> tuple[str, ...]:
         """Nothing: each object names its own."""
         return ()
 
-    def _row(self, index: int, line: int, raw: bytes) -> Row | BadRow:
+    def _row(self, index: int, line: int, raw: bytes, digest: int) -> Row | BadRow:
         try:
-            values = json.loads(raw.decode(), parse_constant=_no_constant, parse_float=_finite)
+            values = json_value(raw, _strictly)
         except UnicodeDecodeError as error:
-            return BadRow(index, line, f"is not UTF-8 (byte {error.start + 1})", shown(raw))
+            return BadRow(index, line, f"is not UTF-8 (byte {error.start + 1})", shown(raw), digest)
         except (ValueError, RecursionError) as error:
             reason = "is nested too deeply" if isinstance(error, RecursionError) else f"is not JSON: {_short(error)}"
-            return BadRow(index, line, reason, shown(raw))
+            return BadRow(index, line, reason, shown(raw), digest)
         if not isinstance(values, dict):
-            return BadRow(index, line, f"must be a JSON object, not {_KINDS.get(type(values), 'a number')}", shown(raw))
-        return Row(index, line, values)
+            return BadRow(
+                index, line, f"must be a JSON object, not {_KINDS.get(type(values), 'a number')}", shown(raw), digest
+            )
+        return Row(index, line, values, digest)
+
+
+def _strictly(raw: bytes) -> Any:
+    return json.loads(raw.decode(), parse_constant=_no_constant, parse_float=_finite)
 
 
 def _short(error: Exception) -> str:

@@ -1,7 +1,8 @@
 """The rows of an input, whatever its format, and the facts of it from one pass over all of them.
 
-The input is read three times: to survey it, for the run, and for the output. So each row has a digest, by which the
-later passes know whether it still is the row that it was.
+The input is read up to three times: to survey it, for the run, and for the output. So each row has a digest, by which
+the later passes know whether it still is the row that it was; where all rows are done, and the file as a whole is what
+it was, the last pass is spared.
 
 A row that cannot be read is a `BadRow` with its line and reason, and the reading goes on behind it: one broken line
 among a hundred thousand costs one row. Only what concerns the file as a whole (it is not there, its header cannot be
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 import attrs
@@ -27,7 +28,7 @@ from penstock_batch.rows.openai_rows import OpenAiReader
 from penstock_batch.rows.row import BadRow, InputProblem, Row, RowReader
 from penstock_batch.rows.sqlite_rows import SqliteReader
 
-__all__ = ["BadRow", "InputFacts", "InputProblem", "Row", "read_rows", "survey"]
+__all__ = ["BadRow", "InputFacts", "InputProblem", "Row", "is_still", "read_rows", "survey"]
 
 
 @attrs.frozen
@@ -68,20 +69,34 @@ def survey(path: Path, form: Format, *, table: str | None = None, most_bad: int 
     bad: list[BadRow] = []
     bad_count = 0
     digests = array("Q")
+    known: Set[str] = columns.keys()
+    before = _sha256(path, form)
     for row in read_rows(path, form, table=table):
         digests.append(row.digest)
         if isinstance(row, Row):
-            columns.update(dict.fromkeys(row.values))
+            if not row.values.keys() <= known:
+                columns.update(dict.fromkeys(row.values))
         else:
             bad_count += 1
             if len(bad) < most_bad:
                 bad.append(row)
     try:
         columns = columns or dict.fromkeys(_reader(path, form, table).header(path))
-        sha256 = _sha256(path, form, digests)
     except OSError as error:
         raise InputProblem(f"{path}: {error.strerror or error}") from None
+    sha256 = _sha256(path, form)
+    if sha256 is None:
+        sha256 = hashlib.sha256(digests.tobytes()).hexdigest()
+    elif sha256 != before:
+        sha256 = f"{before} and {sha256}"  # somebody writes it: what was read is neither
     return InputFacts(len(digests), tuple(columns), sha256, tuple(bad), bad_count, digests)
+
+
+def is_still(path: Path, form: Format, facts: InputFacts) -> bool:
+    """Whether a file as a whole is what it was when these were its facts; of a database that is not seen. Raises
+    `InputProblem`.
+    """
+    return _sha256(path, form) == facts.sha256
 
 
 def _without_failure(row: Row) -> Row | BadRow:
@@ -116,8 +131,12 @@ _BY_LINES: dict[str, RowReader] = {
 }
 
 
-def _sha256(path: Path, form: Format, digests: array[int]) -> str:
+def _sha256(path: Path, form: Format) -> str | None:
+    """The SHA-256 of a file; `None` of a database, which may hold more than the rows. Raises `InputProblem`."""
     if form == "sqlite":
-        return hashlib.sha256(digests.tobytes()).hexdigest()
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return None
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputProblem(f"{path}: {error.strerror or error}") from None

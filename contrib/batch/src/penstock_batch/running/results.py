@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -60,7 +60,8 @@ class Results:
             raise NoRoom(folder, error) from None
         self._places = array("q")
         self._end = 0
-        self._flushed = 0
+        self._at = 0
+        """Where the file stands: asking it takes longer than writing a line."""
 
     def done(self, index: int, record: Mapping[str, Any]) -> None:
         """Note that a row is done: its columns and its steps. Raises `NoRoom`."""
@@ -75,27 +76,39 @@ class Results:
         place = self._places[index] if index < len(self._places) else _OPEN
         if place == _OPEN:
             return None
+        return Result("failed" if place & 1 else "done", self._line(place >> 1))
+
+    def all_done(self, rows: int) -> bool:
+        """Whether each of the first so many rows is over and done."""
+        return len(self._places) >= rows and not any(place & 1 for place in self._places[:rows])
+
+    def lines(self, rows: int) -> Iterator[bytes]:
+        """The lines of the first so many rows, all of which are done. Raises `NoRoom`."""
+        for index in range(rows):
+            yield self._line(self._places[index] >> 1)
+
+    def _line(self, start: int) -> bytes:
         try:
-            if self._flushed < self._end:
-                self._file.flush()
-                self._flushed = self._end
-            if self._file.tell() != place >> 1:
-                self._file.seek(place >> 1)
-            return Result("failed" if place & 1 else "done", self._file.readline())
+            if self._at != start:
+                self._file.seek(start)
+            line: bytes = self._file.readline()
         except OSError as error:
             raise NoRoom(self._folder, error) from None
+        self._at = start + len(line)
+        return line
 
     def _put(self, index: int, line: bytes, mark: int) -> None:
         if index >= len(self._places):
             self._places.extend([_OPEN] * (index + 1 - len(self._places)))
         try:
-            if self._file.tell() != self._end:
+            if self._at != self._end:
                 self._file.seek(self._end)
             self._file.write(line)
         except OSError as error:
             raise NoRoom(self._folder, error) from None
         self._places[index] = self._end << 1 | mark
         self._end += len(line)
+        self._at = self._end
         if self._on_over is not None:
             self._on_over()
 

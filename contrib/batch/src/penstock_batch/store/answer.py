@@ -1,11 +1,14 @@
-"""An answer as it is kept: whole, so that it can be judged anew in each run and looked at afterwards."""
+"""An answer as it is kept: whole, so that it can be judged anew in each run and looked at afterwards.
+
+It is a struct of `msgspec`, since reading answers is a good part of what a row costs that is kept.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
+import msgspec
 
 from penstock import Ended, Usage
 
@@ -14,8 +17,7 @@ __all__ = ["Answer"]
 _UNTOLD = Usage()
 
 
-@attrs.frozen(kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One answer of a model, or one result of a function.
 
     - `value`: what the step makes of it, before it is judged: a text, a vector, an object of text and tool calls, or
@@ -31,7 +33,7 @@ class Answer:
     - `at`: when it came, in seconds since 1970; `elapsed`: seconds from the call's going out to its last byte.
     """
 
-    value: Any
+    value: Any = msgspec.UNSET
     text: str | None = None
     refusal: str | None = None
     reasoning: str | None = None
@@ -39,7 +41,7 @@ class Answer:
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     logprobs: tuple[Any, ...] = ()
     ended: Ended | None = None
-    usage: Usage = _UNTOLD
+    usage: Usage | Any = _UNTOLD  # `Any` for `msgspec`, which would make and check one for each answer that it reads
     cost: float | None = None
     by: str | None = None
     model: str | None = None
@@ -49,3 +51,7 @@ class Answer:
     row: int = 0
     at: float = 0.0
     elapsed: float = 0.0
+
+    def but(self, **changes: Any) -> Answer:
+        """The answer with some of its fields changed."""
+        return msgspec.structs.replace(self, **changes)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import zlib
 from array import array
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Final
 
 import attrs
+import msgspec
 
 from penstock import Usage
 from penstock_batch.rows.lines import json_bytes
@@ -16,11 +18,12 @@ from penstock_batch.store.answer import Answer
 
 __all__ = ["checksum", "decoded", "encoded", "rounded", "sound"]
 
-_DEFAULTS: Final = {field.name: field.default for field in attrs.fields(Answer)}
+_DEFAULTS: Final = {field.name: field.default for field in msgspec.structs.fields(Answer)}
 _USAGE: Final = tuple(field.name for field in attrs.fields(Usage))
 _APART: Final = ("value", "usage", "row", "step")
-_LISTS: Final = ("parts", "tool_calls", "logprobs")
-_UNTOLD: Final = Usage()
+_READ: Final = msgspec.json.Decoder(Answer).decode
+_PUT: Final = msgspec.structs.force_setattr
+_UNTOLD: Final = _DEFAULTS["usage"]
 
 
 def rounded(vector: list[float]) -> list[float]:
@@ -48,20 +51,30 @@ def encoded(answer: Answer, *, vector: bool = False) -> tuple[bytes, bytes | Non
 
 
 def decoded(body: bytes, vector: bytes | None, row: int = 0, step: str = "") -> Answer:
-    """The `encoded` answer of a row and a step. Raises `ValueError`, `TypeError`, `KeyError` for what is none."""
-    record = json.loads(body)
+    """The `encoded` answer of a row and a step. Raises `ValueError` or `TypeError` for what is none."""
+    try:
+        answer = _READ(body)
+    except ValueError:  # it may hold half a surrogate pair, which `msgspec` does not read
+        answer = msgspec.convert(json.loads(body), Answer)
+    # Nobody has seen it yet, so it is still being made.
     if vector is not None:
         floats = array("f")
         floats.frombytes(vector)
-        record["value"] = floats.tolist()
-    elif "value" not in record:
-        record["value"] = record["text"]
-    if "usage" in record:
-        record["usage"] = Usage(**record["usage"])
-    for name in _LISTS:
-        if name in record:
-            record[name] = tuple(record[name])
-    return Answer(**record, row=row, step=step)
+        _PUT(answer, "value", floats.tolist())
+    elif answer.value is msgspec.UNSET:
+        _PUT(answer, "value", answer.text)
+    told: Any = answer.usage
+    if told is not _UNTOLD:
+        _PUT(answer, "usage", _usage(**told))
+    _PUT(answer, "row", row)
+    _PUT(answer, "step", step)
+    return answer
+
+
+@lru_cache(1 << 12)
+def _usage(**counts: int) -> Usage:
+    """These counts, checked; many answers have the same ones."""
+    return Usage(**counts)
 
 
 def checksum(key: bytes, body: bytes, vector: bytes | None) -> int:
@@ -73,5 +86,5 @@ def sound(key: bytes, body: bytes, vector: bytes | None, crc: int, row: int, ste
     """The answer that is kept so, if it is as it was; `None` if it is damaged."""
     try:
         return decoded(body, vector, row, step) if checksum(key, body, vector) == crc else None
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, RecursionError):
         return None

@@ -11,10 +11,13 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
+import msgspec
+
 __all__ = ["KEY_BYTES", "RowNames", "base_key", "numbered_key"]
 
 KEY_BYTES: Final = 16
-_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+_CANONICAL: Final = msgspec.json.Encoder(order="deterministic").encode
+_ESCAPED: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 _FIRST_SIZE: Final = 1 << 12
 _WORD: Final = 8
 _APART: Final = 0x9E3779B97F4A7C15
@@ -28,7 +31,11 @@ def base_key(parts: Sequence[Any]) -> bytes:
     >>> base_key(["chat", {"a": 1, "b": 2}]) == base_key(["chat", {"b": 2, "a": 1}])
     True
     """
-    return blake2b(_CANONICAL(parts).encode("ascii"), digest_size=KEY_BYTES).digest()
+    try:
+        said = _CANONICAL(parts)
+    except (ValueError, TypeError):  # half a surrogate pair, say
+        said = _ESCAPED(parts).encode("ascii")
+    return blake2b(said, digest_size=KEY_BYTES).digest()
 
 
 def numbered_key(base: bytes, number: int, sample: int = 0) -> bytes:
@@ -41,8 +48,9 @@ def numbered_key(base: bytes, number: int, sample: int = 0) -> bytes:
 class _Words:
     """A set of 64-bit words in one array, by open addressing: 12 to 24 bytes each."""
 
-    def __init__(self) -> None:
-        self._size = _FIRST_SIZE
+    def __init__(self, words: int = 0) -> None:
+        """`words` are about as many as there will be."""
+        self._size = max(_FIRST_SIZE, 1 << (words * 3 // 2).bit_length())
         self._table = array("Q", bytes(_WORD * self._size))
         self._used = 0
 
@@ -90,7 +98,7 @@ class RowNames:
 
     def __init__(self, digests: Sequence[int]) -> None:
         self._digests = digests
-        self._came = _Words()
+        self._came = _Words(len(digests))
         self._again: dict[int, int] = {}
         self._all: _Words | None = None
 
@@ -105,7 +113,7 @@ class RowNames:
         """Whether a row of the input has this name; the first question goes over all rows."""
         if self._all is None:
             names = RowNames(())
-            self._all = _Words()
+            self._all = _Words(len(self._digests))
             for digest in self._digests:
                 self._all.add(names.next_of(digest) + _HALF)
         return name + _HALF in self._all

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import attrs
 import trio
 
 from penstock import PenstockError
@@ -31,8 +30,9 @@ _RETIRE: Final = "UPDATE answers SET retired = 1 WHERE key = ?"
 _CLAIM: Final = "INSERT OR REPLACE INTO claims VALUES (?,?,?)"
 _FACT: Final = "INSERT OR REPLACE INTO facts VALUES (?,?)"
 _FORGET: Final = "DELETE FROM facts WHERE name = ?"
-_FIND: Final = (
-    "SELECT key, body, vector, crc, row, step FROM answers WHERE key IN ({}) AND id < ? AND NOT retired ORDER BY id"
+_FIND: Final = (  # by their numbers, in whose order they lie
+    "SELECT key, body, vector, crc, row, step FROM answers "
+    "WHERE id IN (SELECT id FROM answers WHERE key IN ({})) AND id < ? AND NOT retired ORDER BY id"
 )
 
 
@@ -85,20 +85,22 @@ class Store:
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, tuple[Answer, ...]]:
         """The answers under each of these keys that has any, in the order in which they came."""
-        found: dict[bytes, list[Answer]] = {}
+        found: dict[bytes, tuple[Answer, ...]] = {}
+        adopted = self._adopted
         for at in range(0, len(keys), _AT_A_TIME):
             part = keys[at : at + _AT_A_TIME]
             question = _FIND.format(",".join("?" * len(part)))
             for key, body, vector, crc, row, step in self._ask(question, (*part, self._on_disk)):
-                answer = sound(key, body, vector, crc, self._adopted.get(key, row), step)
-                self.damaged += answer is None
-                if answer is not None:
-                    found.setdefault(key, []).append(answer)
+                answer = sound(key, body, vector, crc, adopted.get(key, row) if adopted else row, step)
+                if answer is None:
+                    self.damaged += 1
+                else:
+                    found[key] = (*found[key], answer) if key in found else (answer,)
         if self._by_key:
             for key in dict.fromkeys(keys):
                 if key in self._by_key:
-                    found.setdefault(key, []).extend(self._by_key[key])
-        return {key: tuple(answers) for key, answers in found.items()}
+                    found[key] = (*found.get(key, ()), *self._by_key[key])
+        return found
 
     def add(self, key: bytes, step: str, answer: Answer, *, vector: bool = False) -> None:
         """Keep an answer of `step` under `key`; on the disk with the next commit. Raises `TypeError` or `ValueError` if
@@ -112,7 +114,7 @@ class Store:
         )
         self._next += 1
         self._pending.append((_ADD, row))
-        self._by_key.setdefault(key, []).append(attrs.evolve(answer, step=step))
+        self._by_key.setdefault(key, []).append(answer.but(step=step))
 
     def adopt(self, key: bytes, row: int) -> None:
         """Remember that the answers under this key are those of another row now."""

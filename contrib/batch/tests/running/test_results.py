@@ -1,0 +1,39 @@
+"""The rows that are over, until they are assembled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from penstock_batch.running.results import Results
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Iterator[Results]:
+    with Results(tmp_path) as opened:
+        yield opened
+
+
+def test_rows_that_ended_in_any_order_come_in_that_of_the_input(results: Results) -> None:
+    for index in (2, 0, 1):
+        assert not results.all_done(3)
+        results.done(index, {"n": index})
+        assert results.of(index) is not None
+    assert results.all_done(3)
+    assert not results.all_done(4)
+    assert list(results.lines(3)) == [b'{"n":0}\n', b'{"n":1}\n', b'{"n":2}\n']
+    results.done(3, {"n": 3})
+    assert list(results.lines(4))[3] == b'{"n":3}\n'
+
+
+def test_a_row_that_failed_or_is_open_is_not_done(results: Results) -> None:
+    results.done(0, {})
+    results.failed(1, "s", "no")
+    results.done(3, {})
+    assert results.all_done(1)
+    assert not results.all_done(2)
+    assert not results.all_done(4)
+    results.done(1, {})
+    assert results.all_done(2)
