@@ -42,6 +42,7 @@ def tiny() -> Sizes:
         lines=20,
         batch_rows=5,
         batch_kept=5,
+        batch_cells=200,
     )
 
 

@@ -1,9 +1,12 @@
-"""The rows of `penstock bench batch`: what a row costs that is asked, what one costs that is kept, and the memory."""
+"""The rows of `penstock bench batch`: what a row costs that is asked, what one costs that is kept, the memory, and
+whether a store grows slow.
+"""
 
 from __future__ import annotations
 
 from penstock_bench.batch.cells import bare, cookbook, filling, kept, run
-from penstock_bench.measuring.records import MEGABYTES, PER_SECOND
+from penstock_bench.batch.store_growth import IN_A_COMMIT, grown
+from penstock_bench.measuring.records import MEGABYTES, PER_SECOND, Sample
 from penstock_bench.measuring.rows import Local, Row
 from penstock_bench.measuring.sizes import Sizes
 
@@ -42,5 +45,19 @@ def batch_rows(sizes: Sizes) -> list[Row]:
             ours=lambda _: kept(many),
             unit=PER_SECOND,
             rounds=3,
+        ),
+        Row(
+            name="store",
+            title=f"a commit of {IN_A_COMMIT} cells, the last hundredth of {sizes.batch_cells:,}",
+            ours=lambda _: Sample(1, grown(sizes.batch_cells).last),
+            other=Local("the first hundredth", lambda _: Sample(1, grown(sizes.batch_cells).first)),
+            rounds=1,
+        ),
+        Row(
+            name="store-memory",
+            title=f"{sizes.batch_cells:,} cells in a store: memory at most",
+            ours=lambda _: Sample(1, grown(sizes.batch_cells).peak),
+            unit=MEGABYTES,
+            rounds=1,
         ),
     ]

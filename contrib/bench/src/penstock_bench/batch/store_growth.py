@@ -26,7 +26,7 @@ from penstock import Usage
 from penstock_batch.store.answer import Answer
 from penstock_batch.store.store import Store
 
-__all__ = ["Growth", "grown"]
+__all__ = ["IN_A_COMMIT", "Growth", "grown"]
 
 IN_A_COMMIT: Final = 64
 

@@ -48,6 +48,8 @@ class Sizes:
     # batch
     batch_rows: int
     batch_kept: int
+    batch_cells: int
+    """Cells in one store."""
 
 
 FULL: Final = Sizes(
@@ -73,6 +75,7 @@ FULL: Final = Sizes(
     lines=20_000,
     batch_rows=20_000,
     batch_kept=200_000,
+    batch_cells=1_000_000,
 )
 
 QUICK: Final = attrs.evolve(
@@ -94,4 +97,5 @@ QUICK: Final = attrs.evolve(
     lines=1_000,
     batch_rows=1_000,
     batch_kept=2_000,
+    batch_cells=20_000,
 )
