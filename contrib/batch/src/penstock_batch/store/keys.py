@@ -6,6 +6,7 @@ Equal calls of different rows are different cells, unless their step shares them
 from __future__ import annotations
 
 import json
+import re
 from array import array
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -16,8 +17,10 @@ import msgspec
 __all__ = ["KEY_BYTES", "RowNames", "base_key", "numbered_key"]
 
 KEY_BYTES: Final = 16
-_CANONICAL: Final = msgspec.json.Encoder(order="deterministic").encode
-_ESCAPED: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+_QUICK: Final = msgspec.json.Encoder(order="sorted").encode
+_OTHERWISE: Final = re.compile(rb"[0-9]e-?[0-9]|0\.0000|\x7f")
+"""In plain ASCII `msgspec` says the same, but for fractions with an exponent, and for DEL."""
 _FIRST_SIZE: Final = 1 << 12
 _WORD: Final = 8
 _APART: Final = 0x9E3779B97F4A7C15
@@ -32,9 +35,11 @@ def base_key(parts: Sequence[Any]) -> bytes:
     True
     """
     try:
-        said = _CANONICAL(parts)
+        said = _QUICK(parts)
     except (ValueError, TypeError):  # half a surrogate pair, say
-        said = _ESCAPED(parts).encode("ascii")
+        said = b""
+    if not said or not said.isascii() or _OTHERWISE.search(said):
+        said = _CANONICAL(parts).encode("ascii")
     return blake2b(said, digest_size=KEY_BYTES).digest()
 
 
