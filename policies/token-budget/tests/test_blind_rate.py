@@ -194,6 +194,13 @@ def test_an_outage_is_no_evidence_of_a_rate() -> None:
     assert driver.snapshot.details["budgets"] == []
 
 
+def test_single_calls_that_are_refused_for_minutes_are_no_rate() -> None:
+    driver = limiter_and_calls()
+    for _ in range(120):
+        carry(driver, lambda now, running: False, 1.0, most=1)
+        assert driver.snapshot.details["budgets"] == []
+
+
 def test_a_refusal_is_explained_by_requests_once_the_rate_is_known_and_not_before() -> None:
     driver = limiter_and_calls()
     assert driver.admit() is not None
