@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 from collections import Counter
 from contextlib import closing
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import attrs
@@ -58,12 +59,13 @@ def kept(folder: Folder) -> Counter[str]:
 
 
 async def kill_at_a_moment(folder: Folder, mock: MockProvider, moment: random.Random) -> None:
-    """Kill a run some calls after it has begun, and a little later, so that commits are met at any point; where it has
-    fewer to make, when it has ended.
+    """Kill a run when so many calls of a model have come, or were answered, and some checkpoints later, so that commits
+    are met at any point; where it has fewer to make, when it has ended.
     """
     process = await trio.lowlevel.open_process(command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     model = moment.choice(list(MODELS.values()))
-    calls = mock.report().models[model].total.arrived + moment.randrange(1, ROWS)
+    count = attrgetter(moment.choice(["arrived", "completed"]))
+    calls = count(mock.report().models[model].total) + moment.randrange(1, ROWS)
     async with trio.open_nursery() as nursery:
 
         async def until_it_ends() -> None:
@@ -71,8 +73,9 @@ async def kill_at_a_moment(folder: Folder, mock: MockProvider, moment: random.Ra
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(until_it_ends)
-        await mock.until(lambda report: report.models[model].total.arrived >= calls)
-        await trio.sleep(moment.uniform(0.0, 0.04))
+        await mock.until(lambda report: count(report.models[model].total) >= calls)
+        for _ in range(moment.randrange(200)):
+            await trio.lowlevel.checkpoint()
         process.kill()
     await mock.until(lambda report: all(report.models[each].in_flight == 0 for each in MODELS.values()))
 
