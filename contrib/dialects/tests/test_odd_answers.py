@@ -305,3 +305,20 @@ def test_a_header_with_junk_in_it_is_no_wait_and_no_limit(value: str) -> None:
         headers = {name: value, "x-ratelimit-limit-requests": "10"}
         asked = read_answer(ANY, 429, headers, b"{}").hints.not_before_seconds
         assert asked is None or asked <= 5.0
+
+
+# -- embeddings of Gemini
+
+
+@pytest.mark.parametrize("dialect", ["any", "gemini"])
+@pytest.mark.parametrize(
+    ("body", "vectors"),
+    [
+        ({"embedding": {"values": [0.5, 0.25]}}, [[0.5, 0.25]]),
+        ({"embeddings": [{"values": [1.0]}, {"values": [2.0]}]}, [[1.0], [2.0]]),
+    ],
+)
+def test_geminis_embeddings_are_vectors(dialect: str, body: dict[str, Any], vectors: list[list[float]]) -> None:
+    reader = read({**body, "usageMetadata": {"promptTokenCount": 7}}, dialect=dialect)
+    assert (reader.vectors, reader.verdict.kind, reader.usage) == (vectors, "success", Usage(7, 0))
+    assert read(body, dialect=dialect).usage is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from penstock import ConfigError, ModelConfig, PenstockConfig, ProviderConfig
@@ -32,6 +33,20 @@ def test_an_endpoint_is_a_provider_of_its_own_beside_the_one_that_it_serves() ->
 def test_what_an_endpoint_does_not_say_is_its_providers() -> None:
     east = expanded(east=EndpointConfig(api_key_env="EAST")).config.providers["acme@east"]
     assert (east.base_url, east.api_key_env, east.models) == ("https://acme.example/v1", "EAST", ACME.models)
+
+
+def test_headers_stand_beside_those_of_the_provider_or_in_their_place() -> None:
+    config = PenstockConfig(providers={"acme": attrs.evolve(ACME, headers={"X-Org": "ORG", "x-team": "TEAM"})})
+    east = EndpointConfig(headers={"x-org": "EAST_ORG"}, auth_header="api-key")
+    placed = expand(config, {"acme": {"east": east}}).config.providers["acme@east"]
+    assert placed.headers == {"x-team": "TEAM", "x-org": "EAST_ORG"}
+    assert placed.auth_header == "api-key"
+
+
+def test_a_provider_that_has_the_name_of_an_endpoint_is_told() -> None:
+    config = PenstockConfig(providers={"acme": ACME, "acme@east": ACME})
+    with pytest.raises(ConfigError, match=r"endpoints\.acme\.east: is the name of"):
+        expand(config, {"acme": {"east": EndpointConfig()}})
 
 
 def test_a_model_may_have_another_cap_and_another_id_there() -> None:

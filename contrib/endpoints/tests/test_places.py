@@ -86,6 +86,16 @@ async def test_calls_that_come_one_by_one_are_spread(endpoints: Endpoints, autoj
     assert provider.served == {"small": 40, "middle": 120, "large": 240}
 
 
+async def test_equals_take_turns_call_by_call(scheduler: Scheduler, autojump_clock: MockClock) -> None:
+    several = Endpoints({"acme/m": ["acme@middle/m", "acme@large/m"]}, scheduler.requests)
+    for name in ("middle", "large"):
+        scheduler.requests.register(f"acme@{name}", "m", cap=8)
+    provider = Provider(dict.fromkeys(SIZES, 0.1))
+    for _ in range(20):
+        await penstock.execute(provider.call, several.of("acme/m"))
+    assert provider.served == {"middle": 10, "large": 10}
+
+
 async def test_a_model_without_endpoints_is_told(endpoints: Endpoints, autojump_clock: MockClock) -> None:
     with pytest.raises(ConfigError, match="did you mean 'acme/m'"):
         endpoints.of("acme/n")

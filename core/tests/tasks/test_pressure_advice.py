@@ -341,3 +341,44 @@ def test_who_could_not_get_ready_in_a_cooldown_is_asked_again_when_the_limit_ris
         limiter.places = 8
     effects = both.requests.register("p", "m", 8, both.gate.now)
     assert both.deliver(effects) == ["later0"], "it could go out when the cooldown is over"
+
+
+# -- one of several ----------------------------------------------------------------------------------------------------
+
+EITHER = TaskGroupSpec.named("either", calls=(P, Q), alike=True)
+
+
+def test_a_task_that_calls_one_of_several_goes_while_one_of_them_takes_it(both: BothGates) -> None:
+    both.cool(P)
+    assert both.submit(8, EITHER) == ["t0", "t1", "t2", "t3"]
+    assert both.stepped_back == [(EITHER.key, str(P), "cooldown"), (EITHER.key, str(Q), "no_capacity")]
+    both.advice.check_invariants()
+
+
+def test_nobody_steps_back_for_one_of_several_alone(both: BothGates) -> None:
+    both.cool(P)
+    assert both.submit(2, EITHER) == ["t0", "t1"]
+    assert both.stepped_back == []
+
+
+def test_what_all_of_them_refuse_ends_with_what_ends_the_refusal_of_one(both: BothGates) -> None:
+    both.submit(1, EITHER, "first")
+    both.cool(P, until=60.0)
+    both.cool(Q, until=30.0)
+    both.at(1.0)
+    assert both.submit(8, EITHER)[4:] == []
+    refusal = both.refusal()
+    assert {Released(P), Released(Q), At(60.0), At(30.0)} <= refusal.until
+    assert "p/m" in refusal.detail
+    assert "q/m" in refusal.detail
+    both.requests.advance(30.0)
+    both.at(30.0)
+    assert both.gate.start_all() != []
+    both.advice.check_invariants()
+
+
+def test_without_being_alike_each_of_them_holds_a_task_back(both: BothGates) -> None:
+    both.cool(P)
+    both.submit(1, model_group(P), "other")
+    each = TaskGroupSpec.named("each", calls=(P, Q))
+    assert len(both.submit(8, each)) < len(BothGates().submit(8, EITHER))

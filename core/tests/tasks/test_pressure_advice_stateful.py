@@ -45,6 +45,7 @@ GROUPS: dict[TaskGroupSpec, tuple[RequestResourceKey, ...]] = {
     model_group(P, "two"): (P,),
     model_group(Q, "one"): (Q,),
     TaskGroupSpec.named("both", calls=(P, Q)): (P, Q),
+    TaskGroupSpec.named("either", calls=(P, Q), alike=True): (P, Q),
     TaskGroupSpec.named("none"): (),
 }
 OUTCOMES = ("success", "success", "rate_limited", "provider_failure")

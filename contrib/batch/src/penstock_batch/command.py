@@ -15,6 +15,7 @@ from penstock import ConfigError, PluginManager
 from penstock_batch.money.budget import budget_lines
 from penstock_batch.pipeline.loading import Pipeline, load_pipeline
 from penstock_batch.pipeline.steps import Step
+from penstock_batch.providers.models import StepModel
 from penstock_batch.providers.open_files import open_files_limit, too_few_files
 from penstock_batch.rows.own_files import OutputLost
 from penstock_batch.rows.target import STANDARD
@@ -146,6 +147,13 @@ def _as_listed(pipeline: Pipeline) -> Iterator[Step]:
     yield from (by_name[name] for name in pipeline.listed)
 
 
+def _called(step: Step, model: StepModel) -> str:
+    """`acme/large (at most 12 at a time, at acme@east and acme@west)`."""
+    texts = f", each for {step.batch_size:,} texts or fewer" if step.batch_size > 1 else ""
+    where = f", at {' and '.join(place.provider for place in model.places)}" if model.places else ""
+    return f"{model.name} (at most {model.max_parallel_requests} at a time{texts}{where})"
+
+
 def check_command(path: Path, *, plugins: Sequence[Path]) -> int:
     """Validate a pipeline and print what it would do. Returns the exit code; raises `ConfigError` and `PluginError`."""
     pipeline = load_pipeline(path)
@@ -155,8 +163,7 @@ def check_command(path: Path, *, plugins: Sequence[Path]) -> int:
     with StoreReader(pipeline.store) as store:
         standing = forecast(pipeline, store)
     for step in _as_listed(pipeline):
-        texts = f", each for {step.batch_size:,} texts or fewer" if step.batch_size > 1 else ""
-        asked = (f"{model.name} (at most {model.max_parallel_requests} at a time{texts})" for model in step.models)
+        asked = (_called(step, model) for model in step.models)
         at = f" at {', else '.join(asked)}" if step.models else ""
         say(f"  {step.name}: {step.kind}{at}, needs {', '.join(sorted(step.uses)) or 'nothing'}: {standing[step.name]}")
     for name in standing.keys() - set(pipeline.listed):

@@ -13,19 +13,23 @@ from typing import Any
 import attrs
 import pytest
 import trio.testing
+from contrib.batch.tests.calls.conftest import use_of
 
 import penstock
-from penstock_batch.calls.asking import Asked
+from penstock_batch.calls.asking import Asked, ask, asked_of
 from penstock_batch.calls.calling import Calls
-from penstock_batch.calls.giving_up import GiveUpRules, ModelHealth
-from penstock_batch.calls.model_use import CellFailed, ModelUse
+from penstock_batch.calls.giving_up import GiveUpRules
+from penstock_batch.calls.model_use import CellFailed
 from penstock_batch.calls.spending import Spending
 from penstock_batch.calls.tallies import Tallies
 from penstock_batch.money.budget import Budget
 from penstock_batch.money.estimates import Estimates
+from penstock_batch.pipeline.answer_schema import AnswerSchema
 from penstock_batch.pipeline.criteria import Criteria
 from penstock_batch.pipeline.row_files import RowFiles
 from penstock_batch.pipeline.steps import Step
+from penstock_batch.pipeline.templates import PromptTemplate
+from penstock_batch.pipeline.turns import Turn
 from penstock_batch.providers.models import StepModel
 from penstock_batch.store.answer import Answer
 from penstock_batch.words.secrets import Secrets
@@ -43,6 +47,11 @@ def error(status: int, message: str = "no", code: str | None = None, **headers: 
     return status, {"error": {"message": message, "code": code}}, headers
 
 
+CLAUDE: Reply = (
+    200,
+    {"type": "message", "content": [{"type": "text", "text": "from Claude"}], "stop_reason": "end_turn"},
+    {},
+)
 LIMITED = error(429, "slow down", **{"retry-after": "5"})
 TOO_LARGE = error(413, "too large", "request_too_large")
 FILTERED = error(400, "filtered", "content_filter")
@@ -91,18 +100,22 @@ class Asking:
         *,
         budget: float | None = None,
         rules: GiveUpRules | None = None,
+        dialects: Mapping[str, str] | None = None,
         **step: Any,
     ) -> None:
         # A token that the first model writes costs 1, one of the second 2, and so on.
         priced = [(name, Prices(input=0.0, output=n * 1_000_000.0)) for n, name in enumerate(models, 1)]
-        known = [StepModel(f"p/{name}", "p", f"{name}-id", 4, prices=prices) for name, prices in priced]
+        speaks = dialects or {}
+        known = [
+            StepModel(f"p/{name}", "p", f"{name}-id", 4, speaks.get(name, "openai"), prices) for name, prices in priced
+        ]
         self.step = Step(name="s", kind="chat", uses=frozenset(), model=known[0], fallback=known[1:], **step)
         self.clients = {name: Client(replies) for name, replies in models.items()}
         self.tallies = Tallies.for_steps([self.step], 1)
         self.kept: list[Answer] = []
         self.asked_for = Asked({"model": "m-id", "messages": []}, b"key")
         uses = {
-            model.name: ModelUse(model, client, None, ModelHealth(rules or RULES), self.tallies.models[model.name])
+            model.name: use_of(model, [client], self.tallies.models, rules or RULES)
             for model, client in zip(known, self.clients.values(), strict=True)
         }
         self.spending = None if budget is None else Spending(Budget(budget), Estimates())
@@ -205,6 +218,74 @@ async def test_each_answer_costs_what_its_own_model_does(autojump_clock: trio.te
     assert {name: tally.cost for name, tally in asking.tallies.models.items()} == {"p/m": 1.0, "p/other": 4.0}
 
 
+# -- a fallback that speaks another dialect --
+
+SCHEMA = AnswerSchema({"type": "object", "properties": {"a": {}}})
+
+
+async def test_a_fallback_is_asked_in_its_own_dialect(autojump_clock: trio.testing.MockClock) -> None:
+    asking = Asking({"m": [TOO_LARGE], "other": [CLAUDE]}, dialects={"other": "anthropic"})
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "?"}]
+    asking.asked_for = Asked({"model": "m-id", "messages": messages}, b"key")
+    assert await answered(asking) == ["from Claude"]
+    assert asking.clients["m"].bodies == [{"model": "m-id", "messages": messages}]
+    (body,) = asking.clients["other"].bodies
+    assert (body["model"], body["max_tokens"]) == ("other-id", 4096)
+    assert "Be brief." in str(body["system"])
+
+
+async def test_what_a_dialect_has_no_place_for_another_model_is_asked(autojump_clock: trio.testing.MockClock) -> None:
+    asking = Asking({"m": [CLAUDE], "other": [text("a bird")]}, dialects={"m": "anthropic"})
+    sound = [{"type": "input_audio", "input_audio": {"format": "wav", "data": "AAAA"}}]
+    asking.asked_for = Asked({"model": "m-id", "messages": [{"role": "user", "content": sound}]}, b"key")
+    assert await answered(asking) == ["a bird"]
+    assert asking.asked() == {"m": 0, "other": 1}
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "has_schema"), [("openai", "anthropic", False), ("anthropic", "openai", True)]
+)
+def test_a_fallback_is_told_of_the_schema_that_its_dialect_takes(first: str, other: str, has_schema: bool) -> None:
+    models = [StepModel(f"p/{dialect}", "p", "id", 4, dialect) for dialect in (first, other)]
+    criteria = Criteria(schema=SCHEMA, as_json=True)
+    turns = [Turn("user", PromptTemplate("?"))]
+    step = Step(
+        name="s",
+        kind="chat",
+        uses=frozenset(),
+        model=models[0],
+        fallback=models[1:],
+        turns=turns,
+        criteria=criteria,
+    )
+    asked = ask(step, {}, {})
+    told = asked_of(step, models[1], asked)
+    assert ("response_format" in asked.body, "response_format" in told.body) == (not has_schema, has_schema)
+    assert told.base == asked.base
+
+
+async def test_a_fallback_of_another_dialect_sees_the_same_image(
+    autojump_clock: trio.testing.MockClock, image: Path
+) -> None:
+    asking = showing(image, {"m": [TOO_LARGE], "other": [CLAUDE]}, dialects={"other": "anthropic"})
+    assert await answered(asking) == ["from Claude"]
+    part = asking.clients["other"].bodies[0]["messages"][0]["content"][0]
+    data = b64encode(image.read_bytes()).decode()
+    assert part == {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}
+
+
+async def test_a_file_that_a_dialect_does_not_take_is_the_failure_of_its_cell(
+    autojump_clock: trio.testing.MockClock, image: Path
+) -> None:
+    asking = showing(image, {"m": [CLAUDE]}, dialects={"m": "anthropic"})
+    url = RowFiles.below(image.parent).image(image.name)
+    content = [{"type": "input_audio", "input_audio": {"format": "wav", "data": url}}]
+    asking.asked_for = Asked({"model": "m-id", "messages": [{"role": "user", "content": content}]}, b"key", True)
+    (failed,) = await answered(asking)
+    assert failed.startswith("not called, p cannot be told: messages[0].content[0]")
+    assert asking.asked() == {"m": 0}
+
+
 # -- files --
 
 
@@ -215,11 +296,11 @@ def image(tmp_path: Path) -> Path:
     return path
 
 
-def showing(image: Path) -> Asking:
+def showing(image: Path, models: Mapping[str, Sequence[Reply]] | None = None, **more: Any) -> Asking:
     """A call with an image, that is too large for its first model. It may take as long as it will: virtual time knows
     nothing of the thread that reads the file.
     """
-    asking = Asking({"m": [TOO_LARGE], "other": [text("a cat")]}, timeout=inf)
+    asking = Asking(models or {"m": [TOO_LARGE], "other": [text("a cat")]}, timeout=inf, **more)
     url = RowFiles.below(image.parent).image(image.name)
     content = [{"type": "image_url", "image_url": {"url": url}}]
     asking.asked_for = Asked({"model": "m-id", "messages": [{"role": "user", "content": content}]}, b"key", True)

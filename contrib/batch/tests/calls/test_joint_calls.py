@@ -156,6 +156,43 @@ async def test_a_bad_key_is_the_failure_of_all_and_of_no_text(embedder: Embedder
     assert "was given up" in together.failed["text 299"]
 
 
+@pytest.mark.parametrize("statuses", [[401], [402]])
+async def test_an_endpoint_that_does_not_serve_us_leaves_all_texts_to_the_others(
+    embedder: Embedder, statuses: list[int], autojump_clock: MockClock
+) -> None:
+    other = Embedder()
+    embedder.statuses = statuses * 100
+    together = TextsTogether(embedder, other, cap=1)
+    await together.all(texts(500))
+    assert together.failed == {}
+    assert together.vectors == {text: vector_of(text) for text in texts(500)}
+    assert len(embedder.asked) == 1
+    assert set(other.embedded.values()) == {1}
+    assert together.tallies.models["p@2/e"].answered == len(other.asked)
+
+
+async def test_texts_of_a_call_whose_endpoint_is_given_up_go_to_another(
+    embedder: Embedder, autojump_clock: MockClock
+) -> None:
+    other = Embedder()
+    embedder.statuses = [500] * 100
+    together = TextsTogether(embedder, other, cap=1, give_up=2)
+    await together.all(texts(500))
+    assert together.failed == {}
+    assert set(other.embedded.values()) == {1}
+
+
+async def test_endpoints_that_all_refuse_us_fail_all_texts(embedder: Embedder, autojump_clock: MockClock) -> None:
+    other = Embedder()
+    embedder.statuses, other.statuses = [401] * 100, [401] * 100
+    together = TextsTogether(embedder, other, cap=1)
+    await together.all(texts(50))
+    assert together.failed == dict.fromkeys(texts(50), "p@2: HTTP 401: no")
+    assert (len(embedder.asked), len(other.asked)) == (1, 1)
+    await together.all(["late"])
+    assert "was given up at all its endpoints, at p@2" in together.failed["late"]
+
+
 @pytest.mark.parametrize("statuses", [[429], [429] * 5, [500], [503, 500]])
 async def test_what_may_pass_is_tried_again_as_a_whole(
     embedder: Embedder, statuses: list[int], autojump_clock: MockClock

@@ -171,6 +171,31 @@ def test_a_fallback_is_a_model_that_is_there(folder: Folder, names: str, complai
     assert complaint in reported
 
 
+NATIVE = """[providers.native]
+kind = "KIND"
+api_key_env = "NATIVE_KEY"
+models.m = { max_parallel_requests = 1 }
+[requests]"""
+TOOLS = 'tools = [{ type = "function", function = { name = "f" } }]\ntool_choice = "required"\n'
+
+
+def test_a_fallback_can_be_told_what_the_step_says(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NATIVE_KEY", "sk-native-123456")
+    said = f'fallback = ["native/m"]\nparams = {{ seed = 1 }}\n{TOOLS}prompt = "Sum'
+    (reported,) = problems(folder, ('prompt = "Sum', said), ("[requests]", NATIVE.replace("KIND", "anthropic")))
+    assert "steps.summary.fallback: native/m cannot be asked this; params.seed: has no place in a call" in reported
+
+
+def test_tools_that_a_provider_cannot_be_told_are_told_where_they_stand(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NATIVE_KEY", "sk-native-123456")
+    said = f'params = {{ toolConfig = 1 }}\n{TOOLS}prompt = "Sum'
+    of_native = ('model = "p/writer"', 'model = "native/m"')
+    (reported,) = problems(folder, ('prompt = "Sum', said), of_native, ("[requests]", NATIVE.replace("KIND", "gemini")))
+    assert "steps.summary.tool_choice: says the same as toolConfig" in reported
+
+
 def test_a_fallback_needs_its_key_and_its_price(folder: Folder) -> None:
     models = "models = { m = { max_parallel_requests = 1 } }"
     other = f'[providers.other]\nkind = "mock"\napi_key_env = "NO_SUCH_KEY"\n{models}\n'

@@ -44,3 +44,21 @@ def test_a_mistake_is_told_and_no_value_shown(options: dict[str, object], path: 
 
 def test_variables_of_a_provider_that_nobody_uses_are_not_looked_at() -> None:
     assert header_problems(provider(api_key_env="NOT_THERE", headers={"x": "NOT_THERE"}), {}, used=False) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "headers"),
+    [
+        ("anthropic", {"x-api-key": "sk-123456", "anthropic-version": "2023-06-01"}),
+        ("gemini", {"x-goog-api-key": "sk-123456"}),
+    ],
+)
+def test_a_key_goes_into_the_header_of_its_kind_unless_another_is_named(kind: str, headers: dict[str, str]) -> None:
+    assert headers_of(provider(kind=kind, api_key_env="KEY"), ENVIRONMENT) == headers
+    bearer = headers_of(provider(kind=kind, api_key_env="KEY", auth_header="Authorization"), ENVIRONMENT)
+    assert bearer["authorization"] == "Bearer sk-123456"
+
+
+def test_a_version_that_is_said_takes_the_place_of_ours() -> None:
+    made = headers_of(provider(kind="anthropic", headers={"Anthropic-Version": "ORG"}), ENVIRONMENT)
+    assert made == {"anthropic-version": "acme inc"}

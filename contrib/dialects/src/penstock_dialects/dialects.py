@@ -18,7 +18,7 @@ from penstock_dialects.shapes.anthropic_messages import ANTHROPIC_MESSAGES
 from penstock_dialects.shapes.bedrock import BEDROCK
 from penstock_dialects.shapes.bedrock_stream import BEDROCK_STREAM
 from penstock_dialects.shapes.cohere import COHERE
-from penstock_dialects.shapes.gemini import GEMINI, GEMINI_INTERACTIONS
+from penstock_dialects.shapes.gemini import GEMINI, GEMINI_EMBEDDINGS, GEMINI_INTERACTIONS
 from penstock_dialects.shapes.local_servers import OLLAMA, TGI
 from penstock_dialects.shapes.openai_chat import OPENAI_CHAT
 from penstock_dialects.shapes.openai_embeddings import OPENAI_EMBEDDINGS
@@ -35,6 +35,7 @@ OPENAI_SHAPES: Final = (OPENAI_CHAT, OPENAI_RESPONSES, OPENAI_EMBEDDINGS)
 ALL_SHAPES: Final = (
     *OPENAI_SHAPES,
     ANTHROPIC_MESSAGES,
+    GEMINI_EMBEDDINGS,
     GEMINI,
     GEMINI_INTERACTIONS,
     BEDROCK_STREAM,
@@ -83,7 +84,7 @@ _BUILT_IN: Final = (
     Dialect(name="anthropic", shapes=(ANTHROPIC_MESSAGES,), hosts=("api.anthropic.com",)),
     Dialect(
         name="gemini",
-        shapes=(GEMINI, GEMINI_INTERACTIONS, *OPENAI_SHAPES),
+        shapes=(GEMINI_EMBEDDINGS, GEMINI, GEMINI_INTERACTIONS, *OPENAI_SHAPES),
         judge=judge_gemini,
         hosts=("generativelanguage.googleapis.com", "-aiplatform.googleapis.com"),
     ),

@@ -42,11 +42,14 @@ class EndpointModelConfig:
 class EndpointConfig:
     """`[endpoints.P.NAME]`: one place at which provider `P` is served. What it does not say is as in `[providers.P]`.
 
-    `serves` are the models that it has, if not all; `models` what is different about some of them there.
+    `headers` stand beside those of the provider, or in their place where they have the same name. `serves` are the
+    models that it has, if not all; `models` what is different about some of them there.
     """
 
     base_url: str | None = None
     api_key_env: str | None = None
+    auth_header: str | None = None
+    headers: dict[str, str] = attrs.field(factory=dict)
     serves: list[str] | None = None
     models: dict[str, EndpointModelConfig] = attrs.field(factory=dict)
     options: dict[str, object] | None = None
@@ -89,6 +92,10 @@ def expand(config: PenstockConfig, endpoints: Mapping[str, Mapping[str, Endpoint
             if found:
                 continue
             place = f"{name}{AT}{at}"
+            if place in config.providers:
+                what = f"is the name of [providers.{place!r}] too; give one of them another"
+                problems.append(Problem(("endpoints", name, at), what))
+                continue
             providers[place] = placed = _placed(provider, endpoint)
             provider_of[place] = name
             for model in placed.models:
@@ -131,9 +138,16 @@ def _placed(provider: ProviderConfig, endpoint: EndpointConfig) -> ProviderConfi
         provider,
         base_url=endpoint.base_url or provider.base_url,
         api_key_env=endpoint.api_key_env or provider.api_key_env,
+        auth_header=endpoint.auth_header or provider.auth_header,
+        headers=_headers(provider.headers, endpoint.headers),
         models={name: _model(provider.models[name], endpoint.models.get(name)) for name in serves},
         options=provider.options if endpoint.options is None else endpoint.options,
     )
+
+
+def _headers(of_all: Mapping[str, str], there: Mapping[str, str]) -> dict[str, str]:
+    own = {name.lower() for name in there}
+    return {**{name: value for name, value in of_all.items() if name.lower() not in own}, **there}
 
 
 def _model(model: ModelConfig, there: EndpointModelConfig | None) -> ModelConfig:

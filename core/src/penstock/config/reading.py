@@ -181,11 +181,11 @@ class ModelConfig:
 
 @attrs.frozen(kw_only=True)
 class ProviderConfig:
-    """`[providers.P]`. `kind` is `openai` (any endpoint that speaks that protocol) or `mock` (the embedded
-    one).
+    """`[providers.P]`. `kind` is `openai` (any endpoint that speaks that protocol), `mock` (the embedded
+    one), or what else a program knows: `penstock run` knows `anthropic` and `gemini`.
 
-    `api_key_env` names an environment variable. Its key goes into `auth_header`, or as a bearer token into
-    the usual one; `headers` are further ones, by name to the environment variable of the value. `domains` are kinds
+    `api_key_env` names an environment variable. Its key goes into `auth_header`, or into the usual one
+    of its kind; `headers` are further ones, by name to the environment variable of the value. `domains` are kinds
     of call beside chat, embedding, image and healthcheck. `options` are for the provider's kind: for `mock` the true
     limits per model. Two names of `models` may lead to one model id.
     """

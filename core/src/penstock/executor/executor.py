@@ -237,7 +237,8 @@ class ModelRequestExecutor:
         tries = Tries(self._executions.retries_for(keys[0], deadline, max_attempts), idempotency_key)
         if asked_anew is None:
             return lambda: keys, tries
-        return lambda: self._items.keys(asked_anew(), domain), tries
+        first = [keys]  # what was asked just now is for the first attempt: once for each, so that turns can be taken
+        return lambda: first.pop() if first else self._items.keys(asked_anew(), domain), tries
 
     def register(
         self,

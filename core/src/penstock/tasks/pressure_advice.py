@@ -18,6 +18,9 @@ before it calls, that many are what keeps the provider busy; whoever only counts
 while it is long, and a moment later has nobody to put there. While a resource has no task at work, one may
 go: or nobody would find out that others, who are no tasks of ours, have let go of it.
 
+A task that calls one of several resources, whichever takes it first, may go where one of them would let it go; its
+refusal is that of all of them together, and ends with whatever ends one of theirs.
+
 Tasks that have been let go at this very moment have not reached the second gate yet. They are counted by
 hand: what was let go since the moment began, less the calls that have arrived since. Where it is they that
 fill the resource, a moment later is asked again; by then they have arrived, or they do other things first.
@@ -105,6 +108,17 @@ class _Traffic:
         return max(0, min(self.just_admitted, self.just_admitted - (arrived - self.base)))
 
 
+@attrs.frozen
+class _Held:
+    """Why a task is not to go to one resource: the refusal, and the state of the resource in which it holds. `beyond`:
+    it would be more than can go out after a cooldown.
+    """
+
+    denied: Denied
+    state: str
+    beyond: bool = False
+
+
 class RequestPressureAdvice:
     """The policy by which tasks of pressed providers step back. A `TaskAdmissionPolicy`; asked last of all.
 
@@ -139,12 +153,22 @@ class RequestPressureAdvice:
         self, task: SchedulableTask, queue_view: QueueView, admission_view: TaskAdmissionView, now: float
     ) -> TaskAdmissionPolicyDecision:
         """Whether the task's provider is in a state in which the task would be of use there."""
+        group = task.group
         decision = _AGREED
-        for traffic in self._called_by(task.group):
-            decision = self._opinion(traffic, task.group.key, admission_view, now)
-            if decision.denied is not None:
+        held: list[tuple[_Traffic, _Held]] = []
+        for traffic in self._called_by(group):
+            opinion = self._opinion(traffic, group.key, admission_view, now)
+            if isinstance(opinion, _Held):
+                held.append((traffic, opinion))
+            elif not (group.alike and decision is _OPEN):
+                decision = opinion
+            if held and not group.alike:
                 break
-        return decision
+        if not held or (group.alike and len(held) < len(group.calls)):
+            return decision
+        for traffic, opinion in held:
+            self._step_back(traffic, opinion, group.key, now)
+        return TaskAdmissionPolicyDecision(_together([opinion.denied for _, opinion in held]))
 
     def _called_by(self, group: TaskGroupSpec) -> tuple[_Traffic, ...]:
         if len(self._traffic) >= self._sweep_at:
@@ -170,7 +194,7 @@ class RequestPressureAdvice:
 
     def _opinion(
         self, traffic: _Traffic, group: TaskGroupKey, admission: TaskAdmissionView, now: float
-    ) -> TaskAdmissionPolicyDecision:
+    ) -> TaskAdmissionPolicyDecision | _Held:
         standing = self._standings.standing(traffic.key, now)
         if standing is None:
             return _AGREED
@@ -204,8 +228,7 @@ class RequestPressureAdvice:
             detail += f", and {standing.waiters} calls stand in line there"
         cohort = (ADVICE, traffic.key, "full", useful)
         denied = Denied("policy_denial", until, "group", detail, cohort=cohort, by=ADVICE)
-        traffic.refused_in = "on trial" if standing.on_trial else "full"
-        return self._step_back(traffic, group, "no_capacity", denied, now)
+        return _Held(denied, "on trial" if standing.on_trial else "full")
 
     def _while_it_cools(
         self,
@@ -214,7 +237,7 @@ class RequestPressureAdvice:
         standing: RequestStanding,
         admission: TaskAdmissionView,
         now: float,
-    ) -> TaskAdmissionPolicyDecision:
+    ) -> TaskAdmissionPolicyDecision | _Held:
         assert standing.blocked_until is not None
         until: set[Condition] = {traffic.released, At(standing.blocked_until)}
         amount = 1
@@ -227,17 +250,14 @@ class RequestPressureAdvice:
             if not admission.runnable_peers(SUBMISSION, besides=group):
                 return _AGREED
             until.add(_NO_PEERS)
-        else:
-            traffic.beyond = True
         cohort = (ADVICE, traffic.key, "cooling", useful, amount)
         detail = f"{traffic.key} is cooling down"
         denied = Denied("policy_denial", until, "group", detail, cohort=cohort, amount=amount, by=ADVICE)
-        traffic.refused_in = "cooling"
-        return self._step_back(traffic, group, "cooldown", denied, now)
+        return _Held(denied, "cooling", beyond=not useful)
 
-    def _step_back(
-        self, traffic: _Traffic, group: TaskGroupKey, reason: str, denied: Denied, now: float
-    ) -> TaskAdmissionPolicyDecision:
+    def _step_back(self, traffic: _Traffic, held: _Held, group: TaskGroupKey, now: float) -> None:
+        traffic.refused_in = held.state
+        traffic.beyond = traffic.beyond or held.beyond
         if not traffic.awaited:
             traffic.awaited = True
             self.awaited.setdefault(traffic.key.provider, {})[traffic] = None
@@ -246,8 +266,8 @@ class RequestPressureAdvice:
                 traffic.stepped_back.clear()  # so many in one time of trouble: better reported twice than kept
             traffic.stepped_back.add(group)
             if self._on_step_back is not None:
-                self._on_step_back(group, str(traffic.key), reason, denied, now)
-        return TaskAdmissionPolicyDecision(denied)
+                reason = "cooldown" if held.state == "cooling" else "no_capacity"
+                self._on_step_back(group, str(traffic.key), reason, held.denied, now)
 
     # -- what ends it
 
@@ -311,6 +331,20 @@ class RequestPressureAdvice:
         for traffic in self._traffic.values():
             assert traffic.running == running[traffic], str(traffic.key)
             assert traffic.awaited == (traffic in self.awaited.get(traffic.key.provider, {})), str(traffic.key)
+
+
+def _together(denials: list[Denied]) -> Denied:
+    """The refusal of a task that each of several resources holds back."""
+    if len(denials) == 1:
+        return denials[0]
+    first = denials[0]
+    return attrs.evolve(
+        first,
+        until=frozenset().union(*(denied.until for denied in denials)),
+        detail="; ".join(denied.detail for denied in denials),
+        cohort=tuple(denied.cohort for denied in denials),
+        amount=min(denied.amount for denied in denials),
+    )
 
 
 def _free(standing: RequestStanding) -> int:

@@ -97,13 +97,15 @@ class SchedulingMetadata:
 
     `identity` is read from broad to specific; `weight` (0.000001 to 1,000,000, 0.25 means a quarter of 1.0) is the
     share the group is to get. `calls` are the request resources that each of its tasks will call, for steps whose
-    identity does not say it; a step of the kind `model` needs none.
+    identity does not say it; a step of the kind `model` needs none. If they are `alike`, a task calls one of them,
+    whichever takes it first.
     """
 
     kind: str = attrs.field(validator=_known_kind)
     identity: tuple[str, ...] = attrs.field(validator=_stable_identity)
     weight: float = attrs.field(default=1.0, converter=_weight)
     calls: tuple[RequestResourceKey, ...] = attrs.field(default=(), converter=_resources)
+    alike: bool = False
 
     @classmethod
     def local(cls, name: str = "default", weight: float = 1.0) -> SchedulingMetadata:
@@ -125,9 +127,13 @@ class SchedulingMetadata:
         version: str = "1",
         weight: float = 1.0,
         calls: Iterable[RequestResourceKey] = (),
+        *,
+        alike: bool = False,
     ) -> SchedulingMetadata:
-        """Work that calls models in a way of its own; `calls` says which, where that is known."""
-        return cls("custom_model", ("custom_model", namespace, name, version), weight, calls)
+        """Work that calls models in a way of its own; `calls` says which, where that is known, and `alike` that it is
+        one of them for each task.
+        """
+        return cls("custom_model", ("custom_model", namespace, name, version), weight, calls, alike)
 
     @classmethod
     def for_endpoints(
@@ -178,13 +184,15 @@ class TaskGroupSpec:
     """A group with its share: `weight` (0.000001 to 1,000,000), and `admitted_limit`, how many may run before peers
     come first.
 
-    `calls` are the request resources that each of its tasks will call, where the key does not say it.
+    `calls` are the request resources that each of its tasks will call, where the key does not say it; one of them,
+    whichever takes it first, if they are `alike`.
     """
 
     key: TaskGroupKey = attrs.field()
     weight: float = attrs.field(default=1.0, converter=_weight)
     admitted_limit: int | None = attrs.field(default=None)
     calls: tuple[RequestResourceKey, ...] = attrs.field(default=(), converter=_resources)
+    alike: bool = False
 
     @key.validator
     def _is_a_key(self, _: attrs.Attribute[TaskGroupKey], value: object) -> None:
@@ -197,10 +205,16 @@ class TaskGroupSpec:
 
     @classmethod
     def named(
-        cls, name: str, weight: float = 1.0, admitted_limit: int | None = None, calls: Iterable[RequestResourceKey] = ()
+        cls,
+        name: str,
+        weight: float = 1.0,
+        admitted_limit: int | None = None,
+        calls: Iterable[RequestResourceKey] = (),
+        *,
+        alike: bool = False,
     ) -> TaskGroupSpec:
         """A local group by its plain name."""
-        return cls(TaskGroupKey("local", ("local", name)), weight, admitted_limit, calls)
+        return cls(TaskGroupKey("local", ("local", name)), weight, admitted_limit, calls, alike)
 
 
 def _amounts(amounts: Mapping[str, int]) -> Mapping[str, int]:
@@ -309,5 +323,5 @@ class TaskSchedulingResolver:
     ) -> ResolvedTaskScheduling:
         key = TaskGroupKey(metadata.kind, metadata.identity + flow)
         limit = self._admitted_limits.get("/".join(metadata.identity))
-        group = TaskGroupSpec(key, metadata.weight, limit, metadata.calls)
+        group = TaskGroupSpec(key, metadata.weight, limit, metadata.calls, metadata.alike)
         return ResolvedTaskScheduling(group, request)

@@ -20,10 +20,11 @@ from penstock_batch.pipeline.passing import NotPassed, passed_body
 from penstock_batch.pipeline.row_files import with_contents
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.pipeline.templates import ROW, RenderError
-from penstock_batch.rows.lines import json_bytes
+from penstock_batch.providers.models import StepModel
+from penstock_batch.providers.native.protocols import with_defaults
 from penstock_batch.store.keys import base_key
 
-__all__ = ["Asked", "NotAsked", "ask"]
+__all__ = ["Asked", "NotAsked", "ask", "asked_of"]
 
 _CHARACTERS_PER_TOKEN: Final = 4
 
@@ -34,24 +35,21 @@ class NotAsked(Exception):
 
 @attrs.define
 class Asked:
-    """What is asked: `body` is what goes out, or what a function is called with; `base` identifies it. Where it has
-    `attached` files the body has their digests, and what goes out their contents.
+    """What is asked: `body` is the call in OpenAI's protocol, or what a function is called with; `base` identifies it.
+    Where it has `attached` files the body has their digests, and what goes out their contents.
     """
 
     body: Mapping[str, Any]
     base: bytes
     attached: bool = False
 
-    def sent(self) -> bytes:
-        """The body as it goes out, but for the contents of files."""
-        return json_bytes(self.body)
-
-    def sent_whole(self) -> bytes:
-        """The body as it goes out, with what its files hold, which are read. Raises `NotAsked`."""
+    def whole(self) -> Mapping[str, Any]:
+        """The body with what its files hold, which are read. Raises `NotAsked`."""
         try:
-            return json_bytes(with_contents(self.body))
+            whole: Mapping[str, Any] = with_contents(self.body)
         except FileProblem as problem:
             raise NotAsked(str(problem)) from None
+        return whole
 
     def input_tokens(self, sent: bytes) -> int:
         """An estimate of the tokens of what is sent; a file counts for as much, whatever its size."""
@@ -90,6 +88,16 @@ def ask(step: Step, values: Mapping[str, Any], columns: Mapping[str, Any]) -> As
     if step.schema_sent and step.criteria.as_json:
         body = with_schema(body, schema, step.name, speaks=model.dialect)
     return Asked(body, base, attached)
+
+
+def asked_of(step: Step, model: StepModel, asked: Asked) -> Asked:
+    """What is asked of a fallback: the same, with what its dialect must be told, and the schema if it takes that."""
+    body = with_defaults(model.dialect, step.kind, asked.body)
+    schema = step.criteria.schema
+    if schema is not None and step.schema_sent and step.criteria.as_json and "response_format" not in step.params:
+        body.pop("response_format", None)
+        body = with_schema(body, schema, step.name, speaks=model.dialect)
+    return attrs.evolve(asked, body=body)
 
 
 def _passed(step: Step, columns: Mapping[str, Any]) -> dict[str, Any]:

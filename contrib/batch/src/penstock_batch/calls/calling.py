@@ -20,9 +20,11 @@ import trio
 import penstock
 from penstock import execute
 from penstock_batch.calls.answers import Answered, BadAnswer, answer_of, error_line, failure_kind
-from penstock_batch.calls.asking import Asked, NotAsked
+from penstock_batch.calls.asking import Asked, asked_of
 from penstock_batch.calls.judging import refuses
 from penstock_batch.calls.model_use import CellFailed, ModelUse, NotServed
+from penstock_batch.calls.outgoing import OutgoingCall
+from penstock_batch.calls.place_use import Outgoing, PlaceUse
 from penstock_batch.calls.spending import BudgetRefusal, OpenCall, Spending
 from penstock_batch.calls.tallies import Tallies
 from penstock_batch.pipeline.steps import Step
@@ -42,22 +44,20 @@ __all__ = ["READERS", "CallFailed", "Calls", "Keep"]
 READERS: Final = 8
 """Threads that read the files of calls."""
 
-_PATHS: Final = {"chat": "chat/completions", "embedding": "embeddings"}
 Keep = Callable[[Answer], Awaitable[None]]
 """Keeps an answer, and is over when it is on the disk. Raises `CellFailed` if it cannot be kept."""
 
 
 class CallFailed(Exception):
     """The failure of one attempt, in one line. What it means for the gate is said by the facts or by the kind of
-    exception; `for_good`: whether the provider refuses this call or the whole account."""
+    exception; `for_good`: whether the provider refuses this call or the whole account. `at` is the place that does not
+    serve us, if that is what it means: another may.
+    """
 
-    for_good = False
-
-
-class _Refused(CallFailed):
-    """A call that its provider does not serve, however often it is asked."""
-
-    for_good = True
+    def __init__(self, reason: str, *, for_good: bool = False, at: str | None = None) -> None:
+        super().__init__(reason)
+        self.for_good = for_good
+        self.at = at
 
 
 class _NoAnswer(CallFailed, ConnectionError):
@@ -118,21 +118,27 @@ class Calls:
         """The answer of one model. Raises `NotServed` where another may answer."""
         use = self._models[model.name]
         use.check()
-        if model is not step.model:  # it is known by what its first model is asked, and sent to another
-            asked = attrs.evolve(asked, body={**asked.body, "model": model.model_id})
-        sent = asked.sent()
-        cost = penstock.RequestCost(input_tokens=asked.input_tokens(sent), output_tokens=asked.output_tokens)
-        with use.waiting() as scope:
-            try:
-                async with self.paid_for(step, use, asked) as call:
-                    attempt = partial(self._attempt, step, use, asked, sent, scope, keep, call)
-                    return await execute(attempt, model.name, domain=step.kind, cost=cost, group=step.name)
-            except BudgetRefusal as error:
-                raise CellFailed(str(error)) from None
-            except CallFailed as error:
-                served = not error.for_good and use.given_up is None
-                raise (CellFailed if served else NotServed)(str(error)) from None
-        raise use.refusal or CellFailed(f"{use.model.name}: cancelled")
+        if model is not step.model:
+            asked = asked_of(step, model, asked)
+        outgoing = OutgoingCall(step, asked, self._reading)
+        tokens = outgoing.input_tokens(use.places[0])
+        cost = penstock.RequestCost(input_tokens=tokens, output_tokens=asked.output_tokens)
+        refused: set[str] = set()
+        while True:
+            with use.waiting() as scope:
+                try:
+                    async with self.paid_for(step, use, asked) as call:
+                        attempt = partial(self._attempt, step, use, outgoing, scope, keep, call)
+                        where = use.resource(step.kind, refused)
+                        return await execute(attempt, where, domain=step.kind, cost=cost, group=step.name)
+                except BudgetRefusal as error:
+                    raise CellFailed(str(error)) from None
+                except CallFailed as error:
+                    if error.at is None or not use.left({*refused, error.at}):
+                        served = not error.for_good and use.given_up is None
+                        raise (CellFailed if served else NotServed)(str(error)) from None
+                    refused.add(error.at)
+            use.check()  # a place that it waited for, or that refused it, was given up: there are others
 
     def paid_for(self, step: Step, use: ModelUse, asked: Asked) -> AbstractAsyncContextManager[OpenCall | None]:
         """A block in which the budget, if there is one, holds the call."""
@@ -142,32 +148,38 @@ class Calls:
         self,
         step: Step,
         use: ModelUse,
-        asked: Asked,
-        sent: bytes,
+        outgoing: OutgoingCall,
         scope: trio.CancelScope,
         keep: Keep,
         call: OpenCall | None,
         attempt: Attempt,
     ) -> Answer:
         use.check()
-        if asked.attached:  # what its files hold is in memory from here on, and no longer than the call
-            sent = await self._whole(step, asked)
+        place = self.place_of(use, attempt)
+        sent = await outgoing.at(place)
         started = trio.current_time()
-        with use.in_flight((scope,), started), self._tallies.steps[step.name].working():
-            with await self.post(step, use, sent) as reader:
+        with use.in_flight(place, (scope,), started), self._tallies.steps[step.name].working():
+            with await self.post(step, use, place, sent) as reader:
                 outcome, now = self.heard(reader, attempt, started)
                 if reader.status != 200 or reader.error is not None:
-                    raise self.refused(use, reader, outcome, now)
+                    raise self.refused(use, place, reader, outcome, now)
                 try:
                     answered = answer_of(step.kind, reader)
                 except BadAnswer as error:
-                    raise self.unfit(use, error, outcome, now) from None
-                answer = self.answer(step, use, reader, answered, now - started, call)
+                    raise self.unfit(use, place, error, outcome, now) from None
+                answer = self.answer(step, place, reader, answered, now - started, call)
             await keep(answer)
-            self.count(step, use, [answer], now)
+            self.count(step, place, [answer], now)
             return answer
 
     # -- the parts of an attempt --
+
+    def place_of(self, use: ModelUse, attempt: Attempt) -> PlaceUse:
+        """The place at which an attempt is made. Raises `CallFailed` if that was given up meanwhile."""
+        place = use.place(attempt.lease.item.resource)
+        if place.health.given_up is not None:
+            raise CallFailed(place.health.given_up, for_good=True, at=place.provider)
+        return place
 
     def heard(
         self, reader: AnswerReader, attempt: Attempt, started: float
@@ -179,44 +191,42 @@ class Calls:
         return penstock.classify(facts, None), now
 
     def refused(
-        self, use: ModelUse, reader: AnswerReader, outcome: penstock.RequestReleaseOutcome, now: float
+        self,
+        use: ModelUse,
+        place: PlaceUse,
+        reader: AnswerReader,
+        outcome: penstock.RequestReleaseOutcome,
+        now: float,
     ) -> CallFailed:
-        """What ends an attempt that was answered with an error, which is noted of its model."""
-        kind, reason = failure_kind(outcome), self.reason(use, reader)
-        use.failed(kind, reason, now)
+        """What ends an attempt that was answered with an error, which is noted of its place."""
+        kind, reason = failure_kind(outcome), self.reason(place, reader)
+        use.failed(place, kind, reason, now)
         if kind == "limited":
             self._on_limited()
-        return (CallFailed if outcome.of is None else _Refused)(reason)
+        at = place.provider if outcome.of == "account" else None
+        return CallFailed(reason, for_good=outcome.of is not None, at=at)
 
-    def reason(self, use: ModelUse, reader: AnswerReader) -> str:
+    def reason(self, place: PlaceUse, reader: AnswerReader) -> str:
         """What the provider says of an error, in one line."""
-        return f"{use.model.provider}: {error_line(reader.status, reader.error, use.key)}"
+        return f"{place.provider}: {error_line(reader.status, reader.error, place.key)}"
 
     def answer(
         self,
         step: Step,
-        use: ModelUse,
+        place: PlaceUse,
         reader: AnswerReader,
         answered: Answered,
         elapsed: float,
         call: OpenCall | None,
     ) -> Answer:
         """The answer to what a cell has asked, as it is kept, and paid for."""
-        cost = cost_of(use.model.prices, answered.usage, step.kind)
+        cost = cost_of(place.model.prices, answered.usage, step.kind)
         if call is not None:
             cost = call.paid(cost, answered.usage)
-        return self._answer(reader, answered, use, elapsed, cost)
-
-    async def _whole(self, step: Step, asked: Asked) -> bytes:
-        with trio.move_on_after(step.timeout):
-            try:
-                return await trio.to_thread.run_sync(asked.sent_whole, abandon_on_cancel=True, limiter=self._reading)
-            except NotAsked as error:
-                raise CellFailed(str(error)) from None
-        raise CellFailed(f"its files could not be read within {step.timeout:g} s")
+        return self._answer(reader, answered, place, elapsed, cost)
 
     def _answer(
-        self, reader: AnswerReader, answered: Answered, use: ModelUse, elapsed: float, cost: float | None
+        self, reader: AnswerReader, answered: Answered, place: PlaceUse, elapsed: float, cost: float | None
     ) -> Answer:
         """The answer as it is kept: whole, and without keys."""
         clean = self._secrets.value
@@ -231,7 +241,7 @@ class Calls:
             ended=answered.ended,
             usage=answered.usage,
             cost=cost,
-            by=use.model.name,
+            by=place.model.name,
             at=datetime.now(UTC).timestamp(),
             elapsed=elapsed,
         )
@@ -244,46 +254,46 @@ class Calls:
         return attrs.evolve(facts, verdict=attrs.evolve(verdict, code=code))
 
     def unfit(
-        self, use: ModelUse, error: BadAnswer, outcome: penstock.RequestReleaseOutcome, now: float
+        self, use: ModelUse, place: PlaceUse, error: BadAnswer, outcome: penstock.RequestReleaseOutcome, now: float
     ) -> CallFailed | CellFailed:
         """What ends the attempt: another one where that may help."""
         if outcome.kind == "provider_failure" and outcome.retryable:
-            use.failed("down", f"{use.model.provider}: {error}", now)
-            return CallFailed(f"{use.model.provider}: {error}")
-        use.failed("unfit", f"{use.model.provider}: {error}", now)
+            use.failed(place, "down", f"{place.provider}: {error}", now)
+            return CallFailed(f"{place.provider}: {error}")
+        use.failed(place, "unfit", f"{place.provider}: {error}", now)
         return (CellFailed if outcome.of is None else NotServed)(str(error))
 
-    async def post(self, step: Step, use: ModelUse, body: bytes) -> AnswerReader:
+    async def post(self, step: Step, use: ModelUse, place: PlaceUse, sent: Outgoing) -> AnswerReader:
         """The answer, read to its end."""
-        provider = use.model.provider
+        provider = place.provider
         try:
             with trio.fail_after(step.timeout):
-                return await _read(use, _PATHS[step.kind], body)
+                return await _read(place, sent)
         except trio.TooSlowError:
             error: CallFailed = _TooLate(f"{provider}: no answer within {step.timeout:g} s")
         except CannotConnect as cause:
-            error = _NoAnswer(f"{provider}: cannot connect to {use.client.netloc}: {plain_reason(cause)}")
+            error = _NoAnswer(f"{provider}: cannot connect to {place.client.netloc}: {plain_reason(cause)}")
             error.__cause__ = cause  # by which it is known whether it was paid, or is our own affair
         except WireError as cause:
             error = _NoAnswer(f"{provider}: {cause}")
         if not penstock.own_shortage(error):
-            use.failed("down", str(error), trio.current_time())
+            use.failed(place, "down", str(error), trio.current_time())
             raise error
-        for other in self._models.values():
+        for other in (each for model in self._models.values() for each in model.places):
             if other.tally.in_flight == 0:  # its idle connections would be closed with its next call, and not before
                 await other.client.drop_connections()
         raise error
 
-    def count(self, step: Step, use: ModelUse, answers: Sequence[Answer], now: float) -> None:
+    def count(self, step: Step, place: PlaceUse, answers: Sequence[Answer], now: float) -> None:
         """Count a call that was answered, with these answers in it."""
-        use.health.succeeded()
-        tally = use.tally
+        place.health.succeeded()
+        tally = place.tally
         tally.answered += 1
         tally.last_answer_at = now
         for answered in answers:
             tally.input_tokens += answered.usage.input_tokens or 0
             tally.output_tokens += answered.usage.output_tokens or 0
-            self._tallies.paid(step.name, use.model.name, answered.cost)
+            self._tallies.paid(step.name, place.model.name, answered.cost)
             self._tallies.steps[step.name].cut_short += answered.ended == "length"
 
 
@@ -292,10 +302,10 @@ def _with_reasons(error: CellFailed, before: Sequence[str]) -> CellFailed:
     return type(error)("; ".join([*before, str(error)]), error.words) if before else error
 
 
-async def _read(use: ModelUse, path: str, body: bytes) -> AnswerReader:
-    async with use.client.post(path, body) as answer:
+async def _read(place: PlaceUse, sent: Outgoing) -> AnswerReader:
+    async with place.client.post(sent.path, sent.body) as answer:
         status = answer.status
-        reader = AnswerReader(use.dialect, status, answer.headers, wall_now=datetime.now(UTC), strict=status == 200)
+        reader = AnswerReader(place.dialect, status, answer.headers, wall_now=datetime.now(UTC), strict=status == 200)
         try:
             async for piece in answer.pieces():
                 reader.feed(piece)

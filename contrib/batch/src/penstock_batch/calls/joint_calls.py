@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
@@ -27,13 +27,14 @@ from penstock_batch.calls.answers import Answered, BadAnswer, failure_kind, vect
 from penstock_batch.calls.asking import Asked
 from penstock_batch.calls.calling import CallFailed, Calls
 from penstock_batch.calls.model_use import CellFailed, CellStopped, ModelUse, not_admitted
+from penstock_batch.calls.outgoing import said_at
+from penstock_batch.calls.place_use import PlaceUse
 from penstock_batch.calls.shares import usages_of
 from penstock_batch.calls.spending import BudgetRefusal, OpenCall
 from penstock_batch.calls.tallies import StepTally
 from penstock_batch.calls.text_line import TextLine
 from penstock_batch.calls.vectors import NoVector
 from penstock_batch.pipeline.steps import Step
-from penstock_batch.rows.lines import json_bytes
 from penstock_batch.store.answer import Answer
 from penstock_batch.store.store import StoreLost
 from penstock_batch.words.failures import said_of
@@ -52,7 +53,11 @@ Put = Callable[[Answer], None]
 
 
 class _Refused(CallFailed):
-    """The refusal of a call for what it holds, in one line."""
+    """The refusal of a call for what it holds, in one line; `by` is the place that refuses it."""
+
+    def __init__(self, reason: str, by: PlaceUse) -> None:
+        super().__init__(reason)
+        self.by = by
 
 
 @attrs.define(eq=False)
@@ -88,7 +93,7 @@ class _Text:
 @attrs.define(eq=False)
 class _Joint:
     """A call for several texts. A `half` is of one that was refused; the texts of any other are known when its place is
-    free: they are taken from the `line` then.
+    free: they are taken from the `line` then. `without` are the providers or endpoints that do not serve us.
     """
 
     step: Step
@@ -99,21 +104,29 @@ class _Joint:
     texts: list[_Text] = attrs.field(factory=list)
     answered: bool = False
     """Whether it, or a part of it, was answered."""
-    refused: str | None = None
+    refused: _Refused | None = None
     """Why it was refused, while that is held against nobody."""
+    without: set[str] = attrs.field(factory=set)
 
-    def body(self) -> bytes:
-        """What is sent: a single text as it would be sent alone."""
+    def body(self) -> Mapping[str, Any]:
+        """What is asked: a single text as it would be asked alone."""
         first = self.texts[0].asked.body
         if len(self.texts) == 1:
-            return json_bytes(first)
-        return json_bytes({**first, "input": [text.asked.body["input"] for text in self.texts]})
+            return first
+        return {**first, "input": [text.asked.body["input"] for text in self.texts]}
+
+    def another(self, at: str) -> bool:
+        """Whether there is another place than this one, which does not serve us."""
+        return self.use.left({*self.without, at})
 
     def halves(self) -> list[_Joint]:
         """The two halves of a call that was refused."""
         middle = (len(self.texts) + 1) // 2
         parts = (self.texts[:middle], self.texts[middle:])
-        return [_Joint(self.step, self.use, self.leader, self.line, half=True, texts=part) for part in parts]
+        line, without = self.line, self.without
+        return [
+            _Joint(self.step, self.use, self.leader, line, half=True, texts=part, without=without) for part in parts
+        ]
 
 
 class JointCalls:
@@ -139,7 +152,7 @@ class JointCalls:
             self._lines[step.name] = TextLine(step.batch_size, step.batch_tokens)
         line = self._lines[step.name]
         said = asked.body["input"]
-        with use.waiting() as scope:
+        with use.in_line() as scope:
             try:
                 async with self._calls.paid_for(step, use, asked) as call:
                     tokens = asked.input_tokens(said.encode(errors="surrogatepass"))
@@ -198,15 +211,22 @@ class JointCalls:
     async def _send(self, joint: _Joint) -> None:
         """Make the call until each of its texts has an answer or a failure."""
         came = joint.line.came
-        failure: Exception | None = _cancelled(joint.use)
-        with joint.use.waiting() as scope:
-            failure = await self._execute(joint, scope)
-        if scope.cancelled_caught:
-            failure = joint.use.refusal or _cancelled(joint.use)
+        failure: Exception | None = None
+        while True:
+            with joint.use.waiting() as scope:
+                failure = await self._execute(joint, scope)
+            if scope.cancelled_caught:
+                failure = joint.use.refusal
+                if failure is None:  # the place that it waited for was given up: there are others
+                    continue
+            at = failure.at if isinstance(failure, CallFailed) else None
+            if at is None or not joint.another(at):
+                break
+            joint.without.add(at)
         if isinstance(failure, _Refused) and len(joint.texts) > 1:
             await self._send_halves(joint)
         elif failure is not None:
-            joint.refused = str(failure) if isinstance(failure, _Refused) else None
+            joint.refused = failure if isinstance(failure, _Refused) else None
             for text in self._take(joint, came):
                 text.fail(CellFailed(str(failure)) if isinstance(failure, CallFailed) else failure)
 
@@ -218,7 +238,8 @@ class JointCalls:
         step = joint.step
         try:
             joint.use.check()
-            await execute(attempt, joint.use.model.name, domain=step.kind, cost=cost, group=step.name)
+            where = joint.use.resource(step.kind, joint.without)
+            await execute(attempt, where, domain=step.kind, cost=cost, group=step.name)
         except penstock.RequestAdmissionError as error:
             return not_admitted(error)
         except (CallFailed, CellFailed, CellStopped, StoreLost) as error:
@@ -235,38 +256,47 @@ class JointCalls:
         for half in halves:
             await self._send(half)
         joint.answered = any(half.answered for half in halves)
-        if not joint.answered and (reason := next((half.refused for half in halves if half.refused), None)):
-            joint.use.judged("unfit", reason, trio.current_time())
+        if not joint.answered and (refused := next((half.refused for half in halves if half.refused), None)):
+            joint.use.judged(refused.by, "unfit", str(refused), trio.current_time())
 
     async def _attempt(self, joint: _Joint, scope: trio.CancelScope, attempt: Attempt) -> None:
         texts = self._take(joint)
         use, tally = joint.use, self._tallies[joint.step.name]
         use.check()
-        sent = joint.body()
+        place = self._calls.place_of(use, attempt)
+        sent = said_at(place, joint.step.kind, joint.body())
         started = trio.current_time()
         tally.calls += 1
         scopes = [scope, *(text.scope for text in texts if text is not joint.leader)]
-        with use.in_flight(scopes, started), tally.working(len(texts)):
-            with await self._calls.post(joint.step, use, sent) as reader:
+        with use.in_flight(place, scopes, started), tally.working(len(texts)):
+            with await self._calls.post(joint.step, use, place, sent) as reader:
                 outcome, now = self._calls.heard(reader, attempt, started)
-                self._refuse(joint, reader, outcome, now)
-                put = self._put_all(joint, reader, outcome, started, now)
+                self._refuse(joint, place, reader, outcome, now)
+                put = self._put_all(joint, place, reader, outcome, started, now)
             await self._committed()
             for text, answer in put:
                 text.end(answer)
 
-    def _refuse(self, joint: _Joint, reader: AnswerReader, outcome: penstock.RequestReleaseOutcome, now: float) -> None:
+    def _refuse(
+        self,
+        joint: _Joint,
+        place: PlaceUse,
+        reader: AnswerReader,
+        outcome: penstock.RequestReleaseOutcome,
+        now: float,
+    ) -> None:
         """Raise what a call that was not answered as it should be ends with."""
-        use = joint.use
         wrong = reader.status != 200 or reader.error is not None
-        texts_fault = len(joint.texts) > 1 or joint.half or (joint.leader.alone and use.tally.answered > 0)
+        texts_fault = len(joint.texts) > 1 or joint.half or (joint.leader.alone and place.tally.answered > 0)
         if (wrong or reader.too_large) and texts_fault and failure_kind(outcome) == "unfit":
-            use.tally.failed += 1
-            raise _Refused(self._calls.reason(use, reader) if wrong else "the answer is larger than it may be")
+            place.tally.failed += 1
+            said = self._calls.reason(place, reader) if wrong else "the answer is larger than it may be"
+            raise _Refused(said, place)
         if not wrong:
             return
-        error = self._calls.refused(use, reader, outcome, now)
-        if not outcome.retryable:  # then each is told so before the model may be given up for it
+        error = self._calls.refused(joint.use, place, reader, outcome, now)
+        elsewhere = error.at is not None and joint.another(error.at)
+        if not outcome.retryable and not elsewhere:  # then each is told so before the model may be given up for it
             for text in joint.texts:
                 text.fail(CellFailed(str(error)))
         raise error
@@ -274,6 +304,7 @@ class JointCalls:
     def _put_all(
         self,
         joint: _Joint,
+        place: PlaceUse,
         reader: AnswerReader,
         outcome: penstock.RequestReleaseOutcome,
         started: float,
@@ -282,11 +313,11 @@ class JointCalls:
         """Give the answer of each text to the store, and say which those are. Raises what ends the call where there is
         none.
         """
-        texts, use = joint.texts, joint.use
+        texts = joint.texts
         try:
             vectors = vectors_in(reader, len(texts))
         except BadAnswer as error:
-            raise self._calls.unfit(use, error, outcome, now) from None
+            raise self._calls.unfit(joint.use, place, error, outcome, now) from None
         usages = usages_of(reader.verdict.usage or Usage(), [text.tokens for text in texts])
         joint.answered = True
         found: list[tuple[_Text, Answer]] = []
@@ -295,14 +326,14 @@ class JointCalls:
                 text.fail(CellFailed(str(vector)))
                 continue
             answered = Answered(vector, usage, reader.verdict.ended)
-            answer = self._calls.answer(joint.step, use, reader, answered, now - started, text.call)
+            answer = self._calls.answer(joint.step, place, reader, answered, now - started, text.call)
             try:
                 text.put(answer)
             except CellFailed as error:
                 text.fail(error)
             else:
                 found.append((text, answer))
-        self._calls.count(joint.step, use, [answer for _, answer in found], now)
+        self._calls.count(joint.step, place, [answer for _, answer in found], now)
         return found
 
 

@@ -17,24 +17,18 @@ __all__ = ["with_repair", "with_schema"]
 
 _NO_NAME: Final = re.compile(r"[^a-zA-Z0-9_-]")
 _LONGEST_NAME: Final = 64
+_FORMATS: Final = frozenset({"responseSchema", "responseJsonSchema", "responseMimeType", "format"})
+"""Of `generationConfig` and `output_config`: what says how an answer is to look."""
 
 
 def with_schema(body: Mapping[str, Any], schema: AnswerSchema, name: str, *, speaks: str) -> dict[str, Any]:
-    """`body` with the schema of its answer, in the words of the protocol that it `speaks`: `anthropic`, `gemini`, or
-    OpenAI's for all others. As it is where that has none for such a schema, or where `params` say what is wanted.
+    """`body` with the schema of its answer. As it is where the dialect that is spoken to has no words for such a
+    schema, or where `params` say what is wanted, in those of OpenAI's protocol or in the provider's own.
     """
-    if speaks == "gemini":
-        config = body.get("generationConfig", {})
-        if "responseSchema" in config or "responseJsonSchema" in config:
-            return dict(body)
-        wanted = {"responseMimeType": "application/json", "responseJsonSchema": schema.contents}
-        return {**body, "generationConfig": {**config, **wanted}}
-    if speaks == "anthropic":
-        config = body.get("output_config", {})
-        if "format" in config or not schema.strict:  # which refuses objects that may have further members
-            return dict(body)
-        return {**body, "output_config": {**config, "format": {"type": "json_schema", "schema": schema.contents}}}
-    if "response_format" in body:
+    if speaks == "anthropic" and not schema.strict:  # it refuses objects that may have further members
+        return dict(body)
+    config = {**_object(body.get("generationConfig")), **_object(body.get("output_config"))}
+    if "response_format" in body or config.keys() & _FORMATS:
         return dict(body)
     named = _NO_NAME.sub("_", name)[:_LONGEST_NAME] or "answer"
     described = {"name": named, "schema": schema.contents, "strict": schema.strict}
@@ -45,11 +39,9 @@ def with_repair(body: Mapping[str, Any], answered: str, told: str) -> dict[str, 
     """`body` with an answer and what is wrong with it as two further messages: what is asked is whole, so the answer to
     it stands for itself.
     """
-    if "contents" in body:
-        turns = [
-            {"role": "model", "parts": [{"text": answered}]},
-            {"role": "user", "parts": [{"text": repair_text(told)}]},
-        ]
-        return {**body, "contents": [*body["contents"], *turns]}
     turns = [{"role": "assistant", "content": answered}, {"role": "user", "content": repair_text(told)}]
     return {**body, "messages": [*body["messages"], *turns]}
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -85,7 +85,8 @@ class ModelTally:
 @attrs.define
 class Tallies:
     """The counters of a whole run. `rows` are those of the stage that it is at, from 1 `of_stages`; `rows_done` and
-    `rows_failed` those of them that have ended.
+    `rows_failed` those of them that have ended. `models` are counted where they are called: one with endpoints at each
+    of them.
     """
 
     rows: int
@@ -133,7 +134,8 @@ class Tallies:
     def for_steps(cls, steps: Iterable[Step], of_stages: int = 1) -> Tallies:
         """The counters before the first stage."""
         found = list(steps)
-        models = {model.name: ModelTally(cost=_nothing(model)) for step in found for model in step.models}
+        places = [place for step in found for model in step.models for place in model.served]
+        models = {place.name: ModelTally(cost=_nothing(place)) for place in places}
         return cls(0, {step.name: StepTally(cost=_nothing(step.model)) for step in found}, models, of_stages=of_stages)
 
 

@@ -24,12 +24,14 @@ from penstock_batch.pipeline.templates import ROW
 from penstock_batch.providers.endpoints import provider_identity, provider_problems
 from penstock_batch.providers.headers import secrets_of
 from penstock_batch.providers.models import StepModel
+from penstock_batch.providers.placing import EndpointTables, expanded, problems_at_places, providers_called, with_places
 from penstock_batch.providers.prices import unpriced_problems
 from penstock_batch.rows.failed_rows import FAILED
 from penstock_batch.rows.reader import BadRow, InputFacts, Row, is_still, read_rows
 from penstock_batch.rows.spool import Spool
 from penstock_batch.rows.target import RowSource, Target, store_beside
 from penstock_batch.words.secrets import Secrets
+from penstock_endpoints import EndpointConfig, Expanded
 
 __all__ = ["Pipeline", "load_pipeline", "store_of"]
 
@@ -37,7 +39,13 @@ _RESERVED = {
     ROW: "is the name of the whole row in templates; a step needs another",
     FAILED: "is the name under which a failed row says why; a step needs another",
 }
-_TABLES = {"input": InputConfig, "output": OutputConfig, "batch": BatchConfig, "steps": list[StepConfig]}
+_TABLES = {
+    "input": InputConfig,
+    "output": OutputConfig,
+    "batch": BatchConfig,
+    "steps": list[StepConfig],
+    "endpoints": dict[str, dict[str, EndpointConfig]],
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -128,6 +136,11 @@ class Pipeline:
         """The models that the steps call, each as often as it is called."""
         return tuple(model for step in self.steps for model in step.models)
 
+    @property
+    def places(self) -> dict[str, StepModel]:
+        """Where they are called, by name: the places of a model that has endpoints, and the others themselves."""
+        return {place.name: place for model in self.models for place in model.served}
+
 
 def load_pipeline(
     described: Path | Mapping[str, Any], *, source: InputConfig | None = None, output: OutputConfig | None = None
@@ -148,6 +161,8 @@ def load_pipeline(
     batch: BatchConfig = loaded.extras["batch"]
     step_configs: list[StepConfig] = loaded.extras["steps"]
     problems: list[Problem] = []
+    endpoints: EndpointTables = loaded.extras["endpoints"]
+    served = expanded(config, endpoints, problems)
 
     source = source or loaded.extras["input"]
     place = input_place(source, folder, problems)
@@ -181,8 +196,12 @@ def load_pipeline(
         whole = passed_steps(
             read_rows(place.source.path, place.source.form), config.providers, batch.request_timeout, problems
         )
-    used = {model.provider for step in whole for model in step.models}
-    problems += provider_problems(config.providers, used, os.environ)
+    whole = [_called_at(step, served) for step in whole]
+    used = providers_called(model for step in whole for model in step.models)
+    by_endpoints = frozenset(served.provider_of.values())
+    called = {name: each for name, each in served.config.providers.items() if name not in by_endpoints}
+    found = provider_problems(called, used, os.environ)
+    problems += problems_at_places(found, endpoints, served.provider_of)
     if batch.budget is not None:
         problems += unpriced_problems(model for step in whole for model in step.models)
     if not step_configs and not passes:
@@ -214,7 +233,7 @@ def load_pipeline(
     by_name = {step.name: step for step in whole}
     return Pipeline(
         path=path,
-        config=config,
+        config=served.config,
         batch=batch,
         source=place.source,
         facts=place.facts,
@@ -227,9 +246,17 @@ def load_pipeline(
         listed=tuple(step.name for step in whole),
         columns=selected_columns(chosen),
         identity=_identity(config, place.facts, place.source.form, step_configs, by_name),
-        secrets=Secrets(secret for name in sorted(used) for secret in secrets_of(config.providers[name], os.environ)),
+        secrets=Secrets(secret for name in sorted(used) for secret in secrets_of(called[name], os.environ)),
         copy=place.copy,
     )
+
+
+def _called_at(step: Step, served: Expanded) -> Step:
+    """A step whose models have the places at which they are called."""
+    if step.model is None:
+        return step
+    fallback = [with_places(model, served) for model in step.fallback]
+    return attrs.evolve(step, model=with_places(step.model, served), fallback=fallback)
 
 
 def _made_by(configs: Iterable[StepConfig], steps: Iterable[Step]) -> frozenset[str]:

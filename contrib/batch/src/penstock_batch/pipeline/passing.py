@@ -17,6 +17,7 @@ from penstock_batch.pipeline.criteria import Criteria
 from penstock_batch.pipeline.steps import RESPONSE, Step
 from penstock_batch.pipeline.templates import PromptTemplate
 from penstock_batch.providers.models import StepModel
+from penstock_batch.providers.native.protocols import with_defaults
 from penstock_batch.rows.reader import BadRow, Row
 
 __all__ = ["NotPassed", "passed_body", "passed_steps"]
@@ -73,7 +74,8 @@ def passed_body(step: Step, columns: Mapping[str, Any]) -> dict[str, Any]:
         _kind(url)
         known = ", ".join(dict.fromkeys(said for _, said in step.passed))
         raise NotPassed(f"asks for the model {model!r}, which is in no [providers], or in several; known is {known}")
-    body = {**columns["body"], "model": step.model.model_id if step.model else model}
+    assert step.model is not None
+    body = {**with_defaults(step.model.dialect, step.kind, columns["body"]), "model": step.model.model_id}
     for name, only in (("stream", False), ("n", 1), ("encoding_format", "float")):
         if body.get(name, only) != only:
             raise NotPassed(f"has {name!r} in its body, of which only {json.dumps(only)} can be passed on")

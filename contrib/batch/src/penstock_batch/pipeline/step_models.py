@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+import attrs
 
 from penstock import Problem, ProviderConfig, did_you_mean
 from penstock_batch.pipeline.config import StepConfig
+from penstock_batch.providers.endpoints import speaking_of
 from penstock_batch.providers.models import StepModel
+from penstock_batch.providers.native.protocols import param_problems
 from penstock_batch.providers.prices import half_priced, prices_of
 
 __all__ = ["models_of"]
 
 
 def models_of(
-    config: StepConfig, providers: Mapping[str, ProviderConfig], found: list[Problem]
+    config: StepConfig, params: Mapping[str, Any], providers: Mapping[str, ProviderConfig], found: list[Problem]
 ) -> tuple[StepModel, ...]:
     """The model of a step and then its fallbacks, in their order; none of other kinds. Adds to `found` what is wrong
-    with their names.
+    with their names, and what of the step's `params` cannot be said to their providers: of a fallback, under that key.
     """
     if config.kind not in ("chat", "embedding"):
         return ()
@@ -25,11 +30,21 @@ def models_of(
     models: dict[str, StepModel] = {}
     for path, name in named:
         model = _model(name, path, config.kind, providers, found)
+        if model is not None and name not in models:
+            problems = param_problems(config.kind, params, speaking_of(model.provider, providers[model.provider]))
+            found += (_placed(problem, config, path, name) for problem in problems)
         if name in models:
             found.append(Problem(path, f"names {name!r} again, which has refused the call by then"))
         elif model is not None:
             models[name] = model
     return tuple(models.values())
+
+
+def _placed(problem: Problem, config: StepConfig, path: tuple[str, ...], name: str) -> Problem:
+    """What a provider cannot be told, at the key of the step that says it; of a fallback, at the key that names it."""
+    if problem.path[0] == "params" and problem.path[1] not in config.params:  # what makes up `tools`
+        problem = attrs.evolve(problem, path=problem.path[1:])
+    return problem if path == ("model",) else Problem(path, f"{name} cannot be asked this; {problem}")
 
 
 def _model(

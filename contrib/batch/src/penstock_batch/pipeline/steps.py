@@ -25,6 +25,7 @@ from penstock_batch.pipeline.templates import BUILT_IN, ROW, PromptTemplate, Tem
 from penstock_batch.pipeline.tools import Tools, compile_tools
 from penstock_batch.pipeline.turns import Turn, Turns, compile_turns
 from penstock_batch.providers.models import StepModel
+from penstock_batch.providers.native.protocols import with_defaults
 from penstock_batch.rows.lines import json_bytes
 
 __all__ = ["RESPONSE", "GatheredRows", "Step", "compile_step"]
@@ -163,7 +164,10 @@ def compile_step(
     ]
     if "when" in templates and not templates["when"].variables:
         found.append(Problem(("when",), 'is the same for every row; write it as in "{{ urgency > 3 }}"'))
-    models = models_of(config, providers, found)
+    params = config.params if tools is None else {**config.params, **tools.params}
+    ours = _OURS.get(config.kind, ())
+    said = {name: value for name, value in params.items() if name not in ours}
+    models = models_of(config, said, providers, found)
     function = None
     if not found and config.function is not None:
         try:
@@ -198,7 +202,7 @@ def compile_step(
         templates=templates,
         function=function,
         arguments=tuple(config.needs or ()),
-        params=config.params if tools is None else {**config.params, **tools.params},
+        params=with_defaults(models[0].dialect, config.kind, params) if models else params,
         timeout=config.timeout if config.timeout is not None else timeout if models else math.inf,
         thread=config.thread,
         workers=config.workers,

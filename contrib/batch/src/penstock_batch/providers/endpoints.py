@@ -1,7 +1,8 @@
 """The providers as a batch uses them: where they are, with which key, and a connection pool for each.
 
-`kind = "openai"` is any endpoint that speaks that protocol. `kind = "mock"` is the embedded provider with true limits
-of its own, which is started on a loopback port when the run begins and stopped when it ends.
+`kind = "openai"` is any endpoint that speaks that protocol; `anthropic` and `gemini` speak their own (`native`).
+`kind = "mock"` is the embedded provider with true limits of its own, which is started on a loopback port when the run
+begins and stopped when it ends.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import attrs
 from penstock import ConfigError, Problem, ProviderConfig, did_you_mean, value_in_words
 from penstock_batch.providers.clients import ModelClient, ProxiedClient, StraightClient
 from penstock_batch.providers.headers import header_problems, headers_of
+from penstock_batch.providers.native.bodies import Speaking
+from penstock_batch.providers.native.protocols import KINDS, protocol_of
 from penstock_batch.providers.prices import price_problems
 
 if TYPE_CHECKING:
@@ -34,9 +37,10 @@ __all__ = [
     "open_endpoints",
     "provider_identity",
     "provider_problems",
+    "speaking_of",
 ]
 
-_KINDS: Final = ("openai", "mock")
+_BODY_KEYS: Final = "body_keys"
 _UNPACKED: Final = "gzip, deflate"
 """What `AnswerReader` unpacks by itself."""
 
@@ -56,11 +60,11 @@ def provider_problems(
     found = []
     for name, provider in providers.items():
         problems = []
-        if provider.kind not in _KINDS:
-            hint = did_you_mean(provider.kind, _KINDS, otherwise="there are")
+        if provider.kind not in KINDS:
+            hint = did_you_mean(provider.kind, KINDS, otherwise="there are")
             problems.append(Problem(("kind",), f"{provider.kind!r} is no kind of provider; {hint}"))
-        elif provider.kind == "openai":
-            problems += _openai_problems(provider)
+        elif provider.kind != "mock":
+            problems += [*_url_problems(provider), *_option_problems(provider)]
         elif provider.base_url is not None:
             problems.append(Problem(("base_url",), "means nothing for a mock, which finds a port of its own"))
         problems += header_problems(provider, environment, used=name in used)
@@ -74,8 +78,30 @@ def provider_problems(
     return found
 
 
-def _openai_problems(provider: ProviderConfig) -> list[Problem]:
+def _option_problems(provider: ProviderConfig) -> list[Problem]:
+    for key, value in provider.options.items():
+        if provider.kind == "openai":
+            return [Problem(("options",), f"means nothing for an openai provider, but has {key!r}")]
+        if key != _BODY_KEYS:
+            hint = did_you_mean(key, (_BODY_KEYS,), otherwise="there is")
+            return [Problem(("options", key), f"means nothing for {provider.kind}; {hint}")]
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            what = f"must be a list of the names of keys, not {value_in_words(value)}"
+            return [Problem(("options", key), what)]
+    return []
+
+
+def speaking_of(name: str, provider: ProviderConfig) -> Speaking:
+    """What a provider speaks, with the keys that its options name."""
+    more = provider.options.get(_BODY_KEYS, ())
+    return Speaking(provider.kind, name, tuple(map(str, more)) if isinstance(more, list) else ())
+
+
+def _url_problems(provider: ProviderConfig) -> list[Problem]:
+    protocol = protocol_of(provider.kind)
     if provider.base_url is None:
+        if protocol.url is not None:
+            return []
         what = 'is missing; an openai provider needs one, as in "https://api.openai.com/v1"'
         return [Problem(("base_url",), what)]
     if "@" in re.split(r"[/?#]", provider.base_url.partition("//")[2] or provider.base_url)[0]:
@@ -95,7 +121,10 @@ def _openai_problems(provider: ProviderConfig) -> list[Problem]:
     if url.query or url.fragment:
         what = "holds a query or a fragment, which would get lost; what each call must send has no place there"
         return [Problem(("base_url",), what)]
-    return [Problem(("options",), f"means nothing for an openai provider, but has {key!r}") for key in provider.options]
+    if protocol.version and url.path.rstrip("/").endswith(f"/{protocol.version}"):
+        what = f"ends in /{protocol.version}, which the path of each call begins with; leave that out"
+        return [Problem(("base_url",), what)]
+    return []
 
 
 def mock_config(name: str, provider: ProviderConfig) -> MockProviderConfig:
@@ -151,13 +180,13 @@ async def open_endpoints(
             if model.name in clients:
                 continue
             provider = providers[model.provider]
-            url = provider.base_url
+            url = provider.base_url or protocol_of(provider.kind).url
             if provider.kind == "mock":
                 if model.provider not in mocks:
                     mock = serve(mock_config(model.provider, provider))
                     mocks[model.provider] = await stack.enter_async_context(mock)
                 url = mocks[model.provider].base_url
-            assert url is not None, "provider_problems() lets no openai provider pass without a base_url"
+            assert url is not None, "provider_problems() lets no provider pass without a base_url if it needs one"
             headers = {"content-type": "application/json", "accept": "application/json", "accept-encoding": _UNPACKED}
             headers["user-agent"] = "penstock-batch"
             headers |= headers_of(provider, os.environ)

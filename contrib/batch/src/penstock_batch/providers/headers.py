@@ -2,7 +2,7 @@
 
     [providers.acme]
     api_key_env = "ACME_KEY"
-    auth_header = "api-key"                       # without it: Authorization, as a bearer token
+    auth_header = "api-key"                       # without it: the header of its kind; Authorization is a bearer token
     headers = { "x-organization" = "ACME_ORG" }   # from the variable ACME_ORG, never the value itself
 
 Whatever goes out so is a secret: it is blotted out of all that leaves the run.
@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from penstock import Problem, ProviderConfig
+from penstock_batch.providers.native.protocols import protocol_of
 from penstock_batch.words.secrets import key_problem
 
 __all__ = ["header_problems", "headers_of", "secrets_of"]
@@ -32,14 +33,16 @@ _OURS: Final = frozenset(
 
 def headers_of(provider: ProviderConfig, environment: Mapping[str, str]) -> dict[str, str]:
     """The headers that each call to a provider has, whose `header_problems` are none."""
-    made = {name.lower(): environment[variable] for name, variable in provider.headers.items()}
+    made = dict(protocol_of(provider.kind).headers)
+    made |= {name.lower(): environment[variable] for name, variable in provider.headers.items()}
     if provider.api_key_env is not None:
-        key = environment[provider.api_key_env]
-        if provider.auth_header is None or provider.auth_header.lower() == "authorization":
-            made["authorization"] = f"Bearer {key}"
-        else:
-            made[provider.auth_header.lower()] = key
+        key, header = environment[provider.api_key_env], _key_header(provider)
+        made[header] = f"Bearer {key}" if header == "authorization" else key
     return made
+
+
+def _key_header(provider: ProviderConfig) -> str:
+    return (provider.auth_header or protocol_of(provider.kind).key_header).lower()
 
 
 def secrets_of(provider: ProviderConfig, environment: Mapping[str, str]) -> list[str]:
@@ -61,7 +64,7 @@ def header_problems(provider: ProviderConfig, environment: Mapping[str, str], *,
         found += _name_problems(path, name)
         if lower.count(name.lower()) > 1:
             found.append(Problem(path, "stands there twice, since headers know no upper and lower case"))
-        if name.lower() == (provider.auth_header or "authorization").lower() and provider.api_key_env is not None:
+        if name.lower() == _key_header(provider) and provider.api_key_env is not None:
             found.append(Problem(path, "is where the key goes; leave it out, or say auth_header"))
         if not used:
             continue

@@ -72,7 +72,7 @@ class BatchRun:
         `signals`.
         """
         self._begun = scheduler
-        self.models = model_uses(self.pipeline, endpoints, self.tallies)
+        self.models = model_uses(self.pipeline, endpoints, self.tallies, scheduler.requests)
         sampling = Sampling(self._store, self.pipeline, self._on_added)
         self.spending = spending_of(self.pipeline.batch.budget, sampling.spent)
         standing = RunStanding(self.pipeline, self.models, self.tallies, scheduler, self.spending)

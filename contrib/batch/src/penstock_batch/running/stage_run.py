@@ -34,7 +34,8 @@ from penstock_batch.running.deriving import StageRows
 from penstock_batch.running.kept_rows import LOOKED_AT, KeptRow, KeptRows
 from penstock_batch.running.results import NoRoom
 from penstock_batch.running.standing import RunStanding
-from penstock_batch.running.text_room import needs_of, row_group_size, rows_in_flight, scheduling_of
+from penstock_batch.running.task_groups import task_group_of
+from penstock_batch.running.text_room import needs_of, row_group_size, rows_in_flight
 from penstock_batch.running.window import RowWindow
 from penstock_batch.store.store import Store, StoreLost
 from penstock_batch.words.failures import said_of
@@ -117,7 +118,7 @@ class StageRun:
             failures=self.pipeline.batch.give_up_failures,
             on_added=means.on_added,
         )
-        self._groups = {step.name: self._group_of(step) for step in self.pipeline.steps}
+        self._groups = {step.name: task_group_of(step, self.pipeline.config) for step in self.pipeline.steps}
         await self._feed()
         self.anything_to_do = False
 
@@ -323,12 +324,6 @@ class StageRun:
         self._changed = trio.Event()
 
     # -- set-up --
-
-    def _group_of(self, step: Step) -> penstock.TaskGroupSpec:
-        resolver = penstock.TaskSchedulingResolver(self.pipeline.config.scheduler.admitted_limits)
-        metadata = scheduling_of(step)
-        flow = (step.name,) if metadata.kind == "model" else ()  # elsewhere its name is a part of it
-        return resolver.resolve(metadata, flow=flow).group
 
     def _group_name(self, group: int) -> str:
         """The name of a row group, which is another in each stage."""

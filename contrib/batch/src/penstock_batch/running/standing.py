@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import trio
 
 import penstock
 from penstock_batch.calls.model_use import ModelUse
+from penstock_batch.calls.place_use import PlaceUse
 from penstock_batch.calls.spending import Spending
 from penstock_batch.calls.tallies import Tallies
 from penstock_batch.pipeline.loading import Pipeline
@@ -45,6 +46,7 @@ class RunStanding:
     ) -> None:
         self._steps = pipeline.steps
         self._models = models
+        self._places = {place.model.name: place for use in models.values() for place in use.places}
         self._tallies = tallies
         rows = rows_in_flight(pipeline.batch, pipeline.steps)
         self._window = RowWindow(rows, pipeline.batch.rows_waiting)
@@ -66,9 +68,15 @@ class RunStanding:
         self.more_rows = True
 
     def cooling(self, now: float) -> set[str]:
-        """The steps whose provider has asked to be left alone for now."""
-        pressures = ((step.name, self._of(step, now)) for step in self._steps)
-        return {name for name, pressure in pressures if pressure is not None and pressure.cooldown_remaining > 0}
+        """The steps whose provider has asked to be left alone for now, at each place where it is called."""
+        called = [(step, model) for step in self._steps if (model := self._calls(step)) is not None]
+        return {step.name for step, model in called if self._cools(step, model, now)}
+
+    def _cools(self, step: Step, model: StepModel, now: float) -> bool:
+        """Whether no place that is left takes calls now."""
+        called = [place for place in model.served if self._places[place.name].health.given_up is None]
+        pressures = [self._at(place, step.kind, now) for place in called]
+        return bool(called) and all(each is not None and each.cooldown_remaining > 0 for each in pressures)
 
     @property
     def _for_budget(self) -> int:
@@ -99,7 +107,7 @@ class RunStanding:
             name: StepStanding(step.before + step.done, step.failed, rates[name], step.cost)
             for name, step in tallies.steps.items()
         }
-        models = {name: self._model(name, now) for name in self._models}
+        models = {name: self._model(name, now) for name in self._places}
         moves = any(rates.values()) or now - self._started < EXPLAIN_AFTER
         return Standing(
             tallies.rows,
@@ -125,7 +133,7 @@ class RunStanding:
         before, self._inside = self._inside, inside
         room = self._window.room(self.cooling(now))
         return Moment(
-            models={name: self._model_moment(name, now) for name in self._models},
+            models={name: self._model_moment(name, now) for name in self._places},
             python={step.name: self._tallies.steps[step.name].at_work for step in self._steps if step.model is None},
             workers={step.name: step.workers for step in self._steps if step.model is None and step.thread},
             loop=loop,
@@ -147,7 +155,7 @@ class RunStanding:
             rows_failed=tallies.rows_failed + tallies.failed_before,
             processor=processor,
             limited_by=limited_by,
-            models={name: self._model_sample(name, now) for name in self._models},
+            models={name: self._model_sample(name, now) for name in self._places},
             steps={
                 name: StepSample(
                     waiting=self._window.could_do(name) - step.at_work,
@@ -162,12 +170,12 @@ class RunStanding:
 
     def _model_moment(self, name: str, now: float) -> ModelMoment:
         stands = self._model(name, now)
-        pressures = (self._of(step, now) for step in self._steps_of(name))
+        pressures = self._pressures(name, now)
         return ModelMoment(
             in_flight=stands.in_flight,
             waiting=stands.waiting,
-            at_gate=sum(pressure.waiters for pressure in pressures if pressure is not None),
-            cap=self._models[name].model.max_parallel_requests,
+            at_gate=sum(pressure.waiters for pressure in pressures),
+            cap=self._places[name].model.max_parallel_requests,
             limit=stands.limit,
             cooldown=stands.cooldown,
         )
@@ -176,7 +184,7 @@ class RunStanding:
         stands = self._model(name, now)
         tally = self._tallies.models[name]
         return ModelSample(
-            cap=self._models[name].model.max_parallel_requests,
+            cap=self._places[name].model.max_parallel_requests,
             limit=stands.limit,
             in_flight=stands.in_flight,
             waiting=stands.waiting,
@@ -189,13 +197,25 @@ class RunStanding:
             cost=tally.cost,
         )
 
-    def _steps_of(self, model: str) -> list[Step]:
-        return [step for step in self._steps if (calls := self._calls(step)) is not None and calls.name == model]
+    def _steps_of(self, place: str) -> list[Step]:
+        """The steps whose next cells may be called there."""
+        called = [(step, model) for step in self._steps if (model := self._calls(step)) is not None]
+        return [step for step, model in called if place in {each.name for each in model.served}]
 
     def _calls(self, step: Step) -> StepModel | None:
         """The model that the next cells of a step are asked of: the first that is not given up."""
         there = (model for model in step.models if self._models[model.name].given_up is None)
         return next(there, step.model)
+
+    def _pressures(self, place: str, now: float) -> list[RequestPressureSnapshot]:
+        at = self._places[place].model
+        found = (self._at(at, step.kind, now) for step in self._steps_of(place))
+        return [pressure for pressure in found if pressure is not None]
+
+    def _waiting_for(self, place: str) -> int:
+        """Cells that wait for a place: those of its model, which wait for all its places."""
+        steps = [step.name for step in self._steps_of(place)]
+        return sum(self._window.could_do(name) - self._tallies.steps[name].at_work for name in steps)
 
     def _gate(self, moves: bool) -> GateStanding:
         health = self._scheduler.health()
@@ -216,30 +236,28 @@ class RunStanding:
 
     def _model(self, name: str, now: float) -> ModelStanding:
         tally = self._tallies.models[name]
-        steps = self._steps_of(name)
-        pressures = [pressure for step in steps if (pressure := self._of(step, now)) is not None]
+        pressures = self._pressures(name, now)
         limits = [pressure.current_limit for pressure in pressures if pressure.current_limit is not None]
         return ModelStanding(
             in_flight=tally.in_flight,
             limit=min(limits, default=None),
-            waiting=sum(self._window.could_do(step.name) - self._tallies.steps[step.name].at_work for step in steps),
+            waiting=self._waiting_for(name),
             limited=tally.limited,
             cooldown=max((pressure.cooldown_remaining for pressure in pressures), default=0.0),
-            given_up=self._models[name].given_up is not None,
+            given_up=self._places[name].health.given_up is not None,
         )
 
-    def _of(self, step: Step, now: float) -> RequestPressureSnapshot | None:
-        model = self._calls(step)
-        if model is None:
-            return None
-        resource = penstock.RequestResourceKey(model.provider, model.model_id, step.kind)
+    def _at(self, place: StepModel, kind: str, now: float) -> RequestPressureSnapshot | None:
+        resource = penstock.RequestResourceKey(place.provider, place.model_id, kind)
         return self._pressure.snapshot(resource, now)
 
 
 def allowed_rates(models: Mapping[str, ModelUse], endpoints: Endpoints, scheduler: Scheduler) -> dict[str, AllowedRate]:
-    """The rates that the limits of each model allow: its own report if it is an embedded one, else the limit as
-    found."""
-    return {name: _allowed(use.model, endpoints, scheduler) for name, use in models.items()}
+    """The rates that the limits of each model allow, at each place where it is called: its own report if it is an
+    embedded one, else the limit as found.
+    """
+    places: Iterable[PlaceUse] = (place for use in models.values() for place in use.places)
+    return {place.model.name: _allowed(place.model, endpoints, scheduler) for place in places}
 
 
 def _allowed(model: StepModel, endpoints: Endpoints, scheduler: Scheduler) -> AllowedRate:

@@ -13,11 +13,11 @@ from typing import Final
 
 import attrs
 
-from penstock import PenstockConfig, SchedulingMetadata
+from penstock import PenstockConfig
 from penstock_batch.pipeline.config import BatchConfig
 from penstock_batch.pipeline.steps import Step
 
-__all__ = ["needs_of", "row_group_size", "rows_in_flight", "scheduling_of", "with_room"]
+__all__ = ["needs_of", "puts_together", "row_group_size", "rows_in_flight", "with_room"]
 
 ROWS: Final = 1000
 """Rows in flight where nothing is said, and no step needs more."""
@@ -29,7 +29,8 @@ GROUP: Final = 100
 """Rows that are read together where nothing is said, and no call holds more."""
 
 
-def _puts_together(step: Step) -> bool:
+def puts_together(step: Step) -> bool:
+    """Whether the cells of a step go several in one call."""
     return step.model is not None and step.batch_size > 1
 
 
@@ -60,7 +61,7 @@ def row_group_size(batch: BatchConfig, steps: Sequence[Step]) -> int:
 def with_room(config: PenstockConfig, batch: BatchConfig, steps: Sequence[Step]) -> PenstockConfig:
     """The configuration with places for the texts of these steps, beside those that it has."""
     rows = rows_in_flight(batch, steps) + batch.rows_waiting
-    places = {_resource(step): rows for step in steps if _puts_together(step)}
+    places = {_resource(step): rows for step in steps if puts_together(step)}
     options = config.scheduler
     capacity = options.submission_capacity + sum(places.values())
     resources = {**options.resources, **places}
@@ -69,15 +70,4 @@ def with_room(config: PenstockConfig, batch: BatchConfig, steps: Sequence[Step])
 
 def needs_of(step: Step) -> Mapping[str, int] | None:
     """What a cell of a step needs at the task gate beside a place."""
-    return {_resource(step): 1} if _puts_together(step) else None
-
-
-def scheduling_of(step: Step) -> SchedulingMetadata:
-    """What the task gate is told of a step: whose calls its cells are, where each is one."""
-    model = step.model
-    if model is None:
-        return SchedulingMetadata.local(step.name)
-    weight = float(model.max_parallel_requests)
-    if _puts_together(step):
-        return SchedulingMetadata.custom_model("penstock_batch", step.name, weight=weight)
-    return SchedulingMetadata.model(model.provider, model.model_id, step.kind, weight)
+    return {_resource(step): 1} if puts_together(step) else None

@@ -65,7 +65,7 @@ async def run_rows(
         # they are.
         return Ran(run.tallies, {}, 0.0, run.interrupted, (), broken=run.broken)
     started = trio.current_time()
-    async with open_endpoints(pipeline.config.providers, pipeline.models) as endpoints:
+    async with open_endpoints(pipeline.config.providers, pipeline.places.values()) as endpoints:
         config = with_room(watched(pipeline.config), pipeline.batch, pipeline.steps)
         async with open_scheduler(config, plugins=plugins) as scheduler:
             await run.carry_out(scheduler, endpoints, progress, signals=on_begun is None)

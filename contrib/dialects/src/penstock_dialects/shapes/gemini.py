@@ -1,4 +1,4 @@
-"""Answers of Gemini and Vertex, whole, as chunks or as a list of chunks; and of its Interactions API.
+"""Answers of Gemini and Vertex, whole, as chunks or as a list of chunks; its embeddings; and its Interactions API.
 
 Each `usageMetadata` replaces the one before, and the counts may fall. Thoughts and tool use stand beside the other
 counts, what a cache read is inside the prompt, and a count of nothing is left out.
@@ -12,7 +12,7 @@ from typing import Any, Final
 from penstock_dialects.answer import Answer, count_of, list_of, object_of, text_of
 from penstock_dialects.shapes.shape import Shape
 
-__all__ = ["GEMINI", "GEMINI_INTERACTIONS"]
+__all__ = ["GEMINI", "GEMINI_EMBEDDINGS", "GEMINI_INTERACTIONS"]
 
 
 def _recognises(data: dict[str, Any]) -> bool:
@@ -62,6 +62,22 @@ def _read_usage(reported: dict[str, Any], answer: Answer) -> None:
 
 
 GEMINI: Final = Shape("gemini", _recognises, _read)
+
+
+def _recognises_embeddings(data: dict[str, Any]) -> bool:
+    return any("values" in object_of(each) for each in (data.get("embedding"), *list_of(data.get("embeddings"))[:1]))
+
+
+def _read_embeddings(data: dict[str, Any], answer: Answer) -> None:
+    found = list_of(data.get("embeddings")) if "embeddings" in data else [data.get("embedding")]
+    answer.vectors += [object_of(each).get("values") for each in found]
+    answer.finish = "stop"
+    prompt = count_of(object_of(data.get("usageMetadata")).get("promptTokenCount"))
+    if prompt is not None:
+        answer.count(input_tokens=prompt, output_tokens=0)
+
+
+GEMINI_EMBEDDINGS: Final = Shape("gemini embeddings", _recognises_embeddings, _read_embeddings)
 
 
 def _recognises_interaction(data: dict[str, Any]) -> bool:
