@@ -18,6 +18,7 @@ from penstock.events.records import (
     event_to_dict,
     event_to_json,
 )
+from penstock.executor.asking import WaitingAttempt
 from penstock.executor.attempt import Attempt, AttemptContext, DetachedAttempt
 from penstock.executor.call_items import CallOptions
 from penstock.executor.executor import ModelRequestExecutor
@@ -129,6 +130,7 @@ from penstock.words.identity import (
     ProviderModelKey,
     ProviderModelStaticCap,
     RequestDomain,
+    RequestGroupKey,
     RequestResourceKey,
     RequestResourceResolver,
     Scope,
@@ -259,6 +261,7 @@ __all__ = [
     "RequestDomain",
     "RequestEventContext",
     "RequestEventKind",
+    "RequestGroupKey",
     "RequestGroupSpec",
     "RequestLimiter",
     "RequestPressureSnapshot",
@@ -319,6 +322,7 @@ __all__ = [
     "Uncontested",
     "Usage",
     "Verdict",
+    "WaitingAttempt",
     "WallClock",
     "WorkerLost",
     "WorkerPlaces",

@@ -21,6 +21,7 @@ from penstock import (
     RequestAdmissionItem,
     RequestAdmissionLease,
     RequestCost,
+    RequestGroupKey,
     RequestGroupSpec,
     RequestLimiter,
     RequestReleaseOutcome,
@@ -113,6 +114,7 @@ class RequestGate(RuleBasedStateMachine):
         lease = self.out.pop(which % len(self.out))
         if grows:  # as an adaptive limit does
             self.limiters[lease.item.resource].places += grows
+            self.limiters[RequestGroupKey(lease.item.group.key)].places += grows
         effects = self.controller.release(lease, RequestReleaseOutcome(kind=kind), self.now)
         assert effects.release is not None
         assert effects.release.released
@@ -141,12 +143,20 @@ class RequestGate(RuleBasedStateMachine):
 
     @rule(where=st.integers(0), places=st.integers(0, 3), cooldown=st.sampled_from([0.0, 0.5, 2.0]))
     def a_limiter_changes_its_mind(self, where: int, places: int, cooldown: float) -> None:
-        scope = list(self.limiters)[where % len(self.limiters)]
+        scopes = [scope for scope in self.limiters if not isinstance(scope, RequestGroupKey)]
+        scope = scopes[where % len(scopes)]
         limiter = self.limiters[scope]
         limiter.places = places
         limiter.blocked_until = max(limiter.blocked_until, self.now + cooldown)
         for model in MODELS:  # a registration is a moment at which everybody may ask again
             self.set_caps(model, self.caps[model], self.chat_caps[model])
+
+    @rule(group=st.integers(0, 2), places=st.integers(0, 3), cooldown=st.sampled_from([0.0, 0.5, 2.0]))
+    def a_group_is_limited(self, group: int, places: int, cooldown: float) -> None:
+        limiter = self.limiters.get(RequestGroupKey(group))
+        if limiter is not None:
+            limiter.places = min(limiter.places, places)
+            limiter.blocked_until = max(limiter.blocked_until, self.now + cooldown)
 
     @rule()
     def reconfigure(self) -> None:
@@ -182,6 +192,8 @@ class RequestGate(RuleBasedStateMachine):
     def limiters_count_what_is_out_under_them(self) -> None:
         held = sum(lease.item.cost.requests for lease in self.out)
         assert sum(limiter.in_flight for limiter in self.all_limiters if limiter.scope in RESOURCES) == held
+        groups = [limiter for limiter in self.all_limiters if isinstance(limiter.scope, RequestGroupKey)]
+        assert sum(limiter.in_flight for limiter in groups) == held
 
     def kept_back(self, waiter: RequestWaiter) -> bool:
         resource = waiter.item.resource
@@ -192,7 +204,8 @@ class RequestGate(RuleBasedStateMachine):
         here = sum(lease.item.cost.requests for lease in self.out if lease.item.resource == resource)
         if resource.domain == "chat" and here + 1 > self.chat_caps[model]:
             return True
-        scopes: tuple[Scope, ...] = (ProviderKey(resource.provider_name), model, resource)
+        group = RequestGroupKey(waiter.item.group.key)
+        scopes: tuple[Scope, ...] = (ProviderKey(resource.provider_name), model, resource, group)
         return any(
             self.now < self.limiters[scope].blocked_until
             or self.limiters[scope].in_flight + 1 > self.limiters[scope].places
@@ -232,6 +245,7 @@ class RequestGate(RuleBasedStateMachine):
             limiter.places, limiter.blocked_until = 10, self.now
         for model in MODELS:
             self.set_caps(model, 10, 10)
+        self.reconfigure()
         while self.out:
             self.note(self.controller.release(self.out.pop(), RequestReleaseOutcome(kind="success"), self.now))
         assert not self.waiting, "somebody was forgotten in the queue"

@@ -15,6 +15,7 @@ from penstock import (
     LimiterTicket,
     RequestAdmissionItem,
     RequestAdmissionLease,
+    RequestGroupKey,
     RequestResourceKey,
     Scope,
     SlowStart,
@@ -76,7 +77,7 @@ def test_tickets_of_equal_calls_are_two() -> None:
 
 
 def test_every_key_has_a_word_in_the_configuration() -> None:
-    keys: list[Scope] = [RESOURCE, RESOURCE.provider_model, RESOURCE.provider]
+    keys: list[Scope] = [RESOURCE, RESOURCE.provider_model, RESOURCE.provider, RequestGroupKey("tenant")]
     assert tuple(map(scope_kind, keys)) == get_args(LimiterScope)
 
 
@@ -94,6 +95,8 @@ def test_in_snapshots_none_stands_for_no_bound() -> None:
 def test_a_limiter_per_provider_needs_an_effective_max() -> None:
     require_effective_max("provider", 12)
     require_effective_max("resource", None)
+    with pytest.raises(ValueError, match=r'^scope "group" needs effective_max: a group has no static cap to grow to$'):
+        require_effective_max("group", None)
     with pytest.raises(
         ValueError, match=r'^scope "provider" needs effective_max: a provider has no static cap to grow to$'
     ):

@@ -12,6 +12,7 @@ from penstock import (
     PluginManager,
     ProviderKey,
     ProviderModelKey,
+    RequestGroupKey,
     RequestLimiter,
     RequestResourceKey,
     Scope,
@@ -38,6 +39,7 @@ class TestTokenBudgetPlugin(RequestLimiterPluginContract):
             Budget(provider="acme", model="small", domain="chat", requests=TEN_A_MINUTE),
             RequestResourceKey("acme", "small", "chat"),
         ),
+        (Budget(group="tenant", requests=TEN_A_MINUTE), RequestGroupKey("tenant")),
     ],
 )
 def test_without_learning_only_what_has_a_budget_is_limited(budget: Budget, scope: Scope) -> None:

@@ -13,13 +13,14 @@ from penstock import (
     ProviderModelKey,
     RequestAdmissionItem,
     RequestAdmissionLease,
+    RequestGroupKey,
     RequestResourceKey,
     RequestWaiter,
 )
 from penstock.testing import ScriptedLimiter
 from penstock_model.request_rules import RequestRule
 
-__all__ = ["MODELS", "RESOURCES", "SCOPES", "Limit", "NaiveRequestGate", "covers"]
+__all__ = ["GROUPS", "LIMITED", "MODELS", "RESOURCES", "SCOPES", "Limit", "NaiveRequestGate", "covers"]
 
 RESOURCES: Final = (
     RequestResourceKey("p", "m", "chat"),
@@ -28,13 +29,21 @@ RESOURCES: Final = (
     RequestResourceKey("q", "m", "chat"),
 )
 MODELS: Final = tuple(dict.fromkeys(resource.provider_model for resource in RESOURCES))
-Scope = RequestResourceKey | ProviderModelKey | ProviderKey
+GROUPS: Final = ("a", "b", "c")
+Scope = RequestResourceKey | ProviderModelKey | ProviderKey | RequestGroupKey
 SCOPES: Final[tuple[Scope, ...]] = (*dict.fromkeys(resource.provider for resource in RESOURCES), *MODELS, *RESOURCES)
+LIMITED: Final[tuple[Scope, ...]] = (*SCOPES, *map(RequestGroupKey, GROUPS))
+"""What a limiter is made for."""
 
 
 def covers(key: Hashable, resource: RequestResourceKey) -> bool:
     """Whether a scope is that of a resource, or of what it belongs to."""
     return key in (resource, resource.provider_model, resource.provider)
+
+
+def concerns(key: Hashable, item: RequestAdmissionItem) -> bool:
+    """Whether a scope is that of what a call is made to, or of the group for which it is made."""
+    return covers(key, item.resource) or key == RequestGroupKey(item.group.key)
 
 
 @attrs.define
@@ -60,7 +69,7 @@ class NaiveRequestGate:
         self.rules = list(rules)
         self.caps: dict[ProviderModelKey, int] = {}
         self.domain_caps: dict[ProviderModelKey, Mapping[str, int]] = {}
-        self.limits: dict[Hashable, Limit] = {scope: Limit() for scope in SCOPES}
+        self.limits: dict[Hashable, Limit] = {scope: Limit() for scope in LIMITED}
         self.line: list[RequestWaiter] = []
         self.out: list[tuple[RequestAdmissionLease, int]] = []
         self.generation = 0
@@ -75,6 +84,10 @@ class NaiveRequestGate:
     def in_flight(self, key: Hashable) -> int:
         return sum(lease.item.cost.requests for lease, _ in self.out if covers(key, lease.item.resource))
 
+    def in_flight_for(self, group: Hashable) -> int:
+        """The requests of a group that are out."""
+        return sum(lease.item.cost.requests for lease, _ in self.out if lease.item.group.key == group)
+
     def waiting(self, resource: RequestResourceKey) -> int:
         return sum(waiter.item.resource == resource for waiter in self.line)
 
@@ -86,7 +99,10 @@ class NaiveRequestGate:
         return min(self.caps[model], self.domain_caps[model].get(resource.domain, self.caps[model]))
 
     def fits(self, item: RequestAdmissionItem) -> bool:
-        """Whether the caps have room."""
+        """Whether the caps have room, and the limit of its group."""
+        limit = item.group.admitted_limit
+        if limit is not None and self.in_flight_for(item.group.key) + item.cost.requests > limit:
+            return False
         model, requests = item.resource.provider_model, item.cost.requests
         return self.in_flight(model) + requests <= self.caps[model] and self.in_flight(
             item.resource
@@ -95,11 +111,11 @@ class NaiveRequestGate:
     def is_limited(self, item: RequestAdmissionItem) -> bool:
         """Whether a limiter refuses."""
         for scope, limit in self.limits.items():
-            if covers(scope, item.resource):
+            if concerns(scope, item):
                 counted = sum(
                     lease.item.cost.requests
                     for lease, made in self.out
-                    if made == self.generation and covers(scope, lease.item.resource)
+                    if made == self.generation and concerns(scope, lease.item)
                 )
                 if self.now < limit.blocked_until or counted + item.cost.requests > limit.places:
                     return True
@@ -129,9 +145,7 @@ class NaiveRequestGate:
         It need not be larger than this one: it may have enough of the model, which is kept, and be short of its domain.
         """
         for other in self.line:
-            shared = any(
-                covers(scope, other.item.resource) and covers(scope, waiter.item.resource) for scope in self.limits
-            )
+            shared = any(concerns(scope, other.item) and concerns(scope, waiter.item) for scope in self.limits)
             several = other is not waiter and other.item.cost.requests > 1
             short = not self.fits(other.item) or self.is_limited(other.item)
             if shared and several and short and not (agreed and self.refusal(other.item) is not None):

@@ -9,6 +9,7 @@ always           what is in flight is what is out; deciding ends; every wait end
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from math import inf
 from typing import Any
 
 import attrs
@@ -28,6 +29,7 @@ from penstock import (
     RequestAdmissionItem,
     RequestAdmissionLease,
     RequestCost,
+    RequestGroupKey,
     RequestGroupSpec,
     RequestPressureSnapshotProvider,
     RequestReleaseOutcome,
@@ -38,7 +40,7 @@ from penstock import (
 from penstock.testing import ScriptedLimiter
 from penstock_fairqueue import FairRequestWaiters
 from penstock_model.list_waiters import ListWaiters
-from penstock_model.naive_requests import MODELS, RESOURCES, SCOPES, NaiveRequestGate
+from penstock_model.naive_requests import LIMITED, MODELS, RESOURCES, Limit, NaiveRequestGate
 from penstock_model.request_rules import RequestRule
 from penstock_model.task_run import Mismatch, Step
 
@@ -63,6 +65,8 @@ class RequestScenario:
     limiter_scope: RefusalScope = "all"
     cohorts: bool = True
     """Whether the scripted limiters refuse under a cohort."""
+    group_limits: Mapping[str, int] = attrs.field(factory=dict)
+    """Group to its `admitted_limit`, where it has one."""
     room_by_law: bool = False
     """Whether room may be kept only for a call that nothing else holds back."""
 
@@ -105,7 +109,7 @@ class RequestRun:
     # -- what the gate asks
 
     def _make_limiters(self, scope: Any, cap: int | None) -> list[tuple[str, ScriptedLimiter]]:
-        limit = self.naive.limits[scope]
+        limit = self.naive.limits.setdefault(scope, Limit())
         limit.limiter = _Counted(scope, self._question, self.scenario)
         limit.set(None, None)
         return [("scripted", limit.limiter)]
@@ -143,7 +147,7 @@ class RequestRun:
     def _item(
         self, resource: int, group: str, requests: int, timeout: float | None = None, deadline: float | None = None
     ) -> RequestAdmissionItem:
-        spec = RequestGroupSpec(group, self.scenario.groups[group])
+        spec = RequestGroupSpec(group, self.scenario.groups[group], self.scenario.group_limits.get(group))
         moment = None if deadline is None else self.naive.now + deadline
         return RequestAdmissionItem(RESOURCES[resource], spec, RequestCost(requests), timeout, moment)
 
@@ -215,15 +219,20 @@ class RequestRun:
 
     def _tighten(self, scope: int, places: int, seconds: float) -> None:
         self._turned = True
-        limit = self.naive.limits[SCOPES[scope]]
+        limit = self.naive.limits[LIMITED[scope]]
         limit.set(min(places, limit.places), max(limit.blocked_until, self.naive.now + seconds))
 
     def _loosen(self, scope: int, places: int) -> None:
-        """Limits that grow are told of by a registration: at that everybody may ask again."""
-        key = SCOPES[scope]
+        """Limits that grow are told of by a registration, those of groups by new limiters: then everybody may ask
+        again.
+        """
+        key = LIMITED[scope]
         limit = self.naive.limits[key]
         limit.set(max(places, limit.places), None)
-        provider = key.provider_name if hasattr(key, "provider_name") else str(key)
+        if isinstance(key, RequestGroupKey):
+            self._reconfigure()
+            return
+        provider = key.provider_name
         for n, model in enumerate(MODELS):
             if model.provider_name == provider or isinstance(key, ProviderKey):
                 self._register(n, self.naive.caps[model], self.naive.domain_caps[model]["chat"])
@@ -263,7 +272,7 @@ class RequestRun:
         """Let everything end: what is shut is opened, moments pass, and what is out comes back."""
         for name in sorted(self.naive.shut):
             self.take(("open", name))
-        for scope in range(len(SCOPES)):
+        for scope in range(len(LIMITED)):
             self.take(("loosen", scope, 100))
         for _ in range(10_000):
             self.take(("advance",))
@@ -351,7 +360,7 @@ class RequestRun:
         elif reason == "deadline":
             ok = item.deadline is not None and item.deadline <= naive.now
         elif reason == "never_fits":
-            ok = item.cost.requests > naive.cap(item.resource)
+            ok = item.cost.requests > min(naive.cap(item.resource), item.group.admitted_limit or inf)
         elif refused.denied.final:
             ok = any(rule.final and rule.answer(item, naive) is not None for rule in naive.rules)
         else:
@@ -368,7 +377,8 @@ class RequestRun:
             raise Mismatch(f"{_told(item)} was refused with {refused.denied}, though it could go and nobody waits")
         patient = item.deadline is None and item.queue_wait_timeout is None
         doomed = any(rule.final and rule.answer(item, naive) is not None for rule in naive.rules)
-        if patient and not naive.closed and item.cost.requests <= naive.cap(item.resource) and not doomed:
+        most = min(naive.cap(item.resource), item.group.admitted_limit or inf)
+        if patient and not naive.closed and item.cost.requests <= most and not doomed:
             raise Mismatch(f"{_told(item)} was refused at once with {refused.denied}, and would have waited")
 
     def _judge_rest(self, when: str) -> None:

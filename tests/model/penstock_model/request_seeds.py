@@ -9,14 +9,13 @@ import attrs
 
 from penstock import RefusalScope, RequestResourceKey
 from penstock_model.causes import Before, Doomed, Shut
-from penstock_model.naive_requests import MODELS, RESOURCES, SCOPES
+from penstock_model.naive_requests import GROUPS, LIMITED, MODELS, RESOURCES, SCOPES
 from penstock_model.request_rules import Cause, InFlight, RequestRule, Waiting
 from penstock_model.request_run import RequestScenario
 from penstock_model.task_run import Step
 
 __all__ = ["ALL_REQUEST_HOLDS", "RequestHolds", "requests_and_steps"]
 
-GROUPS = ("a", "b", "c")
 SIGNALS = ("s", "t")
 MOMENTS = ("m", "n")
 PATIENCE = (None, None, None, None, 0.0, 0.5, 3.0)
@@ -91,6 +90,7 @@ def requests_and_steps(
         limiter_scope=limiter_scope,
         cohorts=rng.random() < 0.7,
         room_by_law=holds.room_by_law,
+        group_limits={name: rng.randint(1, 3) for name in GROUPS if rng.random() < 0.2},
     )
     return scenario, list(_steps(rng, scenario, holds, known))
 
@@ -120,9 +120,9 @@ def _steps(rng: Random, scenario: RequestScenario, holds: RequestHolds, known: i
         elif draw < 0.77:
             steps.append(("register", rng.randrange(3), rng.randint(1, 4), rng.randint(1, 4)))
         elif draw < 0.82 and limited:
-            steps.append(("tighten", rng.randrange(len(SCOPES)), rng.randint(0, 3), rng.choice((0.0, 0.0, 0.5, 2.0))))
+            steps.append(("tighten", rng.randrange(len(LIMITED)), rng.randint(0, 3), rng.choice((0.0, 0.0, 0.5, 2.0))))
         elif draw < 0.85 and limited:
-            steps.append(("loosen", rng.randrange(len(SCOPES)), rng.randint(1, 4)))
+            steps.append(("loosen", rng.randrange(len(LIMITED)), rng.randint(1, 4)))
         elif draw < 0.89:
             steps.append(("shut", rng.choice(SIGNALS)))
         elif draw < 0.93:

@@ -24,7 +24,7 @@ from penstock import (
     ResponseFacts,
 )
 from penstock.testing import ScriptedLimiter
-from penstock_model.naive_requests import MODELS, RESOURCES, SCOPES, NaiveRequestGate
+from penstock_model.naive_requests import LIMITED, MODELS, RESOURCES, Limit, NaiveRequestGate
 from penstock_model.request_run import WAITERS, RequestScenario, SeenPressure
 from penstock_model.request_seeds import RequestHolds, requests_and_steps
 from penstock_model.task_run import Mismatch, Step
@@ -55,7 +55,7 @@ class _Run:
         self.executor = ModelRequestExecutor(controller, EventStream("request"), rng=Random(1))
 
     def make_limiters(self, scope: Any, cap: int | None) -> list[tuple[str, ScriptedLimiter]]:
-        limit = self.naive.limits[scope]
+        limit = self.naive.limits.setdefault(scope, Limit())
         limit.limiter = ScriptedLimiter(scope, cohort=self.scenario.cohorts)
         limit.set(None, None)
         return [("scripted", limit.limiter)]
@@ -101,7 +101,7 @@ class _Run:
         naive, now = self.naive, trio.current_time()
         match step:
             case ("ask", resource, group, requests, timeout, deadline):
-                spec = RequestGroupSpec(group, self.scenario.groups[group])
+                spec = RequestGroupSpec(group, self.scenario.groups[group], self.scenario.group_limits.get(group))
                 moment = None if deadline is None else now + deadline
                 item = RequestAdmissionItem(RESOURCES[resource], spec, RequestCost(requests), timeout, moment)
                 ends = [end for end in (moment, None if timeout is None else now + timeout) if end is not None]
@@ -113,10 +113,10 @@ class _Run:
             case ("register", model, cap, chat):
                 self.register(model, cap, chat)
             case ("tighten", scope, places, seconds):
-                limit = naive.limits[SCOPES[scope]]
+                limit = naive.limits[LIMITED[scope]]
                 limit.set(min(places, limit.places), max(limit.blocked_until, now + seconds))
             case ("loosen", scope, places):
-                limit = naive.limits[SCOPES[scope]]
+                limit = naive.limits[LIMITED[scope]]
                 limit.set(max(places, limit.places), None)
                 for n, key in enumerate(MODELS):
                     self.register(n, naive.caps[key], naive.domain_caps[key]["chat"])
@@ -160,7 +160,7 @@ async def run_of_requests(seed: int, holds: RequestHolds) -> Counter[str]:
                     run.take(step, nursery)
         for name in sorted(run.naive.shut):
             run.take(("open", name), nursery)
-        for scope in range(len(SCOPES)):
+        for scope in range(len(LIMITED)):
             run.take(("loosen", scope, 100), nursery)
         await trio.sleep(200.0)
         await run.rest()

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping
 
 from penstock.config.reading import ProviderConfig
 from penstock.config.words import did_you_mean, probably_meant
-from penstock.words.identity import GROUP_KINDS, ProviderKey, ProviderModelKey, RequestDomain, RequestResourceKey, Scope
+from penstock.words.identity import (
+    GROUP_KINDS,
+    ProviderKey,
+    ProviderModelKey,
+    RequestDomain,
+    RequestGroupKey,
+    RequestResourceKey,
+    Scope,
+)
 from penstock.words.problems import Problem
 from penstock.words.settings import Settings
 
@@ -35,8 +43,11 @@ def configured_names(
 def unknown_in(scope: Scope, settings: Settings) -> str | None:
     """The provider, model or domain that is not known, in words, with what was probably meant; `None` if all is.
 
-    A model is named by its own id, not by a name of the configuration that leads to it.
+    A model is named by its own id, not by a name of the configuration that leads to it. Of a group there is
+    nothing to say: who calls are for is not configured.
     """
+    if isinstance(scope, RequestGroupKey):
+        return None
     provider = scope.provider_name
     if provider not in settings.providers:
         return f"names no provider that is known: {provider!r}; {did_you_mean(provider, settings.providers)}"

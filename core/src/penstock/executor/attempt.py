@@ -59,7 +59,10 @@ def local_outcome(error: BaseException | None) -> RequestReleaseOutcome | None:
 
 
 class Attempt:
-    """A call that may go out now, until its block is left. What came back is said by `answered` or `finish`."""
+    """A call that may go out now, until its block is left. What came back is said by `answered` or `finish`.
+
+    `held`: by the present trio task, in a block of it.
+    """
 
     def __init__(
         self,
@@ -69,6 +72,8 @@ class Attempt:
         lease: RequestAdmissionLease,
         started_at: float,
         call: Hashable = None,
+        *,
+        held: bool = True,
     ) -> None:
         self._lease = lease
         self._consequences = consequences
@@ -85,7 +90,7 @@ class Attempt:
         self.stands_alone = consequences.stands_alone(call)
         """Its call has been refused again and again while others passed: limiters learn nothing from that."""
         self._detached: DetachedAttempt | None = None
-        self._holder: trio.lowlevel.Task | None = gate.waits.hold(lease)
+        self._holder: trio.lowlevel.Task | None = gate.waits.hold(lease) if held else None
 
     @property
     def lease(self) -> RequestAdmissionLease:

@@ -31,7 +31,7 @@ from penstock.requests.items import (
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.words.failures import FailureMark, mark_failure
 from penstock.words.identity import RequestResourceKey
-from penstock.words.verdicts import NEVER, Denied, RequestReason
+from penstock.words.verdicts import NEVER, At, Denied, RequestReason
 
 __all__ = ["GIVEN_UP", "Consequences"]
 
@@ -88,6 +88,16 @@ class Consequences:
         if item.queue_wait_timeout is not None:
             item = attrs.evolve(item, queue_wait_timeout=max(0.0, now + timeout - self._gate.now()))
         return item, let_go
+
+    def raise_if_held(self, item: RequestAdmissionItem) -> None:
+        """Raises `RequestAdmissionError` where a call may not ask or go out now: for one that cannot wait here."""
+        now = self._gate.now()
+        self._raise_if_given_up(item, None, now)
+        if self.hold.until > now:
+            denied = Denied(
+                "no_capacity", {At(self.hold.until)}, detail=f"new calls are held: {self.hold.why}", by=CORE
+            )
+            raise RequestAdmissionError(RequestAdmissionDenied(item, denied, now))
 
     async def before_going_out(self, lease: RequestAdmissionLease, call: Hashable, *, let_go: bool) -> None:
         """Wait where new calls are held by now. Raises `RequestAdmissionError` where the call is given up by now; its

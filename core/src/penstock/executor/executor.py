@@ -19,6 +19,7 @@ import attrs
 import trio
 
 from penstock.events.records import EventStream
+from penstock.executor.asking import OnTurn, WaitingAttempt, ask
 from penstock.executor.attempt import Attempt, AttemptContext
 from penstock.executor.call_items import CallItems, CallOptions, Resources
 from penstock.executor.caller_input import check_caps, check_end
@@ -177,6 +178,18 @@ class ModelRequestExecutor:
         """
         items = self.gate.run.here(partial(self._items.items, resource, **options))
         return AttemptContext(self.gate, self._classifier.classify, self._consequences, items, repeats)
+
+    def ask(self, resource: Resources, on_turn: OnTurn, **options: Unpack[CallOptions]) -> Attempt | WaitingAttempt:
+        """An attempt now, if its lease is free; else the wait for it, at whose end `on_turn` is called with the
+        attempt, or with the error that says why there is none: for shells that are not a task per call.
+
+        It is called from within the step of the run that freed the way, and may ask and release itself. The attempt is
+        detached: `attempt.detach().release()` ends it, by the rules of `attempt`. Nobody else does, so whoever loses it
+        loses its place. Options and errors as `attempt`; without `repeats`. Where new calls are held it raises
+        `RequestAdmissionError` at once.
+        """
+        items = self.gate.run.here(partial(self._items.items, resource, **options))
+        return ask(self.gate, self._classifier.classify, self._consequences, items, on_turn)
 
     async def execute(
         self,

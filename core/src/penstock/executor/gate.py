@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from math import inf
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import trio
 
@@ -30,6 +30,7 @@ from penstock.executor.gate_failure import GateFailure
 from penstock.executor.gate_timer import GateTimer
 from penstock.executor.lease_waits import LeaseWaits
 from penstock.executor.run_thread import RunThread
+from penstock.executor.turns import Turns
 from penstock.executor.unconfigured import UnconfiguredModels
 from penstock.requests.admission import RequestAdmissionController, RequestAdmissionEffects
 from penstock.requests.events import RequestEvents
@@ -49,6 +50,8 @@ from penstock.words.identity import ProviderKey, ProviderModelKey
 from penstock.words.plugin_failures import OnPluginFailure, unheard, waited_in_vain
 
 __all__ = ["RequestGate"]
+
+A = TypeVar("A")
 
 _UNUSED: Final = RequestReleaseOutcome(kind="local_cancelled", went_out=False, detail="its turn came in another line")
 
@@ -77,6 +80,8 @@ class RequestGate:
         """The models that nobody configured."""
         self.waits = LeaseWaits()
         """Who is parked, and who holds a lease in a block that it is in."""
+        self.turns = Turns()
+        """Who waits without a task."""
         self._failure = GateFailure(controller.queue, controller.maker, on_failure)
         self.run = RunThread()
         """The run that the gate belongs to, from its block on."""
@@ -133,14 +138,7 @@ class RequestGate:
     def try_acquire(self, item: RequestAdmissionItem) -> RequestAdmissionLease | RequestAdmissionDenied:
         """A lease now, or why not."""
         now = self.now()
-        self._raise_if_failed()
-        if self._default_cap is not None:
-            self.register_unconfigured(item.resource.provider_model, self._default_cap)
-        try:
-            answer = self.controller.try_acquire(item, now)
-        except BaseException as error:
-            self._fail_if_the_queue_did(error)
-            raise
+        answer = self._asked(self.controller.try_acquire, item, now)
         self._after(now)
         return answer
 
@@ -152,13 +150,13 @@ class RequestGate:
         """
         now = self.now()  # first, since it says what is wrong in another thread
         await trio.lowlevel.checkpoint_if_cancelled()
-        waiter = self._enqueue(item, now)
+        waiter = self._asked(self.controller.enqueue, item, now)
         self._after(now)  # may give the waiter its lease, where a receiver of events releases another
         if waiter.lease is None and waiter.refused is None:
             # Until the waiter is settled, or the gate has failed. Cancelling takes the waiter out of the queue.
             self.waits.park(waiter)
             await trio.lowlevel.wait_task_rescheduled(partial(self._abort, (waiter,)))
-        return self._lease_of(waiter, now)
+        return self.lease_of(waiter, now)
 
     @trio.lowlevel.enable_ki_protection
     async def acquire_first(self, items: Sequence[RequestAdmissionItem]) -> RequestAdmissionLease:
@@ -168,36 +166,44 @@ class RequestGate:
         """
         now = self.now()
         await trio.lowlevel.checkpoint_if_cancelled()
+        chosen, waiting = self.enter(items, now)
+        if waiting:
+            self.waits.park_in_lines(waiting)
+            await trio.lowlevel.wait_task_rescheduled(partial(self._abort, waiting))
+            chosen = next((waiter for waiter in waiting if waiter.lease is not None), chosen)
+        return self.lease_of(chosen, now)
+
+    def enter(self, items: Sequence[RequestAdmissionItem], now: float) -> tuple[RequestWaiter, list[RequestWaiter]]:
+        """The waiter that has its lease, or was refused in the first line; and those that wait, if none has."""
         lines: list[RequestWaiter] = []
         try:
             for item in items:
-                lines.append(self._enqueue(item, now))
+                lines.append(self._asked(self.controller.enqueue, item, now))
                 if lines[-1].lease is not None:
                     break
         except BaseException:
-            self._leave(lines)
+            self.leave(lines)
             raise
         self._after(now)
         chosen = next((waiter for waiter in lines if waiter.lease is not None), None)
-        if chosen is not None:
-            self._leave([waiter for waiter in lines if waiter is not chosen])
-        elif waiting := [waiter for waiter in lines if waiter.refused is None]:
-            self.waits.park_in_lines(waiting)
-            await trio.lowlevel.wait_task_rescheduled(partial(self._abort, waiting))
-            chosen = next((waiter for waiter in lines if waiter.lease is not None), None)
-        return self._lease_of(chosen or lines[0], now)
+        if chosen is None:
+            return lines[0], [waiter for waiter in lines if waiter.refused is None]
+        self.leave([waiter for waiter in lines if waiter is not chosen])
+        return chosen, []
 
-    def _enqueue(self, item: RequestAdmissionItem, now: float) -> RequestWaiter:
+    def _asked(self, ask: Callable[[RequestAdmissionItem, float], A], item: RequestAdmissionItem, now: float) -> A:
         self._raise_if_failed()
         if self._default_cap is not None:
             self.register_unconfigured(item.resource.provider_model, self._default_cap)
         try:
-            return self.controller.enqueue(item, now)
+            return ask(item, now)
         except BaseException as error:
-            self._fail_if_the_queue_did(error)
+            if self._failure.is_the_queues(error):  # what else there is, such as a limiter, is the caller's to hear
+                self._fail(error)
+                raise self._failure.error() from error
             raise
 
-    def _lease_of(self, waiter: RequestWaiter, since: float) -> RequestAdmissionLease:
+    def lease_of(self, waiter: RequestWaiter, since: float) -> RequestAdmissionLease:
         """The lease of a waiter whose wait is over. Raises why it has none."""
         if waiter.lease is not None:
             return waiter.lease
@@ -209,7 +215,7 @@ class RequestGate:
         in_vain = waited_in_vain(waiter.refused.denied, "call", self.now() - since)
         raise in_vain or RequestAdmissionError(waiter.refused)
 
-    def _leave(self, lines: Iterable[RequestWaiter]) -> None:
+    def leave(self, lines: Iterable[RequestWaiter]) -> None:
         """Leave the lines in which a call has waited beside the one in which its turn came."""
         for waiter in lines:
             self.waits.unpark(waiter)
@@ -335,6 +341,7 @@ class RequestGate:
             self._unpark(waiter)
         self._report_freed(effects, now)
         self._after(now)
+        self.turns.call_back()
 
     def _report_freed(self, effects: RequestAdmissionEffects, now: float) -> None:
         if self._on_freed_provider is not None:
@@ -344,11 +351,12 @@ class RequestGate:
     def _unpark(self, waiter: RequestWaiter) -> None:
         task, others = self.waits.unpark(waiter)
         if task is None:
+            self.leave(self.turns.settle(waiter))
             return
         if others:
             if waiter.lease is None and any(each.parked is not None for each in others):
                 return  # refused in one line, and its turn may come in another
-            self._leave(others)
+            self.leave(others)
         trio.lowlevel.reschedule(task)
 
     def _after(self, now: float) -> None:
@@ -379,18 +387,11 @@ class RequestGate:
         effects = RequestAdmissionEffects()
         if self._failure.note(error):
             effects = self.controller.abandon(now)
-        for waiter in tuple(self.waits.parked):
+        for waiter in (*self.waits.parked, *self.turns.waiting):
             self._unpark(waiter)
         self._report_freed(effects, now)
         self._events.deliver()
-
-    def _fail_if_the_queue_did(self, error: BaseException) -> None:
-        """What the queue raised ends the gate; anything else, such as a limiter that could not be made, is the caller's
-        to hear.
-        """
-        if self._failure.is_the_queues(error):
-            self._fail(error)
-            raise self._failure.error() from error
+        self.turns.call_back()
 
     def _raise_if_failed(self) -> None:
         if self._failure.cause is not None:

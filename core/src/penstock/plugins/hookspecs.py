@@ -82,11 +82,13 @@ class PenstockSpec:
     def penstock_request_limiter(self, scope: Scope, cap: int | None, settings: Settings) -> RequestLimiter | None:
         """The limiter of one scope value, or `None` where this plugin does not limit.
 
-        Called once for each provider, provider + model and resource, when it is first registered; all
-        limiters that apply to a call must agree. `cap` is the static cap of a provider + model or of a
-        resource, `None` for a provider. An error ends the registration; an error in `check` refuses the call
-        until `Signal("reconfigured")`, for at most `[requests] stall_timeout`, and one in `acquire`, `release` or
-        `set_cap` every call that the limiter has a say in; then they end with a `PluginError`.
+        Called once for each provider, provider + model and resource, when it is first registered, and for each
+        group of calls at its first call; all limiters that apply to a call must agree. `cap` is the static cap of a
+        provider + model or of a resource, `None` for a provider and for a group. A group that has had no call for
+        long may be forgotten, and is asked for anew then. An error ends the registration, or that call; an
+        error in `check` refuses the call until `Signal("reconfigured")`, for at most `[requests] stall_timeout`, and
+        one in `acquire`, `release` or `set_cap` every call that the limiter has a say in; then they end with a
+        `PluginError`.
         """
 
     @hookspec(firstresult=True)

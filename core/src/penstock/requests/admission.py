@@ -80,7 +80,7 @@ class RequestAdmissionController:
         """How busy each resource is; read-only, for the other gate, for rules and for people."""
         self.standings: RequestStandingProvider = self._pressure
         """The same in few figures, for who asks with every decision."""
-        self._decider = RequestDecider(rule, self._pressure, on_failure)
+        self._decider = RequestDecider(rule, self._pressure, self._registry.groups.known, on_failure)
         self._leasing = RequestLeasing(self._registry, lease_prefix, generation)
         self.failing = FailingPlugins(stall_timeout)
         """How long calls wait for plugins that could not answer."""
@@ -134,7 +134,9 @@ class RequestAdmissionController:
 
         `pauses` are those of the executor's retries: resource and the moment of the end.
         """
-        return explanation_of(self._waiters.waiting, self._waiters.refusal_of, self._pressure, pauses, now)
+        return explanation_of(
+            self._waiters.waiting, self._waiters.refusal_of, self._registry.limiters_of, self._pressure, pauses, now
+        )
 
     def fits_beside(self, item: RequestAdmissionItem, leases: Iterable[RequestAdmissionLease]) -> bool:
         """Whether the caps would have room for a call if only these leases were out; limiters and rules aside."""
@@ -147,7 +149,7 @@ class RequestAdmissionController:
         state = self._find(item, now)
         if isinstance(state, Denied):
             return self._denied(item, state, now)
-        if state.provider.waiting:
+        if state.provider.waiting or (self._waiters.waiting and self._registry.groups.restrained(item)):
             waiter = self._waiters.new_waiter(item, now)
             waiter.gives_up_at = now
             self._waiters.ask(waiter, state, now)
@@ -368,6 +370,8 @@ class RequestAdmissionController:
         if item.deadline is not None and item.deadline < now:
             late = now - item.deadline
             return Denied("deadline", {NEVER}, detail=f"the deadline passed {late:.3f} s ago", by=CORE)
+        if item.group.key not in self._registry.groups.known:
+            self._registry.groups.first_call(item, self._waiters.groups)
         return state
 
     def _denied(self, item: RequestAdmissionItem, denied: Denied, now: float) -> RequestAdmissionDenied:

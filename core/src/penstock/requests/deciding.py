@@ -1,4 +1,5 @@
-"""May this call go out now? The caps first, then the limiters from the widest scope to the narrowest, then the rules.
+"""May this call go out now? The caps first, then what its group may have in flight, then the limiters from the widest
+scope to the narrowest, then the rules.
 
 Pure asking: nothing is changed by it, but that the resource keeps whether the last consent was to a probe. The first
 refusal holds.
@@ -6,9 +7,10 @@ refusal holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
+from penstock.requests.groups import GroupState
 from penstock.requests.items import RequestAdmissionItem
 from penstock.requests.pressure import RequestPressureSnapshotProvider
 from penstock.requests.registry import ModelState, ResourceState
@@ -27,9 +29,14 @@ class RequestDecider:
     """The answer of all who have a say."""
 
     def __init__(
-        self, rule: RequestRule | None, pressure: RequestPressureSnapshotProvider, on_failure: OnPluginFailure
+        self,
+        rule: RequestRule | None,
+        pressure: RequestPressureSnapshotProvider,
+        groups: Mapping[object, GroupState],
+        on_failure: OnPluginFailure,
     ) -> None:
         self.rule = rule
+        self._groups = groups
         self._pressure = pressure
         self._on_failure = on_failure
 
@@ -44,7 +51,11 @@ class RequestDecider:
         model, probe = state.model, False
         if not beside_room and (state.in_flight + requests > state.cap or model.in_flight + requests > model.cap):
             return no_place(state, requests)
-        for limiter in state.limiters:  # as `limiter.check` asks, without a call of it for each
+        group = self._groups[item.group.key]
+        if item.group.admitted_limit is not None and (full := group.refusal(item)) is not None:
+            return full
+        limiters = (*group.limiters, *state.limiters) if group.limiters else state.limiters
+        for limiter in limiters:  # as `limiter.check` asks, without a call of it for each
             if limiter.broken is not None:
                 return limiter.broken
             try:

@@ -57,17 +57,22 @@ ONE_REQUEST: Final = RequestCost()
 @attrs.frozen(cache_hash=True)
 class RequestGroupSpec:
     """Who a call is for: a tenant, a column, an API key. Groups that share a cap share it by `weight` (0.000001 to
-    1,000,000). Raises `ConfigError` for anything else, and for a key under which nothing can be filed.
+    1,000,000). `admitted_limit` bounds the requests in flight for the group at once, over all models (1 to 1,000,000);
+    `None`: nothing does. The limit that a call brings is the one that it is held to. Raises `ConfigError` for anything
+    else, and for a key under which nothing can be filed.
     """
 
     key: Hashable
     weight: float = 1.0
+    admitted_limit: int | None = None
 
     def __attrs_post_init__(self) -> None:
         if type(self.key) is not str or not self.key or not self.key.isascii():
             a_key(self.key, "group key")
         if type(self.weight) is not float or self.weight != 1.0:
             object.__setattr__(self, "weight", a_weight(self.weight, f"group {self.key}: weight"))
+        if self.admitted_limit is not None:
+            whole_number(self.admitted_limit, f"group {self.key}: admitted_limit")
 
 
 @attrs.frozen

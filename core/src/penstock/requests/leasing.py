@@ -1,13 +1,14 @@
 """Leases of the request gate: what each counts for, from before it is handed out until it comes back, exactly
 once.
 
-A lease counts in its resource and in its provider + model, and with every limiter that has a say. What it
+A lease counts in its resource, in its provider + model and in its group, and with every limiter that has a say. What it
 was acquired under is kept in the lease, so it goes back there, whatever the configuration has become
 meanwhile.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from types import CoroutineType
 from typing import Final
 
@@ -37,7 +38,8 @@ class RequestLeasing:
         """A lease, counted everywhere; `None` if a limiter failed, and then it is counted nowhere."""
         limit: int | None = None
         effective_max = state.cap
-        for limiter in state.limiters:
+        limiters = self._registry.limiters_of(state, item)
+        for limiter in limiters:
             if limiter.has_no_limit:
                 continue
             snapshot = limiter.snapshot(now)
@@ -53,7 +55,7 @@ class RequestLeasing:
         )
         ledger.out[lease] = None
         tokens: list[tuple[GuardedLimiter, object]] = []
-        for limiter in state.limiters:
+        for limiter in limiters:
             try:
                 token = limiter.limiter.acquire(lease, now)
                 if type(token) is CoroutineType:
@@ -71,6 +73,7 @@ class RequestLeasing:
         state.acquired += 1
         state.leases[lease.lease_id] = lease
         state.model.in_flight += requests
+        self._registry.groups.known[item.group.key].in_flight += requests
         state.model.leases += 1
         return lease
 
@@ -93,8 +96,12 @@ class RequestLeasing:
             state.in_flight -= requests
             model.in_flight -= requests
             model.leases -= 1
+            group = self._registry.groups.known[lease.item.group.key]
+            group.in_flight -= requests
             if state.in_flight < 0 or model.in_flight < state.in_flight:
                 raise AssertionError(f"{state.text}: {state.in_flight} in flight, {model.in_flight} over all domains")
+            if group.in_flight < 0:
+                raise AssertionError(f"{group.key}: {group.in_flight} in flight")
             if outcome.kind == "rate_limited" and outcome.limited_by in (None, "unknown"):
                 outcome = _explained(lease, outcome, now)
             for limiter, token in lease.tokens:
@@ -111,6 +118,12 @@ class RequestLeasing:
             assert all(lease in self.ledger.live for lease in state.leases.values())
         for model in self._registry.models.values():
             _check_model(model)
+        by_group: Counter[object] = Counter()
+        for lease in self.ledger.live:
+            by_group[lease.item.group.key] += lease.item.cost.requests
+        for key, group in self._registry.groups.known.items():
+            assert group.in_flight == by_group.pop(key, 0), str(group.key)
+        assert not by_group, f"calls of groups that are not known: {by_group}"
         assert len(self.ledger.live) == sum(model.leases for model in self._registry.models.values())
 
 

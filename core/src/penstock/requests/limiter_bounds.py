@@ -27,6 +27,6 @@ def bound_or_none(limit: float) -> float | None:
 
 
 def require_effective_max(scope: LimiterScope, effective_max: int | None) -> None:
-    """Raises `ValueError` if a limiter per provider is configured without `effective_max`."""
-    if scope == "provider" and effective_max is None:
-        raise ValueError('scope "provider" needs effective_max: a provider has no static cap to grow to')
+    """Raises `ValueError` if a limiter per provider or per group is configured without `effective_max`."""
+    if scope in ("provider", "group") and effective_max is None:
+        raise ValueError(f'scope "{scope}" needs effective_max: a {scope} has no static cap to grow to')

@@ -23,7 +23,7 @@ from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.verdict import LIMITED_BY, LimitedBy
 from penstock.words.checks import shown
 from penstock.words.errors import PluginError
-from penstock.words.identity import Scope
+from penstock.words.identity import RequestGroupKey, Scope
 from penstock.words.plugin_failures import OnPluginFailure, fails_closed, refuse_coroutine
 from penstock.words.verdicts import PROBE, REQUEST_REASONS, At, Denied, check_denied
 
@@ -48,11 +48,14 @@ class GuardedLimiter:
     """Its first snapshot had no limit, and a limiter that has one always shows it: it need not be asked per lease."""
     scope: Scope = attrs.field(init=False)
     counts: bool = attrs.field(init=False)
-    """Whether it says how many more requests may go out."""
+    """Whether it says how many more requests may go out, which is not looked at of a group: room is that of models."""
 
     def __attrs_post_init__(self) -> None:
         self.scope = self.limiter.scope
-        self.counts = isinstance(self.limiter, RequestCounter)
+        self._look_whether_it_counts()
+
+    def _look_whether_it_counts(self) -> None:
+        self.counts = isinstance(self.limiter, RequestCounter) and not isinstance(self.scope, RequestGroupKey)
 
     def use(self, limiter: RequestLimiter) -> None:
         """Put another limiter in the place of the one that is guarded, which takes over from it; the calls that are
@@ -60,7 +63,7 @@ class GuardedLimiter:
         """
         if limiter is not self.limiter:
             self.limiter, self.broken, self.has_no_limit = limiter, None, False
-            self.counts = isinstance(limiter, RequestCounter)
+            self._look_whether_it_counts()
 
     def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
         """The limiter's answer. A refusal that names no moment gets the limiter's own next one."""
@@ -106,6 +109,8 @@ class GuardedLimiter:
         if denied.scope == "all":  # all of its own scope, that is, and not of other models
             cohort = (self.plugin, self.scope) if denied.cohort is None else denied.cohort
             denied = attrs.evolve(denied, scope="shape", cohort=cohort)
+        if isinstance(self.scope, RequestGroupKey):
+            denied = attrs.evolve(denied, diagnostics={**denied.diagnostics, "limit_of": str(self.scope)})
         if not denied.final and denied.next_moment() is None:
             moment = self.next_change(now)
             if moment is not None and moment > now:

@@ -118,6 +118,9 @@ def _known(registry: RequestRegistry) -> Iterator[tuple[Scope, int | None, Seque
         yield model.key, model.cap, model.limiters
     for state in registry.resources.values():
         yield state.key, state.cap, state.own
+    for group in registry.groups.known.values():
+        if not isinstance(group.key.group, RequestResourceKey):
+            yield group.key, None, group.limiters
 
 
 def _new(

@@ -1,6 +1,7 @@
 """What the request gate knows of: providers, their models, the domains of each, with caps, counters and
 limiters.
 
+    group               limiters of a tenant over all providers (`groups.py`)
     provider            limiters of the whole provider
       provider + model  the static cap, what is in flight over all domains, limiters
         resource        one domain: its own cap if it has one, what is in flight, who waits, limiters
@@ -18,6 +19,7 @@ from typing import TypeVar
 import attrs
 
 from penstock.queueing.lanes import ALL
+from penstock.requests.groups import RequestGroups
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_guard import LIMITER, GuardedLimiter
@@ -181,6 +183,7 @@ class RequestRegistry:
         self.resources: dict[RequestResourceKey, ResourceState] = {}
         self.nodes: dict[Scope, ProviderState | ModelState | ResourceState] = {}
         """All three, by scope."""
+        self.groups = RequestGroups(lambda key: self._limiters(key, None))
 
     def register(
         self,
@@ -247,6 +250,11 @@ class RequestRegistry:
                 own += lease.item.cost.requests if there is state else 0
         return own <= state.cap and total <= state.model.cap
 
+    def limiters_of(self, state: ResourceState, item: RequestAdmissionItem) -> tuple[GuardedLimiter, ...]:
+        """All limiters that have a say in a call, of which the group must be known, widest scope first."""
+        of_the_group = self.groups.known[item.group.key].limiters
+        return (*of_the_group, *state.limiters) if of_the_group else state.limiters
+
     def forget(self, key: ProviderModelKey) -> bool:
         """Whether a model, which must be known, is idle: then it is known no more, nor what its limiters had learnt."""
         model = self.models[key]
@@ -282,6 +290,8 @@ class RequestRegistry:
         for resource_key, state in self.resources.items():
             state.own = guards.pop(resource_key)
             state.gather_limiters()
+        for group in self.groups.known.values():
+            group.limiters = guards.pop(group.key, ())
         self._prepared = guards
 
     def called(self, make: Callable[[], Sequence[T]], scope: Scope) -> Sequence[T]:

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import attrs
 
+from penstock.requests.items import RequestAdmissionItem
+from penstock.requests.limiter_guard import GuardedLimiter
 from penstock.requests.pressure import RequestPressureSnapshotProvider
 from penstock.requests.registry import ResourceState
 from penstock.requests.shadow_limiter import shadow_refusals
@@ -255,11 +257,13 @@ def resource_standing(
 def explanation_of(
     waiting: Mapping[RequestWaiter, ResourceState],
     refusal_of: Callable[[RequestWaiter, float], tuple[Denied | None, float]],
+    limiters_of: Callable[[ResourceState, RequestAdmissionItem], Iterable[GuardedLimiter]],
     pressure: RequestPressureSnapshotProvider,
     pauses: Iterable[tuple[str, float]],
     now: float,
 ) -> RequestExplanation:
-    """The request gate at this moment. `refusal_of` as for `resource_standing`, `pauses` as for `retry_pauses`."""
+    """The request gate at this moment. `refusal_of` as for `resource_standing`, `limiters_of` says who has a say in a
+    call, `pauses` as for `retry_pauses`."""
     by_state: dict[ResourceState, list[RequestWaiter]] = {}
     for waiter, state in waiting.items():
         by_state.setdefault(state, []).append(waiter)
@@ -270,7 +274,7 @@ def explanation_of(
                 state,
                 waiters,
                 lambda waiter: refusal_of(waiter, now),
-                shadow_refusals(state.limiters, waiters[0].item, now),
+                shadow_refusals(limiters_of(state, waiters[0].item), waiters[0].item, now),
                 now,
             )
             for state, waiters in by_state.items()

@@ -11,7 +11,7 @@ that an offer is still to come: who asks, and who cancels, changes nothing for o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import attrs
@@ -33,7 +33,7 @@ from penstock.requests.timeouts import WaitEnds, end_of_wait
 from penstock.requests.waiters import RequestWaiter, RequestWaiterQueue
 from penstock.words.identity import ProviderModelKey
 from penstock.words.plugin_failures import PluginMaker
-from penstock.words.verdicts import Backlog, Condition, Denied, Released, Signal
+from penstock.words.verdicts import Backlog, Condition, Denied, Released, RequestReason, Signal
 
 __all__ = ["WaitingRequests"]
 
@@ -75,6 +75,10 @@ class WaitingRequests:
         """Who was found to wait for what cannot come in time, and is to be refused."""
         self._sequence = 0
 
+    def groups(self) -> set[Hashable]:
+        """The keys of the groups for whom calls wait."""
+        return {waiter.item.group.key for waiter in self.waiting}
+
     def _order_by(self, queue: RequestWaiterQueue) -> None:
         self.queue = queue
         self._order: LaneRequestWaiters | GuardedWaiters
@@ -105,7 +109,7 @@ class WaitingRequests:
     def ask(self, waiter: RequestWaiter, state: ResourceState, now: float) -> None:
         """Give the waiter its lease, refuse it, or put it in the queue. Changes nothing for anybody else."""
         item = waiter.item
-        if state.provider.waiting:
+        if state.provider.waiting or (self.waiting and self._registry.groups.restrained(item)):
             denied = self._decider.check(state, item, now)
         else:
             answer = self.lease_or_refusal(state, item, now)
@@ -218,14 +222,18 @@ class WaitingRequests:
         self._room.has_counters = any(node.counters for node in self._registry.nodes.values())
 
     def offer_released(
-        self, states: Iterable[ResourceState], effects: RequestAdmissionEffects, now: float, *, group: object = None
+        self, states: Iterable[ResourceState], effects: RequestAdmissionEffects, now: float, *, group: Any = None
     ) -> None:
-        """Places came free, or limits may have grown: there, and so at the other resources of their models."""
+        """Places came free, or limits may have grown: there, and so at the other resources of their models; and for the
+        group of a call that came back, at all models.
+        """
         if self._order.somebody_waits_for():
             for state in states:
                 others = state.model.resources.values()
                 more = [other.released[0] for other in others if other.waiting and other is not state]
-                self._order.released((*state.released, *more, Released(state.key if group is None else group)), now)
+                if group is not None:
+                    more += [Released(group), self._registry.groups.known[group].released]
+                self._order.released((*state.released, *more), now)
         self.offer(effects, now)
 
     def offer_signalled(self, name: str, effects: RequestAdmissionEffects, now: float) -> None:
@@ -349,9 +357,9 @@ class WaitingRequests:
         last, _ = self.refusal_of(waiter, now)
         until: frozenset[Condition] = frozenset(self.waiting[waiter].released) if last is None else last.until
         detail = f"waited {now - waiter.enqueued_at:.3f} s" + ("" if last is None else f"; last refused: {last}")
-        self._refuse(
-            waiter, Denied("deadline" if late else "queue_timeout", until, detail=detail, by=CORE), effects, now
-        )
+        noted = {} if last is None else last.diagnostics
+        reason: RequestReason = "deadline" if late else "queue_timeout"
+        self._refuse(waiter, Denied(reason, until, detail=detail, diagnostics=noted, by=CORE), effects, now)
 
     def _refuse(self, waiter: RequestWaiter, denied: Denied, effects: RequestAdmissionEffects, now: float) -> None:
         effects.freed_providers.append(self.waiting[waiter].provider.key)

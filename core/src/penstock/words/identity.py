@@ -1,18 +1,20 @@
 """The keys of providers, models and domains, for both gates, the limiters and the capacity plan.
 
+The key of a group of calls stands beside them: who a call is for, at whichever provider.
+
 Neutral: this module knows neither tasks nor requests. `RequestResourceResolver` is the one place that makes
 these keys, so that two aliases of one endpoint always lead to the same cap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, Literal, TypeAlias
 
 import attrs
 
-from penstock.words.checks import a_mapping, a_name, is_text, shown, whole_number
+from penstock.words.checks import a_key, a_mapping, a_name, is_text, shown, whole_number
 from penstock.words.errors import ConfigError
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "ProviderModelKey",
     "ProviderModelStaticCap",
     "RequestDomain",
+    "RequestGroupKey",
     "RequestResourceKey",
     "RequestResourceResolver",
     "Scope",
@@ -105,10 +108,26 @@ class RequestResourceKey:
         return f"{self.provider_name}/{self.model_id}/{self.domain}"
 
 
-Scope = ProviderKey | ProviderModelKey | RequestResourceKey
+@attrs.frozen(cache_hash=True)
+class RequestGroupKey:
+    """A group of calls over all providers and models: a tenant, an API key. `group` is the key of its
+    `RequestGroupSpec`.
+    """
+
+    group: Hashable
+
+    def __attrs_post_init__(self) -> None:
+        if self.group.__class__ is not str or not self.group:
+            a_key(self.group, "group of a RequestGroupKey")
+
+    def __str__(self) -> str:
+        return f"group {self.group}"
+
+
+Scope = ProviderKey | ProviderModelKey | RequestResourceKey | RequestGroupKey
 """The scope value that a request limiter is made for: one of these keys."""
 
-LimiterScope: TypeAlias = Literal["resource", "provider_model", "provider"]
+LimiterScope: TypeAlias = Literal["resource", "provider_model", "provider", "group"]
 """The kinds of scope that can have a limiter of their own, in the words of a limiter's configuration."""
 
 
@@ -120,6 +139,8 @@ def scope_kind(scope: Scope) -> LimiterScope:
     """
     if isinstance(scope, RequestResourceKey):
         return "resource"
+    if isinstance(scope, RequestGroupKey):
+        return "group"
     return "provider_model" if isinstance(scope, ProviderModelKey) else "provider"
 
 

@@ -10,6 +10,7 @@ from penstock import (
     LimiterScope,
     ProviderKey,
     ProviderModelKey,
+    RequestGroupKey,
     RequestResourceKey,
     Scope,
     not_empty,
@@ -47,17 +48,26 @@ class Rates:
 
 @attrs.frozen(kw_only=True)
 class Budget:
-    """What may be used of one provider, of one of its models (its id, not an alias), or of one domain of the model."""
+    """What may be used of one provider, of one of its models (its id, not an alias), or of one domain of the model; or
+    by one `group` of calls, at whichever provider: the name of its `RequestGroupSpec`.
+    """
 
-    provider: str = attrs.field(validator=not_empty)
+    provider: str | None = attrs.field(default=None, validator=not_empty)
     model: str | None = attrs.field(default=None, validator=not_empty)
     domain: str | None = attrs.field(default=None, validator=not_empty)
+    group: str | None = attrs.field(default=None, validator=not_empty)
     requests: Rates | None = None
     tokens: Rates | None = None
     input_tokens: Rates | None = None
     output_tokens: Rates | None = None
 
     def __attrs_post_init__(self) -> None:
+        if (self.provider is None) == (self.group is None):
+            raise ValueError("provider or group must say whose budget it is, and not both")
+        if self.group is not None and (self.model is not None or self.domain is not None):
+            raise ValueError(
+                f"group {self.group!r} is limited over all models: model and domain must not stand beside it"
+            )
         if self.domain is not None and self.model is None:
             raise ValueError(f"domain {self.domain!r} needs a model: domains are those of a model")
         if not self.limits:
@@ -66,6 +76,9 @@ class Budget:
     @property
     def scope(self) -> Scope:
         """What shares this budget."""
+        if self.group is not None:
+            return RequestGroupKey(self.group)
+        assert self.provider is not None
         if self.model is None:
             return ProviderKey(self.provider)
         if self.domain is None:
@@ -90,7 +103,8 @@ class TokenBudgetConfig:
     `budgets`        what is known beforehand
     `learn`          whether limits are learnt from the headers of answers
     `scope`          what shares a limit that is learnt: a `resource` (one domain of one model), a `provider_model`,
-                     or a whole `provider`, for those that limit an account and not a model
+                     a whole `provider`, for those that limit an account and not a model,
+                     or a `group` of calls
     `share`          the part of every limit, configured or learnt, that this run may use
     `burst_seconds`  the most that may be saved up while nothing is asked for, in seconds' worth of a limit per second
                      or minute; 0: calls are evenly spaced

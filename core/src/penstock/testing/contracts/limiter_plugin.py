@@ -12,7 +12,7 @@ Plain asserts: no test framework is imported.
 from __future__ import annotations
 
 from penstock.requests.limiters import RequestLimiter
-from penstock.words.identity import LimiterScope, RequestResourceKey, Scope
+from penstock.words.identity import LimiterScope, RequestGroupKey, RequestResourceKey, Scope
 
 __all__ = ["RequestLimiterPluginContract"]
 
@@ -32,6 +32,7 @@ class RequestLimiterPluginContract:
             "resource": self.resource,
             "provider_model": self.resource.provider_model,
             "provider": self.resource.provider,
+            "group": RequestGroupKey("tenant"),
         }
         for configured in keys:
             for kind, key in keys.items():
