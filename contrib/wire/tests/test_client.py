@@ -158,3 +158,14 @@ async def test_what_is_no_answer_ends_the_call_and_its_connection(
 def test_a_url_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="base_url must"):
         WireClient(url)
+
+
+async def test_an_answer_has_ended_once_its_last_piece_is_taken() -> None:
+    async with (
+        serving(lambda _: [OK]) as server,
+        WireClient(server.url) as client,
+        client.call("POST", "/x", b"{}") as answer,
+    ):
+        assert not answer.ended
+        assert await anext(answer) == b"{}"
+        assert answer.ended

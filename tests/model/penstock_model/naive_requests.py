@@ -30,8 +30,9 @@ RESOURCES: Final = (
 )
 MODELS: Final = tuple(dict.fromkeys(resource.provider_model for resource in RESOURCES))
 GROUPS: Final = ("a", "b", "c")
-Scope = RequestResourceKey | ProviderModelKey | ProviderKey | RequestGroupKey
-SCOPES: Final[tuple[Scope, ...]] = (*dict.fromkeys(resource.provider for resource in RESOURCES), *MODELS, *RESOURCES)
+Place = RequestResourceKey | ProviderModelKey | ProviderKey
+Scope = Place | RequestGroupKey
+SCOPES: Final[tuple[Place, ...]] = (*dict.fromkeys(resource.provider for resource in RESOURCES), *MODELS, *RESOURCES)
 LIMITED: Final[tuple[Scope, ...]] = (*SCOPES, *map(RequestGroupKey, GROUPS))
 """What a limiter is made for."""
 

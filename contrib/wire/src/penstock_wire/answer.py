@@ -85,6 +85,11 @@ class AnswerParser:
             raise ConnectionLost("the connection was closed in the middle of the answer")
         self.done, self.reusable = True, False
 
+    @property
+    def pending(self) -> bool:
+        """Whether pieces of the body have come that nobody has taken."""
+        return bool(self._pieces)
+
     def take(self) -> Sequence[bytes]:
         """The pieces of the body that have come since the last time."""
         pieces, self._pieces = self._pieces, []

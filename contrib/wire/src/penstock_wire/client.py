@@ -187,6 +187,11 @@ class WireAnswer:
         """Whether it has ended so that its connection can carry another call."""
         return self._parser.done and self._parser.reusable
 
+    @property
+    def ended(self) -> bool:
+        """Whether all of it has come and been taken: the next piece would be the end."""
+        return self._parser.done and not self._pieces and not self._parser.pending
+
     async def read_head(self) -> None:
         """Read until the head is there. Raises `ConnectionLost`, `BadAnswer`."""
         while not self._parser.status:

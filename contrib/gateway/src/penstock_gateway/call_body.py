@@ -1,0 +1,161 @@
+"""The body of a call: what it says to a gateway, and the same bytes with another model in them.
+
+The value of a member is found by a JSON decoder that keeps it as it stands, so the members of a body are walked in a
+step each, however much they hold. A body in which a member stands twice at the top is refused: which of the two counts
+is decided by whoever reads it next, and one `model` might be allowed and the other not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+import msgspec
+
+from penstock import MOST_TOKENS
+from penstock_gateway.refusal import Refusal
+from penstock_gateway.routes import Route
+
+__all__ = ["CallBody", "members_of"]
+
+_DECODER: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_SPACE: Final = rb"[ \t\n\r]*"
+_BEGIN: Final = re.compile(_SPACE + rb"\{" + _SPACE)
+_NAME: Final = re.compile(_SPACE + rb'("(?:[^"\\]|\\.)*")' + _SPACE + rb":" + _SPACE)
+_NEXT: Final = re.compile(_SPACE + rb",")
+
+BYTES_PER_TOKEN: Final = 4
+"""Rough, and right enough: the usage of the answer corrects it."""
+
+
+@attrs.frozen
+class Member:
+    """The value of a member, and where it stands in the body."""
+
+    value: bytes
+    start: int
+
+    @property
+    def end(self) -> int:
+        """Behind its last byte."""
+        return self.start + len(self.value)
+
+
+def members_of(body: bytes) -> Mapping[str, Member]:
+    """The members at the top of a JSON object. Raises `ValueError` with what is wrong with it, in words.
+
+    >>> {name: member.value for name, member in members_of(b'{"model": "m", "n": [1, 2]}').items()}
+    {'model': b'"m"', 'n': b'[1, 2]'}
+    """
+    try:
+        body.decode()  # the decoder passes over the values without looking into them
+        values = _DECODER.decode(body)
+    except msgspec.ValidationError:
+        raise ValueError("the body must be a JSON object") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"the body is no JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("the body is nested too deeply") from None
+    members: dict[str, Member] = {}
+    begin = _BEGIN.match(body)
+    assert begin is not None, "a decoded object begins with a brace"
+    at = begin.end()
+    while (found := _NAME.match(body, at)) is not None:
+        name: str = msgspec.json.decode(found.group(1))
+        value = bytes(values[name])
+        if name in members or not body.startswith(value, found.end()):
+            raise ValueError(f"the body has the member {name[:64]!r} twice")
+        members[name] = member = Member(value, found.end())
+        comma = _NEXT.match(body, member.end)
+        if comma is None:
+            break
+        at = comma.end()
+    return members
+
+
+@attrs.frozen
+class CallBody:
+    """What a gateway reads of a call. `hides_usage`: the usage of its stream has to be asked for by the gateway, and
+    the client has not asked for it.
+    """
+
+    raw: bytes
+    members: Mapping[str, Member]
+    model: str
+    stream: bool
+    output_tokens: int
+    hides_usage: bool
+
+    @classmethod
+    def read(cls, raw: bytes, route: Route) -> CallBody:
+        """The call in a body. Raises `Refusal`, of status 400."""
+        try:
+            members = members_of(raw)
+        except ValueError as error:
+            raise Refusal(400, "invalid_body", str(error)) from None
+        model = _value(members, "model")
+        if not isinstance(model, str) or not model:
+            raise Refusal(400, "model_missing", "model must name a model, as a text")
+        stream = _value(members, "stream")
+        if stream is not None and not isinstance(stream, bool):
+            raise Refusal(400, "invalid_body", "stream must be true or false")
+        hides_usage = False
+        if stream and route.usage_on_request:
+            options = _value(members, "stream_options")
+            if options is not None and not isinstance(options, dict):
+                raise Refusal(400, "invalid_body", "stream_options must be an object")
+            hides_usage = options is None or options.get("include_usage") is not True
+        output = next((n for name in route.output if (n := _count(_value(members, name)))), 0)
+        return cls(raw, members, model, bool(stream), output, hides_usage)
+
+    @property
+    def input_tokens(self) -> int:
+        """An estimate, by the length of the body."""
+        return min(len(self.raw) // BYTES_PER_TOKEN, MOST_TOKENS)
+
+    def rewritten(self, model: str, *, ask_usage: bool) -> bytes:
+        """The body for a provider's `model`; every other byte is as it came, but that with `ask_usage` the usage of a
+        stream is asked for.
+        """
+        member = self.members["model"]
+        changes = []
+        if model != self.model:
+            changes.append((member.start, member.end, msgspec.json.encode(model)))
+        if ask_usage:
+            options = self.members.get("stream_options")
+            if options is None or options.value == b"null":
+                wanted = b'{"include_usage":true}'
+                if options is None:
+                    changes.append((member.end, member.end, b',"stream_options":' + wanted))
+                else:
+                    changes.append((options.start, options.end, wanted))
+            else:
+                changes.append((options.start, options.end, _with_usage(options.value)))
+        body = self.raw
+        for start, end, value in sorted(changes, reverse=True):
+            body = body[:start] + value + body[end:]
+        return body
+
+
+def _with_usage(options: bytes) -> bytes:
+    inner = members_of(options)
+    asked = inner.get("include_usage")
+    if asked is not None:
+        return options[: asked.start] + b"true" + options[asked.end :]
+    begin = _BEGIN.match(options)
+    assert begin is not None
+    return options[: begin.end()] + b'"include_usage":true' + (b"," if inner else b"") + options[begin.end() :]
+
+
+def _value(members: Mapping[str, Member], name: str) -> Any:
+    member = members.get(name)
+    try:
+        return None if member is None else msgspec.json.decode(member.value)
+    except (msgspec.DecodeError, RecursionError):
+        raise Refusal(400, "invalid_body", f"the member {name!r} cannot be read") from None
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_TOKENS else 0

@@ -1,0 +1,66 @@
+"""What is told of one call, to its client in headers and to the log in a line."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import attrs
+import trio
+
+from penstock_gateway.routes import ROUTES
+
+__all__ = ["CallLine"]
+
+
+@attrs.define(eq=False)
+class CallLine:
+    """What is told of a call, to its client and to the log."""
+
+    number: str
+    began: float
+    begun: bool = False
+    """Whether the client has some of the answer."""
+    key: str = ""
+    model: str = ""
+    stream: bool = False
+    status: int = 0
+    refused: str = ""
+    failed: str = ""
+    waited: float | None = None
+    admitted: float | None = None
+    first_byte: float | None = None
+    sent: int = 0
+    usage: Any = None
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Those of the answer that are Penstock's own."""
+        headers = [(b"x-penstock-call", self.number.encode())]
+        if self.model and self.admitted is not None:
+            headers.append((b"x-penstock-model", self.model.encode()))
+        if self.waited is not None:
+            headers.append((b"x-penstock-waited", b"%.3f" % self.waited))
+        return headers
+
+    def as_dict(self, path: str, size: int) -> dict[str, Any]:
+        """The line of the log; `size` is that of the call's body, in bytes. Nothing of what was said is in it."""
+        usage = self.usage
+        line = {
+            "at": round(time.time(), 3),
+            "call": self.number,
+            "key": self.key or None,
+            "path": path if path in ROUTES else None,
+            "model": self.model or None,
+            "stream": self.stream,
+            "status": self.status,
+            "refused": self.refused or None,
+            "failed": self.failed or None,
+            "waited": None if self.waited is None else round(self.waited, 4),
+            "first_byte": None if self.first_byte is None else round(self.first_byte, 4),
+            "seconds": round(trio.current_time() - self.began, 4),
+            "bytes_in": size,
+            "bytes_out": self.sent,
+            "input_tokens": None if usage is None else usage.input_tokens,
+            "output_tokens": None if usage is None else usage.output_tokens,
+        }
+        return {name: value for name, value in line.items() if value is not None}

@@ -1,0 +1,95 @@
+"""`[gateway]` of the configuration file: what can be set, and what would be nonsense."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Any
+
+import attrs
+
+from penstock import ConfigError, Problem, number_above, number_from, whole_number_from
+from penstock_gateway.keys import KEY_NAME
+
+__all__ = ["AdminConfig", "GatewayConfig", "KeyConfig", "is_loopback"]
+
+
+def _port(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 65_535:
+        raise ValueError(f"{field.name} must be a port from 0 (any free one) to 65535, not {value!r:.40}")
+
+
+_optional_count = attrs.validators.optional(whole_number_from(1))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nothing but this machine reaches an address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@attrs.frozen(kw_only=True)
+class KeyConfig:
+    """`[gateway.keys.NAME]`. Its calls are the request group `NAME`.
+
+    `env` names the environment variable with the key; without it the key is the one of that name in `keys_file`.
+    """
+
+    env: str | None = None
+    weight: float = attrs.field(default=1.0, validator=number_above(0.0, 1_000_000.0))
+    calls: int | None = attrs.field(default=None, validator=_optional_count)
+    """In flight at once, over all models."""
+    requests_per_minute: int | None = attrs.field(default=None, validator=_optional_count)
+    tokens_per_minute: int | None = attrs.field(default=None, validator=_optional_count)
+    models: list[str] | None = None
+    """Those that it may call, by the names that clients call them; all without it."""
+    queue_wait_timeout: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(number_from(0.0, 86_400.0))
+    )
+    """Seconds, in the place of the gateway's."""
+
+
+@attrs.frozen(kw_only=True)
+class AdminConfig:
+    """`[gateway.admin]`: where `/metrics` and the health checks are, beside the clients' port."""
+
+    host: str = "127.0.0.1"
+    port: int = attrs.field(default=9464, validator=_port)
+
+
+@attrs.frozen(kw_only=True)
+class GatewayConfig:
+    """`[gateway]`. Durations in seconds, sizes in bytes."""
+
+    host: str = "127.0.0.1"
+    port: int = attrs.field(default=8080, validator=_port)
+    workers: int = 1
+    keys_file: str | None = None
+    keys: dict[str, KeyConfig] = attrs.field(factory=dict)
+    admin: AdminConfig | None = None
+    log: str | None = "-"
+    """A file, to which lines are added; `-` is the standard output, and an empty text no log."""
+    queue_wait_timeout: float = attrs.field(default=60.0, validator=number_from(0.0, 86_400.0))
+    connect_timeout: float = attrs.field(default=10.0, validator=number_above(0.0, 3_600.0))
+    first_byte_timeout: float = attrs.field(default=600.0, validator=number_above(0.0, 86_400.0))
+    idle_timeout: float = attrs.field(default=300.0, validator=number_above(0.0, 86_400.0))
+    """Between two pieces of an answer, and for a client that takes nothing."""
+    total_timeout: float = attrs.field(default=3_600.0, validator=number_above(0.0, 86_400.0))
+    request_timeout: float = attrs.field(default=60.0, validator=number_above(0.0, 3_600.0))
+    """For a client's request to be whole, from its first byte on."""
+    keep_alive: float = attrs.field(default=75.0, validator=number_above(0.0, 3_600.0))
+    largest_body: int = attrs.field(default=32 * 1024 * 1024, validator=whole_number_from(1))
+    most_connections: int = attrs.field(default=4096, validator=whole_number_from(1))
+    drain_seconds: float = attrs.field(default=300.0, validator=number_from(0.0, 86_400.0))
+
+    def __attrs_post_init__(self) -> None:
+        problems = []
+        if self.workers != 1:
+            problems.append(Problem(("workers",), "must be 1: one process serves, and more are not built yet"))
+        for name in self.keys:
+            if not KEY_NAME.fullmatch(name):
+                what = "must be made of letters, digits, '-' and '.', at most 64, and begin with a letter or a digit"
+                problems.append(Problem(("keys", name), f"the name of a key {what}"))
+        if problems:
+            raise ConfigError(problems)

@@ -1,0 +1,174 @@
+"""A configuration file as a gateway uses it: whom it serves, what it serves, and with which limits.
+
+What a key may use is kept by the same plugins that keep the limits of providers: requests and tokens per minute are
+budgets of `token-budget` for its group, calls in flight are the group's `admitted_limit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from penstock import ConfigError, PenstockConfig, Problem, did_you_mean, load_config
+from penstock_gateway.config import GatewayConfig, KeyConfig, is_loopback
+from penstock_gateway.key_file import read_keys
+from penstock_gateway.keys import HashedKey, KeyRing, key_problem
+from penstock_gateway.routes import Family
+
+__all__ = ["Deployment", "Serving", "load_gateway"]
+
+ANYBODY: Final = "anybody"
+"""The key of those who need none: on loopback, where no keys are configured."""
+_KINDS: Final[Mapping[str, Family]] = {"openai": "openai", "mock": "openai", "anthropic": "anthropic"}
+_BUDGETS: Final = "token-budget"
+
+
+@attrs.frozen
+class Deployment:
+    """A model that is served: `name` as clients call it, `model` as its provider knows it."""
+
+    name: str
+    provider: str
+    model: str
+    family: Family
+
+
+@attrs.frozen
+class Serving:
+    """All that a gateway needs to know. `config` has the limits of keys in it."""
+
+    config: PenstockConfig
+    gateway: GatewayConfig
+    ring: KeyRing
+    keys: Mapping[str, KeyConfig]
+    models: Mapping[str, Deployment]
+
+
+def load_gateway(path: Path, environment: Mapping[str, str]) -> Serving:
+    """The gateway that a file describes. Raises `ConfigError` with all that is wrong."""
+    loaded = load_config(path, extra_tables={"gateway": GatewayConfig})
+    gateway: GatewayConfig = loaded.extras["gateway"]
+    config = loaded.config
+    problems = [*_provider_problems(config), *_address_problems(gateway)]
+    try:
+        hashed = {} if gateway.keys_file is None else read_keys(path.parent / gateway.keys_file)
+    except ConfigError as error:
+        problems += error.records
+        hashed = {}
+    plain, wrong = _plain_keys(gateway.keys, hashed, environment)
+    problems += wrong
+    models = _models(config)
+    for name, key in gateway.keys.items():
+        for model in key.models or ():
+            if model not in models:
+                what = f"names no model that is served: {model!r}; {did_you_mean(model, models)}"
+                problems.append(Problem(("gateway", "keys", name, "models"), what, config.source))
+    if not plain and not hashed and not wrong and not is_loopback(gateway.host):
+        what = f"{gateway.host!r} is reached from elsewhere, and there is no key: make one by `penstock keys new`"
+        problems.append(Problem(("gateway", "host"), what, config.source))
+    if problems:
+        raise ConfigError([attrs.evolve(each, source=each.source or config.source) for each in problems])
+    ring = KeyRing(plain, hashed)
+    keys = {name: gateway.keys.get(name, KeyConfig()) for name in ring.names or (ANYBODY,)}
+    return Serving(_with_budgets(config, keys), gateway, ring, keys, models)
+
+
+def _address_problems(gateway: GatewayConfig) -> list[Problem]:
+    if gateway.admin is None or is_loopback(gateway.admin.host):
+        return []
+    what = f"must be a loopback address, not {gateway.admin.host!r}: whoever reaches it needs no key"
+    return [Problem(("gateway", "admin", "host"), what)]
+
+
+def _provider_problems(config: PenstockConfig) -> list[Problem]:
+    problems = []
+    if not any(provider.models for provider in config.providers.values()):
+        problems.append(Problem(("providers",), "must name a provider with a model: nothing would be served"))
+    for name, provider in config.providers.items():
+        where = ("providers", name)
+        if provider.kind not in _KINDS:
+            hint = did_you_mean(provider.kind, _KINDS, otherwise="there are")
+            what = f"{provider.kind!r} is no kind of provider; {hint}"
+            problems.append(Problem((*where, "kind"), what))
+        elif provider.kind == "mock" and provider.base_url is not None:
+            problems.append(Problem((*where, "base_url"), "means nothing for a mock, which finds a port of its own"))
+        elif provider.kind != "mock" and provider.base_url is None:
+            what = 'is missing; this kind of provider needs one, as in "https://api.openai.com/v1"'
+            problems.append(Problem((*where, "base_url"), what))
+        if provider.kind != "mock":
+            problems += [
+                Problem((*where, "options"), f"means nothing here, but has {key!r}")
+                for key in provider.options
+                if key != "stream_usage"
+            ]
+            if not isinstance(provider.options.get("stream_usage", True), bool):
+                problems.append(Problem((*where, "options", "stream_usage"), "must be true or false"))
+    return problems
+
+
+def _plain_keys(
+    keys: Mapping[str, KeyConfig], hashed: Mapping[str, HashedKey], environment: Mapping[str, str]
+) -> tuple[dict[str, str], list[Problem]]:
+    """The keys of the environment by name; and what is wrong with them, which tells nothing of a key."""
+    found: dict[str, str] = {}
+    problems = []
+    for name, key in keys.items():
+        where = ("gateway", "keys", name)
+        if key.env is None:
+            if name not in hashed:
+                what = "has no key: name its variable by env, or make one in keys_file by `penstock keys new`"
+                problems.append(Problem(where, what))
+            continue
+        value = environment.get(key.env)
+        if name in hashed:
+            problems.append(Problem((*where, "env"), "names a variable, and keys_file has a key of that name too"))
+        elif value is None:
+            problems.append(Problem((*where, "env"), f"names {key.env}, which is not set"))
+        elif (wrong := key_problem(value)) is not None:
+            problems.append(Problem((*where, "env"), f"the key in {key.env} {wrong}"))
+        elif value in found.values():
+            problems.append(Problem((*where, "env"), f"the key in {key.env} is that of another name too"))
+        else:
+            found[name] = value
+    return found, problems
+
+
+def _models(config: PenstockConfig) -> dict[str, Deployment]:
+    """What is served, by the names that clients may use: `provider/name`, or `name` where one provider alone has it."""
+    found: dict[str, Deployment] = {}
+    short: dict[str, list[Deployment]] = {}
+    for provider, described in config.providers.items():
+        family = _KINDS.get(described.kind, "openai")
+        for name, model in described.models.items():
+            deployment = Deployment(f"{provider}/{name}", provider, model.model or name, family)
+            found[deployment.name] = deployment
+            short.setdefault(name, []).append(deployment)
+    for name, those in short.items():
+        if len(those) == 1:
+            found.setdefault(name, those[0])
+    return found
+
+
+def _with_budgets(config: PenstockConfig, keys: Mapping[str, KeyConfig]) -> PenstockConfig:
+    budgets: list[dict[str, Any]] = []
+    for name, key in keys.items():
+        limits = {"requests": key.requests_per_minute, "tokens": key.tokens_per_minute}
+        rates = {what: {"minute": amount} for what, amount in limits.items() if amount is not None}
+        if rates:
+            budgets.append({"group": name, **rates})
+    active = config.plugins.request_limiters
+    if budgets and active is not None and _BUDGETS not in active:
+        what = f"leaves out {_BUDGETS!r}, which keeps the requests and tokens per minute of keys"
+        raise ConfigError(Problem(("plugins", "request_limiters"), what, config.source))
+    section = dict(config.sections.get(_BUDGETS, {}))
+    own = section.get("budgets", [])
+    section["budgets"] = [*(own if isinstance(own, list | tuple) else [own]), *budgets]
+    answers = config.scheduler.explain_socket is not False
+    return attrs.evolve(
+        config,
+        scheduler=attrs.evolve(config.scheduler, explain_socket=answers),
+        sections={**config.sections, _BUDGETS: section} if budgets else config.sections,
+    )

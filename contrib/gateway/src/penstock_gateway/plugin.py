@@ -1,0 +1,81 @@
+"""The plugin that adds `penstock serve` and `penstock keys`. Imported by every `penstock` command, so it imports next
+to nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from penstock import hookimpl
+
+__all__ = ["GatewayPlugin"]
+
+_KEYS_FILE = click.option(
+    "--file",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("keys.json"),
+    show_default=True,
+    help="The file of salted hashes that gateway.keys_file names.",
+)
+
+
+class GatewayPlugin:
+    """A gateway that queues fairly instead of refusing: `penstock serve gateway.toml`, `penstock keys new NAME`."""
+
+    @hookimpl
+    def penstock_cli(self, cli: click.Group) -> None:
+        """The commands `serve` and `keys`, added to `cli`."""
+        cli.add_command(serve)
+        cli.add_command(keys)
+
+
+@click.command()
+@click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def serve(config: Path) -> None:
+    """Serve an OpenAI- and Anthropic-compatible gateway, as a TOML file describes it.
+
+    SIGTERM or Ctrl+C lets what is under way end, for drain_seconds at most; a second one ends it at once.
+    """
+    from penstock_gateway.command import serve_command
+
+    serve_command(config)
+
+
+@click.group()
+def keys() -> None:
+    """The keys of a gateway's clients, kept as salted hashes."""
+
+
+@keys.command()
+@click.argument("name")
+@_KEYS_FILE
+def new(name: str, path: Path) -> None:
+    """Make a key for NAME, and print it: this once, since it is kept nowhere."""
+    from penstock_gateway.key_file import add_key
+
+    click.echo(add_key(path, name, datetime.now(UTC).date().isoformat()))
+
+
+@keys.command(name="list")
+@_KEYS_FILE
+def list_(path: Path) -> None:
+    """List the names of the keys, and when each was made."""
+    from penstock_gateway.key_file import read_keys
+
+    for key in read_keys(path).values():
+        click.echo(f"{key.made}  {key.name}")
+
+
+@keys.command()
+@click.argument("name")
+@_KEYS_FILE
+def revoke(name: str, path: Path) -> None:
+    """Take the key of NAME away. A gateway that runs knows it until its next start."""
+    from penstock_gateway.key_file import revoke_key
+
+    revoke_key(path, name)
+    click.echo(f"{name}: revoked")

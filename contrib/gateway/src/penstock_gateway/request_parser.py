@@ -1,0 +1,170 @@
+"""What a client sends, taken apart: requests out of bytes, in whatever pieces they come. Pure: no socket, no clock.
+
+The bytes are taken apart by llhttp (`httptools`), strictly. A request that follows another in the same bytes is a
+request of its own, with its own key and its own limits: what is handed on is what the parser took for the body, never
+what was read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from typing import Final
+
+import attrs
+import httptools
+
+from penstock_gateway.refusal import Refusal
+
+__all__ = ["LARGEST_HEAD", "ClientRequest", "RequestParser"]
+
+LARGEST_HEAD: Final = 64 * 1024
+"""Bytes of a request's line and headers."""
+MOST_HEADERS: Final = 128
+_TARGET: Final = re.compile(rb"[\x21-\x7e]+")
+
+
+def _head_too_large() -> Refusal:
+    return Refusal(431, "head_too_large", f"the head of a request must not exceed {LARGEST_HEAD} bytes")
+
+
+@attrs.define(eq=False)
+class ClientRequest:
+    """A request. `headers` as they came, names in lower case; `target` is the path with its query."""
+
+    method: str = ""
+    target: bytes = b""
+    headers: list[tuple[bytes, bytes]] = attrs.field(factory=list)
+    body: bytes = b""
+    keep_alive: bool = False
+    version: str = "1.1"
+
+    @property
+    def path(self) -> str:
+        """The path without its query."""
+        return self.target.partition(b"?")[0].decode("latin-1")
+
+    def header(self, name: bytes) -> str | None:
+        """The value of a header, the first if it came more than once."""
+        return next((value.decode("latin-1") for known, value in self.headers if known == name), None)
+
+
+class RequestParser:
+    """The requests of one connection. `largest_body` in bytes.
+
+    `begun`      bytes of a request have come that is not whole yet
+    `in_body`    the head of `request` has come, and its body not yet
+    `expects`    whoever sends it waits for a word before its body (`Expect: 100-continue`)
+    """
+
+    def __init__(self, largest_body: int) -> None:
+        self.begun = False
+        self.expects = False
+        self.in_body = False
+        self._largest_body = largest_body
+        self._whole: deque[ClientRequest] = deque()
+        self.request = ClientRequest()
+        self._pieces: list[bytes] = []
+        self._head = 0
+        self._size = self._fields = 0
+        self._refused: list[Refusal] = []
+        """Why nothing more is taken."""
+        self._parser = httptools.HttpRequestParser(self)
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes. Raises `Refusal` for what is no request, or is too large: then nothing more is taken."""
+        if self._refused:
+            raise self._refused[0]
+        if not self.in_body:
+            self._head += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._stop(Refusal(400, "invalid_request", "another protocol than HTTP/1.1 is not spoken here"))
+        except httptools.HttpParserCallbackError as error:
+            if isinstance(error.__context__, Refusal):
+                self._stop(error.__context__)
+            else:  # of the parser's own
+                self._stop(Refusal(400, "invalid_request", f"the request is no HTTP/1.1: {error}"))
+        except httptools.HttpParserError as error:
+            self._stop(Refusal(400, "invalid_request", f"the request is no HTTP/1.1: {error}"))
+        if not self.in_body and self._head > LARGEST_HEAD:
+            self._stop(_head_too_large())
+        if self._refused and not self._whole:
+            raise self._refused[0]
+
+    def take(self) -> ClientRequest | None:
+        """The next request that is whole. Raises `Refusal` where none is, and none will be."""
+        if self._whole:
+            return self._whole.popleft()
+        if self._refused:
+            raise self._refused[0]
+        return None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a whole request has come that nobody has taken."""
+        return bool(self._whole)
+
+    def _stop(self, refusal: Refusal) -> None:
+        self._refused.append(refusal)
+
+    # -- what llhttp calls --
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self.begun = True
+        self.request, self._pieces, self._size, self._fields = ClientRequest(), [], 0, 0
+
+    def on_url(self, part: bytes) -> None:
+        """A part of the target."""
+        self.request.target += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; those behind the body are left out."""
+        if self.in_body:
+            return
+        self._fields += len(name) + len(value)
+        if self._fields > LARGEST_HEAD:
+            raise _head_too_large()
+        if len(self.request.headers) >= MOST_HEADERS:
+            raise Refusal(431, "head_too_large", f"a request must not have more than {MOST_HEADERS} headers")
+        self.request.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """The head is there."""
+        request = self.request
+        request.method = self._parser.get_method().decode("latin-1")
+        request.version = self._parser.get_http_version()
+        lasts = self._parser.should_keep_alive() and not self._parser.should_upgrade()
+        request.keep_alive = lasts and request.version == "1.1"
+        encodings = [value.strip().lower() for name, value in request.headers if name == b"transfer-encoding"]
+        if encodings not in ([], [b"chunked"]):
+            raise Refusal(501, "unknown_encoding", "of transfer encodings chunked alone is known here")
+        hosts = sum(name == b"host" for name, _ in request.headers)
+        if hosts > 1 or (hosts == 0 and request.version == "1.1"):
+            raise Refusal(400, "invalid_request", "a request must have one Host")
+        length = request.header(b"content-length")
+        if length is not None and int(length) > self._largest_body:
+            self._too_large()
+        self.expects = (request.header(b"expect") or "").lower() == "100-continue"
+        if not _TARGET.fullmatch(request.target):
+            raise Refusal(400, "invalid_request", "the target of a request must be written in visible ASCII")
+        self.in_body = True
+
+    def on_body(self, piece: bytes) -> None:
+        """A piece of the body."""
+        self._size += len(piece)
+        if self._size > self._largest_body:
+            self._too_large()
+        self._pieces.append(piece)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self.request.body = b"".join(self._pieces)
+        self._whole.append(self.request)
+        self.begun = self.in_body = self.expects = False
+        self._head = 0
+
+    def _too_large(self) -> None:
+        raise Refusal(413, "body_too_large", f"a body must not exceed {self._largest_body} bytes")

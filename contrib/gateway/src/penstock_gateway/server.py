@@ -1,0 +1,203 @@
+"""A gateway at work: it listens, answers, and ends in order.
+
+SIGTERM or SIGINT   not ready, no new connections, what is under way ends within `drain_seconds`
+once more           what is under way ends at once
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+import trio
+
+import penstock
+from penstock import ConfigError, ModelRequestExecutor
+from penstock_gateway.answer_writer import whole_answer
+from penstock_gateway.call_log import open_log
+from penstock_gateway.connection import ClientConnection
+from penstock_gateway.front import Front
+from penstock_gateway.loading import Serving
+from penstock_gateway.metrics import Labels, Metrics
+from penstock_gateway.refusal import Refusal
+from penstock_gateway.request_parser import RequestParser
+from penstock_gateway.upstreams import Upstream, open_upstreams
+
+__all__ = ["Gateway", "open_gateway", "serve_until_signal"]
+
+_log: Final = logging.getLogger("penstock.gateway")
+_BACKLOG: Final = 1024
+_TEXT: Final = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
+
+
+class Gateway:
+    """A gateway that serves. `url` is what clients take as a base URL, with `/v1`; at `admin_url` is `/metrics`."""
+
+    def __init__(self, front: Front, upstreams: Mapping[str, Upstream], requests: ModelRequestExecutor) -> None:
+        self.front = front
+        self.upstreams = upstreams
+        self.url = ""
+        self.admin_url = ""
+        self._requests = requests
+        self._config = front.serving.gateway
+        self._connections: set[ClientConnection] = set()
+        self._accepting = trio.CancelScope()
+        self._empty = trio.Event()
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._connections)
+
+    @property
+    def leases(self) -> tuple[int, int]:
+        """Leases issued and leases returned."""
+        return self._requests.leases
+
+    async def accept(self, listeners: list[trio.SocketListener], nursery: trio.Nursery) -> None:
+        """Serve whoever connects, until `drain`."""
+        with self._accepting:
+            await trio.serve_listeners(self._serve, listeners, handler_nursery=nursery)
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new connections and requests, and wait until what is under way has ended, at most `seconds`."""
+        self.front.draining = True
+        self._accepting.cancel()
+        for connection in tuple(self._connections):
+            connection.stop_waiting()
+        if self._connections:
+            with trio.move_on_after(seconds):
+                await self._empty.wait()
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        connection = ClientConnection(stream, self.front, self._config)
+        if len(self._connections) >= self._config.most_connections:
+            refusal = Refusal(503, "too_many_connections", "the gateway has as many clients as it takes", 1.0)
+            with trio.move_on_after(1.0):
+                await stream.send_all(self.front.refused(None, refusal, close=True))
+            await stream.aclose()
+            return
+        self._connections.add(connection)
+        try:
+            await connection.serve()
+        except Exception:  # one connection's fault is no other's
+            _log.exception("a connection ended by a fault of the gateway's own")
+        finally:
+            self._connections.discard(connection)
+            if self.front.draining and not self._connections:
+                self._empty.set()
+
+    def metrics(self) -> str:
+        """The page for Prometheus."""
+        in_flight: dict[Labels, float] = {}
+        waiting: dict[Labels, float] = {}
+        limits: dict[Labels, float] = {}
+        now = trio.current_time()
+        for resource, snapshot in self._requests.controller.pressure.snapshots(now).items():
+            labels = (("model", str(resource.provider_model)), ("domain", resource.domain))
+            in_flight[labels], waiting[labels] = snapshot.in_flight_count, snapshot.waiters
+            limit = snapshot.effective_max if snapshot.current_limit is None else snapshot.current_limit
+            if limit is not None:
+                limits[labels] = limit
+        groups = self._requests.controller.queue_view.queued_by_group
+        keys: dict[Labels, float] = {(("key", name),): groups.get(name, 0) for name in self.front.serving.keys}
+        return self.front.metrics.text(
+            {
+                "penstock_connections": ("Clients that are connected.", {(): len(self._connections)}),
+                "penstock_in_flight": ("Calls at providers.", in_flight),
+                "penstock_waiting": ("Calls in line.", waiting),
+                "penstock_limit": ("Calls in flight that are allowed now.", limits),
+                "penstock_key_waiting": ("Calls in line, by key.", keys),
+            }
+        )
+
+    async def serve_admin(self, stream: trio.SocketStream) -> None:
+        """Answer one request at the port of `/metrics`."""
+        parser = RequestParser(0)
+        async with stream:
+            with trio.move_on_after(10.0):
+                try:
+                    while (request := parser.take()) is None:
+                        data = await stream.receive_some(4096)
+                        if not data:
+                            return
+                        parser.feed(bytes(data))
+                    status, body = self._admin_page(request.path)
+                except Refusal as refusal:
+                    status, body = refusal.status, refusal.message
+                    request = None
+                head_only = request is not None and request.method == "HEAD"
+                with suppress(trio.BrokenResourceError):
+                    await stream.send_all(whole_answer(status, _TEXT, body.encode(), close=True, head_only=head_only))
+
+    def _admin_page(self, path: str) -> tuple[int, str]:
+        pages: dict[str, Callable[[], tuple[int, str]]] = {
+            "/metrics": lambda: (200, self.metrics()),
+            "/healthz": lambda: (200, "ok\n"),
+            "/readyz": lambda: (503, "draining\n") if self.front.draining else (200, "ok\n"),
+        }
+        page = pages.get(path)
+        return (404, f"there are {', '.join(pages)}\n") if page is None else page()
+
+
+@asynccontextmanager
+async def open_gateway(serving: Serving, environment: Mapping[str, str]) -> AsyncIterator[Gateway]:
+    """A gateway that serves while the block runs; at its end connections are closed at once. Raises `ConfigError`."""
+    config, metrics = serving.gateway, Metrics()
+    with open_log(config.log, metrics) as log:
+        async with (
+            open_upstreams(serving.config.providers, environment, connect_timeout=config.connect_timeout) as upstreams,
+            penstock.open_scheduler(serving.config) as scheduler,
+        ):
+            front = Front(serving, upstreams, scheduler.requests, metrics, log)
+            gateway = Gateway(front, upstreams, scheduler.requests)
+            listeners = await _listen(config.host, config.port, "gateway")
+            admin = [] if config.admin is None else await _listen(config.admin.host, config.admin.port, "gateway.admin")
+            gateway.url = f"{_url(config.host, listeners[0])}/v1"
+            raised: Exception | None = None
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(gateway.accept, listeners, nursery)
+                if config.admin is not None:
+                    gateway.admin_url = _url(config.admin.host, admin[0])
+                    nursery.start_soon(trio.serve_listeners, gateway.serve_admin, admin)
+                try:
+                    yield gateway
+                except Exception as error:
+                    raised = error  # raised again outside of the nursery, which would wrap it
+                nursery.cancel_scope.cancel()
+            if raised is not None:
+                raise raised
+
+
+async def _listen(host: str, port: int, where: str) -> list[trio.SocketListener]:
+    try:
+        return await trio.open_tcp_listeners(port, host=host, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigError(f"{where}: cannot listen at {host}:{port}: {error.strerror or error}") from None
+
+
+def _url(host: str, listener: trio.SocketListener) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{listener.socket.getsockname()[1]}"
+
+
+async def serve_until_signal(serving: Serving, environment: Mapping[str, str], say: Callable[[Gateway], None]) -> None:
+    """Serve until a signal asks for the end. `say` is called when clients can connect."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with open_gateway(serving, environment) as gateway:
+            say(gateway)
+            await anext(signals)
+            seconds = serving.gateway.drain_seconds
+            print(f"penstock: draining {gateway.connections} connections, {seconds:g} s at most", file=sys.stderr)
+            async with trio.open_nursery() as nursery:
+
+                async def leave_at_the_second() -> None:
+                    await anext(signals)
+                    nursery.cancel_scope.cancel()
+
+                nursery.start_soon(leave_at_the_second)
+                await gateway.drain(seconds)
+                nursery.cancel_scope.cancel()

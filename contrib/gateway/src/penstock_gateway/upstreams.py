@@ -1,0 +1,101 @@
+"""The providers as a gateway calls them: a client for each, with its own key, and the embedded ones running.
+
+Whoever calls a provider is bounded by the gate alone. There is no proxy between: what the environment says of one is
+not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
+from urllib.parse import urlsplit
+
+import attrs
+
+from penstock import ConfigError, Problem, ProviderConfig
+from penstock_dialects import Dialect, dialect_at, find_dialect
+from penstock_mockprovider import MockProviderConfig, config_from_mapping, serve
+from penstock_wire import WireClient, tls_context
+
+__all__ = ["Upstream", "open_upstreams"]
+
+
+@attrs.frozen
+class Upstream:
+    """A provider. `asks_usage`: its streams tell their usage when `stream_options` asks for it."""
+
+    client: WireClient
+    dialect: Dialect
+    asks_usage: bool
+    url: str
+
+
+@asynccontextmanager
+async def open_upstreams(
+    providers: Mapping[str, ProviderConfig], environment: Mapping[str, str], *, connect_timeout: float
+) -> AsyncIterator[dict[str, Upstream]]:
+    """The providers by name while the block runs. Raises `ConfigError`."""
+    tls = cache(tls_context)
+    found: dict[str, Upstream] = {}
+    problems: list[Problem] = []
+    async with AsyncExitStack() as stack:
+        for name, provider in providers.items():
+            try:
+                if provider.kind == "mock":
+                    mock = await stack.enter_async_context(serve(_mock_config(name, provider)))
+                    url = mock.base_url
+                else:
+                    url = provider.base_url or ""
+                headers = _headers(provider, environment)
+                context = tls() if url.startswith("https:") else None
+                client = WireClient(url, headers=headers.items(), tls=context, connect_timeout=connect_timeout)
+            except _Missing as missing:
+                problems.append(Problem(("providers", name, missing.key), str(missing)))
+                continue
+            except ValueError as error:
+                problems.append(Problem(("providers", name), str(error)))
+                continue
+            stack.callback(client.close)
+            host = urlsplit(url).hostname or ""
+            dialect = find_dialect("openai") if provider.kind == "mock" else dialect_at(host)
+            asks_usage = provider.options.get("stream_usage") is not False
+            found[name] = Upstream(client, dialect, asks_usage, url)
+        if problems:
+            raise ConfigError(problems)
+        yield found
+
+
+class _Missing(Exception):
+    def __init__(self, key: str, what: str) -> None:
+        super().__init__(what)
+        self.key = key
+
+
+def _headers(provider: ProviderConfig, environment: Mapping[str, str]) -> dict[str, str]:
+    """The headers of all calls to a provider. Raises `_Missing`."""
+
+    def value_of(variable: str, key: str) -> str:
+        value = environment.get(variable)
+        if not value:
+            raise _Missing(key, f"names {variable}, which is not set")
+        return value
+
+    headers = {name.lower(): value_of(variable, "headers") for name, variable in provider.headers.items()}
+    if provider.api_key_env is not None:
+        key = value_of(provider.api_key_env, "api_key_env")
+        if provider.auth_header is not None:
+            headers[provider.auth_header.lower()] = key
+        elif provider.kind == "anthropic":
+            headers["x-api-key"] = key
+        else:
+            headers["authorization"] = f"Bearer {key}"
+    return headers
+
+
+def _mock_config(name: str, provider: ProviderConfig) -> MockProviderConfig:
+    """The embedded provider's configuration, from `options`; a model that they do not name has no limits."""
+    given = provider.options.get("models", {})
+    served: dict[str, object] = {model.model or alias: {} for alias, model in provider.models.items()}
+    models = {**served, **given} if isinstance(given, Mapping) else given
+    return config_from_mapping({**provider.options, "models": models}, path=("providers", name, "options"))

@@ -1,0 +1,182 @@
+"""A provider that misbehaves hurts the call that meets it, and neither the next one nor the gateway."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+import trio
+
+from penstock_gateway.testing import ANSWER, CHAT, PROVIDER_KEY, World, whole
+from penstock_wire import ConnectionLost
+
+pytestmark = pytest.mark.loopback
+
+OK = b"HTTP/1.1 200 OK\r\n"
+EVENT = b'data: {"choices":[{"delta":{"content":"hi"}}]}\n\n'
+STREAMED = b'{"model": "small", "stream": true, "messages": []}'
+CHUNKED = OK + b"content-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+def error(status: bytes, text: bytes, *headers: bytes) -> bytes:
+    return whole(b'{"error": {"message": "%s", "type": "t", "code": "c"}}' % text, status, *headers)
+
+
+BEFORE_THE_FIRST_BYTE = {
+    "closes without a word": (b"",),
+    "no HTTP": (b"SSH-2.0-OpenSSH_9.6\r\n",),
+    "HTTP/2's preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",),
+    "a head that breaks off": (OK + b"content-type: appl",),
+    "a head without an end": (OK + b"x: " + b"y" * 200_000,),
+    "too many headers": (OK + b"x: y\r\n" * 300 + b"\r\n",),
+    "two lengths": (OK + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{} ",),
+    "a length and chunks": (OK + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",),
+    "a length that is none": (OK + b"content-length: -2\r\n\r\n{}",),
+    "another protocol": (b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",),
+    "only interim answers": (b"HTTP/1.1 100 Continue\r\n\r\n" * 3,),
+    "a status that is none": (b"HTTP/1.1 abc OK\r\n\r\n",),
+    "a header that is two": (OK + b"x: a\r\n b: c\r\nbad header\r\n\r\n",),
+}
+
+
+async def test_what_is_no_answer_is_a_bad_gateway_and_the_next_call_goes_well(world: World) -> None:
+    await world.begin(cap=1)
+    client = await world.client()
+    for what, said in BEFORE_THE_FIRST_BYTE.items():
+        world.provider.says(*said, close=True)
+        status, headers, answer = await client.ask()
+        assert (status, json.loads(answer)["error"]["code"]) == (502, "provider_failed"), what
+        assert headers["retry-after"] == "1", what
+        world.provider.reply = world.provider.answer
+        assert (await client.ask())[0] == 200, what
+
+
+AFTER_IT = {
+    "a length that is too long": (OK + b"content-length: 1000\r\n\r\n", ANSWER),
+    "chunks that break off": (CHUNKED, b"%x\r\n" % len(EVENT), EVENT + b"\r\n"),
+    "chunks that are none": (CHUNKED, b"%x\r\n" % len(EVENT), EVENT + b"\r\n", b"zz\r\n"),
+    "a chunk that breaks off": (CHUNKED, b"fff\r\n", EVENT),
+}
+
+
+async def test_an_answer_that_breaks_off_is_not_ended_as_if_it_were_whole(world: World) -> None:
+    await world.begin(cap=1)
+    for what, said in AFTER_IT.items():
+        world.provider.says(*said, close=True)
+        client = await world.client()
+        await client.send()
+        with pytest.raises(ConnectionLost):
+            await client.answer()
+        world.provider.reply = world.provider.answer
+        assert (await world.ask())[0] == 200, what
+
+
+PASSES = {
+    "a 400 of its own": (error(b"400 Bad Request", b"no"), 400),
+    "a 500": (error(b"500 Internal Server Error", b"no"), 500),
+    "an overload": (error(b"529 Overloaded", b"no"), 529),
+    "a page": (whole(b"<html>", b"503 Service Unavailable"), 503),
+    "nothing at all": (whole(b"", b"502 Bad Gateway"), 502),
+    "an error in a 200": (whole(b'{"error": {"message": "no"}}'), 200),
+    "a body that is no JSON": (whole(b"\xff\x00{"), 200),
+    "a packed body that is none": (whole(b"not gzip", b"200 OK", b"content-encoding: gzip"), 200),
+    "an encoding that nobody knows": (whole(b"?", b"200 OK", b"content-encoding: x-nobody"), 200),
+    "usage that is none": (whole(b'{"choices": [{"finish_reason": "stop"}], "usage": {"prompt_tokens": "9"}}'), 200),
+    "usage beyond all reason": (whole(b'{"choices": [], "usage": {"prompt_tokens": 99999999999999999999}}'), 200),
+    "more behind its end": (whole(b"{}") + b"HTTP/1.1 200 OK\r\n\r\n", 200),
+    "a redirect": (whole(b"", b"307 Temporary Redirect", b"location: http://elsewhere/"), 307),
+    "a body that unpacks without end": (
+        whole(gzip.compress(b'{"choices": "' + b" " * 1_000_000), b"200 OK", b"content-encoding: gzip"),
+        200,
+    ),
+}
+
+
+async def test_whatever_a_provider_says_passes_as_it_is(world: World) -> None:
+    await world.begin(cap=1, cooldown=False)
+    for number, (what, (said, status)) in enumerate(PASSES.items(), 1):
+        world.provider.says(said)
+        found, _, body = await world.ask(CHAT, "accept-encoding: gzip")
+        meant = said.partition(b"\r\n\r\n")[2].removesuffix(b"HTTP/1.1 200 OK\r\n\r\n")
+        assert (found, body) == (status, meant), what
+        assert world.gateway.leases == (number, number), what
+
+
+async def test_a_rate_limit_passes_and_the_next_call_waits_for_it(world: World) -> None:
+    await world.begin("queue_wait_timeout = 0.0\n")
+    world.provider.says(error(b"429 Too Many Requests", b"slow down", b"retry-after: 30"))
+    status, headers, _ = await world.ask()
+    assert (status, headers["retry-after"]) == (429, "30")
+    assert world.gateway.front.metrics.limited == {"acme/small": 1}
+    status, headers, _ = await world.ask()
+    assert status == 503
+    assert 1 <= int(headers["retry-after"]) <= 31
+    assert len(world.provider.requests) == 1
+
+
+async def test_the_refusal_of_the_gateways_own_key_is_not_passed_on(world: World) -> None:
+    await world.begin()
+    world.provider.says(error(b"401 Unauthorized", b"Incorrect API key provided: " + PROVIDER_KEY.encode()))
+    status, _, answer = await world.ask()
+    assert (status, json.loads(answer)["error"]["code"]) == (502, "provider_refused_key")
+    assert PROVIDER_KEY.encode() not in answer
+
+
+async def test_a_provider_that_is_not_there_is_told(world: World) -> None:
+    world.provider.url = "http://127.0.0.1:1/v1"
+    await world.begin()
+    status, _, answer = await world.ask()
+    assert (status, json.loads(answer)["error"]["code"]) == (502, "provider_unreachable")
+
+
+async def test_an_answer_that_does_not_come_is_a_timeout(world: World) -> None:
+    await world.begin("first_byte_timeout = 0.05\n", cap=1)
+    for begun in ((), (b"HTTP/1.1 200 OK\r\n",)):
+        world.provider.hangs(*begun)
+        status, _, answer = await world.ask()
+        assert (status, json.loads(answer)["error"]["code"]) == (504, "provider_timeout")
+        world.provider.reply = world.provider.answer
+        assert (await world.ask())[0] == 200
+
+
+async def test_an_answer_that_stands_still_is_broken_off(world: World) -> None:
+    await world.begin("idle_timeout = 0.05\n", cap=1)
+    world.provider.hangs(CHUNKED + b"%x\r\n%s\r\n" % (len(EVENT), EVENT))
+    client = await world.client()
+    await client.send(STREAMED)
+    with pytest.raises(ConnectionLost):
+        await client.answer()
+    world.provider.reply = world.provider.answer
+    assert (await world.ask())[0] == 200
+
+
+async def test_a_call_ends_by_its_clients_deadline(world: World) -> None:
+    await world.begin(cap=1)
+    world.provider.hangs()
+    status, _, answer = await world.ask(CHAT, "x-request-timeout: 0.05")
+    assert (status, json.loads(answer)["error"]["code"]) == (504, "deadline")
+    await world.provider.until(lambda: world.provider.out == 0)
+
+
+async def test_a_client_that_reads_nothing_holds_back_its_own_stream_alone(world: World) -> None:
+    await world.begin(cap=2)
+    sent = 0
+
+    async def flood(_: object, stream: trio.SocketStream, __: object) -> None:
+        nonlocal sent
+        await stream.send_all(CHUNKED)
+        for _ in range(2000):
+            await stream.send_all(b"%x\r\n%s\r\n" % (50_000, b"x" * 50_000))
+            sent += 50_000
+
+    world.provider.reply = flood
+    slow = await world.client()
+    await slow.send(STREAMED)
+    await slow.stream.receive_some(1)
+    world.provider.reply = world.provider.answer
+    assert (await world.ask())[0] == 200
+    assert sent < 100_000_000
+    await slow.stream.aclose()
+    await world.provider.until(lambda: world.provider.out == 0)
+    assert sent < 100_000_000

@@ -1,0 +1,70 @@
+"""`penstock serve` and `penstock keys`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from penstock_gateway import KeyRing
+from penstock_gateway.key_file import read_keys
+from penstock_gateway.plugin import keys
+
+MOCK = Path(__file__).parents[1] / "examples" / "mock.toml"
+
+
+def test_a_key_is_made_listed_and_revoked(tmp_path: Path) -> None:
+    path = str(tmp_path / "keys.json")
+    made = CliRunner().invoke(keys, ["new", "team-a", "--file", path])
+    assert made.exit_code == 0
+    assert KeyRing({}, read_keys(Path(path))).find(made.output.strip()) == "team-a"
+    listed = CliRunner().invoke(keys, ["list", "--file", path]).output
+    assert listed.endswith("  team-a\n")
+    assert CliRunner().invoke(keys, ["revoke", "team-a", "--file", path]).output == "team-a: revoked\n"
+    assert CliRunner().invoke(keys, ["list", "--file", path]).output == ""
+
+
+@pytest.mark.loopback
+def test_the_example_serves_says_how_to_call_it_and_ends_by_a_signal(tmp_path: Path) -> None:
+    path = tmp_path / "mock.toml"
+    text = (
+        MOCK.read_text(encoding="utf-8").replace("8080", "0").replace("9464", "0").replace("mean = 0.5", "mean = 0.01")
+    )
+    path.write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "penstock", "serve", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ) as served:
+        assert served.stderr is not None
+        said: list[str] = []
+        while not said or not said[-1].lstrip().startswith("-d "):
+            said.append(served.stderr.readline())
+            assert said[-1], "".join(said)
+        curl = "".join(said[-2:]).replace("curl ", "").replace("\\\n", "")
+        url, body = curl.split()[0], curl.partition("-d '")[2].strip().removesuffix("'")
+        client = (
+            "import sys, urllib.request as u;"
+            "r = u.Request(sys.argv[1], sys.argv[2].encode(), {'content-type': 'application/json'});"
+            "print(u.urlopen(r).read().decode())"
+        )
+        answer = subprocess.run([sys.executable, "-c", client, url, body], capture_output=True, text=True, check=True)
+        assert json.loads(answer.stdout)["choices"]
+        served.send_signal(signal.SIGTERM)
+        out, err = served.communicate(timeout=60)
+    assert served.returncode == 0, err
+    assert [json.loads(line)["status"] for line in out.splitlines()] == [200]
+
+
+@pytest.mark.loopback
+def test_what_cannot_be_served_ends_with_the_reason_and_2(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.toml"
+    path.write_text('[gateway]\nhost = "0.0.0.0"\nworkers = 4\n', encoding="utf-8")
+    command = [sys.executable, "-m", "penstock", "serve", str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "gateway.workers: must be 1" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,45 @@
+"""The page names every key of the configuration, with its default."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import attrs
+import pytest
+
+from penstock_gateway import (
+    AdminConfig,
+    GatewayConfig,
+    KeyConfig,
+    Refusal,
+    admission,
+    connection,
+    exchange,
+    front,
+    request_parser,
+    server,
+    timing,
+)
+
+PAGE = Path(__file__).parents[3].joinpath("docs/gateway.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("table", [GatewayConfig, KeyConfig, AdminConfig])
+def test_the_page_names_every_key_with_its_default(table: type) -> None:
+    for field in attrs.fields(table):
+        if field.name in ("keys", "admin"):
+            continue
+        rows = [line for line in PAGE.splitlines() if f"`{field.name}`" in line]
+        assert rows, field.name
+        if isinstance(field.default, (int, float, str)):
+            assert any(f"`{json.dumps(field.default)}`" in row for row in rows), field.name
+
+
+def test_the_page_names_every_code_of_a_refusal() -> None:
+    modules = (admission, connection, exchange, front, request_parser, server, timing)
+    sources = "".join(Path(str(module.__file__)).read_text(encoding="utf-8") for module in modules)
+    codes = {part.split('"')[1] for part in sources.split("Refusal(")[1:] if part[:3].isdigit()}
+    assert len(codes) > 20
+    assert [code for code in sorted(codes) if f"`{code}`" not in PAGE] == []
+    assert Refusal(400, "invalid_body", "").code in PAGE
