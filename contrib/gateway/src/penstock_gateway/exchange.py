@@ -123,7 +123,8 @@ class Exchange:
                         raise CallFailed(self._key_refused())
                     await self._pass_on(attempt, answer, reader, scope, last)
                 finally:
-                    self._note(attempt, reader)
+                    if not self._told:
+                        self._note(attempt, reader)
 
     async def _pass_on(
         self, attempt: Attempt, answer: WireAnswer, reader: AnswerReader, scope: trio.CancelScope, last: float
