@@ -31,13 +31,20 @@ def test_on_loopback_nothing_is_needed(tmp_path: Path) -> None:
     serving = load(tmp_path, "")
     assert [*serving.keys] == [ANYBODY]
     assert sorted(serving.models) == ["acme/small", "small"]
-    assert serving.models["small"].model == "acme-small-2"
+    assert serving.models["small"].places == ("acme/small",)
     assert serving.config.scheduler.explain_socket
 
 
 def test_a_name_that_two_providers_have_is_not_short(tmp_path: Path) -> None:
     serving = load(tmp_path, "", MOCK + MOCK.replace("acme", "other"))
     assert sorted(serving.models) == ["acme/small", "other/small"]
+
+
+def test_endpoints_stand_in_the_place_of_their_provider(tmp_path: Path) -> None:
+    serving = load(tmp_path, "", MOCK + "[endpoints.acme]\nfirst = {}\nsecond = {}\n")
+    assert sorted(serving.models) == ["acme/small", "small"]
+    assert serving.models["small"].places == ("acme@first/small", "acme@second/small")
+    assert sorted(serving.config.providers) == ["acme@first", "acme@second"]
 
 
 def test_keys_come_from_variables_and_from_the_file_of_hashes(tmp_path: Path) -> None:
@@ -96,6 +103,7 @@ def test_what_makes_no_sense_is_refused_by_its_key(tmp_path: Path, text: str, me
 @pytest.mark.parametrize(
     ("provider", "message"),
     [
+        (MOCK + "[endpoints.acem]\nfirst = {}\n", "endpoints.acem: there is no [providers.acem]; did you mean 'acme'?"),
         ("", "providers: must name a provider with a model"),
         (
             '[providers.a]\nkind = "openia"\n[providers.a.models.m]\nmax_parallel_requests = 1\n',

@@ -27,6 +27,11 @@ class CallLine:
     status: int = 0
     refused: str = ""
     failed: str = ""
+    failed_at: float | None = None
+    """When the last try failed, as a moment of trio's clock."""
+    tries: int = 0
+    provider: str = ""
+    """Where it was made: of several endpoints, which."""
     waited: float | None = None
     admitted: float | None = None
     first_byte: float | None = None
@@ -38,6 +43,8 @@ class CallLine:
         headers = [(b"x-penstock-call", self.number.encode())]
         if self.model and self.admitted is not None:
             headers.append((b"x-penstock-model", self.model.encode()))
+        if self.provider:
+            headers.append((b"x-penstock-provider", self.provider.encode()))
         if self.waited is not None:
             headers.append((b"x-penstock-waited", b"%.3f" % self.waited))
         return headers
@@ -51,8 +58,10 @@ class CallLine:
             "key": self.key or None,
             "path": path if path in ROUTES else None,
             "model": self.model or None,
+            "provider": self.provider or None,
             "stream": self.stream,
             "status": self.status,
+            "tries": self.tries if self.tries > 1 else None,
             "refused": self.refused or None,
             "failed": self.failed or None,
             "waited": None if self.waited is None else round(self.waited, 4),

@@ -20,7 +20,6 @@ from penstock_gateway.answer_writer import AnswerWriter
 from penstock_gateway.call_body import CallBody
 from penstock_gateway.config import GatewayConfig
 from penstock_gateway.headers import answer_headers, request_headers
-from penstock_gateway.loading import Deployment
 from penstock_gateway.refusal import Refusal
 from penstock_gateway.request_parser import ClientRequest
 from penstock_gateway.routes import Route
@@ -28,7 +27,7 @@ from penstock_gateway.upstreams import Upstream
 from penstock_gateway.usage_filter import UsageFilter
 from penstock_wire import CannotConnect, WireAnswer, WireCall, WireError
 
-__all__ = ["CallFailed", "Exchange", "Send"]
+__all__ = ["CallFailed", "Exchange", "OutOfTime", "Send"]
 
 Send = Callable[[bytes], Awaitable[None]]
 
@@ -62,8 +61,6 @@ class Exchange:
     request: ClientRequest
     route: Route
     body: CallBody
-    deployment: Deployment
-    upstream: Upstream
     gateway: GatewayConfig
     send: Send
     own_headers: list[tuple[bytes, bytes]] = attrs.field(factory=list)
@@ -84,14 +81,21 @@ class Exchange:
     """What the answer says was used, as far as it came."""
     _sending: bool = False
     _told: bool = False
+    provider: str = ""
+    """Whom the call goes to."""
+    others: bool = False
+    """Whether it could go elsewhere: a refusal of this provider's is not passed on then."""
+    upstream: Upstream = attrs.field(init=False)
     _call: WireCall = attrs.field(init=False)
     _asks: bool = attrs.field(init=False)
     """Whether it is the gateway that asks for the usage of a stream."""
 
-    def __attrs_post_init__(self) -> None:
-        """Make the call, so that what cannot be passed on is told before it waits. Raises `Refusal`."""
-        self._asks = self.body.hides_usage and self.upstream.asks_usage
-        sent = self.body.rewritten(self.deployment.model, ask_usage=self._asks)
+    def aim(self, provider: str, upstream: Upstream, model: str) -> None:
+        """Make the call for a provider, by its name for the model. Raises `Refusal` where it cannot be passed on."""
+        self.provider, self.upstream = provider, upstream
+        self.status, self.usage, self._told = 0, None, False
+        self._asks = self.body.hides_usage and upstream.asks_usage
+        sent = self.body.rewritten(model, ask_usage=self._asks)
         query = self.request.target.partition(b"?")[2].decode("latin-1")
         path = f"{self.route.path}?{query}" if query else self.route.path
         try:
@@ -121,6 +125,10 @@ class Exchange:
                     if answer.status == HTTPStatus.UNAUTHORIZED:
                         await _read(answer, reader)
                         raise CallFailed(self._key_refused())
+                    if self.others and (answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= 500):
+                        self.status = answer.status
+                        await _read(answer, reader)
+                        raise CallFailed(Refusal(502, "provider_failed", f"{self.provider} refused the call", 1.0))
                     await self._pass_on(attempt, answer, reader, scope, last)
                 finally:
                     if not self._told:
@@ -178,7 +186,7 @@ class Exchange:
             self.sent += len(data)
 
     def _lost(self, error: WireError) -> Refusal:
-        provider = self.deployment.provider
+        provider = self.provider
         if isinstance(error, CannotConnect):
             return Refusal(502, "provider_unreachable", f"{provider} cannot be reached", 1.0)
         return Refusal(502, "provider_failed", f"{provider} gave no answer that could be read", 1.0)
@@ -186,12 +194,12 @@ class Exchange:
     def _out_of_time(self) -> CallFailed:
         if self._sending or self.ends_at <= trio.current_time():
             return OutOfTime(Refusal(504, "deadline", "there was no answer by the deadline of the call"))
-        message = f"{self.deployment.provider} gave no answer in time"
+        message = f"{self.provider} gave no answer in time"
         return TooLate(Refusal(504, "provider_timeout", message))
 
     def _key_refused(self) -> Refusal:
         """That is no affair of the client's, and what the provider says of it may hold parts of the key."""
-        message = f"{self.deployment.provider} does not accept the key of the gateway"
+        message = f"{self.provider} does not accept the key of the gateway"
         return Refusal(502, "provider_refused_key", message)
 
 

@@ -1,6 +1,6 @@
 """What a gateway answers to one request: who asks, what for, and whether now.
 
-    request ── key ── path ── body ── model ── in line for a lease ── `exchange.py`
+    request ── key ── path ── body ── model ── in line for a lease ── `exchange.py` ── perhaps in line again, elsewhere
 
 Everything before the line is plain code that refuses by raising `Refusal`. The line is the request gate's: the group of
 a call is its key.
@@ -11,20 +11,29 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 import attrs
 import msgspec
 import trio
 
-from penstock import ModelRequestExecutor, PenstockError, RequestAdmissionError, RequestCost, RequestGroupSpec
+from penstock import (
+    ModelRequestExecutor,
+    PenstockError,
+    RequestAdmissionError,
+    RequestCost,
+    RequestGroupSpec,
+    RequestResourceKey,
+)
+from penstock_endpoints import Endpoints
 from penstock_gateway.admission import refusal_of
 from penstock_gateway.answer_writer import whole_answer
 from penstock_gateway.call_body import CallBody
 from penstock_gateway.call_line import CallLine
 from penstock_gateway.call_log import CallLog
 from penstock_gateway.config import KeyConfig
-from penstock_gateway.exchange import CallFailed, Exchange, Send
+from penstock_gateway.exchange import CallFailed, Exchange, OutOfTime, Send
 from penstock_gateway.headers import presented_key
 from penstock_gateway.loading import ANYBODY, Deployment, Serving
 from penstock_gateway.metrics import Metrics
@@ -45,6 +54,16 @@ _REMEMBERED: Final = 0.9
 """Of the usual wait, with each call."""
 
 
+@attrs.frozen
+class Admission:
+    """What a call asks for, wherever it is made. `gives_up_at` and `deadline` are moments of trio's clock."""
+
+    cost: RequestCost
+    group: RequestGroupSpec
+    gives_up_at: float
+    deadline: float | None
+
+
 class Front:
     """The answers of one gateway."""
 
@@ -62,6 +81,7 @@ class Front:
         self._upstreams = upstreams
         self._requests = requests
         self._log = log
+        self._endpoints = Endpoints({each.name: each.places for each in serving.models.values()}, requests)
         self._usual_wait: dict[str, float] = {}
         self._numbered = 0
 
@@ -197,26 +217,50 @@ class Front:
             request,
             route,
             body,
-            deployment,
-            self._upstreams[deployment.provider],
             self.serving.gateway,
             send,
-            on_end=lambda done: self._ended(key, deployment, done, trio.current_time() - (line.admitted or 0.0)),
             keeps=lambda: request.keep_alive and not self.draining,
+            on_end=lambda done: self._ended(key, deployment, done, trio.current_time() - (line.admitted or 0.0)),
             ends_at=ends_at,
         )
+        call = Admission(
+            cost=RequestCost(input_tokens=body.input_tokens, output_tokens=body.output_tokens),
+            group=RequestGroupSpec(key, limits.weight, limits.calls),
+            gives_up_at=line.began + timeout,
+            deadline=None if seconds is None else ends_at,
+        )
+        places = self._places(deployment, route)
+        self._aim(exchange, places[0])  # what cannot be passed on is told before it waits
+        while not await self._tried(exchange, call, deployment, places, line):
+            places = [place for place in places if place.provider_name != exchange.provider]
+        return exchange.reusable
+
+    async def _tried(
+        self,
+        exchange: Exchange,
+        call: Admission,
+        deployment: Deployment,
+        places: Sequence[RequestResourceKey],
+        line: CallLine,
+    ) -> bool:
+        """Whether the call was answered, at the first of these places at which its turn came; it is to be tried at
+        the others, if not. Raises `Refusal`, `CallFailed`.
+        """
+        line.admitted = None
+        exchange.others = len(places) > 1
         try:
             async with self._requests.attempt(
-                deployment.name,
-                domain=route.domain,
-                cost=RequestCost(input_tokens=body.input_tokens, output_tokens=body.output_tokens),
-                group=RequestGroupSpec(key, limits.weight, limits.calls),
-                timeout=timeout,
-                deadline=None if seconds is None else ends_at,
+                places,
+                cost=call.cost,
+                group=call.group,
+                timeout=max(0.0, call.gives_up_at - trio.current_time()),
+                deadline=call.deadline,
             ) as attempt:
                 line.admitted = trio.current_time()
-                line.waited = line.admitted - line.began
-                self._admitted(key, deployment, line.waited)
+                line.waited = (line.waited or 0.0) + line.admitted - (line.failed_at or line.began)
+                self._admitted(line.key, deployment, line.waited)
+                self._aim(exchange, attempt.lease.item.resource)
+                line.provider, line.tries, line.failed = exchange.provider, line.tries + 1, ""
                 exchange.own_headers = line.headers()
                 try:
                     await exchange.run(attempt)
@@ -226,15 +270,26 @@ class Front:
             waited = trio.current_time() - line.began
             raise refusal_of(error, waited, self._usual_wait.get(deployment.name, 0.0)) from None
         except CallFailed as failed:
-            line.failed = failed.refusal.code
+            line.failed, line.failed_at = failed.refusal.code, trio.current_time()
             if exchange.begun:
                 raise
+            if exchange.others and not isinstance(failed, OutOfTime):
+                return False
             raise attrs.evolve(failed.refusal, waited=line.waited) from None
         finally:
             if line.admitted is not None:
                 exchange.tell()
                 line.usage = exchange.usage
-        return exchange.reusable
+        return True
+
+    def _places(self, deployment: Deployment, route: Route) -> Sequence[RequestResourceKey]:
+        """Where a call may be made, the best first."""
+        if len(deployment.places) > 1:
+            return self._endpoints.of(deployment.name, route.domain)()
+        return [self._requests.resolver.key_of(deployment.places[0], route.domain)]
+
+    def _aim(self, exchange: Exchange, place: RequestResourceKey) -> None:
+        exchange.aim(place.provider_name, self._upstreams[place.provider_name], place.model_id)
 
     def _deployment(self, model: str, route: Route, limits: KeyConfig) -> Deployment:
         deployment = self.serving.models.get(model)

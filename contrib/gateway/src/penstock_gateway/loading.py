@@ -13,6 +13,7 @@ from typing import Any, Final
 import attrs
 
 from penstock import ConfigError, PenstockConfig, Problem, did_you_mean, load_config
+from penstock_endpoints import EndpointConfig, Expanded, expand
 from penstock_gateway.config import GatewayConfig, KeyConfig, is_loopback
 from penstock_gateway.key_file import read_keys
 from penstock_gateway.keys import HashedKey, KeyRing, key_problem
@@ -28,12 +29,14 @@ _BUDGETS: Final = "token-budget"
 
 @attrs.frozen
 class Deployment:
-    """A model that is served: `name` as clients call it, `model` as its provider knows it."""
+    """A model that is served: `name` as clients call it; `places` are those at which it may be called, as the gate
+    names them: its provider, or that one's endpoints.
+    """
 
     name: str
     provider: str
-    model: str
     family: Family
+    places: tuple[str, ...]
 
 
 @attrs.frozen
@@ -49,9 +52,11 @@ class Serving:
 
 def load_gateway(path: Path, environment: Mapping[str, str]) -> Serving:
     """The gateway that a file describes. Raises `ConfigError` with all that is wrong."""
-    loaded = load_config(path, extra_tables={"gateway": GatewayConfig})
+    tables = {"gateway": GatewayConfig, "endpoints": dict[str, dict[str, EndpointConfig]]}
+    loaded = load_config(path, extra_tables=tables)
     gateway: GatewayConfig = loaded.extras["gateway"]
-    config = loaded.config
+    expanded = expand(loaded.config, loaded.extras["endpoints"])
+    models, config = _models(loaded.config, expanded), _without_the_replaced(expanded)
     problems = [*_provider_problems(config), *_address_problems(gateway)]
     try:
         hashed = {} if gateway.keys_file is None else read_keys(path.parent / gateway.keys_file)
@@ -60,7 +65,6 @@ def load_gateway(path: Path, environment: Mapping[str, str]) -> Serving:
         hashed = {}
     plain, wrong = _plain_keys(gateway.keys, hashed, environment)
     problems += wrong
-    models = _models(config)
     for name, key in gateway.keys.items():
         for model in key.models or ():
             if model not in models:
@@ -136,14 +140,22 @@ def _plain_keys(
     return found, problems
 
 
-def _models(config: PenstockConfig) -> dict[str, Deployment]:
+def _without_the_replaced(expanded: Expanded) -> PenstockConfig:
+    """The configuration without the providers in whose place their endpoints are called."""
+    replaced = set(expanded.provider_of.values())
+    providers = {name: each for name, each in expanded.config.providers.items() if name not in replaced}
+    return attrs.evolve(expanded.config, providers=providers)
+
+
+def _models(config: PenstockConfig, expanded: Expanded) -> dict[str, Deployment]:
     """What is served, by the names that clients may use: `provider/name`, or `name` where one provider alone has it."""
     found: dict[str, Deployment] = {}
     short: dict[str, list[Deployment]] = {}
     for provider, described in config.providers.items():
         family = _KINDS.get(described.kind, "openai")
-        for name, model in described.models.items():
-            deployment = Deployment(f"{provider}/{name}", provider, model.model or name, family)
+        for name in described.models:
+            full = f"{provider}/{name}"
+            deployment = Deployment(full, provider, family, expanded.places.get(full, (full,)))
             found[deployment.name] = deployment
             short.setdefault(name, []).append(deployment)
     for name, those in short.items():
