@@ -53,6 +53,12 @@ def test_the_example_serves_says_how_to_call_it_and_ends_by_a_signal(tmp_path: P
         )
         answer = subprocess.run([sys.executable, "-c", client, url, body], capture_output=True, text=True, check=True)
         assert json.loads(answer.stdout)["choices"]
+        path.write_text(text.replace("queue_wait_timeout = 30.0", "queue_wait_timeout = 31.0"), encoding="utf-8")
+        served.send_signal(signal.SIGHUP)
+        assert served.stderr.readline() == "penstock: reloaded\n"
+        path.write_text("nonsense", encoding="utf-8")
+        served.send_signal(signal.SIGHUP)
+        assert served.stderr.readline().startswith("penstock: not reloaded: ")
         served.send_signal(signal.SIGTERM)
         out, err = served.communicate(timeout=60)
     assert served.returncode == 0, err

@@ -18,7 +18,7 @@ __all__ = ["serve_command"]
 def serve_command(path: Path) -> None:
     """Serve what a file describes, until a signal. Raises `ConfigError`."""
     serving = load_gateway(path, os.environ)
-    trio.run(serve_until_signal, serving, os.environ, partial(_say, serving))
+    trio.run(serve_until_signal, serving, os.environ, partial(_say, serving), partial(load_gateway, path, os.environ))
 
 
 def _say(serving: Serving, gateway: Gateway) -> None:

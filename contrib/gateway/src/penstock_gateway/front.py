@@ -75,15 +75,21 @@ class Front:
         metrics: Metrics,
         log: CallLog,
     ) -> None:
-        self.serving = serving
+        self.serving: Serving
         self.metrics = metrics
         self.draining = False
         self._upstreams = upstreams
         self._requests = requests
         self._log = log
-        self._endpoints = Endpoints({each.name: each.places for each in serving.models.values()}, requests)
+        self.use(serving)
         self._usual_wait: dict[str, float] = {}
         self._numbered = 0
+
+    def use(self, serving: Serving) -> None:
+        """Answer by this configuration from now on."""
+        self.serving = serving
+        places = {each.name: each.places for each in serving.models.values()}
+        self._endpoints = Endpoints(places, self._requests)
 
     async def answer(self, request: ClientRequest, send: Send) -> bool:
         """Whether the client's connection is of use afterwards. Raises `CallFailed` in the middle of an answer."""

@@ -38,7 +38,8 @@ class GatewayPlugin:
 def serve(config: Path) -> None:
     """Serve an OpenAI- and Anthropic-compatible gateway, as a TOML file describes it.
 
-    SIGTERM or Ctrl+C lets what is under way end, for drain_seconds at most; a second one ends it at once.
+    SIGHUP reads the file again. SIGTERM or Ctrl+C lets what is under way end, for drain_seconds at most; a second one
+    ends it at once.
     """
     from penstock_gateway.command import serve_command
 
@@ -74,7 +75,7 @@ def list_(path: Path) -> None:
 @click.argument("name")
 @_KEYS_FILE
 def revoke(name: str, path: Path) -> None:
-    """Take the key of NAME away. A gateway that runs knows it until its next start."""
+    """Take the key of NAME away. A gateway that runs knows it until a SIGHUP."""
     from penstock_gateway.key_file import revoke_key
 
     revoke_key(path, name)

@@ -16,7 +16,7 @@ from typing import Final
 import trio
 
 import penstock
-from penstock import ConfigError, ModelRequestExecutor
+from penstock import ConfigError, PenstockError, printable
 from penstock_gateway.answer_writer import whole_answer
 from penstock_gateway.call_log import open_log
 from penstock_gateway.connection import ClientConnection
@@ -24,6 +24,7 @@ from penstock_gateway.front import Front
 from penstock_gateway.loading import Serving
 from penstock_gateway.metrics import Labels, Metrics
 from penstock_gateway.refusal import Refusal
+from penstock_gateway.reloading import needs_a_new_start
 from penstock_gateway.request_parser import RequestParser
 from penstock_gateway.upstreams import Upstream, open_upstreams
 
@@ -31,18 +32,20 @@ __all__ = ["Gateway", "open_gateway", "serve_until_signal"]
 
 _log: Final = logging.getLogger("penstock.gateway")
 _BACKLOG: Final = 1024
+_RELOADING: Final = (signal.SIGHUP,) if sys.platform != "win32" else ()
 _TEXT: Final = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
 
 
 class Gateway:
     """A gateway that serves. `url` is what clients take as a base URL, with `/v1`; at `admin_url` is `/metrics`."""
 
-    def __init__(self, front: Front, upstreams: Mapping[str, Upstream], requests: ModelRequestExecutor) -> None:
+    def __init__(self, front: Front, upstreams: Mapping[str, Upstream], scheduler: penstock.Scheduler) -> None:
         self.front = front
         self.upstreams = upstreams
         self.url = ""
         self.admin_url = ""
-        self._requests = requests
+        self._scheduler = scheduler
+        self._requests = scheduler.requests
         self._config = front.serving.gateway
         self._connections: set[ClientConnection] = set()
         self._accepting = trio.CancelScope()
@@ -57,6 +60,18 @@ class Gateway:
     def leases(self) -> tuple[int, int]:
         """Leases issued and leases returned."""
         return self._requests.leases
+
+    def reload(self, serving: Serving) -> None:
+        """Serve by another configuration from now on; no call is cut, and who waits is asked again.
+
+        Raises `ConfigError` or `PluginError`: then nothing has changed.
+        """
+        problems = needs_a_new_start(self.front.serving, serving)
+        if problems:
+            raise ConfigError(problems)
+        self._scheduler.reconfigure(serving.config)
+        self.front.use(serving)
+        self._config = serving.gateway
 
     async def accept(self, listeners: list[trio.SocketListener], nursery: trio.Nursery) -> None:
         """Serve whoever connects, until `drain`."""
@@ -154,7 +169,7 @@ async def open_gateway(serving: Serving, environment: Mapping[str, str]) -> Asyn
             penstock.open_scheduler(serving.config) as scheduler,
         ):
             front = Front(serving, upstreams, scheduler.requests, metrics, log)
-            gateway = Gateway(front, upstreams, scheduler.requests)
+            gateway = Gateway(front, upstreams, scheduler)
             listeners = await _listen(config.host, config.port, "gateway")
             admin = [] if config.admin is None else await _listen(config.admin.host, config.admin.port, "gateway.admin")
             gateway.url = f"{_url(config.host, listeners[0])}/v1"
@@ -184,20 +199,42 @@ def _url(host: str, listener: trio.SocketListener) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{listener.socket.getsockname()[1]}"
 
 
-async def serve_until_signal(serving: Serving, environment: Mapping[str, str], say: Callable[[Gateway], None]) -> None:
-    """Serve until a signal asks for the end. `say` is called when clients can connect."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+async def serve_until_signal(
+    serving: Serving,
+    environment: Mapping[str, str],
+    say: Callable[[Gateway], None],
+    load: Callable[[], Serving],
+) -> None:
+    """Serve until a signal asks for the end. `say` is called when clients can connect, `load` for the configuration
+    that is to be served after a SIGHUP.
+    """
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *_RELOADING) as signals:
         async with open_gateway(serving, environment) as gateway:
             say(gateway)
-            await anext(signals)
-            seconds = serving.gateway.drain_seconds
+            async for number in signals:
+                if number not in _RELOADING:
+                    break
+                await _reload(gateway, load)
+            seconds = gateway.front.serving.gateway.drain_seconds
             print(f"penstock: draining {gateway.connections} connections, {seconds:g} s at most", file=sys.stderr)
             async with trio.open_nursery() as nursery:
 
                 async def leave_at_the_second() -> None:
-                    await anext(signals)
+                    async for number in signals:
+                        if number not in _RELOADING:
+                            break
                     nursery.cancel_scope.cancel()
 
                 nursery.start_soon(leave_at_the_second)
                 await gateway.drain(seconds)
                 nursery.cancel_scope.cancel()
+
+
+async def _reload(gateway: Gateway, load: Callable[[], Serving]) -> None:
+    try:
+        gateway.reload(await trio.to_thread.run_sync(load))
+    except PenstockError as error:
+        for line in str(error).split("\n"):
+            print(f"penstock: not reloaded: {printable(line)}", file=sys.stderr)
+    else:
+        print("penstock: reloaded", file=sys.stderr)
