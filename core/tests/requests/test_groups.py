@@ -112,6 +112,15 @@ def test_what_a_limiter_of_a_group_puts_off_goes_when_the_time_has_come(bench: R
     assert bench.controller.advance(7.0).granted == [waiter]
 
 
+def test_a_newcomer_at_another_model_is_behind_who_may_go_since_this_moment(bench: RequestBench) -> None:
+    bench.controller.release(lease(bench, HERE), SUCCESS, 0.0)
+    bench.limiters[TENANT].blocked_until, bench.limiters[TENANT].places = 7.0, 1
+    first = bench.controller.enqueue(item(HERE), 0.0)
+    second = bench.controller.enqueue(item(THERE), 7.0)
+    assert second.lease is None
+    assert bench.controller.advance(7.0).granted == [first]
+
+
 def test_a_call_for_nobody_in_particular_has_no_limiter_of_a_group(bench: RequestBench) -> None:
     bench.lease(HERE)
     assert not [scope for scope in bench.limiters if isinstance(scope, RequestGroupKey)]
