@@ -66,7 +66,7 @@ def ask(
         except PenstockError:
             gate.release(lease, GIVEN_UP)
             raise
-        attempt = Attempt(gate, classify, consequences, lease, gate.call_started(lease), held=False)
+        attempt = Attempt(gate, classify, consequences, lease, gate.call_started(lease))
         attempt.detach()
         return attempt
 

@@ -8,6 +8,7 @@ that is read later.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -18,7 +19,9 @@ import trio
 
 from penstock.executor.consequences import GIVEN_UP, Consequences
 from penstock.executor.gate import RequestGate
+from penstock.executor.open_blocks import CallSite, Holder, call_site
 from penstock.executor.run_thread import RunThread
+from penstock.executor.thread_work import ThreadWork
 from penstock.requests.hints import Hints
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.outcomes import RequestReleaseOutcome
@@ -61,7 +64,7 @@ def local_outcome(error: BaseException | None) -> RequestReleaseOutcome | None:
 class Attempt:
     """A call that may go out now, until its block is left. What came back is said by `answered` or `finish`.
 
-    `held`: by the present trio task, in a block of it.
+    `holder`: who is in a block for it, which was entered at `site`; `None` for what is nobody's.
     """
 
     def __init__(
@@ -73,7 +76,8 @@ class Attempt:
         started_at: float,
         call: Hashable = None,
         *,
-        held: bool = True,
+        holder: Holder | None = None,
+        site: CallSite | None = None,
     ) -> None:
         self._lease = lease
         self._consequences = consequences
@@ -90,7 +94,12 @@ class Attempt:
         self.stands_alone = consequences.stands_alone(call)
         """Its call has been refused again and again while others passed: limiters learn nothing from that."""
         self._detached: DetachedAttempt | None = None
-        self._holder: trio.lowlevel.Task | None = gate.waits.hold(lease) if held else None
+        self.site = site
+        """Where its block was entered, if it has one."""
+        self._holder = holder
+        self._ended = False
+        if holder is not None:
+            gate.blocks.enter(self, holder)
 
     @property
     def lease(self) -> RequestAdmissionLease:
@@ -144,7 +153,7 @@ class Attempt:
     def _detach(self) -> DetachedAttempt:
         if self._detached is None:
             self._detached = DetachedAttempt(self)
-            self._end_hold()
+            self._leave_block()
         return self._detached
 
     @property
@@ -152,10 +161,25 @@ class Attempt:
         """Whether somebody has taken the end over."""
         return self._detached is not None
 
+    @property
+    def ended(self) -> bool:
+        """Whether its lease has been released."""
+        return self._ended
+
+    def left_open(self) -> None:
+        """Whoever is in its block has ended: it ends as if a generator that contains the block were closed."""
+        self.end(GeneratorExit())
+
     @trio.lowlevel.enable_ki_protection  # as in `gate.py`
     def end(self, error: BaseException | None) -> None:
-        """The end: the lease is released with the given outcome, or with what follows from the facts and `error`."""
-        self._end_hold()
+        """The end: the lease is released with the given outcome, or with what follows from the facts and `error`.
+
+        Only the first counts: the block of a generator may be left long after it was given back.
+        """
+        if self._ended:
+            return
+        self._ended = True
+        self._leave_block()
         elapsed = self._gate.now() - self.started_at
         try:
             outcome = self.outcome or self._classified(error)
@@ -173,9 +197,9 @@ class Attempt:
         self._gate.call_completed(self.lease, outcome, elapsed)
         self._consequences.ended(self.lease, outcome, self.started_at, self._call)
 
-    def _end_hold(self) -> None:
+    def _leave_block(self) -> None:
         if self._holder is not None:
-            self._gate.waits.end_hold(self.lease, self._holder)
+            self._gate.blocks.leave(self, self._holder)
             self._holder = None
 
     def _classified(self, error: BaseException | None) -> RequestReleaseOutcome:
@@ -193,7 +217,6 @@ class DetachedAttempt:
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
-        self._released = False
 
     def release(self, outcome: RequestReleaseOutcome | None = None, error: BaseException | None = None) -> bool:
         """Whether this was the first time: the attempt ends by an outcome, by an error, or by the facts that were
@@ -206,9 +229,8 @@ class DetachedAttempt:
         return self._attempt.run.here(self._release, outcome, error)
 
     def _release(self, outcome: RequestReleaseOutcome | None, error: BaseException | None) -> bool:
-        if self._released:
+        if self._attempt.ended:
             return False
-        self._released = True
         if outcome is not None:
             self._attempt.finish(outcome)
         self._attempt.end(error)
@@ -233,11 +255,16 @@ class AttemptContext:
         self._consequences = consequences
         self._items = items
         self._repeats = repeats
+        self._site: CallSite | None = None
+        self._from_thread = False
+        self._work: ThreadWork | None = None
         self._attempt: Attempt | None = None
 
     @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> Attempt:
         gate, known = self._gate, self._consequences
+        if self._site is None:
+            self._site = call_site(sys._getframe(1))
         item, *others = self._items if len(self._items) == 1 else known.not_given_up(self._items)
         call = None if self._repeats is None else known.same_call(self._repeats, item.resource)
         item, let_go = await known.before_asking(item, call)
@@ -247,7 +274,9 @@ class AttemptContext:
         except BaseException:
             gate.release(lease, GIVEN_UP)
             raise
-        self._attempt = Attempt(gate, self._classify, known, lease, gate.call_started(lease), call)
+        holder = gate.blocks.holder_for_thread(self._work) if self._from_thread else trio.lowlevel.current_task()
+        started_at = gate.call_started(lease)
+        self._attempt = Attempt(gate, self._classify, known, lease, started_at, call, holder=holder, site=self._site)
         return self._attempt
 
     @trio.lowlevel.enable_ki_protection
@@ -257,11 +286,14 @@ class AttemptContext:
         self._end(error)
 
     def __enter__(self) -> Attempt:
+        self._from_thread, self._work, self._site = True, ThreadWork.here(), call_site(sys._getframe(1))
         return self._gate.run.wait_for("async with", self.__aenter__)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._attempt is not None and self._attempt.ended:
+            return  # given back since; a generator may be closed in any thread
         with suppress(trio.RunFinishedError):  # the thread was left: with the run its leases have gone
             self._gate.run.call("async with", self._end, error)
 

@@ -1,4 +1,4 @@
-"""Who is parked for a lease, and who holds one in a block that it is in: what a deadlock is found by."""
+"""Who is parked for a lease, and whether one of them holds another: what a deadlock is found by."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from math import inf
 
 import trio
 
-from penstock.requests.items import RequestAdmissionLease
+from penstock.executor.open_blocks import OpenBlocks
 from penstock.requests.waiters import RequestWaiter
 from penstock.words.errors import StallError
 
@@ -23,16 +23,16 @@ def lineage(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
 
 
 class LeaseWaits:
-    """The parked waiters of a gate, and the leases that trio tasks give back at the end of a block that they are in."""
+    """The parked waiters of a gate; `blocks` are those of the leases that are out."""
 
-    def __init__(self) -> None:
+    def __init__(self, blocks: OpenBlocks) -> None:
+        self._held = blocks.by_holder
         self.parked: dict[RequestWaiter, float] = {}
         """Who is parked, and the deadline of the cancel scopes around it."""
         self.stalled: dict[RequestWaiter, StallError] = {}
         """What the wait of those ends with that are part of a deadlock."""
         self.lines: dict[RequestWaiter, Sequence[RequestWaiter]] = {}
         """The waiters of a call that waits in several lines at once, by each of those that are parked."""
-        self.held: dict[trio.lowlevel.Task, list[RequestAdmissionLease]] = {}
         self._parked_holders: dict[trio.lowlevel.Task, RequestWaiter] = {}
         self.on_park: Callable[[trio.lowlevel.Task], None] | None = None
         """Called with each trio task that is about to be parked; it must not call the gate."""
@@ -41,7 +41,7 @@ class LeaseWaits:
         """Note that this trio task is about to be parked for a lease."""
         waiter.parked = task = trio.lowlevel.current_task()
         self.parked[waiter] = trio.current_effective_deadline()
-        if self.held and any(each in self.held for each in lineage(task)):
+        if self._held and any(each in self._held for each in lineage(task)):
             self._parked_holders[task] = waiter
         if self.on_park is not None:
             self.on_park(task)
@@ -73,20 +73,3 @@ class LeaseWaits:
         for waiter, deadline in self.parked.items():
             # Of a call in several lines nothing is certain: what is stuck in one may go in another.
             yield waiter, deadline != inf or waiter.gives_up_at is not None or waiter in self.lines
-
-    def hold(self, lease: RequestAdmissionLease) -> trio.lowlevel.Task:
-        """The present trio task, which is in the block of the lease from now on, until `end_hold`."""
-        task = trio.lowlevel.current_task()
-        held = self.held.get(task)
-        if held is None:
-            self.held[task] = [lease]
-        else:
-            held.append(lease)
-        return task
-
-    def end_hold(self, lease: RequestAdmissionLease, holder: trio.lowlevel.Task) -> None:
-        """Note that the block of this lease ends, or that somebody else gives it back."""
-        held = self.held[holder]
-        held.remove(lease)
-        if not held:
-            del self.held[holder]

@@ -14,13 +14,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from inspect import iscoroutine
+from threading import current_thread, get_ident
 from typing import Final, TypeVar, TypeVarTuple, cast
 
 import trio
 
 from penstock.words.errors import ConfigError, PenstockError, TaskAbandoned
 
-__all__ = ["run_in_thread", "wait_in_run"]
+__all__ = ["ThreadWork", "run_in_thread", "wait_in_run"]
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
@@ -32,6 +33,12 @@ class ThreadWork:
     def __init__(self) -> None:
         self.started = False
         self.cancelled = False
+        self.name = ""
+        """The thread's."""
+        self.at_end: set[Callable[[ThreadWork], None]] = set()
+        """What is called in the run when the function has ended, also where it was left behind. Must not raise."""
+        self.ended = trio.Event()
+        self._thread: int | None = None
         self._waits: set[trio.CancelScope] = set()
 
     async def acquire_on_behalf_of(self, _: object) -> None:
@@ -40,6 +47,23 @@ class ThreadWork:
 
     def release_on_behalf_of(self, _: object) -> None:
         """What trio calls when the thread has ended."""
+
+    @staticmethod
+    def here() -> ThreadWork | None:
+        """The work that is this thread's own; not that of a thread which has started this one."""
+        work = THREAD_WORK.get()
+        return work if work is not None and work._thread == get_ident() else None
+
+    def begin(self) -> None:
+        """The thread has begun: this is it."""
+        self.name = current_thread().name
+        self._thread = get_ident()
+
+    def end(self) -> None:
+        """In the run: the function has ended."""
+        for call in tuple(self.at_end):
+            call(self)
+        self.ended.set()
 
     async def wait(self, function: Callable[[*Ts], Awaitable[R]], *args: *Ts) -> R:
         """What the function returns, awaited in the run for the thread; cancelled with the thread's task."""
@@ -101,18 +125,18 @@ async def run_in_thread(
     raises `TaskAbandoned`, and the thread is left to run on. `name` is the thread's.
     """
     work = ThreadWork()
-    ended = trio.Event()
     token = trio.lowlevel.current_trio_token()
     ends: list[tuple[R | None, BaseException | None]] = []
 
     def carry_out() -> None:
+        work.begin()
         try:
             ends.append((fn(*args), None))
         except BaseException as error:
             ends.append((None, error))
         finally:
             with suppress(trio.RunFinishedError):
-                token.run_sync_soon(ended.set)
+                token.run_sync_soon(work.end)
 
     before = THREAD_WORK.set(work)
     try:
@@ -122,7 +146,7 @@ async def run_in_thread(
             raise
         work.cancel()
         with trio.CancelScope(shield=True):
-            await _ended_or_left(ended, leave)
+            await _ended_or_left(work.ended, leave)
         if not ends:
             raise TaskAbandoned("its thread did not end when it was cancelled, and was left behind") from None
     finally:
