@@ -33,6 +33,7 @@ import click
 
 from penstock.cli.command_line import CommandLine
 from penstock.cli.explain import explain
+from penstock.cli.new.command import new
 from penstock.cli.plugins import plugins
 from penstock.cli.reconfigure import reconfigure
 from penstock.plugins.discovery import Installed, installed
@@ -205,6 +206,7 @@ def cli(plugin_files: tuple[Path, ...]) -> None:
 cli.add_command(plugins)
 cli.add_command(explain)
 cli.add_command(reconfigure)
+cli.add_command(new)
 
 
 def main() -> None:
