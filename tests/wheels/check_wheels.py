@@ -34,6 +34,10 @@ request_limiters = ["cooldown"]
 [providers.acme.models.small]
 max_parallel_requests = 8
 """
+SPACED = f"""{NAMED.replace('"cooldown"', '"cooldown", "spaced"')}
+[plugins.spaced]
+seconds = 2.0
+"""
 NARROWED = f"""{NAMED.replace('"cooldown"', '"cooldown", "narrow"')}
 [plugins.narrow]
 width = 2
@@ -177,3 +181,15 @@ def test_a_plugin_from_outside_changes_a_run_and_removing_it_changes_it_back(
     assert missing.returncode != 0
     assert "narrow" in missing.stderr
     assert job(clean, written(tmp_path, NAMED)) == "1 s, 8 at once"
+
+
+def test_a_plugin_that_penstock_new_made_is_a_wheel_that_changes_a_run(clean: CleanEnvironment, tmp_path: Path) -> None:
+    clean.run("penstock", "new", "limiter", "spaced", "--into", tmp_path)
+    build(tmp_path, tmp_path / "penstock-spaced")
+    clean.pip("install", "--no-deps", *tmp_path.glob("penstock_spaced-*.whl"))
+    try:
+        assert plugins(clean)["spaced"]["distribution"] == "penstock-spaced"
+        assert job(clean, written(tmp_path, NAMED)) == "1 s, 8 at once", "installed, but not asked for"
+        assert job(clean, written(tmp_path, SPACED)) == "15 s, 1 at once"
+    finally:
+        clean.pip("uninstall", "--yes", "penstock-spaced")

@@ -17,9 +17,12 @@ from penstock.words.printable import printable
 __all__ = ["new"]
 
 
-@click.command(no_args_is_help=True)
-@click.argument("kind", metavar=f"[{'|'.join(KINDS)}]")
-@click.argument("name")
+_KINDS = "\n".join(f"  {name:<12}{kind.summary.partition(': ')[2]}" for name, kind in KINDS.items())
+
+
+@click.command(no_args_is_help=True, epilog=f"\b\nKIND is one of\n{_KINDS}")
+@click.argument("kind", metavar="KIND")
+@click.argument("name", metavar="NAME")
 @click.option("--file", "one_file", is_flag=True, help="One Python file, NAME.py, in place of a distribution.")
 @click.option("--distribution", metavar="DISTRIBUTION", help="What pip is to call it, in place of penstock-NAME.")
 @click.option(
@@ -34,7 +37,8 @@ def new(kind: str, name: str, one_file: bool, distribution: str | None, into: Pa
 
     NAME is what configurations call it. What pip installs is penstock-NAME (a penstock- before NAME may be written or
     left out), or what --distribution says; it is imported by that name with underscores. With --file, underscores
-    stand for hyphens in the name, since a file gives its plugin its name.
+    stand for hyphens in the name, since a file gives its plugin its name. A name has lower-case letters, digits and
+    single hyphens, and is none that is taken.
 
     Nothing is ever overwritten.
     """

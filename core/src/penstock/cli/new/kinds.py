@@ -18,7 +18,7 @@ __all__ = ["KINDS", "Kind"]
 class Kind:
     """One kind of plugin.
 
-    `summary`       what the plugin does that is made, in one line
+    `summary`       what the plugin does that is made, in one line, after a colon
     `chosen`        the line of `[plugins]` in which a configuration names it; empty where a distribution is enough
     `keys`          an example of its table
     `hint`          what is to be known beside that to see it work
@@ -62,16 +62,16 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             chosen='ready_queue = "$name"',
         ),
         "waiters": Kind(
-            summary="A queue of waiting calls for Penstock: they go out in the order in which they came",
+            summary="A queue of waiting calls for Penstock: calls go out in the order in which they came",
             chosen='request_waiters = "$name"',
         ),
         "sink": Kind(
-            summary="A sink for Penstock: it counts the events of a run, and logs the counts at its end",
+            summary="A sink for Penstock: it counts the events of a run, and logs the counts at the end",
             chosen='sinks = ["$name"]',
             keys='kinds = ["request_rate_limited"]',
         ),
         "runner": Kind(
-            summary="A task runner for Penstock: async functions in the scheduler's own nursery, so many at a time",
+            summary="A task runner for Penstock: async functions in the scheduler's nursery, so many at a time",
             chosen='task_runners = ["$name"]',
             keys="workers = 2",
             hint='A task names it: `scheduler.start_soon(work, runner="$name")`.',
