@@ -75,9 +75,11 @@ def _words(kind: str, names: NewNames) -> dict[str, str]:
 
 
 def class_prefix(kind: str, plugin: str) -> str:
-    """What the names of its classes begin with: `slow-start` is `SlowStart`, and a limiter `slow-limiter` is `Slow`.
+    """What the names of its classes begin with: its own words, without the kind at their end, and after My where a
+    class would be called as something is that the templates use.
 
-    Where a class would be called as something is that the templates use, as `TaskRunner`, it is `MyTask`.
+    >>> class_prefix("limiter", "slow-start"), class_prefix("limiter", "slow-limiter"), class_prefix("runner", "task")
+    ('SlowStart', 'Slow', 'MyTask')
     """
     prefix = "".join(word.capitalize() for word in re.split("[-_]", plugin.removesuffix(kind)) if word)
     prefix = prefix or kind.capitalize()
