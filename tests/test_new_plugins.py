@@ -85,7 +85,7 @@ def test_its_tests_pass(made: Path) -> None:
     settings = made / "penstock-new-rule" / "pyproject.toml"
     tests = [made / f"penstock-new-{kind}" / "tests" / f"test_new_{kind}.py" for kind in KINDS]
 
-    options = ["-p", "no:cacheprovider", "-c", settings, "--rootdir", made, "-v"]
+    options: list[str | Path] = ["-p", "no:cacheprovider", "-c", settings, "--rootdir", made, "-v"]
     said = run(made, "pytest", *options, *tests, PYTHONPATH=sources(made))
 
     for kind in KINDS:

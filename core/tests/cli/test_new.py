@@ -181,7 +181,7 @@ def test_a_disk_that_fills_up_under_way_leaves_nothing_behind(
             def write(text: str) -> int:
                 raise OSError(errno.ENOSPC, "No space left on device")
 
-            file.write = write  # type: ignore[method-assign]
+            file.write = write
         return file
 
     monkeypatch.setattr(Path, "open", open_full)
