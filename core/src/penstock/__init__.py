@@ -23,6 +23,7 @@ from penstock.executor.attempt import Attempt, AttemptContext, DetachedAttempt
 from penstock.executor.call_items import CallOptions
 from penstock.executor.executor import ModelRequestExecutor
 from penstock.executor.thread_work import run_in_thread, wait_in_run
+from penstock.plugins.file_checks import FileCheck
 from penstock.plugins.hookspecs import hookimpl
 from penstock.plugins.manager import PluginManager
 from penstock.plugins.promises import Promise, RunPlan
@@ -201,6 +202,7 @@ __all__ = [
     "FailureMark",
     "FifoRequestWaiters",
     "FifoTaskQueue",
+    "FileCheck",
     "GivenUpModel",
     "Health",
     "HintFamily",

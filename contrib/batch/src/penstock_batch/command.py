@@ -11,7 +11,7 @@ from typing import Final
 
 import trio
 
-from penstock import ConfigError, PluginManager
+from penstock import ConfigError, FileCheck, PluginManager
 from penstock_batch.money.budget import budget_lines
 from penstock_batch.pipeline.loading import Pipeline, load_pipeline
 from penstock_batch.pipeline.steps import Step
@@ -34,7 +34,7 @@ from penstock_batch.store.store import Store, StoreLost
 from penstock_batch.words.amounts import money
 from penstock_batch.words.terminal import say
 
-__all__ = ["check_command", "run_command"]
+__all__ = ["check_command", "check_pipeline", "run_command"]
 
 ALL_DONE: Final = 0
 SOME_FAILED: Final = 1
@@ -155,31 +155,42 @@ def _called(step: Step, model: StepModel) -> str:
 
 
 def check_command(path: Path, *, plugins: Sequence[Path]) -> int:
-    """Validate a pipeline and print what it would do. Returns the exit code; raises `ConfigError` and `PluginError`."""
+    """Print what a pipeline would do. Returns the exit code; raises `ConfigError` and `PluginError`."""
+    found = check_pipeline(path, plugins=plugins)
+    for line in found.lines:
+        say(line)
+    for line in found.notes:
+        say(line, err=True)
+    return SOME_FAILED if found.faulty else ALL_DONE
+
+
+def check_pipeline(path: Path, *, plugins: Sequence[Path]) -> FileCheck:
+    """What a pipeline that is valid would do, and what should be seen to. Raises `ConfigError` and `PluginError`."""
     pipeline = load_pipeline(path)
     manager = PluginManager.from_config(pipeline.config, extra=plugins)
+    notes = []
+    calls = sum(model.max_parallel_requests for model in {each.name: each for each in pipeline.models}.values())
+    if (too_few := too_few_files(calls, open_files_limit())) is not None:
+        notes.append(too_few)
     facts = pipeline.facts
-    say(f"{path}: {facts.rows:,} rows with {', '.join(facts.columns) or 'no columns'}, from {pipeline.source.path}")
+    notes += [f"line {row.line}: {row.problem}" for row in facts.bad]
+    if facts.bad_count:
+        notes.append(f"{facts.bad_count:,} of {facts.rows:,} rows cannot be read; a run counts them as failed")
+    return FileCheck(_told(path, pipeline, manager), notes, faulty=bool(facts.bad_count))
+
+
+def _told(path: Path, pipeline: Pipeline, manager: PluginManager) -> Iterator[str]:
+    facts = pipeline.facts
+    yield f"{path}: {facts.rows:,} rows with {', '.join(facts.columns) or 'no columns'}, from {pipeline.source.path}"
     with StoreReader(pipeline.store) as store:
         standing = forecast(pipeline, store)
     for step in _as_listed(pipeline):
         asked = (_called(step, model) for model in step.models)
         at = f" at {', else '.join(asked)}" if step.models else ""
-        say(f"  {step.name}: {step.kind}{at}, needs {', '.join(sorted(step.uses)) or 'nothing'}: {standing[step.name]}")
+        yield f"  {step.name}: {step.kind}{at}, needs {', '.join(sorted(step.uses)) or 'nothing'}: {standing[step.name]}"
     for name in standing.keys() - set(pipeline.listed):
-        say(f"  {name}: no step of this pipeline: {standing[name]}")
-    for line in budget_lines(pipeline.batch.budget, pipeline.steps):
-        say(line)
-    say(f"plugins: {', '.join(manager.active) or 'none'}")
-    for name, problem in manager.problems.items():
-        say(f"  disabled: {name}: {problem}")
-    calls = sum(model.max_parallel_requests for model in {each.name: each for each in pipeline.models}.values())
-    if (too_few := too_few_files(calls, open_files_limit())) is not None:
-        say(too_few, err=True)
-    say(f"answers go to {pipeline.target}")
-    for row in facts.bad:
-        say(f"line {row.line}: {row.problem}", err=True)
-    if facts.bad_count:
-        say(f"{facts.bad_count:,} of {facts.rows:,} rows cannot be read; a run counts them as failed", err=True)
-        return SOME_FAILED
-    return ALL_DONE
+        yield f"  {name}: no step of this pipeline: {standing[name]}"
+    yield from budget_lines(pipeline.batch.budget, pipeline.steps)
+    yield f"plugins: {', '.join(manager.active) or 'none'}"
+    yield from (f"  disabled: {name}: {problem}" for name, problem in manager.problems.items())
+    yield f"answers go to {pipeline.target}"

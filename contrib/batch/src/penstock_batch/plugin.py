@@ -5,14 +5,14 @@ Imported whenever one of its commands is asked for, so it imports what is heavy 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from penstock import ENDINGS, hookimpl
+from penstock import ENDINGS, FileCheck, hookimpl
 from penstock_batch.report.cli import plan, report
 
 if TYPE_CHECKING:
@@ -22,15 +22,26 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchPlugin"]
 
+_TABLES: Final = ("input", "output", "batch")
+
 
 class BatchPlugin:
     """Pipelines of model calls and functions over rows, resumable at every cell: `penstock run PIPELINE.toml`."""
 
     @hookimpl
     def penstock_cli(self, cli: click.Group) -> None:
-        """Add the commands `run`, `check`, `cells`, `plan` and `report`."""
-        for command in (run, check, cells, plan, report):
+        """Add the commands `run`, `cells`, `plan` and `report`."""
+        for command in (run, cells, plan, report):
             cli.add_command(command)
+
+    @hookimpl
+    def penstock_check(self, file: Path, tables: Mapping[str, Any], plugin_files: tuple[Path, ...]) -> FileCheck | None:
+        """What a pipeline would do. A file is one that has `[[steps]]`, or two of the other tables of pipelines."""
+        if not isinstance(tables.get("steps"), list) and sum(name in tables for name in _TABLES) < 2:
+            return None
+        from penstock_batch.command import check_pipeline
+
+        return check_pipeline(file, plugins=plugin_files)
 
 
 _plugin_option = click.option(
@@ -102,20 +113,6 @@ def run(
             where=where,
         )
     )
-
-
-@click.command()
-@_pipeline_argument
-@_plugin_option
-@click.pass_obj
-def check(line: CommandLine, pipeline: Path, files: tuple[Path, ...]) -> None:
-    """Validate a pipeline, its plugins and its input, without calling or writing anything.
-
-    Exit code: 0 all is well, 1 some rows of the input cannot be read, 2 wrong configuration.
-    """
-    from penstock_batch.command import check_command
-
-    raise SystemExit(check_command(pipeline, plugins=(*line.plugin_files, *files)))
 
 
 @click.group()

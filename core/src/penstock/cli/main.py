@@ -9,7 +9,7 @@ with the same object as under `penstock.plugins`:
 
     [project.entry-points."penstock.commands"]
     run = "penstock_batch.plugin:BatchPlugin"
-    check = "penstock_batch.plugin:BatchPlugin"
+    report = "penstock_batch.plugin:BatchPlugin"
 
 So `penstock --help` lists the commands from metadata, and `penstock run` imports the one plugin that has
 `run`: a broken plugin breaks its own commands and no others, and starting is quick whatever is installed.
@@ -31,21 +31,15 @@ from typing import Any
 import attrs
 import click
 
+from penstock.cli.check import check
 from penstock.cli.command_line import CommandLine
 from penstock.cli.explain import explain
 from penstock.cli.new.command import new
 from penstock.cli.plugins import plugins
 from penstock.cli.reconfigure import reconfigure
 from penstock.plugins.discovery import Installed, installed
-from penstock.plugins.hook_checks import check_hooks, implementations
-from penstock.plugins.loading import (
-    LoadedPlugin,
-    describe_error,
-    import_plugin,
-    load_file,
-    make_plugin,
-    structure_section,
-)
+from penstock.plugins.hook_checks import implementations
+from penstock.plugins.loading import LoadedPlugin, describe_error, import_plugin, load_file, make_for_commands
 from penstock.words.errors import ConfigError, PenstockError, PluginError
 from penstock.words.printable import printable
 
@@ -162,15 +156,7 @@ def _of_files(ctx: click.Context) -> click.Group:
 
 def _commands_of(plugin: LoadedPlugin) -> MutableMapping[str, click.Command]:
     """The commands of one plugin, which is made with the defaults of its `Config`. Raises `PluginError`."""
-    wrong = check_hooks(plugin.target)
-    if wrong:
-        raise PluginError(plugin.name, "; ".join(wrong))
-    try:
-        made = make_plugin(plugin, structure_section(plugin, {}, "<defaults>"))
-    except ConfigError as error:
-        raise PluginError(
-            plugin.name, f"has commands, so every key of its Config needs a default: {'; '.join(error.problems)}"
-        ) from error
+    made = make_for_commands(plugin)
     scratch = click.Group()
     for found in implementations(made):
         if found.hook == "penstock_cli":
@@ -204,6 +190,7 @@ def cli(plugin_files: tuple[Path, ...]) -> None:
 
 
 cli.add_command(plugins)
+cli.add_command(check)
 cli.add_command(explain)
 cli.add_command(reconfigure)
 cli.add_command(new)

@@ -140,6 +140,8 @@ def _place_in_words(hook: str, places: dict[str, int]) -> str:
     key = HOOKS[hook].list_key
     if hook == "penstock_cli":
         return "asked when one of its commands is invoked"
+    if hook == "penstock_check":
+        return "asked by `penstock check` and `penstock doctor`"
     if key is None:
         return "has no list: asked of every active plugin"
     return f"{key}: number {places[key]}" if key in places else f"{key}: not named there, so not asked"

@@ -20,7 +20,7 @@ import attrs
 
 from penstock.config.reading import PenstockConfig, PluginLists
 from penstock.config.words import did_you_mean
-from penstock.plugins.hookspecs import HOOKS
+from penstock.plugins.hookspecs import HOOKS, OF_COMMANDS
 from penstock.words.problems import PathParts, Problem
 
 __all__ = ["EXTENSION_POINTS", "Chosen", "ExtensionPoint", "choose", "why_unused"]
@@ -132,7 +132,7 @@ def why_unused(name: str, hooks: Collection[str]) -> str | None:
         if any(hook in hooks for hook in point.hooks):
             into = f'{key} = "{name}"' if point.single else f'{key} = [..., "{name}"]'
             return f"this plugin is in no list, so nobody asks it; write {into} under [plugins], or take the table out"
-    if any(hook != "penstock_cli" for hook in hooks):
+    if not OF_COMMANDS.issuperset(hooks):
         return f'nobody asks this plugin; write required = [..., "{name}"] under [plugins], or take the table out'
     return None
 

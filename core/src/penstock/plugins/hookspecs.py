@@ -13,8 +13,9 @@ registration.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 import pluggy
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import click
 
     from penstock.events.records import RuntimeEvent
+    from penstock.plugins.file_checks import FileCheck
     from penstock.plugins.promises import Promise
     from penstock.requests.items import RequestAdmissionItem
     from penstock.requests.limiters import RequestLimiter
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from penstock.words.settings import Settings
     from penstock.words.verdicts import Denied
 
-__all__ = ["HOOKS", "HookFacts", "PenstockSpec", "hookimpl", "hookspec"]
+__all__ = ["HOOKS", "OF_COMMANDS", "HookFacts", "PenstockSpec", "hookimpl", "hookspec"]
 
 hookspec: Final = pluggy.HookspecMarker("penstock")
 hookimpl: Final = pluggy.HookimplMarker("penstock")
@@ -177,6 +179,17 @@ class PenstockSpec:
         `penstock.commands`, is invoked or asked for its help; the plugin is then made with the defaults of
         its `Config`. An error goes to standard error, and the other commands work."""
 
+    @hookspec
+    def penstock_check(self, file: Path, tables: Mapping[str, Any], plugin_files: tuple[Path, ...]) -> FileCheck | None:
+        """What there is to say of a TOML file if it is the plugin's own, having tables that only this plugin reads;
+        `None` if it is not.
+
+        Called by `penstock check FILE` and `penstock doctor FILE` of every installed plugin that has the hook, made with
+        the defaults of its `Config`. `tables` is the file as it was read, `plugin_files` the files of `--plugin`.
+        Calls no provider and writes nothing. `ConfigError` and `PluginError` say what is wrong with the file; any other
+        error is the plugin's own, and ends the command only if no other plugin knows the file.
+        """
+
 
 @attrs.frozen
 class HookFacts:
@@ -214,5 +227,9 @@ HOOKS: Final[Mapping[str, HookFacts]] = MappingProxyType(
         "penstock_check_names": HookFacts("factory", _ENDS),
         "penstock_promises": HookFacts("factory", _ENDS),
         "penstock_cli": HookFacts("factory", "goes to standard error"),
+        "penstock_check": HookFacts("factory", "goes to standard error"),
     }
 )
+
+OF_COMMANDS: Final = frozenset({"penstock_cli", "penstock_check"})
+"""The hooks that the command line asks for, and no run."""

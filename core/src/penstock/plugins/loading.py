@@ -21,12 +21,23 @@ import attrs
 from penstock.config.structuring import structure
 from penstock.config.words import value_in_words
 from penstock.plugins.discovery import EntryPointOwner
-from penstock.plugins.hook_checks import hooks_of
+from penstock.plugins.hook_checks import check_hooks, hooks_of
 from penstock.words.errors import ConfigError, PluginError
 from penstock.words.plugin_failures import place_of
 from penstock.words.problems import Problem
 
-__all__ = ["LoadedPlugin", "PluginUnusable", "config_class", "import_plugin", "load_file", "make_plugin", "name_of"]
+__all__ = [
+    "LoadedPlugin",
+    "PluginUnusable",
+    "config_class",
+    "describe_error",
+    "import_plugin",
+    "load_file",
+    "make_for_commands",
+    "make_plugin",
+    "name_of",
+    "structure_section",
+]
 
 
 class PluginUnusable(PluginError):
@@ -143,6 +154,19 @@ def make_plugin(plugin: LoadedPlugin, config: Any) -> Any:
         raise
     except (Exception, SystemExit) as error:
         raise PluginUnusable(plugin.name, f"cannot be made: {describe_error(error)}") from error
+
+
+def make_for_commands(plugin: LoadedPlugin) -> Any:
+    """The plugin as the command line asks it, made with the defaults of its `Config`: no configuration was read.
+    Raises `PluginError`."""
+    if wrong := check_hooks(plugin.target):
+        raise PluginError(plugin.name, "; ".join(wrong))
+    try:
+        return make_plugin(plugin, structure_section(plugin, {}, "<defaults>"))
+    except ConfigError as error:
+        raise PluginError(
+            plugin.name, f"has commands, so every key of its Config needs a default: {'; '.join(error.problems)}"
+        ) from error
 
 
 def describe_error(error: BaseException) -> str:

@@ -1,0 +1,1 @@
+"""What `penstock doctor` looks at, what it finds wrong, and the command that mends each."""

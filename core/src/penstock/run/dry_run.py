@@ -1,0 +1,35 @@
+"""A run that is set up and never begins: every plugin made, every factory called, every configured model registered.
+
+So a mistake that only a factory would find is found before there is work to lose. Nothing is opened but what a plugin
+opens when it is made, nothing is sent, and no note of a start or an end is given.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from penstock.config.reading import PenstockConfig
+from penstock.events.records import EventStream, StreamName
+from penstock.plugins.manager import PluginManager
+from penstock.run.assembly import assemble
+from penstock.run.configured import register_providers
+from penstock.run.plugin_errors import PluginErrors
+from penstock.words.settings import WallClock
+
+__all__ = ["dry_run"]
+
+
+def dry_run(config: PenstockConfig, manager: PluginManager) -> None:
+    """Call the factories of the plugins of `manager`, which is frozen by it, as a run by `config` would.
+
+    Raises `ConfigError` and `PluginError` as opening a run does.
+    """
+    trio.run(_set_up, config, manager)
+
+
+async def _set_up(config: PenstockConfig, manager: PluginManager) -> None:
+    clock = WallClock(started_at=trio.current_time())
+    streams: dict[StreamName, EventStream] = {"scheduler": EventStream("scheduler"), "request": EventStream("request")}
+    manager.bind(clock=clock)  # what a factory raises is raised here, so nobody else need hear of it
+    parts = assemble(config, manager, manager.freeze(), "dry-run", clock, streams, PluginErrors(streams, "dry-run"))
+    register_providers(config, parts.requests)
