@@ -187,7 +187,8 @@ def _told(path: Path, pipeline: Pipeline, manager: PluginManager) -> Iterator[st
     for step in _as_listed(pipeline):
         asked = (_called(step, model) for model in step.models)
         at = f" at {', else '.join(asked)}" if step.models else ""
-        yield f"  {step.name}: {step.kind}{at}, needs {', '.join(sorted(step.uses)) or 'nothing'}: {standing[step.name]}"
+        needs = ", ".join(sorted(step.uses)) or "nothing"
+        yield f"  {step.name}: {step.kind}{at}, needs {needs}: {standing[step.name]}"
     for name in standing.keys() - set(pipeline.listed):
         yield f"  {name}: no step of this pipeline: {standing[name]}"
     yield from budget_lines(pipeline.batch.budget, pipeline.steps)

@@ -34,8 +34,8 @@ FAULTY = 1
 def check(line: CommandLine, file: Path, files: tuple[Path, ...]) -> None:
     """Validate a TOML file, a pipeline's or a program's, without calling or writing anything.
 
-    A plugin whose file it is says what it would do. For a program's file the plugins are made, and their factories tried,
-    as when a run is opened. `penstock doctor FILE` says more.
+    A plugin whose file it is says what it would do. For a program's file the plugins are made, and their factories
+    tried, as when a run is opened. `penstock doctor FILE` says more.
 
     Exit code: 0 all is well, 1 some of what the file names cannot be used, as rows of a pipeline's input, 2 wrong
     configuration.

@@ -33,6 +33,7 @@ import click
 
 from penstock.cli.check import check
 from penstock.cli.command_line import CommandLine
+from penstock.cli.doctor.command import doctor
 from penstock.cli.explain import explain
 from penstock.cli.new.command import new
 from penstock.cli.plugins import plugins
@@ -191,6 +192,7 @@ def cli(plugin_files: tuple[Path, ...]) -> None:
 
 cli.add_command(plugins)
 cli.add_command(check)
+cli.add_command(doctor)
 cli.add_command(explain)
 cli.add_command(reconfigure)
 cli.add_command(new)

@@ -1,5 +1,5 @@
-"""Whose file a TOML file is, and what its owner says of it: the question `penstock_check`, asked of every plugin that has
-the hook.
+"""Whose file a TOML file is, and what its owner says of it: the question `penstock_check`, asked of every plugin that
+has the hook.
 
 Which plugins have it is read from their sources, so that only those are imported. One that fails knows nothing of the
 file, and hurts nobody whose file it is not.

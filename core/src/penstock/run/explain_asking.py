@@ -44,42 +44,56 @@ class FoundRun:
 @attrs.frozen
 class FoundRuns:
     """The runs of this user that answer, by their start; `notes` has a line for whatever was there and could not be
-    used: a folder that is not safe, a socket that does not answer as a run does.
+    used: a folder that is not safe, a socket that does not answer as a run does. `dead` are the sockets of runs that
+    have died.
     """
 
     runs: tuple[FoundRun, ...]
     notes: tuple[str, ...]
+    dead: tuple[Path, ...] = ()
 
 
-async def find_runs() -> FoundRuns:
-    """Every run of this user that is under way and answers. Sockets of runs that have died are removed."""
+async def find_runs(*, remove_dead: bool = True) -> FoundRuns:
+    """Every run of this user that is under way and answers. Sockets of runs that have died are removed, if not told
+    otherwise."""
     if not hasattr(socket, "AF_UNIX"):
         return FoundRuns((), ("there are no local sockets on this system",))
     runs: list[FoundRun] = []
     notes: list[str] = []
+    dead: list[Path] = []
     for path in possible_folders():
         try:
             with socket_folder(path) as folder:
                 places = trio.CapacityLimiter(MOST_AT_ONCE)
                 async with trio.open_nursery() as nursery:
                     for name in folder.sockets():
-                        nursery.start_soon(_look, folder, name, places, runs, notes)
+                        nursery.start_soon(_look, folder, name, places, runs, notes, dead)
+                if remove_dead:
+                    for gone in dead:
+                        if gone.parent == folder.path:
+                            folder.remove(gone.name)
         except FileNotFoundError:
             continue
         except OSError as error:
             notes.append(str(error))
-    return FoundRuns(tuple(sorted(runs, key=lambda run: (run.greeting.started, run.path))), tuple(sorted(notes)))
+    runs.sort(key=lambda run: (run.greeting.started, run.path))
+    return FoundRuns(tuple(runs), tuple(sorted(notes)), tuple(sorted(dead)))
 
 
 async def _look(
-    folder: SocketFolder, name: str, places: trio.CapacityLimiter, runs: list[FoundRun], notes: list[str]
+    folder: SocketFolder,
+    name: str,
+    places: trio.CapacityLimiter,
+    runs: list[FoundRun],
+    notes: list[str],
+    dead: list[Path],
 ) -> None:
     path = folder.path / name
     try:
         async with places, _connected(path) as lines:
             runs.append(FoundRun(read_greeting(await lines.receive(LONGEST_GREETING)), path))
     except ConnectionRefusedError:
-        folder.remove(name)
+        dead.append(path)
     except FileNotFoundError:
         return  # it ended just now
     except (OSError, ValueError) as error:

@@ -1,5 +1,5 @@
-"""What is wrong with a TOML file and with what it names, decided from what was looked at: its problems, files that sinks
-write, keys in the environment, files that may be open."""
+"""What is wrong with a TOML file and with what it names, decided from what was looked at: its problems, files that
+sinks write, keys in the environment, files that may be open."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ _OURS: Final = {
 
 @attrs.frozen(kw_only=True)
 class PathFacts:
-    """A path that a sink is to write, and what is there. `mode` of the file, or of the folder that it would be made in;
-    `None` if neither is there. `writable` and `own` are about the same.
+    """A path that a sink is to write, and what is there. `mode` is that of the file, or of the folder that it would be
+    made in; `None` if neither is there. `writable` and `own` are about the same.
     """
 
     key: PathParts
@@ -99,12 +99,14 @@ def disabled_findings(disabled: Mapping[str, str], distributions: Mapping[str, s
 def file_findings(owner: str, notes: Iterable[str], file: Path) -> Iterator[Finding]:
     """What the plugin whose file it is says should be seen to."""
     for note in notes:
-        yield Finding(kind="file", cause=f"{owner}: {note}", mend=f"penstock check {shlex.quote(str(file))}", file=str(file))
+        yield Finding(
+            kind="file", cause=f"{owner}: {note}", mend=f"penstock check {shlex.quote(str(file))}", file=str(file)
+        )
 
 
 def sink_paths(config: PenstockConfig, settings: Mapping[str, Any]) -> dict[PathParts, Path]:
-    """The paths that sinks are given, by their place in the TOML: keys called `path`, `file` or `folder`, also at the end
-    of a longer name, of the structured tables `settings`, plugin to `Config`.
+    """The paths that sinks are given, by their place in the TOML: keys called `path`, `file` or `folder`, also at the
+    end of a longer name, of the structured tables `settings`, plugin to `Config`.
     """
     found: dict[PathParts, Path] = {}
     for name, own in settings.items():
@@ -157,14 +159,16 @@ def key_findings(keys: Mapping[PathParts, str], there: Collection[str], file: Pa
         if _VARIABLE.fullmatch(variable):
             cause, mend = f"{name}: {variable} is not set, or empty", f"export {variable}=..."
         else:
-            cause = f"{name} names no variable that is set; if it is the key itself, put that into one, and its name here"
+            cause = (
+                f"{name} names no variable that is set; if it is the key itself, put that into one, and its name here"
+            )
             mend = edit(file, line)
         yield Finding(kind="key", cause=cause, mend=mend, file=str(file), line=line)
 
 
 def open_files_findings(config: PenstockConfig, limit: int | None, file: Path, text: str) -> Iterator[Finding]:
     """Too few open files for all calls that may be in flight; `limit` is how many this process may have."""
-    caps = {
+    caps: dict[PathParts, int] = {
         ("providers", name, "models", alias, "max_parallel_requests"): model.max_parallel_requests
         for name, provider in config.providers.items()
         for alias, model in provider.models.items()

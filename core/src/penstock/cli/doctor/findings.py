@@ -1,4 +1,4 @@
-"""A finding: one thing that is wrong, where, and the command that mends it. As a record; text is made where it is shown."""
+"""A finding: one thing that is wrong, where, and the command that mends it. It is a record, not a text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Chmod", "Finding", "RemoveSocket", "edit"]
+__all__ = ["Chmod", "Finding", "RemoveSockets", "edit"]
 
 
 @attrs.frozen
@@ -20,10 +20,11 @@ class Chmod:
 
 
 @attrs.frozen
-class RemoveSocket:
-    """The end of a socket that nobody listens at any more, which `--fix` removes."""
+class RemoveSockets:
+    """The end of sockets in one folder that nobody listens at any more, which `--fix` removes by their names."""
 
-    path: Path
+    folder: Path
+    names: tuple[str, ...]
 
 
 @attrs.frozen(kw_only=True)
@@ -37,7 +38,7 @@ class Finding:
     mend: str
     file: str = ""
     line: int | None = None
-    fix: Chmod | RemoveSocket | None = None
+    fix: Chmod | RemoveSockets | None = None
     mended: bool = False
 
     def as_dict(self) -> dict[str, Any]:

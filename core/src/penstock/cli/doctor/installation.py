@@ -1,4 +1,4 @@
-"""What is wrong with what is installed, decided from what was looked at: distributions, their projects, their plugins."""
+"""What is wrong with what is installed, decided from what was looked at: distributions, projects, plugins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from penstock.cli.doctor.findings import Finding, edit
 from penstock.cli.doctor.key_lines import line_of
 from penstock.plugins.discovery import NameClash
 
-__all__ = ["DistributionFacts", "PluginFacts", "ProjectFacts", "clash_findings", "distribution_findings", "plugin_findings"]
+__all__ = [
+    "DistributionFacts",
+    "PluginFacts",
+    "ProjectFacts",
+    "clash_findings",
+    "distribution_findings",
+    "plugin_findings",
+]
 
 EntryPoints = frozenset[tuple[str, str, str]]
 """Entry points as group, name and object, of the groups of plugins and of commands."""

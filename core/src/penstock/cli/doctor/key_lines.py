@@ -1,7 +1,7 @@
 """The line of a TOML file that a key stands on, by a scan of its text: the standard parser tells values, not places.
 
-The scan knows headers, keys, and strings and arrays of several lines, as far as to pass over them. The text is valid TOML,
-since it was read before. What stands within an inline table has the line of the key that the table belongs to.
+The scan knows headers, keys, and strings and arrays of several lines, as far as to pass over them. The text is valid
+TOML, since it was read before. What stands within an inline table has the line of the key that the table belongs to.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _OPENING: Final = re.compile(r'"""|\'\'\'|"(?:[^"\\]|\\.)*"|\'[^\']*\'|#.*|[\[\]
 def line_of(text: str, path: PathParts) -> int | None:
     r"""The line, from 1, of the key or table at `path`, else of the nearest one above it; `None` if none is there.
 
-    >>> line_of("[plugins]\\nsinks = []\\n[plugins.jsonl]\\npath = '/'\\n", ("plugins", "jsonl", "path"))
+    >>> line_of("[plugins]\nsinks = []\n[plugins.jsonl]\npath = '/'\n", ("plugins", "jsonl", "path"))
     4
     """
     best: tuple[int, int] | None = None

@@ -1,0 +1,169 @@
+"""The examination: what there is to see, in the order in which it is told, as findings and as facts for the head."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from penstock.cli.doctor.configuration import (
+    disabled_findings,
+    file_findings,
+    key_findings,
+    keys_of,
+    open_files_findings,
+    path_findings,
+    problem_findings,
+    sink_paths,
+)
+from penstock.cli.doctor.findings import Finding
+from penstock.cli.doctor.installation import clash_findings, distribution_findings, plugin_findings
+from penstock.cli.doctor.looking import (
+    core_version,
+    look_at_distributions,
+    look_at_paths,
+    look_at_plugins,
+    look_at_sockets,
+    open_files_limit,
+)
+from penstock.config.reading import PenstockConfig, load_config
+from penstock.config.toml_reading import read_toml
+from penstock.plugins.discovery import Installed, installed
+from penstock.plugins.file_checks import whose_file
+from penstock.plugins.manager import PluginManager
+from penstock.run.dry_run import dry_run
+from penstock.words.errors import ConfigError, PenstockError
+from penstock.words.problems import Problem
+
+__all__ = ["Examination", "examine_file", "examine_installation"]
+
+
+@attrs.frozen(kw_only=True)
+class Examination:
+    """What was seen: the versions, the plugins, the file with the variables of its keys that are set, and what is to be
+    mended. `keys` are names; what they hold is never looked at but for being there.
+    """
+
+    python: str = platform.python_version()
+    core: str | None = attrs.field(factory=core_version)
+    plugins: Sequence[str] = ()
+    file: str = ""
+    owner: str | None = None
+    active: Sequence[str] = ()
+    keys: Sequence[str] = ()
+    findings: Sequence[Finding] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The examination as plain data."""
+        return attrs.asdict(self, recurse=False) | {"findings": [each.as_dict() for each in self.findings]}
+
+
+def examine_installation(*, importing: bool) -> Examination:
+    """What is installed, and where runs answer. With `importing`, every installed plugin is imported."""
+    there = installed()
+    distributions = look_at_distributions()
+    core = core_version()
+    findings = [
+        *([] if core else [_core_is_not_installed()]),
+        *clash_findings(there.clashes),
+        *distribution_findings(distributions),
+        *plugin_findings(look_at_plugins(there, importing=importing), distributions),
+        *look_at_sockets(),
+    ]
+    return Examination(core=core, plugins=tuple(there.plugins), findings=findings)
+
+
+def _core_is_not_installed() -> Finding:
+    what = "penstock is on Python's path without being installed, so no distribution can say that it needs it"
+    return Finding(kind="core", cause=what, mend="pip install penstock-core")
+
+
+def examine_file(seen: Examination, file: Path, plugin_files: tuple[Path, ...]) -> Examination:
+    """What was seen, with `file` beside it. Raises `ConfigError` if it cannot be read, being no file or no TOML."""
+    tables = read_toml(file)
+    text = file.read_text(encoding="utf-8")
+    there = installed()
+    problems: list[Problem] = []
+    config: PenstockConfig | None = None
+    owner, told = _owned(file, tables, plugin_files, there, problems)
+    try:
+        config = load_config(file, foreign_tables=True).config
+    except ConfigError as error:
+        problems += error.records
+    findings: list[Finding] = []
+    active: tuple[str, ...] = ()
+    keys: dict[Any, str] = {}
+    set_ = {name for name, value in os.environ.items() if value}
+    if config is not None:
+        keys = keys_of(config)
+        manager = _tried(config, plugin_files, problems)
+        settings = {name: config.sections[name] for name in config.sections if name in _sinks(config, manager)}
+        if manager is not None:
+            active = manager.active
+            settings = {name: manager.plugin(name).config for name in _sinks(config, manager)}
+            of = {name: each.distribution for name, each in there.plugins.items()}
+            findings += disabled_findings(manager.problems, of, file)
+        paths = list(path_findings(look_at_paths(sink_paths(config, settings)), file, text))
+        known = {finding.line for finding in paths if finding.line is not None}
+        findings += paths
+        findings += key_findings(keys, set_, file, text)
+        if owner is None:
+            findings += open_files_findings(config, open_files_limit(), file, text)
+    else:
+        known = set()
+    of_problems = problem_findings(dict.fromkeys(problems), file, text)
+    findings = [*(each for each in of_problems if each.line is None or each.line not in known), *findings, *told]
+    return attrs.evolve(
+        seen,
+        file=str(file),
+        owner=owner,
+        active=active,
+        keys=tuple(dict.fromkeys(name for name in keys.values() if name in set_)),
+        findings=(*findings, *seen.findings),
+    )
+
+
+def _owned(
+    file: Path, tables: dict[str, Any], plugin_files: tuple[Path, ...], there: Installed, problems: list[Problem]
+) -> tuple[str | None, list[Finding]]:
+    """The plugin whose file it is, with what it says should be seen to; what is wrong goes to `problems`."""
+    try:
+        whose = whose_file(file, tables, plugin_files, there)
+        problems += (Problem((), str(error)) for error in whose.unable)
+        says = whose.says
+        if isinstance(says, PenstockError):
+            problems += _records(says)
+        elif says is not None and whose.owner is not None:
+            return whose.owner, list(file_findings(whose.owner, says.notes, file))
+    except ConfigError as error:
+        problems += error.records
+        return None, []
+    return whose.owner, []
+
+
+def _tried(config: PenstockConfig, plugin_files: tuple[Path, ...], problems: list[Problem]) -> PluginManager | None:
+    """The plugins, made and their factories tried; what is wrong goes to `problems`. `None` if they cannot be made."""
+    try:
+        manager = PluginManager.from_config(config, extra=plugin_files)
+    except PenstockError as error:
+        problems += _records(error)
+        return None
+    try:
+        dry_run(config, manager)
+    except PenstockError as error:
+        problems += _records(error)
+    return manager
+
+
+def _records(error: PenstockError) -> Sequence[Problem]:
+    return error.records if isinstance(error, ConfigError) else (Problem((), str(error)),)
+
+
+def _sinks(config: PenstockConfig, manager: PluginManager | None) -> tuple[str, ...]:
+    """The sinks that are asked, as far as is known."""
+    named = tuple(config.plugins.sinks or ())
+    return named if manager is None else tuple(name for name in manager.chosen.asked["sinks"] if name in manager.active)
