@@ -4,6 +4,7 @@ made for one test, and a request gate on a bench.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib import invalidate_caches
@@ -35,7 +36,8 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def distribution(tmp_path: Path, bare_environment: None) -> MakeDistribution:
-    """Installs a distribution: its name, its modules (file to source), and its entry points by group."""
+    """Installs a distribution: its name, its modules (file to source), its entry points by group, and the folder of its
+    project where it is an editable install."""
 
     def make(
         name: str,
@@ -44,8 +46,10 @@ def distribution(tmp_path: Path, bare_environment: None) -> MakeDistribution:
         version: str = "1.0",
         plugins: Mapping[str, str] | None = None,
         commands: Mapping[str, str] | None = None,
+        project: Path | None = None,
+        copy: str = "",
     ) -> None:
-        site = tmp_path / "site" / name
+        site = tmp_path / f"site{copy}" / name
         info = site / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
@@ -53,6 +57,9 @@ def distribution(tmp_path: Path, bare_environment: None) -> MakeDistribution:
         for group, entries in (("penstock.plugins", plugins or {}), ("penstock.commands", commands or {})):
             lines += [f"[{group}]", *(f"{key} = {value}" for key, value in entries.items())]
         (info / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if project is not None:
+            origin = {"url": project.as_uri(), "dir_info": {"editable": True}}
+            (info / "direct_url.json").write_text(json.dumps(origin), encoding="utf-8")
         for file, source in (modules or {}).items():
             (site / file).parent.mkdir(parents=True, exist_ok=True)
             (site / file).write_text(HEAD + dedent(source), encoding="utf-8")

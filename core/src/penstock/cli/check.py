@@ -62,7 +62,7 @@ def _checked_program(file: Path, plugin_files: tuple[Path, ...]) -> FileCheck:
     dry_run(config, manager)
     models = sum(len(provider.models) for provider in config.providers.values())
     lines = [
-        f"{file}: {len(config.providers):,} providers with {models:,} models",
+        f"{file}: providers: {', '.join(config.providers) or 'none'}; models: {models:,}",
         f"plugins: {', '.join(manager.active) or 'none'}",
         *(f"  disabled: {name}: {problem}" for name, problem in manager.problems.items()),
     ]

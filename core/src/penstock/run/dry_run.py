@@ -14,6 +14,7 @@ from penstock.plugins.manager import PluginManager
 from penstock.run.assembly import assemble
 from penstock.run.configured import register_providers
 from penstock.run.plugin_errors import PluginErrors
+from penstock.words.errors import PenstockError
 from penstock.words.settings import WallClock
 
 __all__ = ["dry_run"]
@@ -32,4 +33,11 @@ async def _set_up(config: PenstockConfig, manager: PluginManager) -> None:
     streams: dict[StreamName, EventStream] = {"scheduler": EventStream("scheduler"), "request": EventStream("request")}
     manager.bind(clock=clock)  # what a factory raises is raised here, so nobody else need hear of it
     parts = assemble(config, manager, manager.freeze(), "dry-run", clock, streams, PluginErrors(streams, "dry-run"))
-    register_providers(config, parts.requests)
+    wrong: PenstockError | None = None
+    async with parts.requests:
+        try:
+            register_providers(config, parts.requests)
+        except PenstockError as error:  # raised outside of the block, which would make a group of it
+            wrong = error
+    if wrong is not None:
+        raise wrong

@@ -56,7 +56,7 @@ _OURS: Final = {
         )
     },
 }
-"""The plugins of this project by the distributions that bring them. Of others no name is guessed: anybody may own it."""
+"""The plugins of this project by the distributions that bring them. Of others none is guessed: anybody may own it."""
 
 
 @attrs.frozen(kw_only=True)
