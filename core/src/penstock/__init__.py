@@ -23,7 +23,6 @@ from penstock.executor.attempt import Attempt, AttemptContext, DetachedAttempt
 from penstock.executor.call_items import CallOptions
 from penstock.executor.executor import ModelRequestExecutor
 from penstock.executor.thread_work import run_in_thread, wait_in_run
-from penstock.plugins.file_checks import FileCheck
 from penstock.plugins.hookspecs import hookimpl
 from penstock.plugins.manager import PluginManager
 from penstock.plugins.promises import Promise, RunPlan
@@ -124,6 +123,7 @@ from penstock.words.errors import (
     WorkerLost,
 )
 from penstock.words.failures import FailureMark, failure_mark, mark_failure
+from penstock.words.file_check import FileCheck
 from penstock.words.given_up import GivenUpModel
 from penstock.words.identity import (
     LimiterScope,

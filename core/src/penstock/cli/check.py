@@ -10,9 +10,10 @@ from penstock.cli.command_line import CommandLine
 from penstock.config.reading import load_config
 from penstock.config.toml_reading import read_toml
 from penstock.plugins.discovery import installed
-from penstock.plugins.file_checks import FileCheck, whose_file
+from penstock.plugins.file_checks import whose_file
 from penstock.plugins.manager import PluginManager
 from penstock.run.dry_run import dry_run
+from penstock.words.file_check import FileCheck
 from penstock.words.printable import printable
 
 __all__ = ["check"]

@@ -20,32 +20,9 @@ from penstock.plugins.loading import LoadedPlugin, describe_error, import_plugin
 from penstock.plugins.source_hooks import hooks_in_source
 from penstock.words.errors import ConfigError, PenstockError, PluginError
 
-__all__ = ["FileCheck", "WhoseFile", "whose_file"]
+__all__ = ["WhoseFile", "whose_file"]
 
 CHECK: Final = "penstock_check"
-
-
-def _lines(value: Iterable[str]) -> tuple[str, ...]:
-    lines = (value,) if isinstance(value, str) else tuple(value)
-    if not all(isinstance(line, str) for line in lines):
-        raise TypeError(f"the lines of a FileCheck must be text, not {lines!r}")
-    return lines
-
-
-@attrs.frozen
-class FileCheck:
-    """What a plugin says of a file that is its own, and that can be used; what cannot be used is a `ConfigError`.
-
-    `lines` say what the file would do, `notes` what should be seen to, a line of text each. `faulty` is whether some of
-    what it names cannot be used, which makes the exit code 1.
-
-    >>> FileCheck(lines=["2 rows"]).lines
-    ('2 rows',)
-    """
-
-    lines: tuple[str, ...] = attrs.field(default=(), converter=_lines)
-    notes: tuple[str, ...] = attrs.field(default=(), converter=_lines)
-    faulty: bool = False
 
 
 @attrs.frozen

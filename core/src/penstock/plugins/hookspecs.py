@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import click
 
     from penstock.events.records import RuntimeEvent
-    from penstock.plugins.file_checks import FileCheck
     from penstock.plugins.promises import Promise
     from penstock.requests.items import RequestAdmissionItem
     from penstock.requests.limiters import RequestLimiter
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from penstock.tasks.policy import TaskAdmissionPolicy, TaskAdmissionView
     from penstock.tasks.ready_queue import QueueView, ReadyQueue
     from penstock.tasks.records import SchedulableTask
+    from penstock.words.file_check import FileCheck
     from penstock.words.identity import Scope
     from penstock.words.problems import Problem
     from penstock.words.report import RunInfo, RunReport

@@ -82,7 +82,8 @@ def _distribution(found: Distribution) -> DistributionFacts | None:
 def _project(found: Distribution) -> ProjectFacts | None:
     """The project of an editable install, as PEP 610 says where it is; `None` for any other."""
     try:
-        says = json.loads(found.read_text("direct_url.json") or "{}")
+        read = found.read_text  # which is always UTF-8
+        says = json.loads(read("direct_url.json") or "{}")
         url = urlsplit(says["url"])
         if url.scheme != "file" or not says["dir_info"]["editable"]:
             return None
