@@ -19,6 +19,8 @@ from penstock.plugins.hook_checks import hook_arguments, implementations
 from penstock.plugins.loading import LoadedPlugin, describe_error, import_plugin, load_file, make_for_commands
 from penstock.plugins.source_hooks import hooks_in_source
 from penstock.words.errors import ConfigError, PenstockError, PluginError
+from penstock.words.file_check import FileCheck
+from penstock.words.problems import Problem
 
 __all__ = ["WhoseFile", "whose_file"]
 
@@ -64,9 +66,8 @@ def whose_file(
             answers[plugin.name] = answer
     if len(answers) > 1:
         both = " and ".join(map(repr, answers))
-        raise ConfigError(
-            f"{file}: the plugins {both} each say that this file is theirs; uninstall all but one of them"
-        )
+        what = f"the plugins {both} each say that this file is theirs; uninstall all but one of them"
+        raise ConfigError(Problem((), what, str(file)))
     for name, says in answers.items():
         return WhoseFile(name, says, tuple(unable))
     return WhoseFile(unable=tuple(unable))
