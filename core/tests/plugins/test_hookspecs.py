@@ -8,6 +8,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,9 +18,10 @@ import trio
 import trio.testing
 
 import penstock
-from penstock import At, PenstockConfig, PluginManager, WallClock, load_config
+from penstock import At, ConfigError, FileCheck, PenstockConfig, PluginManager, WallClock, load_config
 from penstock.plugins.choice import EXTENSION_POINTS
 from penstock.plugins.discovery import Installed
+from penstock.plugins.file_checks import whose_file
 from penstock.plugins.hookspecs import HOOKS, PenstockSpec
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -114,3 +116,12 @@ async def test_a_rule_that_holds_a_run_back_is_named_when_everything_waits(
         await trio.sleep(3600)
         assert "policy_denial by quiet_hours: quiet hours" in scheduler.explain()
         await handle
+
+
+def test_the_guides_check_knows_its_own_files(tmp_path: Path) -> None:
+    plugin, file = tmp_path / "rota.py", tmp_path / "a.toml"
+    plugin.write_text(code("rota.py"), encoding="utf-8")
+    asked = partial(whose_file, file, plugin_files=(plugin,), installed=Installed())
+    assert asked({"rota": {"people": ["Ann"]}}).check() == FileCheck([f"{file}: a rota of 1"])
+    assert isinstance(asked({"rota": {}}).says, ConfigError)
+    assert asked({"pipeline": {}}).check() is None
