@@ -264,7 +264,7 @@ async def test_a_receiver_that_fails_keeps_nothing_else_from_coming_back(
 
 async def test_the_gate_listens_to_the_ends_of_tasks_alone_and_while_it_is_open(bench: RequestBench) -> None:
     async with ModelRequestExecutor(bench.controller, bench.events) as executor:
-        blocks = executor.gate.blocks
+        blocks = executor.gate.waits.blocks
         hooks = [name for name in dir(trio.abc.Instrument) if not name.startswith("_")]
         assert [name for name in hooks if name in vars(type(blocks))] == ["task_exited"]
     with pytest.raises(KeyError):
@@ -322,7 +322,7 @@ async def test_what_a_thread_leaves_open_comes_back_with_the_end_of_its_work(lin
     async with opened() as scheduler:
         context = await run_in_thread(leaves_open, name="of the task")
         assert scheduler.requests.leases == (1, 1)
-        assert scheduler.requests.gate.blocks.by_holder == {}
+        assert scheduler.requests.gate.waits.blocks.by_holder == {}
         context.__exit__(None, None, None)  # type: ignore[attr-defined]
         await run_in_thread(context.__exit__, None, None, None)  # type: ignore[attr-defined]
         assert scheduler.requests.leases == (1, 1)

@@ -99,7 +99,7 @@ class Attempt:
         self._holder = holder
         self._ended = False
         if holder is not None:
-            gate.blocks.enter(self, holder)
+            gate.waits.blocks.enter(self, holder)
 
     @property
     def lease(self) -> RequestAdmissionLease:
@@ -199,7 +199,7 @@ class Attempt:
 
     def _leave_block(self) -> None:
         if self._holder is not None:
-            self._gate.blocks.leave(self, self._holder)
+            self._gate.waits.blocks.leave(self, self._holder)
             self._holder = None
 
     def _classified(self, error: BaseException | None) -> RequestReleaseOutcome:
@@ -274,7 +274,7 @@ class AttemptContext:
         except BaseException:
             gate.release(lease, GIVEN_UP)
             raise
-        holder = gate.blocks.holder_for_thread(self._work) if self._from_thread else trio.lowlevel.current_task()
+        holder = gate.waits.blocks.holder_for_thread(self._work) if self._from_thread else trio.lowlevel.current_task()
         started_at = gate.call_started(lease)
         self._attempt = Attempt(gate, self._classify, known, lease, started_at, call, holder=holder, site=self._site)
         return self._attempt

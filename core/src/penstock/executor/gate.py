@@ -29,7 +29,6 @@ from penstock.events.records import EventStream
 from penstock.executor.gate_failure import GateFailure
 from penstock.executor.gate_timer import GateTimer
 from penstock.executor.lease_waits import LeaseWaits
-from penstock.executor.open_blocks import OpenBlocks
 from penstock.executor.run_thread import RunThread
 from penstock.executor.turns import Turns
 from penstock.executor.unconfigured import UnconfiguredModels
@@ -79,10 +78,8 @@ class RequestGate:
         self._default_cap = default_cap
         self.unconfigured = UnconfiguredModels(controller)
         """The models that nobody configured."""
-        self.blocks = OpenBlocks()
-        """Who holds a lease in a block that it is in."""
-        self.waits = LeaseWaits(self.blocks)
-        """Who is parked."""
+        self.waits = LeaseWaits()
+        """Who is parked, and who holds a lease in a block that it is in."""
         self.turns = Turns()
         """Who waits without a task."""
         self._failure = GateFailure(controller.queue, controller.maker, on_failure)
@@ -111,7 +108,7 @@ class RequestGate:
 
     async def __aenter__(self) -> Self:
         self.run.enter()
-        self.blocks.watch(trio.lowlevel.spawn_system_task(self._timer.run, name="penstock request timer"))
+        self.waits.blocks.watch(trio.lowlevel.spawn_system_task(self._timer.run, name="penstock request timer"))
         return self
 
     async def __aexit__(
@@ -119,7 +116,7 @@ class RequestGate:
     ) -> None:
         self.close()
         self._left = True
-        self.blocks.unwatch()
+        self.waits.blocks.unwatch()
         self._timer.stop()
         if error is None:
             self._raise_if_failed()

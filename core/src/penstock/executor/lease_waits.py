@@ -23,10 +23,11 @@ def lineage(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
 
 
 class LeaseWaits:
-    """The parked waiters of a gate; `blocks` are those of the leases that are out."""
+    """The parked waiters of a gate, and the blocks in which leases are held."""
 
-    def __init__(self, blocks: OpenBlocks) -> None:
-        self._held = blocks.by_holder
+    def __init__(self) -> None:
+        self.blocks = OpenBlocks()
+        self._held = self.blocks.by_holder
         self.parked: dict[RequestWaiter, float] = {}
         """Who is parked, and the deadline of the cancel scopes around it."""
         self.stalled: dict[RequestWaiter, StallError] = {}

@@ -81,7 +81,7 @@ class Deadlocks:
 
     def _parked(self, task: Task) -> None:
         """Only who holds something, or for whom a holder waits, can close a circle."""
-        held = self._gate.blocks.by_holder
+        held = self._gate.waits.blocks.by_holder
         holds = bool(held) and any(each in held for each in self._line(task))
         if holds or self._a_holder_waits_for_tasks() or self._nurseries.watching:
             self._look_again()
@@ -93,7 +93,7 @@ class Deadlocks:
                 del self._waits_for_tasks[each]
 
     def _a_holder_waits_for_tasks(self) -> bool:
-        return not self._gate.blocks.by_holder.keys().isdisjoint(self._waits_for_tasks)
+        return not self._gate.waits.blocks.by_holder.keys().isdisjoint(self._waits_for_tasks)
 
     def _line(self, task: Task) -> list[Task]:
         """The trio task, the one in whose nursery it runs, and so on to who carries out a task, or to the block."""

@@ -123,7 +123,7 @@ class _Holdings:
         self._tasks = tasks
         self._gate = gate
         self._stuck = stuck
-        held = gate.blocks.by_holder
+        held = gate.waits.blocks.by_holder
         self._held = {task: [block.lease for block in held[task]] for task in stuck if task in held}
         self._leases: list[RequestAdmissionLease] = [lease for leases in self._held.values() for lease in leases]
         self._running = {each.task_id: task for task, each in stuck.items() if each.task_id is not None}
