@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -198,7 +199,7 @@ def test_a_check_tells_what_is_kept_of_cells_that_are_judged(
     assert run(folder, more, rows=3) == 1
     capsys.readouterr()
     assert check_command(folder.toml, plugins=()) == 0
-    assert "2 kept, 1 new\n" in capsys.readouterr().out
+    assert "1 kept, 1 new, 1 empty\n" in capsys.readouterr().out
 
 
 # -- columns, empty cells, samples --
@@ -235,6 +236,24 @@ def test_a_cell_that_is_not_wanted_is_empty_and_calls_nothing(folder: Folder, sc
     assert asked(scripted) == 2
     assert run(folder, f'when = "{{{{ id % 2 }}}}"\n{step}') == 0
     assert (asked(scripted), values(folder)[0]) == (0, None)
+
+
+@pytest.mark.parametrize("when", ["{{ id % 3 == 0 }}", "{{ first == '0' }}"], ids=["of-a-column", "of-a-step"])
+def test_empty_cells_are_told_apart_from_those_done_before(
+    folder: Folder, scripted: Scripted, capsys: pytest.CaptureFixture[str], when: str
+) -> None:
+    named = f"firsts{len(when)}"  # a module is loaded once in a process
+    (folder.path / f"{named}.py").write_text("def f(id): return str(id % 3)", encoding="utf-8")
+    step = f'[[steps]]\nname = "first"\nkind = "python"\nfunction = "{named}:f"\nneeds = ["id"]'
+    assert run(folder, f'when = "{when}"\n{step}', rows=5) == 0
+    told = capsys.readouterr().out
+    assert "done before" not in told
+    assert re.search(r"s: 2 done \(.*/s\), 3 empty\n", told)
+    more = '[[steps]]\nname = "t"\nkind = "chat"\nmodel = "p/m"\nprompt = "So: {{ s }}"'
+    assert run(folder, f'when = "{when}"\n{step}\n{more}') == 0
+    told = capsys.readouterr().out
+    assert "7 cells were done before" in told
+    assert "s: 0 done, 3 empty\n" in told
 
 
 def test_a_condition_that_cannot_be_filled_in_fails_its_row(folder: Folder, scripted: Scripted) -> None:

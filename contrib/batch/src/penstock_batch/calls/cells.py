@@ -99,6 +99,7 @@ class Cells:
         values = {**row.values, ROW: row.columns}
         try:
             if not step.wanted(values):
+                row.empty.add(step.name)
                 return None
         except RenderError as error:
             raise CellFailed(f"it cannot be said when: {error}") from None

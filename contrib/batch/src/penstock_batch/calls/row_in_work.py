@@ -33,6 +33,8 @@ class RowInWork:
         self.group = 0
         self.failed: tuple[str, str, Any] | None = None
         """The step that could not be done, why, and the last words of its model, where there is one."""
+        self.empty: set[str] = set()
+        """The steps that the row does not want, as far as that was seen when their turn came."""
         self.values = {**row.values, **finished, **(members or {})}
         self._needs = needs
         self._missing = {step for step in needs if step not in finished}

@@ -20,14 +20,16 @@ MOST_REASONS: Final = 50
 
 @attrs.define
 class StepTally:
-    """The cells of one step: `before` were kept when the run began, `dropped` are those that are not done since another
-    of their row failed; `at_work` are those whose call is in flight or whose function runs. `inside` are the seconds
-    for which the event loop was within the step's function; `cost` is what this run has paid, `None` where its model
-    has no price. `rows` are those of its stage, `None` while they are not known.
+    """The cells of one step: `before` were kept when the run began, `empty` are those that their rows do not want,
+    `dropped` are those that are not done since another of their row failed; `at_work` are those whose call is in flight
+    or whose function runs. `inside` are the seconds for which the event loop was within the step's function; `cost` is
+    what this run has paid, `None` where its model has no price. `rows` are those of its stage, `None` while they are
+    not known.
     """
 
     rows: int | None = None
     before: int = 0
+    empty: int = 0
     done: int = 0
     failed: int = 0
     dropped: int = 0
@@ -43,7 +45,7 @@ class StepTally:
     @property
     def over(self) -> int:
         """The cells of which no more is to come."""
-        return self.before + self.done + self.failed + self.dropped
+        return self.before + self.empty + self.done + self.failed + self.dropped
 
     @contextmanager
     def working(self, cells: int = 1) -> Iterator[None]:

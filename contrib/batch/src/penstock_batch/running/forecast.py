@@ -15,21 +15,23 @@ __all__ = ["Forecast", "forecast"]
 
 @attrs.frozen
 class Forecast:
-    """Of one step: the cells that are `kept`, those that are `new` and will be asked, and those of the store that no
-    row asks for any more. Where not `whole`, more rows will come, of which nothing is known yet. `made` is what a step
+    """Of one step: the cells that are `kept`, those that are `new` and will be asked, those that are `empty`, since
+    their rows do not want them, and those of the store that no row asks for any more. Where not `whole`, more rows will come, of which nothing is known yet. `made` is what a step
     that makes other rows of rows makes of those that are whole.
     """
 
     kept: int = 0
     new: int = 0
     gone: int = 0
+    empty: int = 0
     whole: bool = True
     made: str = ""
     has_cells: bool = True
 
     def __str__(self) -> str:
         gone = f", {self.gone:,} of the store asked for no more" if self.gone and self.whole else ""
-        cells = f"{self.kept:,} kept, {self.new:,} new{gone}" if self.has_cells else ""
+        empty = f", {self.empty:,} empty" if self.empty else ""
+        cells = f"{self.kept:,} kept, {self.new:,} new{empty}{gone}" if self.has_cells else ""
         said = ", ".join(part for part in (self.made, cells) if part)
         if self.whole:
             return said
@@ -43,10 +45,12 @@ def forecast(pipeline: Pipeline, store: StoreReader) -> dict[str, Forecast]:
     asked_for: Counter[str] = Counter()
     for each in kept_stages(pipeline, store):
         kept: Counter[str] = Counter()
+        over: Counter[str] = Counter()
         rows = 0
         for row in each.rows:
             rows += 1
-            kept.update(row.finished.keys())  # those too that the row does not want, which are empty
+            kept.update(row.kept.keys())
+            over.update(row.finished.keys())
             for name, claim in (*row.kept.items(), *row.claims.items()):
                 for sample in claim.samples:
                     if sample.answers and (name not in keys or sample.key not in keys[name]):
@@ -59,7 +63,9 @@ def forecast(pipeline: Pipeline, store: StoreReader) -> dict[str, Forecast]:
             found[each.change.name] = Forecast(whole=each.whole, made=made, has_cells=False)
         for name in each.pipeline.needs:
             of_gather = made if each.change is not None and name == each.change.name else ""
-            found[name] = Forecast(kept[name], rows - kept[name], whole=each.whole, made=of_gather)
+            found[name] = Forecast(
+                kept[name], rows - over[name], empty=over[name] - kept[name], whole=each.whole, made=of_gather
+            )
     for step in (*pipeline.steps, *pipeline.changes):
         found.setdefault(step.name, Forecast(whole=False, has_cells=False))
     there = dict(store.ask("SELECT step, count(DISTINCT key) FROM answers WHERE NOT retired GROUP BY step"))

@@ -156,7 +156,11 @@ class StageRun:
         """The rows of which not every cell is kept; the others are over."""
         for row in self._looked_at(self._limit, to_do=True):
             for name in row.finished:
-                self.tallies.steps[name].before += 1
+                tally = self.tallies.steps[name]
+                if name in row.kept:
+                    tally.before += 1
+                else:
+                    tally.empty += 1
             if len(row.finished) == len(self._steps):
                 self.tallies.rows_done += 1
                 self._done(row.row.index, self.pipeline.record(row.row.values, row.values))
@@ -273,7 +277,10 @@ class StageRun:
         if handle.status == "completed":
             value = handle.result()
             row.done(name, value, self._steps[name].members(value) if self._steps[name].criteria.columns else None)
-            self.tallies.steps[name].done += 1
+            if name in row.empty:
+                self.tallies.steps[name].empty += 1
+            else:
+                self.tallies.steps[name].done += 1
         else:
             row.ended(name)
             if handle.status in ("failed", "dropped") and not self.stopping and row.failed is None:

@@ -94,7 +94,7 @@ class RunStanding:
 
     def _counts(self) -> dict[str, StepCount]:
         return {
-            name: StepCount(step.rows, step.before, step.done + step.failed, step.dropped, step.cost)
+            name: StepCount(step.rows, step.before + step.empty, step.done + step.failed, step.dropped, step.cost)
             for name, step in self._tallies.steps.items()
         }
 
@@ -104,7 +104,7 @@ class RunStanding:
         tallies = self._tallies
         rates = self._rates.take(tallies, now)
         steps = {
-            name: StepStanding(step.before + step.done, step.failed, rates[name], step.cost)
+            name: StepStanding(step.before + step.empty + step.done, step.failed, rates[name], step.cost)
             for name, step in tallies.steps.items()
         }
         models = {name: self._model(name, now) for name in self._places}
@@ -159,7 +159,7 @@ class RunStanding:
             steps={
                 name: StepSample(
                     waiting=self._window.could_do(name) - step.at_work,
-                    kept=step.before,
+                    kept=step.before + step.empty,
                     done=step.done,
                     failed=step.failed,
                     cost=step.cost,

@@ -55,7 +55,11 @@ def summary_lines(
     before = sum(step.before for step in tallies.steps.values())
     if before:
         lines.append(f"  {before:,} cells were done before and cost nothing now")
-    lines += [f"  {name}: {_step(step, seconds)}" for name, step in tallies.steps.items() if step.done or step.failed]
+    lines += [
+        f"  {name}: {_step(step, seconds)}"
+        for name, step in tallies.steps.items()
+        if step.done or step.failed or step.empty
+    ]
     calls = sum(model.calls for model in tallies.models.values())
     limited = sum(model.limited for model in tallies.models.values())
     if calls:
@@ -106,6 +110,8 @@ def _step(step: StepTally, seconds: float) -> str:
         words += f" by {step.calls:,} call{'s' * (step.calls != 1)}"
     if step.done and seconds > 0:
         words += f" ({step.done / seconds:.1f}/s)"
+    if step.empty:
+        words += f", {step.empty:,} empty"
     if step.failed:
         words += f", {step.failed:,} failed"
     if step.asked_again:
