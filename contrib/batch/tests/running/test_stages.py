@@ -10,6 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from trio.testing import MockClock
 
 import penstock_batch
 from penstock import ConfigError
@@ -21,7 +22,9 @@ from penstock_batch.report.rows import row_views
 from penstock_batch.running.assembly import assemble
 from penstock_batch.running.lineage import Lineage, Origin
 from penstock_batch.running.staged import StagedRows
+from penstock_batch.running.whole_run import run_rows
 from penstock_batch.store.reading import StoreReader
+from penstock_batch.store.store import Store
 
 if TYPE_CHECKING:
     from contrib.batch.tests.conftest import Folder
@@ -539,3 +542,20 @@ def test_the_report_shows_rows_of_every_stage_and_what_failed_where(halves: Fold
     ]
     assert plans[0] == "  half: 1 to be computed, 3 kept"
     assert plans[1:3] == ["  sum: at most 4 to be computed", "  root: at most 4 to be computed"]
+
+
+async def test_the_time_of_a_run_holds_that_of_splitting(folder: Folder, autojump_clock: MockClock) -> None:
+    """The split takes a minute before anything is called, or though nothing is."""
+    later = (
+        "\ndef later(parts):\n    import trio\n"
+        "    trio.from_thread.run_sync(lambda: trio.lowlevel.current_clock().jump(60.0))\n    return parts\n"
+    )
+    step = '[[steps]]\nname = "part"\nkind = "split"\nfunction = "PYTHON_STEPS:later"\nneeds = ["parts"]\n'
+    write_rows(folder, {"id": 1, "parts": [1, 2]})
+    staged_pipeline(folder, step)
+    add_function(folder, later)
+    pipeline = load_pipeline(folder.toml)
+    pipeline.store.parent.mkdir(exist_ok=True)
+    with Store(pipeline.store) as store, StagedRows(pipeline, None, folder.output.parent) as staged:
+        ran = await run_rows(pipeline, store, staged, plugins=(), progress="none", on_begun=lambda _: None)
+    assert ran.seconds >= 60.0

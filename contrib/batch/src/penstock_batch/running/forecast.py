@@ -16,8 +16,9 @@ __all__ = ["Forecast", "forecast"]
 @attrs.frozen
 class Forecast:
     """Of one step: the cells that are `kept`, those that are `new` and will be asked, those that are `empty`, since
-    their rows do not want them, and those of the store that no row asks for any more. Where not `whole`, more rows will come, of which nothing is known yet. `made` is what a step
-    that makes other rows of rows makes of those that are whole.
+    their rows do not want them, and those of the store that no row asks for any more. Where not `whole`, more rows will
+    come, of which nothing is known yet. `made` is what a step that makes other rows of rows makes of those that are
+    whole.
     """
 
     kept: int = 0
