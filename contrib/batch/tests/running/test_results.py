@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,3 +38,10 @@ def test_a_row_that_failed_or_is_open_is_not_done(results: Results) -> None:
     assert not results.all_done(4)
     results.done(1, {})
     assert results.all_done(2)
+
+
+def test_what_there_was_no_room_for_is_given_up_in_peace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run has its own words for a full disk; nobody is to read these rows any more."""
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: open("/dev/full", "wb"))  # noqa: SIM115
+    with Results(tmp_path) as results:
+        results.done(0, {"id": 1})

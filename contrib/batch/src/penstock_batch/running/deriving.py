@@ -111,8 +111,9 @@ class DerivedRows:
         return StageRows(pipeline, results, None, self._lineage.origin)
 
     def close(self) -> None:
-        """Take the files away."""
-        self._file.close()
+        """Take the files away, and what there was no room for."""
+        with suppress(OSError):
+            self._file.close()
         self.path.unlink(missing_ok=True)
         if self._gathered is not None:
             self._gathered.close()

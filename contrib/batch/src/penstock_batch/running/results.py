@@ -9,6 +9,7 @@ import json
 import tempfile
 from array import array
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -113,8 +114,9 @@ class Results:
             self._on_over()
 
     def close(self) -> None:
-        """Give up the file."""
-        self._file.close()
+        """Give up the file, and what there was no room for: nobody is to read it any more."""
+        with suppress(OSError):
+            self._file.close()
 
     def __enter__(self) -> Results:
         return self
