@@ -383,3 +383,12 @@ def test_the_list_of_plugins_tells_a_table_that_nobody_reads(distribution: MakeD
     told = penstock("plugins", "list", "--config", file)
     assert told.exit_code == 2
     assert "plugins.jsonl: this plugin is in no list" in told.stderr
+
+
+def test_a_ctrl_c_while_a_command_is_looked_for_is_told_in_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(cli), "get_command", interrupted)
+    result = CliRunner().invoke(cli, ["run", "pipeline.toml"])
+    assert (result.exit_code, result.output) == (130, "interrupted\n")

@@ -91,7 +91,9 @@ def run_command(
                         note_whole(pipeline, store)
             if store.damaged:
                 say(f"{store.damaged:,} damaged answers of the store count as cells not done", err=True)
-    except KeyboardInterrupt:  # before or after the run, which handles it by itself
+    except BaseException as error:
+        if not _interrupted(error):  # before or after the run's stages, which hear signals by themselves
+            raise
         say("interrupted", err=True)
         return INTERRUPTED
     _show_summary(pipeline, ran, result, staged)
@@ -101,6 +103,13 @@ def run_command(
     if ran.interrupted and not whole:
         return INTERRUPTED
     return SOME_FAILED if result.failed or not whole else ALL_DONE
+
+
+def _interrupted(error: BaseException) -> bool:
+    """Whether this is a Ctrl+C and nothing else; what opens providers and plugins puts it into groups."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_interrupted, error.exceptions))
+    return isinstance(error, KeyboardInterrupt)
 
 
 def _show_summary(pipeline: Pipeline, ran: Ran, result: Assembled, staged: StagedRows) -> None:

@@ -17,6 +17,8 @@ import pytest
 import trio
 
 from penstock.testing import Latency, ProviderLimits
+from penstock_batch.command import run_command
+from penstock_batch.running import whole_run
 from penstock_mockprovider import MockProvider, MockProviderConfig, serve
 
 if TYPE_CHECKING:
@@ -272,3 +274,19 @@ async def test_bad_configuration_is_reported_in_one_line_with_exit_code_two(fold
     assert ended.returncode == 2
     (line,) = ended.stderr.decode().splitlines()
     assert "steps.summary: 'txt' is neither a column of the input nor a step" in line
+
+
+def test_an_interrupt_while_providers_are_opened_is_no_traceback(
+    served: Folder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @asynccontextmanager
+    async def opened(*_: object) -> AsyncIterator[None]:
+        async with trio.open_nursery():
+            raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(whole_run, "open_endpoints", opened)
+    served.rows(1)
+    served.write()
+    assert run_command(served.toml, limit=None, overwrite=False, plugins=(), progress="none") == 130
+    assert capsys.readouterr().err == "interrupted\n"

@@ -26,7 +26,7 @@ import importlib.metadata
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import click
@@ -89,6 +89,10 @@ def _reporting_errors() -> Iterator[None]:
         raise (ReportedMistake if mistakes else ReportedFailure)(meant) from None
 
 
+_INTERRUPTED: Final = 130
+"""The exit code that shells give a command that SIGINT ended."""
+
+
 class PenstockGroup(click.Group):
     """The top of the command line, which finds a plugin's command by metadata, and imports it when it is invoked."""
 
@@ -99,7 +103,11 @@ class PenstockGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         ctx.obj = CommandLine(tuple(ctx.params["plugin_files"]))
         with _reporting_errors():
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except KeyboardInterrupt:  # also while a plugin's command is imported
+                click.echo("interrupted", err=True)
+                raise SystemExit(_INTERRUPTED) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *_installed(ctx).commands, *_of_files(ctx).commands})
