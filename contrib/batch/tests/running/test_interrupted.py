@@ -279,10 +279,13 @@ async def test_bad_configuration_is_reported_in_one_line_with_exit_code_two(fold
 def test_an_interrupt_while_providers_are_opened_is_no_traceback(
     served: Folder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    async def interrupt() -> None:
+        raise KeyboardInterrupt
+
     @asynccontextmanager
     async def opened(*_: object) -> AsyncIterator[None]:
-        async with trio.open_nursery():
-            raise KeyboardInterrupt
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(interrupt)
         yield
 
     monkeypatch.setattr(whole_run, "open_endpoints", opened)
