@@ -98,6 +98,7 @@ class LearntBudget:
         self._wrong = 0.0 if reported.dimension == "requests" else 1 / UNSURE
         self._kept_known = False
         self._heard = 0
+        self._opening = 0.0  # of so many calls none knew what was left
         self._age = 0.0
 
     def heir(self, burst_seconds: float, share: float, windows: Mapping[float, float]) -> LearntBudget:
@@ -208,8 +209,10 @@ class LearntBudget:
             self._there.hear(
                 reported.remaining, self._rate, self._kept_by(reported, reported.remaining), sent_at, sent_since, now
             )
-        first, self._heard = not self._heard, call
-        self._set_pace(now, first=first)
+        if not self._heard:
+            self._opening = call + sent_since
+        self._heard = call
+        self._set_pace(now, opening=call <= self._opening)
         return (before, self.text) if before != self.text else None
 
     @property
@@ -258,7 +261,7 @@ class LearntBudget:
         # A bucket in debt takes longer to fill than one that is empty, so from one with nothing left little is learnt.
         return min(kept, before) if remaining == 0 and known else kept
 
-    def _set_pace(self, now: float, *, first: bool) -> None:
+    def _set_pace(self, now: float, *, opening: bool) -> None:
         """Fit the pace to what is left when all that went out is paid for; at first, spend what is there."""
         rate, kept = self._rate, self._there.kept
         left = self._there.left(max(now, self._pace.free_at))
@@ -268,8 +271,8 @@ class LearntBudget:
         part = min(1.0 - FILLING * wrong * (1.0 - left / kept), left / little)
         burst = min(burst_of(self.dimension, rate * self._share, self._burst_seconds), kept / 2 / rate)
         self._pace.change(rate * self._share * max(LEAST_PACE, part), burst, now)
-        if exact and first and kept <= self._reported_limit / 2:
-            self._pace.put(max(0.0, left - kept * RESERVE), now)
+        if exact and opening and kept <= self._reported_limit / 2 and left > kept * RESERVE:
+            self._pace.put(left - kept * RESERVE, now)
 
     def _sizes(self) -> list[float]:
         """The amounts at which there may be enough for a larger call, rising."""

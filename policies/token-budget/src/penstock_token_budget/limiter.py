@@ -132,7 +132,8 @@ class TokenBudgetLimiter:
             return None
         detail = f"the budget of {latest.text} is used"
         until: set[Condition] = {At(ready_at)}
-        if self._out.input_tokens or self._out.output_tokens:  # of which a release may give back
+        # An answer may give tokens back, and raise the pace of a budget that is learnt.
+        if self._out.input_tokens or self._out.output_tokens or (self._calls_out and isinstance(latest, LearntBudget)):
             if item.deadline is not None and item.deadline < self._soonest(now):
                 return Denied("no_capacity", until, detail=detail)  # too late for this call, whatever comes back
             until.add(Released(self.scope))
