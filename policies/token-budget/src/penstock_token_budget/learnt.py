@@ -211,8 +211,8 @@ class LearntBudget:
             )
         if not self._heard:
             self._opening = call + sent_since
-        self._heard = call
-        self._set_pace(now, opening=call <= self._opening)
+        opening, self._heard = self._heard <= self._opening, call
+        self._set_pace(now, opening=opening)
         return (before, self.text) if before != self.text else None
 
     @property
