@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from penstock import RequestReleaseOutcome, read_hints
-from penstock_token_budget.testing import Calls
+from penstock import Released, RequestReleaseOutcome, read_hints
+from penstock_token_budget.testing import RESOURCE, Calls
 
 
 def openai(kind: str, limit: int, remaining: int, reset: str) -> dict[str, str]:
@@ -39,6 +39,34 @@ def test_what_the_first_answer_says_is_left_of_a_bucket_is_spent_at_once_but_for
         driver.send()
         spent += 1
     assert spent == 10, "a second's worth: the burst is bounded too"
+
+
+def test_the_opening_lasts_until_a_call_that_knew_what_was_left_is_answered() -> None:
+    driver = Calls(learn=True)
+    unknowing = [driver.send() for _ in range(30)]
+    driver.now = 0.5
+    driver.end(unknowing[0], headers=openai("requests", 600, 19, "100ms"))  # by our count there is a debt of five
+    driver.now = 1.5
+    driver.end(unknowing[29], headers=openai("requests", 600, 0, "2s"))  # but 15 have come back since that call
+    spent = 0
+    while driver.ask() is None:
+        driver.send()
+        spent += 1
+    assert 9 <= spent <= 10, "a second's worth, but for rounding"
+
+
+def test_who_waits_for_a_learnt_budget_is_asked_again_when_an_answer_comes() -> None:
+    driver = Calls(learn=True)
+    unknowing = [driver.send() for _ in range(3)]
+    driver.end(unknowing[0], headers=openai("requests", 600, 0, "2s"))  # nothing is left, so the pace is slow
+    denied = driver.ask()
+    assert denied is not None
+    assert Released(RESOURCE) in denied.until
+    for call in unknowing[1:]:
+        driver.end(call)
+    denied = driver.ask()
+    assert denied is not None
+    assert Released(RESOURCE) not in denied.until, "nothing is out that could tell more"
 
 
 @pytest.mark.parametrize(("true", "slower"), [(100, False), (200, True), (50, True)])

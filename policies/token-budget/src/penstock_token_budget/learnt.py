@@ -8,7 +8,8 @@ as estimates of tokens have proved wrong, a little slower until its bucket is fu
 estimates, and takes large calls. What is counted exactly, as requests are, needs no more than a part of it (`RESERVE`).
 
 *Opening burst.* What the first answer says is left of a bucket that keeps less than the limit, so is no window, is
-spent at once, but for that part.
+spent at once, but for that part. So is what later answers say, until a call is answered that went out after the first
+answer: before, calls went out by no pace, and a refusal may have stopped them all.
 
 *Others.* While less is left than a few seconds' worth (as long as answers are old, or half of what the provider
 keeps, of what is exact the reserve) the pace falls in proportion. So several processes with one key slow down together,
@@ -98,7 +99,7 @@ class LearntBudget:
         self._wrong = 0.0 if reported.dimension == "requests" else 1 / UNSURE
         self._kept_known = False
         self._heard = 0
-        self._opening = 0.0  # of so many calls none knew what was left
+        self._opening = 0.0  # the number of the last call that went out before anything was heard
         self._age = 0.0
 
     def heir(self, burst_seconds: float, share: float, windows: Mapping[float, float]) -> LearntBudget:
@@ -262,7 +263,7 @@ class LearntBudget:
         return min(kept, before) if remaining == 0 and known else kept
 
     def _set_pace(self, now: float, *, opening: bool) -> None:
-        """Fit the pace to what is left when all that went out is paid for; at first, spend what is there."""
+        """Fit the pace to what is left when all that went out is paid for; in the opening, spend what is there."""
         rate, kept = self._rate, self._there.kept
         left = self._there.left(max(now, self._pace.free_at))
         exact = self.dimension == "requests"

@@ -121,7 +121,7 @@ class TokenBudgetLimiter:
             self._budgets.append(heir)
 
     def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
-        """Refused with `no_capacity` until the last budget is paid for."""
+        """Refused with `no_capacity` until the last is paid for, or an answer gives tokens back or may raise a pace."""
         latest: BudgetLine | None = None
         ready_at = now
         for budget in self._budgets:
@@ -132,7 +132,6 @@ class TokenBudgetLimiter:
             return None
         detail = f"the budget of {latest.text} is used"
         until: set[Condition] = {At(ready_at)}
-        # An answer may give tokens back, and raise the pace of a budget that is learnt.
         if self._out.input_tokens or self._out.output_tokens or (self._calls_out and isinstance(latest, LearntBudget)):
             if item.deadline is not None and item.deadline < self._soonest(now):
                 return Denied("no_capacity", until, detail=detail)  # too late for this call, whatever comes back
