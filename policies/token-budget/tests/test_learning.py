@@ -6,8 +6,10 @@ import itertools
 
 import pytest
 
-from penstock import Released, RequestReleaseOutcome, read_hints
-from penstock_token_budget.testing import RESOURCE, Calls
+from penstock import Released, RequestReleaseOutcome, RequestResourceKey, read_hints
+from penstock_token_budget.testing import Calls
+
+RESOURCE = RequestResourceKey("acme", "small", "chat")
 
 
 def openai(kind: str, limit: int, remaining: int, reset: str) -> dict[str, str]:
