@@ -8,8 +8,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
 from penstock import ConfigError
+from penstock.cli.main import cli
 from penstock_batch.command import check_command, run_command
 
 if TYPE_CHECKING:
@@ -200,3 +202,12 @@ def test_a_foreign_file_in_the_place_of_the_last_store_is_left_alone(served: Fol
         run(served, overwrite=True)
     assert last.read_text(encoding="utf-8") == "mine"
     assert len(served.answers()) == 30
+
+
+def test_the_cores_check_says_of_a_pipeline_what_batch_says(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.write()
+    code = check_command(folder.toml, plugins=())
+    said = capsys.readouterr()
+    result = CliRunner().invoke(cli, ["check", str(folder.toml)])
+    assert (result.exit_code, result.stdout, result.stderr) == (code, said.out, said.err)
+    assert "answers go to " in said.out
