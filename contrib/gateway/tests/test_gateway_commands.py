@@ -7,14 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from penstock import ConfigError
 from penstock_gateway import KeyRing
 from penstock_gateway.key_file import read_keys
-from penstock_gateway.plugin import keys
+from penstock_gateway.plugin import GatewayPlugin, keys
 
 MOCK = Path(__file__).parents[1] / "examples" / "mock.toml"
 
@@ -63,6 +65,19 @@ def test_the_example_serves_says_how_to_call_it_and_ends_by_a_signal(tmp_path: P
         out, err = served.communicate(timeout=60)
     assert served.returncode == 0, err
     assert [json.loads(line)["status"] for line in out.splitlines()] == [200]
+
+
+def test_check_says_what_would_be_served_or_what_is_wrong(tmp_path: Path) -> None:
+    plugin = GatewayPlugin()
+    tables = tomllib.loads(MOCK.read_text(encoding="utf-8"))
+    assert plugin.penstock_check(MOCK, {"providers": {}}, ()) is None
+    checked = plugin.penstock_check(MOCK, tables, ())
+    assert checked is not None
+    assert "no key is needed; calls wait at most 30 s for their turn" in checked.lines
+    wrong = tmp_path / "gateway.toml"
+    wrong.write_text(MOCK.read_text(encoding="utf-8").replace("queue_wait_timeout", "queue_wait_timout"))
+    with pytest.raises(ConfigError, match="queue_wait_timout"):
+        plugin.penstock_check(wrong, tables, ())
 
 
 @pytest.mark.loopback

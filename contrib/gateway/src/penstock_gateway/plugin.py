@@ -1,15 +1,20 @@
-"""The plugin that adds `penstock serve` and `penstock keys`. Imported by every `penstock` command, so it imports next
-to nothing.
+"""The plugin that adds `penstock serve` and `penstock keys`, and that checks the files of gateways. Imported by every
+`penstock` command, so it imports next to nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from penstock import hookimpl
+
+if TYPE_CHECKING:
+    from penstock import FileCheck
 
 __all__ = ["GatewayPlugin"]
 
@@ -31,6 +36,15 @@ class GatewayPlugin:
         """The commands `serve` and `keys`, added to `cli`."""
         cli.add_command(serve)
         cli.add_command(keys)
+
+    @hookimpl
+    def penstock_check(self, file: Path, tables: Mapping[str, Any], plugin_files: tuple[Path, ...]) -> FileCheck | None:
+        """What a gateway would serve. A file is one that has `[gateway]`."""
+        if "gateway" not in tables:
+            return None
+        from penstock_gateway.command import check_gateway
+
+        return check_gateway(file, plugin_files)
 
 
 @click.command()
