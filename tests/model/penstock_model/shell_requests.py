@@ -18,6 +18,7 @@ from penstock import (
     RequestAdmissionError,
     RequestAdmissionItem,
     RequestCost,
+    RequestGroupKey,
     RequestGroupSpec,
     RequestPressureSnapshotProvider,
     RequestWaiter,
@@ -84,11 +85,12 @@ class _Run:
                     deadline=item.deadline,
                 ) as attempt:
                     call.state = "out"
-                    self.naive.out.append((attempt.lease, self.naive.generation))
+                    out = attempt.lease, self.naive.generation
+                    self.naive.out.append(out)
                     try:
                         await trio.sleep(seconds)
                     finally:
-                        self.naive.out.remove((attempt.lease, self.naive.generation))
+                        self.naive.out.remove(out)
                         call.state = "ended"
                     attempt.answered(ResponseFacts(status=status))
                 call.result = "done"
@@ -118,6 +120,10 @@ class _Run:
             case ("loosen", scope, places):
                 limit = naive.limits[LIMITED[scope]]
                 limit.set(max(places, limit.places), None)
+                if isinstance(LIMITED[scope], RequestGroupKey):  # told as in `RequestRun`
+                    naive.generation += 1
+                    self.executor.reconfigure(self.make_limiters, rule=self.rule if self.scenario.rules else None)
+                    return
                 for n, key in enumerate(MODELS):
                     self.register(n, naive.caps[key], naive.domain_caps[key]["chat"])
             case ("shut", name):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner
 
 from penstock import ConfigError
-from penstock.cli.main import cli
 from penstock_batch.command import check_command, run_command
 
 if TYPE_CHECKING:
@@ -208,6 +208,7 @@ def test_the_cores_check_says_of_a_pipeline_what_batch_says(folder: Folder, caps
     folder.write()
     code = check_command(folder.toml, plugins=())
     said = capsys.readouterr()
-    result = CliRunner().invoke(cli, ["check", str(folder.toml)])
-    assert (result.exit_code, result.stdout, result.stderr) == (code, said.out, said.err)
+    command = [sys.executable, "-m", "penstock", "check", str(folder.toml)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (code, said.out, said.err)
     assert "answers go to " in said.out
