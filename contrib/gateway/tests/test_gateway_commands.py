@@ -75,7 +75,9 @@ def test_check_says_what_would_be_served_or_what_is_wrong(tmp_path: Path) -> Non
     assert checked is not None
     assert "no key is needed; calls wait at most 30 s for their turn" in checked.lines
     wrong = tmp_path / "gateway.toml"
-    wrong.write_text(MOCK.read_text(encoding="utf-8").replace("queue_wait_timeout", "queue_wait_timout"))
+    wrong.write_text(
+        MOCK.read_text(encoding="utf-8").replace("queue_wait_timeout", "queue_wait_timout"), encoding="utf-8"
+    )
     with pytest.raises(ConfigError, match="queue_wait_timout"):
         plugin.penstock_check(wrong, tables, ())
 
