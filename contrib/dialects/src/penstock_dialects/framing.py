@@ -47,11 +47,6 @@ class Framing:
         self._event = b""
         self._seen = 0
 
-    @property
-    def has_rest(self) -> bool:
-        """Whether something has begun and not ended."""
-        return bool(self._rest.strip(_BLANK)) or bool(self._data)
-
     def feed(self, piece: bytes) -> Iterator[Any]:
         """The values that are complete with this piece."""
         self._rest += piece
