@@ -4,13 +4,17 @@ Hypothesis judges answers, never how long they took, and keeps examples only whe
 checkout in which it first builds its tables, or one that may not be written, is no reason for a test to fail. Nor is a
 proxy in the environment, which cannot reach the servers that tests have on loopback; nor is a shell that started them
 in the background, with Ctrl+C ignored.
+
+What is collected stays to the end. The garbage collector does not go through ten thousand tests again and again, neither
+while they are collected nor while they run.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -48,6 +52,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--names", type=int, default=20_000, help="how many names of each kind the test of bounded names uses"
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")
