@@ -5,8 +5,8 @@ checkout in which it first builds its tables, or one that may not be written, is
 proxy in the environment, which cannot reach the servers that tests have on loopback; nor is a shell that started them
 in the background, with Ctrl+C ignored.
 
-What is collected stays to the end. The garbage collector does not go through ten thousand tests again and again, neither
-while they are collected nor while they run.
+What is collected stays to the end. The garbage collector does not go through ten thousand tests again and again,
+neither while they are collected nor while they run.
 """
 
 from __future__ import annotations
