@@ -40,11 +40,6 @@ def test_in_random_runs_nobody_sleeps_and_nobody_goes_who_may_not(start: int) ->
         assert (failure := failure_of_requests(seed, ALL_REQUEST_HOLDS)) is None, failure
 
 
-def test_random_runs_with_all_that_rules_and_calls_may_do() -> None:
-    for seed in range(300):
-        assert (failure := failure_of_requests(seed, ALL_REQUEST_HOLDS)) is None, failure
-
-
 def test_cohorts_that_are_not_true_neither_hang_the_gate_nor_lose_a_lease() -> None:
     for seed in range(150):
         assert (failure := failure_of_requests(seed, ALL_REQUEST_HOLDS, untrue=True)) is None, failure

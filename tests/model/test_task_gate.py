@@ -37,11 +37,6 @@ def test_in_random_runs_nobody_sleeps_and_nobody_goes_who_may_not(start: int) ->
         assert (failure := failure_of_tasks(seed, ALL_HOLDS)) is None, failure
 
 
-def test_random_runs_with_all_that_rules_may_do() -> None:
-    for seed in range(400):
-        assert (failure := failure_of_tasks(seed, ALL_HOLDS)) is None, failure
-
-
 def test_cohorts_that_are_not_true_neither_hang_the_gate_nor_lose_a_lease() -> None:
     for seed in range(200):
         assert (failure := failure_of_tasks(seed, ALL_HOLDS, untrue=True)) is None, failure
