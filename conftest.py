@@ -50,7 +50,7 @@ settings.load_profile("penstock")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--names", type=int, default=20_000, help="how many names of each kind the test of bounded names uses"
+        "--names", type=int, default=4000, help="how many names of each kind the test of bounded names uses"
     )
 
 
