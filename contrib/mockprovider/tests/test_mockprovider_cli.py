@@ -134,7 +134,7 @@ def test_options_beside_a_file_are_refused_not_ignored(tmp_path: Path) -> None:
 def test_the_plugin_is_light_to_import() -> None:
     script = (
         "import sys, penstock_mockprovider.plugin, penstock_mockprovider;"
-        "print([name for name in ('starlette', 'hypercorn', 'anyio', 'h11', 'h2') if name in sys.modules])"
+        "print([name for name in ('starlette', 'hypercorn', 'anyio', 'h11', 'h2', 'pytest') if name in sys.modules])"
     )
     finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert finished.stdout == "[]\n"

@@ -1,7 +1,7 @@
 """The testing kit for plugin authors: contract suites, a simulated provider, scenarios, virtual time.
 
-`ready_queue_machine` and `LimiterMachine` need Hypothesis and are imported when they are asked for; nothing else here
-needs a test framework.
+`ready_queue_machine` and `LimiterMachine` need Hypothesis, and what needs virtual time brings pytest wherever that is
+installed: they are imported when they are asked for. Nothing else here needs a test framework.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.testing.contracts.limiter import LimiterDriver, RequestLimiterContract
 from penstock.testing.contracts.limiter_plugin import RequestLimiterPluginContract
 from penstock.testing.contracts.ready_queue import ReadyQueueContract
-from penstock.testing.contracts.sink import SinkContract, one_of_each_event
 from penstock.testing.contracts.task_policy import TaskPolicyContract
-from penstock.testing.contracts.task_runner import TaskRunnerContract
 from penstock.testing.contracts.waiter_driver import QueueDriver, ScriptedCapacity
 from penstock.testing.contracts.waiters import RequestWaiterQueueContract
 from penstock.testing.provider.limits import Latency, ProviderLimits, Ramp, RetryAfterForm
@@ -24,7 +22,6 @@ from penstock.testing.request_bench import RequestBench
 from penstock.testing.scenarios.config import load_scenarios, scenarios_from
 from penstock.testing.scenarios.figures import figures_of, ideal_seconds
 from penstock.testing.scenarios.log import RunLog
-from penstock.testing.scenarios.run import ScenarioResult, missing_plugins, run_scenario
 from penstock.testing.scenarios.scenario import Bound, Scenario, Tenant, TokenSizes
 from penstock.testing.scenarios.simulated_calls import SimulatedCalls
 from penstock.testing.scheduler_rig import SchedulerRig, open_rig
@@ -36,13 +33,27 @@ from penstock.testing.task_making import anything_goes, group_key, make_task, ta
 if TYPE_CHECKING:
     from penstock.testing.contracts.limiter_machine import LimiterMachine
     from penstock.testing.contracts.queue_machine import ready_queue_machine
+    from penstock.testing.contracts.sink import SinkContract, one_of_each_event
+    from penstock.testing.contracts.task_runner import TaskRunnerContract
+    from penstock.testing.scenarios.run import ScenarioResult, missing_plugins, run_scenario
 else:  # for type checkers, a name that is not there is an error
 
+    _WHEN_ASKED_FOR = {
+        "LimiterMachine": "contracts.limiter_machine",
+        "ScenarioResult": "scenarios.run",
+        "SinkContract": "contracts.sink",
+        "TaskRunnerContract": "contracts.task_runner",
+        "missing_plugins": "scenarios.run",
+        "one_of_each_event": "contracts.sink",
+        "ready_queue_machine": "contracts.queue_machine",
+        "run_scenario": "scenarios.run",
+    }
+
     def __getattr__(name: str) -> Any:
-        module = {"LimiterMachine": "limiter_machine", "ready_queue_machine": "queue_machine"}.get(name)
+        module = _WHEN_ASKED_FOR.get(name)
         if module is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"penstock.testing.contracts.{module}"), name)
+        return getattr(import_module(f"penstock.testing.{module}"), name)
 
 
 __all__ = [
