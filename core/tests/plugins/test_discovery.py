@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,26 @@ def test_a_distribution_that_is_found_twice_counts_once(
     monkeypatch.setattr(sys, "path", [*sys.path, str(copy.parent)])
     found = installed()
     assert (str(found.plugins["fair"]), found.clashes) == ("one 2.0", ())
+
+
+def test_what_comes_and_goes_meanwhile_is_seen_and_nothing_is_read_twice(
+    distribution: MakeDistribution, tmp_path: Path
+) -> None:
+    distribution("one", plugins={"fair": "a:A"})
+    site = Path(sys.path[0])
+    first = installed()
+    assert installed() is first
+
+    other = site / "two-1.0.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: two\nVersion: 1.0\n", encoding="utf-8")
+    (other / "entry_points.txt").write_text("[penstock.plugins]\nother = b:B\n", encoding="utf-8")
+    os.utime(site, (1, 1))  # the clock of a file system may stand still meanwhile
+    assert list(installed().plugins) == ["fair", "other"]
+
+    other.rename(tmp_path / "away")
+    os.utime(site, (2, 2))
+    assert list(installed().plugins) == ["fair"]
 
 
 def test_a_command_belongs_to_the_plugin_with_the_same_object(distribution: MakeDistribution) -> None:

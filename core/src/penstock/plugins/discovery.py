@@ -6,12 +6,18 @@ its plugin, without importing every plugin at every start.
 
 Two distributions that install the same name shadow each other, and which one wins would depend on the order
 of a folder. So that is an error, which names both.
+
+To read them all takes longer than all else that opens a run. So what was read is kept until `sys.path` or one of its
+folders has changed; installing, upgrading and removing a distribution change the folder that it is in.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from types import MappingProxyType
 from typing import Final
 
@@ -70,17 +76,33 @@ class Installed:
 def installed() -> Installed:
     """The plugins and commands of everything that can be imported. A distribution that is found twice counts
     once, as pip sees it."""
+    finders = tuple(map(id, sys.meta_path))
+    return _installed_in(tuple(_state(folder) for folder in sys.path if isinstance(folder, str)), finders)
+
+
+def _state(folder: str) -> tuple[str, int, int, int]:
+    """Another one when something is put into the folder or taken out of it, or another folder is in its place."""
+    try:
+        found = os.stat(folder or os.curdir)
+    except (OSError, ValueError):
+        return folder, 0, 0, 0
+    return folder, found.st_dev, found.st_ino, found.st_mtime_ns
+
+
+@lru_cache(maxsize=1)
+def _installed_in(_folders: tuple[tuple[str, int, int, int], ...], _finders: tuple[int, ...]) -> Installed:
     clashes: list[NameClash] = []
+    everything = entry_points()
     return Installed(
-        MappingProxyType(_owners(PLUGIN_GROUP, "plugin", clashes)),
-        MappingProxyType(_owners(COMMAND_GROUP, "command", clashes)),
+        MappingProxyType(_owners(everything.select(group=PLUGIN_GROUP), "plugin", clashes)),
+        MappingProxyType(_owners(everything.select(group=COMMAND_GROUP), "command", clashes)),
         tuple(clashes),
     )
 
 
-def _owners(group: str, kind: str, clashes: list[NameClash]) -> dict[str, EntryPointOwner]:
+def _owners(found: EntryPoints, kind: str, clashes: list[NameClash]) -> dict[str, EntryPointOwner]:
     claims: dict[str, dict[str, EntryPointOwner]] = {}
-    for entry_point in entry_points(group=group):
+    for entry_point in found:
         owner = _owner(entry_point)
         claims.setdefault(entry_point.name, {}).setdefault(owner.distribution, owner)
     single: dict[str, EntryPointOwner] = {}

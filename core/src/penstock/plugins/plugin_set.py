@@ -99,6 +99,7 @@ class PluginSet:
         self.active: dict[str, ActivePlugin] = {}
         self.unused: dict[str, Any] = {}
         """The structured tables of plugins that are installed but not active."""
+        self._callers: dict[str, pluggy.HookCaller] = {}
 
         given = self._given(extra, files)
         hooks = {name: hooks_of(plugin.target) for name, plugin in given.items()}
@@ -296,7 +297,9 @@ class PluginSet:
 
     def callers(self) -> dict[str, pluggy.HookCaller]:
         """The callers of all hooks, each with the plugins that are asked, in order: from a pluggy manager per list,
-        and one for the hooks without a list."""
+        and one for the hooks without a list. They are made once: to register a plugin is to look at all that it has."""
+        if self._callers:
+            return self._callers
         found: dict[str, pluggy.HookCaller] = {}
         for key, names in (*self.chosen.asked.items(), (None, tuple(self.active))):
             asked = pluggy.PluginManager("penstock")
@@ -305,6 +308,7 @@ class PluginSet:
             for name in reversed([name for name in names if name in self.active]):
                 asked.register(self.active[name].plugin, name)
             found |= {hook: getattr(asked.hook, hook) for hook, facts in HOOKS.items() if facts.list_key == key}
+        self._callers = found
         return found
 
 
