@@ -77,7 +77,7 @@ def installed() -> Installed:
     """The plugins and commands of everything that can be imported. A distribution that is found twice counts
     once, as pip sees it."""
     finders = tuple(map(id, sys.meta_path))
-    return _installed_in(tuple(_state(folder) for folder in sys.path if isinstance(folder, str)), finders)
+    return _installed_in(tuple(map(_state, sys.path)), finders)
 
 
 def _state(folder: str) -> tuple[str, int, int, int]:
