@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from penstock.testing.contracts.task_runner import TaskRunnerContract
     from penstock.testing.scenarios.run import ScenarioResult, missing_plugins, run_scenario
 else:  # for type checkers, a name that is not there is an error
-
     _WHEN_ASKED_FOR = {
         "LimiterMachine": "contracts.limiter_machine",
         "ScenarioResult": "scenarios.run",
