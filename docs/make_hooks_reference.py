@@ -9,11 +9,12 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
+from penstock.plugins.contract import CONTRACT
 from penstock.plugins.hookspecs import HOOKS, HookFacts, PenstockSpec
 
 PAGE = Path(__file__).parent / "reference" / "hooks.md"
 
-HEAD = """\
+HEAD = f"""\
 # The hooks
 
 <!-- Written by docs/make_hooks_reference.py from core/src/penstock/plugins/hookspecs.py. Change it there. -->
@@ -23,6 +24,18 @@ What a plugin can be asked. How to write one: [plugin-authors.md](../plugin-auth
 A *factory* is called when a run is set up, and makes an object that is then called directly. A *rule* is called for
 each decision. A *sink* is called for each event. A *note* reports the run as a whole. An implementation takes the
 arguments that it wants, by name, and `None` means "no opinion". All hooks are synchronous.
+
+This is version **{CONTRACT}** of the contract. The first figure changes where something that plugins rely on is taken
+away or means something else, the second where something is added. A distribution says for which version it is written,
+and is refused, with what would help, before anything of it is imported where that does not go with the core:
+
+```toml
+[project.entry-points."penstock.contract"]
+hooks = "{CONTRACT}"
+```
+
+It goes with a core that has the same first figure, and the same second or a later one. A hook that is deprecated works
+on until the first figure changes, and is told in the log where a plugin that is used has it.
 """
 
 
@@ -32,11 +45,12 @@ def reference() -> str:
 
 
 def _table() -> Iterator[str]:
-    yield "| hook | kind | list in `[plugins]` | an error |"
-    yield "|---|---|---|---|"
+    yield "| hook | kind | list in `[plugins]` | an error | since | deprecated |"
+    yield "|---|---|---|---|---|---|"
     for hook, facts in HOOKS.items():
         listed = f"`{facts.list_key}`" if facts.list_key else f"none: {_asked_without_a_list(hook)}"
-        yield f"| [`{hook}`](#{hook}) | {facts.kind} | {listed} | {facts.on_error} |"
+        versions = f"{facts.since} | {facts.deprecated or 'no'}"
+        yield f"| [`{hook}`](#{hook}) | {facts.kind} | {listed} | {facts.on_error} | {versions} |"
     yield ""
 
 

@@ -46,6 +46,7 @@ def distribution(tmp_path: Path, bare_environment: None) -> MakeDistribution:
         version: str = "1.0",
         plugins: Mapping[str, str] | None = None,
         commands: Mapping[str, str] | None = None,
+        contract: str | None = None,
         project: Path | None = None,
         copy: str = "",
     ) -> None:
@@ -56,6 +57,8 @@ def distribution(tmp_path: Path, bare_environment: None) -> MakeDistribution:
         lines: list[str] = []
         for group, entries in (("penstock.plugins", plugins or {}), ("penstock.commands", commands or {})):
             lines += [f"[{group}]", *(f"{key} = {value}" for key, value in entries.items())]
+        if contract is not None:
+            lines += ["[penstock.contract]", f"hooks = {contract}"]
         (info / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
         if project is not None:
             origin = {"url": project.as_uri(), "dir_info": {"editable": True}}

@@ -113,6 +113,7 @@ def test_listing_imports_nothing(distribution: MakeDistribution, write: WriteFil
         "state": "active",
         "hooks": ["penstock_task_eligible"],
         "order": {"task_policies": 1},
+        "contract": None,
         "why": "named in task_policies",
     }
     assert (found["other"]["state"], found["other"]["why"]) == ("available", "installed, not named in any list")

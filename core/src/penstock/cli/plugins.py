@@ -16,8 +16,9 @@ from penstock.config.reading import PenstockConfig, load_config
 from penstock.config.structuring import field_types
 from penstock.config.words import did_you_mean, type_in_words, value_in_words
 from penstock.plugins.choice import Chosen, choose
-from penstock.plugins.discovery import installed
-from penstock.plugins.hook_checks import check_hooks, implementations
+from penstock.plugins.contract import CONTRACT
+from penstock.plugins.discovery import EntryPointOwner, installed
+from penstock.plugins.hook_checks import check_hooks, deprecations, implementations
 from penstock.plugins.hookspecs import HOOKS
 from penstock.plugins.listing import PluginListing, list_plugins
 from penstock.plugins.loading import LoadedPlugin, config_class, import_plugin, load_file
@@ -105,16 +106,21 @@ def show_command(line: CommandLine, name: str, config_file: Path | None) -> None
         hint = did_you_mean(name, {*there.plugins, *files}, otherwise="available are")
         raise ConfigError([f"there is no plugin {name!r}; {hint}", *map(str, there.clashes)])
     chosen = choose(config, there.plugins, {stem: hooks_in_file(path) or () for stem, path in files.items()})
-    click.echo("\n".join(map(printable, _show_lines(loaded, chosen, config))))
+    owner = None if name in files else there.plugins[name]
+    click.echo("\n".join(map(printable, _show_lines(loaded, owner, chosen, config))))
     wrong = check_hooks(loaded.target)
     if wrong:
         raise PluginError(name, "; ".join(wrong))
 
 
-def _show_lines(loaded: LoadedPlugin, chosen: Chosen, config: PenstockConfig) -> Iterator[str]:
+def _show_lines(
+    loaded: LoadedPlugin, owner: EntryPointOwner | None, chosen: Chosen, config: PenstockConfig
+) -> Iterator[str]:
     active = ": ".join(filter(None, ("active", chosen.why(loaded.name))))
     yield f"{loaded.name} ({loaded.origin})"
     yield f"  {active if loaded.name in chosen.names() else 'available, not used'}"
+    if owner is not None and owner.contract is not None:
+        yield f"  written for version {owner.contract} of the contract; this core has {CONTRACT}"
     doc = inspect.getdoc(loaded.target)
     if doc:
         yield ""
@@ -128,6 +134,7 @@ def _show_lines(loaded: LoadedPlugin, chosen: Chosen, config: PenstockConfig) ->
         if found.hook in HOOKS
     ]
     yield from _columns(rows) if rows else ["  none"]
+    yield from (f"  {line}" for line in deprecations(loaded.target))
     yield ""
     yield f"Configuration: [plugins.{loaded.name}]"
     yield from _schema_lines(config_class(loaded))

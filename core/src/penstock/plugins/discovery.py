@@ -2,7 +2,8 @@
 
 A plugin is an entry point of the group `penstock.plugins`. A plugin that brings commands names each of them
 under `penstock.commands` too, with the same object, so that the command line can list a command, and find
-its plugin, without importing every plugin at every start.
+its plugin, without importing every plugin at every start. For which version of the contract a distribution is
+written stands in its metadata too (`contract.py`).
 
 Two distributions that install the same name shadow each other, and which one wins would depend on the order
 of a folder. So that is an error, which names both.
@@ -23,6 +24,8 @@ from typing import Final
 
 import attrs
 
+from penstock.plugins.contract import CONTRACT_ENTRY, CONTRACT_GROUP
+
 __all__ = ["COMMAND_GROUP", "PLUGIN_GROUP", "EntryPointOwner", "Installed", "NameClash", "installed"]
 
 PLUGIN_GROUP: Final = "penstock.plugins"
@@ -31,12 +34,16 @@ COMMAND_GROUP: Final = "penstock.commands"
 
 @attrs.frozen
 class EntryPointOwner:
-    """An installed entry point: its name, and the distribution that it came with."""
+    """An installed entry point: its name, and the distribution that it came with.
+
+    `contract` is the version of the contract that the distribution is written for, `None` if it does not say.
+    """
 
     name: str
     distribution: str
     version: str
     entry_point: EntryPoint
+    contract: str | None = None
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}"
@@ -118,5 +125,16 @@ def _owner(entry_point: EntryPoint) -> EntryPointOwner:
     metadata = entry_point.dist.metadata if entry_point.dist is not None else None
     facts = {} if metadata is None else {key: metadata[key] for key in ("Name", "Version") if key in metadata}
     return EntryPointOwner(
-        entry_point.name, facts.get("Name", "(no name)"), facts.get("Version", "(no version)"), entry_point
+        entry_point.name,
+        facts.get("Name", "(no name)"),
+        facts.get("Version", "(no version)"),
+        entry_point,
+        _contract(entry_point),
     )
+
+
+def _contract(entry_point: EntryPoint) -> str | None:
+    if entry_point.dist is None:
+        return None
+    declared = entry_point.dist.entry_points.select(group=CONTRACT_GROUP, name=CONTRACT_ENTRY)
+    return next((each.value for each in declared), None)

@@ -18,7 +18,7 @@ import attrs
 from penstock.config.words import did_you_mean
 from penstock.plugins.hookspecs import HOOKS, PenstockSpec
 
-__all__ = ["Implementation", "check_hooks", "hook_arguments", "hooks_of", "implementations"]
+__all__ = ["Implementation", "check_hooks", "deprecations", "hook_arguments", "hooks_of", "implementations"]
 
 _MARK: Final = "penstock_impl"
 _PREFIX: Final = "penstock_"
@@ -75,6 +75,12 @@ def check_hooks(plugin: object) -> list[str]:
     if not marked and not problems:
         problems.append("it has no hook; mark a function with @hookimpl (from penstock import hookimpl)")
     return problems
+
+
+def deprecations(plugin: object) -> list[str]:
+    """What a plugin's hooks that are deprecated are told by, one line each."""
+    old = ((hook, HOOKS[hook].deprecated) for hook in hooks_of(plugin) if hook in HOOKS)
+    return [f"{hook} is deprecated since {since}" for hook, since in old if since is not None]
 
 
 def _functions(plugin: object) -> Iterator[tuple[str, Callable[..., Any], bool]]:

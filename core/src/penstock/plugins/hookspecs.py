@@ -196,13 +196,16 @@ class HookFacts:
     """The facts about a hook that its signature does not say.
 
     `list_key` is the list under `[plugins]` that names and orders the plugins for it (`None`: every active
-    plugin is asked).
+    plugin is asked). `since` is the version of the contract in which it came; `deprecated` the one from which on it
+    should not be used any more, and what should be, as in "1.3: use penstock_task_runner".
     """
 
     kind: Literal["factory", "rule", "sink", "note"]
     on_error: str
     list_key: str | None = None
     first_result: bool = False
+    since: str = "1.0"
+    deprecated: str | None = None
 
 
 _ENDS = "ends the set-up"

@@ -16,6 +16,7 @@ import attrs
 
 from penstock.config.reading import PenstockConfig
 from penstock.plugins.choice import EXTENSION_POINTS, Chosen, choose, why_unused
+from penstock.plugins.contract import misfit
 from penstock.plugins.discovery import EntryPointOwner, Installed
 from penstock.plugins.source_hooks import find_source, hooks_in_file, hooks_in_source
 from penstock.words.problems import Problem
@@ -27,11 +28,12 @@ __all__ = ["PluginListing", "PluginRow", "list_plugins"]
 class PluginRow:
     """A plugin in the listing.
 
-    `state`  `active`, `available` (installed, not used), `disabled` (used, but cannot be imported), `missing` (asked
-             for, not there), or `clash` (claimed by several distributions)
-    `hooks`  read from its source; `None` if they are not known from it
-    `order`  extension point to its place in the order of asking, from 1
-    `why`    why it is in this state
+    `state`     `active`, `available` (installed, not used), `disabled` (used, but cannot be imported, or does not go
+                with this core), `missing` (asked for, not there), or `clash` (claimed by several distributions)
+    `hooks`     read from its source; `None` if they are not known from it
+    `order`     extension point to its place in the order of asking, from 1
+    `contract`  the version of the contract that its distribution is written for; `None` if it does not say
+    `why`       why it is in this state
     """
 
     name: str
@@ -40,6 +42,7 @@ class PluginRow:
     state: Literal["active", "available", "disabled", "missing", "clash"]
     hooks: tuple[str, ...] | None = None
     order: Mapping[str, int] = attrs.field(factory=dict)
+    contract: str | None = None
     why: str = ""
 
 
@@ -109,6 +112,9 @@ def _installed_row(owner: EntryPointOwner, chosen: Chosen, commands: Sequence[st
         find_source(module)
     except ImportError as error:
         state, why = ("disabled" if state == "active" else state), f"{why}; cannot be imported: {error}"
+    wrong = misfit(owner.contract, owner.distribution)
+    if wrong is not None:
+        state, why = ("disabled" if state == "active" else state), f"{why}; cannot be used: {wrong}"
     return PluginRow(
         name=owner.name,
         distribution=owner.distribution,
@@ -116,6 +122,7 @@ def _installed_row(owner: EntryPointOwner, chosen: Chosen, commands: Sequence[st
         state=state,
         hooks=hooks_in_source(module, attribute),
         order=chosen.places(owner.name),
+        contract=owner.contract,
         why=why,
     )
 

@@ -20,6 +20,7 @@ import attrs
 
 from penstock.config.structuring import structure
 from penstock.config.words import value_in_words
+from penstock.plugins.contract import misfit
 from penstock.plugins.discovery import EntryPointOwner
 from penstock.plugins.hook_checks import check_hooks, hooks_of
 from penstock.words.errors import ConfigError, PluginError
@@ -55,7 +56,10 @@ class LoadedPlugin:
 
 
 def import_plugin(owner: EntryPointOwner) -> LoadedPlugin:
-    """The plugin that an entry point names, imported. Raises `PluginUnusable`."""
+    """The plugin that an entry point names, imported if it goes with this core. Raises `PluginUnusable`."""
+    wrong = misfit(owner.contract, owner.distribution)
+    if wrong is not None:
+        raise PluginUnusable(owner.name, f"cannot be used from {owner}: {wrong}")
     try:
         return LoadedPlugin(owner.name, owner.entry_point.load(), str(owner))
     except (Exception, SystemExit) as error:

@@ -21,7 +21,7 @@ from penstock.config.reading import PenstockConfig
 from penstock.plugins.choice import EXTENSION_POINTS, choose, why_unused
 from penstock.plugins.discovery import Installed
 from penstock.plugins.hook_calls import bound_hooks
-from penstock.plugins.hook_checks import check_hooks, hooks_of
+from penstock.plugins.hook_checks import check_hooks, deprecations, hooks_of
 from penstock.plugins.hookspecs import HOOKS, PenstockSpec
 from penstock.plugins.loading import (
     LoadedPlugin,
@@ -164,6 +164,8 @@ class PluginSet:
                 self.active[name] = attrs.evolve(before, shadow=shadow)
             else:
                 self.active[name] = ActivePlugin(loaded, config, make_plugin(loaded, config), shadow)
+                for line in deprecations(loaded.target):
+                    _log.warning("plugin %r (%s): %s", name, loaded.origin, line)
         except ConfigError as error:
             self._wrong += error.records
         except PluginUnusable as error:

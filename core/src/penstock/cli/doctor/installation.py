@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 EntryPoints = frozenset[tuple[str, str, str]]
-"""Entry points as group, name and object, of the groups of plugins and of commands."""
+"""Entry points as group, name and object, of the groups of plugins, of commands and of the contract."""
 
 
 @attrs.frozen(kw_only=True)

@@ -21,6 +21,7 @@ from penstock.cli.doctor.configuration import PathFacts
 from penstock.cli.doctor.findings import Chmod, Finding, RemoveSockets
 from penstock.cli.doctor.installation import DistributionFacts, PluginFacts, ProjectFacts
 from penstock.cli.doctor.sockets import socket_findings
+from penstock.plugins.contract import CONTRACT_GROUP, misfit
 from penstock.plugins.discovery import COMMAND_GROUP, PLUGIN_GROUP, EntryPointOwner, Installed
 from penstock.plugins.hook_checks import check_hooks, implementations
 from penstock.plugins.hookspecs import OF_COMMANDS
@@ -41,7 +42,7 @@ __all__ = [
     "open_files_limit",
 ]
 
-GROUPS: Final = (PLUGIN_GROUP, COMMAND_GROUP)
+GROUPS: Final = (PLUGIN_GROUP, COMMAND_GROUP, CONTRACT_GROUP)
 
 
 def core_version() -> str | None:
@@ -145,6 +146,7 @@ def _on_disk(owner: EntryPointOwner) -> PluginFacts:
             problem, line = f"is no Python: {error}", getattr(error, "lineno", None)
     if problem is None and hooks_in_source(module, attribute) == ():
         problem = "it has no hook; mark a function with @hookimpl (from penstock import hookimpl)"
+    problem = misfit(owner.contract, owner.distribution) or problem
     return PluginFacts(
         name=owner.name,
         distribution=owner.distribution,

@@ -12,6 +12,7 @@ from string import Template
 
 from penstock.cli.new.kinds import KINDS
 from penstock.cli.new.names import NewNames
+from penstock.plugins.contract import CONTRACT, CONTRACT_ENTRY, CONTRACT_GROUP
 
 __all__ = ["class_prefix", "rendered_file", "rendered_project", "usage"]
 
@@ -22,6 +23,11 @@ SHARED = {
     "gitignore": ".gitignore",
     "ci.yml": ".github/workflows/ci.yml",
 }
+
+_CONTRACT = f'''
+[project.entry-points."{CONTRACT_GROUP}"]
+{CONTRACT_ENTRY} = "{CONTRACT}"
+'''
 
 
 def rendered_project(kind: str, names: NewNames) -> dict[str, str]:
@@ -67,6 +73,7 @@ def _words(kind: str, names: NewNames) -> dict[str, str]:
         "summary": made.summary,
         "group": made.group,
         "target": Template(made.target).substitute(words),
+        "contract": _CONTRACT if made.fits_in_a_file else "",
         "dependencies": "".join(
             f'  "{each}",\n' for each in sorted(("attrs>=24.2", "penstock-core>=0.1,<0.2", *made.dependencies))
         ),
