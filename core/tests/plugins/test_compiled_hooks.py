@@ -290,7 +290,7 @@ def test_factories_are_asked_in_order_and_none_means_not_here() -> None:
             plugin_name = name
 
             @hookimpl
-            def penstock_request_limiter(self, scope: object, cap: int, settings: Settings) -> Any:
+            def penstock_request_limiter(self, scope: object, cap: int | None, settings: Settings) -> Any:
                 assert (scope, cap, settings.plugin) == (ACME, 3, name)
                 return AnyLimiter(scope) if applies else None
 

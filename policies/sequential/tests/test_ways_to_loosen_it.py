@@ -216,7 +216,7 @@ class Wrapper:
     """A hook that would answer in the place of all others."""
 
     @hookimpl(wrapper=True)
-    def penstock_task_policy(self) -> Iterator[None]:
+    def penstock_task_policy(self) -> Iterator[None]:  # type: ignore[penstock]
         yield
         return None
 

@@ -21,6 +21,8 @@ import attrs
 import pluggy
 
 if TYPE_CHECKING:
+    from typing import Generic, TypeVar
+
     import click
 
     from penstock.events.records import RuntimeEvent
@@ -42,10 +44,20 @@ if TYPE_CHECKING:
     from penstock.words.settings import Settings
     from penstock.words.verdicts import Denied
 
+    F = TypeVar("F")
+    Name = TypeVar("Name", bound=str)
+
 __all__ = ["HOOKS", "OF_COMMANDS", "HookFacts", "PenstockSpec", "hookimpl", "hookspec"]
 
 hookspec: Final = pluggy.HookspecMarker("penstock")
 hookimpl: Final = pluggy.HookimplMarker("penstock")
+
+if TYPE_CHECKING:
+
+    class NamedMark(Generic[Name]):
+        """What `hookimpl(specname="...")` makes, for `penstock.mypy`: the name is the literal `Name`."""
+
+        def __call__(self, function: F) -> F: ...
 
 
 class PenstockSpec:

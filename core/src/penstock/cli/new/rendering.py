@@ -74,6 +74,7 @@ def _words(kind: str, names: NewNames) -> dict[str, str]:
         "group": made.group,
         "target": Template(made.target).substitute(words),
         "contract": _CONTRACT if made.fits_in_a_file else "",
+        "mypy_plugin": 'plugins = ["penstock.mypy"]\n' if made.fits_in_a_file else "",
         "dependencies": "".join(
             f'  "{each}",\n' for each in sorted(("attrs>=24.2", "penstock-core>=0.1,<0.2", *made.dependencies))
         ),
