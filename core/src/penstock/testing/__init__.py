@@ -13,6 +13,7 @@ from penstock.testing.contracts.limiter import LimiterDriver, RequestLimiterCont
 from penstock.testing.contracts.limiter_plugin import RequestLimiterPluginContract
 from penstock.testing.contracts.ready_queue import ReadyQueueContract
 from penstock.testing.contracts.task_policy import TaskPolicyContract
+from penstock.testing.contracts.task_rule import TaskRuleContract
 from penstock.testing.contracts.waiter_driver import QueueDriver, ScriptedCapacity
 from penstock.testing.contracts.waiters import RequestWaiterQueueContract
 from penstock.testing.provider.limits import Latency, ProviderLimits, Ramp, RetryAfterForm
@@ -88,6 +89,7 @@ __all__ = [
     "Started",
     "TaskBench",
     "TaskPolicyContract",
+    "TaskRuleContract",
     "TaskRunnerContract",
     "Tenant",
     "Ticket",

@@ -239,6 +239,31 @@ class RequestLimiterContract:
                         f"at {now} the answer was {answer}, at {later} another, and next_change said {change}"
                     )
 
+    def test_a_refusal_ends_only_by_what_it_named(self) -> None:
+        """Whoever is refused sleeps until then, so whatever else would let it go, it would sleep through."""
+        for seed in range(self.walks):
+            driver, asleep = self.driver(seed), None
+            for done in self.walk(driver, seed):
+                answer = driver.limiter.check(driver.item, driver.now)
+                if asleep is not None and not self._wakes(asleep, done, driver.now):
+                    assert isinstance(answer, Denied), (
+                        f"at {driver.now}, {done}: a call would go out that sleeps, being {asleep}"
+                    )
+                    continue
+                asleep = answer if isinstance(answer, Denied) and not answer.final else None
+
+    def _wakes(self, refused: Denied, done: str, now: float) -> bool:
+        """Whether a step of a walk brings what a refusal has named; another cap, and what a provider said, wake all."""
+        moment = refused.next_moment()
+        if done.startswith(("cap", "observed")) or (moment is not None and moment <= now):
+            return True
+        released = done.startswith(OUTCOME_KINDS)
+        return released and any(isinstance(each, Released) and each.key in self._keys() for each in refused.until)
+
+    def _keys(self) -> tuple[Scope, ...]:
+        """What the walk's calls give back at their end."""
+        return (self.scope, self.resource, self.resource.provider_model, self.resource.provider)
+
     def test_a_moment_that_was_named_is_kept_or_put_off(self) -> None:
         """A call that comes back at the `At` of a refusal is admitted, or refused until a later moment or a release."""
         for seed in range(self.walks):
