@@ -258,7 +258,7 @@ async def test_what_a_rule_refused_is_asked_again_when_the_rule_is_taken_out(aut
 async def test_what_is_no_limiter_is_the_error_of_its_plugin_which_says_what_it_lacks() -> None:
     class Half:
         @hookimpl
-        def penstock_request_limiter(self, scope: object) -> object:
+        def penstock_request_limiter(self, scope: object) -> object:  # type: ignore[penstock]
             return object()
 
     with pytest.raises(PluginError, match=r"must make a RequestLimiter.*lacks acquire, check, next_change") as caught:
