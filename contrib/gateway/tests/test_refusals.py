@@ -4,49 +4,32 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 import pytest
 
-from penstock import (
-    NEVER,
-    At,
-    Denied,
-    Released,
-    RequestAdmissionDenied,
-    RequestAdmissionError,
-    RequestAdmissionItem,
-    RequestResourceKey,
-)
 from penstock_gateway import Refusal
 from penstock_gateway.admission import refusal_of
+from penstock_gateway.gate import NotAdmitted
 from penstock_gateway.metrics import Metrics
 from penstock_gateway.timing import seconds_left
-
-RESOURCE = RequestResourceKey("acme", "small", "chat")
-
-
-def refused(reason: Any, until: Any, **more: Any) -> RequestAdmissionError:
-    denied = Denied(reason, until, detail="why", **more)
-    return RequestAdmissionError(RequestAdmissionDenied(RequestAdmissionItem(RESOURCE), denied, 100.0))
 
 
 @pytest.mark.parametrize(
     ("error", "status", "code", "seconds"),
     [
-        (refused("queue_timeout", {Released("x")}, diagnostics={"limit_of": "group a"}), 429, "key_limit", 7),
-        (refused("no_capacity", {At(130.2)}, diagnostics={"limit_of": "group a"}), 429, "key_limit", 31),
-        (refused("queue_timeout", {Released("x")}), 503, "no_capacity", 7),
-        (refused("cooldown", {At(160.0)}), 503, "no_capacity", 60),
-        (refused("queue_timeout", {At(100.0)}), 503, "no_capacity", 1),
-        (refused("deadline", {NEVER}), 504, "deadline", None),
-        (refused("never_fits", {NEVER}), 400, "never_fits", None),
-        (refused("shutdown", {NEVER}), 503, "shutting_down", 1),
-        (refused("hard_policy_denial", {At(110.0)}), 503, "provider_unavailable", 10),
+        (NotAdmitted("queue_timeout", "why", None, "group a"), 429, "key_limit", 7),
+        (NotAdmitted("no_capacity", "why", 30.2, "group a"), 429, "key_limit", 31),
+        (NotAdmitted("queue_timeout", "why"), 503, "no_capacity", 7),
+        (NotAdmitted("cooldown", "why", 60.0), 503, "no_capacity", 60),
+        (NotAdmitted("queue_timeout", "why", 0.0), 503, "no_capacity", 1),
+        (NotAdmitted("deadline", "why"), 504, "deadline", None),
+        (NotAdmitted("never_fits", "why"), 400, "never_fits", None),
+        (NotAdmitted("shutdown", "why"), 503, "shutting_down", 1),
+        (NotAdmitted("hard_policy_denial", "why", 10.0), 503, "provider_unavailable", 10),
     ],
 )
 def test_a_refusal_of_the_gate_has_a_status_and_says_when_to_come_again(
-    error: RequestAdmissionError, status: int, code: str, seconds: int | None
+    error: NotAdmitted, status: int, code: str, seconds: int | None
 ) -> None:
     refusal = refusal_of(error, waited=5.0, usual_wait=6.5)
     assert (refusal.status, refusal.code, refusal.seconds) == (status, code, seconds)

@@ -38,9 +38,10 @@ class Endpoints:
         if not names:
             raise ConfigError(f"{model!r} has no endpoints; {did_you_mean(model, self._places, otherwise='there are')}")
         keys = [self._requests.resolver.key_of(name, domain) for name in names]
-        return lambda: self._in_order(keys)
+        return lambda: self.in_order(keys)
 
-    def _in_order(self, keys: Sequence[RequestResourceKey]) -> Sequence[RequestResourceKey]:
+    def in_order(self, keys: Sequence[RequestResourceKey]) -> Sequence[RequestResourceKey]:
+        """The same resources, that with the fewest calls ahead first."""
         now = trio.current_time()
         self._turns += 1
         order = by_calls_ahead([self._standing(key, now) for key in keys], now, self._turns - 1)

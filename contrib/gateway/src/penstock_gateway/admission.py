@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from penstock import RequestAdmissionError
+from penstock_gateway.gate import NotAdmitted
 from penstock_gateway.refusal import Refusal
 
 __all__ = ["refusal_of"]
 
 
-def refusal_of(error: RequestAdmissionError, waited: float, usual_wait: float) -> Refusal:
+def refusal_of(error: NotAdmitted, waited: float, usual_wait: float) -> Refusal:
     """The refusal of a call that has `waited` so many seconds. 429: for the limits of its own key; 503: for the
     provider, or for others. Where nobody knows when it might go, `Retry-After` is what calls have waited lately
     (`usual_wait`).
     """
-    denied = error.denied
-    by_own_limits = str(denied.denied.diagnostics.get("limit_of", "")).startswith("group ")
-    asked = denied.retry_after_seconds
-    after = max(1.0, usual_wait) if asked is None else asked
-    detail = f": {denied.detail}" if denied.detail else ""
+    after = max(1.0, usual_wait) if error.retry_after is None else error.retry_after
+    detail = f": {error.detail}" if error.detail else ""
     match error.reason:
         case "never_fits":
             return Refusal(400, "never_fits", f"the call is larger than it may ever be{detail}")
@@ -27,6 +24,6 @@ def refusal_of(error: RequestAdmissionError, waited: float, usual_wait: float) -
             return Refusal(503, "provider_unavailable", f"the provider is not called at present{detail}", after, waited)
         case "deadline":
             return Refusal(504, "deadline", f"the call could not begin by its deadline{detail}", None, waited)
-    if by_own_limits:
+    if error.limit_of.startswith("group "):
         return Refusal(429, "key_limit", f"the limits of the key leave no room{detail}", after, waited)
     return Refusal(503, "no_capacity", f"its turn did not come in time{detail}", after, waited)

@@ -14,11 +14,12 @@ from http import HTTPStatus
 import attrs
 import trio
 
-from penstock import Attempt, Usage
+from penstock import Usage
 from penstock_dialects import AnswerReader
 from penstock_gateway.answer_writer import AnswerWriter
 from penstock_gateway.call_body import CallBody
 from penstock_gateway.config import GatewayConfig
+from penstock_gateway.gate import Place
 from penstock_gateway.headers import answer_headers, request_headers
 from penstock_gateway.refusal import Refusal
 from penstock_gateway.request_parser import ClientRequest
@@ -103,19 +104,19 @@ class Exchange:
         except ValueError:
             raise Refusal(400, "invalid_header", "a header of the request cannot be passed on") from None
 
-    async def run(self, attempt: Attempt) -> None:
+    async def run(self, place: Place) -> None:
         """Carry the call out. Raises `CallFailed`, also where the client has a part of the answer."""
         began = trio.current_time()
         last = min(self.ends_at, began + self.gateway.total_timeout)
         with trio.CancelScope(deadline=min(last, began + self.gateway.first_byte_timeout)) as scope:
             try:
-                await self._pass(attempt, scope, last)
+                await self._pass(place, scope, last)
                 return
             except WireError as error:
                 raise NoAnswer(self._lost(error)) from error
         raise self._out_of_time()
 
-    async def _pass(self, attempt: Attempt, scope: trio.CancelScope, last: float) -> None:
+    async def _pass(self, place: Place, scope: trio.CancelScope, last: float) -> None:
         began = trio.current_time()
         async with self._call as answer:
             names = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
@@ -129,13 +130,13 @@ class Exchange:
                         self.status = answer.status
                         await _read(answer, reader)
                         raise CallFailed(Refusal(502, "provider_failed", f"{self.provider} refused the call", 1.0))
-                    await self._pass_on(attempt, answer, reader, scope, last)
+                    await self._pass_on(place, answer, reader, scope, last)
                 finally:
                     if not self._told:
-                        self._note(attempt, reader)
+                        self._note(place, reader)
 
     async def _pass_on(
-        self, attempt: Attempt, answer: WireAnswer, reader: AnswerReader, scope: trio.CancelScope, last: float
+        self, place: Place, answer: WireAnswer, reader: AnswerReader, scope: trio.CancelScope, last: float
     ) -> None:
         idle = self.gateway.idle_timeout
         packed = reader.headers.get("content-encoding", "identity") != "identity"
@@ -159,8 +160,8 @@ class Exchange:
             scope.deadline = min(last, trio.current_time() + idle)
         # The provider is done, so the place is free before the last byte goes: a client may answer that by a call.
         reader.end()
-        self._note(attempt, reader)
-        attempt.detach().release()
+        self._note(place, reader)
+        place.release()
         self.tell()
         scope.deadline = last
         if hides is not None:
@@ -168,9 +169,9 @@ class Exchange:
         await self._put(out + writer.end())
         self.reusable = writer.keep_alive
 
-    def _note(self, attempt: Attempt, reader: AnswerReader) -> None:
+    def _note(self, place: Place, reader: AnswerReader) -> None:
         self.usage = reader.usage
-        attempt.answered(reader.facts(), self.usage)
+        place.answered(reader.facts(), self.usage)
 
     def tell(self) -> None:
         """Say that the provider is done with the call; once."""

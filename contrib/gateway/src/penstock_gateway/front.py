@@ -18,15 +18,7 @@ import attrs
 import msgspec
 import trio
 
-from penstock import (
-    ModelRequestExecutor,
-    PenstockError,
-    RequestAdmissionError,
-    RequestCost,
-    RequestGroupSpec,
-    RequestResourceKey,
-)
-from penstock_endpoints import Endpoints
+from penstock import PenstockError, RequestCost, RequestGroupSpec, RequestResourceKey
 from penstock_gateway.admission import refusal_of
 from penstock_gateway.answer_writer import whole_answer
 from penstock_gateway.call_body import CallBody
@@ -34,6 +26,7 @@ from penstock_gateway.call_line import CallLine
 from penstock_gateway.call_log import CallLog
 from penstock_gateway.config import KeyConfig
 from penstock_gateway.exchange import CallFailed, Exchange, OutOfTime, Send
+from penstock_gateway.gate import Admission, Gate, NotAdmitted, admitted
 from penstock_gateway.headers import presented_key
 from penstock_gateway.loading import ANYBODY, Deployment, Serving
 from penstock_gateway.metrics import Metrics
@@ -54,16 +47,6 @@ _REMEMBERED: Final = 0.9
 """Of the usual wait, with each call."""
 
 
-@attrs.frozen
-class Admission:
-    """What a call asks for, wherever it is made. `gives_up_at` and `deadline` are moments of trio's clock."""
-
-    cost: RequestCost
-    group: RequestGroupSpec
-    gives_up_at: float
-    deadline: float | None
-
-
 class Front:
     """The answers of one gateway."""
 
@@ -71,7 +54,7 @@ class Front:
         self,
         serving: Serving,
         upstreams: dict[str, Upstream],
-        requests: ModelRequestExecutor,
+        gate: Gate,
         metrics: Metrics,
         log: CallLog,
     ) -> None:
@@ -79,7 +62,7 @@ class Front:
         self.metrics = metrics
         self.draining = False
         self._upstreams = upstreams
-        self._requests = requests
+        self._gate = gate
         self._log = log
         self.use(serving)
         self._usual_wait: dict[str, float] = {}
@@ -88,8 +71,11 @@ class Front:
     def use(self, serving: Serving) -> None:
         """Answer by this configuration from now on."""
         self.serving = serving
-        places = {each.name: each.places for each in serving.models.values()}
-        self._endpoints = Endpoints(places, self._requests)
+        self._places: dict[tuple[str, str], Sequence[RequestResourceKey]] = {
+            (deployment.name, domain): serving.resources(deployment, domain)
+            for deployment in serving.models.values()
+            for domain in {route.domain for route in ROUTES.values() if route.family == deployment.family}
+        }
 
     async def answer(self, request: ClientRequest, send: Send) -> bool:
         """Whether the client's connection is of use afterwards. Raises `CallFailed` in the middle of an answer."""
@@ -235,7 +221,7 @@ class Front:
             gives_up_at=line.began + timeout,
             deadline=None if seconds is None else ends_at,
         )
-        places = self._places(deployment, route)
+        places = self._places[deployment.name, route.domain]
         self._aim(exchange, places[0])  # what cannot be passed on is told before it waits
         while not await self._tried(exchange, call, deployment, places, line):
             places = [place for place in places if place.provider_name != exchange.provider]
@@ -255,24 +241,18 @@ class Front:
         line.admitted = None
         exchange.others = len(places) > 1
         try:
-            async with self._requests.attempt(
-                places,
-                cost=call.cost,
-                group=call.group,
-                timeout=max(0.0, call.gives_up_at - trio.current_time()),
-                deadline=call.deadline,
-            ) as attempt:
+            async with admitted(self._gate, places, call) as place:
                 line.admitted = trio.current_time()
                 line.waited = (line.waited or 0.0) + line.admitted - (line.failed_at or line.began)
                 self._admitted(line.key, deployment, line.waited)
-                self._aim(exchange, attempt.lease.item.resource)
+                self._aim(exchange, place.resource)
                 line.provider, line.tries, line.failed = exchange.provider, line.tries + 1, ""
                 exchange.own_headers = line.headers()
                 try:
-                    await exchange.run(attempt)
+                    await exchange.run(place)
                 finally:
                     line.status, line.sent, line.first_byte = exchange.status, exchange.sent, exchange.first_byte
-        except RequestAdmissionError as error:
+        except NotAdmitted as error:
             waited = trio.current_time() - line.began
             raise refusal_of(error, waited, self._usual_wait.get(deployment.name, 0.0)) from None
         except CallFailed as failed:
@@ -287,12 +267,6 @@ class Front:
                 exchange.tell()
                 line.usage = exchange.usage
         return True
-
-    def _places(self, deployment: Deployment, route: Route) -> Sequence[RequestResourceKey]:
-        """Where a call may be made, the best first."""
-        if len(deployment.places) > 1:
-            return self._endpoints.of(deployment.name, route.domain)()
-        return [self._requests.resolver.key_of(deployment.places[0], route.domain)]
 
     def _aim(self, exchange: Exchange, place: RequestResourceKey) -> None:
         exchange.aim(place.provider_name, self._upstreams[place.provider_name], place.model_id)

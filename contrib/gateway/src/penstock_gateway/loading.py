@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from penstock import ConfigError, PenstockConfig, Problem, did_you_mean, load_config
+from penstock import ConfigError, PenstockConfig, Problem, RequestResourceKey, did_you_mean, load_config
 from penstock_endpoints import EndpointConfig, Expanded, expand
 from penstock_gateway.config import GatewayConfig, KeyConfig, is_loopback
 from penstock_gateway.key_file import read_keys
@@ -48,6 +48,15 @@ class Serving:
     ring: KeyRing
     keys: Mapping[str, KeyConfig]
     models: Mapping[str, Deployment]
+
+    def resources(self, deployment: Deployment, domain: str) -> tuple[RequestResourceKey, ...]:
+        """Where calls of this kind to a model may be made, as the request gate knows it."""
+        found = []
+        for place in deployment.places:
+            provider, _, name = place.partition("/")
+            model = self.config.providers[provider].models[name]
+            found.append(RequestResourceKey(provider, model.model or name, domain))
+        return tuple(found)
 
 
 def load_gateway(path: Path, environment: Mapping[str, str]) -> Serving:

@@ -22,6 +22,7 @@ from penstock_gateway.call_log import open_log
 from penstock_gateway.connection import ClientConnection
 from penstock_gateway.front import Front
 from penstock_gateway.loading import Serving
+from penstock_gateway.local_gate import LocalGate
 from penstock_gateway.metrics import Labels, Metrics
 from penstock_gateway.refusal import Refusal
 from penstock_gateway.reloading import needs_a_new_start
@@ -168,7 +169,7 @@ async def open_gateway(serving: Serving, environment: Mapping[str, str]) -> Asyn
             open_upstreams(serving.config.providers, environment, connect_timeout=config.connect_timeout) as upstreams,
             penstock.open_scheduler(serving.config) as scheduler,
         ):
-            front = Front(serving, upstreams, scheduler.requests, metrics, log)
+            front = Front(serving, upstreams, LocalGate(scheduler.requests), metrics, log)
             gateway = Gateway(front, upstreams, scheduler)
             listeners = await _listen(config.host, config.port, "gateway")
             admin = [] if config.admin is None else await _listen(config.admin.host, config.admin.port, "gateway.admin")

@@ -1,0 +1,118 @@
+"""Where a call gets its place from: the few words that a front and a gate share, whichever process the gate is in.
+
+    async with admitted(gate, places, call) as place:
+        ...                                       # out to place.resource
+        place.answered(facts, usage)
+
+A shell without a task per call does the same by `gate.ask`, which waits for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import attrs
+import trio
+
+from penstock import PenstockError, RequestCost, RequestGroupSpec, RequestResourceKey, ResponseFacts, Usage
+
+__all__ = ["Admission", "Gate", "NotAdmitted", "OnTurn", "Place", "Waiting", "admitted"]
+
+
+@attrs.frozen
+class Admission:
+    """What a call asks for, wherever it is made. `gives_up_at` and `deadline` are moments of trio's clock: until when
+    it waits for its turn, and by when it must have gone out. `priority` is that among the calls of its group: 0 for
+    those that say nothing, and no gate looks at it yet.
+    """
+
+    cost: RequestCost
+    group: RequestGroupSpec
+    gives_up_at: float
+    deadline: float | None = None
+    priority: int = 0
+
+
+class NotAdmitted(Exception):
+    """There is no place for a call; its provider never saw it.
+
+    `reason` is one of `REQUEST_REASONS`, `detail` the same in words and figures, `retry_after` the seconds after which
+    it might go, if that is known, and `limit_of` whose limit it was: `group NAME` for those of its key.
+    """
+
+    def __init__(self, reason: str, detail: str = "", retry_after: float | None = None, limit_of: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+        self.retry_after = retry_after
+        self.limit_of = limit_of
+
+
+class Place(Protocol):
+    """A call that may go out now, to `resource`, until it is released."""
+
+    @property
+    def resource(self) -> RequestResourceKey:
+        """Where it may go."""
+
+    def answered(self, facts: ResponseFacts, usage: Usage | None) -> None:
+        """What came back, as far as it came; the last word counts."""
+
+    def release(self, error: BaseException | None = None) -> None:
+        """The end of the call: by what came back, or by an error. Only the first counts. Waits for nothing."""
+
+
+@attrs.frozen
+class Waiting:
+    """A call that waits for its turn. `cancel` says whether it still waited: it is not called back any more then, and
+    its place in line is gone. It raises nothing.
+    """
+
+    cancel: Callable[[], bool]
+
+
+OnTurn = Callable[["Place | NotAdmitted | PenstockError"], None]
+"""Called once, with the place or with why there is none."""
+
+
+class Gate(Protocol):
+    """The one that gives places."""
+
+    def ask(self, places: Sequence[RequestResourceKey], call: Admission, on_turn: OnTurn) -> Place | Waiting:
+        """A place at one of these, if one is free now; else the wait for it, at whose end `on_turn` is called.
+
+        Whoever has a place must release it. Raises `NotAdmitted`, and `PenstockError` where a plugin has failed.
+        """
+
+
+@asynccontextmanager
+async def admitted(gate: Gate, places: Sequence[RequestResourceKey], call: Admission) -> AsyncIterator[Place]:
+    """A place, when the turn of the call has come; leaving the block releases it. Raises as `Gate.ask`."""
+    task = trio.lowlevel.current_task()
+    came: list[Place | NotAdmitted | PenstockError] = []
+
+    def on_turn(outcome: Place | NotAdmitted | PenstockError) -> None:
+        came.append(outcome)
+        trio.lowlevel.reschedule(task)
+
+    place = gate.ask(places, call, on_turn)
+    if isinstance(place, Waiting):
+        waiting = place
+
+        def leave(_: object) -> trio.lowlevel.Abort:
+            waiting.cancel()  # here, and not when the task runs next: its turn could come before that
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(leave)
+        outcome = came[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        place = outcome
+    try:
+        yield place
+    except BaseException as error:
+        place.release(error)
+        raise
+    place.release()
