@@ -23,9 +23,9 @@ def test_what_belongs_to_a_connection_stops_with_what_connection_names() -> None
         (b"user-agent", b"me"),
     )
     assert request_headers(came, plain=False) == [
-        ("anthropic-version", "2023-06-01"),
-        ("user-agent", "me"),
-        ("accept-encoding", "identity"),
+        (b"anthropic-version", b"2023-06-01"),
+        (b"user-agent", b"me"),
+        (b"accept-encoding", b"identity"),
     ]
     assert answer_headers(
         [
@@ -49,7 +49,7 @@ OF_THE_GATEWAY = (
     OF_THE_GATEWAY.split(),
 )
 def test_what_is_for_the_gateway_stops_there(name: str) -> None:
-    assert request_headers(request((name.encode(), b"x")), plain=True) == [("accept-encoding", "identity")]
+    assert request_headers(request((name.encode(), b"x")), plain=True) == [(b"accept-encoding", b"identity")]
 
 
 def test_a_provider_cannot_speak_for_penstock() -> None:
@@ -63,8 +63,8 @@ def test_a_provider_cannot_speak_for_penstock() -> None:
 def test_gzip_passes_where_the_client_takes_it(accepted: bytes, passes: bool) -> None:
     came = request((b"accept-encoding", accepted))
     assert passes_encoding(came) == passes
-    assert request_headers(came, plain=False)[-1] == ("accept-encoding", "gzip" if passes else "identity")
-    assert request_headers(came, plain=True)[-1] == ("accept-encoding", "identity")
+    assert request_headers(came, plain=False)[-1] == (b"accept-encoding", b"gzip" if passes else b"identity")
+    assert request_headers(came, plain=True)[-1] == (b"accept-encoding", b"identity")
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ class AnswerReader:
         self.headers = headers
         self.too_large = ""
         """Why it was read no further, if it was too large."""
-        self._wall_now = http_date(headers.get("date")) or wall_now
+        self._here = wall_now
         self._answer = Answer()
         self._framing = EventStream() if "eventstream" in headers.get("content-type", "").lower() else Framing()
         self._memory = memory
@@ -146,7 +146,8 @@ class AnswerReader:
     def hints(self) -> Hints:
         """What the answer tells of limits, as far as it has come."""
         refused = self.status >= 400 or self._answer.error is not None
-        hints = read_hints(self.headers, refused=refused, wall_now=self._wall_now, families=self.dialect.families)
+        now = self._wall_now if refused or any("reset" in name for name in self.headers) else None
+        hints = read_hints(self.headers, refused=refused, wall_now=now, families=self.dialect.families)
         if "ratelimit" in self.headers:
             hints = attrs.evolve(hints, limits=(*hints.limits, *draft_limits(self.headers)))
         return self._with_waits(hints) if refused else hints
@@ -165,13 +166,16 @@ class AnswerReader:
             return attrs.evolve(found, ended="error", usage=self._usage(whole=False))
         return self._verdict_of_success()
 
-    def facts(self) -> ResponseFacts:
-        """Status, headers, the provider's word for an error, hints and verdict, as an attempt takes them."""
+    def facts(self, elapsed: float | None = None) -> ResponseFacts:
+        """Status, headers, the provider's word for an error, hints and verdict, as an attempt takes them; `elapsed` are
+        seconds since the call went out.
+        """
         words = () if self.error is None else self.error.words
         return ResponseFacts(
             status=self.status,
             headers=self.headers,
             error_type=next(iter(words), None),
+            elapsed=elapsed,
             hints=self.hints,
             verdict=self.verdict,
         )
@@ -231,6 +235,11 @@ class AnswerReader:
         return self._answer.places
 
     # -- inside --
+
+    @property
+    def _wall_now(self) -> datetime | None:
+        """The time of day: the answer's own, if it says that."""
+        return http_date(self.headers.get("date")) or self._here
 
     @property
     def _is_text(self) -> bool:

@@ -6,11 +6,35 @@ import time
 from typing import Any
 
 import attrs
+import msgspec
 import trio
 
 from penstock_gateway.routes import ROUTES
 
-__all__ = ["CallLine"]
+__all__ = ["CallLine", "LogLine"]
+
+
+class LogLine(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    """A line of the log, as it is written; what has nothing to tell is left out. Nothing of what was said is in it."""
+
+    at: float
+    call: str
+    key: str | None = None
+    path: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    stream: bool
+    status: int
+    tries: int | None = None
+    refused: str | None = None
+    failed: str | None = None
+    waited: float | None = None
+    first_byte: float | None = None
+    seconds: float
+    bytes_in: int
+    bytes_out: int
+    input_tokens: int | None = None
+    output_tokens: int | None = None
 
 
 @attrs.define(eq=False)
@@ -49,27 +73,26 @@ class CallLine:
             headers.append((b"x-penstock-waited", b"%.3f" % self.waited))
         return headers
 
-    def as_dict(self, path: str, size: int) -> dict[str, Any]:
-        """The line of the log; `size` is that of the call's body, in bytes. Nothing of what was said is in it."""
+    def record(self, path: str, size: int) -> LogLine:
+        """The line of the log; `size` is that of the call's body, in bytes."""
         usage = self.usage
-        line = {
-            "at": round(time.time(), 3),
-            "call": self.number,
-            "key": self.key or None,
-            "path": path if path in ROUTES else None,
-            "model": self.model or None,
-            "provider": self.provider or None,
-            "stream": self.stream,
-            "status": self.status,
-            "tries": self.tries if self.tries > 1 else None,
-            "refused": self.refused or None,
-            "failed": self.failed or None,
-            "waited": None if self.waited is None else round(self.waited, 4),
-            "first_byte": None if self.first_byte is None else round(self.first_byte, 4),
-            "seconds": round(trio.current_time() - self.began, 4),
-            "bytes_in": size,
-            "bytes_out": self.sent,
-            "input_tokens": None if usage is None else usage.input_tokens,
-            "output_tokens": None if usage is None else usage.output_tokens,
-        }
-        return {name: value for name, value in line.items() if value is not None}
+        return LogLine(
+            at=round(time.time(), 3),
+            call=self.number,
+            key=self.key or None,
+            path=path if path in ROUTES else None,
+            model=self.model or None,
+            provider=self.provider or None,
+            stream=self.stream,
+            status=self.status,
+            tries=self.tries if self.tries > 1 else None,
+            refused=self.refused or None,
+            failed=self.failed or None,
+            waited=None if self.waited is None else round(self.waited, 4),
+            first_byte=None if self.first_byte is None else round(self.first_byte, 4),
+            seconds=round(trio.current_time() - self.began, 4),
+            bytes_in=size,
+            bytes_out=self.sent,
+            input_tokens=None if usage is None else usage.input_tokens,
+            output_tokens=None if usage is None else usage.output_tokens,
+        )

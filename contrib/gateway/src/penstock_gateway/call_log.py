@@ -1,6 +1,7 @@
 """A line of JSON per call, without what was said in it, written by a thread: a slow reader holds nobody up.
 
-Lines beyond ten thousand that nobody has taken yet are lost, and counted.
+Lines go to the thread many at a time: to wake it for each would cost more than to make it. Those beyond ten thousand
+that nobody has taken yet are lost, and counted.
 """
 
 from __future__ import annotations
@@ -8,73 +9,97 @@ from __future__ import annotations
 import queue
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
 import msgspec
+import trio
 
 from penstock import ConfigError
 from penstock_gateway.metrics import Metrics
+from penstock_wire import Poller
 
 __all__ = ["CallLog", "open_log"]
 
 MOST_LINES: Final = 10_000
+GATHERING: Final = 0.1
+"""Seconds that a line waits for others."""
+TOGETHER: Final = 1_000
+"""So many do not wait."""
 CLOSING_SECONDS: Final = 5.0
 
 
 class CallLog:
     """The log of one gateway, over an open file; `None`: there is none."""
 
-    def __init__(self, file: IO[bytes] | None, metrics: Metrics) -> None:
+    def __init__(self, file: IO[bytes] | None, metrics: Metrics, poller: Poller) -> None:
         self._file = file
         self._metrics = metrics
-        self._lines: queue.Queue[bytes | None] = queue.Queue(MOST_LINES)
+        self._gathered: list[bytes] = []
+        self._moment = poller.moment(self._hand_over)
+        self._waiting = 0
+        """Lines that the thread has been given, and has not written."""
+        self._lines: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="penstock call log", daemon=True)
+        self._encode = msgspec.json.Encoder().encode
         if file is not None:
             self._thread.start()
 
-    def write(self, line: Mapping[str, Any]) -> None:
-        """Add a line. Waits for nothing."""
+    def write(self, line: object) -> None:
+        """Add a line, made of a record. Waits for nothing."""
         if self._file is None:
             return
-        try:
-            self._lines.put_nowait(msgspec.json.encode(line) + b"\n")
-        except queue.Full:
-            self._metrics.lost_lines += 1
+        gathered = self._gathered
+        if not gathered:
+            self._moment.set(trio.current_time() + GATHERING)
+        gathered.append(self._encode(line))
+        if len(gathered) >= TOGETHER:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        room = MOST_LINES - self._waiting
+        if len(gathered) > room:
+            self._metrics.lost_lines += len(gathered) - max(room, 0)
+            gathered = gathered[: max(room, 0)]
+        if gathered:
+            self._waiting += len(gathered)
+            self._lines.put(gathered)
 
     def close(self) -> None:
         """Write what is left; not for longer than some seconds."""
         if self._file is not None:
-            with suppress(queue.Full):
-                self._lines.put(None, timeout=CLOSING_SECONDS)
+            self._moment.drop()
+            self._hand_over()
+            self._lines.put(None)
             self._thread.join(CLOSING_SECONDS)
 
     def _write(self) -> None:
         assert self._file is not None
-        while (line := self._lines.get()) is not None:
+        while (lines := self._lines.get()) is not None:
             try:
-                self._file.write(line)
-                if self._lines.empty():
-                    self._file.flush()
+                self._file.write(b"\n".join(lines) + b"\n")
+                self._file.flush()
             except (OSError, ValueError):  # full, or closed by whoever read it: calls go on
-                self._metrics.lost_lines += 1
+                self._metrics.lost_lines += len(lines)
+            self._waiting -= len(lines)
         with suppress(OSError, ValueError):
             self._file.flush()
 
 
-@contextmanager
-def open_log(where: str | None, metrics: Metrics) -> Iterator[CallLog]:
+@asynccontextmanager
+async def open_log(where: str | None, metrics: Metrics, poller: Poller) -> AsyncIterator[CallLog]:
     """The log while the block runs: `-` is the standard output, nothing no log. Raises `ConfigError`."""
     if not where:
-        yield CallLog(None, metrics)
+        yield CallLog(None, metrics, poller)
         return
     try:
         file: IO[bytes] = sys.stdout.buffer if where == "-" else Path(where).open("ab")  # noqa: SIM115
     except OSError as error:
         raise ConfigError(f"gateway.log: {where} cannot be written: {error.strerror or error}") from None
-    log = CallLog(file, metrics)
+    log = CallLog(file, metrics, poller)
     try:
         yield log
     finally:

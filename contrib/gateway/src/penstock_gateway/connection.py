@@ -1,4 +1,4 @@
-"""One client's connection under trio: bytes in, requests out, an answer to each in its order.
+"""One client's connection: bytes in, requests out, an answer to each in its order. No task of its own: it is called.
 
 While a call is under way its client is listened to, so that one who leaves takes the call along: its place in line, or
 its call to the provider. A client that sends more before it has its answer is read no further than one request ahead.
@@ -6,130 +6,200 @@ its call to the provider. A client that sends more before it has its answer is r
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import Final
+import math
+import socket
+from collections.abc import Callable
 
 import trio
 
 from penstock_gateway.answer_writer import CONTINUE
+from penstock_gateway.call import Call
 from penstock_gateway.config import GatewayConfig
-from penstock_gateway.exchange import CallFailed
-from penstock_gateway.front import CLIENT_LEFT, Front
+from penstock_gateway.front import Front
 from penstock_gateway.refusal import Refusal
-from penstock_gateway.request_parser import ClientRequest, RequestParser
+from penstock_gateway.refused import refused
+from penstock_gateway.request_parser import RequestParser
+from penstock_wire import Channel, Poller
 
 __all__ = ["ClientConnection"]
 
-ONE_READ: Final = 64 * 1024
-LINGERING: Final = 1.0
+LINGERING = 1.0
 """Seconds."""
 
 
 class ClientConnection:
-    """A connection of one client. `stop_waiting` ends it where it waits for a request."""
+    """A connection of one client. `on_end` is called once, when it is closed."""
 
-    def __init__(self, stream: trio.SocketStream, front: Front, config: GatewayConfig) -> None:
-        self._stream = stream
+    def __init__(
+        self,
+        poller: Poller,
+        sock: socket.socket,
+        front: Front,
+        config: GatewayConfig,
+        on_end: Callable[[ClientConnection], None],
+    ) -> None:
         self._front = front
         self._config = config
+        self._on_end = on_end
         self._parser = RequestParser(config.largest_body)
-        self._idle: trio.CancelScope | None = None
+        self.moment = poller.moment(self._late)
+        """The time-out of what goes on now: while there is a call, that of the call."""
+        self._call: Call | None = None
+        self._begun = self._checked = self._continued = False
+        """Of a request that comes: bytes of it are there, its head was looked at, its client was told to go on."""
+        self._ending = False
+        """No request is taken any more: the connection ends when what is kept has gone out."""
+        self._lingers = False
+        self._channel = Channel(poller, sock, self)
+        self._go_on()
+
+    # -- what a gateway says --
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer by a refusal of what was no request, or is not to be listened to, and end."""
+        head = self._parser.request if self._parser.in_body else None
+        self._lingers = True
+        self.send(refused(head, refusal, close=True))
+        self._end()
 
     def stop_waiting(self) -> None:
         """No more requests are taken: where none has begun to come, the connection ends."""
-        if self._idle is not None and not self._parser.begun:
-            self._idle.cancel()
+        if self._call is None and not self._parser.begun:
+            self.close()
 
-    async def serve(self) -> None:
-        """Answer the requests, until either side has enough."""
+    def close(self) -> None:
+        """End at once, with whatever is under way."""
+        call, self._call = self._call, None
+        if not self._channel.closed:
+            self._channel.close()
+            self.moment.drop()
+            self._on_end(self)
+        if call is not None:
+            call.left()
+
+    # -- what a call says --
+
+    @property
+    def pending(self) -> int:
+        """Bytes of its answer that the client has not taken."""
+        return self._channel.pending
+
+    @property
+    def stays(self) -> bool:
+        """Whether it may ask again on this connection."""
+        return not self._front.draining
+
+    def send(self, data: bytes) -> None:
+        """A part of its answer."""
+        self._channel.send(data)
+
+    def answered(self, *, reusable: bool) -> None:
+        """Its answer has been sent, whole; `reusable`: another request may come."""
+        going, self._call = self._call is not None, None
+        self._ending = not reusable
+        if going:  # it was not answered at once
+            self._go_on()
+
+    def broken(self) -> None:
+        """Its answer cannot be ended: the client sees that by the end of the connection."""
+        self._call = None
+        self.close()
+
+    # -- what the channel says --
+
+    def received(self, data: bytes) -> None:
+        """Bytes have come, or the client has left."""
+        if not data:
+            self.close()
+            return
+        if self._ending:
+            return
         try:
-            while (request := await self._next()) is not None:
-                if not await self._answer(request):
-                    break
-        except Refusal as refusal:  # of what was no request, or not to be listened to
-            with suppress(OSError, trio.TooSlowError, *CLIENT_LEFT):
-                head = self._parser.request if self._parser.in_body else None
-                await self._send(self._front.refused(head, refusal, close=True))
-                await self._linger()
-        except (OSError, trio.TooSlowError, *CLIENT_LEFT):
-            pass  # the client has left, or takes nothing
-        except CallFailed:
-            pass  # in the middle of an answer: the client sees that by its end
-        finally:
-            with suppress(OSError):
-                self._stream.socket.close()
+            self._parser.feed(data)
+        except Refusal as refusal:
+            if self._call is None:
+                self.refuse(refusal)
+            else:
+                self._channel.pause()  # told when its turn comes
+            return
+        if self._call is None:
+            self._go_on()
+        elif self._parser.waiting:
+            self._channel.pause()
 
-    async def _next(self) -> ClientRequest | None:
-        """The next request; `None` when there is none any more. Raises `Refusal`."""
-        parser, checked, continued = self._parser, False, False
-        with trio.CancelScope() as scope:
-            self._idle = scope
-            if self._front.draining:
-                self.stop_waiting()
-            request = parser.take()
-            if request is None and not parser.begun:
-                scope.deadline = trio.current_time() + self._config.keep_alive
-            begun = parser.begun
-            while request is None:
-                data = await self._stream.receive_some(ONE_READ)
-                if not data:
-                    return None
-                if not begun:
-                    begun = True
-                    scope.deadline = trio.current_time() + self._config.request_timeout
-                parser.feed(bytes(data))
-                if parser.in_body and not checked:
-                    checked = True
-                    self._front.check_head(parser.request)
-                if parser.expects and not continued:
-                    continued = True
-                    await self._stream.send_all(CONTINUE)
-                request = parser.take()
-        self._idle = None
-        if scope.cancelled_caught:
-            if parser.begun:
-                raise Refusal(408, "request_timeout", "the request did not come in time")
-            return None
-        return request
+    def went_out(self) -> None:
+        """The client has taken all that was kept for it."""
+        if self._call is not None:
+            self._call.took()
+        else:
+            self._go_on()
 
-    async def _answer(self, request: ClientRequest) -> bool:
-        """Whether the connection is of use afterwards."""
-        reusable = False
-        failed: BaseException | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._listen, nursery.cancel_scope)
-            try:
-                reusable = await self._front.answer(request, self._send)
-            except (CallFailed, OSError, trio.TooSlowError, *CLIENT_LEFT) as error:
-                failed = error  # raised outside of the nursery, which would wrap it
-            nursery.cancel_scope.cancel()
-        if failed is not None:
-            raise failed
-        return reusable
+    def failed(self) -> None:
+        """By a fault of ours."""
+        self.close()
 
-    async def _listen(self, call: trio.CancelScope) -> None:
-        """Cancel the call when its client leaves."""
-        parser = self._parser
-        while not parser.waiting:
-            try:
-                data = await self._stream.receive_some(ONE_READ)
-            except CLIENT_LEFT:
-                data = b""
-            if not data:
-                call.cancel()
+    # -- inside --
+
+    def _go_on(self) -> None:
+        """Answer the requests that are there, and wait for the next."""
+        while self._call is None and not self._channel.closed:
+            if self._channel.pending:
+                self._wait(self._config.idle_timeout)
+                return
+            if self._ending:
+                self._end()
                 return
             try:
-                parser.feed(bytes(data))
-            except Refusal:
-                return  # told when its turn comes
+                request = self._parser.take()
+                if request is None:
+                    self._expect_more()
+                    return
+            except Refusal as refusal:
+                self.refuse(refusal)
+                return
+            self._begun = self._checked = self._continued = False
+            self._channel.resume()
+            self.moment.at = math.inf
+            self._call = self._front.begin(request, self)
 
-    async def _send(self, data: bytes) -> None:
-        with trio.fail_after(self._config.idle_timeout):
-            await self._stream.send_all(data)
+    def _expect_more(self) -> None:
+        """A request is to come, or the rest of it. Raises `Refusal` for who is not to be listened to."""
+        parser = self._parser
+        if parser.in_body and not self._checked:
+            self._checked = True
+            self._front.check_head(parser.request)
+        if parser.expects and not self._continued:
+            self._continued = True
+            self._channel.send(CONTINUE)
+        if not parser.begun:
+            if self._front.draining:
+                self.close()
+            else:
+                self._wait(self._config.keep_alive)
+        elif not self._begun:
+            self._begun = True
+            self._wait(self._config.request_timeout)
 
-    async def _linger(self) -> None:
-        """Read on for a moment, lest what is not read take the refusal back on its way (RFC 9112, section 9.6)."""
-        with trio.move_on_after(LINGERING):
-            await self._stream.send_eof()
-            while await self._stream.receive_some(ONE_READ):
-                pass
+    def _wait(self, seconds: float) -> None:
+        self.moment.set(trio.current_time() + seconds)
+
+    def _late(self) -> None:
+        if self._call is not None:
+            self._call.late()
+        elif self._parser.begun and not self._ending and not self._channel.pending:
+            self.refuse(Refusal(408, "request_timeout", "the request did not come in time"))
+        else:
+            self.close()
+
+    def _end(self) -> None:
+        """The end of the connection, once all has gone out."""
+        self._ending = True
+        if self._channel.pending:
+            self._wait(self._config.idle_timeout)
+        elif self._lingers:
+            # Read on for a moment, lest what is not read take the refusal back on its way (RFC 9112, section 9.6).
+            self._channel.resume()
+            self._channel.send_eof()
+            self._wait(LINGERING)
+        else:
+            self.close()

@@ -1,20 +1,22 @@
-"""One admitted call: out to its provider, and its answer back to the client as it comes.
+"""One admitted call: out to its provider, and its answer back to the client as it comes. No task: it is called.
 
-Nothing is kept but what has not gone out: the next piece of an answer is read when the client has taken the last. What
-the answer used is read beside, and corrects the estimate, also of a stream that broke off or that its client has left.
+Nothing is kept but what has not gone out: where the client takes its answer more slowly than it comes, the provider is
+read no further. What the answer used is read beside, and corrects the estimate, also of a stream that broke off or that
+its client has left.
 """
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import Final, Protocol
 
 import attrs
 import trio
 
-from penstock import Usage
+from penstock import PenstockError, RequestResourceKey, Usage
 from penstock_dialects import AnswerReader
 from penstock_gateway.answer_writer import AnswerWriter
 from penstock_gateway.call_body import CallBody
@@ -26,11 +28,38 @@ from penstock_gateway.request_parser import ClientRequest
 from penstock_gateway.routes import Route
 from penstock_gateway.upstreams import Upstream
 from penstock_gateway.usage_filter import UsageFilter
-from penstock_wire import CannotConnect, WireAnswer, WireCall, WireError
+from penstock_wire import AnswerParser, CannotConnect, Moment, PolledCall, WireError
 
-__all__ = ["CallFailed", "Exchange", "OutOfTime", "Send"]
+__all__ = ["CallFailed", "Client", "Exchange", "Fault", "OutOfTime"]
 
-Send = Callable[[bytes], Awaitable[None]]
+_log: Final = logging.getLogger("penstock.gateway")
+
+MOST_KEPT: Final = 64 * 1024
+"""Bytes of an answer that wait for its client while more is read."""
+
+
+class Client(Protocol):
+    """Whom an answer is for."""
+
+    moment: Moment
+    """When its call is too late."""
+
+    @property
+    def pending(self) -> int:
+        """Bytes of the answer that it has not taken."""
+
+    @property
+    def stays(self) -> bool:
+        """Whether it may ask again on its connection."""
+
+    def send(self, data: bytes) -> None:
+        """A part of the answer."""
+
+    def answered(self, *, reusable: bool) -> None:
+        """The answer has been sent, whole; `reusable`: another request may come."""
+
+    def broken(self) -> None:
+        """The answer cannot be ended."""
 
 
 class CallFailed(Exception):
@@ -55,6 +84,34 @@ class OutOfTime(CallFailed, trio.TooSlowError):
     """The client's own time is over, or it has taken nothing for too long."""
 
 
+class Fault(CallFailed):
+    """It failed on our side, and would elsewhere too."""
+
+    @classmethod
+    def of(cls, error: Exception) -> Fault:
+        """The fault that is behind an error: a plugin's, or ours, which is logged."""
+        if not isinstance(error, PenstockError):
+            _log.error("a call ended by a fault of the gateway's own", exc_info=error)
+        return cls(Refusal(500, "internal_error", "the gateway could not carry the call out"))
+
+
+class ClientLeft(BaseException):
+    """The client does not want its answer any more: that says nothing of the provider."""
+
+
+class Owner(Protocol):
+    """Whose an exchange is. Told one of the two, once."""
+
+    def provider_done(self, seconds: float) -> None:
+        """The provider is done with the call, after so many seconds."""
+
+    def failed(self, error: CallFailed) -> None:
+        """The call has failed; the client may have a part of the answer."""
+
+    def done(self, *, reusable: bool) -> None:
+        """The answer has been sent, whole."""
+
+
 @attrs.define(eq=False)
 class Exchange:
     """A call on its way. `status` is that of the answer, 0 before there is one; `begun`: the client has some of it."""
@@ -63,128 +120,194 @@ class Exchange:
     route: Route
     body: CallBody
     gateway: GatewayConfig
-    send: Send
+    client: Client
+    owner: Owner
     own_headers: list[tuple[bytes, bytes]] = attrs.field(factory=list)
-    keeps: Callable[[], bool] = lambda: True
-    """Whether the client's connection is kept, as it stands when the answer begins."""
-    on_end: Callable[[Exchange], None] = lambda _: None
-    """Called once, when the provider is done with the call."""
     ends_at: float = math.inf
     """When the client wants to have its answer, as a moment of trio's clock."""
     status: int = 0
     begun: bool = False
-    reusable: bool = False
-    """Whether the client's connection is of use afterwards."""
     first_byte: float | None = None
     """Seconds from admission to the answer's first byte."""
     sent: int = 0
     usage: Usage | None = None
     """What the answer says was used, as far as it came."""
-    _sending: bool = False
-    _told: bool = False
-    provider: str = ""
-    """Whom the call goes to."""
+    goes_to: RequestResourceKey | None = None
+    """Where the call is made."""
     others: bool = False
     """Whether it could go elsewhere: a refusal of this provider's is not passed on then."""
-    upstream: Upstream = attrs.field(init=False)
-    _call: WireCall = attrs.field(init=False)
-    _asks: bool = attrs.field(init=False)
+    _upstream: Upstream = attrs.field(init=False)
+    _bytes: bytes = b""
+    _asks: bool = False
     """Whether it is the gateway that asks for the usage of a stream."""
+    _place: Place | None = None
+    _call: PolledCall | None = None
+    _reader: AnswerReader | None = None
+    _writer: AnswerWriter | None = None
+    _hides: UsageFilter | None = None
+    _refusal: Refusal | None = None
+    """What the client is told in the place of the answer that comes."""
+    _head: bytes = b""
+    """That has not gone out: there is nothing in it that the first piece could wait for."""
+    _began: float = 0.0
+    _last: float = math.inf
+    _paused: bool = False
 
-    def aim(self, provider: str, upstream: Upstream, model: str) -> None:
+    @property
+    def provider(self) -> str:
+        """Whom the call goes to."""
+        return "" if self.goes_to is None else self.goes_to.provider_name
+
+    def aim(self, resource: RequestResourceKey, upstream: Upstream) -> None:
         """Make the call for a provider, by its name for the model. Raises `Refusal` where it cannot be passed on."""
-        self.provider, self.upstream = provider, upstream
-        self.status, self.usage, self._told = 0, None, False
+        if resource == self.goes_to:
+            return
+        self.goes_to, self._upstream = resource, upstream
         self._asks = self.body.hides_usage and upstream.asks_usage
-        sent = self.body.rewritten(model, ask_usage=self._asks)
+        sent = self.body.rewritten(resource.model_id, ask_usage=self._asks)
         query = self.request.target.partition(b"?")[2].decode("latin-1")
         path = f"{self.route.path}?{query}" if query else self.route.path
         try:
-            self._call = self.upstream.client.call("POST", path, sent, request_headers(self.request, plain=self._asks))
+            head = upstream.client.head("POST", path)
+            self._bytes = head.passing(sent, request_headers(self.request, plain=self._asks))
         except ValueError:
             raise Refusal(400, "invalid_header", "a header of the request cannot be passed on") from None
 
-    async def run(self, place: Place) -> None:
-        """Carry the call out. Raises `CallFailed`, also where the client has a part of the answer."""
-        began = trio.current_time()
-        last = min(self.ends_at, began + self.gateway.total_timeout)
-        with trio.CancelScope(deadline=min(last, began + self.gateway.first_byte_timeout)) as scope:
-            try:
-                await self._pass(place, scope, last)
-                return
-            except WireError as error:
-                raise NoAnswer(self._lost(error)) from error
-        raise self._out_of_time()
+    def take(self, place: Place) -> None:
+        """Hold the place that a call has, until it ends."""
+        self.status, self.usage, self._reader = 0, None, None
+        self._place, self._began = place, trio.current_time()
+        self._last = min(self.ends_at, self._began + self.gateway.total_timeout)
 
-    async def _pass(self, place: Place, scope: trio.CancelScope, last: float) -> None:
-        began = trio.current_time()
-        async with self._call as answer:
-            names = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
-            with AnswerReader(self.upstream.dialect, answer.status, names, wall_now=datetime.now(UTC)) as reader:
-                try:
-                    self.first_byte = trio.current_time() - began
-                    if answer.status == HTTPStatus.UNAUTHORIZED:
-                        await _read(answer, reader)
-                        raise CallFailed(self._key_refused())
-                    if self.others and (answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= 500):
-                        self.status = answer.status
-                        await _read(answer, reader)
-                        raise CallFailed(Refusal(502, "provider_failed", f"{self.provider} refused the call", 1.0))
-                    await self._pass_on(place, answer, reader, scope, last)
-                finally:
-                    if not self._told:
-                        self._note(place, reader)
+    def run(self) -> None:
+        """Carry the call out."""
+        self.client.moment.set(min(self._last, self._began + self.gateway.first_byte_timeout))
+        self._call = self._upstream.client.call(self._bytes, self)
 
-    async def _pass_on(
-        self, place: Place, answer: WireAnswer, reader: AnswerReader, scope: trio.CancelScope, last: float
-    ) -> None:
-        idle = self.gateway.idle_timeout
-        packed = reader.headers.get("content-encoding", "identity") != "identity"
-        hides = UsageFilter() if self._asks and not packed else None
-        length = None if hides is not None else _length(reader)
-        writer = AnswerWriter(length=length, chunks=self.request.version == "1.1", keep_alive=self.keeps())
-        self.status = answer.status
-        out = writer.head(answer.status, [*answer_headers(answer.headers), *self.own_headers])
-        # A stream's head goes out with its first piece: there is nothing in it that the piece could wait for.
-        async for piece in answer:
+    # -- what comes --
+
+    def on_answer(self, answer: AnswerParser) -> None:
+        """More of the answer is there."""
+        try:
+            self._pass_on(answer)
+        except Exception as error:
+            self.fail(Fault.of(error))
+
+    def _pass_on(self, answer: AnswerParser) -> None:
+        reader = self._reader or self._read_head(answer)
+        pieces = answer.take()
+        if self._refusal is not None:
+            for piece in pieces:
+                reader.feed(piece)
+            if answer.done:
+                reader.end()
+                self.fail(CallFailed(self._refusal))
+            return
+        assert self._writer is not None
+        out = self._head
+        for piece in pieces:
             reader.feed(piece)
-            if hides is not None:
-                piece = hides.feed(piece)
-            out += writer.piece(piece)
-            if answer.ended:
-                break
-            if out:
-                scope.deadline = last  # the client has a time of its own
-                await self._put(out)
-                out = b""
-            scope.deadline = min(last, trio.current_time() + idle)
+            if self._hides is not None:
+                piece = self._hides.feed(piece)
+            out += self._writer.piece(piece)
+        if answer.done:
+            self._finish(out, reader)
+            return
+        self._head = b"" if pieces else out
+        if pieces:
+            self._put(out)
+            if self.client.pending > MOST_KEPT and self._call is not None:
+                self._paused = True
+                self._call.pause()
+        self._wait()
+
+    def on_lost(self, error: WireError) -> None:
+        """The call has failed on its way."""
+        failed = NoAnswer(self._lost(error))
+        failed.__cause__ = error
+        self.fail(failed)
+
+    def took(self) -> None:
+        """The client has taken what was kept for it."""
+        if self._paused and self._call is not None:
+            self._paused = False
+            self._call.resume()
+            self._wait()
+
+    def late(self) -> None:
+        """It takes too long."""
+        self.fail(self._out_of_time())
+
+    def left(self) -> None:
+        """The client has left."""
+        self._release(ClientLeft())
+
+    def fail(self, error: CallFailed) -> None:
+        """It has failed: its place is given back."""
+        self._release(error)
+        self.owner.failed(error)
+
+    # -- inside --
+
+    def _read_head(self, answer: AnswerParser) -> AnswerReader:
+        names = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
+        reader = AnswerReader(self._upstream.dialect, answer.status, names, wall_now=datetime.now(UTC))
+        self._reader = reader
+        self.first_byte = trio.current_time() - self._began
+        status = answer.status
+        if status == HTTPStatus.UNAUTHORIZED:
+            self._refusal = self._key_refused()
+        elif self.others and (status == HTTPStatus.TOO_MANY_REQUESTS or status >= 500):
+            self.status = status
+            self._refusal = Refusal(502, "provider_failed", f"{self.provider} refused the call", 1.0)
+        else:
+            self.status = status
+            self._refusal = None
+            packed = names.get("content-encoding", "identity") != "identity"
+            self._hides = UsageFilter() if self._asks and not packed else None
+            length = None if self._hides is not None else _length(names)
+            chunks = self.request.version == "1.1"
+            self._writer = AnswerWriter(length=length, chunks=chunks, keep_alive=self.request.keep_alive and self.client.stays)
+            self._head = self._writer.head(status, [*answer_headers(answer.headers), *self.own_headers])
+        return reader
+
+    def _finish(self, out: bytes, reader: AnswerReader) -> None:
+        assert self._writer is not None
         # The provider is done, so the place is free before the last byte goes: a client may answer that by a call.
         reader.end()
-        self._note(place, reader)
-        place.release()
-        self.tell()
-        scope.deadline = last
-        if hides is not None:
-            out += writer.piece(hides.end())
-        await self._put(out + writer.end())
-        self.reusable = writer.keep_alive
+        self._release(None)
+        if self._hides is not None:
+            out += self._writer.piece(self._hides.end())
+        self._put(out + self._writer.end())
+        self.owner.done(reusable=self._writer.keep_alive)
 
-    def _note(self, place: Place, reader: AnswerReader) -> None:
-        self.usage = reader.usage
-        place.answered(reader.facts(), self.usage)
-
-    def tell(self) -> None:
-        """Say that the provider is done with the call; once."""
-        if not self._told:
-            self._told = True
-            self.on_end(self)
-
-    async def _put(self, data: bytes) -> None:
+    def _put(self, data: bytes) -> None:
         if data:
-            self.begun = self._sending = True
-            await self.send(data)
-            self._sending = False
+            self.begun = True
+            self.client.send(data)
             self.sent += len(data)
+
+    def _wait(self) -> None:
+        self.client.moment.set(min(self._last, trio.current_time() + self.gateway.idle_timeout))
+
+    def _release(self, error: BaseException | None) -> None:
+        """Give the place back, with what is known of the answer."""
+        call, self._call = self._call, None
+        if call is not None:
+            call.cancel()
+        place, self._place = self._place, None
+        if place is None:
+            return
+        reader, elapsed = self._reader, trio.current_time() - self._began
+        try:
+            if reader is not None:
+                facts = reader.facts(elapsed)
+                self.usage = reader.usage if facts.verdict is None else facts.verdict.usage or reader.usage
+                place.answered(facts, self.usage)
+                reader.close()
+        finally:
+            place.release(error)
+        self.owner.provider_done(elapsed)
 
     def _lost(self, error: WireError) -> Refusal:
         provider = self.provider
@@ -193,7 +316,7 @@ class Exchange:
         return Refusal(502, "provider_failed", f"{provider} gave no answer that could be read", 1.0)
 
     def _out_of_time(self) -> CallFailed:
-        if self._sending or self.ends_at <= trio.current_time():
+        if self._paused or self.ends_at <= trio.current_time():
             return OutOfTime(Refusal(504, "deadline", "there was no answer by the deadline of the call"))
         message = f"{self.provider} gave no answer in time"
         return TooLate(Refusal(504, "provider_timeout", message))
@@ -204,12 +327,6 @@ class Exchange:
         return Refusal(502, "provider_refused_key", message)
 
 
-async def _read(answer: WireAnswer, reader: AnswerReader) -> None:
-    async for piece in answer:
-        reader.feed(piece)
-    reader.end()
-
-
-def _length(reader: AnswerReader) -> int | None:
-    text = reader.headers.get("content-length")
+def _length(names: dict[str, str]) -> int | None:
+    text = names.get("content-length")
     return int(text) if text is not None and text.isascii() and text.isdigit() else None

@@ -8,7 +8,7 @@ are not the client's.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Sequence, Set
 from typing import Final
 
 from penstock_gateway.request_parser import ClientRequest
@@ -51,11 +51,13 @@ _OF_THE_PROVIDER: Final = frozenset({b"alt-svc", b"content-length", b"set-cookie
 _GZIP: Final = re.compile(r"\s*gzip\s*(;\s*q=(?!0(\.0*)?\s*$)[0-9.]+\s*)?")
 
 
-def _named(headers: Iterable[tuple[bytes, bytes]]) -> set[bytes]:
+def _named(names: Container[bytes], headers: Sequence[tuple[bytes, bytes]]) -> Set[bytes]:
     """What the headers of a message say of its connection."""
-    return {
+    if b"connection" not in names:
+        return _OF_A_CONNECTION
+    return _OF_A_CONNECTION | {
         name.strip().lower() for known, value in headers if known == b"connection" for name in value.split(b",")
-    } | _OF_A_CONNECTION
+    }
 
 
 def presented_key(request: ClientRequest) -> str | None:
@@ -69,26 +71,27 @@ def presented_key(request: ClientRequest) -> str | None:
 
 def passes_encoding(request: ClientRequest) -> bool:
     """Whether the client takes an answer in gzip, which can be read here too."""
-    accepted = (request.header(b"accept-encoding") or "").lower().split(",")
-    return any(_GZIP.fullmatch(each) for each in accepted)
+    accepted = (request.header(b"accept-encoding") or "").lower()
+    if "gzip" not in accepted:
+        return False
+    return any(_GZIP.fullmatch(each) for each in accepted.split(","))
 
 
-def request_headers(request: ClientRequest, *, plain: bool) -> list[tuple[str, str]]:
+def request_headers(request: ClientRequest, *, plain: bool) -> list[tuple[bytes, bytes]]:
     """The headers of a request for the provider. `plain`: its answer must not be packed."""
-    stops = _named(request.headers)
+    stops = _named(request.first, request.headers)
     passed = [
-        (name.decode("latin-1"), value.strip().decode("latin-1"))
+        (name, value.strip())
         for name, value in request.headers
         if name not in stops and name not in _OF_THE_CLIENT and not name.startswith((b"x-penstock-", b"x-forwarded-"))
     ]
-    passed.append(("accept-encoding", "identity" if plain or not passes_encoding(request) else "gzip"))
+    passed.append((b"accept-encoding", b"identity" if plain or not passes_encoding(request) else b"gzip"))
     return passed
 
 
-def answer_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def answer_headers(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """The headers of an answer for the client, but for its length."""
-    headers = list(headers)
-    stops = _named(headers)
+    stops = _named(dict(headers), headers)
     return [
         (name, value)
         for name, value in headers

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
@@ -38,15 +39,27 @@ class ClientRequest:
     body: bytes = b""
     keep_alive: bool = False
     version: str = "1.1"
+    _first: dict[bytes, bytes] | None = None
+    _path: str | None = None
 
     @property
     def path(self) -> str:
         """The path without its query."""
-        return self.target.partition(b"?")[0].decode("latin-1")
+        if self._path is None:
+            self._path = self.target.partition(b"?")[0].decode("latin-1")
+        return self._path
+
+    @property
+    def first(self) -> Mapping[bytes, bytes]:
+        """The headers by name; of one that came more than once the first. For when all have come."""
+        if self._first is None:
+            self._first = dict(reversed(self.headers))
+        return self._first
 
     def header(self, name: bytes) -> str | None:
-        """The value of a header, the first if it came more than once."""
-        return next((value.decode("latin-1") for known, value in self.headers if known == name), None)
+        """The value of a header, the first if it came more than once. For when all have come."""
+        value = self.first.get(name)
+        return None if value is None else value.decode("latin-1")
 
 
 class RequestParser:
@@ -138,16 +151,18 @@ class RequestParser:
         request.version = self._parser.get_http_version()
         lasts = self._parser.should_keep_alive() and not self._parser.should_upgrade()
         request.keep_alive = lasts and request.version == "1.1"
-        encodings = [value.strip().lower() for name, value in request.headers if name == b"transfer-encoding"]
-        if encodings not in ([], [b"chunked"]):
+        first, headers = request.first, request.headers
+        if b"transfer-encoding" in first and [
+            value.strip().lower() for name, value in headers if name == b"transfer-encoding"
+        ] != [b"chunked"]:
             raise Refusal(501, "unknown_encoding", "of transfer encodings chunked alone is known here")
-        hosts = sum(name == b"host" for name, _ in request.headers)
-        if hosts > 1 or (hosts == 0 and request.version == "1.1"):
+        twice = len(first) < len(headers) and sum(name == b"host" for name, _ in headers) > 1
+        if twice or (b"host" not in first and request.version == "1.1"):
             raise Refusal(400, "invalid_request", "a request must have one Host")
         length = request.header(b"content-length")
         if length is not None and int(length) > self._largest_body:
             self._too_large()
-        self.expects = (request.header(b"expect") or "").lower() == "100-continue"
+        self.expects = first.get(b"expect", b"").lower() == b"100-continue"
         if not _TARGET.fullmatch(request.target):
             raise Refusal(400, "invalid_request", "the target of a request must be written in visible ASCII")
         self.in_body = True

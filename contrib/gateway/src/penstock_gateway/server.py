@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -28,6 +29,7 @@ from penstock_gateway.refusal import Refusal
 from penstock_gateway.reloading import needs_a_new_start
 from penstock_gateway.request_parser import RequestParser
 from penstock_gateway.upstreams import Upstream, open_upstreams
+from penstock_wire import Poller, open_poller
 
 __all__ = ["Gateway", "open_gateway", "serve_until_signal"]
 
@@ -40,12 +42,15 @@ _TEXT: Final = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
 class Gateway:
     """A gateway that serves. `url` is what clients take as a base URL, with `/v1`; at `admin_url` is `/metrics`."""
 
-    def __init__(self, front: Front, upstreams: Mapping[str, Upstream], scheduler: penstock.Scheduler) -> None:
+    def __init__(
+        self, front: Front, upstreams: Mapping[str, Upstream], scheduler: penstock.Scheduler, poller: Poller
+    ) -> None:
         self.front = front
         self.upstreams = upstreams
         self.url = ""
         self.admin_url = ""
         self._scheduler = scheduler
+        self._poller = poller
         self._requests = scheduler.requests
         self._config = front.serving.gateway
         self._connections: set[ClientConnection] = set()
@@ -89,23 +94,24 @@ class Gateway:
             with trio.move_on_after(seconds):
                 await self._empty.wait()
 
+    def close(self) -> None:
+        """End all connections at once, with the calls that are under way."""
+        for connection in tuple(self._connections):
+            connection.close()
+
     async def _serve(self, stream: trio.SocketStream) -> None:
-        connection = ClientConnection(stream, self.front, self._config)
-        if len(self._connections) >= self._config.most_connections:
-            refusal = Refusal(503, "too_many_connections", "the gateway has as many clients as it takes", 1.0)
-            with trio.move_on_after(1.0):
-                await stream.send_all(self.front.refused(None, refusal, close=True))
-            await stream.aclose()
-            return
+        sock = socket.socket(fileno=stream.socket.detach())
+        connection = ClientConnection(self._poller, sock, self.front, self._config, self._ended)
         self._connections.add(connection)
-        try:
-            await connection.serve()
-        except Exception:  # one connection's fault is no other's
-            _log.exception("a connection ended by a fault of the gateway's own")
-        finally:
-            self._connections.discard(connection)
-            if self.front.draining and not self._connections:
-                self._empty.set()
+        if len(self._connections) > self._config.most_connections:
+            connection.refuse(
+                Refusal(503, "too_many_connections", "the gateway has as many clients as it takes", 1.0)
+            )
+
+    def _ended(self, connection: ClientConnection) -> None:
+        self._connections.discard(connection)
+        if self.front.draining and not self._connections:
+            self._empty.set()
 
     def metrics(self) -> str:
         """The page for Prometheus."""
@@ -164,29 +170,34 @@ class Gateway:
 async def open_gateway(serving: Serving, environment: Mapping[str, str]) -> AsyncIterator[Gateway]:
     """A gateway that serves while the block runs; at its end connections are closed at once. Raises `ConfigError`."""
     config, metrics = serving.gateway, Metrics()
-    with open_log(config.log, metrics) as log:
-        async with (
-            open_upstreams(serving.config.providers, environment, connect_timeout=config.connect_timeout) as upstreams,
-            penstock.open_scheduler(serving.config) as scheduler,
-        ):
-            front = Front(serving, upstreams, LocalGate(scheduler.requests), metrics, log)
-            gateway = Gateway(front, upstreams, scheduler)
-            listeners = await _listen(config.host, config.port, "gateway")
-            admin = [] if config.admin is None else await _listen(config.admin.host, config.admin.port, "gateway.admin")
-            gateway.url = f"{_url(config.host, listeners[0])}/v1"
-            raised: Exception | None = None
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(gateway.accept, listeners, nursery)
-                if config.admin is not None:
-                    gateway.admin_url = _url(config.admin.host, admin[0])
-                    nursery.start_soon(trio.serve_listeners, gateway.serve_admin, admin)
-                try:
-                    yield gateway
-                except Exception as error:
-                    raised = error  # raised again outside of the nursery, which would wrap it
-                nursery.cancel_scope.cancel()
-            if raised is not None:
-                raise raised
+    async with (
+        open_poller() as poller,
+        open_log(config.log, metrics, poller) as log,
+        open_upstreams(
+            poller, serving.config.providers, environment, connect_timeout=config.connect_timeout
+        ) as upstreams,
+        penstock.open_scheduler(serving.config) as scheduler,
+    ):
+        front = Front(serving, upstreams, LocalGate(scheduler.requests), metrics, log)
+        gateway = Gateway(front, upstreams, scheduler, poller)
+        listeners = await _listen(config.host, config.port, "gateway")
+        admin = [] if config.admin is None else await _listen(config.admin.host, config.admin.port, "gateway.admin")
+        gateway.url = f"{_url(config.host, listeners[0])}/v1"
+        raised: Exception | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(gateway.accept, listeners, nursery)
+            if config.admin is not None:
+                gateway.admin_url = _url(config.admin.host, admin[0])
+                nursery.start_soon(trio.serve_listeners, gateway.serve_admin, admin)
+            try:
+                yield gateway
+            except Exception as error:
+                raised = error  # raised again outside of the nursery, which would wrap it
+            finally:
+                gateway.close()
+            nursery.cancel_scope.cancel()
+        if raised is not None:
+            raise raised
 
 
 async def _listen(host: str, port: int, where: str) -> list[trio.SocketListener]:

@@ -105,6 +105,7 @@ class Client:
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream
+        self._came = b""
 
     async def send(
         self, body: bytes = CHAT, *headers: str, path: str = "/v1/chat/completions", method: str = "POST"
@@ -116,11 +117,13 @@ class Client:
         """Status, headers and body of the next answer."""
         parser, body = AnswerParser(), b""
         while not parser.done:
-            data = await self.stream.receive_some(65536)
-            if data:
-                parser.feed(bytes(data))
-            else:
-                parser.feed_eof()
+            if not self._came:
+                self._came = bytes(await self.stream.receive_some(65536))
+                if not self._came:
+                    parser.feed_eof()
+                    continue
+            byte, self._came = self._came[:1], self._came[1:]  # what is behind the end is of the next answer
+            parser.feed(byte)
             body += b"".join(parser.take())
         return parser.status, {name.decode(): value.decode() for name, value in parser.headers}, body
 

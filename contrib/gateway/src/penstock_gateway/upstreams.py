@@ -16,7 +16,7 @@ import attrs
 from penstock import ConfigError, Problem, ProviderConfig
 from penstock_dialects import Dialect, dialect_at, find_dialect
 from penstock_mockprovider import MockProviderConfig, config_from_mapping, serve
-from penstock_wire import WireClient, tls_context
+from penstock_wire import CallsClient, Poller, tls_context
 
 __all__ = ["Upstream", "open_upstreams"]
 
@@ -25,7 +25,7 @@ __all__ = ["Upstream", "open_upstreams"]
 class Upstream:
     """A provider. `asks_usage`: its streams tell their usage when `stream_options` asks for it."""
 
-    client: WireClient
+    client: CallsClient
     dialect: Dialect
     asks_usage: bool
     url: str
@@ -33,7 +33,11 @@ class Upstream:
 
 @asynccontextmanager
 async def open_upstreams(
-    providers: Mapping[str, ProviderConfig], environment: Mapping[str, str], *, connect_timeout: float
+    poller: Poller,
+    providers: Mapping[str, ProviderConfig],
+    environment: Mapping[str, str],
+    *,
+    connect_timeout: float,
 ) -> AsyncIterator[dict[str, Upstream]]:
     """The providers by name while the block runs. Raises `ConfigError`."""
     tls = cache(tls_context)
@@ -49,7 +53,7 @@ async def open_upstreams(
                     url = provider.base_url or ""
                 headers = _headers(provider, environment)
                 context = tls() if url.startswith("https:") else None
-                client = WireClient(url, headers=headers.items(), tls=context, connect_timeout=connect_timeout)
+                client = CallsClient(poller, url, headers=headers.items(), tls=context, connect_timeout=connect_timeout)
             except _Missing as missing:
                 problems.append(Problem(("providers", name, missing.key), str(missing)))
                 continue

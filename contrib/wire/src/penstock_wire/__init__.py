@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 from penstock_wire.answer import AnswerParser
-from penstock_wire.client import WireAnswer, WireCall, WireClient, tls_context
+from penstock_wire.calls import CallReceiver, CallsClient, PolledCall
+from penstock_wire.channel import Channel, Receiver
+from penstock_wire.client import WireAnswer, WireCall, WireClient
 from penstock_wire.errors import BadAnswer, CannotConnect, ConnectionLost, WireError
 from penstock_wire.idle import IdleConnections
+from penstock_wire.moments import Moment, Moments
+from penstock_wire.poller import Polled, Poller, open_poller
 from penstock_wire.request import RequestHead
+from penstock_wire.secured import Secured
+from penstock_wire.target import tls_context
 
 __all__ = [
     "AnswerParser",
     "BadAnswer",
+    "CallReceiver",
+    "CallsClient",
     "CannotConnect",
+    "Channel",
     "ConnectionLost",
     "IdleConnections",
+    "Moment",
+    "Moments",
+    "Polled",
+    "PolledCall",
+    "Poller",
+    "Receiver",
     "RequestHead",
+    "Secured",
     "WireAnswer",
     "WireCall",
     "WireClient",
     "WireError",
+    "open_poller",
     "tls_context",
 ]

@@ -44,15 +44,19 @@ class AnswerParser:
     )
 
     def __init__(self, *, body_follows: bool = True) -> None:
+        self._body_follows = body_follows
+        self._parser = httptools.HttpResponseParser(self)
+        self.begin()
+
+    def begin(self) -> None:
+        """The next bytes are those of another answer, over the same connection: for one that is `reusable`."""
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.done = False
         self.reusable = False
-        self._body_follows = body_follows
         self._length_known = False
         self._fed = 0
         self._pieces: list[bytes] = []
-        self._parser = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes. Raises `BadAnswer`."""

@@ -12,8 +12,7 @@ from __future__ import annotations
 import ssl
 from collections import deque
 from types import TracebackType
-from typing import Final, Self
-from urllib.parse import urlsplit
+from typing import Self
 
 import trio
 
@@ -21,20 +20,10 @@ from penstock_wire.answer import AnswerParser
 from penstock_wire.connection import Connection, Origin
 from penstock_wire.errors import CannotConnect
 from penstock_wire.idle import IdleConnections
-from penstock_wire.request import Headers, RequestHead
+from penstock_wire.request import Headers
+from penstock_wire.target import Target, tls_context
 
-__all__ = ["WireAnswer", "WireCall", "WireClient", "tls_context"]
-
-_PORTS: Final = {"http": 80, "https": 443}
-
-
-def tls_context() -> ssl.SSLContext:
-    """A TLS context that knows the certificates of the system, and speaks HTTP/1.1. Make one and share it: it reads all
-    certificates that there are.
-    """
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+__all__ = ["WireAnswer", "WireCall", "WireClient"]
 
 
 class WireClient:
@@ -56,23 +45,12 @@ class WireClient:
         most_idle: int = 1000,
         connect_timeout: float = 30.0,
     ) -> None:
-        url = urlsplit(base_url)
-        if url.scheme not in _PORTS or not url.hostname:
-            raise ValueError("base_url must begin with http:// or https:// and a host")
-        if url.username is not None or url.query or url.fragment:
-            raise ValueError("base_url must hold no user, query or fragment")
-        port = url.port or _PORTS[url.scheme]
-        host = url.hostname.encode("idna").decode() if not url.hostname.isascii() else url.hostname
-        written = f"[{host}]" if ":" in host else host
-        self.origin = Origin(host, port, (tls or tls_context()) if url.scheme == "https" else None)
+        target = self._target = Target(base_url, headers)
+        context = (tls or tls_context()) if target.secure else None
+        self.origin = Origin(target.host, target.port, context)
         """Where its calls go."""
-        self._host = written if port == _PORTS[url.scheme] else f"{written}:{port}"
-        self._path = url.path.rstrip("/")
-        self._headers = tuple(headers)
         self._idle: IdleConnections[Connection] = IdleConnections(most_idle, keep_alive)
         self._connect_timeout = connect_timeout
-        self._heads: dict[tuple[str, str], RequestHead] = {}
-        self._head("POST", "/")  # so that wrong headers are told here
 
     async def __aenter__(self) -> Self:
         return self
@@ -96,17 +74,8 @@ class WireClient:
         """A call, to be made by `async with client.call("POST", "/chat/completions", body) as answer:`. Raises
         `ValueError` for a method, a path or a header that would not be one on the wire.
         """
-        head = self._head(method, path)
+        head = self._target.head(method, path)
         return WireCall(self, head.with_body(body, headers), body_follows=method != "HEAD")
-
-    def _head(self, method: str, path: str) -> RequestHead:
-        head = self._heads.get((method, path))
-        if head is None:
-            target = f"{self._path}/{path.removeprefix('/')}"
-            head = RequestHead(method, target, self._host, self._headers)
-            if len(self._heads) < 64:  # paths may be made of anything
-                self._heads[method, path] = head
-        return head
 
     async def connection(self) -> Connection:
         """A connection for one call. Raises `CannotConnect`."""

@@ -13,6 +13,7 @@ import attrs
 import trio
 
 from penstock_wire.errors import CannotConnect, ConnectionLost
+from penstock_wire.secured import Secured
 
 __all__ = ["Connection", "Origin"]
 
@@ -29,11 +30,7 @@ class Origin:
 
     async def connect(self) -> Connection:
         """A connection. Raises `CannotConnect`, with what the system or the TLS library said as its cause."""
-        try:
-            stream = await trio.open_tcp_stream(self.host, self.port)
-        except OSError as error:
-            raise CannotConnect(f"cannot connect to {self.host}:{self.port}: {_said(error)}") from error
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        stream = await self._tcp()
         if self.tls is None:
             return Connection(stream, stream)
         secured = trio.SSLStream(stream, self.tls, server_hostname=self.host, https_compatible=True)
@@ -41,12 +38,44 @@ class Origin:
             await secured.do_handshake()
         except (trio.BrokenResourceError, OSError) as error:
             await trio.aclose_forcefully(stream)
-            cause = error.__cause__ or error
-            raise CannotConnect(f"no TLS with {self.host}:{self.port}: {cause}") from cause
+            raise self._no_tls(error) from (error.__cause__ or error)
         except BaseException:
             await trio.aclose_forcefully(stream)
             raise
         return Connection(secured, stream)
+
+    async def open_socket(self) -> tuple[socket.socket, Secured | None]:
+        """A socket that is connected and does not block, and its TLS, agreed on. Raises as `connect`."""
+        stream = await self._tcp()
+        secured = None if self.tls is None else Secured(self.tls, self.host)
+        try:
+            if secured is not None:
+                await self._agree(stream, secured)
+            return socket.socket(fileno=stream.socket.detach()), secured
+        except BaseException:
+            stream.socket.close()
+            raise
+
+    async def _agree(self, stream: trio.SocketStream, secured: Secured) -> None:
+        data: bytes | None = None
+        try:
+            while not secured.agree(data):
+                await stream.send_all(secured.to_send())
+                data = bytes(await stream.receive_some(ONE_READ))
+            await stream.send_all(secured.to_send())
+        except (trio.BrokenResourceError, OSError) as error:
+            raise self._no_tls(error) from (error.__cause__ or error)
+
+    def _no_tls(self, error: Exception) -> CannotConnect:
+        return CannotConnect(f"no TLS with {self.host}:{self.port}: {_cause(error)}")
+
+    async def _tcp(self) -> trio.SocketStream:
+        try:
+            stream = await trio.open_tcp_stream(self.host, self.port)
+        except OSError as error:
+            raise CannotConnect(f"cannot connect to {self.host}:{self.port}: {_said(error)}") from error
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return stream
 
 
 def _said(error: OSError) -> str:

@@ -7,7 +7,7 @@ is none. What a client has of a request that is the same for all is made once (`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 __all__ = ["Headers", "RequestHead"]
@@ -18,6 +18,11 @@ _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _TARGET: Final = re.compile(r"[\x21-\x7e]+")
 _OURS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+_PASSING: Final = re.compile(
+    rb"(?:(?!(?:%s):)[!#$%%&'*+.^_`|~0-9a-z-]+: [\t\x20-\x7e\x80-\xff]*\r\n)*"
+    % "|".join(sorted(_OURS)).encode()
+)
+"""Lines of headers, as `_lines` would make them."""
 
 
 class RequestHead:
@@ -44,7 +49,18 @@ class RequestHead:
 
     def with_body(self, body: bytes, headers: Headers = ()) -> bytes:
         """The request with this body, and with headers of its own."""
-        own = _lines(headers) if headers else b""
+        return self._with(body, _lines(headers) if headers else b"")
+
+    def passing(self, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """The same with headers that came over another wire, as bytes, names in lower case. What is wrong with one is
+        not told, but that it is.
+        """
+        own = b"".join([b"%s: %s\r\n" % header for header in headers])
+        if own.count(b"\n") != len(headers) or not _PASSING.fullmatch(own):
+            raise ValueError("a header that is to be passed on is none, or is made by the client")
+        return self._with(body, own)
+
+    def _with(self, body: bytes, own: bytes) -> bytes:
         if not body and self.without_body:
             return b"%s%s\r\n" % (self._head, own)
         return b"%s%scontent-length: %d\r\n\r\n%s" % (self._head, own, len(body), body)

@@ -14,8 +14,9 @@ from typing import Final
 import httpx2
 import trio
 
-from penstock_wire.client import WireAnswer, WireCall, WireClient, tls_context
+from penstock_wire.client import WireAnswer, WireCall, WireClient
 from penstock_wire.errors import BadAnswer, CannotConnect, ConnectionLost
+from penstock_wire.target import tls_context
 
 __all__ = ["WireTransport"]
 

@@ -185,10 +185,9 @@ class Attempt:
             outcome = self.outcome or self._classified(error)
         except Exception:  # an exception that cannot even be looked at: the lease comes back all the same
             outcome = _UNEXPECTED
-        if outcome.elapsed is None:
-            outcome = attrs.evolve(outcome, elapsed=elapsed)
-        if outcome.usage is None and self._usage is not None:
-            outcome = attrs.evolve(outcome, usage=self._usage)
+        if outcome.elapsed is None or (outcome.usage is None and self._usage is not None):
+            measured = elapsed if outcome.elapsed is None else outcome.elapsed
+            outcome = attrs.evolve(outcome, elapsed=measured, usage=outcome.usage or self._usage)
         self._outcome = outcome
         if error is not None:
             mark_failure(error, FailureMark(outcome.kind, outcome.retryable))

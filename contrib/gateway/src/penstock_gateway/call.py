@@ -1,0 +1,154 @@
+"""One call of a client, from the line until its answer is sent: at the first place where its turn comes, and at the
+others, as long as the client has nothing of an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+import trio
+
+from penstock import PenstockError, RequestResourceKey
+from penstock_gateway.admission import refusal_of
+from penstock_gateway.call_book import CallBook
+from penstock_gateway.call_line import CallLine
+from penstock_gateway.exchange import CallFailed, Client, Exchange, Fault, OutOfTime
+from penstock_gateway.gate import Admission, Gate, NotAdmitted, Place, Waiting
+from penstock_gateway.refusal import Refusal
+from penstock_gateway.refused import refused
+from penstock_gateway.request_parser import ClientRequest
+from penstock_gateway.upstreams import Upstream
+
+__all__ = ["Call"]
+
+
+@attrs.define(eq=False)
+class Call:
+    """A call, from `begin` until its client is `answered`, `broken`, or has `left`."""
+
+    gate: Gate
+    upstreams: Mapping[str, Upstream]
+    book: CallBook
+    client: Client
+    request: ClientRequest
+    line: CallLine
+    admission: Admission
+    over: bool = False
+    """Whether its client has been told all."""
+    _exchange: Exchange = attrs.field(init=False)
+    _places: Sequence[RequestResourceKey] = ()
+    _waiting: Waiting | None = None
+
+    def begin(self, exchange: Exchange, places: Sequence[RequestResourceKey]) -> None:
+        """Ask for its turn, at the first of these places. Raises `Refusal`, before it waits."""
+        self._exchange, self._places = exchange, places
+        exchange.aim(places[0], self.upstreams[places[0].provider_name])  # what cannot be passed on is told now
+        self._ask()
+
+    def _ask(self) -> None:
+        self.line.admitted = None
+        self._exchange.others = len(self._places) > 1
+        try:
+            turn = self.gate.ask(self._places, self.admission, self._on_turn)
+        except NotAdmitted as error:
+            self._refuse(self._refusal_of(error))
+            return
+        if isinstance(turn, Waiting):
+            self._waiting = turn
+        else:
+            self._go(turn)
+
+    def _on_turn(self, turn: Place | NotAdmitted | PenstockError) -> None:
+        self._waiting = None
+        if isinstance(turn, NotAdmitted):
+            self._refuse(self._refusal_of(turn))
+        elif isinstance(turn, PenstockError):
+            self._refuse(Fault.of(turn).refusal)
+        else:
+            self._go(turn)
+
+    def _refusal_of(self, error: NotAdmitted) -> Refusal:
+        waited = trio.current_time() - self.line.began
+        return refusal_of(error, waited, self.book.usual_wait(self.line.model))
+
+    def _go(self, place: Place) -> None:
+        """Its turn has come."""
+        line, exchange = self.line, self._exchange
+        exchange.take(place)
+        line.admitted = now = trio.current_time()
+        line.waited = (line.waited or 0.0) + now - (line.failed_at or line.began)
+        self.book.admitted(line, line.waited)
+        resource = place.resource
+        try:
+            exchange.aim(resource, self.upstreams[resource.provider_name])
+            line.provider, line.tries, line.failed = resource.provider_name, line.tries + 1, ""
+            exchange.own_headers = line.headers()
+            exchange.run()
+        except Refusal as refusal:
+            exchange.fail(Fault(refusal))
+        except Exception as error:
+            exchange.fail(Fault.of(error))
+
+    # -- what its client does --
+
+    def left(self) -> None:
+        """Its client has left: its place in line goes, or its call to the provider."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+        self._exchange.left()
+        self._end()
+
+    def took(self) -> None:
+        """Its client has taken what was kept for it."""
+        self._exchange.took()
+
+    def late(self) -> None:
+        """It takes too long at its provider, or its client does."""
+        self._exchange.late()
+
+    # -- what becomes of it at a provider --
+
+    def provider_done(self, seconds: float) -> None:
+        """The provider is done with it, after so many seconds."""
+        line, exchange = self.line, self._exchange
+        line.status, line.first_byte, line.usage = exchange.status, exchange.first_byte, exchange.usage
+        self.book.provider_done(line, exchange.status, seconds, exchange.usage)
+
+    def done(self, *, reusable: bool) -> None:
+        """Its answer has been sent, whole."""
+        self._end()
+        self.client.answered(reusable=reusable and self.client.stays)
+
+    def failed(self, error: CallFailed) -> None:
+        """It has failed there."""
+        line, exchange = self.line, self._exchange
+        line.failed, line.failed_at = error.refusal.code, trio.current_time()
+        if exchange.begun:
+            self._end()
+            self.client.broken()
+        elif exchange.others and not isinstance(error, OutOfTime | Fault):
+            self._places = [place for place in self._places if place.provider_name != exchange.provider]
+            self._ask_again()
+        else:
+            self._refuse(attrs.evolve(error.refusal, waited=line.waited))
+
+    def _ask_again(self) -> None:
+        try:
+            self._ask()
+        except Exception as error:
+            self._refuse(Fault.of(error).refusal)
+
+    # -- its end --
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self.book.refused(self.line, refusal)
+        reusable = self.request.keep_alive and self.client.stays
+        self.client.send(refused(self.request, refusal, self.line, close=not reusable))
+        self._end()
+        self.client.answered(reusable=reusable)
+
+    def _end(self) -> None:
+        self.over = True
+        self.line.sent = self._exchange.sent
+        self.book.over(self.request, self.line)

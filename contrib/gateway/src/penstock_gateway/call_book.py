@@ -1,0 +1,65 @@
+"""What is kept of the calls of a gateway: its metrics, a line of the log for each, and how long they have waited."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+from penstock import Usage
+from penstock_gateway.call_line import CallLine
+from penstock_gateway.call_log import CallLog
+from penstock_gateway.metrics import Metrics
+from penstock_gateway.refusal import Refusal
+from penstock_gateway.request_parser import ClientRequest
+
+__all__ = ["CallBook"]
+
+_REMEMBERED: Final = 0.9
+"""Of the usual wait, with each call."""
+
+
+class CallBook:
+    """The book of one gateway."""
+
+    def __init__(self, metrics: Metrics, log: CallLog) -> None:
+        self.metrics = metrics
+        self._log = log
+        self._usual_wait: dict[str, float] = {}
+        self._numbered = 0
+
+    def new_line(self) -> CallLine:
+        """The line of a request that has come."""
+        self._numbered += 1
+        return CallLine(f"{self._numbered - 1:x}", trio.current_time())
+
+    def usual_wait(self, model: str) -> float:
+        """What calls to a model have waited lately, in seconds."""
+        return self._usual_wait.get(model, 0.0)
+
+    def refused(self, line: CallLine, refusal: Refusal) -> None:
+        """A request is refused."""
+        self.metrics.refused[line.key, refusal.code] += 1
+        line.status, line.refused, line.waited = refusal.status, refusal.code, refusal.waited
+
+    def admitted(self, line: CallLine, waited: float) -> None:
+        """A call has its turn, after so many seconds."""
+        self.metrics.waited(line.key, waited)
+        before = self._usual_wait.get(line.model, waited)
+        self._usual_wait[line.model] = _REMEMBERED * before + (1 - _REMEMBERED) * waited
+
+    def provider_done(self, line: CallLine, status: int, seconds: float, usage: Usage | None) -> None:
+        """A provider is done with a call, so many seconds after it went out."""
+        metrics = self.metrics
+        metrics.answered(line.model, seconds)
+        if status == 429:
+            metrics.limited[line.model] += 1
+        if usage is not None:
+            metrics.tokens[line.key, line.model, "in"] += usage.input_tokens or 0
+            metrics.tokens[line.key, line.model, "out"] += usage.output_tokens or 0
+
+    def over(self, request: ClientRequest, line: CallLine) -> None:
+        """A request is over."""
+        self.metrics.calls[line.key, line.model, line.status] += 1
+        if line.model or line.refused:
+            self._log.write(line.record(request.path, len(request.body)))

@@ -1,0 +1,200 @@
+"""Calls that call back, for shells in which a call is no task of its own: the client of one base URL on a `Poller`.
+
+    connection, idle or new → the request's bytes → `on_answer`, whenever something of the answer has come → idle again
+
+The rules are those of `WireClient`: a call that is cancelled before its answer has ended closes its connection, and
+nothing is sent twice.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Final, Protocol
+
+import trio
+
+from penstock_wire.answer import AnswerParser
+from penstock_wire.channel import Channel
+from penstock_wire.connection import Origin
+from penstock_wire.errors import CannotConnect, ConnectionLost, WireError
+from penstock_wire.idle import IdleConnections
+from penstock_wire.poller import Poller
+from penstock_wire.request import Headers, RequestHead
+from penstock_wire.target import Target, tls_context
+
+__all__ = ["CallReceiver", "CallsClient", "PolledCall"]
+
+_FAULT: Final = "a fault of the program's own"
+
+
+class CallReceiver(Protocol):
+    """Whoever makes a call. It may cancel it at any time."""
+
+    def on_answer(self, answer: AnswerParser) -> None:
+        """More of the answer is there: its head, pieces of its body, its end, or all of it. Behind `done` nothing
+        comes, and the connection is free for the next call: whoever wants of it what it is keeps that.
+        """
+
+    def on_lost(self, error: WireError) -> None:
+        """The call has failed; nothing more comes."""
+
+
+class CallsClient:
+    """A client of `base_url`, with the parameters of `WireClient`. To be closed in the end."""
+
+    def __init__(
+        self,
+        poller: Poller,
+        base_url: str,
+        *,
+        headers: Headers = (),
+        tls: ssl.SSLContext | None = None,
+        keep_alive: float = 30.0,
+        most_idle: int = 1000,
+        connect_timeout: float = 30.0,
+    ) -> None:
+        target = self._target = Target(base_url, headers)
+        self._origin = Origin(target.host, target.port, (tls or tls_context()) if target.secure else None)
+        self._poller = poller
+        self._idle: IdleConnections[_Connection] = IdleConnections(most_idle, keep_alive)
+        self._connect_timeout = connect_timeout
+
+    def head(self, method: str, path: str) -> RequestHead:
+        """The head of calls to a path, which is made once for all of them. Raises `ValueError` for what is none."""
+        return self._target.head(method, path)
+
+    def call(self, request: bytes, receiver: CallReceiver) -> PolledCall:
+        """A call that is out with these bytes, made by a `head`. Its receiver is called later, never from in here."""
+        call = PolledCall(receiver)
+        connection = self._kept()
+        if connection is None:
+            call.connecting = self._poller.start(self._connect(call, request))
+        else:
+            connection.send(call, request)
+        return call
+
+    def close(self) -> None:
+        """Close all connections that no call uses."""
+        for connection in self._idle.clear():
+            connection.channel.close()
+
+    def _kept(self) -> _Connection | None:
+        now = trio.current_time()
+        while (kept := self._idle.take(now)) is not None:
+            if not kept.channel.closed and kept.channel.quiet:
+                return kept
+            kept.channel.close()
+        return None
+
+    async def _connect(self, call: PolledCall, request: bytes) -> None:
+        try:
+            with trio.fail_after(self._connect_timeout):
+                sock, secured = await self._origin.open_socket()
+        except trio.TooSlowError:
+            where = f"{self._origin.host}:{self._origin.port}"
+            call.lost(CannotConnect(f"no connection to {where} within {self._connect_timeout:g} s"))
+        except CannotConnect as error:
+            call.lost(error)
+        else:
+            connection = _Connection(self)
+            connection.channel = Channel(self._poller, sock, connection, secured)
+            connection.send(call, request)
+
+    def keep(self, connection: _Connection) -> None:
+        """Keep a connection whose call has ended for the next."""
+        for old in self._idle.put(connection, trio.current_time()):
+            old.channel.close()
+
+
+class PolledCall:
+    """A call that is out, until its answer is `done`, it is lost, or it is cancelled."""
+
+    __slots__ = ("channel", "connecting", "receiver")
+
+    def __init__(self, receiver: CallReceiver) -> None:
+        self.receiver: CallReceiver | None = receiver
+        self.channel: Channel | None = None
+        self.connecting: trio.CancelScope | None = None
+
+    def cancel(self) -> None:
+        """End it; nobody is called any more. Without effect on a call that has ended."""
+        self.receiver = None
+        if self.connecting is not None:
+            self.connecting.cancel()
+        if self.channel is not None:
+            self.channel.close()
+            self.channel = None
+
+    def pause(self) -> None:
+        """Read no further, until `resume`: what comes fills what lies between, and then the other side feels it."""
+        if self.channel is not None:
+            self.channel.pause()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self.channel is not None:
+            self.channel.resume()
+
+    def lost(self, error: WireError) -> None:
+        """Tell that it has failed."""
+        receiver = self.receiver
+        self.cancel()
+        if receiver is not None:
+            receiver.on_lost(error)
+
+
+class _Connection:
+    """A connection, and the call that uses it: `None` while nobody does."""
+
+    __slots__ = ("_answer", "_call", "_client", "channel")
+
+    channel: Channel
+
+    def __init__(self, client: CallsClient) -> None:
+        self._client = client
+        self._call: PolledCall | None = None
+        self._answer = AnswerParser()
+
+    def send(self, call: PolledCall, request: bytes) -> None:
+        if call.receiver is None:  # given up meanwhile
+            self.channel.close()
+            return
+        call.connecting, call.channel, self._call = None, self.channel, call
+        self._answer.begin()
+        self.channel.send(request)
+
+    def received(self, data: bytes) -> None:
+        call = self._call
+        if call is None:  # closed while nobody used it, or something came unasked
+            self.channel.close()
+            return
+        answer = self._answer
+        try:
+            if data:
+                answer.feed(data)
+            elif self.channel.error is None:
+                answer.feed_eof()
+            else:
+                raise ConnectionLost(f"the connection broke before the answer was there: {self.channel.error}")
+        except WireError as error:
+            if answer.pending and call.receiver is not None:  # what came before is passed on, in however many reads it came
+                call.receiver.on_answer(answer)
+            call.lost(error)
+            return
+        receiver = call.receiver
+        if answer.done:
+            self._call = call.channel = call.receiver = None
+            if answer.reusable:
+                self._client.keep(self)
+            else:
+                self.channel.close()
+        if receiver is not None and (answer.status or answer.done):
+            receiver.on_answer(answer)
+
+    def went_out(self) -> None:
+        pass
+
+    def failed(self) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            call.lost(ConnectionLost(_FAULT))

@@ -1,0 +1,187 @@
+"""A connected socket without a task: bytes go out as far as they can, and what comes is told.
+
+What cannot go out at once is kept, and `went_out` tells when all of it has; whoever sends more meanwhile asks `pending`
+first, and holds back whom it has the bytes from. `pause` reads no further until `resume`: then the other side feels it.
+"""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from selectors import EVENT_READ, EVENT_WRITE
+from typing import Final, Protocol
+
+from penstock_wire.poller import Poller
+from penstock_wire.secured import Secured
+
+__all__ = ["Channel", "Receiver"]
+
+ONE_READ: Final = 64 * 1024
+
+
+class Receiver(Protocol):
+    """Whose a channel is. Each may close it."""
+
+    def received(self, data: bytes) -> None:
+        """Bytes have come; none: the other side sends no more, or the connection broke. `error` of the channel says
+        which.
+        """
+
+    def went_out(self) -> None:
+        """All that was kept has gone out."""
+
+    def failed(self) -> None:
+        """A callback has raised; the channel is closed. Must not raise."""
+
+
+class Channel:
+    """An open connection over a socket that is connected and does not block. `secured`: with TLS, agreed on by now."""
+
+    __slots__ = ("_events", "_out", "_paused", "_poller", "_receiver", "_secured", "_socket", "closed", "error")
+
+    def __init__(
+        self, poller: Poller, sock: socket.socket, receiver: Receiver, secured: Secured | None = None
+    ) -> None:
+        self.closed = False
+        self.error: OSError | None = None
+        """What it broke by."""
+        self._poller = poller
+        self._socket = sock
+        self._receiver = receiver
+        self._secured = secured
+        self._out = bytearray()
+        self._paused = False
+        self._events = 0
+        self._watch()
+
+    @property
+    def pending(self) -> int:
+        """Bytes that have not gone out."""
+        return len(self._out)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing waits to be read, not even that the other side has closed."""
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
+
+    def send(self, data: bytes) -> None:
+        """Send it, at once as far as that goes. A connection that broke is told by `received`, later."""
+        if self.closed or self.error is not None:
+            return
+        if self._secured is not None:
+            data = self._secured.sealed(data)
+        self._put(data)
+
+    def _put(self, data: bytes) -> None:
+        if not self._out:
+            try:
+                sent = self._socket.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError as error:
+                self._broke(error)
+                return
+            if sent == len(data):
+                return
+            data = data[sent:]
+        self._out += data
+        self._watch()
+
+    def _broke(self, error: OSError) -> None:
+        self.error = error
+        self._out.clear()
+        self._poller.soon(self._tell_end)
+
+    def _tell_end(self) -> None:
+        if not self.closed:
+            self._receiver.received(b"")
+
+    def pause(self) -> None:
+        """Read no further."""
+        if not self._paused:
+            self._paused = True
+            self._watch()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._paused:
+            self._paused = False
+            self._watch()
+
+    def send_eof(self) -> None:
+        """Say that no more is sent. For a channel of which nothing is pending."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Close it at once, without a farewell."""
+        if not self.closed:
+            self.closed = True
+            self._watch()
+            self._out.clear()
+            with suppress(OSError):
+                self._socket.close()
+
+    def _watch(self) -> None:
+        wanted = 0
+        if not self.closed:
+            wanted = (0 if self._paused else EVENT_READ) | (EVENT_WRITE if self._out else 0)
+        if wanted != self._events:
+            before, self._events = self._events, wanted
+            self._poller.watch(self._socket, self, wanted, before)
+
+    # -- what the poller calls --
+
+    def ready(self, events: int) -> None:
+        """Something can be read or written."""
+        if events & EVENT_WRITE and not self.closed:
+            self._write()
+        if events & EVENT_READ and not self.closed and not self._paused and self.error is None:
+            try:
+                data = self._socket.recv(ONE_READ)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self.error, data = error, b""
+            if self._secured is not None and self.error is None:
+                self._open(data)
+                return
+            self._receiver.received(data)
+
+    def _open(self, data: bytes) -> None:
+        assert self._secured is not None
+        try:
+            plain, ended = self._secured.opened(data)
+        except OSError as error:
+            self.error, plain, ended = error, b"", True
+        answer = self._secured.to_send()
+        if answer:
+            self._put(answer)
+        if plain:
+            self._receiver.received(plain)
+        if ended and not self.closed:
+            self._receiver.received(b"")
+
+    def _write(self) -> None:
+        try:
+            sent = self._socket.send(self._out)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._broke(error)
+            return
+        del self._out[:sent]
+        if not self._out:
+            self._watch()
+            self._receiver.went_out()
+
+    def failed(self) -> None:
+        """A callback has raised."""
+        self.close()
+        self._receiver.failed()

@@ -1,0 +1,139 @@
+"""Sockets that call back, on one trio task: for shells in which a call is no task of its own.
+
+A task per socket costs more than all that is done with the bytes of a small answer. Here the task owns an epoll (a
+kqueue, on systems that have that), in which each socket lies once for as long as it lives. Trio waits for the epoll
+alone; what has come is handed to whoever the socket is of, one read each, and then other tasks have their turn. What a
+callback raises is logged, and costs its own socket alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from math import inf
+from typing import Any, Final, Protocol
+
+import trio
+
+from penstock_wire.moments import Moment, Moments
+
+__all__ = ["Poller", "open_poller"]
+
+_log: Final = logging.getLogger("penstock.wire")
+
+
+class Polled(Protocol):
+    """Whose a socket is."""
+
+    def ready(self, events: int) -> None:
+        """Something can be read or written: `selectors.EVENT_READ`, `EVENT_WRITE`, or both."""
+
+    def failed(self) -> None:
+        """`ready` has raised: it is of no use any more. Must not raise."""
+
+
+class Poller:
+    """The sockets and time-outs of a shell. Made by `open_poller`."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        if not hasattr(self._selector, "fileno"):
+            raise RuntimeError("sockets that call back need epoll or kqueue, and this system has neither")
+        self._moments = Moments()
+        self._soon: list[Callable[[], None]] = []
+        self._scope = trio.CancelScope()
+        self._tasks: set[trio.CancelScope] = set()
+        self._closed = False
+
+    # -- sockets --
+
+    def watch(self, sock: socket.socket, polled: Polled, events: int, before: int) -> None:
+        """Call for these events from now on, where before it was for those `before`; 0: for none."""
+        if not before:
+            if events:
+                self._selector.register(sock, events, polled)
+        elif events:
+            self._selector.modify(sock, events, polled)
+        else:
+            self._selector.unregister(sock)
+
+    # -- moments --
+
+    def moment(self, callback: Callable[[], None]) -> Moment:
+        """A moment of trio's clock, not set yet, at which the callback is called."""
+        return self._moments.new(callback)
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Call it when what goes on now is over."""
+        self._soon.append(callback)
+        self._scope.deadline = -inf
+
+    def start(self, work: Coroutine[Any, Any, None]) -> trio.CancelScope:
+        """Have something done that has to wait, such as a connection to be made; the scope ends it."""
+        scope = trio.CancelScope()
+        self._tasks.add(scope)
+        trio.lowlevel.spawn_system_task(self._run, work, scope)
+        return scope
+
+    async def _run(self, work: Coroutine[Any, Any, None], scope: trio.CancelScope) -> None:
+        try:
+            with scope:
+                await work
+        except Exception:
+            _log.exception("what a socket was waiting for has failed")
+        finally:
+            self._tasks.discard(scope)
+            work.close()
+
+    # -- the task --
+
+    async def run(self) -> None:
+        """Hand out what comes, until `close`."""
+        number = self._selector.fileno()  # type: ignore[attr-defined]  # all but that of Windows have it
+        while not self._closed:
+            with trio.CancelScope(deadline=-inf if self._soon else self._moments.next) as self._scope:
+                await trio.lowlevel.wait_readable(number)
+            if self._closed:
+                break
+            for key, events in self._selector.select(0):
+                try:
+                    key.data.ready(events)
+                except Exception:
+                    _log.exception("a connection ended by a fault of the program's own")
+                    key.data.failed()
+            for moment in self._moments.come(trio.current_time()):
+                self._call(moment.callback)
+            soon, self._soon = self._soon, []
+            for callback in soon:
+                self._call(callback)
+        self._selector.close()
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except Exception:
+            _log.exception("a time-out was not carried out, by a fault of the program's own")
+
+    def close(self) -> None:
+        """Nobody is called any more."""
+        self._closed = True
+        self._scope.cancel()
+        for scope in tuple(self._tasks):
+            scope.cancel()
+
+
+@asynccontextmanager
+async def open_poller() -> AsyncIterator[Poller]:
+    """A poller while the block runs. Its task is one of trio's own, so that what the block raises comes out as it is.
+
+    Raises `RuntimeError` on a system that has neither epoll nor kqueue.
+    """
+    poller = Poller()
+    trio.lowlevel.spawn_system_task(poller.run, name="penstock poller")
+    try:
+        yield poller
+    finally:
+        poller.close()
