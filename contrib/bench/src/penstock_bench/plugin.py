@@ -134,6 +134,21 @@ def batch(**given: Any) -> None:
 
 
 @bench.command()
+@_options
+def gateway(**given: Any) -> None:
+    """Calls through the gateway: what one costs in all its processes, beside nginx, Starlette with httpx2, and LiteLLM.
+
+    Needs Linux, penstock-gateway, nginx and wrk; the others get environments of their own.
+
+    Exit code: 0 done, 1 a target was missed (with --check), 2 wrong options, 3 something cannot be had.
+    """
+    from penstock_bench.command import Options
+    from penstock_bench.gateway.command import gateway_command
+
+    _end_with(lambda: gateway_command(Options(**given)))
+
+
+@bench.command()
 @click.option("--seeds", default="0-9", show_default=True, metavar="SEEDS", help="As 0-9 or 3,5,300-319.")
 @click.option("--scenario", multiple=True, metavar="NAME", help="Only this scenario. Several times.")
 @click.option(

@@ -51,9 +51,12 @@ class ClientConnection:
         """No request is taken any more: the connection ends when what is kept has gone out."""
         self._lingers = False
         self._channel = Channel(poller, sock, self)
-        self._go_on()
 
     # -- what a gateway says --
+
+    def begin(self) -> None:
+        """Wait for the first request."""
+        self._go_on()
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer by a refusal of what was no request, or is not to be listened to, and end."""

@@ -107,6 +107,8 @@ class Gateway:
             connection.refuse(
                 Refusal(503, "too_many_connections", "the gateway has as many clients as it takes", 1.0)
             )
+        else:
+            connection.begin()
 
     def _ended(self, connection: ClientConnection) -> None:
         self._connections.discard(connection)

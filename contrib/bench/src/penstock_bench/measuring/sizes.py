@@ -51,6 +51,13 @@ class Sizes:
     batch_cells: int
     """Cells in one store."""
 
+    # gateway
+    gateway_seconds: int
+    """Of load, each time."""
+    gateway_streams: int
+    gateway_many: int
+    """Calls over which its memory must not grow."""
+
 
 FULL: Final = Sizes(
     competitor_cap=20.0,
@@ -76,6 +83,9 @@ FULL: Final = Sizes(
     batch_rows=20_000,
     batch_kept=200_000,
     batch_cells=1_000_000,
+    gateway_seconds=5,
+    gateway_streams=500,
+    gateway_many=1_000_000,
 )
 
 QUICK: Final = attrs.evolve(
@@ -98,4 +108,7 @@ QUICK: Final = attrs.evolve(
     batch_rows=1_000,
     batch_kept=2_000,
     batch_cells=20_000,
+    gateway_seconds=1,
+    gateway_streams=50,
+    gateway_many=2_000,
 )
