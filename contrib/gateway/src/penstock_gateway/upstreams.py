@@ -15,7 +15,6 @@ import attrs
 
 from penstock import ConfigError, Problem, ProviderConfig
 from penstock_dialects import Dialect, dialect_at, find_dialect
-from penstock_mockprovider import MockProviderConfig, config_from_mapping, serve
 from penstock_wire import CallsClient, Poller, tls_context
 
 __all__ = ["Upstream", "open_upstreams"]
@@ -47,8 +46,7 @@ async def open_upstreams(
         for name, provider in providers.items():
             try:
                 if provider.kind == "mock":
-                    mock = await stack.enter_async_context(serve(_mock_config(name, provider)))
-                    url = mock.base_url
+                    url = await stack.enter_async_context(_mock(name, provider))
                 else:
                     url = provider.base_url or ""
                 headers = _headers(provider, environment)
@@ -97,9 +95,15 @@ def _headers(provider: ProviderConfig, environment: Mapping[str, str]) -> dict[s
     return headers
 
 
-def _mock_config(name: str, provider: ProviderConfig) -> MockProviderConfig:
-    """The embedded provider's configuration, from `options`; a model that they do not name has no limits."""
+@asynccontextmanager
+async def _mock(name: str, provider: ProviderConfig) -> AsyncIterator[str]:
+    """The base URL of the embedded provider, configured by `options`; a model that they do not name has no limits."""
+    # Imported where it is needed: it holds more memory than the rest of a gateway.
+    from penstock_mockprovider import config_from_mapping, serve
+
     given = provider.options.get("models", {})
     served: dict[str, object] = {model.model or alias: {} for alias, model in provider.models.items()}
     models = {**served, **given} if isinstance(given, Mapping) else given
-    return config_from_mapping({**provider.options, "models": models}, path=("providers", name, "options"))
+    config = config_from_mapping({**provider.options, "models": models}, path=("providers", name, "options"))
+    async with serve(config) as mock:
+        yield mock.base_url
