@@ -11,7 +11,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Mapping
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from typing import Final
 
 import attrs
@@ -99,4 +99,4 @@ class KeyRing:
         return name if known is not None and known.fits(key) else None
 
     def _mark(self, key: str) -> bytes:
-        return hmac.digest(self._secret, key.encode("utf-8", "replace"), "sha256")
+        return blake2b(key.encode("utf-8", "replace"), key=self._secret, digest_size=32).digest()

@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Final
 
 import attrs
@@ -142,8 +143,12 @@ def retry_after_seconds(headers: Mapping[str, str], wall_now: datetime | None = 
 class _Reader:
     def __init__(self, headers: Mapping[str, str], wall_now: datetime | None) -> None:
         self._headers = headers
-        self._now = http_date(headers.get("date")) or wall_now
+        self._wall_now = wall_now
         self.ignored: list[str] = []
+
+    @cached_property
+    def _now(self) -> datetime | None:
+        return http_date(self._headers.get("date")) or self._wall_now
 
     def limit_of(self, family: HintFamily) -> LimitHint:
         most = self._amount(family.limit)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import StrEnum
+from functools import cached_property
 from typing import Final, Literal, TypeAlias
 
 import attrs
@@ -96,11 +97,11 @@ class RequestResourceKey:
     def __attrs_post_init__(self) -> None:
         _check_names(self, "provider_name", "model_id", "domain")
 
-    @property
+    @cached_property
     def provider_model(self) -> ProviderModelKey:
         return ProviderModelKey(self.provider_name, self.model_id)
 
-    @property
+    @cached_property
     def provider(self) -> ProviderKey:
         return ProviderKey(self.provider_name)
 

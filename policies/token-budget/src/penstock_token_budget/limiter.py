@@ -156,7 +156,8 @@ class TokenBudgetLimiter:
         self._calls_out += 1
         self._total.add(estimate)
         self._out.add(estimate)
-        return _Ticket(self._admitted, now, estimate, charges, attrs.evolve(self._total))
+        total = Amounts(self._total.requests, self._total.input_tokens, self._total.output_tokens)
+        return _Ticket(self._admitted, now, estimate, charges, total)
 
     def release(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
