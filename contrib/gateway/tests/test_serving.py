@@ -259,6 +259,14 @@ async def test_draining_ends_what_takes_too_long(world: World) -> None:
     assert gateway.connections == 1
 
 
+async def test_a_client_that_comes_while_a_gateway_drains_is_not_waited_for(world: World) -> None:
+    gateway = await world.begin()
+    client = await world.client()
+    gateway.front.draining = True  # it is accepted when the end has begun
+    assert await client.stream.receive_some(1) == b""
+    assert gateway.connections == 0
+
+
 # -- what one sees --
 
 
