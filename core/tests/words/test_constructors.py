@@ -32,6 +32,29 @@ from penstock import (
     Usage,
 )
 
+
+class OwnText(str):
+    """Text that cannot be compared."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError(other)
+
+
+class OwnKey:
+    """Equal to others of its kind, and an error beside anything else."""
+
+    name = "x"
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __eq__(self, other: Any) -> bool:
+        return bool(self.name == other.name)
+
+
 MISTAKES: dict[str, object] = {
     "none": None,
     "text": "x",
@@ -46,13 +69,18 @@ MISTAKES: dict[str, object] = {
     "list": ["x"],
     "object": object(),
     "condition": Signal("y"),
+    "own text": OwnText("x"),
+    "own key": OwnKey(),
+    "half a character": "\ud800",
 }
 
-ANY_KEY = frozenset(MISTAKES) - {"none", "empty", "list"}
-"""A condition may be about anything that can be looked up."""
+ANY_KEY = frozenset(MISTAKES) - {
+    "none", "empty", "bytes", "nan", "list", "own text", "own key", "half a character",
+}  # fmt: skip
+"""A condition may be about anything that can be looked up and written."""
 MOMENT = frozenset({"negative", "zero", "fraction", "infinite"})
 FIGURE = frozenset({"none", "zero", "fraction"})
-TEXT = frozenset({"text", "empty"})
+TEXT = frozenset({"text", "empty", "half a character"})
 NAME = frozenset({"text"})
 
 
@@ -85,9 +113,10 @@ ARGUMENTS = [
     Argument(Denied, "scope", given=REFUSAL),
     Argument(Denied, "detail", TEXT, REFUSAL),
     Argument(Denied, "diagnostics", given=REFUSAL),
-    Argument(Denied, "cohort", frozenset(MISTAKES) - {"list"}, REFUSAL),
+    Argument(Denied, "cohort", ANY_KEY | {"none"}, REFUSAL),
     Argument(Denied, "amount", given=REFUSAL),
     Argument(Denied, "by", TEXT, REFUSAL),
+    Argument(Denied, "failed_at", MOMENT | {"none"}, REFUSAL),
     Argument(ProviderKey, "provider_name", NAME),
     *(Argument(ProviderModelKey, name, NAME, MODEL) for name in MODEL),
     *(Argument(RequestResourceKey, name, NAME, RESOURCE) for name in RESOURCE),
@@ -98,7 +127,7 @@ ARGUMENTS = [
     Argument(RequestCost, "output_tokens", frozenset({"zero"})),
     Argument(Usage, "input_tokens", frozenset({"zero", "none"})),
     Argument(Usage, "output_tokens", frozenset({"zero", "none"})),
-    Argument(RequestGroupSpec, "key", ANY_KEY - {"bytes", "nan"}),
+    Argument(RequestGroupSpec, "key", ANY_KEY),
     Argument(RequestGroupSpec, "weight", frozenset({"fraction"}), {"key": "x"}),
     Argument(TaskGroupKey, "kind", NAME, {"identity": ("x",)}),
     Argument(TaskGroupKey, "identity", given={"kind": "local"}),

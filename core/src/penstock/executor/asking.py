@@ -82,7 +82,7 @@ def ask(
             attempt.detach().release(None, error)
             raise
 
-    now = gate.now()
+    now = gate.run.now_to_change()
     chosen, waiting = gate.enter(items, now)
     if not waiting:
         return begin(gate.lease_of(chosen, now))

@@ -9,7 +9,7 @@ One timer task sleeps under a scope whose deadline is moved to the earliest mome
 nothing polls. It is a system task, so that what the block raises comes out of `async with` as it is, in no
 exception group. A waiter queue that breaks its contract is no reason to hang: the gate fails, and everybody
 who waits or asks gets a `PluginError` with the name of the plugin that made it. Nothing else ends the gate, but
-a fault of its own.
+a fault of its own. Nor may a plugin call the gate while it is asked (`RunThread.decide`).
 
 Whatever a limiter, a rule or a queue raises is caught, `BaseException` too. Lest that be a real Ctrl+C, who decides
 runs under trio's protection (`enable_ki_protection`, which costs nothing): the main task gets it when that waits next.
@@ -126,7 +126,7 @@ class RequestGate:
         """The end of admission: who waits or asks is refused with `shutdown`. Calls that are out go on and release
         as ever.
         """
-        now = self.now()
+        now = self.run.now_to_change()
         self._settle(lambda: self.controller.close(now), now)
 
     def may_know(self, key: ProviderModelKey) -> bool:
@@ -138,7 +138,7 @@ class RequestGate:
     @trio.lowlevel.enable_ki_protection
     def try_acquire(self, item: RequestAdmissionItem) -> RequestAdmissionLease | RequestAdmissionDenied:
         """A lease now, or why not."""
-        now = self.now()
+        now = self.run.now_to_change()
         answer = self._asked(self.controller.try_acquire, item, now)
         self._after(now)
         return answer
@@ -149,7 +149,7 @@ class RequestGate:
 
         Checks for cancellation always, and lets other tasks run only if it has to wait.
         """
-        now = self.now()  # first, since it says what is wrong in another thread
+        now = self.run.now_to_change()  # first, since it says what is wrong in another thread
         await trio.lowlevel.checkpoint_if_cancelled()
         waiter = self._asked(self.controller.enqueue, item, now)
         self._after(now)  # may give the waiter its lease, where a receiver of events releases another
@@ -165,7 +165,7 @@ class RequestGate:
         in all lines from now on, and leaves the others in the moment in which its turn comes in one. Raises as
         `acquire`, once it is refused in every line.
         """
-        now = self.now()
+        now = self.run.now_to_change()
         await trio.lowlevel.checkpoint_if_cancelled()
         chosen, waiting = self.enter(items, now)
         if waiting:
@@ -197,7 +197,7 @@ class RequestGate:
         if self._default_cap is not None:
             self.register_unconfigured(item.resource.provider_model, self._default_cap)
         try:
-            return ask(item, now)
+            return self.run.decide(ask, item, now)
         except BaseException as error:
             if self._failure.is_the_queues(error):  # what else there is, such as a limiter, is the caller's to hear
                 self._fail(error)
@@ -229,19 +229,14 @@ class RequestGate:
     @trio.lowlevel.enable_ki_protection
     def release(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome) -> bool:
         """Whether the lease was out; it is given back. Never raises for a lease that is not out."""
-        now = self.now()
-        try:
-            effects = self.controller.release(lease, outcome, now)
-        except BaseException as error:
-            self._fail(error)
-            return True
-        self._deliver(effects, now)
-        return effects.release is None or effects.release.released
+        now = self.run.now_to_change()
+        effects = self._settle(lambda: self.controller.release(lease, outcome, now), now)
+        return effects is None or effects.release is None or effects.release.released
 
     @trio.lowlevel.enable_ki_protection
     def observe(self, lease: RequestAdmissionLease, hints: Hints) -> None:
         """An answer's hints for the limiters of its lease, before that is released."""
-        now = self.now()
+        now = self.run.now_to_change()
         self._settle(lambda: self.controller.observe(lease, hints, now), now)
 
     def stall(self, waiter: RequestWaiter, error: StallError) -> None:
@@ -282,29 +277,27 @@ class RequestGate:
         domains: Iterable[str] = (),
     ) -> None:
         """Make a model known, or give it another cap; as `RequestAdmissionController.register`."""
-        now = self.now()
+        now = self.run.now_to_change()
         self.unconfigured.configured(ProviderModelKey(provider_name, model_id))
-        effects = self.controller.register(
-            provider_name, model_id, cap, now, aliases=aliases, domain_caps=domain_caps, domains=domains
-        )
-        self._deliver(effects, now)
+        register = partial(self.controller.register, aliases=aliases, domain_caps=domain_caps, domains=domains)
+        self._deliver(self.run.decide(register, provider_name, model_id, cap, now), now)
 
     def register_unconfigured(self, key: ProviderModelKey, cap: int) -> None:
         """Make a model known that is not configured, if it is not; idle ones of them may be forgotten for it."""
         if self.unconfigured.take_on(key):
             now = self.now()
-            self._deliver(self.controller.register(key.provider_name, key.model_id, cap, now), now)
+            self._deliver(self.run.decide(self.controller.register, key.provider_name, key.model_id, cap, now), now)
 
     @trio.lowlevel.enable_ki_protection
     def carry_out(self, plan: RequestGatePlan) -> None:
         """Change the gate as planned; as `RequestAdmissionController.carry_out`."""
-        now = self.now()
+        now = self.run.now_to_change()
         self._settle(lambda: self.controller.carry_out(plan, now), now)
 
     @trio.lowlevel.enable_ki_protection
     def signal(self, name: str) -> None:
         """End the refusals that wait for the signal `name`."""
-        now = self.now()
+        now = self.run.now_to_change()
         self._settle(lambda: self.controller.signal(name, now), now)
 
     # -- inside --
@@ -328,7 +321,7 @@ class RequestGate:
     def _settle(self, change: Callable[[], RequestAdmissionEffects], now: float) -> RequestAdmissionEffects | None:
         """Carry a change of state out and deliver it; `None` if the gate failed in it."""
         try:
-            effects = change()
+            effects = self.run.decide(change)
         except BaseException as error:
             self._fail(error)
             return None
@@ -336,9 +329,7 @@ class RequestGate:
         return effects
 
     def _deliver(self, effects: RequestAdmissionEffects, now: float) -> None:
-        for waiter in effects.granted:
-            self._unpark(waiter)
-        for waiter in effects.refused:
+        for waiter in (*effects.granted, *effects.refused):
             self._unpark(waiter)
         self._report_freed(effects, now)
         self._after(now)

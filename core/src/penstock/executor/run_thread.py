@@ -10,12 +10,14 @@ import trio
 
 from penstock.executor.thread_work import wait_in_run
 from penstock.executor.under_trio import require_trio, under_asyncio
+from penstock.words.errors import PenstockError
 
 __all__ = ["RunThread"]
 
 R = TypeVar("R")
 
 _NOT_RUNNING = "the request executor is not running: use it inside `async with executor:`"
+_DECIDING = "the request gate is deciding: a rule, a limiter or a queue answers what it is asked, and must not call the gate"
 
 
 class RunThread:
@@ -25,6 +27,8 @@ class RunThread:
         self._token: trio.lowlevel.TrioToken | None = None
         self._thread: int | None = None
         self._clock: trio.abc.Clock | None = None
+        self.deciding = False
+        """Whether a step of the gate is under way, in which plugins are asked."""
 
     def enter(self) -> None:
         """Take the run that this code is in. Raises `RuntimeError` the second time, and where there is none."""
@@ -48,6 +52,22 @@ class RunThread:
                 "from another thread use acquire_from_thread and release_from_thread"
             )
         return self._clock.current_time()
+
+    def now_to_change(self) -> float:
+        """The same for who is about to change the gate. Raises `PenstockError` in the middle of a step: plugins that are
+        asked change nothing.
+        """
+        if self.deciding:
+            raise PenstockError(_DECIDING)
+        return self.now()
+
+    def decide(self, change: Callable[..., R], *arguments: object) -> R:
+        """What a step of the gate returns, in which plugins are asked."""
+        self.deciding = True
+        try:
+            return change(*arguments)
+        finally:
+            self.deciding = False
 
     def wait_for(self, instead: str, function: Callable[..., Awaitable[R]], *arguments: object) -> R:
         """What the async function returns, for code in another thread, which it blocks; `instead` is what the run's own

@@ -6,7 +6,7 @@ from typing import Final, Literal, get_args
 
 import attrs
 
-from penstock.words.checks import a_figure, a_moment, a_text, shown
+from penstock.words.checks import a_figure, a_moment, a_text, is_text, shown
 from penstock.words.errors import ConfigError
 
 __all__ = ["LimiterChange", "LimiterChangeKind"]
@@ -40,7 +40,8 @@ class LimiterChange:
     blocked_until: float | None = None
 
     def __attrs_post_init__(self) -> None:
-        if self.kind not in _KINDS:
+        kind: object = self.kind
+        if not is_text(kind) or kind not in _KINDS:
             raise ConfigError(f"kind must be one of {', '.join(_KINDS)}, not {shown(self.kind)}")
         for what in ("before", "after"):
             if (figure := getattr(self, what)) is not None:

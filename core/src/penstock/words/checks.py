@@ -165,9 +165,9 @@ def _can_be_written(text: str) -> bool:
 
 
 def a_text(value: object, what: str) -> str:
-    """`value`, if it is a string; otherwise `ConfigError`."""
-    if not isinstance(value, str):
-        raise ConfigError(f"{what} must be text, not {shown(value)}")
+    """`value`, if it is a string that behaves as one; otherwise `ConfigError`."""
+    if not is_text(value):
+        raise ConfigError(f"{what} must be {'plain ' if isinstance(value, str) else ''}text, not {shown(value)}")
     return value
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, Self, get_args
 
 import attrs
 
-from penstock.words.checks import a_mapping, a_moment, a_name, a_text, shown, whole_number
+from penstock.words.checks import a_key, a_mapping, a_moment, a_name, a_text, is_text, shown, whole_number
 from penstock.words.errors import ConfigError, PluginError
 from penstock.words.interning import interned
 
@@ -50,12 +50,7 @@ class _Keyed:
     key: Hashable
 
     def __new__(cls, key: Hashable) -> Self:
-        if key is None or key == "":
-            raise ConfigError(f"the key of {cls.__name__} must say what it is about, not {shown(key)}")
-        try:
-            return interned(cls, key=key)
-        except TypeError:
-            raise ConfigError(f"the key of {cls.__name__} must be hashable, not {shown(key)}") from None
+        return interned(cls, key=a_key(key, f"the key of {cls.__name__}"))
 
     def __getnewargs__(self) -> tuple[Hashable]:
         return (self.key,)
@@ -203,10 +198,10 @@ class Denied:
     def __attrs_post_init__(self) -> None:
         reason: object = self.reason
         scope: object = self.scope
-        if not isinstance(reason, str) or reason not in _REASONS:
+        if not is_text(reason) or reason not in _REASONS:
             known = ", ".join(sorted(_REASONS))
             raise ConfigError(f"reason must be one of {known}, not {shown(reason)}: own words go into detail")
-        if not isinstance(scope, str) or scope not in SCOPES:
+        if not is_text(scope) or scope not in SCOPES:
             raise ConfigError(f"scope must be one of {', '.join(SCOPES)}, not {shown(scope)}")
         if type(self.amount) is not int or self.amount < 1:
             whole_number(self.amount, "amount")
@@ -216,10 +211,9 @@ class Denied:
         if type(self.diagnostics) is not dict:
             a_mapping(self.diagnostics, "diagnostics", "{'limit': 8}")
         if self.cohort is not None:
-            try:
-                hash(self.cohort)
-            except TypeError:
-                raise ConfigError(f"cohort must be hashable, such as a tuple, not {shown(self.cohort)}") from None
+            a_key(self.cohort, "cohort")
+        if self.failed_at is not None:
+            a_moment(self.failed_at, "failed_at")
 
     @property
     def final(self) -> bool:
