@@ -17,7 +17,7 @@ __all__ = ["RunThread"]
 R = TypeVar("R")
 
 _NOT_RUNNING = "the request executor is not running: use it inside `async with executor:`"
-_DECIDING = "the request gate is deciding: a rule, a limiter or a queue answers what it is asked, and must not call the gate"
+_DECIDING = "the request gate is deciding: a rule, a limiter or a queue that is asked must not call the gate"
 
 
 class RunThread:
@@ -54,9 +54,7 @@ class RunThread:
         return self._clock.current_time()
 
     def now_to_change(self) -> float:
-        """The same for who is about to change the gate. Raises `PenstockError` in the middle of a step: plugins that are
-        asked change nothing.
-        """
+        """The same for who is about to change the gate. Raises `PenstockError` in the middle of a step."""
         if self.deciding:
             raise PenstockError(_DECIDING)
         return self.now()

@@ -76,7 +76,7 @@ def shown(value: object) -> str:
 
 def is_text(value: object) -> TypeGuard[str]:
     """Whether it is a string, and behaves as one."""
-    return _is_plain(value, str)
+    return type(value) is str or _is_plain(value, str)
 
 
 def _is_plain(value: object, kind: type) -> bool:
@@ -209,6 +209,10 @@ def a_key(value: Any, what: str) -> Any:
 
 
 def _can_be_filed_under(value: object) -> bool:
+    if type(value) is str:
+        return value.isascii() or _can_be_written(value)
+    if type(value) is tuple:
+        return value != () and all(map(_can_be_filed_under, value))
     if isinstance(value, str):
         return is_text(value) and _can_be_written(value)
     if isinstance(value, tuple) and not all(map(_can_be_filed_under, value)):
