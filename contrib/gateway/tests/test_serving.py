@@ -261,8 +261,8 @@ async def test_draining_ends_what_takes_too_long(world: World) -> None:
 
 async def test_a_client_that_comes_while_a_gateway_drains_is_not_waited_for(world: World) -> None:
     gateway = await world.begin()
-    client = await world.client()
     gateway.front.draining = True  # it is accepted when the end has begun
+    client = await world.client()
     assert await client.stream.receive_some(1) == b""
     assert gateway.connections == 0
 

@@ -14,10 +14,10 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, 
     """A server's context with a certificate for localhost and provider.example, and a client's that trusts it."""
     folder: Path = tmp_path_factory.mktemp("tls")
     key, certificate = folder / "key.pem", folder / "certificate.pem"
-    made = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=provider.example".split()
-    extension = ["-addext", "subjectAltName=DNS:provider.example,DNS:localhost"]
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    whose = ["-subj", "/CN=provider.example", "-addext", "subjectAltName=DNS:provider.example,DNS:localhost"]
     try:
-        command = ["openssl", *made, *extension, "-keyout", str(key), "-out", str(certificate)]
+        command = ["openssl", "req", "-x509", *kind, *whose, "-keyout", str(key), "-out", str(certificate)]
         subprocess.run(command, check=True, capture_output=True)
     except FileNotFoundError:
         pytest.skip("there is no openssl to make a certificate with")

@@ -267,7 +267,9 @@ class Exchange:
             self._hides = UsageFilter() if self._asks and not packed else None
             length = None if self._hides is not None else _length(names)
             chunks = self.request.version == "1.1"
-            self._writer = AnswerWriter(length=length, chunks=chunks, keep_alive=self.request.keep_alive and self.client.stays)
+            self._writer = AnswerWriter(
+                length=length, chunks=chunks, keep_alive=self.request.keep_alive and self.client.stays
+            )
             self._head = self._writer.head(status, [*answer_headers(answer.headers), *self.own_headers])
         return reader
 

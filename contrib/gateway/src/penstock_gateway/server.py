@@ -104,9 +104,7 @@ class Gateway:
         connection = ClientConnection(self._poller, sock, self.front, self._config, self._ended)
         self._connections.add(connection)
         if len(self._connections) > self._config.most_connections:
-            connection.refuse(
-                Refusal(503, "too_many_connections", "the gateway has as many clients as it takes", 1.0)
-            )
+            connection.refuse(Refusal(503, "too_many_connections", "the gateway has as many clients as it takes", 1.0))
         else:
             connection.begin()
 

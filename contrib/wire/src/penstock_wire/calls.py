@@ -177,7 +177,7 @@ class _Connection:
             else:
                 raise ConnectionLost(f"the connection broke before the answer was there: {self.channel.error}")
         except WireError as error:
-            if answer.pending and call.receiver is not None:  # what came before is passed on, in however many reads it came
+            if answer.pending and call.receiver is not None:  # what came before is passed on, in how many reads it came
                 call.receiver.on_answer(answer)
             call.lost(error)
             return

@@ -39,9 +39,7 @@ class Channel:
 
     __slots__ = ("_events", "_out", "_paused", "_poller", "_receiver", "_secured", "_socket", "closed", "error")
 
-    def __init__(
-        self, poller: Poller, sock: socket.socket, receiver: Receiver, secured: Secured | None = None
-    ) -> None:
+    def __init__(self, poller: Poller, sock: socket.socket, receiver: Receiver, secured: Secured | None = None) -> None:
         self.closed = False
         self.error: OSError | None = None
         """What it broke by."""

@@ -92,24 +92,25 @@ class Poller:
 
     async def run(self) -> None:
         """Hand out what comes, until `close`."""
-        number = self._selector.fileno()  # type: ignore[attr-defined]  # all but that of Windows have it
+        number = self._selector.fileno()
         while not self._closed:
             with trio.CancelScope(deadline=-inf if self._soon else self._moments.next) as self._scope:
                 await trio.lowlevel.wait_readable(number)
-            if self._closed:
-                break
-            for key, events in self._selector.select(0):
-                try:
-                    key.data.ready(events)
-                except Exception:
-                    _log.exception("a connection ended by a fault of the program's own")
-                    key.data.failed()
-            for moment in self._moments.come(trio.current_time()):
-                self._call(moment.callback)
-            soon, self._soon = self._soon, []
-            for callback in soon:
-                self._call(callback)
+            self._hand_out()
         self._selector.close()
+
+    def _hand_out(self) -> None:
+        for key, events in self._selector.select(0):
+            try:
+                key.data.ready(events)
+            except Exception:
+                _log.exception("a connection ended by a fault of the program's own")
+                key.data.failed()
+        for moment in self._moments.come(trio.current_time()):
+            self._call(moment.callback)
+        soon, self._soon = self._soon, []
+        for callback in soon:
+            self._call(callback)
 
     def _call(self, callback: Callable[[], None]) -> None:
         try:
@@ -118,7 +119,7 @@ class Poller:
             _log.exception("a time-out was not carried out, by a fault of the program's own")
 
     def close(self) -> None:
-        """Nobody is called any more."""
+        """What goes on is handed out, and nothing after that."""
         self._closed = True
         self._scope.cancel()
         for scope in tuple(self._tasks):

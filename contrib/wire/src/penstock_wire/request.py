@@ -19,8 +19,7 @@ _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _TARGET: Final = re.compile(r"[\x21-\x7e]+")
 _OURS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 _PASSING: Final = re.compile(
-    rb"(?:(?!(?:%s):)[!#$%%&'*+.^_`|~0-9a-z-]+: [\t\x20-\x7e\x80-\xff]*\r\n)*"
-    % "|".join(sorted(_OURS)).encode()
+    rb"(?:(?!(?:%s):)[!#$%%&'*+.^_`|~0-9a-z-]+: [\t\x20-\x7e\x80-\xff]*\r\n)*" % "|".join(sorted(_OURS)).encode()
 )
 """Lines of headers, as `_lines` would make them."""
 

@@ -1,1 +1,1 @@
-"""What `penstock bench gateway` measures: calls through a gateway, beside other ways through, by the processor's time."""
+"""What `penstock bench gateway` measures: calls through a gateway and other ways through, by the processor's time."""

@@ -61,7 +61,9 @@ def program(name: str, package: str) -> str:
     """Where a program is. Raises `CompetitorUnavailable`."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
     if found is None:
-        raise CompetitorUnavailable(f"{name} is not installed, and nothing can be measured without: apt install {package}")
+        raise CompetitorUnavailable(
+            f"{name} is not installed, and nothing can be measured without: apt install {package}"
+        )
     return found
 
 

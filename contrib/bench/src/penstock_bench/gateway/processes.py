@@ -1,4 +1,4 @@
-"""A server in a process of its own: whether it listens, what its processes cost, and what they hold in memory. Linux."""
+"""A server in a process of its own: whether it listens, what its processes cost, what they hold in memory. Linux."""
 
 from __future__ import annotations
 
