@@ -15,6 +15,8 @@ from click.testing import CliRunner, Result
 from penstock import ConfigError, Usage
 from penstock_batch.plugin import cells
 from penstock_batch.store.answer import Answer
+from penstock_batch.store.reading import StoreReader
+from penstock_batch.store.spent import spent_of
 from penstock_batch.store.store import Store
 
 
@@ -103,8 +105,10 @@ def test_answers_are_thrown_away_after_a_question(ask: Callable[..., Result], st
     assert ask("drop", "--ended", "length").exit_code == 1  # nobody said yes
     assert len(ask("export").stdout.splitlines()) == 7
     said = ask("drop", "--ended", "length", "--yes").stdout
-    assert said == "1 answers thrown away, which cost 0.5000\n"
+    assert said == "1 answer thrown away, which cost 0.5000\n"
     assert len(ask("export").stdout.splitlines()) == 6
+    with StoreReader(store) as reader:
+        assert spent_of(reader.ask).cost == 3.0  # what is thrown away was paid for
     assert ask("drop", "--older-than", "900d", "--yes").stdout == "there is no such answer\n"
 
 

@@ -18,7 +18,9 @@ from penstock_batch.running.unchanged import WHOLE
 from penstock_batch.store.answer import Answer
 from penstock_batch.store.reading import StoreReader
 from penstock_batch.store.selecting import Cell, Selection
+from penstock_batch.store.spent import SPENT, spent_of
 from penstock_batch.store.store import Store
+from penstock_batch.words.amounts import counted
 from penstock_batch.words.terminal import say
 
 __all__ = ["count_cells", "drop_cells", "export_cells", "list_cells", "show_cells"]
@@ -77,12 +79,13 @@ def drop_cells(place: Path, selection: Selection, *, sure: bool) -> None:
         return
     paid = f", which cost {cost:,.4f}" if cost else ""
     if not sure:
-        click.confirm(f"throw away {count:,} answers of {path}{paid}?", abort=True)
-    with Store(path) as store:
+        click.confirm(f"throw away {counted(count, 'answer')} of {path}{paid}?", abort=True)
+    with Store(path) as store, StoreReader(path) as reader:
+        store.note(SPENT, spent_of(reader.ask).as_text())  # what is thrown away was paid for all the same
         store.drop(*selection.condition())
         store.forget(WHOLE)
         store.commit()
-    say(f"{count:,} answers thrown away{paid}")
+    say(f"{counted(count, 'answer')} thrown away{paid}")
 
 
 def _reader(place: Path) -> StoreReader:

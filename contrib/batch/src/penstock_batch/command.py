@@ -31,7 +31,7 @@ from penstock_batch.running.whole_run import Ran, run_rows
 from penstock_batch.store.aside import forget_aside, note_aside, put_aside
 from penstock_batch.store.reading import StoreReader
 from penstock_batch.store.store import Store, StoreLost
-from penstock_batch.words.amounts import money
+from penstock_batch.words.amounts import counted, money
 from penstock_batch.words.terminal import say
 
 __all__ = ["check_command", "check_pipeline", "run_command"]
@@ -66,11 +66,17 @@ def run_command(
                 note_aside(store)
             claim_output(pipeline, store, overwrite=overwrite)
             if taken := take_over(pipeline, store):
-                say(f"{taken:,} cells of an earlier release's journal are taken over into {pipeline.store.name}")
+                verb = "is" if taken == 1 else "are"
+                say(
+                    f"{counted(taken, 'cell')} of an earlier release's journal {verb} taken over into {pipeline.store.name}"
+                )
             if again is not None:
-                say(f"{again.retire(store, limit):,} cells of {redo} are asked again")
+                retired = again.retire(store, limit)
+                say(f"{counted(retired, 'cell')} of {redo} {'is' if retired == 1 else 'are'} asked again")
             elif unchanged(pipeline, store):
-                say(f"nothing has changed since the last run, which did all {pipeline.facts.rows:,} rows")
+                rows = pipeline.facts.rows
+                did = "its only row" if rows == 1 else f"all {rows:,} rows"
+                say(f"nothing has changed since the last run, which did {did}")
                 say(f"answers: {pipeline.target}")
                 return ALL_DONE
             run = partial(run_rows, pipeline, store, staged, plugins=plugins, progress=progress)
@@ -90,7 +96,7 @@ def run_command(
                     if not result.failed:
                         note_whole(pipeline, store)
             if store.damaged:
-                say(f"{store.damaged:,} damaged answers of the store count as cells not done", err=True)
+                say(f"damaged answers of the store, which count as cells not done: {store.damaged:,}", err=True)
     except BaseException as error:
         if not _interrupted(error):  # before or after the run's stages, which hear signals by themselves
             raise
@@ -184,13 +190,13 @@ def check_pipeline(path: Path, *, plugins: Sequence[Path]) -> FileCheck:
     facts = pipeline.facts
     notes += [f"line {row.line}: {row.problem}" for row in facts.bad]
     if facts.bad_count:
-        notes.append(f"{facts.bad_count:,} of {facts.rows:,} rows cannot be read; a run counts them as failed")
+        notes.append(f"{facts.bad_count:,} of {counted(facts.rows, 'row')} cannot be read; a run counts them as failed")
     return FileCheck(_told(path, pipeline, manager), notes, faulty=bool(facts.bad_count))
 
 
 def _told(path: Path, pipeline: Pipeline, manager: PluginManager) -> Iterator[str]:
     facts = pipeline.facts
-    yield f"{path}: {facts.rows:,} rows with {', '.join(facts.columns) or 'no columns'}, from {pipeline.source.path}"
+    yield f"{path}: {counted(facts.rows, 'row')} with {', '.join(facts.columns) or 'no columns'}, from {pipeline.source.path}"
     with StoreReader(pipeline.store) as store:
         standing = forecast(pipeline, store)
     for step in _as_listed(pipeline):

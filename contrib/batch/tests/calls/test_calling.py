@@ -16,6 +16,7 @@ import trio.testing
 from contrib.batch.tests.calls.conftest import use_of
 
 import penstock
+from penstock import ModelConfig, Problem, ProviderConfig
 from penstock_batch.calls.asking import Asked, ask, asked_of
 from penstock_batch.calls.calling import Calls
 from penstock_batch.calls.giving_up import GiveUpRules
@@ -25,9 +26,10 @@ from penstock_batch.calls.tallies import Tallies
 from penstock_batch.money.budget import Budget
 from penstock_batch.money.estimates import Estimates
 from penstock_batch.pipeline.answer_schema import AnswerSchema
+from penstock_batch.pipeline.config import StepConfig
 from penstock_batch.pipeline.criteria import Criteria
 from penstock_batch.pipeline.row_files import RowFiles
-from penstock_batch.pipeline.steps import Step
+from penstock_batch.pipeline.steps import Step, compile_step
 from penstock_batch.pipeline.templates import PromptTemplate
 from penstock_batch.pipeline.turns import Turn
 from penstock_batch.providers.models import StepModel
@@ -113,13 +115,21 @@ class Asking:
         self.clients = {name: Client(replies) for name, replies in models.items()}
         self.tallies = Tallies.for_steps([self.step], 1)
         self.kept: list[Answer] = []
+        self.lost: list[tuple[str, float]] = []
         self.asked_for = Asked({"model": "m-id", "messages": []}, b"key")
         uses = {
             model.name: use_of(model, [client], self.tallies.models, rules or RULES)
             for model, client in zip(known, self.clients.values(), strict=True)
         }
         self.spending = None if budget is None else Spending(Budget(budget), Estimates())
-        self._calls = Calls(uses, self.tallies, Secrets(), on_limited=lambda: None, spending=self.spending)
+        self._calls = Calls(
+            uses,
+            self.tallies,
+            Secrets(),
+            on_limited=lambda: None,
+            on_lost=lambda step, cost: self.lost.append((step, cost)),
+            spending=self.spending,
+        )
 
     async def ask(self) -> Answer:
         return await self._calls.call(self.step, self.asked_for, self._keep)
@@ -264,6 +274,27 @@ def test_a_fallback_is_told_of_the_schema_that_its_dialect_takes(first: str, oth
     assert told.base == asked.base
 
 
+@pytest.mark.parametrize(("first", "other", "most"), [("openai", "anthropic", 4096), ("anthropic", "openai", None)])
+@pytest.mark.parametrize("said", [{}, {"max_tokens": 7}])
+def test_a_fallback_is_told_what_its_own_dialect_must_be_told(
+    first: str, other: str, most: int | None, said: dict[str, int]
+) -> None:
+    config = StepConfig(name="s", kind="chat", model="one/m", fallback=["two/m"], prompt="?", params=dict(said))
+    models = {"m": ModelConfig(max_parallel_requests=1)}
+    providers = {
+        name: ProviderConfig(kind=kind, base_url="https://p.example", models=models)
+        for name, kind in (("one", first), ("two", other))
+    }
+    problems: list[Problem] = []
+    step = compile_step(config, known=frozenset(), providers=providers, folder=Path(), timeout=1.0, problems=problems)
+    assert step is not None, problems
+    asked = ask(step, {}, {})
+    told = asked_of(step, step.fallback[0], asked)
+    assert told.body.get("max_tokens") == said.get("max_tokens", most)
+    assert asked.body.get("max_tokens") == said.get("max_tokens", 4096 if first == "anthropic" else None)
+    assert told.base == asked.base
+
+
 async def test_a_fallback_of_another_dialect_sees_the_same_image(
     autojump_clock: trio.testing.MockClock, image: Path
 ) -> None:
@@ -284,6 +315,44 @@ async def test_a_file_that_a_dialect_does_not_take_is_the_failure_of_its_cell(
     (failed,) = await answered(asking)
     assert failed.startswith("not called, p cannot be told: messages[0].content[0]")
     assert asking.asked() == {"m": 0}
+
+
+# -- answers that cannot be used --
+
+
+def unusable(tokens: int) -> Reply:
+    """An answer without a text, which was paid for."""
+    return 200, {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": tokens}}, {}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        unusable(7),
+        (200, {"choices": [{"message": {}, "finish_reason": None}], "usage": {"completion_tokens": 7}}, {}),
+        (200, {"error": {"message": "no", "code": 400}, "usage": {"prompt_tokens": 5, "completion_tokens": 7}}, {}),
+    ],
+)
+async def test_what_an_answer_that_cannot_be_used_has_cost_counts(
+    autojump_clock: trio.testing.MockClock, reply: Reply
+) -> None:
+    asking = Asking({"m": [reply]}, budget=100.0, params={"max_tokens": 10})
+    (failed,) = await answered(asking)
+    assert not asking.kept, failed
+    calls = asking.asked()["m"]
+    assert asking.lost == [("s", 7.0)] * calls
+    assert asking.spending is not None
+    assert asking.spending.budget.spent == asking.tallies.cost == 7.0 * calls
+    assert asking.tallies.models["p/m"].output_tokens == 7 * calls
+
+
+async def test_an_answer_after_one_that_cannot_be_used_costs_its_own(autojump_clock: trio.testing.MockClock) -> None:
+    down = (200, {"error": {"message": "no", "code": 502}, "usage": {"prompt_tokens": 1, "completion_tokens": 2}}, {})
+    asking = Asking({"m": [down, text("a bird")]}, budget=100.0, params={"max_tokens": 10})
+    assert await answered(asking) == ["a bird"]
+    assert asking.kept[0].cost == 1.0
+    assert asking.spending is not None
+    assert asking.spending.budget.spent == asking.tallies.cost == 3.0
 
 
 # -- files --

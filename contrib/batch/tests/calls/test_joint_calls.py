@@ -315,6 +315,21 @@ async def test_a_vector_that_is_none_is_its_own_texts_failure(embedder: Embedder
     assert together.vectors.keys() == set(texts(4)) - together.failed.keys()
 
 
+async def test_what_texts_have_cost_that_have_no_vector_counts(embedder: Embedder, autojump_clock: MockClock) -> None:
+    budget = Budget(limit=1.0)
+    embedder.changed = embedded(lambda at, vector: [float("nan")] if at == 1 else vector)
+    together = TextsTogether(embedder, spending=Spending(budget, Estimates()))
+    await together.all(texts(4))
+    assert len(together.failed) == 1
+    assert budget.spent == pytest.approx(embedder.used / 1_000_000)
+    embedder.changed = embedded(lambda at, vector: [float("nan")])
+    await together.all(texts(4))
+    assert len(together.failed) == 4
+    assert budget.spent == pytest.approx(embedder.used / 1_000_000)
+    assert together.tallies.cost == pytest.approx(budget.spent)
+    assert together.model.input_tokens == embedder.used
+
+
 async def test_calls_in_flight_come_back_after_a_stop_and_no_other_goes_out(
     embedder: Embedder, autojump_clock: MockClock
 ) -> None:

@@ -32,7 +32,8 @@ def spending(limit: float) -> Spending:
 async def call(money: Spending, most: int | None, cost: float | None, ended: list[Any], takes: float = 1.0) -> None:
     """A call that takes some seconds and costs this."""
     try:
-        async with money.call(step(most), MODEL, {"input": "x"}) as out:
+        asking = step(most)
+        async with money.call(asking, MODEL, {**asking.params, "input": "x"}) as out:
             await trio.sleep(takes)
             out.paid(cost, Usage(1, None if cost is None else int(cost)))
             ended.append((trio.current_time(), cost))

@@ -11,6 +11,8 @@ import pytest
 
 from penstock import ConfigError
 from penstock_batch.command import run_command
+from penstock_batch.pipeline.loading import load_pipeline
+from penstock_dialects import Prices
 
 pytestmark = pytest.mark.loopback
 
@@ -178,3 +180,13 @@ def test_a_file_without_a_call_that_can_be_made_is_refused(batch: Batch) -> None
     batch.write(call("a", "hello", "nobody"))
     with pytest.raises(ConfigError, match=r"line 1: the model 'nobody' is in no \[providers\]"):
         batch.run()
+
+
+def test_its_calls_have_the_prices_of_their_models(tmp_path: Path) -> None:
+    batch = Batch(tmp_path)
+    priced = PIPELINE.replace("8\n", "8\nprice = { input = 1.0, output = 2.0 }\n")
+    batch.write({"custom_id": "a", "method": "POST", "url": CHAT, "body": {"model": "small", "messages": []}})
+    (tmp_path / "pipeline.toml").write_text(f"{priced}\n[batch]\nbudget = 1.0\n", encoding="utf-8")
+    (step,) = load_pipeline(tmp_path / "pipeline.toml").steps
+    assert step.model is not None
+    assert step.model.prices == Prices(input=1.0, output=2.0)

@@ -9,7 +9,7 @@ import pytest
 from penstock import Usage
 from penstock_batch.store.answer import Answer
 from penstock_batch.store.reading import StoreReader
-from penstock_batch.store.spent import SPENT, Spent, StepSpent, spent_of
+from penstock_batch.store.spent import LOST, SPENT, Spent, StepSpent, spent_of
 from penstock_batch.store.store import Store
 
 
@@ -39,12 +39,13 @@ def test_each_step_has_its_sum_and_its_largest_answer(tmp_path: Path) -> None:
     assert spent(path).cost == 9.0
 
 
-def test_what_was_dropped_since_is_spent_all_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dropped", [1.0, 2.0])
+def test_what_was_dropped_since_is_spent_all_the_same(tmp_path: Path, dropped: float) -> None:
     path = tmp_path / "store"
     answers(path, 1.0, 2.0)
     spent(path, note=True)
     with Store(path) as store:
-        store.put("DELETE FROM answers WHERE cost = ?", (1.0,))
+        store.drop("cost = ?", (dropped,))
         store.commit()
     answers(path, 4.0)
     assert spent(path).steps == {"s": StepSpent(3, 7.0, 4)}
@@ -57,6 +58,15 @@ def test_a_note_that_cannot_be_read_is_made_anew(tmp_path: Path) -> None:
         store.note(SPENT, "[1")
         store.commit()
     assert spent(path).cost == 1.0
+
+
+def test_what_was_paid_for_answers_that_are_not_kept_is_spent(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    answers(path, 1.0)
+    with Store(path) as store:
+        store.note(LOST, '{"s": 2.5, "t": 1}')
+        store.commit()
+    assert spent(path, note=True).cost == spent(path).cost == 4.5
 
 
 def test_where_there_is_no_store_nothing_was_spent(tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ from penstock_batch.pipeline.row_files import with_contents
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.pipeline.templates import ROW, RenderError
 from penstock_batch.providers.models import StepModel
-from penstock_batch.providers.native.protocols import with_defaults
 from penstock_batch.store.keys import base_key
 
 __all__ = ["Asked", "NotAsked", "ask", "asked_of"]
@@ -92,7 +91,7 @@ def ask(step: Step, values: Mapping[str, Any], columns: Mapping[str, Any]) -> As
 
 def asked_of(step: Step, model: StepModel, asked: Asked) -> Asked:
     """What is asked of a fallback: the same, with what its dialect must be told, and the schema if it takes that."""
-    body = with_defaults(model.dialect, step.kind, asked.body)
+    body = step.said_to(model, asked.body)
     schema = step.criteria.schema
     if schema is not None and step.schema_sent and step.criteria.as_json and "response_format" not in step.params:
         body.pop("response_format", None)

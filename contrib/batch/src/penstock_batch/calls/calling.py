@@ -18,7 +18,7 @@ import attrs
 import trio
 
 import penstock
-from penstock import execute
+from penstock import Usage, execute
 from penstock_batch.calls.answers import Answered, BadAnswer, answer_of, error_line, failure_kind
 from penstock_batch.calls.asking import Asked, asked_of
 from penstock_batch.calls.judging import refuses
@@ -60,6 +60,10 @@ class CallFailed(Exception):
         self.at = at
 
 
+def _kept_nowhere(step: str, cost: float) -> None:
+    """What was paid for nothing, where no store keeps accounts."""
+
+
 class _NoAnswer(CallFailed, ConnectionError):
     """A call without an answer: nothing listens there, or the connection broke."""
 
@@ -69,7 +73,9 @@ class _TooLate(CallFailed, TimeoutError):
 
 
 class Calls:
-    """The calls of a run, by `models`. `on_limited` is called after each 429; `spending` holds them to a budget."""
+    """The calls of a run, by `models`. `on_limited` is called after each 429, `on_lost` with the step and what was paid
+    where an answer cannot be used; `spending` holds calls to a budget.
+    """
 
     def __init__(
         self,
@@ -78,12 +84,14 @@ class Calls:
         secrets: Secrets,
         *,
         on_limited: Callable[[], None],
+        on_lost: Callable[[str, float], object] = _kept_nowhere,
         spending: Spending | None = None,
     ) -> None:
         self._models = models
         self._tallies = tallies
         self._secrets = secrets
         self._on_limited = on_limited
+        self._on_lost = on_lost
         self._spending = spending
         self._reading = trio.CapacityLimiter(READERS)
 
@@ -162,10 +170,12 @@ class Calls:
             with await self.post(step, use, place, sent) as reader:
                 outcome, now = self.heard(reader, attempt, started)
                 if reader.status != 200 or reader.error is not None:
+                    self.lost(step, place, reader.verdict.usage, call)
                     raise self.refused(use, place, reader, outcome, now)
                 try:
                     answered = answer_of(step.kind, reader)
                 except BadAnswer as error:
+                    self.lost(step, place, reader.verdict.usage, call)
                     raise self.unfit(use, place, error, outcome, now) from None
                 answer = self.answer(step, place, reader, answered, now - started, call)
             await keep(answer)
@@ -224,6 +234,24 @@ class Calls:
         if call is not None:
             cost = call.paid(cost, answered.usage)
         return self._answer(reader, answered, place, elapsed, cost)
+
+    def lost(self, step: Step, place: PlaceUse, usage: Usage | None, *calls: OpenCall | None) -> None:
+        """Count what a provider says that an answer has used which is none. It is the cost of each of these calls in
+        equal parts.
+        """
+        if usage is None or (usage.input_tokens is None and usage.output_tokens is None):
+            return
+        read, written = usage.input_tokens or 0, usage.output_tokens or 0
+        place.tally.input_tokens += read
+        place.tally.output_tokens += written
+        cost = cost_of(place.model.prices, attrs.evolve(usage, input_tokens=read, output_tokens=written), step.kind)
+        if not cost:
+            return
+        self._tallies.paid(step.name, place.model.name, cost)
+        self._on_lost(step.name, cost)
+        for call in calls:
+            if call is not None:
+                call.lost(cost / len(calls), usage)
 
     def _answer(
         self, reader: AnswerReader, answered: Answered, place: PlaceUse, elapsed: float, cost: float | None

@@ -14,7 +14,7 @@ A refusal of several texts is not held against the model: it is one text's fault
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -288,6 +288,8 @@ class JointCalls:
         """Raise what a call that was not answered as it should be ends with."""
         wrong = reader.status != 200 or reader.error is not None
         texts_fault = len(joint.texts) > 1 or joint.half or (joint.leader.alone and place.tally.answered > 0)
+        if wrong:
+            self._lost(joint, place, reader.verdict.usage, joint.texts)
         if (wrong or reader.too_large) and texts_fault and failure_kind(outcome) == "unfit":
             place.tally.failed += 1
             said = self._calls.reason(place, reader) if wrong else "the answer is larger than it may be"
@@ -317,12 +319,14 @@ class JointCalls:
         try:
             vectors = vectors_in(reader, len(texts))
         except BadAnswer as error:
+            self._lost(joint, place, reader.verdict.usage, texts)
             raise self._calls.unfit(joint.use, place, error, outcome, now) from None
         usages = usages_of(reader.verdict.usage or Usage(), [text.tokens for text in texts])
         joint.answered = True
         found: list[tuple[_Text, Answer]] = []
         for text, vector, usage in zip(texts, vectors, usages, strict=True):
             if isinstance(vector, NoVector):
+                self._lost(joint, place, usage, [text])
                 text.fail(CellFailed(str(vector)))
                 continue
             answered = Answered(vector, usage, reader.verdict.ended)
@@ -335,6 +339,10 @@ class JointCalls:
                 found.append((text, answer))
         self._calls.count(joint.step, place, [answer for _, answer in found], now)
         return found
+
+    def _lost(self, joint: _Joint, place: PlaceUse, usage: Usage | None, texts: Sequence[_Text]) -> None:
+        """Count what was paid for texts that have no vector of it."""
+        self._calls.lost(joint.step, place, usage, *(text.call for text in texts))
 
 
 def _cancelled(use: ModelUse) -> CellFailed:

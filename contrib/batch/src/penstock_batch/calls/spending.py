@@ -29,7 +29,9 @@ class BudgetRefusal(Exception):
 
 @attrs.define
 class OpenCall:
-    """A call that is out. `paid` is to be called when its answer has come; without, it cost nothing."""
+    """A call that is out. `paid` is to be called when its answer has come, `lost` when what has come is none; without,
+    it cost nothing.
+    """
 
     step: Step
     model: StepModel
@@ -40,9 +42,14 @@ class OpenCall:
 
     def paid(self, cost: float | None, usage: Usage) -> float:
         """Note what the answer cost, and return it. Where its provider did not say, it is the most that it may be."""
-        self.cost = self.most if cost is None else cost
+        cost = self.most if cost is None else cost
+        self.lost(cost, usage)
+        return cost
+
+    def lost(self, cost: float, usage: Usage) -> None:
+        """Note what was paid for an answer that cannot be used; another may come."""
+        self.cost = (self.cost or 0.0) + cost
         self.usage = usage
-        return self.cost
 
 
 @attrs.define
@@ -86,9 +93,8 @@ class Spending:
         """A block in which this call may go out. Raises `BudgetRefusal` if the budget does not hold it."""
         if model.prices is None:  # a step's own model has one, by what is checked before the run
             raise BudgetRefusal(f"not called, {model.name} has no price, and there is a budget")
-        params = {**step.params, **body}
         name, size = next(self._names), text_bytes(body)
-        most = self.estimates.most(step.name, step.kind, model.name, model.prices, size, params)
+        most = self.estimates.most(step.name, step.kind, model.name, model.prices, size, body)
         call = OpenCall(step, model, size, most.cost)
         turn = _Turn(self.budget.ask(name, step.name, most))
         try:

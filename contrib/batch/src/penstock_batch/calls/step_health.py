@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from penstock_batch.words.amounts import counted
+
 __all__ = ["StepHealth"]
 
 
@@ -29,6 +31,4 @@ class StepHealth:
         """Note a cell that was asked, and has no accepted answer in the end."""
         self._left -= 1
         if self._left <= 0 and not self._proven and self._reason is None:
-            self._reason = (
-                f"not asked, of the first {self._failures} rows none had an answer that was accepted: {reason}"
-            )
+            self._reason = f"not asked, of the first {counted(self._failures, 'row')} none had an answer that was accepted: {reason}"

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
+from penstock_batch.words.amounts import counted
+
 __all__ = ["NoVector", "vectors_of"]
 
 
@@ -31,16 +33,12 @@ def vectors_of(vectors: Sequence[Any], places: Sequence[Any], texts: int) -> lis
     if not vectors:
         raise NoVector("the answer holds no vector")
     if len(vectors) != texts:
-        raise NoVector(f"the answer holds {_vectors(len(vectors))} for {texts:,} text{'s' * (texts != 1)}")
+        raise NoVector(f"the answer holds {counted(len(vectors), 'vector')} for {counted(texts, 'text')}")
     found = [_vector(value) for value in _in_order(vectors, places)]
     lengths = {len(vector) for vector in found if not isinstance(vector, NoVector)}
     if len(lengths) > 1:
         raise NoVector(f"the answer holds vectors of different lengths ({min(lengths):,} and {max(lengths):,})")
     return found
-
-
-def _vectors(count: int) -> str:
-    return f"{count:,} vector{'s' * (count != 1)}"
 
 
 def _in_order(vectors: Sequence[Any], places: Sequence[Any]) -> Sequence[Any]:
@@ -49,7 +47,7 @@ def _in_order(vectors: Sequence[Any], places: Sequence[Any]) -> Sequence[Any]:
         return vectors
     by_place = {place: value for place, value in zip(places, vectors, strict=True) if type(place) is int}
     if by_place.keys() != set(range(len(vectors))):
-        raise NoVector(f"the indexes of the answer are not those of its {len(vectors):,} texts, each once")
+        raise NoVector(f"the indexes of the answer are not those of its {counted(len(vectors), 'text')}, each once")
     return [by_place[place] for place in range(len(vectors))]
 
 

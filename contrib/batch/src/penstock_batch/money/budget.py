@@ -39,6 +39,10 @@ class Ended:
     refused: tuple[tuple[Hashable, Decision], ...] = ()
 
 
+def _unbounded(step: Step) -> bool:
+    return any(most_output(step.said_to(model, step.params)) is None for model in step.models)
+
+
 @attrs.frozen
 class _Call:
     step: str
@@ -50,7 +54,7 @@ def budget_lines(budget: float | None, steps: Iterable[Step]) -> Iterator[str]:
     if budget is None:
         return
     yield f"budget: {money(budget)} for all runs; a call counts for its max_tokens"
-    unbounded = [step.name for step in steps if step.kind == "chat" and most_output(step.params) is None]
+    unbounded = [step.name for step in steps if step.kind == "chat" and _unbounded(step)]
     if unbounded:
         yield (
             f"  {', '.join(unbounded)} has none: there it is 1.5 times the largest answer so far, so the budget may be "

@@ -18,6 +18,7 @@ from penstock_batch.pipeline.steps import RESPONSE, Step
 from penstock_batch.pipeline.templates import PromptTemplate
 from penstock_batch.providers.models import StepModel
 from penstock_batch.providers.native.protocols import with_defaults
+from penstock_batch.providers.prices import prices_of
 from penstock_batch.rows.reader import BadRow, Row
 
 __all__ = ["NotPassed", "passed_body", "passed_steps"]
@@ -102,7 +103,9 @@ def _model(said: str, providers: Mapping[str, ProviderConfig]) -> StepModel:
         for alias, model in provider.models.items():
             name, model_id = f"{provider_name}/{alias}", model.model or alias
             if said in (name, alias, model_id):
-                found[name] = StepModel(name, provider_name, model_id, model.max_parallel_requests, provider.kind)
+                found[name] = StepModel(
+                    name, provider_name, model_id, model.max_parallel_requests, provider.kind, prices_of(model)
+                )
     if said in found:
         return found[said]
     if not found:

@@ -86,6 +86,8 @@ class Step:
     function: Callable[..., Any] | None = None
     arguments: tuple[str, ...] = ()
     params: Mapping[str, Any] = attrs.field(factory=dict)
+    untold: frozenset[str] = frozenset()
+    """The params that the step does not say, and its model's dialect must be told."""
     timeout: float = 120.0
     thread: bool = True
     workers: int = WORKERS
@@ -113,6 +115,16 @@ class Step:
     def models(self) -> list[StepModel]:
         """Its model, and those that are asked in its place; none of a Python step."""
         return [] if self.model is None else [self.model, *self.fallback]
+
+    def said_to(self, model: StepModel, said: Mapping[str, Any]) -> dict[str, Any]:
+        """What is `said` to its first model as another one is told it: without what only the first's dialect must be
+        told, and with what this one's must.
+        """
+        if model is self.model:
+            return dict(said)
+        return with_defaults(
+            model.dialect, self.kind, {name: value for name, value in said.items() if name not in self.untold}
+        )
 
     def wanted(self, values: Mapping[str, Any]) -> bool:
         """Whether a row with these `values` needs the cell: without one it is empty. Raises `RenderError`."""
@@ -178,6 +190,7 @@ def compile_step(
     if config.kind in _EITHER and inspect.iscoroutinefunction(function):
         found.append(Problem(("function",), f"must be a plain function in a {config.kind} step, not an async one"))
     criteria = compile_criteria(config, folder, found)
+    told = with_defaults(models[0].dialect, config.kind, params) if models else params
     code = ""
     if function is not None and not found:
         try:
@@ -202,7 +215,8 @@ def compile_step(
         templates=templates,
         function=function,
         arguments=tuple(config.needs or ()),
-        params=with_defaults(models[0].dialect, config.kind, params) if models else params,
+        params=told,
+        untold=frozenset(told.keys() - params.keys()),
         timeout=config.timeout if config.timeout is not None else timeout if models else math.inf,
         thread=config.thread,
         workers=config.workers,

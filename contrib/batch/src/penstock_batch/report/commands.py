@@ -16,6 +16,7 @@ from penstock_batch.report.planning import facts_of
 from penstock_batch.rows.own_files import place_problems
 from penstock_batch.store.reading import StoreReader
 from penstock_batch.store.spent import spent_of
+from penstock_batch.words.amounts import counted
 from penstock_batch.words.terminal import say
 
 __all__ = ["plan_command", "report_command"]
@@ -30,7 +31,7 @@ def plan_command(path: Path, *, rows: int) -> int:
     with StoreReader(pipeline.store) as reader:
         plans = [plan_of(facts) for facts in facts_of(pipeline, reader, rows)]
         spent = spent_of(reader.ask).cost
-    say(f"{path}: {pipeline.facts.rows:,} rows")
+    say(f"{path}: {counted(pipeline.facts.rows, 'row')}")
     for line in plan_lines(plans, pipeline.batch.budget, spent):
         say(line, pipeline.secrets)
     return DONE

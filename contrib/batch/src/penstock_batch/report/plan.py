@@ -21,7 +21,7 @@ from penstock import Usage
 from penstock_batch.pipeline.config import BATCH_TOKENS
 from penstock_batch.providers.models import StepModel
 from penstock_batch.providers.prices import cost_of
-from penstock_batch.words.amounts import duration, money
+from penstock_batch.words.amounts import counted, duration, money
 
 __all__ = ["KeptAnswers", "RowCount", "StepFacts", "StepPlan", "plan_lines", "plan_of"]
 
@@ -181,11 +181,11 @@ def _step(plan: StepPlan) -> str:
         return f"{few}{plan.calls:,} to be computed{kept}"
     if not plan.calls:
         return f"nothing to be called{kept}"
-    asked = "tokens in unknown" if plan.input_tokens is None else f"{plan.input_tokens:,} tokens in"
+    asked = "tokens in unknown" if plan.input_tokens is None else f"{counted(plan.input_tokens, 'token')} in"
     if plan.stand_ins:
         asked += " (with stand-ins for what steps before will say)"
-    texts = "" if plan.texts is None else f" for {plan.texts:,} texts"
-    words = f"{few}{plan.calls:,} calls to {plan.model.name}{texts}{kept}; {asked}"
+    texts = "" if plan.texts is None else f" for {counted(plan.texts, 'text')}"
+    words = f"{few}{counted(plan.calls, 'call')} to {plan.model.name}{texts}{kept}; {asked}"
     if plan.output_tokens is None:
         words += ", tokens out unknown (no answer is kept, and the step has no max_tokens)"
     elif plan.output_tokens or plan.output_from == "max_tokens":

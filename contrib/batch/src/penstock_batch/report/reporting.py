@@ -14,7 +14,7 @@ from penstock_batch.report.rows import row_views
 from penstock_batch.store.reading import StoreReader
 from penstock_batch.store.samples import RunRecord, runs, samples
 from penstock_batch.store.spent import spent_of
-from penstock_batch.words.amounts import duration, money
+from penstock_batch.words.amounts import counted, duration, money
 
 __all__ = ["report_page"]
 
@@ -42,7 +42,9 @@ def report_page(pipeline: Pipeline, *, run: int | None, rows: int) -> bytes:
 
 def _of_what(pipeline: Pipeline) -> str:
     stages = len(pipeline.stages)
-    return f"of {pipeline.facts.rows:,} rows" if stages == 1 else f"rows of the {stages} stages, as many of each,"
+    return (
+        f"of {counted(pipeline.facts.rows, 'row')}" if stages == 1 else f"rows of the {stages} stages, as many of each,"
+    )
 
 
 def _with(table: Table, clean: object) -> Table:

@@ -29,7 +29,7 @@ from penstock_batch.running.lineage import Origin
 from penstock_batch.running.sampling import ASKED_BY, asked_by
 from penstock_batch.store.answer import Answer
 from penstock_batch.store.reading import StoreReader
-from penstock_batch.words.amounts import money
+from penstock_batch.words.amounts import counted, money
 
 __all__ = ["row_views"]
 
@@ -190,7 +190,7 @@ def _cell(
 def _answer(answer: Answer) -> str:
     value = answer.value
     if isinstance(value, list) and len(value) > 8 and all(type(each) in (int, float) for each in value):
-        return f"{len(value):,} numbers: {', '.join(f'{each:.4g}' for each in value[:8])}, …"
+        return f"{counted(len(value), 'number')}: {', '.join(f'{each:.4g}' for each in value[:8])}, …"
     return value if isinstance(value, str) else _text(value)
 
 
@@ -198,7 +198,7 @@ def _facts(answer: Answer) -> str:
     usage = answer.usage
     tokens = None
     if usage.input_tokens is not None or usage.output_tokens is not None:
-        tokens = f"{usage.input_tokens or 0:,} tokens in, {usage.output_tokens or 0:,} out"
+        tokens = f"{counted(usage.input_tokens or 0, 'token')} in, {usage.output_tokens or 0:,} out"
     parts: Iterable[str | None] = (
         answer.by,
         answer.ended,

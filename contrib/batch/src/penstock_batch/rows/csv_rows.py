@@ -9,6 +9,7 @@ from typing import Final
 
 from penstock_batch.rows.failed_rows import FAILED
 from penstock_batch.rows.row import BadRow, InputProblem, Row, digest_of, shown
+from penstock_batch.words.amounts import counted
 
 __all__ = ["CsvReader"]
 
@@ -54,7 +55,7 @@ class CsvReader:
 
 def _row(index: int, line: int, header: list[str], fields: list[str]) -> Row | BadRow:
     if len(fields) != len(header):
-        problem = f"has {len(fields)} field{'s' * (len(fields) != 1)} where the header names {len(header)}"
+        problem = f"has {counted(len(fields), 'field')} where the header names {len(header)}"
         return BadRow(index, line, problem, shown(",".join(fields).encode(errors="replace")))
     if any("\udc80" <= character <= "\udcff" for field in fields for character in field):
         return BadRow(index, line, "is not UTF-8")

@@ -30,6 +30,7 @@ from penstock_batch.running.changing import RowFailed, items_of, passes
 from penstock_batch.running.gathering import Gathered
 from penstock_batch.running.lineage import Lineage, Origin
 from penstock_batch.running.results import Results
+from penstock_batch.words.amounts import counted
 
 __all__ = ["DerivedRows", "StageRows"]
 
@@ -139,7 +140,7 @@ class DerivedRows:
             self.made_of += 1
             none += not number
         empty = f", {none:,} of them without an item" if none else ""
-        return f"{len(self):,} rows of {self.made_of:,}{empty}"
+        return f"{counted(len(self), 'row')} of {self.made_of:,}{empty}"
 
     def _filter(self) -> str:
         for row, values in self._done_rows():
@@ -151,7 +152,7 @@ class DerivedRows:
             self.made_of += 1
             if stays:
                 self._add(values, self._parent(row), 0)
-        return f"{self.made_of - len(self):,} of {self.made_of:,} rows filtered"
+        return f"{self.made_of - len(self):,} of {counted(self.made_of, 'row')} filtered"
 
     def _gather(self) -> str:
         gathered = self._gathered
@@ -166,7 +167,7 @@ class DerivedRows:
         for columns in gathered.ended():
             self._add(columns, None, 0)
         without = f", without {self.failed_before:,} that failed" if self.failed_before else ""
-        return f"{self.made_of:,} rows gathered into {len(self):,}{without}"
+        return f"{counted(self.made_of, 'row')} gathered into {len(self):,}{without}"
 
     # -- rows --
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 import attrs
 
 from penstock_batch.rows.lines import json_bytes
+from penstock_batch.words.amounts import counted
 
 __all__ = ["Gathered", "Group"]
 
@@ -43,7 +44,7 @@ class Group:
         return self.size
 
     def __str__(self) -> str:
-        return f"{self.size:,} rows"
+        return counted(self.size, "row")
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         with closing(sqlite3.connect(self.path, check_same_thread=False)) as file:

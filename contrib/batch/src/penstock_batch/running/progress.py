@@ -15,7 +15,7 @@ import trio
 
 from penstock_batch.calls.tallies import Tallies
 from penstock_batch.running.time_left import Left
-from penstock_batch.words.amounts import duration, money
+from penstock_batch.words.amounts import counted, duration, money
 from penstock_batch.words.terminal import say
 
 if TYPE_CHECKING:
@@ -121,7 +121,11 @@ class Standing:
 
     def outlook(self) -> str:
         """The text of what is left, and of money."""
-        waiting = [f"{self.for_budget:,} calls wait for the budget"] if self.for_budget else []
+        waiting = (
+            [f"{counted(self.for_budget, 'call')} wait{'s' * (self.for_budget == 1)} for the budget"]
+            if self.for_budget
+            else []
+        )
         return ", ".join([_left(self.left), *_money(self.cost, self.left.cost), *waiting])
 
 
@@ -162,7 +166,7 @@ def _money(cost: float | None, at_the_end: float | None) -> list[str]:
 def plain_line(standing: Standing) -> str:
     """The standing as one line, for logs."""
     failed = f", {standing.rows_failed:,} failed" if standing.rows_failed else ""
-    rows = f"{standing.rows_done:,} of {standing.rows:,} rows ({standing.share}){failed}"
+    rows = f"{standing.rows_done:,} of {counted(standing.rows, 'row')} ({standing.share}){failed}"
     parts = [
         f"{standing.seconds:.0f} s: {standing.at_stage}{rows}",
         standing.outlook(),
@@ -196,7 +200,7 @@ def table(standing: Standing) -> Table:
 
     whole = Table.grid(padding=(0, 2))
     failed = f", [red]{standing.rows_failed:,} failed[/]" if standing.rows_failed else ""
-    rows = f"{standing.at_stage}[bold]{standing.rows_done:,}[/] of {standing.rows:,} rows ({standing.share}){failed}"
+    rows = f"{standing.at_stage}[bold]{standing.rows_done:,}[/] of {counted(standing.rows, 'row')} ({standing.share}){failed}"
     whole.add_row(f"{rows}, {standing.seconds:.0f} s; {standing.outlook()}")
     steps = Table("step", box=None, pad_edge=False)
     for heading in ("done", "failed", "per second", "cost"):

@@ -76,7 +76,14 @@ class BatchRun:
         sampling = Sampling(self._store, self.pipeline, self._on_added)
         self.spending = spending_of(self.pipeline.batch.budget, sampling.spent)
         standing = RunStanding(self.pipeline, self.models, self.tallies, scheduler, self.spending)
-        calls = Calls(self.models, self.tallies, self.pipeline.secrets, on_limited=self._wake, spending=self.spending)
+        calls = Calls(
+            self.models,
+            self.tallies,
+            self.pipeline.secrets,
+            on_limited=self._wake,
+            on_lost=sampling.lost,
+            spending=self.spending,
+        )
         means = Means(scheduler, self.models, calls, self.spending, standing, self._on_added)
         watch = RunWatch(standing, partial(sampling.keep, failures=self.tallies.reasons))
         async with trio.open_nursery() as nursery:

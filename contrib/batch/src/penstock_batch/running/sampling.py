@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
@@ -12,7 +13,7 @@ import attrs
 from penstock_batch.pipeline.loading import Pipeline
 from penstock_batch.store.reading import StoreReader
 from penstock_batch.store.samples import RunRecord, Sample, begin_run, put_sample, runs, tell_run
-from penstock_batch.store.spent import SPENT, spent_of
+from penstock_batch.store.spent import LOST, SPENT, spent_of
 from penstock_batch.store.store import Store
 
 __all__ = ["ASKED_BY", "Sampling", "asked_by"]
@@ -38,6 +39,7 @@ class Sampling:
             self.spent = spent_of(reader.ask)
             """What the answers of earlier runs have cost."""
             number = max((record.run for record in runs(reader.ask)), default=0) + 1
+        self._lost = dict(self.spent.lost)
         store.note(SPENT, self.spent.as_text())
         store.note(ASKED_BY, asked_by(pipeline))
         self.record = RunRecord(run=number, started=time.time())
@@ -48,6 +50,12 @@ class Sampling:
         self.record = attrs.evolve(self.record, limits=dict(limits), failures=dict(failures))
         self._store.put(*put_sample(self.record.run, sample))
         self._tell()
+
+    def lost(self, step: str, cost: float) -> None:
+        """Keep what was paid for an answer that could not be used."""
+        self._lost[step] = self._lost.get(step, 0.0) + cost
+        self._store.note(LOST, json.dumps(self._lost))
+        self._on_added()
 
     def end(self) -> None:
         """Note that the run has ended."""

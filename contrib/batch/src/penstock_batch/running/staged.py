@@ -18,6 +18,7 @@ from penstock_batch.pipeline.loading import Pipeline
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.running.deriving import DerivedRows, StageRows
 from penstock_batch.running.results import NoRoom, Results
+from penstock_batch.words.amounts import counted
 
 __all__ = ["StagedRows"]
 
@@ -95,7 +96,7 @@ class StagedRows:
         assert change is not None
         self.failed, self.failures = derived.failed_before, derived.failures
         if change.kind == "gather" and change.failed == "stop" and self.failed:
-            rows = f"{self.failed:,} row{'s' * (self.failed != 1)}"
+            rows = counted(self.failed, "row")
             self.refused = f'{change.name}: not gathered, since {rows} failed before; mend them, or say failed = "skip"'
             return None
         self.made = derived

@@ -8,7 +8,7 @@ import attrs
 
 from penstock_batch.calls.tallies import ModelTally, StepTally, Tallies
 from penstock_batch.running.assembly import Assembled
-from penstock_batch.words.amounts import duration, money
+from penstock_batch.words.amounts import counted, duration, money
 
 __all__ = ["AllowedRate", "summary_lines"]
 
@@ -48,13 +48,13 @@ def summary_lines(
     """
     total = result.done + result.failed + result.open
     lines = [
-        f"{_rows(total)}: {result.done:,} done, {result.failed:,} failed{_open(result.open)}, in {duration(seconds)}"
+        f"{counted(total, 'row')}: {result.done:,} done, {result.failed:,} failed{_open(result.open)}, in {duration(seconds)}"
     ]
     lines += _reasons(result.reasons)
     lines += [f"  {told}" for told in stages]
     before = sum(step.before for step in tallies.steps.values())
     if before:
-        lines.append(f"  {before:,} cells were done before and cost nothing now")
+        lines.append(f"  {counted(before, 'cell')} {'was' if before == 1 else 'were'} done before and cost nothing now")
     lines += [
         f"  {name}: {_step(step, seconds)}"
         for name, step in tallies.steps.items()
@@ -64,7 +64,7 @@ def summary_lines(
     limited = sum(model.limited for model in tallies.models.values())
     if calls:
         share = f"({limited / calls:.1%}{_own_count(allowed)})"
-        lines.append(f"{calls:,} calls, {limited:,} answered 429 {share}{_at_best(allowed)}")
+        lines.append(f"{counted(calls, 'call')}, {limited:,} answered 429 {share}{_at_best(allowed)}")
     lines += [f"  {name}: {_model(model, allowed.get(name))}" for name, model in tallies.models.items() if model.calls]
     lines += costs
     lines += where
@@ -87,10 +87,6 @@ def _at_best(allowed: Mapping[str, AllowedRate]) -> str:
     return f"; the limits allow them in {duration(max(times))} at best" if times and len(times) == len(allowed) else ""
 
 
-def _rows(count: int) -> str:
-    return f"{count:,} row{'s' * (count != 1)}"
-
-
 def _open(count: int) -> str:
     return f", {count:,} not done" if count else ""
 
@@ -100,14 +96,14 @@ def _reasons(reasons: Mapping[str, int]) -> list[str]:
     lines = [f"  {count:,} × {reason}" for reason, count in ranked[:_MOST_REASONS]]
     rest = ranked[_MOST_REASONS:]
     if rest:
-        lines.append(f"  {sum(count for _, count in rest):,} × {len(rest)} other reasons")
+        lines.append(f"  {sum(count for _, count in rest):,} × {counted(len(rest), 'other reason')}")
     return lines
 
 
 def _step(step: StepTally, seconds: float) -> str:
     words = f"{step.done:,} done"
     if step.calls:
-        words += f" by {step.calls:,} call{'s' * (step.calls != 1)}"
+        words += f" by {counted(step.calls, 'call')}"
     if step.done and seconds > 0:
         words += f" ({step.done / seconds:.1f}/s)"
     if step.empty:
@@ -115,16 +111,16 @@ def _step(step: StepTally, seconds: float) -> str:
     if step.failed:
         words += f", {step.failed:,} failed"
     if step.asked_again:
-        words += f", {step.asked_again:,} answers in the place of others that were not accepted"
+        words += f", {counted(step.asked_again, 'answer')} in the place of others that were not accepted"
     if step.cost:
         words += f", {_cost(step.cost, step.done)}"
     if step.cut_short:
-        words += f", {step.cut_short:,} answers cut short by their limit on tokens"
+        words += f", {counted(step.cut_short, 'answer')} cut short by {'its' if step.cut_short == 1 else 'their'} limit on tokens"
     return words
 
 
 def _model(model: ModelTally, allowed: AllowedRate | None) -> str:
-    words = f"{model.calls:,} calls, {model.limited:,} × 429"
+    words = f"{counted(model.calls, 'call')}, {model.limited:,} × 429"
     if model.failed:
         words += f", {model.failed:,} failed"
     if allowed is not None and allowed.calls is not None and allowed.seconds:
@@ -137,7 +133,7 @@ def _model(model: ModelTally, allowed: AllowedRate | None) -> str:
         if allowed is not None and allowed.limit is not None:
             words += f" under a limit that ended at {allowed.limit} in flight"
     if model.input_tokens or model.output_tokens:
-        words += f"; {model.input_tokens:,} tokens in, {model.output_tokens:,} out"
+        words += f"; {counted(model.input_tokens, 'token')} in, {model.output_tokens:,} out"
     if model.cost:
         words += f"; {_cost(model.cost, model.answered)}"
     return words

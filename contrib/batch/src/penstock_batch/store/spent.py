@@ -13,10 +13,12 @@ import attrs
 
 from penstock_batch.store.samples import Ask
 
-__all__ = ["SPENT", "Spent", "StepSpent", "spent_of"]
+__all__ = ["LOST", "SPENT", "Spent", "StepSpent", "spent_of"]
 
 SPENT: Final = "spent"
 """The name of the fact."""
+LOST: Final = "lost"
+"""The name of the fact that says what was paid for answers that could not be used, which are not kept, by step."""
 
 
 @attrs.frozen
@@ -40,11 +42,13 @@ class Spent:
 
     upto: int = 0
     steps: dict[str, StepSpent] = attrs.field(factory=dict)
+    lost: dict[str, float] = attrs.field(factory=dict)
+    """What was paid beside them."""
 
     @property
     def cost(self) -> float:
-        """What all of them have cost."""
-        return sum(step.cost for step in self.steps.values())
+        """What all of it has cost."""
+        return sum(step.cost for step in self.steps.values()) + sum(self.lost.values())
 
     def as_text(self) -> str:
         """The sums as they are noted."""
@@ -60,7 +64,8 @@ def spent_of(ask: Ask) -> Spent:
     for step, count, cost, largest, last in ask(question, (spent.upto,)):
         steps[step] = steps.get(step, StepSpent()) + StepSpent(count, cost, largest)
         upto = max(upto, last)
-    return Spent(upto, steps)
+    lost = ask("SELECT value FROM facts WHERE name = ?", (LOST,))
+    return Spent(upto, steps, _lost(lost[0][0]) if lost else {})
 
 
 def _noted(text: str) -> Spent:
@@ -69,3 +74,10 @@ def _noted(text: str) -> Spent:
         return Spent(int(upto), {name: StepSpent(*each) for name, each in steps.items()})
     except (ValueError, TypeError, AttributeError, RecursionError):  # then all of it is added up again
         return Spent()
+
+
+def _lost(text: str) -> dict[str, float]:
+    try:
+        return {str(name): float(cost) for name, cost in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return {}

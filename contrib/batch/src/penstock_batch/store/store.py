@@ -30,6 +30,11 @@ _RETIRE: Final = "UPDATE answers SET retired = 1 WHERE key = ?"
 _CLAIM: Final = "INSERT OR REPLACE INTO claims VALUES (?,?,?)"
 _FACT: Final = "INSERT OR REPLACE INTO facts VALUES (?,?)"
 _FORGET: Final = "DELETE FROM facts WHERE name = ?"
+_DROPPED: Final = "last number of those that were there when some were dropped"
+_LAST: Final = (  # no number is given twice: by them it is known what was counted already
+    "SELECT max(ifnull((SELECT max(id) FROM answers), 0), "
+    "ifnull((SELECT CAST(value AS INTEGER) FROM facts WHERE name = ?), 0))"
+)
 _FIND: Final = (  # by their numbers, in whose order they lie
     "SELECT key, body, vector, crc, row, step FROM answers "
     "WHERE id IN (SELECT id FROM answers WHERE key IN ({})) AND id < ? AND NOT retired ORDER BY id"
@@ -62,7 +67,7 @@ class Store:
             self._file.close()
             raise
         try:
-            self._next = 1 + (self._ask("SELECT max(id) FROM answers")[0][0] or 0)
+            self._next = 1 + self._ask(_LAST, (_DROPPED,))[0][0]
             self._has_claims = bool(self._ask("SELECT 1 FROM claims LIMIT 1"))
         except StoreLost as error:
             self.close()
@@ -127,6 +132,7 @@ class Store:
 
     def drop(self, condition: str, values: Sequence[Any]) -> None:
         """Throw the answers away of which this condition in SQL is true, with the next commit."""
+        self.note(_DROPPED, str(self.last))
         self._pending.append((f"DELETE FROM answers WHERE {condition}", tuple(values)))
 
     # -- which of several equal calls a row has --

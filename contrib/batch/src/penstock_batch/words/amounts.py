@@ -1,8 +1,17 @@
-"""Durations and money, for people. Pure."""
+"""Counts, durations and money, for people. Pure."""
 
 from __future__ import annotations
 
-__all__ = ["duration", "money"]
+__all__ = ["counted", "duration", "money"]
+
+
+def counted(count: int, noun: str) -> str:
+    """So many of something, whose name takes an s.
+
+    >>> counted(1, "row"), counted(0, "row"), counted(1200, "text")
+    ('1 row', '0 rows', '1,200 texts')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def duration(seconds: float) -> str:
