@@ -74,6 +74,19 @@ def test_a_plan_goes_by_what_is_kept(served: Folder, capsys: pytest.CaptureFixtu
     assert said[5].startswith("time: at least ")
 
 
+@pytest.mark.parametrize(
+    ("when", "said"),
+    [("{{ id > 20 }}", "18 calls to p/writer, 21 empty; "), ("{{ summary == '' }}", "at most 60 calls to p/writer; ")],
+)
+def test_a_plan_counts_samples_and_the_rows_that_want_them(
+    folder: Folder, capsys: pytest.CaptureFixture[str], when: str, said: str
+) -> None:
+    step = f'[[steps]]\nname = "title"\nkind = "chat"\nmodel = "p/writer"\nprompt = "?"\nsamples = 2\nwhen = "{when}"\n'
+    folder.rows(30)
+    folder.write(('[[steps]]\nname = "vector"', f'{step}[[steps]]\nname = "vector"'))
+    assert any(line.startswith(f"  title: {said}") for line in planned(folder, capsys))
+
+
 def test_of_a_run_that_is_done_a_plan_has_nothing_left(served: Folder, capsys: pytest.CaptureFixture[str]) -> None:
     served.write(*PRICED)
     assert run(served) == 0

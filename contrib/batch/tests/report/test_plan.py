@@ -151,3 +151,14 @@ def test_a_plan_says_whether_the_budget_is_enough(spent: float, said: str, word:
 
 def test_of_a_budget_for_what_is_unknown_nothing_is_said() -> None:
     assert lines(facts(), budget=10.0)[2] == "budget: 10.00, of which 0 is spent"
+
+
+def test_a_plan_names_the_fallback_that_it_does_not_count() -> None:
+    dear = StepModel("p/dear", "p", "dear", 10, prices=Prices(input=2.0, output=20.0))
+    said = lines(facts(answers=kept(4, 50, 2.0), fallback=[dear, FREE]))
+    assert said[0].endswith("; 0.600; not counted is what its fallback would answer: p/dear (1.20 for all), p/free")
+    assert said[1] == "cost: 0.600"
+
+
+def test_one_call_is_a_call() -> None:
+    assert lines(facts(calls=1, bytes_asked=4.0, empty=2))[0].startswith("  s: 1 call to p/large, 2 empty; 1 token in")

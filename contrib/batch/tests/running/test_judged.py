@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from penstock_batch.command import check_command, run_command
+from penstock_batch.store.reading import StoreReader
+from penstock_batch.store.samples import samples
 
 if TYPE_CHECKING:
     from contrib.batch.tests.conftest import Folder
@@ -254,6 +256,9 @@ def test_empty_cells_are_told_apart_from_those_done_before(
     told = capsys.readouterr().out
     assert "7 cells were done before" in told
     assert "s: 0 done, 3 empty\n" in told
+    with StoreReader(folder.store) as reader:
+        *_, last = samples(reader.ask, 2)
+    assert (last.steps["s"].kept, last.steps["s"].empty) == (2, 3)
 
 
 def test_a_condition_that_cannot_be_filled_in_fails_its_row(folder: Folder, scripted: Scripted) -> None:

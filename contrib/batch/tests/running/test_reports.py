@@ -47,14 +47,14 @@ def test_a_line_says_what_is_left_and_what_it_costs() -> None:
     line = plain_line(
         attrs.evolve(
             STANDING,
-            steps={"summary": StepStanding(50, 2, 4.5, cost=1.25)},
+            steps={"summary": StepStanding(50, 2, 4.5, cost=1.25, empty=3)},
             left=Left(75.0, 3.0, at_least=True),
             cost=1.25,
             for_budget=7,
         )
     )
     assert (
-        "more than 1 min 15 s left, cost 1.25 of about 3.00, 7 calls wait for the budget; summary 50 (4.5/s, cost 1.25)"
+        "more than 1 min 15 s left, cost 1.25 of about 3.00, 7 calls wait for the budget; summary 50 (4.5/s, cost 1.25), 3 empty"
         in line
     )
 

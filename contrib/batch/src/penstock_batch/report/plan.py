@@ -12,6 +12,7 @@ where all before is kept; else it is estimated by what is kept, or has a bound, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import starmap
 from math import ceil
 from typing import Final, Literal
 
@@ -81,7 +82,7 @@ class KeptAnswers:
 @attrs.frozen(kw_only=True)
 class StepFacts:
     """What is known of a step before the run: `calls` to be made, if each cell is one (`None`: not known), which is
-    `sure` to be so or not, and cells `kept`; the bytes of text of a call in the mean of those that could be rendered
+    `sure` to be so or not, and cells that are `kept`, or `empty` since their rows do not want them; the bytes of text of a call in the mean of those that could be rendered
     (`None`: none could); the most that an answer may have; what kept ones had.
     """
 
@@ -91,6 +92,9 @@ class StepFacts:
     calls: int | None
     sure: Literal["exactly", "at most", "about"] = "exactly"
     kept: int = 0
+    empty: int = 0
+    fallback: Sequence[StepModel] = ()
+    """The models that may be asked in the place of `model`."""
     bytes_asked: float | None = None
     stand_ins: bool = False
     """Whether texts of steps before were made up, since they are not known yet."""
@@ -104,6 +108,7 @@ class StepFacts:
 @attrs.frozen(kw_only=True)
 class StepPlan:
     """What a step will take. `None` is what cannot be known; `texts` are the cells, where a call holds several;
+    `instead` says of each fallback what the calls would cost if it answered all;
     `seconds` is of all its calls, with as many at a time as its model may have.
     """
 
@@ -119,6 +124,8 @@ class StepPlan:
     seconds: float | None
     stand_ins: bool
     texts: int | None = None
+    empty: int = 0
+    instead: Sequence[tuple[str, float | None]] = ()
 
 
 def plan_of(step: StepFacts) -> StepPlan:
@@ -137,8 +144,11 @@ def plan_of(step: StepFacts) -> StepPlan:
         output, source = round(calls * kept.output_tokens / kept.told), "kept"
     elif step.most_output is not None:
         output, source = calls * step.most_output, "max_tokens"
-    known = model is not None and asked is not None and output is not None
-    cost = cost_of(model.prices, Usage(asked, output), step.kind) if model is not None and known else None
+
+    def cost_at(called: StepModel | None) -> float | None:
+        known = called is not None and asked is not None and output is not None
+        return cost_of(called.prices, Usage(asked, output), step.kind) if called is not None and known else None
+
     at_a_time = 1 if model is None else model.max_parallel_requests
     if step.batch_size > 1 and calls is not None:
         by_tokens = min(calls, ceil((asked or 0) / step.batch_tokens))
@@ -153,10 +163,12 @@ def plan_of(step: StepFacts) -> StepPlan:
         input_tokens=asked,
         output_tokens=output,
         output_from=source,
-        cost=cost,
+        cost=cost_at(model),
         seconds=0.0 if calls == 0 else seconds,
         stand_ins=step.stand_ins,
         texts=None if step.batch_size == 1 else step.calls,
+        empty=step.empty,
+        instead=[(other.name, cost_at(other)) for other in step.fallback],
     )
 
 
@@ -173,6 +185,7 @@ def plan_lines(plans: Sequence[StepPlan], budget: float | None = None, spent: fl
 
 def _step(plan: StepPlan) -> str:
     kept = f", {plan.kept:,} kept" if plan.kept else ""
+    kept += f", {plan.empty:,} empty" if plan.empty else ""
     if plan.calls is None:
         what = "cells" if plan.model is None else f"calls to {plan.model.name}"
         return f"{what} unknown, since nobody knows yet how many rows there will be{kept}"
@@ -193,7 +206,13 @@ def _step(plan: StepPlan) -> str:
         words += f", {plan.output_tokens:,} out {where}"
     if plan.cost is not None:
         words += f"; {_how(plan)}{money(plan.cost)}"
+    if plan.instead:
+        words += f"; not counted is what its fallback would answer: {', '.join(starmap(_instead, plan.instead))}"
     return words
+
+
+def _instead(name: str, cost: float | None) -> str:
+    return name if cost is None else f"{name} ({money(cost)} for all)"
 
 
 def _how(*plans: StepPlan) -> str:

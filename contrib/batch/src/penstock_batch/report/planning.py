@@ -20,6 +20,7 @@ from penstock_batch.money.estimates import most_output, text_bytes
 from penstock_batch.pipeline.loading import Pipeline
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.report.plan import BYTES_PER_TOKEN, KeptAnswers, RowCount, StepFacts
+from penstock_batch.running.kept_rows import KeptRow
 from penstock_batch.running.kept_stages import KeptStage, kept_stages
 from penstock_batch.store.encoding import checksum, decoded
 from penstock_batch.store.reading import StoreReader
@@ -40,7 +41,7 @@ def facts_of(pipeline: Pipeline, reader: StoreReader, most: int) -> list[StepFac
     answers = {step.name: _recent(step, reader) for step in pipeline.steps}
     found: list[StepFacts] = []
     count = RowCount(pipeline.facts.rows - pipeline.facts.bad_count)
-    whole_input = len(pipeline.stages) > 1 or _any(reader)
+    whole_input = len(pipeline.stages) > 1 or _any(reader) or any(step.when is not None for step in pipeline.steps)
     in_part = False
     with closing(kept_stages(pipeline, reader)) as stages:
         for stage in stages:
@@ -70,13 +71,16 @@ def _stage_facts(
     pipeline = stage.pipeline
     lengths = {step.name: _length(step, answers[step.name]) for step in pipeline.steps}
     kept = dict.fromkeys(lengths, 0)
+    empty = dict.fromkeys(lengths, 0)
+    undecided = {step.name for step in pipeline.steps if step.samples > 1 and whole_input}
     asked: dict[str, list[int]] = {name: [] for name in lengths}
     made_up = dict.fromkeys(lengths, False)
     rows = rendered = 0
     for row in stage.rows if whole_input else islice(stage.rows, most):
         rows += 1
         for name in row.finished:
-            kept[name] += 1
+            (kept if name in row.kept else empty)[name] += 1
+        undecided |= {step.name for step in pipeline.steps if step.when is not None and _is_open(step, row)}
         if len(row.finished) == len(pipeline.steps) or rendered >= most:
             continue
         rendered += 1
@@ -95,18 +99,28 @@ def _stage_facts(
     for step in pipeline.steps:
         sizes = asked[step.name]
         bytes_asked = sum(sizes) / len(sizes) if sizes else None
-        facts = _facts(step, answers, count, 0 if in_part else kept[step.name])
+        of_all = (0, 0) if in_part else (kept[step.name], empty[step.name])
+        facts = _facts(step, answers, count, *of_all)
+        if facts.sure == "exactly" and step.name in undecided:
+            facts = attrs.evolve(facts, sure="at most")
         yield attrs.evolve(facts, bytes_asked=bytes_asked, stand_ins=made_up[step.name])
 
 
-def _facts(step: Step, answers: Mapping[str, KeptAnswers], count: RowCount, kept: int = 0) -> StepFacts:
+def _is_open(step: Step, row: KeptRow) -> bool:
+    """Whether it is not known yet if a row wants a cell."""
+    return step.name not in row.finished and step.name not in row.claims
+
+
+def _facts(step: Step, answers: Mapping[str, KeptAnswers], count: RowCount, kept: int = 0, empty: int = 0) -> StepFacts:
     return StepFacts(
         name=step.name,
         kind=step.kind,
         model=step.model,
-        calls=None if count.rows is None else max(0, count.rows - kept),
+        calls=None if count.rows is None else step.samples * max(0, count.rows - kept - empty),
         sure=count.sure,
-        kept=kept,
+        kept=step.samples * kept,
+        empty=empty,
+        fallback=step.fallback,
         most_output=most_output(step.params),
         batch_size=step.batch_size,
         batch_tokens=step.batch_tokens,

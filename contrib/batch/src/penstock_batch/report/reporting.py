@@ -106,7 +106,7 @@ def _tables(record: RunRecord, figures: RunFigures) -> list[Table]:
         steps.append(
             [
                 name,
-                *(f"{count:,}" for count in (step.kept, step.done, step.failed)),
+                *(f"{count:,}" for count in (step.kept, step.empty, step.done, step.failed)),
                 _money(step.cost),
                 _money(each),
                 "" if wait.seconds is None else duration(wait.seconds),
@@ -114,7 +114,9 @@ def _tables(record: RunRecord, figures: RunFigures) -> list[Table]:
             ]
         )
     return [
-        Table("steps", "Steps", ["step", "kept", "done", "failed", "cost", "each", "wait", "most waiting"], steps),
+        Table(
+            "steps", "Steps", ["step", "kept", "empty", "done", "failed", "cost", "each", "wait", "most waiting"], steps
+        ),
         Table("models", "Models", ["model", "calls", "429s", "failed", "tokens in", "tokens out", "cost"], models),
         Table(
             "limited",

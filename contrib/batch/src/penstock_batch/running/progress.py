@@ -37,13 +37,14 @@ NOTABLE_LAG = 0.1
 @attrs.frozen
 class StepStanding:
     """The standing of one step: cells done of all, failed, cells a second lately, and what they cost, if that is
-    known.
+    known; `empty` are those that their rows do not want.
     """
 
     done: int
     failed: int
     rate: float
     cost: float | None = None
+    empty: int = 0
 
 
 @attrs.frozen
@@ -179,7 +180,8 @@ def plain_line(standing: Standing) -> str:
 
 def _step_words(step: StepStanding) -> str:
     cost = "" if step.cost is None else f", cost {money(step.cost)}"
-    return f"{step.done:,} ({step.rate:.1f}/s{cost})"
+    empty = f", {step.empty:,} empty" if step.empty else ""
+    return f"{step.done:,} ({step.rate:.1f}/s{cost}){empty}"
 
 
 def _model_words(model: ModelStanding) -> str:
@@ -203,11 +205,12 @@ def table(standing: Standing) -> Table:
     rows = f"{standing.at_stage}[bold]{standing.rows_done:,}[/] of {counted(standing.rows, 'row')} ({standing.share}){failed}"
     whole.add_row(f"{rows}, {standing.seconds:.0f} s; {standing.outlook()}")
     steps = Table("step", box=None, pad_edge=False)
-    for heading in ("done", "failed", "per second", "cost"):
+    for heading in ("done", "empty", "failed", "per second", "cost"):
         steps.add_column(heading, justify="right")
     for name, step in standing.steps.items():
         cost = "" if step.cost is None else money(step.cost)
-        steps.add_row(name, f"{step.done:,}", f"{step.failed:,}" if step.failed else "", f"{step.rate:.1f}", cost)
+        beside = (f"{count:,}" if count else "" for count in (step.empty, step.failed))
+        steps.add_row(name, f"{step.done:,}", *beside, f"{step.rate:.1f}", cost)
     models = Table("model", box=None, pad_edge=False)
     for heading in ("in flight", "limit", "waiting", "429s", "cooling down"):
         models.add_column(heading, justify="right")

@@ -104,7 +104,7 @@ class RunStanding:
         tallies = self._tallies
         rates = self._rates.take(tallies, now)
         steps = {
-            name: StepStanding(step.before + step.empty + step.done, step.failed, rates[name], step.cost)
+            name: StepStanding(step.before + step.done, step.failed, rates[name], step.cost, step.empty)
             for name, step in tallies.steps.items()
         }
         models = {name: self._model(name, now) for name in self._places}
@@ -159,7 +159,8 @@ class RunStanding:
             steps={
                 name: StepSample(
                     waiting=self._window.could_do(name) - step.at_work,
-                    kept=step.before + step.empty,
+                    kept=step.before,
+                    empty=step.empty,
                     done=step.done,
                     failed=step.failed,
                     cost=step.cost,

@@ -62,6 +62,7 @@ class StepSample:
 
     waiting: int = 0
     kept: int = 0
+    empty: int = 0
     done: int = 0
     failed: int = 0
     cost: float | None = None
