@@ -450,16 +450,16 @@ def test_cells_of_every_stage_are_redone_on_purpose(halves: Folder, capsys: pyte
     write_rows(halves, {"id": 1, "parts": [1, 2]}, {"id": 2, "parts": [4]})
     run(halves)
     before = halves.cells()
-    for step, where, cells in (
-        ("half", "part > 1", "2 cells of half are"),
-        ("sum", None, "2 cells of sum are"),
-        ("root", "id == 2", "1 cell of root is"),
+    for step, where, cells, said in (
+        ("half", "part > 1", 2, "2 cells of half are"),
+        ("sum", None, 2, "2 cells of sum are"),
+        ("root", "id == 2", 1, "1 cell of root is"),
     ):
         code = run_command(
             halves.toml, limit=None, overwrite=False, plugins=(), progress="none", redo=step, where=where
         )
         assert code == 0
-        assert f"{cells} asked again" in capsys.readouterr().out
+        assert f"{said} asked again" in capsys.readouterr().out
         assert halves.cells()[len(before) :] == [step] * cells
         before = halves.cells()
     with pytest.raises(ConfigError, match="'part' is a split, which is made anew in each run"):

@@ -35,7 +35,7 @@ UNKNOWN_TOKENS: Final = 50
 
 
 def facts_of(pipeline: Pipeline, reader: StoreReader, most: int) -> list[StepFacts]:
-    """What is known of each step before a run; calls are rendered for the first `most` rows of each stage that have any
+    """What is known of each step before a run; calls are rendered for the first `most` rows of each step that have any
     to make.
     """
     answers = {step.name: _recent(step, reader) for step in pipeline.steps}
@@ -72,23 +72,24 @@ def _stage_facts(
     lengths = {step.name: _length(step, answers[step.name]) for step in pipeline.steps}
     kept = dict.fromkeys(lengths, 0)
     empty = dict.fromkeys(lengths, 0)
-    undecided = {step.name for step in pipeline.steps if step.samples > 1 and whole_input}
+    undecided = {step.name for step in pipeline.steps if step.samples > 1 and answers[step.name].answers}
     asked: dict[str, list[int]] = {name: [] for name in lengths}
     made_up = dict.fromkeys(lengths, False)
-    rows = rendered = 0
+    tried = dict.fromkeys(lengths, 0)
+    rows = 0
     for row in stage.rows if whole_input else islice(stage.rows, most):
         rows += 1
         for name in row.finished:
             (kept if name in row.kept else empty)[name] += 1
         undecided |= {step.name for step in pipeline.steps if step.when is not None and _is_open(step, row)}
-        if len(row.finished) == len(pipeline.steps) or rendered >= most:
+        if all(step.name in row.finished or tried[step.name] >= most for step in pipeline.steps):
             continue
-        rendered += 1
         values = dict(row.values)
         for step in pipeline.steps:
             if step.name in row.finished:
                 continue
-            if step.model is not None:
+            tried[step.name] += 1
+            if step.model is not None and tried[step.name] <= most:
                 asked[step.name] += _size(step, values, row.row.values)
                 made_up[step.name] |= any(need not in row.finished for need in pipeline.needs[step.name])
             values[step.name] = "x" * lengths[step.name]
