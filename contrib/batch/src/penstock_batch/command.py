@@ -28,6 +28,7 @@ from penstock_batch.running.summary import summary_lines
 from penstock_batch.running.taking_over import take_over
 from penstock_batch.running.unchanged import note_whole, unchanged
 from penstock_batch.running.whole_run import Ran, run_rows
+from penstock_batch.running.workplaces import clear_before_anew, workplace_of
 from penstock_batch.store.aside import forget_aside, note_aside, put_aside
 from penstock_batch.store.reading import StoreReader
 from penstock_batch.store.store import Store, StoreLost
@@ -58,18 +59,18 @@ def run_command(
         gc.freeze()  # what has been loaded stays to the end, and need not be gone through again for every few rows
         refuse_to_replace(pipeline, overwrite=overwrite)
         again = None if redo is None else Redo(pipeline, redo, where)
+        if overwrite:
+            clear_before_anew(pipeline)
         aside = overwrite and put_aside(pipeline.store)
         if overwrite:
             remove_results(pipeline)
-        with Store(pipeline.store) as store, StagedRows(pipeline, limit, pipeline.store.parent) as staged:
+        with Store(pipeline.store) as store, StagedRows(pipeline, limit, workplace_of(pipeline, store)) as staged:
             if aside:
                 note_aside(store)
             claim_output(pipeline, store, overwrite=overwrite)
             if taken := take_over(pipeline, store):
-                verb = "is" if taken == 1 else "are"
-                say(
-                    f"{counted(taken, 'cell')} of an earlier release's journal {verb} taken over into {pipeline.store.name}"
-                )
+                cells = f"{counted(taken, 'cell')} of an earlier release's journal {'is' if taken == 1 else 'are'}"
+                say(f"{cells} taken over into {pipeline.store.name}")
             if again is not None:
                 retired = again.retire(store, limit)
                 say(f"{counted(retired, 'cell')} of {redo} {'is' if retired == 1 else 'are'} asked again")
@@ -135,9 +136,18 @@ def _show_summary(pipeline: Pipeline, ran: Ran, result: Assembled, staged: Stage
         say(line, pipeline.secrets, err=beside)
     if staged.refused is not None:
         say(f"penstock: {staged.refused}", err=True)
-    say(f"answers: {pipeline.target}", err=beside)
+    say(f"answers: {_answers(pipeline, staged)}", err=beside)
     if result.failed:
         say(f"failed rows: {pipeline.failed}", err=beside)
+
+
+def _answers(pipeline: Pipeline, staged: StagedRows) -> str:
+    """Where the answers lie, or why there are none yet."""
+    if staged.complete or staged.change is None:
+        return str(pipeline.target)
+    said = f"none yet, since {staged.change.name} waits for all rows before it"
+    there = pipeline.target.occupied(ours=False) is not None
+    return f"{said}; what lies at {pipeline.target} is of an earlier run" if there else said
 
 
 def _costs(ran: Ran) -> Iterator[str]:
@@ -196,7 +206,8 @@ def check_pipeline(path: Path, *, plugins: Sequence[Path]) -> FileCheck:
 
 def _told(path: Path, pipeline: Pipeline, manager: PluginManager) -> Iterator[str]:
     facts = pipeline.facts
-    yield f"{path}: {counted(facts.rows, 'row')} with {', '.join(facts.columns) or 'no columns'}, from {pipeline.source.path}"
+    columns = ", ".join(facts.columns) or "no columns"
+    yield f"{path}: {counted(facts.rows, 'row')} with {columns}, from {pipeline.source.path}"
     with StoreReader(pipeline.store) as store:
         standing = forecast(pipeline, store)
     for step in _as_listed(pipeline):

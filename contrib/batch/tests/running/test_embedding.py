@@ -22,6 +22,7 @@ from penstock_batch.pipeline.loading import Pipeline, load_pipeline
 from penstock_batch.providers.clients import ModelClient, ProxiedClient
 from penstock_batch.providers.endpoints import Endpoints, mock_config
 from penstock_batch.report.commands import plan_command
+from penstock_batch.rows.working_files import Workplace
 from penstock_batch.running.assembly import Assembled, assemble
 from penstock_batch.running.redoing import Redo
 from penstock_batch.running.runner import BatchRun
@@ -87,7 +88,7 @@ async def ran(pipeline: Pipeline, client: ModelClient, *, stop_at: int | None = 
     Commits are made by threads, for which virtual time does not wait: nothing here may depend on a moment.
     """
     pipeline.store.parent.mkdir(exist_ok=True)
-    with Store(pipeline.store) as store, StagedRows(pipeline, None, pipeline.store.parent) as staged:
+    with Store(pipeline.store) as store, StagedRows(pipeline, None, Workplace(pipeline.store.parent)) as staged:
         if redo is not None:
             Redo(pipeline, redo, None).retire(store, None)
         run = BatchRun(pipeline, store, staged)

@@ -54,8 +54,8 @@ def test_a_line_says_what_is_left_and_what_it_costs() -> None:
         )
     )
     assert (
-        "more than 1 min 15 s left, cost 1.25 of about 3.00, 7 calls wait for the budget; summary 50 (4.5/s, cost 1.25), 3 empty"
-        in line
+        "more than 1 min 15 s left, cost 1.25 of about 3.00, 7 calls wait for the budget; "
+        "summary 50 (4.5/s, cost 1.25), 3 empty" in line
     )
 
 

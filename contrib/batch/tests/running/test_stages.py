@@ -19,6 +19,7 @@ from penstock_batch.pipeline.loading import load_pipeline
 from penstock_batch.report.plan import plan_lines, plan_of
 from penstock_batch.report.planning import facts_of
 from penstock_batch.report.rows import row_views
+from penstock_batch.rows.working_files import Workplace
 from penstock_batch.running.assembly import assemble
 from penstock_batch.running.lineage import Lineage, Origin
 from penstock_batch.running.staged import StagedRows
@@ -69,7 +70,7 @@ async def test_rows_are_those_of_a_naive_model_in_its_order(folder: Folder, seed
         row["parts"] = random.choice(["none", 3, None])
     write_rows(folder, *rows)
     pipeline = load_pipeline(staged_pipeline(folder, PARTS, EVEN))
-    with StagedRows(pipeline, None, folder.output.parent) as staged:
+    with StagedRows(pipeline, None, Workplace(folder.output.parent)) as staged:
         expected: list[tuple[Origin, dict[str, Any]]] = [(Origin(i + 1), row) for i, row in enumerate(rows)]
         failed: dict[int | None, list[tuple[int, ...]]] = {}
         while True:
@@ -560,6 +561,6 @@ async def test_the_time_of_a_run_holds_that_of_splitting(folder: Folder, autojum
     add_function(folder, later)
     pipeline = load_pipeline(folder.toml)
     pipeline.store.parent.mkdir(exist_ok=True)
-    with Store(pipeline.store) as store, StagedRows(pipeline, None, folder.output.parent) as staged:
+    with Store(pipeline.store) as store, StagedRows(pipeline, None, Workplace(folder.output.parent)) as staged:
         ran = await run_rows(pipeline, store, staged, plugins=(), progress="none", on_begun=lambda _: None)
     assert ran.seconds >= 60.0

@@ -28,6 +28,7 @@ from penstock_batch.running.staged import StagedRows
 from penstock_batch.running.summary import summary_lines
 from penstock_batch.running.taking_over import take_over
 from penstock_batch.running.whole_run import Ran, run_rows
+from penstock_batch.running.workplaces import clear_before_anew, workplace_of
 from penstock_batch.store.aside import forget_aside, note_aside, put_aside
 from penstock_batch.store.store import Store
 
@@ -103,10 +104,12 @@ class BatchWorker:
     def _carry_out(self) -> None:
         pipeline = self._pipeline
         try:
+            if self._overwrite:
+                clear_before_anew(pipeline)
             aside = self._overwrite and put_aside(pipeline.store)
             with (
                 Store(pipeline.store) as store,
-                StagedRows(pipeline, self._limit, pipeline.store.parent, lambda: self._changed.set()) as staged,
+                StagedRows(pipeline, self._limit, workplace_of(pipeline, store), self._wake) as staged,
             ):
                 if aside:
                     note_aside(store)
@@ -184,6 +187,9 @@ class BatchWorker:
             if not await self.handover.put(self._result(index, row, record, stage)):
                 return False
         return True
+
+    def _wake(self) -> None:
+        self._changed.set()
 
     async def _wait(self) -> None:
         self._changed = trio.Event()

@@ -31,4 +31,5 @@ class StepHealth:
         """Note a cell that was asked, and has no accepted answer in the end."""
         self._left -= 1
         if self._left <= 0 and not self._proven and self._reason is None:
-            self._reason = f"not asked, of the first {counted(self._failures, 'row')} none had an answer that was accepted: {reason}"
+            first = counted(self._failures, "row")
+            self._reason = f"not asked, of the first {first} none had an answer that was accepted: {reason}"

@@ -82,8 +82,9 @@ class KeptAnswers:
 @attrs.frozen(kw_only=True)
 class StepFacts:
     """What is known of a step before the run: `calls` to be made, if each cell is one (`None`: not known), which is
-    `sure` to be so or not, and cells that are `kept`, or `empty` since their rows do not want them; the bytes of text of a call in the mean of those that could be rendered
-    (`None`: none could); the most that an answer may have; what kept ones had.
+    `sure` to be so or not, and cells that are `kept`, or `empty` since their rows do not want them; the bytes of text
+    of a call in the mean of those that could be rendered (`None`: none could); the most that an answer may have; what kept
+    ones had.
     """
 
     name: str

@@ -17,6 +17,7 @@ from typing import IO, Any, Final
 
 from penstock import PenstockError, Problem
 from penstock_batch.rows.failed_rows import FAILED, is_failure
+from penstock_batch.rows.working_files import END, begins
 
 __all__ = ["OutputLost", "looks_like_failed_rows", "place_problems", "written"]
 
@@ -86,14 +87,15 @@ def looks_like_failed_rows(path: Path) -> bool:
 
 
 @contextmanager
-def written(path: Path, store: Path, *, keep_empty: bool = True) -> Iterator[IO[bytes]]:
+def written(path: Path, store: Path, *, mark: str = "", keep_empty: bool = True) -> Iterator[IO[bytes]]:
     """A file beside `path`, which takes its place when the block ends well; nothing is there if it is empty and need
-    not be kept. Raises `OutputLost`, which says whether `store` is there.
+    not be kept. Until then its name has the `mark` of the store. Raises `OutputLost`, which says whether `store` is
+    there.
     """
     beside: Path | None = None
     try:
         # A name of its own, made anew: what lies there is nobody else's, and no link leads elsewhere.
-        number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        number, name = tempfile.mkstemp(prefix=begins(path.name, mark), suffix=END, dir=path.parent)
         beside = Path(name)
         with os.fdopen(number, "wb") as file:
             yield file

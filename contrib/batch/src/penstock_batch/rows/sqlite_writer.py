@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from penstock_batch.rows.lines import json_bytes
 from penstock_batch.rows.sqlite_rows import PATIENCE, quoted, sqlite_words
+from penstock_batch.rows.working_files import END, begins
 
 __all__ = ["sqlite_rows_to", "table_problem"]
 
@@ -44,12 +45,13 @@ def table_problem(path: Path, table: str, *, replace: bool) -> str | None:
 
 @contextmanager
 def sqlite_rows_to(
-    path: Path, table: str, names: Sequence[str], *, patience: float = PATIENCE
+    path: Path, table: str, names: Sequence[str], *, mark: str = "", patience: float = PATIENCE
 ) -> Iterator[Callable[[Mapping[str, Any]], object]]:
-    """A function that takes one row after another; they are the table when the block ends well. Raises `OSError` with
-    the reason if they cannot be, also if another program holds the database for longer than `patience` seconds.
+    """A function that takes one row after another; they are the table when the block ends well. Until then they lie in
+    a folder whose name has the `mark` of a store. Raises `OSError` with the reason if they cannot be, also if another
+    program holds the database for longer than `patience` seconds.
     """
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".part", dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=begins(path.name, mark), suffix=END, dir=path.parent) as folder:
         aside = Path(folder) / "rows"
         try:
             with closing(sqlite3.connect(aside, isolation_level=None)) as database:

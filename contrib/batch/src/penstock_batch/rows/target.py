@@ -79,14 +79,20 @@ class Target:
 
     @contextmanager
     def rows(
-        self, names: Sequence[str], store: Path, source: RowSource, came_from: Mapping[str, str] | None = None
+        self,
+        names: Sequence[str],
+        store: Path,
+        source: RowSource,
+        came_from: Mapping[str, str] | None = None,
+        *,
+        mark: str = "",
     ) -> Iterator[Put]:
         """A function that takes one row after another, each a line of JSON; they are there, all of them, when the block
         ends well.
 
         Where the formats of both know types, columns of `source` keep theirs; `came_from` says which column is which,
-        where it is not the one of the same name. Raises `OutputLost`, which says whether
-        `store` is there.
+        where it is not the one of the same name. Raises `OutputLost`, which says whether `store` is there, whose `mark`
+        what is written bears until it is whole.
         """
         if self.path == STANDARD:
             with tempfile.TemporaryFile() as file:
@@ -99,12 +105,12 @@ class Target:
                     raise OutputLost(Path(str(self)), error.strerror or str(error), store) from None
         elif self.table is not None:
             try:
-                with sqlite_rows_to(self.path, self.table, names) as put:
+                with sqlite_rows_to(self.path, self.table, names, mark=mark) as put:
                     yield lambda line: put(json.loads(line))
             except OSError as error:
                 raise OutputLost(self.path, error.strerror or str(error), store) from None
         else:
-            with written(self.path, store) as kept, self._writer(kept, names, source, came_from) as put:
+            with written(self.path, store, mark=mark) as kept, self._writer(kept, names, source, came_from) as put:
                 yield put
 
     @contextmanager

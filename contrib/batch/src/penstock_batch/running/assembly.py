@@ -8,15 +8,16 @@ The input is read for that, since rows that failed are written as they stand the
 what it was, it is not. A row that is not the one that was read when the run began is not put beside the answers of that
 one: it fails, and the answers stand with it in the failed file.
 
-The output has the rows of the last stage. The failed file has rows of the input, each once, so that it is an input as
+The output has the rows of the last stage. Where the run has not come to it, nobody knows a row of it, and what an
+earlier run has written stays. The failed file has rows of the input, each once, so that it is an input as
 it stands: where what failed was made of one by splits, it stands there with which of its items failed.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import attrs
 
@@ -60,15 +61,15 @@ class Assembled:
 def assemble(pipeline: Pipeline, staged: StagedRows) -> Assembled:
     """The counts of a run, after the output and the failed file are written. The counts are of the rows within the
     run's limit, the files of all rows that are known. Where the run has not come to its last stage, rows that are done
-    before are open.
+    before are open, and the output is left as it is.
 
     Raises `OutputLost` if they cannot be written, or if the input cannot be read any more.
     """
     counts = Assembled(0, 0, 0, {})
     try:
         with (
-            pipeline.target.rows(pipeline.output_names, pipeline.store, pipeline.source, pipeline.columns) as put,
-            written(pipeline.failed, pipeline.store, keep_empty=False) as failures,
+            _output(pipeline, staged) as put,
+            written(pipeline.failed, pipeline.store, mark=staged.mark, keep_empty=False) as failures,
             FailedRows(failures) as failed,
         ):
             if _as_they_lie(pipeline, staged):
@@ -84,6 +85,21 @@ def assemble(pipeline: Pipeline, staged: StagedRows) -> Assembled:
     except NoRoom as error:
         raise OutputLost(pipeline.target.path, str(error), pipeline.store) from None
     return counts
+
+
+def _nowhere(line: bytes) -> None:
+    """The place of rows that are not written."""
+
+
+@contextmanager
+def _output(pipeline: Pipeline, staged: StagedRows) -> Iterator[Callable[[bytes], object]]:
+    """What takes the rows of the output; nothing is written where the run has not come to its rows."""
+    if not staged.complete:
+        yield _nowhere
+        return
+    columns = pipeline.columns
+    with pipeline.target.rows(pipeline.output_names, pipeline.store, pipeline.source, columns, mark=staged.mark) as put:
+        yield put
 
 
 def _as_they_lie(pipeline: Pipeline, staged: StagedRows) -> bool:

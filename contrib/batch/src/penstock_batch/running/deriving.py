@@ -8,11 +8,9 @@ functions of users; `DerivedRows.make` says what has become of how many.
 from __future__ import annotations
 
 import os
-import tempfile
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -26,6 +24,7 @@ from penstock_batch.rows.lines import json_line
 from penstock_batch.rows.reader import InputFacts, Row
 from penstock_batch.rows.row import digest_of
 from penstock_batch.rows.target import RowSource
+from penstock_batch.rows.working_files import Workplace
 from penstock_batch.running.changing import RowFailed, items_of, passes
 from penstock_batch.running.gathering import Gathered
 from penstock_batch.running.lineage import Lineage, Origin
@@ -58,18 +57,17 @@ class StageRows:
 
 
 class DerivedRows:
-    """The rows that `change` makes of the rows of a stage, in files in `folder`. `close` takes these away."""
+    """The rows that `change` makes of the rows of a stage, in files at `place`. `close` takes these away."""
 
-    def __init__(self, change: Step, before: StageRows, folder: Path, failed_before: int = 0) -> None:
-        number, name = tempfile.mkstemp(prefix=".stage-", suffix=".part", dir=folder)
-        self.path = Path(name)
+    def __init__(self, change: Step, before: StageRows, place: Workplace, failed_before: int = 0) -> None:
+        number, self.path = place.new_file("stage")
         self._file = os.fdopen(number, "wb")
         self._change = change
         self._before = before
         self._names = before.pipeline.names
         self._lineage = Lineage(before.origin)
         self._digests = array("Q")
-        self._gathered = Gathered(folder, change.by) if change.kind == "gather" else None
+        self._gathered = Gathered(place, change.by) if change.kind == "gather" else None
         self._secrets = before.pipeline.secrets
         self._lock = Lock()
         self._given_up = False

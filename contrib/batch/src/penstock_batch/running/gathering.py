@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from hashlib import blake2b
@@ -20,6 +19,7 @@ from typing import Any, Final
 import attrs
 
 from penstock_batch.rows.lines import json_bytes
+from penstock_batch.rows.working_files import Workplace
 from penstock_batch.words.amounts import counted
 
 __all__ = ["Gathered", "Group"]
@@ -53,16 +53,15 @@ class Group:
 
 
 class Gathered:
-    """All groups of one gather, in a file in `folder` that only its owner can read. Rows are added, then it is
+    """All groups of one gather, in a file at `place` that only its owner can read. Rows are added, then it is
     `ended`; `close` takes the file away.
     """
 
-    def __init__(self, folder: Path, by: Sequence[str]) -> None:
-        number, name = tempfile.mkstemp(prefix=".gathered-", suffix=".part", dir=folder)
+    def __init__(self, place: Workplace, by: Sequence[str]) -> None:
+        number, self.path = place.new_file("gathered")
         os.close(number)
-        self.path = Path(name)
         self._by = tuple(by)
-        self._file = sqlite3.connect(name, check_same_thread=False, isolation_level=None)
+        self._file = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
         self._file.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {_SCHEMA} BEGIN;")
         self._place = 0
         if not by:  # all rows are one group, also where there is none

@@ -20,6 +20,7 @@ from penstock_batch.calls.claims import Answers, Claims
 from penstock_batch.pipeline.loading import Pipeline
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.rows.reader import InputProblem, Row
+from penstock_batch.rows.working_files import Workplace
 from penstock_batch.running.deriving import DerivedRows, StageRows
 from penstock_batch.running.kept_rows import LOOKED_AT, KeptRow, KeptRows
 from penstock_batch.running.staged import StagedRows
@@ -55,7 +56,7 @@ def kept_stages(pipeline: Pipeline, answers: Answers, limit: int | None = None) 
     To be closed where it is left before its end. Raises `ConfigError` if the input cannot be read any more, and
     `NoRoom`.
     """
-    with StagedRows(pipeline, limit, Path(tempfile.gettempdir())) as staged:
+    with StagedRows(pipeline, limit, Workplace(Path(tempfile.gettempdir()))) as staged:
         whole = True
         change: Step | None = None
         while True:

@@ -202,7 +202,8 @@ def table(standing: Standing) -> Table:
 
     whole = Table.grid(padding=(0, 2))
     failed = f", [red]{standing.rows_failed:,} failed[/]" if standing.rows_failed else ""
-    rows = f"{standing.at_stage}[bold]{standing.rows_done:,}[/] of {counted(standing.rows, 'row')} ({standing.share}){failed}"
+    of = f"of {counted(standing.rows, 'row')} ({standing.share})"
+    rows = f"{standing.at_stage}[bold]{standing.rows_done:,}[/] {of}{failed}"
     whole.add_row(f"{rows}, {standing.seconds:.0f} s; {standing.outlook()}")
     steps = Table("step", box=None, pad_edge=False)
     for heading in ("done", "empty", "failed", "per second", "cost"):

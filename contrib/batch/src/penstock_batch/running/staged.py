@@ -9,13 +9,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Self
 
 import trio
 
 from penstock_batch.pipeline.loading import Pipeline
 from penstock_batch.pipeline.steps import Step
+from penstock_batch.rows.working_files import Workplace
 from penstock_batch.running.deriving import DerivedRows, StageRows
 from penstock_batch.running.results import NoRoom, Results
 from penstock_batch.words.amounts import counted
@@ -24,16 +24,16 @@ __all__ = ["StagedRows"]
 
 
 class StagedRows:
-    """The stages that a run has come to, over the first `limit` rows of the input; what it keeps of rows lies in
-    `folder`. Use as a context manager. `on_over` is called after each row of the last stage that is over, and when the
+    """The stages that a run has come to, over the first `limit` rows of the input; what it keeps of rows lies at
+    `place`. Use as a context manager. `on_over` is called after each row of the last stage that is over, and when the
     next stage is there.
     """
 
     def __init__(
-        self, pipeline: Pipeline, limit: int | None, folder: Path, on_over: Callable[[], object] | None = None
+        self, pipeline: Pipeline, limit: int | None, place: Workplace, on_over: Callable[[], object] | None = None
     ) -> None:
         self._pipeline = pipeline
-        self._folder = folder
+        self._place = place
         self._on_over = on_over
         self._held = ExitStack()
         self.reached: list[StageRows] = []
@@ -48,6 +48,11 @@ class StagedRows:
         self.made: DerivedRows | None = None
         """What was made of the rows of the stage before the last one that is reached."""
         self.reached.append(StageRows(pipeline.of_stage(pipeline.stages[0]), self._results(), limit))
+
+    @property
+    def mark(self) -> str:
+        """What the names of its files have in them."""
+        return self._place.mark
 
     @property
     def last(self) -> StageRows:
@@ -74,7 +79,7 @@ class StagedRows:
         try:
             await trio.to_thread.run_sync(derived.make, abandon_on_cancel=True)
         except (OSError, sqlite3.Error) as error:
-            raise NoRoom(self._folder, error) from None
+            raise NoRoom(self._place.folder, error) from None
         except BaseException:
             derived.give_up()
             raise
@@ -85,9 +90,9 @@ class StagedRows:
         if change is None:
             return None
         try:
-            derived = DerivedRows(change, self.last, self._folder, self.failed)
+            derived = DerivedRows(change, self.last, self._place, self.failed)
         except (OSError, sqlite3.Error) as error:
-            raise NoRoom(self._folder, error) from None
+            raise NoRoom(self._place.folder, error) from None
         self._held.callback(derived.close)
         return derived
 
@@ -108,7 +113,7 @@ class StagedRows:
 
     def _results(self) -> Results:
         at_the_end = len(self.reached) == len(self._pipeline.stages) - 1
-        return self._held.enter_context(Results(self._folder, self._on_over if at_the_end else None))
+        return self._held.enter_context(Results(self._place.folder, self._on_over if at_the_end else None))
 
     def close(self) -> None:
         """Take away what is kept of the rows."""

@@ -47,9 +47,8 @@ def summary_lines(
     shadow would have done, `stages` what has become of how many rows where rows were made of rows.
     """
     total = result.done + result.failed + result.open
-    lines = [
-        f"{counted(total, 'row')}: {result.done:,} done, {result.failed:,} failed{_open(result.open)}, in {duration(seconds)}"
-    ]
+    ended = f"{result.done:,} done, {result.failed:,} failed{_open(result.open)}"
+    lines = [f"{counted(total, 'row')}: {ended}, in {duration(seconds)}"]
     lines += _reasons(result.reasons)
     lines += [f"  {told}" for told in stages]
     before = sum(step.before for step in tallies.steps.values())
@@ -115,7 +114,8 @@ def _step(step: StepTally, seconds: float) -> str:
     if step.cost:
         words += f", {_cost(step.cost, step.done)}"
     if step.cut_short:
-        words += f", {counted(step.cut_short, 'answer')} cut short by {'its' if step.cut_short == 1 else 'their'} limit on tokens"
+        whose = "its" if step.cut_short == 1 else "their"
+        words += f", {counted(step.cut_short, 'answer')} cut short by {whose} limit on tokens"
     return words
 
 
