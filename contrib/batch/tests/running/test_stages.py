@@ -207,11 +207,18 @@ def test_a_gather_that_is_to_stop_is_not_begun_where_rows_have_failed(
     staged_pipeline(folder, PARTS, ALL, 'failed = "stop"\n')
     add_function(folder)
     assert run(folder) == 1
-    assert folder.answers() == []
-    assert "all: not gathered, since 1 row failed before" in capsys.readouterr().err
+    assert not folder.output.exists()
+    said = capsys.readouterr()
+    assert "all: not gathered, since 1 row failed before" in said.err
+    assert "answers: none yet, since all waits for all rows before it\n" in said.out
     write_rows(folder, {"parts": [2, 3]}, {"parts": [4]})
     assert run(folder) == 0
-    assert folder.answers() == [{"all": [{"part": 2}, {"part": 3}, {"part": 4}]}]
+    whole = [{"all": [{"part": 2}, {"part": 3}, {"part": 4}]}]
+    assert folder.answers() == whole
+    write_rows(folder, {"parts": [2, 3]}, {"parts": None})
+    assert run(folder) == 1
+    assert folder.answers() == whole, "what was made of all rows is not replaced by nothing"
+    assert f"; what lies at {folder.output} is of an earlier run\n" in capsys.readouterr().out
 
 
 def test_all_rows_are_one_also_where_there_is_none(folder: Folder) -> None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
@@ -19,6 +20,7 @@ from penstock_batch.words.amounts import counted, duration, money
 from penstock_batch.words.terminal import say
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 __all__ = ["GateStanding", "ModelStanding", "ProgressKind", "Standing", "StepStanding", "plain_line", "show_progress"]
@@ -226,14 +228,24 @@ def table(standing: Standing) -> Table:
     return whole
 
 
+def _on_a_terminal() -> bool:
+    return sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
+
+
+def _console() -> Console:
+    """The terminal. To load what draws on it takes its time, in which the run is to go on."""
+    import rich.live
+    import rich.table  # noqa: F401
+
+    return rich.console.Console(stderr=True)
+
+
 async def show_progress(kind: ProgressKind, standing: Callable[[], Standing]) -> None:
     """Show how the run stands until cancelled, on standard error."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
     if kind == "none":
         return
-    if kind == "auto" and console.is_terminal:
+    console = await trio.to_thread.run_sync(_console) if kind == "auto" and _on_a_terminal() else None
+    if console is not None and console.is_terminal:
         from rich.live import Live
 
         with Live(table(standing()), console=console, auto_refresh=False, transient=True) as live:
