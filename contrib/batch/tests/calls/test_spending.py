@@ -52,6 +52,18 @@ async def test_a_call_waits_for_what_others_will_have_cost(autojump_clock: trio.
     assert (money.budget.spent, money.budget.out) == (10.0, 0.0)
 
 
+async def test_calls_that_wait_for_the_first_answer_go_together_after_it(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    money, ended = spending(100.0), list[Any]()
+    async with trio.open_nursery() as nursery:
+        for _ in range(9):
+            nursery.start_soon(call, money, None, 2.0, ended)
+    assert [cost for _, cost in ended] == [2.0] * 9
+    assert trio.current_time() == 2.0
+    money.budget.check_invariants()
+
+
 async def test_no_call_goes_out_once_it_is_spent(autojump_clock: trio.testing.MockClock) -> None:
     money, ended = spending(10.0), list[Any]()
     async with trio.open_nursery() as nursery:

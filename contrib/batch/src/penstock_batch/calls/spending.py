@@ -5,8 +5,9 @@ What goes, waits and is refused is decided by `penstock_batch.money.budget`; her
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -15,7 +16,7 @@ import trio
 
 from penstock import Usage
 from penstock_batch.money.budget import Budget, Decision
-from penstock_batch.money.estimates import Estimates, text_bytes
+from penstock_batch.money.estimates import Estimates, Most, text_bytes
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.providers.models import StepModel
 from penstock_batch.store.spent import Spent
@@ -55,6 +56,8 @@ class OpenCall:
 @attrs.define
 class _Turn:
     decision: Decision
+    most: Most
+    estimate: Callable[[], Most]
     came: trio.Event = attrs.field(factory=trio.Event)
 
 
@@ -94,12 +97,14 @@ class Spending:
         if model.prices is None:  # a step's own model has one, by what is checked before the run
             raise BudgetRefusal(f"not called, {model.name} has no price, and there is a budget")
         name, size = next(self._names), text_bytes(body)
-        most = self.estimates.most(step.name, step.kind, model.name, model.prices, size, body)
+        estimate = partial(self.estimates.most, step.name, step.kind, model.name, model.prices, size, body)
+        most = estimate()
+        turn = _Turn(self.budget.ask(name, step.name, most), most, estimate)
         call = OpenCall(step, model, size, most.cost)
-        turn = _Turn(self.budget.ask(name, step.name, most))
         try:
             if turn.decision == "waits":
                 await self._wait(name, turn)
+                call.most = turn.most.cost
             if turn.decision == "too_dear":
                 raise BudgetRefusal(f"not called, it may cost more than the budget of {self.budget.limit:g} leaves")
             if turn.decision == "spent":
@@ -119,6 +124,10 @@ class Spending:
             del self._turns[name]
 
     def _end(self, name: int, cost: float | None) -> None:
+        for waiting, turn in self._turns.items():
+            if not turn.most.bounded:  # an answer may tell by now what nobody knew when it came
+                turn.most = turn.estimate()
+                self.budget.estimated(waiting, turn.most)
         ended = self.budget.end(name, cost)
         for other in ended.going:
             self._tell(other, "goes")

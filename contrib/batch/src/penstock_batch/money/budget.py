@@ -103,6 +103,12 @@ class Budget:
             self._waiting[name] = call
         return decision
 
+    def estimated(self, name: Hashable, most: Most) -> None:
+        """Note what a call that waits may cost, as is known by now; the next `end` decides by it. Raises `KeyError` if
+        it does not wait.
+        """
+        self._waiting[name] = attrs.evolve(self._waiting[name], most=most)
+
     def end(self, name: Hashable, cost: float | None) -> Ended:
         """Count the end of a call that is out for what it cost, `None` where it had no answer; or take back one that
         waits. Raises `KeyError` for a name that is neither.
