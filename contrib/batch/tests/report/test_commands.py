@@ -13,6 +13,8 @@ import pytest
 from penstock import ConfigError
 from penstock_batch.command import run_command
 from penstock_batch.report.commands import plan_command, report_command
+from penstock_batch.store.reading import StoreReader
+from penstock_batch.store.samples import runs
 from penstock_batch.store.store import Store
 
 if TYPE_CHECKING:
@@ -192,3 +194,12 @@ def test_the_figures_of_a_run_stand_in_the_browsers_document(
     assert facts["cost"] == facts["cost of all runs"]
     assert not any(tag == "img" for tag, _ in document.attributes)
     assert EVIL in document.texts["rows"]
+
+
+def test_a_page_tells_of_rows_that_cannot_be_read(served: Folder) -> None:
+    served.lines('{"id": 1, "text": "a"}', "no JSON")
+    served.write()
+    assert run(served) == 1
+    with StoreReader(served.store) as reader:
+        (record,) = runs(reader.ask)
+    assert record.failures == {"unreadable row": 1}

@@ -74,3 +74,9 @@ def test_the_rows_can_be_browsed(document: Document) -> None:
     assert document.texts["shown"] == "2 of 2"
     rows = [given for tag, given in document.attributes if tag == "details"]
     assert [row["data-state"] for row in rows] == ["failed", "done"]
+
+
+def test_no_chart_is_wider_than_the_page(document: Document) -> None:
+    widths = [float(given["width"] or 0) for tag, given in document.attributes if tag == "svg" and "width" in given]
+    assert len(widths) >= 5
+    assert max(widths) <= 928  # names of models are as long as they are

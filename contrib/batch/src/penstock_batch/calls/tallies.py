@@ -114,9 +114,9 @@ class Tallies:
         for step in steps:
             self.steps[step.name].rows = rows
 
-    def row_failed(self, step: str, reason: str, rows: int = 1) -> None:
-        """Count why a row failed, or so many did."""
-        words = f"{step}: {reason}"
+    def row_failed(self, step: str | None, reason: str, rows: int = 1) -> None:
+        """Count why a row failed, or so many did, at which step if at one."""
+        words = reason if step is None else f"{step}: {reason}"
         if words not in self.reasons and len(self.reasons) >= MOST_REASONS:
             words = "other reasons"
         self.reasons[words] = self.reasons.get(words, 0) + rows

@@ -16,10 +16,12 @@ from penstock_batch.running.deriving import StageRows
 from penstock_batch.running.lineage import Origin
 from penstock_batch.running.results import Result
 
-__all__ = ["CHANGED", "Failure", "input_rows", "record_of"]
+__all__ = ["CHANGED", "UNREADABLE", "Failure", "input_rows", "record_of"]
 
 CHANGED: Final = "changed while it ran"
 """The reason of a row that the input has no more."""
+UNREADABLE: Final = "unreadable row"
+"""That of one that cannot be read."""
 
 
 @attrs.frozen
@@ -35,7 +37,7 @@ class Failure:
     row: dict[str, Any] | None
     text: str | None = None
     answers: dict[str, Any] | None = None
-    reason: str = "unreadable row"
+    reason: str = UNREADABLE
     words: Any = None
     items: tuple[int, ...] = ()
 

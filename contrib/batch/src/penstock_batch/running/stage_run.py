@@ -33,6 +33,7 @@ from penstock_batch.rows.reader import BadRow, InputProblem, Row
 from penstock_batch.running.deriving import StageRows
 from penstock_batch.running.kept_rows import LOOKED_AT, KeptRow, KeptRows
 from penstock_batch.running.results import NoRoom
+from penstock_batch.running.rows_over import CHANGED, UNREADABLE
 from penstock_batch.running.standing import RunStanding
 from penstock_batch.running.task_groups import task_group_of
 from penstock_batch.running.text_room import needs_of, row_group_size, rows_in_flight
@@ -202,7 +203,9 @@ class StageRun:
             self._read += 1
             if isinstance(row, BadRow) or not self.pipeline.facts.unchanged(row):
                 # The output says why; for a row that is another now nothing is paid.
-                self.tallies.rows_failed += self._limit is None or row.index < self._limit
+                if self._limit is None or row.index < self._limit:
+                    self.tallies.rows_failed += 1
+                    self.tallies.row_failed(None, UNREADABLE if isinstance(row, BadRow) else CHANGED)
             else:
                 rows.append(row)
         return rows
