@@ -101,6 +101,25 @@ def test_the_record_of_events_is_never_the_output(local: Folder) -> None:
     assert "is the file of [plugins.jsonl]" in refused(local)
 
 
+@pytest.mark.parametrize(
+    ("places", "what"),
+    [
+        ('path = "STEPS.py"\nformat = "jsonl"', "is the function of the step 'twice'"),
+        ('path = "p.failed.jsonl"\nstore = "p"', "is the output"),
+        ('path = "s-wal"\nformat = "jsonl"\nstore = "s"', "lies beside the store as -wal"),
+        ('path = "a\\u0000b.jsonl"', "its name holds a NUL"),
+        (f'path = "{"a" * 250}.jsonl"', "File name too long"),
+        ('path = "rows.jsonl/o.jsonl"', "Not a directory"),
+    ],
+)
+def test_places_that_cannot_be_a_runs_own_are_refused(local: Folder, places: str, what: str) -> None:
+    (steps,) = local.path.glob("steps_of_*.py")
+    rewrite(local, 'path = "out/answers.jsonl"', places.replace("STEPS", steps.stem))
+    before = {path: path.read_bytes() for path in local.path.iterdir()}
+    assert what in refused(local)
+    assert before == {path: path.read_bytes() for path in local.path.iterdir()}
+
+
 @pytest.mark.parametrize("name", ["answers.jsonl", "answers.jsonl.failed.jsonl", "answers.jsonl.store"])
 def test_no_link_is_followed(local: Folder, name: str) -> None:
     precious = local.path / "precious"

@@ -149,3 +149,28 @@ def test_another_content_has_another_digest(tmp_path: Path) -> None:
     before = survey(path, "jsonl").sha256
     path.write_text('{"a": 2}\n', encoding="utf-8")
     assert survey(path, "jsonl").sha256 != before
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('{"x": 1, "x": 2}', "is not JSON: the name 'x' twice in one object"),
+        ('{"x" : {"y": 1, "\\u0079" : 2}}', "is not JSON: the name 'y' twice in one object"),
+        ('{"x": ' + "9" * 5000 + "}", "is not JSON: it has a number of more than 4,300 digits"),
+    ],
+)
+def test_what_would_lose_a_value_costs_its_row(tmp_path: Path, line: str, problem: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(f'{line}\n{{"x": "a: b", "y": {{"x": 1}}}}\n', encoding="utf-8")
+    bad, good = read_rows(path, "jsonl")
+    assert isinstance(bad, BadRow)
+    assert bad.problem == problem
+    assert isinstance(good, Row)
+
+
+def test_a_record_of_csv_that_is_no_text_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"a,b\n1,\xff\n")
+    (bad,) = read_rows(path, "csv")
+    assert isinstance(bad, BadRow)
+    assert (bad.problem, bad.text) == ("is not UTF-8", "1,\ufffd")

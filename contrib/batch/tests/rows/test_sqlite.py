@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from penstock_batch.rows.formats import column_problem
+from penstock_batch.rows.formats import column_problem, table_name_problem
 from penstock_batch.rows.lines import json_line
 from penstock_batch.rows.own_files import OutputLost
 from penstock_batch.rows.reader import InputProblem, Row, read_rows, survey
@@ -268,6 +268,12 @@ def test_a_table_that_no_run_made_is_replaced_only_on_purpose(path: Path, databa
 def test_names_that_a_table_cannot_have_are_found_before_anything_runs(names: list[str], complaint: str) -> None:
     assert complaint in str(column_problem("sqlite", names))
     assert column_problem("jsonl", names) is None
+
+
+@pytest.mark.parametrize("name", ["sqlite_x", "SQLite_stat1", "a\0b"])
+def test_names_that_no_table_can_have_are_known(name: str) -> None:
+    assert table_name_problem(name) is not None
+    assert table_name_problem("t") is None
 
 
 def test_names_that_differ_beyond_ascii_are_two(files: Files) -> None:

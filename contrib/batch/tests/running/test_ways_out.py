@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from penstock_batch.command import run_command
+
 if TYPE_CHECKING:
     from contrib.batch.tests.conftest import Folder
 
@@ -46,6 +48,15 @@ def test_foreign_text_is_made_safe_before_it_is_shown(folder: Folder) -> None:
     shown = ended.stdout.decode()
     assert "Traceback" not in shown + ended.stderr.decode()
     assert r"5 × made: ValueError: \udc80\x1b[31mred\x07\u202e" in shown
+
+
+def test_a_stream_that_code_has_closed_is_one_that_is_gone(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, err = (open(os.devnull, "w", encoding="utf-8") for _ in range(2))  # noqa: SIM115  # closed by the step
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    making(folder, "import sys; sys.stdout.close(); sys.stderr.close(); return 1 // id")
+    assert run_command(folder.toml, limit=None, overwrite=False, plugins=(), progress="none") == 1
+    assert len(folder.answers()) == 4
 
 
 @pytest.mark.parametrize(("row", "code"), [(99, 0), (0, 1)])

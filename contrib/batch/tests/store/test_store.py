@@ -13,6 +13,7 @@ import trio
 
 from penstock import ConfigError, Usage
 from penstock_batch.store.answer import Answer
+from penstock_batch.store.aside import put_aside
 from penstock_batch.store.store import Store, StoreLost, keep_committing
 
 KEY = b"k" * 16
@@ -252,3 +253,20 @@ async def test_a_disk_that_refuses_is_told_to_everybody_who_waits(path: Path) ->
         assert lost == [store.lost]
         with pytest.raises(StoreLost):
             await store.committed()
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_a_database_of_somebody_else_is_never_put_aside(tmp_path: Path, ours: bool) -> None:
+    path = tmp_path / "s"
+    if ours:
+        Store(path).close()
+    else:
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("CREATE TABLE t (a)")
+    before = path.read_bytes()
+    if ours:
+        assert put_aside(path)
+    else:
+        with pytest.raises(ConfigError, match="no store of penstock run"):
+            put_aside(path)
+        assert path.read_bytes() == before

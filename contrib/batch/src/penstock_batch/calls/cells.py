@@ -32,7 +32,7 @@ from penstock_batch.calls.tallies import Tallies
 from penstock_batch.calls.until_accepted import UntilAccepted
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.pipeline.templates import ROW, RenderError
-from penstock_batch.rows.lines import kept
+from penstock_batch.rows.lines import copied, kept
 from penstock_batch.store.answer import Answer
 from penstock_batch.store.encoding import rounded
 from penstock_batch.store.store import Store, StoreLost
@@ -179,7 +179,7 @@ class Cells:
     async def _compute(self, step: Step, claim: Claim, keep: Keep) -> Answer:
         assert step.function is not None
         started = trio.current_time()
-        call = partial(step.function, **claim.asked.body)
+        call = partial(step.function, **copied(dict(claim.asked.body)))
         with self._tallies.steps[step.name].working(), trio.move_on_after(step.timeout) as in_time:
             if step.thread and not inspect.iscoroutinefunction(step.function):
                 value = await trio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._threads_of(step))

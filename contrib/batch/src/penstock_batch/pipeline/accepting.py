@@ -6,7 +6,6 @@ before, and the whole row as `row`. It says whether the value is accepted, or wh
 
 from __future__ import annotations
 
-import copy
 import inspect
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from typing import Any, Final
 import attrs
 
 from penstock_batch.pipeline.functions import FunctionProblem, load_function
+from penstock_batch.rows.lines import copied
 from penstock_batch.words.failures import bounded, said_of
 
 __all__ = ["Accept", "Objection", "load_accept"]
@@ -49,11 +49,10 @@ class Accept:
         missing = [name for name in self.wanted if name not in values]
         if missing:
             return Objection(f"the row has no column {missing[0]!r}, which accept takes", final=True)
-        given = {name: values[name] for name in (*self.wanted, *self.optional) if name in values}
+        given = {name: copied(values[name]) for name in (*self.wanted, *self.optional) if name in values}
         began = time.monotonic()
         try:
-            held = copy.deepcopy(value) if isinstance(value, dict | list) else value
-            said = self.function(held, **given)
+            said = self.function(copied(value), **given)
             if said is None or said is True:
                 return None
             if said is False:

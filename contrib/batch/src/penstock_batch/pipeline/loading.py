@@ -16,7 +16,7 @@ import attrs
 from penstock import ConfigError, PenstockConfig, Problem, load_config, read_toml
 from penstock_batch.pipeline.config import BatchConfig, InputConfig, OutputConfig, StepConfig
 from penstock_batch.pipeline.passing import passed_steps
-from penstock_batch.pipeline.places import column_problems, input_place, output_place
+from penstock_batch.pipeline.places import column_problems, input_place, output_place, step_files
 from penstock_batch.pipeline.selection import selected_columns, selection_problems
 from penstock_batch.pipeline.stages import Stage, stage_problems, stages_of
 from penstock_batch.pipeline.steps import RESPONSE, Step, compile_step
@@ -166,7 +166,7 @@ def load_pipeline(
 
     source = source or loaded.extras["input"]
     place = input_place(source, folder, problems)
-    read = {"the input": folder / source.path, **_plugin_files(config)}
+    read = {"the input": folder / source.path, **_plugin_files(config), **step_files(step_configs, folder)}
     if path is not None:
         read["the pipeline's TOML"] = path
     named = None if place is None else place.named

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import attrs
 
 from penstock import Problem
-from penstock_batch.pipeline.config import InputConfig, OutputConfig
-from penstock_batch.rows.formats import FORMATS, NAMES, Format
+from penstock_batch.pipeline.config import InputConfig, OutputConfig, StepConfig
+from penstock_batch.rows.formats import FORMATS, NAMES, Format, table_name_problem
 from penstock_batch.rows.own_files import place_problems
 from penstock_batch.rows.reader import InputFacts, InputProblem, survey
 from penstock_batch.rows.spool import Spool, spooled
 from penstock_batch.rows.target import STANDARD, RowSource, Target, store_beside
 
-__all__ = ["InputPlace", "OutputPlace", "column_problems", "input_place", "output_place"]
+__all__ = ["InputPlace", "OutputPlace", "column_problems", "input_place", "output_place", "step_files"]
+
+_ALONG: Final = ("-wal", "-shm", ".before")
+"""What SQLite keeps beside a store, and `--overwrite`."""
 
 
 @attrs.frozen
@@ -43,6 +47,9 @@ def input_place(config: InputConfig, folder: Path, problems: list[Problem]) -> I
     there is none.
     """
     path = _placed(config.path, folder)
+    if "\0" in str(path):
+        problems.append(Problem(("input", "path"), "holds a NUL, which no path can"))
+        return None
     form = _format(path, config.format, config.table, "input", problems)
     if form is None:
         return None
@@ -76,15 +83,32 @@ def output_place(
     store = store_beside(path) if config.store is None else folder / config.store
     beside = path if config.store is None else store
     failed = beside.with_name(f"{beside.name}.failed.jsonl")
-    own = {"the store": store, "the failed rows": failed}
     others = dict(read)
+    beside_store = {f"what lies beside the store as {end}": store.with_name(f"{store.name}{end}") for end in _ALONG}
     if path != STANDARD:
         shared = form == "sqlite" and named is not None and named.form == "sqlite" and not _same_table(named, config)
         outside = {what: file for what, file in others.items() if not (shared and named and file == named.path)}
-        problems += place_problems({"the output": path}, outside)
+        problems += place_problems({"the output": path}, outside | beside_store)
         others["the output"] = path
-    problems += place_problems(own, others)
+    problems += place_problems({"the store": store}, others)
+    problems += place_problems({"the failed rows": failed}, {**others, "the store": store, **beside_store})
     return None if form is None else OutputPlace(Target(path, form, config.table), store, failed)
+
+
+def step_files(configs: Iterable[StepConfig], folder: Path) -> dict[str, Path]:
+    """The files that steps name, or in which their functions are found beside the TOML; what each is to its path."""
+    found: dict[str, Path] = {}
+    for step in configs:
+        named = {field: getattr(step, field) for field in ("prompt_file", "system_file", "schema", "tools")}
+        for field in ("function", "accept"):
+            module = (getattr(step, field) or "").partition(":")[0]
+            named[field] = f"{module.replace('.', '/')}.py" if module else None
+        found |= {
+            f"the {field} of the step {step.name!r}": folder / name
+            for field, name in named.items()
+            if isinstance(name, str)
+        }
+    return found
 
 
 def _same_table(named: RowSource, config: OutputConfig) -> bool:
@@ -113,6 +137,9 @@ def _format(path: Path, said: Format | None, table: str | None, section: str, pr
         problems.append(Problem((section, "path"), f"{what}; {path.name!r} does not"))
     elif form == "sqlite" and table is None:
         problems.append(Problem((section, "table"), "is missing: a database has tables, and one must be named"))
+        return None
+    elif form == "sqlite" and table is not None and (wrong := table_name_problem(table)) is not None:
+        problems.append(Problem((section, "table"), wrong))
         return None
     elif form != "sqlite" and table is not None:
         problems.append(Problem((section, "table"), f"means nothing in a {form} file"))

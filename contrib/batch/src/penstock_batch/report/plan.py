@@ -83,8 +83,8 @@ class KeptAnswers:
 class StepFacts:
     """What is known of a step before the run: `calls` to be made, if each cell is one (`None`: not known), which is
     `sure` to be so or not, and cells that are `kept`, or `empty` since their rows do not want them; the bytes of text
-    of a call in the mean of those that could be rendered (`None`: none could); the most that an answer may have; what kept
-    ones had.
+    of a call in the mean of those that could be rendered (`None`: none could); the most that an answer may have;
+    what kept ones had.
     """
 
     name: str

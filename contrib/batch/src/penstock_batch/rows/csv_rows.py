@@ -58,7 +58,7 @@ def _row(index: int, line: int, header: list[str], fields: list[str]) -> Row | B
         problem = f"has {counted(len(fields), 'field')} where the header names {len(header)}"
         return BadRow(index, line, problem, shown(",".join(fields).encode(errors="replace")))
     if any("\udc80" <= character <= "\udcff" for field in fields for character in field):
-        return BadRow(index, line, "is not UTF-8")
+        return BadRow(index, line, "is not UTF-8", shown(",".join(fields).encode(errors="surrogateescape")))
     return Row(index, line, dict(zip(header, fields, strict=True)))
 
 

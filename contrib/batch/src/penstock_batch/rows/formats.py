@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
-__all__ = ["ARROW", "FORMATS", "NAMES", "Format", "column_problem", "without_pyarrow"]
+__all__ = ["ARROW", "FORMATS", "NAMES", "Format", "column_problem", "table_name_problem", "without_pyarrow"]
 
 Format = Literal["jsonl", "csv", "parquet", "arrow", "arrow-stream", "sqlite", "openai-batch", "given"]
 """What a file may be. `given` is what `given_rows` has put aside, and no format for others."""
@@ -51,6 +51,15 @@ def column_problem(form: Format, names: Sequence[str]) -> str | None:
         half = next((name for name in names if _is_half(name)), None)
         if half is not None:
             return f"{form} can have no column {half!r}: the name holds half a surrogate pair"
+    return None
+
+
+def table_name_problem(name: str) -> str | None:
+    """What is wrong with a table of this name; `None` if a database can have one."""
+    if "\0" in name:
+        return f"{name!r} holds a NUL, which no name of a table can"
+    if name.lower().startswith("sqlite_"):
+        return f"{name!r} is a name of SQLite's own; name another table"
     return None
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from penstock_batch.rows.lines import json_value
+from penstock_batch.rows.lines import json_value, names_once
 from penstock_batch.rows.row import BadRow, Row, digest_of, shown
 
 __all__ = ["JsonReader"]
@@ -37,6 +38,8 @@ class JsonReader:
     def _row(self, index: int, line: int, raw: bytes, digest: int) -> Row | BadRow:
         try:
             values = json_value(raw, _strictly)
+            if isinstance(values, dict) and raw.count(b":") > len(values):  # else each name has its colon
+                json.loads(raw.decode(), object_pairs_hook=names_once)
         except UnicodeDecodeError as error:
             return BadRow(index, line, f"is not UTF-8 (byte {error.start + 1})", shown(raw), digest)
         except (ValueError, RecursionError) as error:
@@ -54,7 +57,12 @@ def _strictly(raw: bytes) -> Any:
 
 
 def _short(error: Exception) -> str:
-    return f"{error.msg} (column {error.colno})" if isinstance(error, json.JSONDecodeError) else str(error)
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} (column {error.colno})"
+    said = str(error)
+    if "integer string conversion" in said:  # Python's words tell how to let it read such numbers
+        return f"it has a number of more than {sys.get_int_max_str_digits():,} digits"
+    return said
 
 
 def _no_constant(word: str) -> NoReturn:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-__all__ = ["DEEPEST", "json_bytes", "json_line", "json_value", "kept"]
+__all__ = ["DEEPEST", "copied", "json_bytes", "json_line", "json_value", "kept", "names_once"]
 
 _PLAIN: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _ESCAPED: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
@@ -21,6 +21,7 @@ _READ: Final = msgspec.json.Decoder().decode
 _ALIKE: Final = frozenset((str, int, bool, type(None)))
 """The types that `msgspec` writes as Python does."""
 _TEXT: Final = frozenset((str,))
+_MADE_OF_OTHERS: Final = frozenset((list, dict))
 DEEPEST: Final = 100
 """Levels of arrays and objects within each other. Readers of JSON have bounds of their own, far above."""
 
@@ -54,6 +55,15 @@ def json_value(text: bytes, slow: Callable[[bytes], Any] = json.loads) -> Any:
         return slow(text)
 
 
+def copied(value: Any) -> Any:
+    """A copy of a JSON value: who is given it may change it, and changes nobody else's."""
+    if type(value) is list:
+        return [copied(each) if type(each) in _MADE_OF_OTHERS else each for each in value]
+    if type(value) is dict:
+        return {name: copied(each) if type(each) in _MADE_OF_OTHERS else each for name, each in value.items()}
+    return value
+
+
 def kept(value: Any) -> Any:
     """`value` as JSON keeps it: tuples are arrays, all names are strings, and nothing is shared with who made it.
 
@@ -68,10 +78,11 @@ def kept(value: Any) -> Any:
         return value
     if _depth(encoded) > DEEPEST:
         raise ValueError(f"it is nested more than {DEEPEST} deep")
-    return json.loads(encoded, object_pairs_hook=_with_names_once) if b"{" in encoded else json.loads(encoded)
+    return json.loads(encoded, object_pairs_hook=names_once) if b"{" in encoded else json.loads(encoded)
 
 
-def _with_names_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def names_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of these members, for `json.loads`. Raises `ValueError` if two have one name."""
     made = dict(pairs)
     if len(made) != len(pairs):  # 1 and "1", say: the text would have both, and a reader only the last
         names = [name for name, _ in pairs]

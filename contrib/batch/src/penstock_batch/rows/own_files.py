@@ -54,13 +54,17 @@ def _same(path: Path, other: Path) -> bool:
         return path.samefile(other)
     except OSError:
         return os.path.realpath(path) == os.path.realpath(other)
+    except ValueError:  # no file can have that name
+        return False
 
 
 def _kind_problem(path: Path) -> str | None:
     try:
         mode = path.lstat().st_mode
-    except OSError:
-        return None  # it is not there yet, or cannot be reached: then writing says why
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        return f"cannot be there: {getattr(error, 'strerror', None) or 'its name holds a NUL'}"
     if stat.S_ISLNK(mode):
         return "is a link; name the file that it leads to"
     if stat.S_ISDIR(mode):

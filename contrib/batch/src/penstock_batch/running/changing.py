@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.pipeline.templates import ROW, RenderError
-from penstock_batch.rows.lines import kept
+from penstock_batch.rows.lines import copied, kept
 from penstock_batch.words.failures import said_of
 
 __all__ = ["MOST_ITEMS", "RowFailed", "items_of", "passes"]
@@ -76,7 +76,7 @@ def _called(step: Step, values: Mapping[str, Any]) -> Any:
     missing = [name for name in step.arguments if name not in values]
     if missing:
         raise RowFailed(f"the row has no column {missing[0]!r}")
-    made = step.function(**{name: values[name] for name in step.arguments})
+    made = step.function(**{name: copied(values[name]) for name in step.arguments})
     if inspect.iscoroutine(made):
         made.close()
     if inspect.isawaitable(made):

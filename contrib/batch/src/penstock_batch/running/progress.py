@@ -235,7 +235,7 @@ def _on_a_terminal() -> bool:
 def _console() -> Console:
     """The terminal. To load what draws on it takes its time, in which the run is to go on."""
     import rich.live
-    import rich.table  # noqa: F401
+    import rich.table
 
     return rich.console.Console(stderr=True)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from penstock import ConfigError
-from penstock_batch.store.opening import StoreFile, unusable
+from penstock_batch.store.opening import StoreFile, check_ours, unusable
 from penstock_batch.store.store import Store
 from penstock_batch.words.terminal import say
 
@@ -27,6 +27,7 @@ def put_aside(store: Path) -> bool:
     if not store.exists():
         return False
     StoreFile(store).close()
+    check_ours(store)
     size = f"{store.stat().st_size / 1e6:,.1f} MB"
     aside = _aside(store)
     try:

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import stat
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +16,13 @@ from penstock_batch.store.samples import TABLES
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["APPLICATION", "VERSION", "StoreFile", "connected", "unusable", "whose"]
+__all__ = ["APPLICATION", "VERSION", "StoreFile", "check_ours", "connected", "unusable", "whose"]
 
 APPLICATION: Final = 0x50656E73
 """The letters Pens: by what SQLite knows whose file it is."""
 VERSION: Final = 1
 """Of the tables; another one is not read."""
+_FOREIGN: Final = "is a database, but no store of penstock run; move it away or name another output"
 _MAGIC: Final = b"SQLite format 3\0"
 _NO_LINK: Final[int] = getattr(os, "O_NOFOLLOW", 0)
 _SCHEMA: Final = """
@@ -81,6 +83,20 @@ def whose(connection: sqlite3.Connection) -> tuple[int, int]:
     return application, version
 
 
+def check_ours(path: Path) -> None:
+    """Raises `ConfigError` if the database at this path is somebody else's. Of one that is too damaged to be read
+    nobody can say that.
+    """
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=10.0)) as connection:
+            application, _ = whose(connection)
+            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    except sqlite3.Error:
+        return
+    if tables and application != APPLICATION:
+        raise unusable(path, _FOREIGN)
+
+
 def connected(path: Path) -> sqlite3.Connection:
     """A connection to a store, whose tables are made if the file is empty. Raises `ConfigError` for what is none."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
@@ -90,7 +106,7 @@ def connected(path: Path) -> sqlite3.Connection:
         if not tables:
             connection.execute("PRAGMA page_size = 8192")
         elif application != APPLICATION:
-            raise unusable(path, "is a database, but no store of penstock run; move it away or name another output")
+            raise unusable(path, _FOREIGN)
         elif version != VERSION:
             what = f"has version {version}, and this release reads {VERSION}; --overwrite starts anew"
             raise unusable(path, what)

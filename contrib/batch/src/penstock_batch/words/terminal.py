@@ -24,7 +24,7 @@ def say(text: str, secrets: Secrets | None = None, *, err: bool = False) -> None
     """
     try:
         click.echo(printable(text if secrets is None else secrets.text(text)), err=err)
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):  # it is gone, cannot say this, or was closed by code
         _close(sys.stderr if err else sys.stdout)
 
 
@@ -33,8 +33,10 @@ def hand_out(file: IO[bytes]) -> None:
     try:
         shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
         sys.stdout.buffer.flush()
-    except OSError:
+    except (OSError, ValueError) as error:
         _close(sys.stdout)
+        if isinstance(error, ValueError):
+            raise OSError("it was closed while the run went on") from None
         raise
 
 
