@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from penstock_batch.pipeline.templates import PromptTemplate, RenderError
+from penstock_batch.pipeline.templates import PromptTemplate, RenderError, TemplateProblem
 
 VALUES: dict[str, Any] = {
     "a": "x",
@@ -81,3 +81,22 @@ def test_ordinary_templates_are_as_they_were(source: str, text: str | None) -> N
 def test_what_does_too_much_is_stopped(source: str) -> None:
     with pytest.raises(RenderError, match=r"TooMuch|RecursionError"):
         PromptTemplate(source).render(VALUES)
+
+
+@pytest.mark.parametrize(
+    ("source", "word"),
+    [
+        ("{{ a.upper }}", "brackets"),
+        ("{% macro m() %}{% endmacro %}{{ m }}", "brackets"),
+        ("{{ 'x' ~ a.upper }}", "brackets"),
+        ("{{ words|map('upper') }}", r"\|list or \|join"),
+    ],
+)
+def test_what_has_no_text_but_its_address_is_an_error(source: str, word: str) -> None:
+    with pytest.raises(RenderError, match=word):
+        PromptTemplate(source).render(VALUES)
+
+
+def test_what_would_ask_something_else_each_time_is_refused() -> None:
+    with pytest.raises(TemplateProblem, match="random"):
+        PromptTemplate("{{ words|random }}")

@@ -13,6 +13,7 @@ import trio
 
 from penstock import ConfigError
 from penstock_batch.pipeline.loading import load_pipeline
+from penstock_batch.words.failures import said_of
 from penstock_batch.words.secrets import Secrets, key_problem
 
 if TYPE_CHECKING:
@@ -57,6 +58,14 @@ def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(
         load_pipeline(folder.toml)
     assert "the key in KEY_OF_P has" in str(caught.value)
     assert key.strip() not in str(caught.value) or not key.strip()
+
+
+@pytest.mark.parametrize("at", [*range(470, 502, 4), 499])
+def test_nothing_is_left_of_a_key_in_which_a_text_was_cut(at: int) -> None:
+    key = "sk-0123456789abcdef"
+    said = Secrets([key]).text(said_of(ValueError("x" * at + key + "y" * 100)))
+    assert not any(key[:length] in said for length in range(6, len(key) + 1))
+    assert "…" in said
 
 
 def test_a_key_is_blotted_out_wherever_it_stands() -> None:

@@ -131,9 +131,20 @@ def _step(_: Any) -> str:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         _pay(value)
+        _check_is_said(value)
     text = str(value)
     _make(len(text))
     return text
+
+
+def _check_is_said(value: Any) -> None:
+    """Raises `ValueError` for what has no text but its address, which is another in each run."""
+    if isinstance(value, Undefined):  # which says so itself
+        return
+    if callable(value):
+        raise ValueError("a function or method has no text; to call it needs its brackets, as in name.upper()")
+    if hasattr(value, "__next__"):
+        raise ValueError("what gives items one after another has no text; write |list or |join behind it")
 
 
 def _joined(parts: Iterable[Any]) -> str:
@@ -331,7 +342,9 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def __init__(self) -> None:
         super().__init__(undefined=StrictUndefined, autoescape=False)
-        self.filters = {**{name: _bounded(name, each) for name, each in FILTERS.items()}, **_OURS}
+        filters = {name: _bounded(name, each) for name, each in FILTERS.items()}
+        del filters["random"]  # by which the same row would ask something else in each run
+        self.filters = {**filters, **_OURS}
         self.tests = {name: _bounded(name, cast("Callable[..., Any]", each)) for name, each in TESTS.items()}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:

@@ -17,6 +17,10 @@ _SHORTEST: Final = 6
 """Characters: what is shorter ("none", "EMPTY") is no secret, and blotted out it would spoil ordinary words."""
 
 
+_CUT: Final = "…"
+"""What stands where a text is cut."""
+
+
 def key_problem(key: str) -> str | None:
     """What is wrong with a key that no header can carry, without a part of it; `None` if nothing is.
 
@@ -52,6 +56,9 @@ class Secrets:
         for key in self._keys:
             if key in text:
                 text = text.replace(key, BLOT)
+            elif _CUT in text and key[:_SHORTEST] in text:  # a text was cut within a key
+                for length in range(len(key) - 1, _SHORTEST - 1, -1):
+                    text = text.replace(f"{key[:length]}{_CUT}", f"{BLOT}{_CUT}")
         return text
 
     def value(self, value: Any) -> Any:
