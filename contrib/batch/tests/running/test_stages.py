@@ -221,38 +221,6 @@ def test_a_gather_that_is_to_stop_is_not_begun_where_rows_have_failed(
     assert f"; what lies at {folder.output} is of an earlier run\n" in capsys.readouterr().out
 
 
-CHANGING = """
-def changes(parts):
-    parts.append("changed")
-    parts[0]["n"] = "changed"
-    return len(parts)
-
-def judges(value, row, parts):
-    row["parts"].clear()
-    return not changes(parts) < 0
-
-def splits(parts):
-    changes(parts)
-    return [1]
-
-def stays(parts):
-    return changes(parts) > 0
-"""
-
-
-def test_what_functions_do_to_their_arguments_changes_no_row(folder: Folder) -> None:
-    rows = [{"id": 1, "parts": [{"n": 1}]}]
-    write_rows(folder, *rows)
-    module = f"changing_{folder.path.name.replace('-', '_')}"
-    (folder.path / f"{module}.py").write_text(CHANGING, encoding="utf-8")
-    python = f'[[steps]]\nname = "size"\nkind = "python"\nfunction = "{module}:changes"\nneeds = ["parts"]\n'
-    split = f'[[steps]]\nname = "item"\nkind = "split"\nfunction = "{module}:splits"\nneeds = ["parts"]\n'
-    stay = f'[[steps]]\nname = "stay"\nkind = "filter"\nfunction = "{module}:stays"\nneeds = ["parts"]\n'
-    staged_pipeline(folder, python, f'accept = "{module}:judges"\n', split, stay)
-    assert run(folder) == 0
-    assert folder.answers() == [{**rows[0], "size": 2, "item": 1}]
-
-
 def test_all_rows_are_one_also_where_there_is_none(folder: Folder) -> None:
     write_rows(folder, {"parts": [1]})
     staged_pipeline(folder, PARTS, EVEN, ALL)
