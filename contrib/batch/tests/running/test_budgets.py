@@ -13,6 +13,7 @@ from penstock_batch.store.spent import spent_of
 
 if TYPE_CHECKING:
     from contrib.batch.tests.conftest import Folder, Provider
+    from contrib.batch.tests.running.conftest import Scripted
 
 pytestmark = pytest.mark.loopback
 
@@ -141,3 +142,12 @@ def test_what_answers_cost_is_told(served: Folder, capsys: pytest.CaptureFixture
     said = capsys.readouterr().out
     assert f"cost: {cost(served):,.2f}" in said
     assert f"{cost(served) / ROWS:,.2f} each" in said
+
+
+def test_what_answers_have_cost_that_cannot_be_used_is_spent_in_all_runs(folder: Folder, scripted: Scripted) -> None:
+    scripted.answer = lambda messages: ("", None)
+    begun(folder, 100.0, rows=2)
+    for _ in range(2):
+        assert run(folder) == 1
+        assert folder.cells() == []
+        assert cost(folder) == 5.0 * len(scripted.bodies) > 0
