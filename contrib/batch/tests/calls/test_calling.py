@@ -347,7 +347,11 @@ async def test_what_an_answer_that_cannot_be_used_has_cost_counts(
 
 
 async def test_an_answer_after_one_that_cannot_be_used_costs_its_own(autojump_clock: trio.testing.MockClock) -> None:
-    down = (200, {"error": {"message": "no", "code": 502}, "usage": {"prompt_tokens": 1, "completion_tokens": 2}}, {})
+    down: Reply = (
+        200,
+        {"error": {"message": "no", "code": 502}, "usage": {"prompt_tokens": 1, "completion_tokens": 2}},
+        {},
+    )
     asking = Asking({"m": [down, text("a bird")]}, budget=100.0, params={"max_tokens": 10})
     assert await answered(asking) == ["a bird"]
     assert asking.kept[0].cost == 1.0

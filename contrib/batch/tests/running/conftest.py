@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from contrib.batch.tests.conftest import Folder
 
-Said = str | tuple[str, str] | dict[str, Any]
+Said = str | tuple[str, str | None] | dict[str, Any]
 """A text, a text and how it ended, or a whole message."""
 
 

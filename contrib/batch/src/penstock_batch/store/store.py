@@ -67,7 +67,7 @@ class Store:
             self._file.close()
             raise
         try:
-            self._next = 1 + self._ask(_LAST, (_DROPPED,))[0][0]
+            self._next: int = 1 + self._ask(_LAST, (_DROPPED,))[0][0]
             self._has_claims = bool(self._ask("SELECT 1 FROM claims LIMIT 1"))
         except StoreLost as error:
             self.close()
