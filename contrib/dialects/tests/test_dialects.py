@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint
 from typing import Any
 
+import attrs
 import pytest
 
 from penstock import ConfigError, Usage, Verdict
@@ -110,3 +111,23 @@ def test_a_price_is_a_number_from_nothing_on(wrong: Any) -> None:
         Prices(input=wrong)
     with pytest.raises(ConfigError, match="inputs"):
         prices_from_mapping({"acme/small": {"inputs": 1.0}})
+
+
+def raises(*given: object) -> None:
+    raise ValueError("of mine")
+
+
+@pytest.mark.parametrize("wrong", [raises, lambda *given: "none"])
+@pytest.mark.parametrize("name", ["judge", "error"])
+@pytest.mark.parametrize("status", [200, 429])
+def test_a_dialect_whose_own_functions_are_wrong_is_read_without_them(name: str, wrong: Any, status: int) -> None:
+    mine = attrs.evolve(MINE, **{name: wrong})
+    reader = read_answer(mine, status, {}, b'{"error": {"code": "rate_limit_exceeded"}}')
+    assert reader.verdict.kind == "rate_limited"
+    assert f"{name} of the dialect 'mine'" in reader.fault
+
+
+def test_an_entry_point_that_cannot_be_loaded_is_told_by_its_name(added: Any) -> None:
+    added("penstock_dialects:no_such_thing")
+    with pytest.raises(ConfigError, match=r"entry point mine of .* cannot be loaded: AttributeError"):
+        dialect_at("api.openai.com")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from penstock import Usage, error_fields
 from penstock_dialects import ANY, AnswerReader, dialect_names, find_dialect
 from penstock_dialects.testing import read_answer
+from penstock_dialects.unpacking import Unpacker
 
 ROWS: list[dict[str, Any]] = [
     json.loads(line)
@@ -61,6 +63,8 @@ def ending(reader: AnswerReader) -> tuple[str, str | None, str | None]:
         ({"statusCode": 429, "message": "x"}, "rate_limited"),
         ({"status": 503, "message": "busy"}, "provider_failure"),
         ([{"error": {"code": 429}}], "rate_limited"),
+        ({"Error": {"code": 429}}, "rate_limited"),
+        ({"fault": {"faultstring": "x", "detail": {"errorcode": "policies.ratelimit"}}}, "provider_failure"),
     ],
     ids=lambda value: json.dumps(value)[:60] if not isinstance(value, str) else value,
 )
@@ -322,3 +326,68 @@ def test_geminis_embeddings_are_vectors(dialect: str, body: dict[str, Any], vect
     reader = read({**body, "usageMetadata": {"promptTokenCount": 7}}, dialect=dialect)
     assert (reader.vectors, reader.verdict.kind, reader.usage) == (vectors, "success", Usage(7, 0))
     assert read(body, dialect=dialect).usage is None
+
+
+# -- what stands before an answer, and how it is packed
+
+
+@pytest.mark.parametrize("step", [None, 4096, 7000])
+@pytest.mark.parametrize("blank", [b"\n" * 9000, b"\xef\xbb\xbf", b"\x00\r\n"], ids=["lines", "mark", "zeros"])
+@pytest.mark.parametrize("body", [json.dumps(CHAT).encode(), events(PIECE, STOP)], ids=["whole", "events"])
+def test_what_keeps_a_connection_alive_before_an_answer_is_no_part_of_it(body: bytes, blank: bytes, step: Any) -> None:
+    reader = read_answer(ANY, 200, {}, blank + body, step=step)
+    assert (reader.text, reader.verdict.ended) == ("hi", "stop")
+
+
+def test_a_page_behind_the_mark_of_its_encoding_is_no_answer() -> None:
+    assert read(b"\xef\xbb\xbf<html>busy</html>").verdict.code == "no_answer"
+
+
+@pytest.mark.parametrize("first", ["x-trace: 7", "data", "keepalive"])
+def test_a_stream_may_begin_with_a_field_that_nobody_knows(first: str) -> None:
+    body = first.encode() + b"\n\n" + events(PIECE, STOP)
+    reader = read(body, content_type="text/event-stream")
+    assert (reader.text, reader.verdict.ended) == ("hi", "stop")
+
+
+def test_the_content_type_of_a_stream_makes_no_stream_of_json() -> None:
+    assert read({"error": {"code": 429}}, content_type="text/event-stream").verdict.kind == "rate_limited"
+
+
+class Turns:
+    """A decoder that gives what is no bytes."""
+
+    def decompress(self, data: bytes, /) -> Any:
+        return None
+
+
+def fails() -> Any:
+    raise RuntimeError("no library")
+
+
+@pytest.mark.parametrize("decoder", [Turns, fails])
+def test_a_decoder_that_does_not_work_leaves_the_answer_to_its_status(decoder: Any) -> None:
+    with AnswerReader(ANY, 429, {"content-encoding": "br"}, decoders={"br": decoder}) as reader:
+        reader.feed(b"packed")
+        reader.end()
+        assert (reader.verdict.kind, reader.unreadable) == ("rate_limited", "br")
+
+
+def test_members_of_gzip_that_hold_nothing_are_no_answer_and_no_work() -> None:
+    empty, body = gzip.compress(b""), gzip.compress(json.dumps(CHAT).encode())
+    begin = process_time()
+    few = b"".join(Unpacker("gzip", {}).feed(empty * 2000 + body))
+    middle = process_time()
+    many = b"".join(Unpacker("gzip", {}).feed(empty * 40_000 + body))
+    assert few == many == json.dumps(CHAT).encode()
+    assert process_time() - middle < 100 * max(middle - begin, 0.001), "twenty times as many are twenty times the work"
+
+
+def test_a_day_is_read_in_the_names_of_quotas_however_deep_the_details_lie() -> None:
+    day = {"violations": [{"quotaId": "GenerateRequestsPerDayPerProject"}]}
+    delay = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "7s"}
+    waits = [
+        read({"error": {"code": 429, "details": [delay, *more]}}, status=429).hints.not_before_seconds
+        for more in ([], [day], [{"text": "PerDay"}])
+    ]
+    assert waits == [7.0, None, 7.0]

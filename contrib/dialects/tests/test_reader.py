@@ -286,6 +286,22 @@ def test_the_structured_fields_of_the_draft() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("ratelimit", "policy", "told"),
+    [
+        ("limit=100, remaining=50, reset=5", "100;w=60", (100.0, 50.0, 5.0, 60.0)),
+        ("limit=100, remaining=0,reset=5", "", (100.0, 0.0, 5.0, None)),
+        ("limit=100, remaining=500, reset=5", "10;w=1, 100;w=60", (100.0, None, 5.0, 60.0)),
+        ("api;r=9;t=3", "api;q=10;w=60", (10.0, 9.0, 3.0, 60.0)),
+        (f'"api";pk=:{"x" * 90}:;r=9;t=3', '"api";q=10;w=60', (10.0, 9.0, 3.0, 60.0)),
+        ('"api";r=0;t=999999999999999', '"api";q=10;w=999999999', (10.0, 0.0, None, None)),
+    ],
+)
+def test_the_draft_in_every_version(ratelimit: str, policy: str, told: tuple[float | None, ...]) -> None:
+    (limit,) = read(chat(), ratelimit=ratelimit, ratelimit_policy=policy).hints.limits
+    assert (limit.limit, limit.remaining, limit.reset, limit.window) == told
+
+
 def test_azures_resets_are_milliseconds_and_groqs_requests_are_per_day() -> None:
     headers = {"x-ratelimit-limit-requests": "120", "x-ratelimit-reset-requests": "500"}
     (azure,) = read_answer(find_dialect("azure"), 200, headers, chat()).hints.limits

@@ -164,3 +164,21 @@ def test_hints_are_finite_durations(wrong: float) -> None:
         Hints(not_before_seconds=wrong)
     with pytest.raises(ConfigError, match="remaining"):
         LimitHint("requests", remaining=wrong)
+
+
+@pytest.mark.parametrize(
+    ("written", "limit"),
+    [("10,000", 10_000.0), ("1,000,000", 1e6), ("100, 100", 100.0), ("100,100", 100.0), ("60, 1000", 60.0)],
+)
+def test_a_number_for_people_is_no_list_and_a_header_twice_is_one(written: str, limit: float) -> None:
+    (hint,) = read_hints({"x-ratelimit-limit-requests": written}, refused=False).limits
+    assert hint.limit == limit
+
+
+def test_a_clock_that_is_decades_behind_makes_nobody_wait_for_decades() -> None:
+    headers = {"retry-after": "Sat, 28 Nov 2026 12:00:30 GMT", "date": "Thu, 01 Jan 1970 00:00:00 GMT"}
+    now = datetime(2026, 11, 28, 12, 0, 0, tzinfo=UTC)
+    assert read_hints(headers, refused=True, wall_now=now).not_before_seconds == 30.0
+    assert read_hints(headers, refused=True, wall_now=now.replace(tzinfo=None)).not_before_seconds == 30.0
+    near = {**headers, "date": "Sat, 28 Nov 2026 11:59:00 GMT"}
+    assert read_hints(near, refused=True, wall_now=now).not_before_seconds == 90.0, "that is the provider's own time"

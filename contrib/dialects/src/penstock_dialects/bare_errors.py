@@ -12,6 +12,8 @@ __all__ = ["error_of_no_shape", "status_of_words"]
 
 _FAILED: Final = ("error", "exception", "exceeded")
 """How a code or a type ends that is an error's."""
+_NAMES: Final = ("Error", "Errors", "ERROR", "fault", "Fault")
+"""What some gateways write in the place of `error`."""
 _BAD: Final = frozenset({"invalid_request_error", "validation_error", "invalid_argument"})
 _TOO_MANY: Final = re.compile(r"too many requests|rate limit(?:ed)?\b|throttl", re.IGNORECASE | re.ASCII)
 
@@ -26,6 +28,9 @@ def error_of_no_shape(value: dict[str, Any]) -> ErrorFields | None:
     """
     status = next((value[name] for name in ("status", "statusCode", "status_code", "code") if name in value), None)
     bad = isinstance(status, int) and not isinstance(status, bool) and 400 <= status <= 599
+    for name in _NAMES:
+        if error := value.get(name):
+            return error_in({"error": error}) or ErrorFields()
     if bad or value.get("success") is False or status == "error" or value.get("error") == {} or _is_flat(value):
         return error_in({"error": {**value, "status": status if bad else None, "error": None, "code": status}})
     return None

@@ -118,7 +118,11 @@ _BUILT_IN: Final = (
 def _known() -> dict[str, Dialect]:
     known = {dialect.name: dialect for dialect in _BUILT_IN}
     for point in entry_points(group=GROUP):
-        dialect = point.load()
+        try:
+            dialect = point.load()
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}"
+            raise ConfigError(f"the entry point {point.name} of {GROUP} cannot be loaded: {said:.300}") from error
         if not isinstance(dialect, Dialect):
             raise ConfigError(f"the entry point {point.name} of {GROUP} must name a Dialect, not {dialect!r:.100}")
         if dialect.name in known:

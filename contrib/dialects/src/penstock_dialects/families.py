@@ -14,6 +14,8 @@ __all__ = ["ALL_FAMILIES", "AZURE", "GROQ", "TOGETHER", "draft_limits", "only_re
 
 MINUTE: Final = 60.0
 DAY: Final = 86400.0
+LONGEST: Final = 32 * DAY
+"""Seconds; no limit is renewed later than that, and no window is longer."""
 _SECONDS: Final = {"10-second": 10.0, "second": 1.0, "minute": MINUTE, "hour": 3600.0, "day": DAY, "month": 30 * DAY}
 
 
@@ -79,29 +81,50 @@ def only_reset(headers: Mapping[str, str]) -> tuple[float, str] | None:
     return max(found, default=None)
 
 
-_ITEM: Final = re.compile(r'"(?P<name>[^"]{0,60})"(?P<values>(?:\s*;\s*[a-z]+=[^;,]{1,40})*)', re.ASCII)
+_ITEM: Final = re.compile(
+    r'(?:"(?P<name>[^"]{0,60})"|(?P<token>[A-Za-z*][\w.:*/-]{0,59}))(?P<values>(?:\s*;\s*[a-z]+=[^;,]{1,200})+)',
+    re.ASCII,
+)
+_VERSION_7: Final = re.compile(r"(?:^|,)\s*(limit|remaining|reset)\s*=\s*([0-9]{1,15})(?=\s*(?:,|$))", re.ASCII)
+_QUOTA: Final = re.compile(r"(?:^|,)\s*([0-9]{1,15})\s*;\s*w=([0-9]{1,9})", re.ASCII)
 _VALUE: Final = re.compile(r"([a-z]+)=([0-9]{1,15})", re.ASCII)
 
 
 def draft_limits(headers: Mapping[str, str]) -> list[LimitHint]:
-    """The limits in the structured fields of the IETF draft (versions 8 and later): RateLimit has what remains (`r`)
-    and the seconds until it is renewed (`t`), RateLimit-Policy the quota (`q`) and the window (`w`), by name.
+    """The limits in the structured fields of the IETF draft. Since version 8 RateLimit has what remains (`r`) and the
+    seconds until it is renewed (`t`), RateLimit-Policy the quota (`q`) and the window (`w`), by name; in version 7
+    RateLimit says it in words (`limit=100, remaining=50, reset=5`), and the policy begins with the quota (`100;w=60`).
     """
+    told = {word: float(number) for word, number in _VERSION_7.findall(headers.get("ratelimit", "")[:2000])}
+    if told.keys() & {"limit", "remaining"}:
+        windows = dict(_QUOTA.findall(headers.get("ratelimit-policy", "")[:2000]))
+        window = windows.get(f"{told.get('limit', 0.0):.0f}")
+        return [
+            _draft_limit(
+                told.get("limit"), told.get("remaining"), told.get("reset"), None if window is None else float(window)
+            )
+        ]
     policies = _items(headers.get("ratelimit-policy", ""))
     found = []
     for name, values in _items(headers.get("ratelimit", "")).items():
         policy = policies.get(name) or (next(iter(policies.values())) if len(policies) == 1 else {})
         limit, left = policy.get("q"), values.get("r")
-        if limit is None and left is None:
-            continue
-        if limit is not None and left is not None and left > limit:
-            left = None
-        found.append(LimitHint("requests", limit or None, left, values.get("t"), policy.get("w") or None, "ratelimit"))
+        if limit is not None or left is not None:
+            found.append(_draft_limit(limit, left, values.get("t"), policy.get("w")))
     return found
+
+
+def _draft_limit(limit: float | None, left: float | None, reset: float | None, window: float | None) -> LimitHint:
+    """What makes sense of these: nothing is renewed after more than a month, and no more is left than there is."""
+    if limit is not None and left is not None and left > limit:
+        left = None
+    reset = None if reset is None or reset > LONGEST else reset
+    window = None if window is None or window > LONGEST else window
+    return LimitHint("requests", limit or None, left, reset, window or None, "ratelimit")
 
 
 def _items(text: str) -> dict[str, dict[str, float]]:
     return {
-        item["name"]: {key: float(number) for key, number in _VALUE.findall(item["values"])}
+        item["name"] or item["token"] or "": {key: float(number) for key, number in _VALUE.findall(item["values"])}
         for item in _ITEM.finditer(text[:2000])
     }

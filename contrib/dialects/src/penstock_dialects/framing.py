@@ -1,7 +1,8 @@
 """A body cut into the JSON texts of which it is made: one whole, lines, or server-sent events.
 
 What comes first decides, since the content type is no proof: OpenAI streams under `application/json`, DeepSeek
-sends errors as `application/octet-stream`, and keep-alive lines precede whole answers.
+sends errors as `application/octet-stream`, and keep-alive lines precede whole answers. It counts where what comes first
+is neither JSON nor a page nor a field that is known: a stream may begin with any other.
 
 Events follow the WHATWG's "Server-sent events": lines end with LF, CRLF or CR, a colon begins a comment, `data:`
 lines of one event are joined. An event that has begun when the body ends is complete all the same: its empty line may
@@ -17,13 +18,14 @@ from typing import Any, Final
 
 import attrs
 
-__all__ = ["Framing", "Invalid"]
+__all__ = ["BLANK", "Framing", "Invalid"]
 
 _EVENTS: Final = re.compile(rb"(?:data|event|id|retry|error)?:")
 _OPEN: Final = "object"
 """An object has begun: the first of many lines, or the whole."""
 _LONGEST_BLANK: Final = 4096
-_BLANK: Final = b" \t\r\n\xef\xbb\xbf\x00"
+BLANK: Final = b" \t\r\n\xef\xbb\xbf\x00"
+"""What may stand before an answer: white space, the mark of UTF-8, and zeros."""
 
 
 @attrs.frozen
@@ -37,9 +39,11 @@ class Framing:
     """The values of one body, as they come. A value is what `json` makes of its text, or `Invalid`.
 
     `kind` is `events`, `lines` or `whole`, as far as that is known; `last_word`: a line that says DONE has come.
+    `events`: the content type promises events.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, events: bool = False) -> None:
+        self._promised = events
         self.kind = ""
         self.last_word = False
         self._rest = bytearray()
@@ -65,22 +69,23 @@ class Framing:
         self._rest.clear()
         if self.kind == "whole":
             yield _value(rest)
-        elif rest.strip(_BLANK):
+        elif rest.strip(BLANK):
             yield from self._line(rest.rstrip(b"\r\n"))
         yield from self._dispatch()
 
     def _decide(self, *, ended: bool = False) -> None:
         """What kind of body this is, if that can be reported by now."""
         if not self.kind:
-            start = self._rest[:_LONGEST_BLANK].lstrip(_BLANK)
-            if not start:
+            while not (start := self._rest[:_LONGEST_BLANK].lstrip(BLANK)) and self._rest:
                 del self._rest[:_LONGEST_BLANK]
+            if not start:
+                pass
             elif start.startswith(b"{"):
                 self.kind = _OPEN
             elif _EVENTS.match(start):
                 self.kind = "events"
             elif ended or len(start) > len(b"event:") or start[:1] not in b"deir":
-                self.kind = "whole"
+                self.kind = "events" if self._promised and start[:1] not in b'{["<' else "whole"
             if self.kind in ("events", _OPEN):
                 del self._rest[: self._rest.index(start[:1])]
         if self.kind == _OPEN:
@@ -110,7 +115,7 @@ class Framing:
 
     def _line(self, line: bytes) -> Iterator[Any]:
         if self.kind == "lines":
-            if line.strip(_BLANK):
+            if line.strip(BLANK):
                 yield _value(line)
             return
         if not line:
@@ -141,7 +146,7 @@ class Framing:
 
 
 def _value(text: bytes) -> Any:
-    text = text.strip(_BLANK)
+    text = text.strip(BLANK)
     try:
         return json.loads(text)
     except RecursionError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -11,7 +11,7 @@ from penstock import ErrorFields, Verdict
 from penstock_dialects.answer import list_of, object_of, text_of
 from penstock_dialects.refusals import ACCOUNT, CALL, OVERLOAD, QUOTA, Refusal, limited
 
-__all__ = ["bedrock_error", "judge_any", "judge_gemini", "judge_openrouter"]
+__all__ = ["bedrock_error", "judge_any", "judge_gemini", "judge_openrouter", "of_a_day"]
 
 
 def judge_gemini(refusal: Refusal) -> Verdict | None:
@@ -26,17 +26,24 @@ def judge_gemini(refusal: Refusal) -> Verdict | None:
         return attrs.evolve(ACCOUNT, code=word.lower())
     if word != "RESOURCE_EXHAUSTED":
         return None
-    quotas = [
-        text_of(object_of(violation).get("quotaId"))
-        for detail in details
-        for violation in list_of(detail.get("violations"))
-    ]
+    quotas = _quotas(details)
     if not quotas:
         return attrs.evolve(OVERLOAD, code=word.lower())
-    if any("PerDay" in quota for quota in quotas):
+    if of_a_day(details):
         return attrs.evolve(QUOTA, code=word.lower())
     tokens = any("Token" in quota for quota in quotas)
     return attrs.evolve(limited("tokens" if tokens else "requests"), code=word.lower())
+
+
+def _quotas(details: Iterable[Any]) -> list[str]:
+    """The names of the quotas that the details of an error say were exceeded."""
+    violations = (each for detail in details for each in list_of(object_of(detail).get("violations")))
+    return [text_of(object_of(violation).get("quotaId")) for violation in violations]
+
+
+def of_a_day(details: Iterable[Any]) -> bool:
+    """Whether the details of one of Google's errors say that the quota of a day is used up."""
+    return any("PerDay" in quota for quota in _quotas(details))
 
 
 def judge_openrouter(refusal: Refusal) -> Verdict | None:

@@ -33,8 +33,10 @@ from penstock_dialects.dialects import Dialect
 from penstock_dialects.endings import ENDINGS_IN_WORDS, UNENDED
 from penstock_dialects.event_stream import EventStream
 from penstock_dialects.families import draft_limits, only_reset
-from penstock_dialects.framing import Framing, Invalid
-from penstock_dialects.refusals import Refusal, judge
+from penstock_dialects.framing import BLANK, Framing, Invalid
+from penstock_dialects.judges import of_a_day
+from penstock_dialects.opinions import judged
+from penstock_dialects.refusals import Refusal
 from penstock_dialects.shapes.bedrock_stream import read_metrics
 from penstock_dialects.shapes.openai_usage import read_usage
 from penstock_dialects.unpacking import Decoder, Memory, TooLarge, Unpacker
@@ -78,9 +80,12 @@ class AnswerReader:
         self.headers = headers
         self.too_large = ""
         """Why it was read no further, if it was too large."""
+        self.fault = ""
+        """What the dialect's own functions did wrong, if they did; the answer was then judged without them."""
         self._here = wall_now
         self._answer = Answer()
-        self._framing = EventStream() if "eventstream" in headers.get("content-type", "").lower() else Framing()
+        kind = headers.get("content-type", "").lower()
+        self._framing = EventStream() if "eventstream" in kind else Framing(events="event-stream" in kind)
         self._memory = memory
         self._strict = strict
         self._unpacker = Unpacker(headers.get("content-encoding", ""), decoders)
@@ -115,7 +120,7 @@ class AnswerReader:
                 self.too_large = str(error)
                 return
             self._took += len(part)
-            self._head = self._head or part.lstrip()[:1]
+            self._head = self._head or part.lstrip(BLANK)[:1]
             self._put(self._framing.feed(part))
 
     def end(self) -> None:
@@ -146,7 +151,7 @@ class AnswerReader:
     def hints(self) -> Hints:
         """What the answer tells of limits, as far as it has come."""
         refused = self.status >= 400 or self._answer.error is not None
-        now = self._wall_now if refused or any("reset" in name for name in self.headers) else None
+        now = self._here if refused or any("reset" in name for name in self.headers) else None
         hints = read_hints(self.headers, refused=refused, wall_now=now, families=self.dialect.families)
         if "ratelimit" in self.headers:
             hints = attrs.evolve(hints, limits=(*hints.limits, *draft_limits(self.headers)))
@@ -296,11 +301,9 @@ class AnswerReader:
         self._refusal_in_body = error
 
     def _judged(self, status: int, error: ErrorFields) -> Verdict:
-        if self.dialect.error is not None:
-            error = self.dialect.error(self.headers, error)
-        refusal = Refusal(status, self.headers, error, self.hints, self._raw)
-        found = None if self.dialect.judge is None else self.dialect.judge(refusal)
-        return judge(refusal, self.dialect.words) if found is None else found
+        found, fault = judged(self.dialect, Refusal(status, self.headers, error, self.hints, self._raw))
+        self.fault = self.fault or fault
+        return found
 
     def _with_waits(self, hints: Hints) -> Hints:
         """What headers, details and the text of the error ask for: the longest, since some round down."""
@@ -308,7 +311,7 @@ class AnswerReader:
         asked = hints.not_before_seconds
         found = [] if asked is None else [(asked, hints.said_by)]
         details = self._raw.get("details")
-        delay = wait_in_details(details) if isinstance(details, list) and "PerDay" not in repr(details) else None
+        delay = wait_in_details(details) if isinstance(details, list) and not of_a_day(details) else None
         availability = object_of(self._raw.get("availability"))
         more = count_of(availability.get("retry_after"))
         passed_on = object_of(object_of(self._raw.get("metadata")).get("headers"))  # those of an upstream: OpenRouter

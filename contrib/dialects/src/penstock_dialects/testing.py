@@ -82,6 +82,7 @@ class DialectContract:
         for example in self.answers:
             reader = self._read(example, example.body)
             verdict = reader.verdict
+            assert not reader.fault
             assert (verdict.kind, verdict.ended, verdict.of) == (example.kind, example.ended, example.of), example
             assert reader.text == example.text
             if example.usage is not None:
@@ -93,6 +94,15 @@ class DialectContract:
             for step in (1, 2, 3, 7, 64):
                 split = self._read(example, example.body, step=step)
                 assert (split.verdict, split.text, split.hints) == (whole.verdict, whole.text, whole.hints)
+
+    def test_its_own_functions_bear_whatever_a_refusal_holds(self) -> None:
+        fields = ("code", "type", "status", "message", "details", "metadata", "reason", "param")
+        for status in (200, 400, 429):
+            for wrong in WRONG_VALUES:
+                for error in (wrong, dict.fromkeys(fields, wrong), {"details": [wrong, {"violations": [wrong]}]}):
+                    reader = read_answer(self.dialect, status, {}, json.dumps({"error": error}).encode())
+                    _check(reader.verdict)
+                    assert not reader.fault
 
     def test_a_packed_body_reads_as_a_plain_one(self) -> None:
         for example in self.answers:

@@ -18,6 +18,9 @@ STEP: Final = 256 * 1024
 """Bytes that are unpacked at once."""
 SLICE: Final = 1024
 """Bytes that are given to a client's decoder at once, which bounds nothing itself."""
+PACKED: Final = 16 * 1024
+"""Bytes of gzip that are taken at once: a member of it may be twenty bytes that unpack to nothing, and each is found by
+copying what follows it."""
 _GZIP: Final = b"\x1f\x8b"
 _AUTO_DETECT: Final = zlib.MAX_WBITS | 32
 
@@ -78,7 +81,10 @@ class Unpacker:
         if self._packed:
             self._zlib = zlib.decompressobj(_AUTO_DETECT)
         elif self.encoding in decoders:
-            self._decoder = decoders[self.encoding]()
+            try:
+                self._decoder = decoders[self.encoding]()
+            except Exception:  # it is the client's, and may raise what it likes
+                self.readable = False
         elif self.encoding:
             self.readable = False
 
@@ -87,15 +93,19 @@ class Unpacker:
         if not self.readable:
             return
         if self._packed:
-            yield from self._inflate(piece)
+            for at in range(0, len(piece), PACKED):
+                yield from self._inflate(piece[at : at + PACKED])
         elif self._decoder is not None:
             for at in range(0, len(piece), SLICE):
+                part: object
                 try:
                     part = self._decoder.decompress(piece[at : at + SLICE])
-                except Exception:  # it is the client's, and may raise what it likes
+                except Exception:
+                    part = None
+                if not isinstance(part, bytes | bytearray):
                     self.readable = False
                     return
-                yield part
+                yield bytes(part)
         else:
             yield piece
 

@@ -42,6 +42,8 @@ from penstock_httpx.description import same_request
 __all__ = ["Exchange"]
 
 FAILED_FROM: Final = 400
+MOST_TOLD: Final = 20
+"""Warnings, of one transport: what an answer says may stand in them."""
 _log: Final = logging.getLogger("penstock.httpx")
 
 
@@ -61,7 +63,7 @@ class Exchange:
         told: set[str],
         crossing: Crossing,
     ) -> None:
-        """`dialect`: what the provider speaks; `None` where no model is called. `told`: encodings that were logged."""
+        """`dialect`: what the provider speaks; `None` where no model is called. `told`: what was logged already."""
         self.asked_at = asked_at
         """When a place was first asked for."""
         self._attempt = attempt
@@ -86,7 +88,9 @@ class Exchange:
                 self._dialect, response.status_code, headers, wall_now=wall_now, decoders=self._decoders
             )
             hints = self._reader.hints
-            self._tell_of(self._reader.unreadable)
+            packed = self._reader.unreadable
+            alone = f"answers packed as {packed} are judged by their status and headers alone: no decoder"
+            self._tell(alone if packed else "")
         self._in_run(partial(self._note_head, self._facts, hints))
         if response.is_closed:
             with suppress(httpx2.ReadError):  # it is here already
@@ -135,10 +139,10 @@ class Exchange:
         if not self._crossing.do(step):
             self._ended = True  # there is no gate any more that the lease could be given back to
 
-    def _tell_of(self, encoding: str) -> None:
-        if encoding and encoding not in self._told:
-            self._told.add(encoding)
-            _log.warning("answers packed as %s are judged by their status and headers alone: no decoder", encoding)
+    def _tell(self, warning: str) -> None:
+        if warning and len(self._told) < MOST_TOLD and warning not in self._told:
+            self._told.add(warning)
+            _log.warning("%s", warning)
 
     # -- in the thread of the run --
 
@@ -165,6 +169,7 @@ class Exchange:
                 read = reader.facts()
                 facts = attrs.evolve(read, first_token_at=facts.first_token_at, received_at=facts.received_at)
                 reader.close()
+                self._tell(f"{reader.fault}; refusals are judged without it" if reader.fault else "")
             facts = attrs.evolve(facts, elapsed=self._elapsed)
             self._attempt.answered(facts)
         self._lease.release(outcome, None if error is None else neutral(error))

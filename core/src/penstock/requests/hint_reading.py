@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Final
 
@@ -29,11 +29,17 @@ from penstock.requests.hints import Hints, LimitHint
 
 __all__ = ["HEADER_FAMILIES", "HintFamily", "read_hints", "retry_after_seconds"]
 
+YEAR: Final = 366 * 86400.0
+"""Seconds by which a clock is not a little wrong any more: it begins at the epoch, or at that of its making."""
+
 _NOT_TOLD: Final = frozenset({"none", "null"})
 """What some proxies write where they tell nothing; everything else that is no number is nonsense."""
 
 _JOINED: Final = re.compile("(?<!mon)(?<!tue)(?<!wed)(?<!thu)(?<!fri)(?<!sat)(?<!sun)(?<!day),", re.IGNORECASE)
 """Between several headers of one name, which a client has joined; the comma of a date follows its day of the week."""
+
+_THOUSANDS: Final = re.compile("[0-9]{1,3}(,[0-9]{3}){1,4}", re.ASCII)
+"""A number for people; several headers of one name are joined with a blank behind the comma, or all say the same."""
 
 _POLICY: Final = re.compile(r"^\s*(?P<q>[0-9]{1,15})\s*;\s*w=(?P<w>[0-9]{1,9})\s*(?:;|,|$)", re.ASCII)
 
@@ -127,10 +133,11 @@ def retry_after_seconds(headers: Mapping[str, str], wall_now: datetime | None = 
 
     Reads `retry-after-ms` (milliseconds), and `retry-after` as seconds, as an HTTP date (RFC 9110, section 10.2.3) or
     as a Unix time; of two that are there the longer, since either may be rounded down to nothing. A moment is taken
-    against the answer's own `date` header, so that the two clocks need not agree, else against `wall_now`. One in the
+    against the answer's own `date` header, so that the two clocks need not agree, else against `wall_now`; where they
+    are more than a year apart, against the later: one of them is wrong, and nobody waits for decades. A moment in the
     past means 0. Nonsense is no header.
     """
-    now = http_date(headers.get("date")) or wall_now
+    now = _time_there(headers, wall_now)
     milliseconds = [number_of(part) for part in headers.get("retry-after-ms", "").split(",")]
     found = [number / 1000 for number in milliseconds if number is not None]
     for part in _JOINED.split(headers.get("retry-after", "")):
@@ -138,6 +145,15 @@ def retry_after_seconds(headers: Mapping[str, str], wall_now: datetime | None = 
         if seconds is not None:
             found.append(max(0.0, seconds))
     return max(found, default=None)
+
+
+def _time_there(headers: Mapping[str, str], wall_now: datetime | None) -> datetime | None:
+    """The time of day at the provider, as it says, unless it is far behind."""
+    there = http_date(headers.get("date"))
+    if there is None or wall_now is None:
+        return wall_now if there is None else there
+    own = wall_now if wall_now.tzinfo is not None else wall_now.replace(tzinfo=UTC)
+    return own if (own - there).total_seconds() > YEAR else there
 
 
 class _Reader:
@@ -148,7 +164,7 @@ class _Reader:
 
     @cached_property
     def _now(self) -> datetime | None:
-        return http_date(self._headers.get("date")) or self._wall_now
+        return _time_there(self._headers, self._wall_now)
 
     def limit_of(self, family: HintFamily) -> LimitHint:
         most = self._amount(family.limit)
@@ -176,7 +192,8 @@ class _Reader:
         text = self._headers.get(name)
         if text is None:
             return None
-        text = re.split("[,;]", text, maxsplit=1)[0].strip()  # the draft lets a policy follow
+        parts = [part.strip() for part in text.partition(";")[0].split(",")]  # the draft lets a policy follow
+        text = parts[0] if len(set(parts)) == 1 or not _THOUSANDS.fullmatch(text.strip()) else "".join(parts)
         amount = number_of(text)
         if amount is None or amount > MOST:
             if text.lower() not in _NOT_TOLD:

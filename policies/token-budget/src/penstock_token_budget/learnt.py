@@ -5,7 +5,7 @@ provider keeps: so a large call has its turn, and a refusal is rare also where e
 
 *Pace.* Calls go out evenly at limit ÷ window (`pace.py`), so that no shorter window of the provider's is burst. As far
 as estimates of tokens have proved wrong, a little slower until its bucket is full: that bucket then absorbs wrong
-estimates, and takes large calls. What is counted exactly, as requests are, needs no more than a part of it (`RESERVE`).
+estimates, and takes large calls. What is counted exactly, as requests are, needs no more than a part (`reserve.py`).
 
 *Opening burst.* What the first answer says is left of a bucket that keeps less than the limit, so is no window, is
 spent at once, but for that part. So is what later answers say, until a call is answered that went out after the first
@@ -38,6 +38,7 @@ from penstock import LimitHint
 from penstock_token_budget.budgets import LONG, burst_of, per_window
 from penstock_token_budget.pace import Pace
 from penstock_token_budget.remaining import Remaining
+from penstock_token_budget.reserve import RESERVE, Reserve
 from penstock_token_budget.resets import SHORT, Resets, exceeds
 from penstock_token_budget.trust import Trust
 
@@ -48,14 +49,6 @@ TYPICAL: Final = (MINUTE, 3600.0, 86400.0)
 ROUNDING: Final = 1.5
 """A reset this much longer than a minute, in seconds, is no rounding any more."""
 
-LEAST_PACE: Final = 0.1
-"""The pace never falls below this part: its own answers are how it learns that it may rise."""
-LOW_SECONDS: Final = 3.0
-"""What counts as little left, in seconds' worth of the limit; twice the age of answers if that is more."""
-RESERVE: Final = 0.15
-"""Of what the provider keeps, the part that is left alone: calls may come to it in another order, or closer."""
-FILLING: Final = 0.1
-"""How much slower the pace is when the provider's bucket is empty than when it is full."""
 WEIGHT: Final = 0.1
 """Of the last answer, in the average age of answers."""
 
@@ -96,6 +89,7 @@ class LearntBudget:
         self._there = Remaining(self._rate, reported.limit, exact=reported.dimension == "requests")
         self._pace = Pace(self._rate * share, 0.0)
         self._trust = Trust()
+        self._reserve = Reserve(self._rate)
         self._wrong = 0.0 if reported.dimension == "requests" else 1 / UNSURE
         self._kept_known = False
         self._heard = 0
@@ -105,6 +99,7 @@ class LearntBudget:
     def heir(self, burst_seconds: float, share: float, windows: Mapping[float, float]) -> LearntBudget:
         """The same budget by another configuration; it takes this one's place."""
         heir = copy(self)
+        heir._reserve = copy(self._reserve)
         heir._burst_seconds, heir._share, heir._windows = burst_seconds, share, windows
         return heir
 
@@ -155,6 +150,8 @@ class LearntBudget:
         assert isinstance(entry, _Entry)
         if entry.untimely:
             self._trust.ended(refused=refused)
+        if refused:
+            self._reserve.refused()
 
     def _count(self, amount: float, now: float) -> None:
         self._sent += amount
@@ -207,9 +204,12 @@ class LearntBudget:
         self._window = self._window_by(reported, sent_at, self._sent - sent_since)
         self._age += (WEIGHT if self._heard else 1.0) * (now - sent_at - self._age)
         if reported.remaining is not None:
-            self._there.hear(
-                reported.remaining, self._rate, self._kept_by(reported, reported.remaining), sent_at, sent_since, now
-            )
+            kept, remaining = self._kept_by(reported, reported.remaining), reported.remaining
+            expected = self._there.left(now)
+            if (exact := self._reserve.exactly(reported, self._rate)) is not None:
+                kept, remaining = max(kept, self._reserve.kept), exact
+            self._there.hear(remaining, self._rate, kept, sent_at, sent_since, now)
+            self._reserve.heard(self._there.left(now) - expected, exactly=exact is not None)
         if not self._heard:
             self._opening = call + sent_since
         opening, self._heard = self._heard <= self._opening, call
@@ -266,12 +266,13 @@ class LearntBudget:
         """Fit the pace to what is left when all that went out is paid for; in the opening, spend what is there."""
         rate, kept = self._rate, self._there.kept
         left = self._there.left(max(now, self._pace.free_at))
-        exact = self.dimension == "requests"
         wrong = min(1.0, UNSURE * self._wrong)
-        little = min(kept * (RESERVE + (0.5 - RESERVE) * wrong), rate * max(LOW_SECONDS, 2 * self._age))
-        part = min(1.0 - FILLING * wrong * (1.0 - left / kept), left / little)
+        part = self._reserve.part_of_pace(
+            left, kept, rate, wrong=wrong, age=self._age, spends=not opening and self._share == 1
+        )
         burst = min(burst_of(self.dimension, rate * self._share, self._burst_seconds), kept / 2 / rate)
-        self._pace.change(rate * self._share * max(LEAST_PACE, part), burst, now)
+        self._pace.change(rate * self._share * part, burst, now)
+        exact = self.dimension == "requests"
         if exact and opening and kept <= self._reported_limit / 2 and left > kept * RESERVE:
             self._pace.put(left - kept * RESERVE, now)
 
