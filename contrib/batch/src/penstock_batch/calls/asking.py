@@ -76,16 +76,14 @@ def ask(step: Step, values: Mapping[str, Any], columns: Mapping[str, Any]) -> As
         assert step.rows_of is not None
         rows = step.rows_of(values)
         return Asked({"rows": rows}, base_key(["gather", step.code, rows.digest, len(rows)]))
-    body = _body(step, {**values, ROW: columns}) if not step.passed else _passed(step, columns)
-    model = step.model
-    assert model is not None
-    identity = [model.dialect, step.kind, model.provider, model.model_id, body]
-    schema, attached = step.criteria.schema, step.files is not None
-    if schema is None:
-        return Asked(body, base_key(identity), attached)
-    base = base_key([*identity, schema.contents] if step.key_includes_schema else identity)
-    if step.schema_sent and step.criteria.as_json:
-        body = with_schema(body, schema, step.name, speaks=model.dialect)
+    if step.passed:
+        body = _passed(step, columns)
+        return Asked(body, base_key(step.asked_as(body)))
+    contents, attached = _contents(step, {**values, ROW: columns} if step.names_row else values), step.files is not None
+    body, base = step.body(contents), step.key_form.key(contents)
+    if step.schema_sent and step.criteria.as_json and step.criteria.schema is not None:
+        assert step.model is not None
+        body = with_schema(body, step.criteria.schema, step.name, speaks=step.model.dialect)
     return Asked(body, base, attached)
 
 
@@ -106,13 +104,14 @@ def _passed(step: Step, columns: Mapping[str, Any]) -> dict[str, Any]:
         raise NotAsked(str(error)) from None
 
 
-def _body(step: Step, values: Mapping[str, Any]) -> dict[str, Any]:
-    assert step.model is not None
+def _contents(step: Step, values: Mapping[str, Any]) -> list[Any]:
+    """What the templates of a step say for a row: the contents of its messages, or the text of an embedding. Raises
+    `NotAsked`.
+    """
     try:
         if step.kind == "embedding":
-            return {"model": step.model.model_id, **step.params, "input": step.templates["input"].render(values)}
+            return [step.templates["input"].render(values)]
         attaching = None if step.files is None else Attaching(step.files)
-        messages = [{"role": turn.role, "content": turn.template.content(values, attaching)} for turn in step.turns]
+        return [turn.template.content(values, attaching) for turn in step.turns]
     except RenderError as error:
         raise NotAsked(f"the template cannot be filled in: {error}") from None
-    return {"model": step.model.model_id, **step.params, "messages": messages}

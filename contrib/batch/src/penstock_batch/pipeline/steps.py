@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final, Literal, Protocol
@@ -27,6 +28,7 @@ from penstock_batch.pipeline.turns import Turn, Turns, compile_turns
 from penstock_batch.providers.models import StepModel
 from penstock_batch.providers.native.protocols import with_defaults
 from penstock_batch.rows.lines import json_bytes
+from penstock_batch.store.keys import HOLE, KeyForm
 
 __all__ = ["RESPONSE", "GatheredRows", "Step", "compile_step"]
 
@@ -110,6 +112,34 @@ class Step:
     """What else decides about its answers and does not stand in the TOML: digests of files, code that judges."""
     passed: Sequence[Sequence[str]] = ()
     """The URLs and models whose calls it passes through, as an OpenAI batch file says them (`passing.py`)."""
+
+    def body(self, contents: Sequence[Any]) -> dict[str, Any]:
+        """The call with these contents of its messages, or with this one text for an embedding."""
+        assert self.model is not None
+        if self.kind == "embedding":
+            return {"model": self.model.model_id, **self.params, "input": contents[0]}
+        messages = [
+            {"role": turn.role, "content": content} for turn, content in zip(self.turns, contents, strict=True)
+        ]
+        return {"model": self.model.model_id, **self.params, "messages": messages}
+
+    def asked_as(self, body: Mapping[str, Any]) -> list[Any]:
+        """All that identifies a call with this body."""
+        model, schema = self.model, self.criteria.schema
+        assert model is not None
+        identity = [model.dialect, self.kind, model.provider, model.model_id, body]
+        return [*identity, schema.contents] if schema is not None and self.key_includes_schema else identity
+
+    @cached_property
+    def key_form(self) -> KeyForm:
+        """What identifies its calls, but for the contents that are another for each row."""
+        return KeyForm(self.asked_as(self.body([HOLE] * (len(self.turns) or 1))))
+
+    @cached_property
+    def names_row(self) -> bool:
+        """Whether what it says needs the row as a whole."""
+        said = [*(turn.template for turn in self.turns), *self.templates.values()]
+        return any(ROW in template.variables for template in said)
 
     @property
     def models(self) -> list[StepModel]:
