@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import given, strategies as st
 
-from penstock_batch.store.keys import KEY_BYTES, RowNames, base_key, numbered_key
+from penstock_batch.store.keys import HOLE, KEY_BYTES, KeyForm, RowNames, base_key, numbered_key
 
 
 def test_the_order_of_members_is_no_part_of_a_key() -> None:
@@ -57,3 +57,11 @@ def test_thousands_of_rows_are_all_found_again() -> None:
     assert len(given) == 20_000
     assert all(names.present(name) for name in given)
     assert not any(names.present(name) for name in range(1, 1000))
+
+
+@given(st.dictionaries(st.text(), _VALUES, max_size=3), st.lists(_VALUES, max_size=3), st.text())
+def test_the_key_of_a_form_is_that_of_all_that_is_said(params: dict[str, Any], contents: list[Any], role: str) -> None:
+    def said(values: list[Any]) -> list[Any]:
+        return ["chat", "50 %s", {**params, "messages": [{"role": role, "content": value} for value in values]}]
+
+    assert KeyForm(said([HOLE] * len(contents))).key(contents) == base_key(said(contents))
