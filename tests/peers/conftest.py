@@ -97,14 +97,12 @@ class Nginx:
 
 
 @pytest.fixture
-def nginx(tmp_path: Path) -> Iterator[Callable[..., Nginx]]:
-    """Starts nginx before a server, with its `http` and its `location` directives. It listens when it has started."""
+def nginx_with(tmp_path: Path) -> Iterator[Callable[[str, str], Nginx]]:
+    """Starts nginx with what stands in its `http`, and says that it is at a URL. It listens when it has started."""
     there = program("nginx")
     with ExitStack() as running:
 
-        def start(upstream: str, *, zones: str, limits: str) -> Nginx:
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                port = free.getsockname()[1]
+        def start(http: str, url: str) -> Nginx:
             paths = "\n".join(
                 f"{kind}_temp_path {tmp_path}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
             )
@@ -120,15 +118,7 @@ def nginx(tmp_path: Path) -> Iterator[Callable[..., Nginx]]:
                     {paths}
                     log_format status '$status';
                     access_log {tmp_path}/access.log status;
-                    {zones}
-                    server {{
-                        listen 127.0.0.1:{port};
-                        location / {{
-                            proxy_pass {upstream};
-                            proxy_buffering off;
-                            {limits}
-                        }}
-                    }}
+                    {http}
                 }}
                 """,
                 encoding="utf-8",
@@ -136,9 +126,28 @@ def nginx(tmp_path: Path) -> Iterator[Callable[..., Nginx]]:
             command = [there, "-p", str(tmp_path), "-c", str(config), "-e", f"{tmp_path}/error.log"]
             subprocess.run(command, check=True, capture_output=True)
             running.callback(subprocess.run, [*command, "-s", "stop"], check=True, capture_output=True)
-            return Nginx(f"http://127.0.0.1:{port}", tmp_path / "access.log")
+            return Nginx(url, tmp_path / "access.log")
 
         yield start
+
+
+def free_port() -> int:
+    """A port at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
+
+
+@pytest.fixture
+def nginx(nginx_with: Callable[[str, str], Nginx]) -> Callable[..., Nginx]:
+    """Starts nginx before a server, with its `http` and its `location` directives."""
+
+    def start(upstream: str, *, zones: str, limits: str) -> Nginx:
+        port = free_port()
+        served = f"location / {{ proxy_pass {upstream}; proxy_buffering off; {limits} }}"
+        return nginx_with(f"{zones} server {{ listen 127.0.0.1:{port}; {served} }}", f"http://127.0.0.1:{port}")
+
+    return start
 
 
 class Counted(httpx2.AsyncBaseTransport):

@@ -108,7 +108,7 @@ async def test_a_rate_limit_passes_and_the_next_call_waits_for_it(world: World) 
     world.provider.says(error(b"429 Too Many Requests", b"slow down", b"retry-after: 30"))
     status, headers, _ = await world.ask()
     assert (status, headers["retry-after"]) == (429, "30")
-    assert world.gateway.front.metrics.limited == {"acme/small": 1}
+    assert world.gateway.front.metrics.limited == {("acme/small", "acme"): 1}
     status, headers, _ = await world.ask()
     assert status == 503
     assert 1 <= int(headers["retry-after"]) <= 31

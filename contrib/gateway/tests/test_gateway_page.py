@@ -10,6 +10,7 @@ import pytest
 
 from penstock_gateway import (
     AdminConfig,
+    AliasConfig,
     GatewayConfig,
     KeyConfig,
     Refusal,
@@ -20,12 +21,13 @@ from penstock_gateway import (
     request_parser,
     server,
     timing,
+    wishes,
 )
 
 PAGE = Path(__file__).parents[3].joinpath("docs/gateway.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("table", [GatewayConfig, KeyConfig, AdminConfig])
+@pytest.mark.parametrize("table", [GatewayConfig, KeyConfig, AliasConfig, AdminConfig])
 def test_the_page_names_every_key_with_its_default(table: type) -> None:
     for field in attrs.fields(table):
         if field.name in ("keys", "admin"):
@@ -37,7 +39,7 @@ def test_the_page_names_every_key_with_its_default(table: type) -> None:
 
 
 def test_the_page_names_every_code_of_a_refusal() -> None:
-    modules = (admission, connection, exchange, front, request_parser, server, timing)
+    modules = (admission, connection, exchange, front, request_parser, server, timing, wishes)
     sources = "".join(Path(str(module.__file__)).read_text(encoding="utf-8") for module in modules)
     codes = {part.split('"')[1] for part in sources.split("Refusal(")[1:] if part[:3].isdigit()}
     assert len(codes) > 20

@@ -80,13 +80,15 @@ def test_the_page_of_metrics_is_one_that_prometheus_reads() -> None:
     metrics.calls["a", "acme/small", 200] += 2
     metrics.refused["a", "key_limit"] += 1
     metrics.tokens["a", "acme/small", "in"] += 7
+    metrics.cost["a", "acme/small"] += 0.25
     metrics.waited("a", 0.2)
     metrics.waited("a", 1000.0)
-    page = metrics.text({"penstock_waiting": ("Calls in line.", {(("model", 'a"b\\c\nd'),): 3})})
+    page = metrics.text({"penstock_waiting": {(("model", 'a"b\\c\nd'),): 3}})
     sample = re.compile(r'[a-z_0-9]+(\{[a-z_]+="([^"\\\n]|\\.)*"(,[a-z_]+="([^"\\\n]|\\.)*")*\})? [0-9.e+-]+')
     lines = page.splitlines()
     assert all(line.startswith("# ") or sample.fullmatch(line) for line in lines)
     assert 'penstock_calls_total{key="a",model="acme/small",status="200"} 2' in lines
+    assert 'penstock_cost_total{key="a",model="acme/small"} 0.25' in lines
     assert 'penstock_wait_seconds_bucket{key="a",le="0.25"} 1' in lines
     assert 'penstock_wait_seconds_bucket{key="a",le="+Inf"} 2' in lines
     assert 'penstock_waiting{model="a\\"b\\\\c\\nd"} 3' in lines

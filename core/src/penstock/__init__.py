@@ -36,6 +36,7 @@ from penstock.requests.figures import duration_of, http_date, number_of, seconds
 from penstock.requests.hint_reading import HEADER_FAMILIES, HintFamily, read_hints, retry_after_seconds
 from penstock.requests.hints import Hints, LimitHint
 from penstock.requests.items import (
+    MOST_URGENT,
     RequestAdmissionDenied,
     RequestAdmissionError,
     RequestAdmissionItem,
@@ -170,6 +171,7 @@ __all__ = [
     "HEADER_FAMILIES",
     "LIMITED_BY",
     "MOST_TOKENS",
+    "MOST_URGENT",
     "NEVER",
     "OUTCOME_KINDS",
     "PROBE",

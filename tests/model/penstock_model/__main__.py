@@ -15,6 +15,7 @@ from trio.testing import MockClock
 
 from penstock_model import small_requests, small_tasks
 from penstock_model.failures import failure_of_requests, failure_of_tasks
+from penstock_model.gateway_tenants import failure_of_gateway
 from penstock_model.request_seeds import ALL_REQUEST_HOLDS
 from penstock_model.shell_requests import run_of_requests
 from penstock_model.shell_tasks import run_of_tasks
@@ -37,6 +38,7 @@ RUNS: dict[str, Callable[[int], str | None]] = {
     "requests": lambda seed: failure_of_requests(seed, ALL_REQUEST_HOLDS),
     "shell-tasks": lambda seed: in_virtual_time(run_of_tasks, seed, ALL_HOLDS),
     "shell-requests": lambda seed: in_virtual_time(run_of_requests, seed, ALL_REQUEST_HOLDS),
+    "gateway": failure_of_gateway,
     "untrue-requests": lambda seed: failure_of_requests(seed, ALL_REQUEST_HOLDS, untrue=True),
 }
 """What a seed is run through, by name."""

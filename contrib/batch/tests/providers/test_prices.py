@@ -8,7 +8,7 @@ import pytest
 
 from penstock import ConfigError, ModelConfig, Usage
 from penstock_batch.pipeline.loading import load_pipeline
-from penstock_batch.providers.prices import cost_of, prices_of
+from penstock_dialects import cost_of, prices_of
 
 if TYPE_CHECKING:
     from contrib.batch.tests.conftest import Folder

@@ -64,19 +64,22 @@ class Document(HTMLParser):
         return {given["id"] or "": given.get("data-drawn") for _, given in self.attributes if "data-spec" in given}
 
 
-@pytest.fixture(scope="session")
-def opened() -> Callable[[Path], Document]:
-    """Opens a page in a browser and reads its document, once its charts are drawn. Skips where there is no browser."""
+def document_at(url: str, folder: Path, milliseconds: int = 30_000) -> Document:
+    """What a browser makes of a page in so much of its own time; `folder` is for what it keeps. Skips where there is no
+    browser.
+    """
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         pytest.skip("no Chromium here: no browser has looked at the page (tox -e report installs one)")
+    arguments = ("--headless=new", *WITHOUT_SANDBOX, f"--virtual-time-budget={milliseconds}", "--dump-dom")
+    command = [browser, *arguments, f"--user-data-dir={folder / 'browser'}", url]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=120)
+    document = Document()
+    document.feed(done.stdout.decode())
+    return document
 
-    def read(path: Path) -> Document:
-        arguments = ("--headless=new", *WITHOUT_SANDBOX, "--virtual-time-budget=30000", "--dump-dom")
-        command = [browser, *arguments, f"--user-data-dir={path.parent / 'browser'}", path.as_uri()]
-        done = subprocess.run(command, capture_output=True, check=True, timeout=120)
-        document = Document()
-        document.feed(done.stdout.decode())
-        return document
 
-    return read
+@pytest.fixture(scope="session")
+def opened() -> Callable[[Path], Document]:
+    """Opens a page in a browser and reads its document, once its charts are drawn. Skips where there is no browser."""
+    return lambda path: document_at(path.as_uri(), path.parent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from penstock_dialects.answer import Answer, ToolCall
 from penstock_dialects.dialects import ANY, Dialect, dialect_at, dialect_names, find_dialect
+from penstock_dialects.model_prices import PRICE_EXAMPLE, cost_of, price_problems, prices_of
 from penstock_dialects.prices import Prices, prices_from_mapping
 from penstock_dialects.reader import MEMORY, AnswerReader
 from penstock_dialects.refusals import Refusal
@@ -13,6 +14,7 @@ from penstock_dialects.unpacking import Decoder, Memory
 __all__ = [
     "ANY",
     "MEMORY",
+    "PRICE_EXAMPLE",
     "Answer",
     "AnswerReader",
     "Decoder",
@@ -22,8 +24,11 @@ __all__ = [
     "Refusal",
     "Shape",
     "ToolCall",
+    "cost_of",
     "dialect_at",
     "dialect_names",
     "find_dialect",
+    "price_problems",
     "prices_from_mapping",
+    "prices_of",
 ]

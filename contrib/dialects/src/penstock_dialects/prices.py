@@ -50,6 +50,14 @@ class Prices:
         )
         return whole / PER
 
+    def estimate(self, input_tokens: int, output_tokens: int) -> float:
+        """The cost of a call that is to use so many tokens, of which none is read from a cache.
+
+        >>> Prices(input=3.0, output=15.0).estimate(1_000, 100)
+        0.0045
+        """
+        return (input_tokens * self.input + output_tokens * self.output) / PER
+
 
 def prices_from_mapping(data: Mapping[str, Mapping[str, Any]]) -> dict[str, Prices]:
     """Prices by model, as from TOML: `{"acme/small": {"input": 0.15, "output": 0.6}}`. Raises `ConfigError`."""

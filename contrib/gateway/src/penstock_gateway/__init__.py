@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock_gateway.call_body import CallBody
-from penstock_gateway.config import AdminConfig, GatewayConfig, KeyConfig
+from penstock_gateway.config import AdminConfig, AliasConfig, GatewayConfig, KeyConfig
 from penstock_gateway.keys import KeyRing
 from penstock_gateway.loading import Serving, load_gateway
 from penstock_gateway.refusal import Refusal
@@ -12,6 +12,7 @@ from penstock_gateway.server import Gateway, open_gateway
 
 __all__ = [
     "AdminConfig",
+    "AliasConfig",
     "CallBody",
     "ClientRequest",
     "Gateway",

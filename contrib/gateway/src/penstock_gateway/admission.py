@@ -24,6 +24,8 @@ def refusal_of(error: NotAdmitted, waited: float, usual_wait: float) -> Refusal:
             return Refusal(503, "provider_unavailable", f"the provider is not called at present{detail}", after, waited)
         case "deadline":
             return Refusal(504, "deadline", f"the call could not begin by its deadline{detail}", None, waited)
+    if error.limit_of.startswith("quota of group "):
+        return Refusal(429, "key_quota", error.detail or "the quota of the key is used", after, waited)
     if error.limit_of.startswith("group "):
         return Refusal(429, "key_limit", f"the limits of the key leave no room{detail}", after, waited)
     return Refusal(503, "no_capacity", f"its turn did not come in time{detail}", after, waited)

@@ -113,7 +113,8 @@ class Call:
         """The provider is done with it, after so many seconds."""
         line, exchange = self.line, self._exchange
         line.status, line.first_byte, line.usage = exchange.status, exchange.first_byte, exchange.usage
-        self.book.provider_done(line, exchange.status, seconds, exchange.usage)
+        assert exchange.goes_to is not None
+        self.book.provider_done(line, exchange.goes_to, exchange.status, seconds, exchange.usage)
 
     def done(self, *, reusable: bool) -> None:
         """Its answer has been sent, whole."""
@@ -128,7 +129,7 @@ class Call:
             self._end()
             self.client.broken()
         elif exchange.others and not isinstance(error, OutOfTime | Fault):
-            self._places = [place for place in self._places if place.provider_name != exchange.provider]
+            self._places = [place for place in self._places if place != exchange.goes_to]
             self._ask_again()
         else:
             self._refuse(attrs.evolve(error.refusal, waited=line.waited))

@@ -18,7 +18,7 @@ from penstock import MOST_TOKENS
 from penstock_gateway.refusal import Refusal
 from penstock_gateway.routes import Route
 
-__all__ = ["CallBody", "members_of"]
+__all__ = ["BYTES_PER_TOKEN", "CallBody", "members_of"]
 
 _DECODER: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _SPACE: Final = rb"[ \t\n\r]*"

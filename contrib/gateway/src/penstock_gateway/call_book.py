@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import trio
 
-from penstock import Usage
+from penstock import ProviderModelKey, RequestResourceKey, Usage
+from penstock_dialects import Prices, cost_of
 from penstock_gateway.call_line import CallLine
 from penstock_gateway.call_log import CallLog
 from penstock_gateway.metrics import Metrics
@@ -24,6 +26,8 @@ class CallBook:
 
     def __init__(self, metrics: Metrics, log: CallLog) -> None:
         self.metrics = metrics
+        self.prices: Mapping[ProviderModelKey, Prices] = {}
+        """What models cost, as the gate knows them."""
         self._log = log
         self._usual_wait: dict[str, float] = {}
         self._numbered = 0
@@ -48,15 +52,21 @@ class CallBook:
         before = self._usual_wait.get(line.model, waited)
         self._usual_wait[line.model] = _REMEMBERED * before + (1 - _REMEMBERED) * waited
 
-    def provider_done(self, line: CallLine, status: int, seconds: float, usage: Usage | None) -> None:
-        """A provider is done with a call, so many seconds after it went out."""
+    def provider_done(
+        self, line: CallLine, resource: RequestResourceKey, status: int, seconds: float, usage: Usage | None
+    ) -> None:
+        """A provider is done with a call to `resource`, so many seconds after it went out."""
         metrics = self.metrics
         metrics.answered(line.model, seconds)
         if status == 429:
-            metrics.limited[line.model] += 1
+            metrics.limited[line.model, resource.provider_name] += 1
         if usage is not None:
             metrics.tokens[line.key, line.model, "in"] += usage.input_tokens or 0
             metrics.tokens[line.key, line.model, "out"] += usage.output_tokens or 0
+            prices = self.prices.get(resource.provider_model)
+            cost = None if prices is None else cost_of(prices, usage, resource.domain)
+            if cost:
+                metrics.cost[line.key, line.model] += cost
 
     def over(self, request: ClientRequest, line: CallLine) -> None:
         """A request is over."""

@@ -41,7 +41,7 @@ def _say(serving: Serving, gateway: Gateway) -> None:
     """How to call it, to standard error: the standard output is the log's."""
     click.echo(f"penstock: serving at {gateway.url}", err=True)
     if gateway.admin_url:
-        click.echo(f"penstock: metrics at {gateway.admin_url}/metrics", err=True)
+        click.echo(f"penstock: status at {gateway.admin_url}/status, metrics at {gateway.admin_url}/metrics", err=True)
     models = _names(serving)
     click.echo(f"penstock: models {', '.join(models)}", err=True)
     click.echo(f"penstock: {_whom(serving)}", err=True)

@@ -10,7 +10,7 @@ import attrs
 from penstock import ConfigError, Problem, number_above, number_from, whole_number_from
 from penstock_gateway.keys import KEY_NAME
 
-__all__ = ["AdminConfig", "GatewayConfig", "KeyConfig", "is_loopback"]
+__all__ = ["AdminConfig", "AliasConfig", "GatewayConfig", "KeyConfig", "is_loopback"]
 
 
 def _port(_: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -19,6 +19,7 @@ def _port(_: object, field: attrs.Attribute[Any], value: object) -> None:
 
 
 _optional_count = attrs.validators.optional(whole_number_from(1))
+_optional_money = attrs.validators.optional(number_above(0.0, 1_000_000_000.0))
 
 
 def is_loopback(host: str) -> bool:
@@ -42,12 +43,29 @@ class KeyConfig:
     """In flight at once, over all models."""
     requests_per_minute: int | None = attrs.field(default=None, validator=_optional_count)
     tokens_per_minute: int | None = attrs.field(default=None, validator=_optional_count)
+    requests_per_day: int | None = attrs.field(default=None, validator=_optional_count)
+    tokens_per_day: int | None = attrs.field(default=None, validator=_optional_count)
+    spend_per_day: float | None = attrs.field(default=None, validator=_optional_money)
+    spend_per_month: float | None = attrs.field(default=None, validator=_optional_money)
+    """In the money of the models' prices, as days and months of UTC go."""
     models: list[str] | None = None
     """Those that it may call, by the names that clients call them; all without it."""
     queue_wait_timeout: float | None = attrs.field(
         default=None, validator=attrs.validators.optional(number_from(0.0, 86_400.0))
     )
     """Seconds, in the place of the gateway's."""
+
+
+def _places(_: object, field: attrs.Attribute[Any], value: list[str]) -> None:
+    if not value or len(set(value)) < len(value):
+        raise ValueError(f'{field.name} must name models, each once, as in ["acme/small", "other/small"]')
+
+
+@attrs.frozen(kw_only=True)
+class AliasConfig:
+    """`[gateway.models.NAME]`: a name for models that serve a call alike, of whichever providers of one dialect."""
+
+    to: list[str] = attrs.field(validator=_places)
 
 
 @attrs.frozen(kw_only=True)
@@ -66,7 +84,10 @@ class GatewayConfig:
     port: int = attrs.field(default=8080, validator=_port)
     workers: int = 1
     keys_file: str | None = None
+    ledger: str | None = None
+    """The file in which it is counted what keys use; beside `keys_file` where it is needed and not named."""
     keys: dict[str, KeyConfig] = attrs.field(factory=dict)
+    models: dict[str, AliasConfig] = attrs.field(factory=dict)
     admin: AdminConfig | None = None
     log: str | None = "-"
     """A file, to which lines are added; `-` is the standard output, and an empty text no log."""

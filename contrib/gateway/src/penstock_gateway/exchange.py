@@ -21,6 +21,7 @@ from penstock_dialects import AnswerReader
 from penstock_gateway.answer_writer import AnswerWriter
 from penstock_gateway.call_body import CallBody
 from penstock_gateway.config import GatewayConfig
+from penstock_gateway.counted_usage import counted
 from penstock_gateway.gate import Place
 from penstock_gateway.headers import answer_headers, request_headers
 from penstock_gateway.refusal import Refusal
@@ -303,8 +304,7 @@ class Exchange:
         reader, elapsed = self._reader, trio.current_time() - self._began
         try:
             if reader is not None:
-                facts = reader.facts(elapsed)
-                self.usage = reader.usage if facts.verdict is None else facts.verdict.usage or reader.usage
+                facts, self.usage = counted(reader, elapsed)
                 place.answered(facts, self.usage)
                 reader.close()
         finally:

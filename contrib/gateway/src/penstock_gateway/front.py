@@ -23,10 +23,11 @@ from penstock_gateway.call_book import CallBook
 from penstock_gateway.call_line import CallLine
 from penstock_gateway.call_log import CallLog
 from penstock_gateway.config import KeyConfig
+from penstock_gateway.deployment import Deployment
 from penstock_gateway.exchange import Client, Exchange, Fault
 from penstock_gateway.gate import Admission, Gate
 from penstock_gateway.headers import presented_key
-from penstock_gateway.loading import ANYBODY, Deployment, Serving
+from penstock_gateway.loading import ANYBODY, Serving
 from penstock_gateway.metrics import Metrics
 from penstock_gateway.refusal import Refusal
 from penstock_gateway.refused import JSON, family_of, refused
@@ -34,6 +35,7 @@ from penstock_gateway.request_parser import ClientRequest
 from penstock_gateway.routes import MODELS_PATH, ROUTES, Route
 from penstock_gateway.timing import seconds_left
 from penstock_gateway.upstreams import Upstream
+from penstock_gateway.wishes import priority_of, session_of
 
 __all__ = ["Front"]
 
@@ -60,6 +62,7 @@ class Front:
     def use(self, serving: Serving) -> None:
         """Answer by this configuration from now on."""
         self.serving = serving
+        self._book.prices = serving.spending.prices
         self._places: dict[tuple[str, str], Sequence[RequestResourceKey]] = {
             (deployment.name, domain): serving.resources(deployment, domain)
             for deployment in serving.models.values()
@@ -170,6 +173,8 @@ class Front:
             group=self._groups[key],
             gives_up_at=line.began + (gateway.queue_wait_timeout if patience is None else patience),
             deadline=None if seconds is None else ends_at,
+            priority=priority_of(request.header),
+            session=session_of(request.header),
         )
         call = Call(self._gate, self._upstreams, self._book, client, request, line, admission)
         exchange = Exchange(request, route, body, gateway, client, call, ends_at=ends_at)

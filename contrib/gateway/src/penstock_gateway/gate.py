@@ -25,7 +25,7 @@ __all__ = ["Admission", "Gate", "NotAdmitted", "OnTurn", "Place", "Waiting", "ad
 class Admission:
     """What a call asks for, wherever it is made. `gives_up_at` and `deadline` are moments of trio's clock: until when
     it waits for its turn, and by when it must have gone out. `priority` is that among the calls of its group: 0 for
-    those that say nothing, and no gate looks at it yet.
+    those that say nothing. Calls of one `session` go to one place, where there are several.
     """
 
     cost: RequestCost
@@ -33,13 +33,15 @@ class Admission:
     gives_up_at: float
     deadline: float | None = None
     priority: int = 0
+    session: str = ""
 
 
 class NotAdmitted(Exception):
     """There is no place for a call; its provider never saw it.
 
     `reason` is one of `REQUEST_REASONS`, `detail` the same in words and figures, `retry_after` the seconds after which
-    it might go, if that is known, and `limit_of` whose limit it was: `group NAME` for those of its key.
+    it might go, if that is known, and `limit_of` whose limit it was: `group NAME` for those of its key, and `quota of
+    group NAME` for what that may use in a day or a month.
     """
 
     def __init__(self, reason: str, detail: str = "", retry_after: float | None = None, limit_of: str = "") -> None:

@@ -85,6 +85,14 @@ class KeyRing:
         """The names of all keys."""
         return frozenset((*(name for name, _ in self._plain.values()), *self._hashed))
 
+    def same(self, other: KeyRing, name: str) -> bool:
+        """Whether the key of a name is the same in another ring."""
+        return self._known_by(name) == other._known_by(name)
+
+    def _known_by(self, name: str) -> tuple[bytes | None, HashedKey | None]:
+        plain = next((key for whose, key in self._plain.values() if whose == name), None)
+        return plain, self._hashed.get(name)
+
     def find(self, key: str) -> str | None:
         """The name of a key; `None` where there is no such key."""
         if len(key) > LONGEST:

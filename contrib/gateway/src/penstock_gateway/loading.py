@@ -7,6 +7,7 @@ budgets of `token-budget` for its group, calls in flight are the group's `admitt
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,29 +15,21 @@ import attrs
 
 from penstock import ConfigError, PenstockConfig, Problem, RequestResourceKey, did_you_mean, load_config
 from penstock_endpoints import EndpointConfig, Expanded, expand
+from penstock_gateway.aliases import aliases_of
 from penstock_gateway.config import GatewayConfig, KeyConfig, is_loopback
+from penstock_gateway.deployment import Deployment
 from penstock_gateway.key_file import read_keys
 from penstock_gateway.keys import HashedKey, KeyRing, key_problem
 from penstock_gateway.routes import Family
+from penstock_gateway.spending.configured import Spending, spending_of
 
-__all__ = ["Deployment", "Serving", "load_gateway"]
+__all__ = ["Serving", "load_gateway"]
 
 ANYBODY: Final = "anybody"
 """The key of those who need none: on loopback, where no keys are configured."""
 _KINDS: Final[Mapping[str, Family]] = {"openai": "openai", "mock": "openai", "anthropic": "anthropic"}
 _BUDGETS: Final = "token-budget"
-
-
-@attrs.frozen
-class Deployment:
-    """A model that is served: `name` as clients call it; `places` are those at which it may be called, as the gate
-    names them: its provider, or that one's endpoints.
-    """
-
-    name: str
-    provider: str
-    family: Family
-    places: tuple[str, ...]
+_FAIR: Final = "fair"
 
 
 @attrs.frozen
@@ -48,6 +41,7 @@ class Serving:
     ring: KeyRing
     keys: Mapping[str, KeyConfig]
     models: Mapping[str, Deployment]
+    spending: Spending
 
     def resources(self, deployment: Deployment, domain: str) -> tuple[RequestResourceKey, ...]:
         """Where calls of this kind to a model may be made, as the request gate knows it."""
@@ -66,7 +60,9 @@ def load_gateway(path: Path, environment: Mapping[str, str]) -> Serving:
     gateway: GatewayConfig = loaded.extras["gateway"]
     expanded = expand(loaded.config, loaded.extras["endpoints"])
     models, config = _models(loaded.config, expanded), _without_the_replaced(expanded)
-    problems = [*_provider_problems(config), *_address_problems(gateway)]
+    aliases, wrong_aliases = aliases_of(gateway.models, models)
+    models = {**models, **aliases}
+    problems = [*_provider_problems(config), *_address_problems(gateway), *wrong_aliases]
     try:
         hashed = {} if gateway.keys_file is None else read_keys(path.parent / gateway.keys_file)
     except ConfigError as error:
@@ -82,11 +78,26 @@ def load_gateway(path: Path, environment: Mapping[str, str]) -> Serving:
     if not plain and not hashed and not wrong and not is_loopback(gateway.host):
         what = f"{gateway.host!r} is reached from elsewhere, and there is no key: make one by `penstock keys new`"
         problems.append(Problem(("gateway", "host"), what, config.source))
-    if problems:
-        raise ConfigError([attrs.evolve(each, source=each.source or config.source) for each in problems])
     ring = KeyRing(plain, hashed)
     keys = {name: gateway.keys.get(name, KeyConfig()) for name in ring.names or (ANYBODY,)}
-    return Serving(_with_budgets(config, keys), gateway, ring, keys, models)
+    spending, wrong_in_spending = spending_of(gateway, keys, config, _reached(keys, models), path.parent)
+    problems += wrong_in_spending
+    if problems:
+        raise ConfigError([attrs.evolve(each, source=each.source or config.source) for each in problems])
+    return Serving(_with_budgets(config, keys), gateway, ring, keys, models, spending)
+
+
+def _reached(keys: Mapping[str, KeyConfig], models: Mapping[str, Deployment]) -> dict[str, list[str]]:
+    """The places at which the calls of each key may be made."""
+    return {
+        name: [
+            place
+            for model in (models if key.models is None else key.models)
+            if model in models
+            for place in models[model].places
+        ]
+        for name, key in keys.items()
+    }
 
 
 def _address_problems(gateway: GatewayConfig) -> list[Problem]:
@@ -187,9 +198,14 @@ def _with_budgets(config: PenstockConfig, keys: Mapping[str, KeyConfig]) -> Pens
     section = dict(config.sections.get(_BUDGETS, {}))
     own = section.get("budgets", [])
     section["budgets"] = [*(own if isinstance(own, list | tuple) else [own]), *budgets]
+    sections = {**config.sections, _BUDGETS: section} if budgets else dict(config.sections)
+    if _orders_by_priority(config):
+        sections[_FAIR] = {"within_group": "priority", **config.sections.get(_FAIR, {})}
     answers = config.scheduler.explain_socket is not False
-    return attrs.evolve(
-        config,
-        scheduler=attrs.evolve(config.scheduler, explain_socket=answers),
-        sections={**config.sections, _BUDGETS: section} if budgets else config.sections,
-    )
+    return attrs.evolve(config, scheduler=attrs.evolve(config.scheduler, explain_socket=answers), sections=sections)
+
+
+def _orders_by_priority(config: PenstockConfig) -> bool:
+    """Whether calls wait in the fair order, in which those of a key may have priorities."""
+    chosen = config.plugins.request_waiters
+    return chosen == _FAIR or (chosen is None and _FAIR in entry_points(group="penstock.plugins").names)

@@ -9,8 +9,10 @@ import trio
 
 from penstock import (
     Attempt,
+    Denied,
     ModelRequestExecutor,
     PenstockError,
+    Released,
     RequestAdmissionError,
     RequestResourceKey,
     ResponseFacts,
@@ -19,6 +21,8 @@ from penstock import (
 )
 from penstock_endpoints import Endpoints
 from penstock_gateway.gate import Admission, NotAdmitted, OnTurn, Place, Waiting
+from penstock_gateway.spending.at_work import SpendingAtWork
+from penstock_gateway.sticky import place_of_session
 
 __all__ = ["LocalGate"]
 
@@ -43,14 +47,22 @@ class LocalPlace:
 class LocalGate:
     """The places that the request gate of a scheduler gives."""
 
-    def __init__(self, requests: ModelRequestExecutor) -> None:
+    def __init__(self, requests: ModelRequestExecutor, spending: SpendingAtWork | None = None) -> None:
         self._requests = requests
+        self._spending = spending
         self._endpoints = Endpoints({}, requests)
 
     def ask(self, places: Sequence[RequestResourceKey], call: Admission, on_turn: OnTurn) -> Place | Waiting:
-        """As `Gate.ask`; of several places the one with the fewest calls ahead is the first."""
+        """As `Gate.ask`; of several places the one with the fewest calls ahead is the first, and a session's the only
+        one. Who has used his day is told so at once, and not when there is a place.
+        """
+        if self._spending is not None:
+            now = trio.current_time()
+            used_up = self._spending.refusal(places, call.group.key, call.cost, call.gives_up_at, now)
+            if used_up is not None:
+                raise not_admitted_by(used_up, now)
         if len(places) > 1:
-            places = self._endpoints.in_order(places)
+            places = [self._of_session(places, call.session)] if call.session else self._endpoints.in_order(places)
 
         def come(outcome: Attempt | PenstockError) -> None:
             on_turn(LocalPlace(outcome) if isinstance(outcome, Attempt) else _not_admitted(outcome))
@@ -63,15 +75,39 @@ class LocalGate:
                 group=call.group,
                 timeout=max(0.0, call.gives_up_at - trio.current_time()),
                 deadline=call.deadline,
+                priority=call.priority,
             )
         except RequestAdmissionError as error:
             raise _not_admitted(error) from None
         return Waiting(asked.cancel) if isinstance(asked, WaitingAttempt) else LocalPlace(asked)
+
+    def _of_session(self, places: Sequence[RequestResourceKey], session: str) -> RequestResourceKey:
+        now = trio.current_time()
+        given_up = {each.model for each in self._requests.given_up()}
+
+        def takes_calls(place: RequestResourceKey) -> bool:
+            if str(place.provider_model) in given_up:
+                return False
+            snapshot = self._requests.pressure.snapshot(place, now)
+            return snapshot is None or snapshot.blocked_until is None or snapshot.blocked_until <= now
+
+        return place_of_session(places, session, takes_calls)
 
 
 def _not_admitted(error: PenstockError) -> NotAdmitted | PenstockError:
     if not isinstance(error, RequestAdmissionError):
         return error
     denied = error.denied
-    limit_of = str(denied.denied.diagnostics.get("limit_of", ""))
-    return NotAdmitted(error.reason, denied.detail, denied.retry_after_seconds, limit_of)
+    return not_admitted_by(denied.denied, denied.refused_at)
+
+
+def not_admitted_by(denied: Denied, now: float) -> NotAdmitted:
+    """What a refusal at this moment is to a front."""
+    limit_of = str(denied.diagnostics.get("limit_of", ""))
+    moment = denied.next_moment()
+    after = None if moment is None else max(0.0, moment - now)
+    if "quota" in denied.diagnostics:
+        limit_of = f"quota of {limit_of}"
+        if any(isinstance(condition, Released) for condition in denied.until):
+            after = None  # the end of the period would end it, and a call that comes back may do so long before
+    return NotAdmitted(denied.reason, denied.detail, after, limit_of)

@@ -1,18 +1,17 @@
-"""What a gateway counts, as Prometheus reads it (text format 0.0.4). Pure.
-
-Labels are names of the configuration and statuses alone: what clients send makes no new series.
-"""
+"""What a gateway counts, as Prometheus reads it (text format 0.0.4). Pure. The names are those of `metric_names.py`."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import Any, Final
 
 import attrs
 
-__all__ = ["BUCKETS", "Histogram", "Metrics"]
+from penstock_gateway.metric_names import METRICS
+
+__all__ = ["BUCKETS", "Histogram", "Labels", "Metrics"]
 
 BUCKETS: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 """Seconds."""
@@ -41,10 +40,12 @@ class Metrics:
     """By key, model and status; 0: the client left."""
     refused: Counter[tuple[str, str]] = attrs.field(factory=Counter)
     """Refused by the gateway itself, by key and reason."""
-    limited: Counter[str] = attrs.field(factory=Counter)
-    """Answered with 429 by the provider, by model."""
+    limited: Counter[tuple[str, str]] = attrs.field(factory=Counter)
+    """Answered with 429, by model and by who did: of several endpoints, which."""
     tokens: Counter[tuple[str, str, str]] = attrs.field(factory=Counter)
     """By key, model and direction, as providers told."""
+    cost: defaultdict[tuple[str, str], float] = attrs.field(factory=lambda: defaultdict(float))
+    """By key and model, in the money of the models' prices."""
     waits: dict[str, Histogram] = attrs.field(factory=dict)
     """By key, in seconds, of calls that were admitted."""
     latencies: dict[str, Histogram] = attrs.field(factory=dict)
@@ -60,54 +61,37 @@ class Metrics:
         """A call has ended at its provider."""
         self.latencies.setdefault(model, Histogram()).add(seconds)
 
-    def text(self, gauges: Mapping[str, tuple[str, Mapping[Labels, float]]]) -> str:
-        """The page. `gauges` are what is true now: name to (what it is, labels to figure)."""
+    def text(self, gauges: Mapping[str, Mapping[Labels, float]]) -> str:
+        """The page. `gauges` are what is true now: name to labels to figure."""
+        series: dict[str, Mapping[Labels, float]] = {
+            "penstock_calls_total": _labelled("penstock_calls_total", self.calls),
+            "penstock_refused_total": _labelled("penstock_refused_total", self.refused),
+            "penstock_provider_429_total": _labelled("penstock_provider_429_total", self.limited),
+            "penstock_tokens_total": _labelled("penstock_tokens_total", self.tokens),
+            "penstock_cost_total": _labelled("penstock_cost_total", self.cost),
+            "penstock_lost_log_lines_total": {(): self.lost_lines},
+            **gauges,
+        }
+        histograms = {"penstock_wait_seconds": self.waits, "penstock_answer_seconds": self.latencies}
         lines: list[str] = []
-        for name, what, series in (
-            ("penstock_calls_total", "Calls by status; 0: the client left.", _calls(self.calls)),
-            ("penstock_refused_total", "Calls that the gateway refused.", _pairs(self.refused, "key", "reason")),
-            (
-                "penstock_provider_429_total",
-                "Calls that the provider refused with 429.",
-                [((("model", model),), count) for model, count in self.limited.items()],
-            ),
-            ("penstock_tokens_total", "Tokens, as providers told.", _tokens(self.tokens)),
-            ("penstock_lost_log_lines_total", "Lines of the log that were lost.", [((), self.lost_lines)]),
-        ):
-            lines += _family(name, "counter", what, series)
-        for name, (what, figures) in gauges.items():
-            lines += _family(name, "gauge", what, figures.items())
-        lines += _histograms("penstock_wait_seconds", "Wait of admitted calls.", "key", self.waits)
-        lines += _histograms("penstock_answer_seconds", "From admission to the answer's end.", "model", self.latencies)
+        for name, metric in METRICS.items():
+            if name not in series and name not in histograms:
+                continue
+            lines += (f"# HELP {name} {metric.what}", f"# TYPE {name} {metric.kind}")
+            if name in histograms:
+                lines += _histogram(name, metric.labels[0], histograms[name])
+            else:
+                lines += [f"{name}{_written(labels)} {figure}" for labels, figure in series[name].items()]
         return "\n".join(lines) + "\n"
 
 
-def _calls(calls: Counter[tuple[str, str, int]]) -> list[tuple[Labels, float]]:
-    return [
-        ((("key", key), ("model", model), ("status", str(status))), count)
-        for (key, model, status), count in calls.items()
-    ]
+def _labelled(name: str, counts: Mapping[Any, float]) -> dict[Labels, float]:
+    names = METRICS[name].labels
+    return {tuple(zip(names, map(str, values), strict=True)): count for values, count in counts.items()}
 
 
-def _tokens(tokens: Counter[tuple[str, str, str]]) -> list[tuple[Labels, float]]:
-    return [
-        ((("key", key), ("model", model), ("direction", direction)), count)
-        for (key, model, direction), count in tokens.items()
-    ]
-
-
-def _pairs(counts: Counter[tuple[str, str]], first: str, second: str) -> list[tuple[Labels, float]]:
-    return [(((first, one), (second, two)), count) for (one, two), count in counts.items()]
-
-
-def _family(name: str, kind: str, what: str, series: Iterable[tuple[Labels, float]]) -> list[str]:
-    return [f"# HELP {name} {what}", f"# TYPE {name} {kind}"] + [
-        f"{name}{_written(labels)} {figure}" for labels, figure in series
-    ]
-
-
-def _histograms(name: str, what: str, label: str, those: Mapping[str, Histogram]) -> list[str]:
-    lines = [f"# HELP {name} {what}", f"# TYPE {name} histogram"]
+def _histogram(name: str, label: str, those: Mapping[str, Histogram]) -> list[str]:
+    lines = []
     for value, histogram in those.items():
         below = 0
         for bound, count in zip((*BUCKETS, float("inf")), histogram.counts, strict=True):

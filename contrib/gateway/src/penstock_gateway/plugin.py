@@ -49,12 +49,27 @@ class GatewayPlugin:
 
 @click.command()
 @click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def serve(config: Path) -> None:
+@click.option("--reload", "reloads", is_flag=True, help="Let the gateway that serves by CONFIG read it again.")
+@click.option("--run", "wanted", metavar="ID|PID", help="With --reload: this one, where several serve by CONFIG.")
+@click.option("--json", "as_json", is_flag=True, help="With --reload: what changed as a record, for programs.")
+@click.pass_context
+def serve(context: click.Context, config: Path, reloads: bool, wanted: str | None, as_json: bool) -> None:
     """Serve an OpenAI- and Anthropic-compatible gateway, as a TOML file describes it.
 
-    SIGHUP reads the file again. SIGTERM or Ctrl+C lets what is under way end, for drain_seconds at most; a second one
-    ends it at once.
+    With --reload, or at SIGHUP, a gateway that runs reads the file again: all of it changes what is served, or nothing,
+    and no call is cut. --reload shows what changed, or every problem (exit code 2). SIGTERM or Ctrl+C lets what is
+    under way end, for drain_seconds at most; a second one ends it at once.
     """
+    if reloads:
+        from penstock_gateway.reloading import run_name
+
+        commands = context.find_root().command
+        reconfigure = commands.get_command(context, "reconfigure") if isinstance(commands, click.Group) else None
+        assert reconfigure is not None, "this is a command of `penstock`"
+        context.invoke(reconfigure, file=config, wanted=wanted or run_name(str(config)), as_json=as_json)
+        return
+    if wanted is not None or as_json:
+        raise click.UsageError("--run and --json are for --reload")
     from penstock_gateway.command import serve_command
 
     serve_command(config)
@@ -89,7 +104,7 @@ def list_(path: Path) -> None:
 @click.argument("name")
 @_KEYS_FILE
 def revoke(name: str, path: Path) -> None:
-    """Take the key of NAME away. A gateway that runs knows it until a SIGHUP."""
+    """Take the key of NAME away. A gateway that runs knows it until `penstock serve FILE --reload`."""
     from penstock_gateway.key_file import revoke_key
 
     revoke_key(path, name)

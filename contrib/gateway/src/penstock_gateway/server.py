@@ -7,11 +7,13 @@ once more           what is under way ends at once
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Final
 
 import trio
@@ -22,12 +24,15 @@ from penstock_gateway.answer_writer import whole_answer
 from penstock_gateway.call_log import open_log
 from penstock_gateway.connection import ClientConnection
 from penstock_gateway.front import Front
+from penstock_gateway.gauges import gauges_of
 from penstock_gateway.loading import Serving
 from penstock_gateway.local_gate import LocalGate
-from penstock_gateway.metrics import Labels, Metrics
+from penstock_gateway.metrics import Metrics
 from penstock_gateway.refusal import Refusal
-from penstock_gateway.reloading import needs_a_new_start
+from penstock_gateway.reloading import Reloaded, changes_of, needs_a_new_start, run_name
 from penstock_gateway.request_parser import RequestParser
+from penstock_gateway.spending.at_work import SpendingAtWork, Wall, open_spending, time_of_day
+from penstock_gateway.status import WorkerStanding, status_json, status_page
 from penstock_gateway.upstreams import Upstream, open_upstreams
 from penstock_wire import Poller, open_poller
 
@@ -43,12 +48,19 @@ class Gateway:
     """A gateway that serves. `url` is what clients take as a base URL, with `/v1`; at `admin_url` is `/metrics`."""
 
     def __init__(
-        self, front: Front, upstreams: Mapping[str, Upstream], scheduler: penstock.Scheduler, poller: Poller
+        self,
+        front: Front,
+        upstreams: Mapping[str, Upstream],
+        scheduler: penstock.Scheduler,
+        spending: SpendingAtWork,
+        poller: Poller,
     ) -> None:
         self.front = front
+        self.spending = spending
         self.upstreams = upstreams
         self.url = ""
         self.admin_url = ""
+        self._began = trio.current_time()
         self._scheduler = scheduler
         self._poller = poller
         self._requests = scheduler.requests
@@ -67,17 +79,32 @@ class Gateway:
         """Leases issued and leases returned."""
         return self._requests.leases
 
-    def reload(self, serving: Serving) -> None:
-        """Serve by another configuration from now on; no call is cut, and who waits is asked again.
+    def reload(self, serving: Serving) -> Reloaded:
+        """What has changed: it serves by another configuration from now on. No call is cut, and who waits is asked
+        again.
 
         Raises `ConfigError` or `PluginError`: then nothing has changed.
         """
-        problems = needs_a_new_start(self.front.serving, serving)
+        before = self.front.serving
+        problems = needs_a_new_start(before, serving)
         if problems:
             raise ConfigError(problems)
-        self._scheduler.reconfigure(serving.config)
+        changes = self._scheduler.reconfigure(serving.config, plugins=self.spending.plugins(serving.spending))
+        self.spending.use(serving.spending)
         self.front.use(serving)
         self._config = serving.gateway
+        return Reloaded(changes, changes_of(before, serving))
+
+    def reload_by(self, load: Callable[[], Serving]) -> None:
+        """Reload with what `load` returns when `penstock serve --reload` or `penstock reconfigure` asks for it."""
+
+        def take(file: Path) -> Reloaded:
+            own = self.front.serving.config.source
+            if file.resolve() != Path(own).resolve():
+                raise ConfigError(f"this gateway serves by {own}, and not by {file}")
+            return self.reload(load())
+
+        self._scheduler.watch.on_reconfigure = take
 
     async def accept(self, listeners: list[trio.SocketListener], nursery: trio.Nursery) -> None:
         """Serve whoever connects, until `drain`."""
@@ -115,27 +142,9 @@ class Gateway:
 
     def metrics(self) -> str:
         """The page for Prometheus."""
-        in_flight: dict[Labels, float] = {}
-        waiting: dict[Labels, float] = {}
-        limits: dict[Labels, float] = {}
-        now = trio.current_time()
-        for resource, snapshot in self._requests.controller.pressure.snapshots(now).items():
-            labels = (("model", str(resource.provider_model)), ("domain", resource.domain))
-            in_flight[labels], waiting[labels] = snapshot.in_flight_count, snapshot.waiters
-            limit = snapshot.effective_max if snapshot.current_limit is None else snapshot.current_limit
-            if limit is not None:
-                limits[labels] = limit
-        groups = self._requests.controller.queue_view.queued_by_group
-        keys: dict[Labels, float] = {(("key", name),): groups.get(name, 0) for name in self.front.serving.keys}
-        return self.front.metrics.text(
-            {
-                "penstock_connections": ("Clients that are connected.", {(): len(self._connections)}),
-                "penstock_in_flight": ("Calls at providers.", in_flight),
-                "penstock_waiting": ("Calls in line.", waiting),
-                "penstock_limit": ("Calls in flight that are allowed now.", limits),
-                "penstock_key_waiting": ("Calls in line, by key.", keys),
-            }
-        )
+        keys, now = self.front.serving.keys, trio.current_time()
+        gauges = gauges_of(self._scheduler, self.spending, keys, now)
+        return self.front.metrics.text({**gauges, "penstock_connections": {(): len(self._connections)}})
 
     async def serve_admin(self, stream: trio.SocketStream) -> None:
         """Answer one request at the port of `/metrics`."""
@@ -148,27 +157,61 @@ class Gateway:
                         if not data:
                             return
                         parser.feed(bytes(data))
-                    status, body = self._admin_page(request.path)
+                    status, headers, body = self._admin_page(request.path)
                 except Refusal as refusal:
-                    status, body = refusal.status, refusal.message
+                    status, headers, body = refusal.status, _TEXT, refusal.message.encode()
                     request = None
                 head_only = request is not None and request.method == "HEAD"
                 with suppress(trio.BrokenResourceError):
-                    await stream.send_all(whole_answer(status, _TEXT, body.encode(), close=True, head_only=head_only))
+                    await stream.send_all(whole_answer(status, headers, body, close=True, head_only=head_only))
 
-    def _admin_page(self, path: str) -> tuple[int, str]:
-        pages: dict[str, Callable[[], tuple[int, str]]] = {
-            "/metrics": lambda: (200, self.metrics()),
-            "/healthz": lambda: (200, "ok\n"),
-            "/readyz": lambda: (503, "draining\n") if self.front.draining else (200, "ok\n"),
+    def workers(self) -> list[WorkerStanding]:
+        """The processes that serve clients."""
+        return [WorkerStanding("this process", os.getpid(), self.connections)]
+
+    def status(self) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        """What `/status` shows, as JSON with its headers."""
+        now = trio.current_time()
+        return status_json(
+            self._scheduler,
+            self.spending,
+            self.front.metrics,
+            self.front.serving.keys,
+            self.workers(),
+            now=now,
+            up=now - self._began,
+            draining=self.front.draining,
+        )
+
+    def _admin_page(self, path: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        pages: dict[str, Callable[[], tuple[int, list[tuple[bytes, bytes]], bytes]]] = {
+            "/metrics": lambda: (200, _TEXT, self.metrics().encode()),
+            "/status": lambda: (200, *status_page()),
+            "/status.json": lambda: (200, *self.status()),
+            "/healthz": lambda: (200, _TEXT, b"ok\n"),
+            "/readyz": lambda: (503, _TEXT, b"draining\n") if self.front.draining else (200, _TEXT, b"ok\n"),
         }
         page = pages.get(path)
-        return (404, f"there are {', '.join(pages)}\n") if page is None else page()
+        return (404, _TEXT, f"there are {', '.join(pages)}\n".encode()) if page is None else page()
 
 
 @asynccontextmanager
-async def open_gateway(serving: Serving, environment: Mapping[str, str]) -> AsyncIterator[Gateway]:
-    """A gateway that serves while the block runs; at its end connections are closed at once. Raises `ConfigError`."""
+async def open_gateway(
+    serving: Serving, environment: Mapping[str, str], wall: Wall = time_of_day
+) -> AsyncIterator[Gateway]:
+    """A gateway that serves while the block runs; at its end connections are closed at once. Raises `ConfigError`.
+
+    `wall` is the time of day, in seconds of Unix time, at a moment of trio's clock.
+    """
+    with open_spending(serving.spending, wall) as spending:
+        async with _open_gateway(serving, environment, spending) as gateway:
+            yield gateway
+
+
+@asynccontextmanager
+async def _open_gateway(
+    serving: Serving, environment: Mapping[str, str], spending: SpendingAtWork
+) -> AsyncIterator[Gateway]:
     config, metrics = serving.gateway, Metrics()
     async with (
         open_poller() as poller,
@@ -176,10 +219,12 @@ async def open_gateway(serving: Serving, environment: Mapping[str, str]) -> Asyn
         open_upstreams(
             poller, serving.config.providers, environment, connect_timeout=config.connect_timeout
         ) as upstreams,
-        penstock.open_scheduler(serving.config) as scheduler,
+        penstock.open_scheduler(
+            serving.config, plugins=spending.plugins(serving.spending), run_id=run_name(serving.config.source)
+        ) as scheduler,
     ):
-        front = Front(serving, upstreams, LocalGate(scheduler.requests), metrics, log)
-        gateway = Gateway(front, upstreams, scheduler, poller)
+        front = Front(serving, upstreams, LocalGate(scheduler.requests, spending), metrics, log)
+        gateway = Gateway(front, upstreams, scheduler, spending, poller)
         listeners = await _listen(config.host, config.port, "gateway")
         admin = [] if config.admin is None else await _listen(config.admin.host, config.admin.port, "gateway.admin")
         gateway.url = f"{_url(config.host, listeners[0])}/v1"
@@ -222,6 +267,7 @@ async def serve_until_signal(
     """
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *_RELOADING) as signals:
         async with open_gateway(serving, environment) as gateway:
+            gateway.reload_by(load)
             say(gateway)
             async for number in signals:
                 if number not in _RELOADING:

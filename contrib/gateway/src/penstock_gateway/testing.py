@@ -12,6 +12,7 @@ import trio
 from penstock_gateway.loading import Serving, load_gateway
 from penstock_gateway.request_parser import ClientRequest, RequestParser
 from penstock_gateway.server import Gateway, open_gateway
+from penstock_gateway.spending.at_work import Wall, time_of_day
 from penstock_wire import AnswerParser
 
 __all__ = ["ANSWER", "CHAT", "KEYS", "PROVIDER_KEY", "Client", "Provider", "World", "open_world", "whole"]
@@ -139,6 +140,7 @@ class World:
         self.provider = provider
         self.gateway: Gateway
         self.log = folder / "calls.log"
+        self.wall: Wall = time_of_day
         self._folder = folder
         self._nursery = nursery
         self._clients: list[Client] = []
@@ -176,7 +178,7 @@ class World:
         self, serving: Serving, environment: dict[str, str], *, task_status: trio.TaskStatus[Gateway]
     ) -> None:
         try:
-            async with open_gateway(serving, environment) as gateway:
+            async with open_gateway(serving, environment, lambda now: self.wall(now)) as gateway:
                 task_status.started(gateway)
                 await self._end.wait()
         finally:

@@ -36,6 +36,7 @@ class ItemOptions(TypedDict, total=False):
     timeout: float | None
     deadline: float | None
     labels: Mapping[str, str] | None
+    priority: int
 
 
 class CallOptions(ItemOptions, total=False):
@@ -88,6 +89,7 @@ class CallItems:
         timeout: float | None = None,
         deadline: float | None = None,
         labels: Mapping[str, str] | None = None,
+        priority: int = 0,
     ) -> RequestAdmissionItem:
         correlation = current_correlation()
         of_the_task = None
@@ -108,6 +110,7 @@ class CallItems:
                 f"{self._attempt_prefix}{self._attempts}",
             ),
             of_the_task if labels is None else merged_labels(of_the_task, labels),
+            priority,
         )
 
     def check(self, item: RequestAdmissionItem) -> None:

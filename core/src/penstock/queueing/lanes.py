@@ -154,9 +154,13 @@ class Lane(Node[T]):
         if self.gaps > self.live + 8:
             self._chain([entry for entry in self._chained() if entry.lane is self])
 
-    def unchain(self, entry: Entry[T]) -> None:
-        """An item of the chain is kept elsewhere."""
-        self._chain([each for each in self._chained() if each is not entry])
+    def unchain_last(self, before: Entry[T] | None) -> None:
+        """The last item of the chain is kept elsewhere; `before` was the last one before it."""
+        self.last = before
+        if before is None:
+            self.first = None
+        else:
+            before.next = None
 
     def _chained(self) -> Iterator[Entry[T]]:
         entry = self.first

@@ -1,4 +1,5 @@
-"""Lanes in which the earliest deadline goes first, and who has none comes after those who have one.
+"""Lanes in which the earliest deadline goes first, and who has none comes after those who have one; or the highest
+priority.
 
 The order between groups is not touched: a deadline says who of a group goes next, when it is the group's turn. So
 an item's number, by which a lane is ordered, is not its place in the order of arrival but its deadline followed
@@ -19,7 +20,7 @@ from struct import pack, unpack
 from typing import Final, TypeVar
 
 from penstock.queueing.lane_queue import LaneQueue
-from penstock.queueing.lanes import Entry
+from penstock.queueing.lanes import Entry, Lane
 
 __all__ = ["DeadlineLanes", "urgency"]
 
@@ -56,6 +57,8 @@ class DeadlineLanes(LaneQueue[T]):
         deadline: float | None,
     ) -> Entry[T]:
         """As `add`, with the moment by which the item is to be served."""
+        there = self._lane(group_key, resources)
+        last = None if there is None else there.last
         entry = self.add(item, group_key, weight, resources, cost)
         lane = entry.lane
         assert lane is not None
@@ -64,7 +67,7 @@ class DeadlineLanes(LaneQueue[T]):
         arena = lane.place.arena if new_head and lane.place is not None else None
         if arena is not None:
             arena.remove(lane)  # its head is another now, and so perhaps its place
-        lane.unchain(entry)
+        lane.unchain_last(last)
         entry.sequence = number
         lane.file_by_number(entry)
         if new_head:
@@ -74,6 +77,28 @@ class DeadlineLanes(LaneQueue[T]):
             if lane.place.shape.short_of is not None and lane.place.candidate:
                 self._refusals.shortage.note(lane.place)
         return entry
+
+    def add_by_priority(
+        self,
+        item: T,
+        group_key: Hashable,
+        weight: float,
+        resources: tuple[tuple[Hashable, int], ...],
+        cost: float,
+        priority: int,
+    ) -> Entry[T]:
+        """As `add`, for an item that goes before all of its group with a lower priority, and behind those with a higher
+        one or as high a one that came before. The number of one with priority 0 is its place in the order of arrival,
+        so where all have that, nothing is other than in the order of arrival.
+        """
+        lane = self._lane(group_key, resources)
+        if priority == 0 and (lane is None or not lane.returned):
+            return self.add(item, group_key, weight, resources, cost)
+        return self.add_due(item, group_key, weight, resources, cost, -float(priority))
+
+    def _lane(self, group_key: Hashable, resources: tuple[tuple[Hashable, int], ...]) -> Lane[T] | None:
+        group = self.groups.get(group_key)
+        return None if group is None else group.lanes.get(resources)
 
     def discard(self, entry: Entry[T]) -> None:
         """As of any lanes; and what left from the middle of a heap does not stay there for ever."""

@@ -19,6 +19,7 @@ from penstock.words.labels import labels_of
 from penstock.words.verdicts import Condition, Denied, RequestReason, TaskReason
 
 __all__ = [
+    "MOST_URGENT",
     "ONE_REQUEST",
     "RequestAdmissionDenied",
     "RequestAdmissionError",
@@ -52,6 +53,8 @@ class RequestCost:
 
 
 ONE_REQUEST: Final = RequestCost()
+MOST_URGENT: Final = 100
+"""The highest priority; the lowest is as far below 0."""
 
 
 @attrs.frozen(cache_hash=True)
@@ -99,7 +102,9 @@ class RequestAdmissionItem:
 
     `group` defaults to the resource itself. `queue_wait_timeout` is in seconds from the moment of asking (0:
     now or never; `None`: as long as it takes); `deadline` is a moment of the run's clock by which the call
-    must have *started*. `labels` are those of its task and its own, `None` if there are none. Raises `ConfigError`.
+    must have *started*. `priority` (-100 to 100, the larger first) is that among the waiting calls of its group, where
+    the order of waiters looks at it. `labels` are those of its task and its own, `None` if there are none. Raises
+    `ConfigError`.
     """
 
     resource: RequestResourceKey
@@ -109,6 +114,7 @@ class RequestAdmissionItem:
     deadline: float | None = None
     event_context: RequestEventContext | None = None
     labels: Mapping[str, str] | None = attrs.field(default=None, converter=labels_of)
+    priority: int = 0
 
     @group.default
     def _group_of_the_resource(self) -> RequestGroupSpec:
@@ -122,6 +128,8 @@ class RequestAdmissionItem:
             object.__setattr__(self, "queue_wait_timeout", a_duration(self.queue_wait_timeout, "timeout"))
         if self.deadline is not None:
             object.__setattr__(self, "deadline", a_moment(self.deadline, "deadline"))
+        if self.priority != 0 or type(self.priority) is not int:
+            whole_number(self.priority, "priority", -MOST_URGENT, MOST_URGENT)
         if self.event_context is not None:
             an_instance(self.event_context, RequestEventContext, "event_context")
 

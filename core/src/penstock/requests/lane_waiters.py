@@ -3,7 +3,7 @@
 
 Waiters of one group for one resource that ask for as many requests are in one lane. Groups compete per provider's
 model, since that is where the cap is shared: what a tenant has used of one model counts for nothing at another. Within
-a group the oldest that has room goes first, or the one with the earliest deadline.
+a group the oldest that has room goes first, or the one with the earliest deadline, or with the highest priority.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ REMEMBERED: Final = 256
 """Of how many shapes it is kept what they take."""
 
 Cost = Callable[[RequestAdmissionItem], float]
+WithinGroup = Literal["oldest", "deadline", "priority"]
 
 
 def _own_name(key: tuple[Hashable, ProviderModelKey]) -> Hashable:
@@ -44,19 +45,21 @@ def _one(_: RequestAdmissionItem) -> float:
 class LaneRequestWaiters:
     """A `RequestWaiterQueue` whose order is `order`. `cost` (> 0) is what a call counts for there.
 
-    `within_group` says who of one group goes first: the `oldest`, or by `deadline`, the one whose item has the
-    earliest; who has none comes after those who have one, and between equals the oldest goes first. With
-    `deadline` the order should be one between groups: the order of arrival becomes one of deadlines throughout.
+    `within_group` says who of one group goes first: the `oldest`; or by `deadline`, the one whose item has the
+    earliest, and who has none comes after those who have one; or by `priority`, the one whose item has the highest.
+    Between equals the oldest goes first. With `deadline` and `priority` the order should be one between groups: the
+    order of arrival becomes one of deadlines or priorities throughout.
     """
 
     def __init__(
         self,
         order: Order[RequestWaiter],
         cost: Cost = _one,
-        within_group: Literal["oldest", "deadline"] = "oldest",
+        within_group: WithinGroup = "oldest",
     ) -> None:
         self._cost = cost
-        kind = DeadlineLanes[RequestWaiter] if within_group == "deadline" else LaneQueue[RequestWaiter]
+        kind = LaneQueue[RequestWaiter] if within_group == "oldest" else DeadlineLanes[RequestWaiter]
+        self._by_priority = within_group == "priority"
         self._lanes = kind(order, _own_name)
         self._due = self._lanes if isinstance(self._lanes, DeadlineLanes) else None
         self.nobody_fits, self.somebody_waits_for = self._lanes.nobody_fits, self._lanes.somebody_waits_for
@@ -87,6 +90,8 @@ class LaneRequestWaiters:
         key, cost = (group.key, needs[1][0]), self._cost(item)
         if self._due is None:
             waiter.place = self._lanes.add(waiter, key, group.weight, needs, cost)
+        elif self._by_priority:
+            waiter.place = self._due.add_by_priority(waiter, key, group.weight, needs, cost, item.priority)
         else:
             waiter.place = self._due.add_due(waiter, key, group.weight, needs, cost, item.deadline)
 

@@ -108,13 +108,16 @@ def classify(
 
     An error without a status, or after a good answer (a body that broke off): `TimeoutError` is a provider timeout,
     `ConnectionError`, other `OSError` and what a client makes of a refused connection provider failures, anything else
-    unexpected. A group of errors is what all
+    unexpected; a call that nobody took never went out. A group of errors is what all
     its members are, or unexpected. `wall_now` is for a moment in an answer that does not say its own time.
 
     The exception's text stays out of the outcome: it may hold what must not reach a sink.
     """
     if facts is None:
-        return SUCCESS if error is None else RequestReleaseOutcome(kind=_kind_of_error(error), detail=_name(error))
+        if error is None:
+            return SUCCESS
+        went_out = not surely_unpaid(error)
+        return RequestReleaseOutcome(kind=_kind_of_error(error), detail=_name(error), went_out=went_out)
     hints, verdict = _read(facts, wall_now)
     if verdict.kind == "success" and error is not None:
         ended: Ended | None = None if facts.status is None else "cut"

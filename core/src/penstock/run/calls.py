@@ -56,6 +56,7 @@ def request(
     timeout: float | None = None,
     deadline: float | None = None,
     labels: Mapping[str, str] | None = None,
+    priority: int = 0,
 ) -> AttemptContext:
     """One admitted call: `async with penstock.request("provider/model", domain="chat") as attempt`; in a thread that
     works for a task, `with` in the place of `async with`.
@@ -71,10 +72,19 @@ def request(
     `timeout`   how long it waits for its lease at most, in seconds; 0: now or never
     `deadline`  moment of the run's clock by which it must have started
     `labels`    name to value, text, beside those of the task or in their place: at most 8, of at most 64 bytes each
+    `priority`  -100 to 100, the larger first among the waiting calls of its group, with `[plugins.fair] within_group =
+                "priority"`
 
     Raises `ConfigError` for a wrong option, `RequestAdmissionError` if admission refuses."""
     return current_executor().attempt(
-        resource, domain=domain, cost=cost, group=group, timeout=timeout, deadline=deadline, labels=labels
+        resource,
+        domain=domain,
+        cost=cost,
+        group=group,
+        timeout=timeout,
+        deadline=deadline,
+        labels=labels,
+        priority=priority,
     )
 
 
@@ -90,6 +100,7 @@ async def execute(
     max_attempts: int | None = None,
     idempotency_key: str | None = None,
     labels: Mapping[str, str] | None = None,
+    priority: int = 0,
 ) -> R:
     """What `call(attempt)` returns, tried again where that may help, each attempt under a lease of its own.
 
@@ -107,6 +118,7 @@ async def execute(
         max_attempts=max_attempts,
         idempotency_key=idempotency_key,
         labels=labels,
+        priority=priority,
     )
 
 
@@ -122,6 +134,7 @@ def execute_from_thread(
     max_attempts: int | None = None,
     idempotency_key: str | None = None,
     labels: Mapping[str, str] | None = None,
+    priority: int = 0,
 ) -> R:
     """`execute` for code in a thread that works for a task: `call` is a plain function, and runs in this thread."""
     return current_executor().execute_from_thread(
@@ -135,4 +148,5 @@ def execute_from_thread(
         max_attempts=max_attempts,
         idempotency_key=idempotency_key,
         labels=labels,
+        priority=priority,
     )

@@ -6,29 +6,27 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from penstock.config.reading import SchedulerConfig
 from penstock.config.words import did_you_mean
 from penstock.run.explain_protocol import Question
 from penstock.run.health import Health
 from penstock.run.parts import RunParts
-from penstock.run.reconfiguring import another_config, reconfigure
+from penstock.run.reconfiguration import Changes
 from penstock.words.errors import ConfigError, PluginError
 
 __all__ = ["answer_question"]
 
 
 def answer_question(
-    run: RunParts, health: Callable[[], Health], on_figures: Callable[[SchedulerConfig], None], question: Question
+    run: RunParts, health: Callable[[], Health], reconfigured: Callable[[Path], Changes], question: Question
 ) -> Mapping[str, Any]:
     """The answer of a run: `text` or `records`, or `error`, or `refused` with every problem of a configuration.
 
-    `health` gives how the run is; `on_figures` is given other figures for what watches it.
+    `health` gives how the run is; `reconfigured` gives it the configuration of a file.
     """
     if question.reconfigure is None:
         return _answer_about(run, question, health())
     try:
-        config = another_config(Path(question.reconfigure), foreign_tables=True)
-        done = reconfigure(run, on_figures, config, None)
+        done = reconfigured(Path(question.reconfigure))
     except (ConfigError, PluginError) as error:
         return {"refused": list(error.problems) if isinstance(error, ConfigError) else [str(error)]}
     if question.records:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
-__all__ = ["Change", "Reconfiguration"]
+__all__ = ["Change", "Changes", "Reconfiguration"]
 
 Change = tuple[Any, Any]
 """What it was, and what it is; `None` where there was, or is, nothing."""
+
+
+class Changes(Protocol):
+    """What a reconfiguration has changed: plain data, JSON-safe, and in words."""
+
+    def as_dict(self) -> dict[str, Any]: ...
+
+    def __str__(self) -> str: ...
 
 
 @attrs.frozen(kw_only=True)

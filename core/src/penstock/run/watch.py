@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 
 import trio
 
@@ -16,6 +17,8 @@ from penstock.run.explain_socket import answer_questions
 from penstock.run.health import Health, top_groups
 from penstock.run.parts import RunParts
 from penstock.run.questions import answer_question
+from penstock.run.reconfiguration import Changes
+from penstock.run.reconfiguring import another_config, reconfigure
 from penstock.run.watchdog import LongStep, Watchdog
 
 __all__ = ["RunWatch"]
@@ -32,6 +35,10 @@ class RunWatch:
         self._run = run
         self._snapshots = snapshots
         self._answers = answers
+        self.on_reconfigure: Callable[[Path], Changes] | None = None
+        """What takes the file of `penstock reconfigure`, where a program reads more in it than the run does. It raises
+        `ConfigError` or `PluginError` with what is wrong, and has changed nothing then.
+        """
         self._interval = 0.0
         self._watchdog: Watchdog | None = None
         self._watching = False
@@ -61,6 +68,11 @@ class RunWatch:
             (trio.lowlevel.add_instrument if watching else trio.lowlevel.remove_instrument)(self._watchdog)
         self._watching = watching
 
+    def _reconfigured(self, file: Path) -> Changes:
+        if self.on_reconfigure is not None:
+            return self.on_reconfigure(file)
+        return reconfigure(self._run, self.change_to, another_config(file, foreign_tables=True), None)
+
     async def beside(
         self,
         loop: Callable[[trio.TaskStatus[None]], Awaitable[None]],
@@ -72,7 +84,7 @@ class RunWatch:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._take_snapshots, name="penstock health")
                 if self._answers:
-                    answer = partial(answer_question, self._run, self.health, self.change_to)
+                    answer = partial(answer_question, self._run, self.health, self._reconfigured)
                     nursery.start_soon(answer_questions, self._run.run_id, answer, name="penstock explain")
                 try:
                     await loop(task_status)

@@ -57,10 +57,13 @@ class FairRequestWaiters(LaneRequestWaiters):
     """Waiting calls in weighted fair order between the groups that share a provider's model.
 
     A call counts for its requests or, if that is more, for its tokens in units of `tokens_per_request`.
-    Within a group the oldest goes first, or with `within_group="deadline"` the one with the earliest deadline.
+    Within a group the oldest goes first, or with `within_group="deadline"` the one with the earliest deadline, or with
+    `"priority"` the one with the highest priority.
     """
 
-    def __init__(self, tokens_per_request: int = 1000, within_group: Literal["oldest", "deadline"] = "oldest") -> None:
+    def __init__(
+        self, tokens_per_request: int = 1000, within_group: Literal["oldest", "deadline", "priority"] = "oldest"
+    ) -> None:
         def cost(item: RequestAdmissionItem) -> float:
             cost = item.cost
             tokens = cost.input_tokens + cost.output_tokens
@@ -80,11 +83,12 @@ class FairQueueConfig:
     """`[plugins.fair]`, for waiting calls.
 
     `tokens_per_request`  how many tokens count as much as one request
-    `within_group`        who of a group goes first: the `oldest`, or the one with the earliest `deadline`
+    `within_group`        who of a group goes first: the `oldest`, or the one with the earliest `deadline`, or with the
+                          highest `priority`
     """
 
     tokens_per_request: int = attrs.field(default=1000, validator=whole_number_from(1))
-    within_group: Literal["oldest", "deadline"] = "oldest"
+    within_group: Literal["oldest", "deadline", "priority"] = "oldest"
 
 
 class FairQueuePlugin:

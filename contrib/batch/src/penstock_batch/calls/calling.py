@@ -29,11 +29,10 @@ from penstock_batch.calls.spending import BudgetRefusal, OpenCall, Spending
 from penstock_batch.calls.tallies import Tallies
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.providers.models import StepModel
-from penstock_batch.providers.prices import cost_of
 from penstock_batch.store.answer import Answer
 from penstock_batch.words.failures import plain_reason
 from penstock_batch.words.secrets import Secrets
-from penstock_dialects import AnswerReader
+from penstock_dialects import AnswerReader, cost_of
 from penstock_wire import CannotConnect, WireError
 
 if TYPE_CHECKING:

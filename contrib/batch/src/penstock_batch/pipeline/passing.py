@@ -18,8 +18,8 @@ from penstock_batch.pipeline.steps import RESPONSE, Step
 from penstock_batch.pipeline.templates import PromptTemplate
 from penstock_batch.providers.models import StepModel
 from penstock_batch.providers.native.protocols import with_defaults
-from penstock_batch.providers.prices import prices_of
 from penstock_batch.rows.reader import BadRow, Row
+from penstock_dialects import prices_of
 
 __all__ = ["NotPassed", "passed_body", "passed_steps"]
 

@@ -12,7 +12,8 @@ from penstock_batch.pipeline.config import StepConfig
 from penstock_batch.providers.endpoints import speaking_of
 from penstock_batch.providers.models import StepModel
 from penstock_batch.providers.native.protocols import param_problems
-from penstock_batch.providers.prices import half_priced, prices_of
+from penstock_batch.providers.prices import half_priced
+from penstock_dialects import prices_of
 
 __all__ = ["models_of"]
 

@@ -24,7 +24,7 @@ from penstock_batch.providers.clients import ModelClient, ProxiedClient, Straigh
 from penstock_batch.providers.headers import header_problems, headers_of
 from penstock_batch.providers.native.bodies import Speaking
 from penstock_batch.providers.native.protocols import KINDS, protocol_of
-from penstock_batch.providers.prices import price_problems
+from penstock_dialects import price_problems
 
 if TYPE_CHECKING:
     from penstock_batch.providers.models import StepModel

@@ -1,53 +1,14 @@
-"""What the models of a pipeline cost, by the `price` that its TOML gives each. Penstock knows no prices of its own."""
+"""The prices that the steps of a pipeline need. Penstock knows none of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable
 
-import attrs
-
-from penstock import ConfigError, ModelConfig, Problem, ProviderConfig, Usage, did_you_mean
+from penstock import ModelConfig, Problem
 from penstock_batch.providers.models import StepModel
-from penstock_dialects import Prices
+from penstock_dialects import PRICE_EXAMPLE
 
-__all__ = ["cost_of", "half_priced", "price_problems", "prices_of", "unpriced_problems"]
-
-_KINDS: Final = tuple(field.name for field in attrs.fields(Prices))
-_EXAMPLE: Final = "price = { input = 2.5, output = 10.0 }, for a million tokens"
-
-
-def prices_of(model: ModelConfig) -> Prices | None:
-    """The prices of a model; `None` where it has none, or where `price_problems` has something to say of them."""
-    if not model.price or any(True for _ in _wrong(model.price)):
-        return None
-    return Prices(**model.price)
-
-
-def price_problems(provider: ProviderConfig) -> list[Problem]:
-    """The problems with the prices of a provider's models."""
-    return [
-        problem.below("models", alias, "price")
-        for alias, model in provider.models.items()
-        if model.price is not None
-        for problem in _wrong(model.price)
-    ]
-
-
-def _wrong(price: dict[str, float]) -> Iterator[Problem]:
-    if not price:
-        yield Problem((), f"says nothing; write {_EXAMPLE}")
-        return
-    if "input" not in price:
-        yield Problem((), f"does not say what input costs; write {_EXAMPLE}")
-    unknown = [kind for kind in price if kind not in _KINDS]
-    for kind in unknown:
-        yield Problem((kind,), f"is no price; {did_you_mean(kind, _KINDS, otherwise='there are')}")
-    for kind in price.keys() - unknown:
-        try:
-            Prices(**{kind: price[kind]})
-        except ConfigError:
-            yield Problem((kind,), f"must be a price for a million tokens, from 0 on, not {price[kind]!r}")
+__all__ = ["half_priced", "unpriced_problems"]
 
 
 def half_priced(model: ModelConfig, kind: str) -> bool:
@@ -61,20 +22,7 @@ def unpriced_problems(models: Iterable[StepModel]) -> list[Problem]:
     return [
         Problem(
             ("providers", provider, "models", alias, "price"),
-            f"is missing, and [batch] budget counts what each call costs; write {_EXAMPLE}",
+            f"is missing, and [batch] budget counts what each call costs; write {PRICE_EXAMPLE}",
         )
         for provider, _, alias in (name.partition("/") for name in unpriced)
     ]
-
-
-def cost_of(prices: Prices | None, usage: Usage, kind: str) -> float | None:
-    """The cost of an answer in the money of the prices; `None` without prices, or where too little was reported.
-
-    >>> cost_of(Prices(input=0.1), Usage(input_tokens=20_000), "embedding")
-    0.002
-    """
-    if prices is None:
-        return None
-    if kind == "embedding" and usage.output_tokens is None:
-        usage = attrs.evolve(usage, output_tokens=0)
-    return prices.cost(usage)

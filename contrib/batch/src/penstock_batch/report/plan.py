@@ -21,8 +21,8 @@ import attrs
 from penstock import Usage
 from penstock_batch.pipeline.config import BATCH_TOKENS
 from penstock_batch.providers.models import StepModel
-from penstock_batch.providers.prices import cost_of
 from penstock_batch.words.amounts import counted, duration, money
+from penstock_dialects import cost_of
 
 __all__ = ["KeptAnswers", "RowCount", "StepFacts", "StepPlan", "plan_lines", "plan_of"]
 
