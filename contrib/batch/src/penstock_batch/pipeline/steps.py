@@ -118,9 +118,7 @@ class Step:
         assert self.model is not None
         if self.kind == "embedding":
             return {"model": self.model.model_id, **self.params, "input": contents[0]}
-        messages = [
-            {"role": turn.role, "content": content} for turn, content in zip(self.turns, contents, strict=True)
-        ]
+        messages = [{"role": turn.role, "content": content} for turn, content in zip(self.turns, contents, strict=True)]
         return {"model": self.model.model_id, **self.params, "messages": messages}
 
     def asked_as(self, body: Mapping[str, Any]) -> list[Any]:
