@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,6 +25,8 @@ def gateway_command(options: Options) -> ExitCode:
     """The exit code, after the rows have been measured and reported. Raises `ConfigError`, `CompetitorUnavailable`."""
     if not sys.platform.startswith("linux"):
         raise ConfigError("penstock bench gateway reads what processes cost from /proc: it needs Linux")
+    if find_spec("penstock_gateway") is None:
+        raise ConfigError("penstock bench gateway needs penstock-gateway: install penstock-bench[gateway]")
     sizes = QUICK if options.quick else FULL
     workers = _has_workers()
     if not workers:
