@@ -27,6 +27,10 @@ class Amounts:
     input_tokens: float = 0.0
     output_tokens: float = 0.0
 
+    def copy(self) -> Amounts:
+        """The same, to be kept as it is now."""
+        return Amounts(self.requests, self.input_tokens, self.output_tokens)
+
     def of(self, dimension: str) -> float:
         """The amount in one dimension."""
         if dimension == "tokens":

@@ -156,8 +156,7 @@ class TokenBudgetLimiter:
         self._calls_out += 1
         self._total.add(estimate)
         self._out.add(estimate)
-        total = Amounts(self._total.requests, self._total.input_tokens, self._total.output_tokens)
-        return _Ticket(self._admitted, now, estimate, charges, total)
+        return _Ticket(self._admitted, now, estimate, charges, self._total.copy())
 
     def release(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float

@@ -18,7 +18,7 @@ __all__ = ["CAP", "CONNECTIONS", "Stand"]
 CONNECTIONS: Final = 64
 CAP: Final = 16
 """Where calls wait."""
-_WARMING: Final = 1
+_WARMING: Final = 2
 """Seconds of load that are not counted: limits open, and caches fill."""
 
 

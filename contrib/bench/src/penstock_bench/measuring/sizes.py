@@ -108,7 +108,7 @@ QUICK: Final = attrs.evolve(
     batch_rows=1_000,
     batch_kept=2_000,
     batch_cells=20_000,
-    gateway_seconds=1,
+    gateway_seconds=2,
     gateway_streams=50,
     gateway_many=2_000,
 )
