@@ -67,3 +67,33 @@ def test_no_header_ever_adds_a_line_of_its_own(name: str, value: str) -> None:
         return
     assert made.count(b"\n") == 4
     assert made.count(b"\r") == 4
+
+
+def test_headers_of_another_wire_pass_as_bytes() -> None:
+    made = RequestHead("POST", "/x", "h").passing(
+        b"{}", [(b"accept", b"*/*"), (b"x-name", b"caf\xe9"), (b"x-empty", b"")]
+    )
+    assert made == (
+        b"POST /x HTTP/1.1\r\nhost: h\r\naccept: */*\r\nx-name: caf\xe9\r\nx-empty: \r\ncontent-length: 2\r\n\r\n{}"
+    )
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        (b"a", b"x\r\nb: c"),
+        (b"a: x\r\nb", b"c"),
+        (b"a", b"x\n"),
+        (b"a", b"\x00"),
+        (b"a b", b"c"),
+        (b"", b"c"),
+        (b"A", b"c"),
+        (b"host", b"elsewhere"),
+        (b"content-length", b"3"),
+        (b"transfer-encoding", b"chunked"),
+        (b"connection", b"close"),
+    ],
+)
+def test_what_would_be_another_header_or_the_clients_own_does_not_pass(header: tuple[bytes, bytes]) -> None:
+    with pytest.raises(ValueError, match="a header that is to be passed on"):
+        RequestHead("POST", "/x", "h").passing(b"{}", [(b"accept", b"*/*"), header])
