@@ -51,6 +51,9 @@ def test_the_members_are_those_of_the_object_each_as_it_stands(value: dict[str, 
         rb'{"model": "a", "mod\u0065l": "b"}',
         b'{"x": {}, "model": "a", "x": {}}',
         b'{"x": 1, "x": 11, "model": "a"}',
+        b'{"model": "a", "x": 12, "x": 1, "stream": true}',
+        b'{"model": "a", "x": 12, "x": 1, "model": "b", "model": "a"}',
+        b'{"model": "a", "stream": true, "stream_options": {"include_usage": true, "include_usage": false}}',
     ],
 )
 def test_a_member_that_stands_twice_is_refused(raw: bytes) -> None:

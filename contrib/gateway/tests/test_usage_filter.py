@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from time import process_time
 
 import pytest
 from hypothesis import given, strategies as st
@@ -45,3 +46,14 @@ def test_an_event_that_is_too_large_to_be_one_of_usage_is_not_held() -> None:
     stream = UsageFilter()
     assert len(stream.feed(large)) > LARGEST_EVENT
     assert stream.feed(b"y\n\n" + USAGE + KEPT[-1]).endswith(b"y\n\n" + KEPT[-1])
+
+
+def test_the_time_that_a_stream_takes_grows_with_its_bytes_however_it_is_cut() -> None:
+    def seconds(count: int) -> float:
+        stream, began = UsageFilter(), process_time()
+        for _ in range(count):
+            stream.feed(b"x")
+        return process_time() - began
+
+    ratio = min(seconds(16_000) / seconds(2_000) for _ in range(3))
+    assert ratio < 24, "8 times the bytes took the square of that"

@@ -120,3 +120,22 @@ def test_whatever_comes_is_an_answer_or_refused(data: bytes, sizes: list[int]) -
         return
     assert parser.done
     assert parser.status >= 200
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 099 X\r\nContent-Length: 5\r\n\r\nEVIL!" + PLAIN,
+        b"HTTP/1.1 000 X\r\nContent-Length: 5\r\n\r\nEVIL!" + PLAIN,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\n",
+        CHUNKED[:-2] + b"X: " + b"y" * 200_000,
+        CHUNKED[:-2] + b"X: y\r\n" * 40_000,
+        CHUNKED[:-2].removesuffix(b"0\r\nX-Last: 1\r\n") + b"1;" + b"x" * 200_000,
+    ],
+)
+def test_what_has_two_meanings_or_no_end_beside_its_body_is_refused(answer: bytes) -> None:
+    for size in (1000, 65_536):
+        with pytest.raises(BadAnswer):
+            fed(*(answer[at : at + size] for at in range(0, len(answer), size)))

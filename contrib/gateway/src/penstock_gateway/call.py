@@ -83,6 +83,7 @@ class Call:
         try:
             exchange.aim(resource, self.upstreams[resource.provider_name])
             line.provider, line.tries, line.failed = resource.provider_name, line.tries + 1, ""
+            line.cause = ""
             exchange.own_headers = line.headers()
             exchange.run()
         except Refusal as refusal:
@@ -125,9 +126,10 @@ class Call:
         """It has failed there."""
         line, exchange = self.line, self._exchange
         line.failed, line.failed_at = error.refusal.code, trio.current_time()
+        line.cause = "" if error.__cause__ is None else str(error.__cause__)
         if exchange.begun:
             self._end()
-            self.client.broken()
+            self.client.broken(reset=self.request.version != "1.1")
         elif exchange.others and not isinstance(error, OutOfTime | Fault):
             self._places = [place for place in self._places if place != exchange.goes_to]
             self._ask_again()

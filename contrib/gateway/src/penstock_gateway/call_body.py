@@ -25,6 +25,7 @@ _SPACE: Final = rb"[ \t\n\r]*"
 _BEGIN: Final = re.compile(_SPACE + rb"\{" + _SPACE)
 _NAME: Final = re.compile(_SPACE + rb'("(?:[^"\\]|\\.)*")' + _SPACE + rb":" + _SPACE)
 _NEXT: Final = re.compile(_SPACE + rb",")
+_LAST: Final = re.compile(_SPACE + rb"\}" + _SPACE)
 
 BYTES_PER_TOKEN: Final = 4
 """Rough, and right enough: the usage of the answer corrects it."""
@@ -70,6 +71,8 @@ def members_of(body: bytes) -> Mapping[str, Member]:
         members[name] = member = Member(value, found.end())
         comma = _NEXT.match(body, member.end)
         if comma is None:
+            if not _LAST.fullmatch(body, member.end):  # what was found is the beginning of another value
+                raise ValueError(f"the body has the member {name[:64]!r} twice")
             break
         at = comma.end()
     return members
@@ -107,6 +110,8 @@ class CallBody:
             if options is not None and not isinstance(options, dict):
                 raise Refusal(400, "invalid_body", "stream_options must be an object")
             hides_usage = options is None or options.get("include_usage") is not True
+            if options is not None:
+                _check_once(members["stream_options"].value)
         output = next((n for name in route.output if (n := _count(_value(members, name)))), 0)
         return cls(raw, members, model, bool(stream), output, hides_usage)
 
@@ -137,6 +142,13 @@ class CallBody:
         for start, end, value in sorted(changes, reverse=True):
             body = body[:start] + value + body[end:]
         return body
+
+
+def _check_once(options: bytes) -> None:
+    try:
+        members_of(options)
+    except ValueError as error:
+        raise Refusal(400, "invalid_body", f"stream_options: {error}") from None
 
 
 def _with_usage(options: bytes) -> bytes:

@@ -28,6 +28,7 @@ class LogLine(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     tries: int | None = None
     refused: str | None = None
     failed: str | None = None
+    cause: str | None = None
     waited: float | None = None
     first_byte: float | None = None
     seconds: float
@@ -51,6 +52,8 @@ class CallLine:
     status: int = 0
     refused: str = ""
     failed: str = ""
+    cause: str = ""
+    """Of that, in the words of the system or the TLS library."""
     failed_at: float | None = None
     """When the last try failed, as a moment of trio's clock."""
     tries: int = 0
@@ -88,6 +91,7 @@ class CallLine:
             tries=self.tries if self.tries > 1 else None,
             refused=self.refused or None,
             failed=self.failed or None,
+            cause=self.cause or None,
             waited=None if self.waited is None else round(self.waited, 4),
             first_byte=None if self.first_byte is None else round(self.first_byte, 4),
             seconds=round(trio.current_time() - self.began, 4),

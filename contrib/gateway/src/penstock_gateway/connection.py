@@ -1,7 +1,8 @@
 """One client's connection: bytes in, requests out, an answer to each in its order. No task of its own: it is called.
 
 While a call is under way its client is listened to, so that one who leaves takes the call along: its place in line, or
-its call to the provider. A client that sends more before it has its answer is read no further than one request ahead.
+its call to the provider. A client that sends more before it has its answer, or that does not take its answers, is read
+no further than `MOST_AHEAD`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import math
 import socket
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
 
 import trio
 
@@ -23,8 +26,14 @@ from penstock_wire import Channel, Poller
 
 __all__ = ["ClientConnection"]
 
-LINGERING = 1.0
+LINGERING: Final = 1.0
 """Seconds."""
+MOST_AHEAD: Final = 64 * 1024
+"""Bytes behind a whole request that are read while another is answered. That much is taken so that the end of the
+connection behind it is seen: a client that sends its next request early, and leaves, has left.
+"""
+AT_ONCE: Final = 16
+"""Requests of one client that are answered before others have their turn."""
 
 
 class ClientConnection:
@@ -38,6 +47,7 @@ class ClientConnection:
         config: GatewayConfig,
         on_end: Callable[[ClientConnection], None],
     ) -> None:
+        self._poller = poller
         self._front = front
         self._config = config
         self._on_end = on_end
@@ -49,7 +59,9 @@ class ClientConnection:
         """Of a request that comes: bytes of it are there, its head was looked at, its client was told to go on."""
         self._ending = False
         """No request is taken any more: the connection ends when what is kept has gone out."""
-        self._lingers = False
+        self._lingers = self._ended = self._goes_on = False
+        self._ahead = 0
+        """Bytes that came behind a request that waits."""
         self._channel = Channel(poller, sock, self)
 
     # -- what a gateway says --
@@ -66,15 +78,20 @@ class ClientConnection:
         self._end()
 
     def stop_waiting(self) -> None:
-        """No more requests are taken: where none has begun to come, the connection ends."""
-        if self._call is None and not self._parser.begun:
+        """No more requests are taken: where none has begun to come, the connection ends, behind the last answer."""
+        if self._call is not None or self._parser.begun:
+            return
+        if self._channel.pending:
+            self._ending = True
+        else:
             self.close()
 
-    def close(self) -> None:
+    def close(self, *, reset: bool = False) -> None:
         """End at once, with whatever is under way."""
         call, self._call = self._call, None
-        if not self._channel.closed:
-            self._channel.close()
+        self._channel.close(reset=reset)
+        if not self._ended:
+            self._ended = True
             self.moment.drop()
             self._on_end(self)
         if call is not None:
@@ -103,10 +120,10 @@ class ClientConnection:
         if going:  # it was not answered at once
             self._go_on()
 
-    def broken(self) -> None:
-        """Its answer cannot be ended: the client sees that by the end of the connection."""
+    def broken(self, *, reset: bool) -> None:
+        """Its answer cannot be ended: the client sees that by the end of the connection, or by its reset."""
         self._call = None
-        self.close()
+        self.close(reset=reset)
 
     # -- what the channel says --
 
@@ -117,18 +134,14 @@ class ClientConnection:
             return
         if self._ending:
             return
-        try:
+        with suppress(Refusal):  # told when its turn comes
             self._parser.feed(data)
-        except Refusal as refusal:
-            if self._call is None:
-                self.refuse(refusal)
-            else:
-                self._channel.pause()  # told when its turn comes
-            return
-        if self._call is None:
+        if self._call is None and not self._channel.pending and not self._goes_on:
             self._go_on()
-        elif self._parser.waiting:
-            self._channel.pause()
+        elif self._parser.holds:
+            self._ahead += len(data)
+            if self._ahead > MOST_AHEAD:
+                self._channel.pause()
 
     def went_out(self) -> None:
         """The client has taken all that was kept for it."""
@@ -145,6 +158,7 @@ class ClientConnection:
 
     def _go_on(self) -> None:
         """Answer the requests that are there, and wait for the next."""
+        answered, self._goes_on = 0, False
         while self._call is None and not self._channel.closed:
             if self._channel.pending:
                 self._wait(self._config.idle_timeout)
@@ -152,6 +166,11 @@ class ClientConnection:
             if self._ending:
                 self._end()
                 return
+            if answered == AT_ONCE:
+                self._goes_on = True
+                self._poller.soon(self._go_on)
+                return
+            answered += 1
             try:
                 request = self._parser.take()
                 if request is None:
@@ -161,6 +180,7 @@ class ClientConnection:
                 self.refuse(refusal)
                 return
             self._begun = self._checked = self._continued = False
+            self._ahead = 0
             self._channel.resume()
             self.moment.at = math.inf
             self._call = self._front.begin(request, self)
@@ -199,8 +219,8 @@ class ClientConnection:
         self._ending = True
         if self._channel.pending:
             self._wait(self._config.idle_timeout)
-        elif self._lingers:
-            # Read on for a moment, lest what is not read take the refusal back on its way (RFC 9112, section 9.6).
+        elif self._lingers or not self._channel.quiet:
+            # Read on for a moment, lest what is not read take the answer back on its way (RFC 9112, section 9.6).
             self._channel.resume()
             self._channel.send_eof()
             self._wait(LINGERING)

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import attrs
 import trio
 
-from penstock import PenstockError, RequestResourceKey, Usage
+from penstock import PenstockError, RequestResourceKey, Usage, own_shortage
 from penstock_dialects import AnswerReader
 from penstock_gateway.answer_writer import AnswerWriter
 from penstock_gateway.call_body import CallBody
@@ -59,8 +59,8 @@ class Client(Protocol):
     def answered(self, *, reusable: bool) -> None:
         """The answer has been sent, whole; `reusable`: another request may come."""
 
-    def broken(self) -> None:
-        """The answer cannot be ended."""
+    def broken(self, *, reset: bool) -> None:
+        """The answer cannot be ended. `reset`: the end of the connection would be taken for its end."""
 
 
 class CallFailed(Exception):
@@ -170,7 +170,8 @@ class Exchange:
         path = f"{self.route.path}?{query}" if query else self.route.path
         try:
             head = upstream.client.head("POST", path)
-            self._bytes = head.passing(sent, request_headers(self.request, plain=self._asks))
+            headers = request_headers(self.request, plain=self._asks, but=upstream.sends)
+            self._bytes = head.passing(sent, headers)
         except ValueError:
             raise Refusal(400, "invalid_header", "a header of the request cannot be passed on") from None
 
@@ -196,26 +197,23 @@ class Exchange:
 
     def _pass_on(self, answer: AnswerParser) -> None:
         reader = self._reader or self._read_head(answer)
-        pieces = answer.take()
+        data = b"".join(answer.take())  # as one: an answer may come in chunks of a byte each
+        if data:
+            reader.feed(data)
         if self._refusal is not None:
-            for piece in pieces:
-                reader.feed(piece)
             if answer.done:
                 reader.end()
                 self.fail(CallFailed(self._refusal))
             return
         assert self._writer is not None
         out = self._head
-        for piece in pieces:
-            reader.feed(piece)
-            if self._hides is not None:
-                piece = self._hides.feed(piece)
-            out += self._writer.piece(piece)
+        if data:
+            out += self._writer.piece(data if self._hides is None else self._hides.feed(data))
         if answer.done:
             self._finish(out, reader)
             return
-        self._head = b"" if pieces else out
-        if pieces:
+        if data:
+            self._head = b""
             self._put(out)
             if self.client.pending > MOST_KEPT and self._call is not None:
                 self._paused = True
@@ -224,7 +222,8 @@ class Exchange:
 
     def on_lost(self, error: WireError) -> None:
         """The call has failed on its way."""
-        failed = NoAnswer(self._lost(error))
+        short = own_shortage(error)
+        failed = Fault(_short(short)) if short else NoAnswer(self._lost(error))
         failed.__cause__ = error
         self.fail(failed)
 
@@ -241,11 +240,17 @@ class Exchange:
 
     def left(self) -> None:
         """The client has left."""
-        self._release(ClientLeft())
+        try:
+            self._release(ClientLeft())
+        except Exception as error:  # a plugin's: nobody is left to be told
+            Fault.of(error)
 
     def fail(self, error: CallFailed) -> None:
         """It has failed: its place is given back."""
-        self._release(error)
+        try:
+            self._release(error)
+        except Exception as fault:  # a plugin's: the client is told all the same
+            error = Fault.of(fault)
         self.owner.failed(error)
 
     # -- inside --
@@ -294,7 +299,10 @@ class Exchange:
         self.client.moment.set(min(self._last, trio.current_time() + self.gateway.idle_timeout))
 
     def _release(self, error: BaseException | None) -> None:
-        """Give the place back, with what is known of the answer."""
+        """Give the place back, with what is known of the answer. No time-out is left: whoever waits in line anew has
+        that of the line.
+        """
+        self.client.moment.at = math.inf
         call, self._call = self._call, None
         if call is not None:
             call.cancel()
@@ -327,6 +335,10 @@ class Exchange:
         """That is no affair of the client's, and what the provider says of it may hold parts of the key."""
         message = f"{self.provider} does not accept the key of the gateway"
         return Refusal(502, "provider_refused_key", message)
+
+
+def _short(what: str) -> Refusal:
+    return Refusal(503, "gateway_short", f"the gateway could not make the call: {what}", 1.0)
 
 
 def _length(names: dict[str, str]) -> int | None:

@@ -77,13 +77,18 @@ def passes_encoding(request: ClientRequest) -> bool:
     return any(_GZIP.fullmatch(each) for each in accepted.split(","))
 
 
-def request_headers(request: ClientRequest, *, plain: bool) -> list[tuple[bytes, bytes]]:
-    """The headers of a request for the provider. `plain`: its answer must not be packed."""
+def request_headers(request: ClientRequest, *, plain: bool, but: Container[bytes] = ()) -> list[tuple[bytes, bytes]]:
+    """The headers of a request for the provider, `but` those that the gateway sends itself. `plain`: its answer must
+    not be packed.
+    """
     stops = _named(request.first, request.headers)
     passed = [
         (name, value.strip())
         for name, value in request.headers
-        if name not in stops and name not in _OF_THE_CLIENT and not name.startswith((b"x-penstock-", b"x-forwarded-"))
+        if name not in stops
+        and name not in _OF_THE_CLIENT
+        and name not in but
+        and not name.startswith((b"x-penstock-", b"x-forwarded-"))
     ]
     passed.append((b"accept-encoding", b"identity" if plain or not passes_encoding(request) else b"gzip"))
     return passed

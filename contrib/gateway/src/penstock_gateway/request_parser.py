@@ -20,13 +20,15 @@ from penstock_gateway.refusal import Refusal
 __all__ = ["LARGEST_HEAD", "ClientRequest", "RequestParser"]
 
 LARGEST_HEAD: Final = 64 * 1024
-"""Bytes of a request's line and headers."""
+"""Bytes of a request's line and headers, of what lies between two pieces of its body, and of what is behind that."""
 MOST_HEADERS: Final = 128
 _TARGET: Final = re.compile(rb"[\x21-\x7e]+")
+_ORIGIN: Final = re.compile(rb"(?i:https?)://[^/?#]*")
 
 
 def _head_too_large() -> Refusal:
-    return Refusal(431, "head_too_large", f"the head of a request must not exceed {LARGEST_HEAD} bytes")
+    what = f"what a request has beside its body must not exceed {LARGEST_HEAD} bytes"
+    return Refusal(431, "head_too_large", what)
 
 
 @attrs.define(eq=False)
@@ -44,9 +46,11 @@ class ClientRequest:
 
     @property
     def path(self) -> str:
-        """The path without its query."""
+        """The path without its query, also of a target that is a whole URL (RFC 9112, section 3.2.2)."""
         if self._path is None:
-            self._path = self.target.partition(b"?")[0].decode("latin-1")
+            origin = _ORIGIN.match(self.target)
+            path = self.target[0 if origin is None else origin.end() :].partition(b"?")[0]
+            self._path = path.decode("latin-1")
         return self._path
 
     @property
@@ -88,8 +92,7 @@ class RequestParser:
         """Take the next bytes. Raises `Refusal` for what is no request, or is too large: then nothing more is taken."""
         if self._refused:
             raise self._refused[0]
-        if not self.in_body:
-            self._head += len(data)
+        self._head += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -101,7 +104,7 @@ class RequestParser:
                 self._stop(Refusal(400, "invalid_request", f"the request is no HTTP/1.1: {error}"))
         except httptools.HttpParserError as error:
             self._stop(Refusal(400, "invalid_request", f"the request is no HTTP/1.1: {error}"))
-        if not self.in_body and self._head > LARGEST_HEAD:
+        if self._head > LARGEST_HEAD:
             self._stop(_head_too_large())
         if self._refused and not self._whole:
             raise self._refused[0]
@@ -115,9 +118,9 @@ class RequestParser:
         return None
 
     @property
-    def waiting(self) -> bool:
-        """Whether a whole request has come that nobody has taken."""
-        return bool(self._whole)
+    def holds(self) -> bool:
+        """Whether a whole request has come that nobody has taken, or what is none."""
+        return bool(self._whole or self._refused)
 
     def _stop(self, refusal: Refusal) -> None:
         self._refused.append(refusal)
@@ -162,13 +165,15 @@ class RequestParser:
         length = request.header(b"content-length")
         if length is not None and int(length) > self._largest_body:
             self._too_large()
-        self.expects = first.get(b"expect", b"").lower() == b"100-continue"
+        self.expects = first.get(b"expect", b"").lower() == b"100-continue" and request.version == "1.1"
         if not _TARGET.fullmatch(request.target):
             raise Refusal(400, "invalid_request", "the target of a request must be written in visible ASCII")
         self.in_body = True
+        self._head = 0
 
     def on_body(self, piece: bytes) -> None:
         """A piece of the body."""
+        self._head = 0
         self._size += len(piece)
         if self._size > self._largest_body:
             self._too_large()

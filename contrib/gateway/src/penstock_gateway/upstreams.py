@@ -22,12 +22,15 @@ __all__ = ["Upstream", "open_upstreams"]
 
 @attrs.frozen
 class Upstream:
-    """A provider. `asks_usage`: its streams tell their usage when `stream_options` asks for it."""
+    """A provider. `asks_usage`: its streams tell their usage when `stream_options` asks for it. `sends`: the names of
+    the headers that go with each call, whatever its client sends.
+    """
 
     client: CallsClient
     dialect: Dialect
     asks_usage: bool
     url: str
+    sends: frozenset[bytes] = frozenset()
 
 
 @asynccontextmanager
@@ -62,7 +65,7 @@ async def open_upstreams(
             host = urlsplit(url).hostname or ""
             dialect = find_dialect("openai") if provider.kind == "mock" else dialect_at(host)
             asks_usage = provider.options.get("stream_usage") is not False
-            found[name] = Upstream(client, dialect, asks_usage, url)
+            found[name] = Upstream(client, dialect, asks_usage, url, frozenset(map(str.encode, headers)))
         if problems:
             raise ConfigError(problems)
         yield found

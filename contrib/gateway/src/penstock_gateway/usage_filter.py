@@ -16,6 +16,8 @@ __all__ = ["UsageFilter"]
 LARGEST_EVENT: Final = 64 * 1024
 """Bytes of an event that is looked at."""
 _END: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_SPLIT: Final = 3
+"""Bytes of an end that may have come by now without the rest of it."""
 
 
 class UsageFilter:
@@ -23,23 +25,26 @@ class UsageFilter:
 
     def __init__(self) -> None:
         self._held = b""
+        self._looked = 0
+        """So many bytes of it hold no end."""
         self._passing = False
         """In the middle of an event that passes whatever it is."""
 
     def feed(self, data: bytes) -> bytes:
         """What of the stream may pass by now."""
-        self._held += data
-        passed = []
-        while (end := _END.search(self._held)) is not None:
-            event, self._held = self._held[: end.end()], self._held[end.end() :]
+        held = self._held + data
+        passed, begin = [], 0
+        for end in _END.finditer(held, self._looked):
+            event, begin = held[begin : end.end()], end.end()
             if self._passing or not _is_usage(event):
                 passed.append(event)
             self._passing = False
-        if len(self._held) > LARGEST_EVENT:
+        if len(held) - begin > LARGEST_EVENT:
             self._passing = True
-            keep = 3  # an end may be split
-            passed.append(self._held[:-keep])
-            self._held = self._held[-keep:]
+            passed.append(held[begin:-_SPLIT])
+            begin = len(held) - _SPLIT
+        self._held = held[begin:]
+        self._looked = max(0, len(self._held) - _SPLIT)
         return b"".join(passed)
 
     def end(self) -> bytes:

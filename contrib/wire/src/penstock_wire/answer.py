@@ -1,8 +1,9 @@
 """An answer, fed piece by piece as it comes from the wire. Pure: no socket, no clock.
 
 The bytes are taken apart by llhttp (`httptools`), strictly: an answer with two lengths, or with what is no header, is
-refused, since whoever reads it otherwise finds another one in it. Interim answers (100 to 199) are passed over. What
-comes behind the end of an answer belongs to nobody: the connection is not used again.
+refused, since whoever reads it otherwise finds another one in it. Interim answers (100 to 199) are passed over; a
+status below them is none, and its body would be taken for that of the next answer. What comes behind the end of an
+answer belongs to nobody: the connection is not used again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from penstock_wire.errors import BadAnswer, ConnectionLost
 __all__ = ["AnswerParser"]
 
 LARGEST_HEAD: Final = 64 * 1024
-"""Bytes of all heads of one call, interim ones too."""
+"""Bytes of all heads of one call, interim ones too; and of what lies between two pieces of a body, or behind it."""
 MOST_HEADERS: Final = 256
 _WITHOUT_BODY: Final = (204, 304)
 
@@ -60,10 +61,10 @@ class AnswerParser:
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes. Raises `BadAnswer`."""
-        if not self.status:
-            self._fed += len(data)
-            if self._fed > LARGEST_HEAD + len(data):
-                raise BadAnswer(f"the head of the answer is larger than {LARGEST_HEAD // 1024} KiB")
+        if self._fed > LARGEST_HEAD:
+            what = "what the answer has beside its body" if self.status else "the head of the answer"
+            raise BadAnswer(f"{what} is larger than {LARGEST_HEAD // 1024} KiB")
+        self._fed += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError as error:
@@ -120,18 +121,26 @@ class AnswerParser:
         status = self._parser.get_status_code()
         if status == 101:
             raise BadAnswer("the answer changes the protocol, which nobody asked for")
+        if status < 100:
+            raise BadAnswer("the answer has a status below 100, which is none")
         if status < 200:
             self.headers = []
             return
-        self.status = status
+        self.status, self._fed = status, 0
         names = [name for name, _ in self.headers]
-        self._length_known = b"content-length" in names or b"transfer-encoding" in names
+        encoded = b"transfer-encoding" in names
+        if encoded:
+            encodings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+            if encodings != [b"chunked"]:
+                raise BadAnswer("the answer has another transfer encoding than chunked, which nobody asked for")
+        self._length_known = encoded or b"content-length" in names
         if not self._body_follows or status in _WITHOUT_BODY:
             self._length_known = True
             self.done = not self._body_follows
 
     def on_body(self, piece: bytes) -> None:
         """A piece of the body."""
+        self._fed = 0
         if self._body_follows:
             self._pieces.append(piece)
 

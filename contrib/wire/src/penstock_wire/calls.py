@@ -9,6 +9,7 @@ nothing is sent twice.
 from __future__ import annotations
 
 import ssl
+from math import inf
 from typing import Final, Protocol
 
 import trio
@@ -58,6 +59,7 @@ class CallsClient:
         self._poller = poller
         self._idle: IdleConnections[_Connection] = IdleConnections(most_idle, keep_alive)
         self._connect_timeout = connect_timeout
+        self._old = poller.moment(self._expire)
 
     def head(self, method: str, path: str) -> RequestHead:
         """The head of calls to a path, which is made once for all of them. Raises `ValueError` for what is none."""
@@ -75,6 +77,7 @@ class CallsClient:
 
     def close(self) -> None:
         """Close all connections that no call uses."""
+        self._old.drop()
         for connection in self._idle.clear():
             connection.channel.close()
 
@@ -97,13 +100,20 @@ class CallsClient:
             call.lost(error)
         else:
             connection = _Connection(self)
-            connection.channel = Channel(self._poller, sock, connection, secured)
+            connection.channel = Channel(self._poller, sock, connection, secured, hears_out=True)
             connection.send(call, request)
 
     def keep(self, connection: _Connection) -> None:
         """Keep a connection whose call has ended for the next."""
         for old in self._idle.put(connection, trio.current_time()):
             old.channel.close()
+        if self._old.at == inf:
+            self._old.set(self._idle.next)
+
+    def _expire(self) -> None:
+        for old in self._idle.expired(trio.current_time()):
+            old.channel.close()
+        self._old.set(self._idle.next)
 
 
 class PolledCall:
@@ -184,7 +194,7 @@ class _Connection:
         receiver = call.receiver
         if answer.done:
             self._call = call.channel = call.receiver = None
-            if answer.reusable:
+            if answer.reusable and not self.channel.pending:  # it may be answered before all of it was sent
                 self._client.keep(self)
             else:
                 self.channel.close()

@@ -7,6 +7,7 @@ first, and holds back whom it has the bytes from. `pause` reads no further until
 from __future__ import annotations
 
 import socket
+import struct
 from contextlib import suppress
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Final, Protocol
@@ -17,6 +18,7 @@ from penstock_wire.secured import Secured
 __all__ = ["Channel", "Receiver"]
 
 ONE_READ: Final = 64 * 1024
+_RESET: Final = struct.pack("ii", 1, 0)
 
 
 class Receiver(Protocol):
@@ -35,11 +37,33 @@ class Receiver(Protocol):
 
 
 class Channel:
-    """An open connection over a socket that is connected and does not block. `secured`: with TLS, agreed on by now."""
+    """An open connection over a socket that is connected and does not block. `secured`: with TLS, agreed on by now.
+    `hears_out`: where the other side takes no more, what it has said by then is read first; else that is the end.
+    """
 
-    __slots__ = ("_events", "_out", "_paused", "_poller", "_receiver", "_secured", "_socket", "closed", "error")
+    __slots__ = (
+        "_events",
+        "_hears_out",
+        "_out",
+        "_paused",
+        "_poller",
+        "_receiver",
+        "_secured",
+        "_socket",
+        "_unsent",
+        "closed",
+        "error",
+    )
 
-    def __init__(self, poller: Poller, sock: socket.socket, receiver: Receiver, secured: Secured | None = None) -> None:
+    def __init__(
+        self,
+        poller: Poller,
+        sock: socket.socket,
+        receiver: Receiver,
+        secured: Secured | None = None,
+        *,
+        hears_out: bool = False,
+    ) -> None:
         self.closed = False
         self.error: OSError | None = None
         """What it broke by."""
@@ -47,6 +71,9 @@ class Channel:
         self._socket = sock
         self._receiver = receiver
         self._secured = secured
+        self._hears_out = hears_out
+        self._unsent: OSError | None = None
+        """Why nothing more is sent."""
         self._out = bytearray()
         self._paused = False
         self._events = 0
@@ -70,7 +97,7 @@ class Channel:
 
     def send(self, data: bytes) -> None:
         """Send it, at once as far as that goes. A connection that broke is told by `received`, later."""
-        if self.closed or self.error is not None:
+        if self.closed or self.error is not None or self._unsent is not None:
             return
         if self._secured is not None:
             data = self._secured.sealed(data)
@@ -92,9 +119,13 @@ class Channel:
         self._watch()
 
     def _broke(self, error: OSError) -> None:
-        self.error = error
         self._out.clear()
-        self._poller.soon(self._tell_end)
+        if self._hears_out and isinstance(error, BrokenPipeError | ConnectionResetError):
+            self._unsent = error.with_traceback(None)  # the end can be read, behind what came before it
+            self._watch()
+        else:
+            self.error = error.with_traceback(None)  # else it holds whatever call was under way
+            self._poller.soon(self._tell_end)
 
     def _tell_end(self) -> None:
         if not self.closed:
@@ -117,13 +148,15 @@ class Channel:
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 
-    def close(self) -> None:
-        """Close it at once, without a farewell."""
+    def close(self, *, reset: bool = False) -> None:
+        """Close it at once, without a farewell. `reset`: so that the other side takes it for no end."""
         if not self.closed:
             self.closed = True
             self._watch()
             self._out.clear()
             with suppress(OSError):
+                if reset:
+                    self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 self._socket.close()
 
     def _watch(self) -> None:
@@ -147,6 +180,8 @@ class Channel:
                 return
             except OSError as error:
                 self.error, data = error, b""
+            if not data and self._unsent is not None:
+                self.error = self._unsent
             if self._secured is not None and self.error is None:
                 self._open(data)
                 return

@@ -6,6 +6,7 @@ The one that was used last is used first, so that those that are not needed grow
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import Generic, TypeVar
 
 __all__ = ["IdleConnections"]
@@ -23,6 +24,11 @@ class IdleConnections(Generic[C]):
 
     def __len__(self) -> int:
         return len(self._idle)
+
+    @property
+    def next(self) -> float:
+        """When the next of them has been kept long enough; `inf` where there is none."""
+        return self._idle[0][0] if self._idle else inf
 
     def put(self, connection: C, now: float) -> list[C]:
         """Keep a connection that has ended a call; returns those that are to be closed."""
