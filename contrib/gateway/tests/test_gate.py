@@ -21,7 +21,7 @@ CONFIG = PenstockConfig(providers={"acme": ProviderConfig(models=MODELS)})
 
 
 @pytest.fixture
-async def scheduler(autojump_clock: MockClock) -> AsyncIterator[penstock.Scheduler]:
+async def scheduler() -> AsyncIterator[penstock.Scheduler]:
     async with penstock.open_scheduler(CONFIG) as scheduler:
         yield scheduler
 
@@ -37,7 +37,9 @@ async def hold(gate: LocalGate, asked: Admission, scope: trio.CancelScope, log: 
             await trio.sleep_forever()
 
 
-async def test_who_waits_has_the_place_when_it_is_free(scheduler: penstock.Scheduler) -> None:
+async def test_who_waits_has_the_place_when_it_is_free(
+    scheduler: penstock.Scheduler, autojump_clock: MockClock
+) -> None:
     gate, log = LocalGate(scheduler.requests), list[str]()
     first, second = trio.CancelScope(), trio.CancelScope()
     async with trio.open_nursery() as nursery:
@@ -54,7 +56,7 @@ async def test_who_waits_has_the_place_when_it_is_free(scheduler: penstock.Sched
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 async def test_no_place_is_lost_where_its_turn_comes_while_a_call_is_cancelled(
-    scheduler: penstock.Scheduler, order: tuple[int, int]
+    scheduler: penstock.Scheduler, autojump_clock: MockClock, order: tuple[int, int]
 ) -> None:
     gate, log = LocalGate(scheduler.requests), list[str]()
     for _ in range(20):  # trio runs the two in either order
@@ -69,7 +71,7 @@ async def test_no_place_is_lost_where_its_turn_comes_while_a_call_is_cancelled(
         assert issued == returned
 
 
-async def test_a_refusal_says_whose_limit_it_was(scheduler: penstock.Scheduler) -> None:
+async def test_a_refusal_says_whose_limit_it_was(scheduler: penstock.Scheduler, autojump_clock: MockClock) -> None:
     gate = LocalGate(scheduler.requests)
     async with admitted(gate, LARGE, call(calls=1)):
         with pytest.raises(NotAdmitted) as own:
@@ -83,7 +85,9 @@ async def test_a_refusal_says_whose_limit_it_was(scheduler: penstock.Scheduler) 
     assert (others.value.reason, others.value.limit_of) == ("no_capacity", "")
 
 
-async def test_what_the_block_raises_ends_the_call_by_it(scheduler: penstock.Scheduler) -> None:
+async def test_what_the_block_raises_ends_the_call_by_it(
+    scheduler: penstock.Scheduler, autojump_clock: MockClock
+) -> None:
     gate = LocalGate(scheduler.requests)
     with pytest.raises(ValueError, match="mine"):
         async with admitted(gate, HERE, call()):

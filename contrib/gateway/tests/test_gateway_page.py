@@ -16,6 +16,7 @@ from penstock_gateway import (
     Refusal,
     admission,
     connection,
+    door,
     exchange,
     front,
     request_parser,
@@ -39,7 +40,7 @@ def test_the_page_names_every_key_with_its_default(table: type) -> None:
 
 
 def test_the_page_names_every_code_of_a_refusal() -> None:
-    modules = (admission, connection, exchange, front, request_parser, server, timing, wishes)
+    modules = (admission, connection, door, exchange, front, request_parser, server, timing, wishes)
     sources = "".join(Path(str(module.__file__)).read_text(encoding="utf-8") for module in modules)
     codes = {part.split('"')[1] for part in sources.split("Refusal(")[1:] if part[:3].isdigit()}
     assert len(codes) > 20

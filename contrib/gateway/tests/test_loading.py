@@ -68,8 +68,8 @@ def test_limits_per_minute_are_budgets_of_the_keys_group(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[gateway]\nworkers = 2\n", "gateway.workers: must be 1"),
-        ("[gateway]\nworkers = 0\n", "gateway.workers: must be 1"),
+        ("[gateway]\nworkers = -1\n", "gateway.workers: must be a whole number from 0 (one per core) to 256"),
+        ("[gateway]\nworkers = 257\n", "gateway.workers: must be a whole number from 0 (one per core) to 256"),
         ('[gateway]\nhost = "0.0.0.0"\n', "gateway.host: '0.0.0.0' is reached from elsewhere, and there is no key"),
         ("[gateway]\nport = 70000\n", "gateway.port: must be a port from 0"),
         ("[gateway]\nprot = 1\n", "gateway.prot: unknown key; did you mean 'port'?"),

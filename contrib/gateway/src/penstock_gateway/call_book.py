@@ -22,20 +22,21 @@ _REMEMBERED: Final = 0.9
 
 
 class CallBook:
-    """The book of one gateway."""
+    """The book of one gateway. `prefix` is that of the numbers of calls, where several processes number them."""
 
-    def __init__(self, metrics: Metrics, log: CallLog) -> None:
+    def __init__(self, metrics: Metrics, log: CallLog, prefix: str = "") -> None:
         self.metrics = metrics
         self.prices: Mapping[ProviderModelKey, Prices] = {}
         """What models cost, as the gate knows them."""
         self._log = log
         self._usual_wait: dict[str, float] = {}
+        self._prefix = prefix
         self._numbered = 0
 
     def new_line(self) -> CallLine:
         """The line of a request that has come."""
         self._numbered += 1
-        return CallLine(f"{self._numbered - 1:x}", trio.current_time())
+        return CallLine(f"{self._prefix}{self._numbered - 1:x}", trio.current_time())
 
     def usual_wait(self, model: str) -> float:
         """What calls to a model have waited lately, in seconds."""

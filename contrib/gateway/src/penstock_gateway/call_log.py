@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
@@ -21,7 +21,7 @@ from penstock import ConfigError
 from penstock_gateway.metrics import Metrics
 from penstock_wire import Poller
 
-__all__ = ["CallLog", "open_log"]
+__all__ = ["CallLog", "open_log", "open_log_file"]
 
 MOST_LINES: Final = 10_000
 GATHERING: Final = 0.1
@@ -29,6 +29,8 @@ GATHERING: Final = 0.1
 TOGETHER: Final = 1_000
 """So many do not wait."""
 CLOSING_SECONDS: Final = 5.0
+ONE_WRITE: Final = 4096
+"""Bytes that a pipe takes as a whole."""
 
 
 class CallLog:
@@ -80,8 +82,9 @@ class CallLog:
         assert self._file is not None
         while (lines := self._lines.get()) is not None:
             try:
-                self._file.write(b"\n".join(lines) + b"\n")
-                self._file.flush()
+                for data in written_together(lines):
+                    self._file.write(data)
+                    self._file.flush()
             except (OSError, ValueError):  # full, or closed by whoever read it: calls go on
                 self._metrics.lost_lines += len(lines)
             self._waiting -= len(lines)
@@ -89,21 +92,41 @@ class CallLog:
             self._file.flush()
 
 
-@asynccontextmanager
-async def open_log(where: str | None, metrics: Metrics, poller: Poller) -> AsyncIterator[CallLog]:
-    """The log while the block runs: `-` is the standard output, nothing no log. Raises `ConfigError`."""
+def written_together(lines: Sequence[bytes]) -> Iterator[bytes]:
+    """Lines, as many in each piece as a pipe takes as a whole: those of several processes do not mix.
+
+    >>> [len(piece) for piece in written_together([bytes(1000)] * 5 + [bytes(9000)])]
+    [4004, 1001, 9001]
+    """
+    piece = b""
+    for line in lines:
+        if piece and len(piece) + len(line) >= ONE_WRITE:
+            yield piece
+            piece = b""
+        piece += line + b"\n"
+    if piece:
+        yield piece
+
+
+def open_log_file(where: str | None) -> IO[bytes] | None:
+    """The file of the log: `-` is the standard output, nothing no log. Raises `ConfigError`."""
     if not where:
-        yield CallLog(None, metrics, poller)
-        return
+        return None
     try:
-        file: IO[bytes] = sys.stdout.buffer if where == "-" else Path(where).open("ab")  # noqa: SIM115
+        return sys.stdout.buffer if where == "-" else Path(where).open("ab")
     except OSError as error:
         raise ConfigError(f"gateway.log: {where} cannot be written: {error.strerror or error}") from None
+
+
+@asynccontextmanager
+async def open_log(where: str | None, metrics: Metrics, poller: Poller) -> AsyncIterator[CallLog]:
+    """The log while the block runs. Raises `ConfigError`."""
+    file = open_log_file(where)
     log = CallLog(file, metrics, poller)
     try:
         yield log
     finally:
         log.close()
-        if where != "-":
+        if file is not None and where != "-":
             with suppress(OSError):
                 file.close()

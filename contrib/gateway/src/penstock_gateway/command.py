@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import attrs
 import click
 import trio
 
-from penstock import FileCheck, PluginManager
+from penstock import ConfigError, FileCheck, PluginManager
 from penstock_gateway.loading import ANYBODY, Serving, load_gateway
-from penstock_gateway.server import Gateway, serve_until_signal
+from penstock_gateway.server import serve_until_signal
 
 __all__ = ["check_gateway", "serve_command"]
 
@@ -33,20 +35,44 @@ def check_gateway(path: Path, plugin_files: Sequence[Path]) -> FileCheck:
 
 def serve_command(path: Path) -> None:
     """Serve what a file describes, until a signal. Raises `ConfigError`."""
+    load = partial(_load_counted, path)
+    serving = load()
+    if serving.gateway.workers == 1:
+        trio.run(
+            serve_until_signal, serving, os.environ, lambda served: _say(serving, served.url, served.admin_url), load
+        )
+        return
+    if sys.platform != "linux":
+        raise ConfigError(f"gateway.workers: {serving.gateway.workers} processes need Linux: set workers = 1")
+    from penstock_gateway.processes import serve_by_processes
+
+    serve_by_processes(serving, load, partial(_say, serving))
+
+
+def _load_counted(path: Path) -> Serving:
+    """A configuration whose workers are counted: one for each core, where it says 0."""
     serving = load_gateway(path, os.environ)
-    trio.run(serve_until_signal, serving, os.environ, partial(_say, serving), partial(load_gateway, path, os.environ))
+    if serving.gateway.workers:
+        return serving
+    return attrs.evolve(serving, gateway=attrs.evolve(serving.gateway, workers=cores()))
 
 
-def _say(serving: Serving, gateway: Gateway) -> None:
+def cores() -> int:
+    """How many cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _say(serving: Serving, url: str, admin_url: str) -> None:
     """How to call it, to standard error: the standard output is the log's."""
-    click.echo(f"penstock: serving at {gateway.url}", err=True)
-    if gateway.admin_url:
-        click.echo(f"penstock: status at {gateway.admin_url}/status, metrics at {gateway.admin_url}/metrics", err=True)
+    workers = serving.gateway.workers
+    click.echo(f"penstock: serving at {url}{f' by {workers} workers' if workers > 1 else ''}", err=True)
+    if admin_url:
+        click.echo(f"penstock: status at {admin_url}/status, metrics at {admin_url}/metrics", err=True)
     models = _names(serving)
     click.echo(f"penstock: models {', '.join(models)}", err=True)
     click.echo(f"penstock: {_whom(serving)}", err=True)
     click.echo("", err=True)
-    click.echo(_example(serving, gateway, next((name for name in models if "embed" not in name), models[0])), err=True)
+    click.echo(_example(serving, url, next((name for name in models if "embed" not in name), models[0])), err=True)
 
 
 def _names(serving: Serving) -> list[str]:
@@ -58,11 +84,11 @@ def _whom(serving: Serving) -> str:
     return f"{keys}; calls wait at most {serving.gateway.queue_wait_timeout:g} s for their turn"
 
 
-def _example(serving: Serving, gateway: Gateway, model: str) -> str:
+def _example(serving: Serving, url: str, model: str) -> str:
     deployment = serving.models[model]
     path = "messages" if deployment.family == "anthropic" else "chat/completions"
     key = "" if [*serving.keys] == [ANYBODY] else ' -H "Authorization: Bearer $KEY"'
     version = ' -H "anthropic-version: 2023-06-01"' if deployment.family == "anthropic" else ""
     limit = ', "max_tokens": 64' if deployment.family == "anthropic" else ""
     body = f'{{"model": "{model}"{limit}, "messages": [{{"role": "user", "content": "Hello"}}]}}'
-    return f"curl {gateway.url}/{path}{key}{version} -H 'content-type: application/json' \\\n  -d '{body}'"
+    return f"curl {url}/{path}{key}{version} -H 'content-type: application/json' \\\n  -d '{body}'"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -12,10 +12,18 @@ from penstock_gateway.keys import KEY_NAME
 
 __all__ = ["AdminConfig", "AliasConfig", "GatewayConfig", "KeyConfig", "is_loopback"]
 
+MOST_WORKERS: Final = 256
+
 
 def _port(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 65_535:
         raise ValueError(f"{field.name} must be a port from 0 (any free one) to 65535, not {value!r:.40}")
+
+
+def _count_of_workers(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_WORKERS:
+        what = f"a whole number from 0 (one per core) to {MOST_WORKERS}"
+        raise ValueError(f"{field.name} must be {what}, not {value!r:.40}")
 
 
 _optional_count = attrs.validators.optional(whole_number_from(1))
@@ -82,7 +90,10 @@ class GatewayConfig:
 
     host: str = "127.0.0.1"
     port: int = attrs.field(default=8080, validator=_port)
-    workers: int = 1
+    workers: int = attrs.field(default=1, validator=_count_of_workers)
+    """Processes that serve; 0: one per core. More than one: Linux only."""
+    orphan_seconds: float = attrs.field(default=5.0, validator=number_from(0.0, 86_400.0))
+    """For a worker's calls to end, when the coordinator of several workers has died."""
     keys_file: str | None = None
     ledger: str | None = None
     """The file in which it is counted what keys use; beside `keys_file` where it is needed and not named."""
@@ -106,8 +117,6 @@ class GatewayConfig:
 
     def __attrs_post_init__(self) -> None:
         problems = []
-        if self.workers != 1:
-            problems.append(Problem(("workers",), "must be 1: one process serves, and more are not built yet"))
         for name in self.keys:
             if not KEY_NAME.fullmatch(name):
                 what = "must be made of letters, digits, '-' and '.', at most 64, and begin with a letter or a digit"

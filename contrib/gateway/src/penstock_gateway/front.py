@@ -50,13 +50,15 @@ class Front:
         gate: Gate,
         metrics: Metrics,
         log: CallLog,
+        *,
+        prefix: str = "",
     ) -> None:
         self.serving: Serving
         self.metrics = metrics
         self.draining = False
         self._upstreams = upstreams
         self._gate = gate
-        self._book = CallBook(metrics, log)
+        self._book = CallBook(metrics, log, prefix)
         self.use(serving)
 
     def use(self, serving: Serving) -> None:

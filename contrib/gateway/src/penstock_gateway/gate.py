@@ -65,6 +65,9 @@ class Place(Protocol):
     def release(self, error: BaseException | None = None) -> None:
         """The end of the call: by what came back, or by an error. Only the first counts. Waits for nothing."""
 
+    def give_back(self) -> None:
+        """The end without a call: nothing was used up."""
+
 
 @attrs.frozen
 class Waiting:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import attrs
 import trio
@@ -14,6 +15,7 @@ from penstock import (
     PenstockError,
     Released,
     RequestAdmissionError,
+    RequestReleaseOutcome,
     RequestResourceKey,
     ResponseFacts,
     Usage,
@@ -25,6 +27,8 @@ from penstock_gateway.spending.at_work import SpendingAtWork
 from penstock_gateway.sticky import place_of_session
 
 __all__ = ["LocalGate"]
+
+_UNUSED: Final = RequestReleaseOutcome(kind="local_cancelled", went_out=False, detail="not called")
 
 
 @attrs.define(eq=False)
@@ -42,6 +46,9 @@ class LocalPlace:
 
     def release(self, error: BaseException | None = None) -> None:
         self.attempt.detach().release(None, error)
+
+    def give_back(self) -> None:
+        self.attempt.detach().release(_UNUSED)
 
 
 class LocalGate:

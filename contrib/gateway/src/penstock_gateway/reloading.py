@@ -16,13 +16,14 @@ from penstock_gateway.loading import Serving
 
 __all__ = ["Reloaded", "changes_of", "needs_a_new_start", "run_name"]
 
-_FIXED = ("host", "port", "admin", "log")
+_FIXED = ("host", "port", "admin", "log", "workers")
 _CONNECTION = ("kind", "base_url", "api_key_env", "auth_header", "headers", "options")
 
 
 def needs_a_new_start(before: Serving, after: Serving) -> list[Problem]:
-    """What of another configuration cannot be had while the gateway runs: another address of its own, another log, and
-    providers that are new or called otherwise. Keys, limits, models, timeouts and plugins may change.
+    """What of another configuration cannot be had while the gateway runs: another address of its own, another log,
+    other workers, and providers that are new or called otherwise. Keys, limits, models, timeouts and plugins may
+    change.
     """
     problems = [
         Problem(("gateway", name), "cannot change while the gateway runs: start it anew")

@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -22,7 +21,7 @@ import penstock
 from penstock import ConfigError, PenstockError, printable
 from penstock_gateway.answer_writer import whole_answer
 from penstock_gateway.call_log import open_log
-from penstock_gateway.connection import ClientConnection
+from penstock_gateway.door import Door
 from penstock_gateway.front import Front
 from penstock_gateway.gauges import gauges_of
 from penstock_gateway.loading import Serving
@@ -36,7 +35,7 @@ from penstock_gateway.status import WorkerStanding, status_json, status_page
 from penstock_gateway.upstreams import Upstream, open_upstreams
 from penstock_wire import Poller, open_poller
 
-__all__ = ["Gateway", "open_gateway", "serve_until_signal"]
+__all__ = ["Gateway", "open_gateway", "reload_from", "serve_until_signal"]
 
 _log: Final = logging.getLogger("penstock.gateway")
 _BACKLOG: Final = 1024
@@ -62,17 +61,19 @@ class Gateway:
         self.admin_url = ""
         self._began = trio.current_time()
         self._scheduler = scheduler
-        self._poller = poller
         self._requests = scheduler.requests
-        self._config = front.serving.gateway
-        self._connections: set[ClientConnection] = set()
-        self._accepting = trio.CancelScope()
-        self._empty = trio.Event()
+        self.door = Door(front, poller)
+        self.elsewhere: Callable[[], int] = lambda: 0
+        """How many clients are connected to its workers."""
+        self.before_page: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
+        """Awaited before the page of metrics is made."""
+        self.on_reload: Callable[[Serving], None] = lambda _: None
+        """Called with what is served from now on."""
 
     @property
     def connections(self) -> int:
         """How many clients are connected."""
-        return len(self._connections)
+        return self.door.connections + self.elsewhere()
 
     @property
     def leases(self) -> tuple[int, int]:
@@ -92,7 +93,7 @@ class Gateway:
         changes = self._scheduler.reconfigure(serving.config, plugins=self.spending.plugins(serving.spending))
         self.spending.use(serving.spending)
         self.front.use(serving)
-        self._config = serving.gateway
+        self.on_reload(serving)
         return Reloaded(changes, changes_of(before, serving))
 
     def reload_by(self, load: Callable[[], Serving]) -> None:
@@ -106,45 +107,19 @@ class Gateway:
 
         self._scheduler.watch.on_reconfigure = take
 
-    async def accept(self, listeners: list[trio.SocketListener], nursery: trio.Nursery) -> None:
-        """Serve whoever connects, until `drain`."""
-        with self._accepting:
-            await trio.serve_listeners(self._serve, listeners, handler_nursery=nursery)
-
     async def drain(self, seconds: float) -> None:
         """Take no new connections and requests, and wait until what is under way has ended, at most `seconds`."""
-        self.front.draining = True
-        self._accepting.cancel()
-        for connection in tuple(self._connections):
-            connection.stop_waiting()
-        if self._connections:
-            with trio.move_on_after(seconds):
-                await self._empty.wait()
+        await self.door.drain(seconds)
 
     def close(self) -> None:
         """End all connections at once, with the calls that are under way."""
-        for connection in tuple(self._connections):
-            connection.close()
-
-    async def _serve(self, stream: trio.SocketStream) -> None:
-        sock = socket.socket(fileno=stream.socket.detach())
-        connection = ClientConnection(self._poller, sock, self.front, self._config, self._ended)
-        self._connections.add(connection)
-        if len(self._connections) > self._config.most_connections:
-            connection.refuse(Refusal(503, "too_many_connections", "the gateway has as many clients as it takes", 1.0))
-        else:
-            connection.begin()
-
-    def _ended(self, connection: ClientConnection) -> None:
-        self._connections.discard(connection)
-        if self.front.draining and not self._connections:
-            self._empty.set()
+        self.door.close()
 
     def metrics(self) -> str:
         """The page for Prometheus."""
         keys, now = self.front.serving.keys, trio.current_time()
         gauges = gauges_of(self._scheduler, self.spending, keys, now)
-        return self.front.metrics.text({**gauges, "penstock_connections": {(): len(self._connections)}})
+        return self.front.metrics.text({**gauges, "penstock_connections": {(): self.connections}})
 
     async def serve_admin(self, stream: trio.SocketStream) -> None:
         """Answer one request at the port of `/metrics`."""
@@ -157,6 +132,7 @@ class Gateway:
                         if not data:
                             return
                         parser.feed(bytes(data))
+                    await self.before_page()
                     status, headers, body = self._admin_page(request.path)
                 except Refusal as refusal:
                     status, headers, body = refusal.status, _TEXT, refusal.message.encode()
@@ -230,7 +206,7 @@ async def _open_gateway(
         gateway.url = f"{_url(config.host, listeners[0])}/v1"
         raised: Exception | None = None
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(gateway.accept, listeners, nursery)
+            nursery.start_soon(gateway.door.accept, listeners, nursery)
             if config.admin is not None:
                 gateway.admin_url = _url(config.admin.host, admin[0])
                 nursery.start_soon(trio.serve_listeners, gateway.serve_admin, admin)
@@ -272,7 +248,7 @@ async def serve_until_signal(
             async for number in signals:
                 if number not in _RELOADING:
                     break
-                await _reload(gateway, load)
+                await reload_from(gateway, load)
             seconds = gateway.front.serving.gateway.drain_seconds
             print(f"penstock: draining {gateway.connections} connections, {seconds:g} s at most", file=sys.stderr)
             async with trio.open_nursery() as nursery:
@@ -288,11 +264,13 @@ async def serve_until_signal(
                 nursery.cancel_scope.cancel()
 
 
-async def _reload(gateway: Gateway, load: Callable[[], Serving]) -> None:
+async def reload_from(gateway: Gateway, load: Callable[[], Serving]) -> bool:
+    """Whether a gateway serves by what `load` returns from now on; why not stands on standard error."""
     try:
         gateway.reload(await trio.to_thread.run_sync(load))
     except PenstockError as error:
         for line in str(error).split("\n"):
             print(f"penstock: not reloaded: {printable(line)}", file=sys.stderr)
-    else:
-        print("penstock: reloaded", file=sys.stderr)
+        return False
+    print("penstock: reloaded", file=sys.stderr)
+    return True

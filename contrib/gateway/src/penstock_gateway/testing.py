@@ -15,7 +15,7 @@ from penstock_gateway.server import Gateway, open_gateway
 from penstock_gateway.spending.at_work import Wall, time_of_day
 from penstock_wire import AnswerParser
 
-__all__ = ["ANSWER", "CHAT", "KEYS", "PROVIDER_KEY", "Client", "Provider", "World", "open_world", "whole"]
+__all__ = ["ANSWER", "CHAT", "KEYS", "PROVIDER_KEY", "Client", "Provider", "Reply", "World", "open_world", "whole"]
 
 KEYS: Final = {"A_KEY": "a123456789abcdefghijklmnopqrstuv", "B_KEY": "b123456789abcdefghijklmnopqrstuv"}
 PROVIDER_KEY: Final = "sk-provider-0123456789"

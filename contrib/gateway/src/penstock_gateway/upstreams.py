@@ -40,15 +40,20 @@ async def open_upstreams(
     environment: Mapping[str, str],
     *,
     connect_timeout: float,
+    embedded: Mapping[str, str] | None = None,
 ) -> AsyncIterator[dict[str, Upstream]]:
-    """The providers by name while the block runs. Raises `ConfigError`."""
+    """The providers by name while the block runs. `embedded` are the URLs of mocks that run already, in another process
+    of this gateway. Raises `ConfigError`.
+    """
     tls = cache(tls_context)
     found: dict[str, Upstream] = {}
     problems: list[Problem] = []
     async with AsyncExitStack() as stack:
         for name, provider in providers.items():
             try:
-                if provider.kind == "mock":
+                if provider.kind == "mock" and embedded is not None:
+                    url = embedded[name]
+                elif provider.kind == "mock":
                     url = await stack.enter_async_context(_mock(name, provider))
                 else:
                     url = provider.base_url or ""

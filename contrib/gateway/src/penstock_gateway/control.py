@@ -1,0 +1,79 @@
+"""The socket between the first process and the coordinator: which workers there are, reloads, and plans to be kept.
+
+    first process                                   coordinator
+    NEW_WORKER, with the coordinator's end of its   READY: it and all workers are at work
+    socket                                          FAILED, and why: it cannot be started so
+    RELOAD: read the file again                     a plan, in pieces: what is served from now on
+
+The first process runs no trio: it never waits here.
+"""
+
+from __future__ import annotations
+
+import array
+import socket
+from typing import Final
+
+import msgspec
+import trio
+
+from penstock_gateway.messages import LARGEST_PACKET, Plan
+
+__all__ = ["FAILED", "NEW_WORKER", "PLAN", "READY", "RELOAD", "Control", "hand_over", "heard"]
+
+NEW_WORKER: Final = b"w"
+RELOAD: Final = b"r"
+READY: Final = b"y"
+FAILED: Final = b"f"
+PLAN: Final = b"p"
+_ONE_DESCRIPTOR: Final = array.array("i", [0]).itemsize
+
+
+class Control:
+    """The coordinator's end."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        connected.setblocking(False)
+        self._socket = trio.socket.from_stdlib_socket(connected)
+
+    async def receive(self) -> tuple[bytes, socket.socket | None] | None:
+        """What the first process says, and the socket that it hands over; `None` when it has ended."""
+        try:
+            data, ancillary, _, _ = await self._socket.recvmsg(1, socket.CMSG_SPACE(_ONE_DESCRIPTOR))
+        except OSError:
+            return None
+        if not data:
+            return None
+        for _, _, held in ancillary:
+            descriptors = array.array("i")
+            descriptors.frombytes(held[: len(held) - len(held) % _ONE_DESCRIPTOR])
+            return data, socket.socket(fileno=descriptors[0])
+        return data, None
+
+    async def tell(self, what: bytes, more: bytes = b"") -> None:
+        """Say something to the first process."""
+        try:
+            await self._socket.send(what + more)
+        except OSError:
+            return  # it has ended, which `receive` says too
+
+    async def tell_plan(self, piece: Plan) -> None:
+        """Let the first process keep what is served."""
+        await self.tell(PLAN, msgspec.msgpack.encode(piece))
+
+
+def hand_over(control: socket.socket, connected: socket.socket) -> bool:
+    """Whether the coordinator has been given its end of a worker's socket. For the first process."""
+    try:
+        socket.send_fds(control, [NEW_WORKER], [connected.fileno()], socket.MSG_DONTWAIT)
+    except OSError:
+        return False
+    return True
+
+
+def heard(control: socket.socket) -> bytes | None:
+    """What the coordinator has said next; `None`: nothing more so far. For the first process."""
+    try:
+        return control.recv(LARGEST_PACKET, socket.MSG_DONTWAIT) or None
+    except OSError:
+        return None
