@@ -131,13 +131,15 @@ def test_counts_of_two_workers_add_up_and_none_is_told_twice() -> None:
     total, one, two = Metrics(), Metrics(), Metrics()
     for each in (one, two):
         each.calls["a", "m", 200] += 1
-        each.limited["m"] += 2
+        each.limited["m", "acme"] += 2
+        each.cost["a", "m"] += 0.5
         each.lost_lines += 1
         each.waited("a", 0.2)
         for _ in range(2):
             add(total, take(each))
     assert total.calls == {("a", "m", 200): 2}
-    assert (total.limited, total.lost_lines) == ({"m": 4}, 2)
+    assert total.limited == {("m", "acme"): 4}
+    assert (total.cost, total.lost_lines) == ({("a", "m"): 1.0}, 2)
     assert (sum(total.waits["a"].counts), total.waits["a"].total) == (2, 0.4)
     again = Metrics()
     add(again, written(total))
