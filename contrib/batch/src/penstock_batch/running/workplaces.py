@@ -18,12 +18,13 @@ _FACT: Final = "mark of working files"
 
 
 def workplace_of(pipeline: Pipeline, store: Store) -> Workplace:
-    """The workplace of the run that holds this store, in which nothing is left of runs before. Raises `StoreLost`."""
+    """The workplace of the run that holds this store, in which nothing is left of runs before."""
     token = store.fact(_FACT)
     if token is None:
         token = token_hex(8)
         store.note(_FACT, token)
-        store.commit()
+        with suppress(StoreLost):  # which ends the run where it has answers, and not before it begins
+            store.commit()
     found = store.path.stat()  # a copy of the store is another one, and may be in use beside it
     mark = blake2b(f"{token} {found.st_dev} {found.st_ino}".encode(), digest_size=8).hexdigest()
     clear(mark, (store.path.parent, pipeline.target.path.parent, pipeline.failed.parent))
