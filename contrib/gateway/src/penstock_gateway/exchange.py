@@ -19,6 +19,7 @@ import trio
 from penstock import PenstockError, RequestResourceKey, Usage, own_shortage
 from penstock_dialects import AnswerReader
 from penstock_gateway.answer_writer import AnswerWriter
+from penstock_gateway.blotting import Blotter, blotted
 from penstock_gateway.call_body import CallBody
 from penstock_gateway.config import GatewayConfig
 from penstock_gateway.counted_usage import counted
@@ -145,7 +146,7 @@ class Exchange:
     _call: PolledCall | None = None
     _reader: AnswerReader | None = None
     _writer: AnswerWriter | None = None
-    _hides: UsageFilter | None = None
+    _filters: list[UsageFilter | Blotter] = attrs.field(factory=list)
     _refusal: Refusal | None = None
     """What the client is told in the place of the answer that comes."""
     _head: bytes = b""
@@ -206,9 +207,10 @@ class Exchange:
                 self.fail(CallFailed(self._refusal))
             return
         assert self._writer is not None
-        out = self._head
-        if data:
-            out += self._writer.piece(data if self._hides is None else self._hides.feed(data))
+        passes = data
+        for filtering in self._filters:
+            passes = filtering.feed(passes)
+        out = self._head + self._writer.piece(passes)
         if answer.done:
             self._finish(out, reader)
             return
@@ -270,13 +272,18 @@ class Exchange:
             self.status = status
             self._refusal = None
             packed = names.get("content-encoding", "identity") != "identity"
-            self._hides = UsageFilter() if self._asks and not packed else None
-            length = None if self._hides is not None else _length(names)
+            hides = self._asks and not packed
+            secrets = self._upstream.secrets
+            self._filters = [UsageFilter()] if hides else []
+            if secrets and not packed:
+                self._filters.append(Blotter(secrets))
+            length = None if hides else _length(names)
             chunks = self.request.version == "1.1"
             self._writer = AnswerWriter(
                 length=length, chunks=chunks, keep_alive=self.request.keep_alive and self.client.stays
             )
-            self._head = self._writer.head(status, [*answer_headers(answer.headers), *self.own_headers])
+            headers = [(name, blotted(value, secrets)) for name, value in answer_headers(answer.headers)]
+            self._head = self._writer.head(status, [*headers, *self.own_headers])
         return reader
 
     def _finish(self, out: bytes, reader: AnswerReader) -> None:
@@ -284,8 +291,10 @@ class Exchange:
         # The provider is done, so the place is free before the last byte goes: a client may answer that by a call.
         reader.end()
         self._release(None)
-        if self._hides is not None:
-            out += self._writer.piece(self._hides.end())
+        rest = b""
+        for filtering in self._filters:
+            rest = filtering.feed(rest) + filtering.end()
+        out += self._writer.piece(rest)
         self._put(out + self._writer.end())
         self.owner.done(reusable=self._writer.keep_alive)
 

@@ -6,7 +6,7 @@ not read.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ import attrs
 
 from penstock import ConfigError, Problem, ProviderConfig
 from penstock_dialects import Dialect, dialect_at, find_dialect
+from penstock_gateway.blotting import SHORTEST_SECRET
 from penstock_wire import CallsClient, Poller, tls_context
 
 __all__ = ["Upstream", "open_upstreams"]
@@ -23,7 +24,7 @@ __all__ = ["Upstream", "open_upstreams"]
 @attrs.frozen
 class Upstream:
     """A provider. `asks_usage`: its streams tell their usage when `stream_options` asks for it. `sends`: the names of
-    the headers that go with each call, whatever its client sends.
+    the headers that go with each call, whatever its client sends; `secrets`: the keys in their values.
     """
 
     client: CallsClient
@@ -31,6 +32,7 @@ class Upstream:
     asks_usage: bool
     url: str
     sends: frozenset[bytes] = frozenset()
+    secrets: tuple[bytes, ...] = ()
 
 
 @asynccontextmanager
@@ -70,7 +72,8 @@ async def open_upstreams(
             host = urlsplit(url).hostname or ""
             dialect = find_dialect("openai") if provider.kind == "mock" else dialect_at(host)
             asks_usage = provider.options.get("stream_usage") is not False
-            found[name] = Upstream(client, dialect, asks_usage, url, frozenset(map(str.encode, headers)))
+            sends = frozenset(map(str.encode, headers))
+            found[name] = Upstream(client, dialect, asks_usage, url, sends, tuple(_secrets(headers)))
         if problems:
             raise ConfigError(problems)
         yield found
@@ -101,6 +104,12 @@ def _headers(provider: ProviderConfig, environment: Mapping[str, str]) -> dict[s
         else:
             headers["authorization"] = f"Bearer {key}"
     return headers
+
+
+def _secrets(headers: Mapping[str, str]) -> Iterator[bytes]:
+    """The keys among the values of headers, the longest first."""
+    values = {value.removeprefix("Bearer ").encode() for value in headers.values()}
+    return (value for value in sorted(values, key=len, reverse=True) if len(value) >= SHORTEST_SECRET)
 
 
 @asynccontextmanager
