@@ -10,6 +10,8 @@ of 2 with 20 slots). Congestion window validation (RFC 7661) does the same for T
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 __all__ = ["StartupRamp"]
 
 LATE = 0.05
@@ -24,6 +26,7 @@ class StartupRamp:
         self._begin = begin
         self._interval = seconds / (top - 1)
         self._top = top
+        self._later = range(2, top + 1)
         self._in_flight = 0
         self._free = 0.0  # seconds below the limit since it was used up
         self._counted_at = begin
@@ -69,14 +72,9 @@ class StartupRamp:
         return min(self._reached(limit + 1), now) if limit < self._top else now
 
     def _limit_of(self, moment: float) -> int:
-        # Decided by the very moments that `rises_next` names, so who comes then finds it raised: a quotient may be
-        # rounded to the other side of one.
-        limit = 1 + min(max(int((moment - self._begin) / self._interval), 0), self._top - 1)
-        while limit < self._top and self._reached(limit + 1) <= moment:
-            limit += 1
-        while limit > 1 and self._reached(limit) > moment:
-            limit -= 1
-        return limit
+        # Found by the very moments that `rises_next` names, so who comes then finds it raised; in as many steps as
+        # `top` has bits, however often it rises between one moment of the clock and the next.
+        return 1 + bisect_right(self._later, moment, key=self._reached)
 
     def _reached(self, limit: int) -> float:
         return self._begin + (limit - 1) * self._interval
