@@ -20,7 +20,9 @@ def test_the_example_of_the_page_on_stages_runs_and_says_what_it_says(
 ) -> None:
     from penstock_batch.command import run_command
 
-    toml, functions, said, failed = (code for _, code in FENCE.findall(PAGE.read_text(encoding="utf-8"))[:4])
+    fences = FENCE.findall(PAGE.read_text(encoding="utf-8"))
+    toml, functions, said = (code for _, code in fences[:3])
+    failed = next(code for language, code in fences if language == "json")
     (tmp_path / "pipeline.toml").write_text(toml, encoding="utf-8")
     (tmp_path / "passages.py").write_text(functions, encoding="utf-8")
     shutil.copy(ROOT / "contrib/batch/examples/reviews/documents.jsonl", tmp_path)

@@ -97,6 +97,6 @@ def test_what_is_wrong_with_a_file_of_targets_is_told_together() -> None:
 def test_every_bench_has_targets_and_each_has_a_source() -> None:
     targets = load_targets()
 
-    assert {each.bench for each in targets} == {"dispatch", "tasks", "requests", "batch"}
+    assert {each.bench for each in targets} == {"dispatch", "tasks", "requests", "batch", "gateway"}
     stated = ("How fast", "Doors for programs")
     assert all(each.says and any(where in each.source for where in stated) for each in targets)
