@@ -165,6 +165,8 @@ def _values_of(kind: pa.DataType) -> st.SearchStrategy[Any]:
         return st.booleans()
     if types.is_int8(kind):
         return st.integers(-128, 127)
+    if types.is_int64(kind):
+        return COUNTS
     if types.is_uint64(kind):
         return st.integers(0, 2**64 - 1)
     if types.is_floating(kind):
