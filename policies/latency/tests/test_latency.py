@@ -304,6 +304,16 @@ def test_far_fewer_slots_are_not_taken_for_a_slower_server() -> None:
         assert server.details["baseline"] < 1.6
 
 
+@pytest.mark.parametrize("seed", [18, 29])
+def test_a_probe_that_is_due_in_the_midst_of_a_change_is_not_held_against_the_time_before_it(seed: int) -> None:
+    server = QueueingServer(slots=32, seed=seed)
+    server.run(60.0)
+    server.slots = 2
+    for _ in range(20):
+        server.run(20.0)
+        assert server.details["baseline"] < 1.6
+
+
 def test_an_unlucky_baseline_does_not_end_the_climb() -> None:
     calls = LimiterDriver(LatencyLimiter(RESOURCE, 256, LatencyConfig()), RESOURCE)
 

@@ -16,7 +16,7 @@ itself below it.
 Peterson 1995: queue = n × (1 − baseline ÷ latency)). What is other here is where the baseline comes from. A long
 average (Gradient2) takes a lasting queue for health; a minimum (Vegas) is chance when latencies differ by themselves.
 
-The baseline is measured, by a *probe*: now and then the limit is lowered to nine tenths of the estimate, and the
+The baseline is measured, by a *probe*: now and then the limit is lowered to 85 % of the estimate, and the
 calls that go out below that are taken. An estimate that is higher still queues then, less, and is found out in steps.
 
     about the baseline  both are averaged; but a probe no faster than operation says that nothing queues there either,
@@ -46,7 +46,7 @@ __all__ = ["Gradient"]
 
 HEADROOM = 1.0
 """Of the root of the estimate: what is kept waiting at the server, so that it is never idle."""
-PROBE_SHARE = 0.9
+PROBE_SHARE = 0.85
 """Of the estimate: low enough to have no queue, high enough to cost little."""
 DOUBT = 1.0
 """Standard errors of the baseline that the estimate is taken higher."""
@@ -144,13 +144,15 @@ class Gradient:
         if self._before is not None or self._climbing or not window.in_use or not self._probe_every:
             self._operating = None
             return
-        before = self._operating
-        self._operating = window.load if before is None else before.blend(window.load, MEMORY)
+        usual = window.load if self._operating is None else self._operating.blend(window.load, MEMORY)
+        self._operating = usual
         if self.limit <= self._limit_probed / 2:
             self._begin_probe(window.in_flight * DESCENT, window.load, steady=False)
         elif self._windows >= self._probe_after:
             self._probe_after = min(PROBES_APART * self._probe_after, self._probe_every)
-            self._begin_probe(self._estimate(window) * PROBE_SHARE, self._operating)
+            steady = abs(window.latency - usual.latency) <= ERRORS * window.error
+            before = usual if steady else window.load
+            self._begin_probe(self._estimate(window) * PROBE_SHARE, before, steady=steady)
 
     def forget(self) -> None:
         """The unit of latency is another one from now on: the limit stays, all else begins anew."""
