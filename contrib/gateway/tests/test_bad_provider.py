@@ -8,7 +8,8 @@ import json
 import pytest
 import trio
 
-from penstock_gateway.testing import ANSWER, CHAT, PROVIDER_KEY, World, whole
+from penstock_gateway.request_parser import ClientRequest
+from penstock_gateway.testing import ANSWER, CHAT, PROVIDER_KEY, Provider, World, whole
 from penstock_wire import ConnectionLost
 
 pytestmark = pytest.mark.loopback
@@ -53,18 +54,34 @@ async def test_what_is_no_answer_is_a_bad_gateway_and_the_next_call_goes_well(wo
 
 
 AFTER_IT = {
-    "a length that is too long": (OK + b"content-length: 1000\r\n\r\n", ANSWER),
-    "chunks that break off": (CHUNKED, b"%x\r\n" % len(EVENT), EVENT + b"\r\n"),
-    "chunks that are none": (CHUNKED, b"%x\r\n" % len(EVENT), EVENT + b"\r\n", b"zz\r\n"),
-    "a chunk that breaks off": (CHUNKED, b"fff\r\n", EVENT),
+    "a length that is too long": (OK + b"content-length: 1000\r\n\r\n" + ANSWER, b""),
+    "chunks that break off": (CHUNKED + b"%x\r\n" % len(EVENT) + EVENT + b"\r\n", b""),
+    "chunks that are none": (CHUNKED + b"%x\r\n" % len(EVENT) + EVENT + b"\r\n", b"zz\r\n"),
+    "a chunk that breaks off": (CHUNKED + b"fff\r\n" + EVENT, b""),
 }
+"""What the client has seen something of, and what follows before the provider closes."""
 
 
 async def test_an_answer_that_breaks_off_is_not_ended_as_if_it_were_whole(world: World) -> None:
     await world.begin(cap=1)
-    for what, said in AFTER_IT.items():
-        world.provider.says(*said, close=True)
+    for what, (seen, after) in AFTER_IT.items():
         client = await world.client()
+
+        async def breaks_off(
+            _: Provider,
+            stream: trio.SocketStream,
+            __: ClientRequest,
+            *,
+            seen: bytes = seen,
+            after: bytes = after,
+            began: trio.Event = client.began,
+        ) -> None:
+            await stream.send_all(seen)
+            await began.wait()
+            await stream.send_all(after)
+            await stream.aclose()
+
+        world.provider.reply = breaks_off
         await client.send()
         with pytest.raises(ConnectionLost):
             await client.answer()

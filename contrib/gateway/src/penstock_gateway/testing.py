@@ -106,6 +106,8 @@ class Client:
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream
+        self.began = trio.Event()
+        """Set when something has come."""
         self._came = b""
 
     async def send(
@@ -120,6 +122,7 @@ class Client:
         while not parser.done:
             if not self._came:
                 self._came = bytes(await self.stream.receive_some(65536))
+                self.began.set()
                 if not self._came:
                     parser.feed_eof()
                     continue
