@@ -113,6 +113,8 @@ from penstock.tasks.records import (
 )
 from penstock.views.task_timeline import TaskTimeline
 from penstock.views.timeline import CorrelatedRuntimeView
+from penstock.words.capacity import CapacitySource, CapacityValue, ConfiguredCapacity, ObservedMaxima, RuntimeCapacity
+from penstock.words.capacity_plan import AsyncCapacityPlan
 from penstock.words.checks import MOST_TOKENS
 from penstock.words.errors import (
     AdmissionError,
@@ -181,6 +183,7 @@ __all__ = [
     "AdmissionError",
     "Arena",
     "ArrivalOrder",
+    "AsyncCapacityPlan",
     "AsyncTaskScheduler",
     "At",
     "Attempt",
@@ -189,9 +192,12 @@ __all__ = [
     "Blocked",
     "CallObserver",
     "CallOptions",
+    "CapacitySource",
+    "CapacityValue",
     "CommandLine",
     "Condition",
     "ConfigError",
+    "ConfiguredCapacity",
     "CorrelatedRuntimeView",
     "CountedTaskRunner",
     "Denied",
@@ -230,6 +236,7 @@ __all__ = [
     "ModelRequestExecutor",
     "ModelRequestPressureSnapshot",
     "NurseryTaskRunner",
+    "ObservedMaxima",
     "Of",
     "Order",
     "OutcomeKind",
@@ -284,6 +291,7 @@ __all__ = [
     "RunPlan",
     "RunReport",
     "RunnerStanding",
+    "RuntimeCapacity",
     "RuntimeCorrelation",
     "RuntimeEvent",
     "SchedulableTask",

@@ -248,6 +248,9 @@ class PenstockConfig:
     sections: dict[str, dict[str, object]] = attrs.field(factory=dict)
     source: str = "<defaults>"
     folder: Path = Path()
+    given: Mapping[str, Any] | None = attrs.field(default=None, eq=False, repr=False)
+    """The tables of the core as they were given, each a mapping of keys to values; `None` for a record that was not
+    read: then nobody knows what of it was said, and what is the default."""
 
 
 @attrs.frozen
@@ -312,8 +315,11 @@ def load_config(
     foreign = reading.others({*_TABLES, "plugins", *extra_tables}, pass_=foreign_tables)
     if reading.problems:
         raise ConfigError(reading.problems)
+    given = {key: data[key] for key in _TABLES if key in data}
     return LoadedConfig(
-        PenstockConfig(**tables, plugins=lists, sections=sections, source=name, folder=folder), extras, foreign
+        PenstockConfig(**tables, plugins=lists, sections=sections, source=name, folder=folder, given=given),
+        extras,
+        foreign,
     )
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from penstock.queueing.contenders import Contenders
+from penstock.queueing.highest import HighestByName
 from penstock.queueing.lanes import Entry, Group, Lane, Node, Order, Resources
 from penstock.queueing.passes import Passes
 from penstock.queueing.places import Place, Room, Shape
@@ -49,6 +50,8 @@ class LaneQueue(Generic[T]):
         """How many items ever came in; the number of the last."""
         self.left = 0
         """How many of them have left."""
+        self._most_queued = HighestByName()
+        """Of groups that have run empty how many items there were at once."""
 
     @property
     def total(self) -> int:
@@ -59,6 +62,13 @@ class LaneQueue(Generic[T]):
     def version(self) -> int:
         """Another figure whenever an item has come or left."""
         return self.arrived + self.left
+
+    def most_queued(self) -> HighestByName:
+        """Of each group how many items there have been at once."""
+        found = self._most_queued.copy()
+        for key, group in self.groups.items():
+            found.note(key, group.most_queued)
+        return found
 
     @property
     def shapes(self) -> Iterable[Shape[T]]:
@@ -112,6 +122,9 @@ class LaneQueue(Generic[T]):
         lane.last = entry
         lane.live = live + 1
         lane.shape.queued += 1
+        group.queued = queued = group.queued + 1
+        if queued > group.most_queued:
+            group.most_queued = queued
         if not live:
             refusals.settle(lane)
         if refusals.lot.soft:
@@ -125,6 +138,7 @@ class LaneQueue(Generic[T]):
         group = refusals.shapes.vacant.pop(key, None)
         if group is None:
             group = Group(key, weight)
+            group.most_queued = group.most_noted = self._most_queued.figures.get(key, 0)
             if self._name_of is not None:
                 group.name = self._name_of(key)
         else:
@@ -143,6 +157,7 @@ class LaneQueue(Generic[T]):
         entry.lane = None
         lane.live = live = lane.live - 1
         lane.shape.queued -= 1
+        group.queued -= 1
         self.left += 1
         if live:
             if following is None or following.lane is not lane or lane.returned:
@@ -172,6 +187,7 @@ class LaneQueue(Generic[T]):
         entry.lane = None
         lane.live -= 1
         lane.shape.queued -= 1
+        lane.group.queued -= 1
         self.left += 1
         lane.next_head()
         refused = was_head and (lane.denied is not None or lane.group.denied is not None)
@@ -195,6 +211,8 @@ class LaneQueue(Generic[T]):
         group = lane.group
         if len(group.lanes) + len(group.singles) == 1:
             del self.groups[group.key]
+            if group.most_queued > group.most_noted:
+                group.most_noted = self._most_queued.note(group.key, group.most_queued)
             if lane.denied is None and group.denied is None and not group.singles:
                 self._refusals.shapes.keep_vacant(lane)
             else:
@@ -318,6 +336,8 @@ class LaneQueue(Generic[T]):
         self._refusals.lot.check_invariants()
         lanes = [lane for group in self.groups.values() for lane in group.all_lanes()]
         assert self.total == sum(lane.live for lane in lanes)
+        for group in self.groups.values():
+            assert group.queued == sum(lane.live for lane in group.all_lanes()) <= group.most_queued
         nodes: list[Node[T]] = [self._refusals.root, *self.groups.values(), *lanes]
         for node in nodes:
             assert node.joined is None or node in node.joined.nodes, "a node knows its class"

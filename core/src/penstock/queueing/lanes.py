@@ -205,7 +205,7 @@ class Lane(Node[T]):
 class Group(Node[T]):
     """The lanes of one group. It leaves with its last item."""
 
-    __slots__ = ("capped", "key", "lanes", "name", "singles", "weight")
+    __slots__ = ("capped", "key", "lanes", "most_noted", "most_queued", "name", "queued", "singles", "weight")
 
     def __init__(self, key: Hashable, weight: float) -> None:
         super().__init__()
@@ -218,11 +218,11 @@ class Group(Node[T]):
         """Lanes of one item that was refused alone."""
         self.capped = False
         """Whether it is at its limit: then it counts for nobody as one that could run."""
-
-    @property
-    def queued(self) -> int:
+        self.queued = 0
         """How many items there are, in all its lanes."""
-        return sum([lane.live for lane in self.all_lanes()])
+        self.most_queued = 0
+        """How many there have been at once, and how many of that the queue has noted."""
+        self.most_noted = 0
 
     def all_lanes(self) -> list[Lane[T]]:
         """Every lane of the group, those of one refused item included."""

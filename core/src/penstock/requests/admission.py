@@ -30,6 +30,7 @@ from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem
 from penstock.requests.lane_waiters import FifoRequestWaiters
 from penstock.requests.leasing import RequestLeasing
 from penstock.requests.live_pressure import LiveRequestPressure
+from penstock.requests.observed import RequestMaxima, limit_at_first, request_maxima
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestStandingProvider
 from penstock.requests.reconfiguring import ModelCaps, RemakeLimiters, RequestGatePlan, all_anew, plan_of, too_large_for
@@ -118,6 +119,10 @@ class RequestAdmissionController:
     def models(self) -> Collection[ProviderModelKey]:
         """Every provider + model that is registered; live."""
         return self._registry.models.keys()
+
+    def maxima(self) -> RequestMaxima:
+        """What was seen at most so far."""
+        return request_maxima(self._registry)
 
     def next_change(self, now: float) -> float | None:
         """When `advance` is due next: a moment of the run's clock; `None` while nothing is."""
@@ -252,6 +257,8 @@ class RequestAdmissionController:
             changes=[limiter_change for _, limiter_change in change.changes],
             freed_providers=[change.model.provider.key],
         )
+        for state in change.new_resources:
+            state.began = limit_at_first(state, now)
         if self._events.active:
             self._record.cap_changed(change, now)
             for state in change.new_resources:
@@ -365,6 +372,7 @@ class RequestAdmissionController:
             if state is None:
                 return not_registered(item, self._registry.names())
             self._freed.append(state.provider.key)
+            state.began = limit_at_first(state, now)
             if self._events.active:
                 self._record.registered(state, now)
         if item.deadline is not None and item.deadline < now:

@@ -69,12 +69,19 @@ class RequestLeasing:
                 return None
         lease.counted_by(tuple(tokens))
         requests = item.cost.requests
-        state.in_flight += requests
+        state.in_flight = out = state.in_flight + requests
+        if out > state.most_in_flight:
+            state.most_in_flight = out
         state.acquired += 1
         state.leases[lease.lease_id] = lease
-        state.model.in_flight += requests
+        model = state.model
+        model.in_flight = out = model.in_flight + requests
+        if out > model.most_in_flight:
+            model.most_in_flight = out
         self._registry.groups.known[item.group.key].in_flight += requests
-        state.model.leases += 1
+        model.leases += 1
+        if limit is not None and limit > state.highest_limit:
+            state.highest_limit = limit
         return lease
 
     def take_back(self, state: ResourceState, lease: RequestAdmissionLease, now: float) -> None:

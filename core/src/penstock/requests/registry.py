@@ -32,6 +32,7 @@ from penstock.words.verdicts import Condition, Denied, Released
 
 __all__ = [
     "CapChange",
+    "LimitAtFirst",
     "MakeLimiters",
     "ModelState",
     "ProviderState",
@@ -85,6 +86,7 @@ class ModelState:
     cap: int
     limiters: tuple[GuardedLimiter, ...] = ()
     in_flight: int = 0
+    most_in_flight: int = 0
     leases: int = 0
     resources: dict[str, ResourceState] = attrs.field(factory=dict)
     full: dict[int, Denied] = attrs.field(factory=dict)
@@ -103,6 +105,14 @@ class ModelState:
         return self.free(now) + self.in_flight
 
 
+@attrs.frozen
+class LimitAtFirst:
+    """The smallest limit that limiters set a resource when it became known, and the plugin whose limiter that is."""
+
+    limit: int
+    plugin: str
+
+
 @attrs.define(slots=True, eq=False)
 class ResourceState:
     """One domain of a model. `limiters` are all that have a say, widest scope first; `own` those of the
@@ -117,8 +127,14 @@ class ResourceState:
     own: tuple[GuardedLimiter, ...] = ()
     limiters: tuple[GuardedLimiter, ...] = ()
     in_flight: int = 0
+    most_in_flight: int = 0
+    """Requests that were in flight at once; so of a model, over all domains."""
     leases: dict[str, RequestAdmissionLease] = attrs.field(factory=dict)
     waiting: int = 0
+    most_waiting: int = 0
+    began: LimitAtFirst | None = None
+    highest_limit: int = 0
+    """The highest limit of its limiters under which a call went out."""
     released: tuple[Condition, ...] = ()
     full: dict[int, Denied] = attrs.field(factory=dict)
     counters: tuple[GuardedLimiter, ...] = ()

@@ -324,6 +324,7 @@ class WaitingRequests:
                 self._record.queue_formed(state, now, waiter.denied)
         self.waiting[waiter] = state
         state.waiting += 1
+        state.most_waiting = max(state.most_waiting, state.waiting)
         state.provider.waiting += 1
         if waiter.gives_up_at is not None:
             self._ends.add(waiter)

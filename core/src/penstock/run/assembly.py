@@ -16,6 +16,7 @@ from penstock.executor.executor import ModelRequestExecutor
 from penstock.plugins.compiled_hooks import CompiledHooks
 from penstock.plugins.manager import PluginManager
 from penstock.requests.admission import RequestAdmissionController
+from penstock.run.capacity import RunCapacity
 from penstock.run.configured import retry_rules, scheduler_options
 from penstock.run.deadlocks import Deadlocks
 from penstock.run.notes import RunNotes
@@ -83,6 +84,7 @@ def assemble(
         request_events=streams["request"],
         errors=errors,
         deadlocks=Deadlocks(tasks, requests.gate),
+        capacity=RunCapacity(run_id, tasks, requests, manager),
     )
 
 

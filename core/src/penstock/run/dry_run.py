@@ -14,21 +14,23 @@ from penstock.plugins.manager import PluginManager
 from penstock.run.assembly import assemble
 from penstock.run.configured import register_providers
 from penstock.run.plugin_errors import PluginErrors
+from penstock.words.capacity_plan import AsyncCapacityPlan
 from penstock.words.errors import PenstockError
 from penstock.words.settings import WallClock
 
 __all__ = ["dry_run"]
 
 
-def dry_run(config: PenstockConfig, manager: PluginManager) -> None:
-    """Call the factories of the plugins of `manager`, which is frozen by it, as a run by `config` would.
+def dry_run(config: PenstockConfig, manager: PluginManager) -> AsyncCapacityPlan:
+    """What would limit a run by `config`, after the factories of the plugins of `manager`, which is frozen by it, were
+    called as that run would.
 
     Raises `ConfigError` and `PluginError` as opening a run does.
     """
-    trio.run(_set_up, config, manager)
+    return trio.run(_set_up, config, manager)
 
 
-async def _set_up(config: PenstockConfig, manager: PluginManager) -> None:
+async def _set_up(config: PenstockConfig, manager: PluginManager) -> AsyncCapacityPlan:
     clock = WallClock(started_at=trio.current_time())
     streams: dict[StreamName, EventStream] = {"scheduler": EventStream("scheduler"), "request": EventStream("request")}
     manager.bind(clock=clock)  # what a factory raises is raised here, so nobody else need hear of it
@@ -41,3 +43,4 @@ async def _set_up(config: PenstockConfig, manager: PluginManager) -> None:
             wrong = error
     if wrong is not None:
         raise wrong
+    return parts.capacity.plan(trio.current_time())

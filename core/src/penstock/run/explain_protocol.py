@@ -4,6 +4,7 @@ Each is a line of JSON.
 
     run    {"penstock": "explain", "run_id": "nightly", "pid": 4711, "started": "2026-01-01T00:00:00+00:00"}
     asker  {"group": null, "records": false}  or  {"reconfigure": "/path/run.toml", "records": false}
+           or  {"capacity": true, "records": false}
     run    {"text": "…"}  or  {"records": {…}}  or  {"error": "…"}  or  {"refused": ["…"]}
 
 Neither side trusts the other to be Penstock: lines are bounded, and whatever is no such line is a `ValueError` that
@@ -63,16 +64,20 @@ class Greeting:
 @attrs.frozen
 class Question:
     """What is asked about, one group or all, or with `reconfigure` the file of another configuration that the run is to
-    take; the answer is to be records or text.
+    take, or with `capacity` what limits the run; the answer is to be records or text.
     """
 
     group: str | None = None
     records: bool = False
     reconfigure: str | None = None
+    capacity: bool = False
 
     def line(self) -> bytes:
         """What is sent. Raises `ValueError` if the name of the group is too long."""
-        line = _line(attrs.asdict(self))
+        asked = attrs.asdict(self)
+        if not self.capacity:
+            del asked["capacity"]  # of which a run of an earlier version knows nothing
+        line = _line(asked)
         if len(line) > LONGEST_QUESTION:
             what = "name of the group" if self.reconfigure is None else "path of the file"
             raise ValueError(f"the {what} is too long: the question may have {LONGEST_QUESTION} bytes")
@@ -82,16 +87,18 @@ class Question:
 def read_question(line: bytes) -> Question:
     """The question in this line. Raises `ValueError`."""
     asked = _read(line, "question", LONGEST_QUESTION)
-    if unknown := asked.keys() - {"group", "records", "reconfigure"}:
+    if unknown := asked.keys() - {"group", "records", "reconfigure", "capacity"}:
         names = printable(", ".join(sorted(unknown))[:60])
-        raise ValueError(f"the question has keys beside `group`, `records` and `reconfigure`: {names}")
+        raise ValueError(f"the question has keys beside `group`, `records`, `reconfigure` and `capacity`: {names}")
     group, records, file = asked.get("group"), asked.get("records", False), asked.get("reconfigure")
+    capacity = asked.get("capacity", False)
     for key, value in (("group", group), ("reconfigure", file)):
         if value is not None and not isinstance(value, str):
             raise ValueError(f"`{key}` must be text or null")
-    if not isinstance(records, bool):
-        raise ValueError("`records` must be true or false")
-    return Question(group, records, file)
+    for key, value in (("records", records), ("capacity", capacity)):
+        if not isinstance(value, bool):
+            raise ValueError(f"`{key}` must be true or false")
+    return Question(group, records, file, capacity)
 
 
 def answer_line(answer: Mapping[str, Any]) -> bytes:

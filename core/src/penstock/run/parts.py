@@ -14,6 +14,7 @@ from penstock.events.records import EventStream
 from penstock.executor.executor import ModelRequestExecutor
 from penstock.plugins.manager import PluginManager
 from penstock.requests.standing import RequestExplanation
+from penstock.run.capacity import RunCapacity
 from penstock.run.deadlocks import Deadlocks
 from penstock.run.notes import RunNotes
 from penstock.run.plugin_errors import PluginErrors
@@ -47,7 +48,8 @@ class RunExplanation(Explanation):
 
 @attrs.frozen(kw_only=True)
 class RunParts:
-    """What a run is made of: both gates, who decides at the first of them, the plugins, and the two streams."""
+    """What a run is made of: both gates, who decides at the first of them, the plugins, and the two streams.
+    `capacity` says what limits it."""
 
     run_id: str
     tasks: SchedulerParts
@@ -59,6 +61,7 @@ class RunParts:
     request_events: EventStream
     errors: PluginErrors
     deadlocks: Deadlocks
+    capacity: RunCapacity
 
     def explanation(self, group: str | None = None) -> RunExplanation:
         """What every group of tasks, or one, waits for, and what calls wait for; as records.

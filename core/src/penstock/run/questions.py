@@ -1,10 +1,13 @@
-"""What a run that is under way answers by its local socket: what it waits for, and another configuration."""
+"""What a run that is under way answers by its local socket: what it waits for, what limits it, and another
+configuration."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import trio
 
 from penstock.config.words import did_you_mean
 from penstock.run.explain_protocol import Question
@@ -23,6 +26,9 @@ def answer_question(
 
     `health` gives how the run is; `reconfigured` gives it the configuration of a file.
     """
+    if question.capacity:
+        plan = run.capacity.plan(trio.current_time())
+        return {"records": plan.as_dict()} if question.records else {"text": f"what limits it\n{plan}"}
     if question.reconfigure is None:
         return _answer_about(run, question, health())
     try:

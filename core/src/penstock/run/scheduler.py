@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+import trio
 
 from penstock.config.reading import PenstockConfig
 from penstock.run.health import Health
@@ -13,6 +15,8 @@ from penstock.run.reconfiguration import Reconfiguration
 from penstock.run.reconfiguring import another_config, reconfigure
 from penstock.run.watch import RunWatch
 from penstock.scheduler.interface import TaskInterface
+from penstock.words.capacity import CapacityValue
+from penstock.words.capacity_plan import AsyncCapacityPlan
 from penstock.words.report import RunReport
 
 __all__ = ["Scheduler"]
@@ -72,6 +76,23 @@ class Scheduler(TaskInterface):
         """What every group of tasks, or one, waits for, what calls wait for (`requests`), and what plugins in shadow
         would have done; as records."""
         return self._parts.explanation(group)
+
+    def capacity_plan(self) -> AsyncCapacityPlan:
+        """What limits the run: what is configured, with who says it; what holds now; and the most at once so far. As
+        records; in words by `str`."""
+        return self._parts.capacity.plan(trio.current_time())
+
+    def declare_capacity(
+        self,
+        *,
+        transport_use: Callable[[], Mapping[str, int]] | None = None,
+        **figures: CapacityValue | Mapping[str, CapacityValue],
+    ) -> None:
+        """What the program says of its run, for the capacity plan: `buffer_size` and `row_group_admission`, and by name
+        `transport_pool_limits` and `program`, what else it bounds. `transport_use` gives the most connections that each
+        pool has had open. What was declared before under the same name is replaced. Raises `ConfigError`.
+        """
+        self._parts.capacity.declare(figures, transport_use)
 
     def health(self) -> Health:
         """How the run is: what is queued and in flight, who waits longest, whether the loop keeps up."""

@@ -213,6 +213,8 @@ class TaskInterface:
             labels=labels_of(labels),
             **words,
         )
+        if correlation is not None and correlation.row_group is not None:
+            self._tasks.row_groups.note(kind, correlation.row_group)
         stream.deliver()
 
     def shutdown(self) -> None:

@@ -19,6 +19,7 @@ from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.gate_plugins import GatePlugins
 from penstock.scheduler.intake import Intake
 from penstock.scheduler.jobs import RetryPlan
+from penstock.scheduler.row_groups import RowGroups
 from penstock.scheduler.runners import TaskRunners
 from penstock.scheduler.waits import TaskWaits
 from penstock.scheduler.wakeup import WakeUp
@@ -70,6 +71,7 @@ class SchedulerParts:
         self.gate = gate
         self.events = events
         self.shutdown_grace = options.shutdown_grace
+        self.row_groups = RowGroups()
         self.wakeup = WakeUp()
         self.book = TaskBook(events)
         self._retries = RetryPlan(rng, options.retry_backoff, options.retry_backoff_max)

@@ -27,6 +27,7 @@ from penstock.tasks.lease import (
 )
 from penstock.tasks.ledger import Holding, LedgerView
 from penstock.tasks.limits import TaskAdmissionConfig, never_fits, replace_limits
+from penstock.tasks.most_leased import MostLeased
 from penstock.tasks.policy import TaskAdmissionPolicy, TaskAdmissionView
 from penstock.tasks.queue import no_room
 from penstock.tasks.ready_queue import Blocked, QueueView
@@ -64,6 +65,7 @@ class TaskAdmissionController:
         self._limits = {SUBMISSION: config.submission_capacity, **config.resource_limits}
         self._available = dict(self._limits)
         replace_limits(self._limits, self._available, dict(self._limits))
+        self.most_leased = MostLeased(self._limits, self._available)
         self._released = {resource: Released(resource) for resource in self._limits}
         self._full: dict[tuple[str, int, bool], Denied] = {}
         self._holdings: dict[TaskGroupKey, Holding] = {}
@@ -107,6 +109,7 @@ class TaskAdmissionController:
     def set_limits(self, limits: Mapping[SchedulerResourceKey, int]) -> None:
         """From now on there is so much of each resource; whoever waits is to be asked again. As `replace_limits`."""
         replace_limits(self._limits, self._available, limits)
+        self.most_leased.begin_anew()
         self._released = {resource: Released(resource) for resource in limits}
         self._full.clear()
         self._agreed_on = None
@@ -229,10 +232,14 @@ class TaskAdmissionController:
         lease = TaskAdmissionLease(number, task, now, ledger.generation, holding, self._watching)
         ledger.out[lease] = None
         holding.running = running = holding.running + 1
-        available = self._available
-        available[SUBMISSION] -= 1
+        available, most = self._available, self.most_leased
+        available[SUBMISSION] = free = available[SUBMISSION] - 1
+        if free < most.least_free_places:
+            most.least_free_places = free
         for resource, amount in task.resource_request.beyond:
-            available[resource] -= amount
+            available[resource] = free = available[resource] - amount
+            if free < most.least_free[resource]:
+                most.least_free[resource] = free
             holding.beyond[resource] = holding.beyond.get(resource, 0) + amount
         if holding.spec is not group:
             holding.spec, holding.weight, holding.limit = group, group.weight, group.admitted_limit
@@ -350,4 +357,5 @@ class TaskAdmissionController:
         for resource, limit in self._limits.items():
             assert self._available[resource] == limit - out[resource]
             assert out[resource] == sum(h.held(resource) for h in self._holdings.values())
+            assert out[resource] <= self.most_leased.figures()[resource]
         assert all(debt > 0 for debt in self._debt.values())

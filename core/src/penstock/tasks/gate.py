@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import attrs
 
+from penstock.queueing.highest import HighestByName
 from penstock.queueing.lanes import ALL
 from penstock.tasks.admission import Shape, TaskAdmissionController
 from penstock.tasks.lease import TaskAdmissionDenied, TaskAdmissionLease
@@ -96,7 +97,8 @@ class TaskGate:
     def _order_by(self, queue: ReadyQueue) -> None:
         self.queue = queue
         self._arrivals = ArrivalBook()
-        """Of a queue that is not ours."""
+        self._most_queued = HighestByName()
+        """Both of a queue that is not ours."""
         self._view = queue.view()
         self._lanes = queue if isinstance(queue, LaneTaskQueue) and _is_ours(type(queue)) else None
         self._refusals_told = self._refusals_given = 0
@@ -140,6 +142,9 @@ class TaskGate:
                 self.given_up.append((task, never))
         accepted = hopeless.union(self.queue.enqueue([task for task in tasks if task.task_id not in hopeless], now))
         self._arrivals.came(task for task in tasks if task.task_id in accepted and task.task_id not in hopeless)
+        queued = self._view.queued_by_group
+        for key in {task.group.key for task in tasks if task.task_id in accepted}:
+            self._most_queued.note(key, queued.get(key, 0))
         return tuple(task.task_id for task in tasks if task.task_id in accepted)
 
     def next(self, now: float) -> TaskAdmissionLease | None:
@@ -255,6 +260,10 @@ class TaskGate:
         """Admit nothing more. Leases that are out are still taken back."""
         self._closed = True
         self.controller.close()
+
+    def most_queued(self) -> HighestByName:
+        """Of each group how many tasks have been queued at once."""
+        return self._most_queued if self._lanes is None else self._lanes.most_queued()
 
     def check_invariants(self) -> None:
         """Queue and ledger are in order. Raises `AssertionError`."""

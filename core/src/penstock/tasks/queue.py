@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 from penstock.queueing.arrival_order import ArrivalOrder
 from penstock.queueing.arrivals import Arrivals
+from penstock.queueing.highest import HighestByName
 from penstock.queueing.lane_queue import LaneQueue
 from penstock.queueing.lanes import Entry, Group, Order
 from penstock.queueing.places import Room
@@ -158,6 +159,10 @@ class LaneTaskQueue:
     def reserved(self) -> list[SchedulableTask]:
         """The tasks for which room is kept, in the order in which they came to be next."""
         return [lane.head.item for lane in self._lanes.reserved()]
+
+    def most_queued(self) -> HighestByName:
+        """Of each group how many tasks have been queued at once."""
+        return self._lanes.most_queued()
 
     def park(self, task: SchedulableTask, denied: Denied, now: float) -> None:
         """File a queued task under a refusal that it met after it was selected."""
