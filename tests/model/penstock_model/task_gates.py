@@ -69,6 +69,10 @@ class TaskGateUnderTest(Protocol):
 
     def refusals(self) -> Iterator[Blocked]: ...
 
+    def most_queued(self) -> Mapping[str, int]: ...
+
+    def most_leased(self) -> Mapping[str, int]: ...
+
     def check_invariants(self) -> None: ...
 
 
@@ -128,6 +132,12 @@ class TaskGateByHand:
 
     def refusals(self) -> Iterator[Blocked]:
         return self._gate.blocked()
+
+    def most_queued(self) -> Mapping[str, int]:
+        return {str(group): most for group, most in self._gate.most_queued().figures.items()}
+
+    def most_leased(self) -> Mapping[str, int]:
+        return self._controller.most_leased.figures()
 
     def check_invariants(self) -> None:
         self._gate.check_invariants()

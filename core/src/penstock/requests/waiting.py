@@ -131,6 +131,7 @@ class WaitingRequests:
         if waiter.gives_up_at is not None and waiter.gives_up_at <= now and waiter in self.waiting:
             ahead = Denied("queued_waiters_ahead", state.released[:1], detail="others are ahead", by=CORE)
             self._refuse(waiter, waiter.denied or ahead, RequestAdmissionEffects(), now)
+        state.most_waiting = max(state.most_waiting, state.waiting)
 
     def cancel(self, waiter: RequestWaiter, now: float) -> bool:
         """Whether the waiter was in the queue; it is taken out, and an offer to those behind it is due."""
@@ -324,7 +325,6 @@ class WaitingRequests:
                 self._record.queue_formed(state, now, waiter.denied)
         self.waiting[waiter] = state
         state.waiting += 1
-        state.most_waiting = max(state.most_waiting, state.waiting)
         state.provider.waiting += 1
         if waiter.gives_up_at is not None:
             self._ends.add(waiter)

@@ -4,11 +4,8 @@ for. Nothing is kept for it here but that declaration.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, Final
-
-import trio
 
 from penstock.config.words import did_you_mean
 from penstock.executor.executor import ModelRequestExecutor
@@ -50,16 +47,6 @@ class RunCapacity:
         self._plugins = plugins
         self._declared: dict[str, Any] = {}
         self._transport_use: TransportUse | None = None
-        self.at_the_end: AsyncCapacityPlan | None = None
-        """The plan at the end of the run."""
-
-    @asynccontextmanager
-    async def looked_at_in_the_end(self) -> AsyncIterator[None]:
-        """The block of a run, at whose end the plan is made: while events still go out, since limiters may fail then."""
-        try:
-            yield
-        finally:
-            self.at_the_end = self.plan(trio.current_time())
 
     def declare(self, figures: Mapping[str, Any], transport_use: TransportUse | None) -> None:
         """Take what a program says of its run, in the place of what it said before under the same names.

@@ -98,7 +98,7 @@ async def open_scheduler(
         on_failure=errors.report,
     )
     try:
-        async with drivers, parts.capacity.looked_at_in_the_end():
+        async with drivers:
             if hooks.sinks:
                 loop.pause_with(lambda: drivers.drained() if drivers.full else None)
             async with scheduler.requests, parts.tasks.runners.opened():
@@ -162,7 +162,6 @@ def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers, parts
         plugin_failures=parts.errors.failures,
         abandoned=dict(parts.tasks.workers.abandoned),
         given_up=scheduler.requests.given_up(at_present=False),
-        capacity=parts.capacity.at_the_end,
     )
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import attrs
 
-from penstock.words.capacity_plan import AsyncCapacityPlan
 from penstock.words.given_up import GivenUpModel
 from penstock.words.plugin_failures import PluginFailure
 from penstock.words.shadow import ShadowTally
@@ -36,7 +35,7 @@ class RunReport:
     `leases` are the task gate's, `request_leases` the request gate's: issued and returned. `shadows` says what each
     plugin in shadow would have done, `plugin_failures` what plugins raised, and where; `given_up` names the models that
     were given up for a time, since their provider refused the account. `abandoned` says of each task whose code did not
-    end why it was left behind; its lease counts as returned. `capacity` says what limited the run.
+    end why it was left behind; its lease counts as returned.
     """
 
     run_id: str
@@ -55,4 +54,3 @@ class RunReport:
     plugin_failures: tuple[PluginFailure, ...] = ()
     abandoned: Mapping[str, str] = attrs.field(factory=dict)
     given_up: tuple[GivenUpModel, ...] = ()
-    capacity: AsyncCapacityPlan | None = None
