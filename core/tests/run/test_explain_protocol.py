@@ -67,6 +67,9 @@ def test_whatever_comes_is_read_or_refused_in_one_line(reader: Callable[[bytes],
         (b'{"group": ["a"]}\n', "`group` must be text or null"),
         (b'{"reconfigure": 1}\n', "`reconfigure` must be text or null"),
         (b'{"records": 1}\n', "`records` must be true or false"),
+        (b'{"capacity": "yes"}\n', "`capacity` must be true or false"),
+        (b'{"capacity": true, "group": "a"}\n', "`capacity` is asked for alone"),
+        (b'{"capacity": true, "reconfigure": "run.toml"}\n', "`capacity` is asked for alone"),
         (b'{"command": "\x7f"}\n', "has keys beside `group`, `records`, `reconfigure` and `capacity`"),
         (b'{"group": null', "breaks off"),
         (b" " * LONGEST_QUESTION + b"\n", f"longer than {LONGEST_QUESTION} bytes"),
@@ -79,7 +82,12 @@ def test_a_malformed_question_is_told_what_is_wrong_with_it(line: bytes, wrong: 
 
 @given(st.none() | st.text(max_size=300), st.booleans(), st.none() | st.text(max_size=300))
 def test_a_question_arrives_as_it_was_asked(group: str | None, records: bool, file: str | None) -> None:
-    assert read_question(Question(group, records, file).line()) == Question(group, records, file)
+    for question in (Question(group, records, file), Question(records=records, capacity=True)):
+        assert read_question(question.line()) == question
+
+
+def test_a_run_of_an_earlier_version_can_be_asked_what_it_waits_for() -> None:
+    assert json.loads(Question("a").line()) == {"group": "a", "records": False, "reconfigure": None}
 
 
 def test_every_problem_of_a_configuration_arrives_and_commands_no_terminal() -> None:

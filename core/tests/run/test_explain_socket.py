@@ -57,6 +57,16 @@ async def explain(*arguments: str) -> Result:
 # ------------------------------------------------------------------------------------------------------- the command
 
 
+async def test_a_run_tells_what_limits_it(folder: Path) -> None:
+    async with a_run("nightly"):
+        text = (await explain("--capacity")).output
+        records = json.loads((await explain("--capacity", "--json")).output)
+    assert text.startswith("run nightly: what limits it\nconfigured:\n")
+    assert "tasks at a time  1 of 1" in text.partition("reached:")[2]
+    assert records["configured"]["submission_capacity"]["source"] == "run_config"
+    assert records["observed_maxima"]["queued_by_group"] == {"local/waits": 2, "local/works": 1}
+
+
 async def test_the_only_run_need_not_be_named(folder: Path) -> None:
     async with a_run("nightly"):
         told = await explain()

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from contrib.batch.tests.report.conftest import Document
 
 from penstock import ConfigError
 from penstock_batch.command import run_command
-from penstock_batch.report.commands import plan_command, report_command
+from penstock_batch.report.commands import plan_command, report_command, text_command
 from penstock_batch.store.reading import StoreReader
 from penstock_batch.store.samples import runs
 from penstock_batch.store.store import Store
 
 if TYPE_CHECKING:
     from contrib.batch.tests.conftest import Folder, Provider
-    from contrib.batch.tests.report.conftest import Document
 
 pytestmark = pytest.mark.loopback
 
@@ -203,3 +203,32 @@ def test_a_page_tells_of_rows_that_cannot_be_read(served: Folder) -> None:
     with StoreReader(served.store) as reader:
         (record,) = runs(reader.ask)
     assert record.failures == {"unreadable row": 1}
+
+
+def test_a_report_says_what_limited_the_run_configured_and_seen_apart(
+    served: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served.write(more="[batch]\nrow_group_size = 7\n")
+    assert run(served) == 0
+    document = Document()
+    document.feed(reported(served))
+    tables = document.tables
+    configured = {what: (figure, who) for what, figure, who in tables["configured"][1:]}
+    cap = f"{served.toml}: providers.p.models.writer.max_parallel_requests"
+    assert configured["p/writer: calls at a time"] == ("16", cap)
+    assert configured["rows read together"] == ("7", f"{served.toml}: batch.row_group_size")
+    assert configured["rows in memory that can go on"] == (
+        "1,000",
+        "what the steps need; batch.rows_in_flight says nothing else",
+    )
+    assert configured["threads of step length"] == ("40", "the default; workers of step length changes it")
+    most: dict[str, str] = dict(tables["most"][1:])  # type: ignore[arg-type]
+    assert int(most["row groups in flight"]) >= 1
+    assert 1 <= int(most["p/writer: calls in flight"]) <= 16
+
+    capsys.readouterr()
+    assert text_command(served.toml, run=None) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("Run 1 of ")
+    assert "p/writer: calls at a time" in text.partition("What was configured")[2].partition("The most at once")[0]
+    assert "row groups in flight" in text.partition("The most at once")[2]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+import attrs
 import pytest
 
+from penstock import AsyncCapacityPlan, CapacityValue, ConfiguredCapacity, ObservedMaxima, RuntimeCapacity
 from penstock_batch.store.samples import (
     TABLES,
     Ask,
@@ -63,6 +65,28 @@ def test_what_was_sampled_is_read_again(store: Kept) -> None:
     assert list(samples(store.ask, 1)) == []
     assert list(samples(store.ask, 2)) == [SAMPLE]
     assert runs(store.ask) == [RunRecord(run=1, started=100.0), ENDED]
+
+
+def test_what_limited_a_run_is_read_again_and_what_is_not_ours_is_not_known(store: Kept) -> None:
+    nothing = CapacityValue(None, "default", missing_reason="it is a test")
+    known = ConfiguredCapacity(
+        buffer_size=CapacityValue(7, "run_config"),
+        row_group_admission=nothing,
+        submission_capacity=nothing,
+        plugins=nothing,
+    )
+    plan = AsyncCapacityPlan(
+        run_id="r",
+        generation=1,
+        configured=known,
+        runtime_snapshot=RuntimeCapacity(captured_at=1.0),
+        observed_maxima=ObservedMaxima(queued_by_group={"a": 3}),
+    )
+    told = attrs.evolve(ENDED, capacity=plan)
+    store.put(begin_run(2, 200.0), tell_run(told))
+    assert runs(store.ask) == [told]
+    store.put(("UPDATE runs SET told = replace(told, 'buffer_size', 'another')", ()))
+    assert runs(store.ask) == [ENDED]
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", '{"at": 1}', '{"at": 1, "models": {}, "steps": {}, "more": 1}', "null"])

@@ -98,6 +98,8 @@ def read_question(line: bytes) -> Question:
     for key, value in (("records", records), ("capacity", capacity)):
         if not isinstance(value, bool):
             raise ValueError(f"`{key}` must be true or false")
+    if capacity and not (group is None and file is None):
+        raise ValueError("`capacity` is asked for alone: it is of the whole run")
     return Question(group, records, file, capacity)
 
 

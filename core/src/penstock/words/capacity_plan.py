@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from penstock.words.capacity import ConfiguredCapacity, ObservedMaxima, RuntimeCapacity
-from penstock.words.capacity_words import capacity_in_words, reached
+from penstock.words.capacity_words import capacity_in_words, capacity_sections, reached
 
 __all__ = ["AsyncCapacityPlan"]
 
@@ -32,5 +32,9 @@ class AsyncCapacityPlan:
         """The limits that were reached: which, and how much of how much."""
         return reached(self.configured, self.observed_maxima)
 
+    def sections(self) -> dict[str, list[tuple[str, str, str]]]:
+        """The plan in words: titles to lines of what, how much, and who says so; all of it printable."""
+        return capacity_sections(self.configured, self.runtime_snapshot, self.observed_maxima)
+
     def __str__(self) -> str:
-        return capacity_in_words(self.configured, self.runtime_snapshot, self.observed_maxima)
+        return capacity_in_words(self.sections())

@@ -10,7 +10,7 @@ from typing import Final
 from penstock.words.capacity import CapacityValue, ConfiguredCapacity, ObservedMaxima, RuntimeCapacity
 from penstock.words.printable import printable
 
-__all__ = ["capacity_in_words", "reached"]
+__all__ = ["Line", "capacity_in_words", "capacity_sections", "reached"]
 
 LISTED: Final = 10
 """So many of a kind are listed one by one: those with the highest figures."""
@@ -19,18 +19,28 @@ Line = tuple[str, str, str]
 """What, how much, and who says so."""
 
 
-def capacity_in_words(configured: ConfiguredCapacity, now: RuntimeCapacity, observed: ObservedMaxima) -> str:
-    """A plan, for people. What is left at its default in `[requests]` and in the limiters' tables is only counted."""
-    parts = [
-        ("configured", _configured(configured)),
-        ("now", _now(now)),
-        ("the most at once so far", _observed(observed)),
-        ("reached", ((what, how, "") for what, how in reached(configured, observed))),
-        ("not known", _not_known(configured, observed)),
-    ]
+def capacity_sections(
+    configured: ConfiguredCapacity, now: RuntimeCapacity, observed: ObservedMaxima
+) -> dict[str, list[Line]]:
+    """The sections of a plan by their titles, each line made printable. What is left at its default in `[requests]` and
+    in the limiters' tables is only counted."""
+    sections: dict[str, Iterable[Line]] = {
+        "configured": _configured(configured),
+        "now": _now(now),
+        "the most at once so far": _observed(observed),
+        "reached": ((what, how, "") for what, how in reached(configured, observed)),
+        "not known": _not_known(configured, observed),
+    }
+    return {
+        title: [(printable(what), printable(how), printable(who)) for what, how, who in found]
+        for title, found in sections.items()
+    }
+
+
+def capacity_in_words(sections: Mapping[str, Sequence[Line]]) -> str:
+    """The sections, for people."""
     lines = []
-    for title, found in parts:
-        rows = [(printable(what), printable(how), printable(who)) for what, how, who in found]
+    for title, rows in sections.items():
         if rows or title != "not known":
             lines.append(f"{title}:" if rows else f"{title}: nothing")
         first, second = (max((len(row[at]) for row in rows), default=0) for at in (0, 1))

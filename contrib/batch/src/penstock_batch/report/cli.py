@@ -46,11 +46,14 @@ def plan(pipeline: Path, rows: int) -> None:
 @click.option(
     "--rows", type=click.IntRange(min=0), default=100, show_default=True, metavar="N", help="Show so many rows."
 )
-def report(pipeline: Path, output: Path, number: int | None, rows: int) -> None:
+@click.option("--text", is_flag=True, help="Print it instead, without charts and rows; that needs nothing more.")
+def report(pipeline: Path, output: Path, number: int | None, rows: int, text: bool) -> None:
     """Make one HTML page of a run, also of one that was killed or goes on. Needs `penstock-batch[report]`.
 
     Exit code: 0, 1 if the page cannot be written, 2 for a wrong configuration.
     """
-    from penstock_batch.report.commands import report_command
+    from penstock_batch.report.commands import report_command, text_command
 
+    if text:
+        raise SystemExit(text_command(pipeline, run=number))
     raise SystemExit(report_command(pipeline, output, run=number, rows=rows))

@@ -13,13 +13,14 @@ from penstock_batch.pipeline.loading import load_pipeline
 from penstock_batch.report.page import MARK
 from penstock_batch.report.plan import plan_lines, plan_of
 from penstock_batch.report.planning import facts_of
+from penstock_batch.report.text import report_lines
 from penstock_batch.rows.own_files import place_problems
 from penstock_batch.store.reading import StoreReader
 from penstock_batch.store.spent import spent_of
 from penstock_batch.words.amounts import counted
 from penstock_batch.words.terminal import say
 
-__all__ = ["plan_command", "report_command"]
+__all__ = ["plan_command", "report_command", "text_command"]
 
 DONE: Final = 0
 NOT_WRITTEN: Final = 1
@@ -33,6 +34,14 @@ def plan_command(path: Path, *, rows: int) -> int:
         spent = spent_of(reader.ask).cost
     say(f"{path}: {counted(pipeline.facts.rows, 'row')}")
     for line in plan_lines(plans, pipeline.batch.budget, spent):
+        say(line, pipeline.secrets)
+    return DONE
+
+
+def text_command(path: Path, *, run: int | None) -> int:
+    """Print a run. Returns the exit code; raises `ConfigError`."""
+    pipeline = load_pipeline(path)
+    for line in report_lines(pipeline, run=run):
         say(line, pipeline.secrets)
     return DONE
 

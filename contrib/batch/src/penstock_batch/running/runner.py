@@ -21,6 +21,7 @@ from penstock_batch.calls.tallies import Tallies
 from penstock_batch.pipeline.loading import Pipeline
 from penstock_batch.providers.endpoints import Endpoints
 from penstock_batch.rows.reader import InputProblem
+from penstock_batch.running.capacity import declare_capacity
 from penstock_batch.running.progress import ProgressKind, show_progress
 from penstock_batch.running.results import NoRoom
 from penstock_batch.running.sampling import Sampling
@@ -85,7 +86,9 @@ class BatchRun:
             spending=self.spending,
         )
         means = Means(scheduler, self.models, calls, self.spending, standing, self._on_added)
-        watch = RunWatch(standing, partial(sampling.keep, failures=self.tallies.reasons))
+        declare_capacity(scheduler, self.pipeline)
+        keep = partial(sampling.keep, failures=self.tallies.reasons, plan=scheduler.capacity_plan)
+        watch = RunWatch(standing, keep)
         async with trio.open_nursery() as nursery:
             pause = self.pipeline.batch.fsync_pause
             nursery.start_soon(keep_committing, self._store, self._to_commit, pause, self._break_off)

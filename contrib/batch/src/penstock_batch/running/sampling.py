@@ -10,6 +10,7 @@ from typing import Final
 
 import attrs
 
+from penstock import AsyncCapacityPlan
 from penstock_batch.pipeline.loading import Pipeline
 from penstock_batch.store.reading import StoreReader
 from penstock_batch.store.samples import RunRecord, Sample, begin_run, put_sample, runs, tell_run
@@ -45,9 +46,15 @@ class Sampling:
         self.record = RunRecord(run=number, started=time.time())
         store.put(*begin_run(number, self.record.started))
 
-    def keep(self, sample: Sample, limits: Mapping[str, float], failures: Mapping[str, int]) -> None:
-        """Keep a sample, and how far the run is."""
-        self.record = attrs.evolve(self.record, limits=dict(limits), failures=dict(failures))
+    def keep(
+        self,
+        sample: Sample,
+        limits: Mapping[str, float],
+        failures: Mapping[str, int],
+        plan: Callable[[], AsyncCapacityPlan],
+    ) -> None:
+        """Keep a sample, and how far the run is. `plan` gives what limits it."""
+        self.record = attrs.evolve(self.record, limits=dict(limits), failures=dict(failures), capacity=plan())
         self._store.put(*put_sample(self.record.run, sample))
         self._tell()
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import attrs
 
+from penstock import AsyncCapacityPlan, ConfigError, structure
+
 __all__ = [
     "TABLES",
     "Ask",
@@ -87,7 +89,8 @@ class Sample:
 @attrs.frozen(kw_only=True)
 class RunRecord:
     """A run that the store has seen. `ended` is `None` while it goes on, and where it was killed; `limits` are seconds
-    by what held it back, `failures` rows by why they failed. Moments are in seconds since 1970.
+    by what held it back, `failures` rows by why they failed. `capacity` is
+    what limited it, if that is known. Moments are in seconds since 1970.
     """
 
     run: int
@@ -95,6 +98,7 @@ class RunRecord:
     ended: float | None = None
     limits: Mapping[str, float] = attrs.field(factory=dict)
     failures: Mapping[str, int] = attrs.field(factory=dict)
+    capacity: AsyncCapacityPlan | None = None
 
 
 Change = tuple[str, tuple[Any, ...]]
@@ -114,7 +118,9 @@ def put_sample(run: int, sample: Sample) -> Change:
 
 def tell_run(record: RunRecord) -> Change:
     """What notes how far a run is, or that it has ended."""
-    told = json.dumps({"limits": dict(record.limits), "failures": dict(record.failures)}, ensure_ascii=True)
+    capacity = None if record.capacity is None else record.capacity.as_dict()
+    known = {"limits": dict(record.limits), "failures": dict(record.failures), "capacity": capacity}
+    told = json.dumps(known, separators=(",", ":"), ensure_ascii=True)
     return "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", (record.run, record.started, record.ended, told)
 
 
@@ -139,9 +145,19 @@ def _told(told: object) -> dict[str, Any]:
     try:
         data = json.loads(str(told))
         limits = {str(what): float(seconds) for what, seconds in data["limits"].items()}
-        return {"limits": limits, "failures": {str(why): int(count) for why, count in data["failures"].items()}}
+        failures = {str(why): int(count) for why, count in data["failures"].items()}
+        return {"limits": limits, "failures": failures, "capacity": _capacity(data.get("capacity"))}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
+
+
+def _capacity(told: object) -> AsyncCapacityPlan | None:
+    """What limited a run; `None` where that was not told, or by another version in words that are not ours."""
+    try:
+        plan: AsyncCapacityPlan = structure(told, AsyncCapacityPlan)
+        return plan
+    except ConfigError:
+        return None
 
 
 def _sample(data: dict[str, Any]) -> Sample:
