@@ -18,6 +18,7 @@ from penstock_bench.measuring.rounds import run_rounds
 from penstock_bench.measuring.rows import Competitor, Local, Row
 from penstock_bench.measuring.sizes import FULL, QUICK, Sizes
 from penstock_bench.reporting.console import ExitCode, announce, rows_named, verdict_of
+from penstock_bench.reporting.evidence import Gate, evidence
 from penstock_bench.reporting.outcomes import as_csv, as_json, as_markdown
 from penstock_bench.reporting.tables import publish
 from penstock_bench.reporting.targets import Target, Verdict, judge, load_targets
@@ -26,6 +27,9 @@ from penstock_bench.tasks.rows import tasks_rows
 from penstock_bench.worker.rows import worker_rows
 
 __all__ = ["BENCHES", "Options", "bench_command", "measure_rows", "report"]
+
+SEED: Final = 0
+"""Of every random choice in the rows."""
 
 BENCHES: Final[Mapping[str, Callable[[Sizes], list[Row]]]] = {
     "dispatch": dispatch_rows,
@@ -86,15 +90,33 @@ def report(
     names = {outcome.row for outcome in outcomes}
     wanted = targets if not options.only else [target for target in targets if target.row in names]
     verdicts = judge(wanted, outcomes, bench)
+    told = {**facts, "evidence": _evidence(bench, facts, outcomes, verdicts)}
     publish(
         bench,
         headline(facts),
         as_markdown(outcomes, verdicts),
-        json=as_json(facts, outcomes, verdicts),
+        json=as_json(told, outcomes, verdicts),
         csv=as_csv(outcomes, verdicts),
         out=options.out,
     )
     return _check(verdicts) if options.check else ExitCode.REACHED
+
+
+def _evidence(
+    bench: str, facts: Mapping[str, object], outcomes: Sequence[Outcome], verdicts: Sequence[Verdict]
+) -> Mapping[str, object]:
+    gates = [
+        Gate(
+            name=f"{verdict.target.row}: {verdict.target.figure}",
+            bound=verdict.target.words,
+            value=verdict.value,
+            passed=verdict.met,
+            missing_reason=None if verdict.value is not None else "there was nothing to compare with",
+        )
+        for verdict in verdicts
+    ]
+    plans = {outcome.row: outcome.capacity for outcome in outcomes if outcome.capacity is not None}
+    return evidence(bench, gates, plans, seeds=[SEED], shortened=bool(facts["shortened"]))
 
 
 def _check(verdicts: Sequence[Verdict]) -> ExitCode:

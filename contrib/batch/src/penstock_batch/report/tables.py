@@ -102,7 +102,7 @@ def tables(record: RunRecord, figures: RunFigures) -> list[Table]:
 
 
 def _capacity(plan: AsyncCapacityPlan | None) -> list[Table]:
-    """What limited the run: the parts of its capacity plan, which do not mix. What held at a moment is in the charts."""
+    """What limited the run: the parts of its capacity plan, which do not mix. Charts show the moments."""
     if plan is None:
         return []
     sections = plan.sections()

@@ -8,6 +8,8 @@ from typing import Final
 
 import attrs
 
+from penstock import AsyncCapacityPlan
+
 __all__ = [
     "BYTES",
     "CPU_SHARE",
@@ -25,7 +27,8 @@ __all__ = [
 
 @attrs.frozen
 class Sample:
-    """One measurement: `units` of work took `amount` (seconds, or bytes).
+    """One measurement: `units` of work took `amount` (seconds, or bytes). `capacity` is what limited the run, if it was
+    one.
 
     `complete` is false if the time was up before all of it was done. `amount_at_mark` is what the first units
     took, up to the mark that the measurement was given."""
@@ -34,6 +37,7 @@ class Sample:
     amount: float
     complete: bool = True
     amount_at_mark: float | None = None
+    capacity: AsyncCapacityPlan | None = attrs.field(default=None, kw_only=True, repr=False)
 
     @property
     def cost(self) -> float:
@@ -99,7 +103,8 @@ class Figure:
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """A row as it came out. `ratio`: how many times as much one unit costs the other, round by round."""
+    """A row as it came out. `ratio`: how many times as much one unit costs the other, round by round. `capacity`: what
+    limited our run of the last round, if it was one."""
 
     row: str
     title: str
@@ -109,3 +114,4 @@ class Outcome:
     other: Figure | None = None
     ratio: Figure | None = None
     note: str = ""
+    capacity: AsyncCapacityPlan | None = attrs.field(default=None, repr=False)

@@ -85,6 +85,7 @@ def _outcome(kept: _Kept, competitor: MeasuresCompetitor | None) -> Outcome:
         other=Figure.of([sample.cost for sample in kept.others if sample.units], row.unit.show),
         ratio=Figure.of(kept.ratios),
         note=_note(kept),
+        capacity=kept.ours[-1].capacity,
     )
 
 

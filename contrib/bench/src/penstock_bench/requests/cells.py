@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any, Final
 
+import attrs
 import trio
 import trio.testing
 
@@ -38,7 +39,8 @@ def _in_a_run(cap: int, body: Body) -> Sample:
             executor = scheduler.requests
             item = RequestAdmissionItem(executor.resolver.resolve("bench/model", "chat"))
             executor.release(await executor.acquire(item), SUCCESS)
-            return await body(executor, item)
+            sample = await body(executor, item)
+            return attrs.evolve(sample, capacity=scheduler.capacity_plan())
 
     return trio.run(run)
 

@@ -23,6 +23,7 @@ from penstock import ConfigError, did_you_mean
 from penstock.testing import Scenario, ScenarioResult, load_scenarios, missing_plugins, run_scenario
 from penstock_bench.competitor.client import competitor_process
 from penstock_bench.reporting.console import ExitCode, announce, verdict_of
+from penstock_bench.reporting.evidence import Gate, evidence
 from penstock_bench.reporting.tables import publish
 from penstock_bench.scenarios.competitor import can_run, competitor_result
 from penstock_bench.scenarios.oracle import is_for_oracle, oracle_result
@@ -82,7 +83,7 @@ def scenarios_command(options: ScenarioOptions) -> ExitCode:
         "scenarios",
         f"penstock bench scenarios: seeds {options.seeds}, the worst of them counts; virtual time",
         scenarios_markdown(outcomes),
-        json=scenarios_json(facts, outcomes),
+        json=scenarios_json({**facts, "evidence": _evidence(seeds, outcomes)}, outcomes),
         csv=scenarios_csv(outcomes),
         out=options.out,
     )
@@ -158,6 +159,32 @@ def _results(run: _Run, runs: Sequence[tuple[Scenario, int]], jobs: int) -> Iter
         finally:
             for future in futures:
                 future.cancel()
+
+
+def _evidence(seeds: Sequence[int], outcomes: Sequence[ScenarioOutcome]) -> Mapping[str, object]:
+    gates = [
+        Gate(
+            name=f"{verdict.scenario}: {verdict.bound.figure}",
+            bound=verdict.bound.words,
+            value=verdict.value,
+            passed=verdict.met,
+            missing_reason=None if verdict.value is not None else f"it was not measured with seed {verdict.seed}",
+        )
+        for outcome in outcomes
+        for verdict in outcome.verdicts
+    ]
+    gates += [
+        Gate(name=outcome.scenario.name, bound="is run", value=None, passed=False, missing_reason=outcome.not_run)
+        for outcome in outcomes
+        if outcome.missing
+    ]
+    plans = {
+        outcome.scenario.name: plan
+        for outcome in outcomes
+        for plan in [result.capacity for result in outcome.results][:1]
+        if plan is not None
+    }
+    return evidence("scenarios", gates, plans, seeds=seeds, shortened=False)
 
 
 def _check(outcomes: Sequence[ScenarioOutcome]) -> ExitCode:

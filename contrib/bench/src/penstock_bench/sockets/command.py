@@ -24,13 +24,14 @@ import attrs
 from penstock import ConfigError
 from penstock_bench.competitor.environment import CLOSEST, Environment, cache_folder
 from penstock_bench.reporting.console import ExitCode, announce, rows_named, verdict_of
+from penstock_bench.reporting.evidence import Gate, evidence
 from penstock_bench.reporting.tables import publish
 from penstock_bench.sockets.cells import CAP, CELLS, CONTENDERS, OURS, SocketCell, quick
 from penstock_bench.sockets.provider import MODEL, served
 from penstock_bench.sockets.results import CellOutcome, SocketRun, fairness
 from penstock_bench.sockets.tables import sockets_csv, sockets_json, sockets_markdown, unexplained
 
-__all__ = ["LIBRARIES", "SocketOptions", "sockets_command"]
+__all__ = ["LIBRARIES", "SocketOptions", "sockets_command", "sockets_evidence"]
 
 GRACE: Final = 60.0
 """Seconds beyond those of the job for the start and the end of a contender's process."""
@@ -82,11 +83,27 @@ def sockets_command(options: SocketOptions) -> ExitCode:
         "sockets",
         f"penstock bench sockets: {options.rounds} rounds{shortened}; at most {CAP} calls at a time",
         sockets_markdown(outcomes),
-        json=sockets_json(facts, outcomes),
+        json=sockets_json({**facts, "evidence": sockets_evidence(outcomes, options)}, outcomes),
         csv=sockets_csv(outcomes),
         out=options.out,
     )
     return verdict_of(unexplained(outcomes)) if options.check else ExitCode.REACHED
+
+
+def sockets_evidence(outcomes: Sequence[CellOutcome], options: SocketOptions) -> Mapping[str, object]:
+    """The evidence of these outcomes: a gate for each cell."""
+    gates = []
+    for outcome in outcomes:
+        behind = unexplained([outcome])
+        gates.append(
+            Gate(
+                name=outcome.cell.name,
+                bound="ours is the best, or the reason is known",
+                value="; ".join(behind) or "it is",
+                passed=not behind,
+            )
+        )
+    return evidence("sockets", gates, {}, seeds=range(options.rounds), shortened=options.quick)
 
 
 def _commands(contenders: Sequence[str], cache: Path) -> Mapping[str, list[str]]:

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
+import attrs
 import trio
 
 import penstock
@@ -66,7 +67,7 @@ def columns(columns: int, rows: int, mark: int | None = None, config: Mapping[st
                 name = f"column-{column}"
                 for _ in range(rows):
                     scheduler.start_soon(count.task, group=name)
-        return count.sample(columns * rows)
+        return attrs.evolve(count.sample(columns * rows), capacity=scheduler.capacity_plan())
 
     return trio.run(run)
 

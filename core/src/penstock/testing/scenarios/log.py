@@ -10,6 +10,8 @@ from math import inf
 
 from attrs import define, field, frozen
 
+from penstock.words.capacity_plan import AsyncCapacityPlan
+
 __all__ = ["Done", "RunLog", "Sent"]
 
 
@@ -51,6 +53,8 @@ class RunLog:
     true_tokens: int = 0
     limit_falls: int = 0
     leases_left: int = 0
+    capacity: AsyncCapacityPlan | None = None
+    """What limited the run."""
 
     def goes_out(self, provider: str, tenant: str, now: float) -> None:
         """Note that a waiting call goes out."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import trio
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from trio._core import _run
 from trio.testing import MockClock
 
@@ -31,6 +31,7 @@ from penstock.testing.scenarios.figures import figures_of, ideal_seconds
 from penstock.testing.scenarios.log import RunLog
 from penstock.testing.scenarios.scenario import AGAINST_ALONE, Scenario
 from penstock.testing.scripted_endpoint import EndpointError, ScriptedEndpoint
+from penstock.words.capacity_plan import AsyncCapacityPlan
 from penstock.words.errors import ConfigError
 
 __all__ = ["ScenarioResult", "missing_plugins", "run_scenario"]
@@ -50,6 +51,8 @@ class ScenarioResult:
     scenario: str
     seed: int
     figures: Mapping[str, float]
+    capacity: AsyncCapacityPlan | None = field(default=None, repr=False)
+    """What limited the run."""
 
 
 def missing_plugins(scenario: Scenario, there: Installed | None = None) -> list[str]:
@@ -78,7 +81,7 @@ def run_scenario(scenario: Scenario, seed: int, plugins: Mapping[str, Any] | Non
         mine = [done.at for done in log.done if done.provider == name]
         if len(mine) == scenario.calls:
             figures[name + AGAINST_ALONE] = taken / mine[-1]
-    return ScenarioResult(scenario.name, seed, figures)
+    return ScenarioResult(scenario.name, seed, figures, log.capacity)
 
 
 def _log_of(scenario: Scenario, seed: int, plugins: Mapping[str, Any]) -> RunLog:
@@ -155,7 +158,7 @@ class _Run:
                                 nursery.start_soon(caller.call, group, cost)
                     self._over.deadline = self._began + self._timeout()
             issued, returned = scheduler.requests.leases
-            log.leases_left = issued - returned
+            log.leases_left, log.capacity = issued - returned, scheduler.capacity_plan()
 
     async def _quiet_until(self, number: int) -> None:
         """Wait for the moment of the call with this number, if it is of the quiet start, or the first after it."""
