@@ -69,6 +69,9 @@ async def test_the_status_says_limits_who_waits_for_what_keys_quotas_and_workers
     assert status["at"] == "2026-11-29 23:50:00 UTC"
     limits = {row["model"]: (row["in_flight"], row["limit"], row["waiting"]) for row in status["limits"]}
     assert limits["acme/acme-small-2"] == (1, 1, 3)
+    (small,) = (row for row in status["limits"] if row["model"] == "acme/acme-small-2")
+    assert (small["cap"], small["most_in_flight"], small["most_waiting"]) == (1, 1, 3)
+    assert small["cap_by"].endswith(".max_parallel_requests")
     assert {(row["reason"], row["by"], row["waiting"]) for row in status["waiting"]} == {("no_capacity", "core", 3)}
     keys = {row["key"]: (row["weight"], row["waiting"], row["calls"], row["cost"]) for row in status["keys"]}
     assert keys == {"a": (2.0, 2, 1, 0.023), "b": (1.0, 1, 0, 0)}
@@ -96,7 +99,7 @@ async def test_a_browser_shows_the_figures_and_runs_nothing_foreign(world: World
     assert document.texts["state"] == "serving"
     assert not any(tag == "img" for tag, _ in document.attributes)
     limits = {row[0]: row[1:] for row in document.tables["limits-table"][1:]}
-    assert limits["acme/acme-small-2"] == ["chat", "1 of 1", "3", "–"]
+    assert limits["acme/acme-small-2"] == ["chat", "1 of 1", "1 of 1", "3", "3", "–"]
     assert any(name.startswith("acme/</script><script>") for name in limits)
     (waiting,) = document.tables["waiting-table"][1:]
     assert waiting[:3] == ["acme/acme-small-2/chat", "3", "a, b"]

@@ -222,7 +222,7 @@ def test_a_report_says_what_limited_the_run_configured_and_seen_apart(
         "what the steps need; batch.rows_in_flight says nothing else",
     )
     assert configured["threads of step length"] == ("40", "the default; workers of step length changes it")
-    most: dict[str, str] = dict(tables["most"][1:])  # type: ignore[arg-type]
+    most: dict[str, str] = dict(tables["most"][1:])
     assert int(most["row groups in flight"]) >= 1
     assert 1 <= int(most["p/writer: calls in flight"]) <= 16
 

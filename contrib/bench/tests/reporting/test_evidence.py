@@ -123,7 +123,7 @@ def test_scenarios_write_evidence_with_their_seeds_and_a_plan_for_each(
     assert told["passed"] is False
     assert told["capacity_plans"].keys() == {"easy", "hard"}
     easy = told["capacity_plans"]["easy"]
-    assert easy["observed_maxima"]["aggregate_in_flight"] == {"easy/model": 4} or easy["observed_maxima"]
+    assert [*easy["observed_maxima"]["aggregate_in_flight"].values()] == [4]
     assert [value["source"] for value in easy["configured"]["provider_model_static_caps"].values()] == [
         "benchmark_override"
     ]

@@ -97,6 +97,8 @@ def _alarms(scheduler: penstock.Scheduler, spending: SpendingAtWork) -> Iterable
 
 
 def _limits(scheduler: penstock.Scheduler, now: float) -> Iterable[dict[str, Any]]:
+    plan = scheduler.capacity_plan()
+    caps, most = plan.configured.request_resources, plan.observed_maxima
     for resource, snapshot in scheduler.requests.controller.pressure.snapshots(now).items():
         limit = snapshot.effective_max if snapshot.current_limit is None else snapshot.current_limit
         yield {
@@ -105,6 +107,10 @@ def _limits(scheduler: penstock.Scheduler, now: float) -> Iterable[dict[str, Any
             "limit": limit,
             "in_flight": snapshot.in_flight_count,
             "waiting": snapshot.waiters,
+            "cap": caps[str(resource)].value,
+            "cap_by": caps[str(resource)].where,
+            "most_in_flight": most.request_in_flight_by_resource[str(resource)],
+            "most_waiting": most.request_waiters_by_resource[str(resource)],
             "blocked_for": round(snapshot.cooldown_remaining, 1),
         }
 

@@ -13,6 +13,7 @@ from penstock.config.reading import load_config
 from penstock.plugins.manager import PluginManager
 from penstock.run.dry_run import dry_run
 from penstock.run.explain_protocol import Question
+from penstock.words.capacity_words import capacity_in_words
 
 __all__ = ["explain"]
 
@@ -44,4 +45,9 @@ def explain(
         raise click.UsageError("a FILE is for --capacity before a run, without --run")
     config = load_config(file, foreign_tables=True).config
     plan = dry_run(config, PluginManager.from_config(config, extra=line.plugin_files))
-    click.echo(json.dumps(plan.as_dict(), indent=2) if as_json else f"{file}: what would limit a run\n{plan}")
+    if as_json:
+        click.echo(json.dumps({"configured": plan.as_dict()["configured"]}, indent=2))
+    else:
+        click.echo(
+            f"{file}: what would limit a run\n{capacity_in_words({'configured': plan.sections()['configured']})}"
+        )

@@ -11,7 +11,7 @@ from penstock.config.words import did_you_mean
 from penstock.executor.executor import ModelRequestExecutor
 from penstock.plugins.manager import PluginManager
 from penstock.requests.observed import RequestMaxima
-from penstock.run.configured_capacity import configured_capacity
+from penstock.run.configured_capacity import NO_POOL, NO_ROWS, configured_capacity
 from penstock.scheduler.parts import SchedulerParts
 from penstock.words.capacity import CapacityValue, ObservedMaxima, RuntimeCapacity
 from penstock.words.capacity_plan import AsyncCapacityPlan
@@ -30,8 +30,8 @@ _SILENT: Final = ("sinks", "task_runners", "ready_queue", "request_waiters")
 _HEARD: Final = ("task_policies", "request_limiters")
 """Lists under `[plugins]` of those that may not refuse, and of those that may."""
 
-_NO_ROW_GROUPS: Final = "nobody has told of row groups, by scheduler.emit"
-_NO_POOLS: Final = "no transport counts its connections; there are at most as many as calls in flight"
+_NO_ROW_GROUPS: Final = "the program tells of no row groups, by scheduler.emit"
+_NO_COUNT: Final = "no transport counts its connections; there are at most as many as calls in flight"
 _FORGOT: Final = "of many groups, only those with the highest figures are kept"
 
 
@@ -124,7 +124,7 @@ class RunCapacity:
         row_groups = self._tasks.row_groups.most
         use, no_use = self._pools()
         missing = {
-            "row_groups_in_flight": _NO_ROW_GROUPS if row_groups is None else None,
+            "row_groups_in_flight": None if row_groups is not None else _NO_ROW_GROUPS if self._declared else NO_ROWS,
             "queued_by_group": _FORGOT if queued.forgot else None,
             "transport_use": no_use,
         }
@@ -147,7 +147,7 @@ class RunCapacity:
     def _pools(self) -> tuple[dict[str, int], str | None]:
         """The use of the program's pools, or why it is not known: what raises there must not end the run."""
         if self._transport_use is None:
-            return {}, _NO_POOLS
+            return {}, _NO_COUNT if "transport_pool_limits" in self._declared else NO_POOL
         try:
             given = a_mapping(self._transport_use(), "transport_use", "{'acme': 12}")
             return {

@@ -20,15 +20,15 @@ from penstock.tasks.records import SUBMISSION
 from penstock.words.capacity import CapacityValue, ConfiguredCapacity
 from penstock.words.identity import ProviderModelKey
 
-__all__ = ["Declared", "configured_capacity"]
+__all__ = ["NO_POOL", "NO_ROWS", "Declared", "configured_capacity"]
 
 Declared = Mapping[str, Any]
 """What a program declares of its run: names of `ConfiguredCapacity` to a value, or to a mapping of values."""
 
 _NOT_SAID: Final = object()
 _SOURCES: Final = {"<mapping>": "the program's configuration", "<defaults>": "the program's configuration"}
-_NO_ROWS: Final = "no program has told of rows: this run is tasks and calls"
-_NO_POOL: Final = (
+NO_ROWS: Final = "no program has told of rows: this run is tasks and calls"
+NO_POOL: Final = (
     "no transport has told of its pool; those of penstock-httpx and penstock-wire have no limit of their own"
 )
 
@@ -49,7 +49,7 @@ def configured_capacity(
     those of the task gate, `models` and `maxima` what the request gate knows, `declared` what the program says.
     """
     said = _Said(config, generation)
-    no_rows = CapacityValue(None, "dataset_builder", missing_reason=_NO_ROWS)
+    no_rows = CapacityValue(None, "dataset_builder", missing_reason=NO_ROWS)
     figures: dict[str, Any] = {
         "buffer_size": no_rows,
         "row_group_admission": no_rows,
@@ -70,7 +70,7 @@ def configured_capacity(
         "provider_model_static_caps": {str(key): said.cap(key, model.cap) for key, model in models.items()},
         "request_domain_initial_limits": dict(_initial_limits(said, models, maxima)),
         "request_admission_config": dict(_admission(said, limiters)),
-        "transport_pool_limits": {"transport": CapacityValue(None, "adapter_config", missing_reason=_NO_POOL)},
+        "transport_pool_limits": {"transport": CapacityValue(None, "adapter_config", missing_reason=NO_POOL)},
     }
     return ConfiguredCapacity(**{**figures, **declared})
 

@@ -12,8 +12,14 @@ from penstock.words.printable import printable
 
 __all__ = ["Line", "capacity_in_words", "capacity_sections", "reached"]
 
-LISTED: Final = 10
-"""So many of a kind are listed one by one: those with the highest figures."""
+LISTED: Final = 20
+"""So many of a kind are listed one by one: of what was seen, those with the highest figures."""
+
+_IF_NOTHING: Final = {
+    "now": "nothing",
+    "the most at once so far": "nothing",
+    "reached": "no limit, so none of these holds the run back; explain says what does",
+}
 
 Line = tuple[str, str, str]
 """What, how much, and who says so."""
@@ -41,8 +47,8 @@ def capacity_in_words(sections: Mapping[str, Sequence[Line]]) -> str:
     """The sections, for people."""
     lines = []
     for title, rows in sections.items():
-        if rows or title != "not known":
-            lines.append(f"{title}:" if rows else f"{title}: nothing")
+        if rows or title in _IF_NOTHING:
+            lines.append(f"{title}:" if rows else f"{title}: {_IF_NOTHING[title]}")
         first, second = (max((len(row[at]) for row in rows), default=0) for at in (0, 1))
         lines += [f"  {what:<{first}}  {how:<{second}}  {who}".rstrip() for what, how, who in rows]
     return "\n".join(lines)
@@ -93,15 +99,16 @@ def _how(value: CapacityValue) -> str:
 
 def _configured(configured: ConfiguredCapacity) -> Iterator[Line]:
     def lines(values: Mapping[str, CapacityValue], named: Callable[[str], str]) -> Iterator[Line]:
-        for name, value in values.items():
-            if value.value is not None:
-                yield named(name), _how(value), _who(value)
+        said = {name: value for name, value in values.items() if value.value is not None}
+        yield from _some([(named(name), _how(value), _who(value)) for name, value in said.items()])
 
     yield from lines({"tasks at a time": configured.submission_capacity}, str)
     yield from lines(configured.task_resource_limits, lambda name: f"resource {name}")
     yield from lines(configured.group_admitted_limits, lambda name: f"tasks of {name} while others wait")
     yield from lines(configured.provider_model_static_caps, lambda name: f"{name}: calls at a time")
-    yield from lines(configured.request_domain_initial_limits, lambda name: f"{name}: begins with")
+    apart = {name: value for name, value in configured.request_resources.items() if "domain_caps" in value.where}
+    yield from lines(apart, lambda name: f"{name}: calls at a time")
+    yield from lines(configured.request_domain_initial_limits, lambda name: f"{name}: limit begins at")
     admission = configured.request_admission_config
     yield from lines({n: v for n, v in admission.items() if v.source != "default"}, str)
     if unsaid := sum(value.source == "default" for value in admission.values()):
@@ -122,13 +129,14 @@ def _configured(configured: ConfiguredCapacity) -> Iterator[Line]:
 def _now(now: RuntimeCapacity) -> Iterator[Line]:
     for resource, count in now.task_leases.items():
         yield ("tasks running" if resource == "submission" else f"resource {resource} in use"), f"{count:,}", ""
-    for model, count in now.aggregate_in_flight.items():
-        yield f"{model}: calls in flight", f"{count:,}", ""
-    for resource, limit in now.current_limits.items():
-        most = now.effective_maxima.get(resource, limit)
-        yield f"{resource}: limit", f"{limit:,}", "" if limit == most else f"may grow to {most:,}"
-    for resource, until in now.blocked_until.items():
-        yield f"{resource}: cooling down", f"{until - now.captured_at:.1f} s", "more"
+    yield from _first(now.aggregate_in_flight, lambda model: f"{model}: calls in flight")
+    grown = {name: most for name, most in now.effective_maxima.items() if most > now.current_limits.get(name, most)}
+    limits = now.current_limits.items()
+    yield from _some(
+        [(f"{n}: limit", f"{limit:,}", f"may grow to {grown[n]:,}" if n in grown else "") for n, limit in limits]
+    )
+    blocked = [(until - now.captured_at, name) for name, until in now.blocked_until.items()]
+    yield from _some([(f"{name}: cooling down", f"{left:.1f} s", "more") for left, name in sorted(blocked)])
 
 
 def _observed(observed: ObservedMaxima) -> Iterator[Line]:
@@ -147,21 +155,26 @@ def _not_known(configured: ConfiguredCapacity, observed: ObservedMaxima) -> Iter
     values = {
         "rows read together": configured.buffer_size,
         "row groups at a time": configured.row_group_admission,
-        **{f"{name}: begins with": value for name, value in configured.request_domain_initial_limits.items()},
+        **{f"{name}: limit begins at": value for name, value in configured.request_domain_initial_limits.items()},
         **{name: value for name, value in configured.request_admission_config.items() if value.source != "default"},
         **configured.program,
         **{f"connections of {name}": value for name, value in configured.transport_pool_limits.items()},
     }
+    whats: dict[str, list[str]] = {}
     for what, value in values.items():
         if value.missing_reason is not None:
-            yield what, value.missing_reason, ""
+            whats.setdefault(value.missing_reason, []).append(what)
     for name, why in observed.missing.items():
-        yield f"the most {name.replace('_', ' ')}", why, ""
+        whats.setdefault(why, []).append(f"the most {name.replace('_', ' ')}")
+    yield from ((", ".join(names), why, "") for why, names in whats.items())
 
 
 def _first(figures: Mapping[str, int], named: Callable[[str], str]) -> Iterable[Line]:
-    ordered: Sequence[tuple[str, int]] = sorted(figures.items(), key=lambda pair: (-pair[1], pair[0]))
-    found = [(named(name), f"{most:,}", "") for name, most in ordered[:LISTED]]
-    if len(ordered) > LISTED:
-        found.append((f"and {len(ordered) - LISTED:,} more", "", ""))
-    return found
+    ordered = sorted(figures.items(), key=lambda pair: (-pair[1], pair[0]))
+    return _some([(named(name), f"{most:,}", "") for name, most in ordered])
+
+
+def _some(lines: Sequence[Line]) -> Iterable[Line]:
+    """The first of these lines, and how many more there are."""
+    more = len(lines) - LISTED
+    return [*lines[:LISTED], (f"and {more:,} more", "", "")] if more > 0 else lines
