@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from penstock import RequestAdmissionItem, RequestWaiter
 from penstock_model.naive_requests import MODELS, RESOURCES, concerns
 from penstock_model.request_run import RequestRun, RequestScenario
 from penstock_model.request_seeds import ALL_REQUEST_HOLDS, requests_and_steps
@@ -19,45 +17,39 @@ pytestmark = pytest.mark.no_cover
 
 
 class CountsTasks(TaskRun):
-    """Counts after each offer and each grant: only then there may be more than before."""
+    """Counts after each step, in which tasks come, go or end."""
 
     def __init__(self, scenario: TaskScenario) -> None:
         super().__init__(scenario)
         self.queued: Counter[str] = Counter()
         self.leased: Counter[str] = Counter()
 
-    def _count(self) -> None:
+    def take(self, step: Step) -> None:
+        super().take(step)
         self.queued |= Counter(str(task.group.key) for task in self.naive.line)
         self.leased |= Counter({resource: self.naive.leased(resource) for resource in self.naive.limits})
 
-    def _offer(self, group: str, shape: Mapping[str, int], count: int) -> None:
-        super()._offer(group, shape, count)
-        self._count()
-
-    def _next(self) -> bool:
-        went = super()._next()
-        self._count()
-        return went
-
 
 class CountsRequests(RequestRun):
-    """Counts after each step, in which calls come or go but not both."""
+    """The same of calls. Limits change before anybody goes in the same step."""
 
     def __init__(self, scenario: RequestScenario) -> None:
         self.waiting: Counter[str] = Counter()
         self.in_flight: Counter[str] = Counter()
         self.limits: Counter[str] = Counter()
+        self.seen: set[str] = set()
         super().__init__(scenario)
 
     def take(self, step: Step) -> None:
         super().take(step)
-        self.waiting |= Counter(str(waiter.item.resource) for waiter in self.naive.line)
-        self.in_flight |= Counter({str(key): self.naive.in_flight(key) for key in (*RESOURCES, *MODELS)})
-
-    def _judge_grant(self, item: RequestAdmissionItem, waiter: RequestWaiter | None, *, alone: bool = True) -> None:
-        super()._judge_grant(item, waiter, alone=alone)
-        limits = [limit.places for scope, limit in self.naive.limits.items() if concerns(scope, item)]
-        self.limits |= Counter({str(item.resource): min(limits)})
+        naive = self.naive
+        self.waiting |= Counter(str(waiter.item.resource) for waiter in naive.line)
+        self.in_flight |= Counter({str(key): naive.in_flight(key) for key in (*RESOURCES, *MODELS)})
+        for lease, _ in naive.out:
+            if lease.lease_id not in self.seen:
+                self.seen.add(lease.lease_id)
+                limits = [limit.places for scope, limit in naive.limits.items() if concerns(scope, lease.item)]
+                self.limits |= Counter({str(lease.item.resource): min(limits)})
 
 
 def played(run: Any, steps: list[Step]) -> Any:
