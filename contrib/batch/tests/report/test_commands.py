@@ -219,7 +219,7 @@ def test_a_report_says_what_limited_the_run_configured_and_seen_apart(
     assert configured["rows read together"] == ("7", f"{served.toml}: batch.row_group_size")
     assert configured["rows in memory that can go on"] == (
         "1,000",
-        "what the steps need; batch.rows_in_flight says nothing else",
+        "the default; batch.rows_in_flight changes it",
     )
     assert configured["threads of step length"] == ("40", "the default; workers of step length changes it")
     most: dict[str, str] = dict(tables["most"][1:])

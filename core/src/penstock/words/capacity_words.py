@@ -94,6 +94,8 @@ def _who(value: CapacityValue) -> str:
 def _how(value: CapacityValue) -> str:
     if isinstance(value.value, int) and not isinstance(value.value, bool):
         return f"{value.value:,}"
+    if isinstance(value.value, float):
+        return f"{value.value:,.12g}"
     return ", ".join(map(str, value.value)) if isinstance(value.value, list) else str(value.value)
 
 

@@ -11,11 +11,12 @@ from penstock import CapacityValue, Scheduler
 from penstock_batch.pipeline.config import WORKERS, BatchConfig
 from penstock_batch.pipeline.loading import Pipeline
 from penstock_batch.pipeline.steps import Step
-from penstock_batch.running.text_room import row_group_size, rows_in_flight
+from penstock_batch.running.text_room import GROUP, ROWS, row_group_size, rows_in_flight
 
 __all__ = ["declare_capacity"]
 
 _ONE_BY_ONE: Final = "rows are let in one by one: batch.rows_in_flight bounds them, and not their groups"
+_DEFAULTS: Final = {"row_group_size": GROUP, "rows_in_flight": ROWS, "rows_waiting": BatchConfig().rows_waiting}
 _NO_POOL: Final = "the batch's clients open a connection for each call that its cap lets out"
 
 
@@ -55,7 +56,7 @@ def _workers(pipeline: Pipeline, step: Step) -> CapacityValue:
 def _of_batch(pipeline: Pipeline, key: str, value: int) -> CapacityValue:
     """A figure of `[batch]`; one that is not said there is the default, or follows from the steps."""
     given = getattr(pipeline.batch, key)
-    if given == value == getattr(BatchConfig(), key):
+    if value == _DEFAULTS[key] and given in (None, value):
         return CapacityValue(value, "default", f"batch.{key}")
     if given == value:
         return CapacityValue(value, "run_config", where=_place(pipeline, f"batch.{key}"))

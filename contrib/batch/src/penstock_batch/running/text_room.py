@@ -17,7 +17,7 @@ from penstock import PenstockConfig
 from penstock_batch.pipeline.config import BatchConfig
 from penstock_batch.pipeline.steps import Step
 
-__all__ = ["needs_of", "puts_together", "row_group_size", "rows_in_flight", "with_room"]
+__all__ = ["GROUP", "ROWS", "needs_of", "puts_together", "row_group_size", "rows_in_flight", "with_room"]
 
 ROWS: Final = 1000
 """Rows in flight where nothing is said, and no step needs more."""
