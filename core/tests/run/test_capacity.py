@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -265,6 +266,21 @@ def test_a_value_has_a_figure_or_a_reason_and_not_both(given: Any) -> None:
         CapacityValue(**given)
 
 
+@pytest.mark.parametrize("value", [object(), float("nan"), float("inf"), [1, object()], {"a": 1}])
+def test_a_value_is_what_json_has_a_number_or_text_for(value: object) -> None:
+    with pytest.raises(ConfigError, match="must be a finite number, text or a list of these"):
+        CapacityValue(value, "default")
+
+
+async def test_names_and_figures_of_others_command_no_terminal(autojump_clock: MockClock) -> None:
+    async with penstock.open_scheduler(None) as scheduler:
+        evil = CapacityValue("b\x1b[2J", "adapter_config", where="c\x1b[2J")
+        scheduler.declare_capacity(program={"a\x1b[2J": evil})
+        printed = str(scheduler.capacity_plan())
+    assert "\x1b" not in printed
+    assert "a\\x1b[2J" in printed
+
+
 def test_a_source_that_there_is_not_is_refused() -> None:
     with pytest.raises(ConfigError, match="must be one of default, run_config"):
         CapacityValue(1, "a guess")  # type: ignore[arg-type]
@@ -275,6 +291,8 @@ async def test_secrets_of_a_limiters_table_are_not_told(autojump_clock: MockCloc
     class Config:
         api_key: str = "sk-0123456789abcdef0123"
         limits: dict[str, int] = attrs.field(factory=lambda: {"day": 5})
+        longest: float = math.inf
+        kinds: list[object] = attrs.field(factory=lambda: ["a", 1, None])
         when: object = attrs.field(factory=object)
 
     class Costly:
@@ -289,6 +307,9 @@ async def test_secrets_of_a_limiters_table_are_not_told(autojump_clock: MockCloc
     admission = plan.configured.request_admission_config
     assert admission["plugins.Costly.api_key"].value == "(not shown)"
     assert admission["plugins.Costly.limits.day"].value == 5
+    assert admission["plugins.Costly.longest"].value == "inf"
+    assert admission["plugins.Costly.kinds"].value == ["a", 1, "NoneType"]
+    assert admission["plugins.Costly.when"].value == "object"
     assert "sk-0123" not in json.dumps(plan.as_dict())
 
 

@@ -14,6 +14,7 @@ from penstock.plugins.manager import PluginManager
 from penstock.run.dry_run import dry_run
 from penstock.run.explain_protocol import Question
 from penstock.words.capacity_words import capacity_in_words
+from penstock.words.printable import printable
 
 __all__ = ["explain"]
 
@@ -48,6 +49,5 @@ def explain(
     if as_json:
         click.echo(json.dumps({"configured": plan.as_dict()["configured"]}, indent=2))
     else:
-        click.echo(
-            f"{file}: what would limit a run\n{capacity_in_words({'configured': plan.sections()['configured']})}"
-        )
+        shown = capacity_in_words({"configured": plan.sections()["configured"]})
+        click.echo(f"{printable(str(file))}: what would limit a run\n{shown}")

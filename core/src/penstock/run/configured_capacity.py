@@ -6,6 +6,7 @@ program that opened the run has changed; and what only the gates know of, it has
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -203,9 +204,13 @@ def _leaves(path: tuple[str, ...], value: object) -> Iterator[tuple[tuple[str, .
             yield from _leaves((*path, str(key)), each)
     elif is_secret(value, path):
         yield path, "(not shown)"
-    elif value is None or isinstance(value, bool | int | float | str):
-        yield path, value
     elif isinstance(value, list | tuple | set | frozenset):
-        yield path, [each if isinstance(each, bool | int | float | str) else type(each).__name__ for each in value]
+        yield path, [_plain(each) for each in value]
     else:
-        yield path, type(value).__name__
+        yield path, None if value is None else _plain(value)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, bool | int | float | str) else type(value).__name__

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 import attrs
 
-from penstock.words.checks import shown
+from penstock.words.checks import is_finite, shown
 from penstock.words.errors import ConfigError
 
 __all__ = ["CapacitySource", "CapacityValue", "ConfiguredCapacity", "ObservedMaxima", "RuntimeCapacity"]
@@ -22,6 +22,15 @@ CapacitySource = Literal[
 ]  # fmt: skip
 """Who says a figure: nobody, the run's configuration, the program that makes the rows, what is known of a model, the
 program that opened the run, a transport or client, the environment, the running gate itself, or a benchmark."""
+
+
+def _plain(_: object, __: object, value: object) -> None:
+    each = value if isinstance(value, list | tuple) else [value]
+    for figure in each:
+        if not (figure is None or isinstance(figure, bool | str) or is_finite(figure)):
+            raise ConfigError(
+                f"value of a capacity must be a finite number, text or a list of these, not {shown(figure)}"
+            )
 
 
 def _known_source(_: object, __: object, value: object) -> None:
@@ -37,11 +46,11 @@ class CapacityValue:
 
     `fallback_from` is what would have been heeded first and says nothing: a key of the configuration, or a plugin's
     table. A `value` that is not known, or that nothing bounds, is `None`, and `missing_reason` says why; it is never 0
-    instead. `where` is the place: file and key, in words. Raises `ConfigError` for a source that there is not, and for
-    a value without a reason, or with one too many.
+    instead. `where` is the place: file and key, in words. Raises `ConfigError` for a source that there is not, for a
+    value that JSON has no number or text for, and for one without a reason, or with one too many.
     """
 
-    value: object
+    value: object = attrs.field(validator=_plain)
     source: CapacitySource = attrs.field(validator=_known_source)
     fallback_from: str | None = None
     missing_reason: str | None = None
