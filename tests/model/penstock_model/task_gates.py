@@ -137,7 +137,7 @@ class TaskGateByHand:
         return {str(group): most for group, most in self._gate.most_queued().figures.items()}
 
     def most_leased(self) -> Mapping[str, int]:
-        return self._controller.most_leased.figures()
+        return self._controller.most_leased()
 
     def check_invariants(self) -> None:
         self._gate.check_invariants()

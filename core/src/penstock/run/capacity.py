@@ -133,7 +133,7 @@ class RunCapacity:
             queued_by_group={
                 str(group): most for group, most in sorted(queued.figures.items(), key=lambda each: -each[1])
             },
-            task_leases_by_resource=self._tasks.gate.controller.most_leased.figures(),
+            task_leases_by_resource=self._tasks.gate.controller.most_leased(),
             request_waiters_by_resource={name: each.waiters for name, each in by_resource.items()},
             request_in_flight_by_resource={name: each.in_flight for name, each in by_resource.items()},
             aggregate_in_flight={str(key): most for key, most in maxima.in_flight.items()},

@@ -65,7 +65,9 @@ class TaskAdmissionController:
         self._limits = {SUBMISSION: config.submission_capacity, **config.resource_limits}
         self._available = dict(self._limits)
         replace_limits(self._limits, self._available, dict(self._limits))
-        self.most_leased = MostLeased(self._limits, self._available)
+        self._most_leased = MostLeased(self._limits, self._available)
+        self._fewest_free = self._available[SUBMISSION]
+        """Places in `submission` that were free when the fewest were, under these limits."""
         self._released = {resource: Released(resource) for resource in self._limits}
         self._full: dict[tuple[str, int, bool], Denied] = {}
         self._holdings: dict[TaskGroupKey, Holding] = {}
@@ -109,7 +111,8 @@ class TaskAdmissionController:
     def set_limits(self, limits: Mapping[SchedulerResourceKey, int]) -> None:
         """From now on there is so much of each resource; whoever waits is to be asked again. As `replace_limits`."""
         replace_limits(self._limits, self._available, limits)
-        self.most_leased.begin_anew()
+        self._most_leased.begin_anew(self._fewest_free)
+        self._fewest_free = self._available[SUBMISSION]
         self._released = {resource: Released(resource) for resource in limits}
         self._full.clear()
         self._agreed_on = None
@@ -232,14 +235,14 @@ class TaskAdmissionController:
         lease = TaskAdmissionLease(number, task, now, ledger.generation, holding, self._watching)
         ledger.out[lease] = None
         holding.running = running = holding.running + 1
-        available, most = self._available, self.most_leased
+        available = self._available
         available[SUBMISSION] = free = available[SUBMISSION] - 1
-        if free < most.least_free_places:
-            most.least_free_places = free
+        if free < self._fewest_free:
+            self._fewest_free = free
         for resource, amount in task.resource_request.beyond:
             available[resource] = free = available[resource] - amount
-            if free < most.least_free[resource]:
-                most.least_free[resource] = free
+            if free < self._most_leased.least_free[resource]:
+                self._most_leased.least_free[resource] = free
             holding.beyond[resource] = holding.beyond.get(resource, 0) + amount
         if holding.spec is not group:
             holding.spec, holding.weight, holding.limit = group, group.weight, group.admitted_limit
@@ -335,6 +338,10 @@ class TaskAdmissionController:
         """How many leases were issued, and how many came back."""
         return self._ledger.issued, self._ledger.returned
 
+    def most_leased(self) -> Mapping[SchedulerResourceKey, int]:
+        """Resource to the most that was out of it at once."""
+        return self._most_leased.figures(self._fewest_free)
+
     def explain_blocked(self, blocked: Iterable[Blocked], queue_view: QueueView) -> TaskAdmissionBlockSummary:
         """Add up what the queue's `blocked()` yields."""
         return block_summary(blocked, queue_view)
@@ -357,5 +364,5 @@ class TaskAdmissionController:
         for resource, limit in self._limits.items():
             assert self._available[resource] == limit - out[resource]
             assert out[resource] == sum(h.held(resource) for h in self._holdings.values())
-            assert out[resource] <= self.most_leased.figures()[resource]
+            assert out[resource] <= self.most_leased()[resource]
         assert all(debt > 0 for debt in self._debt.values())

@@ -12,7 +12,8 @@ __all__ = ["MostLeased"]
 class MostLeased:
     """The most that was out of each resource, of these live `limits` and of what is `available` of them.
 
-    Whoever grants a lease lowers `least_free_places` (of `submission`) and `least_free` to what is free then.
+    Whoever grants a lease lowers `least_free` to what is free then of what it takes; of places in `submission`, which
+    all take, it keeps the fewest itself, and gives that here.
     """
 
     def __init__(
@@ -22,23 +23,16 @@ class MostLeased:
         self._available = available
         self._before: dict[SchedulerResourceKey, int] = {}
         """The same under limits that there were before."""
-        self._limits_then: dict[SchedulerResourceKey, int] = {}
-        self.least_free: dict[SchedulerResourceKey, int] = {}
-        self.least_free_places = 0
-        self.begin_anew()
+        self._limits_then = dict(limits)
+        self.least_free = dict(available)
 
-    def begin_anew(self) -> None:
+    def begin_anew(self, fewest_places: int) -> None:
         """The limits have changed: what was is kept, and what is free is looked at anew."""
-        self._before = self.figures()
+        self._before = self.figures(fewest_places)
         self._limits_then, self.least_free = dict(self._limits), dict(self._available)
-        self.least_free_places = self._available[SUBMISSION]
 
-    def figures(self) -> dict[SchedulerResourceKey, int]:
+    def figures(self, fewest_places: int) -> dict[SchedulerResourceKey, int]:
         """Resource to the most that was out of it at once."""
-        found = dict(self._before)
-        for resource, limit in self._limits_then.items():
-            free = self.least_free[resource]
-            if resource == SUBMISSION:
-                free = min(free, self.least_free_places)
-            found[resource] = max(found.get(resource, 0), limit - free)
-        return found
+        fewest = self.least_free | {SUBMISSION: min(self.least_free[SUBMISSION], fewest_places)}
+        most = {resource: limit - fewest[resource] for resource, limit in self._limits_then.items()}
+        return {name: max(most.get(name, 0), self._before.get(name, 0)) for name in (*most, *self._before)}
