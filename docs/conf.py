@@ -1,0 +1,85 @@
+"""The site: every page of the repository that a reader may want, where it stands, and the reference from the docstrings.
+
+    python -m sphinx -W --keep-going -n -c docs . build/site
+
+The source folder is the repository itself, so a relative link leads to the same page here and where the repository is
+shown. What is on the site, and in which order, says `docs/index.md`: its sections are the contents, each page in the
+order of its links. A link to what is no page of the site, a folder or a script, leads to the repository.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+HOUSE = Path(__file__).parents[1]
+FACTS: dict[str, Any] = tomllib.loads(HOUSE.joinpath("pyproject.toml").read_text(encoding="utf-8"))["project"]
+SOURCE = f"{FACTS['urls']['Source']}/blob/main/"
+INDEX = "docs/index"
+
+project = "Penstock"
+version = release = FACTS["version"]
+author = "The Penstock authors"
+project_copyright = author
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinxcontrib.mermaid"]
+root_doc = INDEX
+include_patterns = ["*.md", "docs/**.md", "core/README.md", "*/*/README.md"]
+exclude_patterns = [".*", "build", "dist", "**/node_modules"]
+source_suffix = {".md": "markdown"}
+
+html_theme = "furo"
+html_title = f"Penstock {version}"
+html_extra_path = ["site"]
+html_copy_source = False
+html_show_sourcelink = False
+
+myst_heading_anchors = 4
+myst_fence_as_directive = ["mermaid"]
+
+# What single backticks mean in our docstrings.
+default_role = "code"
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+
+LINK = re.compile(r"\]\(([^)#:\s]+)((?:#[^)]*)?)\)")
+SECTION = re.compile(r"^## (.+?)$(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+
+
+def prepare(app: Any, docname: str, content: list[str]) -> None:
+    """The text of a page as Sphinx shall read it: with the contents, if it is the index, and links to the repository."""
+    page = HOUSE / f"{docname}.md"
+    if docname == INDEX:
+        content[0] += "\n".join(contents(page, content[0]))
+    content[0] = LINK.sub(lambda link: f"]({_target(link[1], page)}{link[2]})", content[0])
+
+
+def contents(index: Path, text: str) -> list[str]:
+    """The contents of the site: for each section of the index, a tree of the pages that it links to."""
+    lines: list[str] = []
+    for title, body in SECTION.findall(text):
+        names = dict.fromkeys(
+            _name(index, target) for target, _ in LINK.findall(body) if target.endswith(".md") and target != "index.md"
+        )
+        lines += ["", "```{toctree}", ":hidden:", f":caption: {title}", "", *names, "```", ""]
+    return lines
+
+
+def _name(page: Path, target: str) -> str:
+    found = (page.parent / target).resolve().relative_to(HOUSE.resolve())
+    return f"/{found.with_suffix('').as_posix()}"
+
+
+def _target(target: str, page: Path) -> str:
+    """A link as it stands if it leads to a page of the site, else the address of the repository."""
+    found = (page.parent / target).resolve()
+    if found.suffix == ".md" or not found.exists():
+        return target
+    return SOURCE + found.relative_to(HOUSE.resolve()).as_posix()
+
+
+def setup(app: Any) -> None:
+    app.connect("source-read", prepare)
