@@ -1,4 +1,4 @@
-"""The site: every page of the repository that a reader may want, where it stands, and the reference from the docstrings.
+"""The site: every page of the repository that a reader may want, where it stands, and all docstrings that are public.
 
     python -m sphinx -W --keep-going -n -c docs . build/site
 
@@ -10,11 +10,15 @@ order of its links. A link to what is no page of the site, a folder or a script,
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
 HOUSE = Path(__file__).parents[1]
+sys.path.append(str(HOUSE / "docs"))
+from docstring_markup import in_markup  # noqa: E402
+
 FACTS: dict[str, Any] = tomllib.loads(HOUSE.joinpath("pyproject.toml").read_text(encoding="utf-8"))["project"]
 SOURCE = f"{FACTS['urls']['Source']}/blob/main/"
 INDEX = "docs/index"
@@ -45,12 +49,24 @@ autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 
+# Ray is large, and nothing of it is needed to read what is written about it.
+sys.path.append(str(HOUSE / "plugins" / "ray" / "src"))
+autodoc_mock_imports = ["ray"]
+
+# A name in a signature that stands in no page: other projects' (there is no network to look them up), type variables,
+# and what a public function takes or gives without being public itself, which is explained where it is used.
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!penstock).*"),
+    ("py:class", r"penstock.*\.[A-Z][a-z]?"),
+    ("py:(class|obj|data)", r"penstock[a-z_]*\.(?!testing\.[A-Z])[a-z_]+\..*"),
+]
+
 LINK = re.compile(r"\]\(([^)#:\s]+)((?:#[^)]*)?)\)")
 SECTION = re.compile(r"^## (.+?)$(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
-def prepare(app: Any, docname: str, content: list[str]) -> None:
-    """The text of a page as Sphinx shall read it: with the contents, if it is the index, and links to the repository."""
+def prepare(_: Any, docname: str, content: list[str]) -> None:
+    """The text of a page as Sphinx shall read it: with the contents, if it is the index, and links to the source."""
     page = HOUSE / f"{docname}.md"
     if docname == INDEX:
         content[0] += "\n".join(contents(page, content[0]))
@@ -81,5 +97,11 @@ def _target(target: str, page: Path) -> str:
     return SOURCE + found.relative_to(HOUSE.resolve()).as_posix()
 
 
+def mark_up(*what: Any) -> None:
+    """The docstring of a public name as Sphinx shall read it: its lines are the last that is given."""
+    what[-1][:] = in_markup(what[-1])
+
+
 def setup(app: Any) -> None:
     app.connect("source-read", prepare)
+    app.connect("autodoc-process-docstring", mark_up)

@@ -1,4 +1,4 @@
-"""The generator of `docs/reference/events.md` from the facts on each kind of event: `python docs/make_events_reference.py`.
+"""The generator of `docs/reference/events.md` from the facts on each kind: `python docs/make_events_reference.py`.
 
 A test holds the file against `reference()`, so that the page cannot fall behind the code.
 """
@@ -18,8 +18,8 @@ HEAD = f"""\
 
 <!-- Written by docs/make_events_reference.py from core/src/penstock/events/kinds.py. Change it there. -->
 
-What a [sink](../tutorials/sink.md) is given, and what [penstock-jsonl](../../plugins/jsonl/README.md) writes, an event a
-line. There are two streams, one of each gate; each is in order, and useful without the other.
+What a [sink](../tutorials/sink.md) is given, and [penstock-jsonl](../../plugins/jsonl/README.md) writes, one a line.
+There are two streams, one of each gate; each is in order, and useful without the other.
 
 Every event has these:
 
@@ -31,11 +31,12 @@ Every event has these:
 | `sequence` | a whole number that increases strictly within its stream |
 | `correlation` | what joins it to others: {", ".join(f"`{name}`" for name in NAMES)}; those that are known |
 
-Others are there where the tables name them, and only if they are known. `reason_or_outcome` is one word, except where the table says
-otherwise; `snapshot` and `diagnostics` are mappings. `labels` are those that a caller gave the task or the call. No event holds
-prompts, answers, values of rows, secrets, or what an exception said.
+Others are there where the tables name them, and only if they are known. `reason_or_outcome` is one word, but where the
+table says otherwise; `snapshot` and `diagnostics` are mappings. `labels` are those that a caller gave the task or the
+call. No event holds prompts, answers, values of rows, secrets, or what an exception said.
 
-In Python an event is a `RuntimeEvent`; `event_from_dict` makes one of a line's JSON, and `CorrelatedRuntimeView` joins those of a task.
+In Python an event is a `RuntimeEvent`; `event_from_dict` makes one of a line's JSON, and `CorrelatedRuntimeView` joins
+those of a task.
 """
 
 TITLES = {"scheduler": "The stream of the scheduler", "request": "The stream of the requests"}

@@ -67,8 +67,9 @@ def _section(hook: str, facts: HookFacts) -> Iterator[str]:
     arguments = ", ".join(f"{each.name}: {each.annotation}" for each in parameters)
     yield f"## {hook}"
     yield ""
+    yield "<!-- not run: a signature -->"
     yield "```python"
-    yield f"{hook}({arguments}) -> {signature.return_annotation}"
+    yield f"def {hook}({arguments}) -> {signature.return_annotation}: ..."
     yield "```"
     yield ""
     yield inspect.getdoc(specification) or ""

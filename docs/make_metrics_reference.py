@@ -27,13 +27,13 @@ HEAD = """\
 
 <!-- Written by docs/make_metrics_reference.py from what penstock-otel and penstock-gateway make. Change it there. -->
 
-Labels are drawn from closed sets: words of Penstock's own, names of the configuration, and what an operator listed. What
-callers send makes no new series. What is counted from comes as [events](events.md), each of them told one by one.
+Labels are drawn from closed sets: words of Penstock's own, names of the configuration, and what an operator listed.
+What callers send makes no new series. What happens one by one is told by [events](events.md).
 
 ## By OpenTelemetry
 
-What [penstock-otel](../../plugins/otel/README.md) reports, with `sinks = ["otel"]` under `[plugins]`. Exporters for Prometheus write
-`_` for each `.`, and the unit at the end.
+What [penstock-otel](../../plugins/otel/README.md) reports, with `sinks = ["otel"]` under `[plugins]`. Exporters for
+Prometheus write `_` for each `.`, and the unit at the end.
 """
 
 GATEWAY = """\

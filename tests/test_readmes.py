@@ -1,19 +1,16 @@
-"""The examples of every README and of the user guide run as they are written.
-
-Those of the plugin author's guide are files for the plugin manager, and are run by its own tests.
-"""
+"""What the pages must have: an example in every README, links that lead somewhere, an index of all, and in the user
+guide every key with its default. That their code blocks run is seen to by `test_page_blocks.py`."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from importlib.util import find_spec
 from pathlib import Path
 
 import attrs
 import pytest
 
-from penstock import ModelConfig, ProviderConfig, load_config
+from penstock import ModelConfig, ProviderConfig
 from penstock.config.reading import PluginLists, RequestsConfig, SchedulerConfig, SinksConfig
 
 HOUSE = Path(__file__).parents[1]
@@ -28,40 +25,6 @@ PAGES = sorted(
     if page.name != "CHANGELOG.md" and not page.relative_to(HOUSE).parts[0].startswith(".")
 )
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def blocks(language: str, pages: list[Path]) -> list[object]:
-    """The fenced blocks in a language, as test parameters that name page and place; contrib's open sockets, and that of
-    penstock-ray needs Ray."""
-    needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: `tox -e ray` runs this")
-    return [
-        pytest.param(
-            code,
-            id=f"{page.relative_to(HOUSE).as_posix()}-{number}",
-            marks=[
-                *([pytest.mark.loopback] if page.is_relative_to(HOUSE / "contrib") else []),
-                *([needs_ray] if language == "python" and page.is_relative_to(HOUSE / "plugins/ray") else []),
-            ],
-        )
-        for page in pages
-        for number, code in enumerate(
-            code for found, code in FENCE.findall(page.read_text(encoding="utf-8")) if found == language
-        )
-    ]
-
-
-@pytest.mark.parametrize(
-    "code", blocks("python", [page for page in PAGES if page.name in ("README.md", "user-guide.md", "python.md")])
-)
-def test_an_example_in_python_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    exec(compile(code, "example.py", "exec"), {"__name__": "__main__"})
-
-
-@pytest.mark.parametrize("code", blocks("toml", PAGES))
-def test_an_example_in_toml_is_a_configuration(code: str) -> None:
-    load_config(tomllib.loads(code), foreign_tables=True)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_the_guides_class_takes_its_table(tmp_path: Path) -> None:
 def test_the_guides_lists_are_lists_that_exist() -> None:
     lists = next(table["plugins"] for table in tables() if "task_runners" in table.get("plugins", {}))
     assert set(lists) == {*EXTENSION_POINTS, "load", "required"}
-    assert load_config({"plugins": lists}).config.plugins.task_policies == ["strict-fair", "my-rule"]
+    assert load_config({"plugins": lists}).config.plugins.task_policies == ["strict-fair", "quiet_hours"]
 
 
 async def test_the_guides_tests_pass(

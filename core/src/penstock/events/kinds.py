@@ -1,4 +1,4 @@
-"""What each kind of event says, and what it holds beside what every event has: the table behind docs/reference/events.md.
+"""What each kind of event says, and what it holds beside what every event has: docs/reference/events.md as a table.
 
 Nothing is decided by it. A test holds the events of runs to it, so that it says what is so.
 """
