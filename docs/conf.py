@@ -37,14 +37,16 @@ source_suffix = {".md": "markdown"}
 html_theme = "furo"
 html_title = f"Penstock {version}"
 html_extra_path = ["site"]
+linkcheck_anchors = False
 html_copy_source = False
 html_show_sourcelink = False
 
 myst_heading_anchors = 4
 myst_fence_as_directive = ["mermaid"]
 
-# What single backticks mean in our docstrings.
+# Single backticks mean code in our docstrings.
 default_role = "code"
+toc_object_entries = False  # thousands of them, in the sidebar of every page
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
@@ -80,7 +82,7 @@ def contents(index: Path, text: str) -> list[str]:
         names = dict.fromkeys(
             _name(index, target) for target, _ in LINK.findall(body) if target.endswith(".md") and target != "index.md"
         )
-        lines += ["", "```{toctree}", ":hidden:", f":caption: {title}", "", *names, "```", ""]
+        lines += ["", "```{toctree}", ":hidden:", ":titlesonly:", f":caption: {title}", "", *names, "```", ""]
     return lines
 
 

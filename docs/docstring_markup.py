@@ -15,13 +15,7 @@ COLUMN = re.compile(r"`[^`]+`\s{2,}\S")
 
 
 def in_markup(lines: Sequence[str]) -> list[str]:
-    """The lines of a docstring, dedented, with columns as lists and indented code as literal blocks.
-
-    >>> in_markup(["Two figures.", "", "`a`   the first, which is", "      long", "`bb`  the second"])
-    ['Two figures.', '', '- `a`: the first, which is', '  long', '- `bb`: the second', '']
-    >>> in_markup(["Use it so:", "", "    run(it)"])
-    ['Use it so:', '', '::', '', '    run(it)', '']
-    """
+    """The lines of a docstring, dedented, with columns as lists and indented code as literal blocks."""
     made: list[str] = []
     for blank, group in groupby(lines, key=lambda line: not line.strip()):
         paragraph = list(group)
@@ -29,14 +23,14 @@ def in_markup(lines: Sequence[str]) -> list[str]:
             made += paragraph
         elif _in_columns(paragraph):
             made += [*_as_list(paragraph), ""]
-        elif all(line.startswith("    ") for line in paragraph) and not made_of_doctest(paragraph):
+        elif all(line.startswith("    ") for line in paragraph) and not _is_an_example(paragraph):
             made += ["::", "", *paragraph, ""]
         else:
             made += paragraph
     return made
 
 
-def made_of_doctest(paragraph: Sequence[str]) -> bool:
+def _is_an_example(paragraph: Sequence[str]) -> bool:
     """Whether a paragraph is an example, which has a markup of its own."""
     return paragraph[0].lstrip().startswith(">>>")
 

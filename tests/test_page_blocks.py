@@ -1,8 +1,8 @@
 """Every code block of every page does what it is there for, as it stands.
 
 Python runs; files that a block names in its first line lie in one folder, and those of tests pass. TOML is what
-`penstock check` takes. Of what is typed in a shell each command is there, with its options. What cannot run here says so on the
-line above it, in a comment that nobody sees who reads the page: `<!-- not run: why -->`.
+`penstock check` takes. Of what is typed in a shell each command is there, with its options. What cannot run says so on
+the line above it, in a comment that nobody sees who reads the page: `<!-- not run: why -->`.
 """
 
 from __future__ import annotations
@@ -48,25 +48,10 @@ FILE = re.compile(r"# (\w+\.py)\n")
 TELLING: Final = {"text", "mermaid", "{eval-rst}"}
 """What shows what is said, or is drawn: nothing of it runs."""
 LANGUAGES: Final = {"python", "toml", "json", "console"}
-COMMANDS: Final = {
-    *(
-        "apt",
-        "cd",
-        "chmod",
-        "curl",
-        "export",
-        "git",
-        "gzip",
-        "mkdir",
-        "pip",
-        "printf",
-        "psql",
-        "source",
-        "tox",
-        "ulimit",
-    ),
-    *("mypy", "ruff"),
-}
+COMMANDS: Final = frozenset(
+    [*("apt", "cd", "chmod", "curl", "export", "git", "gzip", "mkdir", "mypy"), *("pip", "printf", "psql", "ruff"),
+     *("source", "tox", "ulimit")]
+)  # fmt: skip
 """What a shell has beside us."""
 A_ROW: Final = '{"id": 1, "text": "a", "title": "b", "language": "en"}\n'
 SURROUNDINGS: Final[Mapping[str, Mapping[str, str]]] = {

@@ -36,7 +36,7 @@ class Document(HTMLParser):
         if tag not in ("meta", "input", "br", "img", "link"):
             self._open.append((tag, given.get("id")))
         if tag == "table":
-            self._table = self.tables[given["id"]] = []
+            self._table = self.tables[given.get("id") or ""] = []
         if tag == "tr" and self._table is not None:
             self._table.append([])
         if tag in ("td", "th") and self._table is not None:

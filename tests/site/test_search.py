@@ -1,0 +1,70 @@
+"""The site as it was built: whoever searches it in a browser is led to the page.
+
+`tox -e docs` builds it and runs this; without a site, or without a browser, there is nothing to look at, which is said.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from contrib.batch.tests.report.conftest import document_at
+
+SITE = os.environ.get("PENSTOCK_SITE", "")
+
+pytestmark = [
+    pytest.mark.loopback,
+    pytest.mark.skipif(not SITE, reason="no site was built: `tox -e docs` builds it, and searches it in a browser"),
+]
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A server of files that logs nothing."""
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Where the site is served."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=SITE)) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("question", "page"),
+    [
+        ("cooldown", "policies/cooldown/README.html"),
+        ("TaskRuleContract", "docs/tutorials/rule.html"),
+        ("request_lease_released", "docs/reference/events.html"),
+        ("what limits my run", "docs/what-limits-my-run.html"),
+        ("contributing habits", "CONTRIBUTING.html"),
+    ],
+)
+def test_search_leads_to_the_page(address: str, tmp_path: Path, question: str, page: str) -> None:
+    document = document_at(f"{address}/search.html?q={question.replace(' ', '+')}", tmp_path)
+
+    found = [given["href"] or "" for tag, given in document.attributes if tag == "a" and "href" in given]
+    assert "Search finished" in document.texts["search-results"]
+    assert [link for link in found if link.partition("#")[0].partition("?")[0] == page]
+
+
+def test_search_for_what_is_nowhere_finds_nothing(address: str, tmp_path: Path) -> None:
+    document = document_at(f"{address}/search.html?q=zyxwvutsrq", tmp_path)
+
+    assert "did not match any documents" in document.texts["search-results"]
+
+
+def test_the_root_leads_to_the_first_page(address: str, tmp_path: Path) -> None:
+    sections = document_at(f"{address}/", tmp_path).texts
+
+    assert {"start", "tutorials", "guides", "reference", "design"} <= sections.keys()
