@@ -18,6 +18,7 @@ from typing import Any
 HOUSE = Path(__file__).parents[1]
 sys.path.append(str(HOUSE / "docs"))
 from docstring_markup import in_markup  # noqa: E402
+from public_names import said_of_constant, spelt_out  # noqa: E402
 
 FACTS: dict[str, Any] = tomllib.loads(HOUSE.joinpath("pyproject.toml").read_text(encoding="utf-8"))["project"]
 SOURCE = f"{FACTS['urls']['Source']}/blob/main/"
@@ -72,6 +73,7 @@ def prepare(_: Any, docname: str, content: list[str]) -> None:
     page = HOUSE / f"{docname}.md"
     if docname == INDEX:
         content[0] += "\n".join(contents(page, content[0]))
+    content[0] = spelt_out(content[0])
     content[0] = LINK.sub(lambda link: f"]({_target(link[1], page)}{link[2]})", content[0])
 
 
@@ -99,9 +101,12 @@ def _target(target: str, page: Path) -> str:
     return SOURCE + found.relative_to(HOUSE.resolve()).as_posix()
 
 
-def mark_up(*what: Any) -> None:
+def mark_up(_: Any, what: str, name: str, *rest: Any) -> None:
     """The docstring of a public name as Sphinx shall read it: its lines are the last that is given."""
-    what[-1][:] = in_markup(what[-1])
+    lines = rest[-1]
+    if what == "data":
+        lines[:] = said_of_constant(*name.rsplit(".", 1))
+    lines[:] = in_markup(lines)
 
 
 def setup(app: Any) -> None:

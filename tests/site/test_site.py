@@ -1,4 +1,4 @@
-"""The site as it was built: whoever searches it in a browser is led to the page.
+"""The site as it was built: whoever searches it in a browser is led to the page, and every public name is explained.
 
 `tox -e docs` builds it and runs this; without a site, or without a browser, there is nothing to look at, which is said.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,7 @@ from threading import Thread
 import pytest
 from contrib.batch.tests.report.conftest import document_at
 
+HOUSE = Path(__file__).parents[2]
 SITE = os.environ.get("PENSTOCK_SITE", "")
 
 pytestmark = [
@@ -68,3 +70,15 @@ def test_the_root_leads_to_the_first_page(address: str, tmp_path: Path) -> None:
     sections = document_at(f"{address}/", tmp_path).texts
 
     assert {"start", "tutorials", "guides", "reference", "design"} <= sections.keys()
+
+
+@pytest.mark.parametrize("page", ["penstock.md", "testing.md", "plugins.md", "contrib.md"])
+def test_every_name_that_a_page_of_the_reference_lists_is_explained_there(page: str) -> None:
+    text = HOUSE.joinpath("docs/reference", page).read_text(encoding="utf-8")
+    made = Path(SITE, "docs/reference", page).with_suffix(".html").read_text(encoding="utf-8")
+
+    listed = re.findall(r"^(`.*`)\.$\n\n```\{eval-rst\}\n\.\. automodule:: (\S+)$", text, re.MULTILINE)
+    assert listed
+    explained = set(re.findall(r'id="([\w.]+)"', made))
+    wanted = {f"{module}.{name}" for names, module in listed for name in re.findall(r"\w+", names)}
+    assert sorted(wanted - explained) == []
