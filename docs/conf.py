@@ -50,7 +50,6 @@ default_role = "code"
 toc_object_entries = False  # thousands of them, in the sidebar of every page
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_preserve_defaults = True
 
 # Ray is large, and nothing of it is needed to read what is written about it.
 sys.path.append(str(HOUSE / "plugins" / "ray" / "src"))

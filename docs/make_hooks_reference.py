@@ -14,6 +14,8 @@ from penstock.plugins.hookspecs import HOOKS, HookFacts, PenstockSpec
 
 PAGE = Path(__file__).parent / "reference" / "hooks.md"
 
+WIDTH = 120
+
 HEAD = f"""\
 # The hooks
 
@@ -64,12 +66,12 @@ def _section(hook: str, facts: HookFacts) -> Iterator[str]:
     specification = getattr(PenstockSpec, hook)
     signature = inspect.signature(specification)
     parameters = list(signature.parameters.values())[1:]
-    arguments = ", ".join(f"{each.name}: {each.annotation}" for each in parameters)
+    arguments = [f"{each.name}: {each.annotation}" for each in parameters]
     yield f"## {hook}"
     yield ""
     yield "<!-- not run: a signature -->"
     yield "```python"
-    yield f"def {hook}({arguments}) -> {signature.return_annotation}: ..."
+    yield _formatted(f"def {hook}", arguments, f" -> {signature.return_annotation}: ...")
     yield "```"
     yield ""
     yield inspect.getdoc(specification) or ""
@@ -84,6 +86,16 @@ def _section(hook: str, facts: HookFacts) -> Iterator[str]:
         yield f"- It has no list; asked is {_asked_without_a_list(hook)}."
     yield f"- An error {facts.on_error}."
     yield ""
+
+
+def _formatted(begin: str, arguments: list[str], end: str) -> str:
+    """A signature as ruff formats it, which looks into pages too."""
+    within = ", ".join(arguments)
+    if len(f"{begin}({within}){end}") <= WIDTH:
+        return f"{begin}({within}){end}"
+    if len(f"    {within}") > WIDTH:
+        within = ",\n    ".join(arguments) + ","
+    return f"{begin}(\n    {within}\n){end}"
 
 
 if __name__ == "__main__":

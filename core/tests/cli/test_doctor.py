@@ -109,7 +109,8 @@ def test_a_core_that_is_only_on_the_path(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_two_distributions_that_claim_one_name(distribution: MakeDistribution) -> None:
     distribution("one", {"a_x.py": RULE}, plugins={"rules": "a_x"})
     distribution("two", {"b_x.py": RULE}, plugins={"rules": "b_x"})
-    assert at(only()) == ("clash", "", None, "pip uninstall two")
+    kind, file, line, mend = at(only())
+    assert (kind, Path(file).name, line, mend) == ("clash", "two-1.0.dist-info", None, "pip uninstall two")
 
 
 def test_one_distribution_that_is_installed_twice(distribution: MakeDistribution) -> None:
@@ -152,7 +153,9 @@ def test_an_editable_install_whose_project_is_gone_or_no_toml(
 
 def test_a_plugin_whose_module_is_not_there(distribution: MakeDistribution) -> None:
     distribution("d", plugins={"rules": "gone_x"})
-    assert at(only()) == ("plugin", "", None, "pip install --upgrade --force-reinstall d")
+    kind, file, line, mend = at(only())
+    assert (kind, Path(file).name, line) == ("plugin", "entry_points.txt", 2)
+    assert mend == "pip install --upgrade --force-reinstall d"
 
 
 def test_a_plugin_that_is_no_python_is_found_without_importing_it(
@@ -177,16 +180,18 @@ def test_a_plugin_that_raises_is_found_only_on_request_and_mended_in_its_source_
 
 
 @pytest.mark.parametrize(
-    "source",
+    ("source", "where"),
     [
-        pytest.param("@hookimpl\ndef penstock_task_eligibel(task): ...\n", id="misspelt"),
-        pytest.param("@hookimpl\ndef penstock_cli(clii): ...\n", id="wrong-argument"),
-        pytest.param(RULE + "class Config: ...\n", id="no-attrs-class"),
+        pytest.param("@hookimpl\ndef penstock_task_eligibel(task): ...\n", "a_x.py", id="misspelt"),
+        pytest.param("@hookimpl\ndef penstock_cli(clii): ...\n", "a_x.py", id="wrong-argument"),
+        pytest.param(RULE + "class Config: ...\n", "entry_points.txt", id="no-attrs-class"),
     ],
 )
-def test_a_plugin_that_breaks_the_contract(distribution: MakeDistribution, source: str) -> None:
+def test_a_plugin_that_breaks_the_contract(distribution: MakeDistribution, source: str, where: str) -> None:
     distribution("d", {"a_x.py": source}, plugins={"rules": "a_x"})
-    assert at(only("--import")) == ("plugin", "", None, "pip install --upgrade --force-reinstall d")
+    kind, file, line, mend = at(only("--import"))
+    assert (kind, Path(file).name, line) == ("plugin", where, 2)
+    assert mend == "pip install --upgrade --force-reinstall d"
 
 
 def test_a_plugin_without_any_hook(distribution: MakeDistribution) -> None:

@@ -186,7 +186,7 @@ def test_records_that_are_made_by_hand_obey_the_same_rules() -> None:
         ("[scheduler]\nseed = = 1\n", "is no TOML: Invalid value (at line 2, column 8)"),
         ("[scheduler\r\n", "is no TOML: Expected ']' at the end of a table declaration (at line 1, column 11)"),
         ("a = ", "is no TOML: Invalid value (at end of document)"),
-        ("a = 1\na = 2\n", "is no TOML: Cannot overwrite a value (at line 2, column 6)"),
+        ("a = 1\na = 2\n", "is no TOML: a key stands there that has a value already (at line 2, column 6)"),
         (f"a = {'[' * 5000}", "is nested too deeply to be read"),
         (b'# \xc3\xa9\nname = "\xff"\n', "is not UTF-8, which TOML must be (at line 2, column 9)"),
     ],

@@ -35,12 +35,12 @@ def read_toml(path: Path | str | Traversable) -> dict[str, Any]:
     if len(raw) > LONGEST:
         raise _unreadable(path, f"has more than {LONGEST} bytes, which no configuration has")
     try:
-        return tomllib.loads(raw.decode("utf-8"))
+        return tomllib.loads(raw.decode("utf-8-sig"))  # some editors begin every file with a byte order mark
     except UnicodeDecodeError as error:
         line, column = _position(raw[: error.start].decode("utf-8"))
         raise _unreadable(path, f"is not UTF-8, which TOML must be (at line {line}, column {column})") from None
     except tomllib.TOMLDecodeError as error:
-        raise _unreadable(path, f"is no TOML: {error}") from None
+        raise _unreadable(path, f"is no TOML: {_in_words(str(error))}") from None
     except ValueError as error:  # a number of too many digits
         raise _unreadable(path, f"cannot be read: {error}") from None
     except RecursionError:
@@ -49,6 +49,11 @@ def read_toml(path: Path | str | Traversable) -> dict[str, Any]:
 
 def _unreadable(path: object, what: str) -> ConfigError:
     return ConfigError(Problem((), what, str(path)))
+
+
+def _in_words(said: str) -> str:
+    """What the parser says, and of a key that stands twice that it does."""
+    return said.replace("Cannot overwrite a value", "a key stands there that has a value already")
 
 
 def _position(text: str) -> tuple[int, int]:

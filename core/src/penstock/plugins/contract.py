@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["CONTRACT", "CONTRACT_ENTRY", "CONTRACT_GROUP", "misfit"]
+__all__ = ["CONTRACT", "CONTRACT_ENTRY", "CONTRACT_GROUP", "misfit", "needs_newer"]
 
 CONTRACT: Final = "1.0"
 """The version of the contract that this core keeps. Every hook says since when it is there (`HOOKS`)."""
@@ -40,10 +40,24 @@ def misfit(written_for: str | None, distribution: str, contract: str = CONTRACT)
     if theirs is None or ours is None:
         entry = f"{CONTRACT_ENTRY} in its entry points {CONTRACT_GROUP}"
         return f'{entry} must be a version of the contract, as in "{contract}", not {written_for!r}'
-    major, minor = int(theirs[1]), int(theirs[2])
-    own_major, own_minor = int(ours[1]), int(ours[2])
-    if major == own_major and minor <= own_minor:
+    newer = needs_newer(written_for, distribution, contract)
+    if newer is None:
         return None
-    newer = distribution if (major, minor) < (own_major, own_minor) else "penstock-core"
     both = f"it is written for version {written_for} of the contract, and this core has {contract}"
     return f"{both}; pip install --upgrade {newer}"
+
+
+def needs_newer(written_for: str | None, distribution: str, contract: str = CONTRACT) -> str | None:
+    """Of which distribution a newer release would go with the other: the plugins', or the core; `None` if they go
+    together, or if no release is known to.
+
+    >>> needs_newer("1.3", "their-rules", "1.2"), needs_newer("1.3", "their-rules", "2.0")
+    ('penstock-core', 'their-rules')
+    """
+    theirs, ours = _VERSION.fullmatch(written_for or ""), _VERSION.fullmatch(contract)
+    if theirs is None or ours is None:
+        return None
+    version, own = (int(theirs[1]), int(theirs[2])), (int(ours[1]), int(ours[2]))
+    if version[0] == own[0] and version[1] <= own[1]:
+        return None
+    return distribution if version < own else "penstock-core"

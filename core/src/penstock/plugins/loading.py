@@ -139,8 +139,12 @@ def structure_section(plugin: LoadedPlugin, section: Mapping[str, object], sourc
     if cls is not None:
         try:
             return structure(section, cls, source=source, path=path)
+        except ConfigError:
+            raise
         except TypeError as error:
             raise PluginUnusable(plugin.name, f"Config cannot be read from TOML: {error}") from error
+        except (Exception, SystemExit) as error:
+            raise PluginUnusable(plugin.name, f"Config cannot be made: {describe_error(error)}") from error
     if section:
         keys = ", ".join(map(value_in_words, section))
         raise ConfigError(Problem(path, f"this plugin has no configuration; take out {keys}", source))
@@ -152,12 +156,27 @@ def make_plugin(plugin: LoadedPlugin, config: Any) -> Any:
     if not inspect.isclass(plugin.target):
         return plugin.target
     make: Callable[..., Any] = plugin.target
+    given = () if config is None else (config,)
+    if not _takes(make, given):
+        what = "must take its Config, and nothing else" if given else "must take nothing, since it has no Config"
+        raise PluginUnusable(plugin.name, f"cannot be made: {plugin.target.__name__}(...) {what}")
     try:
-        return make(config) if config is not None else make()
+        return make(*given)
     except ConfigError:
         raise
     except (Exception, SystemExit) as error:
         raise PluginUnusable(plugin.name, f"cannot be made: {describe_error(error)}") from error
+
+
+def _takes(make: Callable[..., Any], given: tuple[Any, ...]) -> bool:
+    """Whether a class can be called so, as far as its signature tells."""
+    try:
+        inspect.signature(make).bind(*given)
+    except TypeError:
+        return False
+    except ValueError:  # it has no signature
+        return True
+    return True
 
 
 def make_for_commands(plugin: LoadedPlugin) -> Any:

@@ -10,6 +10,7 @@ import attrs
 import click
 
 from penstock.cli.command_line import CommandLine
+from penstock.cli.doctor.configuration import unreadable_findings
 from penstock.cli.doctor.examination import Examination, examine_file, examine_installation
 from penstock.cli.doctor.findings import Finding
 from penstock.cli.doctor.looking import carry_out
@@ -42,6 +43,8 @@ def doctor(line: CommandLine, file: Path | None, importing: bool, as_json: bool,
             seen = examine_file(seen, file, line.plugin_files)
         except ConfigError as error:  # what else was seen is told all the same
             unreadable = error
+            told = (*unreadable_findings(error.records, file), *seen.findings)
+            seen = attrs.evolve(seen, file=str(file), findings=told)
     if fix:
         seen = attrs.evolve(seen, findings=tuple(map(_mended, seen.findings)))
     if as_json:

@@ -12,26 +12,34 @@ from typing import Any, Final
 import attrs
 
 from penstock.cli.doctor.findings import Chmod, Finding, edit
+from penstock.cli.doctor.installation import reinstall
 from penstock.cli.doctor.key_lines import line_of
 from penstock.config.reading import PenstockConfig
 from penstock.words.problems import PathParts, Problem
 
 __all__ = [
+    "KeyFileFacts",
     "PathFacts",
     "disabled_findings",
     "file_findings",
+    "key_file_findings",
+    "key_files_of",
     "key_findings",
     "keys_of",
     "open_files_findings",
     "path_findings",
     "problem_findings",
     "sink_paths",
+    "unreadable_findings",
 ]
 
 OTHER_FILES: Final = 64
 """Files that are open beside the calls: sinks, sockets, libraries."""
 
 OWN_USE: Final = 0o200
+OTHERS: Final = 0o077
+_KEY_FILE: Final = re.compile(r"(?:.*_)?keys?_file")
+_AT_LINE: Final = re.compile(r"\(at line (\d+),")
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 _PATHS: Final = re.compile(r"(?:.*_)?(?:path|file|folder)")
 _MISSING: Final = re.compile(r"no plugin '([a-z-]+)' is installed")
@@ -77,6 +85,28 @@ class PathFacts:
         return self.path.parent
 
 
+@attrs.frozen
+class KeyFileFacts:
+    """A file of keys that is there: its place in the TOML, its mode, and whether it is this user's."""
+
+    key: PathParts
+    path: Path
+    mode: int
+    own: bool
+
+
+def unreadable_findings(problems: Iterable[Problem], file: Path) -> Iterator[Finding]:
+    """Why the TOML file cannot be read, at the line of it, where one is told."""
+    for problem in problems:
+        told = _AT_LINE.search(problem.what)
+        line = int(told[1]) if told else None
+        mend = edit(file, line)
+        if not file.is_file():
+            mend = f"ls {shlex.quote(str(file if file.is_dir() else file.parent))}"
+        cause = str(attrs.evolve(problem, source=""))
+        yield Finding(kind="unreadable", cause=f"it {cause}", mend=mend, file=str(file), line=line)
+
+
 def problem_findings(problems: Iterable[Problem], file: Path, text: str) -> Iterator[Finding]:
     """The problems of a configuration, each at its line."""
     for problem in problems:
@@ -92,7 +122,7 @@ def disabled_findings(disabled: Mapping[str, str], distributions: Mapping[str, s
     """Plugins that a run would go on without; `distributions` are those of installed plugins, by the plugin's name."""
     for name, problem in disabled.items():
         of = distributions.get(name)
-        mend = f"pip install --upgrade --force-reinstall {shlex.quote(of)}" if of else edit(file)
+        mend = reinstall(of) if of else edit(file)
         yield Finding(kind="disabled", cause=f"plugin {name!r} is disabled: {problem}", mend=mend, file=str(file))
 
 
@@ -136,6 +166,29 @@ def path_findings(paths: Iterable[PathFacts], file: Path, text: str) -> Iterator
             cause = f"{name} is {str(each.path)!r}, and {str(where)!r} is another user's and may not be written to"
             mend = edit(file, line)
         yield Finding(kind="path", cause=cause, mend=mend, file=str(file), line=line, fix=fix)
+
+
+def key_files_of(tables: Mapping[str, Any], folder: Path, above: PathParts = ()) -> dict[PathParts, Path]:
+    """The files of keys that a TOML file names, whoever's tables they stand in, by their place."""
+    found: dict[PathParts, Path] = {}
+    for name, value in tables.items():
+        if isinstance(value, Mapping):
+            found |= key_files_of(value, folder, (*above, name))
+        elif isinstance(value, str) and _KEY_FILE.fullmatch(name):
+            found[(*above, name)] = folder / value
+    return found
+
+
+def key_file_findings(files: Iterable[KeyFileFacts], file: Path, text: str) -> Iterator[Finding]:
+    """Files of keys that others than their owner may read or write."""
+    for each in files:
+        if not each.mode & OTHERS:
+            continue
+        name, line = ".".join(map(str, each.key)), line_of(text, each.key)
+        cause = f"{name} is {str(each.path)!r}, which others than its owner may use (mode {each.mode:o})"
+        mend = f"chmod go= {shlex.quote(str(each.path))}" if each.own else edit(file, line)
+        fix = Chmod(each.path, each.mode & ~OTHERS) if each.own else None
+        yield Finding(kind="key-file", cause=cause, mend=mend, file=str(file), line=line, fix=fix)
 
 
 def keys_of(config: PenstockConfig) -> dict[PathParts, str]:

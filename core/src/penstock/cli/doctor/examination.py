@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import attrs
 from penstock.cli.doctor.configuration import (
     disabled_findings,
     file_findings,
+    key_file_findings,
+    key_files_of,
     key_findings,
     keys_of,
     open_files_findings,
@@ -21,23 +24,30 @@ from penstock.cli.doctor.configuration import (
     sink_paths,
 )
 from penstock.cli.doctor.findings import Finding
-from penstock.cli.doctor.installation import clash_findings, distribution_findings, plugin_findings
+from penstock.cli.doctor.installation import (
+    clash_findings,
+    distribution_findings,
+    group_findings,
+    plugin_findings,
+)
 from penstock.cli.doctor.looking import (
     core_version,
     look_at_distributions,
+    look_at_groups,
+    look_at_key_files,
     look_at_paths,
-    look_at_plugins,
     look_at_sockets,
     open_files_limit,
 )
+from penstock.cli.doctor.plugin_facts import look_at_plugins
+from penstock.cli.doctor.trying import Trial
 from penstock.config.reading import PenstockConfig, load_config
 from penstock.config.toml_reading import read_toml
-from penstock.plugins.discovery import Installed, installed
+from penstock.plugins.discovery import installed
 from penstock.plugins.file_checks import whose_file
 from penstock.plugins.manager import PluginManager
 from penstock.run.dry_run import dry_run
 from penstock.words.errors import ConfigError, PenstockError
-from penstock.words.problems import Problem
 
 __all__ = ["Examination", "examine_file", "examine_installation"]
 
@@ -69,7 +79,8 @@ def examine_installation(*, importing: bool) -> Examination:
     core = core_version()
     findings = [
         *([] if core else [_core_is_not_installed()]),
-        *clash_findings(there.clashes),
+        *clash_findings(there.clashes, distributions),
+        *group_findings(look_at_groups()),
         *distribution_findings(distributions),
         *plugin_findings(look_at_plugins(there, importing=importing), distributions),
         *look_at_sockets(),
@@ -85,22 +96,22 @@ def _core_is_not_installed() -> Finding:
 def examine_file(seen: Examination, file: Path, plugin_files: tuple[Path, ...]) -> Examination:
     """What was seen, with `file` beside it. Raises `ConfigError` if it cannot be read, being no file or no TOML."""
     tables = read_toml(file)
-    text = file.read_text(encoding="utf-8")
+    text = file.read_text(encoding="utf-8-sig")
     there = installed()
-    problems: list[Problem] = []
+    trial = Trial(file, text, there, look_at_distributions(), [*plugin_files])
     config: PenstockConfig | None = None
-    owner, told = _owned(file, tables, plugin_files, there, problems)
+    owner, told = _owned(file, tables, plugin_files, trial)
     try:
         config = load_config(file, foreign_tables=True).config
     except ConfigError as error:
-        problems += error.records
+        trial.take(error)
     findings: list[Finding] = []
     active: tuple[str, ...] = ()
     keys: dict[Any, str] = {}
     set_ = {name for name, value in os.environ.items() if value}
     if config is not None:
         keys = keys_of(config)
-        manager = _tried(config, plugin_files, problems)
+        manager = _tried(config, plugin_files, trial)
         settings = {name: config.sections[name] for name in config.sections if name in _sinks(config, manager)}
         if manager is not None:
             active = manager.active
@@ -115,8 +126,10 @@ def examine_file(seen: Examination, file: Path, plugin_files: tuple[Path, ...]) 
             findings += open_files_findings(config, open_files_limit(), file, text)
     else:
         known = set()
-    of_problems = problem_findings(dict.fromkeys(problems), file, text)
-    findings = [*(each for each in of_problems if each.line is None or each.line not in known), *findings, *told]
+    findings += key_file_findings(look_at_key_files(key_files_of(tables, file.parent)), file, text)
+    of_problems = problem_findings(dict.fromkeys(trial.problems), file, text)
+    of_problems = (each for each in of_problems if each.line is None or each.line not in known)
+    findings = [*of_problems, *trial.findings(), *findings, *told]
     return attrs.evolve(
         seen,
         file=str(file),
@@ -128,39 +141,28 @@ def examine_file(seen: Examination, file: Path, plugin_files: tuple[Path, ...]) 
 
 
 def _owned(
-    file: Path, tables: dict[str, Any], plugin_files: tuple[Path, ...], there: Installed, problems: list[Problem]
+    file: Path, tables: dict[str, Any], plugin_files: tuple[Path, ...], trial: Trial
 ) -> tuple[str | None, list[Finding]]:
-    """The plugin whose file it is, with what it says should be seen to; what is wrong goes to `problems`."""
-    try:
-        whose = whose_file(file, tables, plugin_files, there)
-        problems += (Problem((), str(error)) for error in whose.unable)
-        says = whose.says
-        if isinstance(says, PenstockError):
-            problems += _records(says)
-        elif says is not None and whose.owner is not None:
-            return whose.owner, list(file_findings(whose.owner, says.notes, file))
-    except ConfigError as error:
-        problems += error.records
+    """The plugin whose file it is, with what it says should be seen to; what is wrong is taken down."""
+    whose = trial.attempt(whose_file, file, tables, plugin_files, trial.there)
+    if whose is None:
         return None, []
+    for error in whose.unable:
+        trial.take(error)
+    if isinstance(whose.says, PenstockError):
+        trial.take(whose.says)
+    elif whose.says is not None and whose.owner is not None:
+        return whose.owner, list(file_findings(whose.owner, whose.says.notes, file))
     return whose.owner, []
 
 
-def _tried(config: PenstockConfig, plugin_files: tuple[Path, ...], problems: list[Problem]) -> PluginManager | None:
-    """The plugins, made and their factories tried; what is wrong goes to `problems`. `None` if they cannot be made."""
-    try:
-        manager = PluginManager.from_config(config, extra=plugin_files)
-    except PenstockError as error:
-        problems += _records(error)
-        return None
-    try:
-        dry_run(config, manager)
-    except PenstockError as error:
-        problems += _records(error)
+def _tried(config: PenstockConfig, plugin_files: tuple[Path, ...], trial: Trial) -> PluginManager | None:
+    """The plugins, made and their factories tried; what is wrong is taken down. `None` if they cannot be made."""
+    trial.load_too(config)
+    manager = trial.attempt(partial(PluginManager.from_config, extra=plugin_files), config)
+    if manager is not None:
+        trial.attempt(dry_run, config, manager)
     return manager
-
-
-def _records(error: PenstockError) -> Sequence[Problem]:
-    return error.records if isinstance(error, ConfigError) else (Problem((), str(error)),)
 
 
 def _sinks(config: PenstockConfig, manager: PluginManager | None) -> tuple[str, ...]:

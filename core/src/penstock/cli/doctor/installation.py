@@ -8,16 +8,21 @@ from collections.abc import Iterable, Iterator
 import attrs
 
 from penstock.cli.doctor.findings import Finding, edit
+from penstock.cli.doctor.guard import Printed
 from penstock.cli.doctor.key_lines import line_of
-from penstock.plugins.discovery import NameClash
+from penstock.plugins.discovery import PLUGIN_GROUP, NameClash
 
 __all__ = [
     "DistributionFacts",
+    "GroupFacts",
     "PluginFacts",
     "ProjectFacts",
     "clash_findings",
     "distribution_findings",
+    "group_findings",
     "plugin_findings",
+    "printed_findings",
+    "reinstall",
 ]
 
 EntryPoints = frozenset[tuple[str, str, str]]
@@ -51,13 +56,29 @@ class DistributionFacts:
 
 @attrs.frozen(kw_only=True)
 class PluginFacts:
-    """What is wrong with an installed plugin, `None` if nothing was seen; `file` and `line` are where it raised."""
+    """What is wrong with an installed plugin, `None` if nothing was seen; `file` and `line` are where it is so, and
+    `declared` where the plugin stands in the metadata. `needs_newer` is the distribution of which a newer release would
+    mend it, where that is known; `printed` what it printed.
+    """
 
     name: str
     distribution: str
     problem: str | None
     file: str = ""
     line: int | None = None
+    declared: tuple[str, int | None] = ("", None)
+    needs_newer: str | None = None
+    printed: tuple[Printed, ...] = ()
+
+
+@attrs.frozen
+class GroupFacts:
+    """A group of entry points that is none of ours, the one that was probably meant, and the metadata it stands in."""
+
+    group: str
+    meant: str
+    distribution: str
+    file: str
 
 
 def distribution_findings(found: Iterable[DistributionFacts]) -> Iterator[Finding]:
@@ -114,26 +135,53 @@ def _stale(installed: DistributionFacts, project: ProjectFacts) -> Iterator[Find
         )
 
 
-def clash_findings(clashes: Iterable[NameClash]) -> Iterator[Finding]:
-    """Names that several distributions claim."""
+def clash_findings(clashes: Iterable[NameClash], found: Iterable[DistributionFacts]) -> Iterator[Finding]:
+    """Names that several distributions claim, at the metadata of the second of them."""
+    places = {each.name: each.place for each in found}
     for clash in clashes:
-        others = (shlex.quote(claim.rpartition(" ")[0]) for claim in clash.claimed_by[1:])
-        yield Finding(kind="clash", cause=str(clash), mend=f"pip uninstall {' '.join(others)}")
+        others = [claim.rpartition(" ")[0] for claim in clash.claimed_by[1:]]
+        mend = f"pip uninstall {' '.join(map(shlex.quote, others))}"
+        yield Finding(kind="clash", cause=str(clash), mend=mend, file=places.get(others[0], ""))
+
+
+def group_findings(groups: Iterable[GroupFacts]) -> Iterator[Finding]:
+    """Entry points that nobody looks for, since their group is misspelt."""
+    for each in groups:
+        cause = f"{each.distribution}: nobody looks for the entry points {each.group}; did you mean {each.meant!r}?"
+        yield Finding(kind="group", cause=cause, mend=edit(each.file), file=each.file)
 
 
 def plugin_findings(plugins: Iterable[PluginFacts], found: Iterable[DistributionFacts]) -> Iterator[Finding]:
     """Plugins that cannot be imported, or that break the contract. Who works on one mends it in its source; of any
     other there may be a better release."""
-    editable = {each.name for each in found if each.project is not None}
+    projects = {each.name: each.project for each in found if each.project is not None}
     for plugin in plugins:
+        whose = f"plugin {plugin.name!r} of {plugin.distribution}"
+        yield from printed_findings(plugin.printed, whose)
         if plugin.problem is None:
             continue
-        again = f"pip install --upgrade --force-reinstall {shlex.quote(plugin.distribution)}"
-        own = plugin.distribution in editable and plugin.file
-        yield Finding(
-            kind="plugin",
-            cause=f"plugin {plugin.name!r} of {plugin.distribution}: {plugin.problem}",
-            mend=edit(plugin.file, plugin.line) if own else again,
-            file=plugin.file,
-            line=plugin.line,
-        )
+        project = projects.get(plugin.distribution)
+        file, line = plugin.file, plugin.line
+        if not file and project is not None:
+            file, line = project.file, line_of(project.text, ("project", "entry-points", PLUGIN_GROUP, plugin.name))
+        elif not file:
+            file, line = plugin.declared
+        if plugin.needs_newer is not None:
+            mend = f"pip install --upgrade {shlex.quote(plugin.needs_newer)}"
+        elif project is not None:
+            mend = edit(file, line)
+        else:
+            mend = reinstall(plugin.distribution)
+        yield Finding(kind="plugin", cause=f"{whose}: {plugin.problem}", mend=mend, file=file, line=line)
+
+
+def reinstall(distribution: str) -> str:
+    """The command that puts the newest release of a distribution in the place of a broken one, with what it needs."""
+    return f"pip install --upgrade --force-reinstall {shlex.quote(distribution)}"
+
+
+def printed_findings(printed: Iterable[Printed], whose: str) -> Iterator[Finding]:
+    """What code printed while it was imported or made, once for each line of it."""
+    for each in {(one.file, one.line): one for one in printed}.values():
+        cause = f"{whose} prints while it is imported or made, which spoils what programs read of us: {each.text!r}"
+        yield Finding(kind="prints", cause=cause, mend=edit(each.file, each.line), file=each.file, line=each.line)

@@ -1,4 +1,4 @@
-"""Looking: metadata, projects, plugins, files, sockets and limits of this machine, as facts. Decides nothing."""
+"""Looking: metadata, projects, files, sockets and limits of this machine, as facts. Decides nothing."""
 
 from __future__ import annotations
 
@@ -11,33 +11,30 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from importlib.metadata import Distribution, PackageNotFoundError, distributions, version
 from pathlib import Path
-from traceback import walk_tb
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+import attrs
 import trio
 
-from penstock.cli.doctor.configuration import PathFacts
+from penstock.cli.doctor.configuration import KeyFileFacts, PathFacts
 from penstock.cli.doctor.findings import Chmod, Finding, RemoveSockets
-from penstock.cli.doctor.installation import DistributionFacts, PluginFacts, ProjectFacts
+from penstock.cli.doctor.installation import DistributionFacts, GroupFacts, ProjectFacts
 from penstock.cli.doctor.sockets import socket_findings
-from penstock.plugins.contract import CONTRACT_GROUP, misfit
-from penstock.plugins.discovery import COMMAND_GROUP, PLUGIN_GROUP, EntryPointOwner, Installed
-from penstock.plugins.hook_checks import check_hooks, implementations
-from penstock.plugins.hookspecs import OF_COMMANDS
-from penstock.plugins.loading import config_class, import_plugin, make_for_commands
-from penstock.plugins.source_hooks import find_source, hooks_in_source
+from penstock.config.words import probably_meant
+from penstock.plugins.contract import CONTRACT_GROUP
+from penstock.plugins.discovery import COMMAND_GROUP, PLUGIN_GROUP
 from penstock.run.explain_asking import find_runs
 from penstock.run.socket_folder import possible_folders, socket_folder
-from penstock.words.errors import PluginError
 from penstock.words.problems import PathParts
 
 __all__ = [
     "carry_out",
     "core_version",
     "look_at_distributions",
+    "look_at_groups",
+    "look_at_key_files",
     "look_at_paths",
-    "look_at_plugins",
     "look_at_sockets",
     "open_files_limit",
 ]
@@ -68,6 +65,10 @@ def _distribution(found: Distribution) -> DistributionFacts | None:
     project = _project(found)
     if not points and project is None:
         return None
+    return attrs.evolve(_facts_of(found), entry_points=points, project=project)
+
+
+def _facts_of(found: Distribution) -> DistributionFacts:
     metadata = found.metadata
     facts = {key: metadata[key] for key in ("Name", "Version") if key in metadata}
     place = str(getattr(found, "_path", None) or found.locate_file(""))
@@ -75,9 +76,19 @@ def _distribution(found: Distribution) -> DistributionFacts | None:
         name=facts.get("Name", "(no name)"),
         version=facts.get("Version", "(no version)"),
         place=os.path.realpath(place),
-        entry_points=points,
-        project=project,
     )
+
+
+def look_at_groups() -> list[GroupFacts]:
+    """The groups of entry points that look like ours and are none, with where they stand."""
+    ours = (*GROUPS, "penstock.dialects")
+    return [
+        GroupFacts(group, meant, facts.name, os.path.join(facts.place, "entry_points.txt"))
+        for each in distributions()
+        for group in sorted({point.group for point in each.entry_points} - set(ours))
+        if group.startswith("penstock") and (meant := probably_meant(group, ours)) is not None
+        for facts in (_facts_of(each),)
+    ]
 
 
 def _project(found: Distribution) -> ProjectFacts | None:
@@ -125,64 +136,6 @@ def _declared(folder: str, file: Path, text: str) -> ProjectFacts:
     )
 
 
-def look_at_plugins(installed: Installed, *, importing: bool) -> list[PluginFacts]:
-    """What is wrong with each installed plugin, as far as its source says; with `importing`, as it is imported."""
-    return [_imported(owner) if importing else _on_disk(owner) for owner in installed.plugins.values()]
-
-
-def _on_disk(owner: EntryPointOwner) -> PluginFacts:
-    module, attribute = owner.entry_point.module, owner.entry_point.attr
-    try:
-        source = find_source(module)
-    except ImportError as error:
-        return PluginFacts(name=owner.name, distribution=owner.distribution, problem=f"cannot be imported: {error}")
-    problem, line = None, None
-    if source is not None:
-        try:
-            compile(source.read_bytes(), str(source), "exec", dont_inherit=True)
-        except OSError as error:
-            problem = f"cannot be read: {error.strerror or error}"
-        except (SyntaxError, ValueError) as error:
-            problem, line = f"is no Python: {error}", getattr(error, "lineno", None)
-    if problem is None and hooks_in_source(module, attribute) == ():
-        problem = "it has no hook; mark a function with @hookimpl (from penstock import hookimpl)"
-    problem = misfit(owner.contract, owner.distribution) or problem
-    return PluginFacts(
-        name=owner.name,
-        distribution=owner.distribution,
-        problem=problem,
-        file=str(source or "") if problem else "",
-        line=line,
-    )
-
-
-def _imported(owner: EntryPointOwner) -> PluginFacts:
-    try:
-        loaded = import_plugin(owner)
-        if wrong := check_hooks(loaded.target):
-            raise PluginError(owner.name, "; ".join(wrong))
-        config_class(loaded)
-        if any(made.hook in OF_COMMANDS for made in implementations(loaded.target)):
-            make_for_commands(loaded)
-    except PluginError as error:
-        file, line = _place(error.__cause__)
-        return PluginFacts(
-            name=owner.name, distribution=owner.distribution, problem=error.message, file=file, line=line
-        )
-    return PluginFacts(name=owner.name, distribution=owner.distribution, problem=None)
-
-
-def _place(error: BaseException | None) -> tuple[str, int | None]:
-    """The file and line that raised an error, where that is known."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return error.filename, error.lineno
-    frames = [] if error is None else list(walk_tb(error.__traceback__))
-    for frame, line in reversed(frames):
-        if not frame.f_code.co_filename.startswith("<"):
-            return frame.f_code.co_filename, line
-    return "", None
-
-
 def look_at_paths(paths: Mapping[PathParts, Path]) -> Iterator[PathFacts]:
     """What is there at each path, or in its place the folder that it would be made in."""
     for key, path in paths.items():
@@ -196,6 +149,17 @@ def look_at_paths(paths: Mapping[PathParts, Path]) -> Iterator[PathFacts]:
         writable = os.access(there, os.W_OK)
         mode = stat.S_IMODE(found.st_mode)
         yield PathFacts(key=key, path=path, exists=there == path, mode=mode, writable=writable, own=own)
+
+
+def look_at_key_files(files: Mapping[PathParts, Path]) -> Iterator[KeyFileFacts]:
+    """The files of keys that are there, with their modes."""
+    for key, path in files.items():
+        try:
+            found = path.stat()
+        except OSError:
+            continue  # whoever reads it says so
+        own = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+        yield KeyFileFacts(key, path, stat.S_IMODE(found.st_mode), own)
 
 
 def look_at_sockets() -> list[Finding]:

@@ -1,0 +1,206 @@
+"""Looking at plugins: what is wrong with each, from its source or by importing it, and the line that says so."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import re
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from traceback import walk_tb
+from types import ModuleType
+from typing import Final
+
+import penstock
+from penstock.cli.doctor.guard import Printed, TookTooLong, guarded
+from penstock.cli.doctor.installation import PluginFacts
+from penstock.config.words import did_you_mean
+from penstock.plugins.contract import misfit, needs_newer
+from penstock.plugins.discovery import EntryPointOwner, Installed
+from penstock.plugins.hook_checks import check_hooks, implementations
+from penstock.plugins.hookspecs import OF_COMMANDS
+from penstock.plugins.loading import config_class, import_plugin, make_for_commands
+from penstock.plugins.source_hooks import find_source, hooks_in_source
+from penstock.words.errors import PluginError
+
+__all__ = ["look_at_plugins", "place_of_error", "place_of_hook"]
+
+_NOT_THEIRS: Final = tuple(
+    os.path.realpath(folder) + os.sep
+    for folder in (os.path.dirname(penstock.__file__), sysconfig.get_paths()["stdlib"])
+)
+_SITE: Final = re.compile(r"[\\/](site|dist)-packages[\\/]")
+
+
+def look_at_plugins(installed: Installed, *, importing: bool) -> list[PluginFacts]:
+    """What is wrong with each installed plugin, as far as its source says; with `importing`, as it is imported."""
+    return [_imported(owner) if importing else _on_disk(owner) for owner in installed.plugins.values()]
+
+
+def place_of_error(error: BaseException | None) -> tuple[str, int | None]:
+    """The file and line of somebody else's code that raised an error; nothing where that is not known."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return error.filename, error.lineno
+    frames = [] if error is None else list(walk_tb(error.__traceback__))
+    for frame, line in reversed(frames):
+        file = frame.f_code.co_filename
+        if not file.startswith("<") and not _is_ours(file):
+            return file, line
+    return "", None
+
+
+def _is_ours(file: str) -> bool:
+    """Whether a file is the core's, or Python's own."""
+    return os.path.realpath(file).startswith(_NOT_THEIRS) and not _SITE.search(file[len(_NOT_THEIRS[-1]) - 1 :])
+
+
+def place_of_hook(target: object, problem: str) -> tuple[str, int | None]:
+    """The file and line of the function that a problem of a plugin's hooks begins with; nothing for any other."""
+    named = re.match(r"\w+", problem)
+    function = inspect.getattr_static(target, named[0], None) if named else None
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    return ("", None) if code is None else (code.co_filename, code.co_firstlineno)
+
+
+def _on_disk(owner: EntryPointOwner) -> PluginFacts:
+    module, attribute = owner.entry_point.module, owner.entry_point.attr
+    if wrong := _wrong_with_the_contract(owner) or _wrong_with_the_name(owner):
+        return wrong
+    try:
+        source = find_source(module)
+    except ImportError as error:
+        return _facts(owner, f"cannot be imported: {error}{_meant(module)}")
+    problem, line = None, None
+    if source is not None:
+        try:
+            compile(text := source.read_bytes(), str(source), "exec", dont_inherit=True)
+            problem = _missing_from(text, attribute)
+        except OSError as error:
+            problem = f"cannot be read: {error.strerror or error}"
+        except (SyntaxError, ValueError) as error:
+            problem, line = f"is no Python: {error}", getattr(error, "lineno", None)
+    if problem is None and hooks_in_source(module, attribute) == ():
+        problem = "it has no hook; mark a function with @hookimpl (from penstock import hookimpl)"
+    return _facts(owner, problem, (str(source or ""), line) if problem else ("", None))
+
+
+def _imported(owner: EntryPointOwner) -> PluginFacts:
+    if wrong := _wrong_with_the_contract(owner) or _wrong_with_the_name(owner):
+        return wrong
+    printed: list[Printed] = []
+    place: tuple[str, int | None] = ("", None)
+    problem = None
+    try:
+        with guarded(printed):
+            loaded = import_plugin(owner)
+            if wrongs := check_hooks(loaded.target):
+                place = place_of_hook(loaded.target, wrongs[0])
+                raise PluginError(owner.name, "; ".join(wrongs))
+            config_class(loaded)
+            if any(made.hook in OF_COMMANDS for made in implementations(loaded.target)):
+                make_for_commands(loaded)
+    except PluginError as error:
+        problem = error.message
+        missing = _missing_attribute(owner) if isinstance(error.__cause__, AttributeError) else None
+        if missing is not None:
+            problem, place = missing
+        else:
+            place = place if place[0] else place_of_error(error.__cause__)
+            problem += _meant(owner.entry_point.module) if isinstance(error.__cause__, ModuleNotFoundError) else ""
+    except TookTooLong as error:
+        problem, place = f"cannot be imported: {error}", place_of_error(error)
+    return _facts(owner, problem, place, printed)
+
+
+def _facts(
+    owner: EntryPointOwner,
+    problem: str | None,
+    place: tuple[str, int | None] = ("", None),
+    printed: list[Printed] | None = None,
+    newer: str | None = None,
+) -> PluginFacts:
+    return PluginFacts(
+        name=owner.name,
+        distribution=owner.distribution,
+        problem=problem,
+        file=place[0],
+        line=place[1],
+        declared=_declared(owner),
+        needs_newer=newer,
+        printed=tuple(printed or ()),
+    )
+
+
+def _declared(owner: EntryPointOwner) -> tuple[str, int | None]:
+    """The file and line of the metadata in which the entry point stands."""
+    distribution = owner.entry_point.dist
+    if distribution is None:
+        return "", None
+    folder = getattr(distribution, "_path", None)
+    group = ""
+    for number, line in enumerate((distribution.read_text("entry_points.txt") or "").splitlines(), 1):
+        if line.strip().startswith("["):
+            group = line.strip("[] \t")
+        elif group == owner.entry_point.group and line.partition("=")[0].strip() == owner.name:
+            return str(Path(str(folder or ""), "entry_points.txt")), number
+    return "", None
+
+
+def _wrong_with_the_contract(owner: EntryPointOwner) -> PluginFacts | None:
+    problem = misfit(owner.contract, owner.distribution)
+    if problem is None:
+        return None
+    return _facts(owner, problem, newer=needs_newer(owner.contract, owner.distribution))
+
+
+def _wrong_with_the_name(owner: EntryPointOwner) -> PluginFacts | None:
+    """A module that nobody can import, since one of Python's own comes first."""
+    module = owner.entry_point.module.partition(".")[0]
+    if module not in sys.stdlib_module_names:
+        return None
+    return _facts(owner, f"its module {module!r} has the name of one of Python's own, which comes first; rename it")
+
+
+def _meant(module: str) -> str:
+    """What is added where an entry point has a dot in place of the colon."""
+    package, dot, attribute = module.rpartition(".")
+    try:
+        there = dot and find_source(package)
+    except ImportError:
+        return ""
+    return f"; did you mean '{package}:{attribute}', with a colon?" if there else ""
+
+
+def _missing_attribute(owner: EntryPointOwner) -> tuple[str, tuple[str, int | None]] | None:
+    module = sys.modules.get(owner.entry_point.module)
+    if not isinstance(module, ModuleType) or hasattr(module, owner.entry_point.attr):
+        return None
+    known = [name for name in vars(module) if not name.startswith("_")]
+    said = (
+        f"{owner.entry_point.module} has no {owner.entry_point.attr!r}; {did_you_mean(owner.entry_point.attr, known)}"
+    )
+    return said, (str(module.__file__ or ""), None)
+
+
+def _missing_from(source: bytes, attribute: str) -> str | None:
+    """The problem of a module that has no such name, as far as its source says what it has."""
+    names = set(_names_in(ast.parse(source)))
+    if not attribute or "*" in names or "__getattr__" in names or attribute.partition(".")[0] in names:
+        return None
+    return f"it has no {attribute!r}; {did_you_mean(attribute, sorted(n for n in names if not n.startswith('_')))}"
+
+
+def _names_in(tree: ast.AST) -> Iterator[str]:
+    """All names that a module may bind at its top, also within `if` and `try`."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from ((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+        if isinstance(node, ast.Name):
+            yield node.id
+        yield from _names_in(node)
