@@ -16,6 +16,13 @@ def test_a_file_becomes_plain_tables_whether_named_by_path_or_text(tmp_path: Pat
     assert read_toml(file) == read_toml(str(file)) == {"t": {"name": "é"}}
 
 
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_bytes(b"\xef\xbb\xbf[t]\n")
+
+    assert read_toml(file) == {"t": {}}
+
+
 def test_a_file_that_cannot_be_used_is_named_as_the_caller_names_it() -> None:
     with pytest.raises(ConfigError) as caught:
         read_toml("no/such/file.toml")

@@ -101,6 +101,34 @@ def test_a_config_that_toml_cannot_fill_is_the_plugins_fault(config: type, repor
     assert caught.value.message.startswith(reported)
 
 
+def test_a_default_that_raises_is_the_plugins_fault(alone: Managed) -> None:
+    @attrs.frozen
+    class Broken:
+        size: float = attrs.field(factory=lambda: 1 / 0)
+
+    class Plugin(Policy):
+        plugin_name, Config = "broken", Broken
+
+        def __init__(self, config: Broken) -> None: ...
+
+    with pytest.raises(PluginError, match="Config cannot be made: ZeroDivisionError") as caught:
+        alone(None, Plugin)
+    assert caught.value.plugin == "broken"
+
+
+@pytest.mark.parametrize(
+    ("config", "said"), [(None, "since it has no Config"), (attrs.make_class("C", []), "its Config")]
+)
+def test_a_class_that_cannot_be_made_so_says_what_it_must_take(config: object, said: str, alone: Managed) -> None:
+    class Plugin(Policy):
+        plugin_name, Config = "unmade", config
+
+        def __init__(self, one: object, other: object) -> None: ...
+
+    with pytest.raises(PluginError, match=said):
+        alone(None, Plugin)
+
+
 def test_a_config_error_from_making_a_plugin_is_reported_with_the_rest(problems_alone: Problems) -> None:
     class Refusing(Policy):
         plugin_name = "refusing"
