@@ -186,6 +186,24 @@ def test_python_runs(block: Block, furnished: Path) -> None:
         importlib.import_module(block.file.removesuffix(".py"))
 
 
+def test_the_plugins_of_the_tutorials_are_typed_as_what_is_made_by_penstock_new(tmp_path: Path) -> None:
+    files = []
+    for block in (block for page in HOUSE.glob("docs/tutorials/*.md") for block in blocks_of(page)):
+        if block.file is not None and not block.file.startswith("test_"):
+            files.append(block.file)
+            (tmp_path / block.file).write_text(block.code, encoding="utf-8")
+
+    options = ["--strict", "--config-file=", "--cache-dir=.mypy_cache"]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", *options, *files],
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @each("python", not_run=True)
 def test_python_that_does_not_run_is_python(block: Block) -> None:
     compile(block.code, "example.py", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
