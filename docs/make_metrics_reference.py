@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import attrs
-from opentelemetry.metrics import Meter, MeterProvider
+from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider
 
 from penstock import RuntimeEvent
 from penstock.testing import one_of_each_event
@@ -43,6 +44,9 @@ What `penstock serve` answers at `/metrics`: [gateway-operating.md](../gateway-o
 """
 
 
+ORDERS = 50
+
+
 @attrs.define
 class Instrument:
     """A metric as it was made, and the labels under which something was counted."""
@@ -52,6 +56,7 @@ class Instrument:
     unit: str
     what: str
     labels: set[str] = attrs.field(factory=set)
+    callbacks: Sequence[Any] = ()
 
     def add(self, amount: float, attributes: Mapping[str, str] | None = None, context: object = None) -> None:
         self.labels.update(attributes or {})
@@ -66,8 +71,15 @@ class NotingMeter(Meter):
         super().__init__("noting")
         self.made: dict[str, Instrument] = {}
 
-    def _make(self, kind: str, name: str, unit: str = "", description: str = "") -> Any:
-        return self.made.setdefault(name, Instrument(kind, name, unit, description))
+    def observe(self) -> None:
+        """Ask those instruments that are asked."""
+        for instrument in self.made.values():
+            for callback in instrument.callbacks:
+                for observation in callback(CallbackOptions()):
+                    instrument.add(observation.value, observation.attributes)
+
+    def _make(self, kind: str, name: str, unit: str = "", description: str = "", callbacks: Any = ()) -> Any:
+        return self.made.setdefault(name, Instrument(kind, name, unit, description, callbacks=callbacks or ()))
 
     def create_counter(self, name: str, unit: str = "", description: str = "") -> Any:
         return self._make("counter", name, unit, description)
@@ -82,15 +94,15 @@ class NotingMeter(Meter):
         return self._make("gauge", name, unit, description)
 
     def create_observable_counter(self, name: str, callbacks: Any = None, unit: str = "", description: str = "") -> Any:
-        return self._make("counter", name, unit, description)
+        return self._make("counter", name, unit, description, callbacks)
 
     def create_observable_up_down_counter(
         self, name: str, callbacks: Any = None, unit: str = "", description: str = ""
     ) -> Any:
-        return self._make("up-down counter", name, unit, description)
+        return self._make("up-down counter", name, unit, description, callbacks)
 
     def create_observable_gauge(self, name: str, callbacks: Any = None, unit: str = "", description: str = "") -> Any:
-        return self._make("gauge", name, unit, description)
+        return self._make("gauge", name, unit, description, callbacks)
 
 
 class NotingProvider(MeterProvider):
@@ -111,22 +123,26 @@ def reference() -> str:
 def _of_otel() -> Iterator[str]:
     provider = NotingProvider()
     plugin = OtelPlugin(OtelConfig(), provider)
-    for tell, events in (
-        (plugin.penstock_scheduler_event, one_of_each_event("scheduler")),
-        (plugin.penstock_request_event, one_of_each_event("request")),
-    ):
-        for event in events:
-            tell(_with_an_algorithm(event))
+    for seed in range(ORDERS):
+        for event in _events(seed):
+            tell = plugin.penstock_scheduler_event if event.stream == "scheduler" else plugin.penstock_request_event
+            tell(event)
+    provider.meter.observe()
     yield "| metric | kind | unit | what it is | labels |"
     yield "|---|---|---|---|---|"
     for each in provider.meter.made.values():
         yield _line((f"`{each.name}`", each.kind, f"`{each.unit}`", each.what, _listed(sorted(each.labels))))
 
 
-def _with_an_algorithm(event: RuntimeEvent) -> RuntimeEvent:
-    if event.diagnostics is None:
-        return event
-    return attrs.evolve(event, diagnostics={**event.diagnostics, "algorithm": "aimd"})
+def _events(seed: int) -> list[RuntimeEvent]:
+    """Every kind of event, in an order of its own: what has a duration has to begin before it ends."""
+    made = [
+        attrs.evolve(event, reason_or_outcome=outcome, diagnostics={**(event.diagnostics or {}), "algorithm": "aimd"})
+        for event in (*one_of_each_event("scheduler"), *one_of_each_event("request"))
+        for outcome in ("success", "rate_limited")
+    ]
+    Random(seed).shuffle(made)
+    return made
 
 
 def _of_the_gateway() -> Iterator[str]:
