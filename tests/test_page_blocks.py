@@ -26,23 +26,14 @@ import attrs
 import click
 import pytest
 from click.testing import CliRunner
+from tests.pages import HOUSE, PAGES as ALL_PAGES, named
 
 from penstock import load_config
 from penstock.cli.main import cli
 from penstock.plugins.contract import CONTRACT_GROUP
 from penstock.plugins.discovery import COMMAND_GROUP, PLUGIN_GROUP
 
-HOUSE = Path(__file__).parents[1]
-PAGES = sorted(
-    page
-    for page in (
-        *HOUSE.glob("*.md"),
-        *HOUSE.glob("docs/**/*.md"),
-        *HOUSE.glob("*/README.md"),
-        *HOUSE.glob("*/*/README.md"),
-    )
-    if page.name != "CHANGELOG.md" and not page.relative_to(HOUSE).parts[0].startswith(".")
-)
+PAGES = [page for page in ALL_PAGES if page.name != "CHANGELOG.md"]
 BLOCK = re.compile(r"(?:^<!-- (?P<mark>[^\n]*) -->\n\n?)?^```(?P<language>[^\n]*)\n(?P<code>.*?)^```$", re.M | re.S)
 FILE = re.compile(r"# (\w+\.py)\n")
 TELLING: Final = {"text", "mermaid", "{eval-rst}"}
@@ -105,10 +96,6 @@ class Block:
     def file(self) -> str | None:
         named = FILE.match(self.code)
         return named[1] if self.language == "python" and named is not None else None
-
-
-def named(page: Path) -> str:
-    return page.relative_to(HOUSE).as_posix()
 
 
 def blocks_of(page: Path) -> list[Block]:

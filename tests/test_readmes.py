@@ -9,21 +9,12 @@ from pathlib import Path
 
 import attrs
 import pytest
+from tests.pages import HOUSE, PAGES as ALL_PAGES
 
 from penstock import ModelConfig, ProviderConfig
 from penstock.config.reading import PluginLists, RequestsConfig, SchedulerConfig, SinksConfig
 
-HOUSE = Path(__file__).parents[1]
-PAGES = sorted(
-    page
-    for page in (
-        *HOUSE.glob("*.md"),
-        *HOUSE.glob("docs/**/*.md"),
-        *HOUSE.glob("*/README.md"),
-        *HOUSE.glob("*/*/README.md"),
-    )
-    if page.name != "CHANGELOG.md" and not page.relative_to(HOUSE).parts[0].startswith(".")
-)
+PAGES = [page for page in ALL_PAGES if page.name != "CHANGELOG.md"]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -10,19 +10,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.pages import HOUSE, PAGES, named
 
-HOUSE = Path(__file__).parents[1]
 DOCS = HOUSE / "docs"
-PAGES = sorted(
-    page
-    for page in (
-        *HOUSE.glob("*.md"),
-        *DOCS.glob("**/*.md"),
-        *HOUSE.glob("*/README.md"),
-        *HOUSE.glob("*/*/README.md"),
-    )
-    if not page.relative_to(HOUSE).parts[0].startswith(".")
-)
 PACKAGES = {
     "penstock": "penstock.md",
     "penstock.testing": "testing.md",
@@ -33,10 +23,6 @@ PACKAGES = {
     },
 }
 CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
-
-
-def named(page: Path) -> str:
-    return page.relative_to(HOUSE).as_posix()
 
 
 def anchors(page: Path) -> set[str]:

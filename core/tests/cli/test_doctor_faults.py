@@ -84,7 +84,9 @@ class World:
     def misspelt_group(self) -> None:
         self.plugin(RULE)
         file = self.folder / "site/d/d-1.0.dist-info/entry_points.txt"
-        file.write_text(file.read_text(encoding="utf-8").replace("penstock.plugins", "penstock.plugin"), "utf-8")
+        file.write_text(
+            file.read_text(encoding="utf-8").replace("penstock.plugins", "penstock.plugin"), encoding="utf-8"
+        )
 
     def twice(self) -> None:
         self.plugin(RULE)

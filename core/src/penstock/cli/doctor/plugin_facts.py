@@ -140,8 +140,9 @@ def _declared(owner: EntryPointOwner) -> tuple[str, int | None]:
     if distribution is None:
         return "", None
     folder = getattr(distribution, "_path", None)
+    read = distribution.read_text  # which is always UTF-8
     group = ""
-    for number, line in enumerate((distribution.read_text("entry_points.txt") or "").splitlines(), 1):
+    for number, line in enumerate((read("entry_points.txt") or "").splitlines(), 1):
         if line.strip().startswith("["):
             group = line.strip("[] \t")
         elif group == owner.entry_point.group and line.partition("=")[0].strip() == owner.name:
