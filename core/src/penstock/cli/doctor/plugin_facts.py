@@ -28,10 +28,8 @@ from penstock.words.errors import PluginError
 
 __all__ = ["look_at_plugins", "place_of_error", "place_of_hook"]
 
-_NOT_THEIRS: Final = tuple(
-    os.path.realpath(folder) + os.sep
-    for folder in (os.path.dirname(penstock.__file__), sysconfig.get_paths()["stdlib"])
-)
+_CORE: Final = os.path.join(os.path.realpath(os.path.dirname(penstock.__file__)), "")
+_PYTHON: Final = os.path.join(os.path.realpath(sysconfig.get_paths()["stdlib"]), "")
 _SITE: Final = re.compile(r"[\\/](site|dist)-packages[\\/]")
 
 
@@ -53,8 +51,9 @@ def place_of_error(error: BaseException | None) -> tuple[str, int | None]:
 
 
 def _is_ours(file: str) -> bool:
-    """Whether a file is the core's, or Python's own."""
-    return os.path.realpath(file).startswith(_NOT_THEIRS) and not _SITE.search(file[len(_NOT_THEIRS[-1]) - 1 :])
+    """Whether a file is the core's, or Python's own, below whose folder others are installed too."""
+    path = os.path.realpath(file)
+    return path.startswith(_CORE) or (path.startswith(_PYTHON) and not _SITE.search(path[len(_PYTHON) - 1 :]))
 
 
 def place_of_hook(target: object, problem: str) -> tuple[str, int | None]:
