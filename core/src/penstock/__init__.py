@@ -65,6 +65,7 @@ from penstock.requests.pressure import (
     RequestPressureSnapshot,
     RequestPressureSnapshotProvider,
 )
+from penstock.requests.prices import Prices, cost_of
 from penstock.requests.reading import asks_for_too_much, verdict_of_refusal, verdict_of_status
 from penstock.requests.response import ResponseFacts
 from penstock.requests.slow_start import SlowStart
@@ -142,10 +143,12 @@ from penstock.words.identity import (
 )
 from penstock.words.labels import Labels
 from penstock.words.leases import LeaseLedger, ReleaseResult
+from penstock.words.metrics import GATEWAY_METRICS, METRICS, Metric, MetricLabel
 from penstock.words.plugin_failures import PluginFailure
 from penstock.words.printable import printable
 from penstock.words.problems import Problem
 from penstock.words.report import RunInfo, RunReport
+from penstock.words.run_figures import RunFigures
 from penstock.words.settings import Settings, WallClock
 from penstock.words.shadow import ShadowTally
 from penstock.words.validators import not_empty, number_above, number_from, one_of, true_or_false, whole_number_from
@@ -170,8 +173,10 @@ from penstock.words.verdicts import (
 
 __all__ = [
     "ENDINGS",
+    "GATEWAY_METRICS",
     "HEADER_FAMILIES",
     "LIMITED_BY",
+    "METRICS",
     "MOST_TOKENS",
     "MOST_URGENT",
     "NEVER",
@@ -232,6 +237,8 @@ __all__ = [
     "LimiterSuccessor",
     "LimiterTicket",
     "LoadedConfig",
+    "Metric",
+    "MetricLabel",
     "ModelConfig",
     "ModelRequestExecutor",
     "ModelRequestPressureSnapshot",
@@ -246,6 +253,7 @@ __all__ = [
     "PluginFailure",
     "PluginManager",
     "PolicyStateDelta",
+    "Prices",
     "Probe",
     "Problem",
     "Promise",
@@ -287,6 +295,7 @@ __all__ = [
     "RequestWaiterQueue",
     "ResolvedTaskScheduling",
     "ResponseFacts",
+    "RunFigures",
     "RunInfo",
     "RunPlan",
     "RunReport",
@@ -343,6 +352,7 @@ __all__ = [
     "check_denied",
     "check_plain_function",
     "classify",
+    "cost_of",
     "current_correlation",
     "current_executor",
     "did_you_mean",

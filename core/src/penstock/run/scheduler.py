@@ -9,6 +9,7 @@ from typing import Any
 import trio
 
 from penstock.config.reading import PenstockConfig
+from penstock.run.figures import figures_of
 from penstock.run.health import Health
 from penstock.run.parts import RunExplanation, RunParts
 from penstock.run.reconfiguration import Reconfiguration
@@ -18,6 +19,7 @@ from penstock.scheduler.interface import TaskInterface
 from penstock.words.capacity import CapacityValue
 from penstock.words.capacity_plan import AsyncCapacityPlan
 from penstock.words.report import RunReport
+from penstock.words.run_figures import RunFigures
 
 __all__ = ["Scheduler"]
 
@@ -28,6 +30,7 @@ class Scheduler(TaskInterface):
     def __init__(self, parts: RunParts, watch: RunWatch) -> None:
         super().__init__(parts.tasks)
         self._parts = parts
+        self._started_at = trio.current_time()
         self.run_id = parts.run_id
         self.requests = parts.requests
         """The request gate: `acquire`, `attempt`, `execute`, `register`, `pressure`."""
@@ -93,6 +96,10 @@ class Scheduler(TaskInterface):
         pool has had open. What was declared before under the same name is replaced. Raises `ConfigError`.
         """
         self._parts.capacity.declare(figures, transport_use)
+
+    def figures(self) -> RunFigures:
+        """The run's figures: limits, what is in flight, who waits and why; as records."""
+        return figures_of(self._parts, self._started_at)
 
     def health(self) -> Health:
         """How the run is: what is queued and in flight, who waits longest, whether the loop keeps up."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from penstock.words.given_up import GivenUpModel
 from penstock.words.plugin_failures import PluginFailure
+from penstock.words.run_figures import LiveFigures
 from penstock.words.shadow import ShadowTally
 
 __all__ = ["RunInfo", "RunReport"]
@@ -18,12 +19,20 @@ __all__ = ["RunInfo", "RunReport"]
 class RunInfo:
     """A run that is about to start. `started_at` is a moment of the run's clock; `plugins` are the active
     ones, in order.
+
+    What the configuration names: `domains` of each provider, beside those that all have; `models`, the id of each by
+    `provider/name`, for every name that it has; and `prices` by `provider/id`, as they stand there. `figures` gives the
+    run's figures while it is under way, in any thread.
     """
 
     run_id: str
     started_at: float
     seed: int
     plugins: tuple[str, ...] = ()
+    domains: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
+    models: Mapping[str, str] = attrs.field(factory=dict)
+    prices: Mapping[str, Mapping[str, float]] = attrs.field(factory=dict)
+    figures: LiveFigures | None = attrs.field(default=None, eq=False, repr=False)
 
 
 @attrs.frozen(kw_only=True)
