@@ -60,6 +60,17 @@ class Metric:
     boundaries: tuple[float, ...] = ()
     """Of a histogram: the upper ends of its buckets."""
 
+    def in_prometheus(self, name: str) -> str:
+        """What the metric of this name is called where Prometheus reads it by OpenTelemetry's exporter; of a histogram,
+        without `_bucket`, `_sum` or `_count`.
+
+        >>> name = "penstock.request.wait.duration"
+        >>> METRICS[name].in_prometheus(name)
+        'penstock_request_wait_duration_seconds'
+        """
+        named = name.replace(".", "_") + ("_seconds" if self.unit == "s" else "")
+        return f"{named}_total" if self.kind == "counter" else named
+
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 """Calls take tens of milliseconds to minutes, waits up to many."""
@@ -137,7 +148,7 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
             own_labels=True,
             boundaries=_TOKENS,
         ),
-        "penstock.cost": Metric(
+        "penstock.request.cost": Metric(
             "counter",
             "{money}",
             "What calls have cost, in the money of the models' `price`",
@@ -155,7 +166,7 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
             "histogram",
             "s",
             "From ready to started",
-            (MetricLabel.TASK, MetricLabel.GROUP),
+            (MetricLabel.GROUP,),
             own_labels=True,
             boundaries=SECONDS,
         ),
@@ -163,7 +174,7 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
             "histogram",
             "s",
             "From started to ended",
-            (MetricLabel.TASK, MetricLabel.GROUP, MetricLabel.OUTCOME),
+            (MetricLabel.GROUP, MetricLabel.OUTCOME),
             own_labels=True,
             boundaries=SECONDS,
         ),
