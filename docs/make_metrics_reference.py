@@ -41,8 +41,8 @@ MEANING = """\
 
 In Prometheus the dots of a label are underscores: `gen_ai_request_model`. A label is there where there is something to
 say: `gen_ai.request.model` not for a whole provider, `error.type` not for a success, `penstock.group` only where
-`[plugins.otel] groups` lists any. `own` are the labels that `[plugins.otel.labels]` lists, as `penstock.label.NAME`.
-Whatever is on no list is `other`.
+`[plugins.otel] groups` lists any. *Own* are the labels that `[plugins.otel.labels]` lists, each after
+`penstock.label.`. Whatever is on no list is `other`.
 
 | label | what it is |
 |---|---|
@@ -102,7 +102,7 @@ def _unit(metric: Metric) -> str:
 
 
 def _labels(metric: Metric) -> str:
-    return ", ".join([*(f"`{label}`" for label in metric.labels), *(["own"] if metric.own_labels else [])])
+    return ", ".join([*(f"`{label}`" for label in metric.labels), *(["*own*"] if metric.own_labels else [])])
 
 
 def _sentence(metric: Metric) -> str:

@@ -9,8 +9,9 @@ import pytest
 from plugins.otel.tests.meter import CHAT, Meter
 
 from penstock import PluginError, RunInfo
-from penstock.testing import SinkContract
-from penstock_otel import OTHER, OtelConfig, OtelPlugin
+from penstock.testing import SinkContract, one_of_each_event
+from penstock_otel import OTHER, Labels, OtelConfig, OtelPlugin
+from penstock_otel.adding_up import KINDS, AddingUp
 
 LOCAL = {"penstock.task.kind": "local"}
 
@@ -20,15 +21,14 @@ class TestContract(SinkContract):
         return OtelPlugin(OtelConfig())
 
 
-def test_events_are_counted_by_kind() -> None:
-    meter = Meter()
-    meter.scheduler(0, "selected")
-    meter.scheduler(0, "selected")
-    meter.request(0, "request_wait_started")
-    assert meter.figures("penstock.event.delivered") == [
-        ({"penstock.event.kind": "selected"}, 2),
-        ({"penstock.event.kind": "request_wait_started"}, 1),
-    ]
+def test_events_that_mean_nothing_here_are_not_even_built() -> None:
+    assert OtelPlugin.sink.kinds is not None
+    assert "selected" not in OtelPlugin.sink.kinds
+    adding_up = AddingUp(Labels(OtelConfig()))
+    for stream in ("scheduler", "request"):
+        for event in one_of_each_event(stream):
+            found = adding_up.of([event])
+            assert event.event_kind in KINDS or not (found.counts or found.values)
 
 
 def test_a_task_waits_then_runs_then_ends() -> None:

@@ -178,7 +178,6 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
             own_labels=True,
             boundaries=SECONDS,
         ),
-        "penstock.event.delivered": Metric("counter", "{event}", "Events, by kind", (MetricLabel.EVENT,)),
         "penstock.event.dropped": Metric("counter", "{event}", "Events that never came to the sink"),
     }
 )

@@ -5,14 +5,25 @@ What begins is kept until it ends. An end without a beginning is nothing, and so
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from penstock import MetricLabel, Prices, RuntimeEvent, Usage, cost_of
 from penstock_otel.labels import Labels, Pairs
 
-__all__ = ["AddingUp", "Sum"]
+__all__ = ["KINDS", "AddingUp", "Sum"]
+
+KINDS: Final = frozenset(
+    [
+        *("ready_enqueued", "worker_spawned", "worker_spawn_failed", "task_completed", "retry_deferred"),
+        *("non_retryable_dropped", "cancelled", "task_lease_released"),
+        *("request_wait_started", "request_wait_completed", "request_wait_timeout", "request_wait_cancelled"),
+        *("request_acquire_denied", "model_request_started", "model_request_completed", "request_lease_released"),
+        "events_dropped",
+    ]
+)
+"""The kinds of events that mean something here."""
 
 _TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 
@@ -64,12 +75,9 @@ class AddingUp:
     def of(self, events: Sequence[RuntimeEvent]) -> Sum:
         """The sum of these events."""
         found = Sum()
-        kinds = Counter([event.event_kind for event in events])
         for event in events:
             if handler := self._on.get(event.event_kind):
                 handler(event, found)
-        for kind, count in kinds.items():
-            found.counts["penstock.event.delivered", ((MetricLabel.EVENT, kind),)] = count
         return found
 
     def forget(self) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from opentelemetry.metrics import MeterProvider
 
 from penstock import ConfigError, PluginError, Prices, RunInfo, RuntimeEvent, SinkSpec, hookimpl
-from penstock_otel.adding_up import AddingUp
+from penstock_otel.adding_up import KINDS, AddingUp
 from penstock_otel.config import OtelConfig
 from penstock_otel.labels import Labels
 from penstock_otel.meters import RunUnderWay, meters_of
@@ -35,7 +35,7 @@ class OtelPlugin:
     """
 
     Config = OtelConfig
-    sink = SinkSpec(mode="buffered", on_full="wait")
+    sink = SinkSpec(mode="buffered", on_full="wait", kinds=KINDS)
 
     def __init__(self, config: OtelConfig, meter_provider: MeterProvider | None = None) -> None:
         self._labels = Labels(config)
