@@ -17,7 +17,8 @@ HEAD = """\
 
 <!-- Written by docs/make_metrics_reference.py from core/src/penstock/words/metrics.py. Change it there. -->
 
-Every figure by which a run, or a gateway, is watched.
+Every figure by which a run, or a gateway, is watched. Dashboards and alerts that are ready:
+[dashboards.md](../dashboards.md).
 """
 
 OF_A_RUN = """\

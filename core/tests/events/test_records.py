@@ -181,5 +181,5 @@ def test_events_that_nobody_wants_are_not_built() -> None:
 
 def test_a_stream_of_which_nothing_is_wanted_is_inactive() -> None:
     stream = EventStream("request")
-    stream.subscribe([].append, frozenset({"selected"}))
+    stream.subscribe(list[RuntimeEvent]().append, frozenset({"selected"}))
     assert not stream.active

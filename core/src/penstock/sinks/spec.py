@@ -41,8 +41,9 @@ class SinkSpec:
         if type(self.buffer) is not int or self.buffer < 1:
             raise ConfigError(f"a sink's buffer must be a whole number from 1 on, not {self.buffer!r}")
         known = SCHEDULER_EVENT_KINDS | REQUEST_EVENT_KINDS
-        if self.kinds is not None and not (isinstance(self.kinds, frozenset) and self.kinds <= known):
-            raise ConfigError(f"a sink's kinds must be a frozenset of event kinds, not {self.kinds!r}")
+        kinds: object = self.kinds
+        if kinds is not None and not (isinstance(kinds, frozenset) and kinds <= known):
+            raise ConfigError(f"a sink's kinds must be a frozenset of event kinds, not {kinds!r}")
 
 
 @attrs.frozen(kw_only=True)
