@@ -48,6 +48,7 @@ ELSEWHERE = {
     "max_retries",  # of the SDKs' clients
     "extensions",  # of a request of httpx2
     "abandon_on_cancel",  # of trio.to_thread.run_sync
+    "NO_COLOR",  # of the environment, as no-color.org says
 }
 """Names of others that cannot be imported here, and patterns of names."""
 

@@ -22,15 +22,15 @@ ANSWER_TIMEOUT: Final = 1.0
 """Seconds of real time that another thread waits for the loop."""
 
 
-def figures_of(run: RunParts, started_at: float) -> RunFigures:
-    """The figures of a run that began at `started_at`. Costs the number of groups, of models, and of who waits."""
+def figures_of(run: RunParts) -> RunFigures:
+    """The figures of a run. Costs the number of groups, of models, and of who waits."""
     now = trio.current_time()
     ledger = run.tasks.gate.controller.view()
     free = ledger.resources_available
     return RunFigures(
         run_id=run.run_id,
         captured_at=now,
-        running_for=now - started_at,
+        running_for=now - run.started_at,
         unfinished=len(run.tasks.book.jobs),
         resources={name: (limit - free[name], limit) for name, limit in ledger.resource_limits.items()},
         ended=dict(run.tasks.endings.counts),

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import trio
-
 from penstock.config.reading import PenstockConfig
 from penstock.run.figures import figures_of
 from penstock.run.health import Health
@@ -30,7 +28,6 @@ class Scheduler(TaskInterface):
     def __init__(self, parts: RunParts, watch: RunWatch) -> None:
         super().__init__(parts.tasks)
         self._parts = parts
-        self._started_at = trio.current_time()
         self.run_id = parts.run_id
         self.requests = parts.requests
         """The request gate: `acquire`, `attempt`, `execute`, `register`, `pressure`."""
@@ -99,7 +96,7 @@ class Scheduler(TaskInterface):
 
     def figures(self) -> RunFigures:
         """The run's figures: limits, what is in flight, who waits and why; as records."""
-        return figures_of(self._parts, self._started_at)
+        return figures_of(self._parts)
 
     def health(self) -> Health:
         """How the run is: what is queued and in flight, who waits longest, whether the loop keeps up."""
