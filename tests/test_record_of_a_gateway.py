@@ -43,10 +43,13 @@ async def test_a_gateway_is_told_from_its_record(tmp_path: Path) -> None:
             async for _ in answer:
                 pass
 
-    async with open_gateway(load_gateway(path, environment), environment) as gateway, WireClient(gateway.url) as client:
-        async with trio.open_nursery() as nursery:
-            for _ in range(5):
-                nursery.start_soon(ask, client)
+    async with (
+        open_gateway(load_gateway(path, environment), environment) as gateway,
+        WireClient(gateway.url) as client,
+        trio.open_nursery() as nursery,
+    ):
+        for _ in range(5):
+            nursery.start_soon(ask, client)
     assert record_command([record], output, run=None) == 0
     page = output.read_text(encoding="utf-8")
     assert re.search(r'<table id="models">.*?<td>mock/small/chat</td><td class="n">5</td>', page, re.DOTALL)
