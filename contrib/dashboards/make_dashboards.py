@@ -42,7 +42,7 @@ start_http_server(9465, addr="127.0.0.1")
 metrics.set_meter_provider(MeterProvider([PrometheusMetricReader()]))
 ```
 
-A gateway needs none of this: it has `/metrics` at its admin port. In `prometheus.yml`:
+A gateway needs none of this: it has `/metrics` at its admin port. What Prometheus is configured by:
 
 ```yaml
 rule_files: [penstock-run-alerts.yml, penstock-gateway-alerts.yml]

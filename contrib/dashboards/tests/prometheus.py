@@ -69,7 +69,9 @@ async def open_prometheus(program: str, folder: Path, targets: Mapping[str, str]
     config = folder / "prometheus.yml"
     jobs = [{"job_name": job, "static_configs": [{"targets": [target]}]} for job, target in targets.items()]
     every = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    config.write_text(json.dumps({"global": every, "rule_files": [*map(str, RULES)], "scrape_configs": jobs}))
+    config.write_text(
+        json.dumps({"global": every, "rule_files": [*map(str, RULES)], "scrape_configs": jobs}), encoding="utf-8"
+    )
     prometheus = Prometheus(f"http://127.0.0.1:{free_port()}")
     command = [
         program,
