@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from penstock import GATEWAY_METRICS, METRICS, Metric, MetricLabel
+from penstock import METRICS
 
 PAGE = Path(__file__).parent / "reference" / "metrics.md"
 
@@ -60,18 +61,18 @@ At `/metrics` of its admin port, as Prometheus reads it. `key` is the name of a 
 """
 
 WHAT_LABELS_ARE: Mapping[str, str] = {
-    MetricLabel.PROVIDER: "the provider of a call, by the name that the configuration has for it",
-    MetricLabel.MODEL: "the model, by its name in `[providers]` or in `model_labels`; never a raw id",
-    MetricLabel.OPERATION: "the domain: `chat`, `embeddings`, `image`, `healthcheck`, or one of a provider's `domains`",
-    MetricLabel.TOKEN: "`input` or `output`",
-    MetricLabel.ERROR: "how a call ended that was no success: `rate_limited`, `provider_timeout`, …",
-    MetricLabel.GROUP: "whom it is for: a tenant, a column; one that is listed",
-    MetricLabel.TASK: "`local`, `model` or `custom_model`",
-    MetricLabel.OUTCOME: "how it ended: `success`, `rate_limited`, `completed`, `failed`, `queue_timeout`, …",
-    MetricLabel.REASON: "why it is refused: `no_capacity`, `cooldown`, …; `turn` where nothing refuses but the order",
-    MetricLabel.BY: "who refuses it: `core`, or a plugin by its name",
-    MetricLabel.RESOURCE: "a resource of the scheduler: `submission`, `local`, or one of `[scheduler.resources]`",
-    MetricLabel.EVENT: "the kind of an event",
+    METRICS.label.PROVIDER: "the provider of a call, by the name that the configuration has for it",
+    METRICS.label.MODEL: "the model, by its name in `[providers]` or in `model_labels`; never a raw id",
+    METRICS.label.OPERATION: "the domain: `chat`, `embeddings`, `image`, `healthcheck`, or of a provider's `domains`",
+    METRICS.label.TOKEN: "`input` or `output`",
+    METRICS.label.ERROR: "how a call ended that was no success: `rate_limited`, `provider_timeout`, …",
+    METRICS.label.GROUP: "whom it is for: a tenant, a column; one that is listed",
+    METRICS.label.TASK: "`local`, `model` or `custom_model`",
+    METRICS.label.OUTCOME: "how it ended: `success`, `rate_limited`, `completed`, `failed`, `queue_timeout`, …",
+    METRICS.label.REASON: "why it is refused: `no_capacity`, `cooldown`, …; `turn` where nothing refuses but the order",
+    METRICS.label.BY: "who refuses it: `core`, or a plugin by its name",
+    METRICS.label.RESOURCE: "a resource of the scheduler: `submission`, `local`, or one of `[scheduler.resources]`",
+    METRICS.label.EVENT: "the kind of an event",
 }
 
 
@@ -84,29 +85,29 @@ def reference() -> str:
             OF_A_RUN,
             *(f"{line}\n" for line in _run()),
             LABELS,
-            *(f"| `{name}` | {_labels(metric)} |\n" for name, metric in METRICS.items()),
+            *(f"| `{name}` | {_labels(metric)} |\n" for name, metric in METRICS.of_run.items()),
             MEANING,
             *(f"| `{label}` | {what} |\n" for label, what in WHAT_LABELS_ARE.items()),
             OF_A_GATEWAY,
-            *(f"| `{n}` | {m.kind} | {_labels(m)} | {_sentence(m)} |\n" for n, m in GATEWAY_METRICS.items()),
+            *(f"| `{n}` | {m.kind} | {_labels(m)} | {_sentence(m)} |\n" for n, m in METRICS.of_gateway.items()),
         ]
     )
 
 
 def _run() -> Iterator[str]:
-    for name, metric in METRICS.items():
+    for name, metric in METRICS.of_run.items():
         yield f"| `{name}` | `{metric.in_prometheus(name)}` | {metric.kind} | {_unit(metric)} | {_sentence(metric)} |"
 
 
-def _unit(metric: Metric) -> str:
+def _unit(metric: Any) -> str:
     return f"`{metric.unit}`"
 
 
-def _labels(metric: Metric) -> str:
+def _labels(metric: Any) -> str:
     return ", ".join([*(f"`{label}`" for label in metric.labels), *(["*own*"] if metric.own_labels else [])])
 
 
-def _sentence(metric: Metric) -> str:
+def _sentence(metric: Any) -> str:
     return metric.what.rstrip(".")
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from penstock import GATEWAY_METRICS, METRICS
+from penstock import METRICS
 
 HOUSE = Path(__file__).parents[1]
 AREAS = ("core", "plugins", "policies", "contrib")
@@ -197,8 +197,8 @@ def words_of_the_project() -> frozenset[str]:
 @cache
 def names_in_prometheus() -> frozenset[str]:
     """The metrics and their labels, as Prometheus has them."""
-    found = {label.replace(".", "_") for metric in METRICS.values() for label in metric.labels}
-    for name, metric in (*((m.in_prometheus(n), m) for n, m in METRICS.items()), *GATEWAY_METRICS.items()):
+    found = {label.replace(".", "_") for metric in METRICS.of_run.values() for label in metric.labels}
+    for name, metric in (*((m.in_prometheus(n), m) for n, m in METRICS.of_run.items()), *METRICS.of_gateway.items()):
         found |= {name} if metric.kind != "histogram" else {name, *(f"{name}_{e}" for e in ("bucket", "sum", "count"))}
     return frozenset(found)
 

@@ -97,7 +97,7 @@ async def test_the_five_questions_are_answered_as_it_was(watched: Watched) -> No
     told_p95 = await prometheus.one(f"histogram_quantile(0.95, sum by (le) ({buckets}))")
     waits = sorted(work.truth.waits)
     true_p95 = waits[int(0.95 * len(waits))]
-    ends = (0.0, *METRICS["penstock.request.wait.duration"].boundaries)
+    ends = (0.0, *METRICS.of_run["penstock.request.wait.duration"].boundaries)
     below = max(end for end in ends if end <= true_p95)
     above = min(end for end in ends if end > true_p95)
     assert told_p95 is not None
@@ -117,7 +117,7 @@ async def test_every_panel_shows_something_and_every_metric_has_its_name(watched
                 shown += 1
     assert empty == []
     assert shown > 30
-    for name, metric in METRICS.items():
+    for name, metric in METRICS.of_run.items():
         series = metric.in_prometheus(name) + ("_bucket" if metric.kind == "histogram" else "")
         assert name == "penstock.event.dropped" or await watched.prometheus.ask(series), series
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from penstock import GATEWAY_METRICS, METRICS
+from penstock import METRICS
 
 FOLDER = Path(__file__).parents[1]
 DOCS = FOLDER.parents[1] / "docs"
@@ -23,8 +23,8 @@ NAMED = re.compile(r"\b(?:penstock|gen_ai)_\w+")
 
 def series() -> set[str]:
     """The names of all series and labels."""
-    found = {label.replace(".", "_") for metric in METRICS.values() for label in metric.labels}
-    for name, metric in (*((m.in_prometheus(n), m) for n, m in METRICS.items()), *GATEWAY_METRICS.items()):
+    found = {label.replace(".", "_") for metric in METRICS.of_run.values() for label in metric.labels}
+    for name, metric in (*((m.in_prometheus(n), m) for n, m in METRICS.of_run.items()), *METRICS.of_gateway.items()):
         found |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if metric.kind == "histogram" else {name}
     return found
 

@@ -65,7 +65,7 @@ from penstock.requests.pressure import (
     RequestPressureSnapshot,
     RequestPressureSnapshotProvider,
 )
-from penstock.requests.prices import Prices, cost_of
+from penstock.requests.prices import Prices
 from penstock.requests.reading import asks_for_too_much, verdict_of_refusal, verdict_of_status
 from penstock.requests.response import ResponseFacts
 from penstock.requests.slow_start import SlowStart
@@ -143,12 +143,11 @@ from penstock.words.identity import (
 )
 from penstock.words.labels import Labels
 from penstock.words.leases import LeaseLedger, ReleaseResult
-from penstock.words.metrics import GATEWAY_METRICS, METRICS, Metric, MetricLabel
+from penstock.words.metrics import METRICS
 from penstock.words.plugin_failures import PluginFailure
 from penstock.words.printable import printable
 from penstock.words.problems import Problem
-from penstock.words.report import RunInfo, RunReport
-from penstock.words.run_figures import RunFigures
+from penstock.words.report import RunFigures, RunInfo, RunReport
 from penstock.words.settings import Settings, WallClock
 from penstock.words.shadow import ShadowTally
 from penstock.words.validators import not_empty, number_above, number_from, one_of, true_or_false, whole_number_from
@@ -173,7 +172,6 @@ from penstock.words.verdicts import (
 
 __all__ = [
     "ENDINGS",
-    "GATEWAY_METRICS",
     "HEADER_FAMILIES",
     "LIMITED_BY",
     "METRICS",
@@ -237,8 +235,6 @@ __all__ = [
     "LimiterSuccessor",
     "LimiterTicket",
     "LoadedConfig",
-    "Metric",
-    "MetricLabel",
     "ModelConfig",
     "ModelRequestExecutor",
     "ModelRequestPressureSnapshot",
@@ -352,7 +348,6 @@ __all__ = [
     "check_denied",
     "check_plain_function",
     "classify",
-    "cost_of",
     "current_correlation",
     "current_executor",
     "did_you_mean",

@@ -26,7 +26,7 @@ from penstock.cli.top.drawing import drawn, most_rows
 from penstock.cli.top.view import read_figures, view_of
 from penstock.cli.top.watching import watch
 from penstock.run.explain_asking import find_runs
-from penstock.words.run_figures import CallsFigures, TasksFigures, TenantFigures, WaitingFor
+from penstock.words.report import CallsFigures, TasksFigures, TenantFigures, WaitingFor
 
 FULL = WaitingFor("no_capacity", "aimd", 7)
 CALLS = CallsFigures(

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from penstock import GATEWAY_METRICS, METRICS, MetricLabel
+from penstock import METRICS
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -21,9 +21,9 @@ def test_the_reference_page_says_what_the_table_says(module_at: Callable[[Path],
 
 def test_every_label_is_explained_there_and_used(module_at: Callable[[Path], ModuleType]) -> None:
     generator = module_at(DOCS / "make_metrics_reference.py")
-    every = {word for name, word in vars(MetricLabel).items() if name.isupper()}
+    every = {word for name, word in vars(METRICS.label).items() if name.isupper()}
     assert set(generator.WHAT_LABELS_ARE) == every
-    assert {label for metric in METRICS.values() for label in metric.labels} == every
+    assert {label for metric in METRICS.of_run.values() for label in metric.labels} == every
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,8 @@ def test_every_label_is_explained_there_and_used(module_at: Callable[[Path], Mod
     ],
 )
 def test_a_metric_has_another_name_in_prometheus(name: str, in_prometheus: str) -> None:
-    assert METRICS[name].in_prometheus(name) == in_prometheus
+    assert METRICS.of_run[name].in_prometheus(name) == in_prometheus
 
 
 def test_no_figure_of_a_gateway_has_the_name_of_one_of_a_run() -> None:
-    assert not set(GATEWAY_METRICS) & {metric.in_prometheus(name) for name, metric in METRICS.items()}
+    assert not set(METRICS.of_gateway) & {metric.in_prometheus(name) for name, metric in METRICS.of_run.items()}

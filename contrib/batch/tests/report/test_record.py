@@ -251,6 +251,16 @@ def test_a_record_and_a_pipeline_are_not_mixed(record: Path) -> None:
     assert isinstance(report(record.parent).exception, ConfigError)
 
 
+def test_as_text_it_is_told_without_charts(record: Path) -> None:
+    told = report(record, "--text", "--run", "1")
+    assert told.exit_code == 0, told.output
+    lines = [line.split() for line in told.stdout.splitlines()]
+    assert lines[0] == ["Report", "of", "run", "first"]
+    assert ["429s:", "1", "(16.7%)"] in lines
+    assert ["acme/small/chat", "6", "1", "0", "0", "500", "50", "20.0", "s", "10.0", "s"] in lines
+    assert not record.with_name("report.html").exists()
+
+
 # -- a long run --
 
 

@@ -7,9 +7,9 @@ from typing import Final
 
 import attrs
 
-from penstock import ConfigError, ModelConfig, Prices, Problem, ProviderConfig, did_you_mean
+from penstock import ConfigError, ModelConfig, Prices, Problem, ProviderConfig, Usage, did_you_mean
 
-__all__ = ["PRICE_EXAMPLE", "price_problems", "prices_of"]
+__all__ = ["PRICE_EXAMPLE", "cost_of", "price_problems", "prices_of"]
 
 _KINDS: Final = tuple(field.name for field in attrs.fields(Prices))
 PRICE_EXAMPLE: Final = "price = { input = 2.5, output = 10.0 }, for a million tokens"
@@ -47,3 +47,8 @@ def _wrong(price: dict[str, float]) -> Iterator[Problem]:
             Prices(**{kind: price[kind]})
         except ConfigError:
             yield Problem((kind,), f"must be a price for a million tokens, from 0 on, not {price[kind]!r}")
+
+
+def cost_of(prices: Prices | None, usage: Usage, kind: str) -> float | None:
+    """The cost of an answer in the money of the prices; `None` without prices, or where too little was reported."""
+    return None if prices is None else prices.cost(usage, kind)

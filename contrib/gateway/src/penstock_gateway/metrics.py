@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import attrs
 
-from penstock import GATEWAY_METRICS
+from penstock import METRICS
 
 __all__ = ["BUCKETS", "Histogram", "Labels", "Metrics"]
 
-BUCKETS: Final = GATEWAY_METRICS["penstock_wait_seconds"].boundaries
+BUCKETS: Final = METRICS.of_gateway["penstock_wait_seconds"].boundaries
 """Seconds."""
 
 Labels = tuple[tuple[str, str], ...]
@@ -74,7 +74,7 @@ class Metrics:
         }
         histograms = {"penstock_wait_seconds": self.waits, "penstock_answer_seconds": self.latencies}
         lines: list[str] = []
-        for name, metric in GATEWAY_METRICS.items():
+        for name, metric in METRICS.of_gateway.items():
             if name not in series and name not in histograms:
                 continue
             lines += (f"# HELP {name} {metric.what}", f"# TYPE {name} {metric.kind}")
@@ -86,7 +86,7 @@ class Metrics:
 
 
 def _labelled(name: str, counts: Mapping[Any, float]) -> dict[Labels, float]:
-    names = GATEWAY_METRICS[name].labels
+    names = METRICS.of_gateway[name].labels
     return {tuple(zip(names, map(str, values), strict=True)): count for values, count in counts.items()}
 
 

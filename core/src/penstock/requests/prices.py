@@ -7,7 +7,7 @@ import attrs
 from penstock.requests.verdict import Usage
 from penstock.words.errors import ConfigError
 
-__all__ = ["Prices", "cost_of"]
+__all__ = ["Prices"]
 
 PER: float = 1_000_000.0
 
@@ -34,9 +34,16 @@ class Prices:
             ):
                 raise ConfigError(f"{name} must be a price for a million tokens, from 0 on, not {price!r}")
 
-    def cost(self, usage: Usage | None) -> float | None:
-        """The cost of a call with this usage; `None` where too little was reported to know it."""
-        if usage is None or usage.input_tokens is None or usage.output_tokens is None:
+    def cost(self, usage: Usage | None, domain: str = "chat") -> float | None:
+        """The cost of a call of this domain with this usage; `None` where too little was reported to know it.
+
+        >>> Prices(input=0.1).cost(Usage(input_tokens=20_000), "embedding")
+        0.002
+        """
+        if usage is None or usage.input_tokens is None:
+            return None
+        written_out = 0 if usage.output_tokens is None and domain == "embedding" else usage.output_tokens
+        if written_out is None:
             return None
         read, written = usage.cache_read_tokens or 0, usage.cache_write_tokens or 0
         fresh = usage.input_tokens - read - written
@@ -44,7 +51,7 @@ class Prices:
             fresh * self.input
             + read * (self.input if self.cache_read is None else self.cache_read)
             + written * (self.input if self.cache_write is None else self.cache_write)
-            + usage.output_tokens * self.output
+            + written_out * self.output
         )
         return whole / PER
 
@@ -55,16 +62,3 @@ class Prices:
         0.0045
         """
         return (input_tokens * self.input + output_tokens * self.output) / PER
-
-
-def cost_of(prices: Prices | None, usage: Usage, kind: str) -> float | None:
-    """The cost of an answer in the money of the prices; `None` without prices, or where too little was reported.
-
-    >>> cost_of(Prices(input=0.1), Usage(input_tokens=20_000), "embedding")
-    0.002
-    """
-    if prices is None:
-        return None
-    if kind == "embedding" and usage.output_tokens is None:
-        usage = attrs.evolve(usage, output_tokens=0)
-    return prices.cost(usage)

@@ -12,8 +12,7 @@ from penstock.executor.retries import RetryRules
 from penstock.requests.reconfiguring import ModelCaps
 from penstock.scheduler.parts import SchedulerOptions
 from penstock.words.identity import ProviderModelKey, ProviderModelStaticCap, RequestResourceResolver
-from penstock.words.report import RunInfo
-from penstock.words.run_figures import LiveFigures
+from penstock.words.report import LiveFigures, RunInfo
 
 __all__ = ["caps_of", "name_providers", "register_providers", "retry_rules", "run_info", "scheduler_options"]
 

@@ -14,7 +14,7 @@ from penstock.requests.standing import RequestExplanation
 from penstock.run.parts import RunParts
 from penstock.tasks.standing import refusals_by_group
 from penstock.words.identity import RequestResourceKey
-from penstock.words.run_figures import CallsFigures, RunFigures, TasksFigures, TenantFigures, WaitingFor
+from penstock.words.report import CallsFigures, RunFigures, TasksFigures, TenantFigures, WaitingFor
 
 __all__ = ["FiguresForThreads", "figures_of"]
 

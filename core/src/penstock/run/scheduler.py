@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import trio
+
 from penstock.config.reading import PenstockConfig
 from penstock.run.figures import figures_of
 from penstock.run.health import Health
@@ -16,8 +18,7 @@ from penstock.run.watch import RunWatch
 from penstock.scheduler.interface import TaskInterface
 from penstock.words.capacity import CapacityValue
 from penstock.words.capacity_plan import AsyncCapacityPlan
-from penstock.words.report import RunReport
-from penstock.words.run_figures import RunFigures
+from penstock.words.report import RunFigures, RunReport
 
 __all__ = ["Scheduler"]
 

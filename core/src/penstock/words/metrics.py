@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 import attrs
 
-__all__ = ["GATEWAY_METRICS", "METRICS", "Metric", "MetricLabel"]
+__all__ = ["METRICS", "Metric", "MetricLabel", "Metrics"]
 
 
 class MetricLabel:
@@ -65,7 +65,7 @@ class Metric:
         without `_bucket`, `_sum` or `_count`.
 
         >>> name = "penstock.request.wait.duration"
-        >>> METRICS[name].in_prometheus(name)
+        >>> METRICS.of_run[name].in_prometheus(name)
         'penstock_request_wait_duration_seconds'
         """
         named = name.replace(".", "_") + ("_seconds" if self.unit == "s" else "")
@@ -81,7 +81,7 @@ _OPERATION_SECONDS: Final = tuple(round(0.01 * 2**power, 2) for power in range(1
 
 _MODEL: Final = (MetricLabel.PROVIDER, MetricLabel.MODEL, MetricLabel.OPERATION)
 
-METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
+_OF_RUN: Final[Mapping[str, Metric]] = MappingProxyType(
     {
         "penstock.request.limit": Metric("gauge", "{request}", "Calls that may be in flight now", _MODEL),
         "penstock.request.active": Metric("gauge", "{request}", "Calls in flight", _MODEL),
@@ -181,11 +181,9 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
         "penstock.event.dropped": Metric("counter", "{event}", "Events that never came to the sink"),
     }
 )
-"""What the sink `otel` tells of a run, by name."""
-
 _GATEWAY_SECONDS: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
-GATEWAY_METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
+_OF_GATEWAY: Final[Mapping[str, Metric]] = MappingProxyType(
     {
         "penstock_calls_total": Metric(
             "counter",
@@ -228,4 +226,20 @@ GATEWAY_METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
         ),
     }
 )
-"""What a gateway tells at `/metrics`, by name, in the order of the page."""
+
+
+@attrs.frozen
+class Metrics:
+    """Every metric, by name. `of_run` are those that the sink `otel` tells, `of_gateway` those at a gateway's
+    `/metrics`, in the order of that page; `label` has the keys of labels.
+
+    >>> METRICS.of_run["penstock.request.limit"].labels[0] == METRICS.label.PROVIDER
+    True
+    """
+
+    of_run: Mapping[str, Metric] = _OF_RUN
+    of_gateway: Mapping[str, Metric] = _OF_GATEWAY
+    label: type[MetricLabel] = MetricLabel
+
+
+METRICS: Final = Metrics()

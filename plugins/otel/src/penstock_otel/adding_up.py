@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from penstock import MetricLabel, Prices, RuntimeEvent, Usage, cost_of
+from penstock import METRICS, Prices, RuntimeEvent, Usage
 from penstock_otel.labels import Labels, Pairs
 
 __all__ = ["KINDS", "AddingUp", "Sum"]
@@ -107,7 +107,7 @@ class AddingUp:
         whose = self._labels.whose(event) if begun is None else begun[1]
         outcome = self._labels.outcome(event.reason_or_outcome)
         kind = event.correlation.scheduling_group_kind if event.correlation is not None else None
-        ended = self._labels.task(kind) + whose + ((MetricLabel.EVENT, event.event_kind),) + outcome
+        ended = self._labels.task(kind) + whose + ((METRICS.label.EVENT, event.event_kind),) + outcome
         found.counts["penstock.task.ended", ended] += 1
         if begun is not None:
             seconds = event.captured_at_monotonic - begun[0]
@@ -155,11 +155,12 @@ class AddingUp:
         for token in ("input", "output"):
             count = tokens.get(f"{token}_tokens")
             if count is not None:
-                of_token = (*labels, (MetricLabel.TOKEN, token))
+                of_token = (*labels, (METRICS.label.TOKEN, token))
                 found.values.append(("gen_ai.client.token.usage", count, of_token))
         if tokens and event.resource is not None:
             model, _, domain = event.resource.rpartition("/")
-            cost = cost_of(self.prices.get(model), Usage(**tokens), domain)
+            prices = self.prices.get(model)
+            cost = None if prices is None else prices.cost(Usage(**tokens), domain)
             if cost is not None:
                 found.counts["penstock.request.cost", labels] += cost
 

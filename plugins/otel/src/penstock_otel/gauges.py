@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Final
 
-from penstock import METRICS, MetricLabel, RunFigures
+from penstock import METRICS, RunFigures
 from penstock_otel.labels import Labels, Pairs
 
 __all__ = ["GAUGES", "Gauges", "gauges_of", "join"]
 
-GAUGES: Final = tuple(name for name, metric in METRICS.items() if metric.kind == "gauge")
+GAUGES: Final = tuple(name for name, metric in METRICS.of_run.items() if metric.kind == "gauge")
 """Their names."""
 
 COOLDOWN: Final = "penstock.request.cooldown"
@@ -43,7 +43,7 @@ def gauges_of(figures: RunFigures, labels: Labels) -> Gauges:
         found["penstock.group.request.active"][whose] += tenant.active
         found["penstock.group.request.waiting"][whose] += tenant.waiting
     for name, (taken, limit) in figures.resources.items():
-        resource: Pairs = ((MetricLabel.RESOURCE, name),)
+        resource: Pairs = ((METRICS.label.RESOURCE, name),)
         found["penstock.resource.active"][resource] += taken
         found["penstock.resource.limit"][resource] += limit
     return found

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from penstock import REQUEST_REASONS, TASK_REASONS, MetricLabel, RequestDomain, RunInfo, RuntimeEvent
+from penstock import METRICS, REQUEST_REASONS, TASK_REASONS, RequestDomain, RunInfo, RuntimeEvent
 from penstock_otel.config import OtelConfig
 
 __all__ = ["LABEL_KEYS", "MOST_PROVIDERS", "MOST_WHOSE", "OTHER", "OWN", "Labels", "Pairs"]
@@ -36,7 +36,7 @@ MOST_WHOSE: Final = 1_000
 REMEMBERED: Final = 4_096
 """How many labels that were made are kept at hand."""
 
-LABEL_KEYS: Final = frozenset(word for name, word in vars(MetricLabel).items() if name.isupper())
+LABEL_KEYS: Final = frozenset(word for name, word in vars(METRICS.label).items() if name.isupper())
 """Every key that a metric of this plugin can have, beside those that begin with `OWN`."""
 
 _OPERATIONS: Final[Mapping[str, str]] = {"embedding": "embeddings"}
@@ -92,7 +92,7 @@ class Labels:
 
     def whose(self, event: RuntimeEvent) -> Pairs:
         """The group that an event is about, and its labels, as far as they are listed."""
-        found: Pairs = ((MetricLabel.GROUP, self.group(event.group)),) if self._groups else ()
+        found: Pairs = ((METRICS.label.GROUP, self.group(event.group)),) if self._groups else ()
         if self._own and event.labels:
             for name, values in self._own.items():
                 value = event.labels.get(name)
@@ -114,38 +114,38 @@ class Labels:
 
     def of_group(self, name: str) -> Pairs:
         """The label of a group by its name; none where no groups are listed."""
-        return ((MetricLabel.GROUP, self.group(name)),) if self._groups else ()
+        return ((METRICS.label.GROUP, self.group(name)),) if self._groups else ()
 
     def task(self, kind: str | None) -> Pairs:
         """What kind of step a task belongs to."""
-        return ((MetricLabel.TASK, kind if kind in _TASK_KINDS else OTHER),)
+        return ((METRICS.label.TASK, kind if kind in _TASK_KINDS else OTHER),)
 
     def outcome(self, word: str | None) -> Pairs:
         """How something ended."""
-        return ((MetricLabel.OUTCOME, word if word in _OUTCOMES else OTHER),)
+        return ((METRICS.label.OUTCOME, word if word in _OUTCOMES else OTHER),)
 
     def error(self, word: str | None) -> Pairs:
         """How a call failed; nothing where it went well."""
-        return () if word == "success" else ((MetricLabel.ERROR, word if word in _OUTCOMES else OTHER),)
+        return () if word == "success" else ((METRICS.label.ERROR, word if word in _OUTCOMES else OTHER),)
 
     def reason(self, word: str | None) -> Pairs:
         """Why something is refused."""
-        return ((MetricLabel.REASON, word if word in _REASONS else OTHER),)
+        return ((METRICS.label.REASON, word if word in _REASONS else OTHER),)
 
     def by(self, name: str) -> Pairs:
         """Who refuses it."""
-        return ((MetricLabel.BY, name if name in self._plugins else OTHER),)
+        return ((METRICS.label.BY, name if name in self._plugins else OTHER),)
 
     def _model(self, resource: str) -> Pairs:
         provider, _, rest = resource.partition("/")
-        found: Pairs = ((MetricLabel.PROVIDER, self._provider(provider)),)
+        found: Pairs = ((METRICS.label.PROVIDER, self._provider(provider)),)
         if not rest:
             return found
         model, slash, domain = rest.rpartition("/")
         if slash and domain in self._domains.get(provider, self._of_all):
-            operation = (MetricLabel.OPERATION, _OPERATIONS.get(domain, domain))
-            return (*found, (MetricLabel.MODEL, self._model_label(provider, model)), operation)
-        return (*found, (MetricLabel.MODEL, self._model_label(provider, rest)))
+            operation = (METRICS.label.OPERATION, _OPERATIONS.get(domain, domain))
+            return (*found, (METRICS.label.MODEL, self._model_label(provider, model)), operation)
+        return (*found, (METRICS.label.MODEL, self._model_label(provider, rest)))
 
     def _model_label(self, provider: str, model: str) -> str:
         return self._config.model_labels.get(model) or self._models.get(f"{provider}/{model}", OTHER)

@@ -48,7 +48,7 @@ class Meters:
         self._shown = {*GAUGES}
         self._attributes: dict[Pairs, dict[str, str]] = {}
         made: list[Any] = []
-        for name, metric in METRICS.items():
+        for name, metric in METRICS.of_run.items():
             if metric.kind == "histogram":
                 boundaries = metric.boundaries
                 self._histograms[name] = meter.create_histogram(

@@ -14,7 +14,7 @@ from penstock.cli.asking import chosen_run
 from penstock.run.explain_asking import FoundRun
 from penstock.words.errors import ConfigError
 from penstock.words.printable import printable
-from penstock.words.run_figures import RunFigures
+from penstock.words.report import RunFigures
 
 __all__ = ["top"]
 

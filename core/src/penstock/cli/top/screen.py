@@ -12,7 +12,7 @@ from penstock.cli.top.drawing import drawn, most_rows
 from penstock.cli.top.view import view_of
 from penstock.cli.top.watching import figures_of_run, watch
 from penstock.run.explain_asking import FoundRun
-from penstock.words.run_figures import RunFigures
+from penstock.words.report import RunFigures
 
 __all__ = ["show_once", "show_until_it_ends"]
 

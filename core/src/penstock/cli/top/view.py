@@ -11,7 +11,7 @@ from typing import Any, Final
 import attrs
 import cattrs
 
-from penstock.words.run_figures import RunFigures, WaitingFor
+from penstock.words.report import RunFigures, WaitingFor
 
 __all__ = ["Column", "TableView", "View", "read_figures", "view_of"]
 

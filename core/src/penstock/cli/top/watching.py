@@ -10,7 +10,7 @@ import trio
 from penstock.cli.top.view import read_figures
 from penstock.run.explain_asking import FoundRun, ask
 from penstock.run.explain_protocol import Question
-from penstock.words.run_figures import RunFigures
+from penstock.words.report import RunFigures
 
 __all__ = ["Show", "figures_of_run", "watch"]
 
