@@ -261,6 +261,35 @@ def test_as_text_it_is_told_without_charts(record: Path) -> None:
     assert not record.with_name("report.html").exists()
 
 
+def event(sequence: int, run_id: str | None = None, kind: str = "selected") -> penstock.RuntimeEvent:
+    correlation = None if run_id is None else penstock.RuntimeCorrelation(run_id)
+    return penstock.RuntimeEvent(
+        stream="scheduler", event_kind=kind, captured_at_monotonic=1.0, sequence=sequence, correlation=correlation
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "next_event", "goes_on"),
+    [
+        ([event(1, "a")], event(2, "a"), True),
+        ([event(1, "a")], event(2), True),
+        ([event(7, "a")], event(9, "a"), True),
+        ([event(7, "a")], event(7, "a"), False),
+        ([event(7, "a")], event(1), False),
+        ([event(7, "a")], event(8, "b"), False),
+        ([event(7)], event(8, "b"), True),
+        ([event(7, "a", "scheduler_job_completed")], event(8, "a"), True),
+    ],
+)
+def test_a_run_begins_where_numbers_begin_anew_or_the_name_is_another(
+    before: list[penstock.RuntimeEvent], next_event: penstock.RuntimeEvent, goes_on: bool
+) -> None:
+    recorded = RecordedRun()
+    for each in before:
+        recorded.add(each)
+    assert recorded.goes_on_with(next_event) is goes_on
+
+
 # -- a long run --
 
 
