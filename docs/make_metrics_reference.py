@@ -1,163 +1,114 @@
-"""The generator of `docs/reference/metrics.md`: every metric of `penstock-otel` and of a gateway's `/metrics`.
+"""The generator of `docs/reference/metrics.md` from the table of metrics: `python docs/make_metrics_reference.py`.
 
-    python docs/make_metrics_reference.py
-
-What the plugin counts is asked of the plugin itself: it is given a meter that notes what is made, and every kind of
-event. A test holds the file against `reference()`, so that the page cannot fall behind the code.
+A test holds the file against `reference()`, so that the page cannot fall behind the code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from random import Random
 from typing import Any
 
-import attrs
-from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider
-
-from penstock import RuntimeEvent
-from penstock.testing import one_of_each_event
-from penstock_gateway.metric_names import METRICS
-from penstock_otel import OtelConfig, OtelPlugin
+from penstock import METRICS
 
 PAGE = Path(__file__).parent / "reference" / "metrics.md"
 
 HEAD = """\
 # The metrics
 
-<!-- Written by docs/make_metrics_reference.py from what penstock-otel and penstock-gateway make. Change it there. -->
+<!-- Written by docs/make_metrics_reference.py from core/src/penstock/words/metrics.py. Change it there. -->
 
-Labels are drawn from closed sets: words of Penstock's own, names of the configuration, and what an operator listed.
-What callers send makes no new series. What happens one by one is told by [events](events.md).
-
-## By OpenTelemetry
-
-What [penstock-otel](../../plugins/otel/README.md) reports, with `sinks = ["otel"]` under `[plugins]`. Exporters for
-Prometheus write `_` for each `.`, and the unit at the end.
+Every figure by which a run, or a gateway, is watched. Dashboards and alerts that are ready:
+[dashboards.md](../dashboards.md).
 """
 
-GATEWAY = """\
-## By a gateway
+OF_A_RUN = """\
+## Of a run
 
-What `penstock serve` answers at `/metrics`: [gateway-operating.md](../gateway-operating.md).
+By the sink `otel` ([penstock-otel](../../plugins/otel/README.md)), in any program and in `penstock run`. Counters and
+gauges are observed when somebody asks for them: a gauge is true at that moment, and is there only while the run is.
+`{request}` and the like are counts of such things. The name in Prometheus is that which OpenTelemetry's exporter makes.
+
+| metric | in Prometheus | kind | unit | what it is |
+|---|---|---|---|---|
 """
 
+LABELS = """\
 
-ORDERS = 50
+| metric | labels |
+|---|---|
+"""
 
+MEANING = """\
 
-@attrs.define
-class Instrument:
-    """A metric as it was made, and the labels under which something was counted."""
+In Prometheus the dots of a label are underscores: `gen_ai_request_model`. A label is there where there is something to
+say: `gen_ai.request.model` not for a whole provider, `error.type` not for a success, `penstock.group` only where
+`[plugins.otel] groups` lists any. *Own* are the labels that `[plugins.otel.labels]` lists, each after
+`penstock.label.`. Whatever is on no list is `other`.
 
-    kind: str
-    name: str
-    unit: str
-    what: str
-    labels: set[str] = attrs.field(factory=set)
-    callbacks: Sequence[Any] = ()
+| label | what it is |
+|---|---|
+"""
 
-    def add(self, amount: float, attributes: Mapping[str, str] | None = None, context: object = None) -> None:
-        self.labels.update(attributes or {})
+OF_A_GATEWAY = """\
 
-    set = record = add
+## Of a gateway
 
+At `/metrics` of its admin port, as Prometheus reads it. `key` is the name of a key in the file, never the key.
 
-class NotingMeter(Meter):
-    """A meter that keeps what is made of it."""
+| metric | kind | labels | what it is |
+|---|---|---|---|
+"""
 
-    def __init__(self) -> None:
-        super().__init__("noting")
-        self.made: dict[str, Instrument] = {}
-
-    def observe(self) -> None:
-        """Ask those instruments that are asked."""
-        for instrument in self.made.values():
-            for callback in instrument.callbacks:
-                for observation in callback(CallbackOptions()):
-                    instrument.add(observation.value, observation.attributes)
-
-    def _make(self, kind: str, name: str, unit: str = "", description: str = "", callbacks: Any = ()) -> Any:
-        return self.made.setdefault(name, Instrument(kind, name, unit, description, callbacks=callbacks or ()))
-
-    def create_counter(self, name: str, unit: str = "", description: str = "") -> Any:
-        return self._make("counter", name, unit, description)
-
-    def create_up_down_counter(self, name: str, unit: str = "", description: str = "") -> Any:
-        return self._make("up-down counter", name, unit, description)
-
-    def create_histogram(self, name: str, unit: str = "", description: str = "", **_: Any) -> Any:
-        return self._make("histogram", name, unit, description)
-
-    def create_gauge(self, name: str, unit: str = "", description: str = "") -> Any:
-        return self._make("gauge", name, unit, description)
-
-    def create_observable_counter(self, name: str, callbacks: Any = None, unit: str = "", description: str = "") -> Any:
-        return self._make("counter", name, unit, description, callbacks)
-
-    def create_observable_up_down_counter(
-        self, name: str, callbacks: Any = None, unit: str = "", description: str = ""
-    ) -> Any:
-        return self._make("up-down counter", name, unit, description, callbacks)
-
-    def create_observable_gauge(self, name: str, callbacks: Any = None, unit: str = "", description: str = "") -> Any:
-        return self._make("gauge", name, unit, description, callbacks)
-
-
-class NotingProvider(MeterProvider):
-    """A provider with one meter."""
-
-    def __init__(self) -> None:
-        self.meter = NotingMeter()
-
-    def get_meter(self, name: str, *_: Any, **__: Any) -> Meter:
-        return self.meter
+WHAT_LABELS_ARE: Mapping[str, str] = {
+    METRICS.label.PROVIDER: "the provider of a call, by the name that the configuration has for it",
+    METRICS.label.MODEL: "the model, by its name in `[providers]` or in `model_labels`; never a raw id",
+    METRICS.label.OPERATION: "the domain: `chat`, `embeddings`, `image`, `healthcheck`, or of a provider's `domains`",
+    METRICS.label.TOKEN: "`input` or `output`",
+    METRICS.label.ERROR: "how a call ended that was no success: `rate_limited`, `provider_timeout`, …",
+    METRICS.label.GROUP: "whom it is for: a tenant, a column; one that is listed",
+    METRICS.label.TASK: "`local`, `model` or `custom_model`",
+    METRICS.label.OUTCOME: "how it ended: `success`, `rate_limited`, `completed`, `failed`, `queue_timeout`, …",
+    METRICS.label.REASON: "why it is refused: `no_capacity`, `cooldown`, …; `turn` where nothing refuses but the order",
+    METRICS.label.BY: "who refuses it: `core`, or a plugin by its name",
+    METRICS.label.RESOURCE: "a resource of the scheduler: `submission`, `local`, or one of `[scheduler.resources]`",
+    METRICS.label.EVENT: "the kind of an event",
+}
 
 
 def reference() -> str:
     """The text of the page."""
-    return "\n".join([HEAD, *_of_otel(), "", GATEWAY, *_of_the_gateway(), ""])
+    return "".join(
+        [
+            HEAD,
+            "\n",
+            OF_A_RUN,
+            *(f"{line}\n" for line in _run()),
+            LABELS,
+            *(f"| `{name}` | {_labels(metric)} |\n" for name, metric in METRICS.of_run.items()),
+            MEANING,
+            *(f"| `{label}` | {what} |\n" for label, what in WHAT_LABELS_ARE.items()),
+            OF_A_GATEWAY,
+            *(f"| `{n}` | {m.kind} | {_labels(m)} | {_sentence(m)} |\n" for n, m in METRICS.of_gateway.items()),
+        ]
+    )
 
 
-def _of_otel() -> Iterator[str]:
-    provider = NotingProvider()
-    plugin = OtelPlugin(OtelConfig(), provider)
-    for seed in range(ORDERS):
-        for event in _events(seed):
-            tell = plugin.penstock_scheduler_event if event.stream == "scheduler" else plugin.penstock_request_event
-            tell(event)
-    provider.meter.observe()
-    yield "| metric | kind | unit | what it is | labels |"
-    yield "|---|---|---|---|---|"
-    for each in provider.meter.made.values():
-        yield _line((f"`{each.name}`", each.kind, f"`{each.unit}`", each.what, _listed(sorted(each.labels))))
+def _run() -> Iterator[str]:
+    for name, metric in METRICS.of_run.items():
+        yield f"| `{name}` | `{metric.in_prometheus(name)}` | {metric.kind} | {_unit(metric)} | {_sentence(metric)} |"
 
 
-def _events(seed: int) -> list[RuntimeEvent]:
-    """Every kind of event, in an order of its own: what has a duration has to begin before it ends."""
-    made = [
-        attrs.evolve(event, reason_or_outcome=outcome, diagnostics={**(event.diagnostics or {}), "algorithm": "aimd"})
-        for event in (*one_of_each_event("scheduler"), *one_of_each_event("request"))
-        for outcome in ("success", "rate_limited")
-    ]
-    Random(seed).shuffle(made)
-    return made
+def _unit(metric: Any) -> str:
+    return f"`{metric.unit}`"
 
 
-def _of_the_gateway() -> Iterator[str]:
-    yield "| metric | kind | what it is | labels |"
-    yield "|---|---|---|---|"
-    for name, metric in METRICS.items():
-        yield _line((f"`{name}`", metric.kind, metric.what, _listed(metric.labels)))
+def _labels(metric: Any) -> str:
+    return ", ".join([*(f"`{label}`" for label in metric.labels), *(["*own*"] if metric.own_labels else [])])
 
 
-def _listed(labels: Sequence[str]) -> str:
-    return ", ".join(f"`{label}`" for label in labels)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _sentence(metric: Any) -> str:
+    return metric.what.rstrip(".")
 
 
 if __name__ == "__main__":

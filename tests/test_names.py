@@ -23,6 +23,8 @@ from typing import Any
 
 import pytest
 
+from penstock import METRICS
+
 HOUSE = Path(__file__).parents[1]
 AREAS = ("core", "plugins", "policies", "contrib")
 SOURCES = sorted(
@@ -46,6 +48,7 @@ ELSEWHERE = {
     "max_retries",  # of the SDKs' clients
     "extensions",  # of a request of httpx2
     "abandon_on_cancel",  # of trio.to_thread.run_sync
+    "NO_COLOR",  # of the environment, as no-color.org says
 }
 """Names of others that cannot be imported here, and patterns of names."""
 
@@ -57,6 +60,8 @@ COMMAND = re.compile(r"(?:python -m )?penstock (?P<command>[a-z]+)\b.*", re.DOTA
 VALUE = re.compile(r"\"(?P<value>[a-z_-]+)\"")
 PLACEHOLDER = re.compile(r"[A-Z]|NAME")
 OPTION = re.compile(r"--[a-z][a-z-]*")
+PROMQL = re.compile(r".*\b(?:rate|increase)\(.*", re.DOTALL)
+METRIC = re.compile(r"\b(?:penstock|gen_ai)_\w+")
 FENCES = re.compile(r"^( *)```.*?^\1```", re.MULTILINE | re.DOTALL)
 QUOTED = re.compile(r"(`+)(.+?)\1", re.DOTALL)
 
@@ -189,6 +194,15 @@ def words_of_the_project() -> frozenset[str]:
     return frozenset(found)
 
 
+@cache
+def names_in_prometheus() -> frozenset[str]:
+    """The metrics and their labels, as Prometheus has them."""
+    found = {label.replace(".", "_") for metric in METRICS.of_run.values() for label in metric.labels}
+    for name, metric in (*((m.in_prometheus(n), m) for n, m in METRICS.of_run.items()), *METRICS.of_gateway.items()):
+        found |= {name} if metric.kind != "histogram" else {name, *(f"{name}_{e}" for e in ("bucket", "sum", "count"))}
+    return frozenset(found)
+
+
 def words_in(table: Any) -> set[str]:
     match table:
         case dict():
@@ -245,7 +259,11 @@ def of_a_library(name: str) -> bool:
 def resolves(name: str, here: Path) -> bool:
     """Whether a name is that of something; `here` is the module or the page that names it."""
     owner, _, last = name.rpartition(".")
-    if {name, last} & ELSEWHERE or name in TREE.strings | words_of_the_project() | names_of_tests() or iskeyword(name):
+    if (
+        {name, last} & ELSEWHERE
+        or name in TREE.strings | words_of_the_project() | names_of_tests() | names_in_prometheus()
+        or iskeyword(name)
+    ):
         return True
     if not owner:
         return (
@@ -268,6 +286,8 @@ def stands(quote: str, here: Path) -> bool:
     """Whether what is quoted is there, or no name at all."""
     if any(path.endswith("/" + quote.removeprefix("./").rstrip("/")) for path in file_names()):
         return True
+    if PROMQL.fullmatch(quote):
+        return all(resolves(name, here) for name in METRIC.findall(quote))
     if OPTION.fullmatch(quote):
         return any(quote in string for string in TREE.strings)
     if found := VALUE.fullmatch(quote) or COMMAND.fullmatch(quote):

@@ -36,12 +36,12 @@ from penstock.plugins.discovery import COMMAND_GROUP, PLUGIN_GROUP
 PAGES = [page for page in ALL_PAGES if page.name != "CHANGELOG.md"]
 BLOCK = re.compile(r"(?:^<!-- (?P<mark>[^\n]*) -->\n\n?)?^```(?P<language>[^\n]*)\n(?P<code>.*?)^```$", re.M | re.S)
 FILE = re.compile(r"# (\w+\.py)\n")
-TELLING: Final = {"text", "mermaid", "{eval-rst}"}
+TELLING: Final = {"text", "mermaid", "yaml", "{eval-rst}"}
 """What shows what is said, or is drawn: nothing of it runs."""
 LANGUAGES: Final = {"python", "toml", "json", "console"}
 COMMANDS: Final = frozenset(
-    [*("apt", "cd", "chmod", "curl", "export", "git", "gzip", "mkdir", "mypy"), *("pip", "printf", "psql", "ruff"),
-     *("source", "tox", "ulimit")]
+    [*("apt", "cd", "chmod", "curl", "export", "git", "gzip", "jq", "mkdir", "mypy"),
+     *("pip", "printf", "promtool", "psql", "ruff", "source", "tox", "ulimit")]
 )  # fmt: skip
 """What a shell has beside us."""
 A_ROW: Final = '{"id": 1, "text": "a", "title": "b", "language": "en"}\n'

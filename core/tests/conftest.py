@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from importlib import invalidate_caches
 from importlib.metadata import distributions
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from textwrap import dedent
 
 import pytest
@@ -89,3 +91,13 @@ def write(tmp_path: Path) -> WriteFile:
 def bench() -> RequestBench:
     """Provider `p`, model `m` with a cap of 2, in the domain `chat`; a scripted limiter for every scope."""
     return RequestBench({CHAT: 2})
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of the sockets, with a short name, as the paths of sockets must be."""
+    tmp_path_factory.getbasetemp()  # which is made in the temporary folder when it is first asked for
+    with TemporaryDirectory(prefix="p", dir="/tmp") as short:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", short)
+        monkeypatch.setattr(tempfile, "tempdir", short)
+        yield Path(short, "penstock")

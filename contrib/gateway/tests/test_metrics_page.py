@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from penstock_gateway.metric_names import METRICS
+from penstock import METRICS
 from penstock_gateway.testing import CHAT, KEYS, World
 
 PAGE = Path(__file__).parents[3].joinpath("docs/gateway-operating.md").read_text(encoding="utf-8")
@@ -18,11 +18,11 @@ EVENING = datetime(2026, 11, 29, 23, 50, tzinfo=UTC).timestamp()
 
 
 def test_the_page_names_every_metric_with_its_labels_and_no_other() -> None:
-    for name, metric in METRICS.items():
+    for name, metric in METRICS.of_gateway.items():
         row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{name}` "))
         assert row.split("|")[2].strip() == (", ".join(f"`{label}`" for label in metric.labels)), name
     named = set(re.findall(r"penstock_[a-z0-9_]+", PAGE))
-    assert {re.sub("_(bucket|sum|count)$", "", name) for name in named} <= set(METRICS)
+    assert {re.sub("_(bucket|sum|count)$", "", name) for name in named} <= set(METRICS.of_gateway)
 
 
 @pytest.mark.loopback
@@ -37,7 +37,7 @@ async def test_a_gateway_at_work_tells_every_figure_under_its_labels(world: Worl
     with trio.fail_after(30):
         while 'penstock_key_waiting{key="a"} 2' not in (page := world.gateway.metrics()):
             await trio.lowlevel.checkpoint()
-    for name, metric in METRICS.items():
+    for name, metric in METRICS.of_gateway.items():
         ending = {"histogram": "_count"}.get(metric.kind, "")
         assert f"# TYPE {name} {metric.kind}" in page
         found = re.search(rf"^{name}{ending}(?:{{(.*)}})? ", page, re.MULTILINE)

@@ -65,6 +65,7 @@ from penstock.requests.pressure import (
     RequestPressureSnapshot,
     RequestPressureSnapshotProvider,
 )
+from penstock.requests.prices import Prices
 from penstock.requests.reading import asks_for_too_much, verdict_of_refusal, verdict_of_status
 from penstock.requests.response import ResponseFacts
 from penstock.requests.slow_start import SlowStart
@@ -142,10 +143,11 @@ from penstock.words.identity import (
 )
 from penstock.words.labels import Labels
 from penstock.words.leases import LeaseLedger, ReleaseResult
+from penstock.words.metrics import METRICS
 from penstock.words.plugin_failures import PluginFailure
 from penstock.words.printable import printable
 from penstock.words.problems import Problem
-from penstock.words.report import RunInfo, RunReport
+from penstock.words.report import RunFigures, RunInfo, RunReport
 from penstock.words.settings import Settings, WallClock
 from penstock.words.shadow import ShadowTally
 from penstock.words.validators import not_empty, number_above, number_from, one_of, true_or_false, whole_number_from
@@ -172,6 +174,7 @@ __all__ = [
     "ENDINGS",
     "HEADER_FAMILIES",
     "LIMITED_BY",
+    "METRICS",
     "MOST_TOKENS",
     "MOST_URGENT",
     "NEVER",
@@ -246,6 +249,7 @@ __all__ = [
     "PluginFailure",
     "PluginManager",
     "PolicyStateDelta",
+    "Prices",
     "Probe",
     "Problem",
     "Promise",
@@ -287,6 +291,7 @@ __all__ = [
     "RequestWaiterQueue",
     "ResolvedTaskScheduling",
     "ResponseFacts",
+    "RunFigures",
     "RunInfo",
     "RunPlan",
     "RunReport",

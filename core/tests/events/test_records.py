@@ -157,3 +157,29 @@ def test_a_reader_passes_over_what_a_later_version_wrote() -> None:
 def test_data_that_is_no_event_is_named_as_such() -> None:
     with pytest.raises(ValueError, match="no runtime event: it has no 'sequence'"):
         event_from_dict({"stream": "request", "event_kind": "x", "captured_at_monotonic": 0})
+
+
+def test_events_that_nobody_wants_are_not_built() -> None:
+    stream, all_kinds, some = EventStream("scheduler"), list[RuntimeEvent](), list[RuntimeEvent]()
+    stream.subscribe(some.append, frozenset({"selected", "request_wait_started"}))
+    stream.record("queue_empty", 0.0)
+    stream.record("selected", 0.0)
+    stream.deliver()
+    assert [(event.event_kind, event.sequence) for event in some] == [("selected", 1)]
+    stream.subscribe(all_kinds.append)
+    stream.record("queue_empty", 0.0)
+    stream.deliver()
+    assert [event.event_kind for event in all_kinds] == ["queue_empty"]
+    assert len(some) == 1
+    with pytest.raises(ValueError, match="no event kind"):
+        stream.record("request_wait_started", 0.0)
+    stream.unsubscribe(all_kinds.append)
+    stream.record("queue_empty", 0.0)
+    stream.deliver()
+    assert len(all_kinds) == 1
+
+
+def test_a_stream_of_which_nothing_is_wanted_is_inactive() -> None:
+    stream = EventStream("request")
+    stream.subscribe(list[RuntimeEvent]().append, frozenset({"selected"}))
+    assert not stream.active

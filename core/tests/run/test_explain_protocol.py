@@ -70,7 +70,9 @@ def test_whatever_comes_is_read_or_refused_in_one_line(reader: Callable[[bytes],
         (b'{"capacity": "yes"}\n', "`capacity` must be true or false"),
         (b'{"capacity": true, "group": "a"}\n', "`capacity` is asked for alone"),
         (b'{"capacity": true, "reconfigure": "run.toml"}\n', "`capacity` is asked for alone"),
-        (b'{"command": "\x7f"}\n', "has keys beside `group`, `records`, `reconfigure` and `capacity`"),
+        (b'{"figures": true, "group": "a"}\n', "`figures` is asked for alone"),
+        (b'{"figures": "all"}\n', "`figures` must be true or false"),
+        (b'{"command": "\x7f"}\n', "has keys beside `group`, `records`, `reconfigure`, `capacity`, `figures`"),
         (b'{"group": null', "breaks off"),
         (b" " * LONGEST_QUESTION + b"\n", f"longer than {LONGEST_QUESTION} bytes"),
     ],
@@ -125,3 +127,9 @@ def test_an_answer_is_shown_without_what_could_command_a_terminal() -> None:
 def test_an_answer_too_long_to_be_sent_says_so() -> None:
     with pytest.raises(ValueError, match="ask about one group, or for text"):
         read_answer(answer_line({"text": "x" * LONGEST_ANSWER}), Question())
+
+
+def test_a_question_names_figures_only_where_it_asks_for_them() -> None:
+    """A run of an earlier version does not know the key."""
+    assert b"figures" not in Question(records=True).line()
+    assert read_question(Question(records=True, figures=True).line()) == Question(records=True, figures=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from penstock import EventStream, RuntimeEvent, SinkBinding, SinkSpec
+from penstock import ConfigError, EventStream, RuntimeEvent, SinkBinding, SinkSpec
 from penstock.sinks.drivers import SinkDrivers
 
 LOSSLESS = SinkSpec(mode="buffered", on_full="wait", buffer=4)
@@ -380,3 +381,9 @@ async def test_a_sink_that_returns_after_the_run_is_over_is_called_no_more() -> 
     (thread,) = sink.threads
     await trio.to_thread.run_sync(thread.join)
     assert sink.taken == ["scheduler 1"]
+
+
+@pytest.mark.parametrize("kinds", [frozenset({"selektiert"}), {"selected"}, ["selected"]])
+def test_kinds_that_no_stream_has_are_refused(kinds: Any) -> None:
+    with pytest.raises(ConfigError, match="event kinds"):
+        SinkSpec(kinds=kinds)

@@ -7,8 +7,7 @@ from typing import Final
 
 import attrs
 
-from penstock import ConfigError, ModelConfig, Problem, ProviderConfig, Usage, did_you_mean
-from penstock_dialects.prices import Prices
+from penstock import ConfigError, ModelConfig, Prices, Problem, ProviderConfig, Usage, did_you_mean
 
 __all__ = ["PRICE_EXAMPLE", "cost_of", "price_problems", "prices_of"]
 
@@ -51,13 +50,5 @@ def _wrong(price: dict[str, float]) -> Iterator[Problem]:
 
 
 def cost_of(prices: Prices | None, usage: Usage, kind: str) -> float | None:
-    """The cost of an answer in the money of the prices; `None` without prices, or where too little was reported.
-
-    >>> cost_of(Prices(input=0.1), Usage(input_tokens=20_000), "embedding")
-    0.002
-    """
-    if prices is None:
-        return None
-    if kind == "embedding" and usage.output_tokens is None:
-        usage = attrs.evolve(usage, output_tokens=0)
-    return prices.cost(usage)
+    """The cost of an answer in the money of the prices; `None` without prices, or where too little was reported."""
+    return None if prices is None else prices.cost(usage, kind)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 
 import penstock
@@ -19,25 +18,24 @@ def gauges_of(
     in_flight: dict[Labels, float] = {}
     waiting: dict[Labels, float] = {}
     limits: dict[Labels, float] = {}
-    requests = scheduler.requests
-    for resource, snapshot in requests.controller.pressure.snapshots(now).items():
-        labels = (("model", str(resource.provider_model)), ("domain", resource.domain))
-        in_flight[labels], waiting[labels] = snapshot.in_flight_count, snapshot.waiters
-        limit = snapshot.effective_max if snapshot.current_limit is None else snapshot.current_limit
-        if limit is not None:
-            limits[labels] = limit
-    waiting_for: Counter[Labels] = Counter()
-    for standing in requests.explanation().resources:
-        for refused in standing.refusals:
-            why = (("resource", standing.resource), ("reason", refused.reason), ("by", refused.by))
-            waiting_for[why] += refused.waiting
-    groups = requests.controller.queue_view.queued_by_group
+    waiting_for: dict[Labels, float] = {}
+    figures = scheduler.figures()
+    for calls in figures.calls:
+        model = f"{calls.provider}/{calls.model}"
+        labels = (("model", model), ("domain", calls.domain))
+        in_flight[labels], waiting[labels] = calls.active, calls.waiting
+        if calls.limit is not None:
+            limits[labels] = calls.limit
+        for why in calls.waits_for:
+            because = (("resource", f"{model}/{calls.domain}"), ("reason", why.reason), ("by", why.by))
+            waiting_for[because] = why.waiting
+    tenants = {tenant.group: tenant.waiting for tenant in figures.tenants}
     gauges: dict[str, dict[Labels, float]] = {
         "penstock_in_flight": in_flight,
         "penstock_limit": limits,
         "penstock_waiting": waiting,
-        "penstock_key_waiting": {(("key", name),): groups.get(name, 0) for name in keys},
-        "penstock_waiting_for": dict(waiting_for),
+        "penstock_key_waiting": {(("key", name),): tenants.get(name, 0) for name in keys},
+        "penstock_waiting_for": waiting_for,
     }
     if spending.ledger is not None:
         gauges["penstock_key_used"] = {

@@ -1,4 +1,4 @@
-"""What a gateway counts, as Prometheus reads it (text format 0.0.4). Pure. The names are those of `metric_names.py`."""
+"""What a gateway counts, as Prometheus reads it (text format 0.0.4). Pure. The names are the core's."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import attrs
 
-from penstock_gateway.metric_names import METRICS
+from penstock import METRICS
 
 __all__ = ["BUCKETS", "Histogram", "Labels", "Metrics"]
 
-BUCKETS: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+BUCKETS: Final = METRICS.of_gateway["penstock_wait_seconds"].boundaries
 """Seconds."""
 
 Labels = tuple[tuple[str, str], ...]
@@ -74,7 +74,7 @@ class Metrics:
         }
         histograms = {"penstock_wait_seconds": self.waits, "penstock_answer_seconds": self.latencies}
         lines: list[str] = []
-        for name, metric in METRICS.items():
+        for name, metric in METRICS.of_gateway.items():
             if name not in series and name not in histograms:
                 continue
             lines += (f"# HELP {name} {metric.what}", f"# TYPE {name} {metric.kind}")
@@ -86,7 +86,7 @@ class Metrics:
 
 
 def _labelled(name: str, counts: Mapping[Any, float]) -> dict[Labels, float]:
-    names = METRICS[name].labels
+    names = METRICS.of_gateway[name].labels
     return {tuple(zip(names, map(str, values), strict=True)): count for values, count in counts.items()}
 
 

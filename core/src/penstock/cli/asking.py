@@ -14,7 +14,7 @@ from penstock.run.socket_folder import possible_folders
 from penstock.words.errors import ConfigError
 from penstock.words.printable import printable
 
-__all__ = ["show_answer"]
+__all__ = ["chosen_run", "show_answer"]
 
 
 def show_answer(wanted: str | None, question: Question) -> None:
@@ -22,10 +22,7 @@ def show_answer(wanted: str | None, question: Question) -> None:
 
     Raises `ConfigError` if there is no such run, if several may be meant, and with what the run refuses.
     """
-    found = trio.run(find_runs)
-    run = _chosen(found, wanted)
-    for note in found.notes:
-        click.echo(f"penstock: {printable(note)}", err=True)
+    run = chosen_run(wanted)
     name = printable(run.greeting.run_id)
     try:
         answer = trio.run(ask, run, question)
@@ -34,6 +31,16 @@ def show_answer(wanted: str | None, question: Question) -> None:
     except (OSError, ValueError) as error:
         raise ConfigError(f"run {name} (pid {run.greeting.pid}) gave no answer: {error}") from error
     click.echo(answer if question.records else f"run {name}: {answer}")
+
+
+def chosen_run(wanted: str | None) -> FoundRun:
+    """The run that is meant, by its name or process id; the only one where nothing is said. Raises `ConfigError` if
+    there is none, or if several may be meant."""
+    found = trio.run(find_runs)
+    run = _chosen(found, wanted)
+    for note in found.notes:
+        click.echo(f"penstock: {printable(note)}", err=True)
+    return run
 
 
 def _chosen(found: FoundRuns, wanted: str | None) -> FoundRun:

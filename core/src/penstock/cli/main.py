@@ -38,6 +38,7 @@ from penstock.cli.explain import explain
 from penstock.cli.new.command import new
 from penstock.cli.plugins import plugins
 from penstock.cli.reconfigure import reconfigure
+from penstock.cli.top.command import top
 from penstock.plugins.discovery import Installed, installed
 from penstock.plugins.hook_checks import implementations
 from penstock.plugins.loading import LoadedPlugin, describe_error, import_plugin, load_file, make_for_commands
@@ -202,6 +203,7 @@ cli.add_command(plugins)
 cli.add_command(check)
 cli.add_command(doctor)
 cli.add_command(explain)
+cli.add_command(top)
 cli.add_command(reconfigure)
 cli.add_command(new)
 

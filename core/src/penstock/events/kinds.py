@@ -67,7 +67,10 @@ _DROPPED: Final = EventFacts(
 _SCHEDULER: Final[Mapping[str, EventFacts]] = {
     "scheduler_job_started": EventFacts(
         says="A run began.",
-        diagnostics={"promises": "what plugins promise of the run, by plugin"},
+        diagnostics={
+            "promises": "what plugins promise of the run, by plugin",
+            "wall_clock": "the time of day of this event, in ISO 8601, by which those of all others can be told",
+        },
     ),
     "scheduler_job_completed": EventFacts(
         says="A run ended.",

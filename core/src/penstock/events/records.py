@@ -132,17 +132,25 @@ class EventStream:
         self._sequence = 0
         self._pending: deque[RuntimeEvent] = deque()
         self._delivering = False
-        self._receivers: list[Callable[[RuntimeEvent], None]] = []
+        self._receivers: list[tuple[Callable[[RuntimeEvent], None], frozenset[str]]] = []
+        self._wanted: frozenset[str] = frozenset()
+        """The kinds that somebody wants: of others no event is built."""
 
-    def subscribe(self, receiver: Callable[[RuntimeEvent], None]) -> None:
-        """Deliver every event from now on to `receiver`, which must not raise; `sinks/drivers.py` guards plugins."""
-        self._receivers.append(receiver)
-        self.active = True
+    def subscribe(self, receiver: Callable[[RuntimeEvent], None], kinds: frozenset[str] | None = None) -> None:
+        """Deliver every event from now on, or those of some `kinds`, to `receiver`, which must not raise;
+        `sinks/drivers.py` guards plugins.
+        """
+        self._receivers.append((receiver, self._kinds if kinds is None else self._kinds & kinds))
+        self._settle()
 
     def unsubscribe(self, receiver: Callable[[RuntimeEvent], None]) -> None:
         """Take `receiver` out; without any, no event is built."""
-        self._receivers.remove(receiver)
-        self.active = bool(self._receivers)
+        self._receivers = [each for each in self._receivers if each[0] != receiver]
+        self._settle()
+
+    def _settle(self) -> None:
+        self._wanted = frozenset[str]().union(*(kinds for _, kinds in self._receivers))
+        self.active = bool(self._wanted)
 
     def record(
         self,
@@ -168,8 +176,10 @@ class EventStream:
         """
         if not self.active:
             return
-        if kind not in self._kinds:
-            raise ValueError(f"the {self.stream} stream has no event kind {kind!r}")
+        if kind not in self._wanted:
+            if kind not in self._kinds:
+                raise ValueError(f"the {self.stream} stream has no event kind {kind!r}")
+            return
         self._sequence += 1
         self._pending.append(
             RuntimeEvent(
@@ -200,8 +210,9 @@ class EventStream:
         try:
             while self._pending:
                 event = self._pending.popleft()
-                for receiver in tuple(self._receivers):
-                    receiver(event)
+                for receiver, kinds in tuple(self._receivers):
+                    if event.event_kind in kinds:
+                        receiver(event)
         finally:
             self._delivering = False
 

@@ -107,6 +107,11 @@ class RequestAdmissionController:
         return self._waiters.queue.view()
 
     @property
+    def in_flight_by_group(self) -> Mapping[object, int]:
+        """The requests that are out, by the key of the group that they are for; of groups that have any."""
+        return {key: state.in_flight for key, state in self._registry.groups.known.items() if state.in_flight}
+
+    @property
     def leases(self) -> tuple[int, int]:
         """Leases issued and leases returned."""
         return self._leasing.ledger.issued, self._leasing.ledger.returned

@@ -51,7 +51,7 @@ def assemble(
     core = Settings(seed=config.scheduler.seed, clock=clock)
     resolver = RequestResourceResolver()
     requests = _request_gate(config, hooks, core, resolver, streams["request"], errors)
-    events = SchedulerEvents(streams["scheduler"], run_id, manager.promises)
+    events = SchedulerEvents(streams["scheduler"], run_id, manager.promises, clock)
     policies, rule = hooks.make_task_policies(), hooks.task_eligible
     options = config.scheduler
     queue = hooks.make_ready_queue() or FifoTaskQueue()
@@ -75,6 +75,7 @@ def assemble(
     requests.gate.on_freed_provider = deciding.on_freed_provider
     return RunParts(
         run_id=run_id,
+        started_at=trio.current_time(),
         tasks=tasks,
         policies=deciding,
         requests=requests,

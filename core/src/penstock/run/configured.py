@@ -12,8 +12,9 @@ from penstock.executor.retries import RetryRules
 from penstock.requests.reconfiguring import ModelCaps
 from penstock.scheduler.parts import SchedulerOptions
 from penstock.words.identity import ProviderModelKey, ProviderModelStaticCap, RequestResourceResolver
+from penstock.words.report import LiveFigures, RunInfo
 
-__all__ = ["caps_of", "name_providers", "register_providers", "retry_rules", "scheduler_options"]
+__all__ = ["caps_of", "name_providers", "register_providers", "retry_rules", "run_info", "scheduler_options"]
 
 
 def scheduler_options(options: SchedulerConfig) -> SchedulerOptions:
@@ -60,3 +61,28 @@ def register_providers(config: PenstockConfig, requests: ModelRequestExecutor) -
     name_providers(config.providers, requests.resolver)
     for key, caps in caps_of(config.providers).items():
         requests.register(key.provider_name, key.model_id, cap=caps.static.raw_caps, domain_caps=caps.domain_caps)
+
+
+def run_info(
+    config: PenstockConfig, run_id: str, started_at: float, plugins: tuple[str, ...], figures: LiveFigures
+) -> RunInfo:
+    """What the plugins of a run are told at its start."""
+    models = {
+        (provider, name): model.model or name
+        for provider, of_provider in config.providers.items()
+        for name, model in of_provider.models.items()
+    }
+    return RunInfo(
+        run_id=run_id,
+        started_at=started_at,
+        seed=config.scheduler.seed,
+        plugins=plugins,
+        domains={name: tuple(provider.domains) for name, provider in config.providers.items()},
+        models={f"{provider}/{name}": model for (provider, name), model in models.items()},
+        prices={
+            f"{provider}/{model}": price
+            for (provider, name), model in models.items()
+            if (price := config.providers[provider].models[name].price) is not None
+        },
+        figures=figures,
+    )

@@ -1,10 +1,11 @@
-"""The words between `penstock explain` or `reconfigure` and a run: who is there, one question, one answer.
+"""The words between `penstock explain`, `reconfigure` or `top` and a run: who is there, one question, one answer.
 
 Each is a line of JSON.
 
     run    {"penstock": "explain", "run_id": "nightly", "pid": 4711, "started": "2026-01-01T00:00:00+00:00"}
     asker  {"group": null, "records": false}  or  {"reconfigure": "/path/run.toml", "records": false}
            or  {"capacity": true, "records": false}
+           or  {"figures": true, "records": true}
     run    {"text": "…"}  or  {"records": {…}}  or  {"error": "…"}  or  {"refused": ["…"]}
 
 Neither side trusts the other to be Penstock: lines are bounded, and whatever is no such line is a `ValueError` that
@@ -64,19 +65,22 @@ class Greeting:
 @attrs.frozen
 class Question:
     """What is asked about, one group or all, or with `reconfigure` the file of another configuration that the run is to
-    take, or with `capacity` what limits the run; the answer is to be records or text.
+    take, or with `capacity` what limits the run; the answer is to be records or text. With `figures` it is the run's
+    figures, as records.
     """
 
     group: str | None = None
     records: bool = False
     reconfigure: str | None = None
     capacity: bool = False
+    figures: bool = False
 
     def line(self) -> bytes:
         """What is sent. Raises `ValueError` if the name of the group is too long."""
         asked = attrs.asdict(self)
-        if not self.capacity:
-            del asked["capacity"]  # of which a run of an earlier version knows nothing
+        for name in ("capacity", "figures"):
+            if not asked[name]:
+                del asked[name]  # of which a run of an earlier version knows nothing
         line = _line(asked)
         if len(line) > LONGEST_QUESTION:
             what = "name of the group" if self.reconfigure is None else "path of the file"
@@ -84,23 +88,28 @@ class Question:
         return line
 
 
+_KEYS: Final = tuple(field.name for field in attrs.fields(Question))
+
+
 def read_question(line: bytes) -> Question:
     """The question in this line. Raises `ValueError`."""
     asked = _read(line, "question", LONGEST_QUESTION)
-    if unknown := asked.keys() - {"group", "records", "reconfigure", "capacity"}:
+    if unknown := asked.keys() - _KEYS:
         names = printable(", ".join(sorted(unknown))[:60])
-        raise ValueError(f"the question has keys beside `group`, `records`, `reconfigure` and `capacity`: {names}")
+        known = ", ".join(f"`{key}`" for key in _KEYS)
+        raise ValueError(f"the question has keys beside {known}: {names}")
     group, records, file = asked.get("group"), asked.get("records", False), asked.get("reconfigure")
-    capacity = asked.get("capacity", False)
+    capacity, figures = asked.get("capacity", False), asked.get("figures", False)
     for key, value in (("group", group), ("reconfigure", file)):
         if value is not None and not isinstance(value, str):
             raise ValueError(f"`{key}` must be text or null")
-    for key, value in (("records", records), ("capacity", capacity)):
+    for key, value in (("records", records), ("capacity", capacity), ("figures", figures)):
         if not isinstance(value, bool):
             raise ValueError(f"`{key}` must be true or false")
-    if capacity and not (group is None and file is None):
-        raise ValueError("`capacity` is asked for alone: it is of the whole run")
-    return Question(group, records, file, capacity)
+    for key, value in (("capacity", capacity), ("figures", figures)):
+        if value and not (group is None and file is None):
+            raise ValueError(f"`{key}` is asked for alone: it is of the whole run")
+    return Question(group, records, file, capacity, figures)
 
 
 def answer_line(answer: Mapping[str, Any]) -> bytes:

@@ -23,7 +23,8 @@ from penstock.executor.under_trio import require_trio
 from penstock.plugins.manager import PluginManager
 from penstock.run.assembly import assemble
 from penstock.run.calls import CURRENT
-from penstock.run.configured import register_providers
+from penstock.run.configured import register_providers, run_info
+from penstock.run.figures import FiguresForThreads
 from penstock.run.parts import RunParts
 from penstock.run.plugin_errors import PluginErrors
 from penstock.run.scheduler import Scheduler
@@ -33,7 +34,7 @@ from penstock.sinks.drivers import SinkDrivers
 from penstock.sinks.virtual_time import in_virtual_time
 from penstock.words.checks import a_name, an_instance, shown
 from penstock.words.errors import ConfigError
-from penstock.words.report import RunInfo, RunReport
+from penstock.words.report import RunReport
 from penstock.words.settings import WallClock
 
 __all__ = ["open_scheduler"]
@@ -82,12 +83,12 @@ async def open_scheduler(
     answers = bool(loaded.scheduler.explain_socket) and not virtual
     watch = RunWatch(parts, loaded.scheduler, snapshots=bool(hooks.sinks) or not virtual, answers=answers)
     scheduler = Scheduler(parts, watch)
+    figures = FiguresForThreads(scheduler.figures, trio.lowlevel.current_trio_token())
 
     loop = parts.tasks.loop
     parts.check_names_before_calls()
     parts.say_promises()
-    info = RunInfo(run_id=run_id, started_at=started_at, seed=loaded.scheduler.seed, plugins=manager.active)
-    parts.notes.run_started(info)
+    parts.notes.run_started(run_info(loaded, run_id, started_at, manager.active, figures))
     token = CURRENT.set(scheduler.requests)
     failure: BaseException | None = None
     drivers = SinkDrivers(
@@ -119,6 +120,7 @@ async def open_scheduler(
     finally:
         CURRENT.reset(token)
         parts.deadlocks.closed()
+        figures.over = True
         scheduler.report = _report(scheduler, started_at, drivers, parts)
         parts.notes.run_finished(scheduler.report)
     _raise_what_went_wrong(parts.tasks, failure)

@@ -1,4 +1,4 @@
-"""What a run that is under way answers by its local socket: what it waits for, what limits it, and another
+"""What a run that is under way answers by its local socket: what it waits for, what limits it, its figures, and another
 configuration."""
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import trio
 
 from penstock.config.words import did_you_mean
 from penstock.run.explain_protocol import Question
+from penstock.run.figures import figures_of
 from penstock.run.health import Health
 from penstock.run.parts import RunParts
 from penstock.run.reconfiguration import Changes
@@ -29,6 +30,8 @@ def answer_question(
     if question.capacity:
         plan = run.capacity.plan(trio.current_time())
         return {"records": plan.as_dict()} if question.records else {"text": f"what limits it\n{plan}"}
+    if question.figures:
+        return {"records": figures_of(run).as_dict()}
     if question.reconfigure is None:
         return _answer_about(run, question, health())
     try:

@@ -9,6 +9,7 @@ from typing import Any
 import trio
 
 from penstock.config.reading import PenstockConfig
+from penstock.run.figures import figures_of
 from penstock.run.health import Health
 from penstock.run.parts import RunExplanation, RunParts
 from penstock.run.reconfiguration import Reconfiguration
@@ -17,7 +18,7 @@ from penstock.run.watch import RunWatch
 from penstock.scheduler.interface import TaskInterface
 from penstock.words.capacity import CapacityValue
 from penstock.words.capacity_plan import AsyncCapacityPlan
-from penstock.words.report import RunReport
+from penstock.words.report import RunFigures, RunReport
 
 __all__ = ["Scheduler"]
 
@@ -93,6 +94,10 @@ class Scheduler(TaskInterface):
         pool has had open. What was declared before under the same name is replaced. Raises `ConfigError`.
         """
         self._parts.capacity.declare(figures, transport_use)
+
+    def figures(self) -> RunFigures:
+        """The run's figures: limits, what is in flight, who waits and why; as records."""
+        return figures_of(self._parts)
 
     def health(self) -> Health:
         """How the run is: what is queued and in flight, who waits longest, whether the loop keeps up."""

@@ -16,6 +16,7 @@ from penstock.tasks.lease import TaskAdmissionLease, block_summary
 from penstock.tasks.records import TaskGroupKey
 from penstock.tasks.shadow_policy import shadow_notes
 from penstock.words.leases import ReleaseResult
+from penstock.words.settings import WallClock
 from penstock.words.verdicts import Denied
 
 __all__ = ["SchedulerEvents"]
@@ -29,14 +30,19 @@ IDLE_INTERVAL = 1.0
 
 class SchedulerEvents:
     """The recorder of the scheduler's events. `run_id` names the run in every correlation; `promises` are those of
-    plugins, by plugin, for the event of the start."""
+    plugins, by plugin, for the event of the start. That says by `clock` what time of day it was, too."""
 
     def __init__(
-        self, stream: EventStream, run_id: str, promises: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+        self,
+        stream: EventStream,
+        run_id: str,
+        promises: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+        clock: WallClock | None = None,
     ) -> None:
         self.stream = stream
         self.run_id = run_id
         self._promises = promises
+        self._clock = clock
         self._of_run = RuntimeCorrelation(run_id)
         self._known = lru_cache(REMEMBERED_GROUPS)(self._name_and_correlation)
         """What a group is called, and the correlation of those of its tasks that run in no row group or column. Kept,
@@ -46,8 +52,12 @@ class SchedulerEvents:
     # -- the run
 
     def job_started(self, now: float) -> None:
-        said = {"promises": {plugin: [*texts] for plugin, texts in self._promises.items()}} if self._promises else None
-        self.stream.record("scheduler_job_started", now, correlation=self._of_run, diagnostics=said)
+        said: dict[str, Any] = {}
+        if self._clock is not None:
+            said["wall_clock"] = self._clock.wall(now).isoformat()
+        if self._promises:
+            said["promises"] = {plugin: [*texts] for plugin, texts in self._promises.items()}
+        self.stream.record("scheduler_job_started", now, correlation=self._of_run, diagnostics=said or None)
 
     def job_completed(self, now: float, counts: Mapping[str, int]) -> None:
         self.stream.record("queue_drained", now, correlation=self._of_run)

@@ -107,7 +107,7 @@ class SinkDrivers:
             hooks = (binding.scheduler_event, binding.request_event)
             for stream, hook in zip(self._streams, hooks, strict=True):
                 if hook is not None:
-                    stream.subscribe(receiver)
+                    stream.subscribe(receiver, binding.spec.kinds)
                     self._subscriptions.setdefault(name, []).append((stream, receiver))
         return self
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 import attrs
 
-from penstock.events.records import RuntimeEvent
+from penstock.events.records import REQUEST_EVENT_KINDS, SCHEDULER_EVENT_KINDS, RuntimeEvent
 from penstock.words.errors import ConfigError
 
 __all__ = ["SinkBinding", "SinkSpec"]
@@ -23,12 +23,15 @@ __all__ = ["SinkBinding", "SinkSpec"]
 class SinkSpec:
     """A sink plugin's class attribute `sink`; a plugin without one is `inline`.
 
-    `buffer` is in events, at least 1. Raises `ConfigError` for a mode or an `on_full` that does not exist.
+    `buffer` is in events, at least 1. `kinds` are the kinds of events that it wants, of either stream; `None`: all. Of
+    kinds that no sink wants no event is built. Raises `ConfigError` for a mode, an `on_full` or a kind that does not
+    exist.
     """
 
     mode: Literal["inline", "buffered"] = "inline"
     on_full: Literal["drop", "wait"] = "drop"
     buffer: int = 10_000
+    kinds: frozenset[str] | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.mode not in ("inline", "buffered"):
@@ -37,6 +40,10 @@ class SinkSpec:
             raise ConfigError(f"a sink's on_full must be 'drop' or 'wait', not {self.on_full!r}")
         if type(self.buffer) is not int or self.buffer < 1:
             raise ConfigError(f"a sink's buffer must be a whole number from 1 on, not {self.buffer!r}")
+        known = SCHEDULER_EVENT_KINDS | REQUEST_EVENT_KINDS
+        kinds: object = self.kinds
+        if kinds is not None and not (isinstance(kinds, frozenset) and kinds <= known):
+            raise ConfigError(f"a sink's kinds must be a frozenset of event kinds, not {kinds!r}")
 
 
 @attrs.frozen(kw_only=True)

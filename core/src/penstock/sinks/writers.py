@@ -36,6 +36,7 @@ LINGER: Final = 0.02
 """Seconds of real time that a writer thread waits for more events before it writes what there is."""
 
 SINK_HOOKS: Final = frozenset({"penstock_scheduler_event", "penstock_request_event", "flush"})
+_HOOK_OF: Final = {"scheduler": "penstock_scheduler_event", "request": "penstock_request_event"}
 
 _log = logging.getLogger("penstock.sinks")
 
@@ -69,9 +70,11 @@ class GuardedSink:
         for event in events:
             stream = event.stream
             hook = self._hooks[stream]
-            if hook is None or self.disabled is not None or self._tells_of_itself(event):
+            if hook is None or self.disabled is not None:
                 continue
-            self._call(stream, f"penstock_{stream}_event", hook, event)
+            if event.event_kind == "plugin_error" and self._tells_of_itself(event):
+                continue
+            self._call(stream, _HOOK_OF[stream], hook, event)
 
     def flush(self) -> None:
         """Let the sink make durable what it was given, if it wants to."""
@@ -105,7 +108,7 @@ class GuardedSink:
             self.disable(f"raised {type(error).__name__}, which is no Exception")
 
     def _tells_of_itself(self, event: RuntimeEvent) -> bool:
-        if event.event_kind != "plugin_error" or event.diagnostics is None:
+        if event.diagnostics is None:
             return False
         return event.diagnostics["plugin"] == self.binding.name and event.diagnostics["hook"] in SINK_HOOKS
 

@@ -16,7 +16,7 @@ from penstock.words.printable import printable
 from penstock.words.shadow import ShadowTally
 from penstock.words.verdicts import Denied, describe_until
 
-__all__ = ["Explanation", "GroupStanding", "explain", "explain_groups"]
+__all__ = ["Explanation", "GroupStanding", "explain", "explain_groups", "refusals_by_group"]
 
 LISTED_GROUPS: Final = 20
 """How many groups, and how many kinds of tasks that are not ready, are listed one by one."""
@@ -122,13 +122,19 @@ def explain(
     )
 
 
-def explain_groups(gate: TaskGate, now: float) -> list[GroupStanding]:
-    """Every group with something queued, the longest wait first."""
-    view, ledger = gate.view, gate.controller.view()
+def refusals_by_group(gate: TaskGate) -> tuple[Mapping[object, Sequence[Blocked]], Sequence[Blocked]]:
+    """The refusals of each group's own tasks, by its key; and those that cover all groups."""
     refusals: dict[object, list[Blocked]] = {}
     shut: list[Blocked] = []
     for block in gate.blocked():
         (shut if block.group is None else refusals.setdefault(block.group, [])).append(block)
+    return refusals, shut
+
+
+def explain_groups(gate: TaskGate, now: float) -> list[GroupStanding]:
+    """Every group with something queued, the longest wait first."""
+    view, ledger = gate.view, gate.controller.view()
+    refusals, shut = refusals_by_group(gate)
     since, first = view.waiting_since_by_group, view.first_candidate_by_group
     found = []
     for key, queued in view.queued_by_group.items():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from penstock_otel.labels import LABEL_KEYS, OTHER, Labels, OtelConfig
+from penstock_otel.config import OtelConfig
+from penstock_otel.labels import LABEL_KEYS, OTHER, Labels
 from penstock_otel.plugin import OtelPlugin
 
 __all__ = ["LABEL_KEYS", "OTHER", "Labels", "OtelConfig", "OtelPlugin"]

@@ -1,113 +1,159 @@
 """What a metric may be labelled with, and nothing else.
 
 A label becomes a time series for ever, in a system that many people can read. So ids (of runs, tasks, leases,
-attempts), raw model ids and the identities of groups are never labels: there are too many of them, and they may tell
-who a call was for. What remains is drawn from closed sets: words that Penstock defines, the providers of the run, and
-model labels that somebody listed on purpose. Whatever is in none of them is `other`.
+attempts), raw model ids and the names of groups that nobody listed are never labels: there are too many of them, and
+they may tell who a call was for. What remains is drawn from closed sets: words that Penstock defines, what the
+configuration of the run names, and what `[plugins.otel]` lists. Whatever is in none of them is `other`.
+
+The sets multiply where labels of one's own meet groups, so the pairs of these that are told apart have a bound too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
-import attrs
+from penstock import METRICS, REQUEST_REASONS, TASK_REASONS, RequestDomain, RunInfo, RuntimeEvent
+from penstock_otel.config import OtelConfig
 
-from penstock import RequestDomain, RuntimeEvent
+__all__ = ["LABEL_KEYS", "MOST_PROVIDERS", "MOST_WHOSE", "OTHER", "OWN", "Labels", "Pairs"]
 
-__all__ = ["LABEL_KEYS", "MOST_PROVIDERS", "OTHER", "Labels", "OtelConfig"]
-
-EVENT_KIND: Final = "penstock.event.kind"
-RESOURCE_KIND: Final = "penstock.resource.kind"
-PROVIDER: Final = "penstock.provider"
-MODEL: Final = "penstock.model"
-DOMAIN: Final = "penstock.domain"
-ALGORITHM: Final = "penstock.algorithm"
-OUTCOME: Final = "penstock.outcome"
-
-LABEL_KEYS: Final = frozenset([EVENT_KIND, RESOURCE_KIND, PROVIDER, MODEL, DOMAIN, ALGORITHM, OUTCOME])
-"""Every key that a metric of this plugin can have."""
+Pairs = tuple[tuple[str, str], ...]
+"""Labels as they are counted by; the same are written alike."""
 
 OTHER: Final = "other"
 """The value of a label whose true value is on no list."""
 
-MOST_PROVIDERS: Final = 64
-"""How many providers have labels of their own; those that come later are `other`."""
+OWN: Final = "penstock.label."
+"""What the names of labels of one's own begin with, so that they are nobody else's."""
 
-_RESOURCE_KINDS: Final = frozenset(["local", "model", "custom_model"])
+MOST_PROVIDERS: Final = 64
+"""How many providers that the configuration does not name have labels; those that come later are `other`."""
+
+MOST_WHOSE: Final = 1_000
+"""How many combinations of a group and labels of one's own are told apart; of those that come later all are `other`."""
+
+REMEMBERED: Final = 4_096
+"""How many labels that were made are kept at hand."""
+
+LABEL_KEYS: Final = frozenset(word for name, word in vars(METRICS.label).items() if name.isupper())
+"""Every key that a metric of this plugin can have, beside those that begin with `OWN`."""
+
+_OPERATIONS: Final[Mapping[str, str]] = {"embedding": "embeddings"}
+"""Domains that OpenTelemetry's conventions call otherwise."""
+_TASK_KINDS: Final = frozenset(["local", "model", "custom_model"])
+_REASONS: Final = REQUEST_REASONS | TASK_REASONS | {"turn"}
 _OUTCOMES: Final = frozenset(
     [
         *("success", "rate_limited", "provider_failure", "provider_timeout"),
         *("local_cancelled", "local_timeout", "unexpected_exception"),
-        *("completed", "failed", "dropped", "cancelled", "shutdown", "retry"),
-        *("no_capacity", "cooldown", "queue_timeout", "queued_waiters_ahead", "cancellation"),
-        *("hard_policy_denial", "deadline", "never_fits"),
+        *("completed", "failed", "dropped", "cancelled", "shutdown", "retry", "abandoned"),
+        *_REASONS,
     ]
 )
 
 
-@attrs.frozen(kw_only=True)
-class OtelConfig:
-    """`[plugins.otel]`.
-
-    `model_labels` maps a model id, as the provider knows it, to the label that it may be shown under; a model that is
-    not listed is `other`. `domains` are the names that the providers' configurations add to the domains that all
-    have.
-    """
-
-    model_labels: dict[str, str] = attrs.field(factory=dict)
-    domains: list[str] = attrs.field(factory=list)
-
-
 class Labels:
-    """Makes the labels of a metric from an event. Mappings that it returns are not to be changed."""
+    """Makes the labels of a metric, from an event or from a name."""
 
     def __init__(self, config: OtelConfig) -> None:
-        self._models = dict(config.model_labels)
-        self._domains = frozenset([*map(str, RequestDomain), *config.domains])
-        self._providers: set[str] = set()
-        self._algorithms: frozenset[str] = frozenset()
+        self._config = config
+        self._groups = frozenset(config.groups)
+        self._own = {name: frozenset(values) for name, values in config.labels.items()}
+        self._models: dict[str, str] = {}
+        self._configured_providers: frozenset[str] = frozenset()
+        self._domains: dict[str, frozenset[str]] = {}
+        self._of_all = frozenset([*map(str, RequestDomain), *config.domains])
+        self._others: set[str] = set()
+        self._plugins: frozenset[str] = frozenset(["core"])
+        self._whose: set[Pairs] = set()
+        self._made: dict[str, Pairs] = {}
 
-    def allow_algorithms(self, names: Iterable[str]) -> None:
-        """Algorithms are named after the plugins of the run."""
-        self._algorithms = frozenset(names)
+    def see(self, run: RunInfo) -> None:
+        """The names in the configuration of a run may be labels from now on."""
+        self._plugins |= {*run.plugins}
+        for name, model in run.models.items():
+            provider, _, label = name.partition("/")
+            self._models.setdefault(f"{provider}/{model}", label)
+        self._configured_providers |= {*run.domains, *(name.partition("/")[0] for name in run.models)}
+        self._domains |= {provider: self._of_all | {*domains} for provider, domains in run.domains.items()}
+        self._made.clear()
 
-    def kind(self, event: RuntimeEvent) -> Mapping[str, str]:
-        """The event's kind."""
-        return {EVENT_KIND: event.event_kind}
+    def model(self, resource: str | None) -> Pairs:
+        """Provider, model and operation, as far as a resource names them: `provider[/model[/domain]]`."""
+        if resource is None:
+            return ()
+        made = self._made.get(resource)
+        if made is None:
+            if len(self._made) >= REMEMBERED:
+                self._made.clear()
+            made = self._made[resource] = self._model(resource)
+        return made
 
-    def task(self, event: RuntimeEvent) -> Mapping[str, str]:
-        """What kind of step a task belongs to."""
-        kind = event.correlation.scheduling_group_kind if event.correlation is not None else None
-        return {RESOURCE_KIND: kind if kind in _RESOURCE_KINDS else OTHER}
+    def whose(self, event: RuntimeEvent) -> Pairs:
+        """The group that an event is about, and its labels, as far as they are listed."""
+        found: Pairs = ((METRICS.label.GROUP, self.group(event.group)),) if self._groups else ()
+        if self._own and event.labels:
+            for name, values in self._own.items():
+                value = event.labels.get(name)
+                if value is not None:
+                    found += ((OWN + name, value if value in values else OTHER),)
+        if not found or found in self._whose:
+            return found
+        if len(self._whose) >= MOST_WHOSE:
+            return tuple((name, OTHER) for name, _ in found)
+        self._whose.add(found)
+        return found
 
-    def outcome(self, event: RuntimeEvent) -> Mapping[str, str]:
-        """How something ended."""
-        return {OUTCOME: event.reason_or_outcome if event.reason_or_outcome in _OUTCOMES else OTHER}
-
-    def resource(self, event: RuntimeEvent) -> Mapping[str, str]:
-        """Provider, model and domain, as far as the event names them: `provider[/model[/domain]]`."""
-        if event.resource is None:
-            return {}
-        provider, _, rest = event.resource.partition("/")
-        labels = {PROVIDER: self._provider(provider)}
-        if not rest:
-            return labels
-        model, slash, domain = rest.rpartition("/")
-        if domain in self._domains and slash:
-            return {**labels, MODEL: self._models.get(model, OTHER), DOMAIN: domain}
-        return {**labels, MODEL: self._models.get(rest, OTHER)}
-
-    def algorithm(self, event: RuntimeEvent) -> Mapping[str, str]:
-        """Which limiter an event is about, if it says so."""
-        name = (event.diagnostics or {}).get("algorithm")
+    def group(self, name: str | None) -> str:
+        """A group by its whole name or the last part of it, where one of them is listed."""
         if name is None:
-            return {}
-        return {ALGORITHM: name if name in self._algorithms else OTHER}
+            return OTHER
+        short = name.rpartition("/")[2]
+        return name if name in self._groups else short if short in self._groups else OTHER
+
+    def of_group(self, name: str) -> Pairs:
+        """The label of a group by its name; none where no groups are listed."""
+        return ((METRICS.label.GROUP, self.group(name)),) if self._groups else ()
+
+    def task(self, kind: str | None) -> Pairs:
+        """What kind of step a task belongs to."""
+        return ((METRICS.label.TASK, kind if kind in _TASK_KINDS else OTHER),)
+
+    def outcome(self, word: str | None) -> Pairs:
+        """How something ended."""
+        return ((METRICS.label.OUTCOME, word if word in _OUTCOMES else OTHER),)
+
+    def error(self, word: str | None) -> Pairs:
+        """How a call failed; nothing where it went well."""
+        return () if word == "success" else ((METRICS.label.ERROR, word if word in _OUTCOMES else OTHER),)
+
+    def reason(self, word: str | None) -> Pairs:
+        """Why something is refused."""
+        return ((METRICS.label.REASON, word if word in _REASONS else OTHER),)
+
+    def by(self, name: str) -> Pairs:
+        """Who refuses it."""
+        return ((METRICS.label.BY, name if name in self._plugins else OTHER),)
+
+    def _model(self, resource: str) -> Pairs:
+        provider, _, rest = resource.partition("/")
+        found: Pairs = ((METRICS.label.PROVIDER, self._provider(provider)),)
+        if not rest:
+            return found
+        model, slash, domain = rest.rpartition("/")
+        if slash and domain in self._domains.get(provider, self._of_all):
+            operation = (METRICS.label.OPERATION, _OPERATIONS.get(domain, domain))
+            return (*found, (METRICS.label.MODEL, self._model_label(provider, model)), operation)
+        return (*found, (METRICS.label.MODEL, self._model_label(provider, rest)))
+
+    def _model_label(self, provider: str, model: str) -> str:
+        return self._config.model_labels.get(model) or self._models.get(f"{provider}/{model}", OTHER)
 
     def _provider(self, name: str) -> str:
-        if name not in self._providers:
-            if len(self._providers) >= MOST_PROVIDERS:
-                return OTHER
-            self._providers.add(name)
+        if name in self._configured_providers or name in self._others:
+            return name
+        if len(self._others) >= MOST_PROVIDERS:
+            return OTHER
+        self._others.add(name)
         return name

@@ -32,7 +32,9 @@ def plan(pipeline: Path, rows: int) -> None:
 
 
 @click.command()
-@_pipeline_argument
+@click.argument(
+    "files", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="PIPELINE.toml | RECORD.jsonl…"
+)
 @click.option(
     "-o",
     "--output",
@@ -44,16 +46,28 @@ def plan(pipeline: Path, rows: int) -> None:
 )
 @click.option("--run", "number", type=click.IntRange(min=1), metavar="N", help="Of this run; else of the last one.")
 @click.option(
-    "--rows", type=click.IntRange(min=0), default=100, show_default=True, metavar="N", help="Show so many rows."
+    "--rows", type=click.IntRange(min=0), metavar="N", help="Of a pipeline: show so many rows.  [default: 100]"
 )
 @click.option("--text", is_flag=True, help="Print it instead, without charts and rows; that needs nothing more.")
-def report(pipeline: Path, output: Path, number: int | None, rows: int, text: bool) -> None:
+def report(files: tuple[Path, ...], output: Path, number: int | None, rows: int | None, text: bool) -> None:
     """Make one HTML page of a run, also of one that was killed or goes on. Needs `penstock-batch[report]`.
 
-    Exit code: 0, 1 if the page cannot be written, 2 for a wrong configuration.
-    """
-    from penstock_batch.report.commands import report_command, text_command
+    Of a pipeline, by its TOML; or of any program or gateway, by its record of events, as the sink jsonl writes it: one
+    file, or the parts of one, also packed with gzip.
 
+    Exit code: 0, 1 if the page cannot be written, 2 for a wrong configuration, or for files that are no such record.
+    """
+    from penstock_batch.report.commands import record_command, record_text_command, report_command, text_command
+
+    pipelines = [path for path in files if path.suffix == ".toml"]
+    if pipelines and len(files) > 1:
+        raise click.UsageError("one pipeline's TOML, or one or more files of a record")
+    if pipelines and text:
+        raise SystemExit(text_command(files[0], run=number))
+    if pipelines:
+        raise SystemExit(report_command(files[0], output, run=number, rows=100 if rows is None else rows))
+    if rows is not None:
+        raise click.UsageError("--rows is for a pipeline: a record of events has no rows")
     if text:
-        raise SystemExit(text_command(pipeline, run=number))
-    raise SystemExit(report_command(pipeline, output, run=number, rows=rows))
+        raise SystemExit(record_text_command(files, run=number))
+    raise SystemExit(record_command(files, output, run=number))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -13,14 +15,15 @@ from penstock_batch.pipeline.loading import load_pipeline
 from penstock_batch.report.page import MARK
 from penstock_batch.report.plan import plan_lines, plan_of
 from penstock_batch.report.planning import facts_of
-from penstock_batch.report.text import report_lines
+from penstock_batch.report.record.telling import told_by
+from penstock_batch.report.text import report_lines, text_lines
 from penstock_batch.rows.own_files import place_problems
 from penstock_batch.store.reading import StoreReader
 from penstock_batch.store.spent import spent_of
 from penstock_batch.words.amounts import counted
 from penstock_batch.words.terminal import say
 
-__all__ = ["plan_command", "report_command", "text_command"]
+__all__ = ["plan_command", "record_command", "record_text_command", "report_command", "text_command"]
 
 DONE: Final = 0
 NOT_WRITTEN: Final = 1
@@ -47,12 +50,10 @@ def text_command(path: Path, *, run: int | None) -> int:
 
 
 def report_command(path: Path, output: Path, *, run: int | None, rows: int) -> int:
-    """Write the page of a run. Returns the exit code; raises `ConfigError`."""
-    try:
-        from penstock_batch.report.reporting import report_page
-    except ImportError as error:
-        what = f'penstock report needs {error.name}: python -m pip install "penstock-batch[report]"'
-        raise ConfigError(what) from None
+    """Write the page of a run of a pipeline. Returns the exit code; raises `ConfigError`."""
+    _need_charts()
+    from penstock_batch.report.reporting import report_page
+
     pipeline = load_pipeline(path)
     others = {
         "the input": pipeline.source.path,
@@ -61,12 +62,44 @@ def report_command(path: Path, output: Path, *, run: int | None, rows: int) -> i
         "the store": pipeline.store,
         "the failed rows": pipeline.failed,
     }
+    _check_place(output, others)
+    return _written(output, report_page(pipeline, run=run, rows=rows))
+
+
+def record_command(paths: Sequence[Path], output: Path, *, run: int | None) -> int:
+    """Write the page of a run from its record of events. Returns the exit code; raises `ConfigError`."""
+    _need_charts()
+    from penstock_batch.report.record.page import record_page
+
+    _check_place(output, {f"the record {path}": path for path in paths})
+    return _written(output, record_page(paths, run=run))
+
+
+def record_text_command(paths: Sequence[Path], *, run: int | None) -> int:
+    """Print a run from its record of events. Returns the exit code; raises `ConfigError`."""
+    for line in text_lines(told_by(paths, run=run)):
+        say(line)
+    return DONE
+
+
+def _need_charts() -> None:
+    for name in ("altair", "vl_convert"):
+        try:
+            import_module(name)
+        except ImportError as error:
+            what = f'penstock report needs {error.name}: python -m pip install "penstock-batch[report]"'
+            raise ConfigError(what) from None
+
+
+def _check_place(output: Path, others: Mapping[str, Path]) -> None:
     problems = place_problems({"the page": output}, others)
     if not problems and not _is_ours(output):
         problems = [Problem((), "is no page that penstock report made; move it away or name another file")]
     if problems:
         raise ConfigError([Problem((), problem.what, str(output)) for problem in problems])
-    made = report_page(pipeline, run=run, rows=rows)
+
+
+def _written(output: Path, made: bytes) -> int:
     try:
         _write(output, made)
     except OSError as error:

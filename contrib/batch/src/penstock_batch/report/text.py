@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+import attrs
 
 from penstock_batch.pipeline.loading import Pipeline
 from penstock_batch.report.figures import figures_of
@@ -12,7 +14,17 @@ from penstock_batch.store.reading import StoreReader
 from penstock_batch.store.samples import runs, samples
 from penstock_batch.store.spent import spent_of
 
-__all__ = ["report_lines"]
+__all__ = ["Told", "report_lines", "text_lines"]
+
+
+@attrs.frozen
+class Told:
+    """What is told of a run, but for charts and rows."""
+
+    title: str
+    state: str
+    facts: Sequence[tuple[str, str]]
+    tables: Sequence[Table]
 
 
 def report_lines(pipeline: Pipeline, *, run: int | None) -> Iterator[str]:
@@ -22,10 +34,16 @@ def report_lines(pipeline: Pipeline, *, run: int | None) -> Iterator[str]:
         record = chosen(runs(reader.ask), run, pipeline)
         figures = figures_of(record, samples(reader.ask, record.run))
         spent = spent_of(reader.ask).cost
-    yield f"Run {record.run} of {'a pipeline' if pipeline.path is None else pipeline.path.name}"
-    yield state(record)
-    yield from (f"{name}: {value}" for name, value in facts(figures, spent))
-    for table in tables(record, figures):
+    name = f"Run {record.run} of {'a pipeline' if pipeline.path is None else pipeline.path.name}"
+    yield from text_lines(Told(name, state(record), facts(figures, spent), tables(record, figures)))
+
+
+def text_lines(told: Told) -> Iterator[str]:
+    """The lines of what is told of a run."""
+    yield told.title
+    yield told.state
+    yield from (f"{name}: {value}" for name, value in told.facts)
+    for table in told.tables:
         if table.rows:
             yield ""
             yield table.title

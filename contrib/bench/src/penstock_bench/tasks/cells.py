@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -10,13 +10,16 @@ from typing import Any
 
 import attrs
 import trio
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 import penstock
 from penstock_bench.dispatch.driver import NoOpinion
 from penstock_bench.measuring.records import Sample
 from penstock_bench.measuring.stopwatch import start_clock
+from penstock_otel import OtelConfig, OtelPlugin
 
-__all__ = ["TaskCount", "bare_nursery", "columns", "columns_with_jsonl", "trivial"]
+__all__ = ["TaskCount", "bare_nursery", "columns", "columns_with_jsonl", "columns_with_otel", "trivial"]
 
 
 class TaskCount:
@@ -56,12 +59,18 @@ def trivial(tasks: int, mark: int | None = None) -> Sample:
     return columns(1, tasks, mark)
 
 
-def columns(columns: int, rows: int, mark: int | None = None, config: Mapping[str, Any] | None = None) -> Sample:
+def columns(
+    columns: int,
+    rows: int,
+    mark: int | None = None,
+    config: Mapping[str, Any] | None = None,
+    sinks: Iterable[object] = (),
+) -> Sample:
     """`columns` × `rows` tasks, a group for each column; with the default plugins and a rule that does nothing."""
 
     async def run() -> Sample:
         count = TaskCount(mark)
-        async with penstock.open_scheduler(config, plugins=[NoOpinion()]) as scheduler:
+        async with penstock.open_scheduler(config, plugins=[NoOpinion(), *sinks]) as scheduler:
             count.begin()
             for column in range(columns):
                 name = f"column-{column}"
@@ -77,6 +86,15 @@ def columns_with_jsonl(number: int, rows: int, mark: int | None = None) -> Sampl
     with TemporaryDirectory() as folder:
         path = str(Path(folder, "events.jsonl"))
         return columns(number, rows, mark, {"plugins": {"sinks": ["jsonl"], "jsonl": {"path": path}}})
+
+
+def columns_with_otel(number: int, rows: int, mark: int | None = None) -> Sample:
+    """The same with metrics, which OpenTelemetry's SDK adds up in memory."""
+    provider = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
+    try:
+        return columns(number, rows, mark, sinks=[OtelPlugin(OtelConfig(), provider)])
+    finally:
+        provider.shutdown()
 
 
 def bare_nursery(tasks: int) -> Sample:

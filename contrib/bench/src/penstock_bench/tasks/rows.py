@@ -8,7 +8,7 @@ from functools import cache, partial
 from penstock_bench.measuring.records import BYTES, PER_SECOND, PERCENT, Sample
 from penstock_bench.measuring.rows import COMPETITOR, Competitor, Local, Measure, Row
 from penstock_bench.measuring.sizes import Sizes
-from penstock_bench.tasks.cells import bare_nursery, columns, columns_with_jsonl, trivial
+from penstock_bench.tasks.cells import bare_nursery, columns, columns_with_jsonl, columns_with_otel, trivial
 from penstock_bench.tasks.memory import Weighed, in_a_process
 
 __all__ = ["tasks_rows"]
@@ -36,7 +36,7 @@ def _columns(sizes: Sizes) -> list[Row]:
     size = sizes.columns, sizes.rows
     title = f"{sizes.columns} columns × {sizes.rows} rows"
     ours = partial(columns, *size)
-    jsonl = partial(columns_with_jsonl, *size)
+    jsonl, otel = partial(columns_with_jsonl, *size), partial(columns_with_otel, *size)
     parameters = {"columns": sizes.columns, "rows": sizes.rows}
     plain, no_op = Competitor("columns", parameters), Competitor("columns", {**parameters, "sink": True})
     without = Local("without a sink", ours)
@@ -44,6 +44,7 @@ def _columns(sizes: Sizes) -> list[Row]:
         ("columns-peer", f"no sink, beside {COMPETITOR} without", ours, plain),
         ("columns-jsonl-peer", f"JSON Lines sink, beside {COMPETITOR} with a no-op sink", jsonl, no_op),
         ("columns-jsonl-without", "JSON Lines sink, beside ours without", jsonl, without),
+        ("columns-otel-without", "OpenTelemetry sink and SDK, beside ours without", otel, without),
     ]
     return [Row(name=n, title=f"{title}, {t}", ours=o, other=p, unit=PER_SECOND) for n, t, o, p in rows]
 
