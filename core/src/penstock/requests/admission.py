@@ -200,7 +200,8 @@ class RequestAdmissionController:
             if self._events.active:
                 self._record.not_released(lease, result.reason, now)
             return RequestAdmissionEffects(release=result)
-        state = self._registry.resources[lease.item.resource]
+        assert lease.books is not None, "a lease that was out is counted somewhere"
+        state, _ = lease.books
         effects = RequestAdmissionEffects([], [], changes, result, [state.provider.key])
         state.last_outcome = outcome.kind
         if outcome.kind == "rate_limited" and outcome.of is None:

@@ -129,7 +129,7 @@ class ResourceState:
     in_flight: int = 0
     most_in_flight: int = 0
     """Requests that were in flight at once; so of a model, over all domains."""
-    leases: dict[str, RequestAdmissionLease] = attrs.field(factory=dict)
+    leases: dict[RequestAdmissionLease, None] = attrs.field(factory=dict)
     waiting: int = 0
     most_waiting: int = 0
     began: LimitAtFirst | None = None
@@ -261,7 +261,7 @@ class RequestRegistry:
         own = total = item.cost.requests
         for lease in leases:
             there = self.resources[lease.item.resource]
-            if there.model is state.model and there.leases.get(lease.lease_id) is lease:
+            if there.model is state.model and lease in there.leases:
                 total += lease.item.cost.requests
                 own += lease.item.cost.requests if there is state else 0
         return own <= state.cap and total <= state.model.cap
