@@ -126,8 +126,9 @@ class AimdLimiter:
         if self._in_flight + 1 > limit:
             self._last_full = self._admitted
         if self._moment.at != now:
-            self._moment = Moment(now)
-        self._moment.admits(self._in_flight)
+            self._moment = Moment(now, self._in_flight)
+        else:
+            self._moment.admits(self._in_flight)
         return Ticket(self._admitted, limit, self._in_flight, self._moment, first or lease.probe)
 
     def release(
@@ -193,7 +194,8 @@ class AimdLimiter:
     # -- inside --
 
     def _count(self, by: int, now: float) -> None:
-        self._lost.until(now, self._in_flight)
+        if self._ceiling.holds_until == inf:  # from a cut until it is got over
+            self._lost.until(now, self._in_flight)
         self._in_flight += by
         if self._ramp is not None:
             self._ramp.count(self._in_flight, now)
@@ -262,7 +264,7 @@ class AimdLimiter:
             self._limit, self._ramp = self._limit_at(now), None
         if ticket.number <= self._last_refusal:
             return ()
-        if ceiling is not None:
+        if self._ceiling.holds_until == inf:
             self._ceiling.got_over(self._lost.seconds(now), now)
         if self._last_full < ticket.number:
             return ()
