@@ -42,6 +42,11 @@ class RefusedAccounts:
     def __init__(self) -> None:
         self._models: dict[ProviderModelKey, _Refusals] = {}
 
+    @property
+    def any(self) -> bool:
+        """Whether there has been such a refusal that is still remembered."""
+        return bool(self._models)
+
     def ended(self, model: ProviderModelKey, outcome: RequestReleaseOutcome, sent_at: float, now: float) -> None:
         """A call at this model has ended, which went out at `sent_at`. A success of one that went out before the last
         refusal came says nothing: what was let in by then is still answered.

@@ -13,6 +13,7 @@ from penstock.requests.items import (
     RequestCost,
     RequestEventContext,
     RequestGroupSpec,
+    plain_group,
 )
 from penstock.words.checks import an_instance
 from penstock.words.errors import ConfigError
@@ -96,7 +97,7 @@ class CallItems:
         if correlation is not None:
             of_the_task = correlation.labels
             if group is None and correlation.task_group is not None:
-                group = RequestGroupSpec(correlation.task_group)
+                group = plain_group(correlation.task_group)
         self._attempts += 1
         return RequestAdmissionItem(
             key,

@@ -62,6 +62,12 @@ class Consequences:
 
     # -- before a call --
 
+    def quiet(self, call: Hashable) -> bool:
+        """Whether nothing stands against a call here, whichever moment it is: it need not ask `before_asking` and
+        `before_going_out`.
+        """
+        return call is None and not self.hold.until and not self.accounts.any
+
     def same_call(self, repeats: Hashable, resource: RequestResourceKey) -> Hashable:
         """The key of a call of which `repeats` is equal for all attempts in one task."""
         correlation = current_correlation()
@@ -150,9 +156,10 @@ class Consequences:
         outcome: RequestReleaseOutcome,
         started_at: float,
         call: Hashable,
+        now: float,
     ) -> None:
-        """An attempt has ended in this way; its lease is back."""
-        now, resource = self._gate.now(), lease.item.resource
+        """An attempt has ended in this way at `now`; its lease is back."""
+        resource = lease.item.resource
         if outcome.short_of:
             self.hold.begin(outcome.short_of, started_at, now)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
@@ -32,6 +33,7 @@ __all__ = [
     "RequestCost",
     "RequestEventContext",
     "RequestGroupSpec",
+    "plain_group",
 ]
 
 
@@ -82,6 +84,14 @@ class RequestGroupSpec:
             whole_number(self.admitted_limit, f"group {self.key}: admitted_limit")
 
 
+@lru_cache(maxsize=1024, typed=True)
+def plain_group(key: Hashable) -> RequestGroupSpec:
+    """The group of this key of which nothing else is said: made once, since most calls are for one of these. Raises as
+    `RequestGroupSpec`.
+    """
+    return RequestGroupSpec(key)
+
+
 @attrs.frozen
 class RequestEventContext:
     """What the events of one attempt are joined by."""
@@ -122,7 +132,7 @@ class RequestAdmissionItem:
 
     @group.default
     def _group_of_the_resource(self) -> RequestGroupSpec:
-        return RequestGroupSpec(an_instance(self.resource, RequestResourceKey, "resource"))
+        return plain_group(an_instance(self.resource, RequestResourceKey, "resource"))
 
     def __attrs_post_init__(self) -> None:
         an_instance(self.resource, RequestResourceKey, "resource")
