@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypedDict, Unpack
+from typing import TypedDict, cast
 
 from penstock.events.correlation import current_correlation
 from penstock.executor.caller_input import group_of
@@ -75,12 +75,13 @@ class CallItems:
             raise ConfigError("resource must name at least one of those that serve the call, and the list is empty")
         return [self._resolver.key_of(each, domain) for each in resources]
 
-    def items(
-        self, resources: Resources, domain: str = RequestDomain.CHAT, **options: Unpack[ItemOptions]
-    ) -> list[RequestAdmissionItem]:
-        """The items of the next attempt, one per resource. Raises `ConfigError` for a wrong option."""
+    def items(self, resources: Resources, options: CallOptions) -> list[RequestAdmissionItem]:
+        """The items of the next attempt, one per resource, of which the options are taken. Raises `ConfigError` for a
+        wrong one.
+        """
         self.before_call()
-        return [self._item(key, **options) for key in self.keys(resources, domain)]
+        keys = self.keys(resources, options.pop("domain", RequestDomain.CHAT))
+        return [self._item(key, **cast("ItemOptions", options)) for key in keys]
 
     def _item(
         self,

@@ -52,13 +52,8 @@ class Consequences:
         self.hold = Hold()
         self.pauses = Pauses()
         self._repeated = RepeatedCalls()
-        self._passed_at: dict[RequestResourceKey, float] = {}
         self._behind: dict[trio.CancelScope, tuple[RequestResourceKey, float]] = {}
         """Of calls that stepped back: until another passes there that went out after that moment."""
-
-    def passed_at(self, resource: RequestResourceKey) -> float | None:
-        """When the latest call at this resource went out that was answered."""
-        return self._passed_at.get(resource)
 
     # -- before a call --
 
@@ -165,17 +160,17 @@ class Consequences:
             return
         if not outcome.went_out:
             return
-        if self._gate.may_know(resource.provider_model):
+        if (outcome.of == "account" or self.accounts.any) and self._gate.may_know(resource.provider_model):
             self.accounts.ended(resource.provider_model, outcome, started_at, now)
-            if outcome.kind == "success":
-                self._passed_at[resource] = max(started_at, self._passed_at.get(resource, started_at))
-                for scope, (of, since) in self._behind.items():
-                    if of == resource and since <= started_at:
-                        scope.cancel()
+        controller = self._gate.controller
+        if outcome.kind == "success":
+            controller.answered(lease, started_at)
+            for scope, (of, since) in self._behind.items():
+                if of == resource and since <= started_at:
+                    scope.cancel()
         if call is not None:
-            self._repeated.ended(
-                call, outcome, now, passed_at=self.passed_at(resource), asked=self._asked(resource, outcome, now)
-            )
+            passed_at, asked = controller.answered_at(resource), self._asked(resource, outcome, now)
+            self._repeated.ended(call, outcome, now, passed_at=passed_at, asked=asked)
         if self.hold.until:
             if outcome.kind == "success":
                 self.hold.answered()
@@ -193,7 +188,8 @@ class Consequences:
         what = f"{resource}, behind others"
         if least > 0:
             await self.pauses.pause(what, now + least)
-        if self._passed_at.get(resource, -inf) < now:
+        passed_at = self._gate.controller.answered_at(resource)
+        if passed_at is None or passed_at < now:
             with trio.CancelScope() as scope:
                 self._behind[scope] = resource, now
                 try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from threading import get_ident
 from typing import TypeVar
 
@@ -79,11 +78,11 @@ class RunThread:
         """What the function returns, for code in another thread."""
         return trio.from_thread.run_sync(function, *arguments, trio_token=self._foreign_token(instead))
 
-    def here(self, function: Callable[..., R], *arguments: object, **options: object) -> R:
+    def here(self, function: Callable[..., R], *arguments: object) -> R:
         """What the function returns, called in the run's own thread, from whichever thread this is."""
         if self._thread is None or get_ident() == self._thread:
-            return function(*arguments, **options)
-        return trio.from_thread.run_sync(partial(function, *arguments, **options), trio_token=self._token)
+            return function(*arguments)
+        return trio.from_thread.run_sync(function, *arguments, trio_token=self._token)
 
     def _out_of_place(self) -> RuntimeError:
         if self._time is None:

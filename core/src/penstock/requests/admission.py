@@ -38,7 +38,7 @@ from penstock.requests.registry import MakeLimiters, RequestRegistry, ResourceSt
 from penstock.requests.standing import RequestExplanation, explanation_of
 from penstock.requests.waiters import RequestQueueView, RequestWaiter, RequestWaiterQueue
 from penstock.requests.waiting import WaitingRequests
-from penstock.words.identity import ProviderKey, ProviderModelKey, ProviderModelStaticCap
+from penstock.words.identity import ProviderKey, ProviderModelKey, ProviderModelStaticCap, RequestResourceKey
 from penstock.words.plugin_failures import OnPluginFailure, PluginMaker, unheard
 from penstock.words.verdicts import NEVER, Denied
 
@@ -142,6 +142,18 @@ class RequestAdmissionController:
         return explanation_of(
             self._waiters.waiting, self._waiters.refusal_of, self._registry.limiters_of, self._pressure, pauses, now
         )
+
+    def answered_at(self, resource: RequestResourceKey) -> float | None:
+        """When the latest call at this resource went out that was answered."""
+        state = self._registry.resources.get(resource)
+        return None if state is None else state.answered_at
+
+    def answered(self, lease: RequestAdmissionLease, sent_at: float) -> None:
+        """Note that the call of a lease, which went out at `sent_at`, was answered."""
+        assert lease.books is not None, "a call that was made had a lease of this gate"
+        state, _ = lease.books
+        if state.answered_at is None or sent_at > state.answered_at:
+            state.answered_at = sent_at
 
     def fits_beside(self, item: RequestAdmissionItem, leases: Iterable[RequestAdmissionLease]) -> bool:
         """Whether the caps would have room for a call if only these leases were out; limiters and rules aside."""

@@ -144,6 +144,8 @@ class ResourceState:
     last_outcome: str | None = None
     refused_at: float | None = None
     """When the last rate limit came; `None` again once a call that went out after it has gone well."""
+    answered_at: float | None = None
+    """When the latest call went out that was answered."""
 
     def __attrs_post_init__(self) -> None:
         self.released = (Released(self.key), Released(self.model.key), Released(self.provider.key))
