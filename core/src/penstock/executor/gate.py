@@ -118,8 +118,8 @@ class RequestGate:
         self._left = True
         self.waits.blocks.unwatch()
         self._timer.stop()
-        if error is None:
-            self._raise_if_failed()
+        if error is None and self._failure.cause is not None:
+            raise self._failure.error() from self._failure.cause
 
     @trio.lowlevel.enable_ki_protection
     def close(self) -> None:
@@ -193,7 +193,8 @@ class RequestGate:
         return chosen, []
 
     def _asked(self, ask: Callable[[RequestAdmissionItem, float], A], item: RequestAdmissionItem, now: float) -> A:
-        self._raise_if_failed()
+        if self._failure.cause is not None:
+            raise self._failure.error() from self._failure.cause
         if self._default_cap is not None:
             self.register_unconfigured(item.resource.provider_model, self._default_cap)
         try:
@@ -392,7 +393,3 @@ class RequestGate:
         self._report_freed(effects, now)
         self._events.deliver()
         self.turns.call_back()
-
-    def _raise_if_failed(self) -> None:
-        if self._failure.cause is not None:
-            raise self._failure.error() from self._failure.cause
