@@ -193,8 +193,8 @@ class Attempt:
             mark_failure(error, FailureMark(outcome.kind, outcome.retryable))
         if self.stands_alone and outcome.kind == "rate_limited":
             outcome = attrs.evolve(outcome, of="call")
-        self._gate.call_completed(self.lease, outcome, elapsed)
-        self._consequences.ended(self.lease, outcome, self.started_at, self._call, now)
+        self._gate.call_completed(self._lease, outcome, elapsed)
+        self._consequences.ended(self._lease, outcome, self.started_at, self._call, now)
 
     def _leave_block(self) -> None:
         if self._holder is not None:

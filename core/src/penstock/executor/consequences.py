@@ -61,7 +61,7 @@ class Consequences:
         """Whether nothing stands against a call here, whichever moment it is: it need not ask `before_asking` and
         `before_going_out`.
         """
-        return call is None and not self.hold.until and not self.accounts.any
+        return call is None and not self.hold.until and not self.accounts.models
 
     def same_call(self, repeats: Hashable, resource: RequestResourceKey) -> Hashable:
         """The key of a call of which `repeats` is equal for all attempts in one task."""
@@ -160,7 +160,7 @@ class Consequences:
             return
         if not outcome.went_out:
             return
-        if (outcome.of == "account" or self.accounts.any) and self._gate.may_know(resource.provider_model):
+        if (outcome.of == "account" or self.accounts.models) and self._gate.may_know(resource.provider_model):
             self.accounts.ended(resource.provider_model, outcome, started_at, now)
         controller = self._gate.controller
         if outcome.kind == "success":
