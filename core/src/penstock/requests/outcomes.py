@@ -61,11 +61,12 @@ class RequestReleaseOutcome:
         if self.status is not None:
             whole_number(self.status, "status", 0, 999)
         detail: object = self.detail
-        if detail is not None and not is_text(detail):
+        if type(detail) is not str and detail is not None and not is_text(detail):
             raise ConfigError(f"detail must be text, not {shown(detail)}")
         if self.hints is not None:
             an_instance(self.hints, Hints, "hints")
-        true_or_false(self.went_out, "went_out")
+        if type(self.went_out) is not bool:
+            true_or_false(self.went_out, "went_out")
 
     def measured(self, elapsed: float, usage: Usage | None) -> RequestReleaseOutcome:
         """The same, with the seconds that the call took and what it used, where it does not say so itself."""

@@ -79,7 +79,8 @@ _COUNTS: Final = tuple(field.name for field in attrs.fields(Usage))
 
 def check_verdict(kind: object, limited_by: object, of: object, ended: object) -> None:
     """Raises `ConfigError` unless these are words of a verdict, all but the kind perhaps `None`."""
-    _check_word("kind", kind)
+    if type(kind) is not str or kind not in OUTCOME_KINDS:
+        _check_word("kind", kind)
     if limited_by is not None:
         _check_word("limited_by", limited_by)
     if of is not None:
