@@ -77,6 +77,8 @@ class AimdLimiter:
         self._limit = self._initial()
         self._snapshot = LimiterSnapshot()
         self._snapshot_state: tuple[float | None, ...] = ()
+        self._refusal: Denied | None = None
+        self._refused_at: tuple[int, int, float | None] | None = None
 
     # -- the protocol --
 
@@ -97,23 +99,17 @@ class AimdLimiter:
         self._consecutive, self._streak = previous._consecutive, previous._streak
         self._successes = min(previous._successes, self._config.successes_until_increase - 1)
         self._proven, self._was_cut = previous._proven, previous._was_cut
+        self._refusal, self._refused_at = previous._refusal, previous._refused_at
 
     def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
         """Refused with `no_capacity` while the limit is full."""
         limit = self._limit if self._ramp is None else self._limit_at(now)
         if self._in_flight + 1 <= limit:
             return None
-        until: set[Condition] = {Released(self.scope)}
-        opens = self.next_change(now)
-        if opens is not None:
-            until.add(At(opens))
-        return Denied(
-            "no_capacity",
-            until,
-            scope="shape",
-            detail=f"{self._in_flight} in flight, limit {int(limit)}",
-            cohort=self._cohort,
-        )
+        full = self._in_flight, int(limit), self.next_change(now)
+        if full != self._refused_at:  # mostly the same again: a limit that is used up is met by every call that ends
+            self._refused_at, self._refusal = full, self._refusal_at(*full)
+        return self._refusal
 
     def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
         """Count a call; the first one begins the first climb."""
@@ -199,6 +195,13 @@ class AimdLimiter:
         self._in_flight += by
         if self._ramp is not None:
             self._ramp.count(self._in_flight, now)
+
+    def _refusal_at(self, in_flight: int, limit: int, opens: float | None) -> Denied:
+        until: set[Condition] = {Released(self.scope)}
+        if opens is not None:
+            until.add(At(opens))
+        detail = f"{in_flight} in flight, limit {limit}"
+        return Denied("no_capacity", until, scope="shape", detail=detail, cohort=self._cohort)
 
     def _bounded(self, cap: int | None) -> float:
         return lowest_bound(cap, self._config.effective_max)
