@@ -35,3 +35,13 @@ async def test_what_is_registered_on_purpose_stays(autojump_clock: MockClock) ->
         model = executor.pressure.global_snapshot("p", "m", executor.now())
         assert model is not None
         assert model.cap == 5
+
+
+async def test_what_was_answered_goes_with_the_model(autojump_clock: MockClock) -> None:
+    async with an_executor(default_cap=1) as executor:
+        async with executor.attempt("p/m") as attempt:
+            resource = attempt.lease.item.resource
+            went_out_at = attempt.started_at
+        assert executor.controller.answered_at(resource) == went_out_at
+        assert executor.controller.forget(resource.provider_model)
+        assert executor.controller.answered_at(resource) is None

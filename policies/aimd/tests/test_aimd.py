@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from penstock import At, Released, RequestReleaseOutcome, RequestResourceKey
+from penstock import At, Denied, Released, RequestReleaseOutcome, RequestResourceKey
 from penstock.testing import LimiterDriver
 from penstock_aimd import AimdConfig, AimdLimiter
 
@@ -563,3 +563,18 @@ def test_a_refusal_that_is_known_to_be_about_tokens_changes_no_limit() -> None:
     assert (limit(driver), ceiling(driver), kinds(driver)) == (8, None, [])
     driver.end(limited(), -1)
     assert limit(driver) == 6
+
+
+def test_a_limit_that_is_used_up_refuses_by_the_same_record_until_something_changes() -> None:
+    driver = aimd(2)
+    driver.admit_all()
+    refused = driver.limiter.check(driver.item, 1.0)
+
+    assert driver.limiter.check(driver.item, 2.0) is refused
+    assert isinstance(refused, Denied)
+    assert refused.detail == "2 in flight, limit 2"
+
+    driver.limiter.set_cap(1, 3.0)
+    lowered = driver.limiter.check(driver.item, 3.0)
+    assert isinstance(lowered, Denied)
+    assert lowered.detail == "2 in flight, limit 1"

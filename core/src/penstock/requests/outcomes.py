@@ -61,7 +61,7 @@ class RequestReleaseOutcome:
         if self.status is not None:
             whole_number(self.status, "status", 0, 999)
         detail: object = self.detail
-        if type(detail) is not str and detail is not None and not is_text(detail):
+        if detail is not None and not is_text(detail):
             raise ConfigError(f"detail must be text, not {shown(detail)}")
         if self.hints is not None:
             an_instance(self.hints, Hints, "hints")
