@@ -274,6 +274,21 @@ def test_time_in_which_a_place_was_free_counts_for_no_climb() -> None:
     assert driver.admit_all() <= 3
 
 
+def test_after_such_time_the_climb_goes_on_from_where_it_was() -> None:
+    driver = aimd(8, startup_ramp_seconds=7.0)
+    driver.admit()
+    driver.end("success")
+    driver.rest(0.55)  # of which 0.05 s count
+    driver.admit()
+    driver.rest(0.6)
+    driver.end("success")
+    driver.admit()
+    driver.rest(0.3)
+    assert limit(driver) == 1
+    driver.rest(0.1)
+    assert limit(driver) == 2
+
+
 # -- what raises it --
 
 
@@ -578,3 +593,21 @@ def test_a_limit_that_is_used_up_refuses_by_the_same_record_until_something_chan
     lowered = driver.limiter.check(driver.item, 3.0)
     assert isinstance(lowered, Denied)
     assert lowered.detail == "2 in flight, limit 1"
+
+
+def test_the_more_places_a_cut_leaves_empty_the_longer_its_ceiling_holds() -> None:
+    def held(left_out: int) -> float:
+        driver = aimd(32, initial_limit=16, ceiling_hold=10.0, ceiling_hold_max_seconds=1000.0)
+        driver.admit_all()
+        driver.end(limited())
+        for _ in range(15 - left_out):
+            driver.end("local_cancelled")
+        driver.admit()
+        driver.rest(10.0)
+        driver.end("success", place=-1)
+        return succeed_until(driver, 16, pause=0.05)
+
+    busy, idle = held(11), held(0)
+
+    assert busy == pytest.approx(10.0 * 5.0, abs=2.0)  # half of the time at least
+    assert idle == pytest.approx(10.0 * 10.0 * 14 / 15, abs=2.0)
