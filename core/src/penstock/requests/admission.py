@@ -91,8 +91,7 @@ class RequestAdmissionController:
         )
         self._closed = False
         self._freed: list[ProviderKey] = []
-        """Freed by a first use or a cancelled wait, which return no effects: `advance` is due and puts them into its
-        own."""
+        """Freed by a first use or a cancelled wait, which return no effects: the next `advance` has them in its own."""
 
     # -- looking --
 
@@ -151,9 +150,7 @@ class RequestAdmissionController:
     def answered(self, lease: RequestAdmissionLease, sent_at: float) -> None:
         """Note that the call of a lease, which went out at `sent_at`, was answered."""
         assert lease.books is not None, "a call that was made had a lease of this gate"
-        state, _ = lease.books
-        if state.answered_at is None or sent_at > state.answered_at:
-            state.answered_at = sent_at
+        lease.books[0].answered(sent_at)
 
     def fits_beside(self, item: RequestAdmissionItem, leases: Iterable[RequestAdmissionLease]) -> bool:
         """Whether the caps would have room for a call if only these leases were out; limiters and rules aside."""
@@ -213,7 +210,7 @@ class RequestAdmissionController:
                 self._record.not_released(lease, result.reason, now)
             return RequestAdmissionEffects(release=result)
         assert lease.books is not None, "a lease that was out is counted somewhere"
-        state, _ = lease.books
+        state = lease.books[0]
         effects = RequestAdmissionEffects([], [], changes, result, [state.provider.key])
         state.last_outcome = outcome.kind
         if outcome.kind == "rate_limited" and outcome.of is None:
