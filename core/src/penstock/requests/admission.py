@@ -149,8 +149,8 @@ class RequestAdmissionController:
 
     def answered(self, lease: RequestAdmissionLease, sent_at: float) -> None:
         """Note that the call of a lease, which went out at `sent_at`, was answered."""
-        assert lease.books is not None, "a call that was made had a lease of this gate"
-        lease.books[0].answered(sent_at)
+        state: ResourceState = lease.books[0]
+        state.answered(sent_at)
 
     def fits_beside(self, item: RequestAdmissionItem, leases: Iterable[RequestAdmissionLease]) -> bool:
         """Whether the caps would have room for a call if only these leases were out; limiters and rules aside."""
@@ -209,8 +209,7 @@ class RequestAdmissionController:
             if self._events.active:
                 self._record.not_released(lease, result.reason, now)
             return RequestAdmissionEffects(release=result)
-        assert lease.books is not None, "a lease that was out is counted somewhere"
-        state = lease.books[0]
+        state: ResourceState = lease.books[0]
         effects = RequestAdmissionEffects([], [], changes, result, [state.provider.key])
         state.last_outcome = outcome.kind
         if outcome.kind == "rate_limited" and outcome.of is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 
@@ -18,10 +18,6 @@ from penstock.words.errors import AdmissionError
 from penstock.words.identity import RequestResourceKey
 from penstock.words.labels import labels_of
 from penstock.words.verdicts import Condition, Denied, RequestReason, TaskReason
-
-if TYPE_CHECKING:
-    from penstock.requests.groups import GroupState
-    from penstock.requests.registry import ResourceState
 
 __all__ = [
     "MOST_URGENT",
@@ -173,8 +169,8 @@ class RequestAdmissionLease:
     `effective_max` the bound it can grow to. `tokens` pairs each limiter with what it answered to `acquire`:
     the release goes to exactly these, also when the configuration has changed meanwhile. `probe`: a limiter agreed to
     it as a probe; that stands before any limiter counts it, and when it comes back. `diagnostics` is what limiters
-    noted while they counted the call, `None` if there was nothing; it goes into the lease's event. `books`, of its
-    resource and its group, are those in which the gate that granted it has counted it.
+    noted while they counted the call, `None` if there was nothing; it goes into the lease's event. `books` is the
+    gate's own: where it has counted the lease, of its resource and its group.
     """
 
     lease_id: str
@@ -186,7 +182,7 @@ class RequestAdmissionLease:
     tokens: tuple[tuple[LeaseCounter, object], ...] = ()
     probe: bool = False
     diagnostics: dict[str, Any] | None = None
-    books: tuple[ResourceState, GroupState] | None = attrs.field(default=None, repr=False)
+    books: Any = attrs.field(default=None, repr=False)
 
     def counted_by(self, tokens: tuple[tuple[LeaseCounter, object], ...]) -> None:
         """Keep what the limiters answered. For the gate that grants it."""

@@ -14,6 +14,7 @@ from typing import Final
 
 import attrs
 
+from penstock.requests.groups import GroupState
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_guard import GuardedLimiter
@@ -100,7 +101,8 @@ class RequestLeasing:
         result = self.ledger.close(lease)
         changes: list[LimiterChange] = []
         if result.released:
-            assert lease.books is not None, "a lease that is out is counted somewhere"
+            state: ResourceState
+            group: GroupState
             state, group = lease.books
             model, requests = state.model, lease.item.cost.requests
             del state.leases[lease]

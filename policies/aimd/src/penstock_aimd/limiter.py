@@ -29,12 +29,9 @@ from copy import copy
 from math import inf
 
 from penstock import (
-    At,
-    Condition,
     Denied,
     LimiterChange,
     LimiterSnapshot,
-    Released,
     RequestAdmissionItem,
     RequestAdmissionLease,
     RequestReleaseOutcome,
@@ -47,6 +44,7 @@ from penstock_aimd.config import AimdConfig
 from penstock_aimd.loss import LostPlaces
 from penstock_aimd.ramp import StartupRamp
 from penstock_aimd.tickets import Moment, Ticket
+from penstock_aimd.used_up import UsedUp
 
 __all__ = ["AimdLimiter"]
 
@@ -57,7 +55,7 @@ class AimdLimiter:
     def __init__(self, scope: Scope, cap: int | None, config: AimdConfig) -> None:
         self.scope = scope
         self._config = config
-        self._cohort = ("aimd", scope)
+        self._used_up = UsedUp(scope)
         self._ceiling = SoftCeiling(config.ceiling_hold, config.ceiling_hold_max, config.ceiling_hold_max_seconds)
         self._ramp: StartupRamp | None = None
         self._in_flight = 0
@@ -77,8 +75,6 @@ class AimdLimiter:
         self._limit = self._initial()
         self._snapshot = LimiterSnapshot()
         self._snapshot_state: tuple[float | None, ...] = ()
-        self._refusal: Denied | None = None
-        self._refused_at: tuple[int, int, float | None] | None = None
 
     # -- the protocol --
 
@@ -99,17 +95,14 @@ class AimdLimiter:
         self._consecutive, self._streak = previous._consecutive, previous._streak
         self._successes = min(previous._successes, self._config.successes_until_increase - 1)
         self._proven, self._was_cut = previous._proven, previous._was_cut
-        self._refusal, self._refused_at = previous._refusal, previous._refused_at
+        self._used_up = previous._used_up
 
     def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
         """Refused with `no_capacity` while the limit is full."""
         limit = self._limit if self._ramp is None else self._limit_at(now)
         if self._in_flight + 1 <= limit:
             return None
-        full = self._in_flight, int(limit), self.next_change(now)
-        if full != self._refused_at:  # mostly the same again: a limit that is used up is met by every call that ends
-            self._refused_at, self._refusal = full, self._refusal_at(*full)
-        return self._refusal
+        return self._used_up.refusal(self._in_flight, int(limit), self.next_change(now))
 
     def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
         """Count a call; the first one begins the first climb."""
@@ -195,13 +188,6 @@ class AimdLimiter:
         self._in_flight += by
         if self._ramp is not None:
             self._ramp.count(self._in_flight, now)
-
-    def _refusal_at(self, in_flight: int, limit: int, opens: float | None) -> Denied:
-        until: set[Condition] = {Released(self.scope)}
-        if opens is not None:
-            until.add(At(opens))
-        detail = f"{in_flight} in flight, limit {limit}"
-        return Denied("no_capacity", until, scope="shape", detail=detail, cohort=self._cohort)
 
     def _bounded(self, cap: int | None) -> float:
         return lowest_bound(cap, self._config.effective_max)
