@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import trio
 from trio.testing import MockClock
 
 from penstock import EventStream, ModelRequestExecutor, RequestAdmissionController
@@ -35,3 +36,24 @@ async def test_what_is_registered_on_purpose_stays(autojump_clock: MockClock) ->
         model = executor.pressure.global_snapshot("p", "m", executor.now())
         assert model is not None
         assert model.cap == 5
+
+
+async def test_what_was_answered_goes_with_the_model(autojump_clock: MockClock) -> None:
+    async with an_executor(default_cap=1) as executor:
+        async with executor.attempt("p/m") as attempt:
+            resource = attempt.lease.item.resource
+            went_out_at = attempt.started_at
+        assert executor.controller.answered_at(resource) == went_out_at
+        assert executor.controller.forget(resource.provider_model)
+        assert executor.controller.answered_at(resource) is None
+
+
+async def test_of_two_answers_that_of_the_call_which_went_out_later_counts(autojump_clock: MockClock) -> None:
+    async with an_executor(default_cap=2) as executor:
+        async with executor.attempt("p/m") as earlier:
+            await trio.sleep(1.0)
+            async with executor.attempt("p/m") as later:
+                await trio.sleep(1.0)
+            await trio.sleep(1.0)
+        assert earlier.started_at < later.started_at
+        assert executor.controller.answered_at(later.lease.item.resource) == later.started_at

@@ -563,3 +563,21 @@ def test_a_refusal_that_is_known_to_be_about_tokens_changes_no_limit() -> None:
     assert (limit(driver), ceiling(driver), kinds(driver)) == (8, None, [])
     driver.end(limited(), -1)
     assert limit(driver) == 6
+
+
+def test_the_more_places_a_cut_leaves_empty_the_longer_its_ceiling_holds() -> None:
+    def held(left_out: int) -> float:
+        driver = aimd(32, initial_limit=16, ceiling_hold=10.0, ceiling_hold_max_seconds=1000.0)
+        driver.admit_all()
+        driver.end(limited())
+        for _ in range(15 - left_out):
+            driver.end("local_cancelled")
+        driver.admit()
+        driver.rest(10.0)
+        driver.end("success", place=-1)
+        return succeed_until(driver, 16, pause=0.05)
+
+    busy, idle = held(11), held(0)
+
+    assert busy == pytest.approx(10.0 * 5.0, abs=2.0)  # half of the time at least
+    assert idle == pytest.approx(10.0 * 10.0 * 14 / 15, abs=2.0)

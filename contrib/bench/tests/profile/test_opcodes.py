@@ -67,5 +67,5 @@ def test_the_command_prints_a_profile_of_each_workload(bench: Callable[..., Resu
     result = bench("profile", "--cycles", "20", "--places", "3")
 
     assert result.exit_code == 0
-    assert result.output.count(" bytecodes and ") == 7
+    assert result.output.count(" bytecodes and ") == 10
     assert "256 groups" in result.output

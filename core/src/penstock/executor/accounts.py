@@ -40,24 +40,25 @@ class RefusedAccounts:
     """The models of one executor whose provider refuses the account."""
 
     def __init__(self) -> None:
-        self._models: dict[ProviderModelKey, _Refusals] = {}
+        self.models: dict[ProviderModelKey, _Refusals] = {}
+        """Those of which a refusal is remembered; to be read only."""
 
     def ended(self, model: ProviderModelKey, outcome: RequestReleaseOutcome, sent_at: float, now: float) -> None:
         """A call at this model has ended, which went out at `sent_at`. A success of one that went out before the last
         refusal came says nothing: what was let in by then is still answered.
         """
-        refusals = self._models.get(model)
+        refusals = self.models.get(model)
         if outcome.kind == "success" and refusals is not None and sent_at >= refusals.refused_at:
             if refusals.until is None:
-                del self._models[model]
+                del self.models[model]
             else:
                 refusals.in_a_row = 0
         if outcome.of != "account" or not (outcome.may_pass is False or outcome.status == 402):
             return
         if refusals is None:
-            if len(self._models) >= MOST:
-                del self._models[next(iter(self._models))]
-            refusals = self._models[model] = _Refusals()
+            if len(self.models) >= MOST:
+                del self.models[next(iter(self.models))]
+            refusals = self.models[model] = _Refusals()
         if refusals.in_a_row == 0:
             refusals.since, refusals.calls = now, 0
         refusals.in_a_row += 1
@@ -70,7 +71,7 @@ class RefusedAccounts:
 
     def refusal(self, model: ProviderModelKey, now: float) -> Denied | None:
         """Why no call goes out to this model now; `None` if one may. A call that is refused counts."""
-        refusals = self._models.get(model)
+        refusals = self.models.get(model)
         if refusals is None or refusals.until is None or now >= refusals.until:
             return None
         refusals.calls += 1
@@ -93,6 +94,6 @@ class RefusedAccounts:
                 ends_in=refusals.until - now,
                 calls=refusals.calls,
             )
-            for model, refusals in self._models.items()
+            for model, refusals in self.models.items()
             if refusals.until is not None and (now < refusals.until or not at_present)
         )

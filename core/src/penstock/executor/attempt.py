@@ -180,21 +180,21 @@ class Attempt:
             return
         self._ended = True
         self._leave_block()
-        elapsed = self._gate.now() - self.started_at
+        now = self._gate.now()
+        elapsed = now - self.started_at
         try:
             outcome = self.outcome or self._classified(error)
         except Exception:  # an exception that cannot even be looked at: the lease comes back all the same
             outcome = _UNEXPECTED
         if outcome.elapsed is None or (outcome.usage is None and self._usage is not None):
-            measured = elapsed if outcome.elapsed is None else outcome.elapsed
-            outcome = attrs.evolve(outcome, elapsed=measured, usage=outcome.usage or self._usage)
+            outcome = outcome.measured(elapsed, self._usage)
         self._outcome = outcome
         if error is not None:
             mark_failure(error, FailureMark(outcome.kind, outcome.retryable))
         if self.stands_alone and outcome.kind == "rate_limited":
             outcome = attrs.evolve(outcome, of="call")
-        self._gate.call_completed(self.lease, outcome, elapsed)
-        self._consequences.ended(self.lease, outcome, self.started_at, self._call)
+        self._gate.call_completed(self._lease, outcome, elapsed)
+        self._consequences.ended(self._lease, outcome, self.started_at, self._call, now)
 
     def _leave_block(self) -> None:
         if self._holder is not None:
@@ -266,13 +266,16 @@ class AttemptContext:
             self._site = call_site(sys._getframe(1))
         item, *others = self._items if len(self._items) == 1 else known.not_given_up(self._items)
         call = None if self._repeats is None else known.same_call(self._repeats, item.resource)
-        item, let_go = await known.before_asking(item, call)
+        let_go = False
+        if not known.quiet(call):
+            item, let_go = await known.before_asking(item, call)
         lease = await (gate.acquire_first([item, *others]) if others else gate.acquire(item))
-        try:
-            await known.before_going_out(lease, call, let_go=let_go)
-        except BaseException:
-            gate.release(lease, GIVEN_UP)
-            raise
+        if not known.quiet(call):
+            try:
+                await known.before_going_out(lease, call, let_go=let_go)
+            except BaseException:
+                gate.release(lease, GIVEN_UP)
+                raise
         holder = gate.waits.blocks.holder_for_thread(self._work) if self._from_thread else trio.lowlevel.current_task()
         started_at = gate.call_started(lease)
         self._attempt = Attempt(gate, self._classify, known, lease, started_at, call, holder=holder, site=self._site)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypedDict, Unpack
+from typing import Final, TypedDict
 
 from penstock.events.correlation import current_correlation
 from penstock.executor.caller_input import group_of
@@ -13,6 +13,7 @@ from penstock.requests.items import (
     RequestCost,
     RequestEventContext,
     RequestGroupSpec,
+    plain_group,
 )
 from penstock.words.checks import an_instance
 from penstock.words.errors import ConfigError
@@ -23,6 +24,8 @@ __all__ = ["CallItems", "CallOptions", "Resources"]
 
 Resources = RequestResourceKey | str | Sequence[RequestResourceKey | str]
 """One resource, or several that serve a call alike: the first at which its turn comes."""
+
+_ONE: Final = (str, RequestResourceKey)
 
 
 class ItemOptions(TypedDict, total=False):
@@ -68,22 +71,17 @@ class CallItems:
 
     def keys(self, resources: Resources, domain: str = RequestDomain.CHAT) -> list[RequestResourceKey]:
         """The keys of one resource or of several. Raises `ConfigError` where there is none, or one names nothing."""
-        if isinstance(resources, RequestResourceKey | str) or not isinstance(resources, Sequence):
-            return [self._resolver.key_of(resources, domain)]
-        if not resources:
-            raise ConfigError("resource must name at least one of those that serve the call, and the list is empty")
-        return [self._resolver.key_of(each, domain) for each in resources]
+        return [self._resolver.key_of(each, domain) for each in _each_of(resources)]
 
-    def items(
-        self, resources: Resources, domain: str = RequestDomain.CHAT, **options: Unpack[ItemOptions]
-    ) -> list[RequestAdmissionItem]:
+    def items(self, resources: Resources, options: CallOptions) -> list[RequestAdmissionItem]:
         """The items of the next attempt, one per resource. Raises `ConfigError` for a wrong option."""
         self.before_call()
-        return [self._item(key, **options) for key in self.keys(resources, domain)]
+        return [self._item(each, **options) for each in _each_of(resources)]
 
     def _item(
         self,
-        key: RequestResourceKey,
+        resource: RequestResourceKey | str,
+        domain: str = RequestDomain.CHAT,
         cost: RequestCost = ONE_REQUEST,
         group: RequestGroupSpec | str | None = None,
         timeout: float | None = None,
@@ -91,12 +89,13 @@ class CallItems:
         labels: Mapping[str, str] | None = None,
         priority: int = 0,
     ) -> RequestAdmissionItem:
+        key = self._resolver.key_of(resource, domain)
         correlation = current_correlation()
         of_the_task = None
         if correlation is not None:
             of_the_task = correlation.labels
             if group is None and correlation.task_group is not None:
-                group = RequestGroupSpec(correlation.task_group)
+                group = plain_group(correlation.task_group)
         self._attempts += 1
         return RequestAdmissionItem(
             key,
@@ -116,3 +115,12 @@ class CallItems:
     def check(self, item: RequestAdmissionItem) -> None:
         """Raises `ConfigError` unless this is an item, for a resource that may be asked for."""
         self._resolver.key_of(an_instance(item, RequestAdmissionItem, "item").resource)
+
+
+def _each_of(resources: Resources) -> Sequence[RequestResourceKey | str]:
+    """The resources that serve a call. Raises `ConfigError` where there is none."""
+    if isinstance(resources, _ONE) or not isinstance(resources, Sequence):
+        return (resources,)
+    if not resources:
+        raise ConfigError("resource must name at least one of those that serve the call, and the list is empty")
+    return resources

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from penstock.requests.items import RequestAdmissionLease, RequestGroupSpec
+from penstock.requests.items import RequestAdmissionLease, RequestGroupSpec, plain_group
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.words.checks import a_mapping, a_name, an_instance, shown, whole_number
 from penstock.words.errors import ConfigError
@@ -18,9 +18,9 @@ def group_of(group: RequestGroupSpec | str | None, key: RequestResourceKey) -> R
     if isinstance(group, RequestGroupSpec):
         return group
     if group is None:
-        return RequestGroupSpec(key)
+        return plain_group(key)
     if isinstance(group, str):
-        return RequestGroupSpec(a_name(group, "group"))
+        return plain_group(a_name(group, "group"))
     raise ConfigError(f"group must be a name, a RequestGroupSpec or None, not {shown(group)}")
 
 

@@ -52,15 +52,16 @@ class Consequences:
         self.hold = Hold()
         self.pauses = Pauses()
         self._repeated = RepeatedCalls()
-        self._passed_at: dict[RequestResourceKey, float] = {}
         self._behind: dict[trio.CancelScope, tuple[RequestResourceKey, float]] = {}
         """Of calls that stepped back: until another passes there that went out after that moment."""
 
-    def passed_at(self, resource: RequestResourceKey) -> float | None:
-        """When the latest call at this resource went out that was answered."""
-        return self._passed_at.get(resource)
-
     # -- before a call --
+
+    def quiet(self, call: Hashable) -> bool:
+        """Whether nothing stands against a call here, whichever moment it is: it need not ask `before_asking` and
+        `before_going_out`.
+        """
+        return call is None and not self.hold.until and not self.accounts.models
 
     def same_call(self, repeats: Hashable, resource: RequestResourceKey) -> Hashable:
         """The key of a call of which `repeats` is equal for all attempts in one task."""
@@ -150,25 +151,26 @@ class Consequences:
         outcome: RequestReleaseOutcome,
         started_at: float,
         call: Hashable,
+        now: float,
     ) -> None:
-        """An attempt has ended in this way; its lease is back."""
-        now, resource = self._gate.now(), lease.item.resource
+        """An attempt has ended in this way at `now`; its lease is back."""
+        resource = lease.item.resource
         if outcome.short_of:
             self.hold.begin(outcome.short_of, started_at, now)
             return
         if not outcome.went_out:
             return
-        if self._gate.may_know(resource.provider_model):
+        if (outcome.of == "account" or self.accounts.models) and self._gate.may_know(resource.provider_model):
             self.accounts.ended(resource.provider_model, outcome, started_at, now)
-            if outcome.kind == "success":
-                self._passed_at[resource] = max(started_at, self._passed_at.get(resource, started_at))
-                for scope, (of, since) in self._behind.items():
-                    if of == resource and since <= started_at:
-                        scope.cancel()
+        controller = self._gate.controller
+        if outcome.kind == "success":
+            controller.answered(lease, started_at)
+            for scope, (of, since) in self._behind.items():
+                if of == resource and since <= started_at:
+                    scope.cancel()
         if call is not None:
-            self._repeated.ended(
-                call, outcome, now, passed_at=self.passed_at(resource), asked=self._asked(resource, outcome, now)
-            )
+            passed_at, asked = controller.answered_at(resource), self._asked(resource, outcome, now)
+            self._repeated.ended(call, outcome, now, passed_at=passed_at, asked=asked)
         if self.hold.until:
             if outcome.kind == "success":
                 self.hold.answered()
@@ -186,7 +188,8 @@ class Consequences:
         what = f"{resource}, behind others"
         if least > 0:
             await self.pauses.pause(what, now + least)
-        if self._passed_at.get(resource, -inf) < now:
+        passed_at = self._gate.controller.answered_at(resource)
+        if passed_at is None or passed_at < now:
             with trio.CancelScope() as scope:
                 self._behind[scope] = resource, now
                 try:

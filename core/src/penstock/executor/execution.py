@@ -148,7 +148,7 @@ class Executions:
             now,
             held_back=not attempt.stands_alone and known.held_back(item.resource, now),
             unpaid=surely_unpaid(error),
-            passed_at=known.passed_at(item.resource),
+            passed_at=self._gate.controller.answered_at(item.resource),
         )
         if retries.given_up:
             note_on(error, f"not tried again: refused {ALONE_MOST} times in a row, while other calls passed")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
@@ -176,7 +175,7 @@ class ModelRequestExecutor:
         `repeats` is equal for all attempts at the same call in one task: what the attempts before have shown holds for
         the next one. Raises `ConfigError` for a wrong option, and `RequestAdmissionError` where the lease is refused.
         """
-        items = self.gate.run.here(partial(self._items.items, resource, **options))
+        items = self.gate.run.here(self._items.items, resource, options)
         return AttemptContext(self.gate, self._classifier.classify, self._consequences, items, repeats)
 
     def ask(self, resource: Resources, on_turn: OnTurn, **options: Unpack[CallOptions]) -> Attempt | WaitingAttempt:
@@ -188,7 +187,7 @@ class ModelRequestExecutor:
         loses its place. Options and errors as `attempt`; without `repeats`. Where new calls are held it raises
         `RequestAdmissionError` at once.
         """
-        items = self.gate.run.here(partial(self._items.items, resource, **options))
+        items = self.gate.run.here(self._items.items, resource, options)
         return ask(self.gate, self._classifier.classify, self._consequences, items, on_turn)
 
     async def execute(

@@ -17,7 +17,7 @@ runs under trio's protection (`enable_ki_protection`, which costs nothing): the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from math import inf
 from types import TracebackType
@@ -118,8 +118,8 @@ class RequestGate:
         self._left = True
         self.waits.blocks.unwatch()
         self._timer.stop()
-        if error is None:
-            self._raise_if_failed()
+        if error is None and self._failure.cause is not None:
+            raise self._failure.error() from self._failure.cause
 
     @trio.lowlevel.enable_ki_protection
     def close(self) -> None:
@@ -127,7 +127,7 @@ class RequestGate:
         as ever.
         """
         now = self.run.now_to_change()
-        self._settle(lambda: self.controller.close(now), now)
+        self._settle(now, self.controller.close)
 
     def may_know(self, key: ProviderModelKey) -> bool:
         """Whether calls to a provider + model are not refused for being unknown."""
@@ -193,7 +193,8 @@ class RequestGate:
         return chosen, []
 
     def _asked(self, ask: Callable[[RequestAdmissionItem, float], A], item: RequestAdmissionItem, now: float) -> A:
-        self._raise_if_failed()
+        if self._failure.cause is not None:
+            raise self._failure.error() from self._failure.cause
         if self._default_cap is not None:
             self.register_unconfigured(item.resource.provider_model, self._default_cap)
         try:
@@ -230,14 +231,14 @@ class RequestGate:
     def release(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome) -> bool:
         """Whether the lease was out; it is given back. Never raises for a lease that is not out."""
         now = self.run.now_to_change()
-        effects = self._settle(lambda: self.controller.release(lease, outcome, now), now)
+        effects = self._settle(now, self.controller.release, lease, outcome)
         return effects is None or effects.release is None or effects.release.released
 
     @trio.lowlevel.enable_ki_protection
     def observe(self, lease: RequestAdmissionLease, hints: Hints) -> None:
         """An answer's hints for the limiters of its lease, before that is released."""
         now = self.run.now_to_change()
-        self._settle(lambda: self.controller.observe(lease, hints, now), now)
+        self._settle(now, self.controller.observe, lease, hints)
 
     def stall(self, waiter: RequestWaiter, error: StallError) -> None:
         """End the wait of a parked waiter with this error."""
@@ -292,13 +293,13 @@ class RequestGate:
     def carry_out(self, plan: RequestGatePlan) -> None:
         """Change the gate as planned; as `RequestAdmissionController.carry_out`."""
         now = self.run.now_to_change()
-        self._settle(lambda: self.controller.carry_out(plan, now), now)
+        self._settle(now, self.controller.carry_out, plan)
 
     @trio.lowlevel.enable_ki_protection
     def signal(self, name: str) -> None:
         """End the refusals that wait for the signal `name`."""
         now = self.run.now_to_change()
-        self._settle(lambda: self.controller.signal(name, now), now)
+        self._settle(now, self.controller.signal, name)
 
     # -- inside --
 
@@ -318,10 +319,12 @@ class RequestGate:
                 self._failure.cause = error
         self._timer.move(-inf)
 
-    def _settle(self, change: Callable[[], RequestAdmissionEffects], now: float) -> RequestAdmissionEffects | None:
+    def _settle(
+        self, now: float, change: Callable[..., RequestAdmissionEffects], *arguments: object
+    ) -> RequestAdmissionEffects | None:
         """Carry a change of state out and deliver it; `None` if the gate failed in it."""
         try:
-            effects = self.run.decide(change)
+            effects = self.run.decide(change, *arguments, now)
         except BaseException as error:
             self._fail(error)
             return None
@@ -329,15 +332,19 @@ class RequestGate:
         return effects
 
     def _deliver(self, effects: RequestAdmissionEffects, now: float) -> None:
-        for waiter in (*effects.granted, *effects.refused):
+        for waiter in effects.granted:
+            self._unpark(waiter)
+        for waiter in effects.refused:
             self._unpark(waiter)
         self._report_freed(effects, now)
         self._after(now)
-        self.turns.call_back()
+        if self.turns.due:
+            self.turns.call_back()
 
     def _report_freed(self, effects: RequestAdmissionEffects, now: float) -> None:
+        freed: Collection[ProviderKey] = effects.freed_providers
         if self._on_freed_provider is not None:
-            for provider in dict.fromkeys(effects.freed_providers):
+            for provider in freed if len(freed) == 1 else dict.fromkeys(freed):
                 self._on_freed_provider(provider, now)
 
     def _unpark(self, waiter: RequestWaiter) -> None:
@@ -358,8 +365,10 @@ class RequestGate:
         except BaseException as error:
             self._fail(error)
             return
-        if moment != self._timer.at and (moment is not None or self._timer.at != inf):
-            self._timer.move(inf if moment is None else moment)
+        if moment is not None:
+            self._timer.move(moment if moment > now else -inf)  # -inf: what is due stays so, however often it is found
+        elif self._timer.at != inf:
+            self._timer.move(inf)
         if self._events.active:
             self._events.deliver()
 
@@ -370,7 +379,7 @@ class RequestGate:
         elif not self._left:
             self._timer.at = inf
             now = trio.current_time()
-            self._settle(lambda: self.controller.advance(now), now)
+            self._settle(now, self.controller.advance)
         return not self._left and not self._failure.reported
 
     def _fail(self, error: BaseException) -> None:
@@ -384,7 +393,3 @@ class RequestGate:
         self._report_freed(effects, now)
         self._events.deliver()
         self.turns.call_back()
-
-    def _raise_if_failed(self) -> None:
-        if self._failure.cause is not None:
-            raise self._failure.error() from self._failure.cause

@@ -28,8 +28,8 @@ class LeaseWaits:
     def __init__(self) -> None:
         self.blocks = OpenBlocks()
         self._held = self.blocks.by_holder
-        self.parked: dict[RequestWaiter, float] = {}
-        """Who is parked, and the deadline of the cancel scopes around it."""
+        self.parked: dict[RequestWaiter, None] = {}
+        """Who is parked, in the order of parking."""
         self.stalled: dict[RequestWaiter, StallError] = {}
         """What the wait of those ends with that are part of a deadlock."""
         self.lines: dict[RequestWaiter, Sequence[RequestWaiter]] = {}
@@ -41,7 +41,7 @@ class LeaseWaits:
     def park(self, waiter: RequestWaiter) -> None:
         """Note that this trio task is about to be parked for a lease."""
         waiter.parked = task = trio.lowlevel.current_task()
-        self.parked[waiter] = trio.current_effective_deadline()
+        self.parked[waiter] = None
         if self._held and any(each in self._held for each in lineage(task)):
             self._parked_holders[task] = waiter
         if self.on_park is not None:
@@ -71,6 +71,18 @@ class LeaseWaits:
 
     def waiters(self) -> Iterator[tuple[RequestWaiter, bool]]:
         """The parked waiters, and whether the wait of each ends by itself at some moment."""
-        for waiter, deadline in self.parked.items():
+        for waiter in self.parked:
             # Of a call in several lines nothing is certain: what is stuck in one may go in another.
-            yield waiter, deadline != inf or waiter.gives_up_at is not None or waiter in self.lines
+            bounded = waiter.gives_up_at is not None or waiter in self.lines
+            yield waiter, bounded or _deadline_around(waiter.parked) != inf
+
+
+def _deadline_around(task: trio.lowlevel.Task) -> float:
+    """The deadline of the cancel scopes around a parked task.
+
+    Trio has a public name for that of the running task alone, and to ask each one that parks is a twentieth of what a
+    call costs that waits. Where the name is gone that is used here, no deadlock is certain.
+    """
+    status = getattr(task, "_cancel_status", None)
+    effective_deadline: Callable[[], float] = getattr(status, "effective_deadline", lambda: -inf)
+    return effective_deadline()

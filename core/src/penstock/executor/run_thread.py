@@ -26,7 +26,7 @@ class RunThread:
     def __init__(self) -> None:
         self._token: trio.lowlevel.TrioToken | None = None
         self._thread: int | None = None
-        self._clock: trio.abc.Clock | None = None
+        self._time: Callable[[], float] | None = None
         self.deciding = False
         """Whether a step of the gate is under way, in which plugins are asked."""
 
@@ -37,27 +37,23 @@ class RunThread:
         require_trio("a request executor")
         self._token = trio.lowlevel.current_trio_token()
         self._thread = get_ident()
-        self._clock = trio.lowlevel.current_clock()
+        self._time = trio.lowlevel.current_clock().current_time
 
     def now(self) -> float:
         """The run's clock. Raises `RuntimeError` in any thread but the run's own, and before the executor is
         entered.
         """
-        if self._clock is None or get_ident() != self._thread:
-            if self._clock is None:
-                raise RuntimeError(_NOT_RUNNING)
-            raise RuntimeError(
-                under_asyncio("the request executor")
-                or "the request executor belongs to the thread of its trio run; "
-                "from another thread use acquire_from_thread and release_from_thread"
-            )
-        return self._clock.current_time()
+        time = self._time
+        if time is None or get_ident() != self._thread:
+            raise self._out_of_place()
+        return time()
 
     def now_to_change(self) -> float:
         """The same for who is about to change the gate. Raises `PenstockError` in the middle of a step."""
-        if self.deciding:
-            raise PenstockError(_DECIDING)
-        return self.now()
+        time = self._time
+        if time is None or self.deciding or get_ident() != self._thread:
+            raise PenstockError(_DECIDING) if self.deciding else self._out_of_place()
+        return time()
 
     def decide(self, change: Callable[..., R], *arguments: object) -> R:
         """What a step of the gate returns, in which plugins are asked."""
@@ -82,16 +78,20 @@ class RunThread:
         """What the function returns, for code in another thread."""
         return trio.from_thread.run_sync(function, *arguments, trio_token=self._foreign_token(instead))
 
-    @property
-    def elsewhere(self) -> bool:
-        """Whether this code runs in another thread than the run."""
-        return self._thread is not None and get_ident() != self._thread
-
     def here(self, function: Callable[..., R], *arguments: object) -> R:
         """What the function returns, called in the run's own thread, from whichever thread this is."""
-        if not self.elsewhere:
+        if self._thread is None or get_ident() == self._thread:
             return function(*arguments)
         return trio.from_thread.run_sync(function, *arguments, trio_token=self._token)
+
+    def _out_of_place(self) -> RuntimeError:
+        if self._time is None:
+            return RuntimeError(_NOT_RUNNING)
+        return RuntimeError(
+            under_asyncio("the request executor")
+            or "the request executor belongs to the thread of its trio run; "
+            "from another thread use acquire_from_thread and release_from_thread"
+        )
 
     def _foreign_token(self, instead: str) -> trio.lowlevel.TrioToken:
         if self._token is None:

@@ -34,7 +34,8 @@ class Turns:
 
     def __init__(self) -> None:
         self.waiting: dict[RequestWaiter, Turn] = {}
-        self._due: deque[tuple[Turn, RequestWaiter]] = deque()
+        self.due: deque[tuple[Turn, RequestWaiter]] = deque()
+        """Those whose wait is over, and who have not been called back yet."""
         self._calling = False
 
     def add(self, turn: Turn) -> None:
@@ -49,17 +50,17 @@ class Turns:
         turn = self.waiting.pop(waiter, None)
         if turn is None or (waiter.lease is None and any(each in self.waiting for each in turn.waiters)):
             return  # refused in one line, and its turn may come in another
-        self._due.append((turn, waiter))
+        self.due.append((turn, waiter))
         for other in turn.waiters:
             if self.waiting.pop(other, None) is not None:
                 yield other
 
     def leave(self, turn: Turn) -> bool:
         """Whether the call had not been called back yet; it never is now."""
-        before = len(self._due)
-        self._due = deque(entry for entry in self._due if entry[0] is not turn)
+        before = len(self.due)
+        self.due = deque(entry for entry in self.due if entry[0] is not turn)
         left = [self.waiting.pop(waiter, None) for waiter in turn.waiters]
-        return len(self._due) < before or any(each is not None for each in left)
+        return len(self.due) < before or any(each is not None for each in left)
 
     def call_back(self) -> None:
         """Call those whose wait is over, one after another."""
@@ -67,8 +68,8 @@ class Turns:
             return
         self._calling = True
         try:
-            while self._due:
-                turn, waiter = self._due.popleft()
+            while self.due:
+                turn, waiter = self.due.popleft()
                 try:
                     turn.come(waiter)
                 except Exception:  # of whoever waited: whose step this is has no part in it

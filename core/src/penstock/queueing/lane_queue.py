@@ -43,6 +43,7 @@ class LaneQueue(Generic[T]):
         self._passes: Passes[T] = Passes(self._refusals)
         self.choose = self._passes.choose
         self.wake, self.came_free = self._refusals.wake, self._refusals.came_free
+        self.next_moment = self._refusals.lot.next_moment
         self.groups: dict[Hashable, Group[T]] = self._refusals.groups
         self.contenders: Contenders[T] = self._refusals.contenders
         self._hand_over: Callable[[Denied, list[T]], Any]
@@ -301,10 +302,6 @@ class LaneQueue(Generic[T]):
             if node.denied is not None and node.closed:
                 return node.in_force(node.denied), node.since
         return None
-
-    def next_moment(self) -> float | None:
-        """The earliest moment for which somebody waits."""
-        return self._refusals.lot.next_moment() if self._refusals.lot.moments else None
 
     def blocked(self) -> Iterator[tuple[object, Hashable, Denied, float, int]]:
         """Every refusal in force: scope key, group key, refusal, since when, how many items it keeps back."""

@@ -38,7 +38,7 @@ from penstock.requests.registry import MakeLimiters, RequestRegistry, ResourceSt
 from penstock.requests.standing import RequestExplanation, explanation_of
 from penstock.requests.waiters import RequestQueueView, RequestWaiter, RequestWaiterQueue
 from penstock.requests.waiting import WaitingRequests
-from penstock.words.identity import ProviderKey, ProviderModelKey, ProviderModelStaticCap
+from penstock.words.identity import ProviderKey, ProviderModelKey, ProviderModelStaticCap, RequestResourceKey
 from penstock.words.plugin_failures import OnPluginFailure, PluginMaker, unheard
 from penstock.words.verdicts import NEVER, Denied
 
@@ -91,8 +91,7 @@ class RequestAdmissionController:
         )
         self._closed = False
         self._freed: list[ProviderKey] = []
-        """Freed by a first use or a cancelled wait, which return no effects: `advance` is due and puts them into its
-        own."""
+        """Freed by a first use or a cancelled wait, which return no effects: the next `advance` has them in its own."""
 
     # -- looking --
 
@@ -147,6 +146,16 @@ class RequestAdmissionController:
         return explanation_of(
             self._waiters.waiting, self._waiters.refusal_of, self._registry.limiters_of, self._pressure, pauses, now
         )
+
+    def answered_at(self, resource: RequestResourceKey) -> float | None:
+        """When the latest call at this resource went out that was answered."""
+        state = self._registry.resources.get(resource)
+        return None if state is None else state.answered_at
+
+    def answered(self, lease: RequestAdmissionLease, sent_at: float) -> None:
+        """Note that the call of a lease, which went out at `sent_at`, was answered."""
+        state: ResourceState = lease.books[0]
+        state.answered(sent_at)
 
     def fits_beside(self, item: RequestAdmissionItem, leases: Iterable[RequestAdmissionLease]) -> bool:
         """Whether the caps would have room for a call if only these leases were out; limiters and rules aside."""
@@ -205,7 +214,7 @@ class RequestAdmissionController:
             if self._events.active:
                 self._record.not_released(lease, result.reason, now)
             return RequestAdmissionEffects(release=result)
-        state = self._registry.resources[lease.item.resource]
+        state: ResourceState = lease.books[0]
         effects = RequestAdmissionEffects([], [], changes, result, [state.provider.key])
         state.last_outcome = outcome.kind
         if outcome.kind == "rate_limited" and outcome.of is None:

@@ -94,7 +94,9 @@ def comes_too_late(denied: Denied, gives_up_at: float | None) -> bool:
 
 def in_vain(denied: Denied, gives_up_at: float | None, now: float) -> bool:
     """Whether a call need not begin to wait: that could not succeed, or it does not wait at all."""
-    return comes_too_late(denied, gives_up_at) or (gives_up_at is not None and gives_up_at <= now)
+    if gives_up_at is None:
+        return denied.final
+    return gives_up_at <= now or comes_too_late(denied, gives_up_at)
 
 
 def no_place(state: ResourceState, requests: int) -> Denied:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 import attrs
@@ -28,6 +29,7 @@ __all__ = [
     "RequestCost",
     "RequestEventContext",
     "RequestGroupSpec",
+    "plain_group",
 ]
 
 
@@ -78,6 +80,14 @@ class RequestGroupSpec:
             whole_number(self.admitted_limit, f"group {self.key}: admitted_limit")
 
 
+@lru_cache(maxsize=1024, typed=True)
+def plain_group(key: Hashable) -> RequestGroupSpec:
+    """The group of this key of which nothing else is said: made once, since most calls are for one of these. Raises as
+    `RequestGroupSpec`.
+    """
+    return RequestGroupSpec(key)
+
+
 @attrs.frozen
 class RequestEventContext:
     """What the events of one attempt are joined by."""
@@ -118,7 +128,7 @@ class RequestAdmissionItem:
 
     @group.default
     def _group_of_the_resource(self) -> RequestGroupSpec:
-        return RequestGroupSpec(an_instance(self.resource, RequestResourceKey, "resource"))
+        return plain_group(an_instance(self.resource, RequestResourceKey, "resource"))
 
     def __attrs_post_init__(self) -> None:
         an_instance(self.resource, RequestResourceKey, "resource")
@@ -159,7 +169,8 @@ class RequestAdmissionLease:
     `effective_max` the bound it can grow to. `tokens` pairs each limiter with what it answered to `acquire`:
     the release goes to exactly these, also when the configuration has changed meanwhile. `probe`: a limiter agreed to
     it as a probe; that stands before any limiter counts it, and when it comes back. `diagnostics` is what limiters
-    noted while they counted the call, `None` if there was nothing; it goes into the lease's event.
+    noted while they counted the call, `None` if there was nothing; it goes into the lease's event. `books` is the
+    gate's own: where it has counted the lease, of its resource and its group.
     """
 
     lease_id: str
@@ -171,6 +182,7 @@ class RequestAdmissionLease:
     tokens: tuple[tuple[LeaseCounter, object], ...] = ()
     probe: bool = False
     diagnostics: dict[str, Any] | None = None
+    books: Any = attrs.field(default=None, repr=False)
 
     def counted_by(self, tokens: tuple[tuple[LeaseCounter, object], ...]) -> None:
         """Keep what the limiters answered. For the gate that grants it."""

@@ -14,6 +14,7 @@ from typing import Final
 
 import attrs
 
+from penstock.requests.groups import GroupState
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_guard import GuardedLimiter
@@ -38,21 +39,26 @@ class RequestLeasing:
         """A lease, counted everywhere; `None` if a limiter failed, and then it is counted nowhere."""
         limit: int | None = None
         effective_max = state.cap
-        limiters = self._registry.limiters_of(state, item)
+        group = self._registry.groups.known[item.group.key]
+        limiters = (*group.limiters, *state.limiters) if group.limiters else state.limiters
         for limiter in limiters:
             if limiter.has_no_limit:
                 continue
             snapshot = limiter.snapshot(now)
-            limiter.has_no_limit = snapshot.current_limit is None and snapshot.effective_max is None
-            if snapshot.current_limit is not None and (limit is None or snapshot.current_limit < limit):
-                limit = snapshot.current_limit
-            if snapshot.effective_max is not None and snapshot.effective_max < effective_max:
-                effective_max = snapshot.effective_max
+            current, highest = snapshot.current_limit, snapshot.effective_max
+            if current is not None:
+                if limit is None or current < limit:
+                    limit = current
+            elif highest is None:
+                limiter.has_no_limit = True
+            if highest is not None and highest < effective_max:
+                effective_max = highest
         ledger = self.ledger
         ledger.issued = number = ledger.issued + 1
         lease = RequestAdmissionLease(
-            f"{ledger.prefix}{number}", item, now, ledger.generation, limit, effective_max, probe=state.probe
-        )
+            f"{ledger.prefix}{number}", item, now, ledger.generation, limit, effective_max,
+            probe=state.probe, books=(state, group),
+        )  # fmt: skip
         ledger.out[lease] = None
         tokens: list[tuple[GuardedLimiter, object]] = []
         for limiter in limiters:
@@ -68,18 +74,17 @@ class RequestLeasing:
                 self.ledger.close(lease)
                 return None
         lease.counted_by(tuple(tokens))
-        requests = item.cost.requests
+        requests, model = item.cost.requests, state.model
         state.in_flight = out = state.in_flight + requests
         if out > state.most_in_flight:
             state.most_in_flight = out
         state.acquired += 1
-        state.leases[lease.lease_id] = lease
-        model = state.model
+        state.leases[lease] = None
         model.in_flight = out = model.in_flight + requests
         if out > model.most_in_flight:
             model.most_in_flight = out
-        self._registry.groups.known[item.group.key].in_flight += requests
         model.leases += 1
+        group.in_flight += requests
         if limit is not None and limit > state.highest_limit:
             state.highest_limit = limit
         return lease
@@ -96,14 +101,14 @@ class RequestLeasing:
         result = self.ledger.close(lease)
         changes: list[LimiterChange] = []
         if result.released:
-            state = self._registry.resources[lease.item.resource]
-            model = state.model
-            requests = lease.item.cost.requests
-            del state.leases[lease.lease_id]
+            state: ResourceState
+            group: GroupState
+            state, group = lease.books
+            model, requests = state.model, lease.item.cost.requests
+            del state.leases[lease]
             state.in_flight -= requests
             model.in_flight -= requests
             model.leases -= 1
-            group = self._registry.groups.known[lease.item.group.key]
             group.in_flight -= requests
             if state.in_flight < 0 or model.in_flight < state.in_flight:
                 raise AssertionError(f"{state.text}: {state.in_flight} in flight, {model.in_flight} over all domains")
@@ -122,7 +127,7 @@ class RequestLeasing:
         self.ledger.check_invariants()
         for state in self._registry.resources.values():
             assert state.in_flight == _requests(state), state.text
-            assert all(lease in self.ledger.live for lease in state.leases.values())
+            assert all(lease in self.ledger.live for lease in state.leases)
         for model in self._registry.models.values():
             _check_model(model)
         by_group: Counter[object] = Counter()
@@ -144,7 +149,7 @@ def _explained(lease: RequestAdmissionLease, outcome: RequestReleaseOutcome, now
 
 
 def _requests(state: ResourceState) -> int:
-    return sum(lease.item.cost.requests for lease in state.leases.values())
+    return sum(lease.item.cost.requests for lease in state.leases)
 
 
 def _check_model(model: ModelState) -> None:

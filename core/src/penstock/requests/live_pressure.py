@@ -143,7 +143,7 @@ def _leak_diagnostics(state: ResourceState, now: float) -> dict[str, object]:
     """How many leases were ever given out, and how long the oldest has been out: a lease that is never given
     back shows.
     """
-    oldest = next(iter(state.leases.values()), None)
+    oldest = next(iter(state.leases), None)
     return {
         "acquired": state.acquired,
         "released": state.acquired - len(state.leases),

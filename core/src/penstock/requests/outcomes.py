@@ -67,6 +67,24 @@ class RequestReleaseOutcome:
             an_instance(self.hints, Hints, "hints")
         true_or_false(self.went_out, "went_out")
 
+    def measured(self, elapsed: float, usage: Usage | None) -> RequestReleaseOutcome:
+        """The same, with the seconds that the call took and what it used, where it does not say so itself."""
+        return RequestReleaseOutcome(
+            kind=self.kind,
+            retry_after_seconds=self.retry_after_seconds,
+            usage=self.usage or usage,
+            status=self.status,
+            detail=self.detail,
+            elapsed=elapsed if self.elapsed is None else self.elapsed,
+            first_token_at=self.first_token_at,
+            hints=self.hints,
+            went_out=self.went_out,
+            limited_by=self.limited_by,
+            of=self.of,
+            may_pass=self.may_pass,
+            ended=self.ended,
+        )
+
     @property
     def retryable(self) -> bool:
         """Whether the same call may succeed later: rate limits, provider failures but for 4xx, and timeouts; never

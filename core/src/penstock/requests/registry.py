@@ -129,7 +129,7 @@ class ResourceState:
     in_flight: int = 0
     most_in_flight: int = 0
     """Requests that were in flight at once; so of a model, over all domains."""
-    leases: dict[str, RequestAdmissionLease] = attrs.field(factory=dict)
+    leases: dict[RequestAdmissionLease, None] = attrs.field(factory=dict)
     waiting: int = 0
     most_waiting: int = 0
     began: LimitAtFirst | None = None
@@ -144,10 +144,17 @@ class ResourceState:
     last_outcome: str | None = None
     refused_at: float | None = None
     """When the last rate limit came; `None` again once a call that went out after it has gone well."""
+    answered_at: float | None = None
+    """When the latest call went out that was answered."""
 
     def __attrs_post_init__(self) -> None:
         self.released = (Released(self.key), Released(self.model.key), Released(self.provider.key))
         self.gather_limiters()
+
+    def answered(self, sent_at: float) -> None:
+        """A call was answered that went out then."""
+        if self.answered_at is None or sent_at > self.answered_at:
+            self.answered_at = sent_at
 
     def gather_limiters(self) -> None:
         """Put the limiters of all three scopes together."""
@@ -261,7 +268,7 @@ class RequestRegistry:
         own = total = item.cost.requests
         for lease in leases:
             there = self.resources[lease.item.resource]
-            if there.model is state.model and there.leases.get(lease.lease_id) is lease:
+            if there.model is state.model and lease in there.leases:
                 total += lease.item.cost.requests
                 own += lease.item.cost.requests if there is state else 0
         return own <= state.cap and total <= state.model.cap

@@ -79,9 +79,19 @@ _COUNTS: Final = tuple(field.name for field in attrs.fields(Usage))
 
 def check_verdict(kind: object, limited_by: object, of: object, ended: object) -> None:
     """Raises `ConfigError` unless these are words of a verdict, all but the kind perhaps `None`."""
-    for what, word in (("kind", kind), ("limited_by", limited_by), ("of", of), ("ended", ended)):
-        if (word is not None or what == "kind") and not (is_text(word) and word in _WORDS[what]):
-            raise ConfigError(f"{what} {shown(word)} is none of {', '.join(_WORDS[what])}")
+    if type(kind) is not str or kind not in OUTCOME_KINDS:
+        _check_word("kind", kind)
+    if limited_by is not None:
+        _check_word("limited_by", limited_by)
+    if of is not None:
+        _check_word("of", of)
+    if ended is not None:
+        _check_word("ended", ended)
+
+
+def _check_word(what: str, word: object) -> None:
+    if not (is_text(word) and word in _WORDS[what]):
+        raise ConfigError(f"{what} {shown(word)} is none of {', '.join(_WORDS[what])}")
 
 
 @attrs.frozen(kw_only=True)

@@ -82,11 +82,12 @@ class WaitingRequests:
     def _order_by(self, queue: RequestWaiterQueue) -> None:
         self.queue = queue
         self._order: LaneRequestWaiters | GuardedWaiters
+        self._guarded = False
         if isinstance(queue, LaneRequestWaiters) and _is_ours(type(queue)):
             self._order, self._answer_to = queue, self._agrees
             queue.make_room(self._room)
         else:
-            self._order, self._answer_to = GuardedWaiters(queue, self._maker), self._check
+            self._order, self._answer_to, self._guarded = GuardedWaiters(queue, self._maker), self._check, True
 
     def new_waiter(self, item: RequestAdmissionItem, now: float) -> RequestWaiter:
         """A waiter for `item`, not in the queue yet."""
@@ -328,7 +329,8 @@ class WaitingRequests:
         state.provider.waiting += 1
         if waiter.gives_up_at is not None:
             self._ends.add(waiter)
-        self._backlog_changed(waiter, state, now)
+        if self._guarded:
+            self._backlog_changed(waiter, state, now)
 
     def _grant(self, waiter: RequestWaiter, effects: RequestAdmissionEffects, now: float) -> None:
         """A lease for one who was chosen; none if a limiter fails, which refuses from then on."""
@@ -350,7 +352,8 @@ class WaitingRequests:
             self._record.acquired(lease, state, now, waiter.correlation)
         self._left(waiter, now)
         effects.granted.append(waiter)
-        effects.freed_providers.append(state.provider.key)
+        if not effects.freed_providers or effects.freed_providers[-1] is not state.provider.key:
+            effects.freed_providers.append(state.provider.key)
 
     def _give_up(self, waiter: RequestWaiter, effects: RequestAdmissionEffects, now: float) -> None:
         deadline = waiter.item.deadline
@@ -383,13 +386,12 @@ class WaitingRequests:
         state.provider.waiting -= 1
         if not state.waiting and self._events.active:
             self._record.queue_drained(state, now)
-        if self.waiting:
-            self._backlog_changed(waiter, state, now)
-        else:
+        if not self.waiting:
             self._ends.clear()
+        elif self._guarded:
+            self._backlog_changed(waiter, state, now)
 
     def _backlog_changed(self, waiter: RequestWaiter, state: ResourceState, now: float) -> None:
-        """What waits has changed. A queue of lanes knows by itself."""
-        if isinstance(self._order, GuardedWaiters):
-            for key in (state.key, state.model.key, state.provider.key, waiter.item.group.key):
-                self._order.wake(Backlog(key), ALL, now)
+        """What waits has changed. A queue of lanes knows by itself; who drives another one has to say so."""
+        for key in (state.key, state.model.key, state.provider.key, waiter.item.group.key):
+            self._order.wake(Backlog(key), ALL, now)

@@ -117,7 +117,7 @@ def a_moment(value: object, what: str) -> float:
 
 def a_duration(value: object, what: str) -> float:
     """`value`, if it is a number of seconds from 0 on; otherwise `ConfigError`. `inf` is as long as it takes."""
-    number = _number(value)
+    number = value if type(value) is float else _number(value)
     if number is None or not number >= 0:
         raise ConfigError(f"{what} must be a number of seconds from 0 on, not {shown(value)}")
     return number
@@ -143,6 +143,8 @@ def is_finite(value: object) -> TypeGuard[float]:
 
 def a_name(value: object, what: str) -> str:
     """`value`, if it is a string that is not empty, and can be written; otherwise `ConfigError`."""
+    if type(value) is str and value and value.isascii():
+        return value
     if not isinstance(value, str):
         raise ConfigError(f"{what} must be a non-empty string, not {shown(value)}")
     if not is_text(value):

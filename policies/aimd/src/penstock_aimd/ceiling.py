@@ -57,8 +57,7 @@ class SoftCeiling:
 
     def got_over(self, cost: float, now: float) -> None:
         """The first success after a refusal, `cost` seconds after it: from now on the hold runs."""
-        if self.holds_until == inf:
-            self.holds_until = now + min(self._hold * cost, self._hold_max_seconds)
+        self.holds_until = now + min(self._hold * cost, self._hold_max_seconds)
 
     def highest(self, now: float) -> float:
         """How far the limit may grow at `now`."""

@@ -29,12 +29,9 @@ from copy import copy
 from math import inf
 
 from penstock import (
-    At,
-    Condition,
     Denied,
     LimiterChange,
     LimiterSnapshot,
-    Released,
     RequestAdmissionItem,
     RequestAdmissionLease,
     RequestReleaseOutcome,
@@ -47,6 +44,7 @@ from penstock_aimd.config import AimdConfig
 from penstock_aimd.loss import LostPlaces
 from penstock_aimd.ramp import StartupRamp
 from penstock_aimd.tickets import Moment, Ticket
+from penstock_aimd.used_up import UsedUp
 
 __all__ = ["AimdLimiter"]
 
@@ -57,7 +55,7 @@ class AimdLimiter:
     def __init__(self, scope: Scope, cap: int | None, config: AimdConfig) -> None:
         self.scope = scope
         self._config = config
-        self._cohort = ("aimd", scope)
+        self._used_up = UsedUp(scope)
         self._ceiling = SoftCeiling(config.ceiling_hold, config.ceiling_hold_max, config.ceiling_hold_max_seconds)
         self._ramp: StartupRamp | None = None
         self._in_flight = 0
@@ -97,23 +95,14 @@ class AimdLimiter:
         self._consecutive, self._streak = previous._consecutive, previous._streak
         self._successes = min(previous._successes, self._config.successes_until_increase - 1)
         self._proven, self._was_cut = previous._proven, previous._was_cut
+        self._used_up = previous._used_up
 
     def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
         """Refused with `no_capacity` while the limit is full."""
         limit = self._limit if self._ramp is None else self._limit_at(now)
         if self._in_flight + 1 <= limit:
             return None
-        until: set[Condition] = {Released(self.scope)}
-        opens = self.next_change(now)
-        if opens is not None:
-            until.add(At(opens))
-        return Denied(
-            "no_capacity",
-            until,
-            scope="shape",
-            detail=f"{self._in_flight} in flight, limit {int(limit)}",
-            cohort=self._cohort,
-        )
+        return self._used_up.refusal(self._in_flight, int(limit), self.next_change(now))
 
     def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
         """Count a call; the first one begins the first climb."""
@@ -126,8 +115,9 @@ class AimdLimiter:
         if self._in_flight + 1 > limit:
             self._last_full = self._admitted
         if self._moment.at != now:
-            self._moment = Moment(now)
-        self._moment.admits(self._in_flight)
+            self._moment = Moment(now, self._in_flight)
+        else:
+            self._moment.admits(self._in_flight)
         return Ticket(self._admitted, limit, self._in_flight, self._moment, first or lease.probe)
 
     def release(
@@ -193,7 +183,8 @@ class AimdLimiter:
     # -- inside --
 
     def _count(self, by: int, now: float) -> None:
-        self._lost.until(now, self._in_flight)
+        if self._ceiling.holds_until == inf:  # from a cut until it is got over
+            self._lost.until(now, self._in_flight)
         self._in_flight += by
         if self._ramp is not None:
             self._ramp.count(self._in_flight, now)
@@ -262,7 +253,7 @@ class AimdLimiter:
             self._limit, self._ramp = self._limit_at(now), None
         if ticket.number <= self._last_refusal:
             return ()
-        if ceiling is not None:
+        if self._ceiling.holds_until == inf:
             self._ceiling.got_over(self._lost.seconds(now), now)
         if self._last_full < ticket.number:
             return ()

@@ -11,6 +11,7 @@ of 2 with 20 slots). Congestion window validation (RFC 7661) does the same for T
 from __future__ import annotations
 
 from bisect import bisect_right
+from math import inf
 
 __all__ = ["StartupRamp"]
 
@@ -30,18 +31,26 @@ class StartupRamp:
         self._in_flight = 0
         self._free = 0.0  # seconds below the limit since it was used up
         self._counted_at = begin
+        self._limit = 1  # at the last count
+        self._rises = self._reached(2)  # when it is more, if all time until then counts
 
     def limit(self, now: float) -> int:
         """The limit at `now`, at most `top`."""
-        return self._limit_of(self._counting(now))
+        return self._limit if now < self._rises else self._limit_of(self._counting(now))
 
     def count(self, in_flight: int, now: float) -> None:
         """So many are in flight from `now` on. Time below the limit is counted out."""
-        moment, free = self._counting(now), now - self._full_until(now)
-        self._begin += now - moment
-        self._free += free
+        full_until = self._full_until(now)
+        uncounted = now - full_until - max(0.0, LATE - self._free)
+        self._free += now - full_until
+        if uncounted > 0:
+            self._begin += uncounted
+            self._rises = self._rises_beyond(self._limit)
         self._in_flight, self._counted_at = in_flight, now
-        if in_flight >= self.limit(now):
+        if now >= self._rises:
+            self._limit = self._limit_of(now)
+            self._rises = self._rises_beyond(self._limit)
+        if in_flight >= self._limit:
             self._free = 0.0
 
     def is_over(self, now: float) -> bool:
@@ -50,8 +59,7 @@ class StartupRamp:
 
     def rises_next(self, now: float) -> float | None:
         """The moment after `now` at which the limit rises next; `None` at the top, or below the limit."""
-        moment = self._counting(now)
-        limit = self._limit_of(moment)
+        limit = self.limit(now)
         if limit >= self._top:
             return None
         rises = self._reached(limit + 1)
@@ -66,15 +74,17 @@ class StartupRamp:
 
     def _full_until(self, now: float) -> float:
         """Until when after the last count the limit was used up, at most until now."""
-        limit = self._limit_of(self._counted_at)
-        if self._in_flight < limit:
+        if self._in_flight < self._limit:
             return self._counted_at
-        return min(self._reached(limit + 1), now) if limit < self._top else now
+        return min(self._rises, now)
 
     def _limit_of(self, moment: float) -> int:
         # Found by the very moments that `rises_next` names, so who comes then finds it raised; in as many steps as
         # `top` has bits, however often it rises between one moment of the clock and the next.
         return 1 + bisect_right(self._later, moment, key=self._reached)
+
+    def _rises_beyond(self, limit: int) -> float:
+        return self._reached(limit + 1) if limit < self._top else inf
 
     def _reached(self, limit: int) -> float:
         return self._begin + (limit - 1) * self._interval

@@ -132,12 +132,15 @@ class CooldownLimiter:
         """Count a call; the first after a cooldown is the probe."""
         ticket = _Ticket(now)
         self._in_flight += 1
+        if self._blocked_until is None:
+            return ticket
         if self._ramp is not None and self._ramp.next_step(now) is None:
             self._open(now)
-        if self._blocked_until is not None and now < self._blocked_until and self._early.ready:
+            return ticket
+        if now < self._blocked_until and self._early.ready:
             self._early.send(self._blocked_until)
             self._blocked_until = now
-        if self._blocked_until is not None and now >= self._blocked_until:
+        if now >= self._blocked_until:
             if self._probe is None:
                 self._send_probe(ticket, now)
             elif self._ramp is not None and now >= self._ramp.begin:
@@ -156,7 +159,7 @@ class CooldownLimiter:
             return self._block(ticket, outcome.retry_after_seconds, now)
         if outcome.kind == "success":
             self._consecutive = 0
-            if ticket is not self._probe:
+            if ticket is not self._probe and self._blocked_until is not None:
                 self._early.answered()
         if ticket is self._probe:
             half_open = self._ramp is None or now < self._ramp.begin

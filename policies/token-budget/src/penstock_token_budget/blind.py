@@ -67,6 +67,10 @@ class _Call:
     refused: bool = False
 
 
+_NOTHING: Final = _Call(0, 0.0, 0.0, 0.0)
+"""A call that counts for nothing here, as most do that nobody has estimated the tokens of."""
+
+
 @attrs.frozen
 class _Mark:
     """A first refusal: its call, what had been corrected by then, and when, and after which call, it was heard."""
@@ -134,6 +138,8 @@ class BlindRate:
             self._grow(pace, now)
             pace.charge(amount, now)
         self._last += 1
+        if not amount:
+            return _NOTHING
         call = _Call(self._last, now, amount, self._charged)
         self._charged += amount
         return call

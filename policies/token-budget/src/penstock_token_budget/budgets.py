@@ -38,11 +38,17 @@ class Amounts:
         amount: float = getattr(self, dimension)
         return amount
 
-    def add(self, other: Amounts, times: int = 1) -> None:
-        """Add up; `times` -1 takes away."""
-        self.requests += times * other.requests
-        self.input_tokens += times * other.input_tokens
-        self.output_tokens += times * other.output_tokens
+    def add(self, other: Amounts | RequestCost) -> None:
+        """So much more."""
+        self.requests += other.requests
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
+
+    def subtract(self, other: Amounts | RequestCost) -> None:
+        """So much less."""
+        self.requests -= other.requests
+        self.input_tokens -= other.input_tokens
+        self.output_tokens -= other.output_tokens
 
 
 class BudgetLine(Protocol):

@@ -30,6 +30,7 @@ from penstock import (
     Released,
     RequestAdmissionItem,
     RequestAdmissionLease,
+    RequestCost,
     RequestReleaseOutcome,
     Scope,
     Usage,
@@ -53,7 +54,7 @@ class _Ticket(LimiterTicket):
     held = "a charge on the budgets"
     number: int
     sent_at: float
-    estimate: Amounts
+    estimate: RequestCost
     charges: list[tuple[BudgetLine, float, object]]
     total: Amounts
     heard: bool = False
@@ -140,12 +141,11 @@ class TokenBudgetLimiter:
 
     def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
         """Charge the estimate. What exceeds a whole budget is noted in the lease's diagnostics."""
-        cost = lease.item.cost
-        estimate = Amounts(cost.requests, cost.input_tokens, cost.output_tokens)
+        estimate = lease.item.cost
         charges: list[tuple[BudgetLine, float, object]] = []
         capped: dict[str, float] = {}
         for budget in self._budgets:
-            amount = estimate.of(budget.dimension)
+            amount: float = amount_of(estimate, budget.dimension)
             if amount > budget.limit:
                 capped[budget.text] = amount
                 amount = budget.limit
@@ -171,9 +171,9 @@ class TokenBudgetLimiter:
             elif isinstance(line, LearntBudget) and outcome.kind in ("success", "rate_limited"):
                 line.ended(entry, refused=outcome.kind == "rate_limited")
         estimate = ticket.estimate
-        self._out.add(estimate, -1)
+        self._out.subtract(estimate)
         used = _used(estimate, outcome)
-        if used is not estimate:
+        if used is not None:
             here = {budget.key: budget for budget in self._budgets}
             for charged_to, charged, entry in ticket.charges:
                 budget = here.get(charged_to.key)  # its own heir, if the limits have changed meanwhile
@@ -182,7 +182,7 @@ class TokenBudgetLimiter:
                 amount = min(used.of(budget.dimension), MOST_BUDGETS * budget.limit)
                 budget.correct(entry, amount - charged, now)
             self._total.add(used)
-            self._total.add(estimate, -1)
+            self._total.subtract(estimate)
         return self._heard(ticket, outcome.hints, now)
 
     def observe_call(
@@ -202,7 +202,7 @@ class TokenBudgetLimiter:
         if "requests" in self._blind and self._blind["requests"].known:
             return "requests"
         for reported in () if outcome.hints is None else outcome.hints.limits:
-            estimate, budget = token.estimate.of(reported.dimension), self._learnt.get(_name(reported))
+            estimate, budget = amount_of(token.estimate, reported.dimension), self._learnt.get(_name(reported))
             if reported.remaining is not None and is_little(reported.remaining, estimate, reported.dimension, budget):
                 return "requests" if reported.dimension == "requests" else "tokens"
         return None
@@ -280,14 +280,14 @@ class TokenBudgetLimiter:
         return changes
 
 
-def _used(estimate: Amounts, outcome: RequestReleaseOutcome) -> Amounts:
-    """What a call counts for, now that it has ended; the estimate itself if nothing better is known."""
+def _used(estimate: RequestCost, outcome: RequestReleaseOutcome) -> Amounts | None:
+    """What a call counts for, now that it has ended; `None`: nothing better than the estimate is known."""
     if not outcome.went_out:
         return Amounts()
     usage: Usage | None = outcome.usage
     reported = (None, None) if usage is None else (usage.input_tokens, usage.output_tokens)
     if reported == (None, None):
-        return Amounts(estimate.requests) if outcome.kind == "rate_limited" else estimate
+        return Amounts(estimate.requests) if outcome.kind == "rate_limited" else None
     inp, out = reported  # what was not reported refunds nothing
     return Amounts(
         estimate.requests, estimate.input_tokens if inp is None else inp, estimate.output_tokens if out is None else out

@@ -1,4 +1,4 @@
-"""What `penstock bench profile` does: where a cycle of three workloads goes, and one beside many that wait."""
+"""What `penstock bench profile` does: where a cycle of three workloads goes, one beside many that wait, and a call."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import click
 
 from penstock_bench.dispatch.cells import gate_with_capped, gate_with_short_shapes
 from penstock_bench.dispatch.workloads import all_fits, window
+from penstock_bench.profile.calls import call_profiles
 from penstock_bench.profile.opcodes import cycles_beside, cycles_of, profile_text
 
 __all__ = ["profile_command"]
@@ -30,3 +31,5 @@ def profile_command(cycles: int, places: int) -> None:
         ("beside 100 shapes without room", gate_with_short_shapes(100)),
     ):
         click.echo(f"{profile_text(title, cycles_beside(driver, 100, cycles), places)}\n")
+    for title, profile in call_profiles(cycles).items():
+        click.echo(f"{profile_text(title, profile, places)}\n")
