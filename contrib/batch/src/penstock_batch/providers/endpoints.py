@@ -176,8 +176,6 @@ async def open_endpoints(
     """A client for each of `models`, and the embedded providers among them running, while the block runs."""
     import httpx2
 
-    from penstock_mockprovider import serve
-
     tls = cache(_tls_context)  # reads all certificates there are: once, and only if they are needed
     clients: dict[str, ModelClient] = {}
     mocks: dict[str, MockProvider] = {}
@@ -189,6 +187,8 @@ async def open_endpoints(
             url = provider.base_url or protocol_of(provider.kind).url
             if provider.kind == "mock":
                 if model.provider not in mocks:
+                    from penstock_mockprovider import serve  # which brings the testing kit with it
+
                     mock = serve(mock_config(model.provider, provider))
                     mocks[model.provider] = await stack.enter_async_context(mock)
                 url = mocks[model.provider].base_url
