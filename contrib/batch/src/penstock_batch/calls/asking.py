@@ -54,6 +54,13 @@ class Asked:
             self._body = self._body()
         return self._body
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Asked):
+            return NotImplemented
+        return (self.base, self.attached, self.body) == (other.base, other.attached, other.body)
+
+    __hash__ = None  # type: ignore[assignment]  # its body may be changed by whoever holds it
+
     def but(self, body: Mapping[str, Any]) -> Asked:
         """The same cell, asked by another body."""
         return Asked(body, self.base, self.attached)
