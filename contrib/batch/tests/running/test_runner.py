@@ -293,7 +293,11 @@ def test_a_plugin_file_takes_part_in_a_run(served: Folder) -> None:
     events = [json.loads(line) for line in seen.read_text(encoding="utf-8").splitlines()]
     kinds = [event["event_kind"] for event in events]
     assert kinds.count("row_group_admitted") == kinds.count("row_group_checkpointed") == 2
-    assert {event["correlation"]["row_group"] for event in events if event["event_kind"] == "selected"} == {"0", "1"}
+    selected = [event["correlation"] for event in events if event["event_kind"] == "selected"]
+    assert {each["row_group"] for each in selected} == {"0", "1"}
+    # The number stands last, so that finished ids fold into ranges, whatever the number of rows.
+    steps = ("summary", "vector", "length")
+    assert {each["task_id"] for each in selected} == {f"{step}/{row}" for step in steps for row in range(3)}
 
 
 def test_the_record_of_a_run_is_whole(served: Folder) -> None:
