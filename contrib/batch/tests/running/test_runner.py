@@ -293,11 +293,25 @@ def test_a_plugin_file_takes_part_in_a_run(served: Folder) -> None:
     events = [json.loads(line) for line in seen.read_text(encoding="utf-8").splitlines()]
     kinds = [event["event_kind"] for event in events]
     assert kinds.count("row_group_admitted") == kinds.count("row_group_checkpointed") == 2
-    selected = [event["correlation"] for event in events if event["event_kind"] == "selected"]
-    assert {each["row_group"] for each in selected} == {"0", "1"}
-    # The number stands last, so that finished ids fold into ranges, whatever the number of rows.
+    assert {event["correlation"]["row_group"] for event in events if event["event_kind"] == "selected"} == {"0", "1"}
+
+
+def test_the_number_of_a_row_stands_last_in_its_tasks_so_that_finished_ones_fold_into_ranges(served: Folder) -> None:
+    asked = served.path / "asked.txt"
+    rules = served.path / "rule.py"
+    rules.write_text(
+        "import penstock\n"
+        "@penstock.hookimpl\n"
+        "def penstock_task_eligible(task):\n"
+        f"    with open({str(asked)!r}, 'a') as file:\n"
+        "        print(task.task_id, file=file)\n",
+        encoding="utf-8",
+    )
+    served.rows(3)
+    served.write()
+    assert run_command(served.toml, limit=None, overwrite=False, plugins=(rules,), progress="none") == 0
     steps = ("summary", "vector", "length")
-    assert {each["task_id"] for each in selected} == {f"{step}/{row}" for step in steps for row in range(3)}
+    assert set(asked.read_text().split()) == {f"{step}/{row}" for step in steps for row in range(3)}
 
 
 def test_the_record_of_a_run_is_whole(served: Folder) -> None:
