@@ -45,6 +45,8 @@ class Server:
         self.connections = self.calls = 0
         self.asked, self.closed = trio.Event(), trio.Event()
         self.heard: list[bytes] = []
+        self.protocol: str | None = None
+        """What was agreed on to be spoken over TLS."""
         self._reply = reply
         self._tls = tls
 
@@ -62,6 +64,8 @@ class Server:
             while call := await _heard(stream, b"{}"):
                 self.calls += 1
                 self.heard.append(call)
+                if isinstance(stream, trio.SSLStream):
+                    self.protocol = stream.selected_alpn_protocol()
                 self.asked.set()
                 for piece in self._reply(self.calls):
                     if piece is CLOSES:
@@ -280,7 +284,7 @@ async def test_the_certificates_that_the_environment_names_are_trusted(
     async with way.to(lambda _: [OK], tls) as (client, server):
         assert await called(client) == (200, JSON)
         assert await called(client) == (200, JSON)
-        assert server.connections == 1
+        assert (server.connections, server.protocol) == (1, "http/1.1")
 
 
 async def test_who_is_not_known_gets_no_call(way: Way, tls: ssl.SSLContext) -> None:
