@@ -303,7 +303,7 @@ def test_the_number_of_a_row_stands_last_in_its_tasks_so_that_finished_ones_fold
         "import penstock\n"
         "@penstock.hookimpl\n"
         "def penstock_task_eligible(task):\n"
-        f"    with open({str(asked)!r}, 'a') as file:\n"
+        f"    with open({str(asked)!r}, 'a', encoding='utf-8') as file:\n"
         "        print(task.task_id, file=file)\n",
         encoding="utf-8",
     )
@@ -311,7 +311,7 @@ def test_the_number_of_a_row_stands_last_in_its_tasks_so_that_finished_ones_fold
     served.write()
     assert run_command(served.toml, limit=None, overwrite=False, plugins=(rules,), progress="none") == 0
     steps = ("summary", "vector", "length")
-    assert set(asked.read_text().split()) == {f"{step}/{row}" for step in steps for row in range(3)}
+    assert set(asked.read_text(encoding="utf-8").split()) == {f"{step}/{row}" for step in steps for row in range(3)}
 
 
 def test_the_record_of_a_run_is_whole(served: Folder) -> None:
