@@ -153,7 +153,18 @@ async def test_what_is_no_answer_ends_the_call_and_its_connection(
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://h/", "http://", "http://user:pw@h/", "http://h/?a=1", "http://h/#x", "h/v1", "http:///v1"]
+    "url",
+    [
+        "ftp://h/",
+        "http://",
+        "http://user:pw@h/",
+        "http://h/?a=1",
+        "http://h/#x",
+        "h/v1",
+        "http:///v1",
+        "http://a..b/v1",
+        f"http://{64 * 'a'}.b/",
+    ],
 )
 def test_a_url_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="base_url must"):

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import example, given, strategies as st
 
-from penstock_batch.pipeline.answer_schema import AnswerSchema, SchemaProblem, read_schema
-from penstock_batch.pipeline.schema_bounds import PATTERN_SECONDS, TooMuchToJudge, pattern_problem
+from penstock_batch.pipeline.answer_schema import AnswerSchema, read_schema
+from penstock_batch.pipeline.schema_bounds import PATTERN_SECONDS, pattern_problem
+from penstock_batch.pipeline.schema_problems import SchemaProblem, TooMuchToJudge
 
 TICKET: dict[str, Any] = {
     "type": "object",

@@ -23,3 +23,10 @@ async def test_a_url_that_is_a_problem_to_nobody_has_a_client(url: str, netloc: 
     assert provider_problems(providers, {"p"}, {}) == []
     async with open_endpoints(providers, [StepModel("p/m", "p", "m", 1)]) as endpoints:
         assert endpoints.clients["p/m"].netloc == netloc
+
+
+@pytest.mark.parametrize("host", ["api..example", f"{64 * 'a'}.example"])
+def test_a_host_that_no_host_can_be_called_is_a_problem(host: str) -> None:
+    (problem,) = provider_problems({"p": ProviderConfig(base_url=f"https://{host}/v1")}, (), {})
+    assert problem.path == ("providers", "p", "base_url")
+    assert "1 to 63 characters" in problem.what

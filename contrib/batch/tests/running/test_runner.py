@@ -296,6 +296,24 @@ def test_a_plugin_file_takes_part_in_a_run(served: Folder) -> None:
     assert {event["correlation"]["row_group"] for event in events if event["event_kind"] == "selected"} == {"0", "1"}
 
 
+def test_the_number_of_a_row_stands_last_in_its_tasks_so_that_finished_ones_fold_into_ranges(served: Folder) -> None:
+    asked = served.path / "asked.txt"
+    rules = served.path / "rule.py"
+    rules.write_text(
+        "import penstock\n"
+        "@penstock.hookimpl\n"
+        "def penstock_task_eligible(task):\n"
+        f"    with open({str(asked)!r}, 'a', encoding='utf-8') as file:\n"
+        "        print(task.task_id, file=file)\n",
+        encoding="utf-8",
+    )
+    served.rows(3)
+    served.write()
+    assert run_command(served.toml, limit=None, overwrite=False, plugins=(rules,), progress="none") == 0
+    steps = ("summary", "vector", "length")
+    assert set(asked.read_text(encoding="utf-8").split()) == {f"{step}/{row}" for step in steps for row in range(3)}
+
+
 def test_the_record_of_a_run_is_whole(served: Folder) -> None:
     served.write(more='[plugins]\nsinks = ["jsonl"]\n[plugins.jsonl]\npath = "events.jsonl"\n')
     assert run(served) == 0

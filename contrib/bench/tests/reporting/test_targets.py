@@ -98,5 +98,5 @@ def test_every_bench_has_targets_and_each_has_a_source() -> None:
     targets = load_targets()
 
     assert {each.bench for each in targets} == {"dispatch", "tasks", "requests", "batch", "gateway"}
-    stated = ("How fast", "Doors for programs", "For operators")
+    stated = ("How fast", "Doors for programs", "For operators", "The HTTP client")
     assert all(each.says and any(where in each.source for where in stated) for each in targets)

@@ -37,7 +37,11 @@ class Target:
             raise ValueError("base_url must hold no user, query or fragment")
         self.secure = url.scheme == "https"
         self.port = url.port or _PORTS[url.scheme]
-        self.host = url.hostname.encode("idna").decode() if not url.hostname.isascii() else url.hostname
+        try:
+            quoted = url.hostname.encode("idna").decode()
+        except UnicodeError:
+            raise ValueError("base_url must name a host whose parts between the dots have 1 to 63 characters") from None
+        self.host = url.hostname if url.hostname.isascii() else quoted
         written = f"[{self.host}]" if ":" in self.host else self.host
         self._host = written if self.port == _PORTS[url.scheme] else f"{written}:{self.port}"
         self._path = url.path.rstrip("/")

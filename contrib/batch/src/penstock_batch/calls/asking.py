@@ -7,10 +7,9 @@ limits and time-outs do not count, nor does the step's name. A function is ident
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
-
-import attrs
 
 from penstock_batch.calls.judged_calls import with_schema
 from penstock_batch.money.estimates import text_bytes
@@ -32,15 +31,39 @@ class NotAsked(Exception):
     """A row of which a call cannot be made, in one line."""
 
 
-@attrs.define
 class Asked:
     """What is asked: `body` is the call in OpenAI's protocol, or what a function is called with; `base` identifies it.
     Where it has `attached` files the body has their digests, and what goes out their contents.
+
+    A body may be given by what makes it, when somebody looks at it: of a cell that is kept nobody does.
     """
 
-    body: Mapping[str, Any]
-    base: bytes
-    attached: bool = False
+    __slots__ = ("_body", "attached", "base")
+
+    def __init__(
+        self, body: Mapping[str, Any] | Callable[[], Mapping[str, Any]], base: bytes, attached: bool = False
+    ) -> None:
+        self._body: Mapping[str, Any] | Callable[[], Mapping[str, Any]] = body
+        self.base = base
+        self.attached = attached
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """The call, or what a function is called with."""
+        if callable(self._body):
+            self._body = self._body()
+        return self._body
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Asked):
+            return NotImplemented
+        return (self.base, self.attached, self.body) == (other.base, other.attached, other.body)
+
+    __hash__ = None  # type: ignore[assignment]  # its body may be changed by whoever holds it
+
+    def but(self, body: Mapping[str, Any]) -> Asked:
+        """The same cell, asked by another body."""
+        return Asked(body, self.base, self.attached)
 
     def whole(self) -> Mapping[str, Any]:
         """The body with what its files hold, which are read. Raises `NotAsked`."""
@@ -79,12 +102,16 @@ def ask(step: Step, values: Mapping[str, Any], columns: Mapping[str, Any]) -> As
     if step.passed:
         body = _passed(step, columns)
         return Asked(body, base_key(step.asked_as(body)))
-    contents, attached = _contents(step, {**values, ROW: columns} if step.names_row else values), step.files is not None
-    body, base = step.body(contents), step.key_form.key(contents)
+    contents = _contents(step, {**values, ROW: columns} if step.names_row else values)
+    return Asked(partial(_body, step, contents), step.key_form.key(contents), step.files is not None)
+
+
+def _body(step: Step, contents: Sequence[Any]) -> dict[str, Any]:
+    body = step.body(contents)
     if step.schema_sent and step.criteria.as_json and step.criteria.schema is not None:
         assert step.model is not None
-        body = with_schema(body, step.criteria.schema, step.name, speaks=step.model.dialect)
-    return Asked(body, base, attached)
+        return with_schema(body, step.criteria.schema, step.name, speaks=step.model.dialect)
+    return body
 
 
 def asked_of(step: Step, model: StepModel, asked: Asked) -> Asked:
@@ -94,7 +121,7 @@ def asked_of(step: Step, model: StepModel, asked: Asked) -> Asked:
     if schema is not None and step.schema_sent and step.criteria.as_json and "response_format" not in step.params:
         body.pop("response_format", None)
         body = with_schema(body, schema, step.name, speaks=model.dialect)
-    return attrs.evolve(asked, body=body)
+    return asked.but(body)
 
 
 def _passed(step: Step, columns: Mapping[str, Any]) -> dict[str, Any]:

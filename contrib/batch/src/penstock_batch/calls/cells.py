@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-import attrs
 import trio
 
 import penstock
@@ -155,7 +154,7 @@ class Cells:
             return await self._compute(step, claim, keep)
         if step.batch_size > 1:
             return await self._joint.call(step, claim.asked, partial(self._put, step, claim))
-        return await self._calls.call(step, attrs.evolve(claim.asked, body=body), keep)
+        return await self._calls.call(step, claim.asked.but(body), keep)
 
     async def _keep(self, step: Step, claim: Claim, answer: Answer) -> None:
         """Keep an answer, on the disk. Raises `CellFailed` if it cannot be."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from penstock_batch.calls.judging import repair_text
-from penstock_batch.pipeline.answer_schema import AnswerSchema
+
+if TYPE_CHECKING:
+    from penstock_batch.pipeline.answer_schema import AnswerSchema
 
 __all__ = ["with_repair", "with_schema"]
 

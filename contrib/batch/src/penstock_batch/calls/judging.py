@@ -20,7 +20,7 @@ from penstock_batch.calls.json_answers import NoJson, json_in
 from penstock_batch.calls.openai_bodies import response_body
 from penstock_batch.calls.tool_calls import BadCall, with_calls
 from penstock_batch.pipeline.criteria import Criteria
-from penstock_batch.pipeline.schema_bounds import TooMuchToJudge
+from penstock_batch.pipeline.schema_problems import TooMuchToJudge
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.store.answer import Answer
 

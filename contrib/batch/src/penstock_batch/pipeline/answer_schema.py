@@ -20,10 +20,11 @@ from referencing import Registry
 
 from penstock_batch.pipeline.beside import FileProblem, json_of
 from penstock_batch.pipeline.schema_bounds import bounded, errors_of
+from penstock_batch.pipeline.schema_problems import SchemaProblem
 from penstock_batch.pipeline.schema_walk import objects_in, walk_problems
 from penstock_batch.rows.lines import kept
 
-__all__ = ["AnswerSchema", "SchemaProblem", "read_schema"]
+__all__ = ["AnswerSchema", "read_schema"]
 
 _LONGEST: Final = 200
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -42,10 +43,6 @@ _NOT_STRICT: Final = frozenset(
     )
 )
 """What the strict mode of structured outputs does not take."""
-
-
-class SchemaProblem(ValueError):
-    """A schema that cannot be used, in one line."""
 
 
 class AnswerSchema:

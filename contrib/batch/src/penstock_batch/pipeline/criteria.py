@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from secrets import token_hex
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from penstock import Ended, Problem
 from penstock_batch.pipeline.accepting import Accept, load_accept
-from penstock_batch.pipeline.answer_schema import AnswerSchema, SchemaProblem, read_schema
 from penstock_batch.pipeline.code import UnknownCode, code_of
 from penstock_batch.pipeline.config import StepConfig
 from penstock_batch.pipeline.functions import FunctionProblem, target_of
+from penstock_batch.pipeline.schema_problems import SchemaProblem
 from penstock_batch.store.keys import base_key
+
+if TYPE_CHECKING:
+    from penstock_batch.pipeline.answer_schema import AnswerSchema
 
 __all__ = ["Criteria", "compile_criteria"]
 
@@ -48,7 +51,10 @@ def compile_criteria(config: StepConfig, folder: Path, found: list[Problem]) -> 
     found += _shape_problems(config)
     schema = accept = None
     try:
-        schema = None if config.schema is None else read_schema(config.schema, folder)
+        if config.schema is not None:
+            from penstock_batch.pipeline.answer_schema import read_schema  # and what judges by it: much to load
+
+            schema = read_schema(config.schema, folder)
     except SchemaProblem as problem:
         found.append(Problem(("schema",), str(problem)))
     try:

@@ -18,9 +18,10 @@ import regex
 from jsonschema import ValidationError
 from jsonschema.validators import extend
 
+from penstock_batch.pipeline.schema_problems import TooMuchToJudge
 from penstock_batch.words.failures import said_of
 
-__all__ = ["MOST_STEPS", "PATTERN_SECONDS", "TooMuchToJudge", "bounded", "errors_of", "pattern_problem"]
+__all__ = ["MOST_STEPS", "PATTERN_SECONDS", "bounded", "errors_of", "pattern_problem"]
 
 MOST_STEPS: Final = 100_000
 """Keywords that are looked at for one answer."""
@@ -32,10 +33,6 @@ _MOST_REPEATED: Final = 100_000
 _REPEAT: Final = re.compile(r"(\)?)\{(\d*)(?:,(\d*))?\}")
 
 Keyword = Callable[[Any, Any, Any, Any], Iterable[ValidationError] | None]
-
-
-class TooMuchToJudge(ValueError):
-    """A schema that asks more of this answer than may be done, in one line."""
 
 
 class _Budget:

@@ -11,15 +11,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from penstock import Problem, did_you_mean
-from penstock_batch.pipeline.answer_schema import AnswerSchema, SchemaProblem
 from penstock_batch.pipeline.beside import FileProblem, json_of
 from penstock_batch.pipeline.config import StepConfig
+from penstock_batch.pipeline.schema_problems import SchemaProblem
 from penstock_batch.rows.lines import kept
+
+if TYPE_CHECKING:
+    from penstock_batch.pipeline.answer_schema import AnswerSchema
 
 __all__ = ["Tools", "compile_tools"]
 
@@ -123,6 +126,8 @@ def _function(given: object, functions: dict[str, AnswerSchema | None]) -> Itera
         yield ("name",), f"is {name!r} again, the name of another function before"
     functions[name] = None
     if parameters is not None:
+        from penstock_batch.pipeline.answer_schema import AnswerSchema  # and what judges by it: much to load
+
         try:
             functions[name] = AnswerSchema(parameters if isinstance(parameters, Mapping) else _no_object())
         except SchemaProblem as problem:

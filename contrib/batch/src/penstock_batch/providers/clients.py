@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 from penstock_wire import BadAnswer, CannotConnect, ConnectionLost, WireAnswer, WireClient
@@ -17,7 +17,15 @@ from penstock_wire import BadAnswer, CannotConnect, ConnectionLost, WireAnswer, 
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["ClientAnswer", "ModelClient", "ProxiedClient", "StraightClient"]
+__all__ = ["CONNECT_TIMEOUT", "ClientAnswer", "ModelClient", "ProxiedClient", "StraightClient"]
+
+CONNECT_TIMEOUT: Final = 30.0
+"""Seconds that a connection may take, with TLS."""
+_CLOSED: Final = {
+    "Server disconnected": "the connection was closed without an answer",
+    "peer closed connection": "the connection was closed in the middle of the answer",
+}
+"""How httpx2 begins to say that the other side has closed, by which alone it tells that from what is no answer."""
 
 
 class ClientAnswer(Protocol):
@@ -59,7 +67,7 @@ class StraightClient:
     """A client without a proxy."""
 
     def __init__(self, url: str, headers: Mapping[str, str], tls: ssl.SSLContext | None) -> None:
-        self._wire = WireClient(url, headers=headers.items(), tls=tls)
+        self._wire = WireClient(url, headers=headers.items(), tls=tls, connect_timeout=CONNECT_TIMEOUT)
         parts = urlsplit(url)
         self.host = parts.hostname or ""
         self.netloc = parts.netloc
@@ -136,9 +144,17 @@ def _in_words_of_the_wire() -> Iterator[None]:
 
     try:
         yield
-    except httpx2.ConnectError as error:
+    except (httpx2.ConnectError, httpx2.ProxyError) as error:  # a proxy that refuses to connect has passed nothing on
         raise CannotConnect(str(error)) from error
-    except (httpx2.NetworkError, httpx2.ProxyError) as error:
-        raise ConnectionLost(str(error)) from error
+    except httpx2.ConnectTimeout as error:
+        raise CannotConnect(f"no connection within {CONNECT_TIMEOUT:g} s") from error
+    except httpx2.NetworkError as error:
+        raise ConnectionLost(f"the connection broke while the call was out: {error}") from error
+    except httpx2.RemoteProtocolError as error:
+        said = str(error)
+        for begins, words in _CLOSED.items():
+            if said.startswith(begins):
+                raise ConnectionLost(words) from error
+        raise BadAnswer(f"the answer is no HTTP/1.1: {said}") from error
     except httpx2.HTTPError as error:
         raise BadAnswer(str(error)) from error

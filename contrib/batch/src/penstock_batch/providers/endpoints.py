@@ -12,7 +12,8 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import cache, partial
+from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 from urllib.request import getproxies, proxy_bypass
@@ -20,7 +21,7 @@ from urllib.request import getproxies, proxy_bypass
 import attrs
 
 from penstock import ConfigError, Problem, ProviderConfig, did_you_mean, value_in_words
-from penstock_batch.providers.clients import ModelClient, ProxiedClient, StraightClient
+from penstock_batch.providers.clients import CONNECT_TIMEOUT, ModelClient, ProxiedClient, StraightClient
 from penstock_batch.providers.headers import header_problems, headers_of
 from penstock_batch.providers.native.bodies import Speaking
 from penstock_batch.providers.native.protocols import KINDS, protocol_of
@@ -118,6 +119,11 @@ def _url_problems(provider: ProviderConfig) -> list[Problem]:
         return [Problem(("base_url",), what)]
     if url.port is not None and not 0 < url.port < 1 << 16:
         return [Problem(("base_url",), f"has port {url.port}, and ports go from 1 to 65535")]
+    try:
+        url.raw_host.decode("ascii").encode("idna")
+    except UnicodeError:
+        what = f"names the host {value_in_words(url.host)}, whose parts between the dots must have 1 to 63 characters"
+        return [Problem(("base_url",), what)]
     if url.query or url.fragment:
         what = "holds a query or a fragment, which would get lost; what each call must send has no place there"
         return [Problem(("base_url",), what)]
@@ -170,9 +176,7 @@ async def open_endpoints(
     """A client for each of `models`, and the embedded providers among them running, while the block runs."""
     import httpx2
 
-    from penstock_mockprovider import serve
-
-    tls = cache(httpx2.create_ssl_context)  # reads all certificates there are: once, and only if they are needed
+    tls = cache(_tls_context)  # reads all certificates there are: once, and only if they are needed
     clients: dict[str, ModelClient] = {}
     mocks: dict[str, MockProvider] = {}
     async with AsyncExitStack() as stack:
@@ -183,6 +187,8 @@ async def open_endpoints(
             url = provider.base_url or protocol_of(provider.kind).url
             if provider.kind == "mock":
                 if model.provider not in mocks:
+                    from penstock_mockprovider import serve  # which brings the testing kit with it
+
                     mock = serve(mock_config(model.provider, provider))
                     mocks[model.provider] = await stack.enter_async_context(mock)
                 url = mocks[model.provider].base_url
@@ -190,7 +196,7 @@ async def open_endpoints(
             headers = {"content-type": "application/json", "accept": "application/json", "accept-encoding": _UNPACKED}
             headers["user-agent"] = "penstock-batch"
             headers |= headers_of(provider, os.environ)
-            context = tls() if url.startswith("https:") else None
+            context = tls() if httpx2.URL(url).scheme == "https" else None
             try:
                 clients[model.name] = client = _client(url, headers, context)
             except (ImportError, ValueError, httpx2.InvalidURL) as error:
@@ -198,6 +204,15 @@ async def open_endpoints(
                 raise ConfigError(Problem(("providers", model.provider, "base_url"), what)) from None
             stack.push_async_callback(client.aclose)
         yield Endpoints(clients, mocks)
+
+
+def _tls_context() -> ssl.SSLContext:
+    """What each client of `https` trusts: the system, or what SSL_CERT_FILE or SSL_CERT_DIR names."""
+    import httpx2
+
+    context = httpx2.create_ssl_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 def _client(url: str, headers: Mapping[str, str], tls: ssl.SSLContext | None) -> ModelClient:
@@ -212,5 +227,12 @@ def _client(url: str, headers: Mapping[str, str], tls: ssl.SSLContext | None) ->
         return StraightClient(str(parts), headers, tls)  # what is no ASCII is quoted in it
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
     verify = False if tls is None else tls
-    make = partial(httpx2.AsyncClient, base_url=url, headers=headers, limits=limits, timeout=None, verify=verify)
+    timeout = httpx2.Timeout(None, connect=CONNECT_TIMEOUT)
+    forgets = CookieJar(DefaultCookiePolicy(allowed_domains=()))  # no call depends on what another was answered
+
+    def make() -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(
+            base_url=url, headers=headers, cookies=forgets, limits=limits, timeout=timeout, verify=verify
+        )
+
     return ProxiedClient(url, make)

@@ -349,4 +349,5 @@ def _in_words(error: BaseException | None) -> str:
 
 
 def _task_id(row: RowInWork, step: str) -> str:
-    return f"r{row.index}/{step}"
+    """The id of a cell's task: with its number last, so that those of a million rows fold into a range."""
+    return f"{step}/{row.index}"

@@ -112,7 +112,7 @@ def connected(path: Path) -> sqlite3.Connection:
             raise unusable(path, what)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA cache_size = -16384")  # KiB
+        connection.execute("PRAGMA cache_size = -4096")  # KiB; each connection has its own
         if not tables:
             script = (
                 f"BEGIN;{_SCHEMA}{TABLES}PRAGMA application_id = {APPLICATION};PRAGMA user_version = {VERSION};COMMIT;"

@@ -20,7 +20,7 @@ from penstock_bench.competitor.environment import Environment, cache_folder
 from penstock_bench.measuring.records import Sample
 from penstock_bench.reporting.console import announce
 
-__all__ = ["bare", "cookbook", "filling", "kept", "run"]
+__all__ = ["IN_FLIGHT", "bare", "cookbook", "filling", "kept", "run", "serving"]
 
 IN_FLIGHT: Final = 64
 COOKBOOK: Final = Environment(
@@ -86,7 +86,7 @@ def filling(rows: int) -> Sample:
 def kept(rows: int) -> Sample:
     """The processor's time of a run whose rows are all kept but one, which was appended."""
     folder = Path(_filled(rows)[0].name)
-    with _server() as url:
+    with serving() as url:
         _write(folder, url)
         with (folder / "rows.jsonl").open("a", encoding="utf-8") as file:
             file.write(_row(f"new since {os.urandom(8).hex()}"))
@@ -99,13 +99,13 @@ def _filled(rows: int) -> tuple[TemporaryDirectory[str], Cost]:
     folder = TemporaryDirectory()
     path = Path(folder.name)
     _rows(path, rows)
-    with _server() as url:
+    with serving() as url:
         _write(path, url)
         return folder, _cost(_ours(path), path)
 
 
 def _other(rows: int, command: Sequence[str]) -> Sample:
-    with _job(rows) as folder, _server() as url:
+    with _job(rows) as folder, serving() as url:
         rest = (url, str(folder / "rows.jsonl"), str(folder / "other.jsonl"), str(IN_FLIGHT))
         sample = Sample(rows, _cost((*command, *rest), folder).cpu)
         with (folder / "other.jsonl").open(encoding="utf-8") as file:
@@ -133,7 +133,7 @@ def _cost(command: Sequence[str], folder: Path) -> Cost:
 
 @contextmanager
 def _job(rows: int) -> Iterator[Path]:
-    with TemporaryDirectory() as name, _server() as url:
+    with TemporaryDirectory() as name, serving() as url:
         folder = Path(name)
         _rows(folder, rows)
         _write(folder, url)
@@ -155,7 +155,7 @@ def _write(folder: Path, url: str) -> None:
 
 
 @contextmanager
-def _server() -> Iterator[str]:
+def serving() -> Iterator[str]:
     """The base URL of a mock provider in a process of its own."""
     with TemporaryDirectory() as name:
         file = Path(name, "server.toml")

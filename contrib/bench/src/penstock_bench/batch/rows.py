@@ -1,10 +1,11 @@
-"""The rows of `penstock bench batch`: what a row costs that is asked, what one costs that is kept, the memory, and
-whether a store grows slow.
+"""The rows of `penstock bench batch`: what a row costs that is asked, and a call by the client alone, what a row
+costs that is kept, the memory, and whether a store grows slow.
 """
 
 from __future__ import annotations
 
 from penstock_bench.batch.cells import bare, cookbook, filling, kept, run
+from penstock_bench.batch.clients import by_httpx2, by_the_wire
 from penstock_bench.batch.store_growth import IN_A_COMMIT, grown
 from penstock_bench.measuring.records import MEGABYTES, PER_SECOND, Sample
 from penstock_bench.measuring.rows import Local, Row
@@ -31,6 +32,13 @@ def batch_rows(sizes: Sizes) -> list[Row]:
             ours=lambda _: run(asked),
             other=Local("the cookbook's way, asyncio and aiohttp", lambda _: cookbook(asked), environment=True),
             rounds=1,
+        ),
+        Row(
+            name="client",
+            title=f"{asked:,} calls, a server of no latency: processor's time of a call by the client alone",
+            ours=lambda _: by_the_wire(asked),
+            other=Local("httpx2", lambda _: by_httpx2(asked)),
+            rounds=3,
         ),
         Row(
             name="memory",
