@@ -18,13 +18,14 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from math import isfinite
 from operator import attrgetter
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, Self, final, get_args
 
 import attrs
 
-from penstock.events.correlation import NAMES, RuntimeCorrelation, current_correlation
+from penstock.events.correlation import NAMES, RuntimeCorrelation, current_correlation, keep_json
 from penstock.words.checks import a_mapping
 from penstock.words.errors import ConfigError
+from penstock.words.read_only import draft_of, fixed, new, read_only
 
 __all__ = [
     "REQUEST_EVENT_KINDS", "SCHEDULER_EVENT_KINDS", "EventStream", "RequestEventKind", "RuntimeEvent",
@@ -94,9 +95,12 @@ REQUEST_EVENT_KINDS: Final[frozenset[str]] = frozenset(get_args(RequestEventKind
 _KINDS: Final[Mapping[str, frozenset[str]]] = {"scheduler": SCHEDULER_EVENT_KINDS, "request": REQUEST_EVENT_KINDS}
 
 
-@attrs.define(slots=True, kw_only=True)
+@final
+@read_only
+@attrs.frozen(slots=True, kw_only=True)
 class RuntimeEvent:
-    """The record of one event. JSON-safe as it stands: strings, numbers, and mappings and lists of them.
+    """The record of one event. JSON-safe as it stands: strings, numbers, and mappings and lists of them. All sinks are
+    given the same, so none of them can write it.
 
     `event_kind` is one of `SchedulerEventKind` or `RequestEventKind`, or what a later version wrote into a file.
     `captured_at_monotonic` is in seconds of the run's clock; `sequence` increases strictly within its
@@ -120,6 +124,50 @@ class RuntimeEvent:
     snapshot: Mapping[str, Any] | None = None
     diagnostics: Mapping[str, Any] | None = None
     labels: Mapping[str, str] | None = None
+
+    def __new__(
+        cls,
+        *,
+        stream: StreamName,
+        event_kind: str,
+        captured_at_monotonic: float,
+        sequence: int,
+        correlation: RuntimeCorrelation | None = None,
+        task_id: str | None = None,
+        task_execution_id: str | None = None,
+        task_lease_id: str | None = None,
+        request_attempt_id: str | None = None,
+        request_lease_id: str | None = None,
+        resource: str | None = None,
+        group: str | None = None,
+        reason_or_outcome: str | None = None,
+        snapshot: Mapping[str, Any] | None = None,
+        diagnostics: Mapping[str, Any] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Self:
+        made: Any = new(_draft)
+        made.stream = stream
+        made.event_kind = event_kind
+        made.captured_at_monotonic = captured_at_monotonic
+        made.sequence = sequence
+        made.correlation = correlation
+        made.task_id = task_id
+        made.task_execution_id = task_execution_id
+        made.task_lease_id = task_lease_id
+        made.request_attempt_id = request_attempt_id
+        made.request_lease_id = request_lease_id
+        made.resource = resource
+        made.group = group
+        made.reason_or_outcome = reason_or_outcome
+        made.snapshot = None if snapshot is None else fixed(snapshot)
+        made.diagnostics = None if diagnostics is None else fixed(diagnostics)
+        made.labels = None if labels is None else fixed(dict(labels))
+        made.__class__ = cls
+        event: Self = made
+        return event
+
+
+_draft: Final = draft_of(RuntimeEvent)
 
 
 class EventStream:
@@ -188,7 +236,7 @@ class EventStream:
                 reason_or_outcome=reason_or_outcome,
                 snapshot=snapshot,
                 diagnostics=diagnostics,
-                labels=None if labels is None else dict(labels),
+                labels=labels,
             )
         )
 
@@ -263,8 +311,8 @@ def event_to_json(event: RuntimeEvent) -> str:
         if correlation.as_json is None:
             values = zip(_CORRELATION_KEYS, _correlation_words(correlation), strict=True)
             text = ",".join([key + _quoted(word) for key, word in values if word is not None])
-            correlation.as_json = f',"correlation":{{{text}}}'
-        line += correlation.as_json
+            keep_json(correlation, f',"correlation":{{{text}}}')
+        line += correlation.as_json or ""
     return line + "}"
 
 

@@ -149,7 +149,7 @@ def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers, parts
         failed=counts["failed"],
         dropped=counts["dropped"],
         cancelled=counts["cancelled"] + counts["shutdown"],
-        not_done=dict(endings.not_done),
+        not_done=endings.not_done,
         not_done_count=sum(counts.values()) - counts["completed"],
         leases=scheduler.admission.leases,
         request_leases=scheduler.requests.leases,
@@ -160,7 +160,7 @@ def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers, parts
         },
         shadows=scheduler.plugins.shadows.tallies(),
         plugin_failures=parts.errors.failures,
-        abandoned=dict(parts.tasks.workers.abandoned),
+        abandoned=parts.tasks.workers.abandoned,
         given_up=scheduler.requests.given_up(at_present=False),
     )
 

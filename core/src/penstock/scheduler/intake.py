@@ -29,6 +29,7 @@ from penstock.tasks.records import (
     SchedulingMetadata,
     TaskGroupSpec,
     TaskSchedulingResolver,
+    set_group,
 )
 from penstock.words.checks import (
     a_mapping,
@@ -92,7 +93,7 @@ class Intake:
         self._groups.clear()
         changed = {group: now for given, group in before.items() if (now := self._group(given)) != group}
         for job in self._book.jobs.values() if changed else ():
-            job.task.group = changed.get(job.task.group, job.task.group)
+            set_group(job.task, changed.get(job.task.group, job.task.group))
         for group in changed.values():
             self._controller.set_admitted_limit(group.key, group.admitted_limit)
 

@@ -232,7 +232,7 @@ class TaskAdmissionController:
                 self._forget_idle()
             holding = self._holdings[group.key] = Holding()
         ledger.issued = number = ledger.issued + 1
-        lease = TaskAdmissionLease(number, task, now, ledger.generation, holding, self._watching)
+        lease = TaskAdmissionLease(number, task, now, ledger.generation, self._watching)
         ledger.out[lease] = None
         holding.running = running = holding.running + 1
         available = self._available
@@ -274,8 +274,9 @@ class TaskAdmissionController:
         result = self._ledger.close(lease)
         if not result.released:
             return result
-        task, holding = lease.item, lease.holding
+        task = lease.item
         key = task.group.key
+        holding = self._holdings[key]
         holding.running -= 1
         available = self._available
         available[SUBMISSION] += 1
