@@ -265,6 +265,12 @@ class LaneQueue(Generic[T]):
         if root.denied is not None:
             self._refusals.free(root)
 
+    @property
+    def keeps_nobody_back(self) -> bool:
+        """Whether nobody is refused, short of room, or kept from room that is reserved."""
+        refusals = self._refusals
+        return not (refusals.lot.standing or refusals.shapes.short or refusals.reservations.lanes)
+
     def somebody_waits_for(self) -> bool:
         """Whether a condition could change anything: for somebody who is refused, or who has no room."""
         return bool(self._refusals.lot.standing or self._refusals.shapes.short)

@@ -242,6 +242,11 @@ class CompletionTracker:
         """Whether the frontier holds anything."""
         return bool(self._ready)
 
+    @property
+    def has_deferred(self) -> bool:
+        """Whether a moment may bring a task back."""
+        return bool(self._deferred)
+
     def mark_enqueued(self, task_ids: Iterable[str]) -> None:
         """Take these tasks out of the frontier, since the ready queue has them."""
         for task_id in task_ids:

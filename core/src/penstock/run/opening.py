@@ -100,7 +100,7 @@ async def open_scheduler(
     try:
         async with drivers:
             if hooks.sinks:
-                loop.pause_with(lambda: drivers.drained() if drivers.full else None)
+                loop.pause_while(lambda: drivers.full, drivers.drained)
             async with scheduler.requests, parts.tasks.runners.opened():
                 register_providers(loaded, scheduler.requests)
                 async with trio.open_nursery() as nursery:

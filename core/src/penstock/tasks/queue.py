@@ -161,6 +161,12 @@ class LaneTaskQueue:
             self._hand_over(denied, tasks)
 
     @property
+    def keeps_nobody_back(self) -> bool:
+        """Whether nobody is refused, short of room, or kept from room that is reserved. Where `submission` was full,
+        it holds again when a place came free."""
+        return self._lanes.keeps_nobody_back
+
+    @property
     def refusals_given(self) -> int:
         """How many refusals have been given to tasks that stand here, ever."""
         return self._lanes.refusals_given
