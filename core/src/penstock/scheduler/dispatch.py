@@ -75,7 +75,7 @@ class DispatchLoop:
         self._is_full: Callable[[], bool] = lambda: False
         self._drained: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
         self._have_waited = 0  # as `Workers.have_waited` was in the last round
-        self._carried = 0  # how many tasks workers have gone on with since
+        self._begun = 0  # how many tasks have begun by it, and since
         self._closing = False
         self._grace_ends: float | None = None
         self._stalled_at: float | None = None
@@ -199,7 +199,7 @@ class DispatchLoop:
         workers = self._workers
         self._endings.expire(now, workers.in_flight, strictly=True)
         recording = self._events.stream.active
-        before, self._have_waited, self._carried = self._have_waited, workers.have_waited, 0
+        before, self._have_waited = self._have_waited, workers.have_waited
         most = BATCH if self._have_waited > before else QUICK - workers.not_begun
         started = 0
         while started < most:
@@ -211,6 +211,7 @@ class DispatchLoop:
             if recording:
                 self._events.spawned(job, lease, now)
             started += 1
+        self._begun = started
         if started:
             self._stalled_at = None
         if self._endings.expire(now, workers.in_flight):
@@ -236,7 +237,7 @@ class DispatchLoop:
     def _go_on(self, now: float) -> tuple[Job, TaskAdmissionLease] | None:
         """What a worker may go on with: nothing where a round would do more than to admit."""
         recording = self._events.stream.active
-        if self._carried >= BATCH or not self._gate.keeps_nobody_back or (recording and self._is_full()):
+        if self._begun >= BATCH or not self._gate.keeps_nobody_back or (recording and self._is_full()):
             return None
         if self._tracker.has_ready or self._tracker.has_deferred or self._book.has_deadlines:
             return None
@@ -246,7 +247,7 @@ class DispatchLoop:
             self._gate.broken = error  # for the next round, which ends the run by it
             return None
         if admitted is not None:
-            self._carried += 1
+            self._begun += 1
             if recording:
                 self._events.spawned(*admitted, now)
         return admitted

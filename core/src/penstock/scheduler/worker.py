@@ -78,6 +78,7 @@ class Workers:
         self.not_begun = 0
         """How many were started and have not run yet."""
         self._have_waited = 0
+        self._breaking_off = False  # whether nothing more is to begin
 
     @property
     def have_waited(self) -> int:
@@ -126,6 +127,7 @@ class Workers:
 
     def cancel(self) -> None:
         """The end of the loop, and of all that runs: it is cancelled, and what cannot be ended is left."""
+        self._breaking_off = True
         if self.nursery is not None:
             self.nursery.cancel_scope.cancel()
 
@@ -154,6 +156,7 @@ class Workers:
             except BaseException as caught:
                 error = stray_error(caught, f"task {job.task.task_id!r}")
                 if error is None:
+                    self._breaking_off = True
                     gone_on, error = cancellation_of(caught)
                     self._finish(me, job, lease, None, error, True)
                     if gone_on is caught:
@@ -197,7 +200,12 @@ class Workers:
                 self._endings.stop(job, "cancelled", "it was cancelled while it ran", now)
             else:
                 self._endings.complete(job, value, now)
-                if not has_waited and now - since < TURN and self._has_left_nothing(me, context):
+                if (
+                    not has_waited
+                    and not self._breaking_off
+                    and now - since < TURN
+                    and self._has_left_nothing(me, context)
+                ):
                     following = self.admit(now)
                     if following is not None:
                         me.name = self._begin(following[0])
