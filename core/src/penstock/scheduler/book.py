@@ -101,4 +101,4 @@ class TaskBook:
         """Tracker and book name the same tasks. Raises `AssertionError`."""
         self.tracker.check_invariants()
         assert {task_id for task_id, _, _ in self.tracker.unfinished()} == set(self.jobs)
-        assert not any(job.handle.done for job in self.jobs.values())
+        assert not any(job.done for job in self.jobs.values())

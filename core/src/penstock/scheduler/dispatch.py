@@ -21,9 +21,9 @@ import trio
 from penstock.scheduler.endings import TaskEndings
 from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.gate_plugins import GatePlugins
+from penstock.scheduler.jobs import Job
 from penstock.scheduler.waits import TaskWaits
 from penstock.scheduler.wakeup import WakeUp
-from penstock.scheduler.jobs import Job
 from penstock.scheduler.worker import IN_A_ROW, Workers
 from penstock.tasks.gate import TaskGate
 from penstock.tasks.lease import TaskAdmissionLease
@@ -100,8 +100,8 @@ class DispatchLoop:
 
     def check_open(self) -> None:
         """Raises `RuntimeError` where no new tasks are taken."""
-        self.check_thread()
-        if self._closing or self._grace_ends is not None:
+        if self._closing or self._grace_ends is not None or get_ident() != self._thread:
+            self.check_thread()
             raise RuntimeError("the scheduler is closing and takes no more tasks")
 
     def close(self) -> None:
@@ -234,10 +234,14 @@ class DispatchLoop:
             self._events.acquired(job, lease, now)
         return job, lease
 
-    def _go_on(self, now: float) -> tuple[Job, TaskAdmissionLease] | None:
+    def _go_on(self, now: float, has_waited: bool) -> tuple[Job, TaskAdmissionLease] | None:
         """What a worker may go on with: nothing where a round would do more than to admit."""
         recording = self._events.stream.active
-        if self._begun >= BATCH or not self._gate.keeps_nobody_back or (recording and self._is_full()):
+        if (
+            (self._begun >= BATCH and not has_waited)
+            or not self._gate.keeps_nobody_back()
+            or (recording and self._is_full())
+        ):
             return None
         if self._tracker.has_ready or self._tracker.has_deferred or self._book.has_deadlines:
             return None
@@ -247,7 +251,7 @@ class DispatchLoop:
             self._gate.broken = error  # for the next round, which ends the run by it
             return None
         if admitted is not None:
-            self._begun += 1
+            self._begun += not has_waited  # of those that have, each begins one in a step of the loop
             if recording:
                 self._events.spawned(*admitted, now)
         return admitted

@@ -1,11 +1,11 @@
 """The workers: each runs an admitted task, gives its lease back, and hands on how it ended.
 
 Spawning and reaping a trio task costs as much as all that is decided about a task. So a worker whose task has ended
-well without waiting for anything takes the next that is admitted: at most `IN_A_ROW`, and none any more when it has
-had its turn for `TURN` seconds, since nothing else runs meanwhile; only where no one is kept back for anything but a
-place (`TaskGate.keeps_nobody_back`: otherwise its round decides who is next); and only from a task that has left
-nothing behind for the next: no context variable that is another now, no open nursery, no request block. What has
-waited is known from trio, which forgets `custom_sleep_data` of whoever waits.
+well takes the next that is admitted, without waiting for a round: at most `IN_A_ROW`, and none any more when it has had
+its turn for `TURN` seconds, since nothing else runs meanwhile; only where no one is kept back for anything but a place
+(`TaskGate.keeps_nobody_back`: otherwise a round decides who is next); and only from a task that has left nothing behind
+for the next: no context variable that is another now, no open nursery, no request block. Who has waited is known from
+trio, which forgets the `custom_sleep_data` of whoever waits: his turn begins anew.
 
 What plugins raise is caught, `BaseException` too. So that this never catches a real Ctrl+C, the end of a worker runs
 under trio's protection against it, and trio raises it in the main task, when that waits next.
@@ -47,11 +47,11 @@ Admitted = tuple[Job, TaskAdmissionLease]
 class Workers:
     """The tasks that run, `in_flight` by their ids, each in a trio task of that name in `nursery`.
 
-    `admit` gives the next task that may run to a worker that could go on with it; `None` if there is none, or if that
-    is for the dispatch loop to say.
+    `admit` gives the next task that may run to a worker that could go on with it, and says whether its turn has just
+    begun; `None` if there is none, or if that is for the dispatch loop to say.
     """
 
-    admit: Callable[[float], Admitted | None]
+    admit: Callable[[float, bool], Admitted | None]
     bound: Container[trio.lowlevel.Task] = ()
     """The trio tasks that hold what is given back when they end: they end with their task."""
 
@@ -86,9 +86,9 @@ class Workers:
         return self._have_waited + len(self.in_flight) - self.not_begun
 
     def _begin(self, job: Job) -> str:
-        task_id = job.task.task_id
-        job.handle.status = "running"
-        job.handle.attempts += 1
+        task_id = job.task_id
+        job.status = "running"
+        job.attempts += 1
         self.in_flight[task_id] = job
         if job.cancellable:
             job.scope = trio.CancelScope()
@@ -154,45 +154,51 @@ class Workers:
             except Exception as caught:
                 error = caught
             except BaseException as caught:
-                error = stray_error(caught, f"task {job.task.task_id!r}")
+                error = stray_error(caught, f"task {job.task_id!r}")
                 if error is None:
                     self._breaking_off = True
                     gone_on, error = cancellation_of(caught)
-                    self._finish(me, job, lease, None, error, True)
+                    self._finish(job, lease, None, error, True, me.custom_sleep_data is not lease)
                     if gone_on is caught:
                         raise
                     raise gone_on from None
-            following = self._finish(me, job, lease, value, error, cancelled, context, since if left > 1 else -inf)
+            has_waited = me.custom_sleep_data is not lease
+            turn = -inf if left == 1 else inf if has_waited else since
+            following = self._finish(job, lease, value, error, cancelled, has_waited, me, context, turn)
             if following is None:
                 return
             job, lease = following
+            if has_waited:
+                since = lease.acquired_at
 
     @trio.lowlevel.enable_ki_protection
     def _finish(
         self,
-        me: trio.lowlevel.Task,
         job: Job,
         lease: TaskAdmissionLease,
         value: Any,
         error: Exception | None,
         cancelled: bool,
+        has_waited: bool,
+        me: trio.lowlevel.Task | None = None,
         context: Context | None = None,
         since: float = -inf,
     ) -> Admitted | None:
         """The worker is done: its lease comes back, who waited for that is woken, and the task ends.
 
-        What it is to go on with, if it may: it began at `since`, with its context as in `context`.
+        What it is to go on with, if it may: `me`, whose turn began at `since` and whose context was this before.
         """
         now = trio.current_time()
-        has_waited = me.custom_sleep_data is not lease
         self._have_waited += has_waited
-        del self.in_flight[job.task.task_id]
+        task_id = job.task_id
+        del self.in_flight[task_id]
         abandoned = job.runner is not None and isinstance(error, TaskAbandoned)
         outcome = "cancelled" if cancelled else "completed" if error is None else "failed"
         self._release(job, lease, now, "abandoned" if abandoned else outcome)
+        following: Admitted | None = None
         try:
             if abandoned:
-                self.abandoned[job.task.task_id] = str(error)
+                self.abandoned[task_id] = str(error)
                 self._endings.stop(job, "shutdown", str(error), now)
             elif error is not None:
                 self._endings.failed(job, error, now, last_try=cancelled)
@@ -200,20 +206,17 @@ class Workers:
                 self._endings.stop(job, "cancelled", "it was cancelled while it ran", now)
             else:
                 self._endings.complete(job, value, now)
-                if (
-                    not has_waited
-                    and not self._breaking_off
-                    and now - since < TURN
-                    and self._has_left_nothing(me, context)
-                ):
-                    following = self.admit(now)
+                may_go_on = me is not None and now - since < TURN and not self._breaking_off
+                if may_go_on and self._has_left_nothing(me, context):
+                    following = self.admit(now, has_waited)
                     if following is not None:
                         me.name = self._begin(following[0])
-                        return following
         finally:
-            self._events.stream.deliver()
-            self._wakeup.ring()
-        return None
+            if self._events.stream.active:
+                self._events.stream.deliver()
+            if following is None:
+                self._wakeup.ring()
+        return following
 
     def _has_left_nothing(self, me: trio.lowlevel.Task, context: Context | None) -> bool:
         """Whether the next task would find this trio task as it would find a new one."""

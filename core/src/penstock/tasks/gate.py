@@ -248,11 +248,10 @@ class TaskGate:
         except BaseException as error:
             self.broken, self._lanes = error, None
 
-    @property
     def keeps_nobody_back(self) -> bool:
         """Whether nobody who is queued waits for anything but a free place in `submission`, as far as that is known
         without asking: nobody is refused, and all fit but for that. Of a queue that is not ours it is not known."""
-        return self._lanes is not None and not self._closed and self._lanes.keeps_nobody_back
+        return self._lanes is not None and not self._closed and self._lanes.keeps_nobody_back()
 
     def next_change(self, now: float) -> float | None:
         """The earliest moment at which time alone ends a refusal."""

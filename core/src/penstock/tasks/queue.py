@@ -61,6 +61,9 @@ class LaneTaskQueue:
         self.choose = self._lanes.choose
         """The entry of the first task that is not refused: see `Passes.choose`. For the task gate, as `came_free`."""
         self.came_free = self._lanes.came_free
+        self.keeps_nobody_back = self._lanes.keeps_nobody_back
+        """Whether nobody is refused, short of room, or kept from room that is reserved. Where `submission` was full, it
+        holds again when a place came free."""
         self._entries: dict[str, Entry[SchedulableTask]] = {}
         self._costs: dict[tuple[tuple[str, int], ...], float] = {}
         """What a task counts for, by its shape."""
@@ -159,12 +162,6 @@ class LaneTaskQueue:
             self._forget()
         if self._hand_over is not None:
             self._hand_over(denied, tasks)
-
-    @property
-    def keeps_nobody_back(self) -> bool:
-        """Whether nobody is refused, short of room, or kept from room that is reserved. Where `submission` was full,
-        it holds again when a place came free."""
-        return self._lanes.keeps_nobody_back
 
     @property
     def refusals_given(self) -> int:
