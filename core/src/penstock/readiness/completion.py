@@ -243,9 +243,9 @@ class CompletionTracker:
         return bool(self._ready)
 
     @property
-    def has_deferred(self) -> bool:
-        """Whether a moment may bring a task back."""
-        return bool(self._deferred)
+    def is_settled(self) -> bool:
+        """Whether the frontier holds nothing, and no moment may bring a task back."""
+        return not (self._ready or self._deferred)
 
     def mark_enqueued(self, task_ids: Iterable[str]) -> None:
         """Take these tasks out of the frontier, since the ready queue has them."""

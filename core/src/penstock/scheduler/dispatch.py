@@ -243,7 +243,7 @@ class DispatchLoop:
             or (recording and self._is_full())
         ):
             return None
-        if self._tracker.has_ready or self._tracker.has_deferred or self._book.has_deadlines:
+        if not self._tracker.is_settled or self._book.has_deadlines:
             return None
         try:
             admitted = self._admit(now)

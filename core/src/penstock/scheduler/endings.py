@@ -42,8 +42,9 @@ class TaskEndings:
 
     def complete(self, job: Job, value: Any, now: float) -> None:
         """The task is done: what waited for it becomes ready, and its handle has the result."""
-        readied = self._tracker.mark_complete(job.task_id)
-        self._remove(job)
+        task_id = job.task_id
+        readied = self._tracker.mark_complete(task_id)
+        self._remove(task_id)
         self.counts["completed"] += 1
         if readied and self._events.stream.active:
             for task in readied:
@@ -111,7 +112,7 @@ class TaskEndings:
                 self.stop(job, status, reason, now)
 
     def _end(self, job: Job, status: EndStatus, error: Exception) -> None:
-        self._remove(job)
+        self._remove(job.task_id)
         self.counts[status] += 1
         if len(self.not_done) < REPORTED_TASKS:
             self.not_done[job.task_id] = f"{status}: {text_of(error)}"
@@ -122,8 +123,8 @@ class TaskEndings:
                 self._sweep_at = REPORTED_TASKS + 2 * len(self._failed)
         self._settle(job, status, None, error)
 
-    def _remove(self, job: Job) -> None:
-        del self._jobs[job.task_id]
+    def _remove(self, task_id: str) -> None:
+        del self._jobs[task_id]
         if not self._jobs:
             self._jobs.clear()  # an emptied dict keeps its memory
 
