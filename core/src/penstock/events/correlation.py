@@ -69,8 +69,7 @@ class RuntimeCorrelation:
         made.task_id = task_id
         made.as_json = None
         made.__class__ = cls
-        correlation: Self = made
-        return correlation
+        return made  # type: ignore[no-any-return]
 
     def check(self) -> None:
         """Raises `ConfigError` unless its names are text."""

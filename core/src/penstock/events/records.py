@@ -145,7 +145,7 @@ class RuntimeEvent:
         diagnostics: Mapping[str, Any] | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> Self:
-        event: Self = _made(
+        return _made(
             stream,
             event_kind,
             captured_at_monotonic,
@@ -162,8 +162,7 @@ class RuntimeEvent:
             snapshot,
             diagnostics,
             labels,
-        )
-        return event
+        )  # type: ignore[no-any-return]
 
 
 _draft: Final = draft_of(RuntimeEvent)

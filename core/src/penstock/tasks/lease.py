@@ -67,8 +67,7 @@ class TaskAdmissionLease:
         made.controller_generation = controller_generation
         made.watchers = watchers
         made.__class__ = cls
-        lease: Self = made
-        return lease
+        return made  # type: ignore[no-any-return]
 
     @property
     def lease_id(self) -> str:

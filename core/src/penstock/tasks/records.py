@@ -293,8 +293,7 @@ class SchedulableTask:
         made.labels = labels
         made.arrival = 0
         made.__class__ = cls
-        task: Self = made
-        return task
+        return made  # type: ignore[no-any-return]
 
 
 _draft: Final = draft_of(SchedulableTask)

@@ -244,8 +244,7 @@ class Denied:
         made.failed_at = failed_at
         made._checked = None
         made.__class__ = cls
-        denied: Self = made
-        return denied
+        return made  # type: ignore[no-any-return]
 
     @property
     def final(self) -> bool:

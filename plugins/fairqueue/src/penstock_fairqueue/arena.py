@@ -239,10 +239,9 @@ class FairArena(Generic[T]):
             if ahead > 0.0 and (len(home.arenas) == 1 or not any(arena.has_eligible() for arena in home.arenas)):
                 clock += ahead
             home.clock = clock = clock + cost / home.weight
-        share = cost / weight
-        seat.start = start = start + share
+        seat.start = start = start + cost / weight
         if len(seat.of_flow) > 1:
-            self._move_others(seat, share)
+            self._move_others(seat, cost / weight)
         if not lane.live:
             seat.stamp = -1  # it is placed anew, or leaves, when the empty lane is removed
         else:
