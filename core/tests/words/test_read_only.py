@@ -13,7 +13,9 @@ import pytest
 
 from penstock import (
     Denied,
+    EventStream,
     FifoTaskQueue,
+    RunReport,
     RuntimeCorrelation,
     RuntimeEvent,
     Signal,
@@ -21,10 +23,8 @@ from penstock import (
     TaskAdmissionLease,
     TaskGate,
 )
-from penstock.events.records import EventStream
 from penstock.testing import make_task
 from penstock.words.read_only import ReadOnlyError, fixed
-from penstock.words.report import RunReport
 from penstock_model.list_queue import ListQueue
 
 

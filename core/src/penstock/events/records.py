@@ -145,7 +145,7 @@ class RuntimeEvent:
         diagnostics: Mapping[str, Any] | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> Self:
-        return _made(
+        return _made(  # type: ignore[no-any-return]
             stream,
             event_kind,
             captured_at_monotonic,
@@ -162,7 +162,7 @@ class RuntimeEvent:
             snapshot,
             diagnostics,
             labels,
-        )  # type: ignore[no-any-return]
+        )
 
 
 _draft: Final = draft_of(RuntimeEvent)
