@@ -21,10 +21,9 @@ import trio
 from penstock.scheduler.endings import TaskEndings
 from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.gate_plugins import GatePlugins
-from penstock.scheduler.jobs import Job
 from penstock.scheduler.waits import TaskWaits
 from penstock.scheduler.wakeup import WakeUp
-from penstock.scheduler.worker import IN_A_ROW, Workers
+from penstock.scheduler.worker import IN_A_ROW, Admitted, Workers
 from penstock.tasks.gate import TaskGate
 from penstock.tasks.lease import TaskAdmissionLease
 from penstock.tasks.records import SchedulableTask, TaskGroupKey
@@ -218,7 +217,7 @@ class DispatchLoop:
             self.wakeup.ring()
         return started >= most
 
-    def _admit(self, now: float) -> tuple[Job, TaskAdmissionLease] | None:
+    def _admit(self, now: float) -> Admitted | None:
         """The next task that may run, with its lease; who was refused for good is given up."""
         lease = self._gate.next(now)
         if self._gate.given_up:
@@ -234,14 +233,10 @@ class DispatchLoop:
             self._events.acquired(job, lease, now)
         return job, lease
 
-    def _go_on(self, now: float, has_waited: bool) -> tuple[Job, TaskAdmissionLease] | None:
+    def _go_on(self, now: float) -> Admitted | None:
         """What a worker may go on with: nothing where a round would do more than to admit."""
         recording = self._events.stream.active
-        if (
-            (self._begun >= BATCH and not has_waited)
-            or not self._gate.keeps_nobody_back()
-            or (recording and self._is_full())
-        ):
+        if self._begun >= BATCH or not self._gate.keeps_nobody_back() or (recording and self._is_full()):
             return None
         if not self._tracker.is_settled or self._book.has_deadlines:
             return None
@@ -251,7 +246,7 @@ class DispatchLoop:
             self._gate.broken = error  # for the next round, which ends the run by it
             return None
         if admitted is not None:
-            self._begun += not has_waited  # of those that have, each begins one in a step of the loop
+            self._begun += 1
             if recording:
                 self._events.spawned(*admitted, now)
         return admitted

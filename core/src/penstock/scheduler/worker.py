@@ -1,11 +1,13 @@
 """The workers: each runs an admitted task, gives its lease back, and hands on how it ended.
 
 Spawning and reaping a trio task costs as much as all that is decided about a task. So a worker whose task has ended
-well takes the next that is admitted, without waiting for a round: at most `IN_A_ROW`, and none any more when it has had
-its turn for `TURN` seconds, since nothing else runs meanwhile; only where no one is kept back for anything but a place
+well, and has not waited, takes the next that is admitted: at most `IN_A_ROW`, and none any more when it has had its
+turn for `TURN` seconds, since nothing else runs meanwhile; only where no one is kept back for anything but a place
 (`TaskGate.keeps_nobody_back`: otherwise a round decides who is next); and only from a task that has left nothing behind
 for the next: no context variable that is another now, no open nursery, no request block. Who has waited is known from
-trio, which forgets the `custom_sleep_data` of whoever waits: his turn begins anew.
+trio, which forgets the `custom_sleep_data` of whoever waits. (Lost: to take the next after one that has waited, too.
+Tasks end at the same moment, and others come, and a round sees all of that; between them it would be decided too soon
+who has a claim to the place.)
 
 What plugins raise is caught, `BaseException` too. So that this never catches a real Ctrl+C, the end of a worker runs
 under trio's protection against it, and trio raises it in the main task, when that waits next.
@@ -33,7 +35,7 @@ from penstock.tasks.gate import TaskGate
 from penstock.tasks.lease import TaskAdmissionLease
 from penstock.words.errors import TaskAbandoned
 
-__all__ = ["IN_A_ROW", "Workers"]
+__all__ = ["IN_A_ROW", "Admitted", "Workers"]
 
 IN_A_ROW: Final = 32
 """How many tasks a worker carries out at most."""
@@ -47,12 +49,12 @@ Admitted = tuple[Job, TaskAdmissionLease]
 class Workers:
     """The tasks that run, `in_flight` by their ids, each in a trio task of that name in `nursery`.
 
-    `admit` gives the next task that may run to a worker that could go on with it, and says whether its turn has just
-    begun; `None` if there is none, or if that is for the dispatch loop to say.
+    `admit` gives the next task that may run to a worker that could go on with it; `None` if there is none, or if that
+    is for the dispatch loop to say.
     """
 
-    admit: Callable[[float, bool], Admitted | None]
-    bound: Container[trio.lowlevel.Task] = ()
+    admit: Callable[[float], Admitted | None]
+    bound: Container[Any] = ()
     """The trio tasks that hold what is given back when they end: they end with their task."""
 
     def __init__(
@@ -163,13 +165,11 @@ class Workers:
                         raise
                     raise gone_on from None
             has_waited = me.custom_sleep_data is not lease
-            turn = -inf if left == 1 else inf if has_waited else since
+            turn = -inf if left == 1 or has_waited else since
             following = self._finish(job, lease, value, error, cancelled, has_waited, me, context, turn)
             if following is None:
                 return
             job, lease = following
-            if has_waited:
-                since = lease.acquired_at
 
     @trio.lowlevel.enable_ki_protection
     def _finish(
@@ -206,9 +206,9 @@ class Workers:
                 self._endings.stop(job, "cancelled", "it was cancelled while it ran", now)
             else:
                 self._endings.complete(job, value, now)
-                may_go_on = me is not None and now - since < TURN and not self._breaking_off
-                if may_go_on and self._has_left_nothing(me, context):
-                    following = self.admit(now, has_waited)
+                may_go_on = now - since < TURN and not self._breaking_off
+                if me is not None and may_go_on and self._has_left_nothing(me, context):
+                    following = self.admit(now)
                     if following is not None:
                         me.name = self._begin(following[0])
         finally:
