@@ -293,30 +293,20 @@ async def test_who_is_short_of_another_resource_is_not_passed_by_workers(autojum
     assert len(seen.tasks) == 10
 
 
-async def test_deadlines_and_pauses_are_the_rounds_to_see() -> None:
+async def test_who_is_late_is_not_carried_on_with() -> None:
     clock = MockClock()
     seen = Seen()
 
-    async def takes_time(seen: Seen) -> None:
+    async def takes_time() -> None:
         clock.jump(0.0001)
-
-    async def fails() -> None:
-        raise ValueError("again")
 
     async def run() -> None:
         async with open_rig(places=1) as rig:
-            again = rig.scheduler.start_soon(fails, retry_on=(ValueError,), max_attempts=2)
-            while again.status != "waiting":
-                await trio.lowlevel.checkpoint()
-            rig.scheduler.start_soon(takes_time, seen)
+            rig.scheduler.start_soon(takes_time)
             late = rig.scheduler.start_soon(seen.nothing, deadline=clock.current_time() + 0.00005)
             rig.scheduler.start_soon(seen.nothing)
             await late.wait()
             assert late.status == "dropped"
-            clock.jump(10)
-            await again.wait()
-            assert again.attempts == 2
-            assert again.error is not None
             assert late.error is not None
 
     await trio.to_thread.run_sync(lambda: trio.run(run, clock=clock))

@@ -242,11 +242,6 @@ class CompletionTracker:
         """Whether the frontier holds anything."""
         return bool(self._ready)
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether the frontier holds nothing, and no moment may bring a task back."""
-        return not (self._ready or self._deferred)
-
     def mark_enqueued(self, task_ids: Iterable[str]) -> None:
         """Take these tasks out of the frontier, since the ready queue has them."""
         for task_id in task_ids:

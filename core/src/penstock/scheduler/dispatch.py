@@ -238,7 +238,7 @@ class DispatchLoop:
         recording = self._events.stream.active
         if self._begun >= BATCH or not self._gate.keeps_nobody_back() or (recording and self._is_full()):
             return None
-        if not self._tracker.is_settled or self._book.has_deadlines:
+        if self._tracker.has_ready or self._book.has_deadlines:
             return None
         try:
             admitted = self._admit(now)
