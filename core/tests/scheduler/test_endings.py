@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -71,6 +74,31 @@ async def test_a_result_is_not_there_before_the_end(autojump_clock: MockClock) -
         await handle
         with pytest.raises(AssertionError, match="has ended before"):
             handle.settle("completed")
+
+
+@pytest.mark.parametrize("recording", [True, False])
+@pytest.mark.parametrize("fails", [0, 1, 2])
+async def test_a_handle_keeps_nothing_of_what_its_task_was_given(
+    recording: bool, fails: int, autojump_clock: MockClock
+) -> None:
+    class Given:
+        tries = 0
+
+    async def work(given: Given) -> None:
+        given.tries += 1
+        if given.tries <= fails:
+            raise ValueError
+
+    given = Given()
+    alive = weakref.ref(given)
+    async with open_rig(record_events=recording) as rig:
+        handle = rig.scheduler.start_soon(work, given, retry_on=(ValueError,), max_attempts=2)
+        del given
+        await handle.wait()
+    assert (handle.error is None) == (fails < 2)
+    if fails < 2:  # otherwise the traceback of the error that is the result has it
+        gc.collect()
+        assert alive() is None
 
 
 async def test_callbacks_are_called_when_the_lease_is_back(autojump_clock: MockClock) -> None:

@@ -323,8 +323,8 @@ async def test_a_run_between_submissions_is_no_stall(autojump_clock: MockClock) 
 
 async def test_what_ends_while_a_full_sink_holds_the_rounds_up_is_no_stall(autojump_clock: MockClock) -> None:
     async with open_rig(places=1) as rig:
-        held_up = iter([trio.sleep(1.0), trio.sleep(1.0)])
-        rig.scheduler.loop.pause_with(lambda: next(held_up, None))
+        held_up = [1.0, 1.0]
+        rig.scheduler.loop.pause_while(lambda: bool(held_up), lambda: trio.sleep(held_up.pop()))
         handles = [rig.scheduler.start_soon(nothing) for _ in range(3)]
 
     assert [handle.status for handle in handles] == ["completed"] * 3

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, Self
 
+import attrs
 import pytest
 
 from penstock import (
@@ -188,8 +189,7 @@ def test_no_task_that_has_left_is_kept_alive(queue: Callable[[], ReadyQueue]) ->
     assert oldest(gate) is None
     payload = set[str]()
     alive = weakref.ref(payload)
-    task = make_task("gpu", "a", GPU)
-    task.payload = payload
+    task = attrs.evolve(make_task("gpu", "a", GPU), payload=payload)
     gate.offer([task, *(make_task(f"{n}", "a") for n in range(4))], 0.0)
     del task, payload
     for _ in range(3):

@@ -21,6 +21,7 @@ from penstock.plugins.source_hooks import hooks_in_source
 from penstock.words.errors import ConfigError, PenstockError, PluginError
 from penstock.words.file_check import FileCheck
 from penstock.words.problems import Problem
+from penstock.words.read_only import fixed
 
 __all__ = ["WhoseFile", "whose_file"]
 
@@ -54,6 +55,7 @@ def whose_file(
 
     Raises `ConfigError` if several do, or if one of `plugin_files` is not there.
     """
+    tables = fixed(tables)
     answers: dict[str, FileCheck | PenstockError] = {}
     unable: list[PluginError] = []
     for plugin in _with_the_hook(installed, plugin_files, unable):

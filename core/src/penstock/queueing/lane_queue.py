@@ -170,14 +170,15 @@ class LaneQueue(Generic[T]):
             refusals.end_reservation(lane)
         if not live:
             self._drop(lane)
-        elif lane.denied is not None:
-            refusals.admitted(lane)
-        if group.denied is not None:
-            refusals.admitted(group)
-        if refusals.lot.soft:
-            refusals.backlog_changed(lane)
-        if refusals.pending:
-            refusals.wake_pending()
+        if refusals.classes or refusals.lot.standing or refusals.pending:  # otherwise nobody is refused
+            if live and lane.denied is not None:
+                refusals.admitted(lane)
+            if group.denied is not None:
+                refusals.admitted(group)
+            if refusals.lot.soft:
+                refusals.backlog_changed(lane)
+            if refusals.pending:
+                refusals.wake_pending()
 
     def discard(self, entry: Entry[T]) -> None:
         """The item is not to be done any more."""
@@ -265,6 +266,11 @@ class LaneQueue(Generic[T]):
         root = self._refusals.root
         if root.denied is not None:
             self._refusals.free(root)
+
+    def keeps_nobody_back(self) -> bool:
+        """Whether nobody is refused, short of room, or kept from room that is reserved."""
+        refusals = self._refusals
+        return not (refusals.lot.standing or refusals.shapes.short or refusals.reservations.lanes)
 
     def somebody_waits_for(self) -> bool:
         """Whether a condition could change anything: for somebody who is refused, or who has no room."""

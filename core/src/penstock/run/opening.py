@@ -101,7 +101,7 @@ async def open_scheduler(
     try:
         async with drivers:
             if hooks.sinks:
-                loop.pause_with(lambda: drivers.drained() if drivers.full else None)
+                loop.pause_while(lambda: drivers.full, drivers.drained)
             async with scheduler.requests, parts.tasks.runners.opened():
                 register_providers(loaded, scheduler.requests)
                 async with trio.open_nursery() as nursery:
@@ -151,7 +151,7 @@ def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers, parts
         failed=counts["failed"],
         dropped=counts["dropped"],
         cancelled=counts["cancelled"] + counts["shutdown"],
-        not_done=dict(endings.not_done),
+        not_done=endings.not_done,
         not_done_count=sum(counts.values()) - counts["completed"],
         leases=scheduler.admission.leases,
         request_leases=scheduler.requests.leases,
@@ -162,7 +162,7 @@ def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers, parts
         },
         shadows=scheduler.plugins.shadows.tallies(),
         plugin_failures=parts.errors.failures,
-        abandoned=dict(parts.tasks.workers.abandoned),
+        abandoned=parts.tasks.workers.abandoned,
         given_up=scheduler.requests.given_up(at_present=False),
     )
 

@@ -74,6 +74,11 @@ class TaskBook:
             if task_id in self.jobs and task_id not in started:
                 yield self.jobs[task_id]
 
+    @property
+    def has_deadlines(self) -> bool:
+        """Whether any task may end by its deadline."""
+        return bool(self._deadlines)
+
     def next_deadline(self) -> float | None:
         """The earliest deadline of a task that has not ended; one that runs has none any more."""
         while self._deadlines and self._deadlines[0][2] not in self.jobs:
@@ -96,4 +101,4 @@ class TaskBook:
         """Tracker and book name the same tasks. Raises `AssertionError`."""
         self.tracker.check_invariants()
         assert {task_id for task_id, _, _ in self.tracker.unfinished()} == set(self.jobs)
-        assert not any(job.handle.done for job in self.jobs.values())
+        assert not any(job.done for job in self.jobs.values())

@@ -23,7 +23,7 @@ from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.gate_plugins import GatePlugins
 from penstock.scheduler.waits import TaskWaits
 from penstock.scheduler.wakeup import WakeUp
-from penstock.scheduler.worker import Workers
+from penstock.scheduler.worker import IN_A_ROW, Admitted, Workers
 from penstock.tasks.gate import TaskGate
 from penstock.tasks.lease import TaskAdmissionLease
 from penstock.tasks.records import SchedulableTask, TaskGroupKey
@@ -37,6 +37,9 @@ __all__ = ["DispatchLoop"]
 
 BATCH: Final = 512
 """How many tasks a round starts before it lets them run: one checkpoint for so many decisions."""
+
+QUICK: Final = BATCH // IN_A_ROW
+"""How many workers a round starts where the last tasks have not waited: so many carry out as many as a batch has."""
 
 GROUPS_FAILED: Final = 1024
 """Of how many groups it is remembered since when a plugin has not answered for them."""
@@ -68,7 +71,10 @@ class DispatchLoop:
         self._plugins = plugins
         self.stall_timeout = stall_timeout
         self._thread = get_ident()
-        self._pause: Callable[[], Awaitable[None] | None] | None = None
+        self._is_full: Callable[[], bool] = lambda: False
+        self._drained: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
+        self._have_waited = 0  # as `Workers.have_waited` was in the last round
+        self._begun = 0  # how many tasks have begun by it, and since
         self._closing = False
         self._grace_ends: float | None = None
         self._stalled_at: float | None = None
@@ -79,6 +85,7 @@ class DispatchLoop:
         """What ended the run before its work was done, if something did."""
         self.on_fatal: Callable[[], None] | None = None
         """Called when `fatal` is set, so that the caller's block does not go on."""
+        workers.admit = self._go_on
         gate.on_stale, gate.on_denied = self._stale_selection, self._denied
         gate.on_refused = self._ends_in_time
 
@@ -92,8 +99,8 @@ class DispatchLoop:
 
     def check_open(self) -> None:
         """Raises `RuntimeError` where no new tasks are taken."""
-        self.check_thread()
-        if self._closing or self._grace_ends is not None:
+        if self._closing or self._grace_ends is not None or get_ident() != self._thread:
+            self.check_thread()
             raise RuntimeError("the scheduler is closing and takes no more tasks")
 
     def close(self) -> None:
@@ -112,9 +119,9 @@ class DispatchLoop:
             self._workers.cancel()
         self.wakeup.ring()
 
-    def pause_with(self, pause: Callable[[], Awaitable[None] | None]) -> None:
-        """A pause between rounds for as long as what `pause` gives takes: a sink that must not lose events is full."""
-        self._pause = pause
+    def pause_while(self, is_full: Callable[[], bool], drained: Callable[[], Awaitable[None]]) -> None:
+        """A pause, until what `drained` gives has ended, where `is_full`: a sink that must not lose events."""
+        self._is_full, self._drained = is_full, drained
 
     @property
     def stopping(self) -> bool:
@@ -150,11 +157,11 @@ class DispatchLoop:
         try:
             while True:
                 now = trio.current_time()
-                started = self._round(now)
+                more = self._round(now)
                 self._events.stream.deliver()
-                if self._pause is not None and (pause := self._pause()) is not None:
-                    await pause
-                if started == BATCH:
+                if self._is_full():
+                    await self._drained()
+                if more:
                     await trio.lowlevel.checkpoint()
                 elif self._closing and not self._jobs and not self._workers.sources:
                     return
@@ -177,43 +184,72 @@ class DispatchLoop:
         if self.on_fatal is not None:
             self.on_fatal()
 
-    def _round(self, now: float) -> int:
-        """How many tasks were started: all that may start, up to a batch."""
+    def _round(self, now: float) -> bool:
+        """Start all that may start, up to a batch; whether there may be more."""
         if self._gate.broken is not None:
             raise self._gate.broken
         if self._grace_ends is not None:
-            return 0
+            return False
         for task_id in self._tracker.advance(now):
             self._events.task("salvage_redispatched", self._jobs[task_id], now)
         if self._tracker.has_ready:
             self._offer_frontier(now)
 
-        in_flight = self._workers.in_flight
-        self._endings.expire(now, in_flight, strictly=True)
+        workers = self._workers
+        self._endings.expire(now, workers.in_flight, strictly=True)
         recording = self._events.stream.active
+        before, self._have_waited = self._have_waited, workers.have_waited
+        most = BATCH if self._have_waited > before else QUICK - workers.not_begun
         started = 0
-        while started < BATCH:
-            lease = self._gate.next(now)
-            if self._gate.given_up:
-                self._drop_refused(now)
-            if lease is None:
+        while started < most:
+            admitted = self._admit(now)
+            if admitted is None:
                 break
-            job = self._jobs[lease.item.task_id]
-            if self._failing:
-                job.failing_since = None
-                self._failed_since.pop(lease.item.group.key, None)
-            if recording:
-                self._events.task("selected", job, now)
-                self._events.acquired(job, lease, now)
-            self._workers.start(job, lease, now)
+            job, lease = admitted
+            workers.start(job, lease, now)
             if recording:
                 self._events.spawned(job, lease, now)
             started += 1
+        self._begun = started
         if started:
             self._stalled_at = None
-        if self._endings.expire(now, in_flight):
+        if self._endings.expire(now, workers.in_flight):
             self.wakeup.ring()
-        return started
+        return started >= most
+
+    def _admit(self, now: float) -> Admitted | None:
+        """The next task that may run, with its lease; who was refused for good is given up."""
+        lease = self._gate.next(now)
+        if self._gate.given_up:
+            self._drop_refused(now)
+        if lease is None:
+            return None
+        job = self._jobs[lease.item.task_id]
+        if self._failing:
+            job.failing_since = None
+            self._failed_since.pop(lease.item.group.key, None)
+        if self._events.stream.active:
+            self._events.task("selected", job, now)
+            self._events.acquired(job, lease, now)
+        return job, lease
+
+    def _go_on(self, now: float) -> Admitted | None:
+        """What a worker may go on with: nothing where a round would do more than to admit."""
+        recording = self._events.stream.active
+        if self._begun >= BATCH or not self._gate.keeps_nobody_back() or (recording and self._is_full()):
+            return None
+        if self._tracker.has_ready or self._book.has_deadlines:
+            return None
+        try:
+            admitted = self._admit(now)
+        except BaseException as error:
+            self._gate.broken = error  # for the next round, which ends the run by it
+            return None
+        if admitted is not None:
+            self._begun += 1
+            if recording:
+                self._events.spawned(*admitted, now)
+        return admitted
 
     def _offer_frontier(self, now: float) -> None:
         self._waits.tasks_ready()

@@ -42,8 +42,9 @@ class TaskEndings:
 
     def complete(self, job: Job, value: Any, now: float) -> None:
         """The task is done: what waited for it becomes ready, and its handle has the result."""
-        readied = self._tracker.mark_complete(job.task.task_id)
-        self._remove(job)
+        task_id = job.task_id
+        readied = self._tracker.mark_complete(task_id)
+        self._remove(task_id)
         self.counts["completed"] += 1
         if readied and self._events.stream.active:
             for task in readied:
@@ -62,15 +63,15 @@ class TaskEndings:
         elif last_try or self._shut_down:
             self.stop(job, "shutdown", "the scheduler shut down before its next try", now)
         else:
-            job.handle.status = "waiting"
+            job.status = "waiting"
             job.last_error = error
-            self._tracker.defer(job.task.task_id, verdict)
+            self._tracker.defer(job.task_id, verdict)
             said = {"until": verdict, "failures": job.failures}
             self._events.task("retry_deferred", job, now, diagnostics=said)
 
     def give_up(self, job: Job, reason: str, now: float, error: Exception | None = None) -> None:
         """The task failed with `error`, or was refused for good; its dependants are dropped with it."""
-        task_id = job.task.task_id
+        task_id = job.task_id
         self._gate.discard(task_id, now)
         self._events.task("non_retryable_dropped", job, now, reason_or_outcome=reason)
         dropped = self._tracker.drop(task_id)
@@ -97,7 +98,7 @@ class TaskEndings:
 
     def stop(self, job: Job, status: EndStatus, reason: str, now: float) -> None:
         """The task is not to be carried out any more (`cancelled`, `shutdown`), and so nothing that depends on it."""
-        for task_id in self._tracker.drop(job.task.task_id):
+        for task_id in self._tracker.drop(job.task_id):
             stopped = self._jobs[task_id]
             self._gate.discard(task_id, now)
             self._events.task("cancelled", stopped, now, reason_or_outcome=status)
@@ -111,25 +112,25 @@ class TaskEndings:
                 self.stop(job, status, reason, now)
 
     def _end(self, job: Job, status: EndStatus, error: Exception) -> None:
-        self._remove(job)
+        self._remove(job.task_id)
         self.counts[status] += 1
         if len(self.not_done) < REPORTED_TASKS:
-            self.not_done[job.task.task_id] = f"{status}: {text_of(error)}"
+            self.not_done[job.task_id] = f"{status}: {text_of(error)}"
         if status == "failed":
-            self._failed.append(job.handle)
+            self._failed.append(job)
             if len(self._failed) > self._sweep_at:
                 self._failed = [handle for handle in self._failed if not handle.retrieved]
                 self._sweep_at = REPORTED_TASKS + 2 * len(self._failed)
         self._settle(job, status, None, error)
 
-    def _remove(self, job: Job) -> None:
-        del self._jobs[job.task.task_id]
+    def _remove(self, task_id: str) -> None:
+        del self._jobs[task_id]
         if not self._jobs:
             self._jobs.clear()  # an emptied dict keeps its memory
 
     def _settle(self, job: Job, status: EndStatus, value: Any = None, error: Exception | None = None) -> None:
         try:
-            job.handle.settle(status, value, error)
+            job.settle(status, value, error)
         except ExceptionGroup as raised:
             self._callback_errors.append(raised)
 

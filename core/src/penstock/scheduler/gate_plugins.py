@@ -23,6 +23,9 @@ __all__ = ["GatePlugins"]
 
 QUEUE: Final = "penstock_ready_queue"
 
+_CALLED_BACK: Final = ("is_eligible", "agrees")
+"""The core's functions that a queue calls."""
+
 
 @attrs.frozen(kw_only=True)
 class GatePlugins:
@@ -41,7 +44,8 @@ class GatePlugins:
         if isinstance(error, BrokenQueue):
             self.on_failure(self.queue.name, QUEUE, error, queue.select_next)
             return error
-        if self.queue.name == "core" or not passed_through(error, queue, callback="is_eligible"):
+        owners = (queue, getattr(getattr(queue, "choose", None), "__self__", queue))  # or an order of lanes
+        if self.queue.name == "core" or not any(passed_through(error, each, *_CALLED_BACK) for each in owners):
             return error
         self.on_failure(self.queue.name, QUEUE, error)
         broken = self.queue.error(f"its ready queue: {what_it_raised(error)}; nothing more can start")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, Generic, Literal, TypeVar, get_args
 
@@ -127,12 +127,16 @@ class TaskHandle(Generic[T]):
 
     def settle(self, status: EndStatus, value: T | None = None, error: BaseException | None = None) -> None:
         """The end, which the scheduler sets once. Raises what callbacks raised, when all have been called."""
-        if self.done:
+        if self.status in FINAL:
             raise AssertionError(f"task {self.task_id!r} has ended before, as {self.status}")
         self.status, self._result = status, value if error is None else error
-        watchers, self._watchers = self._watchers, None
+        if self._watchers is not None:
+            watchers, self._watchers = self._watchers, None
+            self._call(watchers)
+
+    def _call(self, watchers: Iterable[Callable[[TaskHandle[T]], None] | trio.Event]) -> None:
         errors: list[Exception] = []
-        for watcher in watchers or ():
+        for watcher in watchers:
             if isinstance(watcher, trio.Event):
                 watcher.set()
                 continue

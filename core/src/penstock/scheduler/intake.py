@@ -29,6 +29,7 @@ from penstock.tasks.records import (
     SchedulingMetadata,
     TaskGroupSpec,
     TaskSchedulingResolver,
+    set_group,
 )
 from penstock.words.checks import (
     a_mapping,
@@ -92,7 +93,7 @@ class Intake:
         self._groups.clear()
         changed = {group: now for given, group in before.items() if (now := self._group(given)) != group}
         for job in self._book.jobs.values() if changed else ():
-            job.task.group = changed.get(job.task.group, job.task.group)
+            set_group(job.task, changed.get(job.task.group, job.task.group))
         for group in changed.values():
             self._controller.set_admitted_limit(group.key, group.admitted_limit)
 
@@ -108,7 +109,7 @@ class Intake:
         if self._events.stream.active:
             self._events.ready(job, trio.current_time())
         self._loop.wakeup.ring()
-        return job.handle
+        return job
 
     def add(self, batch: Iterable[TaskSpec]) -> Mapping[str, TaskHandle[Any]]:
         """The handles of a graph of tasks, by task id. Raises `ConfigError` and `TaskRefused`, and then takes none."""
@@ -126,7 +127,7 @@ class Intake:
         dropped = self._book.take_on(nodes, now)
         self._endings.drop(dropped, "something that it comes after was dropped", now)
         self._loop.wakeup.ring()
-        return {job.task.task_id: job.handle for job, _ in nodes}
+        return {job.task_id: job for job, _ in nodes}
 
     def _check_fits(self, job: Job) -> None:
         """Raises `TaskRefused`, with the figures, for what could never run."""
@@ -156,7 +157,7 @@ class Intake:
             None if options.deadline is None else a_moment(options.deadline, "deadline"),
             None if options.labels is None else labels_of(options.labels),
         )
-        job = Job(task, TaskHandle(task_id, self._on_wait), options.max_attempts or self._max_attempts)
+        job = Job(task, self._on_wait, options.max_attempts or self._max_attempts)
         if type(options.retry_on) is not tuple or options.retry_on:
             job.retry_on = exception_types(options.retry_on, "retry_on")
         if runner is not None:

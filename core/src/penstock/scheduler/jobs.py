@@ -7,6 +7,8 @@ that is of a type the caller listed. So the attempts of the two do not multiply.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from random import Random
 from typing import Any
 
@@ -14,7 +16,7 @@ import attrs
 import trio
 
 from penstock.events.correlation import RuntimeCorrelation
-from penstock.scheduler.handles import TaskHandle
+from penstock.scheduler.handles import FINAL, EndStatus, TaskHandle
 from penstock.scheduler.runners import NamedRunner
 from penstock.tasks.lease import TaskAdmissionLease
 from penstock.tasks.records import SchedulableTask
@@ -23,13 +25,14 @@ from penstock.words.failures import failure_mark
 __all__ = ["GiveUp", "Job", "RetryPlan"]
 
 
-class Job:
-    """A task with its handle, from when it is taken on until it has ended.
+class Job(TaskHandle[Any]):
+    """A task from when it is taken on until it has ended, and then what became of it: its caller's handle.
 
-    What most tasks have nothing of stands as a default on the class, and costs a task no memory.
+    What most tasks have nothing of stands as a default on the class, and costs a task no memory. What the task held is
+    let go with its end, however long its handle is kept.
     """
 
-    __slots__ = ("__dict__", "handle", "max_attempts", "task")
+    __slots__ = ("__dict__", "max_attempts", "task")
 
     retry_on: tuple[type[Exception], ...] = ()
     row_group: str | None = None
@@ -48,10 +51,24 @@ class Job:
     failing_since: float | None = None
     """Since when it waits for nothing but a plugin that could not answer."""
 
-    def __init__(self, task: SchedulableTask, handle: TaskHandle[Any], max_attempts: int) -> None:
+    def __init__(
+        self,
+        task: SchedulableTask,
+        on_wait: Callable[[TaskHandle[Any]], AbstractContextManager[None]],
+        max_attempts: int,
+    ) -> None:
+        super().__init__(task.task_id, on_wait)
         self.task = task
-        self.handle = handle
         self.max_attempts = max_attempts
+
+    def settle(self, status: EndStatus, value: Any = None, error: BaseException | None = None) -> None:
+        if self.status not in FINAL:
+            del self.task
+            if self.execution is not None:
+                self.execution = None
+            if self.last_error is not None:
+                self.last_error = None
+        super().settle(status, value, error)
 
     @property
     def cancel_called(self) -> bool:

@@ -36,7 +36,6 @@ LINGER: Final = 0.02
 """Seconds of real time that a writer thread waits for more events before it writes what there is."""
 
 SINK_HOOKS: Final = frozenset({"penstock_scheduler_event", "penstock_request_event", "flush"})
-_HOOK_OF: Final = {"scheduler": "penstock_scheduler_event", "request": "penstock_request_event"}
 
 _log = logging.getLogger("penstock.sinks")
 
@@ -68,18 +67,17 @@ class GuardedSink:
     def write_all(self, events: Iterable[RuntimeEvent]) -> None:
         """Give the sink several, one by one."""
         for event in events:
-            stream = event.stream
-            hook = self._hooks[stream]
+            hook = self._hooks[event.stream]
             if hook is None or self.disabled is not None:
                 continue
             if event.event_kind == "plugin_error" and self._tells_of_itself(event):
                 continue
-            self._call(stream, _HOOK_OF[stream], hook, event)
+            self._call(event.stream, hook, event)
 
     def flush(self) -> None:
         """Let the sink make durable what it was given, if it wants to."""
         if self.binding.flush is not None and self.disabled is None:
-            self._call("flush", "flush", self.binding.flush)
+            self._call("flush", self.binding.flush)
 
     def disable(self, reason: str) -> None:
         """Stop calling the sink, with a line in the log that gives the reason."""
@@ -88,17 +86,20 @@ class GuardedSink:
             _log.error("plugin %r: its sink is disabled: it %s", self.binding.name, reason)
             self._on_disabled()
 
-    def _call(self, what: str, hook: str, function: Callable[..., Any], *given: object) -> None:
+    def _call(self, what: str, function: Callable[..., Any], *given: object) -> None:
         try:
-            refuse_coroutine(function(*given))
+            answer = function(*given)
+            if answer is not None:
+                refuse_coroutine(answer)
         except trio.Cancelled:
             raise
         except BaseException as error:
-            self._note_failure(what, hook, error, function)
+            self._note_failure(what, error, function)
         else:
             self._in_a_row[what] = 0
 
-    def _note_failure(self, what: str, hook: str, error: BaseException, function: Callable[..., Any]) -> None:
+    def _note_failure(self, what: str, error: BaseException, function: Callable[..., Any]) -> None:
+        hook = what if what == "flush" else f"penstock_{what}_event"
         self.failed += 1
         self._in_a_row[what] += 1
         self._on_failure(self.binding.name, hook, error, function)

@@ -45,6 +45,10 @@ IDLE_KEPT: Final = 64
 Shape = tuple[tuple[str, int], ...]
 CameFree = Callable[[TaskGroupKey, Shape, float], None]
 
+
+def _nobody_hears(group: TaskGroupKey, shape: Shape, now: float) -> None: ...
+
+
 TaskRule = Callable[[SchedulableTask, QueueView, TaskAdmissionView, float], Denied | None]
 """All rule hooks of the task gate in one call; it checks and names its answers itself."""
 
@@ -81,7 +85,7 @@ class TaskAdmissionController:
         self.room = Room(self._limits, self._available, SUBMISSION)
         """What is free, and what of it is reserved: for a queue that asks nobody who does not fit."""
         self._queue_view: QueueView | None = None
-        self._came_free: CameFree | None = None
+        self._came_free: CameFree = _nobody_hears
         self._closed = False
         self._agreed_on: tuple[object, ...] | None = None
         """The task that could be given its lease, when, and how many leases had been given and had come back then."""
@@ -100,7 +104,7 @@ class TaskAdmissionController:
         and the shape of each lease that comes back."""
         self._contenders.attach(queue_view)
         self._queue_view = queue_view
-        self._came_free = came_free
+        self._came_free = came_free or _nobody_hears
 
     def reconfigure(self, policies: Sequence[tuple[str, TaskAdmissionPolicy]], rule: TaskRule | None) -> None:
         """From now on these decide. Leases that are out stay as they are."""
@@ -232,7 +236,7 @@ class TaskAdmissionController:
                 self._forget_idle()
             holding = self._holdings[group.key] = Holding()
         ledger.issued = number = ledger.issued + 1
-        lease = TaskAdmissionLease(number, task, now, ledger.generation, holding, self._watching)
+        lease = TaskAdmissionLease(number, task, now, ledger.generation, self._watching)
         ledger.out[lease] = None
         holding.running = running = holding.running + 1
         available = self._available
@@ -274,8 +278,9 @@ class TaskAdmissionController:
         result = self._ledger.close(lease)
         if not result.released:
             return result
-        task, holding = lease.item, lease.holding
+        task = lease.item
         key = task.group.key
+        holding = self._holdings[key]
         holding.running -= 1
         available = self._available
         available[SUBMISSION] += 1
@@ -286,8 +291,7 @@ class TaskAdmissionController:
             self._see_cap(key, holding)
         for name, policy in lease.watchers:
             self._notify(name, policy, "on_release", lease, now)
-        if self._came_free is not None:
-            self._came_free(key, task.resource_request.shape, now)
+        self._came_free(key, task.resource_request.shape, now)
         return result
 
     def freed(self, group: TaskGroupKey, shape: Shape) -> tuple[tuple[Condition, int], ...]:

@@ -68,6 +68,9 @@ class TaskGate:
     offer: Callable[[Sequence[SchedulableTask], float], tuple[str, ...]]
     """The ids that are new: these tasks are queued now. One that is queued already is no error, and one that could
     never fit is given up."""
+    keeps_nobody_back: Callable[[], bool]
+    """Whether nobody who is queued waits for anything but a free place in `submission`, as far as that is known without
+    asking: nobody is refused, and all fit but for that. Of a queue that is not ours it is not known."""
     finish: Callable[[TaskAdmissionLease, float], ReleaseResult]
     """What became of a lease that is given back: it counts once, and who waited for that is asked again.
 
@@ -103,6 +106,7 @@ class TaskGate:
         self._lanes = queue if isinstance(queue, LaneTaskQueue) and _is_ours(type(queue)) else None
         self._refusals_told = self._refusals_given = 0
         self.offer = self._offer_guarded if self._lanes is None else self._lanes.enqueue
+        self.keeps_nobody_back = (lambda: False) if self._lanes is None else self._lanes.keeps_nobody_back
         if self._lanes is None:
             self._view = self._arrivals.beside(self._view)
         else:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self, final
 
 import attrs
 
 from penstock.tasks.decision import PolicyStateDelta, TaskAdmissionPolicyDecision
-from penstock.tasks.ledger import Holding
 from penstock.tasks.ready_queue import Blocked, QueueView
 from penstock.tasks.records import SchedulableTask, SchedulerResourceKey
 from penstock.words.errors import AdmissionError
+from penstock.words.read_only import draft_of, new, read_only
 from penstock.words.verdicts import Denied
 
 __all__ = [
@@ -39,7 +39,9 @@ class LeaseWatcher(Protocol):
     def on_release(self, lease: TaskAdmissionLease, now: float) -> PolicyStateDelta | None: ...
 
 
-@attrs.define(slots=True, eq=False)
+@final
+@read_only
+@attrs.frozen(slots=True, eq=False, weakref_slot=False)
 class TaskAdmissionLease:
     """Leave for one task to run, with what it holds meanwhile."""
 
@@ -47,10 +49,25 @@ class TaskAdmissionLease:
     item: SchedulableTask
     acquired_at: float
     controller_generation: int
-    holding: Holding = attrs.field(repr=False)
-    """The books of its group, in which it is counted."""
     watchers: tuple[tuple[str, LeaseWatcher], ...] = ()
     """The policies with a memory that decided when it was acquired, by name: its end is reported to them."""
+
+    def __new__(
+        cls,
+        number: int,
+        item: SchedulableTask,
+        acquired_at: float,
+        controller_generation: int,
+        watchers: tuple[tuple[str, LeaseWatcher], ...] = (),
+    ) -> Self:
+        made: Any = new(_draft)
+        made.number = number
+        made.item = item
+        made.acquired_at = acquired_at
+        made.controller_generation = controller_generation
+        made.watchers = watchers
+        made.__class__ = cls
+        return made  # type: ignore[no-any-return]
 
     @property
     def lease_id(self) -> str:
@@ -61,6 +78,9 @@ class TaskAdmissionLease:
     def resources(self) -> Mapping[SchedulerResourceKey, int]:
         """What is held, by resource."""
         return self.item.resource_request.amounts
+
+
+_draft: Final = draft_of(TaskAdmissionLease)
 
 
 @attrs.define(slots=True)

@@ -17,6 +17,7 @@ from penstock.tasks.records import (
     TaskGroupKey,
     TaskGroupSpec,
 )
+from penstock.words.read_only import read_only
 
 __all__ = ["ByGroup", "Holding", "LedgerView"]
 
@@ -44,15 +45,18 @@ class Holding:
         return MappingProxyType({**self.beyond, SUBMISSION: self.held(SUBMISSION)})
 
 
+@read_only
 class ByGroup(Mapping[TaskGroupKey, Any]):
     """A live mapping from group to something read off its books, of those groups that `are_in` it."""
+
+    _books: Mapping[Any, Any]
+    _read: Callable[[Any], Any]
+    _are_in: Callable[[Any], bool]
 
     def __init__(
         self, books: Mapping[Any, Any], read: Callable[[Any], Any], are_in: Callable[[Any], bool] = lambda _: True
     ) -> None:
-        self._books = books
-        self._read = read
-        self._are_in = are_in
+        vars(self).update(_books=books, _read=read, _are_in=are_in)
 
     def __getitem__(self, key: TaskGroupKey) -> Any:
         book = self._books[key]
@@ -70,8 +74,18 @@ class ByGroup(Mapping[TaskGroupKey, Any]):
 _NOTHING: Final = Holding()
 
 
+@read_only
 class LedgerView:
     """The live window onto the controller's ledger."""
+
+    resource_limits: Mapping[SchedulerResourceKey, int]
+    resources_available: Mapping[SchedulerResourceKey, int]
+    leased_resources_by_group: Mapping[TaskGroupKey, Mapping[str, int]]
+    running_counts_by_group: Mapping[TaskGroupKey, int]
+    policy_debt_by_group_resource: Mapping[tuple[TaskGroupKey, str], int]
+    reserved: Mapping[SchedulerResourceKey, int]
+    _holdings: Mapping[TaskGroupKey, Holding]
+    _contenders: TaskContenders
 
     def __init__(
         self,
@@ -82,15 +96,17 @@ class LedgerView:
         contenders: TaskContenders,
         reserved: Mapping[Any, int],
     ) -> None:
-        self.resource_limits: Mapping[SchedulerResourceKey, int] = MappingProxyType(limits)
-        self.resources_available: Mapping[SchedulerResourceKey, int] = MappingProxyType(available)
         amounts, running = attrgetter("amounts"), attrgetter("running")
-        self.leased_resources_by_group: Mapping[TaskGroupKey, Mapping[str, int]] = ByGroup(holdings, amounts, running)
-        self.running_counts_by_group: Mapping[TaskGroupKey, int] = ByGroup(holdings, running, running)
-        self.policy_debt_by_group_resource: Mapping[tuple[TaskGroupKey, str], int] = MappingProxyType(debt)
-        self.reserved: Mapping[SchedulerResourceKey, int] = MappingProxyType(reserved)
-        self._holdings = holdings
-        self._contenders = contenders
+        vars(self).update(
+            resource_limits=MappingProxyType(limits),
+            resources_available=MappingProxyType(available),
+            leased_resources_by_group=ByGroup(holdings, amounts, running),
+            running_counts_by_group=ByGroup(holdings, running, running),
+            policy_debt_by_group_resource=MappingProxyType(debt),
+            reserved=MappingProxyType(reserved),
+            _holdings=holdings,
+            _contenders=contenders,
+        )
 
     @property
     def leased_resources(self) -> Mapping[SchedulerResourceKey, int]:

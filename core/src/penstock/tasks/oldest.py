@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, cast
 
 from penstock.tasks.ready_queue import QueueView
-from penstock.tasks.records import SchedulableTask, SchedulerResourceKey
+from penstock.tasks.records import SchedulableTask, SchedulerResourceKey, set_arrival
+from penstock.words.read_only import read_only
 
 __all__ = ["ArrivalBook", "OldestTasks"]
 
@@ -81,7 +82,8 @@ class ArrivalBook:
     def _numbered(self, tasks: Iterable[SchedulableTask]) -> Iterator[SchedulableTask]:
         for task in tasks:
             if task.task_id not in self._queued:
-                self._arrived = task.arrival = self._arrived + 1
+                self._arrived += 1
+                set_arrival(task, self._arrived)
                 self._queued[task.task_id] = task
                 yield task
 
@@ -94,10 +96,13 @@ class ArrivalBook:
         return cast("QueueView", _WithOldest(view, self._oldest))
 
 
+@read_only
 class _WithOldest:
+    _view: QueueView
+    oldest: Callable[[SchedulerResourceKey], SchedulableTask | None]
+
     def __init__(self, view: QueueView, oldest: OldestTasks) -> None:
-        self._view = view
-        self.oldest = oldest.of
+        vars(self).update(_view=view, oldest=oldest.of)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._view, name)

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 from penstock.queueing.arrival_order import ArrivalOrder
 from penstock.queueing.arrivals import Arrivals
+from penstock.queueing.contenders import Contenders
 from penstock.queueing.highest import HighestByName
 from penstock.queueing.lane_queue import LaneQueue
 from penstock.queueing.lanes import Entry, Group, Order
@@ -16,7 +17,15 @@ from penstock.tasks.ledger import ByGroup
 from penstock.tasks.limits import never_fits
 from penstock.tasks.oldest import OldestTasks
 from penstock.tasks.ready_queue import Blocked, QueueSelection, QueueView
-from penstock.tasks.records import SUBMISSION, SchedulableTask, SchedulerResourceRequest, TaskGroupKey
+from penstock.tasks.records import (
+    SUBMISSION,
+    SchedulableTask,
+    SchedulerResourceKey,
+    SchedulerResourceRequest,
+    TaskGroupKey,
+    set_arrival,
+)
+from penstock.words.read_only import read_only
 from penstock.words.verdicts import Condition, Denied, Released
 
 __all__ = ["FifoTaskQueue", "LaneTaskQueue"]
@@ -52,6 +61,9 @@ class LaneTaskQueue:
         self.choose = self._lanes.choose
         """The entry of the first task that is not refused: see `Passes.choose`. For the task gate, as `came_free`."""
         self.came_free = self._lanes.came_free
+        self.keeps_nobody_back = self._lanes.keeps_nobody_back
+        """Whether nobody is refused, short of room, or kept from room that is reserved. Where `submission` was full, it
+        holds again when a place came free."""
         self._entries: dict[str, Entry[SchedulableTask]] = {}
         self._costs: dict[tuple[tuple[str, int], ...], float] = {}
         """What a task counts for, by its shape."""
@@ -88,7 +100,7 @@ class LaneTaskQueue:
                 cost = costs[shape] = self._cost(task.resource_request)
             group = task.group
             entries[task_id] = lanes.add(task, group.key, group.weight, shape, cost)
-            task.arrival = lanes.arrived
+            set_arrival(task, lanes.arrived)
         if self._oldest.watched:
             self._oldest.came(entries[task_id].item for task_id in accepted if task_id in entries)
         return tuple(accepted)
@@ -257,27 +269,33 @@ def _first_of(group: Group[SchedulableTask]) -> SchedulableTask:
     return min((lane.head for lane in group.all_lanes()), key=lambda entry: entry.sequence).item
 
 
+@read_only
 class _View:
     """The live window onto a `LaneTaskQueue`."""
 
-    def __init__(
-        self,
-        lanes: LaneQueue[SchedulableTask],
-        arrivals: Arrivals,
-        oldest: OldestTasks,
-    ) -> None:
-        self._lanes = lanes
-        self.oldest = oldest.of
-        self.contenders = lanes.contenders
-        self.waiting_since_by_group: Mapping[TaskGroupKey, float] = ByGroup(
-            lanes.groups, lambda group: arrivals.moment_of(min(lane.head.sequence for lane in group.all_lanes()))
+    oldest: Callable[[SchedulerResourceKey], SchedulableTask | None]
+    contenders: Contenders[SchedulableTask]
+    waiting_since_by_group: Mapping[TaskGroupKey, float]
+    queued_by_group: Mapping[TaskGroupKey, int]
+    weights_by_group: Mapping[TaskGroupKey, float]
+    queued_resource_demand_by_group: Mapping[TaskGroupKey, Mapping[str, int]]
+    first_candidate_by_group: Mapping[TaskGroupKey, SchedulableTask]
+    _lanes: LaneQueue[SchedulableTask]
+
+    def __init__(self, lanes: LaneQueue[SchedulableTask], arrivals: Arrivals, oldest: OldestTasks) -> None:
+        def since(group: Group[SchedulableTask]) -> float:
+            return arrivals.moment_of(min(lane.head.sequence for lane in group.all_lanes()))
+
+        vars(self).update(
+            _lanes=lanes,
+            oldest=oldest.of,
+            contenders=lanes.contenders,
+            waiting_since_by_group=ByGroup(lanes.groups, since),
+            queued_by_group=ByGroup(lanes.groups, lambda group: group.queued),
+            weights_by_group=ByGroup(lanes.groups, lambda group: group.weight),
+            queued_resource_demand_by_group=ByGroup(lanes.groups, _demand_of),
+            first_candidate_by_group=ByGroup(lanes.groups, _first_of),
         )
-        self.queued_by_group: Mapping[TaskGroupKey, int] = ByGroup(lanes.groups, lambda group: group.queued)
-        self.weights_by_group: Mapping[TaskGroupKey, float] = ByGroup(lanes.groups, lambda group: group.weight)
-        self.queued_resource_demand_by_group: Mapping[TaskGroupKey, Mapping[str, int]] = ByGroup(
-            lanes.groups, _demand_of
-        )
-        self.first_candidate_by_group: Mapping[TaskGroupKey, SchedulableTask] = ByGroup(lanes.groups, _first_of)
 
     @property
     def queued_peer_demand_by_resource(self) -> Mapping[str, int]:

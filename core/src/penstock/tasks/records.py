@@ -7,10 +7,10 @@ that the scheduler never looks into. Nothing here knows queue depth, limits, pre
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, final
 
 import attrs
 
@@ -18,6 +18,7 @@ from penstock.words.checks import a_mapping, a_name, a_weight, an_instance, is_t
 from penstock.words.errors import ConfigError
 from penstock.words.identity import GROUP_KINDS, RequestResourceKey
 from penstock.words.interning import interned
+from penstock.words.read_only import draft_of, new, read_only, writer
 
 __all__ = [
     "SUBMISSION", "ResolvedTaskScheduling", "SchedulableTask", "SchedulerResourceKey", "SchedulerResourceRequest",
@@ -254,13 +255,16 @@ class SchedulerResourceRequest:
 ONE_PLACE: Final = SchedulerResourceRequest()
 
 
-@attrs.define(slots=True, eq=False, weakref_slot=False)
+@final
+@read_only
+@attrs.frozen(slots=True, eq=False, weakref_slot=False)
 class SchedulableTask:
     """A task as the first gate sees it. `task_id` is stable and unique in a run; `deadline` is in seconds of
     the run's clock; `labels` are those that its caller gave it, `None` if there are none.
 
     `arrival` is its place in the order in which tasks came into the ready queue, from 1, and 0 before: who came earlier
-    has the smaller one. A task that is tried again comes anew.
+    has the smaller one. A task that is tried again comes anew. The gate and its queues set it; whoever else writes a
+    task gets a `ReadOnlyError`.
     """
 
     task_id: str
@@ -270,6 +274,33 @@ class SchedulableTask:
     deadline: float | None = None
     labels: Mapping[str, str] | None = None
     arrival: int = attrs.field(default=0, init=False)
+
+    def __new__(
+        cls,
+        task_id: str,
+        payload: Any,
+        group: TaskGroupSpec,
+        resource_request: SchedulerResourceRequest = ONE_PLACE,
+        deadline: float | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Self:
+        made: Any = new(_draft)
+        made.task_id = task_id
+        made.payload = payload
+        made.group = group
+        made.resource_request = resource_request
+        made.deadline = deadline
+        made.labels = labels
+        made.arrival = 0
+        made.__class__ = cls
+        return made  # type: ignore[no-any-return]
+
+
+_draft: Final = draft_of(SchedulableTask)
+set_arrival: Final[Callable[[SchedulableTask, int], None]] = writer(SchedulableTask, "arrival")
+"""For those who keep the order of arrival."""
+set_group: Final[Callable[[SchedulableTask, TaskGroupSpec], None]] = writer(SchedulableTask, "group")
+"""For a reconfiguration, which gives groups other limits."""
 
 
 @attrs.frozen

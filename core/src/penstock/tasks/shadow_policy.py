@@ -16,6 +16,7 @@ from penstock.tasks.lease import TaskAdmissionLease
 from penstock.tasks.policy import TaskAdmissionPolicy, TaskAdmissionView
 from penstock.tasks.ready_queue import QueueView
 from penstock.tasks.records import SchedulableTask, SchedulerResourceKey, TaskGroupKey
+from penstock.words.read_only import read_only
 from penstock.words.shadow import ShadowCount, note_of
 from penstock.words.verdicts import TASK_REASONS, check_denied
 
@@ -127,19 +128,22 @@ class ShadowTaskPolicy:
         self._on_error(f"penstock_task_policy.{method}", error)
 
 
+@read_only
 class _ShadowView:
     """The ledger's view with the debts of one policy in place of the ledger's."""
 
+    _view: TaskAdmissionView
+    _debts: Mapping[tuple[TaskGroupKey, SchedulerResourceKey], int]
+
     def __init__(self, view: TaskAdmissionView, debts: dict[tuple[TaskGroupKey, SchedulerResourceKey], int]) -> None:
-        self._view = view
-        self._debts = debts
+        vars(self).update(_view=view, _debts=MappingProxyType(debts))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._view, name)
 
     @property
     def policy_debt_by_group_resource(self) -> Mapping[tuple[TaskGroupKey, SchedulerResourceKey], int]:
-        return MappingProxyType(self._debts)
+        return self._debts
 
     def debt_free_peers(self, resource: SchedulerResourceKey, besides: TaskGroupKey) -> int:
         view = self._view

@@ -199,15 +199,15 @@ def place_of(error: BaseException, asked: object = None) -> str:
     return f"{os.path.basename(found[-1][0].f_code.co_filename)}:{found[-1][1]}" if found else "an unknown place"
 
 
-def passed_through(error: BaseException, owner: object, callback: str) -> bool:
-    """Whether an error came out of a method of `owner`, and not out of the core's function `callback` that it called
-    back.
+def passed_through(error: BaseException, owner: object, *callbacks: str) -> bool:
+    """Whether an error came out of a method of `owner`, and not out of one of the core's functions `callbacks` that it
+    called back.
     """
     inside = False
     for frame, _ in walk_tb(error.__traceback__):
         if frame.f_locals.get("self") is owner:
             inside = True
-        elif frame.f_code.co_name == callback:
+        elif frame.f_code.co_name in callbacks:
             inside = False
     return inside
 

@@ -9,6 +9,7 @@ import attrs
 
 from penstock.words.given_up import GivenUpModel
 from penstock.words.plugin_failures import PluginFailure
+from penstock.words.read_only import fixed
 from penstock.words.shadow import ShadowTally
 
 __all__ = [
@@ -148,12 +149,12 @@ class RunReport:
     failed: int = 0
     dropped: int = 0
     cancelled: int = 0
-    not_done: Mapping[str, str] = attrs.field(factory=dict)
+    not_done: Mapping[str, str] = attrs.field(factory=dict, converter=fixed)
     not_done_count: int = 0
     leases: tuple[int, int] = (0, 0)
     request_leases: tuple[int, int] = (0, 0)
-    diagnostics: Mapping[str, Any] = attrs.field(factory=dict)
+    diagnostics: Mapping[str, Any] = attrs.field(factory=dict, converter=fixed)
     shadows: tuple[ShadowTally, ...] = ()
     plugin_failures: tuple[PluginFailure, ...] = ()
-    abandoned: Mapping[str, str] = attrs.field(factory=dict)
+    abandoned: Mapping[str, str] = attrs.field(factory=dict, converter=fixed)
     given_up: tuple[GivenUpModel, ...] = ()

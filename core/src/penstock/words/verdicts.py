@@ -12,14 +12,15 @@ decider a handle on the core.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from types import CoroutineType
-from typing import Any, Final, Literal, Self, get_args
+from types import CoroutineType, MappingProxyType
+from typing import Any, Final, Literal, Self, final, get_args
 
 import attrs
 
 from penstock.words.checks import a_key, a_mapping, a_moment, a_name, a_text, is_text, shown, whole_number
 from penstock.words.errors import ConfigError, PluginError
 from penstock.words.interning import interned
+from penstock.words.read_only import draft_of, new, read_only, writer
 
 __all__ = [
     "NEVER",
@@ -162,7 +163,12 @@ def _conditions(until: Iterable[Condition]) -> frozenset[Condition]:
     return found
 
 
-@attrs.define(slots=True)
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+@final
+@read_only
+@attrs.frozen(slots=True)
 class Denied:
     """A refusal: the reason, and the conditions of which the first ends it.
 
@@ -187,7 +193,7 @@ class Denied:
     until: frozenset[Condition] = attrs.field(converter=_conditions)
     scope: RefusalScope = "task"
     detail: str = ""
-    diagnostics: Mapping[str, Any] = attrs.field(factory=dict)
+    diagnostics: Mapping[str, Any] = _NOTHING
     cohort: Hashable = None
     amount: int = 1
     by: str = ""
@@ -195,25 +201,50 @@ class Denied:
     _checked: tuple[str, frozenset[str]] | None = attrs.field(default=None, init=False, eq=False, repr=False)
     """The plugin and the reasons for which the answer was checked: a plugin may give the same one again."""
 
-    def __attrs_post_init__(self) -> None:
-        reason: object = self.reason
-        scope: object = self.scope
-        if not is_text(reason) or reason not in _REASONS:
+    def __new__(
+        cls,
+        reason: TaskReason | RequestReason,
+        until: Iterable[Condition],
+        scope: RefusalScope = "task",
+        detail: str = "",
+        diagnostics: Mapping[str, Any] = _NOTHING,
+        cohort: Hashable = None,
+        amount: int = 1,
+        by: str = "",
+        failed_at: float | None = None,
+    ) -> Self:
+        conditions = _conditions(until)
+        given_reason: object = reason
+        given_scope: object = scope
+        if not is_text(given_reason) or given_reason not in _REASONS:
             known = ", ".join(sorted(_REASONS))
             raise ConfigError(f"reason must be one of {known}, not {shown(reason)}: own words go into detail")
-        if not is_text(scope) or scope not in SCOPES:
+        if not is_text(given_scope) or given_scope not in SCOPES:
             raise ConfigError(f"scope must be one of {', '.join(SCOPES)}, not {shown(scope)}")
-        if type(self.amount) is not int or self.amount < 1:
-            whole_number(self.amount, "amount")
-        if type(self.detail) is not str or type(self.by) is not str:
-            a_text(self.detail, "detail")
-            a_text(self.by, "by")
-        if type(self.diagnostics) is not dict:
-            a_mapping(self.diagnostics, "diagnostics", "{'limit': 8}")
-        if self.cohort is not None:
-            a_key(self.cohort, "cohort")
-        if self.failed_at is not None:
-            a_moment(self.failed_at, "failed_at")
+        if type(amount) is not int or amount < 1:
+            whole_number(amount, "amount")
+        if type(detail) is not str or type(by) is not str:
+            a_text(detail, "detail")
+            a_text(by, "by")
+        if diagnostics is not _NOTHING and type(diagnostics) is not dict:
+            a_mapping(diagnostics, "diagnostics", "{'limit': 8}")
+        if cohort is not None:
+            a_key(cohort, "cohort")
+        if failed_at is not None:
+            a_moment(failed_at, "failed_at")
+        made: Any = new(_draft)
+        made.reason = reason
+        made.until = conditions
+        made.scope = scope
+        made.detail = detail
+        made.diagnostics = diagnostics
+        made.cohort = cohort
+        made.amount = amount
+        made.by = by
+        made.failed_at = failed_at
+        made._checked = None
+        made.__class__ = cls
+        return made  # type: ignore[no-any-return]
 
     @property
     def final(self) -> bool:
@@ -231,6 +262,10 @@ class Denied:
         return f"{self.reason}{who}{detail}; until {describe_until(self.until, now)}"
 
     __str__ = describe
+
+
+_draft: Final = draft_of(Denied)
+_set_by, _set_checked = writer(Denied, "by"), writer(Denied, "_checked")
 
 
 def describe_until(until: Iterable[Condition], now: float | None = None) -> str:
@@ -255,7 +290,7 @@ def check_denied(denied: object, *, by: str, now: float, reasons: frozenset[str]
             denied.close()
         raise PluginError(by, f"must answer with Denied or None, not {type(denied).__name__}")
     if not denied.by:
-        denied.by = by
+        _set_by(denied, by)
     if denied.reason not in reasons:
         raise PluginError(by, f"unknown reason {denied.reason!r}; use one of {', '.join(sorted(reasons))}")
     if not denied.until:
@@ -266,5 +301,5 @@ def check_denied(denied: object, *, by: str, now: float, reasons: frozenset[str]
         if isinstance(condition, At) and not condition.moment > now:
             raise PluginError(by, f"refused until {condition.moment}, which is not after now ({now})")
     if not any(isinstance(condition, At) for condition in denied.until):  # a moment passes: it is looked at each time
-        denied._checked = by, reasons
+        _set_checked(denied, (by, reasons))
     return denied
