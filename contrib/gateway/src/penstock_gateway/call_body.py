@@ -24,24 +24,20 @@ _DECODER: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _SPACE: Final = rb"[ \t\n\r]*"
 _BEGIN: Final = re.compile(_SPACE + rb"\{" + _SPACE)
 _NAME: Final = re.compile(_SPACE + rb'("(?:[^"\\]|\\.)*")' + _SPACE + rb":" + _SPACE)
-_NEXT: Final = re.compile(_SPACE + rb",")
-_LAST: Final = re.compile(_SPACE + rb"\}" + _SPACE)
+_NEXT: Final = re.compile(_SPACE + rb"(?:(,)|\}" + _SPACE + rb"\Z)")
+"""What follows a member: a comma, or the end of the body."""
 
 BYTES_PER_TOKEN: Final = 4
 """Rough, and right enough: the usage of the answer corrects it."""
 
 
-@attrs.frozen
+@attrs.define
 class Member:
-    """The value of a member, and where it stands in the body."""
+    """The value of a member, and where it stands in the body; `end` is behind its last byte."""
 
     value: bytes
     start: int
-
-    @property
-    def end(self) -> int:
-        """Behind its last byte."""
-        return self.start + len(self.value)
+    end: int
 
 
 def members_of(body: bytes) -> Mapping[str, Member]:
@@ -66,15 +62,16 @@ def members_of(body: bytes) -> Mapping[str, Member]:
     while (found := _NAME.match(body, at)) is not None:
         name: str = msgspec.json.decode(found.group(1))
         value = bytes(values[name])
-        if name in members or not body.startswith(value, found.end()):
+        start = found.end()
+        end = start + len(value)
+        follows = _NEXT.match(body, end)
+        # A value that another one only begins with is followed by something else.
+        if name in members or follows is None or not body.startswith(value, start):
             raise ValueError(f"the body has the member {name[:64]!r} twice")
-        members[name] = member = Member(value, found.end())
-        comma = _NEXT.match(body, member.end)
-        if comma is None:
-            if not _LAST.fullmatch(body, member.end):  # what was found is the beginning of another value
-                raise ValueError(f"the body has the member {name[:64]!r} twice")
+        members[name] = Member(value, start, end)
+        if follows[1] is None:
             break
-        at = comma.end()
+        at = follows.end()
     return members
 
 
@@ -101,7 +98,7 @@ class CallBody:
         model = _value(members, "model")
         if not isinstance(model, str) or not model:
             raise Refusal(400, "model_missing", "model must name a model, as a text")
-        stream = _value(members, "stream")
+        stream = _value(members, "stream") if "stream" in members else None
         if stream is not None and not isinstance(stream, bool):
             raise Refusal(400, "invalid_body", "stream must be true or false")
         hides_usage = False
@@ -112,7 +109,10 @@ class CallBody:
             hides_usage = options is None or options.get("include_usage") is not True
             if options is not None:
                 _check_once(members["stream_options"].value)
-        output = next((n for name in route.output if (n := _count(_value(members, name)))), 0)
+        output = 0
+        for name in route.output:
+            if not output and name in members:
+                output = _count(_value(members, name))
         return cls(raw, members, model, bool(stream), output, hides_usage)
 
     @property
@@ -124,6 +124,8 @@ class CallBody:
         """The body for a provider's `model`; every other byte is as it came, but that with `ask_usage` the usage of a
         stream is asked for.
         """
+        if not ask_usage and model == self.model:
+            return self.raw
         member = self.members["model"]
         changes = []
         if model != self.model:

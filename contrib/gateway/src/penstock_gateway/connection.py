@@ -10,10 +10,7 @@ from __future__ import annotations
 import math
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
-
-import trio
 
 from penstock_gateway.answer_writer import CONTINUE
 from penstock_gateway.call import Call
@@ -48,6 +45,7 @@ class ClientConnection:
         on_end: Callable[[ClientConnection], None],
     ) -> None:
         self._poller = poller
+        self.now = poller.now
         self._front = front
         self._config = config
         self._on_end = on_end
@@ -134,8 +132,10 @@ class ClientConnection:
             return
         if self._ending:
             return
-        with suppress(Refusal):  # told when its turn comes
+        try:
             self._parser.feed(data)
+        except Refusal:
+            pass  # told when its turn comes
         if self._call is None and not self._channel.pending and not self._goes_on:
             self._go_on()
         elif self._parser.holds:
@@ -204,7 +204,7 @@ class ClientConnection:
             self._wait(self._config.request_timeout)
 
     def _wait(self, seconds: float) -> None:
-        self.moment.set(trio.current_time() + seconds)
+        self.moment.set(self.now() + seconds)
 
     def _late(self) -> None:
         if self._call is not None:
