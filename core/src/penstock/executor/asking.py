@@ -66,9 +66,7 @@ def ask(
         except PenstockError:
             gate.release(lease, GIVEN_UP)
             raise
-        attempt = Attempt(gate, classify, consequences, lease, gate.call_started(lease))
-        attempt.detach()
-        return attempt
+        return Attempt(gate, classify, consequences, lease, gate.call_started(lease), detached=True)
 
     def come(waiter: RequestWaiter) -> None:
         try:

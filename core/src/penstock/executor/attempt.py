@@ -64,7 +64,8 @@ def local_outcome(error: BaseException | None) -> RequestReleaseOutcome | None:
 class Attempt:
     """A call that may go out now, until its block is left. What came back is said by `answered` or `finish`.
 
-    `holder`: who is in a block for it, which was entered at `site`; `None` for what is nobody's.
+    `holder`: who is in a block for it, which was entered at `site`; `None` for what is nobody's. `detached`: it has no
+    block, and its end is the caller's from the beginning.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Attempt:
         *,
         holder: Holder | None = None,
         site: CallSite | None = None,
+        detached: bool = False,
     ) -> None:
         self._lease = lease
         self._consequences = consequences
@@ -93,7 +95,7 @@ class Attempt:
         self._usage: Usage | None = None
         self.stands_alone = consequences.stands_alone(call)
         """Its call has been refused again and again while others passed: limiters learn nothing from that."""
-        self._detached: DetachedAttempt | None = None
+        self._detached = DetachedAttempt(self) if detached else None
         self.site = site
         """Where its block was entered, if it has one."""
         self._holder = holder
@@ -148,7 +150,7 @@ class Attempt:
     def detach(self) -> DetachedAttempt:
         """The end of the attempt, to be held by the caller: leaving the block releases nothing then, unless by an
         exception."""
-        return self._gate.run.here(self._detach)
+        return self._detached or self._gate.run.here(self._detach)
 
     def _detach(self) -> DetachedAttempt:
         if self._detached is None:
