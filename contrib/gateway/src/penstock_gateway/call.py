@@ -96,6 +96,7 @@ class Call:
         """Its client has left: its place in line goes, or its call to the provider."""
         if self._waiting is not None:
             self._waiting.cancel()
+            self._waiting = None
         self._exchange.left()
         self._end()
 
@@ -123,6 +124,9 @@ class Call:
 
     def failed(self, error: CallFailed) -> None:
         """It has failed there."""
+        if self.over:  # by a fault behind its end, when its client went on
+            self.client.broken(reset=True)
+            return
         line, exchange = self.line, self._exchange
         line.failed, line.failed_at = error.refusal.code, self.client.now()
         line.cause = "" if error.__cause__ is None else str(error.__cause__)
@@ -153,4 +157,5 @@ class Call:
     def _end(self) -> None:
         self.over = True
         self.line.sent = self._exchange.sent
+        del self._exchange  # it knows this call: both would stay until the collector of circles comes
         self.book.over(self.request, self.line, self.client.now())

@@ -77,7 +77,7 @@ class Front:
         try:
             return self._begin(request, client, line)
         except Refusal as error:
-            refusal = error
+            refusal = error.with_traceback(None)  # which holds this frame, and so itself
         except Exception as error:  # a plugin's, or a fault of ours: it is this call's alone
             refusal = Fault.of(error).refusal
         self._book.refused(line, refusal)
