@@ -23,9 +23,8 @@ __all__ = ["BYTES_PER_TOKEN", "CallBody", "members_of"]
 _DECODER: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _SPACE: Final = rb"[ \t\n\r]*"
 _BEGIN: Final = re.compile(_SPACE + rb"\{" + _SPACE)
-_NAME: Final = re.compile(_SPACE + rb'("(?:[^"\\]|\\.)*")' + _SPACE + rb":" + _SPACE)
-_NEXT: Final = re.compile(_SPACE + rb"(?:(,)|\}" + _SPACE + rb"\Z)")
-"""What follows a member: a comma, or the end of the body."""
+_NAME: Final = re.compile(_SPACE + rb"[{,]" + _SPACE + rb'("[^"\\]*(?:\\.[^"\\]*)*")' + _SPACE + rb":" + _SPACE)
+_END: Final = re.compile(_SPACE + rb"(?:\{" + _SPACE + rb")?\}" + _SPACE)
 
 BYTES_PER_TOKEN: Final = 4
 """Rough, and right enough: the usage of the answer corrects it."""
@@ -56,22 +55,16 @@ def members_of(body: bytes) -> Mapping[str, Member]:
     except RecursionError:
         raise ValueError("the body is nested too deeply") from None
     members: dict[str, Member] = {}
-    begin = _BEGIN.match(body)
-    assert begin is not None, "a decoded object begins with a brace"
-    at = begin.end()
+    name, at = "", 0
     while (found := _NAME.match(body, at)) is not None:
-        name: str = msgspec.json.decode(found.group(1))
-        value = bytes(values[name])
-        start = found.end()
-        end = start + len(value)
-        follows = _NEXT.match(body, end)
-        # A value that another one only begins with is followed by something else.
-        if name in members or follows is None or not body.startswith(value, start):
+        name = msgspec.json.decode(found[1])
+        value, start = bytes(values[name]), found.end()
+        at = start + len(value)
+        if name in members or not body.startswith(value, start):
             raise ValueError(f"the body has the member {name[:64]!r} twice")
-        members[name] = Member(value, start, end)
-        if follows[1] is None:
-            break
-        at = follows.end()
+        members[name] = Member(value, start, at)
+    if not _END.fullmatch(body, at):  # the value that was found is the beginning of another one
+        raise ValueError(f"the body has the member {name[:64]!r} twice")
     return members
 
 

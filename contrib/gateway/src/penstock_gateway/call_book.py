@@ -62,7 +62,7 @@ class CallBook:
         if usage is not None:
             metrics.tokens[line.key, line.model, "in"] += usage.input_tokens or 0
             metrics.tokens[line.key, line.model, "out"] += usage.output_tokens or 0
-            prices = self.prices.get(resource.provider_model)
+            prices = self.prices.get(resource.provider_model) if self.prices else None
             cost = None if prices is None else cost_of(prices, usage, resource.domain)
             if cost:
                 metrics.cost[line.key, line.model] += cost

@@ -226,7 +226,7 @@ def _can_be_filed_under(value: object) -> bool:
 
 def a_mapping(value: object, what: str, such_as: str) -> Mapping[Any, Any]:
     """`value`, if it is a mapping; otherwise `ConfigError`, which shows one `such_as` would be right."""
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):
         raise ConfigError(f"{what} must be a mapping, such as {such_as}, not {shown(value)}")
     return value
 
