@@ -80,7 +80,8 @@ class Call:
         self.book.admitted(line, line.waited)
         resource = place.resource
         try:
-            exchange.aim(resource, self.upstreams[resource.provider_name])
+            if resource is not exchange.goes_to:
+                exchange.aim(resource, self.upstreams[resource.provider_name])
             line.provider, line.tries, line.failed = resource.provider_name, line.tries + 1, ""
             line.cause = ""
             exchange.own_headers = line.headers()

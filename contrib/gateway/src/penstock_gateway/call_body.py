@@ -30,7 +30,7 @@ BYTES_PER_TOKEN: Final = 4
 """Rough, and right enough: the usage of the answer corrects it."""
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Member:
     """The value of a member, and where it stands in the body; `end` is behind its last byte."""
 
@@ -68,7 +68,7 @@ def members_of(body: bytes) -> Mapping[str, Member]:
     return members
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class CallBody:
     """What a gateway reads of a call. `hides_usage`: the usage of its stream has to be asked for by the gateway, and
     the client has not asked for it.

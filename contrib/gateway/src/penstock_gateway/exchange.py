@@ -164,7 +164,7 @@ class Exchange:
 
     def aim(self, resource: RequestResourceKey, upstream: Upstream) -> None:
         """Make the call for a provider, by its name for the model. Raises `Refusal` where it cannot be passed on."""
-        if resource is self.goes_to or resource == self.goes_to:
+        if resource == self.goes_to:
             return
         self.goes_to, self._upstream = resource, upstream
         self._asks = self.body.hides_usage and upstream.asks_usage
@@ -297,10 +297,11 @@ class Exchange:
         # The provider is done, so the place is free before the last byte goes: a client may answer that by a call.
         reader.end()
         self._release(None, now)
-        rest = b""
-        for filtering in self._filters:
-            rest = filtering.feed(rest) + filtering.end()
-        out += self._writer.piece(rest)
+        if self._filters:
+            rest = b""
+            for filtering in self._filters:
+                rest = filtering.feed(rest) + filtering.end()
+            out += self._writer.piece(rest)
         self._put(out + self._writer.end())
         self.owner.done(reusable=self._writer.keep_alive)
 

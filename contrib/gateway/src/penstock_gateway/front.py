@@ -64,6 +64,7 @@ class Front:
         """Answer by this configuration from now on."""
         self.serving = serving
         self._book.prices = serving.spending.prices
+        self._for_anybody = not serving.ring
         self._places: dict[tuple[str, str], Sequence[RequestResourceKey]] = {
             (deployment.name, domain): serving.resources(deployment, domain)
             for deployment in serving.models.values()
@@ -116,7 +117,7 @@ class Front:
         raise Refusal(404, "not_found", f"there is nothing at this path; there are {served}")
 
     def _whose(self, request: ClientRequest) -> str:
-        if not self.serving.ring:
+        if self._for_anybody:
             return ANYBODY
         presented = presented_key(request)
         if presented is None:
