@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from penstock_gateway.answer_writer import CONTINUE
@@ -132,10 +133,8 @@ class ClientConnection:
             return
         if self._ending:
             return
-        try:
+        with suppress(Refusal):  # told when its turn comes
             self._parser.feed(data)
-        except Refusal:
-            pass  # told when its turn comes
         if self._call is None and not self._channel.pending and not self._goes_on:
             self._go_on()
         elif self._parser.holds:

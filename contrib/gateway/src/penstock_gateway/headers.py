@@ -91,9 +91,7 @@ def passes_encoding(request: ClientRequest) -> bool:
     return any(_GZIP.fullmatch(each) for each in accepted.split(","))
 
 
-def request_headers(
-    request: ClientRequest, *, plain: bool, stops: Set[bytes] = STOPPED
-) -> list[tuple[bytes, bytes]]:
+def request_headers(request: ClientRequest, *, plain: bool, stops: Set[bytes] = STOPPED) -> list[tuple[bytes, bytes]]:
     """The headers of a request for the provider, but those in `stops`: `STOPPED`, and what the gateway sends itself.
     `plain`: its answer must not be packed.
     """

@@ -33,7 +33,9 @@ def _head_too_large() -> Refusal:
 
 @attrs.define(eq=False)
 class ClientRequest:
-    """A request. `headers` as they came, names in lower case, without the space around values; `target` is the path with its query."""
+    """A request. `headers` as they came, names in lower case, without the space around values; `target` is the path
+    with its query.
+    """
 
     method: str = ""
     target: bytes = b""

@@ -1,5 +1,5 @@
-"""What a client wishes for its call, as its headers say it: by when it wants the answer, its priority among the calls of
-its key, and its session. Pure.
+"""What a client wishes for its call, as its headers say it: by when it wants the answer, its priority among the calls
+of its key, and its session. Pure.
 """
 
 from __future__ import annotations

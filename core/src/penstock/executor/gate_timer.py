@@ -1,8 +1,8 @@
 """The one timer of a request gate: a scope whose deadline is moved to the earliest moment that matters to anybody.
 
 Nearly always it is moved further away, as those whose wait would have ended first have had their turn. So that is only
-noted: the scope ends at the moment before, once, and sleeps on. To move its deadline with each call was a third of what a
-call that waits costs above others.
+noted: the scope ends at the moment before, once, and sleeps on. To move its deadline with each call was a third of what
+a call that waits costs above others.
 """
 
 from __future__ import annotations
