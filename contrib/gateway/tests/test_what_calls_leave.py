@@ -1,5 +1,5 @@
-"""A call that is over leaves nothing in memory that only the collector of circles would find: its runs cost a tenth of a
-call where each leaves some dozens of objects.
+"""A call that is over leaves nothing in memory that only the collector of circles would find: where each leaves some
+dozens of objects, its runs cost a tenth of all.
 """
 
 from __future__ import annotations

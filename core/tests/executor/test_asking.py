@@ -16,11 +16,11 @@ from penstock import (
     ModelRequestExecutor,
     PenstockError,
     RequestAdmissionError,
+    RequestWaiter,
     ResponseFacts,
     WaitingAttempt,
 )
 from penstock.requests.outcomes import SUCCESS
-from penstock.requests.waiters import RequestWaiter
 from penstock.testing import RequestBench
 from penstock.testing.request_bench import CHAT
 

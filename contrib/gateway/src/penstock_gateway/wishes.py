@@ -38,7 +38,9 @@ _HEADERS: Final = frozenset(
 
 
 def wishes_of(request: ClientRequest, wall: Callable[[], float]) -> Wishes:
-    """The wishes of a request; `wall` tells the time of day, in seconds of Unix time. Raises `Refusal` for what is none."""
+    """The wishes of a request; `wall` tells the time of day, in seconds of Unix time. Raises `Refusal` for what is
+    none.
+    """
     if _HEADERS.isdisjoint(request.first):
         return _NONE
     header = request.header
