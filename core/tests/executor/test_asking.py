@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from typing import Any
 
@@ -15,6 +16,7 @@ from penstock import (
     ModelRequestExecutor,
     PenstockError,
     RequestAdmissionError,
+    RequestWaiter,
     ResponseFacts,
     WaitingAttempt,
 )
@@ -61,6 +63,22 @@ async def test_an_attempt_is_there_at_once_and_is_classified_as_ever(
     assert attempt.detach().release()
     assert not attempt.detach().release()
     assert [outcome.kind for outcome in bench.limiters[CHAT].outcomes] == ["rate_limited"]
+
+
+async def test_an_attempt_that_has_ended_does_not_wait_for_the_collector_of_circles(
+    executor: ModelRequestExecutor, bench: RequestBench, autojump_clock: MockClock
+) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        first, turns = fill(executor, bench), Turns()
+        wait(executor, turns)
+        first.detach().release(SUCCESS)
+        turns.came.pop().detach().release(SUCCESS)  # type: ignore[union-attr]
+        del first
+        assert [each for each in gc.get_objects() if isinstance(each, Attempt | RequestWaiter)] == []
+    finally:
+        gc.enable()
 
 
 async def test_a_turn_is_called_back_within_the_release_that_frees_it(

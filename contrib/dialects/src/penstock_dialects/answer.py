@@ -14,6 +14,7 @@ from penstock import MOST_TOKENS, ErrorFields, Usage
 __all__ = ["Answer", "ToolCall", "count_of", "list_of", "object_of", "text_of"]
 
 _TEXTS: Final = frozenset({"text", "output_text"})
+_OF_THE_OUTPUT: Final = ("output_tokens", "reasoning_tokens")
 _THOUGHTS: Final = ("thinking", "reasoning", "reasoning_content")
 
 
@@ -34,6 +35,8 @@ def text_of(value: object) -> str:
 
 def count_of(value: object) -> int | None:
     """The value, if it can be a number of tokens; otherwise it was not reported."""
+    if type(value) is int:
+        return value if 0 <= value <= MOST_TOKENS else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None
@@ -73,6 +76,8 @@ class Answer:
         self._reasoning: list[str] = []
         self._tools: dict[object, ToolCall] = {}
         self._counts: dict[str, int] = {}
+        self._used: Usage | None = None
+        """What was reported so far, made a record when it was asked for."""
 
     # -- content --
 
@@ -122,6 +127,7 @@ class Answer:
         """A text, or a list of parts as Mistral, Cohere and the Responses API send it."""
         if isinstance(content, str):
             self.say(content)
+            return
         for part in list_of(content):
             kind = text_of(object_of(part).get("type"))
             if isinstance(part, str):
@@ -148,6 +154,7 @@ class Answer:
         for name, count in reported.items():
             if count is not None:
                 self._counts[name] = min(count, MOST_TOKENS)
+        self._used = None
 
     def counted(self, name: str) -> int | None:
         """What was reported last of a field of `Usage`."""
@@ -155,8 +162,9 @@ class Answer:
 
     def usage(self, *, whole: bool = True) -> Usage | None:
         """What was used, as far as that was reported. Of an answer that is not `whole` the output is not known."""
-        reported = dict(self._counts)
         if not whole and self.streamed:
-            reported.pop("output_tokens", None)
-            reported.pop("reasoning_tokens", None)
-        return Usage(**reported) if reported else None
+            reported = {name: count for name, count in self._counts.items() if name not in _OF_THE_OUTPUT}
+            return Usage(**reported) if reported else None
+        if self._used is None and self._counts:
+            self._used = Usage(**self._counts)
+        return self._used

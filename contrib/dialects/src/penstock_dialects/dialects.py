@@ -68,6 +68,13 @@ class Dialect:
     judge: Callable[[Refusal], Verdict | None] | None = None
     error: Callable[[Mapping[str, str], ErrorFields], ErrorFields] | None = None
     hosts: tuple[str, ...] = ()
+    limit_headers: frozenset[str] = attrs.field(init=False, repr=False, eq=False)
+    """The names of the headers that say how large a limit is, or what is left of it: an answer that was no refusal and
+    has none of them tells nothing of limits."""
+
+    @limit_headers.default
+    def _names_in_families(self) -> frozenset[str]:
+        return families.limit_headers(self.families)
 
 
 ANY: Final = Dialect(name="any", shapes=ALL_SHAPES, judge=judge_any, error=bedrock_error)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import attrs
 
 from penstock import HEADER_FAMILIES, HintFamily, LimitHint, number_of
 
-__all__ = ["ALL_FAMILIES", "AZURE", "GROQ", "TOGETHER", "draft_limits", "only_reset"]
+__all__ = ["ALL_FAMILIES", "AZURE", "GROQ", "TOGETHER", "draft_limits", "limit_headers", "only_reset"]
 
 MINUTE: Final = 60.0
 DAY: Final = 86400.0
@@ -73,6 +73,11 @@ _COHERE: Final = (
 
 ALL_FAMILIES: Final = (*HEADER_FAMILIES, *_WINDOWED, *_FIREWORKS, *_MISTRAL_2024, *_PRIORITY, *_COHERE)
 """What can be read without knowing who speaks."""
+
+
+def limit_headers(of: Iterable[HintFamily]) -> frozenset[str]:
+    """The names of the headers by which families, and the draft of the IETF, report a limit or what is left of it."""
+    return frozenset({"ratelimit", *(name for family in of for name in (family.limit, family.remaining))})
 
 
 def only_reset(headers: Mapping[str, str]) -> tuple[float, str] | None:

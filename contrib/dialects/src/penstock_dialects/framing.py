@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import attrs
@@ -21,6 +21,7 @@ import attrs
 __all__ = ["BLANK", "Framing", "Invalid"]
 
 _EVENTS: Final = re.compile(rb"(?:data|event|id|retry|error)?:")
+_DECODER: Final = json.JSONDecoder()
 _OPEN: Final = "object"
 """An object has begun: the first of many lines, or the whole."""
 _LONGEST_BLANK: Final = 4096
@@ -51,25 +52,29 @@ class Framing:
         self._event = b""
         self._seen = 0
 
-    def feed(self, piece: bytes) -> Iterator[Any]:
-        """The values that are complete with this piece."""
+    def feed(self, piece: bytes) -> Iterable[Any]:
+        """The values that are complete with this piece, to be taken before the next is fed."""
         self._rest += piece
         if self.kind in ("", _OPEN):
             self._decide()
-        while self.kind in ("lines", "events") and (end := self._line_end()) is not None:
+        return self._lines() if self.kind in ("lines", "events") else ()
+
+    def _lines(self) -> Iterator[Any]:
+        while (end := self._line_end()) is not None:
             line = bytes(self._rest[: end[0]])
             del self._rest[: end[1]]
             self._seen = 0
             yield from self._line(line)
 
-    def end(self) -> Iterator[Any]:
-        """The values that the end of the body completes."""
+    def end(self) -> Iterable[Any]:
+        """The values that the end of the body completes, to be taken at once."""
         self._decide(ended=True)
         rest = bytes(self._rest)
         self._rest.clear()
-        if self.kind == "whole":
-            yield _value(rest)
-        elif rest.strip(BLANK):
+        return (_value(rest),) if self.kind == "whole" else self._last(rest)
+
+    def _last(self, rest: bytes) -> Iterator[Any]:
+        if rest.strip(BLANK):
             yield from self._line(rest.rstrip(b"\r\n"))
         yield from self._dispatch()
 
@@ -147,14 +152,16 @@ class Framing:
 
 def _value(text: bytes) -> Any:
     text = text.strip(BLANK)
+    begun = text[:1] in (b"{", b"[")
     try:
-        return json.loads(text)
+        letters = text.decode("utf-8", "surrogatepass")
+        value, end = _DECODER.raw_decode(letters)
+        return value if end == len(letters) else Invalid(begun)
     except RecursionError:
         return Invalid()
     except ValueError:
-        begun = text[:1] in (b"{", b"[")
-    if not begun:
-        return Invalid(begun=False)
+        if not begun:
+            return Invalid(begun=False)
     try:  # half a character, as of a tokenizer, or a number of thousands of digits: the rest was paid for
         return json.loads(text.decode(errors="replace"), parse_int=_int)
     except (ValueError, RecursionError):

@@ -29,6 +29,7 @@ from penstock import (
 )
 from penstock_dialects.answer import Answer, ToolCall, count_of, object_of, text_of
 from penstock_dialects.bare_errors import error_of_no_shape, status_of_words
+from penstock_dialects.content_kinds import content_kind
 from penstock_dialects.dialects import Dialect
 from penstock_dialects.endings import ENDINGS_IN_WORDS, UNENDED
 from penstock_dialects.event_stream import EventStream
@@ -39,7 +40,7 @@ from penstock_dialects.opinions import judged
 from penstock_dialects.refusals import Refusal
 from penstock_dialects.shapes.bedrock_stream import read_metrics
 from penstock_dialects.shapes.openai_usage import read_usage
-from penstock_dialects.unpacking import Decoder, Memory, TooLarge, Unpacker
+from penstock_dialects.unpacking import Decoder, Memory, TooLarge, unpacker
 from penstock_dialects.waits import wait_in_details, wait_in_text
 
 __all__ = ["MEMORY", "AnswerReader"]
@@ -49,7 +50,7 @@ MEMORY: Final = Memory()
 
 NO_DECODERS: Final[Mapping[str, Callable[[], Decoder]]] = MappingProxyType({})
 _NOTHING: Final = ErrorFields()
-_TEXTS: Final = ("json", "event-stream", "text/", "octet-stream", "charset", "eventstream")
+_NO_HINTS: Final = Hints()
 _CUT: Final = Verdict(kind="provider_failure", ended="cut")
 
 
@@ -84,11 +85,11 @@ class AnswerReader:
         """What the dialect's own functions did wrong, if they did; the answer was then judged without them."""
         self._here = wall_now
         self._answer = Answer()
-        kind = headers.get("content-type", "").lower()
-        self._framing = EventStream() if "eventstream" in kind else Framing(events="event-stream" in kind)
+        self._kind = kind = content_kind(headers.get("content-type"))
+        self._framing = EventStream() if kind.messages else Framing(events=kind.events)
         self._memory = memory
         self._strict = strict
-        self._unpacker = Unpacker(headers.get("content-encoding", ""), decoders)
+        self._unpacker = unpacker(headers.get("content-encoding"), decoders)
         self._head = b""
         self._took = 0
         self._closed = False
@@ -111,7 +112,7 @@ class AnswerReader:
 
     def feed(self, piece: bytes) -> None:
         """Take the next piece of the body, as it came over the wire."""
-        if self._ended or self.too_large or not self._is_text:
+        if self._ended or self.too_large or not self._kind.text:
             return
         for part in self._unpacker.feed(piece):
             try:
@@ -121,7 +122,8 @@ class AnswerReader:
                 return
             self._took += len(part)
             self._head = self._head or part.lstrip(BLANK)[:1]
-            self._put(self._framing.feed(part))
+            if values := self._framing.feed(part):
+                self._put(values)
 
     def end(self) -> None:
         """The body has ended."""
@@ -151,6 +153,8 @@ class AnswerReader:
     def hints(self) -> Hints:
         """What the answer tells of limits, as far as it has come."""
         refused = self.status >= 400 or self._answer.error is not None
+        if not refused and self.dialect.limit_headers.isdisjoint(self.headers):
+            return _NO_HINTS
         now = self._here if refused or any("reset" in name for name in self.headers) else None
         hints = read_hints(self.headers, refused=refused, wall_now=now, families=self.dialect.families)
         if "ratelimit" in self.headers:
@@ -175,11 +179,11 @@ class AnswerReader:
         """Status, headers, the provider's word for an error, hints and verdict, as an attempt takes them; `elapsed` are
         seconds since the call went out.
         """
-        words = () if self.error is None else self.error.words
+        error = self.error
         return ResponseFacts(
             status=self.status,
             headers=self.headers,
-            error_type=next(iter(words), None),
+            error_type=None if error is None else next(iter(error.words), None),
             elapsed=elapsed,
             hints=self.hints,
             verdict=self.verdict,
@@ -246,11 +250,6 @@ class AnswerReader:
         """The time of day: the answer's own, if it says that."""
         return http_date(self.headers.get("date")) or self._here
 
-    @property
-    def _is_text(self) -> bool:
-        kind = self.headers.get("content-type", "json").lower()
-        return any(word in kind for word in _TEXTS)
-
     def _put(self, values: Iterable[Any]) -> None:
         for value in values:
             if isinstance(value, Invalid):
@@ -275,7 +274,7 @@ class AnswerReader:
             if self.status >= 400:
                 self._take_refusal(value)
                 return
-            error = error_in(value)
+            error = error_in(value) if "error" in value or "errors" in value else None
             if error is None and value.get("object") == "error":
                 error = error_in({"error": value})
             if error is not None:
@@ -355,11 +354,9 @@ class AnswerReader:
             return Verdict(kind="success", usage=self.usage)
         if answer.done or self._framing.last_word:
             return self._verdict_of_finish("stop", code)
-        if self.unreadable or not self._is_text:
+        if self.unreadable or not self._kind.text:
             return Verdict(kind="success", usage=self.usage)
-        if not self._came and (
-            self._framing.kind == "events" or "event-stream" in self.headers.get("content-type", "")
-        ):
+        if not self._came and (self._framing.kind == "events" or self._kind.events):
             return _CUT  # kept waiting by comments, and then left
         if answer.whole and answer.has_content and not self._broken:
             return self._verdict_of_finish("stop", code)

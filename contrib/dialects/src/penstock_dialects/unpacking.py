@@ -7,11 +7,11 @@ without one such a body passes by unread, and the answer is judged by its status
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import Lock
 from typing import Final, Protocol
 
-__all__ = ["Decoder", "Memory", "TooLarge", "Unpacker"]
+__all__ = ["Decoder", "Memory", "TooLarge", "Unpacker", "unpacker"]
 
 MIB: Final = 1024 * 1024
 STEP: Final = 256 * 1024
@@ -88,14 +88,18 @@ class Unpacker:
         elif self.encoding:
             self.readable = False
 
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        """The text of the next piece, in parts that are not large."""
+    def feed(self, piece: bytes) -> Iterable[bytes]:
+        """The text of the next piece, in parts that are not large; to be taken before the next is fed."""
+        return self._parts(piece) if self.encoding else (piece,)
+
+    def _parts(self, piece: bytes) -> Iterator[bytes]:
         if not self.readable:
             return
         if self._packed:
             for at in range(0, len(piece), PACKED):
                 yield from self._inflate(piece[at : at + PACKED])
-        elif self._decoder is not None:
+        else:
+            assert self._decoder is not None
             for at in range(0, len(piece), SLICE):
                 part: object
                 try:
@@ -106,8 +110,6 @@ class Unpacker:
                     self.readable = False
                     return
                 yield bytes(part)
-        else:
-            yield piece
 
     def _inflate(self, piece: bytes) -> Iterator[bytes]:
         rest = self._between + piece
@@ -137,3 +139,12 @@ class Unpacker:
             rest = self._zlib.unconsumed_tail
             if self._zlib.eof:
                 rest, self._zlib = self._zlib.unused_data, None
+
+
+_PLAIN: Final = Unpacker("", {})
+"""Of all bodies that nobody has packed: it keeps nothing of them."""
+
+
+def unpacker(encoding: str | None, decoders: Mapping[str, Callable[[], Decoder]]) -> Unpacker:
+    """The unpacker of a body with this `content-encoding`; `None`: it has none."""
+    return _PLAIN if encoding is None else Unpacker(encoding, decoders)

@@ -14,14 +14,13 @@ from typing import Final
 __all__ = ["CONTINUE", "AnswerWriter", "whole_answer"]
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
+_PHRASES: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 _WITHOUT_BODY: Final = (204, 304)
 
 
 def _head(status: int, headers: Iterable[tuple[bytes, bytes]], last: bytes) -> bytes:
-    lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-    phrase = _PHRASES.get(status, "").encode()
-    return b"HTTP/1.1 %d %s\r\n%s%s\r\n" % (status, phrase, lines, last)
+    lines = b"".join([b"%s: %s\r\n" % header for header in headers])
+    return b"HTTP/1.1 %d %s\r\n%s%s\r\n" % (status, _PHRASES.get(status, b""), lines, last)
 
 
 def whole_answer(

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import attrs
-import trio
 
 from penstock import PenstockError, RequestResourceKey
 from penstock_gateway.admission import refusal_of
@@ -44,9 +43,9 @@ class Call:
         """Ask for its turn, at the first of these places. Raises `Refusal`, before it waits."""
         self._exchange, self._places = exchange, places
         exchange.aim(places[0], self.upstreams[places[0].provider_name])  # what cannot be passed on is told now
-        self._ask()
+        self._ask(self.line.began)
 
-    def _ask(self) -> None:
+    def _ask(self, now: float) -> None:
         self.line.admitted = None
         self._exchange.others = len(self._places) > 1
         try:
@@ -57,7 +56,7 @@ class Call:
         if isinstance(turn, Waiting):
             self._waiting = turn
         else:
-            self._go(turn)
+            self._go(turn, now)
 
     def _on_turn(self, turn: Place | NotAdmitted | PenstockError) -> None:
         self._waiting = None
@@ -66,22 +65,23 @@ class Call:
         elif isinstance(turn, PenstockError):
             self._refuse(Fault.of(turn).refusal)
         else:
-            self._go(turn)
+            self._go(turn, self.client.now())
 
     def _refusal_of(self, error: NotAdmitted) -> Refusal:
-        waited = trio.current_time() - self.line.began
+        waited = self.client.now() - self.line.began
         return refusal_of(error, waited, self.book.usual_wait(self.line.model))
 
-    def _go(self, place: Place) -> None:
+    def _go(self, place: Place, now: float) -> None:
         """Its turn has come."""
         line, exchange = self.line, self._exchange
-        exchange.take(place)
-        line.admitted = now = trio.current_time()
+        exchange.take(place, now)
+        line.admitted = now
         line.waited = (line.waited or 0.0) + now - (line.failed_at or line.began)
         self.book.admitted(line, line.waited)
         resource = place.resource
         try:
-            exchange.aim(resource, self.upstreams[resource.provider_name])
+            if resource is not exchange.goes_to:
+                exchange.aim(resource, self.upstreams[resource.provider_name])
             line.provider, line.tries, line.failed = resource.provider_name, line.tries + 1, ""
             line.cause = ""
             exchange.own_headers = line.headers()
@@ -97,6 +97,7 @@ class Call:
         """Its client has left: its place in line goes, or its call to the provider."""
         if self._waiting is not None:
             self._waiting.cancel()
+            self._waiting = None
         self._exchange.left()
         self._end()
 
@@ -124,8 +125,11 @@ class Call:
 
     def failed(self, error: CallFailed) -> None:
         """It has failed there."""
+        if self.over:  # by a fault behind its end, when its client went on
+            self.client.broken(reset=True)
+            return
         line, exchange = self.line, self._exchange
-        line.failed, line.failed_at = error.refusal.code, trio.current_time()
+        line.failed, line.failed_at = error.refusal.code, self.client.now()
         line.cause = "" if error.__cause__ is None else str(error.__cause__)
         if exchange.begun:
             self._end()
@@ -138,7 +142,7 @@ class Call:
 
     def _ask_again(self) -> None:
         try:
-            self._ask()
+            self._ask(self.client.now())
         except Exception as error:
             self._refuse(Fault.of(error).refusal)
 
@@ -154,4 +158,5 @@ class Call:
     def _end(self) -> None:
         self.over = True
         self.line.sent = self._exchange.sent
-        self.book.over(self.request, self.line)
+        del self._exchange  # it knows this call: both would stay until the collector of circles comes
+        self.book.over(self.request, self.line, self.client.now())

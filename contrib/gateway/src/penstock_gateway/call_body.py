@@ -23,25 +23,20 @@ __all__ = ["BYTES_PER_TOKEN", "CallBody", "members_of"]
 _DECODER: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _SPACE: Final = rb"[ \t\n\r]*"
 _BEGIN: Final = re.compile(_SPACE + rb"\{" + _SPACE)
-_NAME: Final = re.compile(_SPACE + rb'("(?:[^"\\]|\\.)*")' + _SPACE + rb":" + _SPACE)
-_NEXT: Final = re.compile(_SPACE + rb",")
-_LAST: Final = re.compile(_SPACE + rb"\}" + _SPACE)
+_NAME: Final = re.compile(_SPACE + rb"[{,]" + _SPACE + rb'("[^"\\]*(?:\\.[^"\\]*)*")' + _SPACE + rb":" + _SPACE)
+_END: Final = re.compile(_SPACE + rb"(?:\{" + _SPACE + rb")?\}" + _SPACE)
 
 BYTES_PER_TOKEN: Final = 4
 """Rough, and right enough: the usage of the answer corrects it."""
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Member:
-    """The value of a member, and where it stands in the body."""
+    """The value of a member, and where it stands in the body; `end` is behind its last byte."""
 
     value: bytes
     start: int
-
-    @property
-    def end(self) -> int:
-        """Behind its last byte."""
-        return self.start + len(self.value)
+    end: int
 
 
 def members_of(body: bytes) -> Mapping[str, Member]:
@@ -60,25 +55,20 @@ def members_of(body: bytes) -> Mapping[str, Member]:
     except RecursionError:
         raise ValueError("the body is nested too deeply") from None
     members: dict[str, Member] = {}
-    begin = _BEGIN.match(body)
-    assert begin is not None, "a decoded object begins with a brace"
-    at = begin.end()
+    name, at = "", 0
     while (found := _NAME.match(body, at)) is not None:
-        name: str = msgspec.json.decode(found.group(1))
-        value = bytes(values[name])
-        if name in members or not body.startswith(value, found.end()):
+        name = msgspec.json.decode(found[1])
+        value, start = bytes(values[name]), found.end()
+        at = start + len(value)
+        if name in members or not body.startswith(value, start):
             raise ValueError(f"the body has the member {name[:64]!r} twice")
-        members[name] = member = Member(value, found.end())
-        comma = _NEXT.match(body, member.end)
-        if comma is None:
-            if not _LAST.fullmatch(body, member.end):  # what was found is the beginning of another value
-                raise ValueError(f"the body has the member {name[:64]!r} twice")
-            break
-        at = comma.end()
+        members[name] = Member(value, start, at)
+    if not _END.fullmatch(body, at):  # the value that was found is the beginning of another one
+        raise ValueError(f"the body has the member {name[:64]!r} twice")
     return members
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class CallBody:
     """What a gateway reads of a call. `hides_usage`: the usage of its stream has to be asked for by the gateway, and
     the client has not asked for it.
@@ -101,7 +91,7 @@ class CallBody:
         model = _value(members, "model")
         if not isinstance(model, str) or not model:
             raise Refusal(400, "model_missing", "model must name a model, as a text")
-        stream = _value(members, "stream")
+        stream = _value(members, "stream") if "stream" in members else None
         if stream is not None and not isinstance(stream, bool):
             raise Refusal(400, "invalid_body", "stream must be true or false")
         hides_usage = False
@@ -112,7 +102,10 @@ class CallBody:
             hides_usage = options is None or options.get("include_usage") is not True
             if options is not None:
                 _check_once(members["stream_options"].value)
-        output = next((n for name in route.output if (n := _count(_value(members, name)))), 0)
+        output = 0
+        for name in route.output:
+            if not output and name in members:
+                output = _count(_value(members, name))
         return cls(raw, members, model, bool(stream), output, hides_usage)
 
     @property
@@ -124,6 +117,8 @@ class CallBody:
         """The body for a provider's `model`; every other byte is as it came, but that with `ask_usage` the usage of a
         stream is asked for.
         """
+        if not ask_usage and model == self.model:
+            return self.raw
         member = self.members["model"]
         changes = []
         if model != self.model:

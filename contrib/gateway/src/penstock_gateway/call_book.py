@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-import trio
-
 from penstock import ProviderModelKey, RequestResourceKey, Usage
 from penstock_dialects import Prices, cost_of
 from penstock_gateway.call_line import CallLine
@@ -33,10 +31,10 @@ class CallBook:
         self._prefix = prefix
         self._numbered = 0
 
-    def new_line(self) -> CallLine:
+    def new_line(self, now: float) -> CallLine:
         """The line of a request that has come."""
         self._numbered += 1
-        return CallLine(f"{self._prefix}{self._numbered - 1:x}", trio.current_time())
+        return CallLine(f"{self._prefix}{self._numbered - 1:x}", now)
 
     def usual_wait(self, model: str) -> float:
         """What calls to a model have waited lately, in seconds."""
@@ -64,13 +62,13 @@ class CallBook:
         if usage is not None:
             metrics.tokens[line.key, line.model, "in"] += usage.input_tokens or 0
             metrics.tokens[line.key, line.model, "out"] += usage.output_tokens or 0
-            prices = self.prices.get(resource.provider_model)
+            prices = self.prices.get(resource.provider_model) if self.prices else None
             cost = None if prices is None else cost_of(prices, usage, resource.domain)
             if cost:
                 metrics.cost[line.key, line.model] += cost
 
-    def over(self, request: ClientRequest, line: CallLine) -> None:
+    def over(self, request: ClientRequest, line: CallLine, now: float) -> None:
         """A request is over."""
         self.metrics.calls[line.key, line.model, line.status] += 1
         if line.model or line.refused:
-            self._log.write(line.record(request.path, len(request.body)))
+            self._log.write(line.record(request.path, len(request.body), now), now)

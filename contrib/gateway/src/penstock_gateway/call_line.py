@@ -7,7 +7,6 @@ from typing import Any
 
 import attrs
 import msgspec
-import trio
 
 from penstock_gateway.routes import ROUTES
 
@@ -76,8 +75,8 @@ class CallLine:
             headers.append((b"x-penstock-waited", b"%.3f" % self.waited))
         return headers
 
-    def record(self, path: str, size: int) -> LogLine:
-        """The line of the log; `size` is that of the call's body, in bytes."""
+    def record(self, path: str, size: int, now: float) -> LogLine:
+        """The line of the log; `size` is that of the call's body, in bytes, and `now` when the call was over."""
         usage = self.usage
         return LogLine(
             at=round(time.time(), 3),
@@ -94,7 +93,7 @@ class CallLine:
             cause=self.cause or None,
             waited=None if self.waited is None else round(self.waited, 4),
             first_byte=None if self.first_byte is None else round(self.first_byte, 4),
-            seconds=round(trio.current_time() - self.began, 4),
+            seconds=round(now - self.began, 4),
             bytes_in=size,
             bytes_out=self.sent,
             input_tokens=None if usage is None else usage.input_tokens,

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import IO, Final
 
 import msgspec
-import trio
 
 from penstock import ConfigError
 from penstock_gateway.metrics import Metrics
@@ -49,13 +48,13 @@ class CallLog:
         if file is not None:
             self._thread.start()
 
-    def write(self, line: object) -> None:
+    def write(self, line: object, now: float) -> None:
         """Add a line, made of a record. Waits for nothing."""
         if self._file is None:
             return
         gathered = self._gathered
         if not gathered:
-            self._moment.set(trio.current_time() + GATHERING)
+            self._moment.set(now + GATHERING)
         gathered.append(self._encode(line))
         if len(gathered) >= TOGETHER:
             self._hand_over()

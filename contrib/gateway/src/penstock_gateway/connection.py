@@ -13,8 +13,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-import trio
-
 from penstock_gateway.answer_writer import CONTINUE
 from penstock_gateway.call import Call
 from penstock_gateway.config import GatewayConfig
@@ -48,6 +46,7 @@ class ClientConnection:
         on_end: Callable[[ClientConnection], None],
     ) -> None:
         self._poller = poller
+        self.now = poller.now
         self._front = front
         self._config = config
         self._on_end = on_end
@@ -204,7 +203,7 @@ class ClientConnection:
             self._wait(self._config.request_timeout)
 
     def _wait(self, seconds: float) -> None:
-        self.moment.set(trio.current_time() + seconds)
+        self.moment.set(self.now() + seconds)
 
     def _late(self) -> None:
         if self._call is not None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Final, Protocol
 
 import attrs
@@ -45,6 +45,8 @@ class Client(Protocol):
 
     moment: Moment
     """When its call is too late."""
+    now: Callable[[], float]
+    """The moment of trio's clock."""
 
     @property
     def pending(self) -> int:
@@ -171,15 +173,15 @@ class Exchange:
         path = f"{self.route.path}?{query}" if query else self.route.path
         try:
             head = upstream.client.head("POST", path)
-            headers = request_headers(self.request, plain=self._asks, but=upstream.sends)
+            headers = request_headers(self.request, plain=self._asks, stops=upstream.stops)
             self._bytes = head.passing(sent, headers)
         except ValueError:
             raise Refusal(400, "invalid_header", "a header of the request cannot be passed on") from None
 
-    def take(self, place: Place) -> None:
+    def take(self, place: Place, now: float) -> None:
         """Hold the place that a call has, until it ends."""
         self.status, self.usage, self._reader = 0, None, None
-        self._place, self._began = place, trio.current_time()
+        self._place, self._began = place, now
         self._last = min(self.ends_at, self._began + self.gateway.total_timeout)
 
     def run(self) -> None:
@@ -197,7 +199,8 @@ class Exchange:
             self.fail(Fault.of(error))
 
     def _pass_on(self, answer: AnswerParser) -> None:
-        reader = self._reader or self._read_head(answer)
+        now = self.client.now()
+        reader = self._reader or self._read_head(answer, now)
         data = b"".join(answer.take())  # as one: an answer may come in chunks of a byte each
         if data:
             reader.feed(data)
@@ -212,7 +215,7 @@ class Exchange:
             passes = filtering.feed(passes)
         out = self._head + self._writer.piece(passes)
         if answer.done:
-            self._finish(out, reader)
+            self._finish(out, reader, now)
             return
         if data:
             self._head = b""
@@ -220,7 +223,7 @@ class Exchange:
             if self.client.pending > MOST_KEPT and self._call is not None:
                 self._paused = True
                 self._call.pause()
-        self._wait()
+        self._wait(now)
 
     def on_lost(self, error: WireError) -> None:
         """The call has failed on its way."""
@@ -234,7 +237,7 @@ class Exchange:
         if self._paused and self._call is not None:
             self._paused = False
             self._call.resume()
-            self._wait()
+            self._wait(self.client.now())
 
     def late(self) -> None:
         """It takes too long."""
@@ -243,29 +246,29 @@ class Exchange:
     def left(self) -> None:
         """The client has left."""
         try:
-            self._release(ClientLeft())
+            self._release(ClientLeft(), self.client.now())
         except Exception as error:  # a plugin's: nobody is left to be told
             Fault.of(error)
 
     def fail(self, error: CallFailed) -> None:
         """It has failed: its place is given back."""
         try:
-            self._release(error)
+            self._release(error, self.client.now())
         except Exception as fault:  # a plugin's: the client is told all the same
             error = Fault.of(fault)
         self.owner.failed(error)
 
     # -- inside --
 
-    def _read_head(self, answer: AnswerParser) -> AnswerReader:
+    def _read_head(self, answer: AnswerParser, now: float) -> AnswerReader:
         names = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
         reader = AnswerReader(self._upstream.dialect, answer.status, names, wall_now=datetime.now(UTC))
         self._reader = reader
-        self.first_byte = trio.current_time() - self._began
+        self.first_byte = now - self._began
         status = answer.status
-        if status == HTTPStatus.UNAUTHORIZED:
+        if status == 401:
             self._refusal = self._key_refused()
-        elif self.others and (status == HTTPStatus.TOO_MANY_REQUESTS or status >= 500):
+        elif self.others and (status == 429 or status >= 500):
             self.status = status
             self._refusal = Refusal(502, "provider_failed", f"{self.provider} refused the call", 1.0)
         else:
@@ -282,19 +285,23 @@ class Exchange:
             self._writer = AnswerWriter(
                 length=length, chunks=chunks, keep_alive=self.request.keep_alive and self.client.stays
             )
-            headers = [(name, blotted(value, secrets)) for name, value in answer_headers(answer.headers)]
+            headers = answer_headers(answer.headers)
             self._head = self._writer.head(status, [*headers, *self.own_headers])
+            if blotted(self._head, secrets) is not self._head:
+                headers = [(name, blotted(value, secrets)) for name, value in headers]
+                self._head = self._writer.head(status, [*headers, *self.own_headers])
         return reader
 
-    def _finish(self, out: bytes, reader: AnswerReader) -> None:
+    def _finish(self, out: bytes, reader: AnswerReader, now: float) -> None:
         assert self._writer is not None
         # The provider is done, so the place is free before the last byte goes: a client may answer that by a call.
         reader.end()
-        self._release(None)
-        rest = b""
-        for filtering in self._filters:
-            rest = filtering.feed(rest) + filtering.end()
-        out += self._writer.piece(rest)
+        self._release(None, now)
+        if self._filters:
+            rest = b""
+            for filtering in self._filters:
+                rest = filtering.feed(rest) + filtering.end()
+            out += self._writer.piece(rest)
         self._put(out + self._writer.end())
         self.owner.done(reusable=self._writer.keep_alive)
 
@@ -304,10 +311,10 @@ class Exchange:
             self.client.send(data)
             self.sent += len(data)
 
-    def _wait(self) -> None:
-        self.client.moment.set(min(self._last, trio.current_time() + self.gateway.idle_timeout))
+    def _wait(self, now: float) -> None:
+        self.client.moment.set(min(self._last, now + self.gateway.idle_timeout))
 
-    def _release(self, error: BaseException | None) -> None:
+    def _release(self, error: BaseException | None, now: float) -> None:
         """Give the place back, with what is known of the answer. No time-out is left: whoever waits in line anew has
         that of the line.
         """
@@ -318,7 +325,7 @@ class Exchange:
         place, self._place = self._place, None
         if place is None:
             return
-        reader, elapsed = self._reader, trio.current_time() - self._began
+        reader, elapsed = self._reader, now - self._began
         try:
             if reader is not None:
                 facts, self.usage = counted(reader, elapsed)
@@ -335,7 +342,7 @@ class Exchange:
         return Refusal(502, "provider_failed", f"{provider} gave no answer that could be read", 1.0)
 
     def _out_of_time(self) -> CallFailed:
-        if self._paused or self.ends_at <= trio.current_time():
+        if self._paused or self.ends_at <= self.client.now():
             return OutOfTime(Refusal(504, "deadline", "there was no answer by the deadline of the call"))
         message = f"{self.provider} gave no answer in time"
         return TooLate(Refusal(504, "provider_timeout", message))

@@ -33,9 +33,8 @@ from penstock_gateway.refusal import Refusal
 from penstock_gateway.refused import JSON, family_of, refused
 from penstock_gateway.request_parser import ClientRequest
 from penstock_gateway.routes import MODELS_PATH, ROUTES, Route
-from penstock_gateway.timing import seconds_left
 from penstock_gateway.upstreams import Upstream
-from penstock_gateway.wishes import priority_of, session_of
+from penstock_gateway.wishes import wishes_of
 
 __all__ = ["Front"]
 
@@ -65,6 +64,7 @@ class Front:
         """Answer by this configuration from now on."""
         self.serving = serving
         self._book.prices = serving.spending.prices
+        self._for_anybody = not serving.ring
         self._places: dict[tuple[str, str], Sequence[RequestResourceKey]] = {
             (deployment.name, domain): serving.resources(deployment, domain)
             for deployment in serving.models.values()
@@ -74,17 +74,17 @@ class Front:
 
     def begin(self, request: ClientRequest, client: Client) -> Call | None:
         """Answer a request: the call that it becomes, `None` where it has been answered."""
-        line = self._book.new_line()
+        line = self._book.new_line(client.now())
         try:
             return self._begin(request, client, line)
         except Refusal as error:
-            refusal = error
+            refusal = error.with_traceback(None)  # which holds this frame, and so itself
         except Exception as error:  # a plugin's, or a fault of ours: it is this call's alone
             refusal = Fault.of(error).refusal
         self._book.refused(line, refusal)
         reusable = request.keep_alive and client.stays
         client.send(refused(request, refusal, line, close=not reusable))
-        self._book.over(request, line)
+        self._book.over(request, line, client.now())
         client.answered(reusable=reusable)
         return None
 
@@ -117,7 +117,7 @@ class Front:
         raise Refusal(404, "not_found", f"there is nothing at this path; there are {served}")
 
     def _whose(self, request: ClientRequest) -> str:
-        if not self.serving.ring:
+        if self._for_anybody:
             return ANYBODY
         presented = presented_key(request)
         if presented is None:
@@ -130,7 +130,7 @@ class Front:
     def _put(self, request: ClientRequest, client: Client, line: CallLine, body: bytes) -> None:
         reusable, head_only = request.keep_alive and client.stays, request.method == "HEAD"
         client.send(whole_answer(line.status, [JSON, *line.headers()], body, close=not reusable, head_only=head_only))
-        self._book.over(request, line)
+        self._book.over(request, line, client.now())
         client.answered(reusable=reusable)
 
     # -- models --
@@ -166,17 +166,17 @@ class Front:
         body = CallBody.read(request.body, route)
         deployment = self._deployment(body.model, route, limits)
         line.model, line.stream = deployment.name, body.stream
-        seconds = seconds_left(request.header, time.time())
-        ends_at = math.inf if seconds is None else line.began + seconds
+        wishes = wishes_of(request, time.time)
+        ends_at = math.inf if wishes.seconds is None else line.began + wishes.seconds
         patience = limits.queue_wait_timeout
         gateway = self.serving.gateway
         admission = Admission(
             cost=RequestCost(input_tokens=body.input_tokens, output_tokens=body.output_tokens),
             group=self._groups[key],
             gives_up_at=line.began + (gateway.queue_wait_timeout if patience is None else patience),
-            deadline=None if seconds is None else ends_at,
-            priority=priority_of(request.header),
-            session=session_of(request.header),
+            deadline=None if wishes.seconds is None else ends_at,
+            priority=wishes.priority,
+            session=wishes.session,
         )
         call = Call(self._gate, self._upstreams, self._book, client, request, line, admission)
         exchange = Exchange(request, route, body, gateway, client, call, ends_at=ends_at)

@@ -21,7 +21,7 @@ from penstock import PenstockError, RequestCost, RequestGroupSpec, RequestResour
 __all__ = ["Admission", "Gate", "NotAdmitted", "OnTurn", "Place", "Waiting", "admitted"]
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Admission:
     """What a call asks for, wherever it is made. `gives_up_at` and `deadline` are moments of trio's clock: until when
     it waits for its turn, and by when it must have gone out. `priority` is that among the calls of its group: 0 for

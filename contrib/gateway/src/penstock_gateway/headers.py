@@ -8,15 +8,16 @@ are not the client's.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Sequence, Set
+from collections.abc import Sequence, Set
 from typing import Final
 
 from penstock_gateway.request_parser import ClientRequest
 
-__all__ = ["answer_headers", "passes_encoding", "presented_key", "request_headers"]
+__all__ = ["STOPPED", "answer_headers", "passes_encoding", "presented_key", "request_headers"]
 
 _OF_A_CONNECTION: Final = frozenset(
     {
+        b"close",
         b"connection",
         b"keep-alive",
         b"proxy-authenticate",
@@ -48,23 +49,38 @@ _OF_THE_CLIENT: Final = frozenset(
     }
 )
 _OF_THE_PROVIDER: Final = frozenset({b"alt-svc", b"content-length", b"set-cookie", b"strict-transport-security"})
+STOPPED: Final = _OF_A_CONNECTION | _OF_THE_CLIENT
+"""Headers of requests that no provider gets."""
+_STOPPED_ANSWERS: Final = _OF_A_CONNECTION | _OF_THE_PROVIDER
+_ORDINARY: Final = frozenset({b"keep-alive,", b"close,"})
+"""What nearly all say of a connection, and what names no other header."""
 _GZIP: Final = re.compile(r"\s*gzip\s*(;\s*q=(?!0(\.0*)?\s*$)[0-9.]+\s*)?")
 
 
-def _named(names: Container[bytes], headers: Sequence[tuple[bytes, bytes]]) -> Set[bytes]:
-    """What the headers of a message say of its connection."""
-    if b"connection" not in names:
-        return _OF_A_CONNECTION
-    return _OF_A_CONNECTION | {
-        name.strip().lower() for known, value in headers if known == b"connection" for name in value.split(b",")
-    }
+def _passed(
+    headers: Sequence[tuple[bytes, bytes]], stops: Set[bytes], own: tuple[bytes, ...]
+) -> list[tuple[bytes, bytes]]:
+    """The headers that neither stop here, nor begin as those of `own`, nor belong to the connection as it says."""
+    passed = []
+    options = b""
+    for header in headers:
+        name, value = header
+        if name not in stops:
+            if not name.startswith(own):
+                passed.append(header)
+        elif name == b"connection":
+            options += value + b","
+    if options and options.lower() not in _ORDINARY:
+        named = {option.strip().lower() for option in options.split(b",")}
+        return [header for header in passed if header[0] not in named]
+    return passed
 
 
 def presented_key(request: ClientRequest) -> str | None:
     """The key that a client presents: as a bearer token, or in `x-api-key`."""
-    authorization = request.header(b"authorization")
+    authorization = request.first.get(b"authorization")
     if authorization is not None:
-        kind, _, key = authorization.partition(" ")
+        kind, _, key = authorization.decode("latin-1").partition(" ")
         return key.strip() if kind.lower() == "bearer" else ""
     return request.header(b"x-api-key")
 
@@ -72,33 +88,19 @@ def presented_key(request: ClientRequest) -> str | None:
 def passes_encoding(request: ClientRequest) -> bool:
     """Whether the client takes an answer in gzip, which can be read here too."""
     accepted = (request.header(b"accept-encoding") or "").lower()
-    if "gzip" not in accepted:
-        return False
     return any(_GZIP.fullmatch(each) for each in accepted.split(","))
 
 
-def request_headers(request: ClientRequest, *, plain: bool, but: Container[bytes] = ()) -> list[tuple[bytes, bytes]]:
-    """The headers of a request for the provider, `but` those that the gateway sends itself. `plain`: its answer must
-    not be packed.
+def request_headers(request: ClientRequest, *, plain: bool, stops: Set[bytes] = STOPPED) -> list[tuple[bytes, bytes]]:
+    """The headers of a request for the provider, but those in `stops`: `STOPPED`, and what the gateway sends itself.
+    `plain`: its answer must not be packed.
     """
-    stops = _named(request.first, request.headers)
-    passed = [
-        (name, value.strip())
-        for name, value in request.headers
-        if name not in stops
-        and name not in _OF_THE_CLIENT
-        and name not in but
-        and not name.startswith((b"x-penstock-", b"x-forwarded-"))
-    ]
-    passed.append((b"accept-encoding", b"identity" if plain or not passes_encoding(request) else b"gzip"))
+    passed = _passed(request.headers, stops, (b"x-penstock-", b"x-forwarded-"))
+    packed = not plain and b"accept-encoding" in request.first and passes_encoding(request)
+    passed.append((b"accept-encoding", b"gzip" if packed else b"identity"))
     return passed
 
 
 def answer_headers(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """The headers of an answer for the client, but for its length."""
-    stops = _named(dict(headers), headers)
-    return [
-        (name, value)
-        for name, value in headers
-        if name not in stops and name not in _OF_THE_PROVIDER and not name.startswith(b"x-penstock-")
-    ]
+    return _passed(headers, _STOPPED_ANSWERS, (b"x-penstock-",))

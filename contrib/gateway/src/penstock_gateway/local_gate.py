@@ -58,13 +58,14 @@ class LocalGate:
         self._requests = requests
         self._spending = spending
         self._endpoints = Endpoints({}, requests)
+        self._now = trio.lowlevel.current_clock().current_time
 
     def ask(self, places: Sequence[RequestResourceKey], call: Admission, on_turn: OnTurn) -> Place | Waiting:
         """As `Gate.ask`; of several places the one with the fewest calls ahead is the first, and a session's the only
         one. Who has used his day is told so at once, and not when there is a place.
         """
+        now = self._now()
         if self._spending is not None:
-            now = trio.current_time()
             used_up = self._spending.refusal(places, call.group.key, call.cost, call.gives_up_at, now)
             if used_up is not None:
                 raise not_admitted_by(used_up, now)
@@ -80,7 +81,7 @@ class LocalGate:
                 come,
                 cost=call.cost,
                 group=call.group,
-                timeout=max(0.0, call.gives_up_at - trio.current_time()),
+                timeout=max(0.0, call.gives_up_at - now),
                 deadline=call.deadline,
                 priority=call.priority,
             )
@@ -89,7 +90,7 @@ class LocalGate:
         return Waiting(asked.cancel) if isinstance(asked, WaitingAttempt) else LocalPlace(asked)
 
     def _of_session(self, places: Sequence[RequestResourceKey], session: str) -> RequestResourceKey:
-        now = trio.current_time()
+        now = self._now()
         given_up = {each.model for each in self._requests.given_up()}
 
         def takes_calls(place: RequestResourceKey) -> bool:

@@ -46,20 +46,20 @@ class Metrics:
     """By key, model and direction, as providers told."""
     cost: defaultdict[tuple[str, str], float] = attrs.field(factory=lambda: defaultdict(float))
     """By key and model, in the money of the models' prices."""
-    waits: dict[str, Histogram] = attrs.field(factory=dict)
+    waits: defaultdict[str, Histogram] = attrs.field(factory=lambda: defaultdict(Histogram))
     """By key, in seconds, of calls that were admitted."""
-    latencies: dict[str, Histogram] = attrs.field(factory=dict)
+    latencies: defaultdict[str, Histogram] = attrs.field(factory=lambda: defaultdict(Histogram))
     """By model, in seconds from admission to the end of the answer."""
     lost_lines: int = 0
     """Of the log, for want of a reader."""
 
     def waited(self, key: str, seconds: float) -> None:
         """A call was admitted."""
-        self.waits.setdefault(key, Histogram()).add(seconds)
+        self.waits[key].add(seconds)
 
     def answered(self, model: str, seconds: float) -> None:
         """A call has ended at its provider."""
-        self.latencies.setdefault(model, Histogram()).add(seconds)
+        self.latencies[model].add(seconds)
 
     def text(self, gauges: Mapping[str, Mapping[Labels, float]]) -> str:
         """The page. `gauges` are what is true now: name to labels to figure."""

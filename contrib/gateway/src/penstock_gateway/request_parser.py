@@ -33,7 +33,9 @@ def _head_too_large() -> Refusal:
 
 @attrs.define(eq=False)
 class ClientRequest:
-    """A request. `headers` as they came, names in lower case; `target` is the path with its query."""
+    """A request. `headers` as they came, names in lower case, without the space around values; `target` is the path
+    with its query.
+    """
 
     method: str = ""
     target: bytes = b""
@@ -145,7 +147,7 @@ class RequestParser:
             raise _head_too_large()
         if len(self.request.headers) >= MOST_HEADERS:
             raise Refusal(431, "head_too_large", f"a request must not have more than {MOST_HEADERS} headers")
-        self.request.headers.append((name.lower(), value))
+        self.request.headers.append((name.lower(), value.strip()))
 
     def on_headers_complete(self) -> None:
         """The head is there."""
@@ -162,10 +164,11 @@ class RequestParser:
         twice = len(first) < len(headers) and sum(name == b"host" for name, _ in headers) > 1
         if twice or (b"host" not in first and request.version == "1.1"):
             raise Refusal(400, "invalid_request", "a request must have one Host")
-        length = request.header(b"content-length")
+        length = first.get(b"content-length")
         if length is not None and int(length) > self._largest_body:
             self._too_large()
-        self.expects = first.get(b"expect", b"").lower() == b"100-continue" and request.version == "1.1"
+        expects = first.get(b"expect")
+        self.expects = expects is not None and expects.lower() == b"100-continue" and request.version == "1.1"
         if not _TARGET.fullmatch(request.target):
             raise Refusal(400, "invalid_request", "the target of a request must be written in visible ASCII")
         self.in_body = True

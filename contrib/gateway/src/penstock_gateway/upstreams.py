@@ -16,6 +16,7 @@ import attrs
 from penstock import ConfigError, Problem, ProviderConfig
 from penstock_dialects import Dialect, dialect_at, find_dialect
 from penstock_gateway.blotting import SHORTEST_SECRET
+from penstock_gateway.headers import STOPPED
 from penstock_wire import CallsClient, Poller, tls_context
 
 __all__ = ["Upstream", "open_upstreams"]
@@ -23,15 +24,16 @@ __all__ = ["Upstream", "open_upstreams"]
 
 @attrs.frozen
 class Upstream:
-    """A provider. `asks_usage`: its streams tell their usage when `stream_options` asks for it. `sends`: the names of
-    the headers that go with each call, whatever its client sends; `secrets`: the keys in their values.
+    """A provider. `asks_usage`: its streams tell their usage when `stream_options` asks for it. `stops`: the names of
+    the headers that a client's calls cannot bring, those among them that go with each call; `secrets`: the keys in the
+    values of these.
     """
 
     client: CallsClient
     dialect: Dialect
     asks_usage: bool
     url: str
-    sends: frozenset[bytes] = frozenset()
+    stops: frozenset[bytes] = STOPPED
     secrets: tuple[bytes, ...] = ()
 
 
@@ -72,8 +74,8 @@ async def open_upstreams(
             host = urlsplit(url).hostname or ""
             dialect = find_dialect("openai") if provider.kind == "mock" else dialect_at(host)
             asks_usage = provider.options.get("stream_usage") is not False
-            sends = frozenset(map(str.encode, headers))
-            found[name] = Upstream(client, dialect, asks_usage, url, sends, tuple(_secrets(headers)))
+            stops = STOPPED.union(map(str.encode, headers))
+            found[name] = Upstream(client, dialect, asks_usage, url, stops, tuple(_secrets(headers)))
         if problems:
             raise ConfigError(problems)
         yield found

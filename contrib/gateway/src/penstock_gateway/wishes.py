@@ -1,5 +1,5 @@
-"""What a client wishes of the line, as its headers say it: its priority among the calls of its key, and its session.
-Pure.
+"""What a client wishes for its call, as its headers say it: by when it wants the answer, its priority among the calls
+of its key, and its session. Pure.
 """
 
 from __future__ import annotations
@@ -8,14 +8,43 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+import attrs
+
 from penstock import MOST_URGENT
 from penstock_gateway.refusal import Refusal
+from penstock_gateway.request_parser import ClientRequest
+from penstock_gateway.timing import seconds_left
 
-__all__ = ["LONGEST_SESSION", "priority_of", "session_of"]
+__all__ = ["LONGEST_SESSION", "Wishes", "priority_of", "session_of", "wishes_of"]
 
 _WHOLE: Final = re.compile(r"[+-]?\d{1,4}", re.ASCII)
 LONGEST_SESSION: Final = 256
 """Characters."""
+
+
+@attrs.frozen
+class Wishes:
+    """`seconds` in which the answer must be there; `None`: there is no such bound."""
+
+    seconds: float | None = None
+    priority: int = 0
+    session: str = ""
+
+
+_NONE: Final = Wishes()
+_HEADERS: Final = frozenset(
+    {b"x-request-timeout", b"x-penstock-deadline", b"x-penstock-priority", b"x-penstock-session"}
+)
+
+
+def wishes_of(request: ClientRequest, wall: Callable[[], float]) -> Wishes:
+    """The wishes of a request; `wall` tells the time of day, in seconds of Unix time. Raises `Refusal` for what is
+    none.
+    """
+    if _HEADERS.isdisjoint(request.first):
+        return _NONE
+    header = request.header
+    return Wishes(seconds_left(header, wall()), priority_of(header), session_of(header))
 
 
 def priority_of(header: Callable[[bytes], str | None]) -> int:

@@ -58,7 +58,7 @@ async def work(
             ) as upstreams,
         ):
             with closing(CallLog(log, metrics, poller)) as calls:
-                gate = RemoteGate(link.post, trio.current_time)
+                gate = RemoteGate(link.post, poller.now)
                 front = Front(plan.serving, upstreams, gate, metrics, calls, prefix=prefix)
                 worker = Worker(link, gate, front, Door(front, poller), plans)
                 async with trio.open_nursery() as nursery:

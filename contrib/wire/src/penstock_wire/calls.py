@@ -82,7 +82,7 @@ class CallsClient:
             connection.channel.close()
 
     def _kept(self) -> _Connection | None:
-        now = trio.current_time()
+        now = self._poller.now()
         while (kept := self._idle.take(now)) is not None:
             if not kept.channel.closed and kept.channel.quiet:
                 return kept
@@ -105,13 +105,13 @@ class CallsClient:
 
     def keep(self, connection: _Connection) -> None:
         """Keep a connection whose call has ended for the next."""
-        for old in self._idle.put(connection, trio.current_time()):
+        for old in self._idle.put(connection, self._poller.now()):
             old.channel.close()
         if self._old.at == inf:
             self._old.set(self._idle.next)
 
     def _expire(self) -> None:
-        for old in self._idle.expired(trio.current_time()):
+        for old in self._idle.expired(self._poller.now()):
             old.channel.close()
         self._old.set(self._idle.next)
 

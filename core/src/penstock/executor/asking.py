@@ -59,6 +59,7 @@ def ask(
         raise ConfigError(f"on_turn must be a function of an attempt or an error, not {shown(on_turn)}")
     items = items if len(items) == 1 else consequences.not_given_up(items)
     consequences.raise_if_held(items[0])
+    now = gate.run.now_to_change()
 
     def begin(lease: RequestAdmissionLease) -> Attempt:
         try:
@@ -66,13 +67,11 @@ def ask(
         except PenstockError:
             gate.release(lease, GIVEN_UP)
             raise
-        attempt = Attempt(gate, classify, consequences, lease, gate.call_started(lease))
-        attempt.detach()
-        return attempt
+        return Attempt(gate, classify, consequences, lease, gate.call_started(lease), detached=True)
 
     def come(waiter: RequestWaiter) -> None:
         try:
-            attempt = begin(gate.lease_of(waiter, turn.since))
+            attempt = begin(gate.lease_of(waiter, now))
         except PenstockError as error:
             on_turn(error)
             return
@@ -82,10 +81,9 @@ def ask(
             attempt.detach().release(None, error)
             raise
 
-    now = gate.run.now_to_change()
     chosen, waiting = gate.enter(items, now)
     if not waiting:
         return begin(gate.lease_of(chosen, now))
-    turn = Turn(waiting, now, come)
+    turn = Turn(waiting, come)
     gate.turns.add(turn)
     return WaitingAttempt(gate, turn)

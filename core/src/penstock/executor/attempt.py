@@ -64,7 +64,8 @@ def local_outcome(error: BaseException | None) -> RequestReleaseOutcome | None:
 class Attempt:
     """A call that may go out now, until its block is left. What came back is said by `answered` or `finish`.
 
-    `holder`: who is in a block for it, which was entered at `site`; `None` for what is nobody's.
+    `holder`: who is in a block for it, which was entered at `site`; `None` for what is nobody's. `detached`: it has no
+    block, and its end is the caller's from the beginning.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Attempt:
         *,
         holder: Holder | None = None,
         site: CallSite | None = None,
+        detached: bool = False,
     ) -> None:
         self._lease = lease
         self._consequences = consequences
@@ -93,7 +95,8 @@ class Attempt:
         self._usage: Usage | None = None
         self.stands_alone = consequences.stands_alone(call)
         """Its call has been refused again and again while others passed: limiters learn nothing from that."""
-        self._detached: DetachedAttempt | None = None
+        self.detached = detached
+        """Whether somebody has taken the end over."""
         self.site = site
         """Where its block was entered, if it has one."""
         self._holder = holder
@@ -148,18 +151,13 @@ class Attempt:
     def detach(self) -> DetachedAttempt:
         """The end of the attempt, to be held by the caller: leaving the block releases nothing then, unless by an
         exception."""
-        return self._gate.run.here(self._detach)
+        if not self.detached:
+            self._gate.run.here(self._detach)
+        return DetachedAttempt(self)  # not kept: neither would go before the collector of circles comes
 
-    def _detach(self) -> DetachedAttempt:
-        if self._detached is None:
-            self._detached = DetachedAttempt(self)
-            self._leave_block()
-        return self._detached
-
-    @property
-    def detached(self) -> bool:
-        """Whether somebody has taken the end over."""
-        return self._detached is not None
+    def _detach(self) -> None:
+        self.detached = True
+        self._leave_block()
 
     @property
     def ended(self) -> bool:

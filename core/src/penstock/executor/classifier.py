@@ -43,4 +43,7 @@ class OutcomeClassifier:
             else:
                 if outcome is not None:
                     return outcome
-        return classify(facts, error, wall_now=None if self._wall_now is None else self._wall_now())
+        wall_now = None
+        if self._wall_now is not None and facts is not None and facts.hints is None:  # else nobody asks for it
+            wall_now = self._wall_now()
+        return classify(facts, error, wall_now=wall_now)

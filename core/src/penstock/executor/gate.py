@@ -186,6 +186,9 @@ class RequestGate:
             self.leave(lines)
             raise
         self._after(now)
+        if len(lines) == 1:
+            [line] = lines
+            return line, lines if line.lease is None and line.refused is None else []
         chosen = next((waiter for waiter in lines if waiter.lease is not None), None)
         if chosen is None:
             return lines[0], [waiter for waiter in lines if waiter.refused is None]

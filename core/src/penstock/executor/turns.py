@@ -25,7 +25,6 @@ class Turn:
     """A call that waits in one line or several. `come` is called with the waiter whose wait was over last."""
 
     waiters: Sequence[RequestWaiter]
-    since: float
     come: Callable[[RequestWaiter], None]
 
 

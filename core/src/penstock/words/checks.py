@@ -90,6 +90,8 @@ def _is_plain(value: object, kind: type) -> bool:
 
 def whole_number(value: object, what: str, least: int = 1, most: int = LARGEST) -> int:
     """`value`, if it is a whole number from `least` to `most`; otherwise `ConfigError`. True is no number."""
+    if type(value) is int and least <= value <= most:
+        return value
     if isinstance(value, bool) or not isinstance(value, int) or not _is_plain(value, int) or value < least:
         raise ConfigError(f"{what} must be a whole number from {least} on, not {shown(value)}")
     if value > most:
@@ -226,7 +228,7 @@ def _can_be_filed_under(value: object) -> bool:
 
 def a_mapping(value: object, what: str, such_as: str) -> Mapping[Any, Any]:
     """`value`, if it is a mapping; otherwise `ConfigError`, which shows one `such_as` would be right."""
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):
         raise ConfigError(f"{what} must be a mapping, such as {such_as}, not {shown(value)}")
     return value
 

@@ -44,8 +44,8 @@ def _place(block: dict[str, Any]) -> object:
 
 def read_metrics(data: dict[str, Any], answer: Answer) -> None:
     """What Bedrock adds to the last chunk of every model, where the model itself has told nothing."""
-    metrics = object_of(data.get("amazon-bedrock-invocationMetrics"))
-    if not metrics:
+    metrics = data.get("amazon-bedrock-invocationMetrics")
+    if not isinstance(metrics, dict) or not metrics:
         return
     for name, reported in (("input_tokens", "inputTokenCount"), ("output_tokens", "outputTokenCount")):
         if answer.counted(name) is None:

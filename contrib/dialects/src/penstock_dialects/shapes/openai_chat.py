@@ -17,14 +17,18 @@ def _recognises(data: dict[str, Any]) -> bool:
 
 
 def _read(data: dict[str, Any], answer: Answer) -> None:
-    choices = [choice for choice in list_of(data.get("choices")) if isinstance(choice, dict)]
-    for choice in choices:
-        answer.error = answer.error or error_in(choice)
-    first = next((choice for choice in choices if choice.get("index") in (0, None)), None)
+    first = None
+    for choice in list_of(data.get("choices")):
+        if isinstance(choice, dict):
+            if "error" in choice or "errors" in choice:
+                answer.error = answer.error or error_in(choice)
+            if first is None and choice.get("index") in (0, None):
+                first = choice
     if first is not None:
         _read_choice(first, answer)
-    for found in (object_of(data.get("x_groq")).get("usage"), data.get("usage")):
-        read_usage(found, answer)
+    if "x_groq" in data:
+        read_usage(object_of(data["x_groq"]).get("usage"), answer)
+    read_usage(data.get("usage"), answer)
     if data.get("object") == "chat.completion.done":
         answer.done = True
 
@@ -33,15 +37,20 @@ def _read_choice(choice: dict[str, Any], answer: Answer) -> None:
     message = object_of(choice.get("message") or choice.get("delta"))
     answer.whole = answer.whole or bool(choice.get("message"))
     answer.content(message.get("content"))
-    answer.say(choice.get("text"))
-    answer.think(message.get("reasoning_content") or message.get("reasoning"))
-    answer.refusal += text_of(message.get("refusal"))
-    for place, call in enumerate(list_of(message.get("tool_calls"))):
-        if isinstance(call, dict):
-            _read_tool_call(call.get("index", place), call, answer)
+    if text := choice.get("text"):
+        answer.say(text)
+    if thought := message.get("reasoning_content") or message.get("reasoning"):
+        answer.think(thought)
+    if refusal := message.get("refusal"):
+        answer.refusal += text_of(refusal)
+    if calls := message.get("tool_calls"):
+        for place, call in enumerate(list_of(calls)):
+            if isinstance(call, dict):
+                _read_tool_call(call.get("index", place), call, answer)
     if isinstance(message.get("function_call"), dict):
         _read_tool_call("function_call", {"function": message["function_call"]}, answer)
-    answer.logprobs += list_of(object_of(choice.get("logprobs")).get("content"))
+    if logprobs := choice.get("logprobs"):
+        answer.logprobs += list_of(object_of(logprobs).get("content"))
     answer.finish = text_of(choice.get("finish_reason")) or answer.finish
 
 

@@ -20,14 +20,16 @@ def read_usage(usage: object, answer: Answer) -> None:
     given = _first(usage, "prompt_tokens", "input_tokens")
     made = _first(usage, "completion_tokens", "output_tokens")
     total = count_of(usage.get("total_tokens"))
-    before = object_of(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
-    after = object_of(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
-    cached = count_of(before.get("cached_tokens"))
+    cached = written = thought = None
+    if before := usage.get("prompt_tokens_details") or usage.get("input_tokens_details"):
+        before = object_of(before)
+        cached, written = count_of(before.get("cached_tokens")), count_of(before.get("cache_write_tokens"))
     if cached is None:
         cached = _first(usage, "cached_tokens", "num_cached_tokens", "prompt_cache_hit_tokens")
-    thought = count_of(after.get("reasoning_tokens"))
+    if after := usage.get("completion_tokens_details") or usage.get("output_tokens_details"):
+        thought = count_of(object_of(after).get("reasoning_tokens"))
     if thought is None:
-        thought = count_of(usage.get("reasoning_tokens"))
+        thought = _first(usage, "reasoning_tokens")
     if given is not None and total is not None and total > given + (made or 0):
         made = total - given
     elif given is not None and total is not None and made is None:
@@ -38,10 +40,13 @@ def read_usage(usage: object, answer: Answer) -> None:
         input_tokens=given,
         output_tokens=made,
         cache_read_tokens=cached,
-        cache_write_tokens=count_of(before.get("cache_write_tokens")),
+        cache_write_tokens=written,
         reasoning_tokens=thought,
     )
 
 
 def _first(usage: dict[str, Any], *names: str) -> int | None:
-    return next((count for name in names if (count := count_of(usage.get(name))) is not None), None)
+    for name in names:
+        if name in usage and (count := count_of(usage[name])) is not None:
+            return count
+    return None
