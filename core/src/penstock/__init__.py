@@ -148,7 +148,15 @@ from penstock.words.problems import Problem
 from penstock.words.report import RunInfo, RunReport
 from penstock.words.settings import Settings, WallClock
 from penstock.words.shadow import ShadowTally
-from penstock.words.validators import not_empty, number_above, number_from, one_of, true_or_false, whole_number_from
+from penstock.words.validators import (
+    in_schema,
+    not_empty,
+    number_above,
+    number_from,
+    one_of,
+    true_or_false,
+    whole_number_from,
+)
 from penstock.words.verdicts import (
     NEVER,
     PROBE,
@@ -358,6 +366,7 @@ __all__ = [
     "find_cycle",
     "hookimpl",
     "http_date",
+    "in_schema",
     "load_config",
     "lowest_bound",
     "mark_failure",

@@ -35,6 +35,13 @@ class BatchPlugin:
             cli.add_command(command)
 
     @hookimpl
+    def penstock_tables(self) -> Mapping[str, Any]:
+        """The tables of pipelines."""
+        from penstock_batch.pipeline.loading import TABLES
+
+        return TABLES
+
+    @hookimpl
     def penstock_check(self, file: Path, tables: Mapping[str, Any], plugin_files: tuple[Path, ...]) -> FileCheck | None:
         """What a pipeline would do. A file is one that has `[[steps]]`, or two of the other tables of pipelines."""
         if not isinstance(tables.get("steps"), list) and sum(name in tables for name in _TABLES) < 2:

@@ -23,11 +23,13 @@ from penstock_gateway.keys import HashedKey, KeyRing, key_problem
 from penstock_gateway.routes import Family
 from penstock_gateway.spending.configured import Spending, spending_of
 
-__all__ = ["Serving", "load_gateway"]
+__all__ = ["TABLES", "Serving", "load_gateway"]
 
 ANYBODY: Final = "anybody"
 """The key of those who need none: on loopback, where no keys are configured."""
 _KINDS: Final[Mapping[str, Family]] = {"openai": "openai", "mock": "openai", "anthropic": "anthropic"}
+TABLES: Final[Mapping[str, Any]] = {"gateway": GatewayConfig, "endpoints": dict[str, dict[str, EndpointConfig]]}
+"""The tables of a gateway beside the core's, by name."""
 _BUDGETS: Final = "token-budget"
 _FAIR: Final = "fair"
 
@@ -55,8 +57,7 @@ class Serving:
 
 def load_gateway(path: Path, environment: Mapping[str, str]) -> Serving:
     """The gateway that a file describes. Raises `ConfigError` with all that is wrong."""
-    tables = {"gateway": GatewayConfig, "endpoints": dict[str, dict[str, EndpointConfig]]}
-    loaded = load_config(path, extra_tables=tables)
+    loaded = load_config(path, extra_tables=TABLES)
     gateway: GatewayConfig = loaded.extras["gateway"]
     expanded = expand(loaded.config, loaded.extras["endpoints"])
     models, config = _models(loaded.config, expanded), _without_the_replaced(expanded)

@@ -38,6 +38,13 @@ class GatewayPlugin:
         cli.add_command(keys)
 
     @hookimpl
+    def penstock_tables(self) -> Mapping[str, Any]:
+        """The tables of gateways."""
+        from penstock_gateway.loading import TABLES
+
+        return TABLES
+
+    @hookimpl
     def penstock_check(self, file: Path, tables: Mapping[str, Any], plugin_files: tuple[Path, ...]) -> FileCheck | None:
         """What a gateway would serve. A file is one that has `[gateway]`."""
         if "gateway" not in tables:

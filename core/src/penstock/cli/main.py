@@ -38,6 +38,7 @@ from penstock.cli.explain import explain
 from penstock.cli.new.command import new
 from penstock.cli.plugins import plugins
 from penstock.cli.reconfigure import reconfigure
+from penstock.cli.schema import schema
 from penstock.plugins.discovery import Installed, installed
 from penstock.plugins.hook_checks import implementations
 from penstock.plugins.loading import LoadedPlugin, describe_error, import_plugin, load_file, make_for_commands
@@ -204,6 +205,7 @@ cli.add_command(doctor)
 cli.add_command(explain)
 cli.add_command(reconfigure)
 cli.add_command(new)
+cli.add_command(schema)
 
 
 def main() -> None:

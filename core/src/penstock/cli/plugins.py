@@ -149,6 +149,8 @@ def _place_in_words(hook: str, places: dict[str, int]) -> str:
         return "asked when one of its commands is invoked"
     if hook == "penstock_check":
         return "asked by `penstock check` and `penstock doctor`"
+    if hook == "penstock_tables":
+        return "asked by `penstock schema`"
     if key is None:
         return "has no list: asked of every active plugin"
     return f"{key}: number {places[key]}" if key in places else f"{key}: not named there, so not asked"

@@ -50,9 +50,9 @@ _OUTCOMES: Final = frozenset(
 class OtelConfig:
     """`[plugins.otel]`.
 
-    `model_labels` maps a model id, as the provider knows it, to the label that it may be shown under; a model that is
-    not listed is `other`. `domains` are the names that the providers' configurations add to the domains that all
-    have.
+    `model_labels`  a model id, as the provider knows it, to the label that it may be shown under; a model that is not
+                    listed is `other`
+    `domains`       the names that the providers' configurations add to the domains that all have
     """
 
     model_labels: dict[str, str] = attrs.field(factory=dict)
