@@ -23,6 +23,7 @@ from penstock.executor.attempt import Attempt, AttemptContext, DetachedAttempt
 from penstock.executor.call_items import CallOptions
 from penstock.executor.executor import ModelRequestExecutor
 from penstock.executor.thread_work import run_in_thread, wait_in_run
+from penstock.plugins.barring import Without
 from penstock.plugins.hookspecs import hookimpl
 from penstock.plugins.manager import PluginManager
 from penstock.plugins.promises import Promise, RunPlan
@@ -344,6 +345,7 @@ __all__ = [
     "Verdict",
     "WaitingAttempt",
     "WallClock",
+    "Without",
     "WorkerLost",
     "WorkerPlaces",
     "asks_for_too_much",

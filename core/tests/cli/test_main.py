@@ -393,3 +393,35 @@ def test_a_ctrl_c_while_a_command_is_looked_for_is_told_in_a_word(monkeypatch: p
     monkeypatch.setattr(type(cli), "get_command", interrupted)
     result = CliRunner().invoke(cli, ["run", "pipeline.toml"])
     assert (result.exit_code, result.output) == (130, "interrupted\n")
+
+
+# ------------------------------------------------------------------------------------------------ who must not be used
+
+
+def test_a_plugin_is_left_out_of_what_a_command_looks_at_or_runs(distribution: MakeDistribution) -> None:
+    distribution("d", {"r_x.py": "@hookimpl\ndef penstock_task_eligible(task): ...\n"}, plugins={"strict-fair": "r_x"})
+    rows = json.loads(penstock("--no-plugin", "strict-fair", "plugins", "list", "--json").stdout)
+    (row,) = (row for row in rows if row["name"] == "strict-fair")
+    assert (row["state"], row["why"]) == ("disabled", "left out of this run (--no-plugin)")
+    shown = penstock("--no-plugin", "strict-fair", "plugins", "show", "strict-fair").stdout.splitlines()
+    assert shown[1] == "  disabled: left out of this run (--no-plugin)"
+    assert refused(penstock("--no-plugin", "strict-fare", "plugins", "list")) == [
+        "penstock: no plugin 'strict-fare' is installed or loaded; did you mean 'strict-fair'?"
+    ]
+
+
+def test_commands_of_plugins_are_told_what_is_left_out(write: WriteFile) -> None:
+    path = write(
+        "go.py",
+        """
+        import click
+
+        @hookimpl
+        def penstock_cli(cli):
+            @cli.command()
+            @click.pass_obj
+            def go(line):
+                click.echo([getattr(each, "name", each) for each in line.plugins])
+        """,
+    )
+    assert penstock("--plugin", path, "--no-plugin", "aimd", "go").stdout == "['go.py', 'aimd']\n"

@@ -82,6 +82,8 @@ def test_a_list_holds_the_plugins_that_have_its_hooks(distribution: MakeDistribu
         "request_limiters": [],
         "sinks": ["watch"],
         "required": ["mine", "watch"],
+        "allow": ["mine", "watch"],
+        "disabled": ["mine", "watch"],
     }
     assert lists["properties"]["watch"] == {"type": "object", "properties": {}, "additionalProperties": False}
 

@@ -47,7 +47,7 @@ def run_command(
     *,
     limit: int | None,
     overwrite: bool,
-    plugins: Sequence[Path],
+    plugins: Sequence[object],
     progress: ProgressKind,
     redo: str | None = None,
     where: str | None = None,

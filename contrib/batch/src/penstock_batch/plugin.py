@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from penstock import ENDINGS, FileCheck, hookimpl
+from penstock import ENDINGS, FileCheck, Without, hookimpl
 from penstock_batch.report.cli import plan, report
 
 if TYPE_CHECKING:
@@ -59,6 +59,13 @@ _plugin_option = click.option(
     metavar="FILE",
     help="Load this Python file as a plugin. May be given several times.",
 )
+_no_plugin_option = click.option(
+    "--no-plugin",
+    "left_out",
+    multiple=True,
+    metavar="NAME",
+    help="Leave this plugin out, whatever the pipeline names. May be given several times.",
+)
 _pipeline_argument = click.argument("pipeline", type=click.Path(path_type=Path), metavar="PIPELINE.toml")
 
 
@@ -77,6 +84,7 @@ _pipeline_argument = click.argument("pipeline", type=click.Path(path_type=Path),
     help="With --redo: only those of which this is true, as 'ended == \"length\"'; names are an answer's and columns.",
 )
 @_plugin_option
+@_no_plugin_option
 @click.option(
     "--progress",
     type=click.Choice(["auto", "plain", "none"]),
@@ -93,6 +101,7 @@ def run(
     redo: str | None,
     where: str | None,
     files: tuple[Path, ...],
+    left_out: tuple[str, ...],
     progress: ProgressKind,
 ) -> None:
     """Run a pipeline: rows in, rows out.
@@ -114,7 +123,7 @@ def run(
             pipeline,
             limit=limit,
             overwrite=overwrite,
-            plugins=(*line.plugin_files, *files),
+            plugins=(*line.plugins, *files, *map(Without, left_out)),
             progress=progress,
             redo=redo,
             where=where,

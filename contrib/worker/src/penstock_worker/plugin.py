@@ -57,4 +57,4 @@ def worker(line: CommandLine, app: str, workers: int, config: Path | None, once:
     """
     from penstock_worker.command import run_worker
 
-    raise SystemExit(run_worker(app, workers=workers, config=config, once=once, plugins=line.plugin_files))
+    raise SystemExit(run_worker(app, workers=workers, config=config, once=once, plugins=line.plugins))

@@ -15,6 +15,7 @@ from penstock.cli.command_line import CommandLine
 from penstock.config.reading import PenstockConfig, load_config
 from penstock.config.structuring import field_types
 from penstock.config.words import did_you_mean, type_in_words, value_in_words
+from penstock.plugins.barring import barring, plugin_files
 from penstock.plugins.choice import Chosen, choose
 from penstock.plugins.contract import CONTRACT
 from penstock.plugins.discovery import EntryPointOwner, installed
@@ -45,7 +46,7 @@ def plugins() -> None:
 def list_command(line: CommandLine, as_json: bool, config_file: Path | None) -> None:
     """List the plugins there are, with state, hooks and order. Imports none of them."""
     loaded = load_config(config_file, foreign_tables=True)
-    listing = list_plugins(loaded.config, line.plugin_files, installed())
+    listing = list_plugins(loaded.config, line.plugins, installed())
     if as_json:
         click.echo(json.dumps([attrs.asdict(row) for row in listing.rows], indent=2))
     else:
@@ -97,7 +98,7 @@ def show_command(line: CommandLine, name: str, config_file: Path | None) -> None
     """Show one plugin: what it says of itself, its hooks with their order, and its configuration. Imports it."""
     config = load_config(config_file, foreign_tables=True).config
     there = installed()
-    files = {path.stem: path for path in (*(config.folder / path for path in config.plugins.load), *line.plugin_files)}
+    files = {path.stem: path for path in plugin_files(config, line.plugins)}
     if name in files:
         loaded = load_file(files[name])
     elif name in there.plugins:
@@ -105,7 +106,9 @@ def show_command(line: CommandLine, name: str, config_file: Path | None) -> None
     else:
         hint = did_you_mean(name, {*there.plugins, *files}, otherwise="available are")
         raise ConfigError([f"there is no plugin {name!r}; {hint}", *map(str, there.clashes)])
-    chosen = choose(config, there.plugins, {stem: hooks_in_file(path) or () for stem, path in files.items()})
+    bars = barring(config, line.plugins)
+    hooks = {stem: hooks_in_file(path) or () for stem, path in files.items() if bars.barred(stem) is None}
+    chosen = choose(config, there.plugins, hooks, bars, files)
     owner = None if name in files else there.plugins[name]
     click.echo("\n".join(map(printable, _show_lines(loaded, owner, chosen, config))))
     wrong = check_hooks(loaded.target)
@@ -118,7 +121,9 @@ def _show_lines(
 ) -> Iterator[str]:
     active = ": ".join(filter(None, ("active", chosen.why(loaded.name))))
     yield f"{loaded.name} ({loaded.origin})"
-    yield f"  {active if loaded.name in chosen.names() else 'available, not used'}"
+    barred = chosen.barred.get(loaded.name)
+    unused = "available, not used" if barred is None else f"disabled: {barred}"
+    yield f"  {active if loaded.name in chosen.names() else unused}"
     if owner is not None and owner.contract is not None:
         yield f"  written for version {owner.contract} of the contract; this core has {CONTRACT}"
     doc = inspect.getdoc(loaded.target)

@@ -9,6 +9,7 @@ import click
 
 from penstock.cli.command_line import CommandLine
 from penstock.config.reading import load_config
+from penstock.plugins.barring import plugin_files
 from penstock.plugins.discovery import installed
 from penstock.plugins.whole_schema import whole_schema
 from penstock.words.printable import printable
@@ -36,7 +37,7 @@ def schema(line: CommandLine, config_file: Path | None, foreign_tables: bool) ->
     An editor with taplo (Even Better TOML) finds it by `#:schema ./penstock.schema.json` in the first line of a file.
     """
     config = load_config(config_file, foreign_tables=True).config
-    files = (*(config.folder / path for path in config.plugins.load), *line.plugin_files)
+    files = plugin_files(config, line.plugins)
     found = whole_schema(installed(), files, foreign_tables=foreign_tables)
     for error in found.unable:
         click.echo(f"penstock: {printable(str(error))}", err=True)

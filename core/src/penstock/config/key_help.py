@@ -39,14 +39,14 @@ def key_help(cls: type[Any]) -> Mapping[str, str]:
     ... class Config:
     ...     '''What can be set.
     ...
-    ...     `opens`   the hour in which tasks begin
-    ...               to start
-    ...     `groups`  whose tasks are meant
+    ...     `workers`  how many tasks may
+    ...                run at a time
+    ...     `grace`    how long they may go on
     ...     '''
-    ...     opens: int = 8
-    ...     groups: tuple[str, ...] = ()
+    ...     workers: int = 8
+    ...     grace: float = 1.0
     >>> key_help(Config)
-    {'opens': 'the hour in which tasks begin to start', 'groups': 'whose tasks are meant'}
+    {'workers': 'how many tasks may run at a time', 'grace': 'how long they may go on'}
     """
     entries: dict[str, str] = {}
     below: dict[str, str] = {}

@@ -185,6 +185,10 @@ class PluginLists:
     """Python files that are plugins, relative to this file."""
     required: list[str] = attrs.field(factory=list, validator=distinct_names)
     """Plugins that must be there and importable; so is one made active that has only hooks without a list."""
+    allow: list[str] | None = attrs.field(default=None, validator=distinct_names)
+    """The plugins that may be used at all; of no other is any code run. Without it, whatever the lists name."""
+    disabled: list[str] = attrs.field(factory=list, validator=distinct_names)
+    """Plugins that are not used, whatever the lists name."""
 
 
 @attrs.frozen(kw_only=True)

@@ -122,7 +122,8 @@ def _plugins(making: SchemaMaking, of_plugins: Mapping[str, Schema], hooks: Mapp
             lists[key] |= named
         else:
             lists[key]["items"] = named
-    lists["required"]["items"] = {"enum": list(of_plugins)}
+    for key in ("required", "allow", "disabled"):
+        lists[key]["items"] = {"enum": list(of_plugins)}
     record["properties"] = {**{name: table for name, table in of_plugins.items() if name not in lists}, **lists}
     return record
 

@@ -55,7 +55,8 @@ async def open_scheduler(
     """A run, open for the block: `async with penstock.open_scheduler("penstock.toml") as scheduler:`.
 
     `config` is a TOML file, a mapping of the same shape, a `PenstockConfig`, or `None` for the defaults;
-    `plugins` are further plugin objects, or paths of plugin files. `run_id` is what the run is called in its events:
+    `plugins` are further plugin objects, or paths of plugin files, or `Without(name)` for one that is to take no part.
+    `run_id` is what the run is called in its events:
     at most 64 letters, digits, `-`, `_` and `.`; one is made up where none is given. The block's end waits for all
     tasks. A block that raises cancels them.
 
