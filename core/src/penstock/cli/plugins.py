@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import attrs
 import click
 
 from penstock.cli.command_line import CommandLine
+from penstock.cli.config_lines import columns, config_lines
 from penstock.config.reading import PenstockConfig, load_config
-from penstock.config.structuring import field_types
-from penstock.config.words import did_you_mean, type_in_words, value_in_words
+from penstock.config.words import did_you_mean
 from penstock.plugins.barring import barring, plugin_files
 from penstock.plugins.choice import Chosen, choose
 from penstock.plugins.contract import CONTRACT
@@ -71,23 +70,16 @@ def _listing_lines(listing: PluginListing) -> Iterator[str]:
         )
         for row in listing.rows
     ]
-    yield from _columns(cells)
+    yield from columns(cells)
     yield ""
     yield "Asked in this order:"
-    yield from _columns([(f"  {key}", ", ".join(names) or "none") for key, names in listing.asked.items()])
+    yield from columns([(f"  {key}", ", ".join(names) or "none") for key, names in listing.asked.items()])
 
 
 def _hooks_in_short(hooks: tuple[str, ...] | None) -> str:
     if hooks is None:
         return "? (not known from its source; see plugins show)"
     return ", ".join(hook.removeprefix("penstock_") for hook in hooks) or "-"
-
-
-def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    shown = [tuple(map(printable, row)) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    for row in shown:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 @plugins.command("show")
@@ -138,11 +130,11 @@ def _show_lines(
         for found in implementations(loaded.target)
         if found.hook in HOOKS
     ]
-    yield from _columns(rows) if rows else ["  none"]
+    yield from columns(rows) if rows else ["  none"]
     yield from (f"  {line}" for line in deprecations(loaded.target))
     yield ""
     yield f"Configuration: [plugins.{loaded.name}]"
-    yield from _schema_lines(config_class(loaded))
+    yield from config_lines(config_class(loaded))
     if loaded.name in config.sections:
         keys = ", ".join(config.sections[loaded.name]) or "nothing"
         yield f"  ({config.source} sets {keys})"
@@ -159,30 +151,3 @@ def _place_in_words(hook: str, places: dict[str, int]) -> str:
     if key is None:
         return "has no list: asked of every active plugin"
     return f"{key}: number {places[key]}" if key in places else f"{key}: not named there, so not asked"
-
-
-def _schema_lines(cls: type[Any] | None) -> Iterable[str]:
-    if cls is None:
-        return ["  none"]
-    types = field_types(cls)
-    rows = [
-        (f"  {field.alias or field.name}", type_in_words(types[field.name]), _default_in_words(field))
-        for field in attrs.fields(cls)
-        if field.init
-    ]
-    return _columns([("  KEY", "TYPE", "DEFAULT"), *rows]) if rows else ["  no keys"]
-
-
-def _default_in_words(field: attrs.Attribute[Any]) -> str:
-    default: Any = field.default
-    if default is attrs.NOTHING:
-        return "(required)"
-    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
-        if default.takes_self:
-            return "(depends on the other keys)"
-        default = default.factory()
-    if isinstance(default, list | tuple | set | frozenset):
-        return f"[{', '.join(map(value_in_words, default))}]"
-    if isinstance(default, dict):
-        return "{}" if not default else "(a table)"
-    return "(none)" if default is None else value_in_words(default)
