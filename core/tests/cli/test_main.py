@@ -114,6 +114,7 @@ def test_listing_imports_nothing(distribution: MakeDistribution, write: WriteFil
         "hooks": ["penstock_task_eligible"],
         "order": {"task_policies": 1},
         "contract": None,
+        "tier": None,
         "why": "named in task_policies",
     }
     assert (found["other"]["state"], found["other"]["why"]) == ("available", "installed, not named in any list")
@@ -141,7 +142,7 @@ def test_the_listing_for_people_has_columns_and_the_order_of_asking(distribution
         "d", {"a_x.py": "@hookimpl\ndef penstock_ready_queue(): ..."}, plugins={"fair": "a_x", "odd": "zip_x:P"}
     )
     lines = penstock("plugins", "list").stdout.splitlines()
-    assert lines[0].split() == ["NAME", "DISTRIBUTION", "VERSION", "STATE", "HOOKS", "ORDER", "WHY"]
+    assert lines[0].split() == ["NAME", "DISTRIBUTION", "VERSION", "STATE", "HOOKS", "ORDER", "TIER", "WHY"]
     assert lines[1].split()[:8] == ["fair", "d", "1.0", "active", "ready_queue", "ready_queue", "1,", "request_waiters"]
     assert any("? (not known from its source; see plugins show)" in line for line in lines)
     asked = dict(line.split(maxsplit=1) for line in lines[lines.index("Asked in this order:") + 1 :])

@@ -57,7 +57,7 @@ def list_command(line: CommandLine, as_json: bool, config_file: Path | None) -> 
 
 
 def _listing_lines(listing: PluginListing) -> Iterator[str]:
-    cells = [("NAME", "DISTRIBUTION", "VERSION", "STATE", "HOOKS", "ORDER", "WHY")]
+    cells = [("NAME", "DISTRIBUTION", "VERSION", "STATE", "HOOKS", "ORDER", "TIER", "WHY")]
     cells += [
         (
             row.name,
@@ -66,6 +66,7 @@ def _listing_lines(listing: PluginListing) -> Iterator[str]:
             row.state,
             "-" if row.state in ("missing", "clash") else _hooks_in_short(row.hooks),
             ", ".join(f"{key} {place}" for key, place in row.order.items()) or "-",
+            row.tier or "-",
             row.why,
         )
         for row in listing.rows
@@ -118,6 +119,8 @@ def _show_lines(
     yield f"  {active if loaded.name in chosen.names() else unused}"
     if owner is not None and owner.contract is not None:
         yield f"  written for version {owner.contract} of the contract; this core has {CONTRACT}"
+    if owner is not None and owner.tier is not None:
+        yield f"  tier: {owner.tier}"
     doc = inspect.getdoc(loaded.target)
     if doc:
         yield ""

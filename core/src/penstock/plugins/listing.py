@@ -35,6 +35,7 @@ class PluginRow:
     `hooks`     read from its source; `None` if they are not known from it
     `order`     extension point to its place in the order of asking, from 1
     `contract`  the version of the contract that its distribution is written for; `None` if it does not say
+    `tier`      the tier that its own tests have earned it, with the version of the core; `None` if it does not say
     `why`       why it is in this state
     """
 
@@ -45,6 +46,7 @@ class PluginRow:
     hooks: tuple[str, ...] | None = None
     order: Mapping[str, int] = attrs.field(factory=dict)
     contract: str | None = None
+    tier: str | None = None
     why: str = ""
 
 
@@ -131,6 +133,7 @@ def _installed_row(owner: EntryPointOwner, chosen: Chosen, commands: Sequence[st
         hooks=hooks_in_source(module, attribute),
         order=chosen.places(owner.name),
         contract=owner.contract,
+        tier=None if owner.tier is None else str(owner.tier),
         why=why,
     )
 
