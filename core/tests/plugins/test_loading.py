@@ -39,7 +39,7 @@ def test_problems_of_all_tables_are_reported_together(problems_alone: Problems, 
     assert problems_alone({"plugins": tables}, tabled("configured"), Plain()) == [
         "plugins.gone: no plugin 'gone' is installed or loaded; available are "
         "allow, configured, disabled, load, plain, ready_queue, request_limiters, request_waiters, required, sinks, "
-        "task_policies, task_runners",
+        "task_policies, task_runners, and 2 more",
         "plugins.configured.sise: unknown key; did you mean 'size'?",
         "plugins.configured.size: must be >= 1: 0",
         'plugins.plain: this plugin has no configuration; take out "a", "b"',

@@ -86,6 +86,13 @@ _pipeline_argument = click.argument("pipeline", type=click.Path(path_type=Path),
 @_plugin_option
 @_no_plugin_option
 @click.option(
+    "--trace-decisions",
+    "trace",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write whom the gates asked about each task and call, what he answered and how long it took: lines of JSON.",
+)
+@click.option(
     "--progress",
     type=click.Choice(["auto", "plain", "none"]),
     default="auto",
@@ -102,6 +109,7 @@ def run(
     where: str | None,
     files: tuple[Path, ...],
     left_out: tuple[str, ...],
+    trace: Path | None,
     progress: ProgressKind,
 ) -> None:
     """Run a pipeline: rows in, rows out.
@@ -127,6 +135,7 @@ def run(
             progress=progress,
             redo=redo,
             where=where,
+            trace=trace,
         )
     )
 

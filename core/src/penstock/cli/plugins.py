@@ -12,6 +12,7 @@ import click
 
 from penstock.cli.command_line import CommandLine
 from penstock.cli.config_lines import columns, config_lines
+from penstock.cli.cost import cost_lines
 from penstock.config.reading import PenstockConfig, load_config
 from penstock.config.words import did_you_mean
 from penstock.plugins.barring import barring, plugin_files
@@ -85,10 +86,14 @@ def _hooks_in_short(hooks: tuple[str, ...] | None) -> str:
 
 @plugins.command("show")
 @click.argument("name")
+@click.option("--cost", is_flag=True, help="Run a standard load with it: what is it asked, how long does it take?")
 @_CONFIG
 @click.pass_obj
-def show_command(line: CommandLine, name: str, config_file: Path | None) -> None:
-    """Show one plugin: what it says of itself, its hooks with their order, and its configuration. Imports it."""
+def show_command(line: CommandLine, name: str, cost: bool, config_file: Path | None) -> None:
+    """Show one plugin: what it says of itself, its hooks with their order, and its configuration. Imports it.
+
+    With --cost it is run, by its table in FILE, in virtual time and beside the default stack; nothing is called.
+    """
     config = load_config(config_file, foreign_tables=True).config
     there = installed()
     files = {path.stem: path for path in plugin_files(config, line.plugins)}
@@ -107,6 +112,9 @@ def show_command(line: CommandLine, name: str, config_file: Path | None) -> None
     wrong = check_hooks(loaded.target)
     if wrong:
         raise PluginError(name, "; ".join(wrong))
+    if cost:
+        click.echo()
+        click.echo("\n".join(map(printable, cost_lines(loaded, config, line.plugin_files))))
 
 
 def _show_lines(

@@ -189,6 +189,10 @@ class PluginLists:
     """The plugins that may be used at all; of no other is any code run. Without it, whatever the lists name."""
     disabled: list[str] = attrs.field(factory=list, validator=distinct_names)
     """Plugins that are not used, whatever the lists name."""
+    trace: float = attrs.field(default=0.0, validator=a_share)
+    """The share of tasks and calls of which it is traced whom the gates asked, and what he answered."""
+    trace_file: str | None = None
+    """Where each of these questions is written as a line of JSON; without it there are figures alone."""
 
 
 @attrs.frozen(kw_only=True)

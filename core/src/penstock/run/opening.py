@@ -87,6 +87,7 @@ async def open_scheduler(
     loop = parts.tasks.loop
     parts.check_names_before_calls()
     parts.say_promises()
+    manager.trace.open()
     info = RunInfo(run_id=run_id, started_at=started_at, seed=loaded.scheduler.seed, plugins=manager.active)
     parts.notes.run_started(info)
     token = CURRENT.set(scheduler.requests)
@@ -120,6 +121,7 @@ async def open_scheduler(
     finally:
         CURRENT.reset(token)
         parts.deadlocks.closed()
+        manager.trace.close()
         scheduler.report = _report(scheduler, started_at, drivers, parts)
         parts.notes.run_finished(scheduler.report)
     _raise_what_went_wrong(parts.tasks, failure)
