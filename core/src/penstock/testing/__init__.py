@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.testing.contracts.limiter import LimiterDriver, RequestLimiterContract
 from penstock.testing.contracts.limiter_plugin import RequestLimiterPluginContract
 from penstock.testing.contracts.ready_queue import ReadyQueueContract
+from penstock.testing.contracts.request_rule import RequestRuleContract
 from penstock.testing.contracts.task_policy import TaskPolicyContract
 from penstock.testing.contracts.task_rule import TaskRuleContract
 from penstock.testing.contracts.waiter_driver import QueueDriver, ScriptedCapacity
@@ -77,6 +78,7 @@ __all__ = [
     "RequestLimiterContract",
     "RequestLimiterPluginContract",
     "RequestLimiterScenarios",
+    "RequestRuleContract",
     "RequestWaiterQueueContract",
     "RetryAfterForm",
     "RunLog",

@@ -30,6 +30,7 @@ from penstock.plugins.tiers import TIER_GROUP, Tier, TierName, source_digest
 from penstock.testing.contracts.limiter import RequestLimiterContract
 from penstock.testing.contracts.limiter_scenarios import RequestLimiterScenarios
 from penstock.testing.contracts.ready_queue import ReadyQueueContract
+from penstock.testing.contracts.request_rule import RequestRuleContract
 from penstock.testing.contracts.sink import SinkContract
 from penstock.testing.contracts.task_policy import TaskPolicyContract
 from penstock.testing.contracts.task_rule import TaskRuleContract
@@ -44,6 +45,7 @@ SUITES: Final[Mapping[str, type[Any]]] = {
     "penstock_task_policy": TaskPolicyContract,
     "penstock_task_eligible": TaskRuleContract,
     "penstock_request_limiter": RequestLimiterContract,
+    "penstock_request_eligible": RequestRuleContract,
     "penstock_request_waiters": RequestWaiterQueueContract,
     "penstock_task_runner": TaskRunnerContract,
     "penstock_scheduler_event": SinkContract,
