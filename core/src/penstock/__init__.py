@@ -147,17 +147,10 @@ from penstock.words.plugin_failures import PluginFailure
 from penstock.words.printable import printable
 from penstock.words.problems import Problem
 from penstock.words.report import RunInfo, RunReport
+from penstock.words.schema_keywords import in_schema
 from penstock.words.settings import Settings, WallClock
 from penstock.words.shadow import ShadowTally
-from penstock.words.validators import (
-    in_schema,
-    not_empty,
-    number_above,
-    number_from,
-    one_of,
-    true_or_false,
-    whole_number_from,
-)
+from penstock.words.validators import not_empty, number_above, number_from, one_of, true_or_false, whole_number_from
 from penstock.words.verdicts import (
     NEVER,
     PROBE,

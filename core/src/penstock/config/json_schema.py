@@ -22,7 +22,7 @@ import attrs
 from penstock.config.key_help import key_help, table_help
 from penstock.config.structuring import field_types, key_of
 from penstock.config.words import is_list_type, is_mapping_type
-from penstock.words.validators import keywords_of
+from penstock.words.schema_keywords import keywords_of
 
 __all__ = ["DIALECT", "Schema", "SchemaMaking"]
 

@@ -12,7 +12,8 @@ from penstock.config.words import value_in_words
 from penstock.words.checks import LARGEST, is_finite
 from penstock.words.errors import ConfigError
 from penstock.words.problems import Problem
-from penstock.words.validators import Validator, in_schema
+from penstock.words.schema_keywords import in_schema
+from penstock.words.validators import Validator
 
 __all__ = ["a_share", "at_least_one", "distinct_names", "each_at_least_one", "not_below", "seconds"]
 

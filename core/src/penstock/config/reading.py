@@ -278,7 +278,7 @@ def load_config(
     foreign = reading.others({*TABLES, "plugins", *extra_tables}, pass_=foreign_tables)
     if reading.problems:
         raise ConfigError(reading.problems)
-    given = {key: data[key] for key in _TABLES if key in data}
+    given = {key: data[key] for key in TABLES if key in data}
     return LoadedConfig(
         PenstockConfig(**tables, plugins=lists, sections=sections, source=name, folder=folder, given=given),
         extras,

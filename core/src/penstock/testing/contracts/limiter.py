@@ -130,11 +130,8 @@ class LimiterDriver:
 
 
 class RequestLimiterContract:
-    """The suite of one limiter. `make_limiter` makes a fresh limiter for `scope`; the same seed makes the same one.
-
-    With `shared_state` what one limiter counts others of its kind know, as where it is kept outside of the process; the
-    suite then calls `forget` before each history. Without it, what it declares not to share is tested.
-    """
+    """The suite of one limiter. `make_limiter` makes a fresh one for `scope`; the same seed makes the same one. With
+    `shared_state` they share what they count, and `forget` empties it."""
 
     resource = RequestResourceKey("provider", "model", "chat")
     scope: Scope = resource
