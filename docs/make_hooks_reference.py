@@ -57,7 +57,7 @@ def _table() -> Iterator[str]:
 
 
 def _asked_without_a_list(hook: str) -> str:
-    if hook == "penstock_check":
+    if hook in ("penstock_check", "penstock_tables"):
         return "every installed plugin that has it"
     return "the plugin whose command is invoked" if hook == "penstock_cli" else "every active plugin"
 

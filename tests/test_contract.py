@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from penstock.plugins.contract import CONTRACT
+from penstock.plugins.tiers import tier_in
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECTS = sorted(ROOT.glob("[cp]*/*/pyproject.toml"))
@@ -39,3 +40,13 @@ def test_a_distribution_with_plugins_says_for_which_contract_it_is_written(file:
     groups = _project(file).get("entry-points", {})
     if "penstock.plugins" in groups:
         assert groups["penstock.contract"] == {"hooks": CONTRACT}
+
+
+@pytest.mark.parametrize("file", PROJECTS, ids=lambda file: file.parent.name)
+def test_a_plugin_of_ours_carries_the_tier_that_its_tests_have_earned_it(file: Path) -> None:
+    """`python -m pytest NAME -p penstock.testing.tier --penstock-tier NAME/pyproject.toml` writes it."""
+    groups = _project(file).get("entry-points", {})
+    tiers = groups.get("penstock.tier", {})
+    if file.parent.name != "ray":  # its suite is passed where a real Ray is, which is not among the requirements
+        assert tiers.keys() == groups.get("penstock.plugins", {}).keys()
+    assert all(tier_in(value) for value in tiers.values())

@@ -49,6 +49,7 @@ def distribution(tmp_path: Path, bare_environment: None) -> MakeDistribution:
         plugins: Mapping[str, str] | None = None,
         commands: Mapping[str, str] | None = None,
         contract: str | None = None,
+        tiers: Mapping[str, str] | None = None,
         project: Path | None = None,
         copy: str = "",
     ) -> None:
@@ -61,6 +62,8 @@ def distribution(tmp_path: Path, bare_environment: None) -> MakeDistribution:
             lines += [f"[{group}]", *(f"{key} = {value}" for key, value in entries.items())]
         if contract is not None:
             lines += ["[penstock.contract]", f"hooks = {contract}"]
+        if tiers is not None:
+            lines += ["[penstock.tier]", *(f"{key} = {value}" for key, value in tiers.items())]
         (info / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
         if project is not None:
             origin = {"url": project.as_uri(), "dir_info": {"editable": True}}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock import ConfigError
+from penstock import ConfigError, Without
 from penstock_gateway import load_gateway
 from penstock_gateway.key_file import add_key
 from penstock_gateway.loading import ANYBODY
@@ -65,6 +65,14 @@ def test_limits_per_minute_are_budgets_of_the_keys_group(tmp_path: Path) -> None
     ]
 
 
+def test_what_keeps_the_limits_of_keys_cannot_be_left_out_of_one_run(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.toml"
+    path.write_text(f'[gateway.keys.a]\nenv = "A"\nrequests_per_minute = 1\n{MOCK}', encoding="utf-8")
+    assert load_gateway(path, {"A": KEY}, [Without("aimd")]).without == (Without("aimd"),)
+    with pytest.raises(ConfigError, match="'token-budget' cannot be left out"):
+        load_gateway(path, {"A": KEY}, [Without("token-budget")])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -89,6 +97,14 @@ def test_limits_per_minute_are_budgets_of_the_keys_group(tmp_path: Path) -> None
         (
             '[plugins]\nrequest_limiters = ["cooldown"]\n[gateway.keys.a]\nenv = "A"\nrequests_per_minute = 1\n',
             "plugins.request_limiters: leaves out 'token-budget'",
+        ),
+        (
+            '[plugins]\ndisabled = ["token-budget"]\n[gateway.keys.a]\nenv = "A"\nrequests_per_minute = 1\n',
+            "plugins.disabled: 'token-budget' cannot be left out",
+        ),
+        (
+            '[plugins]\nallow = ["cooldown"]\n[gateway.keys.a]\nenv = "A"\ntokens_per_minute = 1\n',
+            "plugins.allow: must name 'token-budget'",
         ),
     ],
 )

@@ -345,3 +345,23 @@ def test_a_folder_that_is_a_link_is_left_alone(place: Path) -> None:
     finding = only("--fix")
     assert (finding["kind"], finding["fix"]) == ("socket-folder", False)
     assert finding["mend"].startswith("export XDG_RUNTIME_DIR=")
+
+
+def test_a_plugin_whose_code_is_newer_than_its_tier(distribution: MakeDistribution, write: WriteFile) -> None:
+    text = '[project]\nname = "d"\n[project.entry-points."penstock.plugins"]\nrules = "a_x"\n'
+    earned = 'rules = "lawful:6.0.sha0123456789ab"'
+    project = write("project/pyproject.toml", f'{text}[project.entry-points."penstock.tier"]\n{earned}\n')
+    tiers = {"rules": "lawful:6.0.sha0123456789ab"}
+    distribution("d", {"a_x.py": RULE}, plugins={"rules": "a_x"}, project=project.parent, tiers=tiers)
+    finding = only()
+    again = f"cd {project.parent} && python -m pytest -p penstock.testing.tier --penstock-tier {project}"
+    assert at(finding) == ("tier", str(project), 6, again)
+    assert finding["cause"] == (
+        "plugin 'rules' of d has earned lawful (core 6.0), and since then the core has become 7.0 and its own code has "
+        "changed"
+    )
+
+
+def test_of_a_plugin_that_somebody_else_works_on_the_tier_is_no_finding(distribution: MakeDistribution) -> None:
+    distribution("d", {"a_x.py": RULE}, plugins={"rules": "a_x"}, tiers={"rules": "lawful:6.0.sha0123456789ab"})
+    assert run().exit_code == 0

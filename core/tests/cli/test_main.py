@@ -114,6 +114,7 @@ def test_listing_imports_nothing(distribution: MakeDistribution, write: WriteFil
         "hooks": ["penstock_task_eligible"],
         "order": {"task_policies": 1},
         "contract": None,
+        "tier": None,
         "why": "named in task_policies",
     }
     assert (found["other"]["state"], found["other"]["why"]) == ("available", "installed, not named in any list")
@@ -141,7 +142,7 @@ def test_the_listing_for_people_has_columns_and_the_order_of_asking(distribution
         "d", {"a_x.py": "@hookimpl\ndef penstock_ready_queue(): ..."}, plugins={"fair": "a_x", "odd": "zip_x:P"}
     )
     lines = penstock("plugins", "list").stdout.splitlines()
-    assert lines[0].split() == ["NAME", "DISTRIBUTION", "VERSION", "STATE", "HOOKS", "ORDER", "WHY"]
+    assert lines[0].split() == ["NAME", "DISTRIBUTION", "VERSION", "STATE", "HOOKS", "ORDER", "TIER", "WHY"]
     assert lines[1].split()[:8] == ["fair", "d", "1.0", "active", "ready_queue", "ready_queue", "1,", "request_waiters"]
     assert any("? (not known from its source; see plugins show)" in line for line in lines)
     asked = dict(line.split(maxsplit=1) for line in lines[lines.index("Asked in this order:") + 1 :])
@@ -393,3 +394,35 @@ def test_a_ctrl_c_while_a_command_is_looked_for_is_told_in_a_word(monkeypatch: p
     monkeypatch.setattr(type(cli), "get_command", interrupted)
     result = CliRunner().invoke(cli, ["run", "pipeline.toml"])
     assert (result.exit_code, result.output) == (130, "interrupted\n")
+
+
+# ------------------------------------------------------------------------------------------------ who must not be used
+
+
+def test_a_plugin_is_left_out_of_what_a_command_looks_at_or_runs(distribution: MakeDistribution) -> None:
+    distribution("d", {"r_x.py": "@hookimpl\ndef penstock_task_eligible(task): ...\n"}, plugins={"strict-fair": "r_x"})
+    rows = json.loads(penstock("--no-plugin", "strict-fair", "plugins", "list", "--json").stdout)
+    (row,) = (row for row in rows if row["name"] == "strict-fair")
+    assert (row["state"], row["why"]) == ("disabled", "left out of this run (--no-plugin)")
+    shown = penstock("--no-plugin", "strict-fair", "plugins", "show", "strict-fair").stdout.splitlines()
+    assert shown[1] == "  disabled: left out of this run (--no-plugin)"
+    assert refused(penstock("--no-plugin", "strict-fare", "plugins", "list")) == [
+        "penstock: no plugin 'strict-fare' is installed or loaded; did you mean 'strict-fair'?"
+    ]
+
+
+def test_commands_of_plugins_are_told_what_is_left_out(write: WriteFile) -> None:
+    path = write(
+        "go.py",
+        """
+        import click
+
+        @hookimpl
+        def penstock_cli(cli):
+            @cli.command()
+            @click.pass_obj
+            def go(line):
+                click.echo([getattr(each, "name", each) for each in line.plugins])
+        """,
+    )
+    assert penstock("--plugin", path, "--no-plugin", "aimd", "go").stdout == "['go.py', 'aimd']\n"

@@ -242,4 +242,4 @@ def test_functions_set_on_an_object_are_its_hooks_too() -> None:
 def test_the_arguments_of_a_hook_are_those_of_its_specification() -> None:
     assert hook_arguments("penstock_task_eligible") == ("task", "queue", "admission", "now", "settings")
     assert hook_arguments("penstock_run_started") == ("run",)
-    assert all(hook_arguments(hook) for hook in HOOKS)
+    assert [hook for hook in HOOKS if not hook_arguments(hook)] == ["penstock_tables"]

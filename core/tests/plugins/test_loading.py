@@ -38,8 +38,8 @@ def test_problems_of_all_tables_are_reported_together(problems_alone: Problems, 
     tables = {"configured": {"size": 0, "sise": 1}, "plain": {"a": 1, "b": 2}, "gone": {}}
     assert problems_alone({"plugins": tables}, tabled("configured"), Plain()) == [
         "plugins.gone: no plugin 'gone' is installed or loaded; available are "
-        "configured, load, plain, ready_queue, request_limiters, request_waiters, required, sinks, task_policies, "
-        "task_runners",
+        "allow, configured, disabled, load, plain, ready_queue, request_limiters, request_waiters, required, sinks, "
+        "task_policies, task_runners, and 2 more",
         "plugins.configured.sise: unknown key; did you mean 'size'?",
         "plugins.configured.size: must be >= 1: 0",
         'plugins.plain: this plugin has no configuration; take out "a", "b"',

@@ -181,7 +181,7 @@ def test_a_rule_is_asked_after_the_limiters_and_refuses_by_its_own_condition() -
     assert asked == []
     bench.controller.advance(1.0)
     assert asked
-    assert "quiet hours" in bench.controller.explain(1.0)
+    assert "quiet hours" in str(bench.controller.explanation(1.0))
     assert bench.controller.signal("evening", 9.0).granted == []
     assert bench.controller.signal("morning", 9.0).granted == [waiter]
 
@@ -233,10 +233,10 @@ def test_a_reconfiguration_that_fails_leaves_everything_as_it_was(bench: Request
 
 
 def test_an_explanation_has_a_text(bench: RequestBench) -> None:
-    assert bench.controller.explain(0.0) == "no request is waiting"
+    assert str(bench.controller.explanation(0.0)) == "no request is waiting"
     bench.limiters[CHAT].blocked_until = 60.0
     bench.wait(now=1.0)
-    assert bench.controller.explain(3.5) == (
+    assert str(bench.controller.explanation(3.5)) == (
         "p/m/chat: 1 waiting, the first for 2.5 s; 0 of 2 in flight\n  "
         "1 refused, cooldown by scripted; for 2.5 s, until 56.5 s from now\n"
         "p/m/chat is cooling down, for 56.5 s from now"

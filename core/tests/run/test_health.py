@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 import trio
@@ -174,3 +175,20 @@ async def test_health_tells_how_many_models_are_known_that_nobody_configured_and
 async def block(clock: MockClock, seconds: float) -> None:
     """A step that takes so long: nothing else runs meanwhile."""
     clock.jump(seconds)
+
+
+def test_a_step_that_a_plugin_took_is_told_by_its_name_and_that_of_the_hook(caplog: pytest.LogCaptureFixture) -> None:
+    moments = iter([0.0, 9.0, 9.0, 18.0])
+    found = iter([("slow", "penstock_task_eligible"), None])
+    watchdog = Watchdog(5.0, lambda: next(moments), lambda seconds: next(found))
+
+    task = SimpleNamespace(name="penstock dispatch")
+    for _ in range(2):
+        watchdog.before_task_step(task)  # type: ignore[arg-type]
+        watchdog.after_task_step(task)  # type: ignore[arg-type]
+    first, second = (record.message for record in caplog.records)
+    assert first.startswith(
+        """task "penstock dispatch, asking plugin 'slow' in penstock_task_eligible" blocked the loop for 9.00 s"""
+    )
+    assert "a plugin answers at once" in first
+    assert second.startswith("task 'penstock dispatch' blocked the loop for 9.00 s")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock import RequestLimiter
-from penstock.testing import RequestLimiterContract
+from penstock.testing import RequestLimiterContract, RequestLimiterScenarios
 from penstock_aimd import AimdConfig, AimdLimiter
 
 
@@ -38,3 +38,7 @@ class TestForAWholeProvider(TestAimdContract):
 
 class TestWithoutAnyBound(TestAimdContract):
     cap = None
+
+
+class TestAimdInScenarios(RequestLimiterScenarios):
+    plugin = "aimd"

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 import penstock
 from penstock_bounded_borrow import BoundedBorrowConfig, BoundedBorrowPlugin
+
+pytest_plugins = ["penstock.testing.fixtures"]
 
 
 @pytest.mark.parametrize("ceiling", [0.5, 0, -1.0, float("inf"), float("nan"), True])
@@ -32,40 +33,49 @@ def test_beside_another_policy_of_task_fairness_it_is_refused() -> None:
     assert problem.what.startswith("'strict-fair' and 'bounded-borrow' exclude each other")
 
 
-async def running_over_time(table: dict[str, Any]) -> list[tuple[float, int, int]]:
+@pytest.fixture
+def table() -> dict[str, Any]:
+    """The plugin's own."""
+    return {}
+
+
+@pytest.fixture
+def penstock_config(table: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "scheduler": {"submission_capacity": 8},
+        "plugins": {"task_policies": ["bounded-borrow"], "bounded-borrow": table},
+    }
+
+
+async def running_over_time(scheduler: penstock.Scheduler) -> list[tuple[float, int, int]]:
     """Two groups on 8 places, a task takes 1 s. `late` runs one task all the time, and from 5 s to 8 s has plenty.
 
     Gives (moment, tasks of `early` running, tasks of `late` running), in the middle of every second.
     """
     running: Counter[str] = Counter()
     seen = []
-    config = {
-        "scheduler": {"submission_capacity": 8},
-        "plugins": {"task_policies": ["bounded-borrow"], "bounded-borrow": table},
-    }
 
     async def work(group: str, seconds: float) -> None:
         running[group] += 1
         await trio.sleep(seconds)
         running[group] -= 1
 
-    async with penstock.open_scheduler(config) as scheduler:
-        scheduler.start_soon(work, "late", 11.0, group="late")
-        await trio.sleep(0.25)
-        for _ in range(100):
-            scheduler.start_soon(work, "early", 1.0, group="early")
-        for second in range(11):
-            await trio.sleep(0.5)
-            seen.append((trio.current_time() - 0.75, running["early"], running["late"]))
-            await trio.sleep(0.5)
-            if second == 4:
-                for _ in range(12):
-                    scheduler.start_soon(work, "late", 1.0, group="late")
+    scheduler.start_soon(work, "late", 11.0, group="late")
+    await trio.sleep(0.25)
+    for _ in range(100):
+        scheduler.start_soon(work, "early", 1.0, group="early")
+    for second in range(11):
+        await trio.sleep(0.5)
+        seen.append((trio.current_time() - 0.75, running["early"], running["late"]))
+        await trio.sleep(0.5)
+        if second == 4:
+            for _ in range(12):
+                scheduler.start_soon(work, "late", 1.0, group="late")
     return seen
 
 
-async def test_a_peer_that_comes_back_has_its_share_within_the_length_of_a_task(autojump_clock: MockClock) -> None:
-    seen = await running_over_time({})
+async def test_a_peer_that_comes_back_has_its_share_within_the_length_of_a_task(scheduler: penstock.Scheduler) -> None:
+    seen = await running_over_time(scheduler)
 
     before, beside = seen[:5], seen[5:9]
     assert {(early, late) for _, early, late in before} == {(7, 1)}, "what the peer leaves is borrowed"
@@ -73,8 +83,9 @@ async def test_a_peer_that_comes_back_has_its_share_within_the_length_of_a_task(
     assert seen[9][1:] == (7, 1), "and borrowed again"
 
 
-async def test_with_a_ceiling_a_place_is_kept_free(autojump_clock: MockClock) -> None:
-    seen = await running_over_time({"ceiling": 1.5})
+@pytest.mark.parametrize("table", [{"ceiling": 1.5}])
+async def test_with_a_ceiling_a_place_is_kept_free(scheduler: penstock.Scheduler) -> None:
+    seen = await running_over_time(scheduler)
 
     assert {(early, late) for _, early, late in seen[:5]} == {(6, 1)}
     assert {(early, late) for _, early, late in seen[5:9]} == {(4, 4)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock import RequestLimiter, Settings
-from penstock.testing import RequestLimiterContract
+from penstock.testing import RequestLimiterContract, RequestLimiterScenarios
 from penstock_breaker import BreakerConfig, BreakerLimiter
 
 
@@ -45,3 +45,7 @@ class TestWithFailFast(TestBreakerContract):
             while driver.ask() is not None:
                 assert driver.rest_until_next_change()
             assert driver.admit() is not None
+
+
+class TestBreakerInScenarios(RequestLimiterScenarios):
+    plugin = "breaker"

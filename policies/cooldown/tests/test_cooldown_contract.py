@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock import RequestLimiter, Settings
-from penstock.testing import RequestLimiterContract
+from penstock.testing import RequestLimiterContract, RequestLimiterScenarios
 from penstock_cooldown import CooldownConfig, CooldownLimiter
 
 
@@ -38,3 +38,7 @@ class TestWithEarlyProbes(TestCooldownContract):
 
     # an early probe that is let in ends a cooldown: see test_early_probes.py
     test_a_cooldown_never_gets_shorter = None  # type: ignore[assignment]
+
+
+class TestCooldownInScenarios(RequestLimiterScenarios):
+    plugin = "cooldown"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock import RequestLimiter
-from penstock.testing import RequestLimiterContract
+from penstock.testing import RequestLimiterContract, RequestLimiterScenarios
 from penstock_latency import LatencyConfig, LatencyLimiter
 
 
@@ -33,3 +33,7 @@ class TestForAWholeProvider(TestLatencyContract):
 
 class TestWithoutAnyBound(TestLatencyContract):
     cap = None
+
+
+class TestLatencyInScenarios(RequestLimiterScenarios):
+    plugin = "latency"

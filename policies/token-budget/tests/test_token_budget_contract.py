@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock import RequestLimiter
-from penstock.testing import RequestLimiterContract
+from penstock.testing import RequestLimiterContract, RequestLimiterScenarios
 from penstock_token_budget import TokenBudgetLimiter
 
 
@@ -36,3 +36,7 @@ class TestForAWholeProviderThatTellsItsLimits(TestEvenBudgetsContract):
     scope = RequestLimiterContract.resource.provider
     limits = ()
     learn = True
+
+
+class TestTokenBudgetInScenarios(RequestLimiterScenarios):
+    plugin = "token-budget"

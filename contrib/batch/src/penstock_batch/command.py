@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import attrs
 import trio
 
 from penstock import ConfigError, FileCheck, PluginManager
@@ -47,15 +48,17 @@ def run_command(
     *,
     limit: int | None,
     overwrite: bool,
-    plugins: Sequence[Path],
+    plugins: Sequence[object],
     progress: ProgressKind,
     redo: str | None = None,
     where: str | None = None,
+    trace: Path | None = None,
 ) -> int:
     """Run a pipeline and print its summary; the cells of the step `redo` are asked again, or those `where` an
-    expression is true of their answer. Returns the exit code; raises `ConfigError` and `PluginError`."""
+    expression is true of their answer. All decisions are written to the file `trace`. Returns the exit code; raises
+    `ConfigError` and `PluginError`."""
     try:
-        pipeline = load_pipeline(path)
+        pipeline = _traced(load_pipeline(path), trace)
         gc.freeze()  # what has been loaded stays to the end, and need not be gone through again for every few rows
         refuse_to_replace(pipeline, overwrite=overwrite)
         again = None if redo is None else Redo(pipeline, redo, where)
@@ -110,6 +113,14 @@ def run_command(
     if ran.interrupted and not whole:
         return INTERRUPTED
     return SOME_FAILED if result.failed or not whole else ALL_DONE
+
+
+def _traced(pipeline: Pipeline, file: Path | None) -> Pipeline:
+    """The pipeline whose decisions are all written to a file, if there is one."""
+    if file is None:
+        return pipeline
+    plugins = attrs.evolve(pipeline.config.plugins, trace=1.0, trace_file=str(file))
+    return attrs.evolve(pipeline, config=attrs.evolve(pipeline.config, plugins=plugins))
 
 
 def _interrupted(error: BaseException) -> bool:

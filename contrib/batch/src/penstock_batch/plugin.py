@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from penstock import ENDINGS, FileCheck, hookimpl
+from penstock import ENDINGS, FileCheck, Without, hookimpl
 from penstock_batch.report.cli import plan, report
 
 if TYPE_CHECKING:
@@ -35,6 +35,13 @@ class BatchPlugin:
             cli.add_command(command)
 
     @hookimpl
+    def penstock_tables(self) -> Mapping[str, Any]:
+        """The tables of pipelines."""
+        from penstock_batch.pipeline.loading import TABLES
+
+        return TABLES
+
+    @hookimpl
     def penstock_check(self, file: Path, tables: Mapping[str, Any], plugin_files: tuple[Path, ...]) -> FileCheck | None:
         """What a pipeline would do. A file is one that has `[[steps]]`, or two of the other tables of pipelines."""
         if not isinstance(tables.get("steps"), list) and sum(name in tables for name in _TABLES) < 2:
@@ -51,6 +58,13 @@ _plugin_option = click.option(
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Load this Python file as a plugin. May be given several times.",
+)
+_no_plugin_option = click.option(
+    "--no-plugin",
+    "left_out",
+    multiple=True,
+    metavar="NAME",
+    help="Leave this plugin out, whatever the pipeline names. May be given several times.",
 )
 _pipeline_argument = click.argument("pipeline", type=click.Path(path_type=Path), metavar="PIPELINE.toml")
 
@@ -70,6 +84,14 @@ _pipeline_argument = click.argument("pipeline", type=click.Path(path_type=Path),
     help="With --redo: only those of which this is true, as 'ended == \"length\"'; names are an answer's and columns.",
 )
 @_plugin_option
+@_no_plugin_option
+@click.option(
+    "--trace-decisions",
+    "trace",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write whom the gates asked about each task and call, what he answered and how long it took: lines of JSON.",
+)
 @click.option(
     "--progress",
     type=click.Choice(["auto", "plain", "none"]),
@@ -86,6 +108,8 @@ def run(
     redo: str | None,
     where: str | None,
     files: tuple[Path, ...],
+    left_out: tuple[str, ...],
+    trace: Path | None,
     progress: ProgressKind,
 ) -> None:
     """Run a pipeline: rows in, rows out.
@@ -107,10 +131,11 @@ def run(
             pipeline,
             limit=limit,
             overwrite=overwrite,
-            plugins=(*line.plugin_files, *files),
+            plugins=(*line.plugins, *files, *map(Without, left_out)),
             progress=progress,
             redo=redo,
             where=where,
+            trace=trace,
         )
     )
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import attrs
 
-from penstock import ConfigError, ModelConfig, PenstockConfig, Problem, ProviderConfig, did_you_mean
+from penstock import ConfigError, ModelConfig, PenstockConfig, Problem, ProviderConfig, did_you_mean, in_schema
 
 __all__ = ["EndpointConfig", "EndpointModelConfig", "Expanded", "expand"]
 
@@ -25,6 +25,7 @@ AT: Final = "@"
 """What stands between a provider's name and that of one of its endpoints."""
 
 
+@in_schema(minimum=1)
 def _at_least_one(_: object, __: attrs.Attribute[Any], value: int | None) -> None:
     if value is not None and value < 1:
         raise ValueError(f"must be at least 1, not {value}")
@@ -32,7 +33,11 @@ def _at_least_one(_: object, __: attrs.Attribute[Any], value: int | None) -> Non
 
 @attrs.frozen(kw_only=True)
 class EndpointModelConfig:
-    """`[endpoints.P.NAME.models.M]`: what is different about a model there: its cap, the id by which it is called."""
+    """`[endpoints.P.NAME.models.M]`: what is different about a model there.
+
+    - `max_parallel_requests`: how many calls may be out at a time.
+    - `model`: the id by which it is called.
+    """
 
     max_parallel_requests: int | None = attrs.field(default=None, validator=_at_least_one)
     model: str | None = None
@@ -42,8 +47,13 @@ class EndpointModelConfig:
 class EndpointConfig:
     """`[endpoints.P.NAME]`: one place at which provider `P` is served. What it does not say is as in `[providers.P]`.
 
-    `headers` stand beside those of the provider, or in their place where they have the same name. `serves` are the
-    models that it has, if not all; `models` what is different about some of them there.
+    - `base_url`: where it answers.
+    - `api_key_env`: the environment variable that holds the key.
+    - `auth_header`: the header for the key, where it is not the usual one.
+    - `headers`: these stand beside those of the provider, or in their place where they have the same name.
+    - `serves`: the models that it has, if not all.
+    - `models`: what is different about some of them there.
+    - `options`: for the provider's kind.
     """
 
     base_url: str | None = None

@@ -12,7 +12,7 @@ import attrs
 import click
 import trio
 
-from penstock import ConfigError, FileCheck, PluginManager
+from penstock import ConfigError, FileCheck, PluginManager, Without
 from penstock_gateway.loading import ANYBODY, Serving, load_gateway
 from penstock_gateway.server import serve_until_signal
 
@@ -33,9 +33,9 @@ def check_gateway(path: Path, plugin_files: Sequence[Path]) -> FileCheck:
     )
 
 
-def serve_command(path: Path) -> None:
-    """Serve what a file describes, until a signal. Raises `ConfigError`."""
-    load = partial(_load_counted, path)
+def serve_command(path: Path, without: Sequence[Without] = ()) -> None:
+    """Serve what a file describes, `without` some plugins, until a signal. Raises `ConfigError`."""
+    load = partial(_load_counted, path, without)
     serving = load()
     if serving.gateway.workers == 1:
         trio.run(
@@ -49,9 +49,9 @@ def serve_command(path: Path) -> None:
     serve_by_processes(serving, load, partial(_say, serving))
 
 
-def _load_counted(path: Path) -> Serving:
+def _load_counted(path: Path, without: Sequence[Without]) -> Serving:
     """A configuration whose workers are counted: one for each core, where it says 0."""
-    serving = load_gateway(path, os.environ)
+    serving = load_gateway(path, os.environ, without)
     if serving.gateway.workers:
         return serving
     return attrs.evolve(serving, gateway=attrs.evolve(serving.gateway, workers=cores()))

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import attrs
 
-from penstock import ConfigError, Problem, number_above, number_from, whole_number_from
+from penstock import ConfigError, Problem, in_schema, number_above, number_from, whole_number_from
 from penstock_gateway.keys import KEY_NAME
 
 __all__ = ["AdminConfig", "AliasConfig", "GatewayConfig", "KeyConfig", "is_loopback"]
@@ -15,11 +15,13 @@ __all__ = ["AdminConfig", "AliasConfig", "GatewayConfig", "KeyConfig", "is_loopb
 MOST_WORKERS: Final = 256
 
 
+@in_schema(minimum=0, maximum=65_535)
 def _port(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 65_535:
         raise ValueError(f"{field.name} must be a port from 0 (any free one) to 65535, not {value!r:.40}")
 
 
+@in_schema(minimum=0, maximum=MOST_WORKERS)
 def _count_of_workers(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_WORKERS:
         what = f"a whole number from 0 (one per core) to {MOST_WORKERS}"
@@ -42,7 +44,11 @@ def is_loopback(host: str) -> bool:
 class KeyConfig:
     """`[gateway.keys.NAME]`. Its calls are the request group `NAME`.
 
-    `env` names the environment variable with the key; without it the key is the one of that name in `keys_file`.
+    - `env`: the environment variable with the key; without it the key is the one of that name in `keys_file`.
+    - `weight`: its share beside that of other keys, where calls wait.
+    - `requests_per_minute`, `requests_per_day`: calls, over all models.
+    - `tokens_per_minute`, `tokens_per_day`: of prompts and answers together.
+    - `spend_per_day`, `spend_per_month`: in the money of the models' prices, as days and months of UTC go.
     """
 
     env: str | None = None
@@ -55,7 +61,6 @@ class KeyConfig:
     tokens_per_day: int | None = attrs.field(default=None, validator=_optional_count)
     spend_per_day: float | None = attrs.field(default=None, validator=_optional_money)
     spend_per_month: float | None = attrs.field(default=None, validator=_optional_money)
-    """In the money of the models' prices, as days and months of UTC go."""
     models: list[str] | None = None
     """Those that it may call, by the names that clients call them; all without it."""
     queue_wait_timeout: float | None = attrs.field(
@@ -64,6 +69,7 @@ class KeyConfig:
     """Seconds, in the place of the gateway's."""
 
 
+@in_schema(minItems=1, uniqueItems=True)
 def _places(_: object, field: attrs.Attribute[Any], value: list[str]) -> None:
     if not value or len(set(value)) < len(value):
         raise ValueError(f'{field.name} must name models, each once, as in ["acme/small", "other/small"]')
@@ -71,14 +77,21 @@ def _places(_: object, field: attrs.Attribute[Any], value: list[str]) -> None:
 
 @attrs.frozen(kw_only=True)
 class AliasConfig:
-    """`[gateway.models.NAME]`: a name for models that serve a call alike, of whichever providers of one dialect."""
+    """`[gateway.models.NAME]`: a name for models that serve a call alike, of whichever providers of one dialect.
+
+    - `to`: the models, as provider/model.
+    """
 
     to: list[str] = attrs.field(validator=_places)
 
 
 @attrs.frozen(kw_only=True)
 class AdminConfig:
-    """`[gateway.admin]`: where `/metrics` and the health checks are, beside the clients' port."""
+    """`[gateway.admin]`: where `/metrics` and the health checks are, beside the clients' port.
+
+    - `host`: a loopback address.
+    - `port`: 0 takes any free one.
+    """
 
     host: str = "127.0.0.1"
     port: int = attrs.field(default=9464, validator=_port)
@@ -86,7 +99,23 @@ class AdminConfig:
 
 @attrs.frozen(kw_only=True)
 class GatewayConfig:
-    """`[gateway]`. Durations in seconds, sizes in bytes."""
+    """`[gateway]`. Durations in seconds, sizes in bytes.
+
+    - `host`: the address that clients call.
+    - `port`: 0 takes any free one.
+    - `keys_file`: the file of salted hashes that `penstock keys` writes.
+    - `keys`: the clients.
+    - `models`: names for models of several providers.
+    - `admin`: another port, for metrics and health.
+    - `queue_wait_timeout`: how long a call waits for its turn.
+    - `connect_timeout`: for a connection to a provider.
+    - `first_byte_timeout`: for the first byte of an answer.
+    - `total_timeout`: for a whole answer.
+    - `keep_alive`: how long a client's connection may be idle.
+    - `largest_body`: of a request.
+    - `most_connections`: of clients at a time.
+    - `drain_seconds`: how long what is under way may go on after SIGTERM.
+    """
 
     host: str = "127.0.0.1"
     port: int = attrs.field(default=8080, validator=_port)

@@ -71,7 +71,9 @@ async def coordinate(
                 poller, serving.config.providers, os.environ, connect_timeout=config.connect_timeout
             ) as upstreams,
             penstock.open_scheduler(
-                serving.config, plugins=spending.plugins(serving.spending), run_id=run_name(serving.config.source)
+                serving.config,
+                plugins=(*spending.plugins(serving.spending), *serving.without),
+                run_id=run_name(serving.config.source),
             ) as scheduler,
         ):
             gate = LocalGate(scheduler.requests, spending)

@@ -6,14 +6,14 @@ budgets of `token-budget` for its group, calls in flight are the group's `admitt
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
-from penstock import ConfigError, PenstockConfig, Problem, RequestResourceKey, did_you_mean, load_config
+from penstock import ConfigError, PenstockConfig, Problem, RequestResourceKey, Without, did_you_mean, load_config
 from penstock_endpoints import EndpointConfig, Expanded, expand
 from penstock_gateway.aliases import aliases_of
 from penstock_gateway.config import GatewayConfig, KeyConfig, is_loopback
@@ -23,11 +23,13 @@ from penstock_gateway.keys import HashedKey, KeyRing, key_problem
 from penstock_gateway.routes import Family
 from penstock_gateway.spending.configured import Spending, spending_of
 
-__all__ = ["Serving", "load_gateway"]
+__all__ = ["TABLES", "Serving", "load_gateway"]
 
 ANYBODY: Final = "anybody"
 """The key of those who need none: on loopback, where no keys are configured."""
 _KINDS: Final[Mapping[str, Family]] = {"openai": "openai", "mock": "openai", "anthropic": "anthropic"}
+TABLES: Final[Mapping[str, Any]] = {"gateway": GatewayConfig, "endpoints": dict[str, dict[str, EndpointConfig]]}
+"""The tables of a gateway beside the core's, by name."""
 _BUDGETS: Final = "token-budget"
 _FAIR: Final = "fair"
 
@@ -42,6 +44,8 @@ class Serving:
     keys: Mapping[str, KeyConfig]
     models: Mapping[str, Deployment]
     spending: Spending
+    without: tuple[Without, ...] = ()
+    """The plugins that are left out, whatever the file names."""
 
     def resources(self, deployment: Deployment, domain: str) -> tuple[RequestResourceKey, ...]:
         """Where calls of this kind to a model may be made, as the request gate knows it."""
@@ -53,10 +57,9 @@ class Serving:
         return tuple(found)
 
 
-def load_gateway(path: Path, environment: Mapping[str, str]) -> Serving:
-    """The gateway that a file describes. Raises `ConfigError` with all that is wrong."""
-    tables = {"gateway": GatewayConfig, "endpoints": dict[str, dict[str, EndpointConfig]]}
-    loaded = load_config(path, extra_tables=tables)
+def load_gateway(path: Path, environment: Mapping[str, str], without: Sequence[Without] = ()) -> Serving:
+    """The gateway that a file describes, `without` some plugins. Raises `ConfigError` with all that is wrong."""
+    loaded = load_config(path, extra_tables=TABLES)
     gateway: GatewayConfig = loaded.extras["gateway"]
     expanded = expand(loaded.config, loaded.extras["endpoints"])
     models, config = _models(loaded.config, expanded), _without_the_replaced(expanded)
@@ -84,7 +87,8 @@ def load_gateway(path: Path, environment: Mapping[str, str]) -> Serving:
     problems += wrong_in_spending
     if problems:
         raise ConfigError([attrs.evolve(each, source=each.source or config.source) for each in problems])
-    return Serving(_with_budgets(config, keys), gateway, ring, keys, models, spending)
+    config = _with_budgets(config, keys, {each.name for each in without})
+    return Serving(config, gateway, ring, keys, models, spending, tuple(without))
 
 
 def _reached(keys: Mapping[str, KeyConfig], models: Mapping[str, Deployment]) -> dict[str, list[str]]:
@@ -184,7 +188,7 @@ def _models(config: PenstockConfig, expanded: Expanded) -> dict[str, Deployment]
     return found
 
 
-def _with_budgets(config: PenstockConfig, keys: Mapping[str, KeyConfig]) -> PenstockConfig:
+def _with_budgets(config: PenstockConfig, keys: Mapping[str, KeyConfig], without: Collection[str]) -> PenstockConfig:
     budgets: list[dict[str, Any]] = []
     for name, key in keys.items():
         limits = {"requests": key.requests_per_minute, "tokens": key.tokens_per_minute}
@@ -195,6 +199,12 @@ def _with_budgets(config: PenstockConfig, keys: Mapping[str, KeyConfig]) -> Pens
     if budgets and active is not None and _BUDGETS not in active:
         what = f"leaves out {_BUDGETS!r}, which keeps the requests and tokens per minute of keys"
         raise ConfigError(Problem(("plugins", "request_limiters"), what, config.source))
+    if budgets and (_BUDGETS in without or _BUDGETS in config.plugins.disabled):
+        what = f"{_BUDGETS!r} cannot be left out: it keeps the requests and tokens per minute of keys"
+        raise ConfigError(Problem(("plugins", "disabled"), what, config.source))
+    if budgets and config.plugins.allow is not None and _BUDGETS not in config.plugins.allow:
+        what = f"must name {_BUDGETS!r}, which keeps the requests and tokens per minute of keys"
+        raise ConfigError(Problem(("plugins", "allow"), what, config.source))
     section = dict(config.sections.get(_BUDGETS, {}))
     own = section.get("budgets", [])
     section["budgets"] = [*(own if isinstance(own, list | tuple) else [own]), *budgets]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock import hookimpl
+from penstock import CommandLine, Without, hookimpl
 
 if TYPE_CHECKING:
     from penstock import FileCheck
@@ -36,6 +36,13 @@ class GatewayPlugin:
         """The commands `serve` and `keys`, added to `cli`."""
         cli.add_command(serve)
         cli.add_command(keys)
+
+    @hookimpl
+    def penstock_tables(self) -> Mapping[str, Any]:
+        """The tables of gateways."""
+        from penstock_gateway.loading import TABLES
+
+        return TABLES
 
     @hookimpl
     def penstock_check(self, file: Path, tables: Mapping[str, Any], plugin_files: tuple[Path, ...]) -> FileCheck | None:
@@ -72,7 +79,8 @@ def serve(context: click.Context, config: Path, reloads: bool, wanted: str | Non
         raise click.UsageError("--run and --json are for --reload")
     from penstock_gateway.command import serve_command
 
-    serve_command(config)
+    line = context.find_object(CommandLine)
+    serve_command(config, [] if line is None else [Without(name) for name in line.left_out])
 
 
 @click.group()

@@ -90,7 +90,8 @@ class Gateway:
         problems = needs_a_new_start(before, serving)
         if problems:
             raise ConfigError(problems)
-        changes = self._scheduler.reconfigure(serving.config, plugins=self.spending.plugins(serving.spending))
+        plugins = (*self.spending.plugins(serving.spending), *serving.without)
+        changes = self._scheduler.reconfigure(serving.config, plugins=plugins)
         self.spending.use(serving.spending)
         self.front.use(serving)
         self.on_reload(serving)
@@ -196,7 +197,9 @@ async def _open_gateway(
             poller, serving.config.providers, environment, connect_timeout=config.connect_timeout
         ) as upstreams,
         penstock.open_scheduler(
-            serving.config, plugins=spending.plugins(serving.spending), run_id=run_name(serving.config.source)
+            serving.config,
+            plugins=(*spending.plugins(serving.spending), *serving.without),
+            run_id=run_name(serving.config.source),
         ) as scheduler,
     ):
         front = Front(serving, upstreams, LocalGate(scheduler.requests, spending), metrics, log)

@@ -18,7 +18,7 @@ from penstock_worker.worker import Worker
 __all__ = ["find_worker", "run_worker"]
 
 
-def run_worker(app: str, *, workers: int, config: Path | None, once: bool, plugins: Sequence[Path]) -> int:
+def run_worker(app: str, *, workers: int, config: Path | None, once: bool, plugins: Sequence[object]) -> int:
     """Run the worker of that name on standard input and output. Returns the exit code."""
 
     def prepare() -> Prepared:

@@ -4,8 +4,9 @@ command.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +25,13 @@ class WorkerPlugin:
     def penstock_cli(self, cli: click.Group) -> None:
         """Add the command `worker`."""
         cli.add_command(worker)
+
+    @hookimpl
+    def penstock_tables(self) -> Mapping[str, Any]:
+        """The table of a worker."""
+        from penstock_worker.settings import TABLES
+
+        return TABLES
 
 
 @click.command()
@@ -49,4 +57,4 @@ def worker(line: CommandLine, app: str, workers: int, config: Path | None, once:
     """
     from penstock_worker.command import run_worker
 
-    raise SystemExit(run_worker(app, workers=workers, config=config, once=once, plugins=line.plugin_files))
+    raise SystemExit(run_worker(app, workers=workers, config=config, once=once, plugins=line.plugins))

@@ -14,6 +14,7 @@ from penstock import (
     PenstockConfig,
     Problem,
     did_you_mean,
+    in_schema,
     load_config,
     number_above,
     number_from,
@@ -22,7 +23,7 @@ from penstock import (
 from penstock_worker.answers import LONGEST_ANSWER
 from penstock_worker.handlers import Handlers
 
-__all__ = ["VARIABLES", "WorkerConfig", "WorkerSettings", "worker_settings", "workers_wanted"]
+__all__ = ["TABLES", "VARIABLES", "WorkerConfig", "WorkerSettings", "worker_settings", "workers_wanted"]
 
 log: Final = logging.getLogger("penstock.worker")
 
@@ -35,6 +36,7 @@ WATCHDOG: Final = 0.25
 """Seconds for which a task may keep the loop from everything else before it is reported."""
 
 
+@in_schema(additionalProperties={"type": "number", "minimum": 0.000001, "maximum": 1_000_000})
 def _weights(_: object, field: attrs.Attribute[Any], value: Mapping[str, object]) -> None:
     for key, weight in value.items():
         number = isinstance(weight, int | float) and not isinstance(weight, bool)
@@ -59,6 +61,10 @@ class WorkerConfig:
     weights: dict[str, float] = attrs.field(factory=dict, validator=_weights)
     backlog: int = attrs.field(default=10_000, validator=whole_number_from(1))
     longest_answer: int = attrs.field(default=LONGEST_ANSWER, validator=whole_number_from(1000))
+
+
+TABLES: Final[Mapping[str, Any]] = {"worker": WorkerConfig}
+"""The table of a worker beside the core's."""
 
 
 @attrs.frozen
@@ -97,7 +103,7 @@ def worker_settings(
     """The settings of one run of these handlers. Raises `ConfigError` with every problem of the configuration."""
     if not len(handlers):
         raise ConfigError("there is no task: mark the function that does the work with @task")
-    loaded = load_config(config, extra_tables={"worker": WorkerConfig})
+    loaded = load_config(config, extra_tables=TABLES)
     worker: WorkerConfig = loaded.extras["worker"]
     number = workers_wanted(workers, environ)
     given = loaded.config.scheduler

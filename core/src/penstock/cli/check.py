@@ -46,7 +46,7 @@ def check(line: CommandLine, file: Path, files: tuple[Path, ...]) -> None:
     if whose.says is not None:
         for error in whose.unable:
             click.echo(f"penstock: {printable(str(error))}", err=True)
-    found = whose.check() or _checked_program(file, plugin_files)
+    found = whose.check() or _checked_program(file, (*line.plugins, *files))
     for text in found.lines:
         click.echo(printable(text))
     for text in found.notes:
@@ -55,11 +55,11 @@ def check(line: CommandLine, file: Path, files: tuple[Path, ...]) -> None:
         raise SystemExit(FAULTY)
 
 
-def _checked_program(file: Path, plugin_files: tuple[Path, ...]) -> FileCheck:
+def _checked_program(file: Path, plugins: tuple[object, ...]) -> FileCheck:
     """What is to be said of a program's file. Raises `ConfigError` and `PluginError`."""
     loaded = load_config(file, foreign_tables=True)
     config = loaded.config
-    manager = PluginManager.from_config(config, extra=plugin_files)
+    manager = PluginManager.from_config(config, extra=plugins)
     dry_run(config, manager)
     models = sum(len(provider.models) for provider in config.providers.values())
     lines = [

@@ -38,6 +38,7 @@ from penstock.cli.explain import explain
 from penstock.cli.new.command import new
 from penstock.cli.plugins import plugins
 from penstock.cli.reconfigure import reconfigure
+from penstock.cli.schema import schema
 from penstock.cli.top.command import top
 from penstock.plugins.discovery import Installed, installed
 from penstock.plugins.hook_checks import implementations
@@ -102,7 +103,7 @@ class PenstockGroup(click.Group):
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        ctx.obj = CommandLine(tuple(ctx.params["plugin_files"]))
+        ctx.obj = CommandLine(tuple(ctx.params["plugin_files"]), tuple(ctx.params["left_out"]))
         with _reporting_errors():
             try:
                 return super().invoke(ctx)
@@ -195,7 +196,14 @@ def _version() -> str:
     metavar="FILE",
     help="Load this Python file as a plugin. May be given several times.",
 )
-def cli(plugin_files: tuple[Path, ...]) -> None:
+@click.option(
+    "--no-plugin",
+    "left_out",
+    multiple=True,
+    metavar="NAME",
+    help="Leave this plugin out, whatever the configuration names. May be given several times.",
+)
+def cli(plugin_files: tuple[Path, ...], left_out: tuple[str, ...]) -> None:
     """Admit work to rate-limited model APIs: which task starts next, and when each call may go out."""
 
 
@@ -206,6 +214,7 @@ cli.add_command(explain)
 cli.add_command(top)
 cli.add_command(reconfigure)
 cli.add_command(new)
+cli.add_command(schema)
 
 
 def main() -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import attrs
 import click
 
 from penstock.cli.command_line import CommandLine
+from penstock.cli.config_lines import columns, config_lines
+from penstock.cli.cost import cost_lines
 from penstock.config.reading import PenstockConfig, load_config
-from penstock.config.structuring import field_types
-from penstock.config.words import did_you_mean, type_in_words, value_in_words
+from penstock.config.words import did_you_mean
+from penstock.plugins.barring import barring, plugin_files
 from penstock.plugins.choice import Chosen, choose
 from penstock.plugins.contract import CONTRACT
 from penstock.plugins.discovery import EntryPointOwner, installed
@@ -45,7 +46,7 @@ def plugins() -> None:
 def list_command(line: CommandLine, as_json: bool, config_file: Path | None) -> None:
     """List the plugins there are, with state, hooks and order. Imports none of them."""
     loaded = load_config(config_file, foreign_tables=True)
-    listing = list_plugins(loaded.config, line.plugin_files, installed())
+    listing = list_plugins(loaded.config, line.plugins, installed())
     if as_json:
         click.echo(json.dumps([attrs.asdict(row) for row in listing.rows], indent=2))
     else:
@@ -57,7 +58,7 @@ def list_command(line: CommandLine, as_json: bool, config_file: Path | None) -> 
 
 
 def _listing_lines(listing: PluginListing) -> Iterator[str]:
-    cells = [("NAME", "DISTRIBUTION", "VERSION", "STATE", "HOOKS", "ORDER", "WHY")]
+    cells = [("NAME", "DISTRIBUTION", "VERSION", "STATE", "HOOKS", "ORDER", "TIER", "WHY")]
     cells += [
         (
             row.name,
@@ -66,14 +67,15 @@ def _listing_lines(listing: PluginListing) -> Iterator[str]:
             row.state,
             "-" if row.state in ("missing", "clash") else _hooks_in_short(row.hooks),
             ", ".join(f"{key} {place}" for key, place in row.order.items()) or "-",
+            row.tier or "-",
             row.why,
         )
         for row in listing.rows
     ]
-    yield from _columns(cells)
+    yield from columns(cells)
     yield ""
     yield "Asked in this order:"
-    yield from _columns([(f"  {key}", ", ".join(names) or "none") for key, names in listing.asked.items()])
+    yield from columns([(f"  {key}", ", ".join(names) or "none") for key, names in listing.asked.items()])
 
 
 def _hooks_in_short(hooks: tuple[str, ...] | None) -> str:
@@ -82,22 +84,19 @@ def _hooks_in_short(hooks: tuple[str, ...] | None) -> str:
     return ", ".join(hook.removeprefix("penstock_") for hook in hooks) or "-"
 
 
-def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    shown = [tuple(map(printable, row)) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    for row in shown:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
 @plugins.command("show")
 @click.argument("name")
+@click.option("--cost", is_flag=True, help="Run a standard load with it: what is it asked, how long does it take?")
 @_CONFIG
 @click.pass_obj
-def show_command(line: CommandLine, name: str, config_file: Path | None) -> None:
-    """Show one plugin: what it says of itself, its hooks with their order, and its configuration. Imports it."""
+def show_command(line: CommandLine, name: str, cost: bool, config_file: Path | None) -> None:
+    """Show one plugin: what it says of itself, its hooks with their order, and its configuration. Imports it.
+
+    With --cost it is run, by its table in FILE, in virtual time and beside the default stack; nothing is called.
+    """
     config = load_config(config_file, foreign_tables=True).config
     there = installed()
-    files = {path.stem: path for path in (*(config.folder / path for path in config.plugins.load), *line.plugin_files)}
+    files = {path.stem: path for path in plugin_files(config, line.plugins)}
     if name in files:
         loaded = load_file(files[name])
     elif name in there.plugins:
@@ -105,12 +104,17 @@ def show_command(line: CommandLine, name: str, config_file: Path | None) -> None
     else:
         hint = did_you_mean(name, {*there.plugins, *files}, otherwise="available are")
         raise ConfigError([f"there is no plugin {name!r}; {hint}", *map(str, there.clashes)])
-    chosen = choose(config, there.plugins, {stem: hooks_in_file(path) or () for stem, path in files.items()})
+    bars = barring(config, line.plugins)
+    hooks = {stem: hooks_in_file(path) or () for stem, path in files.items() if bars.barred(stem) is None}
+    chosen = choose(config, there.plugins, hooks, bars, files)
     owner = None if name in files else there.plugins[name]
     click.echo("\n".join(map(printable, _show_lines(loaded, owner, chosen, config))))
     wrong = check_hooks(loaded.target)
     if wrong:
         raise PluginError(name, "; ".join(wrong))
+    if cost:
+        click.echo()
+        click.echo("\n".join(map(printable, cost_lines(loaded, config, line.plugin_files))))
 
 
 def _show_lines(
@@ -118,9 +122,13 @@ def _show_lines(
 ) -> Iterator[str]:
     active = ": ".join(filter(None, ("active", chosen.why(loaded.name))))
     yield f"{loaded.name} ({loaded.origin})"
-    yield f"  {active if loaded.name in chosen.names() else 'available, not used'}"
+    barred = chosen.barred.get(loaded.name)
+    unused = "available, not used" if barred is None else f"disabled: {barred}"
+    yield f"  {active if loaded.name in chosen.names() else unused}"
     if owner is not None and owner.contract is not None:
         yield f"  written for version {owner.contract} of the contract; this core has {CONTRACT}"
+    if owner is not None and owner.tier is not None:
+        yield f"  tier: {owner.tier}"
     doc = inspect.getdoc(loaded.target)
     if doc:
         yield ""
@@ -133,11 +141,11 @@ def _show_lines(
         for found in implementations(loaded.target)
         if found.hook in HOOKS
     ]
-    yield from _columns(rows) if rows else ["  none"]
+    yield from columns(rows) if rows else ["  none"]
     yield from (f"  {line}" for line in deprecations(loaded.target))
     yield ""
     yield f"Configuration: [plugins.{loaded.name}]"
-    yield from _schema_lines(config_class(loaded))
+    yield from config_lines(config_class(loaded))
     if loaded.name in config.sections:
         keys = ", ".join(config.sections[loaded.name]) or "nothing"
         yield f"  ({config.source} sets {keys})"
@@ -149,33 +157,8 @@ def _place_in_words(hook: str, places: dict[str, int]) -> str:
         return "asked when one of its commands is invoked"
     if hook == "penstock_check":
         return "asked by `penstock check` and `penstock doctor`"
+    if hook == "penstock_tables":
+        return "asked by `penstock schema`"
     if key is None:
         return "has no list: asked of every active plugin"
     return f"{key}: number {places[key]}" if key in places else f"{key}: not named there, so not asked"
-
-
-def _schema_lines(cls: type[Any] | None) -> Iterable[str]:
-    if cls is None:
-        return ["  none"]
-    types = field_types(cls)
-    rows = [
-        (f"  {field.alias or field.name}", type_in_words(types[field.name]), _default_in_words(field))
-        for field in attrs.fields(cls)
-        if field.init
-    ]
-    return _columns([("  KEY", "TYPE", "DEFAULT"), *rows]) if rows else ["  no keys"]
-
-
-def _default_in_words(field: attrs.Attribute[Any]) -> str:
-    default: Any = field.default
-    if default is attrs.NOTHING:
-        return "(required)"
-    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
-        if default.takes_self:
-            return "(depends on the other keys)"
-        default = default.factory()
-    if isinstance(default, list | tuple | set | frozenset):
-        return f"[{', '.join(map(value_in_words, default))}]"
-    if isinstance(default, dict):
-        return "{}" if not default else "(a table)"
-    return "(none)" if default is None else value_in_words(default)

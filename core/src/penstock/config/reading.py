@@ -8,22 +8,21 @@ for its plugin, and a program that has tables of its own in the same file names 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Any, Final, Literal, get_args, get_origin
 
 import attrs
 
+from penstock.config.key_checks import a_share, at_least_one, distinct_names, each_at_least_one, not_below, seconds
 from penstock.config.structuring import structure
 from penstock.config.toml_reading import read_toml
 from penstock.config.words import did_you_mean, is_list_type, probably_meant, unknown, value_in_words
-from penstock.words.checks import LARGEST, a_name, is_finite, shown
+from penstock.words.checks import a_name, shown
 from penstock.words.errors import ConfigError
 from penstock.words.identity import RequestDomain
 from penstock.words.problems import PathParts, Problem
-from penstock.words.validators import Validator
 
 __all__ = [
     "LoadedConfig",
@@ -38,82 +37,35 @@ __all__ = [
 ]
 
 
-def _must_be(wanted_instead: Callable[[Any], str | None]) -> Validator:
-    """A validator by what a value would have to be that cannot be this; `None` if it can."""
-
-    def validate(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if wanted := wanted_instead(value):
-            raise ConfigError(Problem((attribute.name,), f"must be {wanted}, not {value_in_words(value)}"))
-
-    return validate
-
-
-def _wanted_of_a_limit(value: object) -> str | None:
-    """The words for what a limit would have to be that cannot be this; `None` if it can."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        return "a whole number from 1 on"
-    return f"at most {LARGEST:,}" if value > LARGEST else None
-
-
-_at_least_one: Final = _must_be(_wanted_of_a_limit)
-
-
-def _each_at_least_one(_: object, attribute: attrs.Attribute[Any], value: Mapping[str, object]) -> None:
-    wrong = [
-        Problem((attribute.name, key), f"must be {wanted}, not {value_in_words(amount)}")
-        for key, amount in value.items()
-        if (wanted := _wanted_of_a_limit(amount))
-    ]
-    if wrong:
-        raise ConfigError(wrong)
-
-
-def _seconds(*, zero: bool = False) -> Validator:
-    """A validator of durations: positive and finite, or with `zero` also 0. `None` passes, where the type lets it."""
-    wanted = f"a duration {'of at least' if zero else 'above'} 0 seconds"
-
-    def unfit(value: object) -> str | None:
-        fits = value is None or (is_finite(value) and (value > 0 or (zero and value == 0)))
-        return None if fits else wanted
-
-    return _must_be(unfit)
-
-
-_share: Final = _must_be(
-    lambda value: None if value is None or (is_finite(value) and 0 <= value <= 1) else "a share from 0 to 1"
-)
-
-
-def _not_below(other: str) -> Validator:
-    def validate(record: object, attribute: attrs.Attribute[Any], value: float) -> None:
-        least = getattr(record, other)
-        if value < least < math.inf:
-            raise ConfigError(Problem((attribute.name,), f"must be at least {other}, which is {least}, not {value}"))
-
-    return validate
-
-
 @attrs.frozen(kw_only=True)
 class SchedulerConfig:
     """`[scheduler]`: the task gate. Durations in seconds."""
 
-    submission_capacity: int = attrs.field(default=1024, validator=_at_least_one)
-    resources: dict[str, int] = attrs.field(factory=dict, validator=_each_at_least_one)
+    submission_capacity: int = attrs.field(default=1024, validator=at_least_one)
+    """How many tasks may be admitted at a time, whatever else they need."""
+    resources: dict[str, int] = attrs.field(factory=dict, validator=each_at_least_one)
     """`[scheduler.resources]`: limits of scheduler-owned resources beside `submission`."""
-    admitted_limits: dict[str, int] = attrs.field(factory=dict, validator=_each_at_least_one)
+    admitted_limits: dict[str, int] = attrs.field(factory=dict, validator=each_at_least_one)
     """`[scheduler.admitted_limits]`: group identity (parts joined by `/`) to how many run before others come first."""
     runners: dict[str, str] = attrs.field(factory=dict)
     """`[scheduler.runners]`: group identity to the runner of its tasks that name none."""
     seed: int = 0
-    stall_timeout: float = attrs.field(default=300.0, validator=_seconds())
-    shutdown_grace: float = attrs.field(default=30.0, validator=_seconds(zero=True))
-    max_attempts: int = attrs.field(default=3, validator=_at_least_one)
-    retry_backoff: float = attrs.field(default=1.0, validator=_seconds())
-    retry_backoff_max: float = attrs.field(default=60.0, validator=[_seconds(), _not_below("retry_backoff")])
+    """Of all random numbers of a run: each plugin has a stream of its own."""
+    stall_timeout: float = attrs.field(default=300.0, validator=seconds())
+    """How long to wait for a signal when nothing else could let work go on, or for a plugin that failed."""
+    shutdown_grace: float = attrs.field(default=30.0, validator=seconds(zero=True))
+    """How long tasks that run may go on after the run was told to end."""
+    max_attempts: int = attrs.field(default=3, validator=at_least_one)
+    """How often a task is tried whose failure may be retried."""
+    retry_backoff: float = attrs.field(default=1.0, validator=seconds())
+    """The pause before a task is tried again; it doubles each time."""
+    retry_backoff_max: float = attrs.field(default=60.0, validator=[seconds(), not_below("retry_backoff")])
+    """The longest such pause."""
     request_pressure: Literal["advise", "ignore"] = "advise"
     """Whether tasks step back whose provider is cooling down or full."""
-    health_interval: float = attrs.field(default=10.0, validator=_seconds(zero=True))
-    watchdog: float | None = attrs.field(default=None, validator=_seconds(zero=True))
+    health_interval: float = attrs.field(default=10.0, validator=seconds(zero=True))
+    """Between two events of how the run stands; 0: none."""
+    watchdog: float | None = attrs.field(default=None, validator=seconds(zero=True))
     """Seconds; without it, `penstock run` takes 0.25, and a program of one's own has no watchdog."""
     explain_socket: bool | None = None
     """Whether `penstock explain` is answered; without it, `penstock run` does, and a program of one's own does not."""
@@ -131,20 +83,25 @@ class SchedulerConfig:
 class RequestsConfig:
     """`[requests]`: the request gate. Durations in seconds; a `queue_wait_timeout` of 0 means now or never."""
 
-    queue_wait_timeout: float | None = attrs.field(default=None, validator=_seconds(zero=True))
-    stall_timeout: float = attrs.field(default=300.0, validator=_seconds())
+    queue_wait_timeout: float | None = attrs.field(default=None, validator=seconds(zero=True))
+    """How long a call waits for its turn; 0: now or never. Without it, as long as it takes."""
+    stall_timeout: float = attrs.field(default=300.0, validator=seconds())
     """How long a call waits at most for a plugin that could not answer."""
-    max_attempts: int = attrs.field(default=4, validator=_at_least_one)
-    retry_backoff: float = attrs.field(default=1.0, validator=_seconds())
-    retry_backoff_max: float = attrs.field(default=30.0, validator=[_seconds(), _not_below("retry_backoff")])
-    retry_after_max: float = attrs.field(default=300.0, validator=_seconds())
+    max_attempts: int = attrs.field(default=4, validator=at_least_one)
+    """How often a call is made at most."""
+    retry_backoff: float = attrs.field(default=1.0, validator=seconds())
+    """The pause before a call is made again, where the provider names none; it doubles each time."""
+    retry_backoff_max: float = attrs.field(default=30.0, validator=[seconds(), not_below("retry_backoff")])
+    """The longest such pause."""
+    retry_after_max: float = attrs.field(default=300.0, validator=seconds())
     """The longest pause that a provider can ask for, on any status."""
-    unpaid_timeout: float = attrs.field(default=120.0, validator=_seconds())
+    unpaid_timeout: float = attrs.field(default=120.0, validator=seconds())
     """How long a call without a deadline is tried again after failures that surely cost nothing."""
     retry_on: list[Literal["rate_limited", "provider_failure", "provider_timeout", "unexpected_exception"]] = (
         attrs.field(factory=lambda: ["rate_limited", "provider_failure", "provider_timeout"])
     )
-    retry_budget: float | None = attrs.field(default=None, validator=_share)
+    """The outcomes after which a call is made again."""
+    retry_budget: float | None = attrs.field(default=None, validator=a_share)
     """The share of all calls at a provider that may be retries; without it, there is no bound."""
 
 
@@ -152,52 +109,46 @@ class RequestsConfig:
 class SinksConfig:
     """`[sinks]`: how events reach plugins. A sink that fails `failures` times is disabled."""
 
-    failures: int = attrs.field(default=10, validator=_at_least_one)
-
-
-def _distinct_names(_: object, attribute: attrs.Attribute[Any], value: list[str] | None) -> None:
-    wrong = [
-        Problem((attribute.name,), f"names {name!r} twice" if name else "holds an empty name")
-        for at, name in enumerate(value or ())
-        if not name or name in (value or ())[:at]
-    ]
-    if wrong:
-        raise ConfigError(wrong)
+    failures: int = attrs.field(default=10, validator=at_least_one)
+    """How many errors in a row disable a sink."""
 
 
 @attrs.frozen(kw_only=True)
 class ModelConfig:
     """`[providers.P.models.M]`: `M` is the name used in the configuration, `model` the provider's own id
-    (default: `M`).
-
-    `price`, for a million tokens of each kind, is for programs that count money; it decides nothing here.
+    (default: `M`). `price` decides nothing here.
     """
 
-    max_parallel_requests: int = attrs.field(validator=_at_least_one)
+    max_parallel_requests: int = attrs.field(validator=at_least_one)
+    """How many calls may be out at a time."""
     model: str | None = None
-    domain_caps: dict[str, int] = attrs.field(factory=dict, validator=_each_at_least_one)
+    """The provider's own id of the model, where it is not the name used here."""
+    domain_caps: dict[str, int] = attrs.field(factory=dict, validator=each_at_least_one)
+    """The same for one kind of call, as chat or embedding."""
     price: dict[str, float] | None = None
+    """For a million tokens of each kind; for programs that count money."""
 
 
 @attrs.frozen(kw_only=True)
 class ProviderConfig:
-    """`[providers.P]`. `kind` is `openai` (any endpoint that speaks that protocol), `mock` (the embedded
-    one), or what else a program knows: `penstock run` knows `anthropic` and `gemini`.
-
-    `api_key_env` names an environment variable. Its key goes into `auth_header`, or into the usual one
-    of its kind; `headers` are further ones, by name to the environment variable of the value. `domains` are kinds
-    of call beside chat, embedding, image and healthcheck. `options` are for the provider's kind: for `mock` the true
-    limits per model. Two names of `models` may lead to one model id.
-    """
+    """`[providers.P]`: who is called. `penstock run` knows the kinds `anthropic` and `gemini` too."""
 
     kind: str = "openai"
+    """`openai` (any endpoint that speaks that protocol), `mock` (the embedded one), or what else a program knows."""
     base_url: str | None = None
+    """Where it answers."""
     api_key_env: str | None = None
+    """The environment variable that holds the key."""
     auth_header: str | None = None
+    """The header for the key, where it is not the usual one of the kind."""
     headers: dict[str, str] = attrs.field(factory=dict)
-    domains: list[str] = attrs.field(factory=list, validator=_distinct_names)
+    """Further headers, each by its name to the environment variable of its value."""
+    domains: list[str] = attrs.field(factory=list, validator=distinct_names)
+    """Kinds of call beside chat, embedding, image and healthcheck."""
     models: dict[str, ModelConfig] = attrs.field(factory=dict)
+    """The models, by the names that the configuration and programs use. Two may lead to one model id."""
     options: dict[str, object] = attrs.field(factory=dict)
+    """For the provider's kind: for `mock` the true limits per model."""
 
     @models.validator
     def _caps_are_of_known_domains(self, _: attrs.Attribute[Any], value: Mapping[str, ModelConfig]) -> None:
@@ -216,20 +167,32 @@ class ProviderConfig:
 
 @attrs.frozen(kw_only=True)
 class PluginLists:
-    """The lists under `[plugins]`; the order of a list is the order of asking. `None`: the default stack.
-
-    `load` names Python files, relative to the configuration file. What `required` names must be there and
-    importable; it is also how a plugin is made active that has only hooks without a list.
-    """
+    """The lists under `[plugins]`; the order of a list is the order of asking. `None`: the default stack."""
 
     ready_queue: str | None = None
+    """Whose order ready tasks start in; `fifo` is the core's own."""
     request_waiters: str | None = None
-    task_runners: list[str] | None = attrs.field(default=None, validator=_distinct_names)
-    task_policies: list[str] | None = attrs.field(default=None, validator=_distinct_names)
-    request_limiters: list[str] | None = attrs.field(default=None, validator=_distinct_names)
-    sinks: list[str] | None = attrs.field(default=None, validator=_distinct_names)
-    load: list[str] = attrs.field(factory=list, validator=_distinct_names)
-    required: list[str] = attrs.field(factory=list, validator=_distinct_names)
+    """Whose order waiting calls go out in; `fifo` is the core's own."""
+    task_runners: list[str] | None = attrs.field(default=None, validator=distinct_names)
+    """Runners of tasks that name them; `nursery`, the core's own, is always there."""
+    task_policies: list[str] | None = attrs.field(default=None, validator=distinct_names)
+    """Policies and rules that are asked, in this order, whether a task may start."""
+    request_limiters: list[str] | None = attrs.field(default=None, validator=distinct_names)
+    """Limiters and rules that are asked, in this order, whether a call may go out."""
+    sinks: list[str] | None = attrs.field(default=None, validator=distinct_names)
+    """Who is given the events of a run."""
+    load: list[str] = attrs.field(factory=list, validator=distinct_names)
+    """Python files that are plugins, relative to this file."""
+    required: list[str] = attrs.field(factory=list, validator=distinct_names)
+    """Plugins that must be there and importable; so is one made active that has only hooks without a list."""
+    allow: list[str] | None = attrs.field(default=None, validator=distinct_names)
+    """The plugins that may be used at all; of no other is any code run. Without it, whatever the lists name."""
+    disabled: list[str] = attrs.field(factory=list, validator=distinct_names)
+    """Plugins that are not used, whatever the lists name."""
+    trace: float = attrs.field(default=0.0, validator=a_share)
+    """The share of tasks and calls of which it is traced whom the gates asked, and what he answered."""
+    trace_file: str | None = None
+    """Where each of these questions is written as a line of JSON; without it there are figures alone."""
 
 
 @attrs.frozen(kw_only=True)
@@ -264,7 +227,7 @@ class LoadedConfig:
     """The tables that nobody named, where these may pass."""
 
 
-_TABLES: Final[Mapping[str, Any]] = MappingProxyType(
+TABLES: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "scheduler": SchedulerConfig,
         "requests": RequestsConfig,
@@ -308,14 +271,14 @@ def load_config(
         a_name(str(source), "config")
         data, name, folder = read_toml(source), str(source), Path(source).parent
     reading = _Reading(data, name)
-    tables = {key: reading.table(key, kind) for key, kind in _TABLES.items() if key in data}
+    tables = {key: reading.table(key, kind) for key, kind in TABLES.items() if key in data}
     reading.problems += _names_of_nothing(tables.get("providers") or {}, name)
     lists, sections = reading.plugins()
     extras = reading.extras(extra_tables)
-    foreign = reading.others({*_TABLES, "plugins", *extra_tables}, pass_=foreign_tables)
+    foreign = reading.others({*TABLES, "plugins", *extra_tables}, pass_=foreign_tables)
     if reading.problems:
         raise ConfigError(reading.problems)
-    given = {key: data[key] for key in _TABLES if key in data}
+    given = {key: data[key] for key in TABLES if key in data}
     return LoadedConfig(
         PenstockConfig(**tables, plugins=lists, sections=sections, source=name, folder=folder, given=given),
         extras,

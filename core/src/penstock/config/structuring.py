@@ -29,7 +29,7 @@ from penstock.config.words import is_list_type, is_mapping_type, is_secret, type
 from penstock.words.errors import ConfigError, PenstockError
 from penstock.words.problems import PathParts, Problem
 
-__all__ = ["field_types", "structure"]
+__all__ = ["field_types", "key_of", "structure"]
 
 T = TypeVar("T")
 _Hook = Callable[[Any, Any], Any]
@@ -227,7 +227,7 @@ def _record(value: object, cls: type[Any]) -> object:
             raise _Misfit(_Finding((), _words(error), quoted=value)) from None
     if not isinstance(value, Mapping):
         _wrong(cls, value)
-    fields = {_key(field): field for field in attrs.fields(cls) if field.init}
+    fields = {key_of(field): field for field in attrs.fields(cls) if field.init}
     types = field_types(cls)
     findings = _Findings()
     given: dict[str, Any] = {}
@@ -248,7 +248,7 @@ def _record(value: object, cls: type[Any]) -> object:
         raise _Misfit(*(_objections(cls, given, set()) or _as_findings(error))) from error
 
 
-def _key(field: attrs.Attribute[Any]) -> str:
+def key_of(field: attrs.Attribute[Any]) -> str:
     """The key that a file has for this field: its own name, or what its metadata say where Python has no such name."""
     key: str = field.metadata.get("key") or field.alias or field.name
     return key
@@ -276,9 +276,9 @@ def _objections(cls: type[Any], given: Mapping[str, Any], unfit: Collection[str]
     stand_in = object.__new__(cls)
     values: dict[str, Any] = {}
     for field in attrs.fields(cls):
-        if _key(field) in unfit:
+        if key_of(field) in unfit:
             continue
-        value = given.get(_key(field), field.default)
+        value = given.get(key_of(field), field.default)
         if isinstance(value, attrs.Factory):  # type: ignore[arg-type]
             value = attrs.NOTHING if value.takes_self else value.factory()
         if value is not attrs.NOTHING:
@@ -301,7 +301,7 @@ def _as_findings(error: Exception, field: attrs.Attribute[Any] | None = None, va
     """The objections of a record, or of the validator of its `field`. A `ConfigError` says itself at which keys; the
     name of the field, if the words begin with it, is left to the path.
     """
-    at: PathParts = () if field is None else (_key(field),)
+    at: PathParts = () if field is None else (key_of(field),)
     if isinstance(error, ConfigError):
         objections: list[tuple[PathParts, str]] = [(record.path, record.what) for record in error.records]
     else:

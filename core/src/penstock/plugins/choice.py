@@ -13,6 +13,7 @@ what its owner has ruled out. A sink, and a default that is not named, are disab
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -20,6 +21,7 @@ import attrs
 
 from penstock.config.reading import PenstockConfig, PluginLists
 from penstock.config.words import did_you_mean
+from penstock.plugins.barring import Barring
 from penstock.plugins.hookspecs import HOOKS, OF_COMMANDS
 from penstock.words.problems import PathParts, Problem
 
@@ -74,6 +76,7 @@ class Chosen:
     `required`   names that must be there
     `insisted`   names without which the run must not start
     `missing`    names that are not installed, with what should be said of each
+    `barred`     names that are there and must not be used, with the reason
     `problems`   what makes the configuration unusable
     """
 
@@ -83,6 +86,7 @@ class Chosen:
     required: tuple[str, ...] = ()
     insisted: frozenset[str] = frozenset()
     missing: Mapping[str, str] = MappingProxyType({})
+    barred: Mapping[str, str] = MappingProxyType({})
     problems: tuple[Problem, ...] = ()
 
     def names(self) -> tuple[str, ...]:
@@ -104,14 +108,22 @@ class Chosen:
         return "; ".join([*reasons, *(["required"] if name in self.required else [])])
 
 
-def choose(config: PenstockConfig, installed: Collection[str], given: Mapping[str, Collection[str]]) -> Chosen:
+def choose(
+    config: PenstockConfig,
+    installed: Collection[str],
+    given: Mapping[str, Collection[str]],
+    barring: Barring | None = None,
+    files: Collection[str] = (),
+) -> Chosen:
     """The choice that the lists of a configuration make among what there is.
 
     `installed` are the names of installed plugins; `given` are those from files and objects, with the hooks that each
-    implements: they are asked for all of them, after the plugins of a list that does not name them.
+    implements: they are asked for all of them, after the plugins of a list that does not name them. `files` are the
+    names of all that come from files, those too that are barred and hence not among the given.
     """
-    making = _Making(config, installed, given)
+    making = _Making(config, installed, given, Barring() if barring is None else barring, frozenset(files))
     asked = {key: making.list_of(point) for key, point in EXTENSION_POINTS.items()}
+    making.check_files()
     making.check_required()
     making.check_runners(asked["task_runners"])
     making.check_sections()
@@ -122,6 +134,7 @@ def choose(config: PenstockConfig, installed: Collection[str], given: Mapping[st
         tuple(name for name in config.plugins.required if name in making.available),
         frozenset(making.insisted & making.available),
         making.missing,
+        making.barred,
         tuple(making.problems),
     )
 
@@ -141,27 +154,41 @@ class _Making:
     """One choice in the making."""
 
     def __init__(
-        self, config: PenstockConfig, installed: Collection[str], given: Mapping[str, Collection[str]]
+        self,
+        config: PenstockConfig,
+        installed: Collection[str],
+        given: Mapping[str, Collection[str]],
+        barring: Barring,
+        files: frozenset[str],
     ) -> None:
         self._config = config
+        self._files = files
         self._given = given
-        self.available = {*installed, *given}
+        there = {*installed, *given, *files}
+        objects = given.keys() - files
+        self.barred = {name: why for name in sorted(there - objects) if (why := barring.barred(name)) is not None}
+        self._off = {name for name in self.barred if barring.off(name) is not None}
+        self.available = {*installed, *given} - self.barred.keys()
         self.named = frozenset(key for key in EXTENSION_POINTS if getattr(config.plugins, key) is not None)
         self.insisted = {*config.plugins.required, *given}
         self.missing: dict[str, str] = {}
         self.problems: list[Problem] = []
         own = {point.own for point in EXTENSION_POINTS.values() if point.own}
-        for name in sorted(own & self.available):
+        for name in sorted(own & there):
             self._add_problem((), f"a plugin cannot be called {name!r}: that is the core's own; rename the plugin")
+        self.problems += barring.problems(there, own - there, objects)
 
     def list_of(self, point: ExtensionPoint) -> tuple[str, ...]:
         stated: str | list[str] | None = getattr(self._config.plugins, point.key)
         listed = [stated] if isinstance(stated, str) else stated
         wanted = [name for name in (point.default if listed is None else listed) if name != point.own]
         for name in wanted:
-            if name in self.available:
+            if name in self.available or name in self._off:
                 continue
-            if listed is None:
+            if name in self.barred:
+                if listed is not None:
+                    self._add_barred(name, ("plugins", point.key))
+            elif listed is None:
                 self.missing.setdefault(name, f"default for {point.key}, not installed")
             else:
                 self._add_missing(name, ("plugins", point.key), f"named in {point.key}, not installed", point.own)
@@ -175,16 +202,23 @@ class _Making:
         ]
         if not point.single:
             return (*asked, *besides)
-        rivals = [*(listed or []), *besides]
+        rivals = [*(name for name in listed or [] if name not in self.barred), *besides]
         if besides and len(rivals) > 1:
             both = " and ".join(map(repr, rivals))
             what = f"{both} would both be the {point.key}, and only one plugin can be; name it here, take the other out"
             self._add_problem(("plugins", point.key), what)
         return tuple(besides[:1]) or tuple(asked)
 
+    def check_files(self) -> None:
+        loaded = {Path(path).stem for path in self._config.plugins.load}
+        for name in sorted(self.barred.keys() & self._files - self._off):
+            self._add_barred(name, ("plugins", "load") if name in loaded else ())
+
     def check_required(self) -> None:
         for name in self._config.plugins.required:
-            if name not in self.available:
+            if name in self.barred:
+                self._add_barred(name, ("plugins", "required"))
+            elif name not in self.available:
                 self._add_missing(name, ("plugins", "required"), "required, not installed")
 
     def check_runners(self, asked: Collection[str]) -> None:
@@ -193,14 +227,21 @@ class _Making:
             if runner in known:
                 continue
             hint = did_you_mean(runner, known)
-            if runner in self.available:
+            if runner in self.barred:
+                hint = f"it is {self.barred[runner]}"
+            elif runner in self.available:
                 hint = f'write task_runners = [..., "{runner}"] under [plugins]'
             self._add_problem(("scheduler", "runners", group), f"no runner {runner!r} is active; {hint}")
 
     def check_sections(self) -> None:
         for name in self._config.sections:
-            if name not in self.available:
+            if name in self.barred and name not in self._off:
+                self._add_barred(name, ("plugins", name))
+            elif name not in self.available and name not in self.barred:
                 self._add_missing(name, ("plugins", name), "has a table, not installed", *_LIST_KEYS)
+
+    def _add_barred(self, name: str, path: PathParts) -> None:
+        self._add_problem(path, f"{name!r} must not be used, being {self.barred[name]}; take it out of one of the two")
 
     def _add_missing(self, name: str, path: PathParts, state: str, *others: str | None) -> None:
         self.missing[name] = state

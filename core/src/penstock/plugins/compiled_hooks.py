@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import pluggy
 
 from penstock.plugins.hook_calls import BoundHook, Rule, bound_hooks, first_answer
 from penstock.plugins.loading import describe_error
+from penstock.plugins.tracing import DecisionTrace
 from penstock.requests.items import RequestAdmissionItem
 from penstock.requests.limiters import LimiterSuccessor, RequestLimiter
 from penstock.requests.outcomes import RequestReleaseOutcome
@@ -37,6 +38,9 @@ from penstock.words.verdicts import REQUEST_REASONS, TASK_REASONS, Denied, Reque
 
 __all__ = ["CompiledHooks"]
 
+_ASKED: Final = {"penstock_task_policy": "evaluate", "penstock_request_limiter": "check"}
+"""The method by which the product of a factory is asked for its decisions."""
+
 TaskRule = Callable[[SchedulableTask, QueueView, TaskAdmissionView, float], Denied | None]
 RequestRule = Callable[[RequestAdmissionItem, RequestPressureSnapshotProvider, float], Denied | None]
 OutcomeRule = Callable[[ResponseFacts | None, BaseException | None], RequestReleaseOutcome | None]
@@ -55,7 +59,8 @@ class CompiledHooks:
     `make_task_policies` and `make_request_limiters`, and what they would have done is counted in `shadow_book`.
 
     `generation` counts the reconfigurations, from 1. After one, `kept` plugins have the object and the `Config` that
-    they had before, and those of `same_code` at least the code.
+    they had before, and those of `same_code` at least the code. What rules, policies and limiters are asked goes
+    through `trace`.
     """
 
     def __init__(
@@ -71,8 +76,10 @@ class CompiledHooks:
         kept: Collection[str] = (),
         same_code: Collection[str] = (),
         origins: Mapping[str, str] = MappingProxyType({}),
+        trace: DecisionTrace | None = None,
     ) -> None:
         self.generation = generation
+        self._trace = DecisionTrace() if trace is None else trace
         self._kept = kept
         self._same_code = same_code
         self._shadows = tuple(shadows)
@@ -105,7 +112,9 @@ class CompiledHooks:
             self._on_failure(by, hook, error, function)
             return fails_closed(by, failed_reason, error, now, function)
 
-        return first_answer(caller, settings=self._settings, check=check, failed=failed, of=self._heeded)
+        return first_answer(
+            caller, settings=self._settings, check=check, failed=failed, of=self._heeded, trace=self._trace
+        )
 
     def _heeded(self, plugin: str) -> bool:
         return plugin not in self._shadows
@@ -130,7 +139,7 @@ class CompiledHooks:
         def failed(error: BaseException, by: str, _: float, function: Callable[..., Any]) -> None:
             self._on_failure(by, caller.name, error, function)
 
-        return first_answer(caller, settings=self._settings, check=check, failed=failed)
+        return first_answer(caller, settings=self._settings, check=check, failed=failed, trace=self._trace)
 
     # ------------------------------------------------------------------------------------------------------ factories
 
@@ -264,6 +273,8 @@ class CompiledHooks:
             raise PluginError(
                 bound.plugin, f"{hook} must make a {kind.__name__}; {type(made).__name__} is none, it lacks {lacks}"
             )
+        if made is not None and hook in _ASKED:
+            self._trace.watch(bound.plugin, hook, made, _ASKED[hook])
         return made
 
     # ---------------------------------------------------------------------------------------------------------- notes

@@ -3,7 +3,7 @@
 A distribution says for which version it is written, in metadata, so that it is known before anything is imported:
 
     [project.entry-points."penstock.contract"]
-    hooks = "1.0"
+    hooks = "1.1"
 
 The first figure changes where something that plugins rely on is taken away or means something else, the second where
 something is added. So a plugin goes with a core that has the same first figure, and the same second or a later one.
@@ -17,7 +17,7 @@ from typing import Final
 
 __all__ = ["CONTRACT", "CONTRACT_ENTRY", "CONTRACT_GROUP", "misfit", "needs_newer"]
 
-CONTRACT: Final = "1.0"
+CONTRACT: Final = "1.1"
 """The version of the contract that this core keeps. Every hook says since when it is there (`HOOKS`)."""
 
 CONTRACT_GROUP: Final = "penstock.contract"

@@ -25,6 +25,7 @@ from typing import Final
 import attrs
 
 from penstock.plugins.contract import CONTRACT_ENTRY, CONTRACT_GROUP
+from penstock.plugins.tiers import TIER_GROUP, Tier, tier_in
 
 __all__ = ["COMMAND_GROUP", "PLUGIN_GROUP", "EntryPointOwner", "Installed", "NameClash", "installed"]
 
@@ -36,7 +37,8 @@ COMMAND_GROUP: Final = "penstock.commands"
 class EntryPointOwner:
     """An installed entry point: its name, and the distribution that it came with.
 
-    `contract` is the version of the contract that the distribution is written for, `None` if it does not say.
+    `contract` is the version of the contract that the distribution is written for, and `tier` what the plugin has
+    earned; `None` where it does not say.
     """
 
     name: str
@@ -44,6 +46,7 @@ class EntryPointOwner:
     version: str
     entry_point: EntryPoint
     contract: str | None = None
+    tier: Tier | None = None
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}"
@@ -130,6 +133,7 @@ def _owner(entry_point: EntryPoint) -> EntryPointOwner:
         facts.get("Version", "(no version)"),
         entry_point,
         _contract(entry_point),
+        _tier(entry_point),
     )
 
 
@@ -138,3 +142,10 @@ def _contract(entry_point: EntryPoint) -> str | None:
         return None
     declared = entry_point.dist.entry_points.select(group=CONTRACT_GROUP, name=CONTRACT_ENTRY)
     return next((each.value for each in declared), None)
+
+
+def _tier(entry_point: EntryPoint) -> Tier | None:
+    if entry_point.dist is None or entry_point.group != PLUGIN_GROUP:
+        return None
+    said = entry_point.dist.entry_points.select(group=TIER_GROUP, name=entry_point.name)
+    return next((tier_in(each.value) for each in said), None)

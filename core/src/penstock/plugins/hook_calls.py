@@ -16,6 +16,7 @@ import attrs
 import pluggy
 
 from penstock.plugins.hook_checks import hook_arguments
+from penstock.plugins.tracing import DecisionTrace
 from penstock.words.settings import Settings
 
 __all__ = ["BoundHook", "Rule", "bound_hooks", "first_answer"]
@@ -30,6 +31,7 @@ def first_answer(
     check: Callable[[Any, str, float], Any],
     failed: Callable[[BaseException, str, float, Callable[..., Any]], Any],
     of: Callable[[str], bool] = lambda _: True,
+    trace: DecisionTrace | None = None,
 ) -> Rule | None:
     """A rule hook as one function of positional arguments; `None` if none of the plugins that are to be asked (`of`)
     implements it.
@@ -37,7 +39,7 @@ def first_answer(
     Its arguments are those of the specification without `settings`; each implementation gets the ones that
     it names, and the `settings` of its own plugin. The first answer that is not `None` goes through
     `check(answer, plugin, now)`, and what that returns is the answer. Whatever an implementation or `check`
-    raises goes to `failed(error, plugin, now)`. `now` is 0 for a hook without one.
+    raises goes to `failed(error, plugin, now)`. `now` is 0 for a hook without one. `trace` sees what is asked.
     """
     arguments = [name for name in hook_arguments(caller.name) if name != "settings"]
     places = {"settings": -1, **{name: place for place, name in enumerate(arguments)}}
@@ -46,6 +48,8 @@ def first_answer(
         for each in reversed(caller.get_hookimpls())
         if of(name := each.plugin_name)
     ]
+    if trace is not None:
+        asked = [(name, function, trace.asking(name, caller.name, ask)) for name, function, ask in asked]
     if not asked:
         return None
 

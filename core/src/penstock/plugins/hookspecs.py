@@ -202,6 +202,15 @@ class PenstockSpec:
         error is the plugin's own, and ends the command only if no other plugin knows the file.
         """
 
+    @hookspec
+    def penstock_tables(self) -> Mapping[str, Any] | None:
+        """The tables that the plugin reads in a TOML file beside the core's, each by its name to its type, as
+        `load_config` takes them.
+
+        Called by `penstock schema` of every installed plugin that has the hook, made with the defaults of its `Config`.
+        An error goes to standard error, and the schema has the tables of all others.
+        """
+
 
 @attrs.frozen
 class HookFacts:
@@ -243,8 +252,9 @@ HOOKS: Final[Mapping[str, HookFacts]] = MappingProxyType(
         "penstock_promises": HookFacts("factory", _ENDS),
         "penstock_cli": HookFacts("factory", "goes to standard error"),
         "penstock_check": HookFacts("factory", "goes to standard error"),
+        "penstock_tables": HookFacts("factory", "goes to standard error", since="1.1"),
     }
 )
 
-OF_COMMANDS: Final = frozenset({"penstock_cli", "penstock_check"})
+OF_COMMANDS: Final = frozenset({"penstock_cli", "penstock_check", "penstock_tables"})
 """The hooks that the command line asks for, and no run."""

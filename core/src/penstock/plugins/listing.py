@@ -15,6 +15,7 @@ from typing import Literal
 import attrs
 
 from penstock.config.reading import PenstockConfig
+from penstock.plugins.barring import barring, plugin_files
 from penstock.plugins.choice import EXTENSION_POINTS, Chosen, choose, why_unused
 from penstock.plugins.contract import misfit
 from penstock.plugins.discovery import EntryPointOwner, Installed
@@ -29,10 +30,12 @@ class PluginRow:
     """A plugin in the listing.
 
     `state`     `active`, `available` (installed, not used), `disabled` (used, but cannot be imported, or does not go
-                with this core), `missing` (asked for, not there), or `clash` (claimed by several distributions)
+                with this core; or must not be used), `missing` (asked for, not there), or `clash` (claimed by several
+                distributions)
     `hooks`     read from its source; `None` if they are not known from it
     `order`     extension point to its place in the order of asking, from 1
     `contract`  the version of the contract that its distribution is written for; `None` if it does not say
+    `tier`      the tier that its own tests have earned it, with the version of the core; `None` if it does not say
     `why`       why it is in this state
     """
 
@@ -43,6 +46,7 @@ class PluginRow:
     hooks: tuple[str, ...] | None = None
     order: Mapping[str, int] = attrs.field(factory=dict)
     contract: str | None = None
+    tier: str | None = None
     why: str = ""
 
 
@@ -56,17 +60,21 @@ class PluginListing:
     problems: Sequence[Problem] = ()
 
 
-def list_plugins(config: PenstockConfig, files: Iterable[Path], installed: Installed) -> PluginListing:
-    """The listing of what is installed, loaded from `files` (beside those of the configuration) or asked for."""
+def list_plugins(config: PenstockConfig, given: Iterable[object], installed: Installed) -> PluginListing:
+    """The listing of what is installed, loaded from files (those of the configuration, and those among the plugins that
+    are `given`) or asked for."""
+    given = tuple(given)
     shadows = {name for name, section in config.sections.items() if section.get("shadow") is True}
-    paths = {path.stem: path for path in (*(config.folder / name for name in config.plugins.load), *files)}
-    there = {name: path for name, path in paths.items() if path.is_file()}
+    bars = barring(config, given)
+    paths = {path.stem: path for path in plugin_files(config, given)}
+    there = {name: path for name, path in paths.items() if path.is_file() and bars.barred(name) is None}
     not_there = [
         Problem((), "there is no such file to load as a plugin", str(path))
         for path in paths.values()
         if not path.is_file()
     ]
-    chosen = choose(config, installed.plugins, {name: hooks_in_file(path) or () for name, path in there.items()})
+    hooks = {name: hooks_in_file(path) or () for name, path in there.items()}
+    chosen = choose(config, installed.plugins, hooks, bars, paths)
     rows = [_installed_row(owner, chosen, _commands_of(owner, installed)) for owner in installed.plugins.values()]
     rows += [_file_row(name, path, chosen) for name, path in paths.items()]
     rows += [PluginRow(name=name, state="missing", why=why) for name, why in chosen.missing.items()]
@@ -106,6 +114,8 @@ def _installed_row(owner: EntryPointOwner, chosen: Chosen, commands: Sequence[st
     why = "installed, not named in any list"
     if owner.name in chosen.names():
         state, why = "active", chosen.why(owner.name)
+    elif owner.name in chosen.barred:
+        state, why = "disabled", chosen.barred[owner.name]
     elif commands:
         why = f"brings the commands {', '.join(commands)}"
     try:
@@ -123,6 +133,7 @@ def _installed_row(owner: EntryPointOwner, chosen: Chosen, commands: Sequence[st
         hooks=hooks_in_source(module, attribute),
         order=chosen.places(owner.name),
         contract=owner.contract,
+        tier=None if owner.tier is None else str(owner.tier),
         why=why,
     )
 
@@ -130,5 +141,7 @@ def _installed_row(owner: EntryPointOwner, chosen: Chosen, commands: Sequence[st
 def _file_row(name: str, path: Path, chosen: Chosen) -> PluginRow:
     if not path.is_file():
         return PluginRow(name=name, state="missing", why=f"there is no file {path}")
+    if name in chosen.barred:
+        return PluginRow(name=name, state="disabled", hooks=hooks_in_file(path), why=chosen.barred[name])
     why = "; ".join(filter(None, [f"loaded from {path}", chosen.why(name)]))
     return PluginRow(name=name, state="active", hooks=hooks_in_file(path), order=chosen.places(name), why=why)

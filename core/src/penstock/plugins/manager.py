@@ -30,6 +30,7 @@ from penstock.plugins.hook_calls import bound_hooks
 from penstock.plugins.loading import LoadedPlugin
 from penstock.plugins.names import settings_of
 from penstock.plugins.plugin_set import ActivePlugin, PluginSet
+from penstock.plugins.tracing import DecisionTrace
 from penstock.sinks.spec import SinkBinding, SinkSpec
 from penstock.words.errors import ConfigError
 from penstock.words.identity import ProviderModelKey
@@ -100,6 +101,10 @@ class PluginManager:
         self.shadows = ShadowBook()
         """What the plugins in shadow would have done."""
         self._plugin_set = PluginSet(self.config, self._extra, self.installed, self._files, {})
+        lists = config.plugins
+        file = None if lists.trace_file is None else Path(lists.trace_file)
+        self.trace = DecisionTrace(lists.trace, config.scheduler.seed, file, config.source)
+        """The trace of decisions, which does nothing unless the configuration asks for it."""
 
     @classmethod
     def from_config(
@@ -258,6 +263,7 @@ class PluginManager:
             kept={name for name in same_code if plugins.active[name].config == before[name].config},
             same_code=same_code,
             origins={name: each.loaded.origin for name, each in plugins.active.items()},
+            trace=self.trace,
         )
 
     def _sinks(self, callers: Mapping[str, pluggy.HookCaller], plugins: PluginSet) -> list[SinkBinding]:

@@ -8,7 +8,7 @@ Plugins that stay, with the same `Config`, are taken over from the set before as
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -18,6 +18,7 @@ import pluggy
 
 from penstock.config.names import group_problems, impossible_groups
 from penstock.config.reading import PenstockConfig
+from penstock.plugins.barring import Without, barring, plugin_files
 from penstock.plugins.choice import EXTENSION_POINTS, choose, why_unused
 from penstock.plugins.discovery import Installed
 from penstock.plugins.hook_calls import bound_hooks
@@ -101,17 +102,21 @@ class PluginSet:
         """The structured tables of plugins that are installed but not active."""
         self._callers: dict[str, pluggy.HookCaller] = {}
 
-        given = self._given(extra, files)
+        bars = barring(config, extra)
+        paths = plugin_files(config, extra)
+        objects = [each for each in extra if not isinstance(each, Path | Without)]
+        given = self._given([*(path for path in paths if bars.barred(path.stem) is None), *objects], files)
         hooks = {name: hooks_of(plugin.target) for name, plugin in given.items()}
         # A file that cannot be loaded is reported as such; that lists and tables name it is no second mistake.
         unloaded: dict[str, list[str]] = {error.plugin: [] for error in self._broken}
-        self.chosen = choose(config, installed.plugins, {**unloaded, **hooks})
+        there = {**unloaded, **hooks}
+        self.chosen = choose(config, installed.plugins, there, bars, {path.stem for path in paths})
         self._wrong += self.chosen.problems
         for name in self.chosen.names():
             if name not in unloaded:
                 self._activate(name, given.get(name))
         for name in config.sections:
-            if name in installed.plugins and name not in self.chosen.names():
+            if name in installed.plugins and name not in self.chosen.names() and name not in self.chosen.barred:
                 self._keep_unused(name)
         self._check_lists()
         self._check_exclusive()
@@ -125,11 +130,10 @@ class PluginSet:
         self._raise_any()
 
     def _given(
-        self, extra: tuple[object, ...], files: dict[Path, tuple[bytes, LoadedPlugin]]
+        self, plugins: Iterable[object], files: dict[Path, tuple[bytes, LoadedPlugin]]
     ) -> dict[str, LoadedPlugin]:
         found: dict[str, LoadedPlugin] = {}
-        from_lists = [self._config.folder / path for path in self._config.plugins.load]
-        for each in (*from_lists, *extra):
+        for each in plugins:
             try:
                 if isinstance(each, Path):
                     loaded = _loaded(each, files)

@@ -20,8 +20,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from penstock.events.records import EventStream
-from penstock.requests.core_refusals import not_registered, shut
-from penstock.requests.deciding import CORE, RequestDecider, RequestRule
+from penstock.requests.core_refusals import not_registered, shut, too_late
+from penstock.requests.deciding import RequestDecider, RequestRule
 from penstock.requests.effects import RequestAdmissionEffects, refusal
 from penstock.requests.events import RequestEvents
 from penstock.requests.failing import FailingPlugins
@@ -40,7 +40,7 @@ from penstock.requests.waiters import RequestQueueView, RequestWaiter, RequestWa
 from penstock.requests.waiting import WaitingRequests
 from penstock.words.identity import ProviderKey, ProviderModelKey, ProviderModelStaticCap, RequestResourceKey
 from penstock.words.plugin_failures import OnPluginFailure, PluginMaker, unheard
-from penstock.words.verdicts import NEVER, Denied
+from penstock.words.verdicts import Denied
 
 __all__ = ["RequestAdmissionController", "RequestAdmissionEffects"]
 
@@ -134,10 +134,6 @@ class RequestAdmissionController:
             return now
         return self._waiters.next_change(now) if self._waiters.waiting else None
 
-    def explain(self, now: float) -> str:
-        """The `explanation` in words."""
-        return str(self.explanation(now))
-
     def explanation(self, now: float, pauses: Iterable[tuple[str, float]] = ()) -> RequestExplanation:
         """What waiting calls wait for: the refusals under which they are parked, and since when.
 
@@ -154,8 +150,7 @@ class RequestAdmissionController:
 
     def answered(self, lease: RequestAdmissionLease, sent_at: float) -> None:
         """Note that the call of a lease, which went out at `sent_at`, was answered."""
-        state: ResourceState = lease.books[0]
-        state.answered(sent_at)
+        lease.books[0].answered(sent_at)
 
     def fits_beside(self, item: RequestAdmissionItem, leases: Iterable[RequestAdmissionLease]) -> bool:
         """Whether the caps would have room for a call if only these leases were out; limiters and rules aside."""
@@ -340,8 +335,7 @@ class RequestAdmissionController:
 
         Whoever may go at the moment at which its wait ends does go, also if this is called late.
         """
-        effects = RequestAdmissionEffects(freed_providers=self._freed)
-        self._freed = []
+        effects = self._effects()
         self._waiters.offer(effects, now)
         self._waiters.expire(effects, now)
         if self._waiters.offer_due:  # those who went may have stood in the way
@@ -351,8 +345,7 @@ class RequestAdmissionController:
     def close(self, now: float) -> RequestAdmissionEffects:
         """The effects of shutting the gate: who waits or asks is refused with `shutdown`. Leases come back as ever."""
         self._closed = True
-        effects = RequestAdmissionEffects(freed_providers=self._freed)
-        self._freed = []
+        effects = self._effects()
         self._waiters.refuse_all(shut(), effects, now)
         return effects
 
@@ -390,11 +383,14 @@ class RequestAdmissionController:
             if self._events.active:
                 self._record.registered(state, now)
         if item.deadline is not None and item.deadline < now:
-            late = now - item.deadline
-            return Denied("deadline", {NEVER}, detail=f"the deadline passed {late:.3f} s ago", by=CORE)
+            return too_late(now - item.deadline)
         if item.group.key not in self._registry.groups.known:
             self._registry.groups.first_call(item, self._waiters.groups)
         return state
+
+    def _effects(self) -> RequestAdmissionEffects:
+        freed, self._freed = self._freed, []
+        return RequestAdmissionEffects(freed_providers=freed)
 
     def _denied(self, item: RequestAdmissionItem, denied: Denied, now: float) -> RequestAdmissionDenied:
         answer = refusal(item, denied, now)

@@ -1,4 +1,5 @@
-"""The refusals of the request gate itself that nothing ends: it is shut, or nobody has made a model known."""
+"""The refusals of the request gate itself that nothing ends: it is shut, a call comes too late, or nobody has
+made a model known."""
 
 from __future__ import annotations
 
@@ -9,12 +10,17 @@ from penstock.requests.deciding import CORE
 from penstock.requests.items import RequestAdmissionItem
 from penstock.words.verdicts import NEVER, Denied
 
-__all__ = ["not_registered", "shut"]
+__all__ = ["not_registered", "shut", "too_late"]
 
 
 def shut() -> Denied:
     """The refusal of a gate that is shut."""
     return Denied("shutdown", {NEVER}, detail="no more calls go out", by=CORE)
+
+
+def too_late(seconds: float) -> Denied:
+    """The refusal of a call whose deadline passed so long ago."""
+    return Denied("deadline", {NEVER}, detail=f"the deadline passed {seconds:.3f} s ago", by=CORE)
 
 
 def not_registered(item: RequestAdmissionItem, names: Iterable[str]) -> Denied:

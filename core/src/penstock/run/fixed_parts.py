@@ -51,6 +51,8 @@ def _figures(before: PenstockConfig, after: PenstockConfig) -> Iterator[tuple[Pa
         (("scheduler", "seed"), "all random numbers of the run come from it"),
         (("scheduler", "explain_socket"), "the socket is opened at the start"),
         (("sinks", "failures"), FIXED_POINTS["sinks"]),
+        (("plugins", "trace"), "what is traced is chosen at the start"),
+        (("plugins", "trace_file"), "it is opened at the start"),
     ):
         table, key = path
         was, now = getattr(getattr(before, table), key), getattr(getattr(after, table), key)

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
+from penstock.plugins.tracing import HookFigures
 from penstock.scheduler.places import RunnerStanding
 from penstock.tasks.records import TaskGroupKey
 from penstock.words.given_up import GivenUpModel
@@ -36,6 +37,7 @@ class Health:
     `remembered_groups`    how many groups with nothing queued or waiting the queues remember, for what they took ahead
     `given_up`             the models to which no call goes out for a time, since their provider refuses the account
     `plugin_errors`        plugin to how often it raised in the whole run
+    `decisions`            the figures of each hook, as far as decisions are traced (`[plugins] trace`)
     `promises`             plugin to what it promises of the run, in words
     `runners`              runner to how it stands: busy workers, who waits for one, and how long tasks have starved
     `abandoned`            how many tasks were left behind in the whole run, whose code did not end
@@ -60,6 +62,7 @@ class Health:
     unconfigured_models_bound: int = 0
     given_up: tuple[GivenUpModel, ...] = ()
     plugin_errors: Mapping[str, int] = attrs.field(factory=dict)
+    decisions: tuple[HookFigures, ...] = ()
     promises: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
     runners: Mapping[str, RunnerStanding] = attrs.field(factory=dict)
     abandoned: int = 0

@@ -56,7 +56,8 @@ async def open_scheduler(
     """A run, open for the block: `async with penstock.open_scheduler("penstock.toml") as scheduler:`.
 
     `config` is a TOML file, a mapping of the same shape, a `PenstockConfig`, or `None` for the defaults;
-    `plugins` are further plugin objects, or paths of plugin files. `run_id` is what the run is called in its events:
+    `plugins` are further plugin objects, or paths of plugin files, or `Without(name)` for one that is to take no part.
+    `run_id` is what the run is called in its events:
     at most 64 letters, digits, `-`, `_` and `.`; one is made up where none is given. The block's end waits for all
     tasks. A block that raises cancels them.
 
@@ -88,6 +89,7 @@ async def open_scheduler(
     loop = parts.tasks.loop
     parts.check_names_before_calls()
     parts.say_promises()
+    manager.trace.open()
     parts.notes.run_started(run_info(loaded, run_id, started_at, manager.active, figures))
     token = CURRENT.set(scheduler.requests)
     failure: BaseException | None = None
@@ -121,6 +123,7 @@ async def open_scheduler(
         CURRENT.reset(token)
         parts.deadlocks.closed()
         figures.over = True
+        manager.trace.close()
         scheduler.report = _report(scheduler, started_at, drivers, parts)
         parts.notes.run_finished(scheduler.report)
     _raise_what_went_wrong(parts.tasks, failure)

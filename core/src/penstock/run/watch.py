@@ -58,7 +58,7 @@ class RunWatch:
         watching = self._watching
         self._watch(False)
         if self._watchdog is None or not threshold:
-            self._watchdog = Watchdog(threshold) if threshold else None
+            self._watchdog = Watchdog(threshold, blame=self._run.plugins.trace.longest_within) if threshold else None
         else:
             self._watchdog.threshold = threshold
         self._watch(watching)
@@ -124,6 +124,7 @@ class RunWatch:
             unconfigured_models_bound=run.requests.gate.unconfigured.bound,
             given_up=run.requests.given_up(),
             plugin_errors=run.errors.counts,
+            decisions=run.plugins.trace.figures,
             promises=run.plugins.promises,
             runners=run.tasks.runners.standings(now),
             abandoned=len(run.tasks.workers.abandoned),

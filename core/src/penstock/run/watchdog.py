@@ -23,6 +23,9 @@ WARNED_NAMES: Final = 256
 ADVICE: Final = 'give it a runner: runner="processes" where it computes, runner="threads" where it blocks'
 """What to do about a task that keeps the loop."""
 
+PLUGIN_ADVICE: Final = "a plugin answers at once, from what it knows: let it look nothing up, and wait for nothing"
+"""What to do about a plugin that does."""
+
 _log: Final = logging.getLogger("penstock.watchdog")
 
 
@@ -36,10 +39,17 @@ class LongStep:
 
 class Watchdog(trio.abc.Instrument):
     """The instrument that measures steps: those longer than `threshold`, in seconds, are counted, and logged once for
-    each task name.
+    each task name. `blame` knows, where decisions are traced, which question to a plugin took most of the last so many
+    seconds; a step in which one did is the plugin's, under its name and that of the hook.
     """
 
-    def __init__(self, threshold: float, clock: Callable[[], float] = trio.current_time) -> None:
+    def __init__(
+        self,
+        threshold: float,
+        clock: Callable[[], float] = trio.current_time,
+        blame: Callable[[float], tuple[str, str] | None] = lambda _: None,
+    ) -> None:
+        self._blame = blame
         self.times = 0
         """How many steps were longer than the threshold."""
         self.threshold = threshold
@@ -58,6 +68,10 @@ class Watchdog(trio.abc.Instrument):
 
     def _note(self, name: str, took: float) -> None:
         self.times += 1
+        advice = ADVICE
+        if (asked := self._blame(took)) is not None:
+            name = f"{name}, asking plugin {asked[0]!r} in {asked[1]}"
+            advice = PLUGIN_ADVICE
         if self._longest is None or took > self._longest.seconds:
             self._longest = LongStep(name, took)
         if name not in self._warned:
@@ -65,7 +79,7 @@ class Watchdog(trio.abc.Instrument):
                 self._warned.clear()
             self._warned.add(name)
             _log.warning(
-                "task %r blocked the loop for %.2f s: nothing else could run meanwhile; %s", name, took, ADVICE
+                "task %r blocked the loop for %.2f s: nothing else could run meanwhile; %s", name, took, advice
             )
 
     def take(self) -> LongStep | None:

@@ -14,7 +14,8 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack, overload
 import trio
 
 from penstock.events.correlation import RuntimeCorrelation
-from penstock.events.records import SCHEDULER_EVENT_KINDS, SchedulerEventKind, json_safe
+from penstock.events.recorded import json_safe
+from penstock.events.records import SCHEDULER_EVENT_KINDS, SchedulerEventKind
 from penstock.scheduler.handles import TaskHandle
 from penstock.scheduler.mapping import TaskMap
 from penstock.scheduler.options import Group, MapOptions, StartOptions, TaskOptions, TaskSpec

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.testing.contracts.limiter import LimiterDriver, RequestLimiterContract
 from penstock.testing.contracts.limiter_plugin import RequestLimiterPluginContract
 from penstock.testing.contracts.ready_queue import ReadyQueueContract
+from penstock.testing.contracts.request_rule import RequestRuleContract
 from penstock.testing.contracts.task_policy import TaskPolicyContract
 from penstock.testing.contracts.task_rule import TaskRuleContract
 from penstock.testing.contracts.waiter_driver import QueueDriver, ScriptedCapacity
@@ -33,6 +34,7 @@ from penstock.testing.task_making import anything_goes, group_key, make_task, ta
 
 if TYPE_CHECKING:
     from penstock.testing.contracts.limiter_machine import LimiterMachine
+    from penstock.testing.contracts.limiter_scenarios import RequestLimiterScenarios
     from penstock.testing.contracts.queue_machine import ready_queue_machine
     from penstock.testing.contracts.sink import SinkContract, one_of_each_event
     from penstock.testing.contracts.task_runner import TaskRunnerContract
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 else:  # for type checkers, a name that is not there is an error
     _WHEN_ASKED_FOR = {
         "LimiterMachine": "contracts.limiter_machine",
+        "RequestLimiterScenarios": "contracts.limiter_scenarios",
         "ScenarioResult": "scenarios.run",
         "SinkContract": "contracts.sink",
         "TaskRunnerContract": "contracts.task_runner",
@@ -74,6 +77,8 @@ __all__ = [
     "RequestBench",
     "RequestLimiterContract",
     "RequestLimiterPluginContract",
+    "RequestLimiterScenarios",
+    "RequestRuleContract",
     "RequestWaiterQueueContract",
     "RetryAfterForm",
     "RunLog",

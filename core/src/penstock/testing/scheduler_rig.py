@@ -19,7 +19,8 @@ from types import MappingProxyType
 import attrs
 import trio
 
-from penstock.events.records import EventStream, RuntimeEvent, event_to_json
+from penstock.events.recorded import event_to_json
+from penstock.events.records import EventStream, RuntimeEvent
 from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.parts import SchedulerOptions, SchedulerParts
 from penstock.scheduler.runner import TaskRunner

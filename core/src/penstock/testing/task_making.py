@@ -47,7 +47,8 @@ def take_one(queue: ReadyQueue, now: float = 0.0) -> SchedulableTask | None:
 
 def take_all(queue: ReadyQueue, now: float = 0.0) -> list[str]:
     """The ids of all tasks that can be selected and committed, in order."""
-    taken = []
+    taken: dict[str, None] = {}
     while (task := take_one(queue, now)) is not None:
-        taken.append(task.task_id)
-    return taken
+        assert task.task_id not in taken, f"{task.task_id} was committed, and is selected again"
+        taken[task.task_id] = None
+    return list(taken)

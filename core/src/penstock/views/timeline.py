@@ -34,7 +34,8 @@ from typing import Any, Final
 
 import attrs
 
-from penstock.events.records import RuntimeEvent, event_from_dict
+from penstock.events.recorded import event_from_dict
+from penstock.events.records import RuntimeEvent
 from penstock.views.held_time import Cooldowns, HeldTime
 from penstock.views.run_limits import RunLimits
 from penstock.views.task_timeline import LAYERS, TIMESTAMPS, TaskTimeline, largest

@@ -14,8 +14,9 @@ __all__ = ["JsonlConfig", "problem_with"]
 class JsonlConfig:
     """`[plugins.jsonl]`.
 
-    `path` is the file, taken from the folder in which the command runs; its own folder must exist. `append` keeps
-    what the file holds already; without it, every run begins the file anew. Sequences begin at 1 in every run.
+    `path`    the file, taken from the folder in which the command runs; its own folder must exist
+    `append`  keep what the file holds already; without it, every run begins the file anew. Sequences begin at 1 in
+              every run
     """
 
     path: str = "events.jsonl"

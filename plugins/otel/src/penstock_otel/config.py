@@ -55,10 +55,13 @@ def _wrong_with(names: list[str]) -> str | None:
 class OtelConfig:
     """`[plugins.otel]`.
 
-    `groups` are the tenants, or columns, that are shown by name; without any, no series says whom it is for. `labels`
-    maps a label that tasks and calls bear to those of its values that are shown. `model_labels` maps a model id, as the
-    provider knows it, to the name that it is shown under, where `[providers]` has none or another. `domains` are kinds
-    of call that no configuration names. Whatever is on no list is `other`. Raises `ConfigError`.
+    `groups`        the tenants, or columns, that are shown by name; without any, no series says whom it is for
+    `labels`        a label that tasks and calls bear, to those of its values that are shown
+    `model_labels`  a model id, as the provider knows it, to the name that it is shown under, where `[providers]` has
+                    none or another
+    `domains`       kinds of call that no configuration names
+
+    Whatever is on no list is `other`. Raises `ConfigError`.
     """
 
     groups: list[str] = attrs.field(factory=list, validator=_few_names)

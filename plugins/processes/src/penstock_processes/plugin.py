@@ -6,7 +6,7 @@ import os
 
 import attrs
 
-from penstock import TaskRunner, hookimpl, number_from, whole_number_from
+from penstock import TaskRunner, hookimpl, in_schema, number_from, whole_number_from
 from penstock_processes.runner import LARGEST_RESULT, ProcessTaskRunner
 from penstock_processes.starting import refuse_while_a_worker_starts
 
@@ -21,6 +21,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@in_schema(minimum=0, maximum=LOWEST)
 def _priority(_: object, field: attrs.Attribute[int], value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LOWEST:
         raise ValueError(f"{field.name} must be a whole number from 0 to {LOWEST}, not {value!r}")

@@ -6,7 +6,7 @@ import os
 
 import attrs
 
-from penstock import number_above, number_from, true_or_false, whole_number_from
+from penstock import in_schema, number_above, number_from, true_or_false, whole_number_from
 
 __all__ = ["RayConfig"]
 
@@ -16,6 +16,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@in_schema(minimum=1)
 def _workers(config: RayConfig, field: attrs.Attribute[int | None], value: int | None) -> None:
     if value is not None:
         whole_number_from(1)(config, field, value)

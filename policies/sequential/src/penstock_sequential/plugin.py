@@ -7,7 +7,7 @@ from functools import partial
 
 import attrs
 
-from penstock import Problem, Promise, RunPlan, Settings, TaskAdmissionPolicy, hookimpl
+from penstock import Problem, Promise, RunPlan, Settings, TaskAdmissionPolicy, hookimpl, in_schema
 from penstock_sequential.policy import SequentialPolicy
 
 __all__ = ["SequentialConfig", "SequentialPlugin"]
@@ -16,6 +16,7 @@ SUBMISSION = "submission"
 NURSERY = "nursery"
 
 
+@in_schema(minItems=1, uniqueItems=True, items={"type": "string", "minLength": 1, "not": {"const": SUBMISSION}})
 def _named_once(_: object, __: attrs.Attribute[list[str]], value: list[str]) -> None:
     if not value or "" in value or len(set(value)) < len(value):
         raise ValueError('must name at least one resource, each once, as in ["gpu"]')

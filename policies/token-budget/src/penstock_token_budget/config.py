@@ -33,7 +33,13 @@ _amount = attrs.validators.optional(whole_number_from(1))
 
 @attrs.frozen(kw_only=True)
 class Rates:
-    """So much in each window of that length, in requests or tokens; a window that is left out is not limited."""
+    """So much in each window of that length, in requests or tokens; a window that is left out is not limited.
+
+    `second`  in a second
+    `minute`  in a minute
+    `hour`    in an hour
+    `day`     in a day
+    """
 
     second: int | None = attrs.field(default=None, validator=_amount)
     minute: int | None = attrs.field(default=None, validator=_amount)
@@ -50,6 +56,15 @@ class Rates:
 class Budget:
     """What may be used of one provider, of one of its models (its id, not an alias), or of one domain of the model; or
     by one `group` of calls, at whichever provider: the name of its `RequestGroupSpec`.
+
+    `provider`       whose budget it is
+    `model`          one of its models
+    `domain`         one domain of the model
+    `group`          or else the group of calls whose budget it is
+    `requests`       how many
+    `tokens`         of input and output together
+    `input_tokens`   of what is sent
+    `output_tokens`  of what is answered
     """
 
     provider: str | None = attrs.field(default=None, validator=not_empty)

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from penstock import Ended
+from penstock import Ended, in_schema
 from penstock_batch.rows.formats import Format
 
 __all__ = ["WORKERS", "BatchConfig", "InputConfig", "MessageConfig", "OutputConfig", "StepConfig"]
@@ -31,6 +31,7 @@ BATCH_TOKENS: Final = 100_000
 
 
 def _from(least: float) -> Any:
+    @in_schema(minimum=least)
     def check(_: object, __: attrs.Attribute[Any], value: float | None) -> None:
         if value is not None and value < least:
             raise ValueError(f"must be at least {least:g}, not {value!r}")
@@ -39,6 +40,7 @@ def _from(least: float) -> Any:
 
 
 def _up_to(most: float) -> Any:
+    @in_schema(maximum=most)
     def check(_: object, __: attrs.Attribute[Any], value: float) -> None:
         if value > most:
             raise ValueError(f"must be at most {most:g}, not {value!r}")
@@ -46,21 +48,25 @@ def _up_to(most: float) -> Any:
     return check
 
 
+@in_schema(maximum=BATCH_SIZE)
 def _texts(_: object, __: attrs.Attribute[Any], value: int) -> None:
     if value > BATCH_SIZE:
         raise ValueError(f"must be at most {BATCH_SIZE}, the most texts that a provider takes in one call, not {value}")
 
 
+@in_schema(exclusiveMinimum=0)
 def _above_zero(_: object, __: attrs.Attribute[Any], value: float | None) -> None:
     if value is not None and not value > 0:
         raise ValueError(f"must be above 0, not {value!r}")
 
 
+@in_schema(minimum=0)
 def _budget(_: object, __: attrs.Attribute[Any], value: float | None) -> None:
     if value is not None and not 0 <= value < math.inf:
         raise ValueError(f"must be an amount of money from 0 on, not {value!r}")
 
 
+@in_schema(pattern=r"\S")
 def _not_empty(_: object, __: attrs.Attribute[Any], value: str | None) -> None:
     if value is not None and not value.strip():
         raise ValueError("must not be empty")
@@ -68,9 +74,12 @@ def _not_empty(_: object, __: attrs.Attribute[Any], value: str | None) -> None:
 
 @attrs.frozen(kw_only=True)
 class InputConfig:
-    """`[input]`. `path` is taken from the folder of the TOML, and `-` is standard input; `format` follows from its
-    ending if left out, and `table` is that of a database. With `copy` the run reads a copy made when it begins; it does
-    so anyway where the path is a pipe.
+    """`[input]`: where the rows come from.
+
+    - `path`: taken from the folder of the TOML; `-` is standard input.
+    - `format`: follows from the ending if left out.
+    - `table`: that of a database.
+    - `copy`: the run reads a copy made when it begins; it does so anyway where the path is a pipe.
     """
 
     path: Path
@@ -81,10 +90,13 @@ class InputConfig:
 
 @attrs.frozen(kw_only=True)
 class OutputConfig:
-    """`[output]`. `path` is taken from the folder of the TOML, and `-` is standard output. Its ending says what is
-    written, or else `format`; `table` is that of a database. `store` keeps the answers; it and the failed rows lie
-    beside the output, or where `store` says. `columns` chooses what is written, as a list of names, or as a table of
-    new names to columns.
+    """`[output]`: where the rows go.
+
+    - `path`: taken from the folder of the TOML; `-` is standard output.
+    - `format`: what is written; follows from the ending if left out.
+    - `table`: that of a database.
+    - `store`: where answers are kept, and beside it the failed rows; beside the output if left out.
+    - `columns`: what is written, as a list of names, or as a table of new names to columns.
     """
 
     path: Path
@@ -128,7 +140,11 @@ class BatchConfig:
 
 @attrs.frozen(kw_only=True)
 class MessageConfig:
-    """One of a step's `messages`: the `role` of who says it, and a template of what is said."""
+    """One of a step's `messages`.
+
+    - `role`: who says it.
+    - `content`: a template of what is said.
+    """
 
     role: Literal["system", "developer", "user", "assistant"]
     content: str = attrs.field(validator=_not_empty)
@@ -139,32 +155,50 @@ class StepConfig:
     """`[[steps]]`: one new column, or other rows.
 
     - `kind = "chat"`: `model`, `prompt`, optionally `system` (or from files, `prompt_file` and `system_file`), or all
-      turns by `messages`; the value is the answer's text. With `tools`, a list or a file of one, it is an object of
-      text and calls; `tool_choice` says whether one is to be called, or which.
+      turns by `messages`; the value is the answer's text. With `tools` it is an object of text and calls.
     - `kind = "embedding"`: `model`, `input`; the value is the vector.
-    - `kind = "python"`: `function`, `needs`; the value is what it returns. It runs in one of `workers` threads, or with
-      `thread = false` in the event loop; after `timeout` seconds its row fails.
-
-    - `kind = "split"`: `over`, a column with a list, or `function` and `needs`; a row for each item.
+    - `kind = "python"`: `function`, `needs`; the value is what it returns.
+    - `kind = "split"`: `over`, or `function` and `needs`; a row for each item.
     - `kind = "filter"`: `when`, or `function` and `needs`; rows for which it says no leave.
-    - `kind = "gather"`: `function`, `by`; one row of all rows, or of those with equal columns `by`. `failed` says what
-      happens where rows before it have failed.
+    - `kind = "gather"`: `function`, `by`; one row of all rows, or of those with equal columns `by`.
 
-    With `share`, rows that ask the same have one answer; else each has its own. `version` stands for the code of a
-    function that has no source.
+    The keys:
 
-    `prompt`, `system`, `input` and each message are templates. `needs` names columns and steps beside those in the
-    templates. `params` go into the body of the call as they are. `timeout` of a call replaces that of `[batch]`,
-    `request_timeout`.
-
-    `fallback` names models that are asked in their order where `model` is given up, or refuses a call for good.
-
-    `when` is a template: where it says nothing, `false`, `0` or `none`, the cell is empty. `schema`, `accept` and
-    `accept_ended` judge an answer; `attempts` and `repair` say what happens to one that is not accepted. `output` says
-    whether the value is the answer's text or the JSON in it, `columns` which of its members become columns; with
-    `samples` the value is a list of that many answers.
-
-    An embedding asks for up to `batch_size` texts in one call, of `batch_tokens` at most by our own count.
+    - `name`: of the step, and of its column.
+    - `kind`: what it does.
+    - `model`: who is asked, as provider/model.
+    - `prompt`: a template of what is asked.
+    - `system`: a template of what the model is told beforehand.
+    - `prompt_file`, `system_file`: the same from a file, taken from the folder of the TOML.
+    - `messages`: all turns, in the place of a prompt.
+    - `tools`: what the model may call, as a list or a JSON file of one.
+    - `tool_choice`: whether one is to be called, or which.
+    - `fallback`: models that are asked in their order where `model` is given up, or refuses a call for good.
+    - `input`: a template of what is embedded.
+    - `function`: what does the work, as module:function.
+    - `needs`: columns and steps beside those in the templates.
+    - `params`: these go into the body of the call as they are.
+    - `timeout`: seconds, after which a function's row fails; of a call, in the place of `request_timeout` of `[batch]`.
+    - `thread`: whether a function runs in a thread; with false, in the event loop.
+    - `workers`: how many threads a function has.
+    - `when`: a template; where it says nothing, `false`, `0` or `none`, the cell is empty.
+    - `schema`: a JSON Schema, or a file of one, that the answer must fit.
+    - `schema_sent`: whether it is passed on to the provider.
+    - `key_includes_schema`: whether an answer is asked for anew where the schema has changed.
+    - `accept`: a function, as module:function, that says whether an answer will do.
+    - `accept_ended`: the endings of an answer that will do.
+    - `attempts`: how often is asked for an answer that will do.
+    - `repair`: whether the model is told what was wrong.
+    - `output`: whether the value is the answer's text or the JSON in it.
+    - `columns`: which members of the JSON become columns.
+    - `samples`: with more than one, the value is a list of that many answers.
+    - `batch_size`: texts in one call of an embedding, at most.
+    - `batch_tokens`: their tokens by our own count, at most.
+    - `share`: rows that ask the same have one answer; else each has its own.
+    - `version`: it stands for the code of a function that has no source.
+    - `over`: a column with a list.
+    - `by`: the columns that rows of one group have in common; without it all rows are one.
+    - `failed`: what happens where rows before it have failed.
     """
 
     name: str = attrs.field(validator=_not_empty)

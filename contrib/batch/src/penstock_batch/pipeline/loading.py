@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -33,19 +33,20 @@ from penstock_batch.rows.target import RowSource, Target, store_beside
 from penstock_batch.words.secrets import Secrets
 from penstock_endpoints import EndpointConfig, Expanded
 
-__all__ = ["Pipeline", "load_pipeline", "store_of"]
+__all__ = ["TABLES", "Pipeline", "load_pipeline", "store_of"]
 
 _RESERVED = {
     ROW: "is the name of the whole row in templates; a step needs another",
     FAILED: "is the name under which a failed row says why; a step needs another",
 }
-_TABLES = {
+TABLES: Final[Mapping[str, Any]] = {
     "input": InputConfig,
     "output": OutputConfig,
     "batch": BatchConfig,
     "steps": list[StepConfig],
     "endpoints": dict[str, dict[str, EndpointConfig]],
 }
+"""The tables of a pipeline beside the core's, by name."""
 
 
 @attrs.frozen(kw_only=True)
@@ -149,7 +150,7 @@ def load_pipeline(
     folder. `source` and `output` take the place of `[input]` and of the places in `[output]`. Reads the whole input
     once. Raises `ConfigError` with every problem.
     """
-    tables: dict[str, Any] = dict(_TABLES)
+    tables: dict[str, Any] = dict(TABLES)
     if source is not None:
         tables["input"] = InputConfig | None
     if output is not None:

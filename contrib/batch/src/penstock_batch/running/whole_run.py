@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import attrs
 import trio
@@ -48,7 +47,7 @@ async def run_rows(
     store: Store,
     staged: StagedRows,
     *,
-    plugins: Sequence[Path],
+    plugins: Sequence[object],
     progress: ProgressKind,
     on_begun: Callable[[BatchRun], object] | None = None,
 ) -> Ran:

@@ -40,6 +40,7 @@ from penstock.cli.doctor.looking import (
     open_files_limit,
 )
 from penstock.cli.doctor.plugin_facts import look_at_plugins
+from penstock.cli.doctor.tiers import look_at_tiers, tier_findings
 from penstock.cli.doctor.trying import Trial
 from penstock.config.reading import PenstockConfig, load_config
 from penstock.config.toml_reading import read_toml
@@ -83,6 +84,7 @@ def examine_installation(*, importing: bool) -> Examination:
         *group_findings(look_at_groups()),
         *distribution_findings(distributions),
         *plugin_findings(look_at_plugins(there, importing=importing), distributions),
+        *tier_findings(look_at_tiers(there), distributions, core),
         *look_at_sockets(),
     ]
     return Examination(core=core, plugins=tuple(there.plugins), findings=findings)

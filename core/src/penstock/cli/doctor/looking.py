@@ -24,6 +24,7 @@ from penstock.cli.doctor.sockets import socket_findings
 from penstock.config.words import probably_meant
 from penstock.plugins.contract import CONTRACT_GROUP
 from penstock.plugins.discovery import COMMAND_GROUP, PLUGIN_GROUP
+from penstock.plugins.tiers import TIER_GROUP
 from penstock.run.explain_asking import find_runs
 from penstock.run.socket_folder import possible_folders, socket_folder
 from penstock.words.problems import PathParts
@@ -39,7 +40,7 @@ __all__ = [
     "open_files_limit",
 ]
 
-GROUPS: Final = (PLUGIN_GROUP, COMMAND_GROUP, CONTRACT_GROUP)
+GROUPS: Final = (PLUGIN_GROUP, COMMAND_GROUP, CONTRACT_GROUP, TIER_GROUP)
 
 
 def core_version() -> str | None:

@@ -7,11 +7,13 @@ tested too, and an honest one that promises less is not found wanting.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from random import Random
 
 from penstock.tasks.admission import TaskAdmissionConfig, TaskAdmissionController
 from penstock.tasks.queue import FifoTaskQueue
 from penstock.tasks.records import SchedulableTask, TaskGroupSpec
+from penstock.testing.contracts.steps import bounded, lines_run
 from penstock.testing.task_bench import TaskBench
 from penstock.testing.task_making import make_task
 
@@ -153,6 +155,15 @@ class GateSuite:
         """
         for seed in range(60):
             self.random_run(seed)
+
+    def test_the_cost_of_an_answer_does_not_grow_with_the_queue(self) -> None:
+        costs = []
+        for count in (16, 1024):
+            gate = self.make_gate()
+            gate.enqueue([make_task(f"{n}", GROUPS[n % 4], SHAPES[n % len(SHAPES)]) for n in range(count)])
+            task, view = next(iter(gate.queued.values())), gate.queue.view()
+            costs.append(lines_run(partial(gate.controller.is_eligible, task, view, gate.now)))
+        assert bounded(*costs), f"an answer took {costs[0]} lines of Python beside 16 tasks, and {costs[1]} beside 1024"
 
     def test_whatever_happened_all_tasks_run(self) -> None:
         for seed in range(20):

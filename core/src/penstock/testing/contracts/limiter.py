@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from random import Random
 from typing import cast
 
@@ -27,6 +28,7 @@ from penstock.requests.limiter_snapshot import LimiterSnapshot
 from penstock.requests.limiters import HintObserver, LimiterSuccessor, RequestLimiter
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.verdict import OUTCOME_KINDS, OutcomeKind
+from penstock.testing.contracts.steps import bounded, lines_run
 from penstock.words.identity import RequestResourceKey, Scope
 from penstock.words.verdicts import PROBE, REQUEST_REASONS, At, Denied, Released, check_denied
 
@@ -128,13 +130,15 @@ class LimiterDriver:
 
 
 class RequestLimiterContract:
-    """The suite of one limiter. `make_limiter` makes a fresh limiter for `scope`; the same seed makes the same one."""
+    """The suite of one limiter. `make_limiter` makes a fresh one for `scope`; the same seed makes the same one. With
+    `shared_state` they share what they count, and `forget` empties it."""
 
     resource = RequestResourceKey("provider", "model", "chat")
     scope: Scope = resource
     cap: int | None = 8
     walks = 6
     steps = 250
+    shared_state = False
 
     def make_limiter(self, cap: int | None, seed: int) -> RequestLimiter:
         """A fresh limiter for `self.scope`."""
@@ -144,8 +148,14 @@ class RequestLimiterContract:
         """A fresh limiter of the same plugin and scope with another `Config`; without, with the same."""
         return self.make_limiter(cap, seed)
 
+    def forget(self) -> None:
+        """Empty what limiters with `shared_state` share."""
+        raise NotImplementedError("forget: empty what limiters share")
+
     def driver(self, seed: int = 0) -> LimiterDriver:
         """A driver around a fresh limiter."""
+        if self.shared_state:
+            self.forget()
         driver = LimiterDriver(self.make_limiter(self.cap, seed), self.resource)
         driver.cap = self.cap
         return driver
@@ -187,19 +197,34 @@ class RequestLimiterContract:
 
     def test_asking_changes_nothing(self) -> None:
         for seed in range(self.walks):
-            asked, left_alone = self.driver(seed), self.driver(seed)
-            for done, also_done in zip(self.walk(asked, seed), self.walk(left_alone, seed), strict=True):
+            without = list(self.walk(self.driver(seed), seed))
+            asked = self.driver(seed)
+            for done, also_done in zip(self.walk(asked, seed), without, strict=True):
+                assert done == also_done, f"after being asked it did {done}, and {also_done} without"
                 for _ in range(3):
                     asked.limiter.check(asked.item, asked.now)
                     asked.limiter.next_change(asked.now)
                     asked.limiter.snapshot(asked.now)
-                assert done == also_done, f"after being asked it did {done}, and {also_done} without"
 
     def test_the_same_seed_and_calls_give_the_same_answers(self) -> None:
+        """Whatever another limiter has seen meanwhile, too."""
         for seed in range(self.walks):
-            one, other = self.driver(seed), self.driver(seed)
-            assert list(self.walk(one, seed)) == list(self.walk(other, seed))
-            assert one.limiter.snapshot(one.now) == other.limiter.snapshot(other.now)
+            one = self.driver(seed)
+            walked, known = list(self.walk(one, seed)), one.limiter.snapshot(one.now)
+            other = self.driver(seed)
+            assert walked == list(self.walk(other, seed)), "a second one answers otherwise: is its state shared?"
+            assert known == other.limiter.snapshot(other.now)
+
+    def test_the_cost_of_an_answer_does_not_grow_with_what_happened(self) -> None:
+        costs = []
+        for calls in (10, 1000):
+            driver = self.driver()
+            for _ in range(calls):
+                if driver.admit() is not None:
+                    driver.end("success")
+                driver.rest(0.01)
+            costs.append(lines_run(partial(driver.limiter.check, driver.item, driver.now)))
+        assert bounded(*costs), f"an answer took {costs[0]} lines of Python after 10 calls, and {costs[1]} after 1000"
 
     def test_refusals_obey_the_rules_and_grants_keep_the_bound(self) -> None:
         for seed in range(self.walks):

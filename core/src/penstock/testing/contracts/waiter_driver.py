@@ -58,8 +58,9 @@ class QueueDriver:
 
     def serve_all(self) -> list[RequestWaiter]:
         """The waiters that are selected and committed until none is eligible, in order."""
-        served = []
+        served: list[RequestWaiter] = []
         while (waiter := self.serve_one()) is not None:
+            assert not any(waiter is each for each in served[-1:]), "who was committed a moment ago is selected again"
             served.append(waiter)
         return served
 
