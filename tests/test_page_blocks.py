@@ -146,6 +146,9 @@ def furnished(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
     for block in blocks_of(page):
         if block.file is not None:
             (tmp_path / block.file).write_text(block.code, encoding="utf-8")
+    for file in tmp_path.glob("*.py"):  # whatever another test has left under that name
+        monkeypatch.delitem(sys.modules, file.stem, raising=False)
+    importlib.invalidate_caches()
     yield tmp_path
     for name, module in tuple(sys.modules.items()):
         if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):

@@ -32,6 +32,7 @@ does each tenant use and spend; how long do calls wait. The metrics themselves a
 The sink `otel` tells the metrics of a program to OpenTelemetry. With the exporter for Prometheus
 (`pip install opentelemetry-sdk opentelemetry-exporter-prometheus`), before the run is opened:
 
+<!-- not run: it listens at a port, and stays there -->
 ```python
 from opentelemetry import metrics
 from opentelemetry.exporter.prometheus import PrometheusMetricReader

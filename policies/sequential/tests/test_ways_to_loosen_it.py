@@ -545,7 +545,8 @@ async def test_the_run_says_what_it_promises(autojump_clock: MockClock, caplog: 
             assert scheduler.health().promises == {"sequential": (PROMISE,)}
     assert f"run r1: plugin 'sequential' promises: {PROMISE}" in caplog.messages
     (started,) = [event for event in events if event.event_kind == "scheduler_job_started"]
-    assert started.diagnostics == {"promises": {"sequential": [PROMISE]}}
+    assert started.diagnostics is not None
+    assert started.diagnostics["promises"] == {"sequential": [PROMISE]}
 
 
 def test_files_as_the_readme_has_them(tmp_path: Path) -> None:
