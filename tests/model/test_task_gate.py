@@ -50,6 +50,11 @@ def test_room_stays_reserved_when_the_group_that_it_is_for_is_refused_no_more() 
     assert (failure := failure_of_tasks(810775, ALL_HOLDS)) is None, failure
 
 
+def test_who_is_refused_for_peers_that_its_own_reservation_holds_back_is_asked_again_at_rest() -> None:
+    """It is shown them, since it could give the room up; nothing about what they ask for changes after that."""
+    assert (failure := failure_of_tasks(8003675, ALL_HOLDS)) is None, failure
+
+
 @pytest.mark.parametrize("queue", ["fifo", "fair"])
 def test_next_ends_where_all_wait_for_a_change_of_the_backlog(queue: str) -> None:
     always = a_rule(Queued("submission", 1))

@@ -218,6 +218,8 @@ class Refusals(Generic[T]):
         for lane in self.lanes_of(node):
             self.settle(lane)
         self._moved_node(node)
+        if self.reservations.lanes and not self.contenders.resting:  # it saw peers whom its own one holds back
+            self.moved.update(getattr(condition, "key", None) for condition in denied.until & self.lot.soft.keys())
 
     def admitted(self, node: Node[T]) -> None:
         """One of an open class was not refused: it stands with the ready again, unless all there wait for room."""
