@@ -252,10 +252,11 @@ def test_two_runs_at_a_time_meet_only_in_a_store(tmp_path: Path) -> None:
         reader = threading.Thread(target=read)
         reader.start()
         going.wait()
-        while not (tmp_path / "kept").exists():
-            going.wait(0.01)
+        kept = tmp_path / "kept"
+        while not kept.exists() or kept.stat().st_size == 0:  # it is locked before anything is written
+            threading.Event().wait(0.01)
         with pytest.raises(ConfigError, match="another run"):
-            list(run(STUCK, texts(3), store=tmp_path / "kept"))
+            list(run(STUCK, texts(3), store=kept))
         busy.worker.stop(at_once=True)
         reader.join()
 
