@@ -6,7 +6,7 @@ import base64
 import struct
 from collections.abc import Callable, Sequence
 from math import ceil, log2
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import trio
@@ -359,11 +359,17 @@ async def test_a_budget_counts_each_text(embedder: Embedder, autojump_clock: Moc
     assert sum(embedder.embedded.values()) == 10
 
 
+ATTEMPTS: Final = 4
+"""After so many failures in a row a call is given up."""
+
+
 @given(
     size=st.integers(2, 9),
     cap=st.integers(1, 4),
     slots=st.none() | st.integers(1, 3),
-    statuses=st.lists(st.sampled_from([200, 200, 429, 500]), max_size=6),
+    statuses=st.lists(st.sampled_from([200, 200, 429, 500]), max_size=6).filter(
+        lambda said: said.count(500) < ATTEMPTS
+    ),
     lengths=st.lists(st.integers(0, 40), min_size=1, max_size=40),
     bad=st.sets(st.integers(0, 39), max_size=6),
     apart=st.sampled_from([0.0, 0.3]),

@@ -208,9 +208,7 @@ class Refusals(Generic[T]):
             joined.nodes[node] = None
             group = node.group if isinstance(node, Lane) else node
             own_key = group.name if isinstance(group, Group) else None
-            own = [c for c in denied.until if isinstance(c, Released | Backlog) and c.key == own_key]
-            if own:
-                self.lot.file(node, own)
+            self.lot.file(node, [c for c in denied.until if isinstance(c, Released | Backlog) and c.key == own_key])
             self.lot.unfile(joined)
             self.lot.file(joined, denied.until)
         for lane in [*self.reservations.lanes] if node is self.root else ():
