@@ -24,7 +24,7 @@ from typing import Any, Final
 
 TREE: Final = Path(__file__).parents[2]
 TABLE: Final = Path(__file__).with_name("table.toml")
-COPIED: Final = ("conftest.py", "pyproject.toml", "core", "plugins", "policies", "contrib", "tests")
+COPIED: Final = ("conftest.py", "pyproject.toml", "docs", "core", "plugins", "policies", "contrib", "tests")
 SECONDS: Final = 60
 WORKERS: Final = 2
 
