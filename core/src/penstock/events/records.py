@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, Self, final, get_args
+from typing import Any, Final, Literal, final, get_args
 
 import attrs
 
@@ -90,6 +90,11 @@ REQUEST_EVENT_KINDS: Final[frozenset[str]] = frozenset(get_args(RequestEventKind
 _KINDS: Final[Mapping[str, frozenset[str]]] = {"scheduler": SCHEDULER_EVENT_KINDS, "request": REQUEST_EVENT_KINDS}
 
 
+def _fixed(given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    words: Mapping[str, Any] | None = None if given is None else fixed(dict(given))
+    return words
+
+
 @final
 @read_only
 @attrs.frozen(slots=True, kw_only=True)
@@ -116,48 +121,9 @@ class RuntimeEvent:
     resource: str | None = None
     group: str | None = None
     reason_or_outcome: str | None = None
-    snapshot: Mapping[str, Any] | None = None
-    diagnostics: Mapping[str, Any] | None = None
-    labels: Mapping[str, str] | None = None
-
-    def __new__(
-        cls,
-        *,
-        stream: StreamName,
-        event_kind: str,
-        captured_at_monotonic: float,
-        sequence: int,
-        correlation: RuntimeCorrelation | None = None,
-        task_id: str | None = None,
-        task_execution_id: str | None = None,
-        task_lease_id: str | None = None,
-        request_attempt_id: str | None = None,
-        request_lease_id: str | None = None,
-        resource: str | None = None,
-        group: str | None = None,
-        reason_or_outcome: str | None = None,
-        snapshot: Mapping[str, Any] | None = None,
-        diagnostics: Mapping[str, Any] | None = None,
-        labels: Mapping[str, str] | None = None,
-    ) -> Self:
-        return _made(  # type: ignore[no-any-return]
-            stream,
-            event_kind,
-            captured_at_monotonic,
-            sequence,
-            correlation,
-            task_id,
-            task_execution_id,
-            task_lease_id,
-            request_attempt_id,
-            request_lease_id,
-            resource,
-            group,
-            reason_or_outcome,
-            snapshot,
-            diagnostics,
-            labels,
-        )
+    snapshot: Mapping[str, Any] | None = attrs.field(default=None, converter=_fixed)
+    diagnostics: Mapping[str, Any] | None = attrs.field(default=None, converter=_fixed)
+    labels: Mapping[str, str] | None = attrs.field(default=None, converter=_fixed)
 
 
 _draft: Final = draft_of(RuntimeEvent)
@@ -181,7 +147,7 @@ def _made(
     diagnostics: Mapping[str, Any] | None,
     labels: Mapping[str, str] | None,
 ) -> Any:
-    # A plain function of positional arguments: a class that is called with so many by name packs them twice, 0.5 µs.
+    # What attrs' own `__init__` does, in half the time: an event is made seven times for each task.
     made: Any = new(_draft)
     made.stream = stream
     made.event_kind = event_kind
