@@ -248,13 +248,23 @@ async def test_a_wrong_declaration_is_refused_whole(figures: Any, wrong: str, au
         assert scheduler.capacity_plan().configured.row_group_admission.value is None
 
 
-@pytest.mark.parametrize("use", [lambda: 1 / 0, lambda: {"acme": -1}, lambda: None, lambda: {3: 4}])
-async def test_a_count_of_connections_that_goes_wrong_is_not_known(use: Any, autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize(
+    ("use", "why"),
+    [
+        (lambda: 1 / 0, "what the program gave to tell raised ZeroDivisionError"),
+        (lambda: {"acme": -1}, "the program does not tell it: connections must be a whole number from 0 on, not -1"),
+        (lambda: None, "the program does not tell it: transport_use must be a mapping, such as {'acme': 12}, not None"),
+        (lambda: {3: 4}, "the program does not tell it: a pool must be a non-empty string, not 3"),
+    ],
+)
+async def test_a_count_of_connections_that_goes_wrong_is_not_known(
+    use: Any, why: str, autojump_clock: MockClock
+) -> None:
     async with penstock.open_scheduler(None) as scheduler:
         scheduler.declare_capacity(transport_use=use)
         seen = scheduler.capacity_plan().observed_maxima
     assert seen.transport_use == {}
-    assert "raised" in seen.missing["transport_use"]
+    assert seen.missing["transport_use"] == why
 
 
 @pytest.mark.parametrize(

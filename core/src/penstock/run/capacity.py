@@ -153,5 +153,7 @@ class RunCapacity:
             return {
                 a_name(name, "a pool"): whole_number(most, "connections", least=0) for name, most in given.items()
             }, None
+        except ConfigError as error:
+            return {}, f"the program does not tell it: {error}"
         except Exception as error:
             return {}, f"what the program gave to tell raised {type(error).__name__}"
