@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import random
 import sys
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
 import trio
 from trio.testing import MockClock
@@ -84,19 +87,34 @@ WORLDS: dict[str, Callable[[], Iterator[SmallWorld]]] = {
 
 
 def small_world(seconds: float, names: list[str], first: int) -> None:
-    """Explore one step deeper each time, until the time is up. Raises `Mismatch`."""
-    began = time.monotonic()
-    for depth in itertools.count(first):
-        for what in names:
-            here = list(WORLDS[what]())
-            random.Random(depth).shuffle(here)  # so that one that is cut short has seen some of every kind
-            sequences = 0
-            for at, world in enumerate(here):
-                if time.monotonic() - began >= seconds:
-                    print(f"small world, {what}, depth {depth}: {at} of {len(here)} worlds, {sequences} sequences")
+    """Explore one step deeper each time, on all cores, until the time is up. Raises `Mismatch`."""
+    until = time.monotonic() + seconds
+    with ProcessPoolExecutor() as cores:
+        for depth in itertools.count(first):
+            for what in names:
+                here = list(range(len(list(WORLDS[what]()))))
+                random.Random(depth).shuffle(here)  # so that one that is cut short has seen some of every kind
+                shares = [here[at::PARTS] for at in range(PARTS)]
+                told = list(cores.map(partial(explored, what, depth, until), shares))
+                worlds, sequences = (sum(each) for each in zip(*told, strict=True))
+                print(f"small world, {what}, depth {depth}: {worlds} of {len(here)} worlds, {sequences} sequences")
+                sys.stdout.flush()
+                if worlds < len(here):
                     return
-                sequences += explore(world, depth)
-            print(f"small world, {what}, depth {depth}: all {len(here)} worlds, {sequences} sequences", flush=True)
+
+
+PARTS = 8 * (os.cpu_count() or 1)
+"""In so many shares the worlds are explored, so that no core is idle for long at the end."""
+
+
+def explored(what: str, depth: int, until: float, share: list[int]) -> tuple[int, int]:
+    """How many worlds of a share were explored before the time was up, and how many sequences there were in them."""
+    worlds, sequences = list(WORLDS[what]()), 0
+    for count, at in enumerate(share):
+        if time.monotonic() >= until:
+            return count, sequences
+        sequences += explore(worlds[at], depth)
+    return len(share), sequences
 
 
 if __name__ == "__main__":
