@@ -42,7 +42,7 @@ class LaneQueue(Generic[T]):
         self._refusals: Refusals[T] = Refusals(order)
         self._passes: Passes[T] = Passes(self._refusals)
         self.choose = self._passes.choose
-        self.wake, self.came_free = self._refusals.wake, self._refusals.came_free
+        self.wake, self.waiting = self._refusals.wake, self._refusals
         self.next_moment = self._refusals.lot.next_moment
         self.groups: dict[Hashable, Group[T]] = self._refusals.groups
         self.contenders: Contenders[T] = self._refusals.contenders
@@ -166,19 +166,10 @@ class LaneQueue(Generic[T]):
             else:  # as it mostly is
                 lane.first = lane.head = following
         place.arena.served(lane, entry.cost)
-        if refusals.reservations.lanes:
-            refusals.end_reservation(lane)
         if not live:
             self._drop(lane)
-        if refusals.classes or refusals.lot.standing or refusals.pending:  # otherwise nobody is refused
-            if live and lane.denied is not None:
-                refusals.admitted(lane)
-            if group.denied is not None:
-                refusals.admitted(group)
-            if refusals.lot.soft:
-                refusals.backlog_changed(lane)
-            if refusals.pending:
-                refusals.wake_pending()
+        if not refusals.calm:
+            refusals.taken(lane)
 
     def discard(self, entry: Entry[T]) -> None:
         """The item is not to be done any more."""
@@ -365,3 +356,4 @@ class LaneQueue(Generic[T]):
             assert place.able == able
             assert (place in place.shape.places) == place.candidate
         self._refusals.reservations.check_invariants()
+        assert not self._refusals.calm or self._refusals.nobody_waits(), "who waits is known of"

@@ -59,8 +59,9 @@ class LaneTaskQueue:
         self._cost = cost
         self._lanes: LaneQueue[SchedulableTask] = LaneQueue(order)
         self.choose = self._lanes.choose
-        """The entry of the first task that is not refused: see `Passes.choose`. For the task gate, as `came_free`."""
-        self.came_free = self._lanes.came_free
+        """The entry of the first task that is not refused: see `Passes.choose`. For the task gate, as `waiting`."""
+        self.waiting = self._lanes.waiting
+        """Who is to be told of what comes free."""
         self.keeps_nobody_back = self._lanes.keeps_nobody_back
         """Whether nobody is refused, short of room, or kept from room that is reserved. Where `submission` was full, it
         holds again when a place came free."""
