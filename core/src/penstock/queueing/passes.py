@@ -41,7 +41,8 @@ class Passes(Generic[T]):
         """
         refusals = self._refusals
         shapes = refusals.shapes
-        place, room = shapes.sole if refusals.calm else self._sole_place(now), shapes.room
+        place = shapes.sole if refusals.calm else self._sole_place(now)
+        room = shapes.room
         if place is None or (room is not None and room.short_of(place.shape.needs) is not None):
             return self._choose_from_all(ask, now)
         lane = place.arena.first()

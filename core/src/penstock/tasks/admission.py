@@ -176,7 +176,7 @@ class TaskAdmissionController:
     def agrees(self, task: SchedulableTask, now: float) -> Denied | None:
         """Whether policies and rules would let a task run for which there is room."""
         queue: Any = self._queue_view
-        view, denied = self._view, None
+        view = self._view
         decision: TaskAdmissionPolicyDecision | None = None
         agreed: tuple[TaskAdmissionPolicyDecision, ...] = ()
         for name, evaluate, watches in self._evaluate:
@@ -191,7 +191,8 @@ class TaskAdmissionController:
             if watches:
                 agreed = *agreed, decision
         else:
-            if self._rule is None or (denied := self._rule(task, queue, view, now)) is None:
+            denied = None if self._rule is None else self._rule(task, queue, view, now)
+            if denied is None:
                 self._agreed = agreed
                 return None
         return denied if self.on_refused is None else self.on_refused(task, denied, now)
@@ -244,7 +245,8 @@ class TaskAdmissionController:
 
     def grant(self, task: SchedulableTask, now: float) -> TaskAdmissionLease:
         """The lease of the task that was agreed to last, counted before it is handed out."""
-        ledger, group = self._ledger, task.group
+        ledger = self._ledger
+        group = task.group
         holding = self._holdings.get(group.key)
         if holding is None:
             if len(self._holdings) >= self._holdings_kept:
@@ -294,7 +296,8 @@ class TaskAdmissionController:
         if not result.released:
             return result
         task = lease.item
-        key, request = task.group.key, task.resource_request
+        key = task.group.key
+        request = task.resource_request
         holding = self._holdings[key]
         holding.running -= 1
         available = self._available

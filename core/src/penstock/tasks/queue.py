@@ -57,7 +57,7 @@ class LaneTaskQueue:
 
     def __init__(self, order: Order[SchedulableTask], cost: Cost = _one) -> None:
         self._cost = cost
-        self._lanes: LaneQueue[SchedulableTask] = LaneQueue(order)
+        self._lanes: LaneQueue[SchedulableTask] = LaneQueue(order, when_empty=self._forget)
         self.choose = self._lanes.choose
         """The entry of the first task that is not refused: see `Passes.choose`. For the task gate, as `waiting`."""
         self.waiting = self._lanes.waiting
@@ -143,8 +143,6 @@ class LaneTaskQueue:
         task = entry.item
         del self._entries[task.task_id]
         self._lanes.take(entry)
-        if not self._entries:
-            self._forget()
         return task
 
     # -- driven by the task gate
@@ -159,8 +157,6 @@ class LaneTaskQueue:
         """These are refused for good, and leave the queue."""
         for task in tasks:
             del self._entries[task.task_id]
-        if not self._entries:
-            self._forget()
         if self._hand_over is not None:
             self._hand_over(denied, tasks)
 
@@ -192,12 +188,11 @@ class LaneTaskQueue:
             return None
         task = entry.item
         del self._entries[task_id]
-        if not self._entries:
-            self._forget()
         self._lanes.discard(entry)
         return task
 
     def _forget(self) -> None:
+        """Nothing is queued."""
         arrived = self._lanes.arrived
         if arrived - self._forgotten > FORGET_AFTER:  # an emptied dict keeps its memory
             self._entries, self._costs = {}, {}

@@ -78,10 +78,11 @@ class LeaseLedger(Generic[L]):
 
     def close(self, lease: L) -> ReleaseResult:
         """The result of taking a lease back: `released` only the first time, for exactly the record that was issued."""
-        if lease in self.out:
+        try:
             del self.out[lease]
-            return _OK
-        return ReleaseResult(False, self._why_not(lease), {"lease_id": lease.lease_id})
+        except KeyError:
+            return ReleaseResult(False, self._why_not(lease), {"lease_id": lease.lease_id})
+        return _OK
 
     def _why_not(self, lease: L) -> str:
         if lease.controller_generation != self.generation:

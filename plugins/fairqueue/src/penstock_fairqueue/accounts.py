@@ -23,27 +23,37 @@ class Flow:
     its last seat.
     """
 
-    __slots__ = ("idle_in", "key", "lead", "seats", "weight")
+    __slots__ = ("idle_in", "key", "lead", "seats", "spread", "weight")
 
     def __init__(self, key: Hashable, weight: float) -> None:
         self.key = key
         self.weight = weight
         self.seats: list[Seat] = []
+        self.spread = False
+        """Whether these are several."""
         self.lead = 0.0
         self.idle_in: Home | None = None
         """The home by whose clock it became idle; `lead` is then its absolute start tag there."""
+
+    def sit(self, seat: Seat) -> None:
+        """One more seat."""
+        self.seats.append(seat)
+        self.spread = len(self.seats) > 1
+
+    def rise(self, seat: Seat) -> None:
+        """One seat less."""
+        self.seats.remove(seat)
+        self.spread = len(self.seats) > 1
 
 
 class Seat:
     """A group's place in one arena: its start tag by that arena's time, and its lanes there."""
 
-    __slots__ = ("arena", "counted", "flow", "lanes", "of_flow", "sole", "stamp", "start", "weight")
+    __slots__ = ("arena", "counted", "flow", "lanes", "sole", "stamp", "start", "weight")
 
     def __init__(self, arena: Any, flow: Flow, start: float) -> None:
         self.arena = arena
         self.flow = flow
-        self.of_flow = flow.seats
-        """All seats of its group."""
         self.weight = flow.weight
         self.start = start
         self.sole: Lane[Any] | None = None
@@ -82,11 +92,11 @@ class Seat:
 class Home:
     """The clock of those that compete for one resource."""
 
-    __slots__ = ("__weakref__", "able", "arenas", "clock", "fitting", "idle", "key", "numbered", "seated", "weight")
+    __slots__ = ("__weakref__", "accounts", "arenas", "clock", "fitting", "idle", "key", "numbered", "seated", "weight")
 
-    def __init__(self, key: Hashable, able: dict[Home, None]) -> None:
+    def __init__(self, key: Hashable, accounts: Accounts) -> None:
         self.key = key
-        self.able = able
+        self.accounts = accounts
         self.clock = 0.0
         self.weight = 0.0
         """Of all groups in the arenas that are offered."""
@@ -101,27 +111,22 @@ class Home:
 
     def fits(self, more: int) -> None:
         """So many more of the arenas are not short of room."""
-        self.fitting += more
-        if self.fitting:
-            self.able[self] = None
-        else:
-            self.able.pop(self, None)
+        before = self.fitting
+        self.fitting = fitting = before + more
+        if not before or not fitting:
+            self.accounts.see_able(self)
 
     def enter(self, arena: Any, fits: bool) -> None:
         """An arena is offered, and not empty."""
         self.arenas[arena] = None
         if fits:
-            self.fitting = fitting = self.fitting + 1
-            if fitting == 1:
-                self.able[self] = None
+            self.fits(1)
 
     def leave(self, arena: Any, fits: bool) -> None:
         """It is not any more."""
         del self.arenas[arena]
         if fits:
-            self.fitting = fitting = self.fitting - 1
-            if not fitting:
-                del self.able[self]
+            self.fits(-1)
 
     def weigh(self) -> None:
         """Count the weights anew."""
@@ -136,13 +141,23 @@ class Accounts:
         self._known: WeakValueDictionary[Hashable, Home] = WeakValueDictionary()
         self.able: dict[Home, None] = {}
         """Those homes where something fits."""
+        self.several = False
+        """Whether these are several: then their clocks move together."""
 
     def home(self, key: Hashable) -> Home:
         """The clock of those that compete for this."""
         home = self._known.get(key)
         if home is None:
-            home = self._known[key] = Home(key, self.able)
+            home = self._known[key] = Home(key, self)
         return home
+
+    def see_able(self, home: Home) -> None:
+        """The first of its arenas fits, or none of them any more."""
+        if home.fitting:
+            self.able[home] = None
+        else:
+            del self.able[home]
+        self.several = len(self.able) > 1
 
     def advance(self, home: Home, ahead: float, cost: float) -> float:
         """Move the clocks of all homes in which something fits, and of this one, whose clock it returns."""
@@ -166,6 +181,7 @@ class Accounts:
             heappush(home.idle, (flow.lead, home.numbered, flow))
             if len(home.idle) > IDLE_KEPT:
                 self._forget_first(home)
+            self.forget_idle(home)
 
     def forget_idle(self, home: Home, everybody: bool = False) -> None:
         """Drop the accounts of idle groups that the clock has passed; of all, when nobody competes here any more."""
