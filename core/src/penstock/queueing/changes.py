@@ -5,7 +5,7 @@ It is noted by lane, by class or for all, and read by key only when somebody ask
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Set
 from typing import Final, Generic, TypeVar
 
 from penstock.queueing.lanes import Group, Lane
@@ -17,7 +17,7 @@ __all__ = ["Changes"]
 T = TypeVar("T")
 
 NOTED: Final = 1024
-"""So many lanes are noted, and of so many keys more than twice the groups; then only what somebody waits for is kept."""
+"""So many lanes are noted, and so many keys more than twice the groups; then only what somebody waits for is kept."""
 
 
 class Changes(Generic[T]):
@@ -51,6 +51,10 @@ class Changes(Generic[T]):
         self._classes.add(joined)
         for shape in joined.places:
             self.keys |= shape.resources
+
+    def of_what_is_in(self, until: Set[Condition]) -> None:
+        """Something has changed for what these are about, as far as anybody waits for them."""
+        self.keys.update(getattr(condition, "key", None) for condition in until & self._soft.keys())
 
     def concern(self, condition: Condition) -> bool:
         """Whether something has changed for what this is about: who could run, or what is queued."""

@@ -33,8 +33,8 @@ T = TypeVar("T")
 class LaneQueue(Generic[T]):
     """A queue of items in lanes, in the order that `order` gives.
 
-    `name_of` gives the name under which conditions know a group, if that is not its key. `when_empty` is called whenever
-    the last item has left.
+    `name_of` gives the name under which conditions know a group, if that is not its key. `when_empty` is called
+    whenever the last item has left.
     """
 
     def __init__(

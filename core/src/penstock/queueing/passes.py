@@ -65,8 +65,8 @@ class Passes(Generic[T]):
         return self._refusals.shortage.before(rank_of(place, lane), (), place.shape.home) is None
 
     def _sole_place(self, now: float) -> Place[T] | None:
-        """The place where all stand that may go, if it is one and nothing else keeps anybody back; as it is when all that
-        came true has been caught up with."""
+        """The place where all stand that may go, if it is one, nothing is reserved, and the whole queue is not refused:
+        as it is when what came true meanwhile has been caught up with."""
         refusals = self._refusals
         lot, shapes = refusals.lot, refusals.shapes
         if (lot.standing and (refusals.deferred or lot.moments)) or refusals.pending:

@@ -218,7 +218,7 @@ class Refusals(Generic[T]):
             self.settle(lane)
         self._moved_node(node)
         if self.reservations.lanes and not self.contenders.resting:  # it saw peers whom its own one holds back
-            self.changes.keys.update(getattr(condition, "key", None) for condition in denied.until & self.lot.soft.keys())
+            self.changes.of_what_is_in(denied.until)
 
     def taken(self, lane: Lane[T]) -> None:
         """The head of this lane was admitted."""

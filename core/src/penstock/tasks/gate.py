@@ -97,8 +97,8 @@ class TaskGate:
         self._refusals_given = self._refusals_told = 0
         """By a queue that is not ours, ever; and up to when nobody could go any more."""
         self._choose: Callable[[Callable[[SchedulableTask, float], Denied | None], float], Any] | None
-        """The entry of the first task in our own queue that is agreed to; `None` while that is not the way: the queue is
-        not ours, is broken, or the gate is closed."""
+        """The entry of the first task in our own queue that is agreed to; `None`: the queue is not ours or is broken,
+        or the gate is closed."""
         self._closed = False
         self._order_by(queue)
 

@@ -45,7 +45,8 @@ class FairArena(Generic[T]):
         self._lone: Seat | None = None
         """The only seat there is: it stands in neither heap."""
         self._earliest = self._due = inf
-        """Nobody among them has an earlier one; nor is one reached before its home's clock is so much."""
+        """Nobody among them has an earlier one; nor is one reached before its home's clock is so much: later, if the
+        arena has stood still since."""
         self._stamp = 0
 
     @property
@@ -58,7 +59,6 @@ class FairArena(Generic[T]):
         if begins:
             assert self._stopped is not None
             self._behind, self._stopped = home.clock - self._stopped, None
-            self._look_out_for(self._earliest)
             if self._seats:
                 home.enter(self, not self._short)
                 home.weight += self._weight
