@@ -29,7 +29,8 @@ class Changes(Generic[T]):
         self._soft = soft
         self.keys: set[Hashable] = set()
         """The groups and resources for which something has changed; those of noted lanes come when they are read."""
-        self._lanes: set[Lane[T]] = set()
+        self.lanes: set[Lane[T]] = set()
+        """Those lanes for which something has changed; to be read only."""
         self._classes: set[RefusalClass[T]] = set()
         """What was opened or closed: that concerns all groups in it."""
         self.all = False
@@ -37,14 +38,14 @@ class Changes(Generic[T]):
 
     def of_lane(self, lane: Lane[T]) -> None:
         """Something has changed for the group and the resources of this lane."""
-        self._lanes.add(lane)
-        if len(self._lanes) > NOTED:
+        self.lanes.add(lane)
+        if len(self.lanes) > NOTED:
             self._read()
 
     def of_lanes(self, lanes: Iterable[Lane[T]]) -> None:
         """The same for several, if anybody looks at that."""
         if self._soft:
-            self._lanes.update(lanes)
+            self.lanes.update(lanes)
 
     def of_class(self, joined: RefusalClass[T]) -> None:
         """Who is in this class can be asked, or cannot any more."""
@@ -59,7 +60,7 @@ class Changes(Generic[T]):
     def concern(self, condition: Condition) -> bool:
         """Whether something has changed for what this is about: who could run, or what is queued."""
         key = getattr(condition, "key", None)
-        if self._lanes:
+        if self.lanes:
             self._read()
         if self.all or key in self.keys:
             return True
@@ -67,22 +68,22 @@ class Changes(Generic[T]):
         return group is not None and any(node.joined in self._classes for node in (group, *group.all_lanes()))
 
     def __bool__(self) -> bool:
-        return bool(self.keys or self._lanes or self._classes or self.all)
+        return bool(self.keys or self.lanes or self._classes or self.all)
 
     def clear(self) -> None:
         """Whoever looks at the queue has seen it as it is."""
         self.keys.clear()
-        self._lanes.clear()
+        self.lanes.clear()
         self._classes.clear()
         self.all = False
 
     def _read(self) -> None:
         """The keys of the lanes for which something has changed."""
-        for lane in self._lanes:
+        for lane in self.lanes:
             self.keys.add(lane.group.name)
             for resource, _ in lane.resources:
                 self.keys.add(resource)
-        self._lanes.clear()
+        self.lanes.clear()
         if len(self.keys) > NOTED + 2 * len(self._groups):
             named = {getattr(condition, "key", None) for condition in self._soft}
             self.keys &= named

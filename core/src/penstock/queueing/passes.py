@@ -69,7 +69,7 @@ class Passes(Generic[T]):
         as it is when what came true meanwhile has been caught up with."""
         refusals = self._refusals
         lot, shapes = refusals.lot, refusals.shapes
-        if (lot.standing and (refusals.deferred or lot.moments)) or refusals.pending:
+        if refusals.deferred or refusals.pending or lot.moments:
             self._catch_up(now)
         if not (lot.standing or shapes.short):
             refusals.calm = refusals.nobody_waits()

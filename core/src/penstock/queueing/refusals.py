@@ -339,7 +339,8 @@ class Refusals(Generic[T]):
 
     def backlog_changed(self, lane: Lane[T]) -> None:
         """What is queued for this lane's group and resources changed: something came, or left."""
-        self.changes.of_lane(lane)
+        if lane not in self.changes.lanes:
+            self.changes.of_lane(lane)
         if self.lot.backlogs:
             conditions = [Backlog(lane.group.name), *(Backlog(resource) for resource, _ in lane.resources)]
             if self.passing:

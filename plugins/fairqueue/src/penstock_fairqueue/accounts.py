@@ -23,14 +23,12 @@ class Flow:
     its last seat.
     """
 
-    __slots__ = ("idle_in", "key", "lead", "seats", "spread", "weight")
+    __slots__ = ("idle_in", "key", "lead", "seats", "weight")
 
     def __init__(self, key: Hashable, weight: float) -> None:
         self.key = key
         self.weight = weight
         self.seats: list[Seat] = []
-        self.spread = False
-        """Whether these are several."""
         self.lead = 0.0
         self.idle_in: Home | None = None
         """The home by whose clock it became idle; `lead` is then its absolute start tag there."""
@@ -38,18 +36,21 @@ class Flow:
     def sit(self, seat: Seat) -> None:
         """One more seat."""
         self.seats.append(seat)
-        self.spread = len(self.seats) > 1
+        if len(self.seats) > 1:
+            seat.spread = self.seats[0].spread = True
 
     def rise(self, seat: Seat) -> None:
         """One seat less."""
         self.seats.remove(seat)
-        self.spread = len(self.seats) > 1
+        seat.spread = False
+        if len(self.seats) == 1:
+            self.seats[0].spread = False
 
 
 class Seat:
     """A group's place in one arena: its start tag by that arena's time, and its lanes there."""
 
-    __slots__ = ("arena", "counted", "flow", "lanes", "sole", "stamp", "start", "weight")
+    __slots__ = ("arena", "counted", "flow", "lanes", "sole", "spread", "stamp", "start", "weight")
 
     def __init__(self, arena: Any, flow: Flow, start: float) -> None:
         self.arena = arena
@@ -60,6 +61,8 @@ class Seat:
         """Its lane, if it has one alone."""
         self.lanes: list[Lane[Any]] = _ONE
         """Its lanes, if they are several."""
+        self.spread = False
+        """Whether its group has other seats too."""
         self.stamp = 0
         self.counted = True
         """Whether its group's weight is counted with this seat, and not with another of the same home."""

@@ -21,6 +21,8 @@ NOISE = 1e-12
 EXACT = 1.0 - NOISE
 """A sum that is less than this part of one of its summands has drifted."""
 
+WITHOUT_START = itemgetter(slice(1, None))
+
 
 class FairArena(Generic[T]):
     """Lanes of one shape that compete, in weighted fair order."""
@@ -38,8 +40,8 @@ class FairArena(Generic[T]):
         self._weight = 0.0
         self._seats: dict[Hashable, Seat] = {}
         self._eligible: list[tuple[float, int, int, Seat]] = []
-        self._waiting: list[tuple[float, tuple[float, int, int, Seat]]] = []
-        """By their start tags, with what is then in `_eligible`."""
+        self._waiting: list[tuple[float, float, int, int, Seat]] = []
+        """By their start tags, then as in `_eligible`."""
         self._latest = 0.0
         """No start tag among those that wait for the clock is later."""
         self._lone: Seat | None = None
@@ -221,7 +223,7 @@ class FairArena(Generic[T]):
             return lone.sole or lone.first()
         waiting = self._waiting
         while waiting:
-            _, (_, _, stamp, seat) = waiting[0]
+            _, _, _, stamp, seat = waiting[0]
             if seat.stamp == stamp:
                 return seat.sole or seat.first()
             heappop(waiting)
@@ -241,13 +243,13 @@ class FairArena(Generic[T]):
         """Those are eligible whose start tags the clock has reached."""
         waiting, eligible, reached = self._waiting, self._eligible, self._reached
         if self._latest <= reached and len(waiting) > len(eligible):  # a whole wave of equals
-            eligible += map(itemgetter(1), waiting)
+            eligible += map(WITHOUT_START, waiting)
             heapify(eligible)
             waiting.clear()
         while waiting and waiting[0][0] <= reached:
-            _, entry = heappop(waiting)
-            if entry[3].stamp == entry[2]:
-                heappush(eligible, entry)
+            _, finish, sequence, stamp, seat = heappop(waiting)
+            if seat.stamp == stamp:
+                heappush(eligible, (finish, sequence, stamp, seat))
         self._look_out_for(waiting[0][0] if waiting else inf)
 
     def has_eligible(self) -> bool:
@@ -274,7 +276,7 @@ class FairArena(Generic[T]):
                 clock += ahead
             home.clock = clock = clock + cost / home.weight
         seat.start = start = start + cost / weight
-        if seat.flow.spread:
+        if seat.spread:
             self._move_others(seat, cost / weight)
         if not lane.live:
             seat.stamp = -1  # it is placed anew, or leaves, when the empty lane is removed
@@ -283,12 +285,11 @@ class FairArena(Generic[T]):
             if eligible and eligible[0][2] == seat.stamp:  # but for the first of all: it leaves by the same step
                 head = (seat.sole or seat.first()).head
                 finish = start + head.cost / weight
-                entry = finish, head.sequence, seat.stamp, seat
                 if start <= clock - self._behind + NOISE * (1.0 + clock):
-                    heapreplace(eligible, entry)
+                    heapreplace(eligible, (finish, head.sequence, seat.stamp, seat))
                 else:
                     heappop(eligible)
-                    heappush(self._waiting, (start, entry))
+                    heappush(self._waiting, (start, finish, head.sequence, seat.stamp, seat))
                     if start > self._latest:
                         self._latest = start
                     if start < self._earliest:
@@ -325,7 +326,7 @@ class FairArena(Generic[T]):
         if start <= now or start <= now + NOISE * (1.0 + clock):
             heappush(self._eligible, (finish, head.sequence, stamp, seat))
         else:
-            heappush(self._waiting, (start, (finish, head.sequence, stamp, seat)))
+            heappush(self._waiting, (start, finish, head.sequence, stamp, seat))
             if start > self._latest:
                 self._latest = start
             if start < self._earliest:
