@@ -158,7 +158,8 @@ class LaneQueue(Generic[T]):
 
     def take(self, entry: Entry[T]) -> None:
         """The item was chosen, and is still the head of its lane: it leaves, and its cost counts."""
-        lane: Any = entry.lane
+        lane = entry.lane
+        assert lane is not None, "who has left cannot be taken"
         following = entry.next
         entry.lane = None
         lane.live = live = lane.live - 1

@@ -177,6 +177,7 @@ class TaskAdmissionController:
         """Whether policies and rules would let a task run for which there is room."""
         queue: Any = self._queue_view
         view = self._view
+        denied: Denied | None
         decision: TaskAdmissionPolicyDecision | None = None
         agreed: tuple[TaskAdmissionPolicyDecision, ...] = ()
         for name, evaluate, watches in self._evaluate:

@@ -33,11 +33,30 @@ class Flow:
         self.idle_in: Home | None = None
         """The home by whose clock it became idle; `lead` is then its absolute start tag there."""
 
+    def take_lead(self) -> float:
+        """How far ahead of the clock it begins where it comes in now."""
+        if self.seats:  # it competes elsewhere too: by as much ahead or behind as there
+            other = self.seats[0]
+            lead: float = other.start - other.arena.time
+        elif self.idle_in is not None:
+            lead = max(self.lead - self.idle_in.clock, 0.0)
+            self.idle_in = None
+        else:
+            lead = self.lead
+        return lead
+
     def sit(self, seat: Seat) -> None:
         """One more seat."""
         self.seats.append(seat)
         if len(self.seats) > 1:
             seat.spread = self.seats[0].spread = True
+
+    def move_others(self, seat: Seat, share: float) -> None:
+        """What a group is given in one arena counts in all where it has a seat."""
+        for other in self.seats:
+            if other is not seat:
+                other.start += share
+                other.arena.place(other)
 
     def rise(self, seat: Seat) -> None:
         """One seat less."""
@@ -153,6 +172,24 @@ class Accounts:
         if home is None:
             home = self._known[key] = Home(key, self)
         return home
+
+    def seat(self, arena: Any, lane: Lane[Any], start: float) -> Seat:
+        """The seat for a lane whose group has none in this arena; who is not ahead starts here."""
+        group, before = lane.group, lane.position  # where it sat last, perhaps
+        flow = self.flows.get(group.key)
+        if flow is None:
+            if before is None or before.arena is not arena:
+                seat = Seat(arena, Flow(group.key, group.weight), start)
+            else:
+                seat = before
+                seat.take_again(group.weight, start)
+            self.flows[group.key] = seat.flow
+        else:
+            if not flow.seats:
+                flow.weight = group.weight
+            seat = Seat(arena, flow, start + flow.take_lead())
+        seat.sole = lane
+        return seat
 
     def see_able(self, home: Home) -> None:
         """The first of its arenas fits, or none of them any more."""

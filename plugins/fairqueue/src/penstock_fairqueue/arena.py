@@ -52,7 +52,8 @@ class FairArena(Generic[T]):
         self._stamp = 0
 
     @property
-    def _time(self) -> float:
+    def time(self) -> float:
+        """Its own time."""
         return self._home.clock - self._behind if self._stopped is None else self._stopped
 
     def offered(self, begins: bool) -> None:
@@ -76,22 +77,19 @@ class FairArena(Generic[T]):
         self._put_off = True
         for seat in self._seats.values():
             if seat.counted:
-                self._pass_count_on(seat)
+                self._pass_count_on(seat.flow)
             else:
                 self._home.weight += seat.flow.weight
             seat.counted = True
         self._weight = sum([seat.flow.weight for seat in self._seats.values()])
 
-    def _pass_count_on(self, seat: Seat) -> bool:
-        """Whether another seat of the same group and home is counted from now on."""
-        for other in seat.flow.seats:
-            arena = other.arena
-            if not other.counted and arena._home is self._home:
-                other.counted = True
-                arena._weight += seat.flow.weight
-                self._home.weight += seat.flow.weight
-                return True
-        return False
+    def _pass_count_on(self, flow: Flow) -> None:
+        """Another seat of the same group and home is counted from now on, if there is one."""
+        other = next((seat for seat in flow.seats if not seat.counted and seat.arena._home is self._home), None)
+        if other is not None:
+            other.counted = True
+            other.arena._weight += flow.weight
+            self._home.weight += flow.weight
 
     def short(self, begins: bool) -> None:
         """Whether there is no room for what is here."""
@@ -116,26 +114,13 @@ class FairArena(Generic[T]):
         lone = self._lone
         if lone is not None and lone is not seat:
             self._lone = None
-            self._place(lone)
-        self._place(seat)
+            self.place(lone)
+        self.place(seat)
 
     def _sit_down(self, lane: Lane[T]) -> Seat:
-        group, home, seats, flows = lane.group, self._home, self._seats, self._accounts.flows
-        key, stopped = group.key, self._stopped
-        start = home.clock - self._behind if stopped is None else stopped
-        seat: Seat | None = lane.position  # where it sat before, perhaps
-        flow = flows.get(key)
-        if flow is None:
-            if seat is None or seat.arena is not self:
-                seat = Seat(self, Flow(key, group.weight), start)
-            else:
-                seat.take_again(group.weight, start)
-            flow = flows[key] = seat.flow
-        else:
-            if not flow.seats:
-                flow.weight = group.weight
-            seat = Seat(self, flow, start + self._lead_of(flow))
-        seat.sole = lane
+        home, seats, stopped = self._home, self._seats, self._stopped
+        seat = self._accounts.seat(self, lane, home.clock - self._behind if stopped is None else stopped)
+        flow = seat.flow
         if not seats:
             self._lone = seat
             self._put_off = stopped is not None
@@ -143,7 +128,7 @@ class FairArena(Generic[T]):
                 home.enter(self, not self._short)
         elif stopped is not None:
             self._put_off = True
-        seats[key] = seat
+        seats[flow.key] = seat
         home.seated += 1
         if flow.seats and not self._put_off:
             seat.counted = all(o.arena._put_off or o.arena._home is not home or not o.counted for o in flow.seats)
@@ -154,24 +139,12 @@ class FairArena(Generic[T]):
                 home.weight += flow.weight
         return seat
 
-    @staticmethod
-    def _lead_of(flow: Flow) -> float:
-        if flow.seats:  # it competes elsewhere too: by as much ahead or behind as there
-            other = flow.seats[0]
-            lead: float = other.start - other.arena._time
-        elif flow.idle_in is not None:
-            lead = max(flow.lead - flow.idle_in.clock, 0.0)
-            flow.idle_in = None
-        else:
-            lead = flow.lead
-        return lead
-
     def remove(self, lane: Lane[T]) -> None:
         """The lane is blocked, or has run empty."""
         seat: Seat = lane.position
         if seat.sole is not lane:
             seat.remove(lane)
-            self._place(seat)
+            self.place(seat)
             return
         flow, home, seats, stopped = seat.flow, self._home, self._seats, self._stopped
         seat.sole, seat.stamp = None, -1
@@ -182,7 +155,7 @@ class FairArena(Generic[T]):
             if stopped is None:
                 home.weight -= seat.weight
             if flow.seats and not self._put_off:
-                self._pass_count_on(seat)
+                self._pass_count_on(flow)
         if not flow.seats:
             lead = seat.start - (home.clock - self._behind if stopped is None else stopped)
             if lead > 0.0 or lane.live:
@@ -237,7 +210,7 @@ class FairArena(Generic[T]):
     @property
     def _reached(self) -> float:
         """The clock has reached start tags up to here."""
-        return self._time + NOISE * (1.0 + self._home.clock)
+        return self.time + NOISE * (1.0 + self._home.clock)
 
     def _take_over(self) -> None:
         """Those are eligible whose start tags the clock has reached."""
@@ -277,7 +250,7 @@ class FairArena(Generic[T]):
             home.clock = clock = clock + cost / home.weight
         seat.start = start = start + cost / weight
         if seat.spread:
-            self._move_others(seat, cost / weight)
+            seat.flow.move_others(seat, cost / weight)
         if not lane.live:
             seat.stamp = -1  # it is placed anew, or leaves, when the empty lane is removed
         elif self._lone is None:
@@ -295,15 +268,7 @@ class FairArena(Generic[T]):
                     if start < self._earliest:
                         self._look_out_for(start)
             else:
-                self._place(seat)
-
-    @staticmethod
-    def _move_others(seat: Seat, share: float) -> None:
-        """What a group is given in one arena counts in all where it has a seat."""
-        for other in seat.flow.seats:
-            if other is not seat:
-                other.start += share
-                other.arena._place(other)
+                self.place(seat)
 
     @property
     def clock(self) -> float:
@@ -314,7 +279,7 @@ class FairArena(Generic[T]):
         start = seat.start + (self._behind if self._stopped is None else self._home.clock - self._stopped)
         return start, start + lane.head.cost / seat.weight
 
-    def _place(self, seat: Seat) -> None:
+    def place(self, seat: Seat) -> None:
         """Put the seat where its tags say; what stood for it before is passed over when it surfaces."""
         if seat is self._lone:
             return
