@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import attrs
 import pytest
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec.structs import replace
 
 from penstock import (
     NEVER,
@@ -124,9 +124,9 @@ def test_a_release_counts_once_and_never_raises() -> None:
     lease = acquire(controller, make_task("a"))
     other = acquire(TaskAdmissionController(generation=7), make_task("b"))
     for odd, reason in (
-        (attrs.evolve(lease), "stale_lease"),
+        (replace(lease), "stale_lease"),
         (other, "wrong_controller_generation"),
-        (attrs.evolve(lease, number=99), "unknown_lease"),
+        (replace(lease, number=99), "unknown_lease"),
     ):
         assert controller.release(odd, 0.0).reason == reason
         controller.check_invariants()
@@ -417,7 +417,7 @@ class ControllerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.gate.out)
     @rule(data=st.data())
     def release_a_copy(self, data: st.DataObject) -> None:
-        assert self.gate.release(attrs.evolve(data.draw(st.sampled_from(self.gate.out)))).reason == "stale_lease"
+        assert self.gate.release(replace(data.draw(st.sampled_from(self.gate.out)))).reason == "stale_lease"
 
     @precondition(lambda self: self.gate.queued)
     @rule(data=st.data())

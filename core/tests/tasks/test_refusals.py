@@ -109,6 +109,21 @@ def test_when_a_class_is_opened_all_go_whom_nothing_refuses(groups: str, until: 
     assert gate.start_all() == ["0", "1", "2", "3", "4"]
 
 
+def test_who_was_admitted_from_an_opened_class_is_not_in_it_when_it_closes() -> None:
+    shut = {"a", "b"}
+
+    def rule(task: SchedulableTask) -> Denied | None:
+        return refused(Signal("go"), scope="group", cohort="c") if name(task) in shut else None
+
+    gate = gate_with(rule)
+    gate.enqueue([make_task("a1", "a"), make_task("b", "b"), make_task("a2", "a")])
+    assert gate.start_all() == []
+    shut.remove("a")
+    gate.wake(Signal("go"))
+
+    assert gate.start_all() == ["a1", "a2"]
+
+
 def test_a_class_waits_for_what_is_one_member_s_own_group_too() -> None:
     """While one of b runs neither a nor b may: what ends that is a release of b, for b and for a."""
 

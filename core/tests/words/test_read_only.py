@@ -10,6 +10,8 @@ from typing import Any, cast
 
 import attrs
 import pytest
+from msgspec import Struct
+from msgspec.structs import replace
 
 from penstock import (
     Denied,
@@ -52,10 +54,16 @@ RECORDS: dict[str, Callable[[], Any]] = {
 }
 
 
+def _fields(record: Any) -> list[str]:
+    if isinstance(record, Struct):
+        return [*record.__struct_fields__]
+    return [field.name for field in attrs.fields(type(record))]
+
+
 @pytest.mark.parametrize("make", RECORDS.values(), ids=RECORDS)
 def test_no_field_of_a_record_can_be_written(make: Callable[[], Any]) -> None:
     record = make()
-    before = {field.name: getattr(record, field.name) for field in attrs.fields(type(record))}
+    before = {name: getattr(record, name) for name in _fields(record)}
     for name in (*before, "anything"):
         with pytest.raises(ReadOnlyError, match=rf"{type(record).__name__}\.{name} can be read, not written"):
             setattr(record, name, None)
@@ -67,7 +75,8 @@ def test_no_field_of_a_record_can_be_written(make: Callable[[], Any]) -> None:
 @pytest.mark.parametrize("make", RECORDS.values(), ids=RECORDS)
 def test_a_record_is_copied_as_what_it_is(make: Callable[[], Any]) -> None:
     record = make()
-    for other in (copy.copy(record), attrs.evolve(record)):
+    again = replace(record) if isinstance(record, Struct) else attrs.evolve(record)
+    for other in (copy.copy(record), again):
         assert type(other) is type(record)
         assert repr(other) == repr(record)
 

@@ -33,16 +33,23 @@ T = TypeVar("T")
 class LaneQueue(Generic[T]):
     """A queue of items in lanes, in the order that `order` gives.
 
-    `name_of` gives the name under which conditions know a group, if that is not its key.
+    `name_of` gives the name under which conditions know a group, if that is not its key. `when_empty` is called
+    whenever the last item has left.
     """
 
-    def __init__(self, order: Order[T], name_of: Callable[[Any], Hashable] | None = None) -> None:
+    def __init__(
+        self,
+        order: Order[T],
+        name_of: Callable[[Any], Hashable] | None = None,
+        when_empty: Callable[[], None] | None = None,
+    ) -> None:
         self._order = order
         self._name_of = name_of
+        self._when_empty = when_empty
         self._refusals: Refusals[T] = Refusals(order)
         self._passes: Passes[T] = Passes(self._refusals)
         self.choose = self._passes.choose
-        self.wake, self.came_free = self._refusals.wake, self._refusals.came_free
+        self.wake, self.waiting = self._refusals.wake, self._refusals
         self.next_moment = self._refusals.lot.next_moment
         self.groups: dict[Hashable, Group[T]] = self._refusals.groups
         self.contenders: Contenders[T] = self._refusals.contenders
@@ -150,35 +157,25 @@ class LaneQueue(Generic[T]):
         return group
 
     def take(self, entry: Entry[T]) -> None:
-        """The item was chosen: it leaves, and its cost counts."""
-        lane, refusals = entry.lane, self._refusals
-        if lane is None or lane.head is not entry:
-            raise ValueError("only the head of a lane can be taken")
-        place, group, following = lane.place, lane.group, entry.next
+        """The item was chosen, and is still the head of its lane: it leaves, and its cost counts."""
+        lane = entry.lane
+        assert lane is not None, "who has left cannot be taken"
+        following = entry.next
         entry.lane = None
         lane.live = live = lane.live - 1
         lane.shape.queued -= 1
-        group.queued -= 1
+        lane.group.queued -= 1
         self.left += 1
         if live:
             if following is None or following.lane is not lane or lane.returned:
                 lane.next_head()
             else:  # as it mostly is
                 lane.first = lane.head = following
-        place.arena.served(lane, entry.cost)
-        if refusals.reservations.lanes:
-            refusals.end_reservation(lane)
+        lane.place.arena.served(lane, entry.cost)
         if not live:
             self._drop(lane)
-        if refusals.classes or refusals.lot.standing or refusals.pending:  # otherwise nobody is refused
-            if live and lane.denied is not None:
-                refusals.admitted(lane)
-            if group.denied is not None:
-                refusals.admitted(group)
-            if refusals.lot.soft:
-                refusals.backlog_changed(lane)
-            if refusals.pending:
-                refusals.wake_pending()
+        if not self._refusals.calm:
+            self._refusals.taken(lane)
 
     def discard(self, entry: Entry[T]) -> None:
         """The item is not to be done any more."""
@@ -224,6 +221,8 @@ class LaneQueue(Generic[T]):
             if not self.groups:
                 self._order.forget()
                 self._refusals.emptied()
+                if self._when_empty is not None:
+                    self._when_empty()
         else:
             self._forget_lane(lane)
 
@@ -365,3 +364,4 @@ class LaneQueue(Generic[T]):
             assert place.able == able
             assert (place in place.shape.places) == place.candidate
         self._refusals.reservations.check_invariants()
+        assert not self._refusals.calm or self._refusals.nobody_waits(), "who waits is known of"

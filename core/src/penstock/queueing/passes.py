@@ -40,13 +40,10 @@ class Passes(Generic[T]):
         `ask` is called with an item and `now`.
         """
         refusals = self._refusals
-        if (refusals.lot.standing and (refusals.deferred or refusals.lot.moments)) or refusals.pending:
-            self._catch_up(now)
         shapes = refusals.shapes
-        place = shapes.sole
-        if place is None or refusals.reservations.lanes or refusals.root.denied is not None:
-            return self._choose_from_all(ask, now)
-        if shapes.room is not None and shapes.room.short_of(place.shape.needs) is not None:
+        place = shapes.sole if refusals.calm else self._sole_place(now)
+        room = shapes.room
+        if place is None or (room is not None and room.short_of(place.shape.needs) is not None):
             return self._choose_from_all(ask, now)
         lane = place.arena.first()
         if lane is None or (shapes.short and not self._is_plain(place, lane)):
@@ -66,6 +63,17 @@ class Passes(Generic[T]):
         if len(lane.group.lanes) > 1 or lane.group.singles:
             return False
         return self._refusals.shortage.before(rank_of(place, lane), (), place.shape.home) is None
+
+    def _sole_place(self, now: float) -> Place[T] | None:
+        """The place where all stand that may go, if it is one, nothing is reserved, and the whole queue is not refused:
+        as it is when what came true meanwhile has been caught up with."""
+        refusals = self._refusals
+        lot, shapes = refusals.lot, refusals.shapes
+        if refusals.deferred or refusals.pending or lot.moments:
+            self._catch_up(now)
+        if not (lot.standing or shapes.short):
+            refusals.calm = refusals.nobody_waits()
+        return None if refusals.reservations.lanes or refusals.root.denied is not None else shapes.sole
 
     def _catch_up(self, now: float) -> None:
         """Wake those whose conditions came true while somebody was asked, and whose moments have come."""
@@ -96,7 +104,7 @@ class Passes(Generic[T]):
                 rounds += 1
                 refusals.pending += refusals.deferred
                 refusals.deferred = []
-            if found is None and not refusals.pending and refusals.unrest and refusals.root.denied is None:
+            if found is None and not refusals.pending and refusals.changes and refusals.root.denied is None:
                 found = self._pass_at_rest(ask, now)
             if found is not None or not refusals.pending:
                 return found  # what is pending comes when it was taken: it might not be the head of its lane then
@@ -105,15 +113,15 @@ class Passes(Generic[T]):
     def _nobody_fits(self) -> bool:
         """Whether it is plain that nobody is to be asked."""
         shapes = self._refusals.shapes
-        if not shapes.fitting and not self._refusals.unrest:
+        if not shapes.fitting and not self._refusals.changes:
             return True
         room = shapes.room
         return room is not None and room.always is not None and room.free[room.always] <= 0
 
     def _pass_at_rest(self, ask: Callable[[T, float], Denied | None], now: float) -> Entry[T] | None:
         """Ask those once more who were refused for what is queued: as it is now, nobody could run."""
-        changed = [condition for condition in self._refusals.lot.soft if self._refusals.has_moved(condition)]
-        self._refusals.rested()
+        changed = [condition for condition in self._refusals.lot.soft if self._refusals.changes.concern(condition)]
+        self._refusals.changes.clear()
         self._refusals.contenders.resting = True
         try:
             for condition in changed:
@@ -236,9 +244,9 @@ class Passes(Generic[T]):
         if self._refusals.reservations.begin(lane) and self._refusals.lot.soft:
             for shape in self._refusals.shapes.fitting:
                 if shape.stood_in:
-                    self._refusals.moved |= shape.resources  # they may not fit any more
+                    self._refusals.changes.keys |= shape.resources  # they may not fit any more
 
     def _fell_short(self, resources: Iterable[Hashable]) -> None:
         """Those who ask for these could run, and cannot now."""
         if self._refusals.lot.soft:
-            self._refusals.moved.update(resources)
+            self._refusals.changes.keys.update(resources)

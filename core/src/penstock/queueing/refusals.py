@@ -13,8 +13,9 @@ it surfaces in a class that was opened, it is moved to the other.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
+from penstock.queueing.changes import Changes
 from penstock.queueing.contenders import Contenders
 from penstock.queueing.lanes import Entry, Group, Lane, Node, Order, Resources
 from penstock.queueing.parking import ParkingLot
@@ -26,10 +27,6 @@ from penstock.words.verdicts import Backlog, Condition, Denied, Released, Uncont
 __all__ = ["Refusals"]
 
 T = TypeVar("T")
-
-MOVED: Final = 1024
-"""For so many lanes, and for so many keys more than twice the groups, it is noted that something has changed; then only
-what somebody waits for is kept."""
 
 
 class Refusals(Generic[T]):
@@ -46,13 +43,8 @@ class Refusals(Generic[T]):
         self.groups: dict[Hashable, Group[T]] = {}
         self.contenders: Contenders[T] = Contenders(self.groups, self._capped)
         self.contenders.look_at(self.shapes, self.reservations)
-        self.moved: set[Hashable] = set()
-        """For what something of the queue has changed since it was at rest."""
-        self._moved_lanes: set[Lane[T]] = set()
-        """The same, by the lanes of those groups that ask for it."""
-        self._moved_classes: set[RefusalClass[T]] = set()
-        """What was opened or closed since: that concerns all groups in it."""
-        self._moved_all = False
+        self.changes: Changes[T] = Changes(self.groups, self.lot.soft)
+        """What has changed since the queue was at rest."""
         self.given = 0
         """How many refusals have been given, ever."""
         self.passing = False
@@ -61,6 +53,9 @@ class Refusals(Generic[T]):
         """What came true by items that left during a pass."""
         self.deferred: list[Condition] = []
         """What others said during a pass; it counts from the next choice on."""
+        self.calm = False
+        """Whether it is known that nobody is refused, short of room, or kept from room that is reserved, and that there
+        is nothing to catch up with."""
 
     def make_room(self, room: Room) -> None:
         """From now on who does not fit into `room` is not asked. What stands here already is filed anew."""
@@ -136,7 +131,13 @@ class Refusals(Generic[T]):
         return lane
 
     def _fell_or_fits(self, place: Place[T], short: bool) -> None:
+        self.calm = False
         (self.shortage.note if short else self.shortage.remove)(place)
+
+    def nobody_waits(self) -> bool:
+        """Whether there is nobody to be told of what is taken, or comes free, and nothing to catch up with."""
+        waits = self.lot.standing or self.classes or self.shapes.short or self.reservations.lanes
+        return not (waits or self.pending or self.deferred)
 
     def end_reservation(self, lane: Lane[T]) -> None:
         """Nothing is kept for it any more: if it does not fit, it may be the first of those again."""
@@ -195,7 +196,7 @@ class Refusals(Generic[T]):
         return joined
 
     def _block(self, node: Node[T], denied: Denied, joined: RefusalClass[T] | None, now: float) -> None:
-        was_closed = node.closed
+        was_closed, self.calm = node.closed, False
         if node.joined is not None and node.joined is not joined:
             self._quit(node, node.joined)
         if not was_closed or node.joined is not joined:
@@ -217,9 +218,22 @@ class Refusals(Generic[T]):
             self.settle(lane)
         self._moved_node(node)
         if self.reservations.lanes and not self.contenders.resting:  # it saw peers whom its own one holds back
-            self.moved.update(getattr(condition, "key", None) for condition in denied.until & self.lot.soft.keys())
+            self.changes.of_what_is_in(denied.until)
 
-    def admitted(self, node: Node[T]) -> None:
+    def taken(self, lane: Lane[T]) -> None:
+        """The head of this lane was admitted."""
+        if self.reservations.lanes:
+            self.end_reservation(lane)
+        if lane.denied is not None:
+            self._admitted(lane)
+        if lane.group.denied is not None:
+            self._admitted(lane.group)
+        if self.lot.soft:
+            self.backlog_changed(lane)
+        if self.pending:
+            self.wake_pending()
+
+    def _admitted(self, node: Node[T]) -> None:
         """One of an open class was not refused: it stands with the ready again, unless all there wait for room."""
         if node.joined is not None and not node.joined.contended:
             self.free(node)
@@ -245,8 +259,6 @@ class Refusals(Generic[T]):
         """Something of this key gave back what it needed: who was refused until then may be asked, and what was short
         of it fits, perhaps. How much is free is seen in the room."""
         released, short = self.lot.released, self.shapes.short
-        if not released and not short:
-            return
         for resource, _ in needs:
             if short:
                 self.shapes.freed(resource)
@@ -319,40 +331,16 @@ class Refusals(Generic[T]):
             if self.classes.get(joined.cohort) is joined:
                 del self.classes[joined.cohort]
 
-    def has_moved(self, condition: Condition) -> bool:
-        """Whether something has changed for what this is about: who could run, or what is queued."""
-        key = getattr(condition, "key", None)
-        if self._moved_lanes:
-            self._read_moved()
-        if self._moved_all or key in self.moved:
-            return True
-        group = self.groups.get(key) if self._moved_classes else None
-        return group is not None and any(node.joined in self._moved_classes for node in (group, *group.all_lanes()))
-
-    @property
-    def unrest(self) -> bool:
-        """Whether something of the queue has changed since it was at rest, for somebody who looks at it."""
-        return bool(self.moved or self._moved_lanes or self._moved_classes or self._moved_all)
-
-    def rested(self) -> None:
-        """Whoever looks at the queue has seen it as it is."""
-        self.moved.clear()
-        self._moved_lanes.clear()
-        self._moved_classes.clear()
-        self._moved_all = False
-
     def emptied(self) -> None:
         """Nothing is queued any more."""
         self.groups.clear()  # an emptied dict keeps its memory
         self.shapes.emptied()
-        if self.unrest:
-            self.rested()
+        self.changes.clear()
 
     def backlog_changed(self, lane: Lane[T]) -> None:
         """What is queued for this lane's group and resources changed: something came, or left."""
-        self._moved_lanes.add(lane)
-        if len(self._moved_lanes) > MOVED:
-            self._read_moved()
+        if lane not in self.changes.lanes:
+            self.changes.of_lane(lane)
         if self.lot.backlogs:
             conditions = [Backlog(lane.group.name), *(Backlog(resource) for resource, _ in lane.resources)]
             if self.passing:
@@ -364,35 +352,17 @@ class Refusals(Generic[T]):
     def _moved_node(self, node: Node[T]) -> None:
         """Who could run has changed: something was blocked, or freed."""
         if self.lot.soft and not self.contenders.resting:
-            self._moved_all = self._moved_all or node is self.root
-            self.moved_lanes(self.lanes_of(node))
+            self.changes.all = self.changes.all or node is self.root
+            self.changes.of_lanes(self.lanes_of(node))
 
     def _moved_class(self, joined: RefusalClass[T]) -> None:
         if self.lot.soft and not self.contenders.resting:
-            self._moved_classes.add(joined)
-            for shape in joined.places:
-                self.moved |= shape.resources
+            self.changes.of_class(joined)
 
     def _capped(self, lanes: Iterable[Lane[T]]) -> None:
         """A group has come to its limit: for others that is a change of what is queued for what it asks for."""
-        self.moved_lanes(lanes)
+        self.changes.of_lanes(lanes)
         for resource in dict.fromkeys(r for lane in lanes for r, _ in lane.resources) if self.lot.soft else ():
             self.wake(Backlog(resource))
             if Uncontested(resource) in self.lot.soft and not self.contenders.count(resource, None):
                 self.wake(Uncontested(resource))
-
-    def moved_lanes(self, lanes: Iterable[Lane[T]]) -> None:
-        """Who could run has changed, or what is queued, for the groups and resources of these."""
-        if self.lot.soft:
-            self._moved_lanes.update(lanes)
-
-    def _read_moved(self) -> None:
-        """The keys of the lanes for which something has changed."""
-        for lane in self._moved_lanes:
-            self.moved.add(lane.group.name)
-            for resource, _ in lane.resources:
-                self.moved.add(resource)
-        self._moved_lanes.clear()
-        if len(self.moved) > MOVED + 2 * len(self.groups):
-            named = {getattr(condition, "key", None) for condition in self.lot.soft}
-            self.moved &= named

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress
 from types import CoroutineType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from penstock.queueing.lanes import ALL
 from penstock.queueing.places import Room
@@ -43,10 +43,25 @@ IDLE_KEPT: Final = 64
 """So many groups may keep their books open before it is seen which hold nothing and have nothing queued."""
 
 Shape = tuple[tuple[str, int], ...]
-CameFree = Callable[[TaskGroupKey, Shape, float], None]
 
 
-def _nobody_hears(group: TaskGroupKey, shape: Shape, now: float) -> None: ...
+class Waiting(Protocol):
+    """Who waits for what leases give back."""
+
+    @property
+    def calm(self) -> bool:
+        """Whether it is known that nobody does: then nobody is told."""
+        ...
+
+    def came_free(self, group: TaskGroupKey, shape: Shape, now: float, /) -> None:
+        """A lease of this group has come back, with what is in this shape."""
+        ...
+
+
+class _Nobody:
+    calm = True
+
+    def came_free(self, group: TaskGroupKey, shape: Shape, now: float, /) -> None: ...
 
 
 TaskRule = Callable[[SchedulableTask, QueueView, TaskAdmissionView, float], Denied | None]
@@ -85,7 +100,7 @@ class TaskAdmissionController:
         self.room = Room(self._limits, self._available, SUBMISSION)
         """What is free, and what of it is reserved: for a queue that asks nobody who does not fit."""
         self._queue_view: QueueView | None = None
-        self._came_free: CameFree = _nobody_hears
+        self._waiting: Waiting = _Nobody()
         self._closed = False
         self._agreed_on: tuple[object, ...] | None = None
         """The task that could be given its lease, when, and how many leases had been given and had come back then."""
@@ -99,12 +114,12 @@ class TaskAdmissionController:
             self._limits, self._available, self._holdings, self._debt, self._contenders, self.room.reserved
         )
 
-    def attach(self, queue_view: QueueView, came_free: CameFree | None = None) -> None:
-        """Know the groups of this queue, so that policies can ask for their peers. `came_free` is called with the group
-        and the shape of each lease that comes back."""
+    def attach(self, queue_view: QueueView, waiting: Waiting | None = None) -> None:
+        """Know the groups of this queue, so that policies can ask for their peers. Those who are `waiting` there are
+        told of each lease that comes back, unless they are calm."""
         self._contenders.attach(queue_view)
         self._queue_view = queue_view
-        self._came_free = came_free or _nobody_hears
+        self._waiting = waiting or _Nobody()
 
     def reconfigure(self, policies: Sequence[tuple[str, TaskAdmissionPolicy]], rule: TaskRule | None) -> None:
         """From now on these decide. Leases that are out stay as they are."""
@@ -161,7 +176,8 @@ class TaskAdmissionController:
     def agrees(self, task: SchedulableTask, now: float) -> Denied | None:
         """Whether policies and rules would let a task run for which there is room."""
         queue: Any = self._queue_view
-        view, denied = self._view, None
+        view = self._view
+        denied: Denied | None
         decision: TaskAdmissionPolicyDecision | None = None
         agreed: tuple[TaskAdmissionPolicyDecision, ...] = ()
         for name, evaluate, watches in self._evaluate:
@@ -176,7 +192,8 @@ class TaskAdmissionController:
             if watches:
                 agreed = *agreed, decision
         else:
-            if self._rule is None or (denied := self._rule(task, queue, view, now)) is None:
+            denied = None if self._rule is None else self._rule(task, queue, view, now)
+            if denied is None:
                 self._agreed = agreed
                 return None
         return denied if self.on_refused is None else self.on_refused(task, denied, now)
@@ -229,7 +246,8 @@ class TaskAdmissionController:
 
     def grant(self, task: SchedulableTask, now: float) -> TaskAdmissionLease:
         """The lease of the task that was agreed to last, counted before it is handed out."""
-        ledger, group = self._ledger, task.group
+        ledger = self._ledger
+        group = task.group
         holding = self._holdings.get(group.key)
         if holding is None:
             if len(self._holdings) >= self._holdings_kept:
@@ -280,18 +298,20 @@ class TaskAdmissionController:
             return result
         task = lease.item
         key = task.group.key
+        request = task.resource_request
         holding = self._holdings[key]
         holding.running -= 1
         available = self._available
         available[SUBMISSION] += 1
-        for resource, amount in task.resource_request.beyond:
+        for resource, amount in request.beyond:
             available[resource] += amount
             holding.beyond[resource] -= amount
         if holding.capped:
             self._see_cap(key, holding)
         for name, policy in lease.watchers:
             self._notify(name, policy, "on_release", lease, now)
-        self._came_free(key, task.resource_request.shape, now)
+        if not self._waiting.calm:
+            self._waiting.came_free(key, request.shape, now)
         return result
 
     def freed(self, group: TaskGroupKey, shape: Shape) -> tuple[tuple[Condition, int], ...]:

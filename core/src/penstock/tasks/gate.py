@@ -63,6 +63,8 @@ class TaskGate:
     `on_refused` is called with each refusal by policies and rules, and returns the one that holds.
     """
 
+    calm: Final = False
+    """A queue that is not ours is told of each lease that is given back."""
     on_stale: Callable[[TaskAdmissionLease, ReleaseResult, float], Any] | None = None
     on_denied: Callable[[SchedulableTask, Denied, float], Any] | None = None
     offer: Callable[[Sequence[SchedulableTask], float], tuple[str, ...]]
@@ -94,6 +96,9 @@ class TaskGate:
         """The latest event for which more than a thousand were asked in vain."""
         self._refusals_given = self._refusals_told = 0
         """By a queue that is not ours, ever; and up to when nobody could go any more."""
+        self._choose: Callable[[Callable[[SchedulableTask, float], Denied | None], float], Any] | None
+        """The entry of the first task in our own queue that is agreed to; `None`: the queue is not ours or is broken,
+        or the gate is closed."""
         self._closed = False
         self._order_by(queue)
 
@@ -102,16 +107,18 @@ class TaskGate:
         self._arrivals = ArrivalBook()
         self._most_queued = HighestByName()
         """Both of a queue that is not ours."""
-        self._view = queue.view()
-        self._lanes = queue if isinstance(queue, LaneTaskQueue) and _is_ours(type(queue)) else None
         self._refusals_told = self._refusals_given = 0
-        self.offer = self._offer_guarded if self._lanes is None else self._lanes.enqueue
-        self.keeps_nobody_back = (lambda: False) if self._lanes is None else self._lanes.keeps_nobody_back
-        if self._lanes is None:
-            self._view = self._arrivals.beside(self._view)
+        self._lanes = lanes = queue if isinstance(queue, LaneTaskQueue) and _is_ours(type(queue)) else None
+        if lanes is None:
+            self._view = self._arrivals.beside(queue.view())
+            self.offer, self.keeps_nobody_back, self._choose = self._offer_guarded, (lambda: False), None
+            self.controller.attach(self._view, self)
         else:
-            self._lanes.make_room(self.controller.room, self._give_up)
-        self.controller.attach(self._view, self._wake_freed if self._lanes is None else self._lanes.came_free)
+            self._view = queue.view()
+            self.offer, self.keeps_nobody_back = lanes.enqueue, lanes.keeps_nobody_back
+            self._choose, self._take = None if self._closed else lanes.choose, lanes.take
+            lanes.make_room(self.controller.room, self._give_up)
+            self.controller.attach(self._view, lanes.waiting)
 
     @property
     def on_refused(self) -> Callable[[SchedulableTask, Denied, float], Denied] | None:
@@ -153,13 +160,13 @@ class TaskGate:
 
     def next(self, now: float) -> TaskAdmissionLease | None:
         """The lease of the next task that may run; `None` while nobody may, until something changes."""
-        lanes = self._lanes
-        if self._closed or lanes is None:
+        choose = self._choose
+        if choose is None:
             return self._next_otherwise(now)
-        entry = lanes.choose(self._agrees, now)
+        entry = choose(self._agrees, now)
         if entry is not None:
-            return self._grant(lanes.take(entry), now)
-        self._rest(lanes.refusals_given, now)
+            return self._grant(self._take(entry), now)
+        self._rest(now)
         return None
 
     def _next_otherwise(self, now: float) -> TaskAdmissionLease | None:
@@ -167,8 +174,9 @@ class TaskGate:
             raise self.broken
         return None if self._closed else self._next_guarded(now)
 
-    def _rest(self, refusals: int, now: float) -> None:
+    def _rest(self, now: float) -> None:
         """Nobody may go any more: what was refused since that was so last is what the event has cost."""
+        refusals = self._refusals_given if self._lanes is None else self._lanes.refusals_given
         refused, self._refusals_told = refusals - self._refusals_told, refusals
         if refused > MANY:
             self.herd = Herd(refused, now)
@@ -187,7 +195,7 @@ class TaskGate:
                 raise self._maker.error("select_next must return a QueueSelection or None")
             if selection is None:
                 if not self._drop_refused(now):
-                    self._rest(self._refusals_given, now)
+                    self._rest(now)
                     return None
                 continue
             lease = self.controller.try_acquire(selection.item, self._view, now)
@@ -233,7 +241,8 @@ class TaskGate:
         given_up, self.given_up = self.given_up, []
         return given_up
 
-    def _wake_freed(self, group: TaskGroupKey, shape: Shape, now: float) -> None:
+    def came_free(self, group: TaskGroupKey, shape: Shape, now: float) -> None:
+        """A queue that is not ours is told what came true by a lease that was given back."""
         for condition, amount in self.controller.freed(group, shape):
             self._wake(condition, amount, now)
 
@@ -250,7 +259,7 @@ class TaskGate:
         try:
             self.queue.wake(condition, amount, now)
         except BaseException as error:
-            self.broken, self._lanes = error, None
+            self.broken, self._choose = error, None
 
     def next_change(self, now: float) -> float | None:
         """The earliest moment at which time alone ends a refusal."""
@@ -262,7 +271,7 @@ class TaskGate:
 
     def close(self) -> None:
         """Admit nothing more. Leases that are out are still taken back."""
-        self._closed = True
+        self._closed, self._choose = True, None
         self.controller.close()
 
     def most_queued(self) -> HighestByName:

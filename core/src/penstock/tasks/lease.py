@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Protocol, Self, final
+from typing import Any, Final, Protocol, final
 
 import attrs
+from msgspec import Struct
 
 from penstock.tasks.decision import PolicyStateDelta, TaskAdmissionPolicyDecision
 from penstock.tasks.ready_queue import Blocked, QueueView
 from penstock.tasks.records import SchedulableTask, SchedulerResourceKey
 from penstock.words.errors import AdmissionError
-from penstock.words.read_only import draft_of, new, read_only
+from penstock.words.read_only import read_only
 from penstock.words.verdicts import Denied
 
 __all__ = [
@@ -41,8 +42,7 @@ class LeaseWatcher(Protocol):
 
 @final
 @read_only
-@attrs.frozen(slots=True, eq=False, weakref_slot=False)
-class TaskAdmissionLease:
+class TaskAdmissionLease(Struct, eq=False):
     """Leave for one task to run, with what it holds meanwhile."""
 
     number: int
@@ -51,23 +51,6 @@ class TaskAdmissionLease:
     controller_generation: int
     watchers: tuple[tuple[str, LeaseWatcher], ...] = ()
     """The policies with a memory that decided when it was acquired, by name: its end is reported to them."""
-
-    def __new__(
-        cls,
-        number: int,
-        item: SchedulableTask,
-        acquired_at: float,
-        controller_generation: int,
-        watchers: tuple[tuple[str, LeaseWatcher], ...] = (),
-    ) -> Self:
-        made: Any = new(_draft)
-        made.number = number
-        made.item = item
-        made.acquired_at = acquired_at
-        made.controller_generation = controller_generation
-        made.watchers = watchers
-        made.__class__ = cls
-        return made  # type: ignore[no-any-return]
 
     @property
     def lease_id(self) -> str:
@@ -78,9 +61,6 @@ class TaskAdmissionLease:
     def resources(self) -> Mapping[SchedulerResourceKey, int]:
         """What is held, by resource."""
         return self.item.resource_request.amounts
-
-
-_draft: Final = draft_of(TaskAdmissionLease)
 
 
 @attrs.define(slots=True)

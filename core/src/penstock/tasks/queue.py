@@ -57,10 +57,11 @@ class LaneTaskQueue:
 
     def __init__(self, order: Order[SchedulableTask], cost: Cost = _one) -> None:
         self._cost = cost
-        self._lanes: LaneQueue[SchedulableTask] = LaneQueue(order)
+        self._lanes: LaneQueue[SchedulableTask] = LaneQueue(order, when_empty=self._forget)
         self.choose = self._lanes.choose
-        """The entry of the first task that is not refused: see `Passes.choose`. For the task gate, as `came_free`."""
-        self.came_free = self._lanes.came_free
+        """The entry of the first task that is not refused: see `Passes.choose`. For the task gate, as `waiting`."""
+        self.waiting = self._lanes.waiting
+        """Who is to be told of what comes free."""
         self.keeps_nobody_back = self._lanes.keeps_nobody_back
         """Whether nobody is refused, short of room, or kept from room that is reserved. Where `submission` was full, it
         holds again when a place came free."""
@@ -142,8 +143,6 @@ class LaneTaskQueue:
         task = entry.item
         del self._entries[task.task_id]
         self._lanes.take(entry)
-        if not self._entries:
-            self._forget()
         return task
 
     # -- driven by the task gate
@@ -158,8 +157,6 @@ class LaneTaskQueue:
         """These are refused for good, and leave the queue."""
         for task in tasks:
             del self._entries[task.task_id]
-        if not self._entries:
-            self._forget()
         if self._hand_over is not None:
             self._hand_over(denied, tasks)
 
@@ -191,12 +188,11 @@ class LaneTaskQueue:
             return None
         task = entry.item
         del self._entries[task_id]
-        if not self._entries:
-            self._forget()
         self._lanes.discard(entry)
         return task
 
     def _forget(self) -> None:
+        """Nothing is queued."""
         arrived = self._lanes.arrived
         if arrived - self._forgotten > FORGET_AFTER:  # an emptied dict keeps its memory
             self._entries, self._costs = {}, {}

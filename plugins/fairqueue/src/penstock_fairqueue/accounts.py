@@ -33,23 +33,55 @@ class Flow:
         self.idle_in: Home | None = None
         """The home by whose clock it became idle; `lead` is then its absolute start tag there."""
 
+    def take_lead(self) -> float:
+        """How far ahead of the clock it begins where it comes in now."""
+        if self.seats:  # it competes elsewhere too: by as much ahead or behind as there
+            other = self.seats[0]
+            lead: float = other.start - other.arena.time
+        elif self.idle_in is not None:
+            lead = max(self.lead - self.idle_in.clock, 0.0)
+            self.idle_in = None
+        else:
+            lead = self.lead
+        return lead
+
+    def sit(self, seat: Seat) -> None:
+        """One more seat."""
+        self.seats.append(seat)
+        if len(self.seats) > 1:
+            seat.spread = self.seats[0].spread = True
+
+    def move_others(self, seat: Seat, share: float) -> None:
+        """What a group is given in one arena counts in all where it has a seat."""
+        for other in self.seats:
+            if other is not seat:
+                other.start += share
+                other.arena.place(other)
+
+    def rise(self, seat: Seat) -> None:
+        """One seat less."""
+        self.seats.remove(seat)
+        seat.spread = False
+        if len(self.seats) == 1:
+            self.seats[0].spread = False
+
 
 class Seat:
     """A group's place in one arena: its start tag by that arena's time, and its lanes there."""
 
-    __slots__ = ("arena", "counted", "flow", "lanes", "of_flow", "sole", "stamp", "start", "weight")
+    __slots__ = ("arena", "counted", "flow", "lanes", "sole", "spread", "stamp", "start", "weight")
 
     def __init__(self, arena: Any, flow: Flow, start: float) -> None:
         self.arena = arena
         self.flow = flow
-        self.of_flow = flow.seats
-        """All seats of its group."""
         self.weight = flow.weight
         self.start = start
         self.sole: Lane[Any] | None = None
         """Its lane, if it has one alone."""
         self.lanes: list[Lane[Any]] = _ONE
         """Its lanes, if they are several."""
+        self.spread = False
+        """Whether its group has other seats too."""
         self.stamp = 0
         self.counted = True
         """Whether its group's weight is counted with this seat, and not with another of the same home."""
@@ -82,11 +114,11 @@ class Seat:
 class Home:
     """The clock of those that compete for one resource."""
 
-    __slots__ = ("__weakref__", "able", "arenas", "clock", "fitting", "idle", "key", "numbered", "seated", "weight")
+    __slots__ = ("__weakref__", "accounts", "arenas", "clock", "fitting", "idle", "key", "numbered", "seated", "weight")
 
-    def __init__(self, key: Hashable, able: dict[Home, None]) -> None:
+    def __init__(self, key: Hashable, accounts: Accounts) -> None:
         self.key = key
-        self.able = able
+        self.accounts = accounts
         self.clock = 0.0
         self.weight = 0.0
         """Of all groups in the arenas that are offered."""
@@ -101,27 +133,22 @@ class Home:
 
     def fits(self, more: int) -> None:
         """So many more of the arenas are not short of room."""
-        self.fitting += more
-        if self.fitting:
-            self.able[self] = None
-        else:
-            self.able.pop(self, None)
+        before = self.fitting
+        self.fitting = fitting = before + more
+        if not before or not fitting:
+            self.accounts.see_able(self)
 
     def enter(self, arena: Any, fits: bool) -> None:
         """An arena is offered, and not empty."""
         self.arenas[arena] = None
         if fits:
-            self.fitting = fitting = self.fitting + 1
-            if fitting == 1:
-                self.able[self] = None
+            self.fits(1)
 
     def leave(self, arena: Any, fits: bool) -> None:
         """It is not any more."""
         del self.arenas[arena]
         if fits:
-            self.fitting = fitting = self.fitting - 1
-            if not fitting:
-                del self.able[self]
+            self.fits(-1)
 
     def weigh(self) -> None:
         """Count the weights anew."""
@@ -136,13 +163,41 @@ class Accounts:
         self._known: WeakValueDictionary[Hashable, Home] = WeakValueDictionary()
         self.able: dict[Home, None] = {}
         """Those homes where something fits."""
+        self.several = False
+        """Whether these are several: then their clocks move together."""
 
     def home(self, key: Hashable) -> Home:
         """The clock of those that compete for this."""
         home = self._known.get(key)
         if home is None:
-            home = self._known[key] = Home(key, self.able)
+            home = self._known[key] = Home(key, self)
         return home
+
+    def seat(self, arena: Any, lane: Lane[Any], start: float) -> Seat:
+        """The seat for a lane whose group has none in this arena; who is not ahead starts here."""
+        group, before = lane.group, lane.position  # where it sat last, perhaps
+        flow = self.flows.get(group.key)
+        if flow is None:
+            if before is None or before.arena is not arena:
+                seat = Seat(arena, Flow(group.key, group.weight), start)
+            else:
+                seat = before
+                seat.take_again(group.weight, start)
+            self.flows[group.key] = seat.flow
+        else:
+            if not flow.seats:
+                flow.weight = group.weight
+            seat = Seat(arena, flow, start + flow.take_lead())
+        seat.sole = lane
+        return seat
+
+    def see_able(self, home: Home) -> None:
+        """The first of its arenas fits, or none of them any more."""
+        if home.fitting:
+            self.able[home] = None
+        else:
+            del self.able[home]
+        self.several = len(self.able) > 1
 
     def advance(self, home: Home, ahead: float, cost: float) -> float:
         """Move the clocks of all homes in which something fits, and of this one, whose clock it returns."""
@@ -166,6 +221,7 @@ class Accounts:
             heappush(home.idle, (flow.lead, home.numbered, flow))
             if len(home.idle) > IDLE_KEPT:
                 self._forget_first(home)
+            self.forget_idle(home)
 
     def forget_idle(self, home: Home, everybody: bool = False) -> None:
         """Drop the accounts of idle groups that the clock has passed; of all, when nobody competes here any more."""

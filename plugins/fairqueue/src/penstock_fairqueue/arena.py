@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from heapq import heapify, heappop, heappush, heapreplace
-from math import fsum
+from math import fsum, inf
+from operator import itemgetter
 from typing import Generic, TypeVar
 
 from penstock import Lane
@@ -19,6 +20,8 @@ NOISE = 1e-12
 
 EXACT = 1.0 - NOISE
 """A sum that is less than this part of one of its summands has drifted."""
+
+WITHOUT_START = itemgetter(slice(1, None))
 
 
 class FairArena(Generic[T]):
@@ -41,10 +44,16 @@ class FairArena(Generic[T]):
         """By their start tags, then as in `_eligible`."""
         self._latest = 0.0
         """No start tag among those that wait for the clock is later."""
+        self._lone: Seat | None = None
+        """The only seat there is: it stands in neither heap."""
+        self._earliest = self._due = inf
+        """Nobody among them has an earlier one; nor is one reached before its home's clock is so much: later, if the
+        arena has stood still since."""
         self._stamp = 0
 
     @property
-    def _time(self) -> float:
+    def time(self) -> float:
+        """Its own time."""
         return self._home.clock - self._behind if self._stopped is None else self._stopped
 
     def offered(self, begins: bool) -> None:
@@ -68,22 +77,19 @@ class FairArena(Generic[T]):
         self._put_off = True
         for seat in self._seats.values():
             if seat.counted:
-                self._pass_count_on(seat)
+                self._pass_count_on(seat.flow)
             else:
                 self._home.weight += seat.flow.weight
             seat.counted = True
         self._weight = sum([seat.flow.weight for seat in self._seats.values()])
 
-    def _pass_count_on(self, seat: Seat) -> bool:
-        """Whether another seat of the same group and home is counted from now on."""
-        for other in seat.of_flow:
-            arena = other.arena
-            if not other.counted and arena._home is self._home:
-                other.counted = True
-                arena._weight += seat.flow.weight
-                self._home.weight += seat.flow.weight
-                return True
-        return False
+    def _pass_count_on(self, flow: Flow) -> None:
+        """Another seat of the same group and home is counted from now on, if there is one."""
+        other = next((seat for seat in flow.seats if not seat.counted and seat.arena._home is self._home), None)
+        if other is not None:
+            other.counted = True
+            other.arena._weight += flow.weight
+            self._home.weight += flow.weight
 
     def short(self, begins: bool) -> None:
         """Whether there is no room for what is here."""
@@ -105,69 +111,51 @@ class FairArena(Generic[T]):
         else:
             seat.add(lane)
         lane.position = seat
-        self._place(seat)
+        lone = self._lone
+        if lone is not None and lone is not seat:
+            self._lone = None
+            self.place(lone)
+        self.place(seat)
 
     def _sit_down(self, lane: Lane[T]) -> Seat:
-        group, home, seats, flows = lane.group, self._home, self._seats, self._accounts.flows
-        key, stopped = group.key, self._stopped
-        start = home.clock - self._behind if stopped is None else stopped
-        seat: Seat | None = lane.position  # where it sat before, perhaps
-        flow = flows.get(key)
-        if flow is None:
-            if seat is None or seat.arena is not self:
-                seat = Seat(self, Flow(key, group.weight), start)
-            else:
-                seat.take_again(group.weight, start)
-            flow = flows[key] = seat.flow
-        else:
-            seat = Seat(self, flow, start + self._lead_of(flow))
-        seat.sole = lane
+        home, seats, stopped = self._home, self._seats, self._stopped
+        seat = self._accounts.seat(self, lane, home.clock - self._behind if stopped is None else stopped)
+        flow = seat.flow
         if not seats:
+            self._lone = seat
             self._put_off = stopped is not None
             if stopped is None:
                 home.enter(self, not self._short)
         elif stopped is not None:
             self._put_off = True
-        seats[key] = seat
+        seats[flow.key] = seat
         home.seated += 1
         if flow.seats and not self._put_off:
             seat.counted = all(o.arena._put_off or o.arena._home is not home or not o.counted for o in flow.seats)
-        flow.seats.append(seat)
+        flow.sit(seat)
         if seat.counted:
             self._weight += flow.weight
             if stopped is None:
                 home.weight += flow.weight
         return seat
 
-    @staticmethod
-    def _lead_of(flow: Flow) -> float:
-        if flow.seats:  # it competes elsewhere too: by as much ahead or behind as there
-            other = flow.seats[0]
-            lead: float = other.start - other.arena._time
-        elif flow.idle_in is not None:
-            lead = max(flow.lead - flow.idle_in.clock, 0.0)
-            flow.idle_in = None
-        else:
-            lead = flow.lead
-        return lead
-
     def remove(self, lane: Lane[T]) -> None:
         """The lane is blocked, or has run empty."""
         seat: Seat = lane.position
         if seat.sole is not lane:
             seat.remove(lane)
-            self._place(seat)
+            self.place(seat)
             return
         flow, home, seats, stopped = seat.flow, self._home, self._seats, self._stopped
         seat.sole, seat.stamp = None, -1
         del seats[flow.key]
-        flow.seats.remove(seat)
+        flow.rise(seat)
         if seat.counted:
             self._weight -= seat.weight
             if stopped is None:
                 home.weight -= seat.weight
             if flow.seats and not self._put_off:
-                self._pass_count_on(seat)
+                self._pass_count_on(flow)
         if not flow.seats:
             lead = seat.start - (home.clock - self._behind if stopped is None else stopped)
             if lead > 0.0 or lane.live:
@@ -177,11 +165,16 @@ class FairArena(Generic[T]):
         if not seats:
             if stopped is None:
                 home.leave(self, not self._short)
-            self._weight = self._latest = 0.0
+            self._weight = 0.0
             seats.clear()  # an emptied dict keeps its memory
+            self._lone = None
+        elif len(seats) == 1:
+            (self._lone,) = seats.values()
+            self._latest = 0.0
             self._eligible.clear()
             if self._waiting:
                 self._waiting = []
+                self._look_out_for(inf)
         home.seated = seated = home.seated - 1
         if not seated:
             home.weight = 0.0
@@ -190,17 +183,18 @@ class FairArena(Generic[T]):
 
     def first(self) -> Lane[T] | None:
         """The lane whose head goes next: of those that the clock has reached, the one that would finish first."""
-        waiting, eligible = self._waiting, self._eligible
-        if waiting:
-            clock = self._home.clock
-            reached = (clock - self._behind if self._stopped is None else self._stopped) + NOISE * (1.0 + clock)
-            if waiting[0][0] <= reached:
-                self._take_over(reached)
+        if self._home.clock >= self._due:
+            self._take_over()
+        eligible = self._eligible
         while eligible:
             _, _, stamp, seat = eligible[0]
             if seat.stamp == stamp:
                 return seat.sole or seat.first()
             heappop(eligible)
+        lone = self._lone
+        if lone is not None:
+            return lone.sole or lone.first()
+        waiting = self._waiting
         while waiting:
             _, _, _, stamp, seat = waiting[0]
             if seat.stamp == stamp:
@@ -208,31 +202,46 @@ class FairArena(Generic[T]):
             heappop(waiting)
         return None
 
-    def _take_over(self, reached: float) -> None:
+    def _look_out_for(self, start: float) -> None:
+        """Nobody waits for an earlier start tag than this."""
+        self._earliest = start
+        self._due = (start + self._behind) * EXACT - NOISE
+
+    @property
+    def _reached(self) -> float:
         """The clock has reached start tags up to here."""
-        waiting, eligible = self._waiting, self._eligible
+        return self.time + NOISE * (1.0 + self._home.clock)
+
+    def _take_over(self) -> None:
+        """Those are eligible whose start tags the clock has reached."""
+        waiting, eligible, reached = self._waiting, self._eligible, self._reached
         if self._latest <= reached and len(waiting) > len(eligible):  # a whole wave of equals
-            eligible += [entry[1:] for entry in waiting]
+            eligible += map(WITHOUT_START, waiting)
             heapify(eligible)
             waiting.clear()
         while waiting and waiting[0][0] <= reached:
             _, finish, sequence, stamp, seat = heappop(waiting)
             if seat.stamp == stamp:
                 heappush(eligible, (finish, sequence, stamp, seat))
+        self._look_out_for(waiting[0][0] if waiting else inf)
 
     def has_eligible(self) -> bool:
         """Whether the clock has reached anybody here."""
+        if self._lone is not None:
+            return self._lone.start <= self._reached
         self.first()
         return bool(self._eligible)
 
     def served(self, lane: Lane[T], cost: float) -> None:
         """The head of this lane was taken: its group's tags move by its cost, the clocks by its share."""
         seat: Seat = lane.position
-        home, weight, start = self._home, seat.weight, seat.start
+        home = self._home
+        weight = seat.weight
+        start = seat.start
         if home.weight < weight * EXACT:
             home.weigh()  # a sum of floats that goes up and down all day drifts
         clock = home.clock
-        if len(self._accounts.able) > 1:
+        if self._accounts.several:
             clock = self._accounts.advance(home, start + self._behind - clock, cost)
         else:
             ahead = start + self._behind - clock
@@ -240,11 +249,11 @@ class FairArena(Generic[T]):
                 clock += ahead
             home.clock = clock = clock + cost / home.weight
         seat.start = start = start + cost / weight
-        if len(seat.of_flow) > 1:
-            self._move_others(seat, cost / weight)
+        if seat.spread:
+            seat.flow.move_others(seat, cost / weight)
         if not lane.live:
             seat.stamp = -1  # it is placed anew, or leaves, when the empty lane is removed
-        else:
+        elif self._lone is None:
             eligible = self._eligible
             if eligible and eligible[0][2] == seat.stamp:  # but for the first of all: it leaves by the same step
                 head = (seat.sole or seat.first()).head
@@ -256,18 +265,10 @@ class FairArena(Generic[T]):
                     heappush(self._waiting, (start, finish, head.sequence, seat.stamp, seat))
                     if start > self._latest:
                         self._latest = start
+                    if start < self._earliest:
+                        self._look_out_for(start)
             else:
-                self._place(seat)
-        if home.idle and home.idle[0][0] <= clock:
-            self._accounts.forget_idle(home)
-
-    @staticmethod
-    def _move_others(seat: Seat, share: float) -> None:
-        """What a group is given in one arena counts in all where it has a seat."""
-        for other in seat.of_flow:
-            if other is not seat:
-                other.start += share
-                other.arena._place(other)
+                self.place(seat)
 
     @property
     def clock(self) -> float:
@@ -278,8 +279,10 @@ class FairArena(Generic[T]):
         start = seat.start + (self._behind if self._stopped is None else self._home.clock - self._stopped)
         return start, start + lane.head.cost / seat.weight
 
-    def _place(self, seat: Seat) -> None:
+    def place(self, seat: Seat) -> None:
         """Put the seat where its tags say; what stood for it before is passed over when it surfaces."""
+        if seat is self._lone:
+            return
         self._stamp = seat.stamp = stamp = self._stamp + 1
         start, head = seat.start, (seat.sole or seat.first()).head
         finish = start + head.cost / seat.weight
@@ -291,3 +294,5 @@ class FairArena(Generic[T]):
             heappush(self._waiting, (start, finish, head.sequence, stamp, seat))
             if start > self._latest:
                 self._latest = start
+            if start < self._earliest:
+                self._look_out_for(start)
