@@ -21,9 +21,10 @@ import trio
 from penstock.scheduler.endings import TaskEndings
 from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.gate_plugins import GatePlugins
+from penstock.scheduler.parked import Admitted
 from penstock.scheduler.waits import TaskWaits
 from penstock.scheduler.wakeup import WakeUp
-from penstock.scheduler.worker import IN_A_ROW, Admitted, Workers
+from penstock.scheduler.worker import IN_A_ROW, Workers
 from penstock.tasks.gate import TaskGate
 from penstock.tasks.lease import TaskAdmissionLease
 from penstock.tasks.records import SchedulableTask, TaskGroupKey
@@ -147,6 +148,7 @@ class DispatchLoop:
             async with trio.open_nursery() as self._workers.nursery:
                 task_status.started()
                 await self._dispatch()
+                self._workers.dismiss()
         finally:
             now = trio.current_time()
             self._endings.stop_all("cancelled", "the run ended before it was done", now)
@@ -168,6 +170,7 @@ class DispatchLoop:
                 else:
                     if self._grace_ends is None:
                         self._waits.end_deadlocks()
+                    self._workers.rest()
                     await self.wakeup.sleep_until(self._before_sleep(now))
         except trio.Cancelled:
             self._workers.runners.leave()

@@ -1,13 +1,15 @@
 """The workers: each runs an admitted task, gives its lease back, and hands on how it ended.
 
 Spawning and reaping a trio task costs as much as all that is decided about a task. So a worker whose task has ended
-well, and has not waited, takes the next that is admitted: at most `IN_A_ROW`, and none any more when it has had its
-turn for `TURN` seconds, since nothing else runs meanwhile; only where no one is kept back for anything but a place
-(`TaskGate.keeps_nobody_back`: otherwise a round decides who is next); and only from a task that has left nothing behind
-for the next: no context variable that is another now, no open nursery, no request block. Who has waited is known from
-trio, which forgets the `custom_sleep_data` of whoever waits. (Lost: to take the next after one that has waited, too.
-Tasks end at the same moment, and others come, and a round sees all of that; between them it would be decided too soon
-who has a claim to the place.)
+well is kept: it parks, and a round of the loop may hand it the next task (`parked.py`). Where that task has not even
+waited, the worker takes the next that is admitted itself: at most `IN_A_ROW`, and none any more when it has had its
+turn for `TURN` seconds, since nothing else runs meanwhile; and only where no one is kept back for anything but a place
+(`TaskGate.keeps_nobody_back`: otherwise a round decides who is next). It goes on from a task only that has left nothing
+behind for the next: no open cancel scope or nursery, no lock, no request block; and in a row, where it stays in one
+context, no context variable that is another now. Who has waited is known from trio, which forgets the
+`custom_sleep_data` of whoever waits. (Lost: to take the next without a round after one that has waited, too. Tasks end
+at the same moment, and others come, and a round sees all of that; between them it would be decided too soon who has a
+claim to the place.)
 
 What plugins raise is caught, `BaseException` too. So that this never catches a real Ctrl+C, the end of a worker runs
 under trio's protection against it, and trio raises it in the main task, when that waits next.
@@ -28,6 +30,7 @@ from penstock.scheduler.base_exceptions import cancellation_of, stray_error
 from penstock.scheduler.endings import TaskEndings
 from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.jobs import Job
+from penstock.scheduler.parked import Admitted, ParkedWorkers, is_as_spawned
 from penstock.scheduler.runner import begin
 from penstock.scheduler.runners import TaskRunners
 from penstock.scheduler.wakeup import WakeUp
@@ -35,15 +38,16 @@ from penstock.tasks.gate import TaskGate
 from penstock.tasks.lease import TaskAdmissionLease
 from penstock.words.errors import TaskAbandoned
 
-__all__ = ["IN_A_ROW", "Admitted", "Workers"]
+__all__ = ["IN_A_ROW", "Workers"]
 
 IN_A_ROW: Final = 32
-"""How many tasks a worker carries out at most."""
+"""How many tasks a worker carries out before others of the loop get their turn."""
 
 TURN: Final = 0.001
 """Seconds after which a worker takes no other task. One of 30 µs would come to 32 in that time."""
 
-Admitted = tuple[Job, TaskAdmissionLease]
+KEPT: Final = 32
+"""How many workers stay parked while the loop sleeps."""
 
 
 class Workers:
@@ -70,6 +74,7 @@ class Workers:
         self._events = events
         self._wakeup = wakeup
         self.runners = runners
+        self._parked = ParkedWorkers()
         self.nursery: trio.Nursery | None = None
         """That of the dispatch loop, once it runs."""
         self.in_flight: dict[str, Job] = {}
@@ -97,9 +102,11 @@ class Workers:
         return task_id
 
     def start(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
-        """The worker of a task that was admitted is spawned."""
+        """A worker goes on with a task that was admitted; where none is parked, one is spawned."""
         task_id = self._begin(job)
         self.not_begun += 1
+        if self._parked.hand((job, lease)):
+            return
         try:
             self._spawn(self._work, job, lease, name=task_id)
         except BaseException:
@@ -109,6 +116,14 @@ class Workers:
             self._events.task("worker_spawn_failed", job, now, lease_id=lease.lease_id)
             self._endings.stop(job, "cancelled", "its worker could not be spawned", now)
             raise
+
+    def rest(self) -> None:
+        """The loop is about to sleep, and has nothing for those that are parked: most of them end."""
+        self._parked.let_go(KEPT)
+
+    def dismiss(self) -> None:
+        """No task will come any more: who is parked ends."""
+        self._parked.close()
 
     def start_source(self, fn: Callable[..., Awaitable[None]], *args: Any) -> None:
         """A source of tasks runs beside the workers."""
@@ -139,9 +154,18 @@ class Workers:
 
     async def _work(self, job: Job, lease: TaskAdmissionLease) -> None:
         me = trio.lowlevel.current_task()
+        admitted: Admitted | None = (job, lease)
+        del job, lease
+        while admitted is not None and await self._carry_out(me, *admitted):
+            admitted = None  # nothing of a task is kept beyond its end
+            admitted = await self._parked.park(me)
+
+    async def _carry_out(self, me: trio.lowlevel.Task, job: Job, lease: TaskAdmissionLease) -> bool:
+        """The tasks of one row, this first; whether the worker may be kept after that."""
         self.not_begun -= 1
-        since = lease.acquired_at
-        for left in range(IN_A_ROW, 0, -1):
+        since, left = lease.acquired_at, IN_A_ROW
+        while True:
+            left -= 1
             # In the worker's own context, which ends with it; made when it is first read.
             set_correlation(partial(self._events.correlation, job, lease))
             me.custom_sleep_data, context = lease, copy_context()
@@ -165,10 +189,10 @@ class Workers:
                         raise
                     raise gone_on from None
             has_waited = me.custom_sleep_data is not lease
-            turn = -inf if left == 1 or has_waited else since
+            turn = since if left and not has_waited else -inf
             following = self._finish(job, lease, value, error, cancelled, has_waited, me, context, turn)
             if following is None:
-                return
+                return error is None and not cancelled and not self._breaking_off and self._is_as_new(me)
             job, lease = following
 
     @trio.lowlevel.enable_ki_protection
@@ -207,7 +231,7 @@ class Workers:
             else:
                 self._endings.complete(job, value, now)
                 may_go_on = now - since < TURN and not self._breaking_off
-                if me is not None and may_go_on and self._has_left_nothing(me, context):
+                if me is not None and may_go_on and _is_as_before(context) and self._is_as_new(me):
                     following = self.admit(now)
                     if following is not None:
                         me.name = self._begin(following[0])
@@ -218,14 +242,20 @@ class Workers:
                 self._wakeup.ring()
         return following
 
-    def _has_left_nothing(self, me: trio.lowlevel.Task, context: Context | None) -> bool:
-        """Whether the next task would find this trio task as it would find a new one."""
-        try:
-            return copy_context() == context and not me.child_nurseries and me not in self.bound
-        except Exception:  # what compares two values of a context variable is anybody's
-            return False
+    def _is_as_new(self, me: trio.lowlevel.Task) -> bool:
+        """Whether the next task would find this trio task as it would find a new one, but for its context."""
+        assert self.nursery is not None
+        return me not in self.bound and is_as_spawned(me, self.nursery)
 
     def _release(self, job: Job, lease: TaskAdmissionLease, now: float, outcome: str) -> None:
         result = self._gate.finish(lease, now)
         if self._events.stream.active:
             self._events.released(job, lease, result, outcome, now)
+
+
+def _is_as_before(context: Context | None) -> bool:
+    """Whether all context variables are as they were then."""
+    try:
+        return copy_context() == context
+    except Exception:  # what compares two values of a context variable is anybody's
+        return False
