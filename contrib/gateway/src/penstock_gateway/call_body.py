@@ -30,8 +30,7 @@ BYTES_PER_TOKEN: Final = 4
 """Rough, and right enough: the usage of the answer corrects it."""
 
 
-@attrs.define(eq=False)
-class Member:
+class Member(msgspec.Struct, eq=False, gc=False):
     """The value of a member, and where it stands in the body; `end` is behind its last byte."""
 
     value: bytes

@@ -13,6 +13,7 @@ import click
 import trio
 
 from penstock import ConfigError, FileCheck, PluginManager, Without
+from penstock_gateway.collector import settle_down
 from penstock_gateway.loading import ANYBODY, Serving, load_gateway
 from penstock_gateway.server import serve_until_signal
 
@@ -38,6 +39,7 @@ def serve_command(path: Path, without: Sequence[Without] = ()) -> None:
     load = partial(_load_counted, path, without)
     serving = load()
     if serving.gateway.workers == 1:
+        settle_down()
         trio.run(
             serve_until_signal, serving, os.environ, lambda served: _say(serving, served.url, served.admin_url), load
         )

@@ -287,7 +287,7 @@ class Exchange:
             )
             headers = answer_headers(answer.headers)
             self._head = self._writer.head(status, [*headers, *self.own_headers])
-            if blotted(self._head, secrets) is not self._head:
+            if secrets and blotted(self._head, secrets) is not self._head:
                 headers = [(name, blotted(value, secrets)) for name, value in headers]
                 self._head = self._writer.head(status, [*headers, *self.own_headers])
         return reader

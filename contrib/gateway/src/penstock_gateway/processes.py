@@ -6,7 +6,6 @@ child ends, a signal comes, the coordinator says something, or somebody is due.
 
 from __future__ import annotations
 
-import gc
 import os
 import select
 import signal
@@ -23,6 +22,7 @@ import trio
 
 from penstock import ConfigError, PenstockError, printable
 from penstock_gateway.call_log import open_log_file
+from penstock_gateway.collector import settle_down
 from penstock_gateway.control import FAILED, PLAN, READY, RELOAD, Control, hand_over, heard
 from penstock_gateway.coordinator import coordinate
 from penstock_gateway.kept import KeptBytes
@@ -47,8 +47,7 @@ def serve_by_processes(serving: Serving, load: Callable[[], Serving], say: Calla
     Raises `ConfigError`, also for what a child finds wrong at the start.
     """
     first = FirstProcess(serving, load, say)
-    gc.collect()
-    gc.freeze()
+    settle_down()
     first.run()
 
 

@@ -53,6 +53,7 @@ class Channel:
         "_unsent",
         "closed",
         "error",
+        "pending",
     )
 
     def __init__(
@@ -75,14 +76,11 @@ class Channel:
         self._unsent: OSError | None = None
         """Why nothing more is sent."""
         self._out = bytearray()
+        self.pending = 0
+        """Bytes that have not gone out."""
         self._paused = False
         self._events = 0
         self._watch()
-
-    @property
-    def pending(self) -> int:
-        """Bytes that have not gone out."""
-        return len(self._out)
 
     @property
     def quiet(self) -> bool:
@@ -104,7 +102,7 @@ class Channel:
         self._put(data)
 
     def _put(self, data: bytes) -> None:
-        if not self._out:
+        if not self.pending:
             try:
                 sent = self._socket.send(data)
             except BlockingIOError:
@@ -116,10 +114,15 @@ class Channel:
                 return
             data = data[sent:]
         self._out += data
+        self.pending = len(self._out)
         self._watch()
 
-    def _broke(self, error: OSError) -> None:
+    def _forget_rest(self) -> None:
         self._out.clear()
+        self.pending = 0
+
+    def _broke(self, error: OSError) -> None:
+        self._forget_rest()
         if self._hears_out and isinstance(error, BrokenPipeError | ConnectionResetError):
             self._unsent = error.with_traceback(None)  # the end can be read, behind what came before it
             self._watch()
@@ -153,7 +156,7 @@ class Channel:
         if not self.closed:
             self.closed = True
             self._watch()
-            self._out.clear()
+            self._forget_rest()
             with suppress(OSError):
                 if reset:
                     self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -162,7 +165,7 @@ class Channel:
     def _watch(self) -> None:
         wanted = 0
         if not self.closed:
-            wanted = (0 if self._paused else EVENT_READ) | (EVENT_WRITE if self._out else 0)
+            wanted = (0 if self._paused else EVENT_READ) | (EVENT_WRITE if self.pending else 0)
         if wanted != self._events:
             before, self._events = self._events, wanted
             self._poller.watch(self._socket, self, wanted, before)
@@ -210,7 +213,8 @@ class Channel:
             self._broke(error)
             return
         del self._out[:sent]
-        if not self._out:
+        self.pending = len(self._out)
+        if not self.pending:
             self._watch()
             self._receiver.went_out()
 
