@@ -22,7 +22,7 @@ from penstock import ConfigError
 from penstock_gateway.metrics import Metrics
 from penstock_wire import Poller
 
-__all__ = ["CallLog", "open_log", "open_log_file"]
+__all__ = ["CallLog", "check_log_place", "open_log", "open_log_file"]
 
 MOST_LINES: Final = 10_000
 GATHERING: Final = 0.1
@@ -128,6 +128,19 @@ def open_log_file(where: str | None) -> IO[bytes] | None:
         return sys.stdout.buffer if where == "-" else Path(where).open("ab")
     except OSError as error:
         raise ConfigError(f"gateway.log: {where} cannot be written: {error.strerror or error}") from None
+
+
+def check_log_place(where: str | None) -> None:
+    """Look whether there could be a log, without making one. Raises `ConfigError` where there could not."""
+    path = Path(where or "-")
+    if str(path) == "-":
+        return
+    if path.is_dir():
+        raise ConfigError(f"gateway.log: {where} cannot be written: it is a folder")
+    if not path.parent.is_dir():
+        raise ConfigError(f"gateway.log: {where} cannot be written: its folder is not there")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise ConfigError(f"gateway.log: {where} cannot be written by this user")
 
 
 @asynccontextmanager
