@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from penstock_gateway.control import ALIVE, BEAT, Control, heard
+from penstock_gateway.control import ALIVE, Control, heard
 from penstock_gateway.supervision import HANGING
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="several processes need Linux")

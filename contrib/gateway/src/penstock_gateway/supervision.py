@@ -5,7 +5,7 @@
     a worker ends          it is started anew
     at the start           whoever ends before all are ready ends the whole
 
-    the coordinator hangs  it is ended by force: calls that wait in its workers have nobody else who could end their wait
+    the coordinator hangs  it is ended by force: nobody else could end the wait of its workers' calls
 
 Who ends young is started after a pause that doubles each time.
 """

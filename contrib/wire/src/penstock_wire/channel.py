@@ -12,6 +12,7 @@ from contextlib import suppress
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Final, Protocol
 
+from penstock_wire.acknowledged import bytes_acknowledged
 from penstock_wire.poller import Poller
 from penstock_wire.secured import Secured
 
@@ -42,6 +43,7 @@ class Channel:
     """
 
     __slots__ = (
+        "_begun_at",
         "_events",
         "_hears_out",
         "_out",
@@ -54,6 +56,7 @@ class Channel:
         "closed",
         "error",
         "pending",
+        "sent",
     )
 
     def __init__(
@@ -78,6 +81,9 @@ class Channel:
         self._out = bytearray()
         self.pending = 0
         """Bytes that have not gone out."""
+        self.sent = 0
+        """Bytes that have gone out."""
+        self._begun_at = bytes_acknowledged(sock)
         self._paused = False
         self._events = 0
         self._watch()
@@ -92,6 +98,15 @@ class Channel:
         except OSError:
             pass
         return False
+
+    def took_nothing_since(self, sent: int) -> bool:
+        """Whether the other side, which has closed, has surely got nothing that was sent after so many bytes: it closed
+        in the same moment. Where the system does not say, and where it was reset, nothing is sure.
+        """
+        if self.sent == sent:
+            return True
+        now = None if self.error is not None or self._begun_at is None else bytes_acknowledged(self._socket)
+        return now is not None and self._begun_at is not None and now - self._begun_at <= sent
 
     def send(self, data: bytes) -> None:
         """Send it, at once as far as that goes. A connection that broke is told by `received`, later."""
@@ -110,6 +125,7 @@ class Channel:
             except OSError as error:
                 self._broke(error)
                 return
+            self.sent += sent
             if sent == len(data):
                 return
             data = data[sent:]
@@ -212,6 +228,7 @@ class Channel:
         except OSError as error:
             self._broke(error)
             return
+        self.sent += sent
         del self._out[:sent]
         self.pending = len(self._out)
         if not self.pending:
