@@ -1,4 +1,4 @@
-"""Calls by connections that were kept: what the other side has surely never got is made again, once, and nothing else."""
+"""Calls by connections that were kept: what the other side has surely never got is made again once, nothing else is."""
 
 from __future__ import annotations
 

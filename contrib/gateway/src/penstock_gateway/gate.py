@@ -1,8 +1,8 @@
 """Where a call gets its place from: the few words that a front and a gate share, whichever process the gate is in.
 
-    gate.ask(places, call, on_turn)    a place now, or the wait for it, at whose end `on_turn` is called
-    place.answered(facts, usage)       what came back from place.resource
-    place.release(error)               the end
+gate.ask(places, call, on_turn)    a place now, or the wait for it, at whose end `on_turn` is called
+place.answered(facts, usage)       what came back from place.resource
+place.release(error)               the end
 """
 
 from __future__ import annotations
