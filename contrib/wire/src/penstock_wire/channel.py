@@ -99,6 +99,12 @@ class Channel:
             pass
         return False
 
+    @property
+    def taken(self) -> int:
+        """Bytes that the other side has taken by now, as far as the system says; else those that have gone out."""
+        now = None if self.closed else bytes_acknowledged(self._socket)
+        return self.sent if now is None else now
+
     def took_nothing_since(self, sent: int) -> bool:
         """Whether the other side, which has closed, has surely got nothing that was sent after so many bytes: it closed
         in the same moment. Where the system does not say, and where it was reset, nothing is sure.
