@@ -1,4 +1,4 @@
-"""What `import penstock` brings into a program: what it needs, and nothing of the command line or of tests."""
+"""What `import penstock`, and its command, bring into a program: what they need, and nothing of tests."""
 
 from __future__ import annotations
 
@@ -35,3 +35,10 @@ def test_importing_the_core_loads_nothing_of_the_command_line_or_of_a_test_frame
     package: str, loaded: set[str]
 ) -> None:
     assert not {name for name in loaded if name == package or name.startswith(f"{package}.")}
+
+
+@pytest.mark.parametrize("package", ["pytest", "_pytest", "hypothesis", "trio.testing", "penstock.testing"])
+def test_the_command_loads_nothing_of_a_test_framework(package: str) -> None:
+    code = f"import sys; from penstock.cli.main import cli; print({package!r} in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
+    assert told.stdout == "False\n"

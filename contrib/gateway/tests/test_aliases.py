@@ -11,6 +11,7 @@ import trio
 
 from penstock import ConfigError
 from penstock_gateway import ClientRequest, load_gateway
+from penstock_gateway.call_line import CallLine
 from penstock_gateway.testing import ANSWER, CHAT, KEYS, Provider, Reply, World, whole
 
 pytestmark = pytest.mark.loopback
@@ -84,7 +85,12 @@ async def test_who_refuses_before_the_first_byte_is_passed_over(world: World, re
     for _ in range(3):
         status, headers, answer = await world.ask(FAST)
         assert (status, answer, headers["x-penstock-provider"]) == (200, ANSWER, "other")
-        assert headers["x-penstock-model"] == "fast"
+        assert headers["x-penstock-model"] == "other/tiny"
+
+
+def test_the_log_has_the_alias_and_which_of_its_models_was_called() -> None:
+    line = CallLine("1", 0.0, model="fast", alias=True, served="other/tiny").record("/v1/chat/completions", 2, 1.0)
+    assert (line.model, line.served) == ("fast", "other/tiny")
 
 
 async def test_a_session_stays_at_its_endpoint_and_leaves_it_when_that_takes_no_calls(world: World) -> None:

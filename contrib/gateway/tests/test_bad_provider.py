@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+from contextlib import suppress
 
 import pytest
 import trio
+import trio.testing
 
 from penstock_gateway.request_parser import ClientRequest
 from penstock_gateway.testing import ANSWER, CHAT, PROVIDER_KEY, Provider, World, whole
@@ -166,6 +168,35 @@ async def test_an_answer_that_stands_still_is_broken_off(world: World) -> None:
         await client.answer()
     world.provider.reply = world.provider.answer
     assert (await world.ask())[0] == 200
+
+
+async def without_end(_: object, stream: trio.SocketStream, __: object) -> None:
+    with suppress(trio.BrokenResourceError):
+        await stream.send_all(CHUNKED)
+        for _ in range(2000):
+            await stream.send_all(b"%x\r\n%s\r\n" % (50_000, b"x" * 50_000))
+
+
+async def test_who_takes_an_answer_slowly_gets_it_and_who_takes_nothing_is_left(
+    world: World, mock_clock: trio.testing.MockClock
+) -> None:
+    await world.begin("idle_timeout = 30.0\n", cap=1)
+    world.provider.reply = without_end
+    client = await world.client()
+    await client.send(STREAMED)
+    await client.stream.receive_some(1)
+    for _ in range(6):
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(20.0)
+        for _ in range(5):
+            assert await client.stream.receive_some(65536)
+    assert world.provider.out == 1
+    await trio.testing.wait_all_tasks_blocked()
+    mock_clock.jump(31.0)  # in which the last that it has taken is seen
+    await trio.testing.wait_all_tasks_blocked()
+    mock_clock.jump(31.0)
+    await world.provider.until(lambda: world.provider.out == 0)
+    assert world.gateway.leases == (1, 1)
 
 
 async def test_a_call_ends_by_its_clients_deadline(world: World) -> None:

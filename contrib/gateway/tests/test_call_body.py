@@ -125,3 +125,10 @@ def test_the_tokens_are_estimated_from_the_body(members: str, tokens: int) -> No
     call = CallBody.read(raw, CHAT)
     assert call.output_tokens == tokens
     assert call.input_tokens == len(raw) // 4
+
+
+def test_a_body_of_more_members_than_anybody_needs_is_refused() -> None:
+    many = b'{"model": "m"%s}' % b"".join(b', "a%d": 1' % number for number in range(1000))
+    with pytest.raises(Refusal, match="more than 1000 members"):
+        CallBody.read(many, CHAT)
+    assert CallBody.read(many.replace(b', "a999": 1', b""), CHAT).model == "m"

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import penstock
-from penstock import ModelConfig, PenstockConfig, ProviderConfig, RequestCost, RequestGroupSpec, RequestResourceKey
-from penstock_gateway.gate import Admission, NotAdmitted, admitted
+from penstock import (
+    ModelConfig,
+    PenstockConfig,
+    PenstockError,
+    ProviderConfig,
+    RequestCost,
+    RequestGroupSpec,
+    RequestResourceKey,
+)
+from penstock_gateway.gate import Admission, Gate, NotAdmitted, Place, Waiting
 from penstock_gateway.local_gate import LocalGate
 
 HERE = [RequestResourceKey("acme", "small", "chat")]
@@ -24,6 +33,37 @@ CONFIG = PenstockConfig(providers={"acme": ProviderConfig(models=MODELS)})
 async def scheduler() -> AsyncIterator[penstock.Scheduler]:
     async with penstock.open_scheduler(CONFIG) as scheduler:
         yield scheduler
+
+
+@asynccontextmanager
+async def admitted(gate: Gate, places: Sequence[RequestResourceKey], call: Admission) -> AsyncIterator[Place]:
+    """A place, when the turn of the call has come; leaving the block releases it. Raises as `Gate.ask`."""
+    task = trio.lowlevel.current_task()
+    came: list[Place | NotAdmitted | PenstockError] = []
+
+    def on_turn(outcome: Place | NotAdmitted | PenstockError) -> None:
+        came.append(outcome)
+        trio.lowlevel.reschedule(task)
+
+    place = gate.ask(places, call, on_turn)
+    if isinstance(place, Waiting):
+        waiting = place
+
+        def leave(_: object) -> trio.lowlevel.Abort:
+            waiting.cancel()  # here, and not when the task runs next: its turn could come before that
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(leave)
+        outcome = came[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        place = outcome
+    try:
+        yield place
+    except BaseException as error:
+        place.release(error)
+        raise
+    place.release()
 
 
 def call(key: str = "a", patience: float = 60.0, calls: int | None = None) -> Admission:

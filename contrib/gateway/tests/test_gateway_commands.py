@@ -82,6 +82,35 @@ def test_check_says_what_would_be_served_or_what_is_wrong(tmp_path: Path) -> Non
         plugin.penstock_check(wrong, tables, ())
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("ledger", "/", "/: is no plain file"),
+        ("ledger", "missing/ledger.sqlite", "missing/ledger.sqlite: is in a folder that is not there"),
+        ("log", "/", "gateway.log: / cannot be written: it is a folder"),
+        ("log", "/missing/calls.log", "gateway.log: /missing/calls.log cannot be written: its folder is not there"),
+    ],
+)
+def test_check_sees_files_that_could_not_be_written_and_makes_none(
+    tmp_path: Path, key: str, value: str, told: str
+) -> None:
+    file = tmp_path / "gateway.toml"
+    text = MOCK.read_text(encoding="utf-8").replace("[gateway]\n", f'[gateway]\n{key} = "{value}"\n')
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as refused:
+        GatewayPlugin().penstock_check(file, tomllib.loads(text), ())
+    assert str(refused.value).endswith(told)
+    assert [each.name for each in tmp_path.iterdir()] == ["gateway.toml"]
+
+
+def test_check_makes_no_ledger_where_one_could_be_made(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    text = MOCK.read_text(encoding="utf-8").replace("[gateway]\n", '[gateway]\nledger = "mine.sqlite"\n')
+    file.write_text(text, encoding="utf-8")
+    assert GatewayPlugin().penstock_check(file, tomllib.loads(text), ()) is not None
+    assert [each.name for each in tmp_path.iterdir()] == ["gateway.toml"]
+
+
 @pytest.mark.loopback
 def test_what_cannot_be_served_ends_with_the_reason_and_2(tmp_path: Path) -> None:
     path = tmp_path / "gateway.toml"

@@ -9,7 +9,9 @@ import pytest
 from penstock import ConfigError, Without
 from penstock_gateway import load_gateway
 from penstock_gateway.key_file import add_key
+from penstock_gateway.listening import listen
 from penstock_gateway.loading import ANYBODY
+from penstock_gateway.server import open_gateway
 
 KEY, OTHER = "0123456789abcdefghijklmnopqrstuv", "vutsrqponmlkjihgfedcba9876543210"
 MOCK = """
@@ -92,7 +94,16 @@ def test_what_keeps_the_limits_of_keys_cannot_be_left_out_of_one_run(tmp_path: P
             '[gateway.keys.a]\nenv = "A"\nmodels = ["smal"]\n',
             "names no model that is served: 'smal'; did you mean 'small'?",
         ),
-        ('[gateway.keys.a]\nenv = "A"\ncalls = 0\n', "gateway.keys.a.calls: must be a whole number from 1 on"),
+        (
+            '[gateway.keys.a]\nenv = "A"\ncalls = 0\n',
+            "gateway.keys.a.calls: must be a whole number from 1 to 1,000,000",
+        ),
+        ('[gateway.keys.a]\nenv = "A"\ncalls = 1000001\n', "gateway.keys.a.calls: must be a whole number from 1 to"),
+        (f'[gateway.keys.a]\nenv = "{KEY}"\n', "gateway.keys.a.env: must name an environment variable, such as"),
+        ('[gateway]\nledger = "a\\u0000b"\n', "gateway.ledger: must not hold line breaks"),
+        ('[gateway]\nlog = "a\\nb"\n', "gateway.log: must not hold line breaks"),
+        ('[gateway]\nkeys_file = "a\\u0000b"\n', "gateway.keys_file: must not hold line breaks"),
+        ('[gateway]\nhost = "a\\u001b[31m"\n', "gateway.host: must not hold line breaks"),
         ('[gateway]\nkeys_file = "none.json"\n', "none.json: cannot be read"),
         (
             '[plugins]\nrequest_limiters = ["cooldown"]\n[gateway.keys.a]\nenv = "A"\nrequests_per_minute = 1\n',
@@ -138,3 +149,24 @@ def test_providers_that_cannot_be_are_refused(tmp_path: Path, provider: str, mes
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, "", provider)
     assert message in str(caught.value)
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize("host", ["../../x", "a" * 64, "no.such.host.invalid"])
+async def test_a_host_that_cannot_be_one_is_refused_by_its_table(tmp_path: Path, host: str) -> None:
+    serving = load(tmp_path, f'[gateway]\nhost = "{host}"\n[gateway.keys.a]\nenv = "A"\n', A=KEY)
+    with pytest.raises(ConfigError, match=r"^gateway: cannot listen at "):
+        async with open_gateway(serving, {}):
+            pass
+    with pytest.raises(ConfigError, match=r"^gateway: cannot listen at "):
+        listen(host, 0, "gateway", shared=False)
+
+
+async def test_a_key_in_the_place_of_its_variable_is_not_shown(tmp_path: Path) -> None:
+    provider = f'[providers.acme]\nkind = "openai"\nbase_url = "http://127.0.0.1:1/v1"\napi_key_env = "{KEY}"\n'
+    serving = load(tmp_path, "", f"{provider}[providers.acme.models.small]\nmax_parallel_requests = 2\n")
+    with pytest.raises(ConfigError) as caught:
+        async with open_gateway(serving, {}):
+            pass
+    assert "providers.acme.api_key_env: must name an environment variable" in str(caught.value)
+    assert KEY not in str(caught.value)

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from penstock_gateway.supervision import COORDINATOR, FIRST_PAUSE, LONGEST_PAUSE, SLACK, YOUNG, Supervision
+from penstock_gateway.supervision import COORDINATOR, FIRST_PAUSE, HANGING, LONGEST_PAUSE, SLACK, YOUNG, Supervision
 
 GRACE = 4.0
 
@@ -54,6 +54,7 @@ def test_who_ends_young_is_started_after_a_pause_that_doubles(machine: Machine) 
     for _ in range(10):
         assert machine.start_all() == [2]
         machine.end(2)
+        machine.supervision.lives(machine.now)
         due = machine.supervision.next_change()
         assert due is not None
         pauses.append(due - machine.now)
@@ -121,16 +122,44 @@ def test_whoever_ends_and_whenever_all_are_there_again(seed: int) -> None:
         if alive and random.random() < 0.5:
             machine.end(random.choice(alive))
         machine.now += random.random()
+        machine.supervision.lives(machine.now)
         before = machine.supervision.pids
         assert COORDINATOR not in machine.start_all() or not before
         for pid in machine.supervision.to_kill(machine.now):
             machine.supervision.ended(pid, machine.now)
     for _ in range(50):
+        machine.supervision.lives(machine.now)
         for pid in machine.supervision.to_kill(machine.now):
             machine.supervision.ended(pid, machine.now)
         machine.start_all()
         due = machine.supervision.next_change()
-        if due is None:
+        if len(machine.supervision.pids) == 4 or due is None:
             break
         machine.now = max(machine.now, due)
     assert len(machine.supervision.pids) == 4
+
+
+def test_a_coordinator_that_does_not_say_that_it_lives_is_ended_by_force(machine: Machine) -> None:
+    supervision = machine.supervision
+    for _ in range(5):
+        supervision.lives(machine.now)
+        machine.now += HANGING - 0.1
+        assert supervision.to_kill(machine.now) == []
+    assert supervision.next_change() == machine.now + 0.1
+    machine.now += 0.1
+    assert supervision.to_kill(machine.now) == [supervision.pids[COORDINATOR]]
+    assert supervision.to_kill(machine.now) == []
+    machine.end(COORDINATOR)
+    for who in (1, 2):
+        machine.end(who)
+    machine.now += 10.0
+    assert machine.start_all() == [COORDINATOR, 1, 2]
+
+
+def test_a_coordinator_that_was_stopped_together_with_the_first_process_is_not_ended(machine: Machine) -> None:
+    supervision = machine.supervision
+    supervision.lives(machine.now)
+    machine.now += 1000.0  # as by Ctrl+Z, and `fg` later
+    assert supervision.to_kill(machine.now) == []
+    machine.now += HANGING
+    assert supervision.to_kill(machine.now) == [supervision.pids[COORDINATOR]]

@@ -42,5 +42,5 @@ def aliases_of(
             problems.append(Problem((*where, "to"), f"must name models of one dialect, and {both} are called"))
         if targets:
             places = dict.fromkeys(place for each in targets for place in each.places)
-            found[name] = Deployment(name, OWNER, targets[0].family, tuple(places))
+            found[name] = Deployment(name, OWNER, targets[0].family, tuple(places), alias=True)
     return found, problems

@@ -84,6 +84,8 @@ class Call:
                 exchange.aim(resource, self.upstreams[resource.provider_name])
             line.provider, line.tries, line.failed = resource.provider_name, line.tries + 1, ""
             line.cause = ""
+            if line.alias:
+                line.served = str(resource.provider_model)
             exchange.own_headers = line.headers()
             exchange.run()
         except Refusal as refusal:

@@ -22,6 +22,7 @@ class LogLine(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     path: str | None = None
     model: str | None = None
     provider: str | None = None
+    served: str | None = None
     stream: bool
     status: int
     tries: int | None = None
@@ -47,6 +48,10 @@ class CallLine:
     """Whether the client has some of the answer."""
     key: str = ""
     model: str = ""
+    alias: bool = False
+    """Whether that is a name for several models."""
+    served: str = ""
+    """Then, which of them was called, as `provider/model`."""
     stream: bool = False
     status: int = 0
     refused: str = ""
@@ -68,7 +73,7 @@ class CallLine:
         """Those of the answer that are Penstock's own."""
         headers = [(b"x-penstock-call", self.number.encode())]
         if self.model and self.admitted is not None:
-            headers.append((b"x-penstock-model", self.model.encode()))
+            headers.append((b"x-penstock-model", (self.served or self.model).encode()))
         if self.provider:
             headers.append((b"x-penstock-provider", self.provider.encode()))
         if self.waited is not None:
@@ -85,6 +90,7 @@ class CallLine:
             path=path if path in ROUTES else None,
             model=self.model or None,
             provider=self.provider or None,
+            served=self.served or None,
             stream=self.stream,
             status=self.status,
             tries=self.tries if self.tries > 1 else None,

@@ -6,7 +6,9 @@ that nobody has taken yet are lost, and counted.
 
 from __future__ import annotations
 
+import os
 import queue
+import stat
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -20,7 +22,7 @@ from penstock import ConfigError
 from penstock_gateway.metrics import Metrics
 from penstock_wire import Poller
 
-__all__ = ["CallLog", "open_log", "open_log_file"]
+__all__ = ["CallLog", "check_log_place", "open_log", "open_log_file"]
 
 MOST_LINES: Final = 10_000
 GATHERING: Final = 0.1
@@ -30,6 +32,8 @@ TOGETHER: Final = 1_000
 CLOSING_SECONDS: Final = 5.0
 ONE_WRITE: Final = 4096
 """Bytes that a pipe takes as a whole."""
+LARGE_WRITE: Final = 1024 * 1024
+"""Bytes that are given to a file at once, which takes any number as a whole where it is appended to."""
 
 
 class CallLog:
@@ -44,6 +48,7 @@ class CallLog:
         """Lines that the thread has been given, and has not written."""
         self._lines: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="penstock call log", daemon=True)
+        self._one_write = ONE_WRITE if file is None or _may_mix(file) else LARGE_WRITE
         self._encode = msgspec.json.Encoder().encode
         if file is not None:
             self._thread.start()
@@ -81,7 +86,7 @@ class CallLog:
         assert self._file is not None
         while (lines := self._lines.get()) is not None:
             try:
-                for data in written_together(lines):
+                for data in written_together(lines, self._one_write):
                     self._file.write(data)
                     self._file.flush()
             except (OSError, ValueError):  # full, or closed by whoever read it: calls go on
@@ -91,15 +96,23 @@ class CallLog:
             self._file.flush()
 
 
-def written_together(lines: Sequence[bytes]) -> Iterator[bytes]:
-    """Lines, as many in each piece as a pipe takes as a whole: those of several processes do not mix.
+def _may_mix(file: IO[bytes]) -> bool:
+    """Whether what is written may be torn by what others write: at anything but a file."""
+    try:
+        return not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    except OSError:  # no file of the system's
+        return False
+
+
+def written_together(lines: Sequence[bytes], most: int = ONE_WRITE) -> Iterator[bytes]:
+    """Lines, as many in each piece as are written as a whole: those of several processes do not mix.
 
     >>> [len(piece) for piece in written_together([bytes(1000)] * 5 + [bytes(9000)])]
     [4004, 1001, 9001]
     """
     piece = b""
     for line in lines:
-        if piece and len(piece) + len(line) >= ONE_WRITE:
+        if piece and len(piece) + len(line) >= most:
             yield piece
             piece = b""
         piece += line + b"\n"
@@ -115,6 +128,19 @@ def open_log_file(where: str | None) -> IO[bytes] | None:
         return sys.stdout.buffer if where == "-" else Path(where).open("ab")
     except OSError as error:
         raise ConfigError(f"gateway.log: {where} cannot be written: {error.strerror or error}") from None
+
+
+def check_log_place(where: str | None) -> None:
+    """Look whether there could be a log, without making one. Raises `ConfigError` where there could not."""
+    path = Path(where or "-")
+    if str(path) == "-":
+        return
+    if path.is_dir():
+        raise ConfigError(f"gateway.log: {where} cannot be written: it is a folder")
+    if not path.parent.is_dir():
+        raise ConfigError(f"gateway.log: {where} cannot be written: its folder is not there")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise ConfigError(f"gateway.log: {where} cannot be written by this user")
 
 
 @asynccontextmanager

@@ -13,8 +13,11 @@ import click
 import trio
 
 from penstock import ConfigError, FileCheck, PluginManager, Without
+from penstock_gateway.call_log import check_log_place
+from penstock_gateway.collector import settle_down
 from penstock_gateway.loading import ANYBODY, Serving, load_gateway
 from penstock_gateway.server import serve_until_signal
+from penstock_gateway.spending.ledger_file import check_place
 
 __all__ = ["check_gateway", "serve_command"]
 
@@ -22,6 +25,9 @@ __all__ = ["check_gateway", "serve_command"]
 def check_gateway(path: Path, plugin_files: Sequence[Path]) -> FileCheck:
     """What a file that is valid would serve, and to whom. Raises `ConfigError` and `PluginError`."""
     serving = load_gateway(path, os.environ)
+    if serving.spending.ledger is not None:
+        check_place(serving.spending.ledger)
+    check_log_place(serving.gateway.log)
     manager = PluginManager.from_config(serving.config, extra=plugin_files)
     return FileCheck(
         [
@@ -38,6 +44,7 @@ def serve_command(path: Path, without: Sequence[Without] = ()) -> None:
     load = partial(_load_counted, path, without)
     serving = load()
     if serving.gateway.workers == 1:
+        settle_down()
         trio.run(
             serve_until_signal, serving, os.environ, lambda served: _say(serving, served.url, served.admin_url), load
         )

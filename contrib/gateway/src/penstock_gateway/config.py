@@ -13,6 +13,8 @@ from penstock_gateway.keys import KEY_NAME
 __all__ = ["AdminConfig", "AliasConfig", "GatewayConfig", "KeyConfig", "is_loopback"]
 
 MOST_WORKERS: Final = 256
+MOST_CALLS: Final = 1_000_000
+"""That the gate counts of one group."""
 
 
 @in_schema(minimum=0, maximum=65_535)
@@ -26,6 +28,19 @@ def _count_of_workers(_: object, field: attrs.Attribute[Any], value: object) -> 
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_WORKERS:
         what = f"a whole number from 0 (one per core) to {MOST_WORKERS}"
         raise ValueError(f"{field.name} must be {what}, not {value!r:.40}")
+
+
+@in_schema(minimum=1, maximum=MOST_CALLS)
+def _count_of_calls(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_CALLS:
+        raise ValueError(f"{field.name} must be a whole number from 1 to {MOST_CALLS:,}, not {value!r:.40}")
+
+
+def _can_be_printed(_: object, field: attrs.Attribute[Any], value: str | None) -> None:
+    if value is not None and not value.isprintable():
+        raise ValueError(f"{field.name} must not hold line breaks or other signs that cannot be printed")
 
 
 _optional_count = attrs.validators.optional(whole_number_from(1))
@@ -53,7 +68,7 @@ class KeyConfig:
 
     env: str | None = None
     weight: float = attrs.field(default=1.0, validator=number_above(0.0, 1_000_000.0))
-    calls: int | None = attrs.field(default=None, validator=_optional_count)
+    calls: int | None = attrs.field(default=None, validator=_count_of_calls)
     """In flight at once, over all models."""
     requests_per_minute: int | None = attrs.field(default=None, validator=_optional_count)
     tokens_per_minute: int | None = attrs.field(default=None, validator=_optional_count)
@@ -117,19 +132,19 @@ class GatewayConfig:
     - `drain_seconds`: how long what is under way may go on after SIGTERM.
     """
 
-    host: str = "127.0.0.1"
+    host: str = attrs.field(default="127.0.0.1", validator=_can_be_printed)
     port: int = attrs.field(default=8080, validator=_port)
     workers: int = attrs.field(default=1, validator=_count_of_workers)
     """Processes that serve; 0: one per core. More than one: Linux only."""
     orphan_seconds: float = attrs.field(default=5.0, validator=number_from(0.0, 86_400.0))
     """For a worker's calls to end, when the coordinator of several workers has died."""
-    keys_file: str | None = None
-    ledger: str | None = None
+    keys_file: str | None = attrs.field(default=None, validator=_can_be_printed)
+    ledger: str | None = attrs.field(default=None, validator=_can_be_printed)
     """The file in which it is counted what keys use; beside `keys_file` where it is needed and not named."""
     keys: dict[str, KeyConfig] = attrs.field(factory=dict)
     models: dict[str, AliasConfig] = attrs.field(factory=dict)
     admin: AdminConfig | None = None
-    log: str | None = "-"
+    log: str | None = attrs.field(default="-", validator=_can_be_printed)
     """A file, to which lines are added; `-` is the standard output, and an empty text no log."""
     queue_wait_timeout: float = attrs.field(default=60.0, validator=number_from(0.0, 86_400.0))
     connect_timeout: float = attrs.field(default=10.0, validator=number_above(0.0, 3_600.0))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from penstock_gateway.answer_writer import CONTINUE
@@ -59,6 +58,7 @@ class ClientConnection:
         self._ending = False
         """No request is taken any more: the connection ends when what is kept has gone out."""
         self._lingers = self._ended = self._goes_on = False
+        self._taken = 0
         self._ahead = 0
         """Bytes that came behind a request that waits."""
         self._channel = Channel(poller, sock, self)
@@ -103,6 +103,11 @@ class ClientConnection:
         """Bytes of its answer that the client has not taken."""
         return self._channel.pending
 
+    def takes(self) -> bool:
+        """Whether it has taken anything since it was last asked."""
+        before, self._taken = self._taken, self._channel.taken
+        return self._taken != before
+
     @property
     def stays(self) -> bool:
         """Whether it may ask again on this connection."""
@@ -133,8 +138,10 @@ class ClientConnection:
             return
         if self._ending:
             return
-        with suppress(Refusal):  # told when its turn comes
+        try:  # noqa: SIM105 -- three calls of functions less, with each request
             self._parser.feed(data)
+        except Refusal:  # told when its turn comes
+            pass
         if self._call is None and not self._channel.pending and not self._goes_on:
             self._go_on()
         elif self._parser.holds:
@@ -160,6 +167,7 @@ class ClientConnection:
         answered, self._goes_on = 0, False
         while self._call is None and not self._channel.closed:
             if self._channel.pending:
+                self.takes()
                 self._wait(self._config.idle_timeout)
                 return
             if self._ending:
@@ -210,6 +218,8 @@ class ClientConnection:
             self._call.late()
         elif self._parser.begun and not self._ending and not self._channel.pending:
             self.refuse(Refusal(408, "request_timeout", "the request did not come in time"))
+        elif self._channel.pending and self.takes():
+            self._wait(self._config.idle_timeout)
         else:
             self.close()
 

@@ -4,6 +4,7 @@
     NEW_WORKER, with the coordinator's end of its   READY: it and all workers are at work
     socket                                          FAILED, and why: it cannot be started so
     RELOAD: read the file again                     a plan, in pieces: what is served from now on
+                                                    ALIVE, every few seconds: it does not hang
 
 The first process runs no trio: it never waits here.
 """
@@ -19,13 +20,16 @@ import trio
 
 from penstock_gateway.messages import LARGEST_PACKET, Plan
 
-__all__ = ["FAILED", "NEW_WORKER", "PLAN", "READY", "RELOAD", "Control", "hand_over", "heard"]
+__all__ = ["ALIVE", "BEAT", "FAILED", "NEW_WORKER", "PLAN", "READY", "RELOAD", "Control", "hand_over", "heard"]
 
 NEW_WORKER: Final = b"w"
 RELOAD: Final = b"r"
 READY: Final = b"y"
 FAILED: Final = b"f"
 PLAN: Final = b"p"
+ALIVE: Final = b"a"
+BEAT: Final = 5.0
+"""Seconds between two words that the coordinator does not hang."""
 _ONE_DESCRIPTOR: Final = array.array("i", [0]).itemsize
 
 
@@ -56,6 +60,12 @@ class Control:
             await self._socket.send(what + more)
         except OSError:
             return  # it has ended, which `receive` says too
+
+    async def tell_life(self) -> None:
+        """Say again and again that this process does not hang, until cancelled."""
+        while True:
+            await self.tell(ALIVE)
+            await trio.sleep(BEAT)
 
     async def tell_plan(self, piece: Plan) -> None:
         """Let the first process keep what is served."""

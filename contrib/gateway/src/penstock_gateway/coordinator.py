@@ -94,6 +94,7 @@ async def coordinate(
                 nursery.start_soon(coordinator.obey, nursery)
                 nursery.start_soon(coordinator.tell_when_ready)
                 nursery.start_soon(coordinator.tell_plans)
+                nursery.start_soon(control.tell_life)
                 async for number in signals:
                     gateway.front.draining = True
                     if number == signal.SIGQUIT or not coordinator.workers:

@@ -52,6 +52,9 @@ class Client(Protocol):
     def pending(self) -> int:
         """Bytes of the answer that it has not taken."""
 
+    def takes(self) -> bool:
+        """Whether it has taken anything since it was last asked."""
+
     @property
     def stays(self) -> bool:
         """Whether it may ask again on its connection."""
@@ -223,6 +226,7 @@ class Exchange:
             if self.client.pending > MOST_KEPT and self._call is not None:
                 self._paused = True
                 self._call.pause()
+                self.client.takes()
         self._wait(now)
 
     def on_lost(self, error: WireError) -> None:
@@ -240,7 +244,11 @@ class Exchange:
             self._wait(self.client.now())
 
     def late(self) -> None:
-        """It takes too long."""
+        """It takes too long; but not where its client takes its answer, however slowly."""
+        now = self.client.now()
+        if self._paused and now < self._last and self.client.takes():
+            self._wait(now)
+            return
         self.fail(self._out_of_time())
 
     def left(self) -> None:
@@ -287,7 +295,7 @@ class Exchange:
             )
             headers = answer_headers(answer.headers)
             self._head = self._writer.head(status, [*headers, *self.own_headers])
-            if blotted(self._head, secrets) is not self._head:
+            if secrets and blotted(self._head, secrets) is not self._head:
                 headers = [(name, blotted(value, secrets)) for name, value in headers]
                 self._head = self._writer.head(status, [*headers, *self.own_headers])
         return reader

@@ -165,7 +165,7 @@ class Front:
     ) -> Call | None:
         body = CallBody.read(request.body, route)
         deployment = self._deployment(body.model, route, limits)
-        line.model, line.stream = deployment.name, body.stream
+        line.model, line.alias, line.stream = deployment.name, deployment.alias, body.stream
         wishes = wishes_of(request, time.time)
         ends_at = math.inf if wishes.seconds is None else line.began + wishes.seconds
         patience = limits.queue_wait_timeout

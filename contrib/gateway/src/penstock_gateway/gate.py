@@ -1,24 +1,20 @@
 """Where a call gets its place from: the few words that a front and a gate share, whichever process the gate is in.
 
-    async with admitted(gate, places, call) as place:
-        ...                                       # out to place.resource
-        place.answered(facts, usage)
-
-A shell without a task per call does the same by `gate.ask`, which waits for nothing.
+gate.ask(places, call, on_turn)    a place now, or the wait for it, at whose end `on_turn` is called
+place.answered(facts, usage)       what came back from place.resource
+place.release(error)               the end
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import attrs
-import trio
 
 from penstock import PenstockError, RequestCost, RequestGroupSpec, RequestResourceKey, ResponseFacts, Usage
 
-__all__ = ["Admission", "Gate", "NotAdmitted", "OnTurn", "Place", "Waiting", "admitted"]
+__all__ = ["Admission", "Gate", "NotAdmitted", "OnTurn", "Place", "Waiting"]
 
 
 @attrs.define(eq=False)
@@ -90,34 +86,3 @@ class Gate(Protocol):
 
         Whoever has a place must release it. Raises `NotAdmitted`, and `PenstockError` where a plugin has failed.
         """
-
-
-@asynccontextmanager
-async def admitted(gate: Gate, places: Sequence[RequestResourceKey], call: Admission) -> AsyncIterator[Place]:
-    """A place, when the turn of the call has come; leaving the block releases it. Raises as `Gate.ask`."""
-    task = trio.lowlevel.current_task()
-    came: list[Place | NotAdmitted | PenstockError] = []
-
-    def on_turn(outcome: Place | NotAdmitted | PenstockError) -> None:
-        came.append(outcome)
-        trio.lowlevel.reschedule(task)
-
-    place = gate.ask(places, call, on_turn)
-    if isinstance(place, Waiting):
-        waiting = place
-
-        def leave(_: object) -> trio.lowlevel.Abort:
-            waiting.cancel()  # here, and not when the task runs next: its turn could come before that
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        await trio.lowlevel.wait_task_rescheduled(leave)
-        outcome = came[0]
-        if isinstance(outcome, Exception):
-            raise outcome
-        place = outcome
-    try:
-        yield place
-    except BaseException as error:
-        place.release(error)
-        raise
-    place.release()

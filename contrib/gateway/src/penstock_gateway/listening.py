@@ -10,7 +10,7 @@ from typing import Final
 
 from penstock import ConfigError
 
-__all__ = ["listen", "listen_for_each", "url_of"]
+__all__ = ["cannot_listen", "listen", "listen_for_each", "url_of"]
 
 BACKLOG: Final = 1024
 
@@ -47,11 +47,17 @@ def listen(host: str, port: int, where: str, *, shared: bool) -> list[socket.soc
             each.bind((address[0], taken, *address[2:]))
             each.listen(BACKLOG)
             each.setblocking(False)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         for each in found:
             each.close()
-        raise ConfigError(f"{where}: cannot listen at {host}:{port}: {error.strerror or error}") from None
+        raise cannot_listen(where, host, port, error) from None
     return found
+
+
+def cannot_listen(where: str, host: str, port: int, error: OSError | UnicodeError) -> ConfigError:
+    """The error of an address at which nobody can listen; a `UnicodeError` is that of a host that cannot be one."""
+    why = (error.strerror if isinstance(error, OSError) else None) or error
+    return ConfigError(f"{where}: cannot listen at {host}:{port}: {why}")
 
 
 def url_of(host: str, listener: socket.socket) -> str:

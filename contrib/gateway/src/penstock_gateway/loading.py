@@ -22,6 +22,7 @@ from penstock_gateway.key_file import read_keys
 from penstock_gateway.keys import HashedKey, KeyRing, key_problem
 from penstock_gateway.routes import Family
 from penstock_gateway.spending.configured import Spending, spending_of
+from penstock_gateway.variables import not_set
 
 __all__ = ["TABLES", "Serving", "load_gateway"]
 
@@ -154,7 +155,7 @@ def _plain_keys(
         if name in hashed:
             problems.append(Problem((*where, "env"), "names a variable, and keys_file has a key of that name too"))
         elif value is None:
-            problems.append(Problem((*where, "env"), f"names {key.env}, which is not set"))
+            problems.append(Problem((*where, "env"), not_set(key.env)))
         elif (wrong := key_problem(value)) is not None:
             problems.append(Problem((*where, "env"), f"the key in {key.env} {wrong}"))
         elif value in found.values():

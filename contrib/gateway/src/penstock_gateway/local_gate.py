@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import attrs
+import msgspec
 import trio
 
 from penstock import (
@@ -31,15 +31,11 @@ __all__ = ["LocalGate"]
 _UNUSED: Final = RequestReleaseOutcome(kind="local_cancelled", went_out=False, detail="not called")
 
 
-@attrs.define(eq=False)
-class LocalPlace:
+class LocalPlace(msgspec.Struct, eq=False):
     """A place that an attempt holds."""
 
     attempt: Attempt
-
-    @property
-    def resource(self) -> RequestResourceKey:
-        return self.attempt.lease.item.resource
+    resource: RequestResourceKey
 
     def answered(self, facts: ResponseFacts, usage: Usage | None) -> None:
         self.attempt.answered(facts, usage)
@@ -73,7 +69,7 @@ class LocalGate:
             places = [self._of_session(places, call.session)] if call.session else self._endpoints.in_order(places)
 
         def come(outcome: Attempt | PenstockError) -> None:
-            on_turn(LocalPlace(outcome) if isinstance(outcome, Attempt) else _not_admitted(outcome))
+            on_turn(_place(outcome) if isinstance(outcome, Attempt) else _not_admitted(outcome))
 
         try:
             asked = self._requests.ask(
@@ -87,7 +83,7 @@ class LocalGate:
             )
         except RequestAdmissionError as error:
             raise _not_admitted(error) from None
-        return Waiting(asked.cancel) if isinstance(asked, WaitingAttempt) else LocalPlace(asked)
+        return Waiting(asked.cancel) if isinstance(asked, WaitingAttempt) else _place(asked)
 
     def _of_session(self, places: Sequence[RequestResourceKey], session: str) -> RequestResourceKey:
         now = self._now()
@@ -100,6 +96,10 @@ class LocalGate:
             return snapshot is None or snapshot.blocked_until is None or snapshot.blocked_until <= now
 
         return place_of_session(places, session, takes_calls)
+
+
+def _place(attempt: Attempt) -> LocalPlace:
+    return LocalPlace(attempt, attempt.lease.item.resource)
 
 
 def _not_admitted(error: PenstockError) -> NotAdmitted | PenstockError:

@@ -6,7 +6,6 @@ child ends, a signal comes, the coordinator says something, or somebody is due.
 
 from __future__ import annotations
 
-import gc
 import os
 import select
 import signal
@@ -23,7 +22,8 @@ import trio
 
 from penstock import ConfigError, PenstockError, printable
 from penstock_gateway.call_log import open_log_file
-from penstock_gateway.control import FAILED, PLAN, READY, RELOAD, Control, hand_over, heard
+from penstock_gateway.collector import settle_down
+from penstock_gateway.control import ALIVE, FAILED, PLAN, READY, RELOAD, Control, hand_over, heard
 from penstock_gateway.coordinator import coordinate
 from penstock_gateway.kept import KeptBytes
 from penstock_gateway.listening import listen, listen_for_each, url_of
@@ -47,8 +47,7 @@ def serve_by_processes(serving: Serving, load: Callable[[], Serving], say: Calla
     Raises `ConfigError`, also for what a child finds wrong at the start.
     """
     first = FirstProcess(serving, load, say)
-    gc.collect()
-    gc.freeze()
+    settle_down()
     first.run()
 
 
@@ -84,6 +83,8 @@ class FirstProcess:
             for who in supervision.to_start(time.monotonic()):
                 self._start(who)
             for pid in supervision.to_kill(time.monotonic()):
+                if pid == supervision.pids.get(COORDINATOR) and not supervision.draining:
+                    _tell("the coordinator hangs, and is ended")
                 os.kill(pid, signal.SIGKILL)
             self._sleep()
             self._take_signals()
@@ -157,7 +158,9 @@ class FirstProcess:
     def _hear(self) -> None:
         while self._control is not None and (said := heard(self._control)) is not None:
             what, more = said[:1], said[1:]
-            if what == READY and not self._supervision.ready:
+            if what == ALIVE:
+                self._supervision.lives(time.monotonic())
+            elif what == READY and not self._supervision.ready:
                 self._supervision.ready = True
                 if not self._supervision.draining:
                     admin = self._serving.gateway.admin

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-import attrs
 import httptools
 
 from penstock_gateway.refusal import Refusal
@@ -31,39 +30,38 @@ def _head_too_large() -> Refusal:
     return Refusal(431, "head_too_large", what)
 
 
-@attrs.define(eq=False)
 class ClientRequest:
     """A request. `headers` as they came, names in lower case, without the space around values; `target` is the path
     with its query.
     """
 
-    method: str = ""
-    target: bytes = b""
-    headers: list[tuple[bytes, bytes]] = attrs.field(factory=list)
-    body: bytes = b""
-    keep_alive: bool = False
-    version: str = "1.1"
-    _first: dict[bytes, bytes] | None = None
-    _path: str | None = None
+    __slots__ = ("body", "first", "headers", "keep_alive", "method", "path", "target", "version")
 
-    @property
-    def path(self) -> str:
+    def __init__(
+        self,
+        method: str = "",
+        target: bytes = b"",
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        version: str = "1.1",
+        *,
+        keep_alive: bool = False,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.version = version
+        self.keep_alive = keep_alive
+        self.body = b""
+        self.first: Mapping[bytes, bytes] = dict(reversed(headers))
+        """The headers by name; of one that came more than once the first."""
+        if not target.startswith(b"/"):
+            origin = _ORIGIN.match(target)
+            target = target[0 if origin is None else origin.end() :]
+        self.path = target.partition(b"?")[0].decode("latin-1")
         """The path without its query, also of a target that is a whole URL (RFC 9112, section 3.2.2)."""
-        if self._path is None:
-            origin = _ORIGIN.match(self.target)
-            path = self.target[0 if origin is None else origin.end() :].partition(b"?")[0]
-            self._path = path.decode("latin-1")
-        return self._path
-
-    @property
-    def first(self) -> Mapping[bytes, bytes]:
-        """The headers by name; of one that came more than once the first. For when all have come."""
-        if self._first is None:
-            self._first = dict(reversed(self.headers))
-        return self._first
 
     def header(self, name: bytes) -> str | None:
-        """The value of a header, the first if it came more than once. For when all have come."""
+        """The value of a header, the first if it came more than once."""
         value = self.first.get(name)
         return None if value is None else value.decode("latin-1")
 
@@ -83,9 +81,10 @@ class RequestParser:
         self._largest_body = largest_body
         self._whole: deque[ClientRequest] = deque()
         self.request = ClientRequest()
+        self._target = b""
+        self._headers: list[tuple[bytes, bytes]] = []
         self._pieces: list[bytes] = []
-        self._head = 0
-        self._size = self._fields = 0
+        self._head = self._size = 0
         self._refused: list[Refusal] = []
         """Why nothing more is taken."""
         self._parser = httptools.HttpRequestParser(self)
@@ -132,44 +131,43 @@ class RequestParser:
     def on_message_begin(self) -> None:
         """A request begins."""
         self.begun = True
-        self.request, self._pieces, self._size, self._fields = ClientRequest(), [], 0, 0
+        self._target, self._headers, self._pieces, self._size = b"", [], [], 0
 
     def on_url(self, part: bytes) -> None:
         """A part of the target."""
-        self.request.target += part
+        self._target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; those behind the body are left out."""
         if self.in_body:
             return
-        self._fields += len(name) + len(value)
-        if self._fields > LARGEST_HEAD:
-            raise _head_too_large()
-        if len(self.request.headers) >= MOST_HEADERS:
+        headers = self._headers
+        if len(headers) >= MOST_HEADERS:
             raise Refusal(431, "head_too_large", f"a request must not have more than {MOST_HEADERS} headers")
-        self.request.headers.append((name.lower(), value.strip()))
+        headers.append((name.lower(), value.strip()))
 
     def on_headers_complete(self) -> None:
         """The head is there."""
-        request = self.request
-        request.method = self._parser.get_method().decode("latin-1")
-        request.version = self._parser.get_http_version()
-        lasts = self._parser.should_keep_alive() and not self._parser.should_upgrade()
-        request.keep_alive = lasts and request.version == "1.1"
-        first, headers = request.first, request.headers
+        parser, headers = self._parser, self._headers
+        if self._head > LARGEST_HEAD and sum(len(name) + len(value) for name, value in headers) > LARGEST_HEAD:
+            raise _head_too_large()
+        method, version = parser.get_method().decode("latin-1"), parser.get_http_version()
+        lasts = version == "1.1" and parser.should_keep_alive() and not parser.should_upgrade()
+        request = self.request = ClientRequest(method, self._target, headers, version, keep_alive=lasts)
+        first = request.first
         if b"transfer-encoding" in first and [
             value.strip().lower() for name, value in headers if name == b"transfer-encoding"
         ] != [b"chunked"]:
             raise Refusal(501, "unknown_encoding", "of transfer encodings chunked alone is known here")
         twice = len(first) < len(headers) and sum(name == b"host" for name, _ in headers) > 1
-        if twice or (b"host" not in first and request.version == "1.1"):
+        if twice or (b"host" not in first and version == "1.1"):
             raise Refusal(400, "invalid_request", "a request must have one Host")
         length = first.get(b"content-length")
         if length is not None and int(length) > self._largest_body:
             self._too_large()
         expects = first.get(b"expect")
-        self.expects = expects is not None and expects.lower() == b"100-continue" and request.version == "1.1"
-        if not _TARGET.fullmatch(request.target):
+        self.expects = expects is not None and expects.lower() == b"100-continue" and version == "1.1"
+        if not _TARGET.fullmatch(self._target):
             raise Refusal(400, "invalid_request", "the target of a request must be written in visible ASCII")
         self.in_body = True
         self._head = 0

@@ -24,6 +24,7 @@ from penstock_gateway.call_log import open_log
 from penstock_gateway.door import Door
 from penstock_gateway.front import Front
 from penstock_gateway.gauges import gauges_of
+from penstock_gateway.listening import cannot_listen
 from penstock_gateway.loading import Serving
 from penstock_gateway.local_gate import LocalGate
 from penstock_gateway.metrics import Metrics
@@ -227,8 +228,8 @@ async def _open_gateway(
 async def _listen(host: str, port: int, where: str) -> list[trio.SocketListener]:
     try:
         return await trio.open_tcp_listeners(port, host=host, backlog=_BACKLOG)
-    except OSError as error:
-        raise ConfigError(f"{where}: cannot listen at {host}:{port}: {error.strerror or error}") from None
+    except (OSError, UnicodeError) as error:
+        raise cannot_listen(where, host, port, error) from None
 
 
 def _url(host: str, listener: trio.SocketListener) -> str:

@@ -5,6 +5,8 @@
     a worker ends          it is started anew
     at the start           whoever ends before all are ready ends the whole
 
+    the coordinator hangs  it is ended by force: nobody else could end the wait of its workers' calls
+
 Who ends young is started after a pause that doubles each time.
 """
 
@@ -14,13 +16,15 @@ from typing import Final
 
 import attrs
 
-__all__ = ["COORDINATOR", "Supervision"]
+__all__ = ["COORDINATOR", "HANGING", "Supervision"]
 
 COORDINATOR: Final = 0
 """The number of the coordinator; workers have those from 1 on."""
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 10.0
 YOUNG: Final = 10.0
+HANGING: Final = 30.0
+"""Seconds after which a coordinator hangs that has not said that it lives."""
 SLACK: Final = 5.0
 """Seconds that a process has beyond its time, before it is ended by force."""
 
@@ -34,6 +38,8 @@ class Member:
     due_at: float = 0.0
     pause: float = 0.0
     end_by: float | None = None
+    speaks_by: float | None = None
+    """When it hangs, unless it says before that it lives."""
 
 
 class Supervision:
@@ -73,14 +79,22 @@ class Supervision:
         """The processes whose time is over; each is named once."""
         found = []
         for member in self._members.values():
-            if member.pid is not None and member.end_by is not None and member.end_by <= now:
-                member.end_by = None
+            if member.speaks_by is not None and member.speaks_by + SLACK < now:
+                member.speaks_by = now + HANGING  # who asks was stopped itself, and perhaps all were
+            ends = _ends_by(member)
+            if ends is not None and ends <= now:
+                assert member.pid is not None
+                member.end_by = member.speaks_by = None
                 found.append(member.pid)
         return found
 
+    def lives(self, now: float) -> None:
+        """The coordinator has said that it does not hang."""
+        self._members[COORDINATOR].speaks_by = now + HANGING
+
     def next_change(self) -> float | None:
         """The next moment at which somebody is to be started or ended, as it stands now."""
-        moments = [each.end_by for each in self._members.values() if each.pid is not None and each.end_by is not None]
+        moments = [end for each in self._members.values() if (end := _ends_by(each)) is not None]
         if not self.draining:
             coordinator, *workers = self._members.values()
             alone = all(worker.pid is None for worker in workers)
@@ -93,6 +107,8 @@ class Supervision:
         member = self._members[who]
         assert member.pid is None
         member.pid, member.started_at, member.end_by = pid, now, None
+        if who == COORDINATOR:
+            self.lives(now)
 
     def ended(self, pid: int, now: float) -> int | None:
         """The number of a process that has ended; `None`: it was none of these."""
@@ -100,7 +116,7 @@ class Supervision:
         if who is None:
             return None
         member = self._members[who]
-        member.pid = None
+        member.pid = member.speaks_by = None
         if now - member.started_at >= YOUNG:
             member.pause = 0.0
         else:
@@ -123,6 +139,13 @@ class Supervision:
         for who, member in self._members.items():
             if who != COORDINATOR or not any(number != COORDINATOR for number in self.pids):
                 _end_by(member, now + seconds + SLACK)
+
+
+def _ends_by(member: Member) -> float | None:
+    """When a process is ended by force, as it stands now."""
+    if member.pid is None:
+        return None
+    return min((end for end in (member.end_by, member.speaks_by) if end is not None), default=None)
 
 
 def _end_by(member: Member, moment: float) -> None:

@@ -17,6 +17,7 @@ from penstock import ConfigError, Problem, ProviderConfig
 from penstock_dialects import Dialect, dialect_at, find_dialect
 from penstock_gateway.blotting import SHORTEST_SECRET
 from penstock_gateway.headers import STOPPED
+from penstock_gateway.variables import not_set
 from penstock_wire import CallsClient, Poller, tls_context
 
 __all__ = ["Upstream", "open_upstreams"]
@@ -93,7 +94,7 @@ def _headers(provider: ProviderConfig, environment: Mapping[str, str]) -> dict[s
     def value_of(variable: str, key: str) -> str:
         value = environment.get(variable)
         if not value:
-            raise _Missing(key, f"names {variable}, which is not set")
+            raise _Missing(key, not_set(variable))
         return value
 
     headers = {name.lower(): value_of(variable, "headers") for name, variable in provider.headers.items()}

@@ -3,7 +3,8 @@
     connection, idle or new → the request's bytes → `on_answer`, whenever something of the answer has come → idle again
 
 The rules are those of `WireClient`: a call that is cancelled before its answer has ended closes its connection, and
-nothing is sent twice.
+nothing is sent twice, but what the other side has surely never got: of a connection that was kept, and that it closed
+in the same moment.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class CallsClient:
         if connection is None:
             call.connecting = self._poller.start(self._connect(call, request))
         else:
-            connection.send(call, request)
+            connection.send(call, request, kept=True)
         return call
 
     def close(self) -> None:
@@ -89,6 +90,11 @@ class CallsClient:
             kept.channel.close()
         return None
 
+    def again(self, call: PolledCall, request: bytes) -> None:
+        """Make a call by a new connection, of which the one that was kept has surely taken nothing."""
+        call.channel = None
+        call.connecting = self._poller.start(self._connect(call, request))
+
     async def _connect(self, call: PolledCall, request: bytes) -> None:
         try:
             with trio.fail_after(self._connect_timeout):
@@ -101,7 +107,7 @@ class CallsClient:
         else:
             connection = _Connection(self)
             connection.channel = Channel(self._poller, sock, connection, secured, hears_out=True)
-            connection.send(call, request)
+            connection.send(call, request, kept=False)
 
     def keep(self, connection: _Connection) -> None:
         """Keep a connection whose call has ended for the next."""
@@ -156,7 +162,7 @@ class PolledCall:
 class _Connection:
     """A connection, and the call that uses it: `None` while nobody does."""
 
-    __slots__ = ("_answer", "_call", "_client", "channel")
+    __slots__ = ("_answer", "_before", "_call", "_client", "_unanswered", "channel")
 
     channel: Channel
 
@@ -164,13 +170,18 @@ class _Connection:
         self._client = client
         self._call: PolledCall | None = None
         self._answer = AnswerParser()
+        self._before = 0
+        """Bytes that had been sent before the call."""
+        self._unanswered: bytes | None = None
+        """The request, as long as it may be sent once more by another connection."""
 
-    def send(self, call: PolledCall, request: bytes) -> None:
+    def send(self, call: PolledCall, request: bytes, *, kept: bool) -> None:
         if call.receiver is None:  # given up meanwhile
             self.channel.close()
             return
         call.connecting, call.channel, self._call = None, self.channel, call
         self._answer.begin()
+        self._before, self._unanswered = self.channel.sent, request if kept else None
         self.channel.send(request)
 
     def received(self, data: bytes) -> None:
@@ -178,7 +189,13 @@ class _Connection:
         if call is None:  # closed while nobody used it, or something came unasked
             self.channel.close()
             return
-        answer = self._answer
+        answer, request = self._answer, self._unanswered
+        self._unanswered = None
+        if request is not None and not data and self.channel.took_nothing_since(self._before):
+            self._call = None
+            self.channel.close()
+            self._client.again(call, request)
+            return
         try:
             if data:
                 answer.feed(data)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Final, Protocol
 
+from penstock_wire.acknowledged import bytes_acknowledged
 from penstock_wire.poller import Poller
 from penstock_wire.secured import Secured
 
@@ -42,6 +43,7 @@ class Channel:
     """
 
     __slots__ = (
+        "_begun_at",
         "_events",
         "_hears_out",
         "_out",
@@ -53,6 +55,8 @@ class Channel:
         "_unsent",
         "closed",
         "error",
+        "pending",
+        "sent",
     )
 
     def __init__(
@@ -75,14 +79,14 @@ class Channel:
         self._unsent: OSError | None = None
         """Why nothing more is sent."""
         self._out = bytearray()
+        self.pending = 0
+        """Bytes that have not gone out."""
+        self.sent = 0
+        """Bytes that have gone out."""
+        self._begun_at = bytes_acknowledged(sock)
         self._paused = False
         self._events = 0
         self._watch()
-
-    @property
-    def pending(self) -> int:
-        """Bytes that have not gone out."""
-        return len(self._out)
 
     @property
     def quiet(self) -> bool:
@@ -95,6 +99,21 @@ class Channel:
             pass
         return False
 
+    @property
+    def taken(self) -> int:
+        """Bytes that the other side has taken by now, as far as the system says; else those that have gone out."""
+        now = None if self.closed else bytes_acknowledged(self._socket)
+        return self.sent if now is None else now
+
+    def took_nothing_since(self, sent: int) -> bool:
+        """Whether the other side, which has closed, has surely got nothing that was sent after so many bytes: it closed
+        in the same moment. Where the system does not say, and where it was reset, nothing is sure.
+        """
+        if self.sent == sent:
+            return True
+        now = None if self.error is not None or self._begun_at is None else bytes_acknowledged(self._socket)
+        return now is not None and self._begun_at is not None and now - self._begun_at <= sent
+
     def send(self, data: bytes) -> None:
         """Send it, at once as far as that goes. A connection that broke is told by `received`, later."""
         if self.closed or self.error is not None or self._unsent is not None:
@@ -104,7 +123,7 @@ class Channel:
         self._put(data)
 
     def _put(self, data: bytes) -> None:
-        if not self._out:
+        if not self.pending:
             try:
                 sent = self._socket.send(data)
             except BlockingIOError:
@@ -112,14 +131,20 @@ class Channel:
             except OSError as error:
                 self._broke(error)
                 return
+            self.sent += sent
             if sent == len(data):
                 return
             data = data[sent:]
         self._out += data
+        self.pending = len(self._out)
         self._watch()
 
-    def _broke(self, error: OSError) -> None:
+    def _forget_rest(self) -> None:
         self._out.clear()
+        self.pending = 0
+
+    def _broke(self, error: OSError) -> None:
+        self._forget_rest()
         if self._hears_out and isinstance(error, BrokenPipeError | ConnectionResetError):
             self._unsent = error.with_traceback(None)  # the end can be read, behind what came before it
             self._watch()
@@ -153,7 +178,7 @@ class Channel:
         if not self.closed:
             self.closed = True
             self._watch()
-            self._out.clear()
+            self._forget_rest()
             with suppress(OSError):
                 if reset:
                     self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -162,7 +187,7 @@ class Channel:
     def _watch(self) -> None:
         wanted = 0
         if not self.closed:
-            wanted = (0 if self._paused else EVENT_READ) | (EVENT_WRITE if self._out else 0)
+            wanted = (0 if self._paused else EVENT_READ) | (EVENT_WRITE if self.pending else 0)
         if wanted != self._events:
             before, self._events = self._events, wanted
             self._poller.watch(self._socket, self, wanted, before)
@@ -209,8 +234,10 @@ class Channel:
         except OSError as error:
             self._broke(error)
             return
+        self.sent += sent
         del self._out[:sent]
-        if not self._out:
+        self.pending = len(self._out)
+        if not self.pending:
             self._watch()
             self._receiver.went_out()
 

@@ -33,7 +33,7 @@ class IdleConnections(Generic[C]):
     def put(self, connection: C, now: float) -> list[C]:
         """Keep a connection that has ended a call; returns those that are to be closed."""
         self._idle.append((now + self._keep, connection))
-        closed = self.expired(now)
+        closed = self.expired(now) if self._idle[0][0] <= now else []
         while len(self._idle) > self._most:
             closed.append(self._idle.popleft()[1])
         return closed

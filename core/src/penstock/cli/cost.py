@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import attrs
 import trio
-import trio.testing
 
 from penstock.cli.config_lines import columns
 from penstock.config.reading import ModelConfig, PenstockConfig, ProviderConfig
@@ -68,8 +67,11 @@ def cost_lines(plugin: LoadedPlugin, config: PenstockConfig, files: Sequence[Pat
 
 def measured(plugin: LoadedPlugin, config: PenstockConfig, files: Sequence[Path]) -> tuple[HookFigures, ...]:
     """The figures of all plugins under the standard load, of which this is one."""
+    # Imported where it is needed: it loads pytest, where that is installed, which would stay in every `penstock serve`.
+    from trio.testing import MockClock
+
     given = [file for file in files if file.stem == plugin.name]
-    clock = trio.testing.MockClock(autojump_threshold=0)
+    clock = MockClock(autojump_threshold=0)
     return trio.run(_load, _loaded(plugin, config), given, clock=clock)
 
 

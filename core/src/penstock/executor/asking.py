@@ -58,15 +58,17 @@ def ask(
     if not callable(on_turn):
         raise ConfigError(f"on_turn must be a function of an attempt or an error, not {shown(on_turn)}")
     items = items if len(items) == 1 else consequences.not_given_up(items)
-    consequences.raise_if_held(items[0])
+    if not consequences.quiet(None):
+        consequences.raise_if_held(items[0])
     now = gate.run.now_to_change()
 
     def begin(lease: RequestAdmissionLease) -> Attempt:
-        try:
-            consequences.raise_if_held(lease.item)
-        except PenstockError:
-            gate.release(lease, GIVEN_UP)
-            raise
+        if not consequences.quiet(None):
+            try:
+                consequences.raise_if_held(lease.item)
+            except PenstockError:
+                gate.release(lease, GIVEN_UP)
+                raise
         return Attempt(gate, classify, consequences, lease, gate.call_started(lease), detached=True)
 
     def come(waiter: RequestWaiter) -> None:

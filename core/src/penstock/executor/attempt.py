@@ -134,8 +134,9 @@ class Attempt:
 
         The last word counts. `usage` goes into an outcome that has none itself.
         """
-        an_instance(facts, ResponseFacts, "facts")
-        if usage is not None:
+        if type(facts) is not ResponseFacts:
+            an_instance(facts, ResponseFacts, "facts")
+        if usage is not None and type(usage) is not Usage:
             an_instance(usage, Usage, "usage")
         self._facts = facts
         self._usage = usage

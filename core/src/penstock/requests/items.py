@@ -44,9 +44,12 @@ class RequestCost:
     output_tokens: int = 0
 
     def __attrs_post_init__(self) -> None:
-        whole_number(self.requests, "cost.requests")
-        whole_number(self.input_tokens, "cost.input_tokens", 0, MOST_TOKENS)
-        whole_number(self.output_tokens, "cost.output_tokens", 0, MOST_TOKENS)
+        if type(self.requests) is not int or self.requests != 1:
+            whole_number(self.requests, "cost.requests")
+        for name in ("input_tokens", "output_tokens"):
+            count = getattr(self, name)
+            if type(count) is not int or not 0 <= count <= MOST_TOKENS:
+                whole_number(count, f"cost.{name}", 0, MOST_TOKENS)
 
     @property
     def tokens(self) -> int:
@@ -131,16 +134,19 @@ class RequestAdmissionItem:
         return plain_group(an_instance(self.resource, RequestResourceKey, "resource"))
 
     def __attrs_post_init__(self) -> None:
-        an_instance(self.resource, RequestResourceKey, "resource")
-        an_instance(self.group, RequestGroupSpec, "group")
-        an_instance(self.cost, RequestCost, "cost")
+        if type(self.resource) is not RequestResourceKey:
+            an_instance(self.resource, RequestResourceKey, "resource")
+        if type(self.group) is not RequestGroupSpec:
+            an_instance(self.group, RequestGroupSpec, "group")
+        if type(self.cost) is not RequestCost:
+            an_instance(self.cost, RequestCost, "cost")
         if self.queue_wait_timeout is not None:
             object.__setattr__(self, "queue_wait_timeout", a_duration(self.queue_wait_timeout, "timeout"))
         if self.deadline is not None:
             object.__setattr__(self, "deadline", a_moment(self.deadline, "deadline"))
         if self.priority != 0 or type(self.priority) is not int:
             whole_number(self.priority, "priority", -MOST_URGENT, MOST_URGENT)
-        if self.event_context is not None:
+        if self.event_context is not None and type(self.event_context) is not RequestEventContext:
             an_instance(self.event_context, RequestEventContext, "event_context")
 
 

@@ -57,7 +57,7 @@ class ResponseFacts:
     def __attrs_post_init__(self) -> None:
         check_headers(self.headers)
         check_moments(self.elapsed, self.first_token_at)
-        if self.status is not None:
+        if self.status is not None and (type(self.status) is not int or not 0 <= self.status <= 999):
             whole_number(self.status, "status", 0, 999)
         if self.error_type is not None and not is_text(self.error_type):
             raise ConfigError(f"error_type must be text, not {shown(self.error_type)}")
@@ -66,7 +66,7 @@ class ResponseFacts:
         body: object = self.body
         if not (body is None or is_text(body) or isinstance(body, bytes)):
             raise ConfigError(f"body must be bytes or text, not {shown(body)}")
-        if self.hints is not None:
+        if self.hints is not None and type(self.hints) is not Hints:
             an_instance(self.hints, Hints, "hints")
-        if self.verdict is not None:
+        if self.verdict is not None and type(self.verdict) is not Verdict:
             an_instance(self.verdict, Verdict, "verdict")

@@ -70,7 +70,7 @@ class Usage:
     def __attrs_post_init__(self) -> None:
         for name in _COUNTS:
             count = getattr(self, name)
-            if count is not None:
+            if count is not None and (type(count) is not int or not 0 <= count <= MOST_TOKENS):
                 whole_number(count, f"usage.{name}", 0, MOST_TOKENS)
 
 
@@ -85,7 +85,7 @@ def check_verdict(kind: object, limited_by: object, of: object, ended: object) -
         _check_word("limited_by", limited_by)
     if of is not None:
         _check_word("of", of)
-    if ended is not None:
+    if ended is not None and (type(ended) is not str or ended not in ENDINGS):
         _check_word("ended", ended)
 
 

@@ -84,6 +84,9 @@ class _Mark:
 class BlindRate:
     """The learnt rate of one scope in one dimension, `requests` or `tokens`. Times are moments of the run's clock."""
 
+    limit = inf
+    """A call is never larger than the whole."""
+
     def __init__(self, dimension: str, burst_seconds: float) -> None:
         self.dimension = dimension
         self.key = (dimension, -1.0)
@@ -110,11 +113,6 @@ class BlindRate:
     def known(self) -> bool:
         """Whether there is a rate."""
         return self._pace is not None
-
-    @property
-    def limit(self) -> float:
-        """A call is never larger than the whole."""
-        return inf
 
     @property
     def text(self) -> str:

@@ -13,7 +13,7 @@ from penstock import RequestCost
 from penstock_token_budget.pace import Pace
 from penstock_token_budget.window import SlidingWindow, SubWindow
 
-__all__ = ["LONG", "Amounts", "BudgetLine", "EvenBudget", "WindowBudget", "amount_of", "burst_of", "per_window"]
+__all__ = ["LONG", "Amounts", "BudgetLine", "EvenBudget", "WindowBudget", "burst_of", "by_dimension", "per_window"]
 
 LONG: Final = 3600.0
 """From this length on, in seconds, a window is not spread out: a thousand calls a day are wanted when needed."""
@@ -98,12 +98,10 @@ class BudgetLine(Protocol):
         ...
 
 
-def amount_of(cost: RequestCost, dimension: str) -> int:
-    """What a call is estimated to count for in one dimension."""
-    if dimension == "tokens":
-        return cost.input_tokens + cost.output_tokens
-    amount: int = getattr(cost, dimension)
-    return amount
+def by_dimension(amounts: Amounts | RequestCost) -> dict[str, float]:
+    """What a call counts for, or is estimated to, in each dimension that a budget may have."""
+    inp, out = amounts.input_tokens, amounts.output_tokens
+    return {"requests": amounts.requests, "input_tokens": inp, "output_tokens": out, "tokens": inp + out}
 
 
 def burst_of(dimension: str, rate: float, burst_seconds: float) -> float:

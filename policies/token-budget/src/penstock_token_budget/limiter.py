@@ -36,7 +36,7 @@ from penstock import (
     Usage,
 )
 from penstock_token_budget.blind import BlindRate
-from penstock_token_budget.budgets import LONG, Amounts, BudgetLine, EvenBudget, WindowBudget, amount_of
+from penstock_token_budget.budgets import LONG, Amounts, BudgetLine, EvenBudget, WindowBudget, by_dimension
 from penstock_token_budget.learnt import LearntBudget, is_little
 
 __all__ = ["TokenBudgetLimiter"]
@@ -49,7 +49,9 @@ MOST_BUDGETS = 10.0
 
 @attrs.define(slots=True, eq=False)
 class _Ticket(LimiterTicket):
-    """One call that is out: what it was charged, and what all calls had been charged by then."""
+    """One call that is out: what it was charged, and what all calls had been charged by then, where that is learnt
+    from; `heard`: nothing is learnt from its answer, or not again.
+    """
 
     held = "a charge on the budgets"
     number: int
@@ -80,7 +82,7 @@ class TokenBudgetLimiter:
         self._share = share
         self._burst_seconds = burst_seconds
         self._cohort = ("token-budget", scope)
-        self._budgets: list[BudgetLine] = [
+        budgets: list[BudgetLine] = [
             WindowBudget(dimension, amount * share, seconds)
             if seconds >= LONG
             else EvenBudget(dimension, amount * share, seconds, burst_seconds)
@@ -91,7 +93,7 @@ class TokenBudgetLimiter:
             self._windows.setdefault(dimension, {})[amount] = seconds
         self._learnt: dict[tuple[str, str], LearntBudget] = {}
         self._blind = {unit: BlindRate(unit, burst_seconds) for unit in ("requests", "tokens")} if learn else {}
-        self._budgets += self._blind.values()
+        self._use([*budgets, *self._blind.values()])
         self._admitted = 0
         self._total = Amounts()
         self._out = Amounts()
@@ -113,20 +115,19 @@ class TokenBudgetLimiter:
             if isinstance(budget, EvenBudget | WindowBudget) and known is not None:
                 budget.adopt(known)
         if self._learn and previous._learn:
-            self._budgets = [budget for budget in self._budgets if not isinstance(budget, BlindRate)]
             self._blind = {unit: rate.heir(self._burst_seconds) for unit, rate in previous._blind.items()}
-            self._budgets += self._blind.values()
-        for name, learnt in previous._learnt.items() if self._learn else ():
-            heir = learnt.heir(self._burst_seconds, self._share, self._windows.get(learnt.dimension, {}))
-            self._learnt[name] = heir
-            self._budgets.append(heir)
+            for name, learnt in previous._learnt.items():
+                windows = self._windows.get(learnt.dimension, {})
+                self._learnt[name] = learnt.heir(self._burst_seconds, self._share, windows)
+            configured = [budget for budget in self._budgets if not isinstance(budget, BlindRate)]
+            self._use([*configured, *self._blind.values(), *self._learnt.values()])
 
     def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
         """Refused with `no_capacity` until the last is paid for, or an answer gives tokens back or may raise a pace."""
         latest: BudgetLine | None = None
-        ready_at = now
+        ready_at, amounts = now, by_dimension(item.cost)
         for budget in self._budgets:
-            moment = budget.ready_at(amount_of(item.cost, budget.dimension), now)
+            moment = budget.ready_at(amounts[budget.dimension], now)
             if moment > ready_at:
                 latest, ready_at = budget, moment
         if latest is None:
@@ -144,8 +145,9 @@ class TokenBudgetLimiter:
         estimate = lease.item.cost
         charges: list[tuple[BudgetLine, float, object]] = []
         capped: dict[str, float] = {}
+        amounts = by_dimension(estimate)
         for budget in self._budgets:
-            amount: float = amount_of(estimate, budget.dimension)
+            amount = amounts[budget.dimension]
             if amount > budget.limit:
                 capped[budget.text] = amount
                 amount = budget.limit
@@ -154,8 +156,10 @@ class TokenBudgetLimiter:
             lease.note(f"capped to the budget of {self.scope}", capped)
         self._admitted += 1
         self._calls_out += 1
-        self._total.add(estimate)
         self._out.add(estimate)
+        if not self._learn:
+            return _Ticket(self._admitted, now, estimate, charges, self._total, heard=True)
+        self._total.add(estimate)
         return _Ticket(self._admitted, now, estimate, charges, self._total.copy())
 
     def release(
@@ -164,26 +168,23 @@ class TokenBudgetLimiter:
         """Correct the charge, and learn from the answer's hints. Raises `ValueError` for a call that is not out."""
         ticket = _Ticket.redeem(token, lease, self)
         self._calls_out -= 1
-        blind = self._blind.get(self._unit_of(outcome))
-        for line, _, entry in ticket.charges:
-            if blind is not None and line.key == blind.key:
-                blind.refused(entry, now)
-            elif isinstance(line, LearntBudget) and outcome.kind in ("success", "rate_limited"):
-                line.ended(entry, refused=outcome.kind == "rate_limited")
+        if self._learn:
+            self._learn_from_end(ticket, outcome, now)
         estimate = ticket.estimate
         self._out.subtract(estimate)
         used = _used(estimate, outcome)
         if used is not None:
-            here = {budget.key: budget for budget in self._budgets}
+            here, amounts = self._by_key, by_dimension(used)
             for charged_to, charged, entry in ticket.charges:
                 budget = here.get(charged_to.key)  # its own heir, if the limits have changed meanwhile
                 if budget is None:
                     continue
-                amount = min(used.of(budget.dimension), MOST_BUDGETS * budget.limit)
-                budget.correct(entry, amount - charged, now)
-            self._total.add(used)
-            self._total.subtract(estimate)
-        return self._heard(ticket, outcome.hints, now)
+                amount, most = amounts[budget.dimension], MOST_BUDGETS * budget.limit
+                budget.correct(entry, (amount if amount < most else most) - charged, now)
+            if self._learn:
+                self._total.add(used)
+                self._total.subtract(estimate)
+        return self._heard(ticket, outcome.hints, now) if self._learn else ()
 
     def observe_call(
         self, lease: RequestAdmissionLease, token: object, hints: Hints, now: float
@@ -201,8 +202,9 @@ class TokenBudgetLimiter:
             return None
         if "requests" in self._blind and self._blind["requests"].known:
             return "requests"
+        estimates = by_dimension(token.estimate)
         for reported in () if outcome.hints is None else outcome.hints.limits:
-            estimate, budget = amount_of(token.estimate, reported.dimension), self._learnt.get(_name(reported))
+            estimate, budget = estimates.get(reported.dimension, 0), self._learnt.get(_name(reported))
             if reported.remaining is not None and is_little(reported.remaining, estimate, reported.dimension, budget):
                 return "requests" if reported.dimension == "requests" else "tokens"
         return None
@@ -236,9 +238,22 @@ class TokenBudgetLimiter:
 
     # -- inside --
 
+    def _use(self, budgets: list[BudgetLine]) -> None:
+        self._budgets = budgets
+        self._by_key = {budget.key: budget for budget in budgets}
+
+    def _learn_from_end(self, ticket: _Ticket, outcome: RequestReleaseOutcome, now: float) -> None:
+        kind = outcome.kind
+        blind = self._blind.get(self._unit_of(outcome)) if kind == "rate_limited" else None
+        for line, _, entry in ticket.charges:
+            if blind is not None and line.key == blind.key:
+                blind.refused(entry, now)
+            elif isinstance(line, LearntBudget) and kind in ("success", "rate_limited"):
+                line.ended(entry, refused=kind == "rate_limited")
+
     def _unit_of(self, outcome: RequestReleaseOutcome) -> str:
-        """In which unit a refusal counts for a rate that nobody tells; empty if in none."""
-        if outcome.kind != "rate_limited" or outcome.of is not None:
+        """In which unit a rate limit counts for a rate that nobody tells; empty if in none."""
+        if outcome.of is not None:
             return ""
         if outcome.limited_by in ("requests", "tokens"):
             return outcome.limited_by
@@ -264,10 +279,9 @@ class TokenBudgetLimiter:
                     continue
                 windows = self._windows.get(reported.dimension)
                 budget = self._learnt[name] = LearntBudget(reported, self._burst_seconds, self._share, windows)
-                self._budgets.append(budget)
                 unit = "requests" if reported.dimension == "requests" else "tokens"
-                if unit in self._blind:  # who tells need not be guessed
-                    self._budgets.remove(self._blind.pop(unit))
+                guessed = self._blind.pop(unit, None)  # who tells need not be guessed
+                self._use([*(each for each in self._budgets if each is not guessed), budget])
                 changes.append(LimiterChange("request_effective_cap_changed", detail=f"learnt: {budget.text}"))
             since = self._total.of(reported.dimension) - ticket.total.of(reported.dimension)
             if (change := budget.learn(reported, ticket.number, ticket.sent_at, since, now)) is not None:

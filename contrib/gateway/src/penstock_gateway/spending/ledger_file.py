@@ -20,7 +20,7 @@ from penstock_gateway.spending.book import Amounts
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["LedgerFile", "Row"]
+__all__ = ["LedgerFile", "Row", "check_place"]
 
 Row = tuple[str, str, Amounts]
 """A key, the name of a period, and what was used."""
@@ -95,6 +95,21 @@ class LedgerFile:
         """Let go of the file."""
         self._database.close()
         os.close(self._held)  # last: SQLite loses its locks with any descriptor of the file
+
+
+def check_place(path: Path) -> None:
+    """Look whether there could be a ledger at `path`, without making one. Raises `ConfigError` where it could not."""
+    if path.is_symlink():
+        raise _unusable(path, "is a link, which is not followed")
+    if path.exists():
+        if not path.is_file():
+            raise _unusable(path, "is no plain file")
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise _unusable(path, "may not be written by this user")
+    elif not path.parent.is_dir():
+        raise _unusable(path, "is in a folder that is not there")
+    elif not os.access(path.parent, os.W_OK | os.X_OK):
+        raise _unusable(path, "is in a folder in which this user may make no file")
 
 
 def _held(path: Path) -> int:
