@@ -27,30 +27,17 @@ from zlib import crc32
 
 import attrs
 
+from penstock.words.decisions import HookFigures
 from penstock.words.errors import ConfigError
 from penstock.words.problems import Problem
 from penstock.words.verdicts import Denied
 
-__all__ = ["DecisionTrace", "HookFigures"]
+__all__ = ["DecisionTrace"]
 
 _WHOLE: Final = 0xFFFFFFFF
 _BEGINS: Final = b'{"plugin": '
 _HOLDS: Final = "would be overwritten, and is no trace of decisions: name another file than"
 _log: Final = logging.getLogger("penstock.plugins")
-
-
-@attrs.frozen(kw_only=True)
-class HookFigures:
-    """The figures of one hook of one plugin, of the questions that were traced: how many, how many of them were
-    refused, how many ended in an error, how many seconds they took together, and the shortest of them alone."""
-
-    plugin: str
-    hook: str
-    questions: int = 0
-    refusals: int = 0
-    errors: int = 0
-    seconds: float = 0.0
-    shortest: float = inf
 
 
 @attrs.define
