@@ -29,7 +29,7 @@ version = release = FACTS["version"]
 author = "The Penstock authors"
 project_copyright = author
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinxcontrib.mermaid"]
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
 root_doc = INDEX
 include_patterns = ["*.md", "docs/**.md", "core/README.md", "*/*/README.md"]
 exclude_patterns = [".*", "build", "dist", "**/node_modules"]
@@ -43,7 +43,6 @@ html_copy_source = False
 html_show_sourcelink = False
 
 myst_heading_anchors = 4
-myst_fence_as_directive = ["mermaid"]
 
 # Single backticks mean code in our docstrings.
 default_role = "code"

@@ -60,6 +60,22 @@ def test_search_leads_to_the_page(address: str, tmp_path: Path, question: str, p
     assert [link for link in found if link.partition("#")[0].partition("?")[0] == page]
 
 
+LOADED = re.compile(r'<(?:script|img|iframe|source)\b[^>]*\bsrc="([^"]*)"|<link\b[^>]*\bhref="([^"]*)"|@import\s+(\S+)')
+
+
+def test_no_page_loads_anything_from_elsewhere() -> None:
+    pages = [*Path(SITE).rglob("*.html"), *Path(SITE).rglob("*.css")]
+    loaded = {
+        (page.name, next(filter(None, found)))
+        for page in pages
+        for found in LOADED.findall(page.read_text(encoding="utf-8"))
+        if any(found)
+    }
+
+    assert len(loaded) > len(pages)
+    assert [each for each in loaded if "//" in each[1]] == []
+
+
 def test_search_for_what_is_nowhere_finds_nothing(address: str, tmp_path: Path) -> None:
     document = document_at(f"{address}/search.html?q=zyxwvutsrq", tmp_path)
 
