@@ -92,9 +92,9 @@ def _name(page: Path, target: str) -> str:
 
 
 def _target(target: str, page: Path) -> str:
-    """A link as it stands if it leads to a page of the site, else the address of the repository."""
+    """A link as it stands if it leads to a page of the site, or to a picture; else the address of the repository."""
     found = (page.parent / target).resolve()
-    if found.suffix == ".md" or not found.exists():
+    if found.suffix in (".md", ".svg") or not found.exists():
         return target
     return SOURCE + found.relative_to(HOUSE.resolve()).as_posix()
 

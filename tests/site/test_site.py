@@ -16,6 +16,8 @@ from threading import Thread
 import pytest
 from contrib.batch.tests.report.conftest import document_at
 
+import penstock
+
 HOUSE = Path(__file__).parents[2]
 SITE = os.environ.get("PENSTOCK_SITE", "")
 
@@ -96,5 +98,10 @@ def test_every_name_that_a_page_of_the_reference_lists_is_explained_there(page: 
     listed = re.findall(r"^(`.*`)\.$\n\n```\{eval-rst\}\n\.\. automodule:: (\S+)$", text, re.MULTILINE)
     assert listed
     explained = set(re.findall(r'id="([\w.]+)"', made))
-    wanted = {f"{module}.{name}" for names, module in listed for name in re.findall(r"\w+", names)}
+    wanted = {
+        f"{module}.{name}"
+        for names, module in listed
+        for name in re.findall(r"\w+", names)
+        if module == "penstock" or not hasattr(penstock, name)  # the core's own are explained there
+    }
     assert sorted(wanted - explained) == []
