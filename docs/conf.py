@@ -29,7 +29,7 @@ version = release = FACTS["version"]
 author = "The Penstock authors"
 project_copyright = author
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinxcontrib.mermaid"]
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
 root_doc = INDEX
 include_patterns = ["*.md", "docs/**.md", "core/README.md", "*/*/README.md"]
 exclude_patterns = [".*", "build", "dist", "**/node_modules"]
@@ -43,7 +43,6 @@ html_copy_source = False
 html_show_sourcelink = False
 
 myst_heading_anchors = 4
-myst_fence_as_directive = ["mermaid"]
 
 # Single backticks mean code in our docstrings.
 default_role = "code"
@@ -93,9 +92,9 @@ def _name(page: Path, target: str) -> str:
 
 
 def _target(target: str, page: Path) -> str:
-    """A link as it stands if it leads to a page of the site, else the address of the repository."""
+    """A link as it stands if it leads to a page of the site, or to a picture; else the address of the repository."""
     found = (page.parent / target).resolve()
-    if found.suffix == ".md" or not found.exists():
+    if found.suffix in (".md", ".svg") or not found.exists():
         return target
     return SOURCE + found.relative_to(HOUSE.resolve()).as_posix()
 

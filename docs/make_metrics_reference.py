@@ -73,6 +73,8 @@ WHAT_LABELS_ARE: Mapping[str, str] = {
     METRICS.label.BY: "who refuses it: `core`, or a plugin by its name",
     METRICS.label.RESOURCE: "a resource of the scheduler: `submission`, `local`, or one of `[scheduler.resources]`",
     METRICS.label.EVENT: "the kind of an event",
+    METRICS.label.PLUGIN: "who was asked: a plugin by its name",
+    METRICS.label.HOOK: "what it was asked by: a hook, or a hook and the method of what its factory made",
 }
 
 

@@ -14,6 +14,8 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
+import penstock
+
 AUTOMODULE = re.compile(r"^\.\. automodule:: (\S+)\n   :members:\n   :undoc-members:\n", re.MULTILINE)
 
 
@@ -33,6 +35,8 @@ def _directives(name: str) -> list[str]:
         elif inspect.isroutine(thing):
             kind = "function"
         members = ["   :members:", "   :undoc-members:"] if kind in ("class", "exception") else []
+        if name != "penstock" and getattr(penstock, entry, None) is thing:  # explained once, where it comes from
+            members.append("   :no-index:")
         lines += [f".. auto{kind}:: {name}.{entry}", *members, ""]
     return lines
 

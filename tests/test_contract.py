@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from penstock.plugins.contract import CONTRACT
-from penstock.plugins.tiers import tier_in
+from penstock.plugins.tiers import Tier, tier_in
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECTS = sorted(ROOT.glob("[cp]*/*/pyproject.toml"))
@@ -42,11 +44,25 @@ def test_a_distribution_with_plugins_says_for_which_contract_it_is_written(file:
         assert groups["penstock.contract"] == {"hooks": CONTRACT}
 
 
-@pytest.mark.parametrize("file", PROJECTS, ids=lambda file: file.parent.name)
-def test_a_plugin_of_ours_carries_the_tier_that_its_tests_have_earned_it(file: Path) -> None:
-    """`python -m pytest NAME -p penstock.testing.tier --penstock-tier NAME/pyproject.toml` writes it."""
-    groups = _project(file).get("entry-points", {})
-    tiers = groups.get("penstock.tier", {})
-    if file.parent.name != "ray":  # its suite is passed where a real Ray is, which is not among the requirements
-        assert tiers.keys() == groups.get("penstock.plugins", {}).keys()
-    assert all(tier_in(value) for value in tiers.values())
+def test_the_tiers_of_our_plugins_were_earned_by_the_code_that_is_here(module_at: Callable[[Path], ModuleType]) -> None:
+    earning = module_at(ROOT / "tests" / "earn_tiers.py")
+    stale = [folder.name for folder in earning.to_earn([])]
+    assert stale == [], f"run: {earning.COMMAND}"
+
+
+def test_a_tier_of_other_code_or_of_another_core_is_stale(
+    module_at: Callable[[Path], ModuleType], tmp_path: Path
+) -> None:
+    earning = module_at(ROOT / "tests" / "earn_tiers.py")
+    text = ROOT.joinpath("policies/aimd/pyproject.toml").read_text(encoding="utf-8")
+    (written,) = re.findall(r'^aimd = "(\w+:[^"]*\.sha\w+)"$', text, re.MULTILINE)
+    tier = tier_in(written)
+    assert tier is not None
+    for line, core, stale in (
+        (written, tier.core, []),
+        (written, "99.0", ["aimd"]),
+        (Tier(tier.name, tier.core, "0" * 12).written, tier.core, ["aimd"]),
+        ("", tier.core, ["aimd"]),
+    ):
+        tmp_path.joinpath("pyproject.toml").write_text(text.replace(written, line), encoding="utf-8")
+        assert list(earning.stale(tmp_path, core)) == stale

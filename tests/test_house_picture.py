@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +20,22 @@ def drawing(module_at: Callable[[Path], ModuleType]) -> ModuleType:
 
 
 def test_the_picture_is_up_to_date(drawing: ModuleType) -> None:
-    assert OVERVIEW.read_text(encoding="utf-8") == drawing.page(), "run: python docs/make_house_picture.py"
+    drawn = OVERVIEW.with_name("house.svg").read_text(encoding="utf-8")
+    assert drawn == drawing.picture(), "run: python docs/make_house_picture.py"
+    assert "(house.svg)" in OVERVIEW.read_text(encoding="utf-8")
+
+
+def test_every_package_and_every_import_is_drawn(drawing: ModuleType) -> None:
+    drawn = ElementTree.fromstring(drawing.picture())
+    texts = [each.text for each in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert sorted(filter(None, texts)) == sorted(name for floor in drawing.floors() for name in floor)
+    assert len(list(drawn.iter("{http://www.w3.org/2000/svg}polyline"))) == len(drawing.arrows())
+
+
+def test_an_arrow_runs_into_no_package(drawing: ModuleType) -> None:
+    with pytest.raises(ValueError, match="runs into a package"):
+        drawing.way("a", "b", {"a": (1, 3), "b": (1, 1), "between": (1, 2)})
+    assert drawing.way("a", "b", {"a": (1, 3), "b": (2, 1)}) == [(1, 3), (2, 3), (2, 1)]
 
 
 def test_no_arrow_leads_up(drawing: ModuleType) -> None:

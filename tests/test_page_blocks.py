@@ -36,7 +36,7 @@ from penstock.plugins.discovery import COMMAND_GROUP, PLUGIN_GROUP
 PAGES = [page for page in ALL_PAGES if page.name != "CHANGELOG.md"]
 BLOCK = re.compile(r"(?:^<!-- (?P<mark>[^\n]*) -->\n\n?)?^```(?P<language>[^\n]*)\n(?P<code>.*?)^```$", re.M | re.S)
 FILE = re.compile(r"# (\w+\.py)\n")
-TELLING: Final = {"text", "mermaid", "yaml", "{eval-rst}"}
+TELLING: Final = {"text", "yaml", "{eval-rst}"}
 """What shows what is said, or is drawn: nothing of it runs."""
 LANGUAGES: Final = {"python", "toml", "json", "console"}
 COMMANDS: Final = frozenset(

@@ -92,7 +92,6 @@ def dashboard(made: Any) -> str:
                         "type": "query",
                         "datasource": source,
                         "query": {"query": known, "refId": "job"},
-                        "definition": known,
                         "includeAll": True,
                         "multi": True,
                         "refresh": 2,
@@ -124,7 +123,12 @@ def _drawn(made: Any, source: Any) -> Iterator[dict[str, Any]]:
             "gridPos": {"x": x, "y": y, "w": WIDTH, "h": HEIGHT},
             "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
             "options": {
-                "legend": {"displayMode": "table", "placement": "bottom", "calcs": ["lastNotNull", "max"]},
+                "legend": {
+                    "showLegend": True,
+                    "displayMode": "table",
+                    "placement": "bottom",
+                    "calcs": ["lastNotNull", "max"],
+                },
                 "tooltip": {"mode": "multi", "sort": "desc"},
             },
             "targets": [
@@ -167,7 +171,8 @@ ALERTS = """
 [penstock-gateway-alerts.yml](../contrib/dashboards/penstock-gateway-alerts.yml) have rules, with thresholds to begin
 with; each says in its annotations what is wrong and what helps. Those of a gateway are the table in
 [gateway-operating.md](gateway-operating.md#what-to-alert-on). `promtool check rules` finds what is wrong with a rule
-that you changed.
+that you changed, and `promtool test rules contrib/dashboards/tests/*.test.yml` says whether each still goes off when
+it should, and only then.
 """
 
 

@@ -211,6 +211,29 @@ RUN: Final = Dashboard(
             ],
             "s",
         ),
+        Panel(
+            "Time of decisions, by plugin",
+            "Which plugin takes the loop's time? Of the decisions that are traced (`[plugins] trace`).",
+            [
+                Query(
+                    f"{_rate('penstock_plugin, penstock_hook', 'penstock_decision_time_seconds_total')} / "
+                    f"{_rate('penstock_plugin, penstock_hook', 'penstock_decision_asked_total')}",
+                    "{{penstock_plugin}} {{penstock_hook}}",
+                )
+            ],
+            "s",
+            row="Plugins",
+        ),
+        Panel(
+            "Questions, refusals and errors, by plugin",
+            "Who is asked how often, who refuses, and who fails? Of the decisions that are traced.",
+            [
+                Query(_rate("penstock_plugin", "penstock_decision_asked_total"), "asked {{penstock_plugin}}"),
+                Query(_rate("penstock_plugin", "penstock_decision_refused_total"), "refused {{penstock_plugin}}"),
+                Query(_rate("penstock_plugin", "penstock_decision_failed_total"), "failed {{penstock_plugin}}"),
+            ],
+            "ops",
+        ),
     ],
 )
 

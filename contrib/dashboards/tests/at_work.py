@@ -27,7 +27,7 @@ PRICE = {"input": 1000.0, "output": 4000.0}
 
 CONFIG: dict[str, Any] = {
     "scheduler": {"submission_capacity": 12},
-    "plugins": {"request_limiters": ["aimd"]},
+    "plugins": {"request_limiters": ["aimd"], "trace": 1.0},
     "providers": {"openai": {"models": {"small": {"model": "gpt-x", "max_parallel_requests": 4, "price": PRICE}}}},
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -87,10 +88,45 @@ def test_the_alerts_of_a_gateway_are_those_of_its_page() -> None:
     assert {expression.strip("`") for expression in on_the_page} == set(in_the_file)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_promtool_finds_nothing_wrong_with_the_rules(name: str) -> None:
+def promtool(*args: str) -> None:
     if shutil.which("promtool") is None:
         pytest.skip("no promtool: `tox -e dashboards` installs it where it may")
-    command = ["promtool", "check", "rules", str(FOLDER / f"{name}-alerts.yml")]
+    checked = subprocess.run(["promtool", *args], capture_output=True, encoding="utf-8", check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_promtool_finds_nothing_wrong_with_the_rules(name: str) -> None:
+    promtool("check", "rules", str(FOLDER / f"{name}-alerts.yml"))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_alerts_go_off_when_they_should_and_at_no_other_time(name: str) -> None:
+    promtool("test", "rules", str(FOLDER / f"tests/{name}-alerts.test.yml"))
+
+
+def test_the_dashboards_are_of_grafanas_published_type(tmp_path: Path) -> None:
+    found = os.environ.get("PENSTOCK_GRAFANA_TYPES")
+    compiler = Path(found or "", "node_modules/typescript/bin/tsc")
+    if found is None or not compiler.is_file():
+        pytest.skip("no types of Grafana: `tox -e dashboards` fetches them where there is npm")
+    tmp_path.joinpath("node_modules").symlink_to(Path(found, "node_modules").resolve())
+    files = [tmp_path / f"{name}.ts" for name in FILES]
+    for name, file in zip(FILES, files, strict=True):
+        made = FOLDER.joinpath(f"{name}.json").read_text(encoding="utf-8")
+        file.write_text(
+            f'import type {{ Dashboard }} from "@grafana/schema";\nexport const made: Dashboard = {made};', "utf-8"
+        )
+    options = ["--noEmit", "--strict", "--skipLibCheck", "--target", "es2022", "--module", "esnext"]
+    command = ["node", str(compiler), *options, "--moduleResolution", "bundler", *map(str, files)]
     checked = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
-    assert checked.returncode == 0, checked.stderr
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_alert_is_tried_both_ways(name: str) -> None:
+    tests = FOLDER.joinpath(f"tests/{name}-alerts.test.yml").read_text(encoding="utf-8")
+    tried = re.findall(r"alertname: (\w+)\n(        exp_alerts:)?", tests)
+    alerts = set(re.findall(r"- alert: (\w+)", rules_of(name)))
+    assert {alert for alert, goes_off in tried if goes_off} == alerts
+    assert {alert for alert, goes_off in tried if not goes_off} == alerts

@@ -116,6 +116,7 @@ from penstock.views.timeline import CorrelatedRuntimeView
 from penstock.words.capacity import CapacitySource, CapacityValue, ConfiguredCapacity, ObservedMaxima, RuntimeCapacity
 from penstock.words.capacity_plan import AsyncCapacityPlan
 from penstock.words.checks import MOST_TOKENS
+from penstock.words.decisions import HookFigures
 from penstock.words.errors import (
     AdmissionError,
     ConfigError,
@@ -177,7 +178,7 @@ __all__ = [
     "CallObserver", "CallOptions", "CapacitySource", "CapacityValue", "CommandLine", "Condition", "ConfigError",
     "ConfiguredCapacity", "CorrelatedRuntimeView", "CountedTaskRunner", "Denied", "DetachedAttempt", "EndStatus",
     "Ended", "Entry", "ErrorFields", "EventStream", "FailureMark", "FifoRequestWaiters", "FifoTaskQueue", "FileCheck",
-    "GivenUpModel", "Health", "HintFamily", "HintObserver", "Hints", "Labels", "Lane", "LaneQueue",
+    "GivenUpModel", "Health", "HintFamily", "HintObserver", "Hints", "HookFigures", "Labels", "Lane", "LaneQueue",
     "LaneRequestWaiters", "LaneTaskQueue", "LeaseLedger", "LeavingTaskRunner", "LimitHint", "LimitedBy",
     "LimiterChange", "LimiterChangeKind", "LimiterScope", "LimiterSnapshot", "LimiterSuccessor", "LimiterTicket",
     "LoadedConfig", "ModelConfig", "ModelRequestExecutor", "ModelRequestPressureSnapshot", "NurseryTaskRunner",

@@ -93,6 +93,7 @@ def test_a_file_of_the_command_line_may_own_a_file(write: WriteFile) -> None:
     [
         ("1 / 0\n@hookimpl\ndef penstock_check(tables): ...\n", "cannot be imported"),
         ("@hookimpl\ndef penstock_check(tables): 1 / 0\n", "penstock_check failed: ZeroDivisionError"),
+        ("@hookimpl\ndef penstock_check(tables): raise KeyboardInterrupt\n", "failed: KeyboardInterrupt"),
         ("@hookimpl\ndef penstock_check(tables): return 3\n", "must answer a FileCheck or None, not int"),
         ("@hookimpl\ndef penstock_check(table): ...\n", "table is no argument of this hook"),
     ],
@@ -114,6 +115,22 @@ def test_a_file_that_two_plugins_say_is_theirs_is_refused(
 ) -> None:
     distribution("e", {"p_x.py": OWNER}, plugins={"also": "p_x:Owner"})
     assert "the plugins 'also' and 'rows' each say that this file is theirs" in refused(write("a.toml", "[mine]\n"))
+
+
+def test_a_trace_that_could_not_be_written_is_found(write: WriteFile, tmp_path: Path) -> None:
+    for there, words in (("none/trace.jsonl", "there is no folder"), ("", "it is a folder")):
+        table = f'[plugins]\ntrace = {{}}\ntrace_file = "{tmp_path / there}"\n'
+        assert words in refused(write("run.toml", table.format("0.01")))
+        assert check(write("run.toml", table.format("0.0"))).exit_code == 0, "nothing is traced"
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_plugin_may_be_left_out(distribution: MakeDistribution, write: WriteFile) -> None:
+    distribution("d", {"q_x.py": "@hookimpl\ndef penstock_ready_queue(): 1 / 0\n"}, plugins={"mine": "q_x"})
+    file = write("run.toml", '[plugins]\nready_queue = "mine"\n')
+    assert "penstock_ready_queue failed" in refused(file)
+    assert check(file, "--no-plugin", "mine").exit_code == 0
+    assert "no plugin 'mime' is installed" in refused(file, "--no-plugin", "mime")
 
 
 @pytest.mark.parametrize("lines", ['"one"', "[3]"])

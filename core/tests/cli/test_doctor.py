@@ -184,7 +184,7 @@ def test_a_plugin_that_raises_is_found_only_on_request_and_mended_in_its_source_
     [
         pytest.param("@hookimpl\ndef penstock_task_eligibel(task): ...\n", "a_x.py", id="misspelt"),
         pytest.param("@hookimpl\ndef penstock_cli(clii): ...\n", "a_x.py", id="wrong-argument"),
-        pytest.param(RULE + "class Config: ...\n", "entry_points.txt", id="no-attrs-class"),
+        pytest.param("class Config: ...\n" + RULE, "a_x.py", id="no-attrs-class"),
     ],
 )
 def test_a_plugin_that_breaks_the_contract(distribution: MakeDistribution, source: str, where: str) -> None:

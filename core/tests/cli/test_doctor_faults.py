@@ -51,6 +51,11 @@ class Mine:
 """
 TIME_OUT: Final = "import signal\ndef time_out(): signal.setitimer(signal.ITIMER_REAL, 0.001)\n"
 """What hangs has the guard's own timer go off: no test waits for it."""
+THREAD: Final = """
+import threading
+thread = threading.Thread(target=threading.Event().wait, args=[0.2], name="endless")
+thread.start()
+"""
 USES: Final = '[plugins]\ntask_policies = ["mine"]\n'
 LOADS: Final = '[plugins]\nload = ["mine.py"]\n'
 PROVIDER: Final = '[providers.p]\napi_key_env = "P_KEY"\n[providers.p.models.m]\nmax_parallel_requests = 200\n'
@@ -178,6 +183,42 @@ FAULTS: Final = {
         *("plugin", "SystemExit: 3", "a_x.py", 3, "+3 *a_x.py"),
         importing=True,
     ),
+    "raises KeyboardInterrupt at import": Fault(
+        lambda w: w.project("raise KeyboardInterrupt\n"),
+        *("plugin", "KeyboardInterrupt", "a_x.py", 2, "+2 *a_x.py"),
+        importing=True,
+    ),
+    "attributes that raise": Fault(
+        lambda w: w.project(RULE + "def __getattr__(name): raise RuntimeError(name)\n"),
+        *("plugin", "cannot be looked at: RuntimeError", "a_x.py", 4, "+4 *a_x.py"),
+        importing=True,
+    ),
+    "entry point that names nothing": Fault(
+        lambda w: w.plugin(RULE, "a_x:Mine:Other"), "plugin", "must be 'module' or 'module:name'", INFO, 2, REINSTALL
+    ),
+    "NUL in its source": Fault(
+        lambda w: w.plugin("x = '\0'\n"), "plugin", "null bytes", "a_x.py", None, REINSTALL, importing=True
+    ),
+    "Config that is no attrs class": Fault(
+        lambda w: w.project(CLASS.replace("@attrs.frozen\n", ""), "a_x:Mine"),
+        *("plugin", "must be an attrs class", "a_x.py", 5, "+5 *a_x.py"),
+        importing=True,
+    ),
+    "works in another folder": Fault(
+        lambda w: w.plugin(RULE + "import os\nos.chdir('/')\n"),
+        *("leaves", "changes the folder", "a_x.py", None, "*a_x.py"),
+        importing=True,
+    ),
+    "starts a thread": Fault(
+        lambda w: w.plugin(RULE + THREAD),
+        *("leaves", "starts the thread 'endless'", "a_x.py", None, "*a_x.py"),
+        importing=True,
+    ),
+    "prints by a child": Fault(
+        lambda w: w.plugin(RULE + "import os\nos.write(1, b'hello')\n"),
+        *("leaves", "writes to the standard output of the process: 'hello'", "a_x.py", None, "*a_x.py"),
+        importing=True,
+    ),
     "prints at import": Fault(
         lambda w: w.plugin(RULE + "print('hello')\n"),
         *("prints", "prints while it is imported", "a_x.py", 4, "+4 *a_x.py"),
@@ -217,7 +258,7 @@ FAULTS: Final = {
     # what a file uses
     "Config that cannot be read": Fault(
         lambda w: w.uses(CLASS.replace("n: int", "n: 'Nope'"), USES + "[plugins.mine]\nn = 1\n"),
-        *("configuration", "name 'Nope' is not defined", "run.toml", 2, REINSTALL),
+        *("configuration", "name 'Nope' is not defined", "a_x.py", 5, REINSTALL),
     ),
     "default that raises": Fault(
         lambda w: w.uses(CLASS.replace("int = 1", "int = attrs.field(factory=lambda: 1 / 0)")),
@@ -230,6 +271,26 @@ FAULTS: Final = {
     "factory that raises": Fault(
         lambda w: w.uses("@hookimpl\ndef penstock_task_policy(): 1 / 0\n", value="a_x"),
         *("configuration", "penstock_task_policy failed", "a_x.py", 3, REINSTALL),
+    ),
+    "factory that raises KeyboardInterrupt": Fault(
+        lambda w: w.uses("@hookimpl\ndef penstock_task_policy(): raise KeyboardInterrupt\n", value="a_x"),
+        *("configuration", "penstock_task_policy failed: KeyboardInterrupt", "a_x.py", 3, REINSTALL),
+    ),
+    "factory that calls itself": Fault(
+        lambda w: w.uses("@hookimpl\ndef penstock_task_policy(): penstock_task_policy()\n", value="a_x"),
+        *("configuration", "RecursionError", "a_x.py", 3, REINSTALL),
+    ),
+    "Config of a type that TOML has not": Fault(
+        lambda w: w.uses(CLASS.replace("n: int = 1", "n: complex = 1j"), USES + "[plugins.mine]\nn = 1\n"),
+        *("configuration", "cannot hold complex", "a_x.py", 5, REINSTALL),
+    ),
+    "property that raises": Fault(
+        lambda w: w.uses(f"{SINK}    flush = property(lambda self: 1 / 0)\n", '[plugins]\nsinks = ["mine"]\n'),
+        *("configuration", "cannot be looked at: ZeroDivisionError", "a_x.py", 14, REINSTALL),
+    ),
+    "file that prints by a child": Fault(
+        lambda w: w.loads(f"import os\nos.write(1, b'hello')\n{RULE}"),
+        *("leaves", "writes to the standard output", "run.toml", None, "*run.toml"),
     ),
     "factory that hangs": Fault(
         lambda w: w.hangs(f"{TIME_OUT}@hookimpl\ndef penstock_ready_queue():\n    time_out()\n    while True: ...\n"),
@@ -295,6 +356,10 @@ FAULTS: Final = {
     "sink in no folder": Fault(
         lambda w: w.sink("none/events.txt"), "path", "there is no folder", "run.toml", 4, "mkdir -p *none"
     ),
+    "trace in no folder": Fault(
+        lambda w: w.write("run.toml", f'[plugins]\ntrace = 0.1\ntrace_file = "{w.folder}/none/t"\n'),
+        *("path", "there is no folder", "run.toml", 3, "mkdir -p *none"),
+    ),
     "keys that others may read": Fault(
         World.open_keys, "key-file", "(mode 644)", "run.toml", 2, "chmod go= *keys.json"
     ),
@@ -341,7 +406,7 @@ def matches(finding: dict[str, Any], fault: Fault) -> bool:
 
 
 def test_there_are_enough_of_them() -> None:
-    assert len(FAULTS) >= 40
+    assert len(FAULTS) >= 55
 
 
 @pytest.mark.parametrize("name", ["unwritable sink", "keys that others may read", "folder of sockets open"])

@@ -124,6 +124,12 @@ def test_a_narrow_terminal_keeps_the_columns_that_matter_most() -> None:
     assert head.split() == ["calls", "to", "limit", "out", "wait"]
 
 
+def test_where_names_are_too_long_they_are_cut_and_no_figure_is() -> None:
+    long = attrs.evolve(CALLS, provider="a-provider-of-a-long-name", model="a-model-of-one", active=123_456)
+    (row,) = [line for line in lines(attrs.evolve(FIGURES, calls=(long,)), width=80) if line.startswith("a-provider")]
+    assert row.split()[1:] == ["4", "123,456", "8", "1:15", "2.5", "s", "1"]
+
+
 def test_names_are_shown_as_text_and_do_nothing_to_the_terminal() -> None:
     figures = attrs.evolve(
         FIGURES,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,14 @@ async def test_what_the_program_registers_by_itself_is_told_as_such(autojump_clo
     assert unused.request_domain_initial_limits["own/model"].value is None
     assert "first call" in str(unused.request_domain_initial_limits["own/model"].missing_reason)
     assert used.request_domain_initial_limits.keys() == {"own/model/chat"}
+
+
+async def test_a_duration_is_told_with_its_unit(autojump_clock: MockClock) -> None:
+    durations = {"queue_wait_timeout": 30, "unpaid_timeout": 1e9}
+    async with penstock.open_scheduler({**CONFIG, "requests": durations}) as scheduler:
+        text = str(scheduler.capacity_plan())
+    assert re.search(r"requests\.queue_wait_timeout +30 s ", text)
+    assert re.search(r"requests\.unpaid_timeout +no end ", text)
 
 
 async def test_where_no_limiter_is_asked_the_cap_is_the_limit(autojump_clock: MockClock) -> None:

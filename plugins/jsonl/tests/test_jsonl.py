@@ -44,6 +44,20 @@ def record(stream: EventStream, kind: str, **fields: Any) -> None:
     stream.deliver()
 
 
+def test_a_file_that_is_emptied_meanwhile_goes_on_from_its_beginning(tmp_path: Path) -> None:
+    path, kept = tmp_path / "events.jsonl", tmp_path / "events.jsonl.1"
+    plugin = started(path, append=True)
+    scheduler, _ = streams_into(plugin)
+    for number in range(4):
+        if number == 2:  # as logrotate does with copytruncate
+            kept.write_bytes(path.read_bytes())
+            os.truncate(path, 0)
+        record(scheduler, "task_completed", task_id=str(number))
+        plugin.flush()
+    plugin.penstock_run_finished()
+    assert [[line["task_id"] for line in lines_of(each)] for each in (kept, path)] == [["0", "1"], ["2", "3"]]
+
+
 def lines_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 

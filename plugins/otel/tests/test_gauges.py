@@ -57,6 +57,59 @@ async def test_limits_and_who_waits_and_why_are_those_of_the_moment(autojump_clo
     assert meter.figures(LIMIT) == []
 
 
+class Refusing:
+    plugin_name = "refusing"
+
+    @penstock.hookimpl
+    def penstock_task_eligible(self, now: float) -> penstock.Denied | None:
+        if now < 2.5:
+            return penstock.Denied("policy_denial", {penstock.At(now + 1.0)})
+        if now < 3.5:
+            raise RuntimeError
+        return None
+
+
+async def test_what_plugins_are_asked_is_counted_while_a_run_goes_on_and_afterwards(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    meter = Meter()
+    config = {"plugins": {"trace": 1.0}}
+
+    def told() -> dict[str, float]:
+        of = {"penstock.plugin": "refusing", "penstock.hook": "penstock_task_eligible"}
+        names = ("asked", "refused", "failed", "time")
+        found = {name: meter.figures(f"penstock.decision.{name}") for name in names}
+        return {name: figure for name, series in found.items() for labels, figure in series if labels == of}
+
+    before: dict[str, float] = {}
+    for _ in range(2):
+        start = trio.current_time()
+        rule = Refusing()
+        async with penstock.open_scheduler(config, plugins=[meter.plugin, rule]) as scheduler:
+            scheduler.start_soon(trio.sleep, 0)
+            await trio.sleep(max(0.0, start + 2.2 - trio.current_time()))
+            during = told()
+        assert scheduler.report is not None
+        figures = {each.plugin: each for each in scheduler.report.decisions}["refusing"]
+        after = told()
+        assert before.get("asked", 0) < during["asked"] <= after["asked"]
+        assert after["asked"] == before.get("asked", 0) + figures.questions
+        assert after["refused"] == before.get("refused", 0) + figures.refusals
+        assert after["failed"] == before.get("failed", 0) + figures.errors
+        assert after["time"] == pytest.approx(before.get("time", 0.0) + figures.seconds)
+        before = after
+    assert before["refused"] >= 3
+    assert before["failed"] >= 1
+
+
+async def test_without_a_trace_nothing_is_said_of_decisions(autojump_clock: trio.testing.MockClock) -> None:
+    meter = Meter()
+    async with penstock.open_scheduler(plugins=[meter.plugin]) as scheduler:
+        scheduler.start_soon(trio.sleep, 0)
+        await trio.sleep(1)
+        assert meter.figures("penstock.decision.asked") == []
+
+
 async def test_tasks_wait_for_a_reason(autojump_clock: trio.testing.MockClock) -> None:
     meter = Meter()
     async with penstock.open_scheduler({"scheduler": {"submission_capacity": 1}}, plugins=[meter.plugin]) as scheduler:
@@ -135,6 +188,6 @@ def test_every_metric_has_a_name_and_labels_by_the_rules_of_opentelemetry(name: 
         assert word == word.lower()
         assert word.replace(".", "").replace("_", "").isalnum()
         assert word.startswith(("penstock.", "gen_ai.", "error."))
-    assert metric.unit in ("s", "{request}", "{task}", "{place}", "{token}", "{money}", "{event}")
+    assert metric.unit in ("s", "{request}", "{task}", "{place}", "{token}", "{money}", "{event}", "{question}")
     assert bool(metric.boundaries) == (metric.kind == "histogram")
     assert list(metric.boundaries) == sorted(metric.boundaries)

@@ -8,7 +8,7 @@ import sys
 import pytest
 from plugins.otel.tests.meter import CHAT, Meter
 
-from penstock import PluginError, RunInfo
+from penstock import PluginError, RunInfo, RunReport
 from penstock.testing import SinkContract, one_of_each_event
 from penstock_otel import OTHER, Labels, OtelConfig, OtelPlugin
 from penstock_otel.adding_up import KINDS, AddingUp
@@ -141,7 +141,7 @@ def test_what_was_under_way_in_a_run_lasts_into_no_other() -> None:
     meter = Meter()
     meter.scheduler(0, "ready_enqueued")
     meter.request(0, "request_wait_started")
-    meter.plugin.penstock_run_finished()
+    meter.plugin.penstock_run_finished(RunReport(run_id="r-1", started_at=0.0, finished_at=1.0))
     meter.scheduler(9, "worker_spawned")
     meter.request(9, "request_wait_completed")
     assert meter.figures("penstock.task.wait.duration") == []
@@ -175,6 +175,7 @@ def test_an_end_that_is_reported_twice_is_one_duration() -> None:
 
 USE_IT = """
 import sys
+from penstock import RunReport
 from penstock.testing import one_of_each_event
 from penstock_otel import OtelConfig, OtelPlugin
 
@@ -183,7 +184,7 @@ for event in one_of_each_event("scheduler"):
     plugin.penstock_scheduler_event(event)
 for event in one_of_each_event("request"):
     plugin.penstock_request_event(event)
-plugin.penstock_run_finished()
+plugin.penstock_run_finished(RunReport(run_id="r-1", started_at=0.0, finished_at=1.0))
 print(*sorted(name for name in sys.modules if name.startswith("opentelemetry.")))
 """
 

@@ -9,6 +9,7 @@ import click
 from penstock.cli.command_line import CommandLine
 from penstock.config.reading import load_config
 from penstock.config.toml_reading import read_toml
+from penstock.plugins.barring import Without
 from penstock.plugins.discovery import installed
 from penstock.plugins.file_checks import whose_file
 from penstock.plugins.manager import PluginManager
@@ -31,8 +32,15 @@ FAULTY = 1
     metavar="FILE",
     help="Load this Python file as a plugin. May be given several times.",
 )
+@click.option(
+    "--no-plugin",
+    "left_out",
+    multiple=True,
+    metavar="NAME",
+    help="Leave this plugin out, of a program's file. May be given several times.",
+)
 @click.pass_obj
-def check(line: CommandLine, file: Path, files: tuple[Path, ...]) -> None:
+def check(line: CommandLine, file: Path, files: tuple[Path, ...], left_out: tuple[str, ...]) -> None:
     """Validate a TOML file, a pipeline's or a program's, without calling or writing anything.
 
     A plugin whose file it is says what it would do. For a program's file the plugins are made, and their factories
@@ -46,7 +54,7 @@ def check(line: CommandLine, file: Path, files: tuple[Path, ...]) -> None:
     if whose.says is not None:
         for error in whose.unable:
             click.echo(f"penstock: {printable(str(error))}", err=True)
-    found = whose.check() or _checked_program(file, (*line.plugins, *files))
+    found = whose.check() or _checked_program(file, (*line.plugins, *files, *map(Without, left_out)))
     for text in found.lines:
         click.echo(printable(text))
     for text in found.notes:

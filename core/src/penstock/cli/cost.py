@@ -22,10 +22,11 @@ from penstock.plugins.choice import EXTENSION_POINTS
 from penstock.plugins.discovery import installed
 from penstock.plugins.hook_checks import hooks_of
 from penstock.plugins.loading import LoadedPlugin
-from penstock.plugins.tracing import DecisionTrace, HookFigures
+from penstock.plugins.tracing import DecisionTrace
 from penstock.requests.response import ResponseFacts
 from penstock.run.calls import request
 from penstock.run.opening import open_scheduler
+from penstock.words.decisions import HookFigures
 
 __all__ = ["cost_lines"]
 

@@ -41,8 +41,9 @@ from penstock.cli.reconfigure import reconfigure
 from penstock.cli.schema import schema
 from penstock.cli.top.command import top
 from penstock.plugins.discovery import Installed, installed
+from penstock.plugins.foreign_code import foreign_code
 from penstock.plugins.hook_checks import implementations
-from penstock.plugins.loading import LoadedPlugin, describe_error, import_plugin, load_file, make_for_commands
+from penstock.plugins.loading import LoadedPlugin, import_plugin, load_file, make_for_commands
 from penstock.words.errors import ConfigError, PenstockError, PluginError
 from penstock.words.printable import printable
 
@@ -171,10 +172,8 @@ def _commands_of(plugin: LoadedPlugin) -> MutableMapping[str, click.Command]:
     scratch = click.Group()
     for found in implementations(made):
         if found.hook == "penstock_cli":
-            try:
+            with foreign_code(plugin.name, "penstock_cli failed"):
                 getattr(made, found.function_name)(scratch)
-            except Exception as error:
-                raise PluginError(plugin.name, f"penstock_cli failed: {describe_error(error)}") from error
     return scratch.commands
 
 

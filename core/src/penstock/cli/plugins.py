@@ -19,12 +19,13 @@ from penstock.plugins.barring import barring, plugin_files
 from penstock.plugins.choice import Chosen, choose
 from penstock.plugins.contract import CONTRACT
 from penstock.plugins.discovery import EntryPointOwner, installed
+from penstock.plugins.foreign_code import LOOKED_AT, foreign_code
 from penstock.plugins.hook_checks import check_hooks, deprecations, implementations
 from penstock.plugins.hookspecs import HOOKS
 from penstock.plugins.listing import PluginListing, list_plugins
 from penstock.plugins.loading import LoadedPlugin, config_class, import_plugin, load_file
 from penstock.plugins.source_hooks import hooks_in_file
-from penstock.words.errors import ConfigError, PluginError
+from penstock.words.errors import ConfigError, PenstockError, PluginError
 from penstock.words.printable import printable
 
 __all__ = ["plugins"]
@@ -108,8 +109,10 @@ def show_command(line: CommandLine, name: str, cost: bool, config_file: Path | N
     hooks = {stem: hooks_in_file(path) or () for stem, path in files.items() if bars.barred(stem) is None}
     chosen = choose(config, there.plugins, hooks, bars, files)
     owner = None if name in files else there.plugins[name]
-    click.echo("\n".join(map(printable, _show_lines(loaded, owner, chosen, config))))
-    wrong = check_hooks(loaded.target)
+    with foreign_code(name, LOOKED_AT, passing=(PenstockError,)):
+        lines = list(_show_lines(loaded, owner, chosen, config))
+        wrong = check_hooks(loaded.target)
+    click.echo("\n".join(map(printable, lines)))
     if wrong:
         raise PluginError(name, "; ".join(wrong))
     if cost:

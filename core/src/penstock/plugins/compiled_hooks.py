@@ -10,8 +10,8 @@ from typing import Any, Final
 import attrs
 import pluggy
 
+from penstock.plugins.foreign_code import describe_error
 from penstock.plugins.hook_calls import BoundHook, Rule, bound_hooks, first_answer
-from penstock.plugins.loading import describe_error
 from penstock.plugins.tracing import DecisionTrace
 from penstock.requests.items import RequestAdmissionItem
 from penstock.requests.limiters import LimiterSuccessor, RequestLimiter
@@ -261,6 +261,8 @@ class CompiledHooks:
         """The product of a plugin's factory, if any. Raises `PluginError` if it raises or makes something else."""
         try:
             made = bound(settings=self._settings[bound.plugin], **given)
+            fits = made is None or isinstance(made, kind)  # which looks at what it has
+            lacks = "" if fits else ", ".join(name for name in _members(kind) if not hasattr(made, name))
         except PluginError:
             raise
         except ConfigError as error:
@@ -268,8 +270,7 @@ class CompiledHooks:
         except BaseException as error:
             self._on_failure(bound.plugin, hook, error, bound.function)
             raise PluginError(bound.plugin, f"{hook} failed: {describe_error(error)}") from error
-        if made is not None and not isinstance(made, kind):
-            lacks = ", ".join(name for name in _members(kind) if not hasattr(made, name))
+        if not fits:
             raise PluginError(
                 bound.plugin, f"{hook} must make a {kind.__name__}; {type(made).__name__} is none, it lacks {lacks}"
             )

@@ -51,6 +51,28 @@ class EntryPointOwner:
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}"
 
+    @property
+    def names_nothing(self) -> str | None:
+        """Why the entry point cannot name anything, in words; `None` if it may."""
+        value = self.entry_point.value
+        if self.entry_point.pattern.match(value) and all(map(str.isidentifier, self.module.split("."))):
+            return None
+        return f"its entry point is {value!r}, and must be 'module' or 'module:name'"
+
+    @property
+    def module(self) -> str:
+        """The module that the entry point names; whatever it says if it can name none."""
+        return (
+            self.entry_point.module
+            if self.entry_point.pattern.match(self.entry_point.value)
+            else self.entry_point.value
+        )
+
+    @property
+    def attribute(self) -> str:
+        """The name in the module, "" for the module itself."""
+        return self.entry_point.attr if self.entry_point.pattern.match(self.entry_point.value) else ""
+
 
 @attrs.frozen
 class NameClash:

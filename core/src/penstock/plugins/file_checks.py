@@ -15,8 +15,9 @@ from typing import Any, Final
 import attrs
 
 from penstock.plugins.discovery import Installed
+from penstock.plugins.foreign_code import foreign_code
 from penstock.plugins.hook_checks import hook_arguments, implementations
-from penstock.plugins.loading import LoadedPlugin, describe_error, import_plugin, load_file, make_for_commands
+from penstock.plugins.loading import LoadedPlugin, import_plugin, load_file, make_for_commands
 from penstock.plugins.source_hooks import hooks_in_source
 from penstock.words.errors import ConfigError, PenstockError, PluginError
 from penstock.words.file_check import FileCheck
@@ -78,7 +79,7 @@ def whose_file(
 def _with_the_hook(installed: Installed, files: Iterable[Path], unable: list[PluginError]) -> Iterator[LoadedPlugin]:
     """The plugins that have the hook, imported."""
     for owner in installed.plugins.values():
-        hooks = hooks_in_source(owner.entry_point.module, owner.entry_point.attr)
+        hooks = hooks_in_source(owner.module, owner.attribute)
         if hooks is None or CHECK not in hooks:
             continue
         try:
@@ -101,12 +102,11 @@ def _asked(plugin: LoadedPlugin, **given: object) -> FileCheck | PenstockError |
     (hook,) = (found for found in implementations(made) if found.hook == CHECK)
     ask = getattr(made, hook.function_name)
     wanted = [name for name in hook_arguments(CHECK) if name in _parameters(hook.function)]
-    try:
-        answer = ask(**{name: given[name] for name in wanted})
-    except PenstockError as error:
-        return error
-    except (Exception, SystemExit) as error:
-        raise PluginError(plugin.name, f"{CHECK} failed: {describe_error(error)}") from error
+    with foreign_code(plugin.name, f"{CHECK} failed"):
+        try:
+            answer = ask(**{name: given[name] for name in wanted})
+        except PenstockError as error:
+            return error
     if answer is not None and not isinstance(answer, FileCheck):
         raise PluginError(plugin.name, f"{CHECK} must answer a FileCheck or None, not {type(answer).__name__}")
     return answer

@@ -109,7 +109,7 @@ def _commands_of(owner: EntryPointOwner, installed: Installed) -> list[str]:
 
 
 def _installed_row(owner: EntryPointOwner, chosen: Chosen, commands: Sequence[str]) -> PluginRow:
-    module, attribute = owner.entry_point.module, owner.entry_point.attr
+    module, attribute = owner.module, owner.attribute
     state: Literal["active", "available", "disabled"] = "available"
     why = "installed, not named in any list"
     if owner.name in chosen.names():

@@ -22,16 +22,16 @@ from penstock.config.structuring import structure
 from penstock.config.words import value_in_words
 from penstock.plugins.contract import misfit
 from penstock.plugins.discovery import EntryPointOwner
+from penstock.plugins.foreign_code import LOOKED_AT, foreign_code
 from penstock.plugins.hook_checks import check_hooks, hooks_of
+from penstock.words.checks import shown
 from penstock.words.errors import ConfigError, PluginError
-from penstock.words.plugin_failures import place_of
 from penstock.words.problems import Problem
 
 __all__ = [
     "LoadedPlugin",
     "PluginUnusable",
     "config_class",
-    "describe_error",
     "import_plugin",
     "load_file",
     "make_for_commands",
@@ -60,10 +60,10 @@ def import_plugin(owner: EntryPointOwner) -> LoadedPlugin:
     wrong = misfit(owner.contract, owner.distribution)
     if wrong is not None:
         raise PluginUnusable(owner.name, f"cannot be used from {owner}: {wrong}")
-    try:
+    if owner.names_nothing is not None:
+        raise PluginUnusable(owner.name, f"cannot be imported from {owner}: {owner.names_nothing}")
+    with foreign_code(owner.name, f"cannot be imported from {owner}", made=PluginUnusable):
         return LoadedPlugin(owner.name, owner.entry_point.load(), str(owner))
-    except (Exception, SystemExit) as error:
-        raise PluginUnusable(owner.name, f"cannot be imported from {owner}: {describe_error(error)}") from error
 
 
 def load_file(path: Path) -> LoadedPlugin:
@@ -81,12 +81,13 @@ def load_file(path: Path) -> LoadedPlugin:
     before = sys.modules.get(module_name)
     sys.modules[module_name] = module
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+        with foreign_code(name, f"cannot be loaded from {path}", made=PluginUnusable):
+            spec.loader.exec_module(module)
+    except BaseException:
         del sys.modules[module_name]
         if before is not None:
             sys.modules[module_name] = before
-        raise PluginUnusable(name, f"cannot be loaded from {path}: {describe_error(error)}") from error
+        raise
     return LoadedPlugin(name, _plugin_in(module, name, path), str(path))
 
 
@@ -122,11 +123,13 @@ def name_of(plugin: object) -> str:
 def config_class(plugin: LoadedPlugin) -> type[Any] | None:
     """The attrs class that the plugin's table is structured into, or `None`. Raises `PluginUnusable` for
     one that is none."""
-    config = getattr(plugin.target, "Config", None)
+    with foreign_code(plugin.name, LOOKED_AT, made=PluginUnusable):
+        config: type[Any] | None = getattr(plugin.target, "Config", None)
+        fits = config is None or (inspect.isclass(config) and attrs.has(config))
     if config is None:
         return None
-    if not (inspect.isclass(config) and attrs.has(config)):
-        raise PluginUnusable(plugin.name, f"Config must be an attrs class, not {config!r}")
+    if not fits:
+        raise PluginUnusable(plugin.name, f"Config must be an attrs class, not {shown(config)}")
     if any((field.alias or field.name) == "shadow" for field in attrs.fields(config)):
         raise PluginUnusable(plugin.name, "Config must not have the key 'shadow', which is Penstock's own; rename it")
     return config
@@ -138,13 +141,12 @@ def structure_section(plugin: LoadedPlugin, section: Mapping[str, object], sourc
     cls = config_class(plugin)
     if cls is not None:
         try:
-            return structure(section, cls, source=source, path=path)
-        except ConfigError:
-            raise
+            with foreign_code(
+                plugin.name, "Config cannot be made", made=PluginUnusable, passing=(ConfigError, TypeError)
+            ):
+                return structure(section, cls, source=source, path=path)
         except TypeError as error:
             raise PluginUnusable(plugin.name, f"Config cannot be read from TOML: {error}") from error
-        except (Exception, SystemExit) as error:
-            raise PluginUnusable(plugin.name, f"Config cannot be made: {describe_error(error)}") from error
     if section:
         keys = ", ".join(map(value_in_words, section))
         raise ConfigError(Problem(path, f"this plugin has no configuration; take out {keys}", source))
@@ -160,12 +162,8 @@ def make_plugin(plugin: LoadedPlugin, config: Any) -> Any:
     if not _takes(make, given):
         what = "must take its Config, and nothing else" if given else "must take nothing, since it has no Config"
         raise PluginUnusable(plugin.name, f"cannot be made: {plugin.target.__name__}(...) {what}")
-    try:
+    with foreign_code(plugin.name, "cannot be made", made=PluginUnusable, passing=(ConfigError,)):
         return make(*given)
-    except ConfigError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise PluginUnusable(plugin.name, f"cannot be made: {describe_error(error)}") from error
 
 
 def _takes(make: Callable[..., Any], given: tuple[Any, ...]) -> bool:
@@ -190,9 +188,3 @@ def make_for_commands(plugin: LoadedPlugin) -> Any:
         raise PluginError(
             plugin.name, f"has commands, so every key of its Config needs a default: {'; '.join(error.problems)}"
         ) from error
-
-
-def describe_error(error: BaseException) -> str:
-    """An error in one line: its type, its words, and the place in the code that raised it."""
-    words = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
-    return f"{type(error).__name__}{f': {words}' if words else ''} ({place_of(error)})"

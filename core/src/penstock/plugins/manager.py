@@ -26,6 +26,7 @@ from penstock.config.reading import PenstockConfig
 from penstock.plugins.choice import Chosen
 from penstock.plugins.compiled_hooks import CompiledHooks
 from penstock.plugins.discovery import Installed, installed as read_installed
+from penstock.plugins.foreign_code import LOOKED_AT, foreign_code
 from penstock.plugins.hook_calls import bound_hooks
 from penstock.plugins.loading import LoadedPlugin
 from penstock.plugins.names import settings_of
@@ -271,19 +272,20 @@ class PluginManager:
             stream: {bound.plugin: bound.function for bound in bound_hooks(callers[f"penstock_{stream}"])}
             for stream in ("scheduler_event", "request_event")
         }
-        return [
-            SinkBinding(
-                name=name,
-                spec=getattr(plugins.active[name].plugin, "sink", SinkSpec()),
-                scheduler_event=streams["scheduler_event"].get(name),
-                request_event=streams["request_event"].get(name),
-                flush=_callable_or_none(plugins.active[name].plugin, "flush"),
+        found: list[SinkBinding] = []
+        for name in plugins.chosen.asked["sinks"]:
+            if name not in plugins.active:
+                continue
+            with foreign_code(name, LOOKED_AT):
+                spec = getattr(plugins.active[name].plugin, "sink", SinkSpec())
+                flush = getattr(plugins.active[name].plugin, "flush", None)
+            found.append(
+                SinkBinding(
+                    name=name,
+                    spec=spec,
+                    scheduler_event=streams["scheduler_event"].get(name),
+                    request_event=streams["request_event"].get(name),
+                    flush=flush if callable(flush) else None,
+                )
             )
-            for name in plugins.chosen.asked["sinks"]
-            if name in plugins.active
-        ]
-
-
-def _callable_or_none(plugin: object, name: str) -> Any:
-    found = getattr(plugin, name, None)
-    return found if callable(found) else None
+        return found

@@ -21,13 +21,13 @@ from penstock.config.reading import PenstockConfig
 from penstock.plugins.barring import Without, barring, plugin_files
 from penstock.plugins.choice import EXTENSION_POINTS, choose, why_unused
 from penstock.plugins.discovery import Installed
+from penstock.plugins.foreign_code import LOOKED_AT, foreign_code
 from penstock.plugins.hook_calls import bound_hooks
 from penstock.plugins.hook_checks import check_hooks, deprecations, hooks_of
 from penstock.plugins.hookspecs import HOOKS, PenstockSpec
 from penstock.plugins.loading import (
     LoadedPlugin,
     PluginUnusable,
-    describe_error,
     import_plugin,
     load_file,
     make_plugin,
@@ -138,7 +138,10 @@ class PluginSet:
                 if isinstance(each, Path):
                     loaded = _loaded(each, files)
                 else:
-                    loaded = LoadedPlugin(name_of(each), each, "given as an object")
+                    with foreign_code(type(each).__name__, LOOKED_AT, made=PluginUnusable):
+                        loaded = LoadedPlugin(name_of(each), each, "given as an object")
+                with foreign_code(loaded.name, LOOKED_AT, made=PluginUnusable):
+                    hooks_of(loaded.target)
             except ConfigError as error:
                 self._wrong += [Problem(("plugins", "load"), line, self._config.source) for line in error.problems]
                 continue
@@ -161,7 +164,8 @@ class PluginSet:
     def _activate(self, name: str, given: LoadedPlugin | None) -> None:
         try:
             loaded = given or import_plugin(self._installed.plugins[name])
-            self._check_hooks(loaded)
+            with foreign_code(name, LOOKED_AT, made=PluginUnusable, passing=(PluginError,)):
+                self._check_hooks(loaded)
             config, shadow = self._structured(loaded)
             before = self._before.get(name)
             if before is not None and before.loaded.target is loaded.target and before.config == config:
@@ -201,7 +205,8 @@ class PluginSet:
         """Check the table of a plugin that is not active, so that a mistake in it is found before it is."""
         try:
             loaded = import_plugin(self._installed.plugins[name])
-            unused = why_unused(name, hooks_of(loaded.target))
+            with foreign_code(name, LOOKED_AT, made=PluginUnusable):
+                unused = why_unused(name, hooks_of(loaded.target))
             if unused is not None:
                 self._add_wrong(("plugins", name), unused)
             self.unused[name], _ = self._structured(loaded)
@@ -264,11 +269,9 @@ class PluginSet:
         found = list(group_problems(config.scheduler.admitted_limits, settings, config.source))
         for hook in bound_hooks(self.callers()[CHECK_NAMES]):
             settings = settings_of(config, hook.plugin, self.active[hook.plugin].config, known)
-            try:
+            with foreign_code(hook.plugin, f"{CHECK_NAMES} failed"):
                 unknown = [problem.below("plugins", hook.plugin) for problem in hook(settings=settings) or ()]
                 found += [attrs.evolve(problem, source=config.source) for problem in unknown]
-            except Exception as error:
-                raise PluginError(hook.plugin, f"{CHECK_NAMES} failed: {describe_error(error)}") from error
         return found
 
     def _check_promises(self, promised: Promises, held: Mapping[str, int]) -> None:
@@ -312,7 +315,8 @@ class PluginSet:
             asked.add_hookspecs(PenstockSpec)
             # pluggy asks those who registered last first.
             for name in reversed([name for name in names if name in self.active]):
-                asked.register(self.active[name].plugin, name)
+                with foreign_code(name, LOOKED_AT):  # pluggy looks at every attribute, properties too
+                    asked.register(self.active[name].plugin, name)
             found |= {hook: getattr(asked.hook, hook) for hook, facts in HOOKS.items() if facts.list_key == key}
         self._callers = found
         return found

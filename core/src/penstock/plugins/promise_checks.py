@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from penstock.plugins.foreign_code import foreign_code
 from penstock.plugins.hook_calls import BoundHook
-from penstock.plugins.loading import describe_error
 from penstock.plugins.promises import Promise, RunPlan
 from penstock.words.checks import shown
 from penstock.words.errors import PluginError
@@ -18,12 +18,10 @@ __all__ = ["broken", "promises_of", "taken_back"]
 
 def promises_of(hook: BoundHook, settings: Settings) -> tuple[Promise, ...]:
     """What a plugin promises by its `penstock_promises`. Raises `PluginError`."""
-    try:
+    with foreign_code(hook.plugin, "penstock_promises failed"):
         answer = hook(settings=settings)
         refuse_coroutine(answer)
         made = tuple(answer or ())
-    except Exception as error:
-        raise PluginError(hook.plugin, f"penstock_promises failed: {describe_error(error)}") from error
     for each in made:
         if not isinstance(each, Promise):
             raise PluginError(hook.plugin, f"penstock_promises must return a list of Promise, not of {shown(each)}")
@@ -33,13 +31,10 @@ def promises_of(hook: BoundHook, settings: Settings) -> tuple[Promise, ...]:
 def broken(plugin: str, promises: Iterable[Promise], plan: RunPlan) -> Iterator[Problem]:
     """What of a plan breaks these promises of a plugin. Raises `PluginError` if one cannot say."""
     for promise in promises:
-        try:
+        with foreign_code(plugin, f"the check of its promise, {promise.text!r}, failed"):
             answer = promise.check(plan)
             refuse_coroutine(answer)
             found: tuple[object, ...] = tuple(answer or ())
-        except Exception as error:
-            what = f"the check of its promise, {promise.text!r}, failed: {describe_error(error)}"
-            raise PluginError(plugin, what) from error
         for each in found:
             if not isinstance(each, Problem):
                 what = f"the check of its promise, {promise.text!r}, must give a Problem for each thing"

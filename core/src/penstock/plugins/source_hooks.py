@@ -25,6 +25,8 @@ def find_source(module: str) -> Path | None:
     `None`: no Python source."""
     spec: ModuleSpec | None = None
     where: Sequence[str] | None = None
+    if not all(map(str.isidentifier, module.split("."))):
+        raise ModuleNotFoundError(f"No module can be named {module!r}", name=module)
     for name in accumulate(module.split("."), "{}.{}".format):
         spec = None if "." in name and where is None else PathFinder.find_spec(name, where)
         if spec is None:

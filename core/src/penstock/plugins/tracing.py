@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from math import inf
@@ -26,30 +27,17 @@ from zlib import crc32
 
 import attrs
 
+from penstock.words.decisions import HookFigures
 from penstock.words.errors import ConfigError
 from penstock.words.problems import Problem
 from penstock.words.verdicts import Denied
 
-__all__ = ["DecisionTrace", "HookFigures"]
+__all__ = ["DecisionTrace"]
 
 _WHOLE: Final = 0xFFFFFFFF
 _BEGINS: Final = b'{"plugin": '
 _HOLDS: Final = "would be overwritten, and is no trace of decisions: name another file than"
 _log: Final = logging.getLogger("penstock.plugins")
-
-
-@attrs.frozen(kw_only=True)
-class HookFigures:
-    """The figures of one hook of one plugin, of the questions that were traced: how many, how many of them were
-    refused, how many ended in an error, how many seconds they took together, and the shortest of them alone."""
-
-    plugin: str
-    hook: str
-    questions: int = 0
-    refusals: int = 0
-    errors: int = 0
-    seconds: float = 0.0
-    shortest: float = inf
 
 
 @attrs.define
@@ -90,16 +78,33 @@ class DecisionTrace:
     def open(self) -> None:
         """Open the file, if there is to be one. Raises `ConfigError` if it cannot be written to, or holds what is no
         trace."""
+        self.check()
+        if not self.on or self._file is None:
+            return
+        try:
+            self._lines = self._file.open("w", encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise self._wrong_file(getattr(error, "strerror", None) or str(error)) from None
+
+    def check(self) -> None:
+        """Look whether `open` would do, without writing. Raises `ConfigError` as it does."""
         if not self.on or self._file is None:
             return
         try:
             if self._file.is_file() and self._file.stat().st_size and not _is_trace(self._file):
                 raise ConfigError(Problem(("plugins", "trace_file"), f"{_HOLDS} {str(self._file)!r}", self._source))
-            self._lines = self._file.open("w", encoding="utf-8")
+            if self._file.is_dir():
+                raise self._wrong_file("it is a folder")
+            if not self._file.parent.is_dir():
+                raise self._wrong_file(f"there is no folder {str(self._file.parent)!r}")
+            if not os.access(self._file if self._file.exists() else self._file.parent, os.W_OK):
+                raise self._wrong_file("its permissions do not let us")
         except (OSError, ValueError) as error:
-            words = getattr(error, "strerror", None) or error
-            what = f"is {str(self._file)!r}, which cannot be written to: {words}"
-            raise ConfigError(Problem(("plugins", "trace_file"), what, self._source)) from None
+            raise self._wrong_file(getattr(error, "strerror", None) or str(error)) from None
+
+    def _wrong_file(self, why: str) -> ConfigError:
+        what = f"is {str(self._file)!r}, which cannot be written to: {why}"
+        return ConfigError(Problem(("plugins", "trace_file"), what, self._source))
 
     def close(self) -> None:
         """Write the figures, a line for each hook, and close the file."""

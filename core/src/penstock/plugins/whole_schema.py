@@ -17,12 +17,12 @@ from penstock.config.json_schema import DIALECT, Schema, SchemaMaking
 from penstock.config.reading import TABLES, PluginLists
 from penstock.plugins.choice import EXTENSION_POINTS
 from penstock.plugins.discovery import Installed
+from penstock.plugins.foreign_code import foreign_code
 from penstock.plugins.hook_checks import hooks_of, implementations
 from penstock.plugins.loading import (
     LoadedPlugin,
     PluginUnusable,
     config_class,
-    describe_error,
     import_plugin,
     load_file,
     make_for_commands,
@@ -153,10 +153,8 @@ def _asked(plugin: LoadedPlugin) -> Mapping[str, Any]:
     """The tables that a plugin names. Raises `PluginError` where it cannot say."""
     made = make_for_commands(plugin)
     (hook,) = (found for found in implementations(made) if found.hook == TABLES_HOOK)
-    try:
+    with foreign_code(plugin.name, f"{TABLES_HOOK} failed"):
         answer = getattr(made, hook.function_name)()
-    except (Exception, SystemExit) as error:
-        raise PluginError(plugin.name, f"{TABLES_HOOK} failed: {describe_error(error)}") from error
     if answer is None:
         return {}
     if not isinstance(answer, Mapping) or not all(isinstance(name, str) for name in answer):

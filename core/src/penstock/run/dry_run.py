@@ -10,6 +10,7 @@ import trio
 
 from penstock.config.reading import PenstockConfig
 from penstock.events.records import EventStream, StreamName
+from penstock.plugins.foreign_code import interruptible
 from penstock.plugins.manager import PluginManager
 from penstock.run.assembly import assemble
 from penstock.run.configured import register_providers
@@ -27,7 +28,9 @@ def dry_run(config: PenstockConfig, manager: PluginManager) -> AsyncCapacityPlan
 
     Raises `ConfigError` and `PluginError` as opening a run does.
     """
-    return trio.run(_set_up, config, manager)
+    manager.trace.check()
+    with interruptible():  # a factory may hang, and what it raises is caught whatever that is
+        return trio.run(_set_up, config, manager)
 
 
 async def _set_up(config: PenstockConfig, manager: PluginManager) -> AsyncCapacityPlan:

@@ -37,6 +37,7 @@ def figures_of(run: RunParts) -> RunFigures:
         tasks=tuple(_tasks(run, now)),
         calls=tuple(_calls(run, now)),
         tenants=tuple(_tenants(run)),
+        decisions=run.plugins.trace.figures,
     )
 
 

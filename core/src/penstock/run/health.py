@@ -7,9 +7,9 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from penstock.plugins.tracing import HookFigures
 from penstock.scheduler.places import RunnerStanding
 from penstock.tasks.records import TaskGroupKey
+from penstock.words.decisions import HookFigures
 from penstock.words.given_up import GivenUpModel
 
 __all__ = ["Health", "top_groups"]

@@ -167,6 +167,7 @@ def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers, parts
         plugin_failures=parts.errors.failures,
         abandoned=parts.tasks.workers.abandoned,
         given_up=scheduler.requests.given_up(at_present=False),
+        decisions=scheduler.plugins.trace.figures,
     )
 
 

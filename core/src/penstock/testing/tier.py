@@ -177,7 +177,7 @@ class Earning:
             except _Undecided as error:
                 self._told.append(f"{name}: no word on it, {error}")
                 continue
-            digest = source_digest(self._project.owner(name).entry_point.module)
+            digest = source_digest(self._project.owner(name).module)
             if tier is None or digest is None:
                 tiers[name] = None
                 continue

@@ -4,10 +4,12 @@ reached. The parts stay apart, as in the plan; the last one only compares. Pure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from penstock.words.capacity import CapacityValue, ConfiguredCapacity, ObservedMaxima, RuntimeCapacity
+from penstock.words.checks import is_finite
 from penstock.words.printable import printable
 
 __all__ = ["Line", "capacity_in_words", "capacity_sections", "reached"]
@@ -20,6 +22,12 @@ _IF_NOTHING: Final = {
     "the most at once so far": "nothing",
     "reached": "no limit, so none of these holds the run back; explain says what does",
 }
+
+_SECONDS: Final = re.compile(r"(?:timeout|seconds)$")
+"""The names of durations."""
+
+_FOR_EVER: Final = 1e9
+"""So many seconds, thirty years, are set where a wait shall have no end."""
 
 Line = tuple[str, str, str]
 """What, how much, and who says so."""
@@ -91,7 +99,9 @@ def _who(value: CapacityValue) -> str:
     return f"{value.where or value.source.replace('_', ' ')}{fallback}"
 
 
-def _how(value: CapacityValue) -> str:
+def _how(value: CapacityValue, name: str = "") -> str:
+    if _SECONDS.search(name) and is_finite(value.value):
+        return f"{value.value:,.12g} s" if value.value < _FOR_EVER else "no end"
     if isinstance(value.value, int) and not isinstance(value.value, bool):
         return f"{value.value:,}"
     if isinstance(value.value, float):
@@ -102,7 +112,7 @@ def _how(value: CapacityValue) -> str:
 def _configured(configured: ConfiguredCapacity) -> Iterator[Line]:
     def lines(values: Mapping[str, CapacityValue], named: Callable[[str], str]) -> Iterator[Line]:
         said = {name: value for name, value in values.items() if value.value is not None}
-        yield from _some([(named(name), _how(value), _who(value)) for name, value in said.items()])
+        yield from _some([(named(name), _how(value, name), _who(value)) for name, value in said.items()])
 
     yield from lines({"tasks at a time": configured.submission_capacity}, str)
     yield from lines(configured.task_resource_limits, lambda name: f"resource {name}")

@@ -43,6 +43,10 @@ class MetricLabel:
     RESOURCE: Final = "penstock.resource"
     """A resource of the scheduler: `submission`, `local`, and what the configuration adds."""
     EVENT: Final = "penstock.event.kind"
+    PLUGIN: Final = "penstock.plugin"
+    """Who was asked: a plugin by its name."""
+    HOOK: Final = "penstock.hook"
+    """What it was asked by: a hook, or a hook and the method of what its factory made."""
 
 
 @attrs.frozen
@@ -79,6 +83,7 @@ _TOKENS: Final = tuple(float(4**power) for power in range(14))
 """As the conventions for generative AI say; so are the next."""
 _OPERATION_SECONDS: Final = tuple(round(0.01 * 2**power, 2) for power in range(14))
 
+_DECISION: Final = (MetricLabel.PLUGIN, MetricLabel.HOOK)
 _MODEL: Final = (MetricLabel.PROVIDER, MetricLabel.MODEL, MetricLabel.OPERATION)
 
 _OF_RUN: Final[Mapping[str, Metric]] = MappingProxyType(
@@ -178,6 +183,14 @@ _OF_RUN: Final[Mapping[str, Metric]] = MappingProxyType(
             own_labels=True,
             boundaries=SECONDS,
         ),
+        "penstock.decision.asked": Metric(
+            "counter", "{question}", "Questions to a plugin, of the decisions that are traced", _DECISION
+        ),
+        "penstock.decision.refused": Metric(
+            "counter", "{question}", "Those of them that it answered with a refusal", _DECISION
+        ),
+        "penstock.decision.failed": Metric("counter", "{question}", "Those of them at which it raised", _DECISION),
+        "penstock.decision.time": Metric("counter", "s", "What its answers took together", _DECISION),
         "penstock.event.dropped": Metric("counter", "{event}", "Events that never came to the sink"),
     }
 )

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import attrs
 
+from penstock.words.decisions import HookFigures
 from penstock.words.given_up import GivenUpModel
 from penstock.words.plugin_failures import PluginFailure
 from penstock.words.read_only import fixed
@@ -83,7 +84,8 @@ class RunFigures:
     """A run at the moment `captured_at` of its clock; `running_for` is in seconds since its start.
 
     `resources` has of each resource of the scheduler how much is taken, and its limit. `ended` counts tasks by how they
-    ended, and `unfinished` those that have not.
+    ended, and `unfinished` those that have not. `decisions` has what each hook was asked so far, as far as decisions
+    are traced (`[plugins] trace`).
     """
 
     run_id: str
@@ -95,6 +97,7 @@ class RunFigures:
     tasks: tuple[TasksFigures, ...] = ()
     calls: tuple[CallsFigures, ...] = ()
     tenants: tuple[TenantFigures, ...] = ()
+    decisions: tuple[HookFigures, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, JSON-safe."""
@@ -139,7 +142,8 @@ class RunReport:
     `leases` are the task gate's, `request_leases` the request gate's: issued and returned. `shadows` says what each
     plugin in shadow would have done, `plugin_failures` what plugins raised, and where; `given_up` names the models that
     were given up for a time, since their provider refused the account. `abandoned` says of each task whose code did not
-    end why it was left behind; its lease counts as returned.
+    end why it was left behind; its lease counts as returned. `decisions` has what each hook was asked, as far as
+    decisions were traced.
     """
 
     run_id: str
@@ -158,3 +162,4 @@ class RunReport:
     plugin_failures: tuple[PluginFailure, ...] = ()
     abandoned: Mapping[str, str] = attrs.field(factory=dict, converter=fixed)
     given_up: tuple[GivenUpModel, ...] = ()
+    decisions: tuple[HookFigures, ...] = ()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Final
 
-from penstock import METRICS, RunFigures
+from penstock import METRICS, HookFigures, RunFigures
 from penstock_otel.labels import Labels, Pairs
 
-__all__ = ["GAUGES", "Gauges", "gauges_of", "join"]
+__all__ = ["DECISIONS", "GAUGES", "Gauges", "decisions_of", "gauges_of", "join"]
 
 GAUGES: Final = tuple(name for name, metric in METRICS.of_run.items() if metric.kind == "gauge")
 """Their names."""
+
+DECISIONS: Final = tuple(name for name in METRICS.of_run if name.startswith("penstock.decision."))
+"""The counters that a run has the figures of, while it is under way and when it is over."""
 
 COOLDOWN: Final = "penstock.request.cooldown"
 
@@ -46,6 +50,19 @@ def gauges_of(figures: RunFigures, labels: Labels) -> Gauges:
         resource: Pairs = ((METRICS.label.RESOURCE, name),)
         found["penstock.resource.active"][resource] += taken
         found["penstock.resource.limit"][resource] += limit
+    join(found, decisions_of(figures.decisions, labels))
+    return found
+
+
+def decisions_of(asked: Iterable[HookFigures], labels: Labels) -> Gauges:
+    """What plugins were asked so far in a run, as far as decisions are traced, and what became of it."""
+    found: Gauges = {name: defaultdict(float) for name in DECISIONS}
+    for each in asked:
+        whose = labels.decision(each.plugin, each.hook)
+        found["penstock.decision.asked"][whose] += each.questions
+        found["penstock.decision.refused"][whose] += each.refusals
+        found["penstock.decision.failed"][whose] += each.errors
+        found["penstock.decision.time"][whose] += each.seconds
     return found
 
 

@@ -136,6 +136,10 @@ class Labels:
         """Who refuses it."""
         return ((METRICS.label.BY, name if name in self._plugins else OTHER),)
 
+    def decision(self, plugin: str, hook: str) -> Pairs:
+        """Who was asked, and by what; hooks are words of the core."""
+        return ((METRICS.label.PLUGIN, plugin if plugin in self._plugins else OTHER), (METRICS.label.HOOK, hook))
+
     def _model(self, resource: str) -> Pairs:
         provider, _, rest = resource.partition("/")
         found: Pairs = ((METRICS.label.PROVIDER, self._provider(provider)),)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -18,9 +18,9 @@ from weakref import WeakKeyDictionary
 import attrs
 from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation, get_meter, get_meter_provider
 
-from penstock import METRICS, RunFigures
+from penstock import METRICS, HookFigures, RunFigures
 from penstock_otel.adding_up import Sum
-from penstock_otel.gauges import GAUGES, Gauges, gauges_of, join
+from penstock_otel.gauges import DECISIONS, GAUGES, Gauges, decisions_of, gauges_of, join
 from penstock_otel.labels import Labels, Pairs
 
 __all__ = ["Meters", "RunUnderWay", "meters_of"]
@@ -45,7 +45,7 @@ class Meters:
         self._runs: list[RunUnderWay] = []
         self._asking = threading.Lock()
         self._gauges: Gauges = {}
-        self._shown = {*GAUGES}
+        self._shown = {*GAUGES, *DECISIONS}
         self._attributes: dict[Pairs, dict[str, str]] = {}
         made: list[Any] = []
         for name, metric in METRICS.of_run.items():
@@ -56,12 +56,12 @@ class Meters:
                 )
             elif metric.kind == "counter":
                 self._totals[name] = defaultdict(float)
-                made.append(
-                    meter.create_observable_counter(name, [partial(self._total, name)], metric.unit, metric.what)
-                )
+                told = partial(self._now if name in DECISIONS else self._total, name)
+                made.append(meter.create_observable_counter(name, [told], metric.unit, metric.what))
             else:
                 made.append(meter.create_observable_gauge(name, [partial(self._now, name)], metric.unit, metric.what))
         self._made = tuple(made)
+        self._totals["penstock.event.dropped"][()] = 0.0  # there from the start: an increase is seen from a zero on
 
     def add(self, found: Sum) -> None:
         """Add what some events came to."""
@@ -78,10 +78,17 @@ class Meters:
         """The gauges of a run from now on."""
         self._runs.append(run)
 
-    def hide(self, run: RunUnderWay) -> None:
-        """No longer: it is over. May be called again."""
-        if run in self._runs:
+    def hide(self, run: RunUnderWay, asked: Sequence[HookFigures] = ()) -> None:
+        """No longer: it is over, and what plugins were `asked` in it is added up for good. May be called again."""
+        if run not in self._runs:
+            return
+        with self._adding:
             self._runs.remove(run)
+            self._gauges = {}
+            self._shown = {*GAUGES, *DECISIONS}  # so that nothing of it is shown, or counted, a second time
+            for name, series in decisions_of(asked, run.labels).items():
+                for labels, count in series.items():
+                    self._totals[name][labels] += count
 
     def _total(self, name: str, _: CallbackOptions) -> Iterable[Observation]:
         with self._adding:
@@ -89,22 +96,29 @@ class Meters:
         return [Observation(count, dict(labels)) for labels, count in totals]
 
     def _now(self, name: str, _: CallbackOptions) -> Iterable[Observation]:
-        """The runs are asked once for all gauges: by whichever of them is asked a second time."""
-        with self._asking:
-            if name in self._shown:
-                self._gauges = self._ask()
-                self._shown.clear()
-            self._shown.add(name)
-            gauges = tuple(self._gauges.get(name, {}).items())
-        return [Observation(figure, dict(labels)) for labels, figure in gauges]
+        """Of the runs under way, and, of what is a count, of those that are over.
 
-    def _ask(self) -> Gauges:
-        found: Gauges = {}
-        for run in tuple(self._runs):
-            figures = run.ask()
-            if figures is not None:
-                join(found, gauges_of(figures, run.labels))
-        return found
+        The runs are asked once for all that is shown: by whichever of them is asked a second time.
+        """
+        with self._asking:
+            asked = self._ask() if name in self._shown else None
+            with self._adding:
+                if asked is not None:
+                    self._gauges = {}
+                    for run, gauges in asked:
+                        if run in self._runs:  # else it has ended meanwhile
+                            join(self._gauges, gauges)
+                    self._shown.clear()
+                self._shown.add(name)
+                figures = dict(self._totals.get(name, {}))
+                for labels, figure in self._gauges.get(name, {}).items():
+                    figures[labels] = figures.get(labels, 0.0) + figure
+        return [Observation(figure, dict(labels)) for labels, figure in figures.items()]
+
+    def _ask(self) -> list[tuple[RunUnderWay, Gauges]]:
+        """May take a second for each run: its own thread answers."""
+        asked = [(run, run.ask()) for run in tuple(self._runs)]
+        return [(run, gauges_of(figures, run.labels)) for run, figures in asked if figures is not None]
 
 
 _of_the_process: list[Meters] = []

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from opentelemetry.metrics import MeterProvider
 
-from penstock import ConfigError, PluginError, Prices, RunInfo, RuntimeEvent, SinkSpec, hookimpl
+from penstock import ConfigError, PluginError, Prices, RunInfo, RunReport, RuntimeEvent, SinkSpec, hookimpl
 from penstock_otel.adding_up import KINDS, AddingUp
 from penstock_otel.config import OtelConfig
 from penstock_otel.labels import Labels
@@ -71,12 +71,12 @@ class OtelPlugin:
     penstock_request_event = penstock_scheduler_event
 
     @hookimpl
-    def penstock_run_finished(self) -> None:
+    def penstock_run_finished(self, report: RunReport) -> None:
         """Nothing is under way any more."""
         self.flush()
         self._adding_up.forget()
         if self._run is not None:
-            self._meters.hide(self._run)
+            self._meters.hide(self._run, report.decisions)
 
     def flush(self) -> None:
         """Add up what came since the last time."""

@@ -40,7 +40,7 @@ def doctor(line: CommandLine, file: Path | None, importing: bool, as_json: bool,
     unreadable: ConfigError | None = None
     if file is not None:
         try:
-            seen = examine_file(seen, file, line.plugin_files)
+            seen = examine_file(seen, file, line.plugins)
         except ConfigError as error:  # what else was seen is told all the same
             unreadable = error
             told = (*unreadable_findings(error.records, file), *seen.findings)

@@ -29,8 +29,8 @@ __all__ = [
     "open_files_findings",
     "path_findings",
     "problem_findings",
-    "sink_paths",
     "unreadable_findings",
+    "written_paths",
 ]
 
 OTHER_FILES: Final = 64
@@ -134,11 +134,14 @@ def file_findings(owner: str, notes: Iterable[str], file: Path) -> Iterator[Find
         )
 
 
-def sink_paths(config: PenstockConfig, settings: Mapping[str, Any]) -> dict[PathParts, Path]:
-    """The paths that sinks are given, by their place in the TOML: keys called `path`, `file` or `folder`, also at the
-    end of a longer name, of the structured tables `settings`, plugin to `Config`.
+def written_paths(config: PenstockConfig, settings: Mapping[str, Any]) -> dict[PathParts, Path]:
+    """The paths that a run writes to, by their place in the TOML: of the trace of decisions, and those that sinks are
+    given, keys called `path`, `file` or `folder`, also at the end of a longer name, of the structured tables
+    `settings`, plugin to `Config`.
     """
     found: dict[PathParts, Path] = {}
+    if config.plugins.trace and config.plugins.trace_file is not None:
+        found["plugins", "trace_file"] = Path(config.plugins.trace_file)
     for name, own in settings.items():
         values = attrs.asdict(own, recurse=False) if attrs.has(type(own)) else config.sections.get(name, {})
         for key, value in values.items():

@@ -21,7 +21,7 @@ from penstock.cli.doctor.configuration import (
     open_files_findings,
     path_findings,
     problem_findings,
-    sink_paths,
+    written_paths,
 )
 from penstock.cli.doctor.findings import Finding
 from penstock.cli.doctor.installation import (
@@ -44,6 +44,7 @@ from penstock.cli.doctor.tiers import look_at_tiers, tier_findings
 from penstock.cli.doctor.trying import Trial
 from penstock.config.reading import PenstockConfig, load_config
 from penstock.config.toml_reading import read_toml
+from penstock.plugins.barring import Without
 from penstock.plugins.discovery import installed
 from penstock.plugins.file_checks import whose_file
 from penstock.plugins.manager import PluginManager
@@ -95,11 +96,13 @@ def _core_is_not_installed() -> Finding:
     return Finding(kind="core", cause=what, mend="pip install penstock-core")
 
 
-def examine_file(seen: Examination, file: Path, plugin_files: tuple[Path, ...]) -> Examination:
-    """What was seen, with `file` beside it. Raises `ConfigError` if it cannot be read, being no file or no TOML."""
+def examine_file(seen: Examination, file: Path, plugins: tuple[Path | Without, ...]) -> Examination:
+    """What was seen, with `file` beside it, and the `plugins` of the command line. Raises `ConfigError` if the file
+    cannot be read, being none or no TOML."""
     tables = read_toml(file)
     text = file.read_text(encoding="utf-8-sig")
     there = installed()
+    plugin_files = tuple(each for each in plugins if isinstance(each, Path))
     trial = Trial(file, text, there, look_at_distributions(), [*plugin_files])
     config: PenstockConfig | None = None
     owner, told = _owned(file, tables, plugin_files, trial)
@@ -113,14 +116,14 @@ def examine_file(seen: Examination, file: Path, plugin_files: tuple[Path, ...]) 
     set_ = {name for name, value in os.environ.items() if value}
     if config is not None:
         keys = keys_of(config)
-        manager = _tried(config, plugin_files, trial)
+        manager = _tried(config, plugins, trial)
         settings = {name: config.sections[name] for name in config.sections if name in _sinks(config, manager)}
         if manager is not None:
             active = manager.active
             settings = {name: manager.plugin(name).config for name in _sinks(config, manager)}
             of = {name: each.distribution for name, each in there.plugins.items()}
             findings += disabled_findings(manager.problems, of, file)
-        paths = list(path_findings(look_at_paths(sink_paths(config, settings)), file, text))
+        paths = list(path_findings(look_at_paths(written_paths(config, settings)), file, text))
         known = {finding.line for finding in paths if finding.line is not None}
         findings += paths
         findings += key_findings(keys, set_, file, text)
@@ -158,10 +161,10 @@ def _owned(
     return whose.owner, []
 
 
-def _tried(config: PenstockConfig, plugin_files: tuple[Path, ...], trial: Trial) -> PluginManager | None:
+def _tried(config: PenstockConfig, plugins: tuple[Path | Without, ...], trial: Trial) -> PluginManager | None:
     """The plugins, made and their factories tried; what is wrong is taken down. `None` if they cannot be made."""
     trial.load_too(config)
-    manager = trial.attempt(partial(PluginManager.from_config, extra=plugin_files), config)
+    manager = trial.attempt(partial(PluginManager.from_config, extra=plugins), config)
     if manager is not None:
         trial.attempt(dry_run, config, manager)
     return manager

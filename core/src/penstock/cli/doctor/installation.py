@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import attrs
 
 from penstock.cli.doctor.findings import Finding, edit
-from penstock.cli.doctor.guard import Printed
+from penstock.cli.doctor.guard import Left, Printed
 from penstock.cli.doctor.key_lines import line_of
 from penstock.plugins.discovery import PLUGIN_GROUP, NameClash
 
@@ -58,7 +58,7 @@ class DistributionFacts:
 class PluginFacts:
     """What is wrong with an installed plugin, `None` if nothing was seen; `file` and `line` are where it is so, and
     `declared` where the plugin stands in the metadata. `needs_newer` is the distribution of which a newer release would
-    mend it, where that is known; `printed` what it printed.
+    mend it, where that is known; `printed` what it printed and left behind.and left behind.
     """
 
     name: str
@@ -68,7 +68,9 @@ class PluginFacts:
     line: int | None = None
     declared: tuple[str, int | None] = ("", None)
     needs_newer: str | None = None
-    printed: tuple[Printed, ...] = ()
+    printed: tuple[Printed | Left, ...] = ()
+    source: str = ""
+    """The file of its module, where that is known."""
 
 
 @attrs.frozen
@@ -157,7 +159,7 @@ def plugin_findings(plugins: Iterable[PluginFacts], found: Iterable[Distribution
     projects = {each.name: each.project for each in found if each.project is not None}
     for plugin in plugins:
         whose = f"plugin {plugin.name!r} of {plugin.distribution}"
-        yield from printed_findings(plugin.printed, whose)
+        yield from printed_findings(plugin.printed, whose, plugin.source or plugin.declared[0])
         if plugin.problem is None:
             continue
         project = projects.get(plugin.distribution)
@@ -180,8 +182,13 @@ def reinstall(distribution: str) -> str:
     return f"pip install --upgrade --force-reinstall {shlex.quote(distribution)}"
 
 
-def printed_findings(printed: Iterable[Printed], whose: str) -> Iterator[Finding]:
-    """What code printed while it was imported or made, once for each line of it."""
-    for each in {(one.file, one.line): one for one in printed}.values():
+def printed_findings(kept: Iterable[Printed | Left], whose: str, source: str) -> Iterator[Finding]:
+    """What code printed while it was imported or made, once for each line of it, and what it left behind; `source` is
+    the file to look at for the latter."""
+    kept = tuple(kept)
+    for left in dict.fromkeys(each for each in kept if isinstance(each, Left)):
+        cause = f"{whose} {left.what}, while it is imported or made"
+        yield Finding(kind="leaves", cause=cause, mend=edit(source), file=source)
+    for each in {(one.file, one.line): one for one in kept if isinstance(one, Printed)}.values():
         cause = f"{whose} prints while it is imported or made, which spoils what programs read of us: {each.text!r}"
         yield Finding(kind="prints", cause=cause, mend=edit(each.file, each.line), file=each.file, line=each.line)

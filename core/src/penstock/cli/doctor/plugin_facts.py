@@ -14,12 +14,19 @@ from traceback import walk_tb
 from types import ModuleType
 from typing import Final
 
+import attr
+import cattrs
+import click
+import pluggy
+import trio
+
 import penstock
-from penstock.cli.doctor.guard import Printed, TookTooLong, guarded
+from penstock.cli.doctor.guard import Left, Printed, guarded
 from penstock.cli.doctor.installation import PluginFacts
 from penstock.config.words import did_you_mean
 from penstock.plugins.contract import misfit, needs_newer
 from penstock.plugins.discovery import EntryPointOwner, Installed
+from penstock.plugins.foreign_code import LOOKED_AT, TookTooLong, foreign_code
 from penstock.plugins.hook_checks import check_hooks, implementations
 from penstock.plugins.hookspecs import OF_COMMANDS
 from penstock.plugins.loading import config_class, import_plugin, make_for_commands
@@ -30,6 +37,11 @@ __all__ = ["look_at_plugins", "place_of_error", "place_of_hook"]
 
 _CORE: Final = os.path.join(os.path.realpath(os.path.dirname(penstock.__file__)), "")
 _PYTHON: Final = os.path.join(os.path.realpath(sysconfig.get_paths()["stdlib"]), "")
+_LIBRARIES: Final = tuple(
+    os.path.join(os.path.realpath(os.path.dirname(str(library.__file__))), "")
+    for library in (attr, cattrs, click, pluggy, trio)
+)
+"""Where the libraries are that call what a plugin gives them."""
 _SITE: Final = re.compile(r"[\\/](site|dist)-packages[\\/]")
 
 
@@ -53,19 +65,26 @@ def place_of_error(error: BaseException | None) -> tuple[str, int | None]:
 def _is_ours(file: str) -> bool:
     """Whether a file is the core's, or Python's own, below whose folder others are installed too."""
     path = os.path.realpath(file)
-    return path.startswith(_CORE) or (path.startswith(_PYTHON) and not _SITE.search(path[len(_PYTHON) - 1 :]))
+    return path.startswith((_CORE, *_LIBRARIES)) or (
+        path.startswith(_PYTHON) and not _SITE.search(path[len(_PYTHON) - 1 :])
+    )
 
 
 def place_of_hook(target: object, problem: str) -> tuple[str, int | None]:
-    """The file and line of the function that a problem of a plugin's hooks begins with; nothing for any other."""
+    """The file and line of the function or class with whose name a problem of a plugin begins; else nothing."""
     named = re.match(r"\w+", problem)
     function = inspect.getattr_static(target, named[0], None) if named else None
+    if inspect.isclass(function):
+        try:
+            return str(inspect.getsourcefile(function) or ""), inspect.getsourcelines(function)[1]
+        except (OSError, TypeError):
+            return "", None
     code = getattr(getattr(function, "__func__", function), "__code__", None)
     return ("", None) if code is None else (code.co_filename, code.co_firstlineno)
 
 
 def _on_disk(owner: EntryPointOwner) -> PluginFacts:
-    module, attribute = owner.entry_point.module, owner.entry_point.attr
+    module, attribute = owner.module, owner.attribute
     if wrong := _wrong_with_the_contract(owner) or _wrong_with_the_name(owner):
         return wrong
     try:
@@ -89,11 +108,11 @@ def _on_disk(owner: EntryPointOwner) -> PluginFacts:
 def _imported(owner: EntryPointOwner) -> PluginFacts:
     if wrong := _wrong_with_the_contract(owner) or _wrong_with_the_name(owner):
         return wrong
-    printed: list[Printed] = []
+    printed: list[Printed | Left] = []
     place: tuple[str, int | None] = ("", None)
     problem = None
     try:
-        with guarded(printed):
+        with guarded(printed), foreign_code(owner.name, LOOKED_AT, passing=(PluginError,)):
             loaded = import_plugin(owner)
             if wrongs := check_hooks(loaded.target):
                 place = place_of_hook(loaded.target, wrongs[0])
@@ -108,17 +127,32 @@ def _imported(owner: EntryPointOwner) -> PluginFacts:
             problem, place = missing
         else:
             place = place if place[0] else place_of_error(error.__cause__)
-            problem += _meant(owner.entry_point.module) if isinstance(error.__cause__, ModuleNotFoundError) else ""
+            place = place if place[0] else place_of_hook(_target(owner), problem)
+            place = place if place[0] or error.__cause__ is None else _source_of(owner)
+            problem += _meant(owner.module) if isinstance(error.__cause__, ModuleNotFoundError) else ""
     except TookTooLong as error:
         problem, place = f"cannot be imported: {error}", place_of_error(error)
     return _facts(owner, problem, place, printed)
+
+
+def _target(owner: EntryPointOwner) -> object:
+    """What the entry point names, as far as it has been imported."""
+    module = sys.modules.get(owner.module)
+    return vars(module).get(owner.attribute, module) if isinstance(module, ModuleType) else module
+
+
+def _source_of(owner: EntryPointOwner) -> tuple[str, int | None]:
+    try:
+        return str(find_source(owner.module) or ""), None
+    except ImportError:
+        return "", None
 
 
 def _facts(
     owner: EntryPointOwner,
     problem: str | None,
     place: tuple[str, int | None] = ("", None),
-    printed: list[Printed] | None = None,
+    printed: list[Printed | Left] | None = None,
     newer: str | None = None,
 ) -> PluginFacts:
     return PluginFacts(
@@ -130,6 +164,7 @@ def _facts(
         declared=_declared(owner),
         needs_newer=newer,
         printed=tuple(printed or ()),
+        source=_source_of(owner)[0],
     )
 
 
@@ -157,8 +192,10 @@ def _wrong_with_the_contract(owner: EntryPointOwner) -> PluginFacts | None:
 
 
 def _wrong_with_the_name(owner: EntryPointOwner) -> PluginFacts | None:
-    """A module that nobody can import, since one of Python's own comes first."""
-    module = owner.entry_point.module.partition(".")[0]
+    """An entry point that can name nothing, or a module that nobody can import, since one of Python's own is first."""
+    if owner.names_nothing is not None:
+        return _facts(owner, owner.names_nothing)
+    module = owner.module.partition(".")[0]
     if module not in sys.stdlib_module_names:
         return None
     return _facts(owner, f"its module {module!r} has the name of one of Python's own, which comes first; rename it")
@@ -175,13 +212,11 @@ def _meant(module: str) -> str:
 
 
 def _missing_attribute(owner: EntryPointOwner) -> tuple[str, tuple[str, int | None]] | None:
-    module = sys.modules.get(owner.entry_point.module)
-    if not isinstance(module, ModuleType) or hasattr(module, owner.entry_point.attr):
+    module = sys.modules.get(owner.module)
+    if not isinstance(module, ModuleType) or hasattr(module, owner.attribute):
         return None
     known = [name for name in vars(module) if not name.startswith("_")]
-    said = (
-        f"{owner.entry_point.module} has no {owner.entry_point.attr!r}; {did_you_mean(owner.entry_point.attr, known)}"
-    )
+    said = f"{owner.module} has no {owner.attribute!r}; {did_you_mean(owner.attribute, known)}"
     return said, (str(module.__file__ or ""), None)
 
 

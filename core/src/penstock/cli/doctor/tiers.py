@@ -29,7 +29,7 @@ class TierFacts:
 def look_at_tiers(installed: Installed) -> list[TierFacts]:
     """The tiers of the plugins that have one, beside the source as it is now."""
     return [
-        TierFacts(each.name, each.distribution, each.tier, source_digest(each.entry_point.module))
+        TierFacts(each.name, each.distribution, each.tier, source_digest(each.module))
         for each in installed.plugins.values()
         if each.tier is not None
     ]

@@ -12,18 +12,26 @@ from typing import Any, TypeVar
 import attrs
 
 from penstock.cli.doctor.findings import Finding, edit
-from penstock.cli.doctor.guard import Printed, TookTooLong, guarded
+from penstock.cli.doctor.guard import Left, Printed, guarded
 from penstock.cli.doctor.installation import DistributionFacts, printed_findings, reinstall
 from penstock.cli.doctor.key_lines import line_of
 from penstock.cli.doctor.plugin_facts import place_of_error, place_of_hook
 from penstock.config.reading import PenstockConfig
 from penstock.plugins.discovery import Installed
+from penstock.plugins.foreign_code import TookTooLong, foreign_code
 from penstock.words.errors import ConfigError, PenstockError, PluginError
 from penstock.words.problems import Problem
 
 __all__ = ["Trial"]
 
 T = TypeVar("T")
+
+
+class _Unforeseen(PluginError):
+    """What code of a plugin raised where nothing is expected of it; which plugin's, its place tells."""
+
+    def __str__(self) -> str:
+        return f"a plugin: {self.message}"
 
 
 @attrs.define
@@ -38,7 +46,7 @@ class Trial:
     """The files of plugins that are loaded beside those that are installed."""
     problems: list[Problem] = attrs.field(factory=list)
     broken: list[Finding] = attrs.field(factory=list)
-    printed: list[Printed] = attrs.field(factory=list)
+    printed: list[Printed | Left] = attrs.field(factory=list)
 
     def load_too(self, config: PenstockConfig) -> None:
         """Note the plugin files that the configuration names."""
@@ -47,8 +55,15 @@ class Trial:
     def attempt(self, do: Callable[..., T], *given: Any) -> T | None:
         """What `do` returns, under guard; `None` if it raised, which is taken down."""
         try:
-            with guarded(self.printed):
+            with (
+                guarded(self.printed),
+                foreign_code("", "code that it brings failed", made=_Unforeseen, passing=(PenstockError,)),
+            ):
                 return do(*given)
+        except _Unforeseen as error:
+            if not place_of_error(error.__cause__)[0] and error.__cause__ is not None:
+                raise error.__cause__ from None  # nobody's fault but the core's own
+            self.take(error)
         except PenstockError as error:
             self.take(error)
         except TookTooLong as error:
@@ -70,7 +85,7 @@ class Trial:
     def findings(self) -> Iterator[Finding]:
         """What is wrong with the plugins, each once."""
         yield from dict.fromkeys(self.broken)
-        yield from printed_findings(self.printed, f"what {self.file} uses")
+        yield from printed_findings(self.printed, f"what {self.file} uses", str(self.file))
 
     def _broken(self, error: PluginError) -> Finding:
         owner = self.there.plugins.get(error.plugin)
@@ -99,7 +114,7 @@ class Trial:
     def _parts(self, plugin: str) -> Iterator[object]:
         """What a plugin's hooks may stand in: its module, and the classes in it."""
         owner = self.there.plugins.get(plugin)
-        names = [f"penstock_loaded_{plugin}", *([owner.entry_point.module] if owner is not None else [])]
+        names = [f"penstock_loaded_{plugin}", *([owner.module] if owner is not None else [])]
         for module in filter(None, map(sys.modules.get, names)):
             assert isinstance(module, ModuleType)
             yield module

@@ -50,7 +50,9 @@ def _table(view: TableView, console: Console) -> Table:
     for column in kept:
         least = column.least if column.figures else None
         side: JustifyMethod = "right" if column.figures else "left"
-        table.add_column(Text(column.head), justify=side, no_wrap=True, overflow="crop", min_width=least)
+        # Where all is too wide, rich takes from the columns that could be wrapped (no cell is); no figure is cut.
+        wrapped = not column.figures
+        table.add_column(Text(column.head), justify=side, no_wrap=not wrapped, overflow="crop", min_width=least)
     places = [at for at, column in enumerate(view.columns) if column in kept]
     for row in view.rows:
         table.add_row(*(Text(shown_on(console, row[at]), no_wrap=True, overflow="crop") for at in places))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
+from typing import Final
 
 import trio
 from rich.console import Console
@@ -16,14 +18,19 @@ from penstock.words.report import RunFigures
 
 __all__ = ["show_once", "show_until_it_ends"]
 
+WHOLE: Final = 400
+"""As wide as names and reasons may be."""
+
 
 def _console() -> Console:
     return Console(markup=False, emoji=False, highlight=False)
 
 
 def show_once(figures: RunFigures) -> None:
-    """One look, whole."""
+    """One look, whole: where there is no terminal, no line is cut, unless COLUMNS says how wide it is."""
     console = _console()
+    if not console.is_terminal and not os.environ.get("COLUMNS"):
+        console.width = WHOLE
     console.print(drawn(view_of(figures, None, most_rows(console)), console))
 
 
