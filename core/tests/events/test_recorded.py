@@ -59,7 +59,8 @@ def test_lines_are_those_of_the_standard_library(several: list[RuntimeEvent]) ->
 
 
 @given(events.filter(lambda each: each.diagnostics is None))
-@example(event(task_id="\x7f", group="é東\U0001f600", labels={"a": "\x00\u2028"}))
+@example(event(task_id="\x7f"))
+@example(event(group="é東\U0001f600", labels={"a": "\x00\u2028"}))
 def test_a_line_without_figures_is_that_of_the_standard_library_to_the_byte(told: RuntimeEvent) -> None:
     data = {**event_to_dict(told), "captured_at_monotonic": 1.5}
     assert event_to_json(event_from_dict(data)) == json.dumps(data, separators=(",", ":"))
