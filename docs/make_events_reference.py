@@ -35,8 +35,10 @@ Others are there where the tables name them, and only if they are known. `reason
 table says otherwise; `snapshot` and `diagnostics` are mappings. `labels` are those that a caller gave the task or the
 call. No event holds prompts, answers, values of rows, secrets, or what an exception said.
 
-In Python an event is a `RuntimeEvent`; `event_from_dict` makes one of a line's JSON, and `CorrelatedRuntimeView` joins
-those of a task.
+In Python an event is a `RuntimeEvent`, a record of `msgspec` that none can write: `event_to_dict` gives what it holds
+as plain data, `event_to_json` a line of it, and `events_to_json_lines` those of many in a fraction of the time.
+`event_from_dict` makes one of a line's JSON, and `CorrelatedRuntimeView` joins those of a task. `msgspec.structs` has
+for events what `attrs` has for other records: `asdict`, `fields`, `replace`.
 """
 
 TITLES = {"scheduler": "The stream of the scheduler", "request": "The stream of the requests"}

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, get_args
 
-import attrs
+import msgspec
 import trio
 import trio.testing
 
@@ -108,7 +108,7 @@ def _of_one(cap: int) -> dict[str, Any]:
 
 def wrong(event: RuntimeEvent, facts: EventFacts) -> Iterator[str]:
     """What of an event its facts do not say."""
-    said = {name for name, value in attrs.asdict(event, recurse=False).items() if value is not None} - ALWAYS
+    said = {name for name, value in msgspec.structs.asdict(event).items() if value is not None} - ALWAYS
     if event.reason_or_outcome is not None and not facts.reason:
         yield f"reason_or_outcome {event.reason_or_outcome}"
     yield from sorted(said - {*facts.fields, "reason_or_outcome", "diagnostics"})
@@ -132,7 +132,7 @@ def test_every_kind_of_each_stream_has_its_facts_and_no_other_has() -> None:
 
 
 def test_what_the_facts_name_is_a_field_of_an_event() -> None:
-    fields = {field.name for field in attrs.fields(RuntimeEvent)} - ALWAYS
+    fields = {*RuntimeEvent.__struct_fields__} - ALWAYS
 
     assert {name for kinds in EVENT_FACTS.values() for facts in kinds.values() for name in facts.fields} <= fields
 

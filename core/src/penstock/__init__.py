@@ -9,7 +9,7 @@ from penstock.config.structuring import structure
 from penstock.config.toml_reading import read_toml
 from penstock.config.words import did_you_mean, value_in_words
 from penstock.events.correlation import RuntimeCorrelation, current_correlation
-from penstock.events.recorded import event_from_dict, event_to_dict, event_to_json
+from penstock.events.recorded import event_from_dict, event_to_dict, event_to_json, events_to_json_lines
 from penstock.events.records import (
     EventStream,
     RequestEventKind,
@@ -202,12 +202,12 @@ __all__ = [
     "Verdict", "WaitingAttempt", "WallClock", "Without", "WorkerLost", "WorkerPlaces", "asks_for_too_much",
     "bound_or_none", "check_denied", "check_plain_function", "classify", "current_correlation", "current_executor",
     "did_you_mean", "duration_of", "error_fields", "error_in", "event_from_dict", "event_to_dict", "event_to_json",
-    "execute", "execute_from_thread", "failure_mark", "find_cycle", "hookimpl", "http_date", "in_schema",
-    "load_config", "lowest_bound", "mark_failure", "not_empty", "number_above", "number_from", "number_of", "one_of",
-    "open_scheduler", "own_shortage", "printable", "read_hints", "read_toml", "request", "require_effective_max",
-    "retry_after_seconds", "run_in_thread", "scope_kind", "seconds_until", "set_no_gate", "structure",
-    "surely_unpaid", "true_or_false", "unknown_in", "value_in_words", "verdict_of_refusal", "verdict_of_status",
-    "wait_in_run", "whole_number_from",
+    "events_to_json_lines", "execute", "execute_from_thread", "failure_mark", "find_cycle", "hookimpl", "http_date",
+    "in_schema", "load_config", "lowest_bound", "mark_failure", "not_empty", "number_above", "number_from", "number_of",
+    "one_of", "open_scheduler", "own_shortage", "printable", "read_hints", "read_toml", "request",
+    "require_effective_max", "retry_after_seconds", "run_in_thread", "scope_kind", "seconds_until", "set_no_gate",
+    "structure", "surely_unpaid", "true_or_false", "unknown_in", "value_in_words", "verdict_of_refusal",
+    "verdict_of_status", "wait_in_run", "whole_number_from",
 ]  # fmt: skip
 
 

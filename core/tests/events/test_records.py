@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -183,3 +184,25 @@ def test_a_stream_of_which_nothing_is_wanted_is_inactive() -> None:
     stream = EventStream("request")
     stream.subscribe(list[RuntimeEvent]().append, frozenset({"selected"}))
     assert not stream.active
+
+
+def test_who_is_given_several_at_once_is_given_them_in_order_and_by_kind() -> None:
+    stream, all_kinds, some = EventStream("scheduler"), list[list[str]](), list[list[str]]()
+
+    def take(events: Sequence[RuntimeEvent]) -> None:
+        all_kinds.append([each.event_kind for each in events])
+        if len(all_kinds) == 1:
+            stream.record("queue_drained", 2.0)
+            stream.deliver()
+
+    stream.subscribe_to_all(take)
+    stream.subscribe_to_all(lambda events: some.append([e.event_kind for e in events]), frozenset({"queue_empty"}))
+    for kind in ("selected", "queue_empty", "worker_spawned"):
+        stream.record(kind, 1.0)
+    stream.deliver()
+    assert all_kinds == [["selected", "queue_empty", "worker_spawned"], ["queue_drained"]]
+    assert some == [["queue_empty"]]
+    stream.unsubscribe(take)
+    stream.record("selected", 3.0)
+    stream.deliver()
+    assert len(all_kinds) == 2

@@ -309,7 +309,7 @@ async def test_a_task_runs_under_its_own_correlation(autojump_clock: MockClock) 
 async def test_all_events_of_an_execution_bear_one_correlation_which_is_that_of_its_code(
     autojump_clock: MockClock,
 ) -> None:
-    """It is built, and written as JSON, once."""
+    """It is built once."""
 
     async def twice() -> None:
         told.append(current_correlation())
@@ -322,6 +322,8 @@ async def test_all_events_of_an_execution_bear_one_correlation_which_is_that_of_
     borne = {id(event.correlation) for event in rig.events if event.task_execution_id is not None}
     assert borne == {id(correlation) for correlation in told}
     assert len(borne) == 2
+    for kind in ("task_lease_acquired", "worker_spawned", "task_completed", "task_lease_released"):
+        assert len({event.task_lease_id for event in rig.events if event.event_kind == kind}) == 2
 
 
 async def test_a_custom_runner_runs_the_tasks(autojump_clock: MockClock) -> None:

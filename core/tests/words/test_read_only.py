@@ -9,9 +9,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import attrs
+import msgspec
 import pytest
-from msgspec import Struct
-from msgspec.structs import replace
 
 from penstock import (
     Denied,
@@ -39,7 +38,7 @@ def _lease() -> TaskAdmissionLease:
 
 
 def _event() -> RuntimeEvent:
-    correlation = RuntimeCorrelation("run", labels={"tenant": "acme"})
+    correlation = RuntimeCorrelation("run", "rows")
     return RuntimeEvent(
         stream="scheduler", event_kind="selected", captured_at_monotonic=1.0, sequence=1, correlation=correlation
     )
@@ -50,14 +49,18 @@ RECORDS: dict[str, Callable[[], Any]] = {
     "lease": _lease,
     "refusal": lambda: Denied("policy_denial", {Signal("s")}, detail="mine", cohort=("a", 1)),
     "event": _event,
-    "correlation": lambda: RuntimeCorrelation("run", "rows", task_id="a"),
+    "correlation": lambda: RuntimeCorrelation("run", "rows").of_task("a", "g", {"tenant": "acme"}),
 }
 
 
-def _fields(record: Any) -> list[str]:
-    if isinstance(record, Struct):
-        return [*record.__struct_fields__]
-    return [field.name for field in attrs.fields(type(record))]
+def _fields(record: Any) -> tuple[str, ...]:
+    if isinstance(record, msgspec.Struct):
+        return record.__struct_fields__
+    return tuple(field.name for field in attrs.fields(type(record)))
+
+
+def _replaced(record: Any) -> Any:
+    return msgspec.structs.replace(record) if isinstance(record, msgspec.Struct) else attrs.evolve(record)
 
 
 @pytest.mark.parametrize("make", RECORDS.values(), ids=RECORDS)
@@ -75,10 +78,23 @@ def test_no_field_of_a_record_can_be_written(make: Callable[[], Any]) -> None:
 @pytest.mark.parametrize("make", RECORDS.values(), ids=RECORDS)
 def test_a_record_is_copied_as_what_it_is(make: Callable[[], Any]) -> None:
     record = make()
-    again = replace(record) if isinstance(record, Struct) else attrs.evolve(record)
-    for other in (copy.copy(record), again):
+    for other in (copy.copy(record), _replaced(record)):
         assert type(other) is type(record)
         assert repr(other) == repr(record)
+
+
+def test_what_a_correlation_has_beside_its_names_is_in_no_event_and_cannot_be_written() -> None:
+    of_task = RuntimeCorrelation("run", "rows").of_task("a", "g", {"tenant": "acme"})
+    assert (of_task.task_id, of_task.task_group, of_task.labels) == ("a", "g", {"tenant": "acme"})
+    plain = RuntimeCorrelation("run", "rows")
+    assert (plain.task_id, plain.task_group, plain.labels) == (None, None, None)
+    assert of_task == plain
+    assert hash(of_task) == hash(plain)
+    assert repr(of_task) == repr(plain)
+    for name in ("task_id", "task_group", "labels"):
+        with pytest.raises(ReadOnlyError, match=rf"RuntimeCorrelation\.{name} can be read, not written"):
+            setattr(of_task, name, None)
+    assert of_task.task_id == "a"
 
 
 @pytest.mark.parametrize("kind", [FifoTaskQueue, ListQueue])

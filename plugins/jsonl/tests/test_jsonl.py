@@ -114,6 +114,18 @@ def test_a_name_may_hold_any_character(tmp_path: Path) -> None:
     assert json.loads(line)["task_id"] == name
 
 
+def test_an_event_that_is_no_json_is_left_out_and_told_and_all_others_are_written(tmp_path: Path) -> None:
+    plugin = started(tmp_path / "e.jsonl")
+    scheduler, _ = streams_into(plugin)
+    for ratio in (0.5, float("nan"), 1.5):
+        record(scheduler, "queue_empty", diagnostics={"ratio": ratio})
+    with pytest.raises(PluginError, match=r"left out an event: .*JSON"):
+        plugin.flush()
+    plugin.flush()
+    assert [line["diagnostics"]["ratio"] for line in lines_of(tmp_path / "e.jsonl")] == [0.5, 1.5]
+    plugin.penstock_run_finished()
+
+
 def test_what_was_flushed_is_in_the_file_while_the_run_goes_on(tmp_path: Path) -> None:
     plugin = started(tmp_path / "e.jsonl")
     scheduler, _ = streams_into(plugin)

@@ -9,24 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from contextvars import ContextVar, Token
-from typing import Any, Final, Self, final
+from typing import Any, ClassVar, Final, final
 
-import attrs
+import msgspec
 
 from penstock.words.checks import a_name
-from penstock.words.read_only import draft_of, new, read_only, writer
+from penstock.words.read_only import read_only
 
 __all__ = ["RuntimeCorrelation", "current_correlation"]
 
 
 @final
 @read_only
-@attrs.frozen(slots=True)
-class RuntimeCorrelation:
+class RuntimeCorrelation(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """The names under which the events of one task can be joined. All optional but the run.
 
-    `task_group`, `labels` and `task_id` are in no event: the first two are what the calls of the task have of it, if
-    they do not say otherwise; the last is the same for all tries of a task.
+    `task_group`, `labels` and `task_id` are in no event, and of those that `of_task` made: the first two are what the
+    calls of the task have of it, if they do not say otherwise; the last is the same for all tries of a task.
     """
 
     run_id: str
@@ -36,40 +35,18 @@ class RuntimeCorrelation:
     scheduling_group_kind: str | None = None
     scheduling_group_identity_hash: str | None = None
     task_execution_id: str | None = None
-    task_group: Hashable = attrs.field(default=None, kw_only=True, repr=False, eq=False)
-    labels: Mapping[str, str] | None = attrs.field(default=None, kw_only=True, repr=False, eq=False)
-    task_id: str | None = attrs.field(default=None, kw_only=True, repr=False, eq=False)
-    as_json: str | None = attrs.field(default=None, init=False, repr=False, eq=False)
-    """How `event_to_json` wrote it, since several events bear the same one: a seventh of a task with its events."""
+    # No fields, since all fields stand in events: those that have them have them in their dictionary.
+    task_group: ClassVar[Hashable] = None
+    labels: ClassVar[Mapping[str, str] | None] = None
+    task_id: ClassVar[str | None] = None
 
-    def __new__(
-        cls,
-        run_id: str,
-        row_group: str | None = None,
-        task_column: str | None = None,
-        task_type: str | None = None,
-        scheduling_group_kind: str | None = None,
-        scheduling_group_identity_hash: str | None = None,
-        task_execution_id: str | None = None,
-        *,
-        task_group: Hashable = None,
-        labels: Mapping[str, str] | None = None,
-        task_id: str | None = None,
-    ) -> Self:
-        made: Any = new(_draft)
-        made.run_id = run_id
-        made.row_group = row_group
-        made.task_column = task_column
-        made.task_type = task_type
-        made.scheduling_group_kind = scheduling_group_kind
-        made.scheduling_group_identity_hash = scheduling_group_identity_hash
-        made.task_execution_id = task_execution_id
-        made.task_group = task_group
-        made.labels = labels
-        made.task_id = task_id
-        made.as_json = None
-        made.__class__ = cls
-        return made  # type: ignore[no-any-return]
+    def of_task(self, task_id: str, group: Hashable, labels: Mapping[str, str] | None) -> RuntimeCorrelation:
+        """The same one, which has just been made, as that of a task."""
+        beside: dict[str, Any] = self.__dict__
+        beside["task_id"], beside["task_group"] = task_id, group
+        if labels is not None:
+            beside["labels"] = labels
+        return self
 
     def check(self) -> None:
         """Raises `ConfigError` unless its names are text."""
@@ -79,11 +56,7 @@ class RuntimeCorrelation:
                 a_name(word, f"{name} of a correlation")
 
 
-_draft: Final = draft_of(RuntimeCorrelation)
-keep_json: Final[Callable[[RuntimeCorrelation, str], None]] = writer(RuntimeCorrelation, "as_json")
-"""For who wrote it."""
-
-NAMES: Final = tuple(field.name for field in attrs.fields(RuntimeCorrelation) if field.eq)
+NAMES: Final = RuntimeCorrelation.__struct_fields__
 """What of a correlation stands in events."""
 
 CorrelationSource = RuntimeCorrelation | Callable[[], RuntimeCorrelation] | None

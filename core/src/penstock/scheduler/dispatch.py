@@ -211,7 +211,7 @@ class DispatchLoop:
             job, lease = admitted
             workers.start(job, lease, now)
             if recording:
-                self._events.spawned(job, lease, now)
+                self._events.task("worker_spawned", job, now, lease)
             started += 1
         self._begun = started
         if started:
@@ -232,8 +232,7 @@ class DispatchLoop:
             job.failing_since = None
             self._failed_since.pop(lease.item.group.key, None)
         if self._events.stream.active:
-            self._events.task("selected", job, now)
-            self._events.acquired(job, lease, now)
+            self._events.admitted(job, lease, now)
         return job, lease
 
     def _go_on(self, now: float) -> Admitted | None:
@@ -251,7 +250,7 @@ class DispatchLoop:
         if admitted is not None:
             self._begun += 1
             if recording:
-                self._events.spawned(*admitted, now)
+                self._events.task("worker_spawned", admitted[0], now, admitted[1])
         return admitted
 
     def _offer_frontier(self, now: float) -> None:
@@ -333,7 +332,6 @@ class DispatchLoop:
 
     def _stale_selection(self, lease: TaskAdmissionLease, result: ReleaseResult, now: float) -> None:
         job = self._jobs[lease.item.task_id]
-        self._events.task("selected", job, now)
-        self._events.acquired(job, lease, now)
+        self._events.admitted(job, lease, now)
         self._events.released(job, lease, result, "not_started", now)
         self._events.task("stale_selection", job, now)

@@ -9,13 +9,15 @@ from types import MappingProxyType
 from typing import Any
 
 from penstock.events.correlation import RuntimeCorrelation
-from penstock.events.records import EventStream
+from penstock.events.records import EventStream, RuntimeEvent
 from penstock.scheduler.jobs import Job
 from penstock.tasks.gate import TaskGate
 from penstock.tasks.lease import TaskAdmissionLease, block_summary
 from penstock.tasks.records import TaskGroupKey
 from penstock.tasks.shadow_policy import shadow_notes
+from penstock.words.labels import words_of
 from penstock.words.leases import ReleaseResult
+from penstock.words.read_only import fixed
 from penstock.words.settings import WallClock
 from penstock.words.verdicts import Denied
 
@@ -118,69 +120,70 @@ class SchedulerEvents:
     def denied(self, job: Job, denied: Denied, now: float) -> None:
         self.task("admission_denied", job, now, reason_or_outcome=denied.reason, diagnostics={"by": denied.by})
 
-    def acquired(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
-        """The lease is out; with it, what plugins in shadow would have said."""
-        notes = shadow_notes(lease, now) if self.stream.active and lease.watchers else None
-        self._record_execution("task_lease_acquired", job, lease, now, notes or None)
-
-    def spawned(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
-        """The worker is about to start."""
-        self._record_execution("worker_spawned", job, lease, now)
+    def admitted(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
+        """The task was chosen, and its lease is out; with it, what plugins in shadow would have said."""
+        self.task("selected", job, now)
+        notes = shadow_notes(lease, now) if lease.watchers else None
+        self.task("task_lease_acquired", job, now, lease, diagnostics=notes or None)
 
     def released(self, job: Job, lease: TaskAdmissionLease, result: ReleaseResult, outcome: str, now: float) -> None:
         """The worker is done and its lease has come back; `outcome` says how the worker ended."""
-        if not self.stream.active:
-            return
-        correlation = self.correlation(job, lease)
-        lease_id = correlation.task_execution_id
         if outcome != "not_started":
-            self.task("task_completed", job, now, correlation, lease_id, lease_id, outcome)
+            self.task("task_completed", job, now, lease, outcome)
         kind = "task_lease_released" if result.released else "release_diagnostic"
-        self.task(kind, job, now, correlation, lease_id, lease_id, outcome if outcome == "abandoned" else result.reason)
-
-    def _record_execution(
-        self, kind: str, job: Job, lease: TaskAdmissionLease, now: float, notes: dict[str, Any] | None = None
-    ) -> None:
-        if self.stream.active:
-            correlation = self.correlation(job, lease)
-            lease_id = correlation.task_execution_id
-            self.task(kind, job, now, correlation, lease_id, lease_id, diagnostics=notes)
+        self.task(kind, job, now, lease, outcome if outcome == "abandoned" else result.reason)
 
     def task(
         self,
         kind: str,
         job: Job,
         now: float,
-        correlation: RuntimeCorrelation | None = None,
-        lease_id: str | None = None,
-        execution_id: str | None = None,
+        lease: TaskAdmissionLease | None = None,
         reason_or_outcome: str | None = None,
         diagnostics: dict[str, Any] | None = None,
+        lease_id: str | None = None,
     ) -> None:
-        """An event of one task, with all that joins it to the others."""
-        if self.stream.active:
-            name, of_group = self._known(job.task.group.key)
-            if correlation is None:
-                bare = job.row_group is None and job.column is None
-                correlation = of_group if bare else self._made(job, None)
-            self.stream.record(
+        """An event of one task, with all that joins it to the others; of one execution of it, if there is a lease."""
+        stream = self.stream
+        if kind not in stream.wanted:
+            return
+        task = job.task
+        group, correlation = self._known(task.group.key)
+        if lease is not None:
+            known = job.execution
+            correlation = known[1] if known is not None and known[0] is lease else self._execution(job, lease)
+            lease_id = correlation.task_execution_id
+        elif job.row_group is not None or job.column is not None:
+            correlation = self._made(job, None)
+        stream.put(
+            RuntimeEvent(
+                "scheduler",
+                stream.next_sequence(),
                 kind,
                 now,
-                correlation=correlation,
-                task_id=job.task.task_id,
-                task_execution_id=execution_id,
-                task_lease_id=lease_id,
-                group=name,
-                reason_or_outcome=reason_or_outcome,
-                diagnostics=diagnostics,
-                labels=job.task.labels,
+                task.task_id,
+                None if lease is None else lease_id,
+                lease_id,
+                None,
+                None,
+                None,
+                group,
+                reason_or_outcome,
+                None,
+                None if diagnostics is None else fixed(diagnostics),
+                None if task.labels is None else words_of(task.labels),
+                correlation,
             )
+        )
 
     # -- joining the streams
 
     def correlation(self, job: Job, lease: TaskAdmissionLease) -> RuntimeCorrelation:
-        """What every event of this execution, and of the requests that it makes, carries: made, and written as JSON,
-        once."""
+        """What every event of this execution carries, and of the requests that it makes, with what these have of it."""
+        found, task = self._execution(job, lease), job.task
+        return found if found.task_id is not None else found.of_task(task.task_id, task.group.key, task.labels)
+
+    def _execution(self, job: Job, lease: TaskAdmissionLease) -> RuntimeCorrelation:
         execution = job.execution
         if execution is None or execution[0] is not lease:
             execution = job.execution = lease, self._made(job, lease.lease_id)
@@ -189,8 +192,7 @@ class SchedulerEvents:
     def _made(self, job: Job, execution_id: str | None) -> RuntimeCorrelation:
         key = job.task.group.key
         digest = self._known(key)[1].scheduling_group_identity_hash
-        names = (self.run_id, job.row_group, job.column, None, key.kind, digest, execution_id)
-        return RuntimeCorrelation(*names, task_group=key, labels=job.task.labels, task_id=job.task.task_id)
+        return RuntimeCorrelation(self.run_id, job.row_group, job.column, None, key.kind, digest, execution_id)
 
     def _name_and_correlation(self, key: TaskGroupKey) -> tuple[str, RuntimeCorrelation]:
         digest = hashlib.blake2b("\x1f".join(key.identity).encode(), digest_size=8).hexdigest()

@@ -16,11 +16,13 @@ Pure and without a lock: where two threads meet here their owner holds one, but 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 import attrs
 
 from penstock.events.records import RuntimeEvent, StreamName
 from penstock.sinks.spec import SinkSpec
+from penstock.words.read_only import fixed
 
 __all__ = ["SinkBuffer"]
 
@@ -41,7 +43,7 @@ class _Gap:
             captured_at_monotonic=self.last.captured_at_monotonic,
             sequence=last,
             reason_or_outcome="buffer_full",
-            diagnostics={"dropped": self.dropped, "first_sequence": first, "last_sequence": last},
+            diagnostics=fixed({"dropped": self.dropped, "first_sequence": first, "last_sequence": last}),
         )
 
 
@@ -67,15 +69,16 @@ class SinkBuffer:
         """Whether there is anything to `take`."""
         return bool(self._waiting)
 
-    def put_if_free(self, event: RuntimeEvent) -> bool:
-        """Append an event if there is room and no gap to be recorded first; returns whether there was.
+    def put_if_free(self, events: Sequence[RuntimeEvent]) -> int:
+        """Append events if there is room for all and no gap to be recorded first; returns how many it holds then, or 0.
 
         It may be called while another thread takes and writes: it changes nothing but the end of the buffer.
         """
-        if self._gaps or len(self._waiting) + self._in_write + 1 >= self._spec.buffer:
-            return False
-        self._waiting.append(event)
-        return True
+        held = len(self._waiting) + self._in_write + len(events)
+        if self._gaps or held >= self._spec.buffer:
+            return 0
+        self._waiting.extend(events)
+        return held
 
     def put(self, event: RuntimeEvent) -> None:
         """Append an event, or count it as dropped."""

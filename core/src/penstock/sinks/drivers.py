@@ -16,20 +16,23 @@ At the end every buffer is written out and every sink flushed, also when the run
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from types import TracebackType
 from typing import Any, Final
 
 import trio
 
-from penstock.events.records import EventStream, RuntimeEvent
+from penstock.events.records import EventStream, Receiver
 from penstock.sinks.spec import SinkBinding
 from penstock.sinks.virtual_time import in_virtual_time
 from penstock.sinks.writers import BufferedWriter, GuardedSink, LoopWriter, ThreadWriter, call_in_loop
 from penstock.words.plugin_failures import OnPluginFailure, unheard
 
 __all__ = ["SinkDrivers"]
+
+_is_full: Final = attrgetter("buffer.full")
 
 FLUSH_TIMEOUT: Final = 30.0
 """Seconds that sinks together are given at the end of a run to write what is buffered."""
@@ -59,13 +62,13 @@ class SinkDrivers:
         self._flush_timeout = flush_timeout
         self._sinks: dict[str, GuardedSink] = {}
         self._writers: list[BufferedWriter] = []
-        self._subscriptions: dict[str, list[tuple[EventStream, Callable[[RuntimeEvent], None]]]] = {}
+        self._subscriptions: dict[str, list[tuple[EventStream, Receiver]]] = {}
         self._waiting_for_room = trio.lowlevel.ParkingLot()
 
     @property
     def full(self) -> bool:
         """Whether a sink that must not lose anything has no room: pause before making more events."""
-        return any(writer.buffer.full for writer in self._writers)
+        return any(map(_is_full, self._writers))
 
     async def drained(self) -> None:
         """Wait until no sink is `full`. Returns at once, without a checkpoint, if none is."""
@@ -99,15 +102,15 @@ class SinkDrivers:
             name = binding.name
             unsubscribe = partial(call_in_loop, token, partial(self._unsubscribe, name))
             sink = self._sinks[name] = GuardedSink(binding, self._failures, unsubscribe, self._on_failure)
-            receiver = sink.write
+            receiver: Receiver = sink.write_all
             if binding.spec.mode == "buffered":
                 writer: BufferedWriter = (LoopWriter if virtual else ThreadWriter)(sink, self._on_room)
                 self._writers.append(writer)
-                receiver = writer.put
+                receiver = writer.put_all
             hooks = (binding.scheduler_event, binding.request_event)
             for stream, hook in zip(self._streams, hooks, strict=True):
                 if hook is not None:
-                    stream.subscribe(receiver, binding.spec.kinds)
+                    stream.subscribe_to_all(receiver, binding.spec.kinds)
                     self._subscriptions.setdefault(name, []).append((stream, receiver))
         return self
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -58,26 +58,41 @@ class GuardedSink:
         self._on_disabled = on_disabled
         self._on_failure = on_failure
         self._in_a_row = {"scheduler": 0, "request": 0, "flush": 0}
+        self._hooks: dict[str, Callable[[RuntimeEvent], Any] | None]
         self._hooks = {"scheduler": binding.scheduler_event, "request": binding.request_event}
 
-    def write(self, event: RuntimeEvent) -> None:
-        """Give the sink one event."""
-        self.write_all((event,))
-
     def write_all(self, events: Iterable[RuntimeEvent]) -> None:
-        """Give the sink several, one by one."""
+        """Give the sink events, one by one."""
+        hooks, in_a_row = self._hooks, self._in_a_row
         for event in events:
-            hook = self._hooks[event.stream]
+            stream = event.stream
+            hook = hooks[stream]
             if hook is None or self.disabled is not None:
                 continue
             if event.event_kind == "plugin_error" and self._tells_of_itself(event):
                 continue
-            self._call(event.stream, hook, event)
+            try:
+                if (answer := hook(event)) is not None:
+                    refuse_coroutine(answer)
+                in_a_row[stream] = 0
+            except trio.Cancelled:
+                raise
+            except BaseException as error:
+                self._note_failure(stream, error, hook)
 
     def flush(self) -> None:
         """Let the sink make durable what it was given, if it wants to."""
-        if self.binding.flush is not None and self.disabled is None:
-            self._call("flush", self.binding.flush)
+        flush: Callable[[], object] | None = self.binding.flush
+        if flush is None or self.disabled is not None:
+            return
+        try:
+            if (answer := flush()) is not None:
+                refuse_coroutine(answer)
+            self._in_a_row["flush"] = 0
+        except trio.Cancelled:
+            raise
+        except BaseException as error:
+            self._note_failure("flush", error, flush)
 
     def disable(self, reason: str) -> None:
         """Stop calling the sink, with a line in the log that gives the reason."""
@@ -85,18 +100,6 @@ class GuardedSink:
             self.disabled = reason
             _log.error("plugin %r: its sink is disabled: it %s", self.binding.name, reason)
             self._on_disabled()
-
-    def _call(self, what: str, function: Callable[..., Any], *given: object) -> None:
-        try:
-            answer = function(*given)
-            if answer is not None:
-                refuse_coroutine(answer)
-        except trio.Cancelled:
-            raise
-        except BaseException as error:
-            self._note_failure(what, error, function)
-        else:
-            self._in_a_row[what] = 0
 
     def _note_failure(self, what: str, error: BaseException, function: Callable[..., Any]) -> None:
         hook = what if what == "flush" else f"penstock_{what}_event"
@@ -126,8 +129,8 @@ class BufferedWriter(ABC):
         self._token = trio.lowlevel.current_trio_token()
 
     @abstractmethod
-    def put(self, event: RuntimeEvent) -> None:
-        """Append one event to the buffer. Called in the loop; never blocks and never raises."""
+    def put_all(self, events: Sequence[RuntimeEvent]) -> None:
+        """Append events to the buffer. Called in the loop; never blocks and never raises."""
 
     @abstractmethod
     def close(self) -> None:
@@ -141,8 +144,9 @@ class BufferedWriter(ABC):
 class LoopWriter(BufferedWriter):
     """A writer in the loop, right after what the loop is doing: for virtual time."""
 
-    def put(self, event: RuntimeEvent) -> None:
-        self.buffer.put(event)
+    def put_all(self, events: Sequence[RuntimeEvent]) -> None:
+        for event in events:
+            self.buffer.put(event)
         self._token.run_sync_soon(self._write_all, idempotent=True)
 
     def _write_all(self) -> None:
@@ -175,11 +179,13 @@ class ThreadWriter(BufferedWriter):
         self._thread = threading.Thread(target=self._run, name=f"penstock-sink-{sink.binding.name}", daemon=True)
         self._thread.start()
 
-    def put(self, event: RuntimeEvent) -> None:
-        if not self.buffer.put_if_free(event):
+    def put_all(self, events: Sequence[RuntimeEvent]) -> None:
+        held = self.buffer.put_if_free(events)
+        if not held:
             with self._lock:
-                self.buffer.put(event)
-        if self._idle or (self._lingers and self._enough()):  # looked at after the event is in the buffer
+                for event in events:
+                    self.buffer.put(event)
+        if self._idle or (self._lingers and not 0 < held < BATCH):  # looked at after the events are in the buffer
             with self._lock:
                 self._idle = self._lingers = False
                 self._lock.notify()

@@ -11,8 +11,9 @@ from typing import Final
 
 from penstock.words.checks import is_text, shown
 from penstock.words.errors import ConfigError
+from penstock.words.read_only import fixed
 
-__all__ = ["LONGEST", "MOST", "Labels", "labels_in_words", "labels_of", "merged_labels"]
+__all__ = ["LONGEST", "MOST", "Labels", "labels_in_words", "labels_of", "merged_labels", "words_of"]
 
 MOST: Final = 8
 """How many labels a task or a call may have."""
@@ -34,10 +35,10 @@ class Labels(Mapping[str, str]):
     def __init__(self, given: Mapping[str, str]) -> None:
         if not isinstance(given, Mapping):
             raise ConfigError(f"labels must map names to values, such as {{'tenant': 'acme'}}, not {shown(given)}")
-        self._words = words = dict(given)
-        if len(words) > MOST:
-            raise ConfigError(f"labels must be at most {MOST}, with those of the task, not {len(words)}")
-        for name, value in words.items():
+        self._words: dict[str, str] = fixed(dict(given))
+        if len(self._words) > MOST:
+            raise ConfigError(f"labels must be at most {MOST}, with those of the task, not {len(self._words)}")
+        for name, value in self._words.items():
             if not _fits(name) or not name:
                 raise ConfigError(f"labels must have names of 1 to {LONGEST} bytes of text; {shown(name)} is none")
             if not _fits(value):
@@ -82,6 +83,12 @@ def labels_of(given: Mapping[str, str] | None) -> Labels | None:
         return None
     labels = given if isinstance(given, Labels) else Labels(given)
     return labels or None
+
+
+def words_of(labels: Mapping[str, str]) -> Mapping[str, str]:
+    """The same as a dictionary that cannot be changed: what events hold. Of `Labels` it is always the same one."""
+    words: Mapping[str, str] = labels._words if type(labels) is Labels else fixed(dict(labels))
+    return words
 
 
 def merged_labels(of_the_task: Mapping[str, str] | None, given: Mapping[str, str] | None) -> Mapping[str, str] | None:

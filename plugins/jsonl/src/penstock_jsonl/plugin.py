@@ -2,7 +2,7 @@
 
 A line is the event as `penstock.event_to_json` writes it: `stream`, `sequence` (strictly increasing within its stream),
 `event_kind`, `captured_at_monotonic` (seconds of the run's clock), and whatever else applies. The format is JSON Lines
-(jsonlines.org): UTF-8, and a line feed after every object.
+(jsonlines.org): UTF-8, and a line feed after every object. All lines of a batch are made at once, when it is written.
 
 The record is complete: the sink is written in a thread of its own, and a run that is ahead of it waits. Lines go to
 the operating system whole and together, when a batch is done, so that what was written survives a kill of the
@@ -17,7 +17,7 @@ from __future__ import annotations
 import io
 import threading
 
-from penstock import ConfigError, PluginError, Problem, RuntimeEvent, SinkSpec, event_to_json, hookimpl
+from penstock import ConfigError, PluginError, Problem, RuntimeEvent, SinkSpec, events_to_json_lines, hookimpl
 from penstock_jsonl.config import JsonlConfig, problem_with
 
 __all__ = ["JsonlPlugin"]
@@ -38,7 +38,7 @@ class JsonlPlugin:
             raise ConfigError(Problem(("plugins", "jsonl", "path"), problem))
         self._config = config
         self._file: io.FileIO | None = None
-        self._lines: list[str] = []
+        self._events: list[RuntimeEvent] = []
         self._unwritten = bytearray()
         self._writing = threading.Lock()
 
@@ -53,10 +53,10 @@ class JsonlPlugin:
 
     @hookimpl
     def penstock_scheduler_event(self, event: RuntimeEvent) -> None:
-        """Take one line."""
+        """Take one event: lines are made of many together, when they are written."""
         if self._file is None:
             raise PluginError("jsonl", f"{self._config.path!r} is not open: events come only while a run is on")
-        self._lines.append(event_to_json(event))
+        self._events.append(event)
 
     penstock_request_event = penstock_scheduler_event
 
@@ -66,15 +66,35 @@ class JsonlPlugin:
         self._close()
 
     def flush(self) -> None:
-        """Hand the lines taken so far to the operating system. Raises `OSError`; what was not written is kept."""
+        """Hand the events taken so far to the operating system.
+
+        Raises `OSError`; what was not written is kept. Raises `PluginError` for events that are no JSON, when the
+        others are written.
+        """
         with self._writing:
             self._write()
 
     def _write(self) -> None:
-        if self._lines:
-            self._lines.append("")
-            self._unwritten += "\n".join(self._lines).encode()
-            self._lines.clear()
+        problem = self._encode()
+        self._hand_over()
+        if problem is not None:
+            raise PluginError("jsonl", f"left out an event: {problem}") from problem
+
+    def _encode(self) -> Exception | None:
+        """Make lines of the events, and leave out those of which no line can be made: why, of the last."""
+        events, self._events = self._events, []
+        problem: Exception | None = None
+        try:
+            self._unwritten += events_to_json_lines(events)
+        except (TypeError, ValueError):
+            for event in events:
+                try:
+                    self._unwritten += events_to_json_lines([event])
+                except (TypeError, ValueError) as error:
+                    problem = error
+        return problem
+
+    def _hand_over(self) -> None:
         while self._unwritten and self._file is not None:
             with memoryview(self._unwritten) as lines:
                 written = self._file.write(lines)
@@ -89,6 +109,6 @@ class JsonlPlugin:
                 if self._file is not None:
                     self._file.close()
                 self._file = None
-                self._lines.clear()
+                self._events.clear()
                 self._unwritten.clear()
                 self._writing.release()

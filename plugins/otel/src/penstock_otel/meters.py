@@ -46,7 +46,8 @@ class Meters:
         self._asking = threading.Lock()
         self._gauges: Gauges = {}
         self._shown = {*GAUGES, *DECISIONS}
-        self._attributes: dict[Pairs, dict[str, str]] = {}
+        self._attributes: dict[Pairs, dict[str, str] | None] = {(): None}
+        """Of no labels it is `None`: the SDK takes 1.2 µs to look into an empty dictionary."""
         made: list[Any] = []
         for name, metric in METRICS.of_run.items():
             if metric.kind == "histogram":
@@ -69,10 +70,9 @@ class Meters:
             for (name, labels), count in found.counts.items():
                 self._totals[name][labels] += count
         for name, value, labels in found.values:
-            attributes = self._attributes.get(labels)
-            if attributes is None:
-                attributes = self._attributes[labels] = dict(labels)
-            self._histograms[name].record(value, attributes)
+            if labels not in self._attributes:
+                self._attributes[labels] = dict(labels)
+            self._histograms[name].record(value, self._attributes[labels])
 
     def show(self, run: RunUnderWay) -> None:
         """The gauges of a run from now on."""
