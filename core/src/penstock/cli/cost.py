@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import attrs
 import trio
-import trio.testing
 
 from penstock.cli.config_lines import columns
 from penstock.config.reading import ModelConfig, PenstockConfig, ProviderConfig
@@ -68,6 +67,8 @@ def cost_lines(plugin: LoadedPlugin, config: PenstockConfig, files: Sequence[Pat
 
 def measured(plugin: LoadedPlugin, config: PenstockConfig, files: Sequence[Path]) -> tuple[HookFigures, ...]:
     """The figures of all plugins under the standard load, of which this is one."""
+    import trio.testing  # here, since it loads pytest wherever that is installed, and every command would wait for it
+
     given = [file for file in files if file.stem == plugin.name]
     clock = trio.testing.MockClock(autojump_threshold=0)
     return trio.run(_load, _loaded(plugin, config), given, clock=clock)
