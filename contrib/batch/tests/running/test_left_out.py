@@ -48,3 +48,20 @@ def test_a_plugin_that_is_broken_is_left_out(folder: Folder, before: bool) -> No
     done = penstock(*option, *line) if before else penstock(*line, *option)
     assert done.returncode == 0, done.stderr
     assert folder.answers() == [{"text": "abc", "length": 3}]
+
+
+@pytest.mark.parametrize("command", ["check", "plan"])
+@pytest.mark.parametrize("before", [True, False], ids=["penstock --no-plugin …", "… --no-plugin"])
+def test_a_pipeline_is_looked_at_without_what_its_run_is_to_do_without(
+    folder: Folder, command: str, before: bool
+) -> None:
+    folder.lines(json.dumps({"text": "abc"}))
+    module = f"looked_{folder.path.name.replace('-', '_')}"
+    (folder.path / f"{module}.py").write_text("def length(text):\n    return len(text)\n", encoding="utf-8")
+    folder.write(toml=PIPELINE.replace("FUNCTIONS", module))
+    (folder.path / "broken.py").write_text("raise RuntimeError('broken')\n", encoding="utf-8")
+    refused = penstock(command, str(folder.toml))
+    assert (refused.returncode, "RuntimeError: broken" in refused.stderr) == (2, True)
+    option = ["--no-plugin", "broken"]
+    done = penstock(*option, command, str(folder.toml)) if before else penstock(command, str(folder.toml), *option)
+    assert done.returncode == 0, done.stderr

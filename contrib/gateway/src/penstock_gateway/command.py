@@ -19,10 +19,10 @@ from penstock_gateway.server import serve_until_signal
 __all__ = ["check_gateway", "serve_command"]
 
 
-def check_gateway(path: Path, plugin_files: Sequence[Path]) -> FileCheck:
+def check_gateway(path: Path, plugins: Sequence[object]) -> FileCheck:
     """What a file that is valid would serve, and to whom. Raises `ConfigError` and `PluginError`."""
     serving = load_gateway(path, os.environ)
-    manager = PluginManager.from_config(serving.config, extra=plugin_files)
+    manager = PluginManager.from_config(serving.config, extra=plugins)
     return FileCheck(
         [
             f"{path}: a gateway at {serving.gateway.host}, port {serving.gateway.port}",

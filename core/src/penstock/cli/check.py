@@ -31,8 +31,15 @@ FAULTY = 1
     metavar="FILE",
     help="Load this Python file as a plugin. May be given several times.",
 )
+@click.option(
+    "--no-plugin",
+    "left_out",
+    multiple=True,
+    metavar="NAME",
+    help="Leave this plugin out, whatever the file names. May be given several times.",
+)
 @click.pass_obj
-def check(line: CommandLine, file: Path, files: tuple[Path, ...]) -> None:
+def check(line: CommandLine, file: Path, files: tuple[Path, ...], left_out: tuple[str, ...]) -> None:
     """Validate a TOML file, a pipeline's or a program's, without calling or writing anything.
 
     A plugin whose file it is says what it would do. For a program's file the plugins are made, and their factories
@@ -41,12 +48,12 @@ def check(line: CommandLine, file: Path, files: tuple[Path, ...]) -> None:
     Exit code: 0 all is well, 1 some of what the file names cannot be used, as rows of a pipeline's input, 2 wrong
     configuration.
     """
-    plugin_files = (*line.plugin_files, *files)
-    whose = whose_file(file, read_toml(file), plugin_files, installed())
+    line = CommandLine((*line.plugin_files, *files), (*line.left_out, *left_out))
+    whose = whose_file(file, read_toml(file), line.plugin_files, installed(), left_out=line.left_out)
     if whose.says is not None:
         for error in whose.unable:
             click.echo(f"penstock: {printable(str(error))}", err=True)
-    found = whose.check() or _checked_program(file, (*line.plugins, *files))
+    found = whose.check() or _checked_program(file, line.plugins)
     for text in found.lines:
         click.echo(printable(text))
     for text in found.notes:
