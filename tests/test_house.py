@@ -44,7 +44,7 @@ def project(distribution: Path) -> dict[str, Any]:
 
 
 def package(distribution: Path) -> Path:
-    (found,) = (folder for folder in distribution.joinpath("src").iterdir() if not folder.name.startswith("."))
+    (found,) = (folder for folder in distribution.joinpath("src").iterdir() if folder.joinpath("__init__.py").exists())
     return found
 
 

@@ -70,8 +70,8 @@ def test_the_example_serves_says_how_to_call_it_and_ends_by_a_signal(tmp_path: P
 def test_check_says_what_would_be_served_or_what_is_wrong(tmp_path: Path) -> None:
     plugin = GatewayPlugin()
     tables = tomllib.loads(MOCK.read_text(encoding="utf-8"))
-    assert plugin.penstock_check(MOCK, {"providers": {}}, ()) is None
-    checked = plugin.penstock_check(MOCK, tables, ())
+    assert plugin.penstock_check(MOCK, {"providers": {}}, (), ()) is None
+    checked = plugin.penstock_check(MOCK, tables, (), ())
     assert checked is not None
     assert "no key is needed; calls wait at most 30 s for their turn" in checked.lines
     wrong = tmp_path / "gateway.toml"
@@ -79,7 +79,7 @@ def test_check_says_what_would_be_served_or_what_is_wrong(tmp_path: Path) -> Non
         MOCK.read_text(encoding="utf-8").replace("queue_wait_timeout", "queue_wait_timout"), encoding="utf-8"
     )
     with pytest.raises(ConfigError, match="queue_wait_timout"):
-        plugin.penstock_check(wrong, tables, ())
+        plugin.penstock_check(wrong, tables, (), ())
 
 
 @pytest.mark.parametrize(

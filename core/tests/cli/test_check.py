@@ -21,12 +21,13 @@ OWNER = """
 
     class Owner:
         @hookimpl
-        def penstock_check(self, file, tables, plugin_files):
+        def penstock_check(self, file, tables, plugin_files, left_out):
             if "mine" not in tables:
                 return None
             if tables["mine"].get("wrong"):
                 raise ConfigError(f"{file}: mine.wrong: must not be")
             files = [path.name for path in plugin_files]
+            files += [f"no {name}" for name in left_out]
             faulty = tables["mine"].get("faulty", False)
             return FileCheck([f"rows by {files}"], notes=["one is \\x1b blue"], faulty=faulty)
 """
@@ -55,6 +56,7 @@ def test_the_owner_of_a_file_is_asked_and_its_words_and_exit_code_are_the_comman
     rule = write("rule.py", "@hookimpl\ndef penstock_task_eligible(task): ...\n")
     result = check(write("a.toml", "[mine]\n"), "--plugin", rule)
     assert (result.exit_code, result.stdout, result.stderr) == (0, "rows by ['rule.py']\n", "one is \\x1b blue\n")
+    assert check(write("n.toml", "[mine]\n"), "--no-plugin", "aimd").stdout == "rows by ['no aimd']\n"
     assert check(write("b.toml", "[mine]\nfaulty = true\n")).exit_code == 1
     wrong = write("c.toml", "[mine]\nwrong = true\n")
     assert refused(wrong) == f"penstock: {wrong}: mine.wrong: must not be"

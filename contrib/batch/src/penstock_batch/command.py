@@ -190,7 +190,7 @@ def _called(step: Step, model: StepModel) -> str:
     return f"{model.name} (at most {model.max_parallel_requests} at a time{texts}{where})"
 
 
-def check_command(path: Path, *, plugins: Sequence[Path]) -> int:
+def check_command(path: Path, *, plugins: Sequence[object]) -> int:
     """Print what a pipeline would do. Returns the exit code; raises `ConfigError` and `PluginError`."""
     found = check_pipeline(path, plugins=plugins)
     for line in found.lines:
@@ -200,7 +200,7 @@ def check_command(path: Path, *, plugins: Sequence[Path]) -> int:
     return SOME_FAILED if found.faulty else ALL_DONE
 
 
-def check_pipeline(path: Path, *, plugins: Sequence[Path]) -> FileCheck:
+def check_pipeline(path: Path, *, plugins: Sequence[object]) -> FileCheck:
     """What a pipeline that is valid would do, and what should be seen to. Raises `ConfigError` and `PluginError`."""
     pipeline = load_pipeline(path)
     manager = PluginManager.from_config(pipeline.config, extra=plugins)

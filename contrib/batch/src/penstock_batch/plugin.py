@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from penstock import ENDINGS, FileCheck, Without, hookimpl
-from penstock_batch.report.cli import plan, report
+from penstock_batch.report.cli import no_plugin_option, plan, plugin_option, report
 
 if TYPE_CHECKING:
     from penstock import CommandLine
@@ -42,30 +42,17 @@ class BatchPlugin:
         return TABLES
 
     @hookimpl
-    def penstock_check(self, file: Path, tables: Mapping[str, Any], plugin_files: tuple[Path, ...]) -> FileCheck | None:
+    def penstock_check(
+        self, file: Path, tables: Mapping[str, Any], plugin_files: tuple[Path, ...], left_out: tuple[str, ...]
+    ) -> FileCheck | None:
         """What a pipeline would do. A file is one that has `[[steps]]`, or two of the other tables of pipelines."""
         if not isinstance(tables.get("steps"), list) and sum(name in tables for name in _TABLES) < 2:
             return None
         from penstock_batch.command import check_pipeline
 
-        return check_pipeline(file, plugins=plugin_files)
+        return check_pipeline(file, plugins=(*plugin_files, *map(Without, left_out)))
 
 
-_plugin_option = click.option(
-    "--plugin",
-    "files",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Load this Python file as a plugin. May be given several times.",
-)
-_no_plugin_option = click.option(
-    "--no-plugin",
-    "left_out",
-    multiple=True,
-    metavar="NAME",
-    help="Leave this plugin out, whatever the pipeline names. May be given several times.",
-)
 _pipeline_argument = click.argument("pipeline", type=click.Path(path_type=Path), metavar="PIPELINE.toml")
 
 
@@ -83,8 +70,8 @@ _pipeline_argument = click.argument("pipeline", type=click.Path(path_type=Path),
     metavar="EXPRESSION",
     help="With --redo: only those of which this is true, as 'ended == \"length\"'; names are an answer's and columns.",
 )
-@_plugin_option
-@_no_plugin_option
+@plugin_option
+@no_plugin_option
 @click.option(
     "--trace-decisions",
     "trace",

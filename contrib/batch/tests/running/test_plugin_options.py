@@ -1,5 +1,8 @@
-"""Options of `penstock run` about plugins: `--no-plugin NAME`, which leaves one out, whatever the pipeline names; and
-`--trace-decisions FILE`, by which every question of the gates is a line."""
+"""Options of commands about plugins.
+
+`--no-plugin NAME` leaves one out, whatever the pipeline names; by `--trace-decisions FILE` every question of the gates
+is a line.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +58,19 @@ def test_a_plugin_that_is_broken_is_left_out(folder: Folder, before: bool) -> No
     done = penstock(*option, *line) if before else penstock(*line, *option)
     assert done.returncode == 0, done.stderr
     assert folder.answers() == [{"text": "abc", "length": 3}]
+
+
+@pytest.mark.parametrize("command", ["check", "plan"])
+@pytest.mark.parametrize("before", [True, False], ids=["penstock --no-plugin …", "… --no-plugin"])
+def test_a_pipeline_is_looked_at_without_what_its_run_is_to_do_without(
+    folder: Folder, command: str, before: bool
+) -> None:
+    written(folder, "raise RuntimeError('broken')\n", "abc")
+    line, option = [command, str(folder.toml)], ["--no-plugin", "mine"]
+    refused = penstock(*line)
+    assert (refused.returncode, "RuntimeError: broken" in refused.stderr) == (2, True)
+    done = penstock(*option, *line) if before else penstock(*line, *option)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_run_writes_who_was_asked_about_each_task(folder: Folder) -> None:

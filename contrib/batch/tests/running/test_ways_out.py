@@ -50,6 +50,18 @@ def test_foreign_text_is_made_safe_before_it_is_shown(folder: Folder) -> None:
     assert r"5 × made: ValueError: \udc80\x1b[31mred\x07\u202e" in shown
 
 
+@pytest.mark.parametrize("gone", [(0,), (1,), (0, 1, 2)])
+def test_no_file_of_a_run_has_the_number_of_a_standard_stream_that_was_closed(
+    folder: Folder, gone: tuple[int, ...]
+) -> None:
+    """Else what a step, or a program that it starts, writes there would be written over the store."""
+    making(folder, "import os; return [os.readlink(f'/proc/self/fd/{n}') for n in range(3)]")
+    closing = f"import os\nfor number in {gone}: os.close(number)"
+    subprocess.run(command(folder, closing), check=False, stdin=subprocess.DEVNULL, capture_output=True)
+    assert len(folder.answers()) == 5
+    assert {answer["made"][number] for answer in folder.answers() for number in gone} == {os.devnull}
+
+
 def test_a_stream_that_code_has_closed_is_one_that_is_gone(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     out, err = (open(os.devnull, "w", encoding="utf-8") for _ in range(2))  # noqa: SIM115  # closed by the step
     monkeypatch.setattr(sys, "stdout", out)

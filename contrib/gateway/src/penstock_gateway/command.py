@@ -22,13 +22,13 @@ from penstock_gateway.spending.ledger_file import check_place
 __all__ = ["check_gateway", "serve_command"]
 
 
-def check_gateway(path: Path, plugin_files: Sequence[Path]) -> FileCheck:
+def check_gateway(path: Path, plugins: Sequence[object]) -> FileCheck:
     """What a file that is valid would serve, and to whom. Raises `ConfigError` and `PluginError`."""
     serving = load_gateway(path, os.environ)
     if serving.spending.ledger is not None:
         check_place(serving.spending.ledger)
     check_log_place(serving.gateway.log)
-    manager = PluginManager.from_config(serving.config, extra=plugin_files)
+    manager = PluginManager.from_config(serving.config, extra=plugins)
     return FileCheck(
         [
             f"{path}: a gateway at {serving.gateway.host}, port {serving.gateway.port}",

@@ -45,13 +45,15 @@ class GatewayPlugin:
         return TABLES
 
     @hookimpl
-    def penstock_check(self, file: Path, tables: Mapping[str, Any], plugin_files: tuple[Path, ...]) -> FileCheck | None:
+    def penstock_check(
+        self, file: Path, tables: Mapping[str, Any], plugin_files: tuple[Path, ...], left_out: tuple[str, ...]
+    ) -> FileCheck | None:
         """What a gateway would serve. A file is one that has `[gateway]`."""
         if "gateway" not in tables:
             return None
         from penstock_gateway.command import check_gateway
 
-        return check_gateway(file, plugin_files)
+        return check_gateway(file, (*plugin_files, *map(Without, left_out)))
 
 
 @click.command()

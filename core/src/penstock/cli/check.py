@@ -9,7 +9,6 @@ import click
 from penstock.cli.command_line import CommandLine
 from penstock.config.reading import load_config
 from penstock.config.toml_reading import read_toml
-from penstock.plugins.barring import Without
 from penstock.plugins.discovery import installed
 from penstock.plugins.file_checks import whose_file
 from penstock.plugins.manager import PluginManager
@@ -37,7 +36,7 @@ FAULTY = 1
     "left_out",
     multiple=True,
     metavar="NAME",
-    help="Leave this plugin out, of a program's file. May be given several times.",
+    help="Leave this plugin out, whatever the file names. May be given several times.",
 )
 @click.pass_obj
 def check(line: CommandLine, file: Path, files: tuple[Path, ...], left_out: tuple[str, ...]) -> None:
@@ -49,12 +48,12 @@ def check(line: CommandLine, file: Path, files: tuple[Path, ...], left_out: tupl
     Exit code: 0 all is well, 1 some of what the file names cannot be used, as rows of a pipeline's input, 2 wrong
     configuration.
     """
-    plugin_files = (*line.plugin_files, *files)
-    whose = whose_file(file, read_toml(file), plugin_files, installed())
+    line = CommandLine((*line.plugin_files, *files), (*line.left_out, *left_out))
+    whose = whose_file(file, read_toml(file), line.plugin_files, installed(), left_out=line.left_out)
     if whose.says is not None:
         for error in whose.unable:
             click.echo(f"penstock: {printable(str(error))}", err=True)
-    found = whose.check() or _checked_program(file, (*line.plugins, *files, *map(Without, left_out)))
+    found = whose.check() or _checked_program(file, line.plugins)
     for text in found.lines:
         click.echo(printable(text))
     for text in found.notes:

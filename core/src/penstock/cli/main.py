@@ -23,6 +23,7 @@ go to standard error, with exit code 2 and without a traceback.
 from __future__ import annotations
 
 import importlib.metadata
+import os
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -218,4 +219,16 @@ cli.add_command(schema)
 
 def main() -> None:
     """The entry point of `penstock`."""
+    _hold_standard_streams()
     cli(prog_name="penstock")
+
+
+def _hold_standard_streams() -> None:
+    """Put nothing in the place of a standard stream that was closed when the command began: else the next file that is
+    opened has its number, and what code prints there, or a program that is started, is written into that file.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one

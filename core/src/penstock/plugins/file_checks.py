@@ -50,9 +50,15 @@ class WhoseFile:
 
 
 def whose_file(
-    file: Path, tables: Mapping[str, Any], plugin_files: tuple[Path, ...], installed: Installed
+    file: Path,
+    tables: Mapping[str, Any],
+    plugin_files: tuple[Path, ...],
+    installed: Installed,
+    *,
+    left_out: tuple[str, ...] = (),
 ) -> WhoseFile:
-    """The plugin that says of `file`, which holds these `tables`, that it is its own, with what it says.
+    """The plugin that says of `file`, which holds these `tables`, that it is its own, with what it says. It is told the
+    `plugin_files`, and the names of plugins that are `left_out`.
 
     Raises `ConfigError` if several do, or if one of `plugin_files` is not there.
     """
@@ -61,7 +67,7 @@ def whose_file(
     unable: list[PluginError] = []
     for plugin in _with_the_hook(installed, plugin_files, unable):
         try:
-            answer = _asked(plugin, file=file, tables=tables, plugin_files=plugin_files)
+            answer = _asked(plugin, file=file, tables=tables, plugin_files=plugin_files, left_out=left_out)
         except PluginError as error:
             unable.append(error)
             continue

@@ -192,14 +192,17 @@ class PenstockSpec:
         its `Config`. An error goes to standard error, and the other commands work."""
 
     @hookspec
-    def penstock_check(self, file: Path, tables: Mapping[str, Any], plugin_files: tuple[Path, ...]) -> FileCheck | None:
+    def penstock_check(
+        self, file: Path, tables: Mapping[str, Any], plugin_files: tuple[Path, ...], left_out: tuple[str, ...]
+    ) -> FileCheck | None:
         """What there is to say of a TOML file if it is the plugin's own, having tables that only this plugin reads;
         `None` if it is not.
 
         Called by `penstock check FILE` and `penstock doctor FILE` of every installed plugin that has the hook, made
-        with the defaults of its `Config`. `tables` is the file as it was read, `plugin_files` the files of `--plugin`.
-        Calls no provider and writes nothing. `ConfigError` and `PluginError` say what is wrong with the file; any other
-        error is the plugin's own, and ends the command only if no other plugin knows the file.
+        with the defaults of its `Config`. `tables` is the file as it was read, `plugin_files` the files of `--plugin`,
+        and `left_out` the names of `--no-plugin` (since version 1.1 of the contract). Calls no provider and writes
+        nothing. `ConfigError` and `PluginError` say what is wrong with the file; any other error is the plugin's own,
+        and ends the command only if no other plugin knows the file.
         """
 
     @hookspec

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+import msgspec
+
 from penstock_batch.calls.judged_calls import with_schema
 from penstock_batch.money.estimates import text_bytes
 from penstock_batch.pipeline.attaching import Attaching
@@ -22,7 +24,7 @@ from penstock_batch.pipeline.templates import ROW, RenderError
 from penstock_batch.providers.models import StepModel
 from penstock_batch.store.keys import base_key
 
-__all__ = ["Asked", "NotAsked", "ask", "asked_of"]
+__all__ = ["Asked", "NotAsked", "ask", "asked_of", "asking"]
 
 _CHARACTERS_PER_TOKEN: Final = 4
 
@@ -31,28 +33,23 @@ class NotAsked(Exception):
     """A row of which a call cannot be made, in one line."""
 
 
-class Asked:
+class Asked(msgspec.Struct, eq=False):
     """What is asked: `body` is the call in OpenAI's protocol, or what a function is called with; `base` identifies it.
     Where it has `attached` files the body has their digests, and what goes out their contents.
 
-    A body may be given by what makes it, when somebody looks at it: of a cell that is kept nobody does.
+    What is `said` may be the body, or what makes it when somebody looks at it: of a cell that is kept nobody does.
     """
 
-    __slots__ = ("_body", "attached", "base")
-
-    def __init__(
-        self, body: Mapping[str, Any] | Callable[[], Mapping[str, Any]], base: bytes, attached: bool = False
-    ) -> None:
-        self._body: Mapping[str, Any] | Callable[[], Mapping[str, Any]] = body
-        self.base = base
-        self.attached = attached
+    said: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+    base: bytes
+    attached: bool = False
 
     @property
     def body(self) -> Mapping[str, Any]:
         """The call, or what a function is called with."""
-        if callable(self._body):
-            self._body = self._body()
-        return self._body
+        if callable(self.said):
+            self.said = self.said()
+        return self.said
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Asked):
@@ -83,6 +80,27 @@ class Asked:
         """The most tokens that the answer may have; 0 where nothing says so."""
         most = self.body.get("max_completion_tokens", self.body.get("max_tokens"))
         return most if isinstance(most, int) and not isinstance(most, bool) and most > 0 else 0
+
+
+Asking = Callable[[Mapping[str, Any], Mapping[str, Any]], Asked]
+
+
+def asking(step: Step) -> Asking:
+    """What makes what `step` asks for a row, as `ask` does: of many rows all that is the step's alone is looked at
+    once.
+    """
+    if step.kind != "chat" or step.passed or step.names_row or step.files is not None:
+        return partial(ask, step)
+    renders, key = [turn.template.render for turn in step.turns], step.key_form.key
+
+    def texts_alone(values: Mapping[str, Any], _: Mapping[str, Any]) -> Asked:
+        try:
+            contents = [render(values) for render in renders]
+        except RenderError as error:
+            raise _not_filled_in(error) from None
+        return Asked(partial(_body, step, contents), key(contents))
+
+    return texts_alone
 
 
 def ask(step: Step, values: Mapping[str, Any], columns: Mapping[str, Any]) -> Asked:
@@ -141,4 +159,8 @@ def _contents(step: Step, values: Mapping[str, Any]) -> list[Any]:
         attaching = None if step.files is None else Attaching(step.files)
         return [turn.template.content(values, attaching) for turn in step.turns]
     except RenderError as error:
-        raise NotAsked(f"the template cannot be filled in: {error}") from None
+        raise _not_filled_in(error) from None
+
+
+def _not_filled_in(error: RenderError) -> NotAsked:
+    return NotAsked(f"the template cannot be filled in: {error}")

@@ -107,7 +107,15 @@ class Cells:
             if step.samples == 1:
                 return await self._value(step, claim, values)
             at_once = 1 if step.model is None else step.model.max_parallel_requests
-            return await all_samples(step.samples, at_once, lambda n: self._value(step, claim.samples[n], values))
+            with self._tallies.steps[step.name].sampling(step.samples) as over:
+
+                async def one(number: int) -> Any:
+                    try:
+                        return await self._value(step, claim.samples[number], values)
+                    finally:
+                        over()
+
+                return await all_samples(step.samples, at_once, one)
         finally:
             self._claims.release(claim)
 

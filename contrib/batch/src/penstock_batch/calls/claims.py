@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
-import attrs
+import msgspec
 
-from penstock_batch.calls.asking import Asked, NotAsked, ask
+from penstock_batch.calls.asking import Asked, NotAsked, asking
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.store.answer import Answer
 from penstock_batch.store.keys import RowNames, numbered_key
@@ -23,8 +23,7 @@ __all__ = ["Answers", "Claim", "Claims"]
 _MOST_HINTS: Final = 1 << 16
 
 
-@attrs.define
-class Claim:
+class Claim(msgspec.Struct):
     """A cell of one row: what is asked, its key, and the answers that it has, in the order in which they came. `number`
     is which of several equal calls it is; `others` are the further samples of the same call, each a cell of its own.
     """
@@ -83,9 +82,10 @@ class Claims:
     ) -> list[Claim | NotAsked]:
         """The cells of `step` for several rows at once, or why a row has none."""
         claims: list[Claim | NotAsked] = []
+        ask = asking(step)
         for row, values, columns in rows:
             try:
-                asked = ask(step, values, columns)
+                asked = ask(values, columns)
             except NotAsked as error:
                 claims.append(error)
             else:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import attrs
+import msgspec
 
 from penstock import Ended
 from penstock_batch.calls.json_answers import NoJson, json_in
@@ -45,8 +46,7 @@ _TOLD: Final[Mapping[Ended, str]] = {
 }
 
 
-@attrs.frozen
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True):
     """The value of a cell: that of the last answer which is accepted."""
 
     value: Any

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -39,6 +39,10 @@ class StepTally:
     calls: int = 0
     """The calls that went out for several cells each, or for those that were to be several."""
     at_work: int = 0
+    sampled: int = 0
+    """The cells that are getting several samples, each of which is at work by itself."""
+    samples_left: int = 0
+    """The samples that these have not got yet."""
     inside: float = 0.0
     cost: float | None = None
 
@@ -55,6 +59,30 @@ class StepTally:
             yield
         finally:
             self.at_work -= cells
+
+    @contextmanager
+    def sampling(self, samples: int) -> Iterator[Callable[[], None]]:
+        """A block in which a cell gets so many samples; what the block is given is to be called after each."""
+        left = samples
+        self.sampled += 1
+        self.samples_left += left
+
+        def over() -> None:
+            nonlocal left
+            left -= 1
+            self.samples_left -= 1
+
+        try:
+            yield over
+        finally:
+            self.sampled -= 1
+            self.samples_left -= left
+
+    def waiting(self, could_do: int, samples: int = 1) -> int:
+        """What of the step could be at work and is not: calls or functions, where so many cells, each of so many
+        samples, have all that they need and are not over.
+        """
+        return (could_do - self.sampled) * samples + self.samples_left - self.at_work
 
     @contextmanager
     def in_loop(self) -> Iterator[None]:

@@ -86,7 +86,8 @@ class PromptTemplate:
         """The text for one row; images and files go to `attach`. Raises `RenderError`, also for whatever an expression
         of the template does wrong.
         """
-        if self._plain is not None and (text := self._plain.filled(values)) is not None:
+        plain = self._plain
+        if plain is not None and (text := plain.filled(values)) is not None:
             return text
         try:
             return render_bounded(self._template, values, attach)

@@ -3,10 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-__all__ = ["plan", "report"]
+from penstock import Without
+
+if TYPE_CHECKING:
+    from penstock import CommandLine
+
+__all__ = ["no_plugin_option", "plan", "plugin_option", "report"]
+
+plugin_option = click.option(
+    "--plugin",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Load this Python file as a plugin. May be given several times.",
+)
+no_plugin_option = click.option(
+    "--no-plugin",
+    "left_out",
+    multiple=True,
+    metavar="NAME",
+    help="Leave this plugin out, whatever the pipeline names. May be given several times.",
+)
 
 _pipeline_argument = click.argument("pipeline", type=click.Path(path_type=Path), metavar="PIPELINE.toml")
 
@@ -21,14 +43,18 @@ _pipeline_argument = click.argument("pipeline", type=click.Path(path_type=Path),
     metavar="N",
     help="Render what is asked for so many rows.",
 )
-def plan(pipeline: Path, rows: int) -> None:
+@plugin_option
+@no_plugin_option
+@click.pass_obj
+def plan(line: CommandLine, pipeline: Path, rows: int, files: tuple[Path, ...], left_out: tuple[str, ...]) -> None:
     """Estimate calls, tokens, cost and time of a run, without calling or writing anything.
 
     Exit code: 0, or 2 for a wrong configuration.
     """
     from penstock_batch.report.commands import plan_command
 
-    raise SystemExit(plan_command(pipeline, rows=rows))
+    plugins = (*line.plugins, *files, *map(Without, left_out))
+    raise SystemExit(plan_command(pipeline, rows=rows, plugins=plugins))
 
 
 @click.command()

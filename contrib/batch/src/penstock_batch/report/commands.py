@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from penstock import ConfigError, Problem
+from penstock import ConfigError, PluginManager, Problem
 from penstock_batch.pipeline.loading import load_pipeline
-from penstock_batch.report.page import MARK
 from penstock_batch.report.plan import plan_lines, plan_of
 from penstock_batch.report.planning import facts_of
 from penstock_batch.report.record.telling import told_by
 from penstock_batch.report.text import report_lines, text_lines
+from penstock_batch.report.writing import looks_like_a_page, write_page
 from penstock_batch.rows.own_files import place_problems
 from penstock_batch.store.reading import StoreReader
 from penstock_batch.store.spent import spent_of
@@ -29,9 +26,12 @@ DONE: Final = 0
 NOT_WRITTEN: Final = 1
 
 
-def plan_command(path: Path, *, rows: int) -> int:
-    """Print what a run will take. Returns the exit code; raises `ConfigError`."""
+def plan_command(path: Path, *, rows: int, plugins: Sequence[object] = ()) -> int:
+    """Print what a run with these `plugins` will take. Returns the exit code; raises `ConfigError` and `PluginError`,
+    as the run would.
+    """
     pipeline = load_pipeline(path)
+    PluginManager.from_config(pipeline.config, extra=plugins)
     with StoreReader(pipeline.store) as reader:
         plans = [plan_of(facts) for facts in facts_of(pipeline, reader, rows)]
         spent = spent_of(reader.ask).cost
@@ -93,7 +93,7 @@ def _need_charts() -> None:
 
 def _check_place(output: Path, others: Mapping[str, Path]) -> None:
     problems = place_problems({"the page": output}, others)
-    if not problems and not _is_ours(output):
+    if not problems and not looks_like_a_page(output):
         problems = [Problem((), "is no page that penstock report made; move it away or name another file")]
     if problems:
         raise ConfigError([Problem((), problem.what, str(output)) for problem in problems])
@@ -101,31 +101,9 @@ def _check_place(output: Path, others: Mapping[str, Path]) -> None:
 
 def _written(output: Path, made: bytes) -> int:
     try:
-        _write(output, made)
+        write_page(output, made)
     except OSError as error:
         say(f"{output}: cannot be written: {error.strerror or error}", err=True)
         return NOT_WRITTEN
     say(f"report: {output}")
     return DONE
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether nothing is there, or a page that was made before."""
-    try:
-        with path.open("rb") as file:
-            return MARK.encode() in file.read(len(MARK) + 100)
-    except OSError:  # it is not there, or cannot be read: then writing says why
-        return True
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, for its owner alone, since it holds rows."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            file.write(content)
-            file.close()
-            os.replace(file.name, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(file.name)
-            raise

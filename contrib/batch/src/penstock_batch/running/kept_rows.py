@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import attrs
+import msgspec
 
 from penstock_batch.calls.claims import Claim, Claims
 from penstock_batch.calls.judging import Accepted, Rejected, judge
@@ -23,8 +23,7 @@ LOOKED_AT: Final = 256
 """Rows of which it is seen together what is kept."""
 
 
-@attrs.define
-class KeptRow:
+class KeptRow(msgspec.Struct):
     """A row with what is kept for it: the values of `finished` steps with the cells that are `kept`, and the cells
     claimed that have no answer that does.
     """
@@ -32,9 +31,9 @@ class KeptRow:
     row: Row
     identity: int
     values: dict[str, Any]
-    finished: dict[str, Any] = attrs.field(factory=dict)
-    kept: dict[str, Claim] = attrs.field(factory=dict)
-    claims: dict[str, Claim] = attrs.field(factory=dict)
+    finished: dict[str, Any] = {}
+    kept: dict[str, Claim] = {}
+    claims: dict[str, Claim] = {}
 
     def finish(self, step: Step, value: Any) -> None:
         """Note the value of a step, and the columns that it becomes."""
@@ -59,7 +58,8 @@ class KeptRows:
         identity = self._claims.identity
         found = [KeptRow(row, identity(row.digest), dict(row.values)) for row in rows]
         for step in self._steps:
-            needs = self._needs[step.name]
+            name, needs = step.name, self._needs[step.name]
+            slow = leave_slow and _is_slow(step)
             able = found if not needs else [each for each in found if all(need in each.finished for need in needs)]
             if step.when is not None:
                 able = [each for each in able if self._wants(step, each)]
@@ -69,13 +69,13 @@ class KeptRows:
             for each, claim in zip(able, claims, strict=True):
                 if not isinstance(claim, Claim):
                     continue  # it cannot be asked: that is said when its turn comes
-                judged = None if leave_slow and _is_slow(step) else _judged(step, claim, each)
+                judged = None if slow else _judged(step, claim, each)
                 if isinstance(judged, Accepted):
                     each.finish(step, judged.value)
-                    each.kept[step.name] = claim
+                    each.kept[name] = claim
                     self._claims.release(claim)
                 else:
-                    each.claims[step.name] = claim
+                    each.claims[name] = claim
         return found
 
     def _wants(self, step: Step, row: KeptRow) -> bool:

@@ -99,15 +99,17 @@ class Results:
         return line
 
     def _put(self, index: int, line: bytes, mark: int) -> None:
-        if index >= len(self._places):
-            self._places.extend([_OPEN] * (index + 1 - len(self._places)))
+        places = self._places
+        if index >= len(places):
+            places.extend([_OPEN] * (index - len(places)))
+            places.append(_OPEN)
         try:
             if self._at != self._end:
                 self._file.seek(self._end)
             self._file.write(line)
         except OSError as error:
             raise NoRoom(self._folder, error) from None
-        self._places[index] = self._end << 1 | mark
+        places[index] = self._end << 1 | mark
         self._end += len(line)
         self._at = self._end
         if self._on_over is not None:

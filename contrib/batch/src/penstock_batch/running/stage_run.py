@@ -155,15 +155,15 @@ class StageRun:
 
     def _rows_to_do(self) -> Iterator[KeptRow]:
         """The rows of which not every cell is kept; the others are over."""
+        tallies, steps = self.tallies, len(self._steps)
         for row in self._looked_at(self._limit, to_do=True):
             for name in row.finished:
-                tally = self.tallies.steps[name]
                 if name in row.kept:
-                    tally.before += 1
+                    tallies.steps[name].before += 1
                 else:
-                    tally.empty += 1
-            if len(row.finished) == len(self._steps):
-                self.tallies.rows_done += 1
+                    tallies.steps[name].empty += 1
+            if len(row.finished) == steps:
+                tallies.rows_done += 1
                 self._done(row.row.index, self.pipeline.record(row.row.values, row.values))
             else:
                 yield row
@@ -196,18 +196,18 @@ class StageRun:
     def _next_rows(self, limit: int | None) -> list[Row]:
         """The next rows of the input that can be looked at; none at its end, or at the limit."""
         rows: list[Row] = []
-        while len(rows) < LOOKED_AT and (limit is None or self._read < limit) and self._read < self.pipeline.facts.rows:
-            row = next(self._input, None)
-            if row is None:
-                break
-            self._read += 1
-            if isinstance(row, BadRow) or not self.pipeline.facts.unchanged(row):
-                # The output says why; for a row that is another now nothing is paid.
-                if self._limit is None or row.index < self._limit:
-                    self.tallies.rows_failed += 1
-                    self.tallies.row_failed(None, UNREADABLE if isinstance(row, BadRow) else CHANGED)
-            else:
-                rows.append(row)
+        facts = self.pipeline.facts
+        end = facts.rows if limit is None else min(limit, facts.rows)
+        while not rows and (taken := list(islice(self._input, max(0, min(LOOKED_AT, end - self._read))))):
+            self._read += len(taken)
+            for row in taken:
+                if isinstance(row, BadRow) or not facts.unchanged(row):
+                    # The output says why; for a row that is another now nothing is paid.
+                    if self._limit is None or row.index < self._limit:
+                        self.tallies.rows_failed += 1
+                        self.tallies.row_failed(None, UNREADABLE if isinstance(row, BadRow) else CHANGED)
+                else:
+                    rows.append(row)
         return rows
 
     def _needs_a_dead_model(self, row: KeptRow) -> bool:

@@ -45,6 +45,7 @@ class RunStanding:
         spending: Spending | None = None,
     ) -> None:
         self._steps = pipeline.steps
+        self._samples = {step.name: step.samples for step in pipeline.steps}
         self._models = models
         self._places = {place.model.name: place for use in models.values() for place in use.places}
         self._tallies = tallies
@@ -158,7 +159,7 @@ class RunStanding:
             models={name: self._model_sample(name, now) for name in self._places},
             steps={
                 name: StepSample(
-                    waiting=self._window.could_do(name) - step.at_work,
+                    waiting=-(-self._waiting(name) // self._samples[name]),
                     kept=step.before,
                     empty=step.empty,
                     done=step.done,
@@ -215,8 +216,11 @@ class RunStanding:
 
     def _waiting_for(self, place: str) -> int:
         """Cells that wait for a place: those of its model, which wait for all its places."""
-        steps = [step.name for step in self._steps_of(place)]
-        return sum(self._window.could_do(name) - self._tallies.steps[name].at_work for name in steps)
+        return sum(self._waiting(step.name) for step in self._steps_of(place))
+
+    def _waiting(self, name: str) -> int:
+        """What of a step could be at work and is not; of several samples each by itself."""
+        return self._tallies.steps[name].waiting(self._window.could_do(name), self._samples[name])
 
     def _gate(self, moves: bool) -> GateStanding:
         health = self._scheduler.health()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import zlib
 from array import array
 from functools import lru_cache
 from math import isfinite
 from typing import Any, Final
+from zlib import crc32
 
 import attrs
 import msgspec
@@ -79,12 +79,14 @@ def _usage(**counts: int) -> Usage:
 
 def checksum(key: bytes, body: bytes, vector: bytes | None) -> int:
     """The checksum of what is kept of an answer."""
-    return zlib.crc32(vector or b"", zlib.crc32(body, zlib.crc32(key)))
+    return crc32(vector or b"", crc32(body, crc32(key)))
 
 
 def sound(key: bytes, body: bytes, vector: bytes | None, crc: int, row: int, step: str) -> Answer | None:
     """The answer that is kept so, if it is as it was; `None` if it is damaged."""
     try:
-        return decoded(body, vector, row, step) if checksum(key, body, vector) == crc else None
+        if (crc32(body, crc32(key)) if vector is None else checksum(key, body, vector)) != crc:
+            return None
+        return decoded(body, vector, row, step)
     except (ValueError, TypeError, RecursionError):
         return None

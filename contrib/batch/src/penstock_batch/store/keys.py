@@ -10,6 +10,7 @@ import re
 from array import array
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +19,7 @@ __all__ = ["HOLE", "KEY_BYTES", "KeyForm", "RowNames", "base_key", "numbered_key
 
 KEY_BYTES: Final = 16
 _CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+_TEXT: Final = encode_basestring_ascii
 _QUICK: Final = msgspec.json.Encoder(order="sorted").encode
 _OTHERWISE: Final = re.compile(rb"[0-9]e-?[0-9]|0\.0000|\x7f")
 """In plain ASCII `msgspec` says the same, but for fractions with an exponent, and for DEL."""
@@ -62,7 +64,7 @@ class KeyForm:
 
     def key(self, values: Iterable[Any]) -> bytes:
         """The key of the call with these values in the holes; `base_key` of all that it says."""
-        said = self._pattern % tuple(map(_CANONICAL, values))
+        said = self._pattern % tuple([_TEXT(value) if type(value) is str else _CANONICAL(value) for value in values])
         return blake2b(said.encode("ascii"), digest_size=KEY_BYTES).digest()
 
 
