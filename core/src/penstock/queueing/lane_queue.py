@@ -157,9 +157,10 @@ class LaneQueue(Generic[T]):
         return group
 
     def take(self, entry: Entry[T]) -> None:
-        """The item was chosen, and is still the head of its lane: it leaves, and its cost counts."""
+        """The item was chosen: it leaves, and its cost counts."""
         lane = entry.lane
-        assert lane is not None, "who has left cannot be taken"
+        if lane is None or lane.head is not entry:
+            raise ValueError("only the head of a lane can be taken")
         following = entry.next
         entry.lane = None
         lane.live = live = lane.live - 1

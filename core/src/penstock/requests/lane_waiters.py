@@ -159,7 +159,7 @@ class LaneRequestWaiters:
     def take(self, waiter: RequestWaiter, now: float) -> bool:
         """Whether the waiter was chosen last and is still there; it is taken out."""
         entry = self._selected
-        if entry is None or waiter.place is not entry or entry.lane is None or entry.lane.head is not entry:
+        if entry is None or waiter.place is not entry:
             return False
         self._selected = waiter.place = None
         self._lanes.take(entry)

@@ -297,21 +297,19 @@ class TaskAdmissionController:
         if not result.released:
             return result
         task = lease.item
-        key = task.group.key
-        request = task.resource_request
-        holding = self._holdings[key]
+        holding = self._holdings[task.group.key]
         holding.running -= 1
         available = self._available
         available[SUBMISSION] += 1
-        for resource, amount in request.beyond:
+        for resource, amount in task.resource_request.beyond:
             available[resource] += amount
             holding.beyond[resource] -= amount
         if holding.capped:
-            self._see_cap(key, holding)
+            self._see_cap(task.group.key, holding)
         for name, policy in lease.watchers:
             self._notify(name, policy, "on_release", lease, now)
         if not self._waiting.calm:
-            self._waiting.came_free(key, request.shape, now)
+            self._waiting.came_free(task.group.key, task.resource_request.shape, now)
         return result
 
     def freed(self, group: TaskGroupKey, shape: Shape) -> tuple[tuple[Condition, int], ...]:
