@@ -38,7 +38,7 @@ call. No event holds prompts, answers, values of rows, secrets, or what an excep
 In Python an event is a `RuntimeEvent`, a record of `msgspec` that none can write: `event_to_dict` gives what it holds
 as plain data, `event_to_json` a line of it, and `events_to_json_lines` those of many in a fraction of the time.
 `event_from_dict` makes one of a line's JSON, and `CorrelatedRuntimeView` joins those of a task. `msgspec.structs` has
-for events what `attrs` has for other records: `asdict`, `fields`, `replace`.
+for events what `attrs` has for other records.
 """
 
 TITLES = {"scheduler": "The stream of the scheduler", "request": "The stream of the requests"}

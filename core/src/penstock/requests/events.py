@@ -216,6 +216,8 @@ class RequestEvents:
     def _record(
         self, kind: str, item: RequestAdmissionItem, now: float, correlation: RuntimeCorrelation | None, **fields: Any
     ) -> None:
+        if kind not in self._events.wanted:
+            return
         found = fields_of(item)
         if found["correlation"] is None and correlation is not None:
             found["correlation"] = correlation

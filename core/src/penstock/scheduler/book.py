@@ -43,7 +43,7 @@ class TaskBook:
         for job, _ in nodes:
             self._enter(job)
             if self.tracker.is_ready(job.task.task_id):
-                self._events.ready(job, now)
+                self._events.task("dependency_ready", job, now)
         return dropped
 
     def take_on_one(self, job: Job, number: int) -> None:
@@ -64,7 +64,7 @@ class TaskBook:
     def seal(self, name: str, now: float) -> None:
         """No more members for the barrier of this id, or no more tasks of this row group."""
         for task in self.tracker.seal(name):
-            self._events.ready(self.jobs[task.task_id], now)
+            self._events.task("dependency_ready", self.jobs[task.task_id], now)
         self.tracker.seal_row_group(name)
 
     def expired(self, now: float, started: Container[str], *, strictly: bool) -> Iterator[Job]:

@@ -48,7 +48,7 @@ class TaskEndings:
         self.counts["completed"] += 1
         if readied and self._events.stream.active:
             for task in readied:
-                self._events.ready(self._jobs[task.task_id], now)
+                self._events.task("dependency_ready", self._jobs[task.task_id], now)
         self._settle(job, "completed", value)
 
     def failed(self, job: Job, error: Exception, now: float, *, last_try: bool) -> None:

@@ -114,9 +114,6 @@ class SchedulerEvents:
 
     # -- one task
 
-    def ready(self, job: Job, now: float) -> None:
-        self.task("dependency_ready", job, now)
-
     def denied(self, job: Job, denied: Denied, now: float) -> None:
         self.task("admission_denied", job, now, reason_or_outcome=denied.reason, diagnostics={"by": denied.by})
 

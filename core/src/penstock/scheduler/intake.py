@@ -107,7 +107,7 @@ class Intake:
             self._check_fits(job)
         self._book.take_on_one(job, self._numbered if task_id is None else 0)
         if self._events.stream.active:
-            self._events.ready(job, trio.current_time())
+            self._events.task("dependency_ready", job, trio.current_time())
         self._loop.wakeup.ring()
         return job
 

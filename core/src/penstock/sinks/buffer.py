@@ -94,7 +94,8 @@ class SinkBuffer:
         """The oldest events, at most so many; `written` says that they are done with."""
         count = min(most, len(self._waiting))
         self._in_write += count  # first: who looks meanwhile must not find more room than there is
-        return [self._waiting.popleft() for _ in range(count)]
+        popleft = self._waiting.popleft
+        return [popleft() for _ in range(count)]
 
     def written(self, count: int) -> bool:
         """Note that `count` of the events taken are written; returns whether the buffer is no longer `full` by it."""
