@@ -208,10 +208,9 @@ class DispatchLoop:
             admitted = self._admit(now)
             if admitted is None:
                 break
-            job, lease = admitted
-            workers.start(job, lease, now)
+            workers.start(admitted, now)
             if recording:
-                self._events.task("worker_spawned", job, now, lease)
+                self._events.task("worker_spawned", admitted[0], now, admitted[1])
             started += 1
         self._begun = started
         if started:
@@ -237,10 +236,10 @@ class DispatchLoop:
 
     def _go_on(self, now: float) -> Admitted | None:
         """What a worker may go on with: nothing where a round would do more than to admit."""
-        recording = self._events.stream.active
-        if self._begun >= BATCH or not self._gate.keeps_nobody_back() or (recording and self._is_full()):
+        if self._begun >= BATCH or self._tracker.has_ready or self._book.has_deadlines:
             return None
-        if self._tracker.has_ready or self._book.has_deadlines:
+        recording = self._events.stream.active
+        if not self._gate.keeps_nobody_back() or (recording and self._is_full()):
             return None
         try:
             admitted = self._admit(now)

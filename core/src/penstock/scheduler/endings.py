@@ -42,9 +42,8 @@ class TaskEndings:
 
     def complete(self, job: Job, value: Any, now: float) -> None:
         """The task is done: what waited for it becomes ready, and its handle has the result."""
-        task_id = job.task_id
-        readied = self._tracker.mark_complete(task_id)
-        self._remove(task_id)
+        readied = self._tracker.mark_complete(job.task_id)
+        self._remove(job.task_id)
         self.counts["completed"] += 1
         if readied and self._events.stream.active:
             for task in readied:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
 from typing import Any, Final, Generic, Literal, TypeVar, get_args
 
 import trio
@@ -42,27 +42,22 @@ class TaskCancelled(PenstockError):
 
 
 class TaskHandle(Generic[T]):
-    """The handle of a submitted task: awaiting it gives the result, or raises what became of the task.
-
-    `on_wait` gives the block in which a trio task waits for it.
-    """
+    """The handle of a submitted task: awaiting it gives the result, or raises what became of the task."""
 
     __slots__ = ("_on_wait", "_result", "_watchers", "attempts", "retrieved", "status", "task_id")
 
-    def __init__(
-        self, task_id: str, on_wait: Callable[[TaskHandle[Any]], AbstractContextManager[None]] = lambda _: nullcontext()
-    ) -> None:
-        self.task_id = task_id
-        self._on_wait = on_wait
-        self.status: TaskStatus = "pending"
-        self.attempts = 0
-        """How many times it was started."""
-        self.retrieved = False
-        """Whether its end was asked for; a failure that nobody asked for is raised at the end of the run."""
-        self._result: Any = None
-        """The value of a task that completed, and otherwise what is to be raised."""
-        self._watchers: list[Callable[[TaskHandle[T]], None] | trio.Event] | None = None
-        """What the end sets off: callbacks, and one event for all who wait."""
+    task_id: str
+    status: TaskStatus
+    attempts: int
+    """How many times it was started."""
+    retrieved: bool
+    """Whether its end was asked for; a failure that nobody asked for is raised at the end of the run."""
+    _on_wait: Callable[[TaskHandle[Any]], AbstractContextManager[None]]
+    """The block in which a trio task waits for it."""
+    _result: Any
+    """The value of a task that completed, and otherwise what is to be raised."""
+    _watchers: list[Callable[[TaskHandle[T]], None] | trio.Event] | None
+    """What the end sets off: callbacks, and one event for all who wait."""
 
     @property
     def done(self) -> bool:
@@ -127,14 +122,10 @@ class TaskHandle(Generic[T]):
 
     def settle(self, status: EndStatus, value: T | None = None, error: BaseException | None = None) -> None:
         """The end, which the scheduler sets once. Raises what callbacks raised, when all have been called."""
-        if self.status in FINAL:
-            raise AssertionError(f"task {self.task_id!r} has ended before, as {self.status}")
-        self.status, self._result = status, value if error is None else error
-        if self._watchers is not None:
-            watchers, self._watchers = self._watchers, None
-            self._call(watchers)
+        raise NotImplementedError
 
-    def _call(self, watchers: Iterable[Callable[[TaskHandle[T]], None] | trio.Event]) -> None:
+    def _call_watchers(self) -> None:
+        watchers, self._watchers = self._watchers or (), None
         errors: list[Exception] = []
         for watcher in watchers:
             if isinstance(watcher, trio.Event):

@@ -57,18 +57,26 @@ class Job(TaskHandle[Any]):
         on_wait: Callable[[TaskHandle[Any]], AbstractContextManager[None]],
         max_attempts: int,
     ) -> None:
-        super().__init__(task.task_id, on_wait)
+        self.task_id = task.task_id
+        self._on_wait = on_wait
+        self.status = "pending"
+        self.attempts = 0
+        self.retrieved = False
+        self._result = self._watchers = None
         self.task = task
         self.max_attempts = max_attempts
 
     def settle(self, status: EndStatus, value: Any = None, error: BaseException | None = None) -> None:
-        if self.status not in FINAL:
-            del self.task
-            if self.execution is not None:
-                self.execution = None
-            if self.last_error is not None:
-                self.last_error = None
-        super().settle(status, value, error)
+        if self.status in FINAL:
+            raise AssertionError(f"task {self.task_id!r} has ended before, as {self.status}")
+        self.status, self._result = status, value if error is None else error
+        del self.task
+        if self.execution is not None:
+            self.execution = None
+        if self.last_error is not None:
+            self.last_error = None
+        if self._watchers is not None:
+            self._call_watchers()
 
     @property
     def cancel_called(self) -> bool:

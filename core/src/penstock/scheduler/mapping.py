@@ -17,7 +17,7 @@ from collections.abc import (
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar
 
-import attrs
+import msgspec
 import trio
 
 from penstock.scheduler.base_exceptions import stray_error
@@ -72,7 +72,7 @@ class TaskMap(Generic[T, R]):
         given: object = items
         if not isinstance(given, Iterable | AsyncIterable):
             raise ConfigError(f"items must be an iterable or an asynchronous one, not {shown(items)}")
-        self._options = attrs.evolve(options, labels=labels_of(options.labels))
+        self._options = msgspec.structs.replace(options, labels=labels_of(options.labels))
         self._entered = False
 
     def __del__(self) -> None:

@@ -14,13 +14,13 @@ import trio
 from penstock.scheduler.jobs import Job
 from penstock.tasks.lease import TaskAdmissionLease
 
-__all__ = ["Admitted", "ParkedWorkers", "is_as_spawned"]
+__all__ = ["Admitted", "ParkedWorkers", "Worker", "is_as_spawned"]
 
 Admitted = tuple[Job, TaskAdmissionLease]
 """A task that may run."""
 
 NAME: Final = "penstock worker"
-"""What the trio task of one that is parked is called."""
+"""What the trio task of one is called that stays parked; up to then it bears the name of its last task."""
 
 _lot_breakers: Any
 try:
@@ -41,45 +41,55 @@ def is_as_spawned(task: trio.lowlevel.Task, nursery: trio.Nursery) -> bool:
         return False
 
 
+class Worker:
+    """A worker, in trio task `task`, and what it was handed while it was parked."""
+
+    __slots__ = ("_among", "admitted", "task")
+
+    def __init__(self, among: dict[Worker, None]) -> None:
+        self._among = among
+        self.task = trio.lowlevel.current_task()
+        self.admitted: Admitted | None = None
+
+    def abort(self, _: object) -> trio.lowlevel.Abort:
+        """It is cancelled while it is parked."""
+        del self._among[self]
+        return trio.lowlevel.Abort.SUCCEEDED
+
+
 class ParkedWorkers:
     """The workers that are parked, the latest last."""
 
     def __init__(self) -> None:
-        self._parked: dict[trio.lowlevel.Task, None] = {}
-        self._handed: dict[trio.lowlevel.Task, Admitted] = {}
+        self._parked: dict[Worker, None] = {}
         self._closed = False
 
-    @trio.lowlevel.enable_ki_protection
-    async def park(self, me: trio.lowlevel.Task) -> Admitted | None:
-        """What this worker is to go on with, when there is something; `None` when it is to end."""
-        if self._closed:
-            return None
+    def new(self) -> Worker:
+        """That of the trio task which runs now."""
+        return Worker(self._parked)
 
-        def abort(_: object) -> trio.lowlevel.Abort:
-            del self._parked[me]
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        me.name = NAME
-        self._parked[me] = None
-        await trio.lowlevel.wait_task_rescheduled(abort)
-        return self._handed.pop(me, None)
+    def park(self, worker: Worker) -> bool:
+        """Whether it is to wait now until it is rescheduled, with what it is handed or with nothing."""
+        if not self._closed:
+            self._parked[worker] = None
+        return not self._closed
 
     def hand(self, admitted: Admitted) -> bool:
         """Whether there was one that goes on with this, under its name and in a context as a new trio task has it."""
         if not self._parked:
             return False
-        task, _ = self._parked.popitem()
+        worker, _ = self._parked.popitem()
+        task, worker.admitted = worker.task, admitted
         task.name, task.context = admitted[0].task_id, copy_context()
-        self._handed[task] = admitted
         trio.lowlevel.reschedule(task)
         return True
 
     def let_go(self, keep: int) -> None:
-        """All end but `keep` of them, and those forget what their last tasks have set in their contexts."""
+        """All end but `keep` of them, and those forget the names of their last tasks, and what these have set."""
         while len(self._parked) > keep:
-            trio.lowlevel.reschedule(self._parked.popitem()[0])
-        for task in self._parked:
-            task.context = copy_context()
+            trio.lowlevel.reschedule(self._parked.popitem()[0].task)
+        for worker in self._parked:
+            worker.task.name, worker.task.context = NAME, copy_context()
 
     def close(self) -> None:
         """All end, and those that come later do so at once."""

@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Container
 from contextvars import Context, copy_context
 from functools import partial
-from math import inf
 from typing import Any, Final
 
 import trio
@@ -30,7 +29,7 @@ from penstock.scheduler.base_exceptions import cancellation_of, stray_error
 from penstock.scheduler.endings import TaskEndings
 from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.jobs import Job
-from penstock.scheduler.parked import Admitted, ParkedWorkers, is_as_spawned
+from penstock.scheduler.parked import Admitted, ParkedWorkers, Worker, is_as_spawned
 from penstock.scheduler.runner import begin
 from penstock.scheduler.runners import TaskRunners
 from penstock.scheduler.wakeup import WakeUp
@@ -101,11 +100,12 @@ class Workers:
             job.scope = trio.CancelScope()
         return task_id
 
-    def start(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
+    def start(self, admitted: Admitted, now: float) -> None:
         """A worker goes on with a task that was admitted; where none is parked, one is spawned."""
+        job, lease = admitted
         task_id = self._begin(job)
         self.not_begun += 1
-        if self._parked.hand((job, lease)):
+        if self._parked.hand(admitted):
             return
         try:
             self._spawn(self._work, job, lease, name=task_id)
@@ -153,27 +153,35 @@ class Workers:
         return task.name if task.name in self.in_flight and task.parent_nursery is self.nursery else None
 
     async def _work(self, job: Job, lease: TaskAdmissionLease) -> None:
-        me = trio.lowlevel.current_task()
-        admitted: Admitted | None = (job, lease)
+        worker = self._parked.new()
+        abort = worker.abort
+        worker.admitted = job, lease
         del job, lease
-        while admitted is not None and await self._carry_out(me, *admitted):
-            admitted = None  # nothing of a task is kept beyond its end
-            admitted = await self._parked.park(me)
+        while await self._carry_out(worker):
+            if not self._parked.park(worker):
+                return
+            await trio.lowlevel.wait_task_rescheduled(abort)
 
-    async def _carry_out(self, me: trio.lowlevel.Task, job: Job, lease: TaskAdmissionLease) -> bool:
-        """The tasks of one row, this first; whether the worker may be kept after that."""
+    async def _carry_out(self, worker: Worker) -> bool:
+        """The tasks of one row, from that which it was handed on; whether the worker may be kept after that."""
+        if worker.admitted is None:
+            return False
+        (job, lease), me = worker.admitted, worker.task
+        worker.admitted = None  # nothing of a task is kept beyond its end
         self.not_begun -= 1
         since, left = lease.acquired_at, IN_A_ROW
         while True:
             left -= 1
             # In the worker's own context, which ends with it; made when it is first read.
             set_correlation(partial(self._events.correlation, job, lease))
-            me.custom_sleep_data, context = lease, copy_context()
-            value, error, cancelled, runner = None, None, False, job.runner
+            me.custom_sleep_data = lease
+            context: Context | None = copy_context()
+            error, cancelled, runner = None, False, job.runner
             try:
                 if job.scope is None:
                     value = await (begin(job.task) if runner is None else runner.run(job.task, lease))
                 else:
+                    value = None
                     with job.scope as scope:
                         value = await (begin(job.task) if runner is None else runner.run(job.task, lease))
                     cancelled = scope.cancelled_caught
@@ -184,63 +192,78 @@ class Workers:
                 if error is None:
                     self._breaking_off = True
                     gone_on, error = cancellation_of(caught)
-                    self._finish(job, lease, None, error, True, me.custom_sleep_data is not lease)
+                    self._give_up(job, lease, error, True)
                     if gone_on is caught:
                         raise
                     raise gone_on from None
             has_waited = me.custom_sleep_data is not lease
-            turn = since if left and not has_waited else -inf
-            following = self._finish(job, lease, value, error, cancelled, has_waited, me, context, turn)
+            self._have_waited += has_waited
+            if error is not None or cancelled:
+                self._give_up(job, lease, error, cancelled)
+                return False
+            if has_waited or not left:
+                context = None
+            following = self._complete(job, lease, value, me, context, since)
             if following is None:
-                return error is None and not cancelled and not self._breaking_off and self._is_as_new(me)
+                return not self._breaking_off and self._is_as_new(me)
             job, lease = following
 
     @trio.lowlevel.enable_ki_protection
-    def _finish(
+    def _complete(
         self,
         job: Job,
         lease: TaskAdmissionLease,
         value: Any,
-        error: Exception | None,
-        cancelled: bool,
-        has_waited: bool,
-        me: trio.lowlevel.Task | None = None,
-        context: Context | None = None,
-        since: float = -inf,
+        me: trio.lowlevel.Task,
+        context: Context | None,
+        since: float,
     ) -> Admitted | None:
-        """The worker is done: its lease comes back, who waited for that is woken, and the task ends.
+        """The task is done: its lease comes back, who waited for that is woken, and its handle has the result.
 
-        What it is to go on with, if it may: `me`, whose turn began at `since` and whose context was this before.
+        What `me` goes on with, whose turn began at `since`: nothing, unless this was its context before, and still is.
         """
         now = trio.current_time()
-        self._have_waited += has_waited
+        del self.in_flight[job.task_id]
+        result = self._gate.finish(lease, now)
+        recording = self._events.stream.active
+        if recording:
+            self._events.released(job, lease, result, "completed", now)
+        following: Admitted | None = None
+        try:
+            self._endings.complete(job, value, now)
+            may_go_on = context is not None and now - since < TURN and not self._breaking_off
+            if may_go_on and _is_as_before(context) and self._is_as_new(me):
+                following = self.admit(now)
+                if following is not None:
+                    me.name = self._begin(following[0])
+        finally:
+            if recording:
+                self._events.stream.deliver()
+            if following is None:
+                self._wakeup.ring()
+        return following
+
+    @trio.lowlevel.enable_ki_protection
+    def _give_up(self, job: Job, lease: TaskAdmissionLease, error: Exception | None, cancelled: bool) -> None:
+        """The worker ends with a task that failed or was cancelled: its lease comes back, and it may be tried again."""
+        now = trio.current_time()
         task_id = job.task_id
         del self.in_flight[task_id]
         abandoned = job.runner is not None and isinstance(error, TaskAbandoned)
-        outcome = "cancelled" if cancelled else "completed" if error is None else "failed"
-        self._release(job, lease, now, "abandoned" if abandoned else outcome)
-        following: Admitted | None = None
+        outcome = "abandoned" if abandoned else "cancelled" if cancelled else "failed"
+        self._release(job, lease, now, outcome)
         try:
             if abandoned:
                 self.abandoned[task_id] = str(error)
                 self._endings.stop(job, "shutdown", str(error), now)
             elif error is not None:
                 self._endings.failed(job, error, now, last_try=cancelled)
-            elif cancelled:
-                self._endings.stop(job, "cancelled", "it was cancelled while it ran", now)
             else:
-                self._endings.complete(job, value, now)
-                may_go_on = now - since < TURN and not self._breaking_off
-                if me is not None and may_go_on and _is_as_before(context) and self._is_as_new(me):
-                    following = self.admit(now)
-                    if following is not None:
-                        me.name = self._begin(following[0])
+                self._endings.stop(job, "cancelled", "it was cancelled while it ran", now)
         finally:
             if self._events.stream.active:
                 self._events.stream.deliver()
-            if following is None:
-                self._wakeup.ring()
-        return following
+            self._wakeup.ring()
 
     def _is_as_new(self, me: trio.lowlevel.Task) -> bool:
         """Whether the next task would find this trio task as it would find a new one, but for its context."""

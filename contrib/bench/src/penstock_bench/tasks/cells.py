@@ -19,7 +19,7 @@ from penstock_bench.measuring.records import Sample
 from penstock_bench.measuring.stopwatch import start_clock
 from penstock_otel import OtelConfig, OtelPlugin
 
-__all__ = ["TaskCount", "bare_nursery", "columns", "columns_with_jsonl", "columns_with_otel", "trivial"]
+__all__ = ["TaskCount", "bare_nursery", "columns", "columns_with_jsonl", "columns_with_otel", "trivial", "waiting"]
 
 
 class TaskCount:
@@ -44,6 +44,11 @@ class TaskCount:
         if self.done == self._mark:
             self._marked = perf_counter()
 
+    async def waiting_task(self) -> None:
+        """The same of a task that waits once."""
+        await trio.lowlevel.checkpoint()
+        await self.task()
+
     def sample(self, tasks: int) -> Sample:
         """What they took, all of them."""
         took = perf_counter() - self._started
@@ -59,23 +64,31 @@ def trivial(tasks: int, mark: int | None = None) -> Sample:
     return columns(1, tasks, mark)
 
 
+def waiting(tasks: int) -> Sample:
+    """The same of tasks that wait once."""
+    return columns(1, tasks, waits=True)
+
+
 def columns(
     columns: int,
     rows: int,
     mark: int | None = None,
     config: Mapping[str, Any] | None = None,
     sinks: Iterable[object] = (),
+    *,
+    waits: bool = False,
 ) -> Sample:
     """`columns` × `rows` tasks, a group for each column; with the default plugins and a rule that does nothing."""
 
     async def run() -> Sample:
         count = TaskCount(mark)
+        task = count.waiting_task if waits else count.task
         async with penstock.open_scheduler(config, plugins=[NoOpinion(), *sinks]) as scheduler:
             count.begin()
             for column in range(columns):
                 name = f"column-{column}"
                 for _ in range(rows):
-                    scheduler.start_soon(count.task, group=name)
+                    scheduler.start_soon(task, group=name)
         return attrs.evolve(count.sample(columns * rows), capacity=scheduler.capacity_plan())
 
     return trio.run(run)
@@ -97,15 +110,16 @@ def columns_with_otel(number: int, rows: int, mark: int | None = None) -> Sample
         provider.shutdown()
 
 
-def bare_nursery(tasks: int) -> Sample:
+def bare_nursery(tasks: int, *, waits: bool = False) -> Sample:
     """A nursery that only spawns and reaps the same tasks."""
 
     async def run() -> Sample:
         count = TaskCount()
+        task = count.waiting_task if waits else count.task
         count.begin()
         async with trio.open_nursery() as nursery:
             for _ in range(tasks):
-                nursery.start_soon(count.task)
+                nursery.start_soon(task)
         return count.sample(tasks)
 
     return trio.run(run)

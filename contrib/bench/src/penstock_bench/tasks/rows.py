@@ -8,7 +8,7 @@ from functools import cache, partial
 from penstock_bench.measuring.records import BYTES, PER_SECOND, PERCENT, Sample
 from penstock_bench.measuring.rows import COMPETITOR, Competitor, Local, Measure, Row
 from penstock_bench.measuring.sizes import Sizes
-from penstock_bench.tasks.cells import bare_nursery, columns, columns_with_jsonl, columns_with_otel, trivial
+from penstock_bench.tasks.cells import bare_nursery, columns, columns_with_jsonl, columns_with_otel, trivial, waiting
 from penstock_bench.tasks.memory import Weighed, in_a_process
 
 __all__ = ["tasks_rows"]
@@ -25,10 +25,18 @@ def _trivial(sizes: Sizes) -> list[Row]:
     title = f"{sizes.trivial:,} trivial tasks"
     ours = partial(trivial, sizes.trivial)
     bare = Local("bare nursery", lambda _: bare_nursery(sizes.trivial))
+    waits = Local("bare nursery", lambda _: bare_nursery(sizes.trivial, waits=True))
     competitor = Competitor("columns", {"columns": 1, "rows": sizes.trivial})
     return [
         Row(name="trivial-peer", title=f"{title}, beside {COMPETITOR}", ours=ours, other=competitor, unit=PER_SECOND),
         Row(name="trivial-bare", title=f"{title}, beside a bare nursery", ours=ours, other=bare, unit=PER_SECOND),
+        Row(
+            name="waiting-bare",
+            title=f"{sizes.trivial:,} tasks that wait once, beside a bare nursery",
+            ours=lambda _: waiting(sizes.trivial),
+            other=waits,
+            unit=PER_SECOND,
+        ),
     ]
 
 
