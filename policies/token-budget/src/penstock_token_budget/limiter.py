@@ -33,7 +33,7 @@ from penstock import (
     Scope,
 )
 from penstock_token_budget.blind import BlindRate
-from penstock_token_budget.budgets import LONG, Amounts, BudgetLine, EvenBudget, WindowBudget, by_dimension
+from penstock_token_budget.budgets import LONG, Amounts, BudgetLine, EvenBudget, WindowBudget, by_dimension, used_by
 from penstock_token_budget.learnt import LearntBudget, is_little
 from penstock_token_budget.tickets import Ticket, used_by
 
