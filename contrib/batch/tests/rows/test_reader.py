@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from penstock_batch.rows.formats import Format
-from penstock_batch.rows.reader import BadRow, InputProblem, Row, is_still, read_rows, survey
+from penstock_batch.rows.reader import BadRow, InputFacts, InputProblem, Row, is_still, read_rows, survey
 
 
 def bad_lines(path: Path, form: str) -> dict[int, str]:
@@ -174,3 +175,14 @@ def test_a_record_of_csv_that_is_no_text_is_shown(tmp_path: Path) -> None:
     (bad,) = read_rows(path, "csv")
     assert isinstance(bad, BadRow)
     assert (bad.problem, bad.text) == ("is not UTF-8", "1,\ufffd")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "openai-batch"])
+def test_what_is_no_file_any_more_is_not_read_as_an_empty_one(tmp_path: Path, form: Format) -> None:
+    """A pipe that has come in the place of an input would be waited for, and a device read for ever."""
+    path = tmp_path / "rows"
+    path.symlink_to(os.devnull)
+    with pytest.raises(InputProblem, match="is no ordinary file any more"):
+        list(read_rows(path, form))
+    with pytest.raises(InputProblem, match="is no ordinary file any more"):
+        is_still(path, form, InputFacts(0, (), ""))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 import trio
@@ -14,7 +18,7 @@ import trio
 from penstock import ConfigError
 from penstock_batch.pipeline.loading import load_pipeline
 from penstock_batch.words.failures import said_of
-from penstock_batch.words.secrets import Secrets, key_problem
+from penstock_batch.words.secrets import BLOT, Secrets, key_problem
 
 if TYPE_CHECKING:
     from contrib.batch.tests.conftest import Folder
@@ -75,6 +79,30 @@ def test_a_key_is_blotted_out_wherever_it_stands() -> None:
     assert secrets.value(held) == {"x": ["***", {"***": 1}], "v": [1.5, 2], "n": None}
     numbers = [123456789.5, 12345678]
     assert Secrets(["12345678"]).value(numbers) == numbers
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda key: quote(key, safe=""),
+        lambda key: re.sub("%..", lambda found: found[0].lower(), quote(key, safe="")),
+        lambda key: json.dumps({"key": key}).replace("/", "\\/"),
+        html.escape,
+        lambda key: b64encode(f"user:{key}".encode()).decode(),
+        lambda key: b64encode(f"Bearer {key} and more".encode()).decode(),
+        lambda key: urlsafe_b64encode(f"12{key}1".encode()).decode(),
+    ],
+    ids=["percent", "percent, small", "JSON of others", "HTML", "base64", "base64 within", "base64 of URLs"],
+)
+def test_nothing_is_left_of_a_key_that_is_written_otherwise(written: Callable[[str], str]) -> None:
+    key = "sk+01/23=45>67&89"
+    said = Secrets([key]).text(f"You sent {written(key)}.")
+    assert BLOT in said
+    assert not any(said.count(written(key)[at : at + 8]) for at in range(6, 16))
+
+
+def test_keys_that_are_no_text_that_can_be_sent_are_blotted_out_too() -> None:
+    assert Secrets(["sk-\udc80-12345"]).text("a sk-\udc80-12345") == "a ***"
 
 
 def _chat(text: str) -> bytes:

@@ -12,6 +12,7 @@ used) is an `InputProblem`.
 from __future__ import annotations
 
 import hashlib
+import stat
 from array import array
 from collections.abc import Iterator, Set
 from pathlib import Path
@@ -57,6 +58,7 @@ def read_rows(path: Path, form: Format, *, table: str | None = None) -> Iterator
     """
     reader = _reader(path, form, table)
     try:
+        _check_ordinary(path)
         for row in reader.rows(path):
             yield _without_failure(row) if isinstance(row, Row) and FAILED in row.values else row
     except OSError as error:
@@ -131,11 +133,22 @@ _BY_LINES: dict[str, RowReader] = {
 }
 
 
+def _check_ordinary(path: Path) -> None:
+    """Refuse what has come into the place of a file since a run began: a pipe may have nobody who writes it, and a
+    device need not end. Those that are named as an input are copied before they are read. Raises `InputProblem` or
+    `OSError`.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # what a folder is, opening it says
+        raise InputProblem(f"{path}: is no ordinary file any more")
+
+
 def _sha256(path: Path, form: Format) -> str | None:
     """The SHA-256 of a file; `None` of a database, which may hold more than the rows. Raises `InputProblem`."""
     if form == "sqlite":
         return None
     try:
+        _check_ordinary(path)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:

@@ -6,9 +6,13 @@ is searched for where it comes from: what goes to the store, to the output or to
 
 from __future__ import annotations
 
+import html
 import json
-from collections.abc import Iterable
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
+from urllib.parse import quote, quote_plus
 
 __all__ = ["BLOT", "Secrets", "key_problem"]
 
@@ -17,6 +21,8 @@ _SHORTEST: Final = 6
 """Characters: what is shorter ("none", "EMPTY") is no secret, and blotted out it would spoil ordinary words."""
 
 
+_ESCAPED: Final = re.compile("%[0-9A-F]{2}")
+_ANY: Final = "surrogatepass"
 _CUT: Final = "…"
 """What stands where a text is cut."""
 
@@ -39,8 +45,23 @@ def key_problem(key: str) -> str | None:
 
 
 def _forms(key: str) -> set[str]:
-    """The key, and as JSON and Python write it within quotes."""
-    return {key, json.dumps(key)[1:-1], repr(key)[1:-1], repr(f"\"'{key}")[4:-1]}
+    """The key, and as others write it: JSON and Python within quotes, URLs, HTML, and base64, in which it may begin at
+    any of three places.
+    """
+    quoted = {json.dumps(key)[1:-1], repr(key)[1:-1], repr(f"\"'{key}")[4:-1]}
+    quoted |= {each.replace("/", r"\/") for each in (key, *quoted)}
+    in_urls = {quote(key, safe, errors=_ANY) for safe in ("/", "")} | {quote_plus(key, errors=_ANY)}
+    in_urls |= {_ESCAPED.sub(lambda found: found[0].lower(), each) for each in in_urls}
+    return {key, *quoted, *in_urls, html.escape(key), html.escape(key, quote=False), *_in_base64(key)}
+
+
+def _in_base64(key: str) -> Iterator[str]:
+    """What base64 makes of any text that holds the key, without what depends on the text around it."""
+    for before in range(3):
+        held = bytes(before) + key.encode(errors=_ANY)
+        first, end = -(-before * 8 // 6), len(held) * 8 // 6
+        for alphabet in (None, b"-_"):
+            yield b64encode(held, alphabet).decode()[first:end]
 
 
 class Secrets:
