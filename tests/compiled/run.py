@@ -61,10 +61,10 @@ def is_listed(project: Path) -> bool:
     return "custom" in wheel.get("hooks", {})
 
 
-def call(command: Sequence[object], **more: str) -> str:
+def call(command: Sequence[object], folder: Path = HOUSE, **more: str) -> str:
     surroundings = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     done = subprocess.run(
-        [*map(str, command)], cwd=HOUSE, env=surroundings | more, stdout=subprocess.PIPE, encoding="utf-8", check=False
+        [*map(str, command)], cwd=folder, env=surroundings | more, stdout=subprocess.PIPE, encoding="utf-8", check=False
     )
     if done.returncode:
         raise SystemExit(f"{' '.join(map(str, command))}\n{done.stdout}")
@@ -84,8 +84,10 @@ class Place:
         """All wheels, pure; and those that are compiled. The checkout stays as it is."""
         wheel = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w"]
         call([*wheel, self._wheels["pure"], *PROJECTS])
-        cache = {"MYPY_CACHE_DIR": str(self._cache)}
-        call([*wheel, self._wheels["compiled"], *compiled], HATCH_BUILD_HOOK_ENABLE_CUSTOM="1", **cache)
+        how = {"HATCH_BUILD_HOOK_ENABLE_CUSTOM": "1", "MYPY_CACHE_DIR": str(self._cache)}
+        for project in compiled:  # not by pip, which would build each twice, the first time for its metadata
+            alone = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", self._wheels["compiled"]]
+            call(alone, folder=project, **how)
 
     def _wheel(self, project: Path, build: str) -> Path:
         name = tomllib.loads(project.joinpath("pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
