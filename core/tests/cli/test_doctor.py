@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import dedent
@@ -85,10 +86,23 @@ def test_where_nothing_is_wrong_the_exit_code_is_zero(distribution: MakeDistribu
     distribution("d", {"a_x.py": RULE}, plugins={"rules": "a_x"})
     result = run(write("run.toml", '[plugins]\ntask_policies = ["rules"]\n'))
     assert (result.exit_code, result.stderr) == (0, "")
-    first, second, *_, last = result.stdout.splitlines()
+    first, builds, second, *_, last = result.stdout.splitlines()
     assert first == f"Python {'.'.join(map(str, sys.version_info[:3]))}, penstock-core 7.0, 1 plugins installed"
+    assert builds == "compiled: nothing, all is pure Python"
     assert second.endswith("run.toml: plugins rules; keys set: none")
     assert last == "nothing to mend"
+
+
+def test_it_says_which_distributions_are_compiled(distribution: MakeDistribution, tmp_path: Path) -> None:
+    distribution("a", {"a_x.py": RULE}, plugins={"rules": "a_x"})
+    distribution("b", {"b_x.py": RULE}, plugins={"others": "b_x"})
+    distribution("numbers", {"n_x.py": RULE})  # which has nothing of ours
+    for name in ("b", "numbers"):
+        (info,) = (tmp_path / "site" / name).glob("*.dist-info")
+        info.joinpath("RECORD").write_text(f"b_x.py,,\nb_x{EXTENSION_SUFFIXES[0]},,\n", encoding="utf-8")
+
+    assert run().stdout.splitlines()[1] == "compiled: b"
+    assert json.loads(run("--json").stdout)["builds"] == {"a": "pure", "b": "compiled", "penstock-core": "pure"}
 
 
 def test_a_file_that_is_not_there_cannot_be_looked_at_and_the_rest_is_told(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import attrs
 from penstock_bench.batch.rows import batch_rows
 from penstock_bench.competitor.client import competitor_process
 from penstock_bench.dispatch.rows import dispatch_rows
-from penstock_bench.measuring.machine import facts as facts_of, headline
+from penstock_bench.measuring.machine import compiled, facts as facts_of, headline
 from penstock_bench.measuring.records import Outcome
 from penstock_bench.measuring.rounds import run_rounds
 from penstock_bench.measuring.rows import Competitor, Local, Row
@@ -89,7 +89,7 @@ def report(
     """
     names = {outcome.row for outcome in outcomes}
     wanted = targets if not options.only else [target for target in targets if target.row in names]
-    verdicts = judge(wanted, outcomes, bench)
+    verdicts = judge(wanted, outcomes, bench, compiled=compiled())
     told = {**facts, "evidence": _evidence(bench, facts, outcomes, verdicts)}
     publish(
         bench,

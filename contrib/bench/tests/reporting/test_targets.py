@@ -50,6 +50,13 @@ def test_the_targets_of_other_benches_are_left_alone(outcome: Make) -> None:
     assert judge([target(bench="other", row="elsewhere", at_least=1)], [outcome()], "b") == []
 
 
+def test_a_target_of_the_compiled_wheels_holds_where_they_run(outcome: Make) -> None:
+    both = [target(at_least=6), target(at_least=13, compiled=True)]
+
+    assert [verdict.met for verdict in judge(both, [outcome(ratio=(9.0,))], "b")] == [True]
+    assert [verdict.met for verdict in judge(both, [outcome(ratio=(9.0,))], "b", compiled=True)] == [True, False]
+
+
 def test_a_target_of_a_row_that_there_is_not_is_an_error(outcome: Make) -> None:
     with pytest.raises(ValueError, match="'gone'"):
         judge([target(row="gone", at_least=1)], [outcome()], "b")
@@ -98,5 +105,5 @@ def test_every_bench_has_targets_and_each_has_a_source() -> None:
     targets = load_targets()
 
     assert {each.bench for each in targets} == {"dispatch", "tasks", "requests", "batch", "gateway"}
-    stated = ("How fast", "Doors for programs", "For operators", "The HTTP client")
+    stated = ("How fast", "Doors for programs", "For operators", "The HTTP client", "As fast as Python allows")
     assert all(each.says and any(where in each.source for where in stated) for each in targets)

@@ -26,12 +26,8 @@ Resources = tuple[tuple[Hashable, int], ...]
 ALL: Final = 1 << 62
 """As much as anybody could need."""
 
-NOT_FILED: Final[Any] = frozenset()
-"""What nothing was ever filed under: most nodes, so they share it."""
-
-_NOBODY: Final[Any] = None  # the head of a lane that nothing has been put into yet
-_NONE_YET: Final[Any] = ()  # most lanes never have such items, and an empty list for each of them is memory too
-_NOBODY_ALONE: Final[Any] = frozenset()
+NOT_FILED: Final[set[Condition]] = set()
+"""What nothing was ever filed under: most nodes, so they share it, and nobody puts anything in."""
 
 
 class Node(Generic[T]):
@@ -70,13 +66,18 @@ class Entry(Generic[T]):
 
     __slots__ = ("cost", "item", "lane", "next", "sequence")
 
-    def __init__(self, item: T, sequence: int, cost: float, lane: Lane[T]) -> None:
+    def __init__(self, item: T, sequence: int, cost: float, lane: Lane[T] | None) -> None:
         self.item = item
         self.sequence = sequence
         self.cost = cost
         self.lane: Lane[T] | None = lane
         """`None` once it has left the queue."""
         self.next: Entry[T] | None = None
+
+
+_NOBODY: Final[Entry[Any]] = Entry(None, 0, 0.0, None)  # the head of a lane that nothing has been put into yet
+_NONE_YET: Final[list[tuple[int, Entry[Any]]]] = []  # most lanes never have such items; nobody puts anything in
+_NOBODY_ALONE: Final[set[Lane[Any]]] = set()  # of most groups likewise
 
 
 class Lane(Node[T]):

@@ -15,6 +15,7 @@ from heapq import heappop, heappush
 from typing import Any, Final, Generic, TypeVar
 
 from penstock.queueing.lanes import NOT_FILED, Arena, Entry, Group, Lane, Node, Order, Resources
+from penstock.words.native import mypyc_attr
 from penstock.words.verdicts import Condition
 
 __all__ = ["Place", "RefusalClass", "Room", "Shape", "Shapes"]
@@ -28,14 +29,9 @@ VACANT: Final = 32
 """So many groups that have run empty are kept at hand."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Room:
     """What is free of each resource, live, and what of it is reserved."""
-
-    apart: Callable[[Hashable, Hashable], bool] | None = None
-    """Whether two homes have nothing in common, so that who is in one passes nobody in the other; `None`: none have."""
-
-    limits_move = False
-    """Whether limits change without being told."""
 
     def __init__(self, limits: Mapping[Any, int], free: Mapping[Any, int], always: str | None) -> None:
         self.limits = limits
@@ -43,6 +39,13 @@ class Room:
         self.always = always
         """What every shape takes some of: if nothing of it is free, nobody fits. `None`: there is no such resource."""
         self.reserved: dict[Hashable, int] = {}
+        self.limits_move = False
+        """Whether limits change without being told."""
+
+    def apart(self) -> Callable[[Hashable, Hashable], bool] | None:
+        """Whether two homes have nothing in common, so that who is in one passes nobody in the other; `None`: none
+        have."""
+        return None
 
     def short_of(self, needs: Resources) -> Hashable | None:
         """A resource of which less is free than this takes, if there is one."""

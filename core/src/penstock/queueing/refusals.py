@@ -64,7 +64,7 @@ class Refusals(Generic[T]):
             if place is not None:
                 self.leave(lane, place)
         self.shapes = Shapes(self._order, room, self._fell_or_fits)
-        self.shortage = Shortage(self.first, room.apart)
+        self.shortage = Shortage(self.first, room.apart())
         self.reservations = Reservations(self.shapes)
         self.contenders.look_at(self.shapes, self.reservations)
         for lane, _ in standing:
@@ -259,7 +259,7 @@ class Refusals(Generic[T]):
         """Something of this key gave back what it needed: who was refused until then may be asked, and what was short
         of it fits, perhaps. How much is free is seen in the room."""
         released, short = self.lot.released, self.shapes.short
-        for resource, _ in needs:
+        for resource, _amount in needs:
             if short:
                 self.shapes.freed(resource)
             if resource in released:

@@ -259,9 +259,9 @@ class RequestAdmissionController:
         replaces what was. A raised cap wakes waiters; a lowered one holds at once, and being above it is
         legal. Raises `ConfigError` for a cap that is no whole number from 1 to 1,000,000.
         """
-        raw = cap if isinstance(cap, Mapping) else dict.fromkeys((model_id, *aliases), cap)
+        static_cap = ProviderModelStaticCap.of(cap, (model_id, *aliases))
         key = ProviderModelKey(provider_name, model_id)
-        change = self._registry.register(key, ProviderModelStaticCap.merge(raw), domain_caps or {}, domains, now)
+        change = self._registry.register(key, static_cap, domain_caps or {}, domains, now)
         effects = RequestAdmissionEffects(
             changes=[limiter_change for _, limiter_change in change.changes],
             freed_providers=[change.model.provider.key],

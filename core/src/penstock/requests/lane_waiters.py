@@ -21,6 +21,7 @@ from penstock.requests.items import RequestAdmissionItem
 from penstock.requests.room import Needs, RequestRoom
 from penstock.requests.waiters import RequestQueueSelection, RequestQueueView, RequestWaiter
 from penstock.words.identity import ProviderModelKey, RequestResourceKey
+from penstock.words.native import mypyc_attr
 from penstock.words.verdicts import Condition, Denied
 
 __all__ = ["FifoRequestWaiters", "LaneRequestWaiters"]
@@ -42,6 +43,7 @@ def _one(_: RequestAdmissionItem) -> float:
     return 1.0
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class LaneRequestWaiters:
     """A `RequestWaiterQueue` whose order is `order`. `cost` (> 0) is what a call counts for there.
 
@@ -215,6 +217,7 @@ class LaneRequestWaiters:
         return counts
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class FifoRequestWaiters(LaneRequestWaiters):
     """Oldest first among those that can go; needs no plugin."""
 

@@ -58,11 +58,10 @@ class _Figures(Mapping[Any, int]):
 class RequestRoom(Room):
     """The room of all scopes, as it is at the moment `now`, which who asks has to set."""
 
-    limits_move = True
-
     def __init__(self, nodes: Mapping[Any, ProviderState | ModelState | ResourceState]) -> None:
         limits = _Figures(nodes, lambda node: node.limit(self.now))
         super().__init__(limits, _Figures(nodes, lambda node: node.free(self.now)), None)
+        self.limits_move = True
         self.now = 0.0
         self.has_counters = False
         """Whether any limiter says how much room it leaves."""
@@ -99,8 +98,11 @@ class RequestRoom(Room):
         """Whether others may go while this does not fit: where one place is too little, none is there for others."""
         return needs[0][1] > 1
 
-    def apart(self, home: Hashable, other: Hashable) -> bool:
-        """Whether calls of these two models take nothing from each other: no limiter counts those of their provider."""
+    def apart(self) -> Callable[[Hashable, Hashable], bool]:
+        """Whether calls of two models take nothing from each other: no limiter counts those of their provider."""
+        return self._are_apart
+
+    def _are_apart(self, home: Hashable, other: Hashable) -> bool:
         provider = self._nodes[home].provider
         return provider is not self._nodes[other].provider or not provider.counters
 

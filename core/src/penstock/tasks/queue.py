@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from functools import partial
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final, cast
 
@@ -25,6 +27,7 @@ from penstock.tasks.records import (
     TaskGroupKey,
     set_arrival,
 )
+from penstock.words.native import mypyc_attr
 from penstock.words.read_only import read_only
 from penstock.words.verdicts import Condition, Denied, Released
 
@@ -52,6 +55,7 @@ def no_room(resource: str, amount: int, free: Mapping[str, int]) -> Denied:
     return Denied("no_capacity", until, "shape", detail, cohort=cohort, amount=amount, by="core")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class LaneTaskQueue:
     """A `ReadyQueue` whose order is `order`. `cost` (> 0) is what a task counts for there, by its resources."""
 
@@ -261,6 +265,10 @@ def _demand_of(group: Group[SchedulableTask]) -> dict[Hashable, int]:
     return demand
 
 
+def _since(arrivals: Arrivals, group: Group[SchedulableTask]) -> float:
+    return arrivals.moment_of(min(lane.head.sequence for lane in group.all_lanes()))
+
+
 def _first_of(group: Group[SchedulableTask]) -> SchedulableTask:
     return min((lane.head for lane in group.all_lanes()), key=lambda entry: entry.sequence).item
 
@@ -279,16 +287,13 @@ class _View:
     _lanes: LaneQueue[SchedulableTask]
 
     def __init__(self, lanes: LaneQueue[SchedulableTask], arrivals: Arrivals, oldest: OldestTasks) -> None:
-        def since(group: Group[SchedulableTask]) -> float:
-            return arrivals.moment_of(min(lane.head.sequence for lane in group.all_lanes()))
-
         vars(self).update(
             _lanes=lanes,
             oldest=oldest.of,
             contenders=lanes.contenders,
-            waiting_since_by_group=ByGroup(lanes.groups, since),
-            queued_by_group=ByGroup(lanes.groups, lambda group: group.queued),
-            weights_by_group=ByGroup(lanes.groups, lambda group: group.weight),
+            waiting_since_by_group=ByGroup(lanes.groups, partial(_since, arrivals)),
+            queued_by_group=ByGroup(lanes.groups, attrgetter("queued")),
+            weights_by_group=ByGroup(lanes.groups, attrgetter("weight")),
             queued_resource_demand_by_group=ByGroup(lanes.groups, _demand_of),
             first_candidate_by_group=ByGroup(lanes.groups, _first_of),
         )
@@ -326,6 +331,7 @@ class _View:
         }
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class FifoTaskQueue(LaneTaskQueue):
     """First in, first out among the tasks that can run; needs no plugin."""
 

@@ -166,6 +166,11 @@ class ProviderModelStaticCap:
         return tuple(sorted(self.raw_caps))
 
     @classmethod
+    def of(cls, cap: int | Mapping[str, int], aliases: Iterable[str]) -> ProviderModelStaticCap:
+        """The cap over these aliases, the same for each, or over those of a mapping. Raises as `merge`."""
+        return cls.merge(cap if isinstance(cap, Mapping) else dict.fromkeys(aliases, cap))
+
+    @classmethod
     def merge(cls, raw_caps: Mapping[str, int]) -> ProviderModelStaticCap:
         """The cap over aliases of one endpoint. Raises `ConfigError` for a cap below 1 or for no alias at all."""
         if not a_mapping(raw_caps, "max_parallel_requests", "{'alias': 8}"):

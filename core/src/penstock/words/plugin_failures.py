@@ -46,6 +46,8 @@ __all__ = [
 _NOBODYS: Final = tuple(
     os.path.dirname(os.path.abspath(file)) + os.sep for file in (os.path.dirname(__file__), importlib.__file__)
 )
+_COMPILED: Final = "penstock/"
+"""What a compiled function of the core says its file is begins so: the path at which it was compiled."""
 RECONFIGURED: Final = Signal("reconfigured")
 _ASKING: Final = ("evaluate", "check", "acquire", "release", "set_cap")
 """The methods of a policy or a limiter whose failure refuses."""
@@ -205,11 +207,20 @@ def passed_through(error: BaseException, owner: object, *callbacks: str) -> bool
     """
     inside = False
     for frame, _ in walk_tb(error.__traceback__):
-        if frame.f_locals.get("self") is owner:
+        if frame.f_locals.get("self") is owner or _is_compiled_method(frame, owner):
             inside = True
         elif frame.f_code.co_name in callbacks:
             inside = False
     return inside
+
+
+def _is_compiled_method(frame: FrameType, owner: object) -> bool:
+    """Whether a frame, of a compiled function that tells no variables, is of a method that `owner` has."""
+    code = frame.f_code
+    return code.co_filename.startswith(_COMPILED) and any(
+        code.co_name in vars(kind) and code.co_filename == f"{kind.__module__.replace('.', '/')}.py"
+        for kind in type(owner).__mro__
+    )
 
 
 def refuse_coroutine(answer: object) -> None:
@@ -225,5 +236,5 @@ def _frames_outside(error: BaseException) -> list[tuple[FrameType, int]]:
         (frame, line)
         for frame, line in walk_tb(error.__traceback__)
         if not os.path.abspath(frame.f_code.co_filename).startswith(_NOBODYS)
-        and not frame.f_code.co_filename.startswith(("<frozen", "<attrs generated"))
+        and not frame.f_code.co_filename.startswith(("<frozen", "<attrs generated", _COMPILED))
     ]

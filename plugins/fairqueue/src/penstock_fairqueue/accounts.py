@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from heapq import heappop, heappush
 from math import fsum
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from penstock import Lane
+from penstock_fairqueue.native import mypyc_attr
 
 __all__ = ["Accounts", "Flow", "Home", "Seat"]
 
 IDLE_KEPT: Final = 4096
 """So many idle groups have an account at each clock. With more, the account goes that is nearest to being even."""
 
-_ONE: Final[Any] = ()  # most seats have one lane, and an empty list for each of them is memory too
+_ONE: Final[list[Lane[Any]]] = []  # most seats have one lane; nobody puts anything in
 
 
 class Flow:
@@ -111,10 +112,11 @@ class Seat:
         return min(self.lanes, key=lambda lane: lane.head.sequence)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Home:
     """The clock of those that compete for one resource."""
 
-    __slots__ = ("__weakref__", "accounts", "arenas", "clock", "fitting", "idle", "key", "numbered", "seated", "weight")
+    __slots__ = ("accounts", "arenas", "clock", "fitting", "idle", "key", "numbered", "seated", "weight")
 
     def __init__(self, key: Hashable, accounts: Accounts) -> None:
         self.key = key
@@ -156,9 +158,10 @@ class Home:
 
 
 class Accounts:
-    """All groups, and all homes, of one order."""
+    """All groups, and all homes, of one order; `make_home` makes one that can be referred to weakly."""
 
-    def __init__(self) -> None:
+    def __init__(self, make_home: Callable[[Hashable, Accounts], Home]) -> None:
+        self._make_home = make_home
         self.flows: dict[Hashable, Flow] = {}
         self._known: WeakValueDictionary[Hashable, Home] = WeakValueDictionary()
         self.able: dict[Home, None] = {}
@@ -170,7 +173,7 @@ class Accounts:
         """The clock of those that compete for this."""
         home = self._known.get(key)
         if home is None:
-            home = self._known[key] = Home(key, self)
+            home = self._known[key] = self._make_home(key, self)
         return home
 
     def seat(self, arena: Any, lane: Lane[Any], start: float) -> Seat:

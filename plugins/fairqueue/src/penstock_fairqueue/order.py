@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from penstock_fairqueue.accounts import Accounts
+from penstock_fairqueue.accounts import Accounts, Home
 from penstock_fairqueue.arena import FairArena
 
 __all__ = ["FairArena", "FairOrder"]
@@ -37,11 +37,17 @@ __all__ = ["FairArena", "FairOrder"]
 T = TypeVar("T")
 
 
+class _KnownHome(Home):
+    """A home that is known as long as an arena is there: it can be referred to weakly, which no compiled class can."""
+
+    __slots__ = ("__weakref__",)
+
+
 class FairOrder(Generic[T]):
     """An `Order` that gives each group its share by weight and cost. Pure."""
 
     def __init__(self) -> None:
-        self._accounts = Accounts()
+        self._accounts = Accounts(_KnownHome)
 
     def arena(self, home: Hashable) -> FairArena[T]:
         return FairArena(self._accounts, self._accounts.home(home))

@@ -6,11 +6,21 @@ import gc
 import os
 import platform
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.metadata import files, version
+from typing import Final
 
-__all__ = ["GARBAGE", "facts", "headline"]
+__all__ = ["GARBAGE", "compiled", "facts", "headline"]
+
+COMPILED: Final = ("penstock-core", "penstock-fairqueue")
+"""What there are compiled wheels of, of what is measured."""
 
 GARBAGE = "garbage is collected before the clock runs, and collection stays on while it is timed, on both sides"
+
+
+def compiled() -> bool:
+    """Whether what is measured is compiled: the core, and the fair queue."""
+    return all(any(f.name.endswith(tuple(EXTENSION_SUFFIXES)) for f in files(name) or ()) for name in COMPILED)
 
 
 def facts(
@@ -24,6 +34,7 @@ def facts(
         "peer": competitor,
         "peer_cap_seconds": competitor_cap,
         "python": platform.python_version(),
+        "compiled": compiled(),
         "machine": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
         "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
@@ -38,7 +49,7 @@ def headline(facts: Mapping[str, object]) -> str:
     load = facts["load"]
     parts = [
         f"penstock bench {facts['bench']}: {facts['rounds']} rounds{', shortened' if facts['shortened'] else ''}",
-        f"Python {facts['python']}, {facts['cores']} cores",
+        f"{'compiled' if facts['compiled'] else 'pure'}, Python {facts['python']}, {facts['cores']} cores",
         *([f"load {load[0]:.1f}"] if isinstance(load, list) else []),
         str(facts["garbage"]),
     ]

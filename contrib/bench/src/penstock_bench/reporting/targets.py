@@ -18,7 +18,9 @@ FigureName = Literal["ratio", "ours"]
 
 @attrs.frozen(kw_only=True)
 class Target:
-    """A bound on one figure of one row. `source` is the page that states it, `says` its words."""
+    """A bound on one figure of one row. `source` is the page that states it, `says` its words. `compiled`: it holds
+    where the compiled wheels are installed, beside what holds everywhere.
+    """
 
     bench: str
     row: str
@@ -27,6 +29,7 @@ class Target:
     says: str
     at_least: float | None = None
     at_most: float | None = None
+    compiled: bool = False
 
     def __attrs_post_init__(self) -> None:
         if (self.at_least is None) == (self.at_most is None):
@@ -97,14 +100,16 @@ class _TargetFile:
             raise ConfigError(wrong)
 
 
-def judge(targets: Sequence[Target], outcomes: Sequence[Outcome], bench: str) -> list[Verdict]:
-    """A verdict on each target of this bench, by the medians of the outcomes. Raises `ValueError` for a target of a row
-    that there is not.
+def judge(
+    targets: Sequence[Target], outcomes: Sequence[Outcome], bench: str, *, compiled: bool = False
+) -> list[Verdict]:
+    """A verdict on each target of this bench, by the medians of the outcomes; `compiled` says what has run. Raises
+    `ValueError` for a target of a row that there is not.
     """
     by_name = {outcome.row: outcome for outcome in outcomes}
     verdicts = []
     for target in targets:
-        if target.bench != bench:
+        if target.bench != bench or (target.compiled and not compiled):
             continue
         if target.row not in by_name:
             raise ValueError(f"there is a target for row {target.row!r}, which {bench!r} does not have")

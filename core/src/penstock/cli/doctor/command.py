@@ -70,6 +70,8 @@ def _mended(finding: Finding) -> Finding:
 def _lines(seen: Examination) -> Iterator[str]:
     plugins = f"{len(seen.plugins):,} plugins installed"
     yield f"Python {seen.python}, penstock-core {seen.core or '(not installed)'}, {plugins}"
+    compiled = [name for name, build in seen.builds.items() if build == "compiled"]
+    yield f"compiled: {', '.join(compiled) or 'nothing, all is pure Python'}"
     if seen.file:
         whose = f", a file of {seen.owner}" if seen.owner else ""
         keys = ", ".join(seen.keys) or "none"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from penstock.cli.doctor.installation import (
 )
 from penstock.cli.doctor.looking import (
     core_version,
+    look_at_builds,
     look_at_distributions,
     look_at_groups,
     look_at_key_files,
@@ -56,13 +57,15 @@ __all__ = ["Examination", "examine_file", "examine_installation"]
 
 @attrs.frozen(kw_only=True)
 class Examination:
-    """What was seen: the versions, the plugins, the file with the variables of its keys that are set, and what is to be
-    mended. `keys` are names; what they hold is never looked at but for being there.
+    """What was seen: the versions, the plugins, what is compiled, the file with the variables of its keys that are set,
+    and what is to be mended. `builds` says of the core and of each distribution of plugins `"pure"` or `"compiled"`.
+    `keys` are names; what they hold is never looked at but for being there.
     """
 
     python: str = platform.python_version()
     core: str | None = attrs.field(factory=core_version)
     plugins: Sequence[str] = ()
+    builds: Mapping[str, str] = attrs.field(factory=dict)
     file: str = ""
     owner: str | None = None
     active: Sequence[str] = ()
@@ -88,7 +91,7 @@ def examine_installation(*, importing: bool) -> Examination:
         *tier_findings(look_at_tiers(there), distributions, core),
         *look_at_sockets(),
     ]
-    return Examination(core=core, plugins=tuple(there.plugins), findings=findings)
+    return Examination(core=core, plugins=tuple(there.plugins), builds=look_at_builds(), findings=findings)
 
 
 def _core_is_not_installed() -> Finding:

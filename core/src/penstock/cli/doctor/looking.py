@@ -9,9 +9,10 @@ import stat
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
+from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import Distribution, PackageNotFoundError, distributions, version
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
 import attrs
@@ -32,6 +33,7 @@ from penstock.words.problems import PathParts
 __all__ = [
     "carry_out",
     "core_version",
+    "look_at_builds",
     "look_at_distributions",
     "look_at_groups",
     "look_at_key_files",
@@ -43,12 +45,27 @@ __all__ = [
 GROUPS: Final = (PLUGIN_GROUP, COMMAND_GROUP, CONTRACT_GROUP, TIER_GROUP)
 
 
+Build = Literal["pure", "compiled"]
+
+
 def core_version() -> str | None:
     """The version of the core, as its metadata says it; `None` if it is not installed, but only on the path."""
     try:
         return version("penstock-core")
     except PackageNotFoundError:
         return None
+
+
+def look_at_builds() -> dict[str, Build]:
+    """The core and each distribution that brings plugins or commands: whether some of its modules are compiled, which
+    then run in place of their sources. The first on the path counts."""
+    found: dict[str, Build] = {}
+    for each in distributions():
+        name = _facts_of(each).name
+        if name == "penstock-core" or any(point.group in GROUPS for point in each.entry_points):
+            compiled = any(file.name.endswith(tuple(EXTENSION_SUFFIXES)) for file in each.files or ())
+            found.setdefault(name, "compiled" if compiled else "pure")
+    return dict(sorted(found.items()))
 
 
 def look_at_distributions() -> list[DistributionFacts]:

@@ -1,0 +1,70 @@
+"""What each distribution lists to be compiled is there, and is such that mypyc can take it: without a compiler."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HOUSE = Path(__file__).parents[1]
+PROJECTS = [
+    HOUSE / "core",
+    *(p.parent for a in ("plugins", "policies", "contrib") for p in sorted(HOUSE.glob(f"{a}/*/pyproject.toml"))),
+]
+
+
+def hook_of(project: Path) -> dict[str, Any]:
+    tables = tomllib.loads(project.joinpath("pyproject.toml").read_text(encoding="utf-8"))
+    found: dict[str, Any] = tables["tool"]["hatch"]["build"]["targets"]["wheel"].get("hooks", {}).get("custom", {})
+    return found
+
+
+LISTED = [(each, hook_of(each)) for each in PROJECTS if hook_of(each)]
+FILES = [each / "src" / module for each, hook in LISTED for module in hook["modules"]]
+
+
+def test_the_core_and_the_fair_queue_have_lists() -> None:
+    assert {each.name for each, _ in LISTED} >= {"core", "fairqueue"}
+
+
+@pytest.mark.parametrize(("project", "hook"), LISTED, ids=[each.name for each, _ in LISTED])
+def test_nothing_is_compiled_unless_it_is_asked_for(project: Path, hook: dict[str, Any]) -> None:
+    assert hook["enable-by-default"] is False
+    assert (project / hook["path"]).resolve() == HOUSE / "native/hatch_build.py"
+    assert [path for path in hook.get("mypy-path", ()) if not (project / path).is_dir()] == []
+
+
+@pytest.mark.parametrize(("project", "hook"), LISTED, ids=[each.name for each, _ in LISTED])
+def test_the_modules_that_are_listed_are_there(project: Path, hook: dict[str, Any]) -> None:
+    assert hook["modules"] == sorted(set(hook["modules"]))
+    assert [module for module in hook["modules"] if not (project / "src" / module).is_file()] == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(HOUSE)) for file in FILES])
+def test_no_module_that_is_listed_has_what_mypyc_cannot_take(file: Path) -> None:
+    """pluggy looks for marks on functions, which compiled ones do not bear; an object of a compiled class has no other
+    class ever after, and its class no weak references; names of what is only needed for types are not there at all."""
+    text = file.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    slots = [
+        ast.unparse(n.value)
+        for c in classes
+        for n in c.body
+        if isinstance(n, ast.Assign) and "__slots__" in ast.unparse(n)
+    ]
+
+    assert not re.search(r"\\bhookimpl\\b", text)
+    assert "__class__ = " not in text
+    assert "draft_of" not in text
+    assert [each for each in slots if "__weakref__" in each] == []
+    assert not [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) and node.orelse
+    ]
+    assert file.name != "__init__.py"
