@@ -62,6 +62,8 @@ class ClientConnection:
         self._ahead = 0
         """Bytes that came behind a request that waits."""
         self._channel = Channel(poller, sock, self)
+        self.send = self._channel.send
+        """To send a part of its answer."""
 
     # -- what a gateway says --
 
@@ -112,10 +114,6 @@ class ClientConnection:
     def stays(self) -> bool:
         """Whether it may ask again on this connection."""
         return not self._front.draining
-
-    def send(self, data: bytes) -> None:
-        """A part of its answer."""
-        self._channel.send(data)
 
     def answered(self, *, reusable: bool) -> None:
         """Its answer has been sent, whole; `reusable`: another request may come."""
@@ -187,8 +185,9 @@ class ClientConnection:
                 self.refuse(refusal)
                 return
             self._begun = self._checked = self._continued = False
-            self._ahead = 0
-            self._channel.resume()
+            if self._ahead:
+                self._ahead = 0
+                self._channel.resume()
             self.moment.at = math.inf
             self._call = self._front.begin(request, self)
 

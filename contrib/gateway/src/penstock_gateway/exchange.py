@@ -328,7 +328,7 @@ class Exchange:
         """
         self.client.moment.at = math.inf
         call, self._call = self._call, None
-        if call is not None:
+        if call is not None and error is not None:  # else it has ended
             call.cancel()
         place, self._place = self._place, None
         if place is None:

@@ -187,7 +187,7 @@ class Front:
         deployment = self.serving.models.get(model)
         if deployment is None:
             raise Refusal(404, "model_not_found", "there is no such model here; GET /v1/models lists those there are")
-        if not self._may_call(deployment, limits):
+        if limits.models is not None and not self._may_call(deployment, limits):
             raise Refusal(403, "model_not_allowed", "this key may not call this model")
         if deployment.family != route.family:
             path = "/v1/messages" if deployment.family == "anthropic" else "/v1/chat/completions"

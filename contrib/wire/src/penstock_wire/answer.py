@@ -127,7 +127,7 @@ class AnswerParser:
             self.headers = []
             return
         self.status, self._fed = status, 0
-        names = [name for name, _ in self.headers]
+        names = dict(self.headers)
         encoded = b"transfer-encoding" in names
         if encoded:
             encodings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]

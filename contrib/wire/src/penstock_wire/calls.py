@@ -10,6 +10,7 @@ in the same moment.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from math import inf
 from typing import Final, Protocol
 
@@ -55,16 +56,14 @@ class CallsClient:
         most_idle: int = 1000,
         connect_timeout: float = 30.0,
     ) -> None:
-        target = self._target = Target(base_url, headers)
+        target = Target(base_url, headers)
+        self.head: Callable[[str, str], RequestHead] = target.head
+        """The head of calls with a method to a path, made once for all of them. Raises `ValueError` for what is none."""
         self._origin = Origin(target.host, target.port, (tls or tls_context()) if target.secure else None)
         self._poller = poller
         self._idle: IdleConnections[_Connection] = IdleConnections(most_idle, keep_alive)
         self._connect_timeout = connect_timeout
         self._old = poller.moment(self._expire)
-
-    def head(self, method: str, path: str) -> RequestHead:
-        """The head of calls to a path, which is made once for all of them. Raises `ValueError` for what is none."""
-        return self._target.head(method, path)
 
     def call(self, request: bytes, receiver: CallReceiver) -> PolledCall:
         """A call that is out with these bytes, made by a `head`. Its receiver is called later, never from in here."""

@@ -61,12 +61,11 @@ class RequestReleaseOutcome:
         if self.status is not None and (type(self.status) is not int or not 0 <= self.status <= 999):
             whole_number(self.status, "status", 0, 999)
         detail: object = self.detail
-        if detail is not None and type(detail) is not str and not is_text(detail):
+        if detail is not None and not is_text(detail):
             raise ConfigError(f"detail must be text, not {shown(detail)}")
         if self.hints is not None and type(self.hints) is not Hints:
             an_instance(self.hints, Hints, "hints")
-        if type(self.went_out) is not bool:
-            true_or_false(self.went_out, "went_out")
+        true_or_false(self.went_out, "went_out")
 
     def measured(self, elapsed: float, usage: Usage | None) -> RequestReleaseOutcome:
         """The same, with the seconds that the call took and what it used, where it does not say so itself."""
