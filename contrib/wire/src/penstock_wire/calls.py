@@ -58,7 +58,7 @@ class CallsClient:
     ) -> None:
         target = Target(base_url, headers)
         self.head: Callable[[str, str], RequestHead] = target.head
-        """The head of calls with a method to a path, made once for all of them. Raises `ValueError` for what is none."""
+        """The head of calls with a method to a path, made once for all of them; a `ValueError` for what is none."""
         self._origin = Origin(target.host, target.port, (tls or tls_context()) if target.secure else None)
         self._poller = poller
         self._idle: IdleConnections[_Connection] = IdleConnections(most_idle, keep_alive)
