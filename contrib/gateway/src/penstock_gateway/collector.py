@@ -9,8 +9,8 @@ from typing import Final
 
 __all__ = ["settle_down"]
 
-SELDOM: Final = 20_000
-"""Objects more than before, at which it looks for circles among them: those of some hundred calls under way."""
+SELDOM: Final = 5_000
+"""Objects more than before, at which it looks for circles among them: those of a hundred calls under way."""
 
 
 def settle_down() -> None:
