@@ -1,4 +1,4 @@
-"""How many bytes the other side's system has acknowledged of a TCP connection, as Linux tells it (`TCP_INFO`).
+"""How many bytes the other side's system has acknowledged of a TCP connection, as Linux tells it (TCP_INFO).
 
 So it is known of a call that broke off whether anything of it can have been read: what the other system has not
 acknowledged before it closed, none of its programs will ever see.
