@@ -14,7 +14,7 @@ from typing import Final
 __all__ = ["bytes_acknowledged"]
 
 _AT: Final = 120
-"""Where `tcpi_bytes_acked` stands in `struct tcp_info` of linux/tcp.h, since Linux 4.1."""
+"""Where tcpi_bytes_acked stands in struct tcp_info of linux/tcp.h, since Linux 4.1."""
 _SIZE: Final = 128
 
 

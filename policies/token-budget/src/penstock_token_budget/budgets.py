@@ -9,11 +9,21 @@ from typing import Any, Final, Protocol
 
 import attrs
 
-from penstock import RequestCost
+from penstock import RequestCost, RequestReleaseOutcome, Usage
 from penstock_token_budget.pace import Pace
 from penstock_token_budget.window import SlidingWindow, SubWindow
 
-__all__ = ["LONG", "Amounts", "BudgetLine", "EvenBudget", "WindowBudget", "burst_of", "by_dimension", "per_window"]
+__all__ = [
+    "LONG",
+    "Amounts",
+    "BudgetLine",
+    "EvenBudget",
+    "WindowBudget",
+    "burst_of",
+    "by_dimension",
+    "per_window",
+    "used_by",
+]
 
 LONG: Final = 3600.0
 """From this length on, in seconds, a window is not spread out: a thousand calls a day are wanted when needed."""
@@ -102,6 +112,20 @@ def by_dimension(amounts: Amounts | RequestCost) -> dict[str, float]:
     """What a call counts for, or is estimated to, in each dimension that a budget may have."""
     inp, out = amounts.input_tokens, amounts.output_tokens
     return {"requests": amounts.requests, "input_tokens": inp, "output_tokens": out, "tokens": inp + out}
+
+
+def used_by(estimate: RequestCost, outcome: RequestReleaseOutcome) -> Amounts | None:
+    """What a call counts for, now that it has ended; `None`: nothing better than the estimate is known."""
+    if not outcome.went_out:
+        return Amounts()
+    usage: Usage | None = outcome.usage
+    reported = (None, None) if usage is None else (usage.input_tokens, usage.output_tokens)
+    if reported == (None, None):
+        return Amounts(estimate.requests) if outcome.kind == "rate_limited" else None
+    inp, out = reported  # what was not reported refunds nothing
+    return Amounts(
+        estimate.requests, estimate.input_tokens if inp is None else inp, estimate.output_tokens if out is None else out
+    )
 
 
 def burst_of(dimension: str, rate: float, burst_seconds: float) -> float:

@@ -33,10 +33,9 @@ from penstock import (
     RequestCost,
     RequestReleaseOutcome,
     Scope,
-    Usage,
 )
 from penstock_token_budget.blind import BlindRate
-from penstock_token_budget.budgets import LONG, Amounts, BudgetLine, EvenBudget, WindowBudget, by_dimension
+from penstock_token_budget.budgets import LONG, Amounts, BudgetLine, EvenBudget, WindowBudget, by_dimension, used_by
 from penstock_token_budget.learnt import LearntBudget, is_little
 
 __all__ = ["TokenBudgetLimiter"]
@@ -172,7 +171,7 @@ class TokenBudgetLimiter:
             self._learn_from_end(ticket, outcome, now)
         estimate = ticket.estimate
         self._out.subtract(estimate)
-        used = _used(estimate, outcome)
+        used = used_by(estimate, outcome)
         if used is not None:
             here, amounts = self._by_key, by_dimension(used)
             for charged_to, charged, entry in ticket.charges:
@@ -292,20 +291,6 @@ class TokenBudgetLimiter:
                 changes.append(LimiterChange("request_release_diagnostic", detail=f"{header} makes no sense: ignored"))
             self._ignored[header] = self._ignored.get(header, 0) + 1
         return changes
-
-
-def _used(estimate: RequestCost, outcome: RequestReleaseOutcome) -> Amounts | None:
-    """What a call counts for, now that it has ended; `None`: nothing better than the estimate is known."""
-    if not outcome.went_out:
-        return Amounts()
-    usage: Usage | None = outcome.usage
-    reported = (None, None) if usage is None else (usage.input_tokens, usage.output_tokens)
-    if reported == (None, None):
-        return Amounts(estimate.requests) if outcome.kind == "rate_limited" else None
-    inp, out = reported  # what was not reported refunds nothing
-    return Amounts(
-        estimate.requests, estimate.input_tokens if inp is None else inp, estimate.output_tokens if out is None else out
-    )
 
 
 def _name(reported: LimitHint) -> tuple[str, str]:
