@@ -88,7 +88,7 @@ async def comes_and_leaves(world: World, chance: random.Random) -> None:
 async def test_of_a_thousand_clients_that_leave_nothing_is_left(
     world: World, autojump_clock: trio.testing.MockClock
 ) -> None:
-    gateway = await world.begin(cap=CAP, cooldown=False)
+    gateway = await world.begin("keep_alive = 3600.0\n", cap=CAP, cooldown=False)  # longer than all waves together
     chance = random.Random(14)
     at_random(world.provider, chance)
     await world.ask()
