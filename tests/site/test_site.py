@@ -9,9 +9,11 @@ import os
 import re
 from collections.abc import Iterator
 from functools import partial
+from html import unescape
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from contrib.batch.tests.report.conftest import document_at
@@ -76,6 +78,24 @@ def test_no_page_loads_anything_from_elsewhere() -> None:
 
     assert len(loaded) > len(pages)
     assert [each for each in loaded if "//" in each[1]] == []
+
+
+def test_every_link_within_the_site_leads_to_a_place_that_is_there() -> None:
+    pages = {page: page.read_text(encoding="utf-8") for page in Path(SITE).rglob("*.html")}
+    places = {page: {"", *re.findall(r'\bid="([^"]+)"', text)} for page, text in pages.items()}
+    astray, followed = [], 0
+    for page, text in pages.items():
+        for link in set(re.findall(r'<a\b[^>]*\bhref="([^"]*)"', text)):
+            path, _, place = unescape(link).partition("#")
+            if urlsplit(path).scheme:
+                continue
+            followed += 1
+            target = page if not path else Path(os.path.normpath(page.parent / unquote(path.partition("?")[0])))
+            if unquote(place) not in places.get(target, set()) and not (target.is_file() and not place):
+                astray.append(f"{page.relative_to(SITE)}: {link}")
+
+    assert astray == []
+    assert followed > 10 * len(pages)
 
 
 def test_search_for_what_is_nowhere_finds_nothing(address: str, tmp_path: Path) -> None:

@@ -119,12 +119,14 @@ def test_a_file_that_two_plugins_say_is_theirs_is_refused(
     assert "the plugins 'also' and 'rows' each say that this file is theirs" in refused(write("a.toml", "[mine]\n"))
 
 
-def test_a_trace_that_could_not_be_written_is_found(write: WriteFile, tmp_path: Path) -> None:
+def test_a_trace_that_could_not_be_written_is_found(owner: None, write: WriteFile, tmp_path: Path) -> None:
     for there, words in (("none/trace.jsonl", "there is no folder"), ("", "it is a folder")):
         table = f'[plugins]\ntrace = {{}}\ntrace_file = "{tmp_path / there}"\n'
         assert words in refused(write("run.toml", table.format("0.01")))
         assert check(write("run.toml", table.format("0.0"))).exit_code == 0, "nothing is traced"
     assert not (tmp_path / "none").exists()
+    owned = f'[mine]\n[plugins]\ntrace = 0.1\ntrace_file = "{tmp_path}/none/trace.jsonl"\n'
+    assert "there is no folder" in refused(write("owned.toml", owned)), "whosever file it is"
 
 
 def test_a_plugin_may_be_left_out(distribution: MakeDistribution, write: WriteFile) -> None:

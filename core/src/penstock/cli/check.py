@@ -11,7 +11,7 @@ from penstock.config.reading import load_config
 from penstock.config.toml_reading import read_toml
 from penstock.plugins.discovery import installed
 from penstock.plugins.file_checks import whose_file
-from penstock.plugins.manager import PluginManager
+from penstock.plugins.manager import PluginManager, trace_of
 from penstock.run.dry_run import dry_run
 from penstock.words.file_check import FileCheck
 from penstock.words.printable import printable
@@ -53,7 +53,11 @@ def check(line: CommandLine, file: Path, files: tuple[Path, ...], left_out: tupl
     if whose.says is not None:
         for error in whose.unable:
             click.echo(f"penstock: {printable(str(error))}", err=True)
-    found = whose.check() or _checked_program(file, line.plugins)
+    found = whose.check()
+    if found is None:
+        found = _checked_program(file, line.plugins)
+    else:
+        trace_of(load_config(file, foreign_tables=True).config).check()
     for text in found.lines:
         click.echo(printable(text))
     for text in found.notes:

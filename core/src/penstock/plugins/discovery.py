@@ -54,10 +54,9 @@ class EntryPointOwner:
     @property
     def names_nothing(self) -> str | None:
         """Why the entry point cannot name anything, in words; `None` if it may."""
-        value = self.entry_point.value
-        if self.entry_point.pattern.match(value) and all(map(str.isidentifier, self.module.split("."))):
+        if all(map(str.isidentifier, self.module.split("."))):
             return None
-        return f"its entry point is {value!r}, and must be 'module' or 'module:name'"
+        return f"its entry point is {self.entry_point.value!r}, and must be 'module' or 'module:name'"
 
     @property
     def module(self) -> str:

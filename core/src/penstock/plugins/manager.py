@@ -40,7 +40,13 @@ from penstock.words.problems import Problem
 from penstock.words.settings import Settings, WallClock
 from penstock.words.shadow import ShadowBook
 
-__all__ = ["ActivePlugin", "PluginManager", "PluginPlan"]
+__all__ = ["ActivePlugin", "PluginManager", "PluginPlan", "trace_of"]
+
+
+def trace_of(config: PenstockConfig) -> DecisionTrace:
+    """The trace of decisions that a configuration asks for; it is not opened."""
+    file = None if config.plugins.trace_file is None else Path(config.plugins.trace_file)
+    return DecisionTrace(config.plugins.trace, config.scheduler.seed, file, config.source)
 
 
 @attrs.frozen
@@ -102,9 +108,7 @@ class PluginManager:
         self.shadows = ShadowBook()
         """What the plugins in shadow would have done."""
         self._plugin_set = PluginSet(self.config, self._extra, self.installed, self._files, {})
-        lists = config.plugins
-        file = None if lists.trace_file is None else Path(lists.trace_file)
-        self.trace = DecisionTrace(lists.trace, config.scheduler.seed, file, config.source)
+        self.trace = trace_of(config)
         """The trace of decisions, which does nothing unless the configuration asks for it."""
 
     @classmethod
