@@ -115,7 +115,8 @@ def test_the_dashboards_are_of_grafanas_published_type(tmp_path: Path) -> None:
     for name, file in zip(FILES, files, strict=True):
         made = FOLDER.joinpath(f"{name}.json").read_text(encoding="utf-8")
         file.write_text(
-            f'import type {{ Dashboard }} from "@grafana/schema";\nexport const made: Dashboard = {made};', "utf-8"
+            f'import type {{ Dashboard }} from "@grafana/schema";\nexport const made: Dashboard = {made};',
+            encoding="utf-8",
         )
     options = ["--noEmit", "--strict", "--skipLibCheck", "--target", "es2022", "--module", "esnext"]
     command = ["node", str(compiler), *options, "--moduleResolution", "bundler", *map(str, files)]
