@@ -105,7 +105,7 @@ def examine_file(seen: Examination, file: Path, plugins: tuple[Path | Without, .
     plugin_files = tuple(each for each in plugins if isinstance(each, Path))
     trial = Trial(file, text, there, look_at_distributions(), [*plugin_files])
     config: PenstockConfig | None = None
-    owner, told = _owned(file, tables, plugin_files, trial)
+    owner, told = _owned(file, tables, plugins, trial)
     try:
         config = load_config(file, foreign_tables=True).config
     except ConfigError as error:
@@ -146,10 +146,12 @@ def examine_file(seen: Examination, file: Path, plugins: tuple[Path | Without, .
 
 
 def _owned(
-    file: Path, tables: dict[str, Any], plugin_files: tuple[Path, ...], trial: Trial
+    file: Path, tables: dict[str, Any], plugins: tuple[Path | Without, ...], trial: Trial
 ) -> tuple[str | None, list[Finding]]:
     """The plugin whose file it is, with what it says should be seen to; what is wrong is taken down."""
-    whose = trial.attempt(whose_file, file, tables, plugin_files, trial.there)
+    files = tuple(each for each in plugins if isinstance(each, Path))
+    left_out = tuple(each.name for each in plugins if isinstance(each, Without))
+    whose = trial.attempt(partial(whose_file, left_out=left_out), file, tables, files, trial.there)
     if whose is None:
         return None, []
     for error in whose.unable:
