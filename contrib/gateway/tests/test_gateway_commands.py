@@ -98,7 +98,7 @@ def test_check_sees_files_that_could_not_be_written_and_makes_none(
     text = MOCK.read_text(encoding="utf-8").replace("[gateway]\n", f'[gateway]\n{key} = "{value}"\n')
     file.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError) as refused:
-        GatewayPlugin().penstock_check(file, tomllib.loads(text), ())
+        GatewayPlugin().penstock_check(file, tomllib.loads(text), (), ())
     assert str(refused.value).endswith(told)
     assert [each.name for each in tmp_path.iterdir()] == ["gateway.toml"]
 
@@ -107,7 +107,7 @@ def test_check_makes_no_ledger_where_one_could_be_made(tmp_path: Path) -> None:
     file = tmp_path / "gateway.toml"
     text = MOCK.read_text(encoding="utf-8").replace("[gateway]\n", '[gateway]\nledger = "mine.sqlite"\n')
     file.write_text(text, encoding="utf-8")
-    assert GatewayPlugin().penstock_check(file, tomllib.loads(text), ()) is not None
+    assert GatewayPlugin().penstock_check(file, tomllib.loads(text), (), ()) is not None
     assert [each.name for each in tmp_path.iterdir()] == ["gateway.toml"]
 
 

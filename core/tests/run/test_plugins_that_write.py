@@ -59,11 +59,11 @@ class WritingPolicy:
 
     def on_acquire(self, lease: TaskAdmissionLease, decision: Any, now: float) -> None:
         if self.at == "on_acquire":
-            lease.item = None  # type: ignore[misc,assignment]
+            lease.item = None  # type: ignore[assignment]
 
     def on_release(self, lease: TaskAdmissionLease, now: float) -> None:
         if self.at == "on_release":
-            lease.number = 0  # type: ignore[misc]
+            lease.number = 0
 
 
 async def _ended_groups(plugin: object) -> tuple[list[str], RunReport]:
