@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from penstock import RequestAdmissionError
+from penstock import ConfigError, RequestAdmissionError
 
 pytestmark = pytest.mark.loopback
 
@@ -95,11 +95,17 @@ def test_a_call_that_is_refused_raises_the_refusal(open_gate: Any) -> None:
     asyncio.run(main())
 
 
-def test_what_cannot_be_called_is_refused(open_gate: Any) -> None:
+class Unspeakable:
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("call", [None, Unspeakable()])
+def test_what_cannot_be_called_is_refused(open_gate: Any, call: Any) -> None:
     async def main() -> None:
         async with open_gate() as opened:
-            with pytest.raises(Exception, match="call must be a function that takes the attempt"):
-                await opened.gate.execute(None, "acme/fast")
+            with pytest.raises(ConfigError, match="call must be a function that takes the attempt"):
+                await opened.gate.execute(call, "acme/fast")
 
     asyncio.run(main())
 

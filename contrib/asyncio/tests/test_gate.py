@@ -78,6 +78,18 @@ def test_a_timeout_is_one_of_the_gates_clock(run: Run, open_gate: Any) -> None:
     run(main())
 
 
+class Unlike:
+    """A thing that can be neither compared nor told in words."""
+
+    def __eq__(self, other: object) -> bool:
+        raise GeneratorExit
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 @pytest.mark.parametrize(
     ("resource", "options"),
     [
@@ -89,6 +101,7 @@ def test_a_timeout_is_one_of_the_gates_clock(run: Run, open_gate: Any) -> None:
         ("acme/fast", {"group": []}),
         ("acme/fast", {"cost": "much"}),
         ("acme/fast", {"domain": "dance"}),
+        ("acme/fast", {"priority": Unlike()}),
     ],
 )
 def test_a_wrong_argument_is_an_error_to_its_caller_alone(open_gate: Any, resource: Any, options: Any) -> None:

@@ -65,10 +65,15 @@ async def test_an_attempt_is_there_at_once_and_is_classified_as_ever(
     assert [outcome.kind for outcome in bench.limiters[CHAT].outcomes] == ["rate_limited"]
 
 
+def there_are() -> list[Attempt | RequestWaiter]:
+    return [each for each in gc.get_objects() if isinstance(each, Attempt | RequestWaiter)]
+
+
 async def test_an_attempt_that_has_ended_does_not_wait_for_the_collector_of_circles(
     executor: ModelRequestExecutor, bench: RequestBench, autojump_clock: MockClock
 ) -> None:
     gc.collect()
+    of_others = {id(each) for each in there_are()}
     gc.disable()
     try:
         first, turns = fill(executor, bench), Turns()
@@ -76,7 +81,7 @@ async def test_an_attempt_that_has_ended_does_not_wait_for_the_collector_of_circ
         first.detach().release(SUCCESS)
         turns.came.pop().detach().release(SUCCESS)  # type: ignore[union-attr]
         del first
-        assert [each for each in gc.get_objects() if isinstance(each, Attempt | RequestWaiter)] == []
+        assert [each for each in there_are() if id(each) not in of_others] == []
     finally:
         gc.enable()
 
@@ -224,3 +229,16 @@ async def test_where_new_calls_are_held_it_is_refused_with_the_moment(
 async def test_a_callback_must_be_one(executor: ModelRequestExecutor, autojump_clock: MockClock) -> None:
     with pytest.raises(ConfigError, match=r"^on_turn must be a function"):
         executor.ask(CHAT, None)  # type: ignore[arg-type]
+
+
+async def test_an_end_that_is_said_later_counts_until_it_was(
+    executor: ModelRequestExecutor, bench: RequestBench, autojump_clock: MockClock
+) -> None:
+    attempt, began = at_once(executor), trio.current_time()
+    await trio.sleep(3)
+    end = attempt.detach()
+    for moment in (began - 1, began + 3.5, "soon"):
+        with pytest.raises(ConfigError, match=r"^ended_at must be a moment of th"):
+            end.release(ended_at=moment)  # type: ignore[arg-type]
+    assert end.release(ended_at=began + 2)
+    assert [outcome.elapsed for outcome in bench.limiters[CHAT].outcomes] == [2]

@@ -109,7 +109,8 @@ class DetachedAttempt:
         if self._released:
             return False
         self._released = True
-        self._run.inbox.post(self._held.release, outcome, None if error is None else neutral(error))
+        known = None if error is None else neutral(error)
+        self._run.inbox.post(self._held.release, outcome, known, self._run.clock.current_time())
         return True
 
     def __del__(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import penstock
 from penstock_asyncio.attempt import Attempt, neutral
-from penstock_asyncio.call import Call, Held, Port
+from penstock_asyncio.call import Call, Held, OnTurn, Port
 from penstock_asyncio.ports import Ports
 
 __all__ = ["RequestBlock", "SyncRequestBlock"]
@@ -16,24 +16,30 @@ __all__ = ["RequestBlock", "SyncRequestBlock"]
 class _Block:
     """What both blocks do. The end posts and waits for nothing, so no cancellation can come between."""
 
-    __slots__ = ("__weakref__", "_attempt", "_held", "_options", "_ports", "_resource", "_used")
+    __slots__ = ("__weakref__", "_attempt", "_held", "_options", "_port", "_ports", "_resource")
 
     def __init__(self, ports: Ports, resource: penstock.RequestResourceKey | str, options: dict[str, Any]) -> None:
         self._held: Held | None = None
         self._ports = ports
         self._resource = resource
         self._options = options
-        self._used = False
+        self._port: Port | None = None
         self._attempt: Attempt | None = None
 
     def _call(self, port: Port) -> Call:
-        if self._used:
+        if self._port is not None:
             raise RuntimeError("this block has been entered before: ask the gate for another one")
-        self._used = True
-        return Call(port, self._acquire, _not_begun)
+        self._port = port
+        return Call(port, self._acquire, _not_begun, self._ask)
+
+    def _ask(
+        self, executor: penstock.ModelRequestExecutor, on_turn: OnTurn
+    ) -> penstock.Attempt | penstock.WaitingAttempt:
+        return executor.ask(self._resource, on_turn, **self._options)
 
     async def _acquire(self, call: Call, executor: penstock.ModelRequestExecutor) -> Held:
-        async with executor.attempt(self._resource, **self._options) as attempt:
+        options = self._options if call.timeout is None else {**self._options, "timeout": call.timeout}
+        async with executor.attempt(self._resource, **options) as attempt:
             held = Held(attempt, call.port, self._ports.run.held)
             held.take_over()
         return held
@@ -44,13 +50,12 @@ class _Block:
         return attempt
 
     def _leave(self, error: BaseException | None) -> None:
-        held, attempt = self._held, self._attempt
-        if held is None or attempt is None:
+        held, attempt, port = self._held, self._attempt, self._port
+        if held is None or attempt is None or port is None:
             raise RuntimeError("this block has not been entered, or has been left")
-        if error is not None:
-            self._ports.run.inbox.post(held.release, None, neutral(error))
-        elif not attempt.detached:
-            self._ports.run.inbox.post(held.release)
+        if error is not None or not attempt.detached:
+            known = None if error is None else neutral(error)
+            port.end(held.release, None, known, self._ports.run.clock.current_time())
         self._held = self._attempt = None
 
     def __del__(self) -> None:

@@ -9,10 +9,14 @@ from typing import Any, Protocol
 import trio
 
 import penstock
+from penstock_asyncio.crossing import Step
 
-__all__ = ["Call", "Held", "Port", "Work"]
+__all__ = ["Ask", "Call", "Held", "OnTurn", "Port", "Work"]
 
 Work = Callable[["Call", penstock.ModelRequestExecutor], Awaitable[Any]]
+OnTurn = Callable[[penstock.Attempt | penstock.PenstockError], None]
+Ask = Callable[[penstock.ModelRequestExecutor, OnTurn], penstock.Attempt | penstock.WaitingAttempt]
+"""As `penstock.ModelRequestExecutor.ask`, with the resource and the options that the caller gave."""
 
 
 class Port(Protocol):
@@ -22,21 +26,36 @@ class Port(Protocol):
         """Whether the callers are still there. Those who wait for these calls go on. Called in any thread."""
         ...
 
+    def end(self, step: Step, *arguments: Any) -> None:
+        """Have the end of a call carried out in the gate's thread. Called in any thread."""
+        ...
+
 
 class Call:
     """What a caller asked for. All but the answer belongs to the gate's thread.
 
-    `work` is carried out in the gate's thread; what it returns or raises is the answer. `discard` undoes an answer that
-    nobody takes.
+    `work` is carried out by a task in the gate's thread; what it returns or raises is the answer. `ask`, where there is
+    one, is tried before that and needs no task. `discard` undoes an answer that nobody takes.
     """
 
-    __slots__ = ("cancelled", "discard", "done", "error", "port", "quiet", "reply", "scope", "value", "wake", "work")
+    __slots__ = (
+        "ask", "asked_at", "cancel", "cancelled", "discard", "done", "error", "port", "quiet", "reply", "timeout",
+        "value", "wake", "work",
+    )  # fmt: skip
 
-    def __init__(self, port: Port, work: Work, discard: Callable[[Any], None] | None = None) -> None:
+    def __init__(
+        self, port: Port, work: Work, discard: Callable[[Any], None] | None = None, ask: Ask | None = None
+    ) -> None:
         self.port = port
         self.work = work
+        self.ask = ask
         self.discard = discard
-        self.scope: trio.CancelScope | None = None
+        self.cancel: Callable[[], object] | None = None
+        """Ends what is under way."""
+        self.asked_at = 0.0
+        """When it asked, in seconds of the run's clock."""
+        self.timeout: float | None = None
+        """What is left of the time in which it must have its turn, in seconds, where it has asked before."""
         self.cancelled = False
         self.done = False
         self.quiet = False
@@ -99,13 +118,18 @@ class Held:
             self._book.add(self)
 
     def release(
-        self, outcome: penstock.RequestReleaseOutcome | None = None, error: BaseException | None = None
+        self,
+        outcome: penstock.RequestReleaseOutcome | None = None,
+        error: BaseException | None = None,
+        ended_at: float | None = None,
     ) -> None:
-        """Give the lease back, classified by the outcome, the error or the facts. Only the first time counts."""
+        """Give the lease back, classified by the outcome, the error or the facts; the call was over at `ended_at`. Only
+        the first time counts.
+        """
         self.take_over()
         assert self._end is not None
         self._book.discard(self)
-        self._end.release(outcome, error)
+        self._end.release(outcome, error, ended_at=ended_at)
 
     def give_up(self, detail: str, went_out: bool = True) -> None:
         """Give the lease back for a caller who cannot, which says nothing of the provider; `detail` is why."""

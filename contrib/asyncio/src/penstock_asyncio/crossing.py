@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import trio
 
-__all__ = ["Inbox"]
+__all__ = ["Inbox", "Step"]
 
 _log: Final = logging.getLogger("penstock.asyncio")
 
@@ -53,6 +53,18 @@ class Inbox:
     def post(self, step: Step, *arguments: Any) -> None:
         """Have `step(*arguments)` called in the gate's thread, soon."""
         self._steps.append((step, arguments))
+        self.wake()
+
+    def leave(self, step: Step, *arguments: Any) -> None:
+        """Have `step(*arguments)` called in the gate's thread at its next turn, which whoever leaves it may `wake`."""
+        self._steps.append((step, arguments))
+        if self._closed:
+            self._give_back()
+
+    def wake(self) -> None:
+        """Have the gate's thread take its next turn soon, if there is anything to do."""
+        if not self._steps:
+            return
         if self._closed:
             self._give_back()
         elif self._token is not None and not self._due:

@@ -33,7 +33,8 @@ class Execution:
         **more: Any,
     ) -> None:
         if not callable(function):
-            raise penstock.ConfigError(f"call must be a function that takes the attempt, not {function!r}")
+            kind = type(function).__name__
+            raise penstock.ConfigError(f"call must be a function that takes the attempt, not {kind}")
         self._run = run
         self._resource = resource
         self._options = {**options, **more}

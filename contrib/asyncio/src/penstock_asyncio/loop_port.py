@@ -17,6 +17,7 @@ from typing import Any, Final
 from weakref import WeakSet, ref
 
 from penstock_asyncio.call import Call
+from penstock_asyncio.crossing import Step
 from penstock_asyncio.run import GateRun
 
 __all__ = ["LoopPort"]
@@ -80,6 +81,7 @@ class LoopPort:
         life = _Life(loop, self)
         self._life = ref(life)
         self.hold(life)
+        self._to_be_woken = False
 
     def hold(self, life: _Life) -> None:
         """Have the loop hold its life, for a day. Called in the thread of the loop."""
@@ -100,15 +102,15 @@ class LoopPort:
 
     async def ask(self, call: Call) -> Any:
         """The answer to a new call. Raises it if it is an error; where this is cancelled the call is too."""
-        return await self._answer(call, lambda: self._run.start(call))
+        return await self._answer(call, self._run.start, call)
 
     async def reply(self, call: Call, error: BaseException) -> Any:
         """The next answer to a call whose attempt failed with this error. Raises the error if the gate has ended."""
         if self._life() is None:
             raise error
-        return await self._answer(call, lambda: self._run.reply(call, error, quiet=False))
+        return await self._answer(call, self._run.reply, call, error)
 
-    async def _answer(self, call: Call, post: Callable[[], None]) -> Any:
+    async def _answer(self, call: Call, post: Callable[..., None], *arguments: object) -> Any:
         life = self._life()
         if life is None:
             self._run.require()
@@ -118,13 +120,33 @@ class LoopPort:
         waiting = life.waiting
         del life  # nothing but the loop may hold it
         try:
-            post()
+            post(*arguments)
             await future
         except BaseException:
             waiting.pop(call, None)
             self._run.cancel(call)
             raise
         return call.take()
+
+    def end(self, step: Step, *arguments: Any) -> None:
+        """Have the end of a call carried out: at once where anybody may wait for it, else together with what else this
+        turn of the loop posts, so that one call after the other wakes the gate once each. Called in any thread.
+        """
+        inbox, loop = self._run.inbox, self._loop()
+        try:
+            here = loop is asyncio.get_running_loop()
+        except RuntimeError:  # this code was left in another way than its loop goes
+            here = False
+        inbox.leave(step, *arguments)
+        if loop is None or not here or not self._run.nobody_waits:
+            inbox.wake()
+        elif not self._to_be_woken:
+            self._to_be_woken = True
+            loop.call_soon(self._wake_gate)
+
+    def _wake_gate(self) -> None:
+        self._to_be_woken = False
+        self._run.inbox.wake()
 
     def deliver(self, calls: Sequence[Call]) -> bool:
         """Whether the loop is still there. Its callers go on in its next turn."""

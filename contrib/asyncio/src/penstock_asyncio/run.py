@@ -1,8 +1,9 @@
 """A run of trio in a thread of its own: what it does for callers in other threads, and how it begins and ends.
 
-Callers post steps (`crossing.py`); a `Call` is carried out by a trio task of its own, and its answer goes back by the
-port of its caller. The answers of one turn go back together, before trio waits for the next one. Whatever a call raises
-is its answer, so nothing that a caller hands in can end the run.
+Callers post steps (`crossing.py`). A `Call` that wants a lease asks for it in its step; only what must wait for more
+than its turn is carried out by a trio task of its own. Its answer goes back by the port of its caller: the answers of
+one turn together, before trio waits for the next one. Whatever a call raises is its answer, so nothing that a caller
+hands in can end the run.
 
 The thread is a daemon, lest a gate that nobody closes keep the process. It ends when its gate is closed, collected, or
 at the exit of the process, which waits for it a moment so that sinks can write what they have.
@@ -15,6 +16,7 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextvars import ContextVar
+from functools import partial
 from threading import Thread
 from typing import Any, Final
 from weakref import WeakKeyDictionary, WeakSet
@@ -65,6 +67,11 @@ class GateRun:
         """The attempts that are out and come back by `release`. Belongs to the thread of the run, as what follows."""
         self.exchanges: WeakKeyDictionary[Exchange, Port] = WeakKeyDictionary()
         """The exchanges of transports."""
+        self.nobody_waits = False
+        """Whether a call that ends can be of use to nobody yet: it may be carried out with whatever is posted next.
+
+        Any thread may read it who has left the end in the inbox first: it is set before the inbox is looked at again.
+        """
         self.scheduler: penstock.Scheduler
         self._nursery: trio.Nursery
         self._opening = opening
@@ -95,7 +102,7 @@ class GateRun:
         """Have a call ended that its caller does not want any more, and its answer undone if there is one already."""
         self.inbox.post(self._cancel, call)
 
-    def reply(self, call: Call, error: BaseException | None, *, quiet: bool) -> None:
+    def reply(self, call: Call, error: BaseException | None, *, quiet: bool = False) -> None:
         """Have it noted how the call ended that a caller made under an attempt; `quiet`: it waits for nothing more."""
         self.inbox.post(self._reply, call, error, quiet)
 
@@ -182,12 +189,17 @@ class GateRun:
                 raise
             except BaseException as error:
                 call.error = error
-            call.done = True
-            if call.cancelled:
-                self._discard(call)
-            else:
-                self.answer(call)
+            self._done(call)
         self._calls.discard(call)
+
+    def _done(self, call: Call) -> None:
+        self._calls.discard(call)
+        call.done = True
+        call.cancel = None  # it may know the call, and a block that is dropped must go without the collector of circles
+        if call.cancelled:
+            self._discard(call)
+        else:
+            self.answer(call)
 
     def answer(self, call: Call) -> None:
         """Have the caller of a call go on, at the end of this turn."""
@@ -200,14 +212,50 @@ class GateRun:
             port, calls = self._answered.popitem()
             if not port.deliver(calls):
                 self.lose(port, "its event loop is closed")
-        if self._stop.is_set() and not self._calls and not self.held and not self._idle.is_set():
+        stopped = self._stop.is_set()
+        self.nobody_waits = not self._calls and not stopped
+        if not self.nobody_waits:
+            self.inbox.wake()
+        if stopped and not self._calls and not self.held and not self._idle.is_set():
             self.inbox.post(self._idle.set)
 
     # -- steps --
 
     def _start(self, call: Call) -> None:
-        call.scope = scope = trio.CancelScope()
         self._calls.add(call)
+        if call.ask is None:
+            self._start_task(call)
+            return
+        executor = self.scheduler.requests
+        call.asked_at = executor.now()
+        try:
+            asked = call.ask(executor, partial(self._turn, call))
+        except BaseException as error:
+            self._turn(call, error)
+        else:
+            if isinstance(asked, penstock.WaitingAttempt):
+                call.cancel = asked.cancel
+            else:
+                self._turn(call, asked)
+
+    def _turn(self, call: Call, came: penstock.Attempt | BaseException) -> None:
+        """A call that asked has its answer; unless new calls are held, for which it waits in a task."""
+        if isinstance(came, penstock.Attempt):
+            call.value = held = Held(came, call.port, self.held)
+            held.take_over()
+        elif isinstance(came, penstock.RequestAdmissionError) and _is_held(came.denied):
+            timeout = came.denied.item.queue_wait_timeout
+            if timeout is not None:
+                call.timeout = max(0.0, call.asked_at + timeout - came.denied.refused_at)
+            self._start_task(call)
+            return
+        else:
+            call.error = came
+        self._done(call)
+
+    def _start_task(self, call: Call) -> None:
+        scope = trio.CancelScope()
+        call.cancel = scope.cancel
         self._nursery.start_soon(self._work, call, scope)
 
     def _cancel(self, call: Call) -> None:
@@ -216,8 +264,10 @@ class GateRun:
         call.cancelled = True
         if call.done:
             self._discard(call)
-        elif call.scope is not None:
-            call.scope.cancel()
+        elif call.cancel is not None:
+            self._calls.discard(call)
+            call.cancel()
+            call.cancel = None
 
     def _discard(self, call: Call) -> None:
         value, call.value = call.value, None
@@ -275,6 +325,11 @@ class GateRun:
             call, error, quiet = arguments
             call.quiet = quiet
             self._settle(call, error)
+
+
+def _is_held(refusal: penstock.RequestAdmissionDenied) -> bool:
+    """Whether a call that asked without a task is refused since new calls are held, for which one in a task waits."""
+    return refusal.denied.by == "core" and refusal.reason == "no_capacity"
 
 
 class _BeforeWaiting(trio.abc.Instrument):

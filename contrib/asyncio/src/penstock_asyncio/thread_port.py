@@ -10,6 +10,7 @@ from typing import Any
 import trio
 
 from penstock_asyncio.call import Call
+from penstock_asyncio.crossing import Step
 from penstock_asyncio.run import GateRun
 
 __all__ = ["ThreadPort"]
@@ -32,17 +33,21 @@ class ThreadPort:
 
     def ask(self, call: Call) -> Any:
         """The answer to a new call. Raises it if it is an error; an interrupt of the wait cancels the call."""
-        return self._answer(call, lambda: self._run.start(call))
+        return self._answer(call, self._run.start, call)
 
     def reply(self, call: Call, error: BaseException) -> Any:
         """The next answer to a call whose attempt failed with this error."""
-        return self._answer(call, lambda: self._run.reply(call, error, quiet=False))
+        return self._answer(call, self._run.reply, call, error)
 
-    def _answer(self, call: Call, post: Callable[[], None]) -> Any:
+    def end(self, step: Step, *arguments: Any) -> None:
+        """Have the end of a call carried out."""
+        self._run.inbox.post(step, *arguments)
+
+    def _answer(self, call: Call, post: Callable[..., None], *arguments: object) -> Any:
         call.wake = wake = Lock()
         wake.acquire()
         try:
-            post()
+            post(*arguments)
             wake.acquire()
         except BaseException:
             self._run.cancel(call)

@@ -28,7 +28,8 @@ from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.own_failures import own_shortage
 from penstock.requests.response import ResponseFacts
 from penstock.requests.verdict import Usage
-from penstock.words.checks import an_instance
+from penstock.words.checks import a_moment, an_instance
+from penstock.words.errors import ConfigError
 from penstock.words.failures import FailureMark, mark_failure
 
 __all__ = ["Attempt", "AttemptContext", "Classifier", "DetachedAttempt", "local_outcome"]
@@ -170,8 +171,9 @@ class Attempt:
         self.end(GeneratorExit())
 
     @trio.lowlevel.enable_ki_protection  # as in `gate.py`
-    def end(self, error: BaseException | None) -> None:
-        """The end: the lease is released with the given outcome, or with what follows from the facts and `error`.
+    def end(self, error: BaseException | None, ended_at: float | None = None) -> None:
+        """The end: the lease is released with the given outcome, or with what follows from the facts and `error`. What
+        it took is counted until `ended_at`, or until now.
 
         Only the first counts: the block of a generator may be left long after it was given back.
         """
@@ -180,7 +182,7 @@ class Attempt:
         self._ended = True
         self._leave_block()
         now = self._gate.now()
-        elapsed = now - self.started_at
+        elapsed = (now if ended_at is None else ended_at) - self.started_at
         try:
             outcome = self.outcome or self._classified(error)
         except Exception:  # an exception that cannot even be looked at: the lease comes back all the same
@@ -216,22 +218,34 @@ class DetachedAttempt:
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
 
-    def release(self, outcome: RequestReleaseOutcome | None = None, error: BaseException | None = None) -> bool:
+    def release(
+        self,
+        outcome: RequestReleaseOutcome | None = None,
+        error: BaseException | None = None,
+        *,
+        ended_at: float | None = None,
+    ) -> bool:
         """Whether this was the first time: the attempt ends by an outcome, by an error, or by the facts that were
-        given.
+        given. `ended_at` is for who says it later: when the call was over, in seconds of the run's clock, after it
+        went out and not in the future; `ConfigError` otherwise.
         """
         if outcome is not None:
             an_instance(outcome, RequestReleaseOutcome, "outcome")
         if error is not None:
             an_instance(error, BaseException, "error")
-        return self._attempt.run.here(self._release, outcome, error)
+        return self._attempt.run.here(self._release, outcome, error, ended_at)
 
-    def _release(self, outcome: RequestReleaseOutcome | None, error: BaseException | None) -> bool:
+    def _release(
+        self, outcome: RequestReleaseOutcome | None, error: BaseException | None, ended_at: float | None
+    ) -> bool:
         if self._attempt.ended:
             return False
+        started_at, now = self._attempt.started_at, self._attempt.run.now()
+        if ended_at is not None and not started_at <= a_moment(ended_at, "ended_at") <= now:
+            raise ConfigError(f"ended_at must be a moment of this call, from {started_at} to {now}, not {ended_at}")
         if outcome is not None:
             self._attempt.finish(outcome)
-        self._attempt.end(error)
+        self._attempt.end(error, ended_at)
         return True
 
 

@@ -144,7 +144,7 @@ class RequestAdmissionItem:
             object.__setattr__(self, "queue_wait_timeout", a_duration(self.queue_wait_timeout, "timeout"))
         if self.deadline is not None:
             object.__setattr__(self, "deadline", a_moment(self.deadline, "deadline"))
-        if self.priority != 0 or type(self.priority) is not int:
+        if type(self.priority) is not int or self.priority != 0:
             whole_number(self.priority, "priority", -MOST_URGENT, MOST_URGENT)
         if self.event_context is not None and type(self.event_context) is not RequestEventContext:
             an_instance(self.event_context, RequestEventContext, "event_context")
