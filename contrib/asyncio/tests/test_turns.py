@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -119,6 +120,34 @@ def test_a_block_that_waited_and_is_dropped_needs_no_collector(open_gate: Any) -
             await entering
             del entering, second
             await asyncio.wait_for(third, 60)
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()
+
+
+def test_an_error_that_is_kept_keeps_no_place_of_another_who_came_with_it(open_gate: Any) -> None:
+    async def refused(opened: Any) -> BaseException:
+        with pytest.raises(penstock.ConfigError) as error:
+            await one_call(opened, timeout=-1)
+        return error.value
+
+    async def main() -> None:
+        async with open_gate() as opened:
+            both_there = threading.Event()
+            opened.gate._ports.run.inbox.post(both_there.wait)  # so that both are carried out in one turn of the gate
+            failing = asyncio.create_task(refused(opened))
+            block = opened.gate.request("acme/fast")
+            entering = asyncio.create_task(block.__aenter__())
+            await asyncio.sleep(0)
+            both_there.set()
+            kept, _ = await asyncio.gather(failing, entering)
+            del entering, block, _
+            await asyncio.wait_for(one_call(opened), 60)
+            assert kept.__traceback__ is not None
 
     gc.collect()
     gc.disable()

@@ -83,6 +83,7 @@ class Inbox:
                 step(*arguments)
             except BaseException as error:
                 _log.error("a step in the gate's thread failed", exc_info=error)
+            del step, arguments  # an error of another step knows this frame, and whoever keeps it would keep these
 
     def _give_back(self) -> None:
         while True:
