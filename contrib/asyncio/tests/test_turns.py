@@ -129,24 +129,41 @@ def test_a_block_that_waited_and_is_dropped_needs_no_collector(open_gate: Any) -
         gc.enable()
 
 
+class OneLongTurn:
+    """A sink that ends the turn of the gate in which the first lease is given only when it may."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.may_end = threading.Event()
+
+    @penstock.hookimpl
+    def penstock_request_event(self, event: penstock.RuntimeEvent) -> None:
+        if event.event_kind == "request_lease_acquired":
+            self.begun.set()
+            self.may_end.wait(60)
+
+
 def test_an_error_that_is_kept_keeps_no_place_of_another_who_came_with_it(open_gate: Any) -> None:
+    turn = OneLongTurn()
+
     async def refused(opened: Any) -> BaseException:
         with pytest.raises(penstock.ConfigError) as error:
             await one_call(opened, timeout=-1)
         return error.value
 
     async def main() -> None:
-        async with open_gate() as opened:
-            both_there = threading.Event()
-            opened.gate._ports.run.inbox.post(both_there.wait)  # so that both are carried out in one turn of the gate
+        async with open_gate(cap=2, plugins=[turn]) as opened:
+            first = asyncio.create_task(opened.taken())
+            await asyncio.to_thread(turn.begun.wait, 60)
             failing = asyncio.create_task(refused(opened))
             block = opened.gate.request("acme/fast")
             entering = asyncio.create_task(block.__aenter__())
-            await asyncio.sleep(0)
-            both_there.set()
+            await asyncio.sleep(0)  # both are posted, and carried out in one turn
+            turn.may_end.set()
             kept, _ = await asyncio.gather(failing, entering)
             del entering, block, _
             await asyncio.wait_for(one_call(opened), 60)
+            await opened.leave(await first)
             assert kept.__traceback__ is not None
 
     gc.collect()

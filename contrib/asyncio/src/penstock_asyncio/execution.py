@@ -33,8 +33,7 @@ class Execution:
         **more: Any,
     ) -> None:
         if not callable(function):
-            kind = type(function).__name__
-            raise penstock.ConfigError(f"call must be a function that takes the attempt, not {kind}")
+            raise penstock.ConfigError(f"call must be a function that takes the attempt, not {type(function).__name__}")
         self._run = run
         self._resource = resource
         self._options = {**options, **more}

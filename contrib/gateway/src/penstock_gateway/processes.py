@@ -40,6 +40,10 @@ _LAST_WORDS: Final = 16_000
 """Bytes of what is told of a failure."""
 
 
+LAST_WORDS_SECONDS: Final = 1.0
+"""How long the coordinator may take to say what is wrong at the start, when a worker has ended by that."""
+
+
 def serve_by_processes(serving: Serving, load: Callable[[], Serving], say: Callable[[str, str], None]) -> None:
     """Serve by `serving.gateway.workers` processes until a signal asks for the end; `say` is called with the URLs of
     the gateway and of its admin port, when all are at work, and `load` for the configuration after a SIGHUP.
@@ -129,6 +133,9 @@ class FirstProcess:
                 how = os.waitstatus_to_exitcode(status)
                 _tell(f"{_name(who)} has ended ({f'signal {-how}' if how < 0 else f'status {how}'})")
             if self._supervision.failed:
+                if not self._failure and self._control is not None:
+                    select.select([self._control], [], [], LAST_WORDS_SECONDS)  # a worker may end before it has spoken
+                    self._hear()
                 self._signal_all(signal.SIGQUIT)
 
     def _reload(self) -> None:
