@@ -46,6 +46,18 @@ def test_a_group_that_comes_again_has_the_weight_that_it_comes_with() -> None:
     assert abs(cycles(kept, 80)["again"] - 60) <= 2
 
 
+def test_so_has_one_whose_account_was_dropped_since_nobody_competed() -> None:
+    kept = gate()
+    offered(kept, TaskGroupSpec.named("again", weight=9.0), 2)
+    cycles(kept, 2)
+
+    kept.now += 1.0
+    offered(kept, TaskGroupSpec.named("again", weight=3.0), 100)
+    offered(kept, TaskGroupSpec.named("other"), 100)
+
+    assert abs(cycles(kept, 80)["again"] - 60) <= 2
+
+
 def test_a_group_that_comes_again_may_ask_for_something_else() -> None:
     kept = gate()
     offered(kept, TaskGroupSpec.named("other"), 20)
