@@ -7,6 +7,7 @@ import random
 import weakref
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from trio.testing import MockClock
 
 from penstock import TaskAbandoned, current_correlation
 from penstock.scheduler.parked import ParkedWorkers
+from penstock.tasks.lease import TaskAdmissionLease
 from penstock.testing import SchedulerRig, open_rig
 from penstock_fairqueue import FairTaskQueue
 
@@ -22,15 +24,17 @@ LOCAL: ContextVar[Any] = ContextVar("local", default="untouched")
 
 
 class Seen:
-    """In which trio task each task ran, in the order in which they began."""
+    """In which trio task each task ran, in the order in which they began: by its coroutine, since a worker is not kept
+    that somebody knows by its trio task.
+    """
 
     def __init__(self) -> None:
-        self.workers: list[trio.lowlevel.Task] = []
+        self.workers: list[object] = []
         self.names: list[str] = []
 
     def note(self) -> None:
         me = trio.lowlevel.current_task()
-        self.workers.append(me)
+        self.workers.append(me.coro)
         self.names.append(me.name)
 
     async def waits(self) -> None:
@@ -40,6 +44,16 @@ class Seen:
     @property
     def spawned(self) -> int:
         return len({id(worker) for worker in self.workers})
+
+    @property
+    def names_now(self) -> list[str]:
+        """What those are called now that have not ended."""
+        root = trio.lowlevel.current_root_task()
+        assert root is not None
+        tasks = [root]
+        for task in tasks:
+            tasks += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+        return [task.name for task in tasks if any(task.coro is worker for worker in self.workers)]
 
 
 async def _one_by_one(seen: Seen, between: Callable[[], Awaitable[Any]], **options: Any) -> SchedulerRig:
@@ -66,10 +80,10 @@ async def test_one_that_is_parked_has_no_tasks_name(autojump_clock: MockClock) -
     async with open_rig(places=1) as rig:
         await rig.scheduler.start_soon(seen.waits)
         await trio.testing.wait_all_tasks_blocked()
-        assert seen.workers[0].name == "penstock worker"
+        assert seen.names_now == ["penstock worker"]
         rig.scheduler.start_soon(seen.waits, task_id="later")
         await trio.testing.wait_all_tasks_blocked()
-        assert seen.workers[0].name == "later"
+        assert seen.names_now == ["later"]
 
 
 async def test_each_has_a_context_and_a_correlation_of_its_own(autojump_clock: MockClock) -> None:
@@ -98,6 +112,37 @@ async def leaves_a_lock() -> None:
     await trio.Lock().acquire()
 
 
+TAKEN = trio.CapacityLimiter(1000)
+NOTED: dict[Any, str] = {}
+WATCHED: weakref.WeakKeyDictionary[trio.lowlevel.Task, str] = weakref.WeakKeyDictionary()
+
+
+async def leaves_a_token() -> None:
+    await TAKEN.acquire()
+
+
+async def leaves_a_token_after_a_sleep() -> None:
+    await trio.sleep(1)
+    await TAKEN.acquire()
+    with trio.move_on_after(1):
+        await trio.sleep_forever()
+
+
+async def is_noted() -> None:
+    NOTED[trio.lowlevel.current_task()] = "by somebody"
+    with trio.move_on_after(1):
+        await trio.sleep_forever()
+
+
+async def is_watched() -> None:
+    await trio.sleep(1)
+    WATCHED[trio.lowlevel.current_task()] = "by somebody"
+
+
+async def works_in_a_thread() -> None:
+    await trio.to_thread.run_sync(lambda: None, limiter=TAKEN)
+
+
 async def fails() -> None:
     await trio.sleep(1)
     raise ValueError("mine")
@@ -111,7 +156,18 @@ async def cancels_what_runs_in_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("between", "spawned"), [(leaves_a_scope, 2), (leaves_a_lock, 2), (fails, 2), (cancels_what_runs_in_it, 1)]
+    ("between", "spawned"),
+    [
+        (leaves_a_scope, 2),
+        (leaves_a_lock, 2),
+        (leaves_a_token, 2),
+        (leaves_a_token_after_a_sleep, 2),
+        (is_noted, 2),
+        (is_watched, 2),
+        (fails, 2),
+        (cancels_what_runs_in_it, 1),
+        (works_in_a_thread, 1),
+    ],
 )
 async def test_who_leaves_something_behind_is_not_kept(
     between: Callable[[], Awaitable[Any]], spawned: int, autojump_clock: MockClock
@@ -119,6 +175,89 @@ async def test_who_leaves_something_behind_is_not_kept(
     seen = Seen()
     await _one_by_one(seen, between)
     assert seen.spawned == spawned
+
+
+async def does_nothing() -> None:
+    pass
+
+
+@pytest.mark.parametrize("before", [does_nothing, partial(trio.sleep, 0), partial(trio.sleep, 1)])
+@pytest.mark.parametrize("after", [does_nothing, partial(trio.sleep, 0), partial(trio.sleep, 1)])
+async def test_tokens_that_are_never_given_back_fail_nobody(
+    before: Callable[[], Awaitable[Any]], after: Callable[[], Awaitable[Any]], autojump_clock: MockClock
+) -> None:
+    limiter = trio.CapacityLimiter(40)
+
+    async def takes() -> None:
+        await before()
+        await limiter.acquire()
+        await after()
+
+    async with open_rig(places=4) as rig:
+        handles = [rig.scheduler.start_soon(takes) for _ in range(40)]
+    assert {handle.status for handle in handles} == {"completed"}
+    assert limiter.borrowed_tokens == 40
+
+
+async def test_what_a_task_gets_that_was_handed_to_a_worker_with_something_left(autojump_clock: MockClock) -> None:
+    """A worker of its own, which is like every other."""
+    seen = Seen()
+
+    async def looks() -> tuple[str, Any, str | None]:
+        seen.note()
+        correlation = current_correlation()
+        assert correlation is not None
+        found = LOCAL.get(), correlation.task_id
+        LOCAL.set("touched")
+        await trio.sleep(0)
+        return (seen.names[-1], *found)
+
+    async with open_rig(places=1) as rig:
+        rig.scheduler.start_soon(is_noted)
+        handles = [rig.scheduler.start_soon(looks) for _ in range(3)]
+        rig.scheduler.start_soon(is_noted)
+    assert [handle.result() for handle in handles] == [(h.task_id, "untouched", h.task_id) for h in handles]
+    assert [handle.attempts for handle in handles] == [1, 1, 1]
+    assert seen.spawned == 1
+    rig.scheduler.check_invariants()
+
+
+async def test_the_run_ends_where_such_a_worker_cannot_be_spawned(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_soon, spawned = trio.Nursery.start_soon, 0
+
+    def fails(self: trio.Nursery, fn: Any, *args: Any, **options: Any) -> None:
+        nonlocal spawned
+        spawned += any(isinstance(arg, TaskAdmissionLease) for arg in args)
+        if spawned > 1:
+            raise OSError("no more tasks in this world")
+        start_soon(self, fn, *args, **options)
+
+    monkeypatch.setattr(trio.Nursery, "start_soon", fails)
+    with pytest.raises(OSError, match="no more tasks"):  # noqa: PT012
+        async with open_rig(places=1) as rig:
+            rig.scheduler.start_soon(is_noted)
+            handle = rig.scheduler.start_soon(trio.sleep, 1, task_id="it")
+            await trio.sleep_forever()
+    assert handle.status == "cancelled"
+    assert rig.kinds("it")[-3:] == ["task_lease_released", "worker_spawn_failed", "cancelled"]
+    assert rig.scheduler.admission.leases == (2, 2)
+
+
+async def test_a_worker_with_something_left_ends_when_the_loop_sleeps(autojump_clock: MockClock) -> None:
+    seen = Seen()
+
+    async def noted() -> None:
+        seen.note()
+        await is_noted()
+
+    async with open_rig(places=2) as rig:
+        rig.scheduler.start_soon(noted)
+        rig.scheduler.start_soon(seen.waits)
+        await trio.sleep(2)
+        await trio.testing.wait_all_tasks_blocked()
+        assert seen.names_now == ["penstock worker"]
 
 
 async def test_a_scope_that_was_left_open_cancels_nobody_later(autojump_clock: MockClock) -> None:

@@ -2,19 +2,32 @@
 
 Spawning and reaping a trio task costs as much as all that is decided about a task. Nothing is decided here: a round
 admits as if it spawned, and takes one that is parked where there is any.
+
+A trio task may be used again only where nobody has anything left of its last use. What a task leaves behind under its
+trio task's name, a lock, a token of a limiter, an open nursery, an entry in a dictionary of anybody's, refers to that
+trio task. So its references are counted: when it begins, always at one place, and at the same place after each use.
+There is no list to be read for that, of which trio has several and keeps none for limiters. Two things are not seen by
+it: an open cancel scope, of which trio tells its own code, and whoever keeps the number that `id()` gives.
+
+Who was cancelled in a scope of its own (a `trio.sleep` that is over) is still referred to by the frames of that
+exception, until trio's loop goes on to another step. Such a worker is parked as well, and counts again when it wakes:
+with a task, which a new worker gets if something is left; or when the loop is about to sleep.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
 from contextvars import copy_context
+from sys import getrefcount, maxsize
 from typing import Any, Final
+from weakref import getweakrefcount
 
 import trio
 
 from penstock.scheduler.jobs import Job
 from penstock.tasks.lease import TaskAdmissionLease
 
-__all__ = ["Admitted", "ParkedWorkers", "Worker", "is_as_spawned"]
+__all__ = ["Admitted", "ParkedWorkers", "Worker"]
 
 Admitted = tuple[Job, TaskAdmissionLease]
 """A task that may run."""
@@ -29,44 +42,72 @@ except ImportError:  # of another trio it is not known, so there nobody is kept
     _lot_breakers = None
 
 
-def is_as_spawned(task: trio.lowlevel.Task, nursery: trio.Nursery) -> bool:
-    """Whether a trio task is in no cancel scope and no nursery but the one that it was spawned in, and holds no lock.
-
-    Of that trio tells nobody but its own code: a scope that is left open would cancel the next task, too, and a lock
-    that is never given back fails for the others only when its trio task ends.
-    """
-    try:
-        return task._cancel_status is nursery._cancel_status and task not in _lot_breakers
-    except (AttributeError, TypeError):
-        return False
-
-
 class Worker:
     """A worker, in trio task `task`, and what it was handed while it was parked."""
 
-    __slots__ = ("_among", "admitted", "task")
+    __slots__ = ("_among", "admitted", "as_spawned", "dismissed", "task")
 
     def __init__(self, among: dict[Worker, None]) -> None:
         self._among = among
         self.task = trio.lowlevel.current_task()
         self.admitted: Admitted | None = None
+        self.as_spawned = True
+        """Whether nothing was left when it was looked at last."""
+        self.dismissed = False
+        """Whether it is to end, with nothing that it was handed."""
 
     def abort(self, _: object) -> trio.lowlevel.Abort:
         """It is cancelled while it is parked."""
         del self._among[self]
         return trio.lowlevel.Abort.SUCCEEDED
 
+    def references(self) -> int:
+        """How many there are to its trio task. Whoever calls this has none of its own."""
+        return getrefcount(self.task)
+
 
 class ParkedWorkers:
-    """The workers that are parked, the latest last."""
+    """The workers that are parked, the latest last. Those of `bound` hold what is given back when they end."""
 
     def __init__(self) -> None:
+        self.bound: Container[Any] = ()
         self._parked: dict[Worker, None] = {}
         self._closed = False
+        self._references = self._weak_references = maxsize
+        """The fewest that there were to any that began."""
 
     def new(self) -> Worker:
-        """That of the trio task which runs now."""
-        return Worker(self._parked)
+        """That of the trio task which runs now, and has done nothing yet."""
+        worker = Worker(self._parked)
+        self._references = min(self._references, worker.references())
+        self._weak_references = min(self._weak_references, getweakrefcount(worker.task))
+        return worker
+
+    def is_as_spawned(self, worker: Worker, nursery: trio.Nursery) -> bool:
+        """Whether the next task would find this trio task as it would find a new one of that nursery, but for its
+        context. Of one that has waited `False` may only mean that it is to be asked again after its next wait.
+        """
+        try:
+            return (
+                worker.references() <= self._references
+                and worker.task._cancel_status is nursery._cancel_status
+                and getweakrefcount(worker.task) <= self._weak_references
+            )
+        except AttributeError:  # of another trio
+            return False
+
+    def must_end(self, worker: Worker, nursery: trio.Nursery) -> bool:
+        """Whether somebody may be waiting for the end of a trio task that has left something behind.
+
+        It is in a cancel scope or a nursery, holds a lock, which fails for others only when it ends, or is watched.
+        """
+        task = worker.task
+        try:
+            in_scope = task._cancel_status is not nursery._cancel_status
+            watched = getweakrefcount(task) > self._weak_references
+            return in_scope or watched or task in _lot_breakers or task in self.bound
+        except (AttributeError, TypeError):
+            return True
 
     def park(self, worker: Worker) -> bool:
         """Whether it is to wait now until it is rescheduled, with what it is handed or with nothing."""
@@ -84,14 +125,25 @@ class ParkedWorkers:
         trio.lowlevel.reschedule(task)
         return True
 
-    def let_go(self, keep: int) -> None:
-        """All end but `keep` of them, and those forget the names of their last tasks, and what these have set."""
+    def rest(self, keep: int) -> None:
+        """All end but `keep` of them, and those forget the names of their last tasks, and what these have set.
+
+        Those of them that may have left something wake, to be looked at again.
+        """
         while len(self._parked) > keep:
-            trio.lowlevel.reschedule(self._parked.popitem()[0].task)
+            self._dismiss(self._parked.popitem()[0])
         for worker in self._parked:
             worker.task.name, worker.task.context = NAME, copy_context()
+        for worker in [worker for worker in self._parked if not worker.as_spawned]:
+            del self._parked[worker]
+            trio.lowlevel.reschedule(worker.task)
 
     def close(self) -> None:
         """All end, and those that come later do so at once."""
         self._closed = True
-        self.let_go(0)
+        while self._parked:
+            self._dismiss(self._parked.popitem()[0])
+
+    def _dismiss(self, worker: Worker) -> None:
+        worker.as_spawned = worker.dismissed = True
+        trio.lowlevel.reschedule(worker.task)

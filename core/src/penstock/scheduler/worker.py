@@ -5,8 +5,8 @@ well is kept: it parks, and a round of the loop may hand it the next task (`park
 waited, the worker takes the next that is admitted itself: at most `IN_A_ROW`, and none any more when it has had its
 turn for `TURN` seconds, since nothing else runs meanwhile; and only where no one is kept back for anything but a place
 (`TaskGate.keeps_nobody_back`: otherwise a round decides who is next). It goes on from a task only that has left nothing
-behind for the next: no open cancel scope or nursery, no lock, no request block; and in a row, where it stays in one
-context, no context variable that is another now. Who has waited is known from trio, which forgets the
+behind for the next (`parked.py`), and in a row, where it stays in one context, no context variable that is another now.
+Who has waited is known from trio, which forgets the
 `custom_sleep_data` of whoever waits. (Lost: to take the next without a round after one that has waited, too. Tasks end
 at the same moment, and others come, and a round sees all of that; between them it would be decided too soon who has a
 claim to the place.)
@@ -17,7 +17,7 @@ under trio's protection against it, and trio raises it in the main task, when th
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, Final
@@ -29,7 +29,7 @@ from penstock.scheduler.base_exceptions import cancellation_of, stray_error
 from penstock.scheduler.endings import TaskEndings
 from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.jobs import Job
-from penstock.scheduler.parked import Admitted, ParkedWorkers, Worker, is_as_spawned
+from penstock.scheduler.parked import Admitted, ParkedWorkers, Worker
 from penstock.scheduler.runner import begin
 from penstock.scheduler.runners import TaskRunners
 from penstock.scheduler.wakeup import WakeUp
@@ -57,8 +57,6 @@ class Workers:
     """
 
     admit: Callable[[float], Admitted | None]
-    bound: Container[Any] = ()
-    """The trio tasks that hold what is given back when they end: they end with their task."""
 
     def __init__(
         self,
@@ -73,7 +71,7 @@ class Workers:
         self._events = events
         self._wakeup = wakeup
         self.runners = runners
-        self._parked = ParkedWorkers()
+        self.parked = ParkedWorkers()
         self.nursery: trio.Nursery | None = None
         """That of the dispatch loop, once it runs."""
         self.in_flight: dict[str, Job] = {}
@@ -102,16 +100,17 @@ class Workers:
 
     def start(self, admitted: Admitted, now: float) -> None:
         """A worker goes on with a task that was admitted; where none is parked, one is spawned."""
-        job, lease = admitted
-        task_id = self._begin(job)
+        self._begin(admitted[0])
         self.not_begun += 1
-        if self._parked.hand(admitted):
-            return
+        if not self.parked.hand(admitted):
+            self._spawn_worker(*admitted, now)
+
+    def _spawn_worker(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
         try:
-            self._spawn(self._work, job, lease, name=task_id)
+            self._spawn(self._work, job, lease, name=job.task_id)
         except BaseException:
             self.not_begun -= 1
-            del self.in_flight[task_id]
+            del self.in_flight[job.task_id]
             self._release(job, lease, now, "not_started")
             self._events.task("worker_spawn_failed", job, now, lease_id=lease.lease_id)
             self._endings.stop(job, "cancelled", "its worker could not be spawned", now)
@@ -119,11 +118,11 @@ class Workers:
 
     def rest(self) -> None:
         """The loop is about to sleep, and has nothing for those that are parked: most of them end."""
-        self._parked.let_go(KEPT)
+        self.parked.rest(KEPT)
 
     def dismiss(self) -> None:
         """No task will come any more: who is parked ends."""
-        self._parked.close()
+        self.parked.close()
 
     def start_source(self, fn: Callable[..., Awaitable[None]], *args: Any) -> None:
         """A source of tasks runs beside the workers."""
@@ -153,20 +152,33 @@ class Workers:
         return task.name if task.name in self.in_flight and task.parent_nursery is self.nursery else None
 
     async def _work(self, job: Job, lease: TaskAdmissionLease) -> None:
-        worker = self._parked.new()
+        worker = self.parked.new()
         abort = worker.abort
         worker.admitted = job, lease
         del job, lease
         while await self._carry_out(worker):
-            if not self._parked.park(worker):
+            if not self.parked.park(worker):
                 return
             await trio.lowlevel.wait_task_rescheduled(abort)
+            if not worker.as_spawned and not self._is_as_spawned(worker):
+                self._pass_on(worker)
+                return
+
+    @trio.lowlevel.enable_ki_protection
+    def _pass_on(self, worker: Worker) -> None:
+        """What the worker was handed gets a new one, since of its last task something is left."""
+        if worker.admitted is not None:
+            try:
+                self._spawn_worker(*worker.admitted, trio.current_time())
+            except BaseException as error:
+                self._gate.broken = error  # for the next round, which ends the run by it
+                self._wakeup.ring()
 
     async def _carry_out(self, worker: Worker) -> bool:
         """The tasks of one row, from that which it was handed on; whether the worker may be kept after that."""
         if worker.admitted is None:
-            return False
-        (job, lease), me = worker.admitted, worker.task
+            return not worker.dismissed
+        job, lease = worker.admitted
         worker.admitted = None  # nothing of a task is kept beyond its end
         self.not_begun -= 1
         since, left = lease.acquired_at, IN_A_ROW
@@ -174,7 +186,7 @@ class Workers:
             left -= 1
             # In the worker's own context, which ends with it; made when it is first read.
             set_correlation(partial(self._events.correlation, job, lease))
-            me.custom_sleep_data = lease
+            worker.task.custom_sleep_data = lease
             context: Context | None = copy_context()
             error, cancelled, runner = None, False, job.runner
             try:
@@ -196,16 +208,16 @@ class Workers:
                     if gone_on is caught:
                         raise
                     raise gone_on from None
-            has_waited = me.custom_sleep_data is not lease
+            has_waited = worker.task.custom_sleep_data is not lease
             self._have_waited += has_waited
             if error is not None or cancelled:
                 self._give_up(job, lease, error, cancelled)
                 return False
             if has_waited or not left:
                 context = None
-            following = self._complete(job, lease, value, me, context, since)
+            following = self._complete(job, lease, value, worker, context, since)
             if following is None:
-                return not self._breaking_off and self._is_as_new(me)
+                return not self._breaking_off and self._may_be_kept(worker, has_waited)
             job, lease = following
 
     @trio.lowlevel.enable_ki_protection
@@ -214,13 +226,14 @@ class Workers:
         job: Job,
         lease: TaskAdmissionLease,
         value: Any,
-        me: trio.lowlevel.Task,
+        worker: Worker,
         context: Context | None,
         since: float,
     ) -> Admitted | None:
         """The task is done: its lease comes back, who waited for that is woken, and its handle has the result.
 
-        What `me` goes on with, whose turn began at `since`: nothing, unless this was its context before, and still is.
+        What `worker` goes on with, whose turn began at `since`: nothing, unless this was its context before, and still
+        is.
         """
         now = trio.current_time()
         del self.in_flight[job.task_id]
@@ -232,10 +245,10 @@ class Workers:
         try:
             self._endings.complete(job, value, now)
             may_go_on = context is not None and now - since < TURN and not self._breaking_off
-            if may_go_on and _is_as_before(context) and self._is_as_new(me):
+            if may_go_on and _is_as_before(context) and self._is_as_spawned(worker):
                 following = self.admit(now)
                 if following is not None:
-                    me.name = self._begin(following[0])
+                    worker.task.name = self._begin(following[0])
         finally:
             if recording:
                 self._events.stream.deliver()
@@ -265,10 +278,17 @@ class Workers:
                 self._events.stream.deliver()
             self._wakeup.ring()
 
-    def _is_as_new(self, me: trio.lowlevel.Task) -> bool:
-        """Whether the next task would find this trio task as it would find a new one, but for its context."""
+    def _is_as_spawned(self, worker: Worker) -> bool:
         assert self.nursery is not None
-        return me not in self.bound and is_as_spawned(me, self.nursery)
+        worker.as_spawned = self.parked.is_as_spawned(worker, self.nursery)
+        return worker.as_spawned
+
+    def _may_be_kept(self, worker: Worker, has_waited: bool) -> bool:
+        """Whether it parks: if it has waited, also where it is to be looked at again before it goes on."""
+        if self._is_as_spawned(worker):
+            return True
+        assert self.nursery is not None
+        return has_waited and not self.parked.must_end(worker, self.nursery)
 
     def _release(self, job: Job, lease: TaskAdmissionLease, now: float, outcome: str) -> None:
         result = self._gate.finish(lease, now)
