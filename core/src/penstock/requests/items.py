@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, final
 
 import attrs
+from msgspec import Struct
 
 from penstock.events.correlation import RuntimeCorrelation
 from penstock.requests.hints import Hints
@@ -17,6 +18,7 @@ from penstock.words.checks import MOST_TOKENS, a_duration, a_key, a_moment, a_na
 from penstock.words.errors import AdmissionError
 from penstock.words.identity import RequestResourceKey
 from penstock.words.labels import labels_of
+from penstock.words.read_only import read_only, writer
 from penstock.words.verdicts import Condition, Denied, RequestReason, TaskReason
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "RequestCost",
     "RequestEventContext",
     "RequestGroupSpec",
+    "counted_by",
     "plain_group",
 ]
 
@@ -166,8 +169,9 @@ class LeaseCounter(Protocol):
     ) -> Sequence[LimiterChange]: ...
 
 
-@attrs.frozen(slots=True, eq=False)
-class RequestAdmissionLease:
+@final
+@read_only
+class RequestAdmissionLease(Struct, eq=False, weakref=True):
     """The permit of one call to be out, from before it goes until its outcome is classified. As the item, it cannot be
     changed by whoever sees it.
 
@@ -188,18 +192,23 @@ class RequestAdmissionLease:
     tokens: tuple[tuple[LeaseCounter, object], ...] = ()
     probe: bool = False
     diagnostics: dict[str, Any] | None = None
-    books: Any = attrs.field(default=None, repr=False)
-
-    def counted_by(self, tokens: tuple[tuple[LeaseCounter, object], ...]) -> None:
-        """Keep what the limiters answered. For the gate that grants it."""
-        object.__setattr__(self, "tokens", tokens)
+    books: Any = None
 
     def note(self, what: str, value: object) -> None:
         """Note something that people should see beside this lease; JSON-safe. For limiters, in `acquire`."""
         if self.diagnostics is None:
-            object.__setattr__(self, "diagnostics", {})
+            _set_diagnostics(self, {})
             assert self.diagnostics is not None
         self.diagnostics[what] = value
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "books")
+        return f"RequestAdmissionLease({shown})"
+
+
+counted_by: Final = writer(RequestAdmissionLease, "tokens")
+"""Keeps in a lease what the limiters answered, as pairs of limiter and answer. For the gate that grants it."""
+_set_diagnostics: Final = writer(RequestAdmissionLease, "diagnostics")
 
 
 @attrs.frozen
