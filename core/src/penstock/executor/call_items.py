@@ -114,7 +114,9 @@ class CallItems:
 
     def check(self, item: RequestAdmissionItem) -> None:
         """Raises `ConfigError` unless this is an item, for a resource that may be asked for."""
-        self._resolver.key_of(an_instance(item, RequestAdmissionItem, "item").resource)
+        if type(item) is not RequestAdmissionItem:
+            an_instance(item, RequestAdmissionItem, "item")
+        self._resolver.key_of(item.resource)
 
 
 def _each_of(resources: Resources) -> Sequence[RequestResourceKey | str]:

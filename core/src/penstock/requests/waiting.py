@@ -253,7 +253,10 @@ class WaitingRequests:
         """When an offer or an end of a wait is due; `None` while nobody waits."""
         if not self.waiting or self.offer_due:
             return now if self.waiting else None
-        queue, timeout = self._order.next_change(now), self._ends.next_moment()
+        queue, ends = self._order.next_change(now), self._ends.all
+        if not ends.moments:
+            return queue
+        timeout = ends.next_moment()
         if queue is None or timeout is None:
             return timeout if queue is None else queue
         return min(queue, timeout)
