@@ -258,19 +258,19 @@ class RequestGate:
 
     # -- the call that a lease is for --
 
-    def call_started(self, lease: RequestAdmissionLease) -> float:
-        """The moment at which the call of a lease goes out, which is now; recorded."""
-        now = self.now()
+    def call_started(self, lease: RequestAdmissionLease, now: float) -> None:
+        """Record that the call of a lease goes out."""
         if self._events.active:
             self._record.started(lease, now)
             self._events.deliver()
-        return now
 
-    def call_completed(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome, elapsed: float) -> None:
-        """The end of the call of a lease, recorded; the lease is given back."""
+    def call_completed(
+        self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome, elapsed: float, now: float
+    ) -> None:
+        """Record the end of the call of a lease, and give the lease back; `now` is that of `run.now_to_change`."""
         if self._events.active:
-            self._record.completed(lease, outcome, elapsed, self.now())
-        self.release(lease, outcome)
+            self._record.completed(lease, outcome, elapsed, now)
+        self._settle(now, self.controller.release, lease, outcome)
 
     # -- what changes the gate --
 

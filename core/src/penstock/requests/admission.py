@@ -150,7 +150,9 @@ class RequestAdmissionController:
 
     def answered(self, lease: RequestAdmissionLease, sent_at: float) -> None:
         """Note that the call of a lease, which went out at `sent_at`, was answered."""
-        lease.books[0].answered(sent_at)
+        state: ResourceState = lease.books[0]
+        if state.answered_at is None or sent_at > state.answered_at:
+            state.answered_at = sent_at
 
     def fits_beside(self, item: RequestAdmissionItem, leases: Iterable[RequestAdmissionLease]) -> bool:
         """Whether the caps would have room for a call if only these leases were out; limiters and rules aside."""

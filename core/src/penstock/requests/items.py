@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol, final
 
 import attrs
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from penstock.events.correlation import RuntimeCorrelation
 from penstock.requests.hints import Hints
@@ -36,8 +37,7 @@ __all__ = [
 ]
 
 
-@attrs.frozen(cache_hash=True)
-class RequestCost:
+class RequestCost(Struct, frozen=True, cache_hash=True, weakref=True):
     """What one call is expected to use: requests (1 to 1,000,000) and token estimates (0 to 1,000,000,000), which the
     release corrects. Raises `ConfigError` for anything else.
     """
@@ -46,7 +46,7 @@ class RequestCost:
     input_tokens: int = 0
     output_tokens: int = 0
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         if type(self.requests) is not int or self.requests != 1:
             whole_number(self.requests, "cost.requests")
         for name in ("input_tokens", "output_tokens"):
@@ -94,26 +94,27 @@ def plain_group(key: Hashable) -> RequestGroupSpec:
     return RequestGroupSpec(key)
 
 
-@attrs.frozen
-class RequestEventContext:
+class RequestEventContext(Struct, frozen=True, weakref=True):
     """What the events of one attempt are joined by."""
 
     correlation: RuntimeCorrelation | None = None
     task_execution_id: str | None = None
     request_attempt_id: str | None = None
 
-    def __attrs_post_init__(self) -> None:
-        correlation = self.correlation
+    def __post_init__(self) -> None:
+        correlation, attempt_id = self.correlation, self.request_attempt_id
         if correlation is not None:
             an_instance(correlation, RuntimeCorrelation, "event_context.correlation").check()
         if self.task_execution_id is not None:
             a_name(self.task_execution_id, "event_context.task_execution_id")
-        if self.request_attempt_id is not None:
-            a_name(self.request_attempt_id, "event_context.request_attempt_id")
+        if attempt_id is not None and (type(attempt_id) is not str or not attempt_id or not attempt_id.isascii()):
+            a_name(attempt_id, "event_context.request_attempt_id")
 
 
-@attrs.frozen(slots=True, eq=False)
-class RequestAdmissionItem:
+_THAT_OF_THE_RESOURCE: Final[Any] = object()
+
+
+class RequestAdmissionItem(Struct, frozen=True, eq=False, weakref=True):
     """One concrete call that wants to go out.
 
     `group` defaults to the resource itself. `queue_wait_timeout` is in seconds from the moment of asking (0:
@@ -124,29 +125,30 @@ class RequestAdmissionItem:
     """
 
     resource: RequestResourceKey
-    group: RequestGroupSpec = attrs.field()
+    group: RequestGroupSpec = _THAT_OF_THE_RESOURCE
     cost: RequestCost = ONE_REQUEST
     queue_wait_timeout: float | None = None
     deadline: float | None = None
     event_context: RequestEventContext | None = None
-    labels: Mapping[str, str] | None = attrs.field(default=None, converter=labels_of)
+    labels: Mapping[str, str] | None = None
     priority: int = 0
 
-    @group.default
-    def _group_of_the_resource(self) -> RequestGroupSpec:
-        return plain_group(an_instance(self.resource, RequestResourceKey, "resource"))
-
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         if type(self.resource) is not RequestResourceKey:
             an_instance(self.resource, RequestResourceKey, "resource")
-        if type(self.group) is not RequestGroupSpec:
+        if self.group is _THAT_OF_THE_RESOURCE:
+            force_setattr(self, "group", plain_group(self.resource))
+        elif type(self.group) is not RequestGroupSpec:
             an_instance(self.group, RequestGroupSpec, "group")
         if type(self.cost) is not RequestCost:
             an_instance(self.cost, RequestCost, "cost")
-        if self.queue_wait_timeout is not None:
-            object.__setattr__(self, "queue_wait_timeout", a_duration(self.queue_wait_timeout, "timeout"))
-        if self.deadline is not None:
-            object.__setattr__(self, "deadline", a_moment(self.deadline, "deadline"))
+        timeout, deadline = self.queue_wait_timeout, self.deadline
+        if timeout is not None and (type(timeout) is not float or not timeout >= 0):
+            force_setattr(self, "queue_wait_timeout", a_duration(timeout, "timeout"))
+        if deadline is not None and (type(deadline) is not float or deadline != deadline):
+            force_setattr(self, "deadline", a_moment(deadline, "deadline"))
+        if self.labels is not None:
+            force_setattr(self, "labels", labels_of(self.labels))
         if type(self.priority) is not int or self.priority != 0:
             whole_number(self.priority, "priority", -MOST_URGENT, MOST_URGENT)
         if self.event_context is not None and type(self.event_context) is not RequestEventContext:

@@ -12,7 +12,7 @@ from collections import Counter
 from types import CoroutineType
 from typing import Any, Final
 
-import attrs
+from msgspec.structs import replace
 
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease, counted_by
 from penstock.requests.limiter_change import LimiterChange
@@ -145,7 +145,7 @@ def _explained(lease: RequestAdmissionLease, outcome: RequestReleaseOutcome, now
     for limiter, token in lease.tokens:
         about = limiter.explain_refusal(lease, token, outcome, now)
         if about is not None:
-            return attrs.evolve(outcome, limited_by=about)
+            return replace(outcome, limited_by=about)
     return outcome
 
 
