@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable
 from typing import Any
 
-import attrs
+from msgspec.structs import replace
 import pytest
 
 from penstock import RequestReleaseOutcome, RequestResourceKey, Settings
@@ -17,7 +17,7 @@ from penstock_token_budget.testing import Calls
 MODEL = RequestResourceKey("acme", "small", "chat").provider_model
 PAUSE = 0.5
 REFUSED = RequestReleaseOutcome(kind="rate_limited", status=429)
-BY_TOKENS = attrs.evolve(REFUSED, limited_by="tokens", retry_after_seconds=PAUSE)
+BY_TOKENS = replace(REFUSED, limited_by="tokens", retry_after_seconds=PAUSE)
 
 
 class Bucket:
@@ -87,8 +87,8 @@ def test_after_three_reopenings_that_soon_failed_calls_are_paced_at_what_was_let
 
 
 def test_a_refusal_by_requests_in_the_providers_own_words_counts_though_it_names_a_time() -> None:
-    timed = attrs.evolve(REFUSED, retry_after_seconds=PAUSE)
-    for refusal, learnt in ((attrs.evolve(timed, limited_by="requests"), 1), (timed, 0)):
+    timed = replace(REFUSED, retry_after_seconds=PAUSE)
+    for refusal, learnt in ((replace(timed, limited_by="requests"), 1), (timed, 0)):
         driver = limiter_and_calls()
         carry(driver, Bucket(20.0, 10.0).takes, 10.0, refusal=refusal)
         assert len(driver.snapshot.details["budgets"]) == learnt
@@ -160,7 +160,7 @@ def test_once_the_rate_of_tokens_is_known_few_are_refused() -> None:
 
 def test_a_refusal_by_places_is_no_sign_of_a_rate() -> None:
     driver = limiter_and_calls()
-    carry(driver, Bucket(20.0, 10.0).takes, 10.0, refusal=attrs.evolve(REFUSED, limited_by="places"))
+    carry(driver, Bucket(20.0, 10.0).takes, 10.0, refusal=replace(REFUSED, limited_by="places"))
     assert driver.snapshot.details["budgets"] == []
 
 

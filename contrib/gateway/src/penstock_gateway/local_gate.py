@@ -41,10 +41,12 @@ class LocalPlace(msgspec.Struct, eq=False):
         self.attempt.answered(facts, usage)
 
     def release(self, error: BaseException | None = None) -> None:
-        self.attempt.detach().release(None, error)
+        self.attempt.end(error)
 
     def give_back(self) -> None:
-        self.attempt.detach().release(_UNUSED)
+        if not self.attempt.ended:
+            self.attempt.finish(_UNUSED)
+            self.attempt.end(None)
 
 
 class LocalGate:

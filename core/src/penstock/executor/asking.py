@@ -53,6 +53,7 @@ def ask(
     consequences: Consequences,
     items: Sequence[RequestAdmissionItem],
     on_turn: OnTurn,
+    now: float,
 ) -> Attempt | WaitingAttempt:
     """The attempt, or the wait for it. Raises as `ModelRequestExecutor.ask`."""
     if not callable(on_turn):
@@ -60,20 +61,20 @@ def ask(
     items = items if len(items) == 1 else consequences.not_given_up(items)
     if not consequences.quiet(None):
         consequences.raise_if_held(items[0])
-    now = gate.run.now_to_change()
 
-    def begin(lease: RequestAdmissionLease) -> Attempt:
+    def begin(lease: RequestAdmissionLease, began_at: float) -> Attempt:
         if not consequences.quiet(None):
             try:
                 consequences.raise_if_held(lease.item)
             except PenstockError:
                 gate.release(lease, GIVEN_UP)
                 raise
-        return Attempt(gate, classify, consequences, lease, gate.call_started(lease), detached=True)
+        gate.call_started(lease, began_at)
+        return Attempt(gate, classify, consequences, lease, began_at, None, None, None, True)
 
     def come(waiter: RequestWaiter) -> None:
         try:
-            attempt = begin(gate.lease_of(waiter, now))
+            attempt = begin(gate.lease_of(waiter, now), gate.now())
         except PenstockError as error:
             on_turn(error)
             return
@@ -85,7 +86,7 @@ def ask(
 
     chosen, waiting = gate.enter(items, now)
     if not waiting:
-        return begin(gate.lease_of(chosen, now))
+        return begin(gate.lease_of(chosen, now), now)
     turn = Turn(waiting, come)
     gate.turns.add(turn)
     return WaitingAttempt(gate, turn)

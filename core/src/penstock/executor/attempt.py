@@ -14,8 +14,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final
 
-import attrs
 import trio
+from msgspec.structs import replace
 
 from penstock.executor.consequences import GIVEN_UP, Consequences
 from penstock.executor.gate import RequestGate
@@ -77,7 +77,6 @@ class Attempt:
         lease: RequestAdmissionLease,
         started_at: float,
         call: Hashable = None,
-        *,
         holder: Holder | None = None,
         site: CallSite | None = None,
         detached: bool = False,
@@ -94,7 +93,7 @@ class Attempt:
         self._classify = classify
         self._facts: ResponseFacts | None = None
         self._usage: Usage | None = None
-        self.stands_alone = consequences.stands_alone(call)
+        self.stands_alone = call is not None and consequences.stands_alone(call)
         """Its call has been refused again and again while others passed: limiters learn nothing from that."""
         self.detached = detached
         """Whether somebody has taken the end over."""
@@ -180,21 +179,22 @@ class Attempt:
         if self._ended:
             return
         self._ended = True
-        self._leave_block()
-        now = self._gate.now()
-        elapsed = (now if ended_at is None else ended_at) - self.started_at
+        if self._holder is not None:
+            self._leave_block()
         try:
-            outcome = self.outcome or self._classified(error)
+            outcome = self._outcome or self._classified(error)
         except Exception:  # an exception that cannot even be looked at: the lease comes back all the same
             outcome = _UNEXPECTED
+        now = self._gate.run.now_to_change()
+        elapsed = (now if ended_at is None else ended_at) - self.started_at
         if outcome.elapsed is None or (outcome.usage is None and self._usage is not None):
             outcome = outcome.measured(elapsed, self._usage)
         self._outcome = outcome
         if error is not None:
             mark_failure(error, FailureMark(outcome.kind, outcome.retryable))
         if self.stands_alone and outcome.kind == "rate_limited":
-            outcome = attrs.evolve(outcome, of="call")
-        self._gate.call_completed(self._lease, outcome, elapsed)
+            outcome = replace(outcome, of="call")
+        self._gate.call_completed(self._lease, outcome, elapsed, now)
         self._consequences.ended(self._lease, outcome, self.started_at, self._call, now)
 
     def _leave_block(self) -> None:
@@ -203,13 +203,13 @@ class Attempt:
             self._holder = None
 
     def _classified(self, error: BaseException | None) -> RequestReleaseOutcome:
-        local = local_outcome(error)
+        local = None if error is None else local_outcome(error)
         if local is None:
             return self._classify(self._facts, error)
         if self._facts is None:
             return local
         answer = self._classify(self._facts, None)
-        return attrs.evolve(local, went_out=True) if answer.kind == "success" else answer
+        return replace(local, went_out=True) if answer.kind == "success" else answer
 
 
 class DetachedAttempt:
@@ -290,8 +290,9 @@ class AttemptContext:
                 gate.release(lease, GIVEN_UP)
                 raise
         holder = gate.waits.blocks.holder_for_thread(self._work) if self._from_thread else trio.lowlevel.current_task()
-        started_at = gate.call_started(lease)
-        self._attempt = Attempt(gate, self._classify, known, lease, started_at, call, holder=holder, site=self._site)
+        started_at = gate.now()
+        gate.call_started(lease, started_at)
+        self._attempt = Attempt(gate, self._classify, known, lease, started_at, call, holder, self._site)
         return self._attempt
 
     @trio.lowlevel.enable_ki_protection

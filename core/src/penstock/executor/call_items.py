@@ -64,19 +64,18 @@ class CallItems:
         self.check_before_call: Callable[[], None] | None = None
         """Called before each call, if there is something to check."""
 
-    def before_call(self) -> None:
-        """Check that calls may be made. Raises what `check_before_call` raises."""
-        if self.check_before_call is not None:
-            self.check_before_call()
-
     def keys(self, resources: Resources, domain: str = RequestDomain.CHAT) -> list[RequestResourceKey]:
         """The keys of one resource or of several. Raises `ConfigError` where there is none, or one names nothing."""
         return [self._resolver.key_of(each, domain) for each in _each_of(resources)]
 
     def items(self, resources: Resources, options: CallOptions) -> list[RequestAdmissionItem]:
         """The items of the next attempt, one per resource. Raises `ConfigError` for a wrong option."""
-        self.before_call()
-        return [self._item(each, **options) for each in _each_of(resources)]
+        if self.check_before_call is not None:
+            self.check_before_call()
+        each_of = resources if type(resources) is list and resources else _each_of(resources)
+        if len(each_of) == 1:
+            return [self._item(each_of[0], **options)]
+        return [self._item(each, **options) for each in each_of]
 
     def _item(
         self,
@@ -99,7 +98,7 @@ class CallItems:
         self._attempts += 1
         return RequestAdmissionItem(
             key,
-            group_of(group, key),
+            group if type(group) is RequestGroupSpec else group_of(group, key),
             cost,
             self.queue_wait_timeout if timeout is None else timeout,
             deadline,
@@ -112,9 +111,17 @@ class CallItems:
             priority,
         )
 
+    def check_call(self, item: RequestAdmissionItem) -> None:
+        """As `check`, for a call that is made here and now. Raises what `check_before_call` raises, too."""
+        if self.check_before_call is not None:
+            self.check_before_call()
+        self.check(item)
+
     def check(self, item: RequestAdmissionItem) -> None:
         """Raises `ConfigError` unless this is an item, for a resource that may be asked for."""
-        self._resolver.key_of(an_instance(item, RequestAdmissionItem, "item").resource)
+        if type(item) is not RequestAdmissionItem:
+            an_instance(item, RequestAdmissionItem, "item")
+        self._resolver.key_of(item.resource)
 
 
 def _each_of(resources: Resources) -> Sequence[RequestResourceKey | str]:

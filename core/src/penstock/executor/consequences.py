@@ -12,8 +12,8 @@ from math import inf
 from typing import Final
 from weakref import ref
 
-import attrs
 import trio
+from msgspec.structs import replace
 
 from penstock.events.correlation import current_correlation
 from penstock.executor.accounts import RefusedAccounts
@@ -87,7 +87,7 @@ class Consequences:
         timeout = inf if item.queue_wait_timeout is None else item.queue_wait_timeout
         let_go = await self._wait(item, not_before, now + timeout)
         if item.queue_wait_timeout is not None:
-            item = attrs.evolve(item, queue_wait_timeout=max(0.0, now + timeout - self._gate.now()))
+            item = replace(item, queue_wait_timeout=max(0.0, now + timeout - self._gate.now()))
         return item, let_go
 
     def raise_if_held(self, item: RequestAdmissionItem) -> None:
@@ -155,10 +155,9 @@ class Consequences:
     ) -> None:
         """An attempt has ended in this way at `now`; its lease is back."""
         resource = lease.item.resource
-        if outcome.short_of:
-            self.hold.begin(outcome.short_of, started_at, now)
-            return
         if not outcome.went_out:
+            if outcome.short_of:
+                self.hold.begin(outcome.short_of, started_at, now)
             return
         if (outcome.of == "account" or self.accounts.models) and self._gate.may_know(resource.provider_model):
             self.accounts.ended(resource.provider_model, outcome, started_at, now)

@@ -131,14 +131,12 @@ class ModelRequestExecutor:
 
         Checks for cancellation always, and lets other tasks run only if it has to wait.
         """
-        self._items.before_call()
-        self._items.check(item)
+        self._items.check_call(item)
         return self.gate.acquire(item)  # no coroutine of its own, in which an interrupt could lose the lease
 
     def try_acquire(self, item: RequestAdmissionItem) -> RequestAdmissionLease | RequestAdmissionDenied:
         """A lease now, or why not."""
-        self._items.before_call()
-        self._items.check(item)
+        self._items.check_call(item)
         return self.gate.try_acquire(item)
 
     def acquire_from_thread(self, item: RequestAdmissionItem) -> RequestAdmissionLease:
@@ -187,8 +185,9 @@ class ModelRequestExecutor:
         loses its place. Options and errors as `attempt`; without `repeats`. Where new calls are held it raises
         `RequestAdmissionError` at once.
         """
-        items = self.gate.run.here(self._items.items, resource, options)
-        return ask(self.gate, self._classifier.classify, self._consequences, items, on_turn)
+        now = self.gate.run.now_to_change()
+        items = self._items.items(resource, options)
+        return ask(self.gate, self._classifier.classify, self._consequences, items, on_turn, now)
 
     async def execute(
         self,

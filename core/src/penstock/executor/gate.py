@@ -200,13 +200,18 @@ class RequestGate:
             raise self._failure.error() from self._failure.cause
         if self._default_cap is not None:
             self.register_unconfigured(item.resource.provider_model, self._default_cap)
+        run = self.run
+        run.deciding = True  # as `run.decide`, without a call for each call of the gate
         try:
-            return self.run.decide(ask, item, now)
+            answer = ask(item, now)
         except BaseException as error:
+            run.deciding = False
             if self._failure.is_the_queues(error):  # what else there is, such as a limiter, is the caller's to hear
                 self._fail(error)
                 raise self._failure.error() from error
             raise
+        run.deciding = False
+        return answer
 
     def lease_of(self, waiter: RequestWaiter, since: float) -> RequestAdmissionLease:
         """The lease of a waiter whose wait is over. Raises why it has none."""
@@ -253,19 +258,19 @@ class RequestGate:
 
     # -- the call that a lease is for --
 
-    def call_started(self, lease: RequestAdmissionLease) -> float:
-        """The moment at which the call of a lease goes out, which is now; recorded."""
-        now = self.now()
+    def call_started(self, lease: RequestAdmissionLease, now: float) -> None:
+        """Record that the call of a lease goes out."""
         if self._events.active:
             self._record.started(lease, now)
             self._events.deliver()
-        return now
 
-    def call_completed(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome, elapsed: float) -> None:
-        """The end of the call of a lease, recorded; the lease is given back."""
+    def call_completed(
+        self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome, elapsed: float, now: float
+    ) -> None:
+        """Record the end of the call of a lease, and give the lease back; `now` is that of `run.now_to_change`."""
         if self._events.active:
-            self._record.completed(lease, outcome, elapsed, self.now())
-        self.release(lease, outcome)
+            self._record.completed(lease, outcome, elapsed, now)
+        self._settle(now, self.controller.release, lease, outcome)
 
     # -- what changes the gate --
 
@@ -326,11 +331,15 @@ class RequestGate:
         self, now: float, change: Callable[..., RequestAdmissionEffects], *arguments: object
     ) -> RequestAdmissionEffects | None:
         """Carry a change of state out and deliver it; `None` if the gate failed in it."""
+        run = self.run
+        run.deciding = True  # as in `_asked`
         try:
-            effects = self.run.decide(change, *arguments, now)
+            effects = change(*arguments, now)
         except BaseException as error:
+            run.deciding = False
             self._fail(error)
             return None
+        run.deciding = False
         self._deliver(effects, now)
         return effects
 
@@ -339,16 +348,17 @@ class RequestGate:
             self._unpark(waiter)
         for waiter in effects.refused:
             self._unpark(waiter)
-        self._report_freed(effects, now)
+        if self._on_freed_provider is not None:
+            self._report_freed(self._on_freed_provider, effects.freed_providers, now)
         self._after(now)
         if self.turns.due:
             self.turns.call_back()
 
-    def _report_freed(self, effects: RequestAdmissionEffects, now: float) -> None:
-        freed: Collection[ProviderKey] = effects.freed_providers
-        if self._on_freed_provider is not None:
-            for provider in freed if len(freed) == 1 else dict.fromkeys(freed):
-                self._on_freed_provider(provider, now)
+    def _report_freed(
+        self, report: Callable[[ProviderKey, float], None], freed: Collection[ProviderKey], now: float
+    ) -> None:
+        for provider in freed if len(freed) == 1 else dict.fromkeys(freed):
+            report(provider, now)
 
     def _unpark(self, waiter: RequestWaiter) -> None:
         task, others = self.waits.unpark(waiter)
@@ -393,6 +403,7 @@ class RequestGate:
             effects = self.controller.abandon(now)
         for waiter in (*self.waits.parked, *self.turns.waiting):
             self._unpark(waiter)
-        self._report_freed(effects, now)
+        if self._on_freed_provider is not None:
+            self._report_freed(self._on_freed_provider, effects.freed_providers, now)
         self._events.deliver()
         self.turns.call_back()

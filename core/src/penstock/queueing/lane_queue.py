@@ -283,14 +283,14 @@ class LaneQueue(Generic[T]):
     def nobody_fits(self) -> bool:
         """Whether it is plain that nobody is to be asked: of one shape at most, and that does not fit."""
         refusals = self._refusals
+        shapes, room = refusals.shapes, refusals.shapes.room
+        if refusals.calm and shapes.sole is not None:  # as it mostly is
+            return room is not None and room.short_of(shapes.sole.shape.needs) is not None
         if refusals.lot.standing or refusals.pending or refusals.deferred:
             return False
-        shapes = refusals.shapes
         for shape in shapes.fitting:
-            return (
-                len(shapes.fitting) == 1 and shapes.room is not None and shapes.room.short_of(shape.needs) is not None
-            )
-        return shapes.room is not None
+            return len(shapes.fitting) == 1 and room is not None and room.short_of(shape.needs) is not None
+        return room is not None
 
     def look_at_room(self, of: Callable[[list[Hashable]], list[Hashable]]) -> None:
         """Room may have changed by itself: shapes that are short of what `of` finds among it are looked at again, and

@@ -34,7 +34,7 @@ from penstock.requests.observed import RequestMaxima, limit_at_first, request_ma
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.pressure import RequestPressureSnapshotProvider, RequestStandingProvider
 from penstock.requests.reconfiguring import ModelCaps, RemakeLimiters, RequestGatePlan, all_anew, plan_of, too_large_for
-from penstock.requests.registry import MakeLimiters, RequestRegistry, ResourceState, no_limiters
+from penstock.requests.registry import Books, MakeLimiters, RequestRegistry, ResourceState, no_limiters
 from penstock.requests.standing import RequestExplanation, explanation_of
 from penstock.requests.waiters import RequestQueueView, RequestWaiter, RequestWaiterQueue
 from penstock.requests.waiting import WaitingRequests
@@ -81,7 +81,7 @@ class RequestAdmissionController:
         """How busy each resource is; read-only, for the other gate, for rules and for people."""
         self.standings: RequestStandingProvider = self._pressure
         """The same in few figures, for who asks with every decision."""
-        self._decider = RequestDecider(rule, self._pressure, self._registry.groups.known, on_failure)
+        self._decider = RequestDecider(rule, self._pressure, on_failure)
         self._leasing = RequestLeasing(self._registry, lease_prefix, generation)
         self.failing = FailingPlugins(stall_timeout)
         """How long calls wait for plugins that could not answer."""
@@ -150,7 +150,9 @@ class RequestAdmissionController:
 
     def answered(self, lease: RequestAdmissionLease, sent_at: float) -> None:
         """Note that the call of a lease, which went out at `sent_at`, was answered."""
-        lease.books[0].answered(sent_at)
+        state: ResourceState = lease.books[0]
+        if state.answered_at is None or sent_at > state.answered_at:
+            state.answered_at = sent_at
 
     def fits_beside(self, item: RequestAdmissionItem, leases: Iterable[RequestAdmissionLease]) -> bool:
         """Whether the caps would have room for a call if only these leases were out; limiters and rules aside."""
@@ -160,17 +162,18 @@ class RequestAdmissionController:
 
     def try_acquire(self, item: RequestAdmissionItem, now: float) -> RequestAdmissionLease | RequestAdmissionDenied:
         """A lease now, or why not. Overtakes nobody whom the queue would let go first."""
-        state = self._find(item, now)
-        if isinstance(state, Denied):
-            return self._denied(item, state, now)
-        if state.provider.waiting or (self._waiters.waiting and self._registry.groups.restrained(item)):
+        found = self._find(item, now)
+        if isinstance(found, Denied):
+            return self._denied(item, found, now)
+        state, group = found
+        if state.provider.waiting or (self._waiters.waiting and group.restrains(item)):
             waiter = self._waiters.new_waiter(item, now)
             waiter.gives_up_at = now
-            self._waiters.ask(waiter, state, now)
+            self._waiters.ask(waiter, found, now)
             answer = waiter.lease or waiter.refused
             assert answer is not None, "who does not wait is still in the queue"
             return answer
-        lease = self._waiters.lease_or_refusal(state, item, now)
+        lease = self._waiters.lease_or_refusal(found, item, now)
         if isinstance(lease, Denied):
             return self._denied(item, lease, now)
         if self._events.active:
@@ -182,11 +185,11 @@ class RequestAdmissionController:
     def enqueue(self, item: RequestAdmissionItem, now: float) -> RequestWaiter:
         """A waiter, which has its `lease` at once, or is `refused` at once, or else waits in the queue."""
         waiter = self._waiters.new_waiter(item, now)
-        state = self._find(item, now)
-        if isinstance(state, Denied):
-            waiter.refused = self._denied(item, state, now)
+        found = self._find(item, now)
+        if isinstance(found, Denied):
+            waiter.refused = self._denied(item, found, now)
         else:
-            self._waiters.ask(waiter, state, now)
+            self._waiters.ask(waiter, found, now)
         return waiter
 
     def cancel(self, waiter: RequestWaiter, now: float) -> bool:
@@ -369,8 +372,8 @@ class RequestAdmissionController:
 
     # -- inside --
 
-    def _find(self, item: RequestAdmissionItem, now: float) -> ResourceState | Denied:
-        """What an item asks for a place at, or why it need not ask."""
+    def _find(self, item: RequestAdmissionItem, now: float) -> Books | Denied:
+        """What an item asks for a place at, and for whom; or why it need not ask."""
         if self._closed:
             return shut()
         state = self._registry.resources.get(item.resource)
@@ -384,9 +387,10 @@ class RequestAdmissionController:
                 self._record.registered(state, now)
         if item.deadline is not None and item.deadline < now:
             return too_late(now - item.deadline)
-        if item.group.key not in self._registry.groups.known:
-            self._registry.groups.first_call(item, self._waiters.groups)
-        return state
+        group = self._registry.groups.known.get(item.group.key)
+        if group is None:
+            group = self._registry.groups.first_call(item, self._waiters.groups)
+        return state, group
 
     def _effects(self) -> RequestAdmissionEffects:
         freed, self._freed = self._freed, []

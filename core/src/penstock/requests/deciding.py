@@ -7,13 +7,12 @@ refusal holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
-from penstock.requests.groups import GroupState
 from penstock.requests.items import RequestAdmissionItem
 from penstock.requests.pressure import RequestPressureSnapshotProvider
-from penstock.requests.registry import ModelState, ResourceState
+from penstock.requests.registry import Books, ModelState, ResourceState
 from penstock.words.plugin_failures import OnPluginFailure, fails_closed
 from penstock.words.verdicts import NEVER, PROBE, REQUEST_REASONS, At, Denied, Released, check_denied
 
@@ -32,26 +31,24 @@ class RequestDecider:
         self,
         rule: RequestRule | None,
         pressure: RequestPressureSnapshotProvider,
-        groups: Mapping[object, GroupState],
         on_failure: OnPluginFailure,
     ) -> None:
         self.rule = rule
-        self._groups = groups
         self._pressure = pressure
         self._on_failure = on_failure
 
     def check(
-        self, state: ResourceState, item: RequestAdmissionItem, now: float, beside_room: bool = False
+        self, books: Books, item: RequestAdmissionItem, now: float, beside_room: bool = False
     ) -> Denied | None:
         """The first refusal, or `None`: the call may go out.
 
         With `beside_room` others look at the room: then neither caps nor limiters refuse for want of it.
         """
+        state, group = books
         requests = item.cost.requests
         model, probe = state.model, False
         if not beside_room and (state.in_flight + requests > state.cap or model.in_flight + requests > model.cap):
             return no_place(state, requests)
-        group = self._groups[item.group.key]
         if item.group.admitted_limit is not None and (full := group.refusal(item)) is not None:
             return full
         limiters = (*group.limiters, *state.limiters) if group.limiters else state.limiters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import attrs
+from msgspec import Struct
 
 from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem
 from penstock.requests.limiter_change import LimiterChange
@@ -14,8 +14,7 @@ from penstock.words.verdicts import Denied
 __all__ = ["RequestAdmissionEffects", "refusal"]
 
 
-@attrs.define(slots=True)
-class RequestAdmissionEffects:
+class RequestAdmissionEffects(Struct):
     """The consequences of a change of state, for the shell to deliver.
 
     `granted` are the waiters that have their `lease` now, `refused` those whose wait ended with `refused`
@@ -24,11 +23,11 @@ class RequestAdmissionEffects:
     left the queue, a cap or a limiter changed. It may name one twice; the end of a cooldown is not among them.
     """
 
-    granted: list[RequestWaiter] = attrs.field(factory=list)
-    refused: list[RequestWaiter] = attrs.field(factory=list)
-    changes: list[LimiterChange] = attrs.field(factory=list)
+    granted: list[RequestWaiter] = []
+    refused: list[RequestWaiter] = []
+    changes: list[LimiterChange] = []
     release: ReleaseResult | None = None
-    freed_providers: list[ProviderKey] = attrs.field(factory=list)
+    freed_providers: list[ProviderKey] = []
 
     def add(self, later: RequestAdmissionEffects) -> None:
         """The consequences of the next part of the same change."""

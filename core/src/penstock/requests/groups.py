@@ -40,6 +40,10 @@ class GroupState:
     def __attrs_post_init__(self) -> None:
         self.released = Released(self.key)
 
+    def restrains(self, item: RequestAdmissionItem) -> bool:
+        """Whether a call of it may have to wait for others of it at other models."""
+        return item.group.admitted_limit is not None or bool(self.limiters)
+
     def refusal(self, item: RequestAdmissionItem) -> Denied | None:
         """The refusal of a call beyond the `admitted_limit` that its group has by now; `None`: it has room there."""
         limit, requests = item.group.admitted_limit, item.cost.requests
@@ -87,10 +91,6 @@ class RequestGroups:
             self._forget_idle(waiting())
         self.known[group] = state
         return state
-
-    def restrained(self, item: RequestAdmissionItem) -> bool:
-        """Whether a call may have to wait for others of its group at other models."""
-        return item.group.admitted_limit is not None or bool(self.known[item.group.key].limiters)
 
     def _forget_idle(self, waiting: Collection[object]) -> None:
         idle = [group for group, state in self.known.items() if not state.in_flight and group not in waiting]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, final
 
 import attrs
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from penstock.events.correlation import RuntimeCorrelation
 from penstock.requests.hints import Hints
@@ -17,6 +19,7 @@ from penstock.words.checks import MOST_TOKENS, a_duration, a_key, a_moment, a_na
 from penstock.words.errors import AdmissionError
 from penstock.words.identity import RequestResourceKey
 from penstock.words.labels import labels_of
+from penstock.words.read_only import read_only, writer
 from penstock.words.verdicts import Condition, Denied, RequestReason, TaskReason
 
 __all__ = [
@@ -29,12 +32,12 @@ __all__ = [
     "RequestCost",
     "RequestEventContext",
     "RequestGroupSpec",
+    "counted_by",
     "plain_group",
 ]
 
 
-@attrs.frozen(cache_hash=True)
-class RequestCost:
+class RequestCost(Struct, frozen=True, cache_hash=True, weakref=True):
     """What one call is expected to use: requests (1 to 1,000,000) and token estimates (0 to 1,000,000,000), which the
     release corrects. Raises `ConfigError` for anything else.
     """
@@ -43,7 +46,7 @@ class RequestCost:
     input_tokens: int = 0
     output_tokens: int = 0
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         if type(self.requests) is not int or self.requests != 1:
             whole_number(self.requests, "cost.requests")
         for name in ("input_tokens", "output_tokens"):
@@ -91,26 +94,27 @@ def plain_group(key: Hashable) -> RequestGroupSpec:
     return RequestGroupSpec(key)
 
 
-@attrs.frozen
-class RequestEventContext:
+class RequestEventContext(Struct, frozen=True, weakref=True):
     """What the events of one attempt are joined by."""
 
     correlation: RuntimeCorrelation | None = None
     task_execution_id: str | None = None
     request_attempt_id: str | None = None
 
-    def __attrs_post_init__(self) -> None:
-        correlation = self.correlation
+    def __post_init__(self) -> None:
+        correlation, attempt_id = self.correlation, self.request_attempt_id
         if correlation is not None:
             an_instance(correlation, RuntimeCorrelation, "event_context.correlation").check()
         if self.task_execution_id is not None:
             a_name(self.task_execution_id, "event_context.task_execution_id")
-        if self.request_attempt_id is not None:
-            a_name(self.request_attempt_id, "event_context.request_attempt_id")
+        if attempt_id is not None and (type(attempt_id) is not str or not attempt_id or not attempt_id.isascii()):
+            a_name(attempt_id, "event_context.request_attempt_id")
 
 
-@attrs.frozen(slots=True, eq=False)
-class RequestAdmissionItem:
+_THAT_OF_THE_RESOURCE: Final[Any] = object()
+
+
+class RequestAdmissionItem(Struct, frozen=True, eq=False, weakref=True):
     """One concrete call that wants to go out.
 
     `group` defaults to the resource itself. `queue_wait_timeout` is in seconds from the moment of asking (0:
@@ -121,29 +125,30 @@ class RequestAdmissionItem:
     """
 
     resource: RequestResourceKey
-    group: RequestGroupSpec = attrs.field()
+    group: RequestGroupSpec = _THAT_OF_THE_RESOURCE
     cost: RequestCost = ONE_REQUEST
     queue_wait_timeout: float | None = None
     deadline: float | None = None
     event_context: RequestEventContext | None = None
-    labels: Mapping[str, str] | None = attrs.field(default=None, converter=labels_of)
+    labels: Mapping[str, str] | None = None
     priority: int = 0
 
-    @group.default
-    def _group_of_the_resource(self) -> RequestGroupSpec:
-        return plain_group(an_instance(self.resource, RequestResourceKey, "resource"))
-
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         if type(self.resource) is not RequestResourceKey:
             an_instance(self.resource, RequestResourceKey, "resource")
-        if type(self.group) is not RequestGroupSpec:
+        if self.group is _THAT_OF_THE_RESOURCE:
+            force_setattr(self, "group", plain_group(self.resource))
+        elif type(self.group) is not RequestGroupSpec:
             an_instance(self.group, RequestGroupSpec, "group")
         if type(self.cost) is not RequestCost:
             an_instance(self.cost, RequestCost, "cost")
-        if self.queue_wait_timeout is not None:
-            object.__setattr__(self, "queue_wait_timeout", a_duration(self.queue_wait_timeout, "timeout"))
-        if self.deadline is not None:
-            object.__setattr__(self, "deadline", a_moment(self.deadline, "deadline"))
+        timeout, deadline = self.queue_wait_timeout, self.deadline
+        if timeout is not None and (type(timeout) is not float or not timeout >= 0):
+            force_setattr(self, "queue_wait_timeout", a_duration(timeout, "timeout"))
+        if deadline is not None and (type(deadline) is not float or deadline != deadline):
+            force_setattr(self, "deadline", a_moment(deadline, "deadline"))
+        if self.labels is not None:
+            force_setattr(self, "labels", labels_of(self.labels))
         if type(self.priority) is not int or self.priority != 0:
             whole_number(self.priority, "priority", -MOST_URGENT, MOST_URGENT)
         if self.event_context is not None and type(self.event_context) is not RequestEventContext:
@@ -166,8 +171,9 @@ class LeaseCounter(Protocol):
     ) -> Sequence[LimiterChange]: ...
 
 
-@attrs.frozen(slots=True, eq=False)
-class RequestAdmissionLease:
+@final
+@read_only
+class RequestAdmissionLease(Struct, eq=False, weakref=True):
     """The permit of one call to be out, from before it goes until its outcome is classified. As the item, it cannot be
     changed by whoever sees it.
 
@@ -188,18 +194,23 @@ class RequestAdmissionLease:
     tokens: tuple[tuple[LeaseCounter, object], ...] = ()
     probe: bool = False
     diagnostics: dict[str, Any] | None = None
-    books: Any = attrs.field(default=None, repr=False)
-
-    def counted_by(self, tokens: tuple[tuple[LeaseCounter, object], ...]) -> None:
-        """Keep what the limiters answered. For the gate that grants it."""
-        object.__setattr__(self, "tokens", tokens)
+    books: Any = None
 
     def note(self, what: str, value: object) -> None:
         """Note something that people should see beside this lease; JSON-safe. For limiters, in `acquire`."""
         if self.diagnostics is None:
-            object.__setattr__(self, "diagnostics", {})
+            _set_diagnostics(self, {})
             assert self.diagnostics is not None
         self.diagnostics[what] = value
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "books")
+        return f"RequestAdmissionLease({shown})"
+
+
+counted_by: Final = writer(RequestAdmissionLease, "tokens")
+"""Keeps in a lease what the limiters answered, as pairs of limiter and answer. For the gate that grants it."""
+_set_diagnostics: Final = writer(RequestAdmissionLease, "diagnostics")
 
 
 @attrs.frozen

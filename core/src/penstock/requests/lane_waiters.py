@@ -66,6 +66,7 @@ class LaneRequestWaiters:
         self._due = self._lanes if isinstance(self._lanes, DeadlineLanes) else None
         self.nobody_fits, self.somebody_waits_for = self._lanes.nobody_fits, self._lanes.somebody_waits_for
         """Whether it is plain that nobody has room; whether a condition could change anything."""
+        self._lot = self._lanes.waiting.lot
         self._room: RequestRoom | None = None
         self._selected: Entry[RequestWaiter] | None = None
         self._needs: dict[tuple[RequestResourceKey, int], Needs] = {}
@@ -124,7 +125,7 @@ class LaneRequestWaiters:
             return False  # it is in no queue, or in another
         waiter.place = None
         self._lanes.discard(entry)
-        if not self._lanes.total:
+        if not self._lanes.groups:
             self._lanes.forget_refusals()
         return True
 
@@ -165,7 +166,7 @@ class LaneRequestWaiters:
             return False
         self._selected = waiter.place = None
         self._lanes.take(entry)
-        if not self._lanes.total:
+        if not self._lanes.groups:
             self._lanes.forget_refusals()
         return True
 
@@ -194,7 +195,7 @@ class LaneRequestWaiters:
 
     def next_change(self, now: float) -> float | None:
         """The earliest moment under which anybody is parked, or at which a limiter may leave more room."""
-        moment = self._lanes.next_moment()
+        moment = self._lanes.next_moment() if self._lot.moments else None
         room = self._room
         if room is not None and room.has_counters:
             room.now = now

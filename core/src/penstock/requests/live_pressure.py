@@ -112,7 +112,7 @@ class LiveRequestPressure:
             cap=model.cap,
             aliases=model.static.aliases,
             aggregate_in_flight=model.in_flight,
-            aggregate_leases=model.leases,
+            aggregate_leases=sum(len(state.leases) for state in model.resources.values()),
             domains={domain: self._of_resource(state, now) for domain, state in model.resources.items()},
         )
 

@@ -10,7 +10,8 @@ from datetime import datetime
 from math import isfinite
 from typing import Final
 
-import attrs
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from penstock.requests.hints import Hints
 from penstock.requests.own_failures import surely_unpaid
@@ -23,8 +24,7 @@ from penstock.words.errors import ConfigError
 __all__ = ["RequestReleaseOutcome", "classify"]
 
 
-@attrs.frozen(kw_only=True)
-class RequestReleaseOutcome:
+class RequestReleaseOutcome(Struct, frozen=True, kw_only=True, weakref=True):
     """The end of a call. `kind` is one of `OUTCOME_KINDS`; `retry_after_seconds` is what the provider asked
     for, if it did. `usage` is what the call really used, if the answer said; `went_out` is false for a call that
     was never sent, and so used nothing.
@@ -50,7 +50,7 @@ class RequestReleaseOutcome:
     may_pass: bool | None = None
     ended: Ended | None = None
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         check_verdict(self.kind, self.limited_by, self.of, self.ended)
         asked = self.retry_after_seconds
         if asked is not None and not isfinite(a_duration(asked, "retry_after_seconds")):
@@ -61,29 +61,21 @@ class RequestReleaseOutcome:
         if self.status is not None and (type(self.status) is not int or not 0 <= self.status <= 999):
             whole_number(self.status, "status", 0, 999)
         detail: object = self.detail
-        if detail is not None and not is_text(detail):
+        if type(detail) is not str and detail is not None and not is_text(detail):
             raise ConfigError(f"detail must be text, not {shown(detail)}")
         if self.hints is not None and type(self.hints) is not Hints:
             an_instance(self.hints, Hints, "hints")
-        true_or_false(self.went_out, "went_out")
+        if self.went_out is not True and self.went_out is not False:
+            true_or_false(self.went_out, "went_out")
 
     def measured(self, elapsed: float, usage: Usage | None) -> RequestReleaseOutcome:
         """The same, with the seconds that the call took and what it used, where it does not say so itself."""
-        return RequestReleaseOutcome(
-            kind=self.kind,
-            retry_after_seconds=self.retry_after_seconds,
-            usage=self.usage or usage,
-            status=self.status,
-            detail=self.detail,
-            elapsed=elapsed if self.elapsed is None else self.elapsed,
-            first_token_at=self.first_token_at,
-            hints=self.hints,
-            went_out=self.went_out,
-            limited_by=self.limited_by,
-            of=self.of,
-            may_pass=self.may_pass,
-            ended=self.ended,
-        )
+        made = self.__copy__()
+        if self.elapsed is None:
+            force_setattr(made, "elapsed", elapsed)
+        if self.usage is None:
+            force_setattr(made, "usage", usage)
+        return made
 
     @property
     def retryable(self) -> bool:

@@ -19,7 +19,7 @@ from typing import TypeVar
 import attrs
 
 from penstock.queueing.lanes import ALL
-from penstock.requests.groups import RequestGroups
+from penstock.requests.groups import GroupState, RequestGroups
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_guard import LIMITER, GuardedLimiter
@@ -31,6 +31,7 @@ from penstock.words.plugin_failures import OnPluginFailure
 from penstock.words.verdicts import Condition, Denied, Released
 
 __all__ = [
+    "Books",
     "CapChange",
     "LimitAtFirst",
     "MakeLimiters",
@@ -87,7 +88,6 @@ class ModelState:
     limiters: tuple[GuardedLimiter, ...] = ()
     in_flight: int = 0
     most_in_flight: int = 0
-    leases: int = 0
     resources: dict[str, ResourceState] = attrs.field(factory=dict)
     full: dict[int, Denied] = attrs.field(factory=dict)
     """Requests asked for to the refusal for want of so many; made when it is first needed for this cap."""
@@ -151,11 +151,6 @@ class ResourceState:
         self.released = (Released(self.key), Released(self.model.key), Released(self.provider.key))
         self.gather_limiters()
 
-    def answered(self, sent_at: float) -> None:
-        """A call was answered that went out then."""
-        if self.answered_at is None or sent_at > self.answered_at:
-            self.answered_at = sent_at
-
     def gather_limiters(self) -> None:
         """Put the limiters of all three scopes together."""
         self.limiters = (*self.provider.limiters, *self.model.limiters, *self.own)
@@ -168,6 +163,10 @@ class ResourceState:
     def limit(self, now: float) -> int:
         """As of a provider."""
         return self.free(now) + self.in_flight
+
+
+Books = tuple[ResourceState, GroupState]
+"""Where a call is counted: at its resource, and so at its model and provider, and in its group."""
 
 
 def counters_among(limiters: Iterable[GuardedLimiter]) -> tuple[GuardedLimiter, ...]:
@@ -281,7 +280,7 @@ class RequestRegistry:
     def forget(self, key: ProviderModelKey) -> bool:
         """Whether a model, which must be known, is idle: then it is known no more, nor what its limiters had learnt."""
         model = self.models[key]
-        if model.leases or any(state.waiting for state in model.resources.values()):
+        if model.in_flight or any(state.waiting for state in model.resources.values()):
             return False
         del self.models[key], self.nodes[key]
         model.provider.models.remove(model)

@@ -25,9 +25,9 @@ def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
 
 def check_moments(elapsed: float | None, first_token_at: float | None) -> None:
     """Raises `ConfigError` unless these are seconds since a call went out, or not known."""
-    if elapsed is not None:
+    if elapsed is not None and (type(elapsed) is not float or not elapsed >= 0):
         a_duration(elapsed, "elapsed")
-    if first_token_at is not None:
+    if first_token_at is not None and (type(first_token_at) is not float or not first_token_at >= 0):
         a_duration(first_token_at, "first_token_at")
 
 

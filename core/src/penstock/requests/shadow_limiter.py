@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-import attrs
+from msgspec.structs import replace
 
 from penstock.requests.hints import Hints
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
@@ -98,7 +98,7 @@ class ShadowLimiter:
                     and isinstance(limiter, RefusalExplainer)
                 ):
                     about = limiter.explain_refusal(lease, token, outcome, now)
-                    outcome = attrs.evolve(outcome, limited_by=about or outcome.limited_by)
+                    outcome = replace(outcome, limited_by=about or outcome.limited_by)
                 limiter.release(lease, token, outcome, now)
             except BaseException as error:
                 self._break("release", error)

@@ -75,7 +75,8 @@ class WaitEnds:
 
     def __init__(self, waiting: Container[RequestWaiter]) -> None:
         self._waiting = waiting
-        self._all = Timeouts(waiting)
+        self.all = Timeouts(waiting)
+        """When the waits of all end; to be read only."""
         self.deadlines = Timeouts(waiting)
         """After these nobody may go any more; to be read only."""
         self._at: dict[RequestResourceKey, Timeouts] = {}
@@ -87,7 +88,7 @@ class WaitEnds:
         moment, item = waiter.gives_up_at, waiter.item
         if moment is None:
             return
-        self._all.add(moment, waiter)
+        self.all.add(moment, waiter)
         here = self._at.get(item.resource)
         if here is None:
             here = self._at[item.resource] = Timeouts(self._waiting)
@@ -98,7 +99,7 @@ class WaitEnds:
     def clear(self) -> None:
         """Nobody waits any more."""
         if self._at:
-            self._all, self.deadlines = Timeouts(self._waiting), Timeouts(self._waiting)
+            self.all, self.deadlines = Timeouts(self._waiting), Timeouts(self._waiting)
             self._at, self._looked_at = {}, {}
 
     def forget(self, model: ProviderModelKey) -> None:
@@ -106,13 +107,9 @@ class WaitEnds:
         for resource in [resource for resource in self._at if resource.provider_model == model]:
             del self._at[resource]
 
-    def next_moment(self) -> float | None:
-        """The moment at which the first of them gives up."""
-        return self._all.next_moment() if self._all.moments else None
-
     def pop_due(self, now: float) -> RequestWaiter | None:
         """One who still waits though its moment has come."""
-        return self._all.pop_due(now)
+        return self.all.pop_due(now)
 
     def pop_late(self, now: float) -> RequestWaiter | None:
         """One who still waits though its deadline has passed: it must not go any more."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import attrs
+from msgspec import Struct
 
 from penstock.events.correlation import RuntimeCorrelation
 from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem, RequestAdmissionLease
@@ -24,15 +25,15 @@ from penstock.words.verdicts import Condition, Denied
 __all__ = ["RequestQueueSelection", "RequestQueueView", "RequestWaiter", "RequestWaiterQueue"]
 
 
-@attrs.define(slots=True, eq=False)
-class RequestWaiter:
+class RequestWaiter(Struct, eq=False, weakref=True):
     """One call that waits. It is in the queue, or it has `lease` or `refused`, never two of these.
 
     `gives_up_at` is the earlier of the item's deadline and the end of its wait, as a moment of the run's
     clock. `denied` is the last refusal it met in the queue, for `explain`: met at `denied_at`, and without another one
     between since `denied_since`. `parked` is the shell's own (the trio
     task to wake), `place` the queue's (`None` when it has left).
-    `correlation` is the asker's, since whoever frees the place belongs to another task.
+    `correlation` is the asker's, since whoever frees the place belongs to another task. `books` is the gate's own: where
+    its lease is to be counted.
     """
 
     item: RequestAdmissionItem
@@ -47,6 +48,7 @@ class RequestWaiter:
     parked: Any = None
     place: Any = None
     correlation: RuntimeCorrelation | None = None
+    books: Any = None
 
     def was_asked(self, denied: Denied | None, now: float) -> None:
         """Note what it was answered, for `explain`; a queue calls it for each candidate that it offers."""

@@ -27,13 +27,13 @@ from penstock.requests.guarded_waiters import GuardedWaiters
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.lane_waiters import LaneRequestWaiters
 from penstock.requests.leasing import RequestLeasing
-from penstock.requests.registry import ModelState, RequestRegistry, ResourceState
+from penstock.requests.registry import Books, ModelState, RequestRegistry, ResourceState
 from penstock.requests.room import RequestRoom
 from penstock.requests.timeouts import WaitEnds, end_of_wait
 from penstock.requests.waiters import RequestWaiter, RequestWaiterQueue
 from penstock.words.identity import ProviderModelKey
 from penstock.words.plugin_failures import PluginMaker
-from penstock.words.verdicts import Backlog, Condition, Denied, Released, RequestReason, Signal
+from penstock.words.verdicts import NEVER, Backlog, Condition, Denied, Released, RequestReason, Signal
 
 __all__ = ["WaitingRequests"]
 
@@ -93,34 +93,38 @@ class WaitingRequests:
         """A waiter for `item`, not in the queue yet."""
         self._sequence += 1
         correlation = current_correlation() if self._events.active else None
-        return RequestWaiter(item, now, self._sequence, end_of_wait(item, now), correlation=correlation)
+        bounded = item.queue_wait_timeout is not None or item.deadline is not None
+        gives_up_at = end_of_wait(item, now) if bounded else None
+        return RequestWaiter(item, now, self._sequence, gives_up_at, None, 0.0, 0.0, None, None, None, None, correlation)
 
     def lease_or_refusal(
-        self, state: ResourceState, item: RequestAdmissionItem, now: float
+        self, books: Books, item: RequestAdmissionItem, now: float
     ) -> RequestAdmissionLease | Denied:
         """A lease for one whom nobody is ahead of, or why not."""
-        denied = self._decider.check(state, item, now)
+        denied = self._decider.check(books, item, now)
         while denied is None:
-            lease = self._leasing.open(state, item, now)
+            lease = self._leasing.open(books, item, now)
             if lease is not None:
                 return lease
-            denied = self._decider.check(state, item, now)  # a limiter has failed, and refuses from now on
+            denied = self._decider.check(books, item, now)  # a limiter has failed, and refuses from now on
         return denied
 
-    def ask(self, waiter: RequestWaiter, state: ResourceState, now: float) -> None:
+    def ask(self, waiter: RequestWaiter, books: Books, now: float) -> None:
         """Give the waiter its lease, refuse it, or put it in the queue. Changes nothing for anybody else."""
-        item = waiter.item
-        if state.provider.waiting or (self.waiting and self._registry.groups.restrained(item)):
-            denied = self._decider.check(state, item, now)
+        item, gives_up_at = waiter.item, waiter.gives_up_at
+        state, group = books
+        waiter.books = books
+        if state.provider.waiting or (self.waiting and group.restrains(item)):
+            denied = self._decider.check(books, item, now)
         else:
-            answer = self.lease_or_refusal(state, item, now)
+            answer = self.lease_or_refusal(books, item, now)
             if isinstance(answer, RequestAdmissionLease):
                 self._at_once(waiter, state, answer, now)
                 return
             denied = answer
         if denied is not None and (denied.failed_at is not None or self._failing.any):
             denied = self._failing.refusal(state, item, denied, now)
-        if denied is not None and in_vain(denied, waiter.gives_up_at, now):
+        if denied is not None and (NEVER in denied.until or (gives_up_at is not None and in_vain(denied, gives_up_at, now))):
             waiter.refused = refusal(item, denied, now)
             if self._events.active:
                 self._record.denied(waiter.refused, now, waiter.correlation)
@@ -129,10 +133,11 @@ class WaitingRequests:
         self._join(waiter, state, now)
         if not self._order.nobody_fits():
             self._offer_to(waiter, now)
-        if waiter.gives_up_at is not None and waiter.gives_up_at <= now and waiter in self.waiting:
+        if gives_up_at is not None and gives_up_at <= now and waiter in self.waiting:
             ahead = Denied("queued_waiters_ahead", state.released[:1], detail="others are ahead", by=CORE)
             self._refuse(waiter, waiter.denied or ahead, RequestAdmissionEffects(), now)
-        state.most_waiting = max(state.most_waiting, state.waiting)
+        if state.waiting > state.most_waiting:
+            state.most_waiting = state.waiting
 
     def cancel(self, waiter: RequestWaiter, now: float) -> bool:
         """Whether the waiter was in the queue; it is taken out, and an offer to those behind it is due."""
@@ -248,7 +253,10 @@ class WaitingRequests:
         """When an offer or an end of a wait is due; `None` while nobody waits."""
         if not self.waiting or self.offer_due:
             return now if self.waiting else None
-        queue, timeout = self._order.next_change(now), self._ends.next_moment()
+        queue, ends = self._order.next_change(now), self._ends.all
+        if not ends.moments:
+            return queue
+        timeout = ends.next_moment()
         if queue is None or timeout is None:
             return timeout if queue is None else queue
         return min(queue, timeout)
@@ -280,7 +288,7 @@ class WaitingRequests:
 
     def _agrees(self, waiter: RequestWaiter, now: float) -> Denied | None:
         """The answer to one for whom there is room, or would be kept."""
-        denied = self._decider.check(self.waiting[waiter], waiter.item, now, True)
+        denied = self._decider.check(waiter.books, waiter.item, now, True)
         if denied is not None:
             denied = self._noted(waiter, denied, now)
             waiter.was_asked(denied, now)
@@ -290,7 +298,7 @@ class WaitingRequests:
 
     def _check(self, waiter: RequestWaiter, now: float) -> Denied | None:
         """The answer to one of a queue that knows of no room."""
-        denied = self._decider.check(self.waiting[waiter], waiter.item, now)
+        denied = self._decider.check(waiter.books, waiter.item, now)
         return None if denied is None else self._noted(waiter, denied, now)
 
     def _noted(self, waiter: RequestWaiter, denied: Denied, now: float) -> Denied:
@@ -302,7 +310,7 @@ class WaitingRequests:
             self._in_vain[waiter] = denied
             return attrs.evolve(denied, scope="task", cohort=None)
         for other in self._ends.before_the_end_of(denied, item.resource):
-            own = denied if other is waiter else self._decider.check(self.waiting[other], other.item, now, True)
+            own = denied if other is waiter else self._decider.check(other.books, other.item, now, True)
             if own is not None and comes_too_late(own, other.gives_up_at):
                 self._in_vain[other] = own
         return denied
@@ -334,8 +342,9 @@ class WaitingRequests:
 
     def _grant(self, waiter: RequestWaiter, effects: RequestAdmissionEffects, now: float) -> None:
         """A lease for one who was chosen; none if a limiter fails, which refuses from then on."""
-        state = self.waiting[waiter]
-        lease = self._leasing.open(state, waiter.item, now)
+        books: Books = waiter.books
+        state, _ = books
+        lease = self._leasing.open(books, waiter.item, now)
         if lease is None:
             return
         taken = False

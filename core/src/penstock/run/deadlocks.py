@@ -82,8 +82,8 @@ class Deadlocks:
     def _parked(self, task: Task) -> None:
         """Only who holds something, or for whom a holder waits, can close a circle."""
         held = self._gate.waits.blocks.by_holder
-        holds = bool(held) and any(each in held for each in self._line(task))
-        if holds or self._a_holder_waits_for_tasks() or self._nurseries.watching:
+        in_a_circle = bool(held) and (self._a_holder_waits_for_tasks() or any(each in held for each in self._line(task)))
+        if in_a_circle or self._nurseries.watching:
             self._look_again()
 
     def _count_wait(self, task: Task, change: int) -> None:

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Final, Literal, TypeAlias
 
 import attrs
+from msgspec import Struct
 
 from penstock.words.checks import a_key, a_mapping, a_name, is_text, shown, whole_number
 from penstock.words.errors import ConfigError
@@ -59,42 +60,39 @@ def _check_names(key: object, *fields: str) -> None:
             a_name(name, f"{field} of a {type(key).__name__}")
 
 
-@attrs.frozen(cache_hash=True)
-class ProviderKey:
+class ProviderKey(Struct, frozen=True, cache_hash=True, weakref=True):
     """A whole provider: the widest scope that a request limiter can be made for."""
 
     provider_name: str
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         _check_names(self, "provider_name")
 
     def __str__(self) -> str:
         return self.provider_name
 
 
-@attrs.frozen(cache_hash=True)
-class ProviderModelKey:
+class ProviderModelKey(Struct, frozen=True, cache_hash=True, weakref=True):
     """A model at a provider, whatever aliases it is called by: the scope of a static cap."""
 
     provider_name: str
     model_id: str
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         _check_names(self, "provider_name", "model_id")
 
     def __str__(self) -> str:
         return f"{self.provider_name}/{self.model_id}"
 
 
-@attrs.frozen(cache_hash=True)
-class RequestResourceKey:
+class RequestResourceKey(Struct, frozen=True, cache_hash=True, weakref=True, dict=True):
     """A domain of a model at a provider: the resource that a call holds a lease of."""
 
     provider_name: str
     model_id: str
     domain: str
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         _check_names(self, "provider_name", "model_id", "domain")
 
     @cached_property
@@ -109,15 +107,14 @@ class RequestResourceKey:
         return f"{self.provider_name}/{self.model_id}/{self.domain}"
 
 
-@attrs.frozen(cache_hash=True)
-class RequestGroupKey:
+class RequestGroupKey(Struct, frozen=True, cache_hash=True, weakref=True):
     """A group of calls over all providers and models: a tenant, an API key. `group` is the key of its
     `RequestGroupSpec`.
     """
 
     group: Hashable
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         if self.group.__class__ is not str or not self.group:
             a_key(self.group, "group of a RequestGroupKey")
 

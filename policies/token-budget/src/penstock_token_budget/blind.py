@@ -23,16 +23,17 @@ apart by the refused call's place in flight lost (docs/design/request-limits.md)
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import copy
 from math import inf
 from typing import Any, Final
 
 import attrs
 
-from penstock_token_budget.budgets import burst_of
+from penstock_token_budget.budgets import BudgetLine, burst_of
 from penstock_token_budget.pace import Pace
 
-__all__ = ["BlindRate"]
+__all__ = ["BlindRate", "holding_back"]
 
 EVIDENCE: Final = 3
 """So many reopenings in a row must fail soon."""
@@ -86,6 +87,7 @@ class BlindRate:
 
     limit = inf
     """A call is never larger than the whole."""
+    learns_from_estimates = False
 
     def __init__(self, dimension: str, burst_seconds: float) -> None:
         self.dimension = dimension
@@ -214,3 +216,8 @@ class BlindRate:
             pace.change(rate, burst_of(self.dimension, rate, self._burst_seconds), now)
             self._growth = min(2 * self._growth, MOST_GROWTH)
         self._grown_at, self._held = now, False
+
+
+def holding_back(budgets: Iterable[BudgetLine]) -> list[BudgetLine]:
+    """Those that may hold calls back. A rate that is not known yet does not, and most are never known."""
+    return [each for each in budgets if not isinstance(each, BlindRate) or each.known]

@@ -5,6 +5,8 @@ A limit per second or minute is kept evenly (`pace.py`), one per hour or day as 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 import attrs
@@ -48,23 +50,31 @@ class Amounts:
         amount: float = getattr(self, dimension)
         return amount
 
-    def add(self, other: Amounts | RequestCost) -> None:
+    def add(self, estimate: RequestCost) -> None:
         """So much more."""
-        self.requests += other.requests
-        self.input_tokens += other.input_tokens
-        self.output_tokens += other.output_tokens
+        self.requests += estimate.requests
+        self.input_tokens += estimate.input_tokens
+        self.output_tokens += estimate.output_tokens
 
-    def subtract(self, other: Amounts | RequestCost) -> None:
+    def subtract(self, estimate: RequestCost) -> None:
         """So much less."""
-        self.requests -= other.requests
-        self.input_tokens -= other.input_tokens
-        self.output_tokens -= other.output_tokens
+        self.requests -= estimate.requests
+        self.input_tokens -= estimate.input_tokens
+        self.output_tokens -= estimate.output_tokens
+
+    def correct(self, estimate: RequestCost, used: Mapping[str, float]) -> None:
+        """So much was used where so much was estimated."""
+        self.requests += used["requests"] - estimate.requests
+        self.input_tokens += used["input_tokens"] - estimate.input_tokens
+        self.output_tokens += used["output_tokens"] - estimate.output_tokens
 
 
 class BudgetLine(Protocol):
     """One limit of one dimension."""
 
     dimension: str
+    learns_from_estimates: bool
+    """Whether `correct` is to be told, too, that an estimate was right."""
 
     @property
     def key(self) -> tuple[str, float]:
@@ -108,24 +118,32 @@ class BudgetLine(Protocol):
         ...
 
 
-def by_dimension(amounts: Amounts | RequestCost) -> dict[str, float]:
-    """What a call counts for, or is estimated to, in each dimension that a budget may have."""
-    inp, out = amounts.input_tokens, amounts.output_tokens
-    return {"requests": amounts.requests, "input_tokens": inp, "output_tokens": out, "tokens": inp + out}
+@lru_cache(maxsize=256)  # each limiter asks for the same several times a call
+def by_dimension(estimate: RequestCost) -> Mapping[str, float]:
+    """What a call is estimated to count for in each dimension that a budget may have."""
+    return _in_each(estimate.requests, estimate.input_tokens, estimate.output_tokens)
 
 
-def used_by(estimate: RequestCost, outcome: RequestReleaseOutcome) -> Amounts | None:
-    """What a call counts for, now that it has ended; `None`: nothing better than the estimate is known."""
+def _in_each(requests: float, inp: float, out: float) -> Mapping[str, float]:
+    return {"requests": requests, "input_tokens": inp, "output_tokens": out, "tokens": inp + out}
+
+
+_NOTHING: Final = _in_each(0, 0, 0)
+
+
+def used_by(estimate: RequestCost, outcome: RequestReleaseOutcome) -> Mapping[str, float] | None:
+    """What a call counts for in each dimension, now that it has ended; `None`: nothing better than the estimate is
+    known.
+    """
     if not outcome.went_out:
-        return Amounts()
+        return _NOTHING
     usage: Usage | None = outcome.usage
-    reported = (None, None) if usage is None else (usage.input_tokens, usage.output_tokens)
-    if reported == (None, None):
-        return Amounts(estimate.requests) if outcome.kind == "rate_limited" else None
-    inp, out = reported  # what was not reported refunds nothing
-    return Amounts(
-        estimate.requests, estimate.input_tokens if inp is None else inp, estimate.output_tokens if out is None else out
-    )
+    inp, out = (None, None) if usage is None else (usage.input_tokens, usage.output_tokens)
+    if inp is None and out is None:
+        return _in_each(estimate.requests, 0, 0) if outcome.kind == "rate_limited" else None
+    inp = estimate.input_tokens if inp is None else inp  # what was not reported refunds nothing
+    out = estimate.output_tokens if out is None else out
+    return {"requests": estimate.requests, "input_tokens": inp, "output_tokens": out, "tokens": inp + out}
 
 
 def burst_of(dimension: str, rate: float, burst_seconds: float) -> float:
@@ -143,44 +161,44 @@ def per_window(dimension: str, limit: float, seconds: float) -> str:
     return f"{limit:.12g} {dimension.replace('_', ' ')} per {words.get(seconds, f'{seconds:g} s')}"
 
 
-class EvenBudget:
-    """A configured limit per second or minute."""
+class EvenBudget(Pace):
+    """A configured limit per second or minute: a pace that any call has to wait for."""
+
+    learns_from_estimates = False
 
     def __init__(self, dimension: str, limit: float, seconds: float, burst_seconds: float) -> None:
+        rate = limit / seconds
+        super().__init__(rate, burst_of(dimension, rate, burst_seconds))
         self.dimension = dimension
         self.key = (dimension, seconds)
         self.limit = limit
         self.text = per_window(dimension, limit, seconds)
-        rate = limit / seconds
-        self._pace = Pace(rate, burst_of(dimension, rate, burst_seconds))
 
     def adopt(self, previous: BudgetLine) -> None:
         """What went out under another limit is paid for when it was to be paid for."""
         assert isinstance(previous, EvenBudget)
-        self._pace.free_at = previous._pace.free_at
+        self.free_at = previous.free_at
 
     def ready_at(self, amount: float, now: float) -> float:
-        return self._pace.free_at
+        return self.free_at
 
     def next_change(self, now: float) -> float | None:
-        return self._pace.free_at if self._pace.free_at > now else None
-
-    def charge(self, amount: float, now: float) -> object:
-        self._pace.charge(amount, now)
-        return None
+        return self.free_at if self.free_at > now else None
 
     def correct(self, entry: object, difference: float, now: float) -> None:
-        self._pace.charge(difference, now)
+        self.charge(difference, now)
 
     def soonest(self, out: float, now: float) -> float:
-        return self._pace.free_at - out / self._pace.rate
+        return self.free_at - out / self.rate
 
     def snapshot(self, now: float) -> dict[str, Any]:
-        return {"limit": self.text, "left": round(self._pace.level(now), 3)}
+        return {"limit": self.text, "left": round(self.level(now), 3)}
 
 
 class WindowBudget:
     """A configured limit per hour or day."""
+
+    learns_from_estimates = False
 
     def __init__(self, dimension: str, limit: float, seconds: float) -> None:
         self.dimension = dimension

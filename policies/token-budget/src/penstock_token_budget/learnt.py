@@ -75,6 +75,8 @@ class LearntBudget:
     `windows` are those in seconds which the configuration names, by their limit.
     """
 
+    learns_from_estimates = True
+
     def __init__(
         self, reported: LimitHint, burst_seconds: float, share: float, windows: Mapping[float, float] | None = None
     ) -> None:

@@ -34,7 +34,7 @@ from penstock import (
     RequestReleaseOutcome,
     Scope,
 )
-from penstock_token_budget.blind import BlindRate
+from penstock_token_budget.blind import BlindRate, holding_back
 from penstock_token_budget.budgets import LONG, Amounts, BudgetLine, EvenBudget, WindowBudget, by_dimension, used_by
 from penstock_token_budget.learnt import LearntBudget, is_little
 
@@ -125,8 +125,8 @@ class TokenBudgetLimiter:
         """Refused with `no_capacity` until the last is paid for, or an answer gives tokens back or may raise a pace."""
         latest: BudgetLine | None = None
         ready_at, amounts = now, by_dimension(item.cost)
-        for budget in self._budgets:
-            moment = budget.ready_at(amounts[budget.dimension], now)
+        for budget in self._holding:
+            moment = budget.free_at if isinstance(budget, EvenBudget) else budget.ready_at(amounts[budget.dimension], now)
             if moment > ready_at:
                 latest, ready_at = budget, moment
         if latest is None:
@@ -167,22 +167,23 @@ class TokenBudgetLimiter:
         """Correct the charge, and learn from the answer's hints. Raises `ValueError` for a call that is not out."""
         ticket = _Ticket.redeem(token, lease, self)
         self._calls_out -= 1
-        if self._learn:
+        if self._learn and (outcome.kind == "rate_limited" or self._learnt):
             self._learn_from_end(ticket, outcome, now)
         estimate = ticket.estimate
         self._out.subtract(estimate)
         used = used_by(estimate, outcome)
         if used is not None:
-            here, amounts = self._by_key, by_dimension(used)
+            here = self._by_key
             for charged_to, charged, entry in ticket.charges:
                 budget = here.get(charged_to.key)  # its own heir, if the limits have changed meanwhile
                 if budget is None:
                     continue
-                amount, most = amounts[budget.dimension], MOST_BUDGETS * budget.limit
-                budget.correct(entry, (amount if amount < most else most) - charged, now)
+                amount, most = used[budget.dimension], MOST_BUDGETS * budget.limit
+                difference = (amount if amount < most else most) - charged
+                if difference or budget.learns_from_estimates:
+                    budget.correct(entry, difference, now)
             if self._learn:
-                self._total.add(used)
-                self._total.subtract(estimate)
+                self._total.correct(estimate, used)
         return self._heard(ticket, outcome.hints, now) if self._learn else ()
 
     def observe_call(
@@ -240,6 +241,7 @@ class TokenBudgetLimiter:
     def _use(self, budgets: list[BudgetLine]) -> None:
         self._budgets = budgets
         self._by_key = {budget.key: budget for budget in budgets}
+        self._holding = holding_back(budgets)
 
     def _learn_from_end(self, ticket: _Ticket, outcome: RequestReleaseOutcome, now: float) -> None:
         kind = outcome.kind
@@ -247,6 +249,7 @@ class TokenBudgetLimiter:
         for line, _, entry in ticket.charges:
             if blind is not None and line.key == blind.key:
                 blind.refused(entry, now)
+                self._holding = holding_back(self._budgets)
             elif isinstance(line, LearntBudget) and kind in ("success", "rate_limited"):
                 line.ended(entry, refused=kind == "rate_limited")
 
