@@ -81,13 +81,14 @@ class Workers:
         """How many sources of tasks are at work: while one is, more may come."""
         self.not_begun = 0
         """How many were started and have not run yet."""
-        self._have_waited = 0
+        self.waits_over = 0
+        """How many tasks that have had to wait have ended."""
         self._breaking_off = False  # whether nothing more is to begin
 
     @property
     def have_waited(self) -> int:
         """How many tasks have had to wait for something since they were started, those that still do included."""
-        return self._have_waited + len(self.in_flight) - self.not_begun
+        return self.waits_over + len(self.in_flight) - self.not_begun
 
     def _begin(self, job: Job) -> str:
         task_id = job.task_id
@@ -209,7 +210,7 @@ class Workers:
                         raise
                     raise gone_on from None
             has_waited = worker.task.custom_sleep_data is not lease
-            self._have_waited += has_waited
+            self.waits_over += has_waited
             if error is not None or cancelled:
                 self._give_up(job, lease, error, cancelled)
                 return False
