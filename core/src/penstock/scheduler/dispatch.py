@@ -37,7 +37,11 @@ from penstock.words.verdicts import Denied, Signal
 __all__ = ["DispatchLoop"]
 
 BATCH: Final = 512
-"""How many tasks a round starts before it lets them run: one checkpoint for so many decisions."""
+"""The most tasks that a round starts before it lets them run: one checkpoint for so many decisions."""
+
+FEW: Final = 64
+"""How many it starts where tasks wait and soon end: no more workers than a processor's caches hold. While none ends, each
+round starts twice as many as the last."""
 
 QUICK: Final = BATCH // IN_A_ROW
 """How many workers a round starts where the last tasks have not waited: so many carry out as many as a batch has."""
@@ -75,6 +79,8 @@ class DispatchLoop:
         self._is_full: Callable[[], bool] = lambda: False
         self._drained: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
         self._have_waited = 0  # as `Workers.have_waited` was in the last round
+        self._waits_over = 0  # as `Workers.waits_over` was then
+        self._batch = FEW  # how many the last round with tasks that waited was to start at most
         self._begun = 0  # how many tasks have begun by it, and since
         self._closing = False
         self._grace_ends: float | None = None
@@ -201,8 +207,7 @@ class DispatchLoop:
         workers = self._workers
         self._endings.expire(now, workers.in_flight, strictly=True)
         recording = self._events.stream.active
-        before, self._have_waited = self._have_waited, workers.have_waited
-        most = BATCH if self._have_waited > before else QUICK - workers.not_begun
+        most = self._most()
         started = 0
         while started < most:
             admitted = self._admit(now)
@@ -218,6 +223,16 @@ class DispatchLoop:
         if self._endings.expire(now, workers.in_flight):
             self.wakeup.ring()
         return started >= most
+
+    def _most(self) -> int:
+        """How many tasks a round may start, by what those did that were started last."""
+        workers = self._workers
+        waited, over = self._have_waited, self._waits_over
+        self._have_waited, self._waits_over = workers.have_waited, workers.waits_over
+        if self._have_waited <= waited:
+            return QUICK - workers.not_begun
+        self._batch = FEW if self._waits_over > over else min(2 * self._batch, BATCH)
+        return self._batch
 
     def _admit(self, now: float) -> Admitted | None:
         """The next task that may run, with its lease; who was refused for good is given up."""

@@ -45,11 +45,13 @@ except ImportError:  # of another trio it is not known, so there nobody is kept
 class Worker:
     """A worker, in trio task `task`, and what it was handed while it was parked."""
 
-    __slots__ = ("_among", "admitted", "as_spawned", "dismissed", "task")
+    __slots__ = ("_among", "admitted", "as_spawned", "dismissed", "scope", "task")
 
     def __init__(self, among: dict[Worker, None]) -> None:
         self._among = among
         self.task = trio.lowlevel.current_task()
+        self.scope: Any = getattr(self.task, "_cancel_status", None)
+        """The innermost that it is in, as trio tells its own code."""
         self.admitted: Admitted | None = None
         self.as_spawned = True
         """Whether nothing was left when it was looked at last."""
@@ -60,10 +62,6 @@ class Worker:
         """It is cancelled while it is parked."""
         del self._among[self]
         return trio.lowlevel.Abort.SUCCEEDED
-
-    def references(self) -> int:
-        """How many there are to its trio task. Whoever calls this has none of its own."""
-        return getrefcount(self.task)
 
 
 class ParkedWorkers:
@@ -79,41 +77,48 @@ class ParkedWorkers:
     def new(self) -> Worker:
         """That of the trio task which runs now, and has done nothing yet."""
         worker = Worker(self._parked)
-        self._references = min(self._references, worker.references())
+        self._references = min(self._references, getrefcount(worker.task))
         self._weak_references = min(self._weak_references, getweakrefcount(worker.task))
         return worker
 
-    def is_as_spawned(self, worker: Worker, nursery: trio.Nursery) -> bool:
-        """Whether the next task would find this trio task as it would find a new one of that nursery, but for its
-        context. Of one that has waited `False` may only mean that it is to be asked again after its next wait.
+    def is_as_spawned(self, worker: Worker) -> bool:
+        """Whether the next task would find this trio task as it would find a new one, but for its context.
+
+        Of one that has waited `False` may only mean that it is to be asked again after its next wait. Nobody who calls
+        this may have a reference of its own, as `new` has none.
         """
         try:
             return (
-                worker.references() <= self._references
-                and worker.task._cancel_status is nursery._cancel_status
+                getrefcount(worker.task) <= self._references
+                and worker.task._cancel_status is worker.scope
                 and getweakrefcount(worker.task) <= self._weak_references
             )
         except AttributeError:  # of another trio
             return False
 
-    def must_end(self, worker: Worker, nursery: trio.Nursery) -> bool:
+    def _must_end(self, worker: Worker) -> bool:
         """Whether somebody may be waiting for the end of a trio task that has left something behind.
 
         It is in a cancel scope or a nursery, holds a lock, which fails for others only when it ends, or is watched.
         """
         task = worker.task
         try:
-            in_scope = task._cancel_status is not nursery._cancel_status
             watched = getweakrefcount(task) > self._weak_references
-            return in_scope or watched or task in _lot_breakers or task in self.bound
+            return task._cancel_status is not worker.scope or watched or task in _lot_breakers or task in self.bound
         except (AttributeError, TypeError):
             return True
 
-    def park(self, worker: Worker) -> bool:
-        """Whether it is to wait now until it is rescheduled, with what it is handed or with nothing."""
-        if not self._closed:
-            self._parked[worker] = None
-        return not self._closed
+    @trio.lowlevel.enable_ki_protection
+    def park(self, worker: Worker, has_waited: bool) -> bool:
+        """Whether it is to wait now until it is rescheduled, with what it is handed or with nothing.
+
+        Where its last task has left something it is not; or else, if that `has_waited`, is to be looked at again.
+        """
+        worker.as_spawned = self.is_as_spawned(worker)
+        if self._closed or not (worker.as_spawned or (has_waited and not self._must_end(worker))):
+            return False
+        self._parked[worker] = None
+        return True
 
     def hand(self, admitted: Admitted) -> bool:
         """Whether there was one that goes on with this, under its name and in a context as a new trio task has it."""

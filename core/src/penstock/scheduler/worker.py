@@ -81,13 +81,14 @@ class Workers:
         """How many sources of tasks are at work: while one is, more may come."""
         self.not_begun = 0
         """How many were started and have not run yet."""
-        self._have_waited = 0
+        self.waits_over = 0
+        """How many tasks that have had to wait have ended."""
         self._breaking_off = False  # whether nothing more is to begin
 
     @property
     def have_waited(self) -> int:
         """How many tasks have had to wait for something since they were started, those that still do included."""
-        return self._have_waited + len(self.in_flight) - self.not_begun
+        return self.waits_over + len(self.in_flight) - self.not_begun
 
     def _begin(self, job: Job) -> str:
         task_id = job.task_id
@@ -154,32 +155,6 @@ class Workers:
     async def _work(self, job: Job, lease: TaskAdmissionLease) -> None:
         worker = self.parked.new()
         abort = worker.abort
-        worker.admitted = job, lease
-        del job, lease
-        while await self._carry_out(worker):
-            if not self.parked.park(worker):
-                return
-            await trio.lowlevel.wait_task_rescheduled(abort)
-            if not worker.as_spawned and not self._is_as_spawned(worker):
-                self._pass_on(worker)
-                return
-
-    @trio.lowlevel.enable_ki_protection
-    def _pass_on(self, worker: Worker) -> None:
-        """What the worker was handed gets a new one, since of its last task something is left."""
-        if worker.admitted is not None:
-            try:
-                self._spawn_worker(*worker.admitted, trio.current_time())
-            except BaseException as error:
-                self._gate.broken = error  # for the next round, which ends the run by it
-                self._wakeup.ring()
-
-    async def _carry_out(self, worker: Worker) -> bool:
-        """The tasks of one row, from that which it was handed on; whether the worker may be kept after that."""
-        if worker.admitted is None:
-            return not worker.dismissed
-        job, lease = worker.admitted
-        worker.admitted = None  # nothing of a task is kept beyond its end
         self.not_begun -= 1
         since, left = lease.acquired_at, IN_A_ROW
         while True:
@@ -194,9 +169,9 @@ class Workers:
                     value = await (begin(job.task) if runner is None else runner.run(job.task, lease))
                 else:
                     value = None
-                    with job.scope as scope:
+                    with job.scope:
                         value = await (begin(job.task) if runner is None else runner.run(job.task, lease))
-                    cancelled = scope.cancelled_caught
+                    cancelled = job.scope.cancelled_caught
             except Exception as caught:
                 error = caught
             except BaseException as caught:
@@ -209,16 +184,38 @@ class Workers:
                         raise
                     raise gone_on from None
             has_waited = worker.task.custom_sleep_data is not lease
-            self._have_waited += has_waited
+            self.waits_over += has_waited
             if error is not None or cancelled:
                 self._give_up(job, lease, error, cancelled)
-                return False
+                return
             if has_waited or not left:
                 context = None
             following = self._complete(job, lease, value, worker, context, since)
             if following is None:
-                return not self._breaking_off and self._may_be_kept(worker, has_waited)
+                del job, lease, value, context  # nothing of a task is kept beyond its end
+                if self._breaking_off or not self.parked.park(worker, has_waited):
+                    return
+                await trio.lowlevel.wait_task_rescheduled(abort)
+                while worker.admitted is None:  # it ends, or is to be looked at again
+                    if worker.dismissed or not self.parked.park(worker, False):
+                        return
+                    await trio.lowlevel.wait_task_rescheduled(abort)
+                following, worker.admitted = worker.admitted, None
+                if not (worker.as_spawned or self.parked.is_as_spawned(worker)):
+                    self._pass_on(following)
+                    return
+                self.not_begun -= 1
+                since, left = following[1].acquired_at, IN_A_ROW
             job, lease = following
+
+    @trio.lowlevel.enable_ki_protection
+    def _pass_on(self, admitted: Admitted) -> None:
+        """What a worker was handed gets a new one, since of its last task something is left."""
+        try:
+            self._spawn_worker(*admitted, trio.current_time())
+        except BaseException as error:
+            self._gate.broken = error  # for the next round, which ends the run by it
+            self._wakeup.ring()
 
     @trio.lowlevel.enable_ki_protection
     def _complete(
@@ -245,7 +242,7 @@ class Workers:
         try:
             self._endings.complete(job, value, now)
             may_go_on = context is not None and now - since < TURN and not self._breaking_off
-            if may_go_on and _is_as_before(context) and self._is_as_spawned(worker):
+            if may_go_on and _is_as_before(context) and self.parked.is_as_spawned(worker):
                 following = self.admit(now)
                 if following is not None:
                     worker.task.name = self._begin(following[0])
@@ -277,18 +274,6 @@ class Workers:
             if self._events.stream.active:
                 self._events.stream.deliver()
             self._wakeup.ring()
-
-    def _is_as_spawned(self, worker: Worker) -> bool:
-        assert self.nursery is not None
-        worker.as_spawned = self.parked.is_as_spawned(worker, self.nursery)
-        return worker.as_spawned
-
-    def _may_be_kept(self, worker: Worker, has_waited: bool) -> bool:
-        """Whether it parks: if it has waited, also where it is to be looked at again before it goes on."""
-        if self._is_as_spawned(worker):
-            return True
-        assert self.nursery is not None
-        return has_waited and not self.parked.must_end(worker, self.nursery)
 
     def _release(self, job: Job, lease: TaskAdmissionLease, now: float, outcome: str) -> None:
         result = self._gate.finish(lease, now)
