@@ -82,17 +82,18 @@ class RequestDecider:
 
 def comes_too_late(denied: Denied, gives_up_at: float | None) -> bool:
     """Whether a wait cannot succeed: nothing ends the refusal, or only a moment after which nobody waits any more."""
-    if denied.final:
+    if NEVER in denied.until:
         return True
     if gives_up_at is None:
         return False
-    return all(isinstance(condition, At) and condition.moment > gives_up_at for condition in denied.until)
+    for condition in denied.until:
+        if not isinstance(condition, At) or condition.moment <= gives_up_at:
+            return False
+    return True
 
 
-def in_vain(denied: Denied, gives_up_at: float | None, now: float) -> bool:
+def in_vain(denied: Denied, gives_up_at: float, now: float) -> bool:
     """Whether a call need not begin to wait: that could not succeed, or it does not wait at all."""
-    if gives_up_at is None:
-        return denied.final
     return gives_up_at <= now or comes_too_late(denied, gives_up_at)
 
 
