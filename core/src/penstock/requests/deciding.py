@@ -37,9 +37,7 @@ class RequestDecider:
         self._pressure = pressure
         self._on_failure = on_failure
 
-    def check(
-        self, books: Books, item: RequestAdmissionItem, now: float, beside_room: bool = False
-    ) -> Denied | None:
+    def check(self, books: Books, item: RequestAdmissionItem, now: float, beside_room: bool = False) -> Denied | None:
         """The first refusal, or `None`: the call may go out.
 
         With `beside_room` others look at the room: then neither caps nor limiters refuse for want of it.
