@@ -16,6 +16,11 @@ from penstock import (
     Denied,
     EventStream,
     FifoTaskQueue,
+    RequestAdmissionItem,
+    RequestAdmissionLease,
+    RequestEventContext,
+    RequestReleaseOutcome,
+    RequestResourceKey,
     RunReport,
     RuntimeCorrelation,
     RuntimeEvent,
@@ -44,12 +49,18 @@ def _event() -> RuntimeEvent:
     )
 
 
+RESOURCE = RequestResourceKey("acme", "small", "chat")
+
 RECORDS: dict[str, Callable[[], Any]] = {
     "task": lambda: make_task("a", "g"),
     "lease": _lease,
     "refusal": lambda: Denied("policy_denial", {Signal("s")}, detail="mine", cohort=("a", 1)),
     "event": _event,
     "correlation": lambda: RuntimeCorrelation("run", "rows").of_task("a", "g", {"tenant": "acme"}),
+    "call": lambda: RequestAdmissionItem(RESOURCE),
+    "request lease": lambda: RequestAdmissionLease("l-1", RequestAdmissionItem(RESOURCE), 0.0, 1, 4, 8),
+    "outcome": lambda: RequestReleaseOutcome(kind="success", status=200),
+    "event context": lambda: RequestEventContext(None, "task-1", "attempt-1"),
 }
 
 

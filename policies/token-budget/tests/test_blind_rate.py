@@ -6,8 +6,8 @@ import heapq
 from collections.abc import Callable
 from typing import Any
 
-from msgspec.structs import replace
 import pytest
+from msgspec.structs import replace
 
 from penstock import RequestReleaseOutcome, RequestResourceKey, Settings
 from penstock.testing import LimiterDriver

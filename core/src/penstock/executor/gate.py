@@ -361,9 +361,12 @@ class RequestGate:
             report(provider, now)
 
     def _unpark(self, waiter: RequestWaiter) -> None:
+        if waiter in self.turns.waiting:
+            if left := self.turns.settle(waiter):
+                self.leave(left)
+            return
         task, others = self.waits.unpark(waiter)
         if task is None:
-            self.leave(self.turns.settle(waiter))
             return
         if others:
             if waiter.lease is None and any(each.parked is not None for each in others):

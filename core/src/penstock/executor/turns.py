@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import attrs
@@ -42,17 +42,15 @@ class Turns:
         for waiter in turn.waiters:
             self.waiting[waiter] = turn
 
-    def settle(self, waiter: RequestWaiter) -> Iterator[RequestWaiter]:
+    def settle(self, waiter: RequestWaiter) -> list[RequestWaiter]:
         """The wait of a waiter is over: those of its call's other lines, which are to be left, if that ends the wait of
         the call. It is called back then, when `call_back` is called.
         """
         turn = self.waiting.pop(waiter, None)
         if turn is None or (waiter.lease is None and any(each in self.waiting for each in turn.waiters)):
-            return  # refused in one line, and its turn may come in another
+            return []  # refused in one line, and its turn may come in another
         self.due.append((turn, waiter))
-        for other in turn.waiters:
-            if self.waiting.pop(other, None) is not None:
-                yield other
+        return [other for other in turn.waiters if self.waiting.pop(other, None) is not None]
 
     def leave(self, turn: Turn) -> bool:
         """Whether the call had not been called back yet; it never is now."""

@@ -37,9 +37,7 @@ class RequestDecider:
         self._pressure = pressure
         self._on_failure = on_failure
 
-    def check(
-        self, books: Books, item: RequestAdmissionItem, now: float, beside_room: bool = False
-    ) -> Denied | None:
+    def check(self, books: Books, item: RequestAdmissionItem, now: float, beside_room: bool = False) -> Denied | None:
         """The first refusal, or `None`: the call may go out.
 
         With `beside_room` others look at the room: then neither caps nor limiters refuse for want of it.
@@ -82,17 +80,18 @@ class RequestDecider:
 
 def comes_too_late(denied: Denied, gives_up_at: float | None) -> bool:
     """Whether a wait cannot succeed: nothing ends the refusal, or only a moment after which nobody waits any more."""
-    if denied.final:
+    if NEVER in denied.until:
         return True
     if gives_up_at is None:
         return False
-    return all(isinstance(condition, At) and condition.moment > gives_up_at for condition in denied.until)
+    for condition in denied.until:
+        if not isinstance(condition, At) or condition.moment <= gives_up_at:
+            return False
+    return True
 
 
-def in_vain(denied: Denied, gives_up_at: float | None, now: float) -> bool:
+def in_vain(denied: Denied, gives_up_at: float, now: float) -> bool:
     """Whether a call need not begin to wait: that could not succeed, or it does not wait at all."""
-    if gives_up_at is None:
-        return denied.final
     return gives_up_at <= now or comes_too_late(denied, gives_up_at)
 
 

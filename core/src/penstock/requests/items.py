@@ -34,6 +34,7 @@ __all__ = [
     "RequestGroupSpec",
     "counted_by",
     "plain_group",
+    "set_notes",
 ]
 
 
@@ -94,6 +95,8 @@ def plain_group(key: Hashable) -> RequestGroupSpec:
     return RequestGroupSpec(key)
 
 
+@final
+@read_only
 class RequestEventContext(Struct, frozen=True, weakref=True):
     """What the events of one attempt are joined by."""
 
@@ -114,6 +117,8 @@ class RequestEventContext(Struct, frozen=True, weakref=True):
 _THAT_OF_THE_RESOURCE: Final[Any] = object()
 
 
+@final
+@read_only
 class RequestAdmissionItem(Struct, frozen=True, eq=False, weakref=True):
     """One concrete call that wants to go out.
 
@@ -199,7 +204,7 @@ class RequestAdmissionLease(Struct, eq=False, weakref=True):
     def note(self, what: str, value: object) -> None:
         """Note something that people should see beside this lease; JSON-safe. For limiters, in `acquire`."""
         if self.diagnostics is None:
-            _set_diagnostics(self, {})
+            set_notes(self, {})
             assert self.diagnostics is not None
         self.diagnostics[what] = value
 
@@ -210,7 +215,8 @@ class RequestAdmissionLease(Struct, eq=False, weakref=True):
 
 counted_by: Final = writer(RequestAdmissionLease, "tokens")
 """Keeps in a lease what the limiters answered, as pairs of limiter and answer. For the gate that grants it."""
-_set_diagnostics: Final = writer(RequestAdmissionLease, "diagnostics")
+set_notes: Final = writer(RequestAdmissionLease, "diagnostics")
+"""Puts notes of limiters in the place of those that a lease has."""
 
 
 @attrs.frozen

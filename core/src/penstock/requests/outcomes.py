@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from math import isfinite
-from typing import Final
+from typing import Final, final
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
@@ -20,10 +20,13 @@ from penstock.requests.response import ResponseFacts, check_moments
 from penstock.requests.verdict import Ended, LimitedBy, Of, OutcomeKind, Usage, Verdict, check_verdict
 from penstock.words.checks import a_duration, an_instance, is_text, shown, true_or_false, whole_number
 from penstock.words.errors import ConfigError
+from penstock.words.read_only import read_only
 
 __all__ = ["RequestReleaseOutcome", "classify"]
 
 
+@final
+@read_only
 class RequestReleaseOutcome(Struct, frozen=True, kw_only=True, weakref=True):
     """The end of a call. `kind` is one of `OUTCOME_KINDS`; `retry_after_seconds` is what the provider asked
     for, if it did. `usage` is what the call really used, if the answer said; `went_out` is false for a call that

@@ -14,7 +14,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from penstock.requests.hints import Hints
-from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
+from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease, set_notes
 from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.limiter_guard import GuardedLimiter
 from penstock.requests.limiter_snapshot import LimiterSnapshot
@@ -171,7 +171,7 @@ class ShadowLimiter:
 
 def _swap_notes(lease: RequestAdmissionLease, notes: dict[str, Any] | None) -> dict[str, Any] | None:
     before = lease.diagnostics
-    object.__setattr__(lease, "diagnostics", notes)  # a lease is frozen for whoever sees it
+    set_notes(lease, notes)
     return before
 
 

@@ -95,11 +95,11 @@ class WaitingRequests:
         correlation = current_correlation() if self._events.active else None
         bounded = item.queue_wait_timeout is not None or item.deadline is not None
         gives_up_at = end_of_wait(item, now) if bounded else None
-        return RequestWaiter(item, now, self._sequence, gives_up_at, None, 0.0, 0.0, None, None, None, None, correlation)
+        return RequestWaiter(
+            item, now, self._sequence, gives_up_at, None, 0.0, 0.0, None, None, None, None, correlation
+        )
 
-    def lease_or_refusal(
-        self, books: Books, item: RequestAdmissionItem, now: float
-    ) -> RequestAdmissionLease | Denied:
+    def lease_or_refusal(self, books: Books, item: RequestAdmissionItem, now: float) -> RequestAdmissionLease | Denied:
         """A lease for one whom nobody is ahead of, or why not."""
         denied = self._decider.check(books, item, now)
         while denied is None:
@@ -124,7 +124,7 @@ class WaitingRequests:
             denied = answer
         if denied is not None and (denied.failed_at is not None or self._failing.any):
             denied = self._failing.refusal(state, item, denied, now)
-        if denied is not None and (NEVER in denied.until or (gives_up_at is not None and in_vain(denied, gives_up_at, now))):
+        if denied is not None and (NEVER in denied.until if gives_up_at is None else in_vain(denied, gives_up_at, now)):
             waiter.refused = refusal(item, denied, now)
             if self._events.active:
                 self._record.denied(waiter.refused, now, waiter.correlation)
@@ -256,10 +256,11 @@ class WaitingRequests:
         queue, ends = self._order.next_change(now), self._ends.all
         if not ends.moments:
             return queue
-        timeout = ends.next_moment()
+        first = ends.moments[0]
+        timeout = first[0] if first[2] in self.waiting else ends.next_moment()
         if queue is None or timeout is None:
             return timeout if queue is None else queue
-        return min(queue, timeout)
+        return queue if queue < timeout else timeout
 
     def refusal_of(self, waiter: RequestWaiter, now: float) -> tuple[Denied | None, float]:
         """What a waiter stands under, and since when at least; `None` if nothing refuses it but the order."""

@@ -82,7 +82,9 @@ class Deadlocks:
     def _parked(self, task: Task) -> None:
         """Only who holds something, or for whom a holder waits, can close a circle."""
         held = self._gate.waits.blocks.by_holder
-        in_a_circle = bool(held) and (self._a_holder_waits_for_tasks() or any(each in held for each in self._line(task)))
+        in_a_circle = bool(held) and (
+            self._a_holder_waits_for_tasks() or any(each in held for each in self._line(task))
+        )
         if in_a_circle or self._nurseries.watching:
             self._look_again()
 

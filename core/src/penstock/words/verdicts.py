@@ -16,6 +16,7 @@ from types import CoroutineType, MappingProxyType
 from typing import Any, Final, Literal, Self, final, get_args
 
 import attrs
+from msgspec import Struct
 
 from penstock.words.checks import a_key, a_mapping, a_moment, a_name, a_text, is_text, shown, whole_number
 from penstock.words.errors import ConfigError, PluginError
@@ -82,13 +83,12 @@ class Uncontested(_Keyed):
         return f"the moment no group below its limit wants {self.key}"
 
 
-@attrs.frozen(cache_hash=True)
-class At:
+class At(Struct, frozen=True, cache_hash=True, weakref=True):
     """The condition that the run's clock reaches `moment`, in seconds of `trio.current_time()`."""
 
     moment: float
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         if type(self.moment) is not float or self.moment != self.moment:
             a_moment(self.moment, "moment")
 
@@ -96,21 +96,19 @@ class At:
         return f"the moment {self.moment:.3f}"
 
 
-@attrs.frozen(cache_hash=True)
-class Signal:
+class Signal(Struct, frozen=True, cache_hash=True, weakref=True):
     """The condition that `scheduler.signal(name)` is called; for `"reconfigured"` the plugin manager does it."""
 
     name: str
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         a_name(self.name, "name of a signal")
 
     def __str__(self) -> str:
         return f"the signal {self.name!r}"
 
 
-@attrs.frozen(cache_hash=True)
-class Never:
+class Never(Struct, frozen=True, cache_hash=True, weakref=True):
     """The condition that never comes true: the candidate is given up, with the reason."""
 
     def __str__(self) -> str:
@@ -122,8 +120,7 @@ NEVER: Final = Never()
 Condition = Released | Backlog | Uncontested | At | Signal | Never
 
 
-@attrs.frozen(cache_hash=True)
-class Probe:
+class Probe(Struct, frozen=True, cache_hash=True, weakref=True):
     """The consent of a limiter to one call that finds out whether more may go: the half-open call of a cooldown."""
 
 

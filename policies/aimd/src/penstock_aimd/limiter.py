@@ -111,7 +111,10 @@ class AimdLimiter:
         limit = self._limit if self._ramp is None else self._limit_at(now)
         first = self._admitted == self._last_refusal > 0
         self._admitted += 1
-        self._count(1, now)
+        if self._ramp is None and self._ceiling.holds_until < inf:
+            self._in_flight += 1  # as `_count` does, without a call
+        else:
+            self._count(1, now)
         if self._in_flight + 1 > limit:
             self._last_full = self._admitted
         if self._moment.at != now:
@@ -125,7 +128,10 @@ class AimdLimiter:
     ) -> Sequence[LimiterChange]:
         """Count a call out, and learn from a success or a rate limit. Raises `ValueError` if it is not out."""
         ticket = Ticket.redeem(token, lease, self)
-        self._count(-1, now)
+        if self._ramp is None and self._ceiling.holds_until < inf:
+            self._in_flight -= 1
+        else:
+            self._count(-1, now)
         if outcome.kind == "rate_limited":
             if not outcome.limits_calls_in_flight:
                 return self._was_mistaken(now)
@@ -203,7 +209,11 @@ class AimdLimiter:
         return self._effective if initial is None else min(float(initial), self._effective)
 
     def _limit_at(self, now: float) -> float:
-        return self._limit if self._ramp is None else min(float(self._ramp.limit(now)), self._effective)
+        ramp = self._ramp
+        if ramp is None:
+            return self._limit
+        limit = float(ramp.counted if now < ramp.rises else ramp.limit(now))
+        return limit if limit < self._effective else self._effective
 
     def _refused(self, ticket: Ticket, now: float) -> Sequence[LimiterChange]:
         self._consecutive += 1

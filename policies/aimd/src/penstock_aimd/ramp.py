@@ -31,26 +31,29 @@ class StartupRamp:
         self._in_flight = 0
         self._free = 0.0  # seconds below the limit since it was used up
         self._counted_at = begin
-        self._limit = 1  # at the last count
-        self._rises = self._reached(2)  # when it is more, if all time until then counts
+        self.counted = 1
+        """The limit at the last count."""
+        self.rises = self._reached(2)
+        """When it is more, if all time until then counts."""
 
     def limit(self, now: float) -> int:
         """The limit at `now`, at most `top`."""
-        return self._limit if now < self._rises else self._limit_of(self._counting(now))
+        return self.counted if now < self.rises else self._limit_of(self._counting(now))
 
     def count(self, in_flight: int, now: float) -> None:
         """So many are in flight from `now` on. Time below the limit is counted out."""
-        full_until = self._full_until(now)
-        uncounted = now - full_until - max(0.0, LATE - self._free)
-        self._free += now - full_until
+        full_until = self._counted_at if self._in_flight < self.counted else min(self.rises, now)
+        free = now - full_until
+        uncounted = free - (LATE - self._free) if self._free < LATE else free
+        self._free += free
         if uncounted > 0:
             self._begin += uncounted
-            self._rises = self._rises_beyond(self._limit)
+            self.rises = self._begin + self.counted * self._interval if self.counted < self._top else inf
         self._in_flight, self._counted_at = in_flight, now
-        if now >= self._rises:
-            self._limit = self._limit_of(now)
-            self._rises = self._rises_beyond(self._limit)
-        if in_flight >= self._limit:
+        if now >= self.rises:
+            self.counted = self._limit_of(now)
+            self.rises = self._rises_beyond(self.counted)
+        if in_flight >= self.counted:
             self._free = 0.0
 
     def is_over(self, now: float) -> bool:
@@ -74,9 +77,9 @@ class StartupRamp:
 
     def _full_until(self, now: float) -> float:
         """Until when after the last count the limit was used up, at most until now."""
-        if self._in_flight < self._limit:
+        if self._in_flight < self.counted:
             return self._counted_at
-        return min(self._rises, now)
+        return min(self.rises, now)
 
     def _limit_of(self, moment: float) -> int:
         # Found by the very moments that `rises_next` names, so who comes then finds it raised; in as many steps as

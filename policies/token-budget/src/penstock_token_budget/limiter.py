@@ -126,7 +126,9 @@ class TokenBudgetLimiter:
         latest: BudgetLine | None = None
         ready_at, amounts = now, by_dimension(item.cost)
         for budget in self._holding:
-            moment = budget.free_at if isinstance(budget, EvenBudget) else budget.ready_at(amounts[budget.dimension], now)
+            moment = (
+                budget.free_at if isinstance(budget, EvenBudget) else budget.ready_at(amounts[budget.dimension], now)
+            )
             if moment > ready_at:
                 latest, ready_at = budget, moment
         if latest is None:
