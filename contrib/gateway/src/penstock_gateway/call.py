@@ -159,6 +159,6 @@ class Call:
 
     def _end(self) -> None:
         self.over = True
-        self.line.sent = self._exchange.sent
+        self.line.bytes_out = self._exchange.sent
         del self._exchange  # it knows this call: both would stay until the collector of circles comes
         self.book.over(self.request, self.line, self.client.now())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -129,7 +129,8 @@ class Exchange:
     gateway: GatewayConfig
     client: Client
     owner: Owner
-    own_headers: list[tuple[bytes, bytes]] = attrs.field(factory=list)
+    own_headers: bytes = b""
+    """Of the answer, as they are written."""
     ends_at: float = math.inf
     """When the client wants to have its answer, as a moment of trio's clock."""
     status: int = 0
@@ -151,7 +152,7 @@ class Exchange:
     _call: PolledCall | None = None
     _reader: AnswerReader | None = None
     _writer: AnswerWriter | None = None
-    _filters: list[UsageFilter | Blotter] = attrs.field(factory=list)
+    _filters: Sequence[UsageFilter | Blotter] = ()
     _refusal: Refusal | None = None
     """What the client is told in the place of the answer that comes."""
     _head: bytes = b""
@@ -269,7 +270,7 @@ class Exchange:
     # -- inside --
 
     def _read_head(self, answer: AnswerParser, now: float) -> AnswerReader:
-        names = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
+        names = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.named.items()}
         reader = AnswerReader(self._upstream.dialect, answer.status, names, wall_now=datetime.now(UTC))
         self._reader = reader
         self.first_byte = now - self._began
@@ -285,19 +286,21 @@ class Exchange:
             packed = names.get("content-encoding", "identity") != "identity"
             hides = self._asks and not packed
             secrets = self._upstream.secrets
-            self._filters = [UsageFilter()] if hides else []
-            if secrets and not packed:
-                self._filters.append(Blotter(secrets))
+            if hides or (secrets and not packed):
+                filters: list[UsageFilter | Blotter] = [UsageFilter()] if hides else []
+                self._filters = [*filters, Blotter(secrets)] if secrets and not packed else filters
+            else:
+                self._filters = ()
             length = None if hides else _length(names)
             chunks = self.request.version == "1.1"
             self._writer = AnswerWriter(
                 length=length, chunks=chunks, keep_alive=self.request.keep_alive and self.client.stays
             )
-            headers = answer_headers(answer.headers)
-            self._head = self._writer.head(status, [*headers, *self.own_headers])
+            headers = answer_headers(answer.headers, answer.named)
+            self._head = self._writer.head(status, headers, self.own_headers)
             if secrets and blotted(self._head, secrets) is not self._head:
                 headers = [(name, blotted(value, secrets)) for name, value in headers]
-                self._head = self._writer.head(status, [*headers, *self.own_headers])
+                self._head = self._writer.head(status, headers, self.own_headers)
         return reader
 
     def _finish(self, out: bytes, reader: AnswerReader, now: float) -> None:
