@@ -28,7 +28,7 @@ class Told:
         self.error: WireError | None = None
         self.over = trio.Event()
 
-    def on_answer(self, answer: AnswerParser) -> None:
+    def on_answer(self, answer: AnswerParser, now: float) -> None:
         self.body += b"".join(answer.take())
         if answer.done:
             self.over.set()
@@ -92,7 +92,7 @@ async def twice(server: Server, monkeypatch: pytest.MonkeyPatch, *, races: bool)
         client = CallsClient(poller, f"http://127.0.0.1:{listener.socket.getsockname()[1]}/v1")
         for _ in range(2):
             told.append(Told())
-            client.call(client.head("POST", "/chat").with_body(b"{}"), told[-1])
+            client.call(client.head("POST", "/chat").with_body(b"{}"), told[-1], trio.current_time())
             await told[-1].over.wait()
         client.close()
         nursery.cancel_scope.cancel()

@@ -118,9 +118,7 @@ class Channel:
         """Send it, at once as far as that goes. A connection that broke is told by `received`, later."""
         if self.closed or self.error is not None or self._unsent is not None:
             return
-        if self._secured is not None:
-            data = self._secured.sealed(data)
-        self._put(data)
+        self._put(data if self._secured is None else self._secured.sealed(data))
 
     def _put(self, data: bytes) -> None:
         if not self.pending:
