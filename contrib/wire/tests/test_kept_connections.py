@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
@@ -13,6 +14,9 @@ import trio
 from penstock_wire import AnswerParser, CallsClient, ConnectionLost, WireError, open_poller
 from penstock_wire.connection import Origin
 from penstock_wire.secured import Secured
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 pytestmark = pytest.mark.loopback
 
@@ -42,14 +46,13 @@ class Racing(socket.socket):
     """A socket whose other side closes behind the look at it, before anything more is sent."""
 
     closes: Callable[[], None] | None = None
+    sends = 0
 
-    def recv(self, most: int, flags: int = 0, /) -> bytes:
-        try:
-            return super().recv(most, flags)
-        except BlockingIOError:
-            if flags & socket.MSG_PEEK and self.closes is not None:
-                self.closes()
-            raise
+    def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:
+        self.sends += 1
+        if self.sends > 1 and self.closes is not None:
+            self.closes()
+        return super().send(data, flags)
 
 
 class Server:

@@ -56,7 +56,7 @@ def read_usage(usage: object, answer: Answer) -> None:
 def _first(usage: dict[str, Any], names: Sequence[str]) -> int | None:
     for name in names:
         if name in usage:
-            count = usage[name]
+            count: int | None = usage[name]
             if type(count) is not int or not 0 <= count <= MOST_TOKENS:
                 count = count_of(count)
             if count is not None:
