@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 
@@ -89,8 +90,12 @@ async def test_who_refuses_before_the_first_byte_is_passed_over(world: World, re
 
 
 def test_the_log_has_the_alias_and_which_of_its_models_was_called() -> None:
-    line = CallLine("1", 0.0, model="fast", alias=True, served="other/tiny").record("/v1/chat/completions", 2, 1.0)
-    assert (line.model, line.served) == ("fast", "other/tiny")
+    line = CallLine.new("1", 0.0)
+    line.model, line.alias, line.served = "fast", True, "other/tiny"
+    line.close("/v1/chat/completions", 2, 1.0)
+    written = msgspec.json.decode(msgspec.json.encode(line))
+    assert (written["model"], written["served"], written["seconds"]) == ("fast", "other/tiny", 1.0)
+    assert written.keys() & {"began", "alias", "tries", "provider"} == set()
 
 
 async def test_a_session_stays_at_its_endpoint_and_leaves_it_when_that_takes_no_calls(world: World) -> None:

@@ -12,8 +12,8 @@ from penstock_wire import AnswerParser
 @given(st.lists(st.binary(max_size=40), max_size=6), st.booleans())
 def test_a_body_comes_out_as_it_went_in(pieces: list[bytes], known: bool) -> None:
     length = sum(map(len, pieces)) if known else None
-    writer = AnswerWriter(length=length, chunks=True, keep_alive=True)
-    raw = writer.head(200, [(b"content-type", b"t")]) + b"".join(map(writer.piece, pieces)) + writer.end()
+    writer = AnswerWriter(200, [(b"content-type", b"t")], length=length, chunks=True, keep_alive=True)
+    raw = writer.head + b"".join(map(writer.piece, pieces)) + writer.end()
     parser = AnswerParser()
     parser.feed(raw)
     assert (parser.status, b"".join(parser.take()), parser.done) == (200, b"".join(pieces), True)
@@ -23,24 +23,24 @@ def test_a_body_comes_out_as_it_went_in(pieces: list[bytes], known: bool) -> Non
 
 def test_an_answer_that_is_not_ended_is_not_whole() -> None:
     for length in (None, 10):
-        writer = AnswerWriter(length=length, chunks=True, keep_alive=True)
+        writer = AnswerWriter(200, [], length=length, chunks=True, keep_alive=True)
         parser = AnswerParser()
-        parser.feed(writer.head(200, []) + writer.piece(b"abc"))
+        parser.feed(writer.head + writer.piece(b"abc"))
         assert not parser.done
 
 
 def test_without_chunks_an_answer_of_no_known_length_ends_with_its_connection() -> None:
-    writer = AnswerWriter(length=None, chunks=False, keep_alive=True)
-    raw = writer.head(200, []) + writer.piece(b"abc") + writer.end()
+    writer = AnswerWriter(200, [], length=None, chunks=False, keep_alive=True)
+    raw = writer.head + writer.piece(b"abc") + writer.end()
     assert raw.endswith(b"connection: close\r\n\r\nabc")
     assert not writer.keep_alive
 
 
 @pytest.mark.parametrize("status", [204, 304])
 def test_an_answer_without_a_body_has_no_length(status: int) -> None:
-    writer = AnswerWriter(length=None, chunks=True, keep_alive=True)
+    writer = AnswerWriter(status, [], length=None, chunks=True, keep_alive=True)
     parser = AnswerParser()
-    parser.feed(writer.head(status, []) + writer.end())
+    parser.feed(writer.head + writer.end())
     assert parser.done
 
 

@@ -27,15 +27,14 @@ def test_what_belongs_to_a_connection_stops_with_what_connection_names() -> None
         (b"user-agent", b"me"),
         (b"accept-encoding", b"identity"),
     ]
-    assert answer_headers(
-        [
-            (b"connection", b"x-hop"),
-            (b"x-hop", b"1"),
-            (b"set-cookie", b"a"),
-            (b"content-type", b"t"),
-            (b"retry-after", b"3"),
-        ]
-    ) == [(b"content-type", b"t"), (b"retry-after", b"3")]
+    answered = [
+        (b"connection", b"x-hop"),
+        (b"x-hop", b"1"),
+        (b"set-cookie", b"a"),
+        (b"content-type", b"t"),
+        (b"retry-after", b"3"),
+    ]
+    assert answer_headers(answered, dict(answered)) == [(b"content-type", b"t"), (b"retry-after", b"3")]
 
 
 OF_THE_GATEWAY = (
@@ -53,7 +52,12 @@ def test_what_is_for_the_gateway_stops_there(name: str) -> None:
 
 
 def test_a_provider_cannot_speak_for_penstock() -> None:
-    assert answer_headers([(b"x-penstock-waited", b"0")]) == []
+    assert answer_headers([(b"x-penstock-waited", b"0")], {b"x-penstock-waited": b"0"}) == []
+
+
+def test_what_connection_names_stops_wherever_it_says_so() -> None:
+    answered = [(b"connection", b"X-One"), (b"x-one", b"1"), (b"connection", b"close"), (b"date", b"d")]
+    assert answer_headers(answered, dict(answered)) == [(b"date", b"d")]
 
 
 @pytest.mark.parametrize(

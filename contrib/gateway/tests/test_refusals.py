@@ -81,8 +81,8 @@ def test_the_page_of_metrics_is_one_that_prometheus_reads() -> None:
     metrics.refused["a", "key_limit"] += 1
     metrics.tokens["a", "acme/small", "in"] += 7
     metrics.cost["a", "acme/small"] += 0.25
-    metrics.waited("a", 0.2)
-    metrics.waited("a", 1000.0)
+    metrics.waits["a"].add(0.2)
+    metrics.waits["a"].add(1000.0)
     page = metrics.text({"penstock_waiting": {(("model", 'a"b\\c\nd'),): 3}})
     sample = re.compile(r'[a-z_0-9]+(\{[a-z_]+="([^"\\\n]|\\.)*"(,[a-z_]+="([^"\\\n]|\\.)*")*\})? [0-9.e+-]+')
     lines = page.splitlines()

@@ -134,7 +134,7 @@ def test_counts_of_two_workers_add_up_and_none_is_told_twice() -> None:
         each.limited["m", "acme"] += 2
         each.cost["a", "m"] += 0.5
         each.lost_lines += 1
-        each.waited("a", 0.2)
+        each.waits["a"].add(0.2)
         for _ in range(2):
             add(total, take(each))
     assert total.calls == {("a", "m", 200): 2}

@@ -29,7 +29,7 @@ class Told:
         self.error: WireError | None = None
         self.came, self.over = trio.Event(), trio.Event()
 
-    def on_answer(self, answer: AnswerParser) -> None:
+    def on_answer(self, answer: AnswerParser, now: float) -> None:
         self.status, self.done = answer.status, answer.done
         self.body += b"".join(answer.take())
         self.came.set()
@@ -45,7 +45,7 @@ class Told:
 class Away(Told):
     """One with a fault."""
 
-    def on_answer(self, answer: AnswerParser) -> None:
+    def on_answer(self, answer: AnswerParser, now: float) -> None:
         raise ValueError("mine")
 
 
@@ -67,7 +67,7 @@ class World:
 
     def call(self, told: Told | None = None) -> Told:
         told = told or Told()
-        self.client.call(self.client.head("POST", "/chat").with_body(b"{}"), told)
+        self.client.call(self.client.head("POST", "/chat").with_body(b"{}"), told, trio.current_time())
         return told
 
     async def ended(self, told: Told | None = None) -> Told:
@@ -151,11 +151,11 @@ async def test_a_call_that_is_cancelled_closes_its_connection_and_is_told_nothin
 
         here.reply = reply
         told = Told()
-        call = here.client.call(here.client.head("POST", "/chat").with_body(b"{}"), told)
+        call = here.client.call(here.client.head("POST", "/chat").with_body(b"{}"), told, trio.current_time())
         await asked.wait()
         call.cancel()
         await here.closed.wait()
-        early = here.client.call(here.client.head("POST", "/chat").with_body(b"{}"), told)
+        early = here.client.call(here.client.head("POST", "/chat").with_body(b"{}"), told, trio.current_time())
         early.cancel()  # while it connects
         await trio.testing.wait_all_tasks_blocked()
         assert not told.over.is_set()
@@ -165,7 +165,7 @@ async def test_what_is_not_there_is_told() -> None:
     async with open_poller() as poller:
         told = Told()
         client = CallsClient(poller, "http://127.0.0.1:1")
-        client.call(client.head("POST", "/").with_body(b""), told)
+        client.call(client.head("POST", "/").with_body(b""), told, trio.current_time())
         await told.over.wait()
         assert isinstance(told.error, CannotConnect)
 
@@ -183,7 +183,7 @@ async def test_who_takes_no_more_is_sent_no_more() -> None:
     async with world() as here:
         here.reply = flood
         told = Told()
-        call = here.client.call(here.client.head("POST", "/chat").with_body(b"{}"), told)
+        call = here.client.call(here.client.head("POST", "/chat").with_body(b"{}"), told, trio.current_time())
         await told.came.wait()
         call.pause()
         await trio.testing.wait_all_tasks_blocked(0.01)
@@ -216,6 +216,6 @@ async def test_the_same_goes_through_tls(contexts: tuple[ssl.SSLContext, ssl.SSL
         async with open_poller() as poller:
             client = CallsClient(poller, f"https://localhost:{int(port)}", tls=contexts[1])
             told = Told()
-            client.call(client.head("POST", "/").with_body(b""), told)
+            client.call(client.head("POST", "/").with_body(b""), told, trio.current_time())
             await told.over.wait()
             assert isinstance(told.error, CannotConnect)

@@ -28,7 +28,7 @@ class Told:
         self.error: WireError | None = None
         self.over = trio.Event()
 
-    def on_answer(self, answer: AnswerParser) -> None:
+    def on_answer(self, answer: AnswerParser, now: float) -> None:
         self.status = answer.status
         self.body += b"".join(answer.take())
         if answer.done:
@@ -49,7 +49,7 @@ async def serving(serve: Serve, keep_alive: float = 30.0) -> AsyncIterator[Calla
 
         async def ended(body: bytes) -> Told:
             told = Told()
-            client.call(client.head("POST", "/chat").with_body(body), told)
+            client.call(client.head("POST", "/chat").with_body(body), told, trio.current_time())
             await told.over.wait()
             return told
 

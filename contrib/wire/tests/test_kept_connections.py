@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
@@ -13,6 +14,9 @@ import trio
 from penstock_wire import AnswerParser, CallsClient, ConnectionLost, WireError, open_poller
 from penstock_wire.connection import Origin
 from penstock_wire.secured import Secured
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 pytestmark = pytest.mark.loopback
 
@@ -28,7 +32,7 @@ class Told:
         self.error: WireError | None = None
         self.over = trio.Event()
 
-    def on_answer(self, answer: AnswerParser) -> None:
+    def on_answer(self, answer: AnswerParser, now: float) -> None:
         self.body += b"".join(answer.take())
         if answer.done:
             self.over.set()
@@ -42,14 +46,13 @@ class Racing(socket.socket):
     """A socket whose other side closes behind the look at it, before anything more is sent."""
 
     closes: Callable[[], None] | None = None
+    sends = 0
 
-    def recv(self, most: int, flags: int = 0, /) -> bytes:
-        try:
-            return super().recv(most, flags)
-        except BlockingIOError:
-            if flags & socket.MSG_PEEK and self.closes is not None:
-                self.closes()
-            raise
+    def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:
+        self.sends += 1
+        if self.sends > 1 and self.closes is not None:
+            self.closes()
+        return super().send(data, flags)
 
 
 class Server:
@@ -92,7 +95,7 @@ async def twice(server: Server, monkeypatch: pytest.MonkeyPatch, *, races: bool)
         client = CallsClient(poller, f"http://127.0.0.1:{listener.socket.getsockname()[1]}/v1")
         for _ in range(2):
             told.append(Told())
-            client.call(client.head("POST", "/chat").with_body(b"{}"), told[-1])
+            client.call(client.head("POST", "/chat").with_body(b"{}"), told[-1], trio.current_time())
             await told[-1].over.wait()
         client.close()
         nursery.cancel_scope.cancel()

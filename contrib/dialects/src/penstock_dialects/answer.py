@@ -74,7 +74,8 @@ class Answer:
         self.refusal = ""
         self._text: list[str] = []
         self._reasoning: list[str] = []
-        self._tools: dict[object, ToolCall] = {}
+        self.tools: dict[object, ToolCall] = {}
+        """The calls of tools that the model asks for, in the order in which they came."""
         self._counts: dict[str, int] = {}
         self._used: Usage | None = None
         """What was reported so far, made a record when it was asked for."""
@@ -92,14 +93,9 @@ class Answer:
         return "".join(self._reasoning)
 
     @property
-    def tool_calls(self) -> list[ToolCall]:
-        """The calls of tools, in the order in which they came."""
-        return list(self._tools.values())
-
-    @property
     def has_content(self) -> bool:
         """Whether it holds anything that somebody may have asked for."""
-        return bool(self._text or self._tools or self.vectors or self.parts or self.refusal)
+        return bool(self._text or self.tools or self.vectors or self.parts or self.refusal)
 
     def say(self, text: object) -> None:
         """A piece of the text."""
@@ -118,7 +114,7 @@ class Answer:
 
     def use_tool(self, key: object, *, call_id: object = "", name: object = "", arguments: object = "") -> None:
         """A call of a tool, or a further piece of its arguments: `key` says of which."""
-        call = self._tools.setdefault(key, ToolCall())
+        call = self.tools.setdefault(key, ToolCall())
         call.id = call.id or text_of(call_id)
         call.name = call.name or text_of(name)
         call.arguments += text_of(arguments)
@@ -126,7 +122,8 @@ class Answer:
     def content(self, content: object) -> None:
         """A text, or a list of parts as Mistral, Cohere and the Responses API send it."""
         if isinstance(content, str):
-            self.say(content)
+            if content:
+                self._text.append(content)
             return
         for part in list_of(content):
             kind = text_of(object_of(part).get("type"))

@@ -17,11 +17,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import attrs
+import msgspec
 
 __all__ = ["BLANK", "Framing", "Invalid"]
 
 _EVENTS: Final = re.compile(rb"(?:data|event|id|retry|error)?:")
 _DECODER: Final = json.JSONDecoder()
+_decode: Final = msgspec.json.Decoder().decode
 _OPEN: Final = "object"
 """An object has begun: the first of many lines, or the whole."""
 _LONGEST_BLANK: Final = 4096
@@ -57,7 +59,7 @@ class Framing:
         self._rest += piece
         if self.kind in ("", _OPEN):
             self._decide()
-        return self._lines() if self.kind in ("lines", "events") else ()
+        return () if self.kind in ("", _OPEN, "whole") else self._lines()
 
     def _lines(self) -> Iterator[Any]:
         while (end := self._line_end()) is not None:
@@ -68,9 +70,11 @@ class Framing:
 
     def end(self) -> Iterable[Any]:
         """The values that the end of the body completes, to be taken at once."""
-        self._decide(ended=True)
-        rest = bytes(self._rest)
-        self._rest.clear()
+        if self.kind == _OPEN:
+            self.kind = "whole"  # nothing has come since it was looked at
+        elif not self.kind:
+            self._decide(ended=True)
+        rest, self._rest = bytes(self._rest), bytearray()
         return (_value(rest),) if self.kind == "whole" else self._last(rest)
 
     def _last(self, rest: bytes) -> Iterator[Any]:
@@ -80,7 +84,9 @@ class Framing:
 
     def _decide(self, *, ended: bool = False) -> None:
         """What kind of body this is, if that can be reported by now."""
-        if not self.kind:
+        if not self.kind and self._rest.startswith(b"{"):
+            self.kind = _OPEN
+        elif not self.kind:
             while not (start := self._rest[:_LONGEST_BLANK].lstrip(BLANK)) and self._rest:
                 del self._rest[:_LONGEST_BLANK]
             if not start:
@@ -151,6 +157,14 @@ class Framing:
 
 
 def _value(text: bytes) -> Any:
+    try:
+        return _decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _odd_value(text)
+
+
+def _odd_value(text: bytes) -> Any:
+    """The value of what is no JSON by the letter, and may be some all the same."""
     text = text.strip(BLANK)
     begun = text[:1] in (b"{", b"[")
     try:

@@ -121,7 +121,8 @@ class AnswerReader:
                 self.too_large = str(error)
                 return
             self._took += len(part)
-            self._head = self._head or part.lstrip(BLANK)[:1]
+            if not self._head:
+                self._head = part.lstrip(BLANK)[:1]
             if values := self._framing.feed(part):
                 self._put(values)
 
@@ -172,14 +173,14 @@ class AnswerReader:
             error = self._answer.error
             status = error.status or status_of_words(error)
             found = self._judged(status, error)
-            return attrs.evolve(found, ended="error", usage=self._usage(whole=False))
+            return attrs.evolve(found, ended="error", usage=self._usage_of_a_part())
         return self._verdict_of_success()
 
     def facts(self, elapsed: float | None = None) -> ResponseFacts:
         """Status, headers, the provider's word for an error, hints and verdict, as an attempt takes them; `elapsed` are
         seconds since the call went out.
         """
-        error = self.error
+        error = self.error if self.status >= 400 or self._answer.error is not None else None
         return ResponseFacts(
             status=self.status,
             headers=self.headers,
@@ -201,7 +202,7 @@ class AnswerReader:
     @property
     def usage(self) -> Usage | None:
         """What was used, as far as it was reported."""
-        return self._usage(whole=True)
+        return self._answer.usage() or self._usage_in_headers()
 
     @property
     def text(self) -> str:
@@ -221,7 +222,7 @@ class AnswerReader:
     @property
     def tool_calls(self) -> list[ToolCall]:
         """The tools that the model wants to be called."""
-        return self._answer.tool_calls
+        return list(self._answer.tools.values())
 
     @property
     def parts(self) -> list[Any]:
@@ -267,9 +268,8 @@ class AnswerReader:
         if not isinstance(value, dict):
             return
         answer = self._answer
-        answer.streamed = (
-            answer.streamed or self._framing.kind in ("events", "lines", "messages") or "candidates" in value
-        )
+        if self._framing.kind != "whole" or "candidates" in value:
+            answer.streamed = True
         try:
             if self.status >= 400:
                 self._take_refusal(value)
@@ -288,7 +288,8 @@ class AnswerReader:
             else:
                 read_usage(value.get("usage"), answer)
                 answer.error = answer.error or error_of_no_shape(value)
-            read_metrics(value, answer)
+            if "amazon-bedrock-invocationMetrics" in value:
+                read_metrics(value, answer)
         except Exception:  # a shape of a third party, or a value that nobody thought of: it has a verdict all the same
             self._broken = self._lost = True
 
@@ -333,10 +334,10 @@ class AnswerReader:
         seconds, said_by = max(found)
         return attrs.evolve(hints, not_before_seconds=seconds, said_by=said_by)
 
-    def _usage(self, *, whole: bool) -> Usage | None:
-        reported = self._answer.usage(whole=whole)
-        if reported is not None:
-            return reported
+    def _usage_of_a_part(self) -> Usage | None:
+        return self._answer.usage(whole=False) or self._usage_in_headers()
+
+    def _usage_in_headers(self) -> Usage | None:
         found = {name: count_of(_int(self.headers.get(header))) for name, header in _IN_HEADERS.items()}
         return Usage(**found) if any(count is not None for count in found.values()) else None
 
@@ -347,7 +348,7 @@ class AnswerReader:
         if answer.refusal and word in ("", "stop", "completed", "refusal"):
             return Verdict(kind="provider_failure", of="call", ended="refusal", code="refusal", usage=self.usage)
         if self._lost and self._framing.kind != "whole":
-            return attrs.evolve(_CUT, usage=self._usage(whole=False))
+            return attrs.evolve(_CUT, usage=self._usage_of_a_part())
         if word and word not in UNENDED:
             return self._verdict_of_finish(word, code)
         if word in UNENDED or not self._ended:
@@ -361,7 +362,7 @@ class AnswerReader:
         if answer.whole and answer.has_content and not self._broken:
             return self._verdict_of_finish("stop", code)
         if answer.known or (self._broken and (self._head in b"{[" or self._framing.kind == "messages")):
-            return attrs.evolve(_CUT, usage=self._usage(whole=False))
+            return attrs.evolve(_CUT, usage=self._usage_of_a_part())
         if self._strict or self._head == b"<":  # a page, and no model's answer
             return Verdict(kind="provider_failure", ended="error", code="no_answer", usage=self.usage)
         return Verdict(kind="success", usage=self.usage)
@@ -373,7 +374,7 @@ class AnswerReader:
             return Verdict(kind="provider_failure", of="call", ended=ended, code=code, usage=usage)
         if ended == "error":
             return Verdict(kind="provider_failure", ended="error", code=code, usage=usage)
-        if ended == "stop" and self._answer.tool_calls:
+        if ended == "stop" and self._answer.tools:
             ended = "tool_calls"
         if not self._answer.has_content:
             paid = usage is None or usage.output_tokens != 0

@@ -101,7 +101,7 @@ class Call:
             self._waiting.cancel()
             self._waiting = None
         self._exchange.left()
-        self._end()
+        self._end(self.client.now())
 
     def took(self) -> None:
         """Its client has taken what was kept for it."""
@@ -120,9 +120,9 @@ class Call:
         assert exchange.goes_to is not None
         self.book.provider_done(line, exchange.goes_to, exchange.status, seconds, exchange.usage)
 
-    def done(self, *, reusable: bool) -> None:
+    def done(self, now: float, *, reusable: bool) -> None:
         """Its answer has been sent, whole."""
-        self._end()
+        self._end(now)
         self.client.answered(reusable=reusable and self.client.stays)
 
     def failed(self, error: CallFailed) -> None:
@@ -134,7 +134,7 @@ class Call:
         line.failed, line.failed_at = error.refusal.code, self.client.now()
         line.cause = "" if error.__cause__ is None else str(error.__cause__)
         if exchange.begun:
-            self._end()
+            self._end(line.failed_at)
             self.client.broken(reset=self.request.version != "1.1")
         elif exchange.others and not isinstance(error, OutOfTime | Fault):
             self._places = [place for place in self._places if place != exchange.goes_to]
@@ -154,11 +154,11 @@ class Call:
         self.book.refused(self.line, refusal)
         reusable = self.request.keep_alive and self.client.stays
         self.client.send(refused(self.request, refusal, self.line, close=not reusable))
-        self._end()
+        self._end(self.client.now())
         self.client.answered(reusable=reusable)
 
-    def _end(self) -> None:
+    def _end(self, now: float) -> None:
         self.over = True
-        self.line.sent = self._exchange.sent
+        self.line.bytes_out = self._exchange.sent
         del self._exchange  # it knows this call: both would stay until the collector of circles comes
-        self.book.over(self.request, self.line, self.client.now())
+        self.book.over(self.request, self.line, now)

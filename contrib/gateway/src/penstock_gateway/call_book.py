@@ -34,7 +34,7 @@ class CallBook:
     def new_line(self, now: float) -> CallLine:
         """The line of a request that has come."""
         self._numbered += 1
-        return CallLine(f"{self._prefix}{self._numbered - 1:x}", now)
+        return CallLine.new(f"{self._prefix}{self._numbered - 1:x}", now)
 
     def usual_wait(self, model: str) -> float:
         """What calls to a model have waited lately, in seconds."""
@@ -47,7 +47,7 @@ class CallBook:
 
     def admitted(self, line: CallLine, waited: float) -> None:
         """A call has its turn, after so many seconds."""
-        self.metrics.waited(line.key, waited)
+        self.metrics.waits[line.key].add(waited)
         before = self._usual_wait.get(line.model, waited)
         self._usual_wait[line.model] = _REMEMBERED * before + (1 - _REMEMBERED) * waited
 
@@ -56,7 +56,7 @@ class CallBook:
     ) -> None:
         """A provider is done with a call to `resource`, so many seconds after it went out."""
         metrics = self.metrics
-        metrics.answered(line.model, seconds)
+        metrics.latencies[line.model].add(seconds)
         if status == 429:
             metrics.limited[line.model, resource.provider_name] += 1
         if usage is not None:
@@ -71,4 +71,5 @@ class CallBook:
         """A request is over."""
         self.metrics.calls[line.key, line.model, line.status] += 1
         if line.model or line.refused:
-            self._log.write(line.record(request.path, len(request.body), now), now)
+            line.close(request.path, len(request.body), now)
+            self._log.write(line, now)

@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Final
 
-import attrs
 import msgspec
 
+from penstock import Usage
 from penstock_gateway.routes import ROUTES
 
-__all__ = ["CallLine", "LogLine"]
+__all__ = ["CallLine"]
+
+_NEVER: Final = 0.0
 
 
-class LogLine(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
-    """A line of the log, as it is written; what has nothing to tell is left out. Nothing of what was said is in it."""
+class CallLine(msgspec.Struct, omit_defaults=True, kw_only=True, eq=False):
+    """What is told of a call: gathered while it goes on, and when it is over a line of the log as it stands. What has
+    nothing to tell is left out there. Nothing of what was said is in it.
+    """
 
     at: float
+    """When it was over: the time of day."""
     call: str
-    key: str | None = None
-    path: str | None = None
-    model: str | None = None
-    provider: str | None = None
-    served: str | None = None
+    """Its number."""
+    key: str = ""
+    path: str = ""
+    model: str = ""
+    provider: str = ""
+    """Where it was made: of several endpoints, which."""
+    served: str = ""
+    """Of an alias, which of its models was called, as `provider/model`."""
     stream: bool
     status: int
-    tries: int | None = None
-    refused: str | None = None
-    failed: str | None = None
-    cause: str | None = None
+    tries: int = 0
+    refused: str = ""
+    failed: str = ""
+    cause: str = ""
+    """Of that, in the words of the system or the TLS library."""
     waited: float | None = None
     first_byte: float | None = None
     seconds: float
@@ -36,72 +45,43 @@ class LogLine(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     bytes_out: int
     input_tokens: int | None = None
     output_tokens: int | None = None
-
-
-@attrs.define(eq=False)
-class CallLine:
-    """What is told of a call, to its client and to the log."""
-
-    number: str
-    began: float
-    begun: bool = False
-    """Whether the client has some of the answer."""
-    key: str = ""
-    model: str = ""
+    # What is not for the log is forgotten at the end.
+    began: float = _NEVER
     alias: bool = False
-    """Whether that is a name for several models."""
-    served: str = ""
-    """Then, which of them was called, as `provider/model`."""
-    stream: bool = False
-    status: int = 0
-    refused: str = ""
-    failed: str = ""
-    cause: str = ""
-    """Of that, in the words of the system or the TLS library."""
+    """Whether `model` is a name for several models."""
     failed_at: float | None = None
     """When the last try failed, as a moment of trio's clock."""
-    tries: int = 0
-    provider: str = ""
-    """Where it was made: of several endpoints, which."""
-    waited: float | None = None
     admitted: float | None = None
-    first_byte: float | None = None
-    sent: int = 0
-    usage: Any = None
+    usage: Usage | None = None
 
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """Those of the answer that are Penstock's own."""
-        headers = [(b"x-penstock-call", self.number.encode())]
-        if self.model and self.admitted is not None:
-            headers.append((b"x-penstock-model", (self.served or self.model).encode()))
+    @classmethod
+    def new(cls, number: str, now: float) -> CallLine:
+        """The line of a call that has come `now`."""
+        return cls(at=0.0, call=number, stream=False, status=0, seconds=0.0, bytes_in=0, bytes_out=0, began=now)
+
+    def headers(self) -> bytes:
+        """Those of the answer that are Penstock's own, as they are written."""
+        text = f"x-penstock-call: {self.call}\r\n"
+        if self.admitted is not None:
+            text += f"x-penstock-model: {self.served or self.model}\r\n"
         if self.provider:
-            headers.append((b"x-penstock-provider", self.provider.encode()))
+            text += f"x-penstock-provider: {self.provider}\r\n"
         if self.waited is not None:
-            headers.append((b"x-penstock-waited", b"%.3f" % self.waited))
-        return headers
+            text += f"x-penstock-waited: {self.waited:.3f}\r\n"
+        return text.encode()
 
-    def record(self, path: str, size: int, now: float) -> LogLine:
-        """The line of the log; `size` is that of the call's body, in bytes, and `now` when the call was over."""
-        usage = self.usage
-        return LogLine(
-            at=round(time.time(), 3),
-            call=self.number,
-            key=self.key or None,
-            path=path if path in ROUTES else None,
-            model=self.model or None,
-            provider=self.provider or None,
-            served=self.served or None,
-            stream=self.stream,
-            status=self.status,
-            tries=self.tries if self.tries > 1 else None,
-            refused=self.refused or None,
-            failed=self.failed or None,
-            cause=self.cause or None,
-            waited=None if self.waited is None else round(self.waited, 4),
-            first_byte=None if self.first_byte is None else round(self.first_byte, 4),
-            seconds=round(now - self.began, 4),
-            bytes_in=size,
-            bytes_out=self.sent,
-            input_tokens=None if usage is None else usage.input_tokens,
-            output_tokens=None if usage is None else usage.output_tokens,
-        )
+    def close(self, path: str, size: int, now: float) -> None:
+        """The call is over, `now`; `size` is that of its body, in bytes."""
+        self.at = int(time.time() * 1e3) / 1e3
+        self.path = path if path in ROUTES else ""
+        if self.tries == 1:
+            self.tries = 0
+        if self.waited is not None:
+            self.waited = int(self.waited * 1e4 + 0.5) / 1e4
+        if self.first_byte is not None:
+            self.first_byte = int(self.first_byte * 1e4 + 0.5) / 1e4
+        self.seconds = int((now - self.began) * 1e4 + 0.5) / 1e4
+        self.bytes_in = size
+        if self.usage is not None:
+            self.input_tokens, self.output_tokens = self.usage.input_tokens, self.usage.output_tokens
+        self.began, self.alias, self.failed_at, self.admitted, self.usage = _NEVER, False, None, None, None

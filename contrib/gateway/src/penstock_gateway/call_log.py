@@ -11,7 +11,7 @@ import queue
 import stat
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
@@ -86,7 +86,7 @@ class CallLog:
         assert self._file is not None
         while (lines := self._lines.get()) is not None:
             try:
-                for data in written_together(lines, self._one_write):
+                for data in in_pieces(b"\n".join([*lines, b""]), self._one_write):
                     self._file.write(data)
                     self._file.flush()
             except (OSError, ValueError):  # full, or closed by whoever read it: calls go on
@@ -104,20 +104,17 @@ def _may_mix(file: IO[bytes]) -> bool:
         return False
 
 
-def written_together(lines: Sequence[bytes], most: int = ONE_WRITE) -> Iterator[bytes]:
+def in_pieces(lines: bytes, most: int) -> Iterator[bytes]:
     """Lines, as many in each piece as are written as a whole: those of several processes do not mix.
 
-    >>> [len(piece) for piece in written_together([bytes(1000)] * 5 + [bytes(9000)])]
-    [4004, 1001, 9001]
+    >>> list(in_pieces(b"one\\ntwo\\nthree and four\\n", 9))
+    [b'one\\ntwo\\n', b'three and four\\n']
     """
-    piece = b""
-    for line in lines:
-        if piece and len(piece) + len(line) >= most:
-            yield piece
-            piece = b""
-        piece += line + b"\n"
-    if piece:
-        yield piece
+    begin = 0
+    while begin < len(lines):
+        end = lines.rfind(b"\n", begin, begin + most) + 1 or lines.index(b"\n", begin) + 1
+        yield lines[begin:end]
+        begin = end
 
 
 def open_log_file(where: str | None) -> IO[bytes] | None:

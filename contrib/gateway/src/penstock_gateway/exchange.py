@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -115,7 +115,7 @@ class Owner(Protocol):
     def failed(self, error: CallFailed) -> None:
         """The call has failed; the client may have a part of the answer."""
 
-    def done(self, *, reusable: bool) -> None:
+    def done(self, now: float, *, reusable: bool) -> None:
         """The answer has been sent, whole."""
 
 
@@ -129,7 +129,8 @@ class Exchange:
     gateway: GatewayConfig
     client: Client
     owner: Owner
-    own_headers: list[tuple[bytes, bytes]] = attrs.field(factory=list)
+    own_headers: bytes = b""
+    """Of the answer, as they are written."""
     ends_at: float = math.inf
     """When the client wants to have its answer, as a moment of trio's clock."""
     status: int = 0
@@ -151,7 +152,7 @@ class Exchange:
     _call: PolledCall | None = None
     _reader: AnswerReader | None = None
     _writer: AnswerWriter | None = None
-    _filters: list[UsageFilter | Blotter] = attrs.field(factory=list)
+    _filters: Sequence[UsageFilter | Blotter] = ()
     _refusal: Refusal | None = None
     """What the client is told in the place of the answer that comes."""
     _head: bytes = b""
@@ -190,19 +191,18 @@ class Exchange:
     def run(self) -> None:
         """Carry the call out."""
         self.client.moment.set(min(self._last, self._began + self.gateway.first_byte_timeout))
-        self._call = self._upstream.client.call(self._bytes, self)
+        self._call = self._upstream.client.call(self._bytes, self, self._began)
 
     # -- what comes --
 
-    def on_answer(self, answer: AnswerParser) -> None:
+    def on_answer(self, answer: AnswerParser, now: float) -> None:
         """More of the answer is there."""
         try:
-            self._pass_on(answer)
+            self._pass_on(answer, now)
         except Exception as error:
             self.fail(Fault.of(error))
 
-    def _pass_on(self, answer: AnswerParser) -> None:
-        now = self.client.now()
+    def _pass_on(self, answer: AnswerParser, now: float) -> None:
         reader = self._reader or self._read_head(answer, now)
         data = b"".join(answer.take())  # as one: an answer may come in chunks of a byte each
         if data:
@@ -216,7 +216,7 @@ class Exchange:
         passes = data
         for filtering in self._filters:
             passes = filtering.feed(passes)
-        out = self._head + self._writer.piece(passes)
+        out = self._head + (self._writer.piece(passes) if self._writer.chunked else passes)
         if answer.done:
             self._finish(out, reader, now)
             return
@@ -269,7 +269,7 @@ class Exchange:
     # -- inside --
 
     def _read_head(self, answer: AnswerParser, now: float) -> AnswerReader:
-        names = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
+        names = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.named.items()}
         reader = AnswerReader(self._upstream.dialect, answer.status, names, wall_now=datetime.now(UTC))
         self._reader = reader
         self.first_byte = now - self._began
@@ -285,20 +285,23 @@ class Exchange:
             packed = names.get("content-encoding", "identity") != "identity"
             hides = self._asks and not packed
             secrets = self._upstream.secrets
-            self._filters = [UsageFilter()] if hides else []
-            if secrets and not packed:
-                self._filters.append(Blotter(secrets))
-            length = None if hides else _length(names)
-            chunks = self.request.version == "1.1"
-            self._writer = AnswerWriter(
-                length=length, chunks=chunks, keep_alive=self.request.keep_alive and self.client.stays
-            )
-            headers = answer_headers(answer.headers)
-            self._head = self._writer.head(status, [*headers, *self.own_headers])
-            if secrets and blotted(self._head, secrets) is not self._head:
-                headers = [(name, blotted(value, secrets)) for name, value in headers]
-                self._head = self._writer.head(status, [*headers, *self.own_headers])
+            if hides or (secrets and not packed):
+                filters: list[UsageFilter | Blotter] = [UsageFilter()] if hides else []
+                self._filters = [*filters, Blotter(secrets)] if secrets and not packed else filters
+            else:
+                self._filters = ()
+            told = None if hides else answer.named.get(b"content-length")
+            length = int(told) if told is not None and told.isdigit() else None
+            headers = answer_headers(answer.headers, answer.named)
+            writer = self._written(status, headers, length)
+            if secrets and blotted(writer.head, secrets) is not writer.head:
+                writer = self._written(status, [(name, blotted(value, secrets)) for name, value in headers], length)
+            self._writer, self._head = writer, writer.head
         return reader
+
+    def _written(self, status: int, headers: list[tuple[bytes, bytes]], length: int | None) -> AnswerWriter:
+        chunks, keep_alive = self.request.version == "1.1", self.request.keep_alive and self.client.stays
+        return AnswerWriter(status, headers, self.own_headers, length=length, chunks=chunks, keep_alive=keep_alive)
 
     def _finish(self, out: bytes, reader: AnswerReader, now: float) -> None:
         assert self._writer is not None
@@ -310,8 +313,8 @@ class Exchange:
             for filtering in self._filters:
                 rest = filtering.feed(rest) + filtering.end()
             out += self._writer.piece(rest)
-        self._put(out + self._writer.end())
-        self.owner.done(reusable=self._writer.keep_alive)
+        self._put(out + self._writer.end() if self._writer.chunked else out)
+        self.owner.done(now, reusable=self._writer.keep_alive)
 
     def _put(self, data: bytes) -> None:
         if data:
@@ -363,8 +366,3 @@ class Exchange:
 
 def _short(what: str) -> Refusal:
     return Refusal(503, "gateway_short", f"the gateway could not make the call: {what}", 1.0)
-
-
-def _length(names: dict[str, str]) -> int | None:
-    text = names.get("content-length")
-    return int(text) if text is not None and text.isascii() and text.isdigit() else None

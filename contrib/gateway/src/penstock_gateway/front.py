@@ -129,7 +129,8 @@ class Front:
 
     def _put(self, request: ClientRequest, client: Client, line: CallLine, body: bytes) -> None:
         reusable, head_only = request.keep_alive and client.stays, request.method == "HEAD"
-        client.send(whole_answer(line.status, [JSON, *line.headers()], body, close=not reusable, head_only=head_only))
+        own = line.headers()
+        client.send(whole_answer(line.status, [JSON], body, own=own, close=not reusable, head_only=head_only))
         self._book.over(request, line, client.now())
         client.answered(reusable=reusable)
 

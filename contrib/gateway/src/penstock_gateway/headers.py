@@ -8,7 +8,7 @@ are not the client's.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Final
 
 from penstock_gateway.request_parser import ClientRequest
@@ -52,27 +52,20 @@ _OF_THE_PROVIDER: Final = frozenset({b"alt-svc", b"content-length", b"set-cookie
 STOPPED: Final = _OF_A_CONNECTION | _OF_THE_CLIENT
 """Headers of requests that no provider gets."""
 _STOPPED_ANSWERS: Final = _OF_A_CONNECTION | _OF_THE_PROVIDER
-_ORDINARY: Final = frozenset({b"keep-alive,", b"close,"})
+_ORDINARY: Final = frozenset({b"keep-alive", b"close"})
 """What nearly all say of a connection, and what names no other header."""
 _GZIP: Final = re.compile(r"\s*gzip\s*(;\s*q=(?!0(\.0*)?\s*$)[0-9.]+\s*)?")
 
 
 def _passed(
-    headers: Sequence[tuple[bytes, bytes]], stops: Set[bytes], own: tuple[bytes, ...]
+    headers: Sequence[tuple[bytes, bytes]], named: Mapping[bytes, bytes], stops: Set[bytes], own: tuple[bytes, ...]
 ) -> list[tuple[bytes, bytes]]:
     """The headers that neither stop here, nor begin as those of `own`, nor belong to the connection as it says."""
-    passed = []
-    options = b""
-    for header in headers:
-        name, value = header
-        if name not in stops:
-            if not name.startswith(own):
-                passed.append(header)
-        elif name == b"connection":
-            options += value + b","
-    if options and options.lower() not in _ORDINARY:
-        named = {option.strip().lower() for option in options.split(b",")}
-        return [header for header in passed if header[0] not in named]
+    passed = [header for header in headers if header[0] not in stops and not header[0].startswith(own)]
+    if b"connection" in named and (len(named) < len(headers) or named[b"connection"].lower() not in _ORDINARY):
+        options = b",".join([value for name, value in headers if name == b"connection"])
+        stopped = {option.strip().lower() for option in options.split(b",")}
+        return [header for header in passed if header[0] not in stopped]
     return passed
 
 
@@ -95,12 +88,12 @@ def request_headers(request: ClientRequest, *, plain: bool, stops: Set[bytes] = 
     """The headers of a request for the provider, but those in `stops`: `STOPPED`, and what the gateway sends itself.
     `plain`: its answer must not be packed.
     """
-    passed = _passed(request.headers, stops, (b"x-penstock-", b"x-forwarded-"))
+    passed = _passed(request.headers, request.first, stops, (b"x-penstock-", b"x-forwarded-"))
     packed = not plain and b"accept-encoding" in request.first and passes_encoding(request)
     passed.append((b"accept-encoding", b"gzip" if packed else b"identity"))
     return passed
 
 
-def answer_headers(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers of an answer for the client, but for its length."""
-    return _passed(headers, _STOPPED_ANSWERS, (b"x-penstock-",))
+def answer_headers(headers: Sequence[tuple[bytes, bytes]], named: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer for the client, but for its length. `named` has their names."""
+    return _passed(headers, named, _STOPPED_ANSWERS, (b"x-penstock-",))

@@ -53,14 +53,6 @@ class Metrics:
     lost_lines: int = 0
     """Of the log, for want of a reader."""
 
-    def waited(self, key: str, seconds: float) -> None:
-        """A call was admitted."""
-        self.waits[key].add(seconds)
-
-    def answered(self, model: str, seconds: float) -> None:
-        """A call has ended at its provider."""
-        self.latencies[model].add(seconds)
-
     def text(self, gauges: Mapping[str, Mapping[Labels, float]]) -> str:
         """The page. `gauges` are what is true now: name to labels to figure."""
         series: dict[str, Mapping[Labels, float]] = {

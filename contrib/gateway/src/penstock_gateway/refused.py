@@ -24,11 +24,10 @@ def refused(request: ClientRequest | None, refusal: Refusal, line: CallLine | No
         headers.append((b"allow", refusal.allow.encode()))
     if refusal.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    if line is not None:
-        headers += line.headers()
+    own = b"" if line is None else line.headers()
     head_only = request is not None and request.method == "HEAD"
     body = refusal.body("openai" if request is None else family_of(request))
-    return whole_answer(refusal.status, headers, body, close=close, head_only=head_only)
+    return whole_answer(refusal.status, headers, body, own=own, close=close, head_only=head_only)
 
 
 def family_of(request: ClientRequest) -> Family:

@@ -139,16 +139,14 @@ class RequestParser:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; those behind the body are left out."""
-        if self.in_body:
-            return
-        headers = self._headers
-        if len(headers) >= MOST_HEADERS:
-            raise Refusal(431, "head_too_large", f"a request must not have more than {MOST_HEADERS} headers")
-        headers.append((name.lower(), value.strip()))
+        if not self.in_body:
+            self._headers.append((name.lower(), value.strip()))
 
     def on_headers_complete(self) -> None:
         """The head is there."""
         parser, headers = self._parser, self._headers
+        if len(headers) > MOST_HEADERS:
+            raise Refusal(431, "head_too_large", f"a request must not have more than {MOST_HEADERS} headers")
         if self._head > LARGEST_HEAD and sum(len(name) + len(value) for name, value in headers) > LARGEST_HEAD:
             raise _head_too_large()
         method, version = parser.get_method().decode("latin-1"), parser.get_http_version()

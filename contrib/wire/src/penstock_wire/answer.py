@@ -28,6 +28,7 @@ class AnswerParser:
 
     `status`      0 until the head is there
     `headers`     as they came, names in lower case; those behind the body are left out
+    `named`       the same by name; of one that came more than once the last
     `done`        the answer has ended
     `reusable`    the connection can carry another request
     """
@@ -40,6 +41,7 @@ class AnswerParser:
         "_pieces",
         "done",
         "headers",
+        "named",
         "reusable",
         "status",
     )
@@ -53,6 +55,7 @@ class AnswerParser:
         """The next bytes are those of another answer, over the same connection: for one that is `reusable`."""
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
+        self.named: dict[bytes, bytes] = {}
         self.done = False
         self.reusable = False
         self._length_known = False
@@ -110,15 +113,14 @@ class AnswerParser:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or one of those behind the body."""
-        if self.status:
-            return
-        if len(self.headers) >= MOST_HEADERS:
-            raise BadAnswer(f"the answer has more than {MOST_HEADERS} headers")
-        self.headers.append((name.lower(), value))
+        if not self.status:
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """The head is there."""
-        status = self._parser.get_status_code()
+        headers, status = self.headers, self._parser.get_status_code()
+        if len(headers) > MOST_HEADERS:
+            raise BadAnswer(f"the answer has more than {MOST_HEADERS} headers")
         if status == 101:
             raise BadAnswer("the answer changes the protocol, which nobody asked for")
         if status < 100:
@@ -127,13 +129,13 @@ class AnswerParser:
             self.headers = []
             return
         self.status, self._fed = status, 0
-        names = dict(self.headers)
-        encoded = b"transfer-encoding" in names
+        named = self.named = dict(headers)
+        encoded = b"transfer-encoding" in named
         if encoded:
-            encodings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+            encodings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
             if encodings != [b"chunked"]:
                 raise BadAnswer("the answer has another transfer encoding than chunked, which nobody asked for")
-        self._length_known = encoded or b"content-length" in names
+        self._length_known = encoded or b"content-length" in named
         if not self._body_follows or status in _WITHOUT_BODY:
             self._length_known = True
             self.done = not self._body_follows

@@ -33,9 +33,9 @@ _FAULT: Final = "a fault of the program's own"
 class CallReceiver(Protocol):
     """Whoever makes a call. It may cancel it at any time."""
 
-    def on_answer(self, answer: AnswerParser) -> None:
-        """More of the answer is there: its head, pieces of its body, its end, or all of it. Behind `done` nothing
-        comes, and the connection is free for the next call: whoever wants of it what it is keeps that.
+    def on_answer(self, answer: AnswerParser, now: float) -> None:
+        """More of the answer is there, `now`: its head, pieces of its body, its end, or all of it. Behind `done`
+        nothing comes, and the connection is free for the next call: whoever wants of it what it is keeps that.
         """
 
     def on_lost(self, error: WireError) -> None:
@@ -61,14 +61,17 @@ class CallsClient:
         """The head of calls with a method to a path, made once for all of them; a `ValueError` for what is none."""
         self._origin = Origin(target.host, target.port, (tls or tls_context()) if target.secure else None)
         self._poller = poller
+        self.now = poller.now
         self._idle: IdleConnections[_Connection] = IdleConnections(most_idle, keep_alive)
         self._connect_timeout = connect_timeout
         self._old = poller.moment(self._expire)
 
-    def call(self, request: bytes, receiver: CallReceiver) -> PolledCall:
-        """A call that is out with these bytes, made by a `head`. Its receiver is called later, never from in here."""
+    def call(self, request: bytes, receiver: CallReceiver, now: float) -> PolledCall:
+        """A call that is out with these bytes, made by a `head`, `now`. Its receiver is called later, never from in
+        here.
+        """
         call = PolledCall(receiver)
-        connection = self._kept()
+        connection = self._kept(now)
         if connection is None:
             call.connecting = self._poller.start(self._connect(call, request))
         else:
@@ -81,8 +84,7 @@ class CallsClient:
         for connection in self._idle.clear():
             connection.channel.close()
 
-    def _kept(self) -> _Connection | None:
-        now = self._poller.now()
+    def _kept(self, now: float) -> _Connection | None:
         while (kept := self._idle.take(now)) is not None:
             if not kept.channel.closed and kept.channel.quiet:
                 return kept
@@ -108,9 +110,9 @@ class CallsClient:
             connection.channel = Channel(self._poller, sock, connection, secured, hears_out=True)
             connection.send(call, request, kept=False)
 
-    def keep(self, connection: _Connection) -> None:
+    def keep(self, connection: _Connection, now: float) -> None:
         """Keep a connection whose call has ended for the next."""
-        for old in self._idle.put(connection, self._poller.now()):
+        for old in self._idle.put(connection, now):
             old.channel.close()
         if self._old.at == inf:
             self._old.set(self._idle.next)
@@ -188,7 +190,7 @@ class _Connection:
         if call is None:  # closed while nobody used it, or something came unasked
             self.channel.close()
             return
-        answer, request = self._answer, self._unanswered
+        answer, request, now = self._answer, self._unanswered, self._client.now()
         self._unanswered = None
         if request is not None and not data and self.channel.took_nothing_since(self._before):
             self._call = None
@@ -204,18 +206,18 @@ class _Connection:
                 raise ConnectionLost(f"the connection broke before the answer was there: {self.channel.error}")
         except WireError as error:
             if answer.pending and call.receiver is not None:  # what came before is passed on, in how many reads it came
-                call.receiver.on_answer(answer)
+                call.receiver.on_answer(answer, now)
             call.lost(error)
             return
         receiver = call.receiver
         if answer.done:
             self._call = call.channel = call.receiver = None
             if answer.reusable and not self.channel.pending:  # it may be answered before all of it was sent
-                self._client.keep(self)
+                self._client.keep(self, now)
             else:
                 self.channel.close()
         if receiver is not None and (answer.status or answer.done):
-            receiver.on_answer(answer)
+            receiver.on_answer(answer, now)
 
     def went_out(self) -> None:
         pass

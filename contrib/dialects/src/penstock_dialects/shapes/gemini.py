@@ -28,7 +28,7 @@ def _read(data: dict[str, Any], answer: Answer) -> None:
         answer.finish = "content_filter"
     finish = text_of(candidate.get("finishReason"))
     answer.finish = finish or answer.finish
-    if finish.upper() == "STOP" and answer.tool_calls:
+    if finish.upper() == "STOP" and answer.tools:
         answer.finish = "tool_calls"
     answer.logprobs += [candidate["logprobsResult"]] if candidate.get("logprobsResult") else []
     _read_usage(object_of(data.get("usageMetadata")), answer)
@@ -37,7 +37,7 @@ def _read(data: dict[str, Any], answer: Answer) -> None:
 def _read_part(place: int, part: dict[str, Any], answer: Answer) -> None:
     call = part.get("functionCall")
     if isinstance(call, dict):
-        key = ("part", len(answer.tool_calls), place)
+        key = ("part", len(answer.tools), place)
         answer.use_tool(key, call_id=call.get("id"), name=call.get("name"), arguments=json.dumps(call.get("args")))
     elif part.get("thought") is True:
         answer.think(part.get("text"))

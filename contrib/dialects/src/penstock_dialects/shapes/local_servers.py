@@ -24,7 +24,7 @@ def _read_ollama(data: dict[str, Any], answer: Answer) -> None:
     for call in list_of(message.get("tool_calls")):
         function = object_of(object_of(call).get("function"))
         given = function.get("arguments")
-        answer.use_tool(len(answer.tool_calls), name=function.get("name"), arguments=json.dumps(given))
+        answer.use_tool(len(answer.tools), name=function.get("name"), arguments=json.dumps(given))
     if data["done"]:
         answer.done = True
         answer.finish = text_of(data.get("done_reason")) or "stop"

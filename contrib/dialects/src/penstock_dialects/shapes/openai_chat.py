@@ -11,6 +11,8 @@ from penstock_dialects.shapes.shape import Shape
 
 __all__ = ["OPENAI_CHAT"]
 
+_EMPTY: Final[dict[str, Any]] = {}
+
 
 def _recognises(data: dict[str, Any]) -> bool:
     return "choices" in data or text_of(data.get("object")).startswith("chat.completion")
@@ -18,7 +20,8 @@ def _recognises(data: dict[str, Any]) -> bool:
 
 def _read(data: dict[str, Any], answer: Answer) -> None:
     first = None
-    for choice in list_of(data.get("choices")):
+    choices = data.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
         if isinstance(choice, dict):
             if "error" in choice or "errors" in choice:
                 answer.error = answer.error or error_in(choice)
@@ -34,8 +37,13 @@ def _read(data: dict[str, Any], answer: Answer) -> None:
 
 
 def _read_choice(choice: dict[str, Any], answer: Answer) -> None:
-    message = object_of(choice.get("message") or choice.get("delta"))
-    answer.whole = answer.whole or bool(choice.get("message"))
+    message = choice.get("message")
+    if message:
+        answer.whole = True
+    else:
+        message = choice.get("delta")
+    if not isinstance(message, dict):
+        message = _EMPTY
     answer.content(message.get("content"))
     if text := choice.get("text"):
         answer.say(text)
@@ -51,7 +59,9 @@ def _read_choice(choice: dict[str, Any], answer: Answer) -> None:
         _read_tool_call("function_call", {"function": message["function_call"]}, answer)
     if logprobs := choice.get("logprobs"):
         answer.logprobs += list_of(object_of(logprobs).get("content"))
-    answer.finish = text_of(choice.get("finish_reason")) or answer.finish
+    finish = choice.get("finish_reason")
+    if finish and isinstance(finish, str):
+        answer.finish = finish
 
 
 def _read_tool_call(key: object, call: dict[str, Any], answer: Answer) -> None:

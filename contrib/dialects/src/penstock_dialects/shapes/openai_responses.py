@@ -49,7 +49,7 @@ def _read_response(response: dict[str, Any], answer: Answer) -> None:
         answer.error = error_in(response) or answer.error or ErrorFields(code=status)
     why = text_of(object_of(response.get("incomplete_details")).get("reason"))
     answer.finish = why if status == "incomplete" and why else status
-    if status == "completed" and answer.tool_calls:
+    if status == "completed" and answer.tools:
         answer.finish = "tool_calls"
 
 

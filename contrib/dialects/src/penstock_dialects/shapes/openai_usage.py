@@ -6,30 +6,38 @@ completion (xAI). More cached than there was prompt: the prompt is meant without
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
+from penstock import MOST_TOKENS
 from penstock_dialects.answer import Answer, count_of, object_of
 
 __all__ = ["read_usage"]
+
+_CACHED: Final = ("cached_tokens", "num_cached_tokens", "prompt_cache_hit_tokens")
+_THOUGHT: Final = ("reasoning_tokens",)
+_FLAT: Final = frozenset((*_CACHED, *_THOUGHT))
+"""What some tell beside the sums, and others in details of them."""
 
 
 def read_usage(usage: object, answer: Answer) -> None:
     """Put the usage of a chat completion, of embeddings or of a response into the answer."""
     if not isinstance(usage, dict):
         return
-    given = _first(usage, "prompt_tokens", "input_tokens")
-    made = _first(usage, "completion_tokens", "output_tokens")
-    total = count_of(usage.get("total_tokens"))
+    given = _first(usage, ("prompt_tokens", "input_tokens"))
+    made = _first(usage, ("completion_tokens", "output_tokens"))
+    total = _first(usage, ("total_tokens",))
+    flat = not _FLAT.isdisjoint(usage)
     cached = written = thought = None
     if before := usage.get("prompt_tokens_details") or usage.get("input_tokens_details"):
         before = object_of(before)
         cached, written = count_of(before.get("cached_tokens")), count_of(before.get("cache_write_tokens"))
-    if cached is None:
-        cached = _first(usage, "cached_tokens", "num_cached_tokens", "prompt_cache_hit_tokens")
+    if cached is None and flat:
+        cached = _first(usage, _CACHED)
     if after := usage.get("completion_tokens_details") or usage.get("output_tokens_details"):
         thought = count_of(object_of(after).get("reasoning_tokens"))
-    if thought is None:
-        thought = _first(usage, "reasoning_tokens")
+    if thought is None and flat:
+        thought = _first(usage, _THOUGHT)
     if given is not None and total is not None and total > given + (made or 0):
         made = total - given
     elif given is not None and total is not None and made is None:
@@ -45,8 +53,12 @@ def read_usage(usage: object, answer: Answer) -> None:
     )
 
 
-def _first(usage: dict[str, Any], *names: str) -> int | None:
+def _first(usage: dict[str, Any], names: Sequence[str]) -> int | None:
     for name in names:
-        if name in usage and (count := count_of(usage[name])) is not None:
-            return count
+        if name in usage:
+            count: int | None = usage[name]
+            if type(count) is not int or not 0 <= count <= MOST_TOKENS:
+                count = count_of(count)
+            if count is not None:
+                return count
     return None
