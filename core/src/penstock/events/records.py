@@ -139,22 +139,33 @@ class EventStream:
         self.put: Callable[[RuntimeEvent], None] = self._pending.append
         """Record an event that was made with the `next_sequence`, and is of a kind that is `wanted`."""
         self._delivering = False
-        self._receivers: tuple[tuple[Receiver, frozenset[str], bool], ...] = ()
+        self._receivers: tuple[tuple[Receiver, frozenset[str], Receiver], ...] = ()
 
     def subscribe(self, receiver: Callable[[RuntimeEvent], None], kinds: frozenset[str] | None = None) -> None:
         """Deliver every event from now on, or those of some `kinds`, to `receiver`, which must not raise;
         `sinks/drivers.py` guards plugins.
         """
-        self._subscribe(receiver, kinds, False)
+
+        def one_by_one(events: Sequence[RuntimeEvent]) -> None:
+            for event in events:
+                receiver(event)
+
+        self._subscribe(receiver, kinds, one_by_one)
 
     def subscribe_to_all(
         self, receiver: Callable[[Sequence[RuntimeEvent]], None], kinds: frozenset[str] | None = None
     ) -> None:
         """The same, but that it is given at once what was recorded since it was given anything."""
-        self._subscribe(receiver, kinds, True)
+        self._subscribe(receiver, kinds, receiver)
 
-    def _subscribe(self, receiver: Receiver, kinds: frozenset[str] | None, at_once: bool) -> None:
-        self._receivers += ((receiver, self._kinds if kinds is None else self._kinds & kinds, at_once),)
+    def _subscribe(self, receiver: Receiver, kinds: frozenset[str] | None, take: Receiver) -> None:
+        wanted = self._kinds if kinds is None else self._kinds & kinds
+
+        def take_wanted(events: Sequence[RuntimeEvent]) -> None:
+            if those := [each for each in events if each.event_kind in wanted]:
+                take(those)
+
+        self._receivers += ((receiver, wanted, take if wanted == self._kinds else take_wanted),)
         self._settle()
 
     def unsubscribe(self, receiver: Receiver) -> None:
@@ -222,12 +233,7 @@ class EventStream:
             while self._pending:
                 events = self._pending.copy()
                 self._pending.clear()
-                for receiver, kinds, at_once in self._receivers:
-                    those = events if kinds is self._kinds else [each for each in events if each.event_kind in kinds]
-                    if not at_once:
-                        for event in those:
-                            receiver(event)
-                    elif those:
-                        receiver(those)
+                for _, _, take in self._receivers:
+                    take(events)
         finally:
             self._delivering = False
