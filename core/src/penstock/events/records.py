@@ -140,17 +140,13 @@ class EventStream:
         """Record an event that was made with the `next_sequence`, and is of a kind that is `wanted`."""
         self._delivering = False
         self._receivers: tuple[tuple[Receiver, frozenset[str], Receiver], ...] = ()
+        self._takes: tuple[Receiver, ...] = ()  # what is recorded is given to these
 
     def subscribe(self, receiver: Callable[[RuntimeEvent], None], kinds: frozenset[str] | None = None) -> None:
         """Deliver every event from now on, or those of some `kinds`, to `receiver`, which must not raise;
         `sinks/drivers.py` guards plugins.
         """
-
-        def one_by_one(events: Sequence[RuntimeEvent]) -> None:
-            for event in events:
-                receiver(event)
-
-        self._subscribe(receiver, kinds, one_by_one)
+        self._subscribe(receiver, kinds, _one_by_one(receiver))
 
     def subscribe_to_all(
         self, receiver: Callable[[Sequence[RuntimeEvent]], None], kinds: frozenset[str] | None = None
@@ -159,13 +155,7 @@ class EventStream:
         self._subscribe(receiver, kinds, receiver)
 
     def _subscribe(self, receiver: Receiver, kinds: frozenset[str] | None, take: Receiver) -> None:
-        wanted = self._kinds if kinds is None else self._kinds & kinds
-
-        def take_wanted(events: Sequence[RuntimeEvent]) -> None:
-            if those := [each for each in events if each.event_kind in wanted]:
-                take(those)
-
-        self._receivers += ((receiver, wanted, take if wanted == self._kinds else take_wanted),)
+        self._receivers += ((receiver, self._kinds if kinds is None else self._kinds & kinds, take),)
         self._settle()
 
     def unsubscribe(self, receiver: Receiver) -> None:
@@ -176,6 +166,11 @@ class EventStream:
     def _settle(self) -> None:
         self.wanted = frozenset[str]().union(*(kinds for _, kinds, _ in self._receivers))
         self.active = bool(self.wanted)
+        self._pending[:] = [each for each in self._pending if each.event_kind in self.wanted]
+        # Who wants all that anybody wants is given all.
+        self._takes = tuple(
+            take if kinds == self.wanted else _of_kinds(kinds, take) for _, kinds, take in self._receivers
+        )
 
     def record(
         self,
@@ -233,7 +228,23 @@ class EventStream:
             while self._pending:
                 events = self._pending.copy()
                 self._pending.clear()
-                for _, _, take in self._receivers:
+                for take in self._takes:
                     take(events)
         finally:
             self._delivering = False
+
+
+def _one_by_one(receiver: Receiver) -> Receiver:
+    def take(events: Sequence[RuntimeEvent]) -> None:
+        for event in events:
+            receiver(event)
+
+    return take
+
+
+def _of_kinds(kinds: frozenset[str], receiver: Receiver) -> Receiver:
+    def take(events: Sequence[RuntimeEvent]) -> None:
+        if those := [each for each in events if each.event_kind in kinds]:
+            receiver(those)
+
+    return take
