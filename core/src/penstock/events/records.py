@@ -139,22 +139,23 @@ class EventStream:
         self.put: Callable[[RuntimeEvent], None] = self._pending.append
         """Record an event that was made with the `next_sequence`, and is of a kind that is `wanted`."""
         self._delivering = False
-        self._receivers: tuple[tuple[Receiver, frozenset[str], bool], ...] = ()
+        self._receivers: tuple[tuple[Receiver, frozenset[str], Receiver], ...] = ()
+        self._takes: tuple[Receiver, ...] = ()  # what is recorded is given to these
 
     def subscribe(self, receiver: Callable[[RuntimeEvent], None], kinds: frozenset[str] | None = None) -> None:
         """Deliver every event from now on, or those of some `kinds`, to `receiver`, which must not raise;
         `sinks/drivers.py` guards plugins.
         """
-        self._subscribe(receiver, kinds, False)
+        self._subscribe(receiver, kinds, _one_by_one(receiver))
 
     def subscribe_to_all(
         self, receiver: Callable[[Sequence[RuntimeEvent]], None], kinds: frozenset[str] | None = None
     ) -> None:
         """The same, but that it is given at once what was recorded since it was given anything."""
-        self._subscribe(receiver, kinds, True)
+        self._subscribe(receiver, kinds, receiver)
 
-    def _subscribe(self, receiver: Receiver, kinds: frozenset[str] | None, at_once: bool) -> None:
-        self._receivers += ((receiver, self._kinds if kinds is None else self._kinds & kinds, at_once),)
+    def _subscribe(self, receiver: Receiver, kinds: frozenset[str] | None, take: Receiver) -> None:
+        self._receivers += ((receiver, self._kinds if kinds is None else self._kinds & kinds, take),)
         self._settle()
 
     def unsubscribe(self, receiver: Receiver) -> None:
@@ -165,6 +166,11 @@ class EventStream:
     def _settle(self) -> None:
         self.wanted = frozenset[str]().union(*(kinds for _, kinds, _ in self._receivers))
         self.active = bool(self.wanted)
+        self._pending[:] = [each for each in self._pending if each.event_kind in self.wanted]
+        # Who wants all that anybody wants is given all.
+        self._takes = tuple(
+            take if kinds == self.wanted else _of_kinds(kinds, take) for _, kinds, take in self._receivers
+        )
 
     def record(
         self,
@@ -222,12 +228,23 @@ class EventStream:
             while self._pending:
                 events = self._pending.copy()
                 self._pending.clear()
-                for receiver, kinds, at_once in self._receivers:
-                    those = events if kinds is self._kinds else [each for each in events if each.event_kind in kinds]
-                    if not at_once:
-                        for event in those:
-                            receiver(event)
-                    elif those:
-                        receiver(those)
+                for take in self._takes:
+                    take(events)
         finally:
             self._delivering = False
+
+
+def _one_by_one(receiver: Receiver) -> Receiver:
+    def take(events: Sequence[RuntimeEvent]) -> None:
+        for event in events:
+            receiver(event)
+
+    return take
+
+
+def _of_kinds(kinds: frozenset[str], receiver: Receiver) -> Receiver:
+    def take(events: Sequence[RuntimeEvent]) -> None:
+        if those := [each for each in events if each.event_kind in kinds]:
+            receiver(those)
+
+    return take

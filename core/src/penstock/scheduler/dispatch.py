@@ -215,7 +215,7 @@ class DispatchLoop:
                 break
             workers.start(admitted, now)
             if recording:
-                self._events.task("worker_spawned", admitted[0], now, admitted[1])
+                self._events.admitted(*admitted, now)
             started += 1
         self._begun = started
         if started:
@@ -245,8 +245,6 @@ class DispatchLoop:
         if self._failing:
             job.failing_since = None
             self._failed_since.pop(lease.item.group.key, None)
-        if self._events.stream.active:
-            self._events.admitted(job, lease, now)
         return job, lease
 
     def _go_on(self, now: float) -> Admitted | None:
@@ -264,7 +262,7 @@ class DispatchLoop:
         if admitted is not None:
             self._begun += 1
             if recording:
-                self._events.task("worker_spawned", admitted[0], now, admitted[1])
+                self._events.admitted(*admitted, now)
         return admitted
 
     def _offer_frontier(self, now: float) -> None:
@@ -272,8 +270,7 @@ class DispatchLoop:
         accepted = self._gate.offer(self._tracker.ready_frontier(), now)
         self._tracker.mark_enqueued(accepted)
         if self._events.stream.active:
-            for task_id in accepted:
-                self._events.task("ready_enqueued", self._jobs[task_id], now)
+            self._events.enqueued(accepted, self._jobs, now)
 
     def _before_sleep(self, now: float) -> float:
         """Until when the loop may sleep. Raises `StallError` if nothing could ever wake it."""
@@ -346,6 +343,6 @@ class DispatchLoop:
 
     def _stale_selection(self, lease: TaskAdmissionLease, result: ReleaseResult, now: float) -> None:
         job = self._jobs[lease.item.task_id]
-        self._events.admitted(job, lease, now)
+        self._events.admitted(job, lease, now, spawned=False)
         self._events.released(job, lease, result, "not_started", now)
         self._events.task("stale_selection", job, now)

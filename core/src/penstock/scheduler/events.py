@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from penstock.events.correlation import RuntimeCorrelation
 from penstock.events.records import EventStream, RuntimeEvent
-from penstock.scheduler.jobs import Job
+from penstock.scheduler.jobs import Execution, Job
 from penstock.tasks.gate import TaskGate
 from penstock.tasks.lease import TaskAdmissionLease, block_summary
 from penstock.tasks.records import TaskGroupKey
@@ -25,6 +25,9 @@ __all__ = ["SchedulerEvents"]
 
 REMEMBERED_GROUPS = 1024
 """How many groups' names are kept at hand."""
+
+_OF_ADMISSION: Final = frozenset({"selected", "task_lease_acquired", "worker_spawned"})
+_OF_RELEASE: Final = frozenset({"task_completed", "task_lease_released", "release_diagnostic"})
 
 IDLE_INTERVAL = 1.0
 """Seconds after which an idle loop of the same kind is recorded again."""
@@ -117,79 +120,125 @@ class SchedulerEvents:
     def denied(self, job: Job, denied: Denied, now: float) -> None:
         self.task("admission_denied", job, now, reason_or_outcome=denied.reason, diagnostics={"by": denied.by})
 
-    def admitted(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
-        """The task was chosen, and its lease is out; with it, what plugins in shadow would have said."""
-        self.task("selected", job, now)
-        notes = shadow_notes(lease, now) if lease.watchers else None
-        self.task("task_lease_acquired", job, now, lease, diagnostics=notes or None)
+    def enqueued(self, task_ids: Iterable[str], jobs: Mapping[str, Job], now: float) -> None:
+        """These tasks are in the ready queue."""
+        if "ready_enqueued" in self.stream.wanted:
+            for task_id in task_ids:
+                self.task("ready_enqueued", jobs[task_id], now)
+
+    def admitted(self, job: Job, lease: TaskAdmissionLease, now: float, *, spawned: bool = True) -> None:
+        """The task was chosen, and its lease is out; with it, what plugins in shadow would have said. If it was
+        `spawned`, a worker goes on with it."""
+        stream = self.stream
+        wanted = stream.wanted
+        if wanted.isdisjoint(_OF_ADMISSION):
+            return
+        put, number, task_id = stream.put, stream.next_sequence, job.task_id
+        group, correlation, labels = self._of_task(job)
+        if "selected" in wanted:
+            put(
+                RuntimeEvent(
+                    "scheduler", number(), "selected", now, task_id, None, None, None, None, None, group,
+                    None, None, None, labels, correlation,
+                )
+            )  # fmt: skip
+        lease_id = lease.lease_id
+        correlation = self._made(correlation, job, lease_id)
+        job.execution = lease, correlation, group, labels
+        if "task_lease_acquired" in wanted:
+            notes = shadow_notes(lease, now) if lease.watchers else None
+            put(
+                RuntimeEvent(
+                    "scheduler", number(), "task_lease_acquired", now, task_id, lease_id, lease_id, None, None, None,
+                    group, None, None, fixed(notes) if notes else None, labels, correlation,
+                )
+            )  # fmt: skip
+        if spawned and "worker_spawned" in wanted:
+            put(
+                RuntimeEvent(
+                    "scheduler", number(), "worker_spawned", now, task_id, lease_id, lease_id, None, None, None,
+                    group, None, None, None, labels, correlation,
+                )
+            )  # fmt: skip
 
     def released(self, job: Job, lease: TaskAdmissionLease, result: ReleaseResult, outcome: str, now: float) -> None:
         """The worker is done and its lease has come back; `outcome` says how the worker ended."""
-        if outcome != "not_started":
-            self.task("task_completed", job, now, lease, outcome)
+        stream = self.stream
+        wanted = stream.wanted
+        if wanted.isdisjoint(_OF_RELEASE):
+            return
+        put, number, task_id = stream.put, stream.next_sequence, job.task_id
+        execution = job.execution
+        if execution is None or execution[0] is not lease:
+            execution = self._execution(job, lease)
+        _, correlation, group, labels = execution
+        lease_id = correlation.task_execution_id
+        if outcome != "not_started" and "task_completed" in wanted:
+            put(
+                RuntimeEvent(
+                    "scheduler", number(), "task_completed", now, task_id, lease_id, lease_id, None, None, None,
+                    group, outcome, None, None, labels, correlation,
+                )
+            )  # fmt: skip
         kind = "task_lease_released" if result.released else "release_diagnostic"
-        self.task(kind, job, now, lease, outcome if outcome == "abandoned" else result.reason)
+        if kind in wanted:
+            reason = outcome if outcome == "abandoned" else result.reason
+            put(
+                RuntimeEvent(
+                    "scheduler", number(), kind, now, task_id, lease_id, lease_id, None, None, None,
+                    group, reason, None, None, labels, correlation,
+                )
+            )  # fmt: skip
 
     def task(
         self,
         kind: str,
         job: Job,
         now: float,
-        lease: TaskAdmissionLease | None = None,
+        *,
         reason_or_outcome: str | None = None,
         diagnostics: dict[str, Any] | None = None,
         lease_id: str | None = None,
     ) -> None:
-        """An event of one task, with all that joins it to the others; of one execution of it, if there is a lease."""
+        """An event of one task, with all that joins it to the others, but that it is of no execution of it."""
         stream = self.stream
         if kind not in stream.wanted:
             return
-        task = job.task
-        group, correlation = self._known(task.group.key)
-        if lease is not None:
-            known = job.execution
-            correlation = known[1] if known is not None and known[0] is lease else self._execution(job, lease)
-            lease_id = correlation.task_execution_id
-        elif job.row_group is not None or job.column is not None:
-            correlation = self._made(job, None)
+        group, correlation, labels = self._of_task(job)
+        said = None if diagnostics is None else fixed(diagnostics)
         stream.put(
             RuntimeEvent(
-                "scheduler",
-                stream.next_sequence(),
-                kind,
-                now,
-                task.task_id,
-                None if lease is None else lease_id,
-                lease_id,
-                None,
-                None,
-                None,
-                group,
-                reason_or_outcome,
-                None,
-                None if diagnostics is None else fixed(diagnostics),
-                None if task.labels is None else words_of(task.labels),
-                correlation,
+                "scheduler", stream.next_sequence(), kind, now, job.task_id, None, lease_id, None, None, None,
+                group, reason_or_outcome, None, said, labels, correlation,
             )
-        )
+        )  # fmt: skip
 
     # -- joining the streams
 
     def correlation(self, job: Job, lease: TaskAdmissionLease) -> RuntimeCorrelation:
         """What every event of this execution carries, and of the requests that it makes, with what these have of it."""
-        found, task = self._execution(job, lease), job.task
+        found, task = self._execution(job, lease)[1], job.task
         return found if found.task_id is not None else found.of_task(task.task_id, task.group.key, task.labels)
 
-    def _execution(self, job: Job, lease: TaskAdmissionLease) -> RuntimeCorrelation:
+    def _of_task(self, job: Job) -> tuple[str, RuntimeCorrelation, Mapping[str, str] | None]:
+        """What its group is called, the correlation of events that are of no execution, and its labels."""
+        task = job.task
+        labels = task.labels
+        group, correlation = self._known(task.group.key)
+        if job.row_group is not None or job.column is not None:
+            correlation = self._made(correlation, job, None)
+        return group, correlation, None if labels is None else words_of(labels)
+
+    def _execution(self, job: Job, lease: TaskAdmissionLease) -> Execution:
         execution = job.execution
         if execution is None or execution[0] is not lease:
-            execution = job.execution = lease, self._made(job, lease.lease_id)
-        return execution[1]
+            group, correlation, labels = self._of_task(job)
+            execution = job.execution = lease, self._made(correlation, job, lease.lease_id), group, labels
+        return execution
 
-    def _made(self, job: Job, execution_id: str | None) -> RuntimeCorrelation:
-        key = job.task.group.key
-        digest = self._known(key)[1].scheduling_group_identity_hash
-        return RuntimeCorrelation(self.run_id, job.row_group, job.column, None, key.kind, digest, execution_id)
+    def _made(self, known: RuntimeCorrelation, job: Job, execution_id: str | None) -> RuntimeCorrelation:
+        kind, digest = known.scheduling_group_kind, known.scheduling_group_identity_hash
+        return RuntimeCorrelation(known.run_id, job.row_group, job.column, None, kind, digest, execution_id)
 
     def _name_and_correlation(self, key: TaskGroupKey) -> tuple[str, RuntimeCorrelation]:
         digest = hashlib.blake2b("\x1f".join(key.identity).encode(), digest_size=8).hexdigest()

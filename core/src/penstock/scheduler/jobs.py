@@ -7,7 +7,7 @@ that is of a type the caller listed. So the attempts of the two do not multiply.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from random import Random
 from typing import Any
@@ -22,7 +22,11 @@ from penstock.tasks.lease import TaskAdmissionLease
 from penstock.tasks.records import SchedulableTask
 from penstock.words.failures import failure_mark
 
-__all__ = ["GiveUp", "Job", "RetryPlan"]
+__all__ = ["Execution", "GiveUp", "Job", "RetryPlan"]
+
+Execution = tuple[TaskAdmissionLease, RuntimeCorrelation, str, Mapping[str, str] | None]
+"""The lease that a task runs under, and what the events of that carry: their correlation, what its group is called, and
+its labels."""
 
 
 class Job(TaskHandle[Any]):
@@ -42,8 +46,8 @@ class Job(TaskHandle[Any]):
     """Where it runs; `None`: in the scheduler's own nursery."""
     scope: trio.CancelScope | None = None
     """By which the running task can be cancelled alone, where the caller wanted that: a new one for each try."""
-    execution: tuple[TaskAdmissionLease, RuntimeCorrelation] | None = None
-    """The last lease that it ran under, and what the events of that execution carry, if anybody listened."""
+    execution: Execution | None = None
+    """The last one, if anybody listened."""
     failures: int = 0
     rate_limits: int = 0
     last_error: Exception | None = None

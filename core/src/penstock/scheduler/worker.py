@@ -112,6 +112,7 @@ class Workers:
         except BaseException:
             self.not_begun -= 1
             del self.in_flight[job.task_id]
+            self._events.admitted(job, lease, now, spawned=False)
             self._release(job, lease, now, "not_started")
             self._events.task("worker_spawn_failed", job, now, lease_id=lease.lease_id)
             self._endings.stop(job, "cancelled", "its worker could not be spawned", now)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import repeat, starmap
 
 import attrs
 
@@ -94,8 +95,7 @@ class SinkBuffer:
         """The oldest events, at most so many; `written` says that they are done with."""
         count = min(most, len(self._waiting))
         self._in_write += count  # first: who looks meanwhile must not find more room than there is
-        popleft = self._waiting.popleft
-        return [popleft() for _ in range(count)]
+        return list(starmap(self._waiting.popleft, repeat((), count)))
 
     def written(self, count: int) -> bool:
         """Note that `count` of the events taken are written; returns whether the buffer is no longer `full` by it."""

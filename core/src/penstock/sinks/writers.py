@@ -57,7 +57,7 @@ class GuardedSink:
         self._limit = failures
         self._on_disabled = on_disabled
         self._on_failure = on_failure
-        self._in_a_row = {"scheduler": 0, "request": 0, "flush": 0}
+        self._in_a_row: dict[str, int] = {}  # by hook, of those that raised the last time
         self._hooks: dict[str, Callable[[RuntimeEvent], Any] | None]
         self._hooks = {"scheduler": binding.scheduler_event, "request": binding.request_event}
 
@@ -65,20 +65,18 @@ class GuardedSink:
         """Give the sink events, one by one."""
         hooks, in_a_row = self._hooks, self._in_a_row
         for event in events:
-            stream = event.stream
-            hook = hooks[stream]
-            if hook is None or self.disabled is not None:
-                continue
-            if event.event_kind == "plugin_error" and self._tells_of_itself(event):
+            hook = hooks[event.stream]
+            if hook is None or (event.event_kind == "plugin_error" and self._tells_of_itself(event)):
                 continue
             try:
                 if (answer := hook(event)) is not None:
                     refuse_coroutine(answer)
-                in_a_row[stream] = 0
+                if in_a_row:
+                    in_a_row.pop(event.stream, None)
             except trio.Cancelled:
                 raise
             except BaseException as error:
-                self._note_failure(stream, error, hook)
+                self._note_failure(event.stream, error, hook)
 
     def flush(self) -> None:
         """Let the sink make durable what it was given, if it wants to."""
@@ -88,7 +86,7 @@ class GuardedSink:
         try:
             if (answer := flush()) is not None:
                 refuse_coroutine(answer)
-            self._in_a_row["flush"] = 0
+            self._in_a_row.pop("flush", None)
         except trio.Cancelled:
             raise
         except BaseException as error:
@@ -98,16 +96,17 @@ class GuardedSink:
         """Stop calling the sink, with a line in the log that gives the reason."""
         if self.disabled is None:
             self.disabled = reason
+            self._hooks.update(scheduler=None, request=None)
             _log.error("plugin %r: its sink is disabled: it %s", self.binding.name, reason)
             self._on_disabled()
 
     def _note_failure(self, what: str, error: BaseException, function: Callable[..., Any]) -> None:
         hook = what if what == "flush" else f"penstock_{what}_event"
         self.failed += 1
-        self._in_a_row[what] += 1
+        in_a_row = self._in_a_row[what] = self._in_a_row.get(what, 0) + 1
         self._on_failure(self.binding.name, hook, error, function)
-        if self._in_a_row[what] >= self._limit:
-            self.disable(f"raised {self._in_a_row[what]} times in a row, at last {type(error).__name__}")
+        if in_a_row >= self._limit:
+            self.disable(f"raised {in_a_row} times in a row, at last {type(error).__name__}")
         elif not isinstance(error, Exception):
             self.disable(f"raised {type(error).__name__}, which is no Exception")
 
