@@ -35,8 +35,9 @@ pytestmark = [
 
 
 def slow(random: Random) -> Reply:
-    async def reply(_: Provider, stream: trio.SocketStream, __: ClientRequest) -> None:
+    async def reply(provider: Provider, stream: trio.SocketStream, _: ClientRequest) -> None:
         if await stays(stream, partial(trio.sleep, random.uniform(0.005, 0.05))):
+            provider.is_done_with(stream)
             await stream.send_all(whole(ANSWER))
 
     return reply

@@ -96,8 +96,15 @@ class Provider:
                 try:
                     await self.reply(self, stream, request)
                 finally:
-                    self._asked.remove(stream)
-                    self._count()
+                    self.is_done_with(stream)
+
+    def is_done_with(self, stream: trio.SocketStream) -> None:
+        """The call is out no more: for a reply that sends the end of its answer next, since who has that may ask again
+        before the reply is over.
+        """
+        if stream in self._asked:
+            self._asked.remove(stream)
+            self._count()
 
     def _count(self) -> None:
         self.out = len(self._asked)

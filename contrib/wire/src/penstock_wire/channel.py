@@ -137,8 +137,9 @@ class Channel:
             self.sent += sent
             if sent == len(data):
                 return
-            data = data[sent:]
-        self._out += data
+            self._out += memoryview(data)[sent:]
+        else:
+            self._out += data
         self.pending = len(self._out)
         self._watch()
 
