@@ -1,5 +1,5 @@
-"""A call that is over, and a connection that is closed, leave nothing in memory that only the collector of circles would
-find: where each leaves some dozens of objects, its runs cost a tenth of all, and a socket and its buffers stay until then.
+"""A call that is over, and a connection that is closed, leave nothing in memory that only the collector of circles
+would find: where each leaves some dozens of objects, its runs cost a tenth of all, and its buffers stay until then.
 """
 
 from __future__ import annotations
