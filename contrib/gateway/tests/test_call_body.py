@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ def test_another_model_is_put_in_and_every_other_byte_stays(
     raw = json.dumps(body, indent=indent, ensure_ascii=ascii_only).encode()
     call = CallBody.read(raw, CHAT)
     assert call.model == "mödel"
-    old = call.members["model"].value
+    old = bytes(call.members["model"].value)
     assert call.rewritten("other", ask_usage=False) == raw.replace(b'"model": ' + old, b'"model": "other"', 1)
     assert call.rewritten("mödel", ask_usage=False) is raw
 
@@ -39,7 +40,7 @@ def test_another_model_is_put_in_and_every_other_byte_stays(
 def test_the_members_are_those_of_the_object_each_as_it_stands(value: dict[str, Any]) -> None:
     raw = json.dumps(value).encode()
     members = members_of(raw)
-    assert {name: json.loads(member.value) for name, member in members.items()} == value
+    assert {name: json.loads(bytes(member.value)) for name, member in members.items()} == value
     assert all(raw[member.start : member.end] == member.value for member in members.values())
 
 
@@ -79,6 +80,9 @@ def test_a_member_that_stands_twice_is_refused(raw: bytes) -> None:
         (b'{"model": ""}', "model_missing"),
         (b'{"model": "a", "stream": 1}', "invalid_body"),
         (b'{"model": "a", "stream": true, "stream_options": []}', "invalid_body"),
+        (b'{"model": "%s"}' % (b"a" * 65536), "invalid_body"),
+        (b'{"model": "a", "stream": true, "stream_options": {"a": [%s1]}}' % (b"1, " * 30_000), "invalid_body"),
+        (b'{"model": "a", "max_tokens": [%s1]}' % (b"{}, " * 30_000), "invalid_body"),
     ],
 )
 def test_what_is_no_call_is_refused(raw: bytes, code: str) -> None:
@@ -132,3 +136,16 @@ def test_a_body_of_more_members_than_anybody_needs_is_refused() -> None:
     with pytest.raises(Refusal, match="more than 1000 members"):
         CallBody.read(many, CHAT)
     assert CallBody.read(many.replace(b', "a999": 1', b""), CHAT).model == "m"
+
+
+def test_of_a_large_body_nothing_large_is_copied_but_what_goes_out() -> None:
+    raw = b'{"model": "m", "messages": ["%s"], "stream": true}' % (b"a" * 4_000_000)
+    tracemalloc.start()
+    call = CallBody.read(raw, CHAT)
+    _, read = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    call.rewritten("other", ask_usage=True)
+    _, rewritten = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert read < len(raw) / 10
+    assert rewritten < 1.1 * len(raw)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from math import inf
 
 from hypothesis import given, strategies as st
@@ -45,4 +46,18 @@ def test_one_that_is_not_needed_any_more_never_comes_and_holds_nothing() -> None
     assert moments.come(2.0) == []
     assert 3.0 <= moments.next <= 3.0 + TICK
     assert moments.come(4.0) == [moved]
+    assert moments.next == inf
+
+
+def test_a_slot_from_which_all_were_taken_keeps_no_set_until_its_time() -> None:
+    moments = Moments()
+    moment = moments.new(lambda: None)
+    before = sum(type(each) is set for each in gc.get_objects())
+    for second in range(1000, 0, -1):
+        moment.set(float(second))
+    assert sum(type(each) is set for each in gc.get_objects()) == before + 1
+    assert moments.come(1.0) == [moment]
+    moment.set(1000.0)
+    assert moments.come(999.0) == []
+    assert moments.come(1000.0) == [moment]
     assert moments.next == inf

@@ -1,8 +1,9 @@
 """The body of a call: what it says to a gateway, and the same bytes with another model in them.
 
 The value of a member is found by a JSON decoder that keeps it as it stands, so the members of a body are walked in a
-step each, however much they hold. A body in which a member stands twice at the top is refused: which of the two counts
-is decided by whoever reads it next, and one `model` might be allowed and the other not.
+step each, however much they hold, and nothing large is copied or built: all others wait meanwhile. A body in which a
+member stands twice at the top is refused: which of the two counts is decided by whoever reads it next, and one `model`
+might be allowed and the other not.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from penstock_gateway.routes import Route
 __all__ = ["BYTES_PER_TOKEN", "CallBody", "members_of"]
 
 _DECODER: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_SPACE: Final = rb"[ \t\n\r]*"
+_SPACE: Final = rb"[ \t\n\r]*+"
 _BEGIN: Final = re.compile(_SPACE + rb"\{" + _SPACE)
-_NAME: Final = re.compile(_SPACE + rb"[{,]" + _SPACE + rb'("[^"\\]*(?:\\.[^"\\]*)*")' + _SPACE + rb":" + _SPACE)
+_NAME: Final = re.compile(_SPACE + rb"[{,]" + _SPACE + rb'("[^"\\]*+(?:\\.[^"\\]*+)*+")' + _SPACE + rb":" + _SPACE)
 _END: Final = re.compile(_SPACE + rb"(?:\{" + _SPACE + rb")?\}" + _SPACE)
 
 MOST_MEMBERS: Final = 1000
 """At the top of a body. Each is looked at here, while all others wait: of millions that would be for many seconds."""
+LARGEST_READ: Final = 64 * 1024
+"""Bytes of a member that is read here, for the same reason."""
 BYTES_PER_TOKEN: Final = 4
 """Rough, and right enough: the usage of the answer corrects it."""
 
@@ -35,7 +38,7 @@ BYTES_PER_TOKEN: Final = 4
 class Member(msgspec.Struct, eq=False, gc=False):
     """The value of a member, and where it stands in the body; `end` is behind its last byte."""
 
-    value: bytes
+    value: memoryview
     start: int
     end: int
 
@@ -43,11 +46,12 @@ class Member(msgspec.Struct, eq=False, gc=False):
 def members_of(body: bytes) -> Mapping[str, Member]:
     """The members at the top of a JSON object. Raises `ValueError` with what is wrong with it, in words.
 
-    >>> {name: member.value for name, member in members_of(b'{"model": "m", "n": [1, 2]}').items()}
+    >>> {name: bytes(member.value) for name, member in members_of(b'{"model": "m", "n": [1, 2]}').items()}
     {'model': b'"m"', 'n': b'[1, 2]'}
     """
     try:
-        body.decode()  # the decoder passes over the values without looking into them
+        if not body.isascii():
+            body.decode()  # the decoder passes over the values without looking into them
         values = _DECODER.decode(body)
     except msgspec.ValidationError:
         raise ValueError("the body must be a JSON object") from None
@@ -61,7 +65,7 @@ def members_of(body: bytes) -> Mapping[str, Member]:
     name, at = "", 0
     while (found := _NAME.match(body, at)) is not None:
         name = msgspec.json.decode(found[1])
-        value, start = bytes(values[name]), found.end()
+        value, start = memoryview(values[name]), found.end()
         at = start + len(value)
         if name in members or not body.startswith(value, start):
             raise ValueError(f"the body has the member {name[:64]!r} twice")
@@ -104,7 +108,7 @@ class CallBody:
                 raise Refusal(400, "invalid_body", "stream_options must be an object")
             hides_usage = options is None or options.get("include_usage") is not True
             if options is not None:
-                _check_once(members["stream_options"].value)
+                _check_once(bytes(members["stream_options"].value))
         output = 0
         for name in route.output:
             if not output and name in members:
@@ -128,18 +132,19 @@ class CallBody:
             changes.append((member.start, member.end, msgspec.json.encode(model)))
         if ask_usage:
             options = self.members.get("stream_options")
-            if options is None or options.value == b"null":
+            if options is None or bytes(options.value) == b"null":
                 wanted = b'{"include_usage":true}'
                 if options is None:
                     changes.append((member.end, member.end, b',"stream_options":' + wanted))
                 else:
                     changes.append((options.start, options.end, wanted))
             else:
-                changes.append((options.start, options.end, _with_usage(options.value)))
-        body = self.raw
-        for start, end, value in sorted(changes, reverse=True):
-            body = body[:start] + value + body[end:]
-        return body
+                changes.append((options.start, options.end, _with_usage(bytes(options.value))))
+        body, parts, at = memoryview(self.raw), list[bytes | memoryview](), 0
+        for start, end, value in sorted(changes):
+            parts += body[at:start], value
+            at = end
+        return b"".join([*parts, body[at:]])
 
 
 def _check_once(options: bytes) -> None:
@@ -161,8 +166,12 @@ def _with_usage(options: bytes) -> bytes:
 
 def _value(members: Mapping[str, Member], name: str) -> Any:
     member = members.get(name)
+    if member is None:
+        return None
+    if len(member.value) > LARGEST_READ:
+        raise Refusal(400, "invalid_body", f"the member {name!r} must not have more than {LARGEST_READ} bytes")
     try:
-        return None if member is None else msgspec.json.decode(member.value)
+        return msgspec.json.decode(member.value)
     except (msgspec.DecodeError, RecursionError):
         raise Refusal(400, "invalid_body", f"the member {name!r} cannot be read") from None
 

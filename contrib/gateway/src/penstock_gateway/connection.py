@@ -158,6 +158,10 @@ class ClientConnection:
         """By a fault of ours."""
         self.close()
 
+    def let_go(self) -> None:
+        """It was closed before."""
+        self._parser.close()
+
     # -- inside --
 
     def _go_on(self) -> None:

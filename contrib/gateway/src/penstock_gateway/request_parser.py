@@ -123,6 +123,10 @@ class RequestParser:
         """Whether a whole request has come that nobody has taken, or what is none."""
         return bool(self._whole or self._refused)
 
+    def close(self) -> None:
+        """Nothing more is fed. It and llhttp's parser know each other until then."""
+        del self._parser
+
     def _stop(self, refusal: Refusal) -> None:
         self._refused.append(refusal)
 

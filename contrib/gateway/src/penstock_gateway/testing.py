@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,6 +44,8 @@ class Provider:
         self.url = ""
         self.out = 0
         self.most_out = 0
+        """The most calls at once whose connections were there: one that is closed may be noticed here late."""
+        self._asked: list[trio.SocketStream] = []
         self.reply: Reply = self.answer
         self.changed = trio.lowlevel.ParkingLot()
 
@@ -80,8 +83,7 @@ class Provider:
             await self.changed.park()
 
     async def serve(self, stream: trio.SocketStream) -> None:
-        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            parser = RequestParser(1 << 30)
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError), closing(RequestParser(1 << 30)) as parser:
             while True:
                 while (request := parser.take()) is None:
                     data = await stream.receive_some(65536)
@@ -89,16 +91,42 @@ class Provider:
                         return
                     parser.feed(bytes(data))
                 self.requests.append(request)
-                self._count(1)
+                self._asked.append(stream)
+                self._count()
                 try:
                     await self.reply(self, stream, request)
                 finally:
-                    self._count(-1)
+                    self.is_done_with(stream)
 
-    def _count(self, more: int) -> None:
-        self.out += more
-        self.most_out = max(self.most_out, self.out)
+    def is_done_with(self, stream: trio.SocketStream) -> None:
+        """The call is out no more: for a reply that sends the end of its answer next, since who has that may ask again
+        before the reply is over.
+        """
+        if stream in self._asked:
+            self._asked.remove(stream)
+            self._count()
+
+    def _count(self) -> None:
+        self.out = len(self._asked)
+        if self.out > self.most_out:
+            self.most_out = max(self.most_out, sum(map(_is_there, self._asked)))
         self.changed.unpark_all()
+
+
+def _is_there(stream: trio.SocketStream) -> bool:
+    """Whether the other end of a connection has not closed it, as the system knows it by now."""
+    number = stream.socket.fileno()
+    if number < 0:
+        return False
+    raw = socket.socket(fileno=number)
+    try:
+        return raw.recv(1, socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        raw.detach()
 
 
 class Client:
@@ -118,17 +146,18 @@ class Client:
 
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of the next answer."""
-        parser, body = AnswerParser(), b""
-        while not parser.done:
-            if not self._came:
-                self._came = bytes(await self.stream.receive_some(65536))
-                self.began.set()
+        body = b""
+        with closing(AnswerParser()) as parser:
+            while not parser.done:
                 if not self._came:
-                    parser.feed_eof()
-                    continue
-            byte, self._came = self._came[:1], self._came[1:]  # what is behind the end is of the next answer
-            parser.feed(byte)
-            body += b"".join(parser.take())
+                    self._came = bytes(await self.stream.receive_some(65536))
+                    self.began.set()
+                    if not self._came:
+                        parser.feed_eof()
+                        continue
+                byte, self._came = self._came[:1], self._came[1:]  # what is behind the end is of the next answer
+                parser.feed(byte)
+                body += b"".join(parser.take())
         return parser.status, {name.decode(): value.decode() for name, value in parser.headers}, body
 
     async def ask(self, body: bytes = CHAT, *headers: str, **more: Any) -> tuple[int, dict[str, str], bytes]:
@@ -187,10 +216,14 @@ class World:
         finally:
             self._ended.set()
 
+    def leave(self) -> None:
+        """The end of all clients."""
+        while self._clients:
+            self._clients.pop().stream.socket.close()
+
     async def end(self) -> None:
         """The end of the gateway and of all clients."""
-        for client in self._clients:
-            client.stream.socket.close()
+        self.leave()
         if hasattr(self, "gateway"):
             self._end.set()
             await self._ended.wait()

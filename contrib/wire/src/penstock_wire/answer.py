@@ -93,6 +93,10 @@ class AnswerParser:
             raise ConnectionLost("the connection was closed in the middle of the answer")
         self.done, self.reusable = True, False
 
+    def close(self) -> None:
+        """Nothing more is fed; what was is still there. It and llhttp's parser know each other until then."""
+        del self._parser
+
     @property
     def pending(self) -> bool:
         """Whether pieces of the body have come that nobody has taken."""

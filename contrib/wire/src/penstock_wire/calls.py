@@ -226,3 +226,6 @@ class _Connection:
         call, self._call = self._call, None
         if call is not None:
             call.lost(ConnectionLost(_FAULT))
+
+    def let_go(self) -> None:
+        self._answer.close()

@@ -37,6 +37,9 @@ class Receiver(Protocol):
     def failed(self) -> None:
         """A callback has raised; the channel is closed. Must not raise."""
 
+    def let_go(self) -> None:
+        """It was closed before, and nothing is told any more: what is still held can go. Must not raise."""
+
 
 class Channel:
     """An open connection over a socket that is connected and does not block. `secured`: with TLS, agreed on by now.
@@ -133,8 +136,9 @@ class Channel:
             self.sent += sent
             if sent == len(data):
                 return
-            data = data[sent:]
-        self._out += data
+            self._out += memoryview(data)[sent:]
+        else:
+            self._out += data
         self.pending = len(self._out)
         self._watch()
 
@@ -176,12 +180,18 @@ class Channel:
         """Close it at once, without a farewell. `reset`: so that the other side takes it for no end."""
         if not self.closed:
             self.closed = True
+            self._poller.soon(self._let_go)
             self._watch()
             self._forget_rest()
             with suppress(OSError):
                 if reset:
                     self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 self._socket.close()
+
+    def _let_go(self) -> None:
+        receiver = self._receiver
+        del self._receiver  # they know each other, and both would stay until the collector of circles comes
+        receiver.let_go()
 
     def _watch(self) -> None:
         wanted = 0

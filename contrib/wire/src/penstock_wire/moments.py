@@ -37,16 +37,21 @@ class Moment:
             self._moments.lay(self)
 
     def drop(self) -> None:
-        """It is not needed any more."""
-        self.at = inf
+        """It is not needed any more, and holds nothing of whom it was for."""
+        self.at, self.callback = inf, _nothing
         self._moments.take_out(self)
+
+
+def _nothing() -> None:
+    pass
 
 
 class Moments:
     """All moments of one shell."""
 
     def __init__(self) -> None:
-        self._slots: dict[float, set[Moment]] = {}
+        self._slots: dict[float, set[Moment] | None] = {}
+        """`None` in the place of a set that was emptied: of the slots of minutes to come most are, and each stays."""
         self._order: list[float] = []
 
     @property
@@ -62,7 +67,7 @@ class Moments:
         """The moments that have come by now; they are not set any more."""
         due = []
         while self._order and self._order[0] * TICK <= now:
-            for moment in self._slots.pop(heappop(self._order)):
+            for moment in self._slots.pop(heappop(self._order)) or ():
                 moment._slot = inf
                 if moment.at <= now:
                     moment.at = inf
@@ -76,13 +81,19 @@ class Moments:
         self.take_out(moment)
         moment._slot = slot = ceil(moment.at / TICK)
         there = self._slots.get(slot)
-        if there is None:
-            there = self._slots[slot] = set()
+        if there is not None:
+            there.add(moment)
+            return
+        if slot not in self._slots:
             heappush(self._order, slot)
-        there.add(moment)
+        self._slots[slot] = {moment}
 
     def take_out(self, moment: Moment) -> None:
         """Take a moment out of its slot, if it lies in one. For `Moment`."""
         if moment._slot < inf:
-            self._slots[moment._slot].discard(moment)
+            there = self._slots[moment._slot]
+            assert there is not None
+            there.discard(moment)
+            if not there:
+                self._slots[moment._slot] = None
             moment._slot = inf
