@@ -90,6 +90,7 @@ class ClientConnection:
     def close(self, *, reset: bool = False) -> None:
         """End at once, with whatever is under way."""
         call, self._call = self._call, None
+        self._channel.flush()
         self._channel.close(reset=reset)
         if not self._ended:
             self._ended = True

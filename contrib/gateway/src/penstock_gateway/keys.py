@@ -73,8 +73,7 @@ class KeyRing:
     """Whose a key is that is presented. `plain` are keys of the environment by name, `hashed` those of the file."""
 
     def __init__(self, plain: Mapping[str, str], hashed: Mapping[str, HashedKey]) -> None:
-        self._blank = blake2b(key=secrets.token_bytes(32), digest_size=32)
-        """Made ready once: the half of the work of a mark."""
+        self._secret = secrets.token_bytes(32)
         self._plain = {self._mark(key): (name, key.encode()) for name, key in plain.items()}
         self._hashed = dict(hashed)
 
@@ -108,6 +107,4 @@ class KeyRing:
         return name if known is not None and known.fits(key) else None
 
     def _mark(self, key: str) -> bytes:
-        digest = self._blank.copy()
-        digest.update(key.encode("utf-8", "replace"))
-        return digest.digest()
+        return blake2b(key.encode("utf-8", "replace"), key=self._secret, digest_size=32).digest()

@@ -1,7 +1,8 @@
 """A connected socket without a task: bytes go out as far as they can, and what comes is told.
 
-What cannot go out at once is kept, and `went_out` tells when all of it has; whoever sends more meanwhile asks `pending`
-first, and holds back whom it has the bytes from. `pause` reads no further until `resume`: then the other side feels it.
+What is sent while the poller hands out goes out at the end of that, with what others have sent. What cannot go out then
+is kept, and `went_out` tells when all of it has; whoever sends more meanwhile asks `pending` first, and holds back whom
+it has the bytes from. `pause` reads no further until `resume`: then the other side feels it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from penstock_wire.secured import Secured
 __all__ = ["Channel", "Receiver"]
 
 ONE_READ: Final = 64 * 1024
+LARGE: Final = 16 * 1024
+"""Bytes that wait for nobody: with them goes out what was sent before."""
 _RESET: Final = struct.pack("ii", 1, 0)
 
 
@@ -54,6 +57,7 @@ class Channel:
         "_out",
         "_paused",
         "_poller",
+        "_ready",
         "_receiver",
         "_secured",
         "_socket",
@@ -83,9 +87,11 @@ class Channel:
         self._hears_out = hears_out
         self._unsent: OSError | None = None
         """Why nothing more is sent."""
+        self._ready = b""
+        """What goes out at the end of the round."""
         self._out = bytearray()
         self.pending = 0
-        """Bytes that have not gone out."""
+        """Bytes that could not go out."""
         self.sent = 0
         """Bytes that have gone out."""
         self._begun_at = bytes_acknowledged(sock)
@@ -119,12 +125,21 @@ class Channel:
         return now is not None and self._begun_at is not None and now - self._begun_at <= sent
 
     def send(self, data: bytes) -> None:
-        """Send it, at once as far as that goes. A connection that broke is told by `received`, later."""
+        """Send it, as far as that goes. A connection that broke is told by `received`, later."""
         if self.closed or self.error is not None or self._unsent is not None:
             return
         self._put(data if self._secured is None else self._secured.sealed(data))
 
     def _put(self, data: bytes) -> None:
+        self._ready += data
+        if len(self._ready) > LARGE or not self._poller.collects(self):
+            self.flush()
+
+    def flush(self) -> None:
+        """Let go what was sent, as far as that goes."""
+        data, self._ready = self._ready, b""
+        if not data or self.closed or self.error is not None or self._unsent is not None:
+            return
         if not self.pending:
             try:
                 sent = self._socket.send(data)
@@ -173,16 +188,20 @@ class Channel:
 
     def send_eof(self) -> None:
         """Say that no more is sent. For a channel of which nothing is pending."""
+        self.flush()
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 
     def close(self, *, reset: bool = False) -> None:
-        """Close it at once, without a farewell. `reset`: so that the other side takes it for no end."""
+        """Close it at once, without a farewell; what has not gone out does not. `reset`: so that the other side takes
+        it for no end.
+        """
         if not self.closed:
             self.closed = True
             self._poller.soon(self._let_go)
             self._watch()
             self._forget_rest()
+            self._ready = b""
             with suppress(OSError):
                 if reset:
                     self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
