@@ -180,6 +180,18 @@ def test_events_that_nobody_wants_are_not_built() -> None:
     assert len(all_kinds) == 1
 
 
+def test_what_was_recorded_for_one_who_has_left_goes_to_nobody_who_did_not_want_it() -> None:
+    stream, all_kinds, some = EventStream("scheduler"), list[RuntimeEvent](), list[RuntimeEvent]()
+    stream.subscribe(some.append, frozenset({"selected"}))
+    stream.subscribe(all_kinds.append)
+    for kind in ("queue_empty", "selected"):
+        stream.record(kind, 0.0)
+    stream.unsubscribe(all_kinds.append)
+    stream.deliver()
+    assert [(event.event_kind, event.sequence) for event in some] == [("selected", 2)]
+    assert all_kinds == []
+
+
 def test_a_stream_of_which_nothing_is_wanted_is_inactive() -> None:
     stream = EventStream("request")
     stream.subscribe(list[RuntimeEvent]().append, frozenset({"selected"}))

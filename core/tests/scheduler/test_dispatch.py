@@ -170,6 +170,7 @@ async def test_a_stale_selection_gives_its_lease_back_and_is_tried_again(autojum
     async with open_rig(queue=Fickle(2)) as rig:
         await rig.scheduler.start_soon(nothing, task_id="it")
     assert rig.kinds().count("stale_selection") == 2
+    assert rig.kinds().count("worker_spawned") == 1
     assert rig.scheduler.admission.leases == (3, 3)
 
 
@@ -199,7 +200,8 @@ async def test_a_worker_that_cannot_be_spawned_gives_its_lease_back(
             await trio.sleep_forever()
     assert handle.status == "cancelled"
     assert "worker_spawned" not in rig.kinds()
-    assert rig.kinds("it")[-3:] == ["task_lease_released", "worker_spawn_failed", "cancelled"]
+    leased = ["selected", "task_lease_acquired", "task_lease_released"]
+    assert rig.kinds("it")[-5:] == [*leased, "worker_spawn_failed", "cancelled"]
 
 
 async def test_what_could_never_fit_is_refused_where_it_is_submitted(autojump_clock: MockClock) -> None:

@@ -1,6 +1,7 @@
 """Events, added up: counts by their labels, and durations of what begins and ends. Pure; the clock is the events'.
 
-What begins is kept until it ends. An end without a beginning is nothing, and so is a second beginning.
+What begins is kept until it ends. An end without a beginning is nothing, and so is a second beginning, but that a task
+which is spawned anew runs from then on: its lease came back before.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ __all__ = ["KINDS", "AddingUp", "Sum"]
 KINDS: Final = frozenset(
     [
         *("ready_enqueued", "worker_spawned", "worker_spawn_failed", "task_completed", "retry_deferred"),
-        *("non_retryable_dropped", "cancelled", "task_lease_released"),
+        *("non_retryable_dropped", "cancelled"),
         *("request_wait_started", "request_wait_completed", "request_wait_timeout", "request_wait_cancelled"),
         *("request_acquire_denied", "model_request_started", "model_request_completed", "request_lease_released"),
         "events_dropped",
@@ -27,7 +28,7 @@ KINDS: Final = frozenset(
 
 _TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 
-Begun = dict[str, tuple[float, Pairs]]
+Begun = dict[str | None, tuple[float, Pairs]]
 """What has begun and not ended: id to the moment and the labels."""
 
 
@@ -60,7 +61,6 @@ class AddingUp:
             "retry_deferred": self._on_task_over,
             "non_retryable_dropped": self._on_task_over,
             "cancelled": self._on_task_over,
-            "task_lease_released": self._on_task_lease_back,
             "request_wait_started": self._on_wait,
             "request_wait_completed": self._on_wait_over,
             "request_wait_timeout": self._on_wait_over,
@@ -95,26 +95,23 @@ class AddingUp:
 
     def _on_spawned(self, event: RuntimeEvent, found: Sum) -> None:
         now = event.captured_at_monotonic
-        begun = _end(self._queued, event.task_id)
+        begun = self._queued.pop(event.task_id, None)
         whose = self._labels.whose(event) if begun is None else begun[1]
         if begun is not None:
             found.values.append(("penstock.task.wait.duration", now - begun[0], whose))
-        _begin(self._running, event.task_id, now, whose)
+        if event.task_id is not None:
+            self._running[event.task_id] = now, whose  # another try: that of before is over, whatever became of it
 
     def _on_task_over(self, event: RuntimeEvent, found: Sum) -> None:
-        _end(self._queued, event.task_id)
-        begun = _end(self._running, event.task_id)
+        self._queued.pop(event.task_id, None)
+        begun = self._running.pop(event.task_id, None)
         whose = self._labels.whose(event) if begun is None else begun[1]
-        outcome = self._labels.outcome(event.reason_or_outcome)
         kind = event.correlation.scheduling_group_kind if event.correlation is not None else None
-        ended = self._labels.task(kind) + whose + ((METRICS.label.EVENT, event.event_kind),) + outcome
-        found.counts["penstock.task.ended", ended] += 1
+        task, end, outcome = self._labels.of_end(kind, event.event_kind, event.reason_or_outcome)
+        found.counts["penstock.task.ended", task + whose + end] += 1
         if begun is not None:
             seconds = event.captured_at_monotonic - begun[0]
             found.values.append(("penstock.task.run.duration", seconds, whose + outcome))
-
-    def _on_task_lease_back(self, event: RuntimeEvent, found: Sum) -> None:
-        _end(self._running, event.task_id)
 
     # -- the request gate --
 
@@ -125,14 +122,14 @@ class AddingUp:
         _begin(self._waiting, event.request_attempt_id, event.captured_at_monotonic, self._call(event))
 
     def _on_wait_over(self, event: RuntimeEvent, found: Sum) -> None:
-        begun = _end(self._waiting, event.request_attempt_id)
+        begun = self._waiting.pop(event.request_attempt_id, None)
         if begun is not None:
             word = "completed" if event.event_kind == "request_wait_completed" else event.reason_or_outcome
             labels = begun[1] + self._labels.outcome(word)
             found.values.append(("penstock.request.wait.duration", event.captured_at_monotonic - begun[0], labels))
 
     def _on_refused(self, event: RuntimeEvent, found: Sum) -> None:
-        _end(self._waiting, event.request_attempt_id)
+        self._waiting.pop(event.request_attempt_id, None)
         labels = self._call(event) + self._labels.reason(event.reason_or_outcome)
         found.counts["penstock.request.refused", labels] += 1
 
@@ -141,14 +138,14 @@ class AddingUp:
         _begin(self._out, event.request_lease_id, now, self._labels.model(event.resource))
 
     def _on_call_over(self, event: RuntimeEvent, found: Sum) -> None:
-        begun = _end(self._out, event.request_lease_id)
+        begun = self._out.pop(event.request_lease_id, None)
         if begun is not None:
             labels = begun[1] + self._labels.error(event.reason_or_outcome)
             seconds = event.captured_at_monotonic - begun[0]
             found.values.append(("gen_ai.client.operation.duration", seconds, labels))
 
     def _on_lease_back(self, event: RuntimeEvent, found: Sum) -> None:
-        _end(self._out, event.request_lease_id)
+        self._out.pop(event.request_lease_id, None)
         labels = self._call(event)
         found.counts["penstock.request.ended", labels + self._labels.outcome(event.reason_or_outcome)] += 1
         tokens = {name: count for name in _TOKENS if (count := _count(event.diagnostics, name)) is not None}
@@ -168,10 +165,6 @@ class AddingUp:
 def _begin(begun: Begun, key: str | None, now: float, labels: Pairs) -> None:
     if key is not None and key not in begun:
         begun[key] = (now, labels)
-
-
-def _end(begun: Begun, key: str | None) -> tuple[float, Pairs] | None:
-    return begun.pop(key, None) if key is not None else None
 
 
 def _count(diagnostics: Mapping[str, Any] | None, name: str) -> int | None:

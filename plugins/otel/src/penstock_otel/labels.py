@@ -11,6 +11,7 @@ The sets multiply where labels of one's own meet groups, so the pairs of these t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from penstock import METRICS, REQUEST_REASONS, TASK_REASONS, RequestDomain, RunInfo, RuntimeEvent
@@ -35,6 +36,9 @@ MOST_WHOSE: Final = 1_000
 
 REMEMBERED: Final = 4_096
 """How many labels that were made are kept at hand."""
+
+KEPT_ENDS: Final = 256
+"""How many ends of tasks that differ are kept at hand."""
 
 LABEL_KEYS: Final = frozenset(word for name, word in vars(METRICS.label).items() if name.isupper())
 """Every key that a metric of this plugin can have, beside those that begin with `OWN`."""
@@ -116,13 +120,23 @@ class Labels:
         """The label of a group by its name; none where no groups are listed."""
         return ((METRICS.label.GROUP, self.group(name)),) if self._groups else ()
 
-    def task(self, kind: str | None) -> Pairs:
+    @staticmethod
+    def task(kind: str | None) -> Pairs:
         """What kind of step a task belongs to."""
         return ((METRICS.label.TASK, kind if kind in _TASK_KINDS else OTHER),)
 
-    def outcome(self, word: str | None) -> Pairs:
+    @staticmethod
+    def outcome(word: str | None) -> Pairs:
         """How something ended."""
         return ((METRICS.label.OUTCOME, word if word in _OUTCOMES else OTHER),)
+
+    @staticmethod
+    @lru_cache(KEPT_ENDS)
+    def of_end(kind: str | None, event_kind: str, word: str | None) -> tuple[Pairs, Pairs, Pairs]:
+        """Of the end of a task: what kind of step it belongs to, which event tells of the end and how it ended, and the
+        last alone. Kept, since nearly all ends are alike."""
+        outcome = Labels.outcome(word)
+        return Labels.task(kind), ((METRICS.label.EVENT, event_kind), *outcome), outcome
 
     def error(self, word: str | None) -> Pairs:
         """How a call failed; nothing where it went well."""

@@ -69,10 +69,13 @@ class Meters:
         with self._adding:
             for (name, labels), count in found.counts.items():
                 self._totals[name][labels] += count
+        histograms, attributes = self._histograms, self._attributes
         for name, value, labels in found.values:
-            if labels not in self._attributes:
-                self._attributes[labels] = dict(labels)
-            self._histograms[name].record(value, self._attributes[labels])
+            try:
+                known = attributes[labels]
+            except KeyError:
+                known = attributes[labels] = dict(labels)
+            histograms[name].record(value, known)
 
     def show(self, run: RunUnderWay) -> None:
         """The gauges of a run from now on."""
