@@ -226,8 +226,8 @@ def main() -> None:
 
 def _hold_standard_streams() -> None:
     """Put nothing in the place of a standard stream that was closed when the command began: else the next file that is
-    opened has its number, and what code prints there, or a program that is started, is written into that file. Python has
-    no stream for one, and whoever writes there would fail.
+    opened has its number, and what code prints there, or a program that is started, is written into that file. And
+    Python has no stream for it, so that whoever writes there would fail.
     """
     for number, (name, mode) in enumerate({"stdin": "r", "stdout": "w", "stderr": "w"}.items()):
         try:
