@@ -120,3 +120,19 @@ def test_what_cannot_be_served_ends_with_the_reason_and_2(tmp_path: Path) -> Non
     assert ended.returncode == 2
     assert "gateway.workers: must be a whole number" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.loopback
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGHUP")
+def test_a_wish_to_reload_before_it_serves_does_not_end_it(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.toml"
+    os.mkfifo(path)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "penstock", "serve", str(path)], stderr=subprocess.PIPE, text=True
+    )
+    with path.open("w", encoding="utf-8") as file:  # is open when the other end is being read
+        process.send_signal(signal.SIGHUP)
+        file.write("[gateway]\nworkers = 257\n")
+    _, said = process.communicate()
+    assert process.returncode == 2
+    assert "gateway.workers: must be a whole number" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -41,6 +42,8 @@ def check_gateway(path: Path, plugins: Sequence[object]) -> FileCheck:
 
 def serve_command(path: Path, without: Sequence[Without] = ()) -> None:
     """Serve what a file describes, `without` some plugins, until a signal. Raises `ConfigError`."""
+    if sys.platform != "win32":
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a wish to reload that comes before it serves, or at its end
     load = partial(_load_counted, path, without)
     serving = load()
     if serving.gateway.workers == 1:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -225,10 +226,13 @@ def main() -> None:
 
 def _hold_standard_streams() -> None:
     """Put nothing in the place of a standard stream that was closed when the command began: else the next file that is
-    opened has its number, and what code prints there, or a program that is started, is written into that file.
+    opened has its number, and what code prints there, or a program that is started, is written into that file. And
+    Python has no stream for it, so that whoever writes there would fail.
     """
-    for number in range(3):
+    for number, (name, mode) in enumerate({"stdin": "r", "stdout": "w", "stderr": "w"}.items()):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 -- as long as it runs
