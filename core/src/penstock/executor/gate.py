@@ -352,9 +352,7 @@ class RequestGate:
 
     def _unpark(self, waiter: RequestWaiter) -> None:
         if waiter in self.turns.waiting:
-            if left := self.turns.settle(waiter):
-                self.leave(left)
-            return
+            self.leave(self.turns.settle(waiter))
         task, others = self.waits.unpark(waiter)
         if task is None:
             return

@@ -108,8 +108,7 @@ class WaitingRequests:
     def ask(self, waiter: RequestWaiter, books: Books, now: float) -> None:
         """Give the waiter its lease, refuse it, or put it in the queue. Changes nothing for anybody else."""
         item, gives_up_at = waiter.item, waiter.gives_up_at
-        state, group = books
-        waiter.books = books
+        waiter.books, (state, group) = books, books
         if state.provider.waiting or (self.waiting and group.restrains(item)):
             denied = self._decider.check(books, item, now)
         else:
