@@ -67,8 +67,7 @@ class RequestReleaseOutcome(Struct, frozen=True, kw_only=True, weakref=True):
             raise ConfigError(f"detail must be text, not {shown(detail)}")
         if self.hints is not None and type(self.hints) is not Hints:
             an_instance(self.hints, Hints, "hints")
-        if type(self.went_out) is not bool:
-            true_or_false(self.went_out, "went_out")
+        true_or_false(self.went_out, "went_out")
 
     def measured(self, elapsed: float, usage: Usage | None) -> RequestReleaseOutcome:
         """The same, with the seconds that the call took and what it used, where it does not say so itself."""
