@@ -200,18 +200,13 @@ class RequestGate:
             raise self._failure.error() from self._failure.cause
         if self._default_cap is not None:
             self.register_unconfigured(item.resource.provider_model, self._default_cap)
-        run = self.run
-        run.deciding = True  # as `run.decide`, without a call for each call of the gate
         try:
-            answer = ask(item, now)
+            return self.run.decide(ask, item, now)
         except BaseException as error:
-            run.deciding = False
             if self._failure.is_the_queues(error):  # what else there is, such as a limiter, is the caller's to hear
                 self._fail(error)
                 raise self._failure.error() from error
             raise
-        run.deciding = False
-        return answer
 
     def lease_of(self, waiter: RequestWaiter, since: float) -> RequestAdmissionLease:
         """The lease of a waiter whose wait is over. Raises why it has none."""
@@ -331,15 +326,11 @@ class RequestGate:
         self, now: float, change: Callable[..., RequestAdmissionEffects], *arguments: object
     ) -> RequestAdmissionEffects | None:
         """Carry a change of state out and deliver it; `None` if the gate failed in it."""
-        run = self.run
-        run.deciding = True  # as in `_asked`
         try:
-            effects = change(*arguments, now)
+            effects = self.run.decide(change, *arguments, now)
         except BaseException as error:
-            run.deciding = False
             self._fail(error)
             return None
-        run.deciding = False
         self._deliver(effects, now)
         return effects
 
@@ -348,23 +339,20 @@ class RequestGate:
             self._unpark(waiter)
         for waiter in effects.refused:
             self._unpark(waiter)
-        if self._on_freed_provider is not None:
-            self._report_freed(self._on_freed_provider, effects.freed_providers, now)
+        self._report_freed(effects, now)
         self._after(now)
         if self.turns.due:
             self.turns.call_back()
 
-    def _report_freed(
-        self, report: Callable[[ProviderKey, float], None], freed: Collection[ProviderKey], now: float
-    ) -> None:
-        for provider in freed if len(freed) == 1 else dict.fromkeys(freed):
-            report(provider, now)
+    def _report_freed(self, effects: RequestAdmissionEffects, now: float) -> None:
+        freed: Collection[ProviderKey] = effects.freed_providers
+        if self._on_freed_provider is not None:
+            for provider in freed if len(freed) == 1 else dict.fromkeys(freed):
+                self._on_freed_provider(provider, now)
 
     def _unpark(self, waiter: RequestWaiter) -> None:
         if waiter in self.turns.waiting:
-            if left := self.turns.settle(waiter):
-                self.leave(left)
-            return
+            self.leave(self.turns.settle(waiter))
         task, others = self.waits.unpark(waiter)
         if task is None:
             return
@@ -406,7 +394,6 @@ class RequestGate:
             effects = self.controller.abandon(now)
         for waiter in (*self.waits.parked, *self.turns.waiting):
             self._unpark(waiter)
-        if self._on_freed_provider is not None:
-            self._report_freed(self._on_freed_provider, effects.freed_providers, now)
+        self._report_freed(effects, now)
         self._events.deliver()
         self.turns.call_back()

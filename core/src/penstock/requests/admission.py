@@ -150,9 +150,7 @@ class RequestAdmissionController:
 
     def answered(self, lease: RequestAdmissionLease, sent_at: float) -> None:
         """Note that the call of a lease, which went out at `sent_at`, was answered."""
-        state: ResourceState = lease.books[0]
-        if state.answered_at is None or sent_at > state.answered_at:
-            state.answered_at = sent_at
+        lease.books[0].answered(sent_at)
 
     def fits_beside(self, item: RequestAdmissionItem, leases: Iterable[RequestAdmissionLease]) -> bool:
         """Whether the caps would have room for a call if only these leases were out; limiters and rules aside."""
@@ -387,10 +385,8 @@ class RequestAdmissionController:
                 self._record.registered(state, now)
         if item.deadline is not None and item.deadline < now:
             return too_late(now - item.deadline)
-        group = self._registry.groups.known.get(item.group.key)
-        if group is None:
-            group = self._registry.groups.first_call(item, self._waiters.groups)
-        return state, group
+        groups = self._registry.groups
+        return state, groups.known.get(item.group.key) or groups.first_call(item, self._waiters.groups)
 
     def _effects(self) -> RequestAdmissionEffects:
         freed, self._freed = self._freed, []

@@ -84,7 +84,7 @@ def comes_too_late(denied: Denied, gives_up_at: float | None) -> bool:
         return True
     if gives_up_at is None:
         return False
-    for condition in denied.until:
+    for condition in denied.until:  # noqa: SIM110 - a generator would be two calls for each who begins to wait
         if not isinstance(condition, At) or condition.moment <= gives_up_at:
             return False
     return True

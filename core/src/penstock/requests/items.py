@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, Protocol, final
+from typing import Any, Final, Protocol
 
 import attrs
 from msgspec import Struct
@@ -95,7 +95,6 @@ def plain_group(key: Hashable) -> RequestGroupSpec:
     return RequestGroupSpec(key)
 
 
-@final
 @read_only
 class RequestEventContext(Struct, frozen=True, weakref=True):
     """What the events of one attempt are joined by."""
@@ -117,7 +116,6 @@ class RequestEventContext(Struct, frozen=True, weakref=True):
 _THAT_OF_THE_RESOURCE: Final[Any] = object()
 
 
-@final
 @read_only
 class RequestAdmissionItem(Struct, frozen=True, eq=False, weakref=True):
     """One concrete call that wants to go out.
@@ -176,7 +174,6 @@ class LeaseCounter(Protocol):
     ) -> Sequence[LimiterChange]: ...
 
 
-@final
 @read_only
 class RequestAdmissionLease(Struct, eq=False, weakref=True):
     """The permit of one call to be out, from before it goes until its outcome is classified. As the item, it cannot be

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from math import isfinite
-from typing import Final, final
+from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
@@ -25,7 +25,6 @@ from penstock.words.read_only import read_only
 __all__ = ["RequestReleaseOutcome", "classify"]
 
 
-@final
 @read_only
 class RequestReleaseOutcome(Struct, frozen=True, kw_only=True, weakref=True):
     """The end of a call. `kind` is one of `OUTCOME_KINDS`; `retry_after_seconds` is what the provider asked
@@ -68,12 +67,12 @@ class RequestReleaseOutcome(Struct, frozen=True, kw_only=True, weakref=True):
             raise ConfigError(f"detail must be text, not {shown(detail)}")
         if self.hints is not None and type(self.hints) is not Hints:
             an_instance(self.hints, Hints, "hints")
-        if self.went_out is not True and self.went_out is not False:
-            true_or_false(self.went_out, "went_out")
+        true_or_false(self.went_out, "went_out")
 
     def measured(self, elapsed: float, usage: Usage | None) -> RequestReleaseOutcome:
         """The same, with the seconds that the call took and what it used, where it does not say so itself."""
-        made = self.__copy__()
+        outcome: Any = self
+        made: RequestReleaseOutcome = outcome.__copy__()  # msgspec has it, and its stubs do not
         if self.elapsed is None:
             force_setattr(made, "elapsed", elapsed)
         if self.usage is None:

@@ -151,6 +151,11 @@ class ResourceState:
         self.released = (Released(self.key), Released(self.model.key), Released(self.provider.key))
         self.gather_limiters()
 
+    def answered(self, sent_at: float) -> None:
+        """A call was answered that went out then."""
+        if self.answered_at is None or sent_at > self.answered_at:
+            self.answered_at = sent_at
+
     def gather_limiters(self) -> None:
         """Put the limiters of all three scopes together."""
         self.limiters = (*self.provider.limiters, *self.model.limiters, *self.own)

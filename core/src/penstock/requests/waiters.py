@@ -32,8 +32,8 @@ class RequestWaiter(Struct, eq=False, weakref=True):
     clock. `denied` is the last refusal it met in the queue, for `explain`: met at `denied_at`, and without another one
     between since `denied_since`. `parked` is the shell's own (the trio
     task to wake), `place` the queue's (`None` when it has left).
-    `correlation` is the asker's, since whoever frees the place belongs to another task. `books` is the gate's own: where
-    its lease is to be counted.
+    `correlation` is the asker's, since whoever frees the place belongs to another task. `books` is the gate's own:
+    where its lease is to be counted.
     """
 
     item: RequestAdmissionItem

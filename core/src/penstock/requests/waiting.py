@@ -93,11 +93,7 @@ class WaitingRequests:
         """A waiter for `item`, not in the queue yet."""
         self._sequence += 1
         correlation = current_correlation() if self._events.active else None
-        bounded = item.queue_wait_timeout is not None or item.deadline is not None
-        gives_up_at = end_of_wait(item, now) if bounded else None
-        return RequestWaiter(
-            item, now, self._sequence, gives_up_at, None, 0.0, 0.0, None, None, None, None, correlation
-        )
+        return RequestWaiter(item, now, self._sequence, end_of_wait(item, now), correlation=correlation)
 
     def lease_or_refusal(self, books: Books, item: RequestAdmissionItem, now: float) -> RequestAdmissionLease | Denied:
         """A lease for one whom nobody is ahead of, or why not."""
@@ -112,8 +108,7 @@ class WaitingRequests:
     def ask(self, waiter: RequestWaiter, books: Books, now: float) -> None:
         """Give the waiter its lease, refuse it, or put it in the queue. Changes nothing for anybody else."""
         item, gives_up_at = waiter.item, waiter.gives_up_at
-        state, group = books
-        waiter.books = books
+        waiter.books, (state, group) = books, books
         if state.provider.waiting or (self.waiting and group.restrains(item)):
             denied = self._decider.check(books, item, now)
         else:
@@ -254,13 +249,10 @@ class WaitingRequests:
         if not self.waiting or self.offer_due:
             return now if self.waiting else None
         queue, ends = self._order.next_change(now), self._ends.all
-        if not ends.moments:
-            return queue
-        first = ends.moments[0]
-        timeout = first[0] if first[2] in self.waiting else ends.next_moment()
-        if queue is None or timeout is None:
-            return timeout if queue is None else queue
-        return queue if queue < timeout else timeout
+        timeout = ends.next_moment() if ends.moments else None
+        if queue is None or (timeout is not None and timeout < queue):
+            return timeout
+        return queue
 
     def refusal_of(self, waiter: RequestWaiter, now: float) -> tuple[Denied | None, float]:
         """What a waiter stands under, and since when at least; `None` if nothing refuses it but the order."""

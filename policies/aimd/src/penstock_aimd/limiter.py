@@ -136,9 +136,7 @@ class AimdLimiter:
             if not outcome.limits_calls_in_flight:
                 return self._was_mistaken(now)
             return self._refused(ticket, now)
-        if outcome.kind == "success":
-            return self._succeeded(ticket, now)
-        return ()
+        return self._succeeded(ticket, now) if outcome.kind == "success" else ()
 
     def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:
         """A lowered cap holds at once, a raised one is grown into.

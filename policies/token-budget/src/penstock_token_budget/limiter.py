@@ -126,9 +126,7 @@ class TokenBudgetLimiter:
         latest: BudgetLine | None = None
         ready_at, amounts = now, by_dimension(item.cost)
         for budget in self._holding:
-            moment = (
-                budget.free_at if isinstance(budget, EvenBudget) else budget.ready_at(amounts[budget.dimension], now)
-            )
+            moment = budget.ready_at(amounts[budget.dimension], now)
             if moment > ready_at:
                 latest, ready_at = budget, moment
         if latest is None:
@@ -155,8 +153,7 @@ class TokenBudgetLimiter:
             charges.append((budget, amount, budget.charge(amount, now)))
         if capped:
             lease.note(f"capped to the budget of {self.scope}", capped)
-        self._admitted += 1
-        self._calls_out += 1
+        self._admitted, self._calls_out = self._admitted + 1, self._calls_out + 1
         self._out.add(estimate)
         if not self._learn:
             return _Ticket(self._admitted, now, estimate, charges, self._total, heard=True)
@@ -175,9 +172,8 @@ class TokenBudgetLimiter:
         self._out.subtract(estimate)
         used = used_by(estimate, outcome)
         if used is not None:
-            here = self._by_key
             for charged_to, charged, entry in ticket.charges:
-                budget = here.get(charged_to.key)  # its own heir, if the limits have changed meanwhile
+                budget = self._by_key.get(charged_to.key)  # its own heir, if the limits have changed meanwhile
                 if budget is None:
                     continue
                 amount, most = used[budget.dimension], MOST_BUDGETS * budget.limit
