@@ -144,13 +144,13 @@ class SchedulerEvents:
         stream = self.stream
         if kind not in stream.wanted:
             return
-        task = job.task
-        group, correlation = self._known(task.group.key)
+        terms = job.terms
+        group, correlation = self._known(terms.group.key)
         if lease is not None:
-            known = job.execution
+            known = job.course.execution
             correlation = known[1] if known is not None and known[0] is lease else self._execution(job, lease)
             lease_id = correlation.task_execution_id
-        elif job.row_group is not None or job.column is not None:
+        elif terms.row_group is not None or terms.column is not None:
             correlation = self._made(job, None)
         stream.put(
             RuntimeEvent(
@@ -158,7 +158,7 @@ class SchedulerEvents:
                 stream.next_sequence(),
                 kind,
                 now,
-                task.task_id,
+                job.task_id,
                 None if lease is None else lease_id,
                 lease_id,
                 None,
@@ -168,7 +168,7 @@ class SchedulerEvents:
                 reason_or_outcome,
                 None,
                 None if diagnostics is None else fixed(diagnostics),
-                None if task.labels is None else words_of(task.labels),
+                None if terms.labels is None else words_of(terms.labels),
                 correlation,
             )
         )
@@ -177,19 +177,20 @@ class SchedulerEvents:
 
     def correlation(self, job: Job, lease: TaskAdmissionLease) -> RuntimeCorrelation:
         """What every event of this execution carries, and of the requests that it makes, with what these have of it."""
-        found, task = self._execution(job, lease), job.task
-        return found if found.task_id is not None else found.of_task(task.task_id, task.group.key, task.labels)
+        found, terms = self._execution(job, lease), job.terms
+        return found if found.task_id is not None else found.of_task(job.task_id, terms.group.key, terms.labels)
 
     def _execution(self, job: Job, lease: TaskAdmissionLease) -> RuntimeCorrelation:
-        execution = job.execution
+        execution = job.course.execution
         if execution is None or execution[0] is not lease:
-            execution = job.execution = lease, self._made(job, lease.lease_id)
+            execution = job.own_course().execution = lease, self._made(job, lease.lease_id)
         return execution[1]
 
     def _made(self, job: Job, execution_id: str | None) -> RuntimeCorrelation:
-        key = job.task.group.key
+        terms = job.terms
+        key = terms.group.key
         digest = self._known(key)[1].scheduling_group_identity_hash
-        return RuntimeCorrelation(self.run_id, job.row_group, job.column, None, key.kind, digest, execution_id)
+        return RuntimeCorrelation(self.run_id, terms.row_group, terms.column, None, key.kind, digest, execution_id)
 
     def _name_and_correlation(self, key: TaskGroupKey) -> tuple[str, RuntimeCorrelation]:
         digest = hashlib.blake2b("\x1f".join(key.identity).encode(), digest_size=8).hexdigest()
