@@ -88,7 +88,7 @@ def test_edges_inside_a_batch_may_point_forward() -> None:
         ([TaskNode(make_task("x"), (), (), None, True), node("y", "x", members_of=("x",))], "wait for each other"),
     ],
 )
-def test_a_batch_is_taken_whole_or_not_at_all(batch: list[TaskNode], said: str | None) -> None:
+def test_a_batch_is_taken_whole_or_not_at_all(batch: list[TaskNode[SchedulableTask]], said: str | None) -> None:
     tracker = tracker_with(node("old"))
     tracker.barrier(make_task("gather"))
     tracker.barrier(make_task("sealed"))
