@@ -14,7 +14,9 @@ from penstock.readiness.completion import CompletionTracker, TaskNode
 from penstock.testing import make_task
 
 
-def node(task_id: str, *after: str, members_of: Sequence[str] = (), row_group: str | None = None) -> TaskNode[SchedulableTask]:
+def node(
+    task_id: str, *after: str, members_of: Sequence[str] = (), row_group: str | None = None
+) -> TaskNode[SchedulableTask]:
     return TaskNode(make_task(task_id), after, members_of, row_group)
 
 

@@ -93,7 +93,8 @@ class Lane(Node[T]):
     """The items of one group with one shape. `place` is where it is ordered; `None` while nothing below it is asked."""
 
     __slots__ = (
-        "first", "gaps", "group", "head", "last", "live", "place", "position", "resources", "returned", "shape", "uneven",
+        "first", "gaps", "group", "head", "last", "live", "place", "position", "resources", "returned", "shape",
+        "uneven",
     )  # fmt: skip
 
     def __init__(self, group: Group[T], resources: Resources, shape: Any) -> None:

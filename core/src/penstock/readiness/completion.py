@@ -22,7 +22,7 @@ from penstock.readiness.cycles import find_cycle
 from penstock.readiness.finished_ids import FinishedIds
 from penstock.words.errors import ConfigError
 
-__all__ = ["CompletionTracker", "Tracked", "TaskNode"]
+__all__ = ["CompletionTracker", "TaskNode", "Tracked"]
 
 NOT_READY, READY, ENQUEUED, DEFERRED = "not ready", "ready", "enqueued", "deferred"
 

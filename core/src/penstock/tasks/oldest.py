@@ -15,7 +15,7 @@ from penstock.tasks.ready_queue import QueueView
 from penstock.tasks.records import SchedulableTask, SchedulerResourceKey, set_arrival
 from penstock.words.read_only import read_only
 
-__all__ = ["Arrived", "ArrivalBook", "OldestTasks"]
+__all__ = ["ArrivalBook", "Arrived", "OldestTasks"]
 
 Arrived = tuple[str, int, Resources]
 """The id of a task, its arrival, and what it asks for."""
