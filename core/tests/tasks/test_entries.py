@@ -28,8 +28,9 @@ class Queued(TaskEntry):
     __slots__ = ("__weakref__",)
 
     def __init__(self, task_id: str, terms: TaskTerms) -> None:
-        super().__init__(None, 0, 0.0, None)
         self.task_id, self.payload, self.terms = task_id, None, terms
+        self.sequence, self.cost, self.lane, self.next = 0, 0.0, None, None
+        self.forget()
 
 
 def some(count: int, group: str = "g") -> dict[str, Queued]:
@@ -45,14 +46,21 @@ def gate_of(known: dict[str, Queued]) -> TaskGate:
     return gate
 
 
+def drained(gate: TaskGate) -> list[str]:
+    order = []
+    while (lease := gate.next(1.0)) is not None:
+        order.append(lease.item.task_id)
+    return order
+
+
 def test_a_record_is_made_when_it_is_the_turn_of_its_task_and_stays_the_same() -> None:
     known = some(3)
     gate = gate_of(known)
     lease = gate.next(0.0)
     assert lease is not None
-    assert lease.item is known["g0"].item is known["g0"].make()
+    assert lease.item is known["g0"].item is known["g0"].make() is known["g0"].made
     assert (lease.item.task_id, lease.item.arrival) == ("g0", 1)
-    assert [entry.item for entry in known.values()][1:] == [None, None]
+    assert [entry.made for entry in known.values()][1:] == [None, None]
     gate.check_invariants()
 
 
@@ -65,8 +73,7 @@ def test_one_that_is_queued_is_no_second_entry_and_one_that_was_taken_comes_anew
     assert gate.offer_entries([known["g0"]], 1.0) == ("g0",)
     assert first.item.arrival == 3
     gate.check_invariants()
-    order = [lease.item.task_id for lease in iter(lambda: gate.next(1.0), None) if lease is not None]
-    assert order == ["g1", "g0"]
+    assert drained(gate) == ["g1", "g0"]
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
@@ -79,8 +86,7 @@ def test_one_is_found_by_its_id_wherever_it_stands(at: int) -> None:
     assert gate.discard(f"g{at}", 0.0) is None
     gate.check_invariants()
     assert gate.view.queued_total == 2
-    left = [lease.item.task_id for lease in iter(lambda: gate.next(0.0), None) if lease is not None]
-    assert left == [f"g{number}" for number in range(3) if number != at]
+    assert drained(gate) == [f"g{number}" for number in range(3) if number != at]
     assert gate.queue.is_empty()
 
 
@@ -88,13 +94,13 @@ def test_the_oldest_that_asks_for_a_resource_is_known_without_a_record_of_the_ot
     known = some(3)
     gate = gate_of(known)
     oldest = gate.view.oldest("submission")
-    assert oldest is known["g0"].item is not None
-    assert known["g1"].item is known["g2"].item is None
+    assert oldest is known["g0"].made is not None
+    assert known["g1"].made is known["g2"].made is None
     known |= some(1, "h")
     assert gate.offer_entries([known["h0"]], 0.0) == ("h0",)
     for task_id in ("g0", "g1", "g2"):
         gate.discard(task_id, 0.0)
-    assert gate.view.oldest("submission") is known["h0"].item is not None
+    assert gate.view.oldest("submission") is known["h0"].made is not None
 
 
 def test_what_is_refused_for_good_leaves_and_what_is_refused_alone_comes_back() -> None:

@@ -66,7 +66,7 @@ class Node(Generic[T]):
 class Entry(Generic[T]):
     """One item in a lane. `sequence` is its place in the order of arrival, `next` what came after it into its lane.
 
-    A kind of entry may make its item late: then `item` is `None` until it was asked about, and `make` gives it.
+    A kind of entry may make its item late: when it is read, or by `make`.
     """
 
     __slots__ = ("cost", "item", "lane", "next", "sequence")

@@ -50,7 +50,7 @@ class Passes(Generic[T]):
             return self._choose_from_all(ask, now)
         entry = lane.head
         item = entry.item
-        if item is None:
+        if item is None:  # as it is where this is compiled, and the entry is one that makes its item late
             item = entry.make()
         refusals.passing = True
         try:

@@ -99,8 +99,8 @@ class Intake:
         for terms in {job.terms for job in self._book.jobs.values()} if changed else ():
             terms.group = changed.get(terms.group, terms.group)
         for job in self._book.jobs.values() if changed else ():
-            if job.item is not None:
-                set_group(job.item, job.terms.group)
+            if (task := job.made) is not None:
+                set_group(task, job.terms.group)
         for group in changed.values():
             self._controller.set_admitted_limit(group.key, group.admitted_limit)
 

@@ -81,7 +81,8 @@ class Job(TaskEntry, TaskHandle[Any]):
         self.attempts = self.sequence = 0
         self.retrieved = False
         self.cost = 0.0
-        self._outcome = self.item = self.lane = self.next = None
+        self._outcome = self.lane = self.next = None
+        self.forget()
 
     def own_course(self) -> JobCourse:
         """Its course, to be written."""
@@ -94,7 +95,8 @@ class Job(TaskEntry, TaskHandle[Any]):
             raise AssertionError(f"task {self.task_id!r} has ended before, as {self.status}")
         watchers = self._outcome
         self.status, self._outcome = status, value if error is None else error
-        self.item = self.payload = None
+        self.payload = None
+        self.forget()
         self.course = NOTHING_YET
         del self.terms
         if watchers is not None:

@@ -179,11 +179,11 @@ class Workers:
             error, cancelled, runner, scope = None, False, job.terms.runner, job.course.scope
             try:
                 if scope is None:
-                    value = await (begin(job.item) if runner is None else runner.run(job.item, lease))
+                    value = await (begin(job.make()) if runner is None else runner.run(job.make(), lease))
                 else:
                     value = None
                     with scope:
-                        value = await (begin(job.item) if runner is None else runner.run(job.item, lease))
+                        value = await (begin(job.make()) if runner is None else runner.run(job.make(), lease))
                     cancelled = scope.cancelled_caught
             except Exception as caught:
                 error = caught

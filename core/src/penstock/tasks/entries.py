@@ -6,8 +6,8 @@ entry of the queue beside it, and no record.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import attrs
 
@@ -27,26 +27,45 @@ class TaskTerms:
     labels: Mapping[str, str] | None
 
 
+_record_of: Final[Callable[[Entry[SchedulableTask]], SchedulableTask | None]] = vars(Entry)["item"].__get__
+_keep_record: Final[Callable[[Entry[SchedulableTask], SchedulableTask | None], None]] = vars(Entry)["item"].__set__
+"""Of an entry itself: where its class is compiled, the queue looks there, and asks `make` if there is none."""
+
+
 class TaskEntry(Entry[SchedulableTask]):
-    """A task with what its record is made of. `item` is the record, and `None` before.
+    """A task with what its record is made of.
 
     Who makes one knows it by its id, and puts none into a queue again that was discarded there.
     """
 
     __slots__ = ("payload", "task_id", "terms")
 
-    item: Any
     task_id: str
     payload: Any
     terms: TaskTerms
 
+    @property
+    def item(self) -> SchedulableTask:  # type: ignore[override]
+        """The record, as `make` gives it."""
+        return self.make()
+
+    @property
+    def made(self) -> SchedulableTask | None:
+        """The record, if it was made."""
+        return _record_of(self)
+
+    def forget(self) -> None:
+        """There is no record, or it is not needed any more."""
+        _keep_record(self, None)
+
     def make(self) -> SchedulableTask:
         """The record, the same at each call."""
-        made: SchedulableTask | None = self.item
+        made = _record_of(self)
         if made is None:
             terms = self.terms
-            made = self.item = SchedulableTask(
+            made = SchedulableTask(
                 self.task_id, self.payload, terms.group, terms.resource_request, terms.deadline, terms.labels
             )
             set_arrival(made, self.sequence)
+            _keep_record(self, made)
         return made

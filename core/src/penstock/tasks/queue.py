@@ -136,8 +136,8 @@ class LaneTaskQueue:
             entry.cost = cost
             group = terms.group
             lanes.put(entry, group.key, group.weight, shape)
-            if entry.item is not None:
-                set_arrival(entry.item, lanes.arrived)
+            if (task := entry.made) is not None:
+                set_arrival(task, lanes.arrived)
         if self._oldest.watched:
             came = [each for each in tasks if each.lane is not None and each.sequence > before]
             self._oldest.came((each.task_id, each.sequence, each.terms.resource_request.shape) for each in came)
