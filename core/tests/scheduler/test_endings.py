@@ -7,6 +7,7 @@ import weakref
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from penstock import ConfigError, FailureMark, TaskCancelled, TaskDropped, TaskHandle, TaskSpec, mark_failure
@@ -74,6 +75,21 @@ async def test_a_result_is_not_there_before_the_end(autojump_clock: MockClock) -
         await handle
         with pytest.raises(AssertionError, match="has ended before"):
             handle.settle("completed")
+
+
+async def test_a_queued_task_is_one_object(autojump_clock: MockClock) -> None:
+    async with open_rig(places=1, record_events=False) as rig:
+        rig.scheduler.start_soon(trio.sleep, 1)
+        rig.scheduler.start_soon(nothing, group="g")
+        await trio.testing.wait_all_tasks_blocked()
+        gc.collect()
+        before = len(gc.get_objects())
+        for _ in range(100):
+            rig.scheduler.start_soon(nothing, group="g")
+        await trio.testing.wait_all_tasks_blocked()
+        gc.collect()
+        assert rig.scheduler.progress["queued"] == 101
+        assert len(gc.get_objects()) - before < 110
 
 
 @pytest.mark.parametrize("recording", [True, False])

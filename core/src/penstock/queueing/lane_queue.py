@@ -109,6 +109,12 @@ class LaneQueue(Generic[T]):
 
         `resources` are what it takes, `cost` (> 0) is what it counts for in the order.
         """
+        entry = Entry(item, 0, cost, None)
+        self.put(entry, group_key, weight, resources)
+        return entry
+
+    def put(self, entry: Entry[T], group_key: Hashable, weight: float, resources: Resources) -> None:
+        """The same for an entry that the caller has made, with its cost; it stands in no queue."""
         refusals = self._refusals
         group = self.groups.get(group_key)
         if group is None:
@@ -118,7 +124,8 @@ class LaneQueue(Generic[T]):
         if lane is None:
             lane = lanes[resources] = Lane(group, resources, refusals.shapes.of(resources))
         self.arrived = arrived = self.arrived + 1
-        entry = Entry(item, arrived, cost, lane)
+        entry.sequence = arrived
+        entry.lane = lane
         last = lane.last
         live = lane.live
         if last is None:
@@ -137,7 +144,6 @@ class LaneQueue(Generic[T]):
             refusals.settle(lane)
         if refusals.lot.soft:
             refusals.backlog_changed(lane)
-        return entry
 
     def _begin(self, key: Hashable, weight: float, resources: Resources) -> Group[T]:
         """The books of a group that has something again, for an item that takes these: those of before, if they are at
@@ -168,7 +174,7 @@ class LaneQueue(Generic[T]):
         lane.group.queued -= 1
         self.left += 1
         if live:
-            if following is None or following.lane is not lane or lane.returned:
+            if following is None or lane.uneven:
                 lane.next_head()
             else:  # as it mostly is
                 lane.first = lane.head = following
@@ -256,7 +262,7 @@ class LaneQueue(Generic[T]):
             if denied.scope == "shape":
                 lanes = [each for each in lanes if each.resources == lane.resources]
             entries = sorted((e for each in lanes for e in each.entries()), key=lambda entry: entry.sequence)
-        self._hand_over(denied, [entry.item for entry in entries])
+        self._hand_over(denied, [entry.make() for entry in entries])
         for entry in entries:
             if entry.lane is not None:
                 self.discard(entry)

@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 import attrs
 
+from penstock.words.native import mypyc_attr
 from penstock.words.verdicts import Condition, Denied
 
 __all__ = ["ALL", "NOT_FILED", "Arena", "Entry", "Group", "Lane", "Node", "Order", "Resources"]
@@ -61,8 +62,12 @@ class Node(Generic[T]):
         return attrs.evolve(denied, until=until)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Entry(Generic[T]):
-    """One item in a lane. `sequence` is its place in the order of arrival, `next` what came after it into its lane."""
+    """One item in a lane. `sequence` is its place in the order of arrival, `next` what came after it into its lane.
+
+    A kind of entry may make its item late: when it is read, or by `make`.
+    """
 
     __slots__ = ("cost", "item", "lane", "next", "sequence")
 
@@ -71,8 +76,12 @@ class Entry(Generic[T]):
         self.sequence = sequence
         self.cost = cost
         self.lane: Lane[T] | None = lane
-        """`None` once it has left the queue."""
+        """`None` while it is in no queue."""
         self.next: Entry[T] | None = None
+
+    def make(self) -> T:
+        """The item, which is made now if it was not before."""
+        return self.item
 
 
 _NOBODY: Final[Entry[Any]] = Entry(None, 0, 0.0, None)  # the head of a lane that nothing has been put into yet
@@ -85,6 +94,7 @@ class Lane(Node[T]):
 
     __slots__ = (
         "first", "gaps", "group", "head", "last", "live", "place", "position", "resources", "returned", "shape",
+        "uneven",
     )  # fmt: skip
 
     def __init__(self, group: Group[T], resources: Resources, shape: Any) -> None:
@@ -102,6 +112,8 @@ class Lane(Node[T]):
         self.last: Entry[T] | None = None
         self.gaps = 0
         """How many of them were discarded since the chain was mended, at most."""
+        self.uneven = False
+        """Whether the next head may be another than the next of the chain: for what was discarded or has returned."""
         self.returned: list[tuple[int, Entry[T]]] = _NONE_YET
         """Items that were refused alone and have come back, as a heap by the order of arrival."""
         self.head: Entry[T] = _NOBODY
@@ -133,7 +145,7 @@ class Lane(Node[T]):
         """Nothing is here any more, and nothing that was is kept."""
         self.first = self.last = self.asked = None
         self.head = _NOBODY
-        self.gaps, self.returned = 0, _NONE_YET
+        self.gaps, self.returned, self.uneven = 0, _NONE_YET, False
 
     def take_back(self, entry: Entry[T]) -> None:
         """An item that stood alone for a while stands here again, in its place."""
@@ -147,13 +159,15 @@ class Lane(Node[T]):
         """Keep an item by its number, whenever it came."""
         if not self.returned:
             self.returned = []
+        self.uneven = True
         heappush(self.returned, (entry.sequence, entry))
 
     def discarded(self) -> None:
         """An item in the middle of the chain is no more: when they are most of it, it is mended."""
         self.gaps += 1
+        self.uneven = True
         if self.gaps > self.live + 8:
-            self._chain([entry for entry in self._chained() if entry.lane is self])
+            self._mend()
 
     def unchain_last(self, before: Entry[T] | None) -> None:
         """The last item of the chain is kept elsewhere; `before` was the last one before it."""
@@ -169,11 +183,15 @@ class Lane(Node[T]):
             yield entry
             entry = entry.next
 
-    def _chain(self, entries: list[Entry[T]]) -> None:
+    def _mend(self) -> None:
+        """Chain those anew that have not been discarded; the others are let go, and let go of what they held."""
+        chained = [*self._chained()]
         self.gaps = 0
         self.first = self.last = None
-        for entry in entries:
+        for entry in chained:
             entry.next = None
+            if entry.lane is not self:
+                continue
             if self.last is None:
                 self.first = entry
             else:
@@ -184,10 +202,12 @@ class Lane(Node[T]):
         """The head has left: the next that has not been discarded is the head now, if there is one."""
         first, returned = self.first, self.returned
         while first is not None and first.lane is not self:
-            first = first.next
+            following, first.next = first.next, None  # whoever keeps an entry that has left keeps none that came later
+            first = following
         self.first = first
         if first is None:
             self.last = None
+            self.gaps = 0
         else:
             self.head = first
         if returned:
@@ -195,12 +215,14 @@ class Lane(Node[T]):
                 heappop(returned)
             if returned and (first is None or returned[0][0] < first.sequence):
                 self.head = returned[0][1]
+        self.uneven = self.gaps > 0 or bool(returned)
 
     def check_invariants(self) -> None:
         """Counts and head agree with what stands here. Raises `AssertionError`."""
         standing = [entry for entry in (*self._chained(), *(e for _, e in self.returned)) if entry.lane is self]
         assert len(standing) == self.live > 0
         assert self.head is min(standing, key=lambda entry: entry.sequence)
+        assert self.uneven or [*self._chained()] == sorted(standing, key=lambda entry: entry.sequence)
 
 
 class Group(Node[T]):
@@ -263,7 +285,7 @@ class Group(Node[T]):
         for lane in self.all_lanes():
             if lane.denied is not None and lane.closed:
                 yield (
-                    lane.head.item if lane in self.singles else (self.key, lane.resources),
+                    lane.head.make() if lane in self.singles else (self.key, lane.resources),
                     lane.in_force(lane.denied),
                     lane.since,
                     lane.live,

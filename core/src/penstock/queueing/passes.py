@@ -49,9 +49,12 @@ class Passes(Generic[T]):
         if lane is None or (shapes.short and not self._is_plain(place, lane)):
             return self._choose_from_all(ask, now)
         entry = lane.head
+        item = entry.item
+        if item is None:  # as it is where this is compiled, and the entry is one that makes its item late
+            item = entry.make()
         refusals.passing = True
         try:
-            denied = ask(entry.item, now)
+            denied = ask(item, now)
         finally:
             refusals.passing = False
         if denied is None and entry.lane is lane:
@@ -147,7 +150,7 @@ class Passes(Generic[T]):
                     if lane is None:
                         return None
                     entry = lane.head
-                    denied = ask(entry.item, now)
+                    denied = ask(entry.make(), now)
                 else:
                     (lane, entry, denied), asked = asked, None
                 if entry.lane is not lane:

@@ -14,27 +14,40 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
+from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
 from penstock.readiness.cycles import find_cycle
 from penstock.readiness.finished_ids import FinishedIds
-from penstock.tasks.records import SchedulableTask
 from penstock.words.errors import ConfigError
 
-__all__ = ["CompletionTracker", "TaskNode"]
+__all__ = ["CompletionTracker", "TaskNode", "Tracked"]
 
 NOT_READY, READY, ENQUEUED, DEFERRED = "not ready", "ready", "enqueued", "deferred"
 
 
+class Tracked(Protocol):
+    """What is tracked: a task, by its id. The same id again is no error if it comes with the same payload."""
+
+    @property
+    def task_id(self) -> str: ...
+
+    @property
+    def payload(self) -> Any: ...
+
+
+T = TypeVar("T", bound=Tracked)
+
+
 @attrs.define(slots=True)
-class TaskNode:
+class TaskNode(Generic[T]):
     """A task and its edges: the ids that it depends on, and the open barriers that are to depend on it.
 
     A `barrier` takes members until it is sealed.
     """
 
-    task: SchedulableTask
+    task: T
     after: Sequence[str] = ()
     members_of: Sequence[str] = ()
     row_group: str | None = None
@@ -42,10 +55,10 @@ class TaskNode:
 
 
 @attrs.define(slots=True, eq=False, weakref_slot=False)
-class _Node:
+class _Node(Generic[T]):
     """An unfinished task. A `barrier` takes further members; `members` are the ids that it depends on so far."""
 
-    task: SchedulableTask
+    task: T
     row_group: str | None
     barrier: bool = False
     after: Sequence[str] = ()
@@ -57,33 +70,35 @@ class _Node:
     state: str = NOT_READY
 
 
-class CompletionTracker:
+class CompletionTracker(Generic[T]):
     """The owner of readiness. Pure; repeating a call changes nothing."""
 
     def __init__(self) -> None:
-        self._nodes: dict[str, _Node] = {}
-        self._alone: dict[str, SchedulableTask] = {}
-        """Unfinished tasks that the scheduler numbered and that nothing waits for: no node until that changes, which
-        saves 112 of the 711 bytes that a queued task takes."""
-        self._ready: dict[str, SchedulableTask] = {}
+        self.tasks: dict[str, T] = {}
+        """The unfinished tasks by id; to be read only."""
+        self._nodes: dict[str, _Node[T]] = {}
+        """Their nodes. One that the scheduler numbered and that nothing waits for has none until that changes, which
+        saves 112 of the 440 bytes that a queued task would take."""
+        self._ready: dict[str, T] = {}
         self._deferred: list[tuple[float, int, str]] = []
         self._deferrals = 0
         self._finished = FinishedIds()
 
     def __len__(self) -> int:
         """The number of unfinished tasks."""
-        return len(self._nodes) + len(self._alone)
+        return len(self.tasks)
 
     # -- building the graph
 
-    def add(self, batch: Iterable[TaskNode]) -> list[str]:
-        """Add tasks, all or nothing; returns the ids that were dropped at once, since they need one that was dropped.
+    def add(self, batch: Iterable[TaskNode[T]]) -> list[T]:
+        """Add tasks, all or nothing; returns those that were dropped at once, since they need one that was dropped.
 
         Edges inside the batch may point forward. Raises `ConfigError` naming the task for an edge to an unknown id, a
         cycle, or an unfinished id that comes with another payload; then nothing was added.
         """
         fresh = self._check(list(batch))
         for node in fresh.values():
+            self.tasks[node.task.task_id] = node.task
             made = self._nodes[node.task.task_id] = _Node(node.task, node.row_group, node.barrier, node.after)
             if node.barrier:
                 made.members, made.missing = [], 1
@@ -105,7 +120,7 @@ class CompletionTracker:
             self._ready_if_free(task_id)
         return [dropped for task_id in doomed for dropped in self.drop(task_id)]
 
-    def add_one(self, task: SchedulableTask, row_group: str | None = None, number: int = 0) -> None:
+    def add_one(self, task: T, row_group: str | None = None, number: int = 0) -> None:
         """Add one task that depends on nothing, as `add` does, without the checks of a graph, which would be a quarter
         of what a task takes (8 of 33 µs). Raises `ConfigError` if its id is taken.
 
@@ -114,21 +129,20 @@ class CompletionTracker:
         task_id = task.task_id
         if number:
             self._finished.count_to(number)
-        elif self._is_unfinished(task_id) or self.is_finished(task_id):
+        elif task_id in self.tasks or self.is_finished(task_id):
             raise ConfigError(f"there is a task {task_id!r} already")
-        self._ready[task_id] = task
+        self.tasks[task_id] = self._ready[task_id] = task
         if number and row_group is None:
-            self._alone[task_id] = task
             return
         self._nodes[task_id] = _Node(task, row_group, numbered=number > 0, state=READY)
         if row_group is not None:
             self._finished.expect(row_group)
 
-    def barrier(self, task: SchedulableTask, after: Sequence[str] = (), row_group: str | None = None) -> list[str]:
+    def barrier(self, task: T, after: Sequence[str] = (), row_group: str | None = None) -> list[T]:
         """Add a task that depends, beside `after`, on members that later batches name, until `seal(task_id)`."""
         return self.add([TaskNode(task, after, (), row_group, barrier=True)])
 
-    def seal(self, task_id: str) -> list[SchedulableTask]:
+    def seal(self, task_id: str) -> list[T]:
         """Close a barrier to further members; returns it, as a list of one, if that readied it."""
         node = self._nodes.get(task_id)
         if node is None or not node.barrier:
@@ -142,12 +156,12 @@ class CompletionTracker:
         """Close a row group to further tasks, so that its ids fold into ranges when all are finished."""
         self._finished.seal(row_group)
 
-    def _check(self, batch: list[TaskNode]) -> dict[str, TaskNode]:
+    def _check(self, batch: list[TaskNode[T]]) -> dict[str, TaskNode[T]]:
         """The nodes of a batch that are new, after every check; changes nothing."""
-        fresh: dict[str, TaskNode] = {}
+        fresh: dict[str, TaskNode[T]] = {}
         for node in batch:
             task_id = node.task.task_id
-            if self._is_unfinished(task_id):
+            if task_id in self.tasks:
                 self._check_same(node.task)
             elif task_id in fresh:
                 if fresh[task_id].task.payload is not node.task.payload:
@@ -157,7 +171,7 @@ class CompletionTracker:
         members: dict[str, list[str]] = {}
         for task_id, node in fresh.items():
             for needed in node.after:
-                if needed not in fresh and not self._is_unfinished(needed) and not self.is_finished(needed):
+                if needed not in fresh and needed not in self.tasks and not self.is_finished(needed):
                     raise ConfigError(f"task {task_id!r} comes after {needed!r}, which was never added")
             for barrier in node.members_of:
                 target = self._nodes.get(barrier) or fresh.get(barrier)
@@ -167,7 +181,7 @@ class CompletionTracker:
         self._refuse_cycles(fresh, members)
         return fresh
 
-    def _refuse_cycles(self, fresh: dict[str, TaskNode], members: dict[str, list[str]]) -> None:
+    def _refuse_cycles(self, fresh: dict[str, TaskNode[T]], members: dict[str, list[str]]) -> None:
         """Raise `ConfigError` naming a cycle.
 
         Tasks that were there depend on new ones only through a barrier: so only from its new members on need they be
@@ -177,10 +191,10 @@ class CompletionTracker:
         def needs(task_id: str) -> list[str]:
             new = members.get(task_id, [])
             if task_id in fresh:
-                return new + [each for each in fresh[task_id].after if each in fresh or self._is_unfinished(each)]
+                return new + [each for each in fresh[task_id].after if each in fresh or each in self.tasks]
             node = self._nodes.get(task_id)
             before = () if node is None else (*node.after, *(node.members or ()))
-            return new + [each for each in before if self._is_unfinished(each)]
+            return new + [each for each in before if each in self.tasks]
 
         def needs_of_the_batch(task_id: str) -> list[str]:
             return [needed for needed in needs(task_id) if needed in fresh]
@@ -190,18 +204,16 @@ class CompletionTracker:
         if cycle is not None:
             raise ConfigError("tasks wait for each other: " + " -> ".join(cycle))
 
-    def _check_same(self, task: SchedulableTask) -> None:
-        known = self._alone.get(task.task_id) or self._nodes[task.task_id].task
-        if known.payload is not task.payload:
+    def _check_same(self, task: T) -> None:
+        if self.tasks[task.task_id].payload is not task.payload:
             raise ConfigError(f"task {task.task_id!r} is there already, unfinished and with another payload")
 
-    def _node(self, task_id: str) -> _Node | None:
-        """The node of an unfinished task; one that stood alone gets one now."""
-        task = self._alone.pop(task_id, None)
-        if task is None:
-            return self._nodes.get(task_id)
-        state = READY if task_id in self._ready else ENQUEUED
-        node = self._nodes[task_id] = _Node(task, None, numbered=True, state=state)
+    def _node(self, task_id: str) -> _Node[T] | None:
+        """The node of an unfinished task; one that had none gets one now."""
+        node = self._nodes.get(task_id)
+        if node is None and (task := self.tasks.get(task_id)) is not None:
+            state = READY if task_id in self._ready else ENQUEUED
+            node = self._nodes[task_id] = _Node(task, None, numbered=True, state=state)
         return node
 
     def _link(self, needed: str, task_id: str) -> None:
@@ -225,15 +237,15 @@ class CompletionTracker:
     def is_free(self, task_id: str) -> bool:
         """Whether the task is unfinished and waits for nothing but its turn: for no other task, and no moment."""
         node = self._nodes.get(task_id)
-        return task_id in self._alone if node is None else node.state in (READY, ENQUEUED)
+        return task_id in self.tasks if node is None else node.state in (READY, ENQUEUED)
 
     def comes_after(self, task_id: str) -> Sequence[str]:
         """The unfinished tasks that a task which is not ready waits for."""
         node = self._nodes.get(task_id)
         before = () if node is None or node.state != NOT_READY else (*node.after, *(node.members or ()))
-        return tuple(filter(self._is_unfinished, before))
+        return tuple(each for each in before if each in self.tasks)
 
-    def ready_frontier(self) -> tuple[SchedulableTask, ...]:
+    def ready_frontier(self) -> tuple[T, ...]:
         """The tasks that are ready and not acknowledged yet, in the order in which they became so."""
         return tuple(self._ready.values())
 
@@ -245,10 +257,10 @@ class CompletionTracker:
     def mark_enqueued(self, task_ids: Iterable[str]) -> None:
         """Take these tasks out of the frontier, since the ready queue has them."""
         for task_id in task_ids:
-            if self._ready.pop(task_id, None) is not None and task_id not in self._alone:
+            if self._ready.pop(task_id, None) is not None and task_id in self._nodes:
                 self._nodes[task_id].state = ENQUEUED
         if not self._ready:
-            self._ready.clear()  # as in `_forget`: 42 of the 615 bytes of each task that is handed in at once
+            self._ready.clear()  # as in `_forget`: 42 bytes of each task that is handed in at once
 
     def defer(self, task_id: str, until: float) -> None:
         """Put a task that was tried back into the frontier at the moment `until`, in seconds of the run's clock.
@@ -293,16 +305,11 @@ class CompletionTracker:
 
     # -- finishing
 
-    def mark_complete(self, task_id: str) -> list[SchedulableTask]:
+    def mark_complete(self, task_id: str) -> list[T]:
         """Complete a task; returns the tasks that this readied. Costs as many steps as tasks depend on it."""
-        if task_id in self._alone:
-            del self._alone[task_id]
-            self._ready.pop(task_id, None)
-            if not self._alone:
-                self._forget()
-            return []
         node = self._nodes.get(task_id)
         if node is None:
+            self._leave(task_id)
             return []
         self._finish(task_id, node, dropped=False)
         readied = []
@@ -315,38 +322,37 @@ class CompletionTracker:
                     readied.append(waiting.task)
         return readied
 
-    def drop(self, task_id: str) -> list[str]:
-        """Drop a task, with every task that depends on it; returns all their ids, this one first."""
-        dropped: list[str] = []
+    def drop(self, task_id: str) -> list[T]:
+        """Drop a task, with every task that depends on it; returns them all, this one first."""
+        dropped: list[T] = []
         left = [task_id]
         while left:
             current = left.pop()
             if (node := self._node(current)) is not None:
                 self._finish(current, node, dropped=True)
-                dropped.append(current)
+                dropped.append(node.task)
                 left.extend(reversed(node.dependants or ()))
         return dropped
 
-    def _finish(self, task_id: str, node: _Node, *, dropped: bool) -> None:
-        del self._nodes[task_id]
+    def _leave(self, task_id: str) -> None:
         self._ready.pop(task_id, None)
-        if not self._nodes:
+        if self.tasks.pop(task_id, None) is not None and not self.tasks:
             self._forget()
+
+    def _finish(self, task_id: str, node: _Node[T], *, dropped: bool) -> None:
+        del self._nodes[task_id]
+        self._leave(task_id)
         self._finished.note(task_id, node.row_group, dropped=dropped, given=node.numbered)
 
     def _forget(self) -> None:
-        for emptied in (self._nodes, self._alone, self._ready):
-            if not emptied:
-                emptied.clear()  # otherwise it keeps its memory
+        for emptied in (self.tasks, self._nodes, self._ready):
+            emptied.clear()  # otherwise it keeps its memory
 
     # -- state
 
     def is_finished(self, task_id: str) -> bool:
         """Whether the task was completed or dropped."""
-        return task_id in self._finished or (not self._is_unfinished(task_id) and self._finished.was_given(task_id))
-
-    def _is_unfinished(self, task_id: str) -> bool:
-        return task_id in self._alone or task_id in self._nodes
+        return task_id in self._finished or (task_id not in self.tasks and self._finished.was_given(task_id))
 
     def kept_ids(self) -> int:
         """The number of finished ids, or ranges of them, that are remembered."""
@@ -354,15 +360,17 @@ class CompletionTracker:
 
     def unfinished(self) -> Iterator[tuple[str, str, int]]:
         """The unfinished tasks: id, state, and how many tasks it depends on (an open barrier counts as one)."""
-        for task_id in self._alone:
-            yield task_id, READY if task_id in self._ready else ENQUEUED, 0
-        for task_id, node in self._nodes.items():
-            yield task_id, "open barrier" if node.barrier else node.state, node.missing
+        for task_id in self.tasks:
+            node = self._nodes.get(task_id)
+            if node is None:
+                yield task_id, READY if task_id in self._ready else ENQUEUED, 0
+            else:
+                yield task_id, "open barrier" if node.barrier else node.state, node.missing
 
     def check_invariants(self) -> None:
         """Check that states, counts and edges agree. Raises `AssertionError`."""
-        assert not self._alone.keys() & self._nodes.keys()
-        assert self._ready.keys() <= self._alone.keys() | self._nodes.keys()
+        assert self._nodes.keys() <= self.tasks.keys()
+        assert self._ready.keys() <= self.tasks.keys()
         missing = {task_id: int(node.barrier) for task_id, node in self._nodes.items()}
         for node in self._nodes.values():
             for dependant in node.dependants or ():

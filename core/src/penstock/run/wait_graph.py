@@ -132,7 +132,7 @@ class _Holdings:
             self._amounts.update(self._needs(task_id))
 
     def _needs(self, task_id: str) -> Mapping[str, int]:
-        return self._tasks.book.jobs[task_id].task.resource_request.amounts
+        return self._tasks.book.jobs[task_id].terms.resource_request.amounts
 
     def hopeless(self, wait: RequestWaiter | TaskWait | None) -> bool:
         """Whether nothing but what these hold could end this wait; `None` is judged by its nurseries alone."""
@@ -151,7 +151,7 @@ class _Holdings:
             if self._cannot_end(each):
                 return each
             job = self._tasks.book.jobs.get(each)
-            if job is not None and job.task.deadline is None:
+            if job is not None and job.terms.deadline is None:
                 new = set(self._tasks.book.tracker.comes_after(each)) - seen
                 left += new
                 seen |= new
@@ -161,7 +161,7 @@ class _Holdings:
         if task_id in self._tasks.workers.in_flight:
             return task_id in self._running
         job = self._tasks.book.jobs.get(task_id)
-        if job is None or job.task.deadline is not None or not self._tasks.book.tracker.is_free(task_id):
+        if job is None or job.terms.deadline is not None or not self._tasks.book.tracker.is_free(task_id):
             return False
         return self._full_for(task_id) is not None
 

@@ -20,30 +20,30 @@ class TaskBook:
     """The unfinished tasks: `jobs` by task id, and their dependencies in `tracker`."""
 
     def __init__(self, events: SchedulerEvents) -> None:
-        self.tracker = CompletionTracker()
-        self.jobs: dict[str, Job] = {}
+        self.tracker: CompletionTracker[Job] = CompletionTracker()
+        self.jobs: Mapping[str, Job] = self.tracker.tasks
         self._events = events
         self._deadlines: list[tuple[float, int, str]] = []
         self._numbered = 0
 
-    def take_on(self, nodes: Sequence[tuple[Job, TaskNode]], now: float) -> Collection[str]:
-        """The ids of those that come after something that was dropped; all are entered, or none.
+    def take_on(self, nodes: Sequence[TaskNode[Job]], now: float) -> Collection[Job]:
+        """Those that come after something that was dropped, and so are dropped, too; all are entered, or none.
 
         Raises `ConfigError`, as `CompletionTracker.add` does.
         """
         fresh: set[str] = set()
-        for job, _ in nodes:
-            task_id = job.task.task_id
+        for node in nodes:
+            task_id = node.task.task_id
             if task_id in self.jobs or self.tracker.is_finished(task_id):
                 raise ConfigError(f"there is a task {task_id!r} already")
             if task_id in fresh:
                 raise ConfigError(f"task {task_id!r} stands twice in one batch")
             fresh.add(task_id)
-        dropped = self.tracker.add([node for _, node in nodes])
-        for job, _ in nodes:
-            self._enter(job)
-            if self.tracker.is_ready(job.task.task_id):
-                self._events.task("dependency_ready", job, now)
+        dropped = self.tracker.add(nodes)
+        for node in nodes:
+            self._note_deadline(node.task)
+            if self.tracker.is_ready(node.task.task_id):
+                self._events.task("dependency_ready", node.task, now)
         return dropped
 
     def take_on_one(self, job: Job, number: int) -> None:
@@ -51,20 +51,21 @@ class TaskBook:
 
         `number`: that of an id which the scheduler gave; otherwise 0.
         """
-        self.tracker.add_one(job.task, job.row_group, number)
-        self._enter(job)
+        terms = job.terms
+        self.tracker.add_one(job, terms.row_group, number)
+        if terms.deadline is not None:
+            self._note_deadline(job)
 
-    def _enter(self, job: Job) -> None:
-        task = job.task
-        self.jobs[task.task_id] = job
-        if task.deadline is not None:
+    def _note_deadline(self, job: Job) -> None:
+        deadline = job.terms.deadline
+        if deadline is not None:
             self._numbered += 1
-            heappush(self._deadlines, (task.deadline, self._numbered, task.task_id))
+            heappush(self._deadlines, (deadline, self._numbered, job.task_id))
 
     def seal(self, name: str, now: float) -> None:
         """No more members for the barrier of this id, or no more tasks of this row group."""
-        for task in self.tracker.seal(name):
-            self._events.task("dependency_ready", self.jobs[task.task_id], now)
+        for job in self.tracker.seal(name):
+            self._events.task("dependency_ready", job, now)
         self.tracker.seal_row_group(name)
 
     def expired(self, now: float, started: Container[str], *, strictly: bool) -> Iterator[Job]:
@@ -91,14 +92,13 @@ class TaskBook:
         """
         found: dict[str, tuple[int, int, str]] = {}
         for task_id, job in self.jobs.items():
-            for resource, amount in job.task.resource_request.shape:
+            for resource, amount in job.terms.resource_request.shape:
                 if amount > limits.get(resource, 0):
                     most, tasks, first = found.get(resource, (0, 0, task_id))
                     found[resource] = (max(most, amount), tasks + 1, first)
         return found
 
     def check_invariants(self) -> None:
-        """Tracker and book name the same tasks. Raises `AssertionError`."""
+        """The tracker is in order, and what has ended has left. Raises `AssertionError`."""
         self.tracker.check_invariants()
-        assert {task_id for task_id, _, _ in self.tracker.unfinished()} == set(self.jobs)
         assert not any(job.done for job in self.jobs.values())

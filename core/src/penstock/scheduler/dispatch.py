@@ -140,7 +140,8 @@ class DispatchLoop:
         self._failing = False
         self._failed_since.clear()
         for job in self._jobs.values():
-            job.failing_since = None
+            if job.course.failing_since is not None:
+                job.course.failing_since = None
 
     def signalled(self) -> None:
         """A signal came: whatever stalled may go on."""
@@ -243,7 +244,8 @@ class DispatchLoop:
             return None
         job = self._jobs[lease.item.task_id]
         if self._failing:
-            job.failing_since = None
+            if job.course.failing_since is not None:
+                job.course.failing_since = None
             self._failed_since.pop(lease.item.group.key, None)
         return job, lease
 
@@ -267,7 +269,7 @@ class DispatchLoop:
 
     def _offer_frontier(self, now: float) -> None:
         self._waits.tasks_ready()
-        accepted = self._gate.offer(self._tracker.ready_frontier(), now)
+        accepted = self._gate.offer_entries(self._tracker.ready_frontier(), now)
         self._tracker.mark_enqueued(accepted)
         if self._events.stream.active:
             self._events.enqueued(accepted, self._jobs, now)
@@ -317,13 +319,14 @@ class DispatchLoop:
         job, self._failing = self._jobs.get(task.task_id), True
         if job is None:
             return denied
-        if denied.failed_at is None or job.failing_since is None:
-            job.failing_since = denied.failed_at
-        if job.failing_since is None:
+        since = job.course.failing_since
+        if denied.failed_at is None or since is None:
+            since = job.own_course().failing_since = denied.failed_at
+        if since is None:
             return denied
         if len(self._failed_since) >= GROUPS_FAILED:
             self._failed_since.clear()
-        since = min(job.failing_since, self._failed_since.setdefault(task.group.key, job.failing_since))
+        since = min(since, self._failed_since.setdefault(task.group.key, since))
         return ends_in_time(denied, since, self.stall_timeout, now)
 
     def _drop_refused(self, now: float) -> None:
@@ -332,8 +335,8 @@ class DispatchLoop:
                 job := self._jobs.get(task.task_id)
             ) is not None:  # otherwise it was stopped with one that it came after
                 self._events.denied(job, denied, now)
-                since = now if job.failing_since is None else job.failing_since
-                error = waited_in_vain(denied, "task", now - since)
+                since = job.course.failing_since
+                error = waited_in_vain(denied, "task", 0.0 if since is None else now - since)
                 self._endings.give_up(job, f"{denied.reason} by {denied.by}: {denied.detail}", now, error)
 
     def _denied(self, task: SchedulableTask, denied: Denied, now: float) -> None:

@@ -6,7 +6,7 @@ exactly one way, and records what was not done. Synchronous; `now` is passed in.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container
+from collections.abc import Container, Iterable
 from typing import Any, Final, get_args
 
 from penstock.scheduler.book import TaskBook
@@ -43,11 +43,10 @@ class TaskEndings:
     def complete(self, job: Job, value: Any, now: float) -> None:
         """The task is done: what waited for it becomes ready, and its handle has the result."""
         readied = self._tracker.mark_complete(job.task_id)
-        self._remove(job.task_id)
         self.counts["completed"] += 1
         if readied and self._events.stream.active:
-            for task in readied:
-                self._events.task("dependency_ready", self._jobs[task.task_id], now)
+            for other in readied:
+                self._events.task("dependency_ready", other, now)
         self._settle(job, "completed", value)
 
     def failed(self, job: Job, error: Exception, now: float, *, last_try: bool) -> None:
@@ -63,9 +62,10 @@ class TaskEndings:
             self.stop(job, "shutdown", "the scheduler shut down before its next try", now)
         else:
             job.status = "waiting"
-            job.last_error = error
+            course = job.own_course()
+            course.last_error = error
             self._tracker.defer(job.task_id, verdict)
-            said = {"until": verdict, "failures": job.failures}
+            said = {"until": verdict, "failures": course.failures}
             self._events.task("retry_deferred", job, now, diagnostics=said)
 
     def give_up(self, job: Job, reason: str, now: float, error: Exception | None = None) -> None:
@@ -77,13 +77,13 @@ class TaskEndings:
         self._end(job, "failed" if error else "dropped", error or TaskDropped(task_id, reason))
         self.drop(dropped[1:], f"{task_id} was not carried out: {reason}", now, error)
 
-    def drop(self, task_ids: Collection[str], reason: str, now: float, cause: Exception | None = None) -> None:
+    def drop(self, jobs: Iterable[Job], reason: str, now: float, cause: Exception | None = None) -> None:
         """These come after a task that was not carried out, so neither are they; the tracker has dropped them."""
-        for task_id in task_ids:
-            error = TaskDropped(task_id, reason)
+        for job in jobs:
+            error = TaskDropped(job.task_id, reason)
             error.__cause__ = cause
-            self._events.task("non_retryable_dropped", self._jobs[task_id], now, reason_or_outcome=reason)
-            self._end(self._jobs[task_id], "dropped", error)
+            self._events.task("non_retryable_dropped", job, now, reason_or_outcome=reason)
+            self._end(job, "dropped", error)
 
     def expire(self, now: float, started: Container[str], *, strictly: bool = False) -> bool:
         """Whether there were tasks whose deadline has come (`strictly`: is past) before they `started`; they are given
@@ -91,17 +91,16 @@ class TaskEndings:
         """
         any_expired = False
         for job in self.book.expired(now, started, strictly=strictly):
-            self.give_up(job, "its deadline passed before it could start", now, job.last_error)
+            self.give_up(job, "its deadline passed before it could start", now, job.course.last_error)
             any_expired = True
         return any_expired
 
     def stop(self, job: Job, status: EndStatus, reason: str, now: float) -> None:
         """The task is not to be carried out any more (`cancelled`, `shutdown`), and so nothing that depends on it."""
-        for task_id in self._tracker.drop(job.task_id):
-            stopped = self._jobs[task_id]
-            self._gate.discard(task_id, now)
+        self._gate.discard(job.task_id, now)  # those that depend on it are not ready, so they are not queued
+        for stopped in self._tracker.drop(job.task_id):
             self._events.task("cancelled", stopped, now, reason_or_outcome=status)
-            self._end(stopped, status, TaskCancelled(task_id, reason))
+            self._end(stopped, status, TaskCancelled(stopped.task_id, reason))
 
     def stop_all(self, status: EndStatus, reason: str, now: float, besides: Container[str] = ()) -> None:
         """The end of everything but the tasks of these ids, which are not tried again."""
@@ -111,7 +110,6 @@ class TaskEndings:
                 self.stop(job, status, reason, now)
 
     def _end(self, job: Job, status: EndStatus, error: Exception) -> None:
-        self._remove(job.task_id)
         self.counts[status] += 1
         if len(self.not_done) < REPORTED_TASKS:
             self.not_done[job.task_id] = f"{status}: {text_of(error)}"
@@ -121,11 +119,6 @@ class TaskEndings:
                 self._failed = [handle for handle in self._failed if not handle.retrieved]
                 self._sweep_at = REPORTED_TASKS + 2 * len(self._failed)
         self._settle(job, status, None, error)
-
-    def _remove(self, task_id: str) -> None:
-        del self._jobs[task_id]
-        if not self._jobs:
-            self._jobs.clear()  # an emptied dict keeps its memory
 
     def _settle(self, job: Job, status: EndStatus, value: Any = None, error: Exception | None = None) -> None:
         try:

@@ -144,7 +144,7 @@ class SchedulerEvents:
             )  # fmt: skip
         lease_id = lease.lease_id
         correlation = self._made(correlation, job, lease_id)
-        job.execution = lease, correlation, group, labels
+        job.own_course().execution = lease, correlation, group, labels
         if "task_lease_acquired" in wanted:
             notes = shadow_notes(lease, now) if lease.watchers else None
             put(
@@ -168,7 +168,7 @@ class SchedulerEvents:
         if wanted.isdisjoint(_OF_RELEASE):
             return
         put, number, task_id = stream.put, stream.next_sequence, job.task_id
-        execution = job.execution
+        execution = job.course.execution
         if execution is None or execution[0] is not lease:
             execution = self._execution(job, lease)
         _, correlation, group, labels = execution
@@ -217,28 +217,29 @@ class SchedulerEvents:
 
     def correlation(self, job: Job, lease: TaskAdmissionLease) -> RuntimeCorrelation:
         """What every event of this execution carries, and of the requests that it makes, with what these have of it."""
-        found, task = self._execution(job, lease)[1], job.task
-        return found if found.task_id is not None else found.of_task(task.task_id, task.group.key, task.labels)
+        found, terms = self._execution(job, lease)[1], job.terms
+        return found if found.task_id is not None else found.of_task(job.task_id, terms.group.key, terms.labels)
 
     def _of_task(self, job: Job) -> tuple[str, RuntimeCorrelation, Mapping[str, str] | None]:
         """What its group is called, the correlation of events that are of no execution, and its labels."""
-        task = job.task
-        labels = task.labels
-        group, correlation = self._known(task.group.key)
-        if job.row_group is not None or job.column is not None:
+        terms = job.terms
+        labels = terms.labels
+        group, correlation = self._known(terms.group.key)
+        if terms.row_group is not None or terms.column is not None:
             correlation = self._made(correlation, job, None)
         return group, correlation, None if labels is None else words_of(labels)
 
     def _execution(self, job: Job, lease: TaskAdmissionLease) -> Execution:
-        execution = job.execution
+        execution = job.course.execution
         if execution is None or execution[0] is not lease:
             group, correlation, labels = self._of_task(job)
-            execution = job.execution = lease, self._made(correlation, job, lease.lease_id), group, labels
+            execution = lease, self._made(correlation, job, lease.lease_id), group, labels
+            job.own_course().execution = execution
         return execution
 
     def _made(self, known: RuntimeCorrelation, job: Job, execution_id: str | None) -> RuntimeCorrelation:
-        kind, digest = known.scheduling_group_kind, known.scheduling_group_identity_hash
-        return RuntimeCorrelation(known.run_id, job.row_group, job.column, None, kind, digest, execution_id)
+        kind, digest, terms = known.scheduling_group_kind, known.scheduling_group_identity_hash, job.terms
+        return RuntimeCorrelation(known.run_id, terms.row_group, terms.column, None, kind, digest, execution_id)
 
     def _name_and_correlation(self, key: TaskGroupKey) -> tuple[str, RuntimeCorrelation]:
         digest = hashlib.blake2b("\x1f".join(key.identity).encode(), digest_size=8).hexdigest()

@@ -44,7 +44,7 @@ class TaskCancelled(PenstockError):
 class TaskHandle(Generic[T]):
     """The handle of a submitted task: awaiting it gives the result, or raises what became of the task."""
 
-    __slots__ = ("_on_wait", "_result", "_watchers", "attempts", "retrieved", "status", "task_id")
+    __slots__ = tuple[str, ...]()  # what it has is where it is made: it is one object with other things then
 
     task_id: str
     status: TaskStatus
@@ -52,12 +52,9 @@ class TaskHandle(Generic[T]):
     """How many times it was started."""
     retrieved: bool
     """Whether its end was asked for; a failure that nobody asked for is raised at the end of the run."""
-    _on_wait: Callable[[TaskHandle[Any]], AbstractContextManager[None]]
-    """The block in which a trio task waits for it."""
-    _result: Any
-    """The value of a task that completed, and otherwise what is to be raised."""
-    _watchers: list[Callable[[TaskHandle[T]], None] | trio.Event] | None
-    """What the end sets off: callbacks, and one event for all who wait."""
+    _outcome: Any
+    """The value of a task that completed, or what is to be raised; before the end a list of what that sets off:
+    callbacks, and one event for all who wait; `None` if there is nothing of that."""
 
     @property
     def done(self) -> bool:
@@ -68,7 +65,7 @@ class TaskHandle(Generic[T]):
     def error(self) -> BaseException | None:
         """Why it did not complete; `None` while it is not done, or if it did."""
         self.retrieved = True
-        return None if self.status == "completed" or not self.done else self._result
+        return None if self.status == "completed" or not self.done else self._outcome
 
     async def wait(self) -> None:
         """The end of the task, however it ends. Raises `StallError` to a task that waits for itself, or for one that
@@ -77,16 +74,20 @@ class TaskHandle(Generic[T]):
         if self.done:
             await trio.lowlevel.checkpoint()
             return
-        ended = next((watcher for watcher in self._watchers or () if isinstance(watcher, trio.Event)), None)
+        ended = next((watcher for watcher in self._outcome or () if isinstance(watcher, trio.Event)), None)
         if ended is None:
             ended = trio.Event()
             self._watch(ended)
-        with self._on_wait(self):
+        with self._waiting():
             await ended.wait()
 
+    def _waiting(self) -> AbstractContextManager[None]:
+        """The block in which a trio task waits for it."""
+        raise NotImplementedError
+
     def _watch(self, watcher: Callable[[TaskHandle[T]], None] | trio.Event) -> None:
-        self._watchers = self._watchers or []
-        self._watchers.append(watcher)
+        self._outcome = self._outcome or []
+        self._outcome.append(watcher)
 
     def result(self) -> T:
         """The result of a task that has ended. Raises its exception, `TaskDropped`, or `TaskCancelled`."""
@@ -94,8 +95,8 @@ class TaskHandle(Generic[T]):
             raise RuntimeError(f"task {self.task_id!r} has not ended yet")
         self.retrieved = True
         if self.status != "completed":
-            raise self._result
-        value: T = self._result
+            raise self._outcome
+        value: T = self._outcome
         return value
 
     def __await__(self) -> Generator[Any, Any, T]:
@@ -124,8 +125,7 @@ class TaskHandle(Generic[T]):
         """The end, which the scheduler sets once. Raises what callbacks raised, when all have been called."""
         raise NotImplementedError
 
-    def _call_watchers(self) -> None:
-        watchers, self._watchers = self._watchers or (), None
+    def _call(self, watchers: list[Callable[[TaskHandle[T]], None] | trio.Event]) -> None:
         errors: list[Exception] = []
         for watcher in watchers:
             if isinstance(watcher, trio.Event):

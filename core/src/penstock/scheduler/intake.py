@@ -16,15 +16,15 @@ from penstock.scheduler.dispatch import DispatchLoop
 from penstock.scheduler.endings import TaskEndings
 from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.handles import TaskHandle
-from penstock.scheduler.jobs import Job
-from penstock.scheduler.options import TaskOptions, TaskSpec
+from penstock.scheduler.jobs import Job, JobTerms
+from penstock.scheduler.options import Group, TaskOptions, TaskSpec
 from penstock.scheduler.runners import NamedRunner, TaskRunners
 from penstock.scheduler.waits import TaskWaits
 from penstock.tasks.admission import TaskAdmissionController
 from penstock.tasks.lease import TaskRefused
+from penstock.tasks.limits import never_fits
 from penstock.tasks.records import (
     ONE_PLACE,
-    SchedulableTask,
     SchedulerResourceRequest,
     SchedulingMetadata,
     TaskGroupSpec,
@@ -72,7 +72,7 @@ class Intake:
         self._controller = controller
         self._endings = endings
         self._book = endings.book
-        self._on_wait = waits.wait_for
+        self._waiting = waits.wait_for
         self._events = events
         self._resolver = resolver
         self._max_attempts = max_attempts
@@ -84,6 +84,9 @@ class Intake:
         """Ids that callers gave and that look like ours."""
         self._groups: WeakValueDictionary[str | SchedulingMetadata | None, TaskGroupSpec] = WeakValueDictionary()
         """All groups of unfinished tasks, so that tasks of one group share one object however many groups there are."""
+        self._plain: WeakValueDictionary[tuple[Group, bool], JobTerms] = WeakValueDictionary()
+        """The terms of unfinished tasks for which a group was named and nothing else, but perhaps that they can be
+        cancelled."""
         self._cached_request = lru_cache(CACHED_REQUESTS)(_request)
 
     def set_figures(self, resolver: TaskSchedulingResolver, max_attempts: int) -> None:
@@ -92,8 +95,12 @@ class Intake:
         before = dict(self._groups)
         self._groups.clear()
         changed = {group: now for given, group in before.items() if (now := self._group(given)) != group}
+        self._plain.clear()
+        for terms in {job.terms for job in self._book.jobs.values()} if changed else ():
+            terms.group = changed.get(terms.group, terms.group)
         for job in self._book.jobs.values() if changed else ():
-            set_group(job.task, changed.get(job.task.group, job.task.group))
+            if (task := job.made) is not None:
+                set_group(task, job.terms.group)
         for group in changed.values():
             self._controller.set_admitted_limit(group.key, group.admitted_limit)
 
@@ -119,21 +126,21 @@ class Intake:
         nodes = []
         for spec in batch:
             job = self._job_of(spec)
-            nodes.append((job, TaskNode(job.task, spec.after, spec.members_of, spec.row_group, spec.barrier)))
+            nodes.append(TaskNode(job, spec.after, spec.members_of, spec.row_group, spec.barrier))
         self._loop.check_open()
-        for job, _ in nodes:
-            self._check_fits(job)
+        for node in nodes:
+            self._check_fits(node.task)
         now = trio.current_time()
         dropped = self._book.take_on(nodes, now)
         self._endings.drop(dropped, "something that it comes after was dropped", now)
         self._loop.wakeup.ring()
-        return {job.task_id: job for job, _ in nodes}
+        return {node.task.task_id: node.task for node in nodes}
 
     def _check_fits(self, job: Job) -> None:
         """Raises `TaskRefused`, with the figures, for what could never run."""
-        never = self._controller.never_fits(job.task)
+        never = never_fits(job.terms.resource_request, self._controller.view().resource_limits)
         if never is not None:
-            raise TaskRefused(job.task.task_id, never)
+            raise TaskRefused(job.task_id, never)
 
     def _job(self, fn: Callable[..., Any], args: Sequence[Any], options: TaskOptions, task_id: str | None) -> Job:
         """A job for `fn(*args)`. Raises `ConfigError` for a function that cannot be called so, or a wrong option."""
@@ -146,35 +153,47 @@ class Intake:
             a_name(task_id, "task_id")
             if task_id.startswith(NUMBERED):
                 self._given.add(task_id)
-        given, needs = options.group, options.needs
-        group = given if isinstance(given, TaskGroupSpec) else self._group(given)
+        terms = self._plain_terms(options) if _is_plain(options) else None
+        if terms is None:
+            terms = self._terms(fn, args, options)
+        return Job(task_id, partial(fn, *args) if args else fn, terms)
+
+    def _plain_terms(self, options: TaskOptions) -> JobTerms | None:
+        """The terms of a task for which nothing but a group was named; `None` if more is to be settled."""
+        if self._runners.by_group:
+            return None
+        key = options.group, options.cancellable
+        try:
+            return self._plain[key]
+        except Exception:  # no such group yet, or something that raises when it is looked up
+            group = self._group(options.group)
+        cancellable = options.cancellable
+        made = JobTerms(group, ONE_PLACE, None, None, self._waiting, self._max_attempts, cancellable=cancellable)
+        self._plain[key] = made
+        return made
+
+    def _terms(self, fn: Callable[..., Any], args: Sequence[Any], options: TaskOptions) -> JobTerms:
+        """What the options of a task say. Raises `ConfigError` for a wrong one."""
+        group, needs = self._group(options.group), options.needs
         runner = self._runner(fn, args, options.runner, group)
-        task = SchedulableTask(
-            task_id,
-            partial(fn, *args) if args else fn,
+        return JobTerms(
             group,
             ONE_PLACE if needs is None else self._resource_request(needs),
             None if options.deadline is None else a_moment(options.deadline, "deadline"),
             None if options.labels is None else labels_of(options.labels),
+            self._waiting,
+            options.max_attempts or self._max_attempts,
+            exception_types(options.retry_on, "retry_on"),
+            None if options.row_group is None else a_name(options.row_group, "row_group"),
+            None if options.column is None else a_name(options.column, "column"),
+            true_or_false(options.cancellable, "cancellable"),
+            runner,
         )
-        job = Job(task, self._on_wait, options.max_attempts or self._max_attempts)
-        if type(options.retry_on) is not tuple or options.retry_on:
-            job.retry_on = exception_types(options.retry_on, "retry_on")
-        if runner is not None:
-            job.runner = runner
-        if options.row_group is not None:
-            job.row_group = a_name(options.row_group, "row_group")
-        if options.column is not None:
-            job.column = a_name(options.column, "column")
-        if options.cancellable is not False and true_or_false(options.cancellable, "cancellable"):
-            job.cancellable = True
-        return job
 
     def check(self, fn: Callable[..., Any], args: Sequence[Any], options: TaskOptions) -> None:
         """Raises `ConfigError` for a function that cannot be called so, or not where it is to run."""
         self._functions.check(fn, args)
-        group = options.group
-        self._runner(fn, args, options.runner, group if isinstance(group, TaskGroupSpec) else self._group(group))
+        self._runner(fn, args, options.runner, self._group(options.group))
 
     def _runner(
         self, fn: Callable[..., Any], args: Sequence[Any], name: str | None, group: TaskGroupSpec
@@ -205,8 +224,10 @@ class Intake:
                 return task_id
             self._given.remove(task_id)
 
-    def _group(self, group: str | SchedulingMetadata | None) -> TaskGroupSpec:
+    def _group(self, group: Group) -> TaskGroupSpec:
         """The group that a caller means; from here on it is a `TaskGroupSpec` everywhere."""
+        if isinstance(group, TaskGroupSpec):
+            return group
         try:
             return self._groups[group]
         except Exception:  # no such group yet, or something that raises when it is looked up
@@ -220,6 +241,24 @@ class Intake:
             return self._cached_request(key)
         except TypeError:  # an amount that cannot be looked up is none
             return _request(key)
+
+
+def _is_plain(options: TaskOptions) -> bool:
+    """Whether nothing was said of a task but its group and whether it can be cancelled."""
+    cancellable: object = options.cancellable
+    retry_on: object = options.retry_on
+    return (
+        options.needs is None
+        and options.runner is None
+        and options.deadline is None
+        and options.max_attempts is None
+        and options.row_group is None
+        and options.column is None
+        and options.labels is None
+        and type(cancellable) is bool
+        and type(retry_on) is tuple
+        and not retry_on
+    )
 
 
 def _request(needs: tuple[tuple[str, int], ...]) -> SchedulerResourceRequest:

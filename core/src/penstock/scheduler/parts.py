@@ -74,6 +74,7 @@ class SchedulerParts:
         self.row_groups = RowGroups()
         self.wakeup = WakeUp()
         self.book = TaskBook(events)
+        gate.take_entries_of(self.book.jobs)
         self._retries = RetryPlan(rng, options.retry_backoff, options.retry_backoff_max)
         self.endings = TaskEndings(self.book, gate, self._retries, events)
         self.workers = Workers(gate, self.endings, events, self.wakeup, self.runners)
@@ -100,8 +101,8 @@ class SchedulerParts:
         if job is None:
             return
         if task_id in self.workers.in_flight:
-            if job.scope is not None:
-                job.scope.cancel()
+            if job.course.scope is not None:
+                job.course.scope.cancel()
             return
         self.endings.stop(job, "cancelled", "it was cancelled", trio.current_time())
         self.wakeup.ring()

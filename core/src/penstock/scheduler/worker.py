@@ -95,8 +95,8 @@ class Workers:
         job.status = "running"
         job.attempts += 1
         self.in_flight[task_id] = job
-        if job.cancellable:
-            job.scope = trio.CancelScope()
+        if job.terms.cancellable:
+            job.own_course().scope = trio.CancelScope()
         return task_id
 
     def start(self, admitted: Admitted, now: float) -> None:
@@ -164,15 +164,15 @@ class Workers:
             set_correlation(partial(self._events.correlation, job, lease))
             worker.task.custom_sleep_data = lease
             context: Context | None = copy_context()
-            error, cancelled, runner = None, False, job.runner
+            error, cancelled, runner, scope = None, False, job.terms.runner, job.course.scope
             try:
-                if job.scope is None:
-                    value = await (begin(job.task) if runner is None else runner.run(job.task, lease))
+                if scope is None:
+                    value = await (begin(job.make()) if runner is None else runner.run(job.make(), lease))
                 else:
                     value = None
-                    with job.scope:
-                        value = await (begin(job.task) if runner is None else runner.run(job.task, lease))
-                    cancelled = job.scope.cancelled_caught
+                    with scope:
+                        value = await (begin(job.make()) if runner is None else runner.run(job.make(), lease))
+                    cancelled = scope.cancelled_caught
             except Exception as caught:
                 error = caught
             except BaseException as caught:
@@ -260,7 +260,7 @@ class Workers:
         now = trio.current_time()
         task_id = job.task_id
         del self.in_flight[task_id]
-        abandoned = job.runner is not None and isinstance(error, TaskAbandoned)
+        abandoned = job.terms.runner is not None and isinstance(error, TaskAbandoned)
         outcome = "abandoned" if abandoned else "cancelled" if cancelled else "failed"
         self._release(job, lease, now, outcome)
         try:

@@ -26,10 +26,9 @@ from penstock.tasks.lease import (
     block_summary,
 )
 from penstock.tasks.ledger import Holding, LedgerView
-from penstock.tasks.limits import TaskAdmissionConfig, never_fits, replace_limits
+from penstock.tasks.limits import TaskAdmissionConfig, never_fits, no_room, replace_limits
 from penstock.tasks.most_leased import MostLeased
 from penstock.tasks.policy import TaskAdmissionPolicy, TaskAdmissionView
-from penstock.tasks.queue import no_room
 from penstock.tasks.ready_queue import Blocked, QueueView
 from penstock.tasks.records import SUBMISSION, SchedulableTask, SchedulerResourceKey, TaskGroupKey
 from penstock.words.errors import PluginError
@@ -156,7 +155,7 @@ class TaskAdmissionController:
         """The refusal of a task that no release could make room for, now or with these `limits`: too much, or of what
         is not there.
         """
-        return never_fits(task, self._limits if limits is None else limits)
+        return never_fits(task.resource_request, self._limits if limits is None else limits)
 
     def is_eligible(self, task: SchedulableTask, queue_view: QueueView, now: float) -> Denied | None:
         """Whether the task could be given its lease now, as it stands with this queue."""

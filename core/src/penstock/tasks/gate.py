@@ -22,6 +22,7 @@ import attrs
 from penstock.queueing.highest import HighestByName
 from penstock.queueing.lanes import ALL
 from penstock.tasks.admission import Shape, TaskAdmissionController
+from penstock.tasks.entries import TaskEntry
 from penstock.tasks.lease import TaskAdmissionDenied, TaskAdmissionLease
 from penstock.tasks.oldest import ArrivalBook
 from penstock.tasks.queue import FifoTaskQueue, LaneTaskQueue
@@ -100,6 +101,7 @@ class TaskGate:
         """The entry of the first task in our own queue that is agreed to; `None`: the queue is not ours or is broken,
         or the gate is closed."""
         self._closed = False
+        self._known: Mapping[str, TaskEntry] | None = None
         self._order_by(queue)
 
     def _order_by(self, queue: ReadyQueue) -> None:
@@ -116,9 +118,24 @@ class TaskGate:
         else:
             self._view = queue.view()
             self.offer, self.keeps_nobody_back = lanes.enqueue, lanes.keeps_nobody_back
-            self._choose, self._take = None if self._closed else lanes.choose, lanes.take
+            self._choose = None if self._closed else lanes.choose
+            self._take = lanes.take if self._known is None else lanes.take_put
+            lanes.find_in(self._known or {})
             lanes.make_room(self.controller.room, self._give_up)
             self.controller.attach(self._view, lanes.waiting)
+
+    def take_entries_of(self, known: Mapping[str, TaskEntry]) -> None:
+        """From now on all tasks are offered as entries, by `offer_entries`, and `known` has them by their ids."""
+        self._known = known
+        if self._lanes is not None:
+            self._take = self._lanes.take_put
+            self._lanes.find_in(known)
+
+    def offer_entries(self, tasks: Sequence[TaskEntry], now: float) -> tuple[str, ...]:
+        """As `offer`. The records of the tasks are made when somebody looks at them; another's queue looks at once."""
+        if self._lanes is not None:
+            return self._lanes.put(tasks, now)
+        return self._offer_guarded([task.make() for task in tasks], now)
 
     @property
     def on_refused(self) -> Callable[[SchedulableTask, Denied, float], Denied] | None:
@@ -130,6 +147,7 @@ class TaskGate:
 
     def abandon_queue(self) -> None:
         """The queue cannot be trusted any more: it is asked nothing, and an empty one stands in its place."""
+        self._known = None  # they stand in the one that is abandoned
         self._order_by(FifoTaskQueue())
 
     def set_limits(self, limits: Mapping[SchedulerResourceKey, int]) -> None:

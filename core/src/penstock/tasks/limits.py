@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import attrs
 
-from penstock.tasks.records import SchedulableTask, SchedulerResourceKey
+from penstock.tasks.records import SUBMISSION, SchedulerResourceKey, SchedulerResourceRequest
 from penstock.words.checks import whole_number
-from penstock.words.verdicts import NEVER, Denied
+from penstock.words.verdicts import NEVER, Denied, Released
 
-__all__ = ["TaskAdmissionConfig", "never_fits", "replace_limits"]
+__all__ = ["TaskAdmissionConfig", "never_fits", "no_room", "replace_limits"]
 
 
 @attrs.frozen
@@ -21,9 +21,9 @@ class TaskAdmissionConfig:
     resource_limits: Mapping[SchedulerResourceKey, int] = attrs.field(factory=dict)
 
 
-def never_fits(task: SchedulableTask, limits: Mapping[str, int]) -> Denied | None:
-    """The refusal of a task that no release could make room for under these limits; `None` if it may fit."""
-    for resource, amount in task.resource_request.shape:
+def never_fits(request: SchedulerResourceRequest, limits: Mapping[str, int]) -> Denied | None:
+    """The refusal of what no release could make room for under these limits; `None` if it may fit."""
+    for resource, amount in request.shape:
         limit = limits.get(resource)
         if limit is None or amount > limit:
             detail = f"it needs {amount} of {resource!r}, and the limit is {limit}"
@@ -31,6 +31,15 @@ def never_fits(task: SchedulableTask, limits: Mapping[str, int]) -> Denied | Non
                 detail = f"there is no resource {resource!r}; there is {', '.join(sorted(limits))}"
             return Denied("never_fits", {NEVER}, detail=detail, by="core")
     return None
+
+
+def no_room(resource: str, amount: int, free: Mapping[str, int]) -> Denied:
+    """The refusal for want of room in a resource."""
+    until = {Released(resource)}
+    if resource == SUBMISSION and free[resource] <= 0:  # every task takes a place in submission, so nobody can go
+        return Denied("no_capacity", until, scope="all", detail="submission is full", by="core")
+    detail, cohort = f"less than {amount} of {resource} is free", ("no_capacity", resource, amount)
+    return Denied("no_capacity", until, "shape", detail, cohort=cohort, amount=amount, by="core")
 
 
 def replace_limits(limits: dict[str, int], available: dict[str, int], new: Mapping[str, int]) -> None:

@@ -10,11 +10,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, cast
 
+from penstock.queueing.lanes import Resources
 from penstock.tasks.ready_queue import QueueView
 from penstock.tasks.records import SchedulableTask, SchedulerResourceKey, set_arrival
 from penstock.words.read_only import read_only
 
-__all__ = ["ArrivalBook", "OldestTasks"]
+__all__ = ["ArrivalBook", "Arrived", "OldestTasks"]
+
+Arrived = tuple[str, int, Resources]
+"""The id of a task, its arrival, and what it asks for."""
 
 SPARE: Final = 64
 """So many that have left may be noted beside as many as are queued, before they are taken out."""
@@ -27,7 +31,7 @@ class OldestTasks:
     """
 
     def __init__(
-        self, queued: Callable[[], Iterable[SchedulableTask]], find: Callable[[str, int], SchedulableTask | None]
+        self, queued: Callable[[], Iterable[Arrived]], find: Callable[[str, int], SchedulableTask | None]
     ) -> None:
         self._queued = queued
         self._find = find
@@ -35,15 +39,16 @@ class OldestTasks:
         """Ids and arrivals, and no tasks: what has left is not to be kept alive by its note."""
         self._mend_at: dict[SchedulerResourceKey, int] = {}
 
-    def came(self, tasks: Iterable[SchedulableTask]) -> None:
+    def came(self, tasks: Iterable[Arrived]) -> None:
         """These are queued now, in this order."""
-        for task in tasks:
-            for resource, _ in task.resource_request.shape:
-                noted = self.watched.get(resource)
+        for task_id, arrival, resources in tasks:
+            for resource, _ in resources:
+                noted = self.watched.get(cast("str", resource))
                 if noted is not None:
-                    noted.append((task.task_id, task.arrival))
-                    if len(noted) > self._mend_at[resource]:
-                        self._note(resource, (each for each in noted if self._find(*each) is not None))
+                    noted.append((task_id, arrival))
+                    if len(noted) > self._mend_at[cast("str", resource)]:
+                        there = (each for each in noted if self._find(*each) is not None)
+                        self._note(cast("str", resource), there)
 
     def _note(self, resource: SchedulerResourceKey, entries: Iterable[tuple[str, int]]) -> None:
         self.watched[resource] = noted = deque(entries)
@@ -52,8 +57,8 @@ class OldestTasks:
     def of(self, resource: SchedulerResourceKey) -> SchedulableTask | None:
         """The queued task that asks for this resource and came first, refused or not; `None` if none asks for it."""
         if resource not in self.watched:
-            asking = (task for task in self._queued() if resource in task.resource_request.amounts)
-            self._note(resource, ((task.task_id, task.arrival) for task in asking))
+            asking = ((one, arrival) for one, arrival, needs in self._queued() if any(r == resource for r, _ in needs))
+            self._note(resource, asking)
         noted = self.watched[resource]
         while noted:
             task = self._find(*noted[0])
@@ -69,7 +74,7 @@ class ArrivalBook:
     def __init__(self) -> None:
         self._queued: dict[str, SchedulableTask] = {}
         self._arrived = 0
-        self._oldest = OldestTasks(self._queued.values, self._find)
+        self._oldest = OldestTasks(lambda: map(_arrived, self._queued.values()), self._find)
 
     def _find(self, task_id: str, arrival: int) -> SchedulableTask | None:
         task = self._queued.get(task_id)
@@ -77,7 +82,7 @@ class ArrivalBook:
 
     def came(self, tasks: Iterable[SchedulableTask]) -> None:
         """These were put into the queue, in this order."""
-        self._oldest.came([*self._numbered(tasks)])
+        self._oldest.came([*map(_arrived, self._numbered(tasks))])
 
     def _numbered(self, tasks: Iterable[SchedulableTask]) -> Iterator[SchedulableTask]:
         for task in tasks:
@@ -94,6 +99,10 @@ class ArrivalBook:
     def beside(self, view: QueueView) -> QueueView:
         """The view of that queue, with the oldest by this book."""
         return cast("QueueView", _WithOldest(view, self._oldest))
+
+
+def _arrived(task: SchedulableTask) -> Arrived:
+    return task.task_id, task.arrival, task.resource_request.shape
 
 
 @read_only

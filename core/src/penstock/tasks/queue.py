@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import partial
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from types import MappingProxyType
 from typing import Any, Final, cast
 
@@ -15,9 +15,10 @@ from penstock.queueing.highest import HighestByName
 from penstock.queueing.lane_queue import LaneQueue
 from penstock.queueing.lanes import Entry, Group, Order
 from penstock.queueing.places import Room
+from penstock.tasks.entries import TaskEntry
 from penstock.tasks.ledger import ByGroup
-from penstock.tasks.limits import never_fits
-from penstock.tasks.oldest import OldestTasks
+from penstock.tasks.limits import never_fits, no_room
+from penstock.tasks.oldest import Arrived, OldestTasks
 from penstock.tasks.ready_queue import Blocked, QueueSelection, QueueView
 from penstock.tasks.records import (
     SUBMISSION,
@@ -46,15 +47,6 @@ def _one(_: SchedulerResourceRequest) -> float:
     return 1.0
 
 
-def no_room(resource: str, amount: int, free: Mapping[str, int]) -> Denied:
-    """The refusal for want of room in a resource."""
-    until = {Released(resource)}
-    if resource == SUBMISSION and free[resource] <= 0:  # every task takes a place in submission, so nobody can go
-        return Denied("no_capacity", until, scope="all", detail="submission is full", by="core")
-    detail, cohort = f"less than {amount} of {resource} is free", ("no_capacity", resource, amount)
-    return Denied("no_capacity", until, "shape", detail, cohort=cohort, amount=amount, by="core")
-
-
 @mypyc_attr(allow_interpreted_subclasses=True)
 class LaneTaskQueue:
     """A `ReadyQueue` whose order is `order`. `cost` (> 0) is what a task counts for there, by its resources."""
@@ -70,6 +62,9 @@ class LaneTaskQueue:
         """Whether nobody is refused, short of room, or kept from room that is reserved. Where `submission` was full, it
         holds again when a place came free."""
         self._entries: dict[str, Entry[SchedulableTask]] = {}
+        """By their ids the tasks that came as records."""
+        self._known: Mapping[str, Entry[SchedulableTask]] = {}
+        """By their ids those that came as entries; others, too, that are not queued."""
         self._costs: dict[tuple[tuple[str, int], ...], float] = {}
         """What a task counts for, by its shape."""
         self._forgotten = 0
@@ -77,12 +72,21 @@ class LaneTaskQueue:
         self._selected: Entry[SchedulableTask] | None = None
         self._arrivals = Arrivals()
         self._hand_over: Callable[[Denied, list[SchedulableTask]], Any] | None = None
-        self._oldest = OldestTasks(lambda: (entry.item for entry in self._entries.values()), self._find)
+        self._oldest = OldestTasks(self._in_order, self._find_arrived)
         self._view = _View(self._lanes, self._arrivals, self._oldest)
 
-    def _find(self, task_id: str, arrival: int) -> SchedulableTask | None:
-        entry = self._entries.get(task_id)
-        return entry.item if entry is not None and entry.sequence == arrival else None
+    def _in_order(self) -> list[Arrived]:
+        lanes = [lane for group in self._lanes.groups.values() for lane in group.all_lanes()]
+        queued = [(_id_of(entry), entry.sequence, lane.resources) for lane in lanes for entry in lane.entries()]
+        return sorted(queued, key=itemgetter(1))
+
+    def _find(self, task_id: str) -> Entry[SchedulableTask] | None:
+        entry = self._entries.get(task_id) or self._known.get(task_id)
+        return None if entry is None or entry.lane is None else entry
+
+    def _find_arrived(self, task_id: str, arrival: int) -> SchedulableTask | None:
+        entry = self._find(task_id)
+        return entry.make() if entry is not None and entry.sequence == arrival else None
 
     def enqueue(self, tasks: Sequence[SchedulableTask], now: float) -> tuple[str, ...]:
         """Put tasks in, in this order; returns the ids that are new."""
@@ -98,25 +102,66 @@ class LaneTaskQueue:
             shape = task.resource_request.shape
             cost = costs.get(shape)
             if cost is None:
-                if self._never_fits(task):
+                cost = self._cost_of(task.resource_request)
+                if cost is None:
+                    self._refuse_for_good(task)
                     continue
-                if len(costs) >= COSTS_KEPT:
-                    costs.clear()
-                cost = costs[shape] = self._cost(task.resource_request)
             group = task.group
-            entries[task_id] = lanes.add(task, group.key, group.weight, shape, cost)
+            entries[task_id] = entry = Entry(task, 0, cost, None)
+            lanes.put(entry, group.key, group.weight, shape)
             set_arrival(task, lanes.arrived)
         if self._oldest.watched:
-            self._oldest.came(entries[task_id].item for task_id in accepted if task_id in entries)
+            came = [entries[task_id] for task_id in accepted if task_id in entries]
+            self._oldest.came((_id_of(each), each.sequence, each.item.resource_request.shape) for each in came)
         return tuple(accepted)
 
-    def _never_fits(self, task: SchedulableTask) -> bool:
-        """Whether there could never be room for a task: then it is given up."""
+    def put(self, tasks: Sequence[TaskEntry], now: float) -> tuple[str, ...]:
+        """The same for tasks that come as entries, which the mapping of `find_in` has: the queue notes no ids."""
+        lanes, costs = self._lanes, self._costs
+        if now != self._arrivals.latest:
+            self._arrivals.begin(lanes.arrived + 1, now)
+        before, accepted = lanes.arrived, []
+        for entry in tasks:
+            if entry.lane is not None:
+                continue
+            accepted.append(entry.task_id)
+            terms = entry.terms
+            shape = terms.resource_request.shape
+            cost = costs.get(shape)
+            if cost is None:
+                cost = self._cost_of(terms.resource_request)
+                if cost is None:
+                    self._refuse_for_good(entry.make())
+                    continue
+            entry.cost = cost
+            group = terms.group
+            lanes.put(entry, group.key, group.weight, shape)
+            if (task := entry.made) is not None:
+                set_arrival(task, lanes.arrived)
+        if self._oldest.watched:
+            came = [each for each in tasks if each.lane is not None and each.sequence > before]
+            self._oldest.came((each.task_id, each.sequence, each.terms.resource_request.shape) for each in came)
+        return tuple(accepted)
+
+    def find_in(self, known: Mapping[str, TaskEntry]) -> None:
+        """The mapping by id of all tasks that are put here as entries, and perhaps of others. It is read only."""
+        self._known = known
+
+    def _cost_of(self, request: SchedulerResourceRequest) -> float | None:
+        """What a task with this request counts for; `None` if there could never be room for it."""
         room = self._lanes.room
-        never = None if room is None else never_fits(task, room.limits)
+        if room is not None and never_fits(request, room.limits) is not None:
+            return None
+        if len(self._costs) >= COSTS_KEPT:
+            self._costs.clear()
+        cost = self._costs[request.shape] = self._cost(request)
+        return cost
+
+    def _refuse_for_good(self, task: SchedulableTask) -> None:
+        room = self._lanes.room
+        never = None if room is None else never_fits(task.resource_request, room.limits)
         if never is not None and self._hand_over is not None:
             self._hand_over(never, [task])
-        return never is not None
 
     def limits_changed(self, limits: Mapping[str, int]) -> None:
         """What tasks count for may be another figure from now on; those that are queued keep theirs."""
@@ -130,7 +175,7 @@ class LaneTaskQueue:
         """The first task in order that is eligible; refused ones are parked."""
         view, lanes = self._view, self._lanes
         self._selected = entry = lanes.choose(lambda task, _: is_eligible(task, view), now)
-        return None if entry is None else QueueSelection(entry.item, view, lanes.version)
+        return None if entry is None else QueueSelection(entry.make(), view, lanes.version)
 
     def commit(self, selection: QueueSelection, now: float) -> SchedulableTask | None:
         """Take the selected task out; `None` if the queue has changed since."""
@@ -140,14 +185,20 @@ class LaneTaskQueue:
         if selection.sequence_version != self._lanes.version:
             return None
         self._selected = None
-        return self.take(entry)
+        return self.take_put(entry) if isinstance(entry, TaskEntry) else self.take(entry)
 
     def take(self, entry: Entry[SchedulableTask]) -> SchedulableTask:
-        """The task of an entry that was chosen: it leaves the queue."""
+        """The task of an entry that was chosen: it leaves the queue. For one that came as a record."""
         task = entry.item
         del self._entries[task.task_id]
         self._lanes.take(entry)
         return task
+
+    def take_put(self, entry: Entry[SchedulableTask]) -> SchedulableTask:
+        """The same for one that came as an entry, which lives on."""
+        self._lanes.take(entry)
+        entry.next = None
+        return entry.item
 
     # -- driven by the task gate
 
@@ -160,7 +211,7 @@ class LaneTaskQueue:
     def _give_up(self, denied: Denied, tasks: list[SchedulableTask]) -> None:
         """These are refused for good, and leave the queue."""
         for task in tasks:
-            del self._entries[task.task_id]
+            self._entries.pop(task.task_id, None)
         if self._hand_over is not None:
             self._hand_over(denied, tasks)
 
@@ -171,7 +222,7 @@ class LaneTaskQueue:
 
     def reserved(self) -> list[SchedulableTask]:
         """The tasks for which room is kept, in the order in which they came to be next."""
-        return [lane.head.item for lane in self._lanes.reserved()]
+        return [lane.head.make() for lane in self._lanes.reserved()]
 
     def most_queued(self) -> HighestByName:
         """Of each group how many tasks have been queued at once."""
@@ -179,7 +230,10 @@ class LaneTaskQueue:
 
     def park(self, task: SchedulableTask, denied: Denied, now: float) -> None:
         """File a queued task under a refusal that it met after it was selected."""
-        self._lanes.refuse(self._entries[task.task_id], denied, now)
+        entry = self._find(task.task_id)
+        if entry is None:
+            raise KeyError(task.task_id)
+        self._lanes.refuse(entry, denied, now)
 
     def wake(self, condition: Condition, amount: int, now: float) -> None:
         """A condition came true; `amount` is how much is free of what was released."""
@@ -187,13 +241,12 @@ class LaneTaskQueue:
 
     def discard(self, task_id: str, now: float) -> SchedulableTask | None:
         """Take a task out that is not to be done any more; `None` if it is not queued."""
-        entry = self._entries.get(task_id)
+        entry = self._find(task_id)
         if entry is None:
             return None
-        task = entry.item
-        del self._entries[task_id]
+        self._entries.pop(task_id, None)
         self._lanes.discard(entry)
-        return task
+        return entry.make()
 
     def _forget(self) -> None:
         """Nothing is queued."""
@@ -213,13 +266,13 @@ class LaneTaskQueue:
     def _without_room(self) -> Iterator[Blocked]:
         """The same of those whom nothing refuses, and for whom there is no room."""
         room = self._lanes.room
-        if room is None or not self._entries:
+        if room is None or not self._lanes.total:
             return
         if room.free[SUBMISSION] <= 0:
             lanes = (lane for group in self._lanes.groups.values() for lane in group.all_lanes())
             oldest = min(lane.head.sequence for lane in lanes)
             since = self._arrivals.moment_of(oldest)
-            yield Blocked("all", None, no_room(SUBMISSION, 1, {SUBMISSION: 0}), since, len(self._entries))
+            yield Blocked("all", None, no_room(SUBMISSION, 1, {SUBMISSION: 0}), since, self._lanes.total)
             return
         for lane, resource in self._lanes.without_room():
             since = self._arrivals.moment_of(lane.head.sequence)
@@ -242,19 +295,25 @@ class LaneTaskQueue:
         return self._view
 
     def is_empty(self) -> bool:
-        return not self._entries
+        return not self._lanes.total
 
     def check_invariants(self) -> None:
         """The lanes are in order and hold exactly the tasks that are queued. Raises `AssertionError`."""
         self._lanes.check_invariants()
-        assert len(self._entries) == self._lanes.total
         demand: dict[str, int] = {}
-        for task_id, entry in self._entries.items():
-            assert entry.lane is not None
-            assert entry.item.task_id == task_id
-            for resource, amount in entry.item.resource_request.shape:
-                demand[resource] = demand.get(resource, 0) + amount
+        for task_id, arrival, resources in (queued := self._in_order()):
+            entry = self._find(task_id)
+            assert entry is not None, "what is queued is found by its id"
+            assert entry.sequence == arrival
+            assert not isinstance(entry, TaskEntry) or task_id not in self._entries
+            for resource, amount in resources:
+                demand[cast("str", resource)] = demand.get(cast("str", resource), 0) + amount
+        assert self._entries.keys() <= {task_id for task_id, _, _ in queued}
         assert demand == dict(self._view.queued_peer_demand_by_resource)
+
+
+def _id_of(entry: Entry[SchedulableTask]) -> str:
+    return entry.task_id if isinstance(entry, TaskEntry) else entry.item.task_id
 
 
 def _demand_of(group: Group[SchedulableTask]) -> dict[Hashable, int]:
@@ -270,7 +329,7 @@ def _since(arrivals: Arrivals, group: Group[SchedulableTask]) -> float:
 
 
 def _first_of(group: Group[SchedulableTask]) -> SchedulableTask:
-    return min((lane.head for lane in group.all_lanes()), key=lambda entry: entry.sequence).item
+    return min((lane.head for lane in group.all_lanes()), key=lambda entry: entry.sequence).make()
 
 
 @read_only
