@@ -14,9 +14,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from penstock import TaskAbandoned, current_correlation
+from penstock import TaskAbandoned, TaskAdmissionLease, current_correlation
 from penstock.scheduler.parked import ParkedWorkers
-from penstock.tasks.lease import TaskAdmissionLease
 from penstock.testing import SchedulerRig, open_rig
 from penstock_fairqueue import FairTaskQueue
 

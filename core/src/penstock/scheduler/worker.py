@@ -249,7 +249,7 @@ class Workers:
         finally:
             if recording:
                 self._events.stream.deliver()
-            if following is None:
+            if following is None and not self._wakeup.rung:
                 self._wakeup.ring()
         return following
 
