@@ -254,6 +254,19 @@ async def test_many_tasks_that_wait_are_started_together(autojump_clock: MockClo
     assert trio.current_time() == 1.0
 
 
+async def test_of_tasks_that_wait_and_soon_end_few_run_at_once(autojump_clock: MockClock) -> None:
+    seen = Seen()
+    running: list[int] = []
+    async with open_rig(places=5000, record_events=False) as rig:
+        for _ in range(3000):
+            rig.scheduler.start_soon(seen.waits)
+        while rig.scheduler.progress["completed"] < 3000:
+            await trio.lowlevel.checkpoint()
+            running.append(rig.scheduler.progress["in_flight"])
+    assert max(running) <= 4 * 64
+    assert len(running) <= 3000 / 64 + 8
+
+
 async def test_a_worker_that_has_had_its_turn_takes_no_other() -> None:
     clock = MockClock()
     seen = Seen()

@@ -14,9 +14,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from penstock import TaskAbandoned, current_correlation
+from penstock import TaskAbandoned, TaskAdmissionLease, current_correlation
 from penstock.scheduler.parked import ParkedWorkers
-from penstock.tasks.lease import TaskAdmissionLease
 from penstock.testing import SchedulerRig, open_rig
 from penstock_fairqueue import FairTaskQueue
 
@@ -260,19 +259,42 @@ async def test_a_worker_with_something_left_ends_when_the_loop_sleeps(autojump_c
         assert seen.names_now == ["penstock worker"]
 
 
-async def test_a_scope_that_was_left_open_cancels_nobody_later(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("before", [does_nothing, partial(trio.sleep, 0), partial(trio.sleep, 1)])
+@pytest.mark.parametrize("idle", [0, 5])
+async def test_a_scope_that_was_left_open_cancels_nobody_later(
+    before: Callable[[], Awaitable[Any]], idle: float, autojump_clock: MockClock
+) -> None:
     left = trio.CancelScope()
 
     async def opens() -> None:
+        await before()
         left.__enter__()
 
     async with open_rig(places=1) as rig:
-        rig.scheduler.start_soon(opens)
+        await rig.scheduler.start_soon(opens)
+        began = trio.current_time()
+        await trio.sleep(idle)
         later = rig.scheduler.start_soon(trio.sleep, 10)
         await trio.sleep(1)
         left.cancel()
         await later
-    assert trio.current_time() == 10
+        rig.scheduler.start_soon(trio.sleep, 10)
+    assert trio.current_time() == began + idle + 20
+
+
+async def test_a_scope_that_was_left_open_cancels_no_run_when_all_is_idle(autojump_clock: MockClock) -> None:
+    left = trio.CancelScope()
+
+    async def opens() -> None:
+        await trio.sleep(1)
+        left.__enter__()
+        left.cancel()
+
+    async with open_rig(places=1) as rig:
+        await rig.scheduler.start_soon(opens)
+        await trio.sleep(1)
+        later = rig.scheduler.start_soon(trio.sleep, 1)
+    assert later.status == "completed"
 
 
 async def test_who_waits_for_a_lock_hears_of_the_end_of_its_holder(autojump_clock: MockClock) -> None:

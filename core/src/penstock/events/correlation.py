@@ -75,9 +75,8 @@ def current_correlation() -> RuntimeCorrelation | None:
     return made
 
 
-def set_correlation(correlation: CorrelationSource) -> Token[CorrelationSource]:
-    """Make `correlation` the current one; give the token to `reset_correlation` to undo it."""
-    return _current.set(correlation)
+set_correlation: Final = _current.set
+"""Make a correlation the current one; give the token to `reset_correlation` to undo it."""
 
 
 def reset_correlation(token: Token[CorrelationSource]) -> None:

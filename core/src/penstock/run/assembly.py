@@ -72,7 +72,6 @@ def assemble(
         requests.controller.standings, resolver, on_step_back=events.stepped_back, wake=tasks.wake
     )
     deciding = TaskPolicies(tasks, policies, rule, advice, heeded=options.request_pressure == "advise")
-    tasks.workers.parked.bound = requests.gate.waits.blocks.by_holder
     requests.gate.on_freed_provider = deciding.on_freed_provider
     return RunParts(
         run_id=run_id,

@@ -40,8 +40,8 @@ BATCH: Final = 512
 """The most tasks that a round starts before it lets them run: one checkpoint for so many decisions."""
 
 FEW: Final = 64
-"""How many it starts where tasks wait and soon end: no more workers than a processor's caches hold. While none ends, each
-round starts twice as many as the last."""
+"""How many it starts where tasks wait and soon end: no more workers than a processor's caches hold. While none ends,
+each round starts twice as many as the last."""
 
 QUICK: Final = BATCH // IN_A_ROW
 """How many workers a round starts where the last tasks have not waited: so many carry out as many as a batch has."""

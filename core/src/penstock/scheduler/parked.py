@@ -16,7 +16,6 @@ with a task, which a new worker gets if something is left; or when the loop is a
 
 from __future__ import annotations
 
-from collections.abc import Container
 from contextvars import copy_context
 from sys import getrefcount, maxsize
 from typing import Any, Final
@@ -35,23 +34,16 @@ Admitted = tuple[Job, TaskAdmissionLease]
 NAME: Final = "penstock worker"
 """What the trio task of one is called that stays parked; up to then it bears the name of its last task."""
 
-_lot_breakers: Any
-try:
-    from trio._core._parking_lot import GLOBAL_PARKING_LOT_BREAKER as _lot_breakers
-except ImportError:  # of another trio it is not known, so there nobody is kept
-    _lot_breakers = None
-
 
 class Worker:
     """A worker, in trio task `task`, and what it was handed while it was parked."""
 
-    __slots__ = ("_among", "admitted", "as_spawned", "dismissed", "scope", "task")
+    __slots__ = ("_among", "_scope", "admitted", "as_spawned", "dismissed", "task")
 
     def __init__(self, among: dict[Worker, None]) -> None:
         self._among = among
         self.task = trio.lowlevel.current_task()
-        self.scope: Any = getattr(self.task, "_cancel_status", None)
-        """The innermost that it is in, as trio tells its own code."""
+        self._scope: Any = getattr(self.task, "_cancel_status", None)
         self.admitted: Admitted | None = None
         self.as_spawned = True
         """Whether nothing was left when it was looked at last."""
@@ -63,12 +55,16 @@ class Worker:
         del self._among[self]
         return trio.lowlevel.Abort.SUCCEEDED
 
+    def in_own_scope(self) -> bool:
+        """Whether it is in no cancel scope and no nursery but those in which it began, as trio tells its own code; of
+        another trio it is not known, so there nobody is kept."""
+        return self._scope is not None and self.task._cancel_status is self._scope
+
 
 class ParkedWorkers:
-    """The workers that are parked, the latest last. Those of `bound` hold what is given back when they end."""
+    """The workers that are parked, the latest last."""
 
     def __init__(self) -> None:
-        self.bound: Container[Any] = ()
         self._parked: dict[Worker, None] = {}
         self._closed = False
         self._references = self._weak_references = maxsize
@@ -87,35 +83,21 @@ class ParkedWorkers:
         Of one that has waited `False` may only mean that it is to be asked again after its next wait. Nobody who calls
         this may have a reference of its own, as `new` has none.
         """
-        try:
-            return (
-                getrefcount(worker.task) <= self._references
-                and worker.task._cancel_status is worker.scope
-                and getweakrefcount(worker.task) <= self._weak_references
-            )
-        except AttributeError:  # of another trio
-            return False
-
-    def _must_end(self, worker: Worker) -> bool:
-        """Whether somebody may be waiting for the end of a trio task that has left something behind.
-
-        It is in a cancel scope or a nursery, holds a lock, which fails for others only when it ends, or is watched.
-        """
-        task = worker.task
-        try:
-            watched = getweakrefcount(task) > self._weak_references
-            return task._cancel_status is not worker.scope or watched or task in _lot_breakers or task in self.bound
-        except (AttributeError, TypeError):
-            return True
+        return (
+            getrefcount(worker.task) <= self._references
+            and worker.in_own_scope()
+            and getweakrefcount(worker.task) <= self._weak_references
+        )
 
     @trio.lowlevel.enable_ki_protection
     def park(self, worker: Worker, has_waited: bool) -> bool:
         """Whether it is to wait now until it is rescheduled, with what it is handed or with nothing.
 
-        Where its last task has left something it is not; or else, if that `has_waited`, is to be looked at again.
+        It is not where its last task has left something; if that `has_waited`, it is to be looked at again, but for one
+        in a scope that was left open, whose end would be its own.
         """
         worker.as_spawned = self.is_as_spawned(worker)
-        if self._closed or not (worker.as_spawned or (has_waited and not self._must_end(worker))):
+        if self._closed or not (worker.as_spawned or (has_waited and worker.in_own_scope())):
             return False
         self._parked[worker] = None
         return True

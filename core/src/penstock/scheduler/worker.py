@@ -250,7 +250,7 @@ class Workers:
         finally:
             if recording:
                 self._events.stream.deliver()
-            if following is None:
+            if following is None and not self._wakeup.rung:
                 self._wakeup.ring()
         return following
 
