@@ -24,9 +24,18 @@ def test_rows_that_ended_in_any_order_come_in_that_of_the_input(results: Results
         assert results.of(index) is not None
     assert results.all_done(3)
     assert not results.all_done(4)
-    assert list(results.lines(3)) == [b'{"n":0}\n', b'{"n":1}\n', b'{"n":2}\n']
+    assert list(results.lines()) == [b'{"n":0}\n', b'{"n":1}\n', b'{"n":2}\n']
     results.done(3, {"n": 3})
-    assert list(results.lines(4))[3] == b'{"n":3}\n'
+    assert list(results.lines())[3] == b'{"n":3}\n'
+
+
+def test_rows_that_ended_in_order_come_as_they_lie_and_more_may_follow(results: Results) -> None:
+    results.done(0, {"n": 0})
+    results.done(1, {"n": 1})
+    assert list(results.lines()) == [b'{"n":0}\n', b'{"n":1}\n']
+    results.done(2, {"n": 2})
+    results.done(1, {"n": 10})
+    assert list(results.lines()) == [b'{"n":0}\n', b'{"n":10}\n', b'{"n":2}\n']
 
 
 def test_a_row_that_failed_or_is_open_is_not_done(results: Results) -> None:

@@ -66,7 +66,11 @@ class Claims:
 
     def identity(self, digest: int) -> int:
         """What the next row with this digest is known by."""
-        return self._rows.next_of(digest)
+        return self._rows.next_of((digest,))[0]
+
+    def identities(self, digests: Sequence[int]) -> list[int]:
+        """The same of several rows, in their order."""
+        return self._rows.next_of(digests)
 
     def claim(self, step: Step, row: int, values: Mapping[str, Any], columns: Mapping[str, Any]) -> Claim:
         """The cell of `step` for a row, by its identity, its values and its columns, with what is kept for it. Raises
@@ -102,12 +106,13 @@ class Claims:
     def _look_up(self, step: Step, claims: Sequence[Claim]) -> None:
         """Find the answers to new claims, and make them the cells of their rows."""
         found = self._store.find([claim.key for claim in claims])
+        shared, samples = step.share, step.samples
         for claim in claims:
-            claim.answers = found.get(claim.key, ())
-            if not step.share and not (claim.answers and claim.answers[0].row == claim.row):
+            claim.answers = answers = found.get(claim.key, ())
+            if not shared and not (answers and answers[0].row == claim.row):
                 self._take(claim)
-            if step.samples > 1:
-                self._add_samples(claim, step.samples)
+            if samples > 1:
+                self._add_samples(claim, samples)
 
     def _add_samples(self, claim: Claim, count: int) -> None:
         """Put the other samples to a cell, which have its number."""
@@ -117,8 +122,9 @@ class Claims:
 
     def release(self, claim: Claim) -> None:
         """Let go of a cell: it has its answer, or is left to who asks next."""
-        if self._held.get(claim.key) == claim.row:
-            del self._held[claim.key]
+        held = self._held
+        if held and held.get(claim.key) == claim.row:
+            del held[claim.key]
 
     def _take(self, claim: Claim) -> None:
         """Give a claim the number of its row, where the answer under the call's own key is not that row's."""

@@ -110,7 +110,7 @@ def _judged(step: Step, criteria: Criteria, answer: Answer, values: Mapping[str,
             return _wrong(criteria, answer, f"the answer does not fit the schema: {wrong}", f"it does not fit: {wrong}")
     if criteria.columns and not isinstance(value, dict):
         return _wrong(criteria, answer, "the answer is no object, which has columns", "it is no JSON object")
-    return _by_function(criteria, answer, value, values)
+    return Accepted(value) if criteria.accept is None else _by_function(criteria, answer, value, values)
 
 
 def _by_function(criteria: Criteria, answer: Answer, value: Any, values: Mapping[str, Any]) -> Accepted | Rejected:

@@ -86,14 +86,20 @@ class Pipeline:
     def record(self, columns: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
         """A row of the output: the input's `columns`, then what the steps make of their `values`."""
         record = dict(columns)
-        for step in self._listed_steps:
-            if step.passed:
-                record[RESPONSE] = record.get(RESPONSE) or values[step.name]
-            elif step.criteria.columns:
-                record |= step.members(values[step.name])
+        for name, step in self._filled_by:
+            if step is None:
+                record[name] = values[name]
+            elif step.passed:
+                record[RESPONSE] = record.get(RESPONSE) or values[name]
             else:
-                record[step.name] = values[step.name]
+                record |= step.members(values[name])
         return record
+
+    @cached_property
+    def _filled_by(self) -> list[tuple[str, Step | None]]:
+        """The steps in the order of their columns, by name; `None` in the place of one whose value is its column."""
+        own = (step if step.passed or step.criteria.columns else None for step in self._listed_steps)
+        return [(step.name, special) for step, special in zip(self._listed_steps, own, strict=True)]
 
     @cached_property
     def _listed_steps(self) -> list[Step]:

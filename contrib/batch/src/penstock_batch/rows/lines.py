@@ -12,12 +12,13 @@ from typing import Any, Final
 
 import msgspec
 
-__all__ = ["DEEPEST", "copied", "json_bytes", "json_line", "json_value", "kept", "names_once"]
+__all__ = ["DEEPEST", "copied", "json_bytes", "json_line", "json_value", "kept", "names_once", "quickly_read"]
 
 _PLAIN: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _ESCAPED: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _QUICK: Final = msgspec.json.Encoder().encode
-_READ: Final = msgspec.json.Decoder().decode
+quickly_read: Final = msgspec.json.Decoder().decode
+"""The value of a JSON text; raises `ValueError` for some that Python's own module reads, and `RecursionError`."""
 _ALIKE: Final = frozenset((str, int, bool, type(None)))
 """The types that `msgspec` writes as Python does."""
 _TEXT: Final = frozenset((str,))
@@ -50,7 +51,7 @@ def json_line(value: Any) -> bytes:
 def json_value(text: bytes, slow: Callable[[bytes], Any] = json.loads) -> Any:
     """The value that stands there in JSON; where `msgspec` cannot read it, what `slow` makes of it or raises."""
     try:
-        return _READ(text)
+        return quickly_read(text)
     except (ValueError, RecursionError):
         return slow(text)
 

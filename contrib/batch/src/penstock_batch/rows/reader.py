@@ -60,7 +60,7 @@ def read_rows(path: Path, form: Format, *, table: str | None = None) -> Iterator
     try:
         _check_ordinary(path)
         for row in reader.rows(path):
-            yield _without_failure(row) if isinstance(row, Row) and FAILED in row.values else row
+            yield _without_failure(row) if type(row) is Row and FAILED in row.values else row
     except OSError as error:
         raise InputProblem(f"{path}: {error.strerror or error}") from None
 
@@ -106,7 +106,7 @@ def _without_failure(row: Row) -> Row | BadRow:
     if (before := unread(row.values)) is not None:
         return BadRow(row.index, row.line, *before, row.digest)
     try:
-        return attrs.evolve(row, values=row_without_failure(row.values))
+        return Row(row.index, row.line, row_without_failure(row.values), row.digest)
     except ValueError as error:
         return BadRow(row.index, row.line, str(error), json_bytes(row.values).decode()[:500], row.digest)
 

@@ -73,7 +73,7 @@ def assemble(pipeline: Pipeline, staged: StagedRows) -> Assembled:
             FailedRows(failures) as failed,
         ):
             if _as_they_lie(pipeline, staged):
-                for line in staged.last.results.lines(pipeline.facts.rows):
+                for line in staged.last.results.lines():
                     put(line)
                 counts.done = staged.last.rows
                 return counts

@@ -55,11 +55,12 @@ class KeptRows:
         are left open, for a thread to judge, and so are those of one that reads files: here nothing else happens
         meanwhile.
         """
-        identity = self._claims.identity
-        found = [KeptRow(row, identity(row.digest), dict(row.values)) for row in rows]
+        identities = self._claims.identities([row.digest for row in rows])
+        found = [KeptRow(row, known, dict(row.values)) for row, known in zip(rows, identities, strict=True)]
         for step in self._steps:
             name, needs = step.name, self._needs[step.name]
             slow = leave_slow and _is_slow(step)
+            alone = step.samples == 1 and step.criteria.accept is None
             able = found if not needs else [each for each in found if all(need in each.finished for need in needs)]
             if step.when is not None:
                 able = [each for each in able if self._wants(step, each)]
@@ -69,7 +70,10 @@ class KeptRows:
             for each, claim in zip(able, claims, strict=True):
                 if not isinstance(claim, Claim):
                     continue  # it cannot be asked: that is said when its turn comes
-                judged = None if slow else _judged(step, claim, each)
+                if alone:
+                    judged: Accepted | Rejected | None = judge(step, claim.answers, each.values)
+                else:
+                    judged = None if slow else _judged(step, claim, each)
                 if isinstance(judged, Accepted):
                     each.finish(step, judged.value)
                     each.kept[name] = claim

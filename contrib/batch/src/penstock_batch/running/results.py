@@ -60,6 +60,8 @@ class Results:
         except OSError as error:
             raise NoRoom(folder, error) from None
         self._places = array("q")
+        self._in_order = True
+        """Whether the lines lie in the order of their rows."""
         self._end = 0
         self._at = 0
         """Where the file stands: asking it takes longer than writing a line."""
@@ -83,10 +85,18 @@ class Results:
         """Whether each of the first so many rows is over and done."""
         return len(self._places) >= rows and not any(place & 1 for place in self._places[:rows])
 
-    def lines(self, rows: int) -> Iterator[bytes]:
-        """The lines of the first so many rows, all of which are done. Raises `NoRoom`."""
-        for index in range(rows):
-            yield self._line(self._places[index] >> 1)
+    def lines(self) -> Iterator[bytes]:
+        """The lines of all rows, each of which is done. Raises `NoRoom`."""
+        if not self._in_order:
+            for place in self._places:
+                yield self._line(place >> 1)
+            return
+        try:
+            self._file.seek(0)
+            yield from self._file
+        except OSError as error:
+            raise NoRoom(self._folder, error) from None
+        self._at = self._end
 
     def _line(self, start: int) -> bytes:
         try:
@@ -99,19 +109,22 @@ class Results:
         return line
 
     def _put(self, index: int, line: bytes, mark: int) -> None:
-        places = self._places
-        if index >= len(places):
-            places.extend([_OPEN] * (index - len(places)))
-            places.append(_OPEN)
+        places, end = self._places, self._end
+        place = end << 1 | mark
         try:
-            if self._at != self._end:
-                self._file.seek(self._end)
+            if self._at != end:
+                self._file.seek(end)
             self._file.write(line)
         except OSError as error:
             raise NoRoom(self._folder, error) from None
-        places[index] = self._end << 1 | mark
-        self._end += len(line)
-        self._at = self._end
+        if index == len(places):
+            places.append(place)
+        else:
+            self._in_order = False
+            if index > len(places):
+                places.extend([_OPEN] * (index + 1 - len(places)))
+            places[index] = place
+        self._end = self._at = end + len(line)
         if self._on_over is not None:
             self._on_over()
 

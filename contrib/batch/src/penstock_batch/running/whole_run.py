@@ -56,10 +56,10 @@ async def run_rows(
 
     Signals stop it, unless `on_begun` is given: that is called with the run, and whoever called may stop it.
     """
+    started = trio.current_time()  # to see what is kept, and to split and filter it, takes its time too
     run = BatchRun(pipeline, store, staged)
     if on_begun is not None:
         on_begun(run)
-    started = trio.current_time()  # to see what is kept, and to split and filter it, takes its time too
     if not await run.anything_to_do():
         # Nothing is started then, neither a provider nor a sink: the records of the run that did the work stay as
         # they are.

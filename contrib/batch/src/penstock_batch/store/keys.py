@@ -26,6 +26,7 @@ _OTHERWISE: Final = re.compile(rb"[0-9]e-?[0-9]|0\.0000|\x7f")
 HOLE: Final = object()
 """What stands in a `KeyForm` for a value that each call has of its own."""
 _FIRST_SIZE: Final = 1 << 12
+_AT_A_TIME: Final = 1 << 12
 _WORD: Final = 8
 _APART: Final = 0x9E3779B97F4A7C15
 _ALL_BITS: Final = (1 << 64) - 1
@@ -95,20 +96,24 @@ class _Words:
         self._table = array("Q", bytes(_WORD * self._size))
         self._used = 0
 
-    def add(self, word: int) -> bool:
-        """Whether the word was not there."""
-        table, mask = self._table, self._size - 1
-        word = word or 1
-        place = word & mask
-        while (there := table[place]) != 0:
-            if there == word:
-                return False
-            place = (place + 1) & mask
-        table[place] = word
-        self._used += 1
-        if self._used * 3 > self._size * 2:
+    def add_all(self, words: Sequence[int]) -> list[int]:
+        """Add these words, and say of which of them, by their places, it is that they were there."""
+        while (self._used + len(words)) * 3 > self._size * 2:
             self._grow()
-        return True
+        table, mask = self._table, self._size - 1
+        again: list[int] = []
+        for at, word in enumerate(words):
+            word = word or 1
+            place = word & mask
+            while (there := table[place]) != 0:
+                if there == word:
+                    again.append(at)
+                    break
+                place = (place + 1) & mask
+            else:
+                table[place] = word
+        self._used += len(words) - len(again)
+        return again
 
     def __contains__(self, word: int) -> bool:
         table, mask = self._table, self._size - 1
@@ -121,13 +126,11 @@ class _Words:
         return False
 
     def _grow(self) -> None:
-        words = self._table
+        words = [word for word in self._table if word]
         self._size *= 2
         self._used = 0
         self._table = array("Q", bytes(_WORD * self._size))
-        for word in words:
-            if word:
-                self.add(word)
+        self.add_all(words)
 
 
 class RowNames:
@@ -143,18 +146,21 @@ class RowNames:
         self._again: dict[int, int] = {}
         self._all: _Words | None = None
 
-    def next_of(self, digest: int) -> int:
-        """The name of the next row with this digest, as a signed 64-bit number."""
-        again = 0
-        if not self._came.add(digest):
+    def next_of(self, digests: Sequence[int]) -> list[int]:
+        """The names of the next rows, which have these digests, as signed 64-bit numbers."""
+        names = [digest - _HALF for digest in digests]
+        for at in self._came.add_all(digests):
+            digest = digests[at]
             again = self._again[digest] = self._again.get(digest, 0) + 1
-        return ((digest + again * _APART) & _ALL_BITS) - _HALF
+            names[at] = ((digest + again * _APART) & _ALL_BITS) - _HALF
+        return names
 
     def present(self, name: int) -> bool:
         """Whether a row of the input has this name; the first question goes over all rows."""
         if self._all is None:
             names = RowNames(())
             self._all = _Words(len(self._digests))
-            for digest in self._digests:
-                self._all.add(names.next_of(digest) + _HALF)
+            for start in range(0, len(self._digests), _AT_A_TIME):
+                part = self._digests[start : start + _AT_A_TIME]
+                self._all.add_all([given + _HALF for given in names.next_of(part)])
         return name + _HALF in self._all
