@@ -210,7 +210,7 @@ class RequestAdmissionController:
                 self._record.not_released(lease, result.reason, now)
             return RequestAdmissionEffects(release=result)
         state: ResourceState = lease.books[0]
-        effects = RequestAdmissionEffects([], [], changes, result, [state.provider.key])
+        effects = RequestAdmissionEffects(changes, result, [state.provider.key])
         state.last_outcome = outcome.kind
         if outcome.kind == "rate_limited" and outcome.of is None:
             state.refused_at = now

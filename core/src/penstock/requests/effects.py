@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
-
 from penstock.requests.items import RequestAdmissionDenied, RequestAdmissionItem
 from penstock.requests.limiter_change import LimiterChange
 from penstock.requests.waiters import RequestWaiter
@@ -14,7 +12,6 @@ from penstock.words.verdicts import Denied
 __all__ = ["RequestAdmissionEffects", "refusal"]
 
 
-@attrs.define(slots=True)
 class RequestAdmissionEffects:
     """The consequences of a change of state, for the shell to deliver.
 
@@ -24,11 +21,19 @@ class RequestAdmissionEffects:
     left the queue, a cap or a limiter changed. It may name one twice; the end of a cooldown is not among them.
     """
 
-    granted: list[RequestWaiter] = attrs.field(factory=list)
-    refused: list[RequestWaiter] = attrs.field(factory=list)
-    changes: list[LimiterChange] = attrs.field(factory=list)
-    release: ReleaseResult | None = None
-    freed_providers: list[ProviderKey] = attrs.field(factory=list)
+    __slots__ = ("changes", "freed_providers", "granted", "refused", "release")
+
+    def __init__(
+        self,
+        changes: list[LimiterChange] | None = None,
+        release: ReleaseResult | None = None,
+        freed_providers: list[ProviderKey] | None = None,
+    ) -> None:
+        self.granted: list[RequestWaiter] = []
+        self.refused: list[RequestWaiter] = []
+        self.changes: list[LimiterChange] = [] if changes is None else changes
+        self.release = release
+        self.freed_providers: list[ProviderKey] = [] if freed_providers is None else freed_providers
 
     def add(self, later: RequestAdmissionEffects) -> None:
         """The consequences of the next part of the same change."""

@@ -25,7 +25,8 @@ from penstock.tasks.lease import (
     TaskAdmissionLease,
     block_summary,
 )
-from penstock.tasks.ledger import Holding, LedgerView
+from penstock.tasks.holding import Holding
+from penstock.tasks.ledger import LedgerView
 from penstock.tasks.limits import TaskAdmissionConfig, never_fits, replace_limits
 from penstock.tasks.most_leased import MostLeased
 from penstock.tasks.policy import TaskAdmissionPolicy, TaskAdmissionView
