@@ -78,8 +78,8 @@ class ModelState:
     """A provider + model. `in_flight` is in requests, over all domains."""
 
     __slots__ = (
-        "cap", "counters", "domain_caps", "full", "in_flight", "key", "leases", "limiters", "most_in_flight", "provider",
-        "resources", "static",
+        "cap", "counters", "domain_caps", "full", "in_flight", "key", "leases", "limiters", "most_in_flight",
+        "provider", "resources", "static",
     )  # fmt: skip
 
     def __init__(
@@ -125,9 +125,9 @@ class ResourceState:
     """
 
     __slots__ = (
-        "acquired", "answered_at", "began", "cap", "counters", "full", "highest_limit", "in_flight", "key", "last_outcome",
-        "leases", "limiters", "model", "most_in_flight", "most_waiting", "own", "probe", "provider", "refused_at",
-        "released", "text", "waiting",
+        "acquired", "answered_at", "began", "cap", "counters", "full", "highest_limit", "in_flight", "key",
+        "last_outcome", "leases", "limiters", "model", "most_in_flight", "most_waiting", "own", "probe", "provider", "refused_at", "released",
+        "text", "waiting",
     )  # fmt: skip
 
     def __init__(
