@@ -126,8 +126,8 @@ class ResourceState:
 
     __slots__ = (
         "acquired", "answered_at", "began", "cap", "counters", "full", "highest_limit", "in_flight", "key",
-        "last_outcome", "leases", "limiters", "model", "most_in_flight", "most_waiting", "own", "probe", "provider", "refused_at", "released",
-        "text", "waiting",
+        "last_outcome", "leases", "limiters", "model", "most_in_flight", "most_waiting", "own",
+        "probe", "provider", "refused_at", "released", "text", "waiting",
     )  # fmt: skip
 
     def __init__(
