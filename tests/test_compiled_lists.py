@@ -32,7 +32,7 @@ FILES = [each / "src" / module for each, hook in LISTED for module in hook["modu
 
 
 def test_the_core_the_fair_queue_and_the_limiters_have_lists() -> None:
-    assert {each.name for each, _ in LISTED} >= {"core", "fairqueue", "aimd", "cooldown", "token-budget"}
+    assert {each.name for each, _ in LISTED} >= {"core", "fairqueue", "aimd", "cooldown"}
 
 
 @pytest.mark.parametrize(("project", "hook"), LISTED, ids=[each.name for each, _ in LISTED])

@@ -25,17 +25,18 @@ from penstock import (
     LimitedBy,
     LimiterChange,
     LimiterSnapshot,
+    LimiterTicket,
     LimitHint,
     Released,
     RequestAdmissionItem,
     RequestAdmissionLease,
+    RequestCost,
     RequestReleaseOutcome,
     Scope,
 )
 from penstock_token_budget.blind import BlindRate
 from penstock_token_budget.budgets import LONG, Amounts, BudgetLine, EvenBudget, WindowBudget, by_dimension, used_by
 from penstock_token_budget.learnt import LearntBudget, is_little
-from penstock_token_budget.ticket import Ticket
 
 __all__ = ["TokenBudgetLimiter"]
 
@@ -43,6 +44,21 @@ _DIMENSIONS = frozenset(field.name for field in attrs.fields(Amounts)) | {"token
 
 MOST_BUDGETS = 10.0
 """However much an answer says was used, it counts for no more than so many whole budgets: nonsense must end too."""
+
+
+@attrs.define(slots=True, eq=False)
+class _Ticket(LimiterTicket):
+    """One call that is out: what it was charged, and what all calls had been charged by then, where that is learnt
+    from; `heard`: nothing is learnt from its answer, or not again.
+    """
+
+    held = "a charge on the budgets"
+    number: int
+    sent_at: float
+    estimate: RequestCost
+    charges: list[tuple[BudgetLine, float, object]]
+    total: Amounts
+    heard: bool = False
 
 
 class TokenBudgetLimiter:
@@ -141,15 +157,15 @@ class TokenBudgetLimiter:
         self._calls_out += 1
         self._out.add(estimate)
         if not self._learn:
-            return Ticket(self._admitted, now, estimate, charges, self._total, heard=True)
+            return _Ticket(self._admitted, now, estimate, charges, self._total, heard=True)
         self._total.add(estimate)
-        return Ticket(self._admitted, now, estimate, charges, self._total.copy())
+        return _Ticket(self._admitted, now, estimate, charges, self._total.copy())
 
     def release(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
     ) -> Sequence[LimiterChange]:
         """Correct the charge, and learn from the answer's hints. Raises `ValueError` for a call that is not out."""
-        ticket = Ticket.redeem(token, lease, self)
+        ticket = _Ticket.redeem(token, lease, self)
         self._calls_out -= 1
         if self._learn:
             self._learn_from_end(ticket, outcome, now)
@@ -175,13 +191,13 @@ class TokenBudgetLimiter:
         """Learn from the head of an answer, while its body still streams. What remains makes sense only together with
         the call that was answered.
         """
-        return self._heard(token, hints, now) if isinstance(token, Ticket) and token.out else ()
+        return self._heard(token, hints, now) if isinstance(token, _Ticket) and token.out else ()
 
     def explain_refusal(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
     ) -> LimitedBy | None:
         """Requests or tokens, if the refusal itself says that too few remained for this call; `None` without."""
-        if not self._learn or not isinstance(token, Ticket):
+        if not self._learn or not isinstance(token, _Ticket):
             return None
         if "requests" in self._blind and self._blind["requests"].known:
             return "requests"
@@ -225,7 +241,7 @@ class TokenBudgetLimiter:
         self._budgets = budgets
         self._by_key = {budget.key: budget for budget in budgets}
 
-    def _learn_from_end(self, ticket: Ticket, outcome: RequestReleaseOutcome, now: float) -> None:
+    def _learn_from_end(self, ticket: _Ticket, outcome: RequestReleaseOutcome, now: float) -> None:
         kind = outcome.kind
         blind = self._blind.get(self._unit_of(outcome)) if kind == "rate_limited" else None
         for line, _, entry in ticket.charges:
@@ -247,7 +263,7 @@ class TokenBudgetLimiter:
         """When the next call could go if all that is out had cost nothing."""
         return max(budget.soonest(self._out.of(budget.dimension), now) for budget in self._budgets)
 
-    def _heard(self, ticket: Ticket, hints: Hints | None, now: float) -> list[LimiterChange]:
+    def _heard(self, ticket: _Ticket, hints: Hints | None, now: float) -> list[LimiterChange]:
         if not self._learn or ticket.heard or hints is None or not (hints.limits or hints.ignored):
             return []
         ticket.heard = True
