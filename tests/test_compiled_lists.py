@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 
 HOUSE = Path(__file__).parents[1]
+
+WORDS_OF_C = {"_asm", "_const", "_extension", "_inline", "_label", "_real", "_thread", "_typeof", "_volatile"}
+"""Names of attributes that are words of C, with the underscore that mypyc puts before them."""
+
 PROJECTS = [
     HOUSE / "core",
     *(p.parent for a in ("plugins", "policies", "contrib") for p in sorted(HOUSE.glob(f"{a}/*/pyproject.toml"))),
@@ -27,8 +31,8 @@ LISTED = [(each, hook_of(each)) for each in PROJECTS if hook_of(each)]
 FILES = [each / "src" / module for each, hook in LISTED for module in hook["modules"]]
 
 
-def test_the_core_and_the_fair_queue_have_lists() -> None:
-    assert {each.name for each, _ in LISTED} >= {"core", "fairqueue"}
+def test_the_core_the_fair_queue_and_the_limiters_have_lists() -> None:
+    assert {each.name for each, _ in LISTED} >= {"core", "fairqueue", "aimd", "cooldown"}
 
 
 @pytest.mark.parametrize(("project", "hook"), LISTED, ids=[each.name for each, _ in LISTED])
@@ -58,7 +62,7 @@ def test_no_module_that_is_listed_has_what_mypyc_cannot_take(file: Path) -> None
         if isinstance(n, ast.Assign) and "__slots__" in ast.unparse(n)
     ]
 
-    assert not re.search(r"\\bhookimpl\\b", text)
+    assert not re.search(r"\bhookimpl\b", text)
     assert "__class__ = " not in text
     assert "draft_of" not in text
     assert [each for each in slots if "__weakref__" in each] == []
@@ -68,3 +72,9 @@ def test_no_module_that_is_listed_has_what_mypyc_cannot_take(file: Path) -> None
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) and node.orelse
     ]
     assert file.name != "__init__.py"
+
+
+@pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(HOUSE)) for file in FILES])
+def test_no_attribute_of_a_module_that_is_listed_is_a_word_of_c(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    assert {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} & WORDS_OF_C == set()

@@ -16,6 +16,7 @@ import sys
 import tomllib
 import venv
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -84,10 +85,14 @@ class Place:
         """All wheels, pure; and those that are compiled. The checkout stays as it is."""
         wheel = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w"]
         call([*wheel, self._wheels["pure"], *PROJECTS])
-        how = {"HATCH_BUILD_HOOK_ENABLE_CUSTOM": "1", "MYPY_CACHE_DIR": str(self._cache)}
-        for project in compiled:  # not by pip, which would build each twice, the first time for its metadata
-            alone = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", self._wheels["compiled"]]
-            call(alone, folder=project, **how)
+        alone = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", self._wheels["compiled"]]
+
+        def build(project: Path) -> None:  # not by pip, which would build each twice, the first time for its metadata
+            cache = self._cache / project.name
+            call(alone, folder=project, HATCH_BUILD_HOOK_ENABLE_CUSTOM="1", MYPY_CACHE_DIR=str(cache))
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(build, compiled))
 
     def _wheel(self, project: Path, build: str) -> Path:
         name = tomllib.loads(project.joinpath("pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]

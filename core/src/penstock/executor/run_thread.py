@@ -25,7 +25,7 @@ class RunThread:
 
     def __init__(self) -> None:
         self._token: trio.lowlevel.TrioToken | None = None
-        self._thread: int | None = None
+        self._ident: int | None = None
         self._time: Callable[[], float] | None = None
         self.deciding = False
         """Whether a step of the gate is under way, in which plugins are asked."""
@@ -36,7 +36,7 @@ class RunThread:
             raise RuntimeError("this request executor has been entered before; make a new one")
         require_trio("a request executor")
         self._token = trio.lowlevel.current_trio_token()
-        self._thread = get_ident()
+        self._ident = get_ident()
         self._time = trio.lowlevel.current_clock().current_time
 
     def now(self) -> float:
@@ -44,14 +44,14 @@ class RunThread:
         entered.
         """
         time = self._time
-        if time is None or get_ident() != self._thread:
+        if time is None or get_ident() != self._ident:
             raise self._out_of_place()
         return time()
 
     def now_to_change(self) -> float:
         """The same for who is about to change the gate. Raises `PenstockError` in the middle of a step."""
         time = self._time
-        if time is None or self.deciding or get_ident() != self._thread:
+        if time is None or self.deciding or get_ident() != self._ident:
             raise PenstockError(_DECIDING) if self.deciding else self._out_of_place()
         return time()
 
@@ -80,7 +80,7 @@ class RunThread:
 
     def here(self, function: Callable[..., R], *arguments: object) -> R:
         """What the function returns, called in the run's own thread, from whichever thread this is."""
-        if self._thread is None or get_ident() == self._thread:
+        if self._ident is None or get_ident() == self._ident:
             return function(*arguments)
         return trio.from_thread.run_sync(function, *arguments, trio_token=self._token)
 
@@ -96,6 +96,6 @@ class RunThread:
     def _foreign_token(self, instead: str) -> trio.lowlevel.TrioToken:
         if self._token is None:
             raise RuntimeError(_NOT_RUNNING)
-        if get_ident() == self._thread:
+        if get_ident() == self._ident:
             raise RuntimeError(f"this is the run's own thread, which must not block: use {instead}")
         return self._token

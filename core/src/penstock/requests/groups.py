@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Final
 
-import attrs
-
 from penstock.requests.items import RequestAdmissionItem
 from penstock.requests.limiter_guard import GuardedLimiter
 from penstock.words.identity import RequestGroupKey, RequestResourceKey
@@ -26,19 +24,18 @@ _SIZES: Final = 64
 """Of how many limits and sizes of calls a group keeps the refusal."""
 
 
-@attrs.define(slots=True, eq=False)
 class GroupState:
     """A group. `in_flight` is in requests, over all models."""
 
-    key: RequestGroupKey
-    limiters: tuple[GuardedLimiter, ...] = ()
-    in_flight: int = 0
-    released: Released = attrs.field(init=False)
-    """What a call of it that comes back makes true."""
-    _full: dict[tuple[int, int], Denied] = attrs.field(factory=dict)
+    __slots__ = ("_full", "in_flight", "key", "limiters", "released")
 
-    def __attrs_post_init__(self) -> None:
-        self.released = Released(self.key)
+    def __init__(self, key: RequestGroupKey, limiters: tuple[GuardedLimiter, ...] = ()) -> None:
+        self.key = key
+        self.limiters = limiters
+        self.in_flight = 0
+        self.released = Released(key)
+        """What a call of it that comes back makes true."""
+        self._full: dict[tuple[int, int], Denied] = {}
 
     def restrains(self, item: RequestAdmissionItem) -> bool:
         """Whether a call of it may have to wait for others of it at other models."""

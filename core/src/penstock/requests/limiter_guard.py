@@ -34,24 +34,25 @@ _NUMBERS: Final = (int, float)
 _NOTHING_KNOWN: Final = LimiterSnapshot()
 
 
-@attrs.define(slots=True, eq=False)
 class GuardedLimiter:
     """A `RequestLimiter` that never raises. Who opens a lease asks `limiter` itself to `acquire`, and calls `fail` if
     that raises: the lease is then counted nowhere.
     """
 
-    plugin: str
-    limiter: RequestLimiter
-    on_failure: OnPluginFailure
-    broken: Denied | None = None
-    has_no_limit: bool = False
-    """Its first snapshot had no limit, and a limiter that has one always shows it: it need not be asked per lease."""
-    scope: Scope = attrs.field(init=False)
-    counts: bool = attrs.field(init=False)
-    """Whether it says how many more requests may go out, which is not looked at of a group: room is that of models."""
+    __slots__ = ("broken", "counts", "has_no_limit", "limiter", "on_failure", "plugin", "scope")
 
-    def __attrs_post_init__(self) -> None:
-        self.scope = self.limiter.scope
+    def __init__(self, plugin: str, limiter: RequestLimiter, on_failure: OnPluginFailure) -> None:
+        self.plugin = plugin
+        self.limiter = limiter
+        self.on_failure = on_failure
+        self.broken: Denied | None = None
+        self.has_no_limit = False
+        """Its first snapshot had no limit, and a limiter that has one always shows it: it need not be asked per
+        lease."""
+        self.scope: Scope = limiter.scope
+        self.counts = False
+        """Whether it says how many more requests may go out, which is not looked at of a group: room is that of
+        models."""
         self._look_whether_it_counts()
 
     def _look_whether_it_counts(self) -> None:

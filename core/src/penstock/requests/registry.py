@@ -53,19 +53,18 @@ def no_limiters(_: Scope, __: int | None) -> Sequence[tuple[str, RequestLimiter]
     return ()
 
 
-@attrs.define(slots=True, eq=False)
 class ProviderState:
     """A provider, which has no cap. `waiting` is the number of its waiters over all models."""
 
-    key: ProviderKey
-    limiters: tuple[GuardedLimiter, ...] = ()
-    waiting: int = 0
-    models: list[ModelState] = attrs.field(factory=list)
-    counters: tuple[GuardedLimiter, ...] = ()
-    """Those of its limiters that say how many more requests may go out."""
+    __slots__ = ("counters", "key", "limiters", "models", "waiting")
 
-    def __attrs_post_init__(self) -> None:
-        self.counters = counters_among(self.limiters)
+    def __init__(self, key: ProviderKey, limiters: tuple[GuardedLimiter, ...] = ()) -> None:
+        self.key = key
+        self.limiters = limiters
+        self.waiting = 0
+        self.models: list[ModelState] = []
+        self.counters = counters_among(limiters)
+        """Those of its limiters that say how many more requests may go out."""
 
     def free(self, now: float) -> int:
         """How many requests more may go out here."""
@@ -76,25 +75,33 @@ class ProviderState:
         return self.free(now) + sum(model.in_flight for model in self.models)
 
 
-@attrs.define(slots=True, eq=False)
 class ModelState:
     """A provider + model. `in_flight` is in requests, over all domains."""
 
-    key: ProviderModelKey
-    provider: ProviderState
-    static: ProviderModelStaticCap
-    domain_caps: dict[str, int]
-    cap: int
-    limiters: tuple[GuardedLimiter, ...] = ()
-    in_flight: int = 0
-    most_in_flight: int = 0
-    resources: dict[str, ResourceState] = attrs.field(factory=dict)
-    full: dict[int, Denied] = attrs.field(factory=dict)
-    """Requests asked for to the refusal for want of so many; made when it is first needed for this cap."""
-    counters: tuple[GuardedLimiter, ...] = ()
+    __slots__ = (
+        "cap", "counters", "domain_caps", "full", "in_flight", "key", "limiters", "most_in_flight", "provider",
+        "resources", "static",
+    )  # fmt: skip
 
-    def __attrs_post_init__(self) -> None:
-        self.counters = counters_among(self.limiters)
+    def __init__(
+        self,
+        key: ProviderModelKey,
+        provider: ProviderState,
+        static: ProviderModelStaticCap,
+        domain_caps: dict[str, int],
+        limiters: tuple[GuardedLimiter, ...] = (),
+    ) -> None:
+        self.key = key
+        self.provider = provider
+        self.static = static
+        self.domain_caps = domain_caps
+        self.cap = static.cap
+        self.limiters = limiters
+        self.in_flight = self.most_in_flight = 0
+        self.resources: dict[str, ResourceState] = {}
+        self.full: dict[int, Denied] = {}
+        """Requests asked for to the refusal for want of so many; made when it is first needed for this cap."""
+        self.counters = counters_among(limiters)
 
     def free(self, now: float) -> int:
         """As of a provider."""
@@ -113,42 +120,42 @@ class LimitAtFirst:
     plugin: str
 
 
-@attrs.define(slots=True, eq=False)
 class ResourceState:
     """One domain of a model. `limiters` are all that have a say, widest scope first; `own` those of the
     resource itself.
     """
 
-    key: RequestResourceKey
-    model: ModelState
-    provider: ProviderState
-    cap: int
-    text: str
-    own: tuple[GuardedLimiter, ...] = ()
-    limiters: tuple[GuardedLimiter, ...] = ()
-    in_flight: int = 0
-    most_in_flight: int = 0
-    """Requests that were in flight at once; so of a model, over all domains."""
-    leases: dict[RequestAdmissionLease, None] = attrs.field(factory=dict)
-    waiting: int = 0
-    most_waiting: int = 0
-    began: LimitAtFirst | None = None
-    highest_limit: int = 0
-    """The highest limit of its limiters under which a call went out."""
-    released: tuple[Condition, ...] = ()
-    full: dict[int, Denied] = attrs.field(factory=dict)
-    counters: tuple[GuardedLimiter, ...] = ()
-    acquired: int = 0
-    probe: bool = False
-    """Whether the call that was last agreed to would be a limiter's probe: its lease says so."""
-    last_outcome: str | None = None
-    refused_at: float | None = None
-    """When the last rate limit came; `None` again once a call that went out after it has gone well."""
-    answered_at: float | None = None
-    """When the latest call went out that was answered."""
+    __slots__ = (
+        "acquired", "answered_at", "began", "cap", "counters", "full", "highest_limit", "in_flight", "key",
+        "last_outcome", "leases", "limiters", "model", "most_in_flight", "most_waiting", "own",
+        "probe", "provider", "refused_at", "released", "text", "waiting",
+    )  # fmt: skip
 
-    def __attrs_post_init__(self) -> None:
-        self.released = (Released(self.key), Released(self.model.key), Released(self.provider.key))
+    def __init__(
+        self, key: RequestResourceKey, model: ModelState, cap: int, own: tuple[GuardedLimiter, ...] = ()
+    ) -> None:
+        self.key = key
+        self.model = model
+        self.provider = model.provider
+        self.cap = cap
+        self.text = str(key)
+        self.own = own
+        self.in_flight = self.most_in_flight = 0
+        """Requests, and how many were in flight at once; so of a model, over all domains."""
+        self.leases: dict[RequestAdmissionLease, None] = {}
+        self.waiting = self.most_waiting = self.acquired = 0
+        self.began: LimitAtFirst | None = None
+        self.highest_limit = 0
+        """The highest limit of its limiters under which a call went out."""
+        self.released: tuple[Condition, ...] = (Released(key), Released(model.key), Released(model.provider.key))
+        self.full: dict[int, Denied] = {}
+        self.probe = False
+        """Whether the call that was last agreed to would be a limiter's probe: its lease says so."""
+        self.last_outcome: str | None = None
+        self.refused_at: float | None = None
+        """When the last rate limit came; `None` again once a call that went out after it has gone well."""
+        self.answered_at: float | None = None
+        """When the latest call went out that was answered."""
         self.gather_limiters()
 
     def answered(self, sent_at: float) -> None:
@@ -338,10 +345,10 @@ class RequestRegistry:
         provider = self.providers.get(provider_key)
         if provider is None:
             provider = ProviderState(provider_key, self._limiters(provider_key, None))
-        return ModelState(key, provider, static, dict(domain_caps), static.cap, self._limiters(key, static.cap))
+        return ModelState(key, provider, static, dict(domain_caps), self._limiters(key, static.cap))
 
     def _new_resource(self, key: RequestResourceKey, model: ModelState, cap: int) -> ResourceState:
-        return ResourceState(key, model, model.provider, cap, str(key), self._limiters(key, cap))
+        return ResourceState(key, model, cap, self._limiters(key, cap))
 
     def _add(self, state: ResourceState) -> None:
         self.resources[state.key] = self.nodes[state.key] = state

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.queueing.lanes import Resources
 from penstock.queueing.places import Room, total
 from penstock.words.identity import RequestResourceKey
+from penstock.words.native import mypyc_attr
 from penstock.words.verdicts import Denied, Released
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Needs", "RequestRoom"]
 
 
+@mypyc_attr(native_class=False)
 class Needs(tuple[tuple[Hashable, int], ...]):
     """What a call takes: so many requests of its resource, of its model and of its provider.
 

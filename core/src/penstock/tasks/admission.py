@@ -17,6 +17,7 @@ from penstock.queueing.lanes import ALL
 from penstock.queueing.places import Room
 from penstock.tasks.contenders import TaskContenders
 from penstock.tasks.decision import PolicyStateDelta, TaskAdmissionPolicyDecision
+from penstock.tasks.holding import Holding
 from penstock.tasks.lease import (
     PREFIX,
     LeaseWatcher,
@@ -25,7 +26,7 @@ from penstock.tasks.lease import (
     TaskAdmissionLease,
     block_summary,
 )
-from penstock.tasks.ledger import Holding, LedgerView
+from penstock.tasks.ledger import LedgerView
 from penstock.tasks.limits import TaskAdmissionConfig, never_fits, no_room, replace_limits
 from penstock.tasks.most_leased import MostLeased
 from penstock.tasks.policy import TaskAdmissionPolicy, TaskAdmissionView

@@ -7,42 +7,12 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final
 
-import attrs
-
 from penstock.tasks.contenders import TaskContenders
-from penstock.tasks.records import (
-    SUBMISSION,
-    SchedulerResourceKey,
-    SchedulerResourceRequest,
-    TaskGroupKey,
-    TaskGroupSpec,
-)
+from penstock.tasks.holding import Holding
+from penstock.tasks.records import SchedulerResourceKey, SchedulerResourceRequest, TaskGroupKey
 from penstock.words.read_only import read_only
 
-__all__ = ["ByGroup", "Holding", "LedgerView"]
-
-
-@attrs.define(slots=True, eq=False, weakref_slot=False)
-class Holding:
-    """What one group has out."""
-
-    running: int = 0
-    spec: TaskGroupSpec | None = None
-    """What the task said of its group that was admitted last; `limit` and `weight` are of it."""
-    limit: int | None = None
-    weight: float = 1.0
-    capped: bool = False
-    beyond: dict[str, int] = attrs.field(factory=dict)
-    """What is out beyond one place in `submission` for each task that runs."""
-
-    def held(self, resource: str) -> int:
-        """How much is out of a resource."""
-        return self.beyond.get(resource, 0) + (self.running if resource == SUBMISSION else 0)
-
-    @property
-    def amounts(self) -> Mapping[str, int]:
-        """How much is out of each."""
-        return MappingProxyType({**self.beyond, SUBMISSION: self.held(SUBMISSION)})
+__all__ = ["ByGroup", "LedgerView"]
 
 
 @read_only

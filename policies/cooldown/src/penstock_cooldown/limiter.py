@@ -34,8 +34,6 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import TYPE_CHECKING
 
-import attrs
-
 from penstock import (
     PROBE,
     At,
@@ -43,7 +41,6 @@ from penstock import (
     Denied,
     LimiterChange,
     LimiterSnapshot,
-    LimiterTicket,
     Probe,
     Released,
     RequestAdmissionItem,
@@ -54,6 +51,7 @@ from penstock import (
 )
 from penstock_cooldown.config import CooldownConfig
 from penstock_cooldown.early import EarlyProbes
+from penstock_cooldown.ticket import Ticket
 
 if TYPE_CHECKING:
     from random import Random
@@ -67,14 +65,6 @@ FADING = 0.9  # how fast an old, slow refusal is forgotten
 OPEN = LimiterSnapshot(consecutive_rate_limits=0, details={"phase": "open", "refused_probes": 0})
 
 
-@attrs.define(slots=True, eq=False)
-class _Ticket(LimiterTicket):
-    """One call that is out."""
-
-    held = "a slot of the cooldown"
-    acquired_at: float
-
-
 class CooldownLimiter:
     """The cooldown of one scope value. Pure: `now` in seconds of the run's clock, random numbers from `rng`."""
 
@@ -85,7 +75,7 @@ class CooldownLimiter:
         self._cohort = ("cooldown", scope)
         self._in_flight = 0
         self._blocked_until: float | None = None  # None: open, and no ramp is left
-        self._probe: _Ticket | None = None
+        self._probe: Ticket | None = None
         self._ramp: SlowStart | None = None  # begins when the probe counts as let in; None: never, as it stands
         self._refused_probes = 0
         self._consecutive = 0
@@ -130,7 +120,7 @@ class CooldownLimiter:
 
     def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
         """Count a call; the first after a cooldown is the probe."""
-        ticket = _Ticket(now)
+        ticket = Ticket(now)
         self._in_flight += 1
         if self._blocked_until is None:
             return ticket
@@ -151,7 +141,7 @@ class CooldownLimiter:
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
     ) -> Sequence[LimiterChange]:
         """Count a call out. A rate limit blocks; how the probe ended says what comes next."""
-        ticket = _Ticket.redeem(token, lease, self)
+        ticket = Ticket.redeem(token, lease, self)
         self._in_flight -= 1
         if self._ramp is not None and self._ramp.next_step(now) is None:
             self._open(now)
@@ -214,7 +204,7 @@ class CooldownLimiter:
     def _denied(self, detail: str, until: set[Condition]) -> Denied:
         return Denied("cooldown", until, scope="shape", detail=detail, cohort=self._cohort)
 
-    def _send_probe(self, ticket: _Ticket, now: float) -> None:
+    def _send_probe(self, ticket: Ticket, now: float) -> None:
         self._probe = ticket
         factor = self._config.refusal_timeout_factor
         if self._early.full:
@@ -227,7 +217,7 @@ class CooldownLimiter:
         seconds = 0.0 if self._early.full else self._config.ramp_seconds  # what is out then is no herd
         self._ramp = SlowStart(begin, seconds, self._rng)
 
-    def _block(self, ticket: _Ticket, retry_after: float | None, now: float) -> Sequence[LimiterChange]:
+    def _block(self, ticket: Ticket, retry_after: float | None, now: float) -> Sequence[LimiterChange]:
         config = self._config
         self._consecutive += 1
         self._refusal_seconds = max(now - ticket.acquired_at, FADING * self._refusal_seconds)
