@@ -119,7 +119,7 @@ class TaskGate:
             self._view = queue.view()
             self.offer, self.keeps_nobody_back = lanes.enqueue, lanes.keeps_nobody_back
             self._choose = None if self._closed else lanes.choose
-            self._take = lanes.take if self._known is None else lanes.take_put
+            self._take = lanes.take_put if self._puts() else lanes.take
             lanes.find_in(self._known or {})
             lanes.make_room(self.controller.room, self._give_up)
             self.controller.attach(self._view, lanes.waiting)
@@ -127,15 +127,21 @@ class TaskGate:
     def take_entries_of(self, known: Mapping[str, TaskEntry]) -> None:
         """From now on all tasks are offered as entries, by `offer_entries`, and `known` has them by their ids."""
         self._known = known
-        if self._lanes is not None:
+        if self._lanes is not None and self._puts():
             self._take = self._lanes.take_put
             self._lanes.find_in(known)
 
+    def _puts(self) -> bool:
+        """Whether entries may go straight into the lanes: the queue's own ways in and out are as they are written here."""
+        kind = type(self.queue)
+        ours = all(getattr(kind, name, None) is getattr(LaneTaskQueue, name) for name in ("enqueue", "discard", "take"))
+        return ours and self._lanes is not None and self._known is not None
+
     def offer_entries(self, tasks: Sequence[TaskEntry], now: float) -> tuple[str, ...]:
         """As `offer`. The records of the tasks are made when somebody looks at them; another's queue looks at once."""
-        if self._lanes is not None:
+        if self._lanes is not None and self._puts():
             return self._lanes.put(tasks, now)
-        return self._offer_guarded([task.make() for task in tasks], now)
+        return self.offer([task.make() for task in tasks], now)
 
     @property
     def on_refused(self) -> Callable[[SchedulableTask, Denied, float], Denied] | None:
