@@ -19,7 +19,7 @@ from typing import Any
 HOUSE = Path(__file__).parents[1]
 CORE = HOUSE / "core" / "src" / "penstock"
 PICTURE = HOUSE / "docs" / "design" / "house.svg"
-COLUMNS = {"mypy": 0, "views": 0, "events": 0, "cli": 2, "queueing": 2, "executor": 2, "sinks": 3}
+COLUMNS = {"mypy": 0, "views": 0, "events": 0, "cli": 2, "queueing": 2, "executor": 2, "readiness": 4, "sinks": 3}
 """Where a package stands that does not stand in the middle, column 1."""
 WIDE, HIGH, ACROSS, DOWN, EDGE = 110, 30, 150, 64, 20
 """The size of a package, how far one is from the next, and the margin."""

@@ -104,15 +104,17 @@ class Workers:
         self._begin(admitted[0])
         self.not_begun += 1
         if not self.parked.hand(admitted):
-            self._spawn_worker(*admitted, now)
+            self._spawn_worker(*admitted, now, recorded=False)
 
-    def _spawn_worker(self, job: Job, lease: TaskAdmissionLease, now: float) -> None:
+    def _spawn_worker(self, job: Job, lease: TaskAdmissionLease, now: float, *, recorded: bool) -> None:
+        """A worker of its own for the task; `recorded`: that it was admitted is recorded already."""
         try:
             self._spawn(self._work, job, lease, name=job.task_id)
         except BaseException:
             self.not_begun -= 1
             del self.in_flight[job.task_id]
-            self._events.admitted(job, lease, now, spawned=False)
+            if not recorded:
+                self._events.admitted(job, lease, now, spawned=False)
             self._release(job, lease, now, "not_started")
             self._events.task("worker_spawn_failed", job, now, lease_id=lease.lease_id)
             self._endings.stop(job, "cancelled", "its worker could not be spawned", now)
@@ -213,7 +215,7 @@ class Workers:
     def _pass_on(self, admitted: Admitted) -> None:
         """What a worker was handed gets a new one, since of its last task something is left."""
         try:
-            self._spawn_worker(*admitted, trio.current_time())
+            self._spawn_worker(*admitted, trio.current_time(), recorded=True)
         except BaseException as error:
             self._gate.broken = error  # for the next round, which ends the run by it
             self._wakeup.ring()

@@ -102,6 +102,8 @@ class TaskGate:
         or the gate is closed."""
         self._closed = False
         self._known: Mapping[str, TaskEntry] | None = None
+        self._put: Callable[[Sequence[TaskEntry], float], tuple[str, ...]] | None
+        """The way of entries straight into our own queue; `None`: their records are offered."""
         self._order_by(queue)
 
     def _order_by(self, queue: ReadyQueue) -> None:
@@ -111,6 +113,7 @@ class TaskGate:
         """Both of a queue that is not ours."""
         self._refusals_told = self._refusals_given = 0
         self._lanes = lanes = queue if isinstance(queue, LaneTaskQueue) and _is_ours(type(queue)) else None
+        self._put_straight()
         if lanes is None:
             self._view = self._arrivals.beside(queue.view())
             self.offer, self.keeps_nobody_back, self._choose = self._offer_guarded, (lambda: False), None
@@ -119,29 +122,32 @@ class TaskGate:
             self._view = queue.view()
             self.offer, self.keeps_nobody_back = lanes.enqueue, lanes.keeps_nobody_back
             self._choose = None if self._closed else lanes.choose
-            self._take = lanes.take_put if self._puts() else lanes.take
-            lanes.find_in(self._known or {})
             lanes.make_room(self.controller.room, self._give_up)
             self.controller.attach(self._view, lanes.waiting)
 
     def take_entries_of(self, known: Mapping[str, TaskEntry]) -> None:
         """From now on all tasks are offered as entries, by `offer_entries`, and `known` has them by their ids."""
         self._known = known
-        if self._lanes is not None and self._puts():
-            self._take = self._lanes.take_put
-            self._lanes.find_in(known)
+        self._put_straight()
 
-    def _puts(self) -> bool:
-        """Whether entries may go straight into the lanes: the queue's own ways in and out are as they are written here."""
-        kind = type(self.queue)
-        ours = all(getattr(kind, name, None) is getattr(LaneTaskQueue, name) for name in ("enqueue", "discard", "take"))
-        return ours and self._lanes is not None and self._known is not None
+    def _put_straight(self) -> None:
+        """Let entries go straight into the lanes, if the queue's own ways in and out are as they are written here."""
+        lanes, known, kind = self._lanes, self._known, type(self.queue)
+        self._put = None
+        if lanes is None:
+            return
+        ways = ("enqueue", "discard", "take")
+        if known is None or any(getattr(kind, name) is not getattr(LaneTaskQueue, name) for name in ways):
+            self._take = lanes.take
+            lanes.find_in({})
+        else:
+            self._put, self._take = lanes.put, lanes.take_put
+            lanes.find_in(known)
 
     def offer_entries(self, tasks: Sequence[TaskEntry], now: float) -> tuple[str, ...]:
         """As `offer`. The records of the tasks are made when somebody looks at them; another's queue looks at once."""
-        if self._lanes is not None and self._puts():
-            return self._lanes.put(tasks, now)
-        return self.offer([task.make() for task in tasks], now)
+        put = self._put
+        return self.offer([task.make() for task in tasks], now) if put is None else put(tasks, now)
 
     @property
     def on_refused(self) -> Callable[[SchedulableTask, Denied, float], Denied] | None:
