@@ -16,3 +16,9 @@ def test_acquisitions_up_to_the_mark_bear_their_share_of_asking_all(
     sample = cells.contended(4, 2, 1, mark=1)
 
     assert sample.amount_at_mark == 1 / 4 + 1
+
+
+def test_the_bare_kernel_hands_each_place_on() -> None:
+    sample = cells.bare_kernel(5, 3, 2)
+
+    assert sample.units == 15

@@ -201,7 +201,6 @@ class Channel:
             self._poller.soon(self._let_go)
             self._watch()
             self._forget_rest()
-            self._ready = b""
             with suppress(OSError):
                 if reset:
                     self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

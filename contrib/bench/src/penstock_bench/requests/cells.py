@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any, Final
@@ -16,7 +17,7 @@ from penstock import ModelRequestExecutor, RequestAdmissionItem, RequestAdmissio
 from penstock_bench.measuring.records import Sample
 from penstock_bench.measuring.stopwatch import start_clock
 
-__all__ = ["config_of", "contended", "handover", "parked_cpu", "try_uncontended", "uncontended"]
+__all__ = ["bare_kernel", "config_of", "contended", "handover", "parked_cpu", "try_uncontended", "uncontended"]
 
 SUCCESS: Final = RequestReleaseOutcome(kind="success")
 
@@ -103,6 +104,45 @@ def contended(tasks: int, each: int, cap: int, mark: int | None = None) -> Sampl
         return Sample(done, took, amount_at_mark=at_mark)
 
     return _in_a_run(cap, body)
+
+
+def bare_kernel(tasks: int, each: int, cap: int) -> Sample:
+    """The same through what a limit of places cannot do without: who finds none parks in order of arrival, and a place
+    that comes back is handed to the first. No records, limits, fairness, time-outs or views.
+    """
+
+    async def run() -> Sample:
+        free, done = cap, 0
+        parked: deque[trio.lowlevel.Task] = deque()
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            raise AssertionError("nobody is cancelled here")
+
+        async def caller() -> None:
+            nonlocal free, done
+            for _ in range(each):
+                if free:
+                    free -= 1
+                    await trio.lowlevel.checkpoint()
+                else:
+                    parked.append(trio.lowlevel.current_task())
+                    await trio.lowlevel.wait_task_rescheduled(abort)
+                await trio.lowlevel.checkpoint()
+                if parked:
+                    trio.lowlevel.reschedule(parked.popleft())
+                else:
+                    free += 1
+                done += 1
+
+        started = start_clock()
+        async with trio.open_nursery() as nursery:
+            for _ in range(tasks):
+                nursery.start_soon(caller)
+        took = perf_counter() - started
+        assert (free, done) == (cap, tasks * each)
+        return Sample(done, took)
+
+    return trio.run(run)
 
 
 def handover(waiters: int, handovers: int, cap: int = 4) -> Sample:

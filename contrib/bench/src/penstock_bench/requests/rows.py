@@ -7,7 +7,7 @@ from functools import partial
 from penstock_bench.measuring.records import CPU_SHARE, PER_SECOND, SECONDS, Sample
 from penstock_bench.measuring.rows import Competitor, Local, Measure, Row
 from penstock_bench.measuring.sizes import Sizes
-from penstock_bench.requests.cells import contended, handover, parked_cpu, try_uncontended, uncontended
+from penstock_bench.requests.cells import bare_kernel, contended, handover, parked_cpu, try_uncontended, uncontended
 from penstock_bench.requests.doors import calls_under_asyncio, calls_under_trio
 
 __all__ = ["requests_rows"]
@@ -51,6 +51,12 @@ def _contended(sizes: Sizes) -> list[Row]:
             ours=partial(contended, sizes.callers, sizes.each, sizes.cap),
             other=Competitor("contended", {"tasks": sizes.callers, "each": sizes.each, "cap": sizes.cap}),
             unit=PER_SECOND,
+        ),
+        Row(
+            name="contended-kernel",
+            title=f"the same {sizes.callers:,} × {sizes.each}, beside a bare kernel that parks, wakes and counts",
+            ours=partial(contended, sizes.callers, sizes.each, sizes.cap),
+            other=Local("bare kernel", lambda _: bare_kernel(sizes.callers, sizes.each, sizes.cap)),
         ),
         Row(
             name="crowd",
