@@ -73,7 +73,7 @@ def output_place(
     """
     path = _placed(config.path, folder)
     if path in _STANDARD_OUTPUT:
-        what = f"{str(path)!r} is standard output, to which rows go by path = \"-\", with a format and a store"
+        what = f'{str(path)!r} is standard output, to which rows go by path = "-", with a format and a store'
         problems.append(Problem(("output", "path"), what))
         return None
     form = _format(path, config.format, config.table, "output", problems)
