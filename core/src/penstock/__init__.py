@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import penstock.cli.interrupted  # first: all that follows takes its time
+
+# isort: split
 from penstock.cli.command_line import CommandLine
 from penstock.config.names import unknown_in
 from penstock.config.reading import LoadedConfig, ModelConfig, PenstockConfig, ProviderConfig, load_config

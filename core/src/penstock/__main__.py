@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.cli.main import main
+from penstock_command import main
 
 if __name__ == "__main__":
     main()

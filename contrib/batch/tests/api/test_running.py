@@ -138,6 +138,28 @@ def test_what_is_wrong_is_raised_before_anything_runs() -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"limit": "3"}, "limit must be a whole number, at least 1, or None for all rows, not"),
+        ({"limit": True}, "limit must be a whole number"),
+        ({"progress": "loud"}, "progress must be one of "),
+        ({"progress": ["plain"]}, "progress must be one of "),
+        ({"overwrite": "no"}, "overwrite must be True or False"),
+        ({"output": 5}, "output must be a path, or None, not 5"),
+        ({"store": 5}, "store must be a path, or None, not 5"),
+        ({"plugins": "rules.py"}, "plugins must be a list of paths"),
+        ({"plugins": ["rules.py", 5]}, "plugins[1] must be a path, not 5"),
+        ({"output": "-"}, "output cannot be standard output"),
+        ({"pipeline": 5}, "pipeline must be a path, or a mapping of tables, not 5"),
+    ],
+)
+def test_an_argument_of_another_kind_is_named(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        run(**{"pipeline": ECHO, "rows": texts(1), **arguments})
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("rows", "right"),
     [
         ("rows.jsonl", "by [input] path"),

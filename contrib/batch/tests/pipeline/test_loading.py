@@ -110,6 +110,16 @@ def test_what_does_not_fit_is_reported_with_its_key(folder: Folder, old: str, ne
         ),
         (
             'prompt = "Sum',
+            'params = { max_tokens = "5" }\nprompt = "Sum',
+            'steps.summary.params.max_tokens: must be a number of tokens, from 1 on, not "5"',
+        ),
+        (
+            'prompt = "Sum',
+            'params = { max_completion_tokens = -1 }\nprompt = "Sum',
+            "steps.summary.params.max_completion_tokens: must be a number of tokens, from 1 on, not -1",
+        ),
+        (
+            'prompt = "Sum',
             'params = { when = 2020-01-01 }\nprompt = "Sum',
             "steps.summary.params: cannot be sent as JSON",
         ),

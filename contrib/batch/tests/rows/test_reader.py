@@ -157,6 +157,8 @@ def test_another_content_has_another_digest(tmp_path: Path) -> None:
     [
         ('{"x": 1, "x": 2}', "is not JSON: the name 'x' twice in one object"),
         ('{"x" : {"y": 1, "\\u0079" : 2}}', "is not JSON: the name 'y' twice in one object"),
+        ('{"x" : 1, "x":2}', "is not JSON: the name 'x' twice in one object"),
+        ('{"x":{"y"\t: 1, "y" :2}, "z":3}', "is not JSON: the name 'y' twice in one object"),
         ('{"x": ' + "9" * 5000 + "}", "is not JSON: it has a number of more than 4,300 digits"),
     ],
 )

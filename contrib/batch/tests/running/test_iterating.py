@@ -176,6 +176,7 @@ def test_what_is_wrong_with_redo_is_said_and_changes_nothing(served: Folder, pro
     before = provider.report()
     assert "--redo: there is no step 'sumary'; did you mean 'summary'?" in problem(served, "sumary")
     assert "--where: is no expression: " in problem(served, "summary", "id <")
+    assert 'as in templates: ended == "length"' in problem(served, "summary", "ended = 'length'")
     assert "--where: there is no 'endet'; did you mean 'ended'?" in problem(served, "summary", "endet == 'stop'")
     assert "--where: cannot be said of line 1: TypeError" in problem(served, "summary", "id < text")
     assert run(served) == 0

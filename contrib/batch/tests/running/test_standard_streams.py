@@ -97,3 +97,15 @@ def test_a_database_cannot_be_piped(piped: Piped) -> None:
     done = piped.run(form="sqlite")
     assert done.returncode == 2
     assert done.stdout == b""
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_the_file_that_is_standard_output_is_named_as_it_must_be(piped: Piped, name: str) -> None:
+    pipeline = PIPELINE.replace('[output]\npath = "-"', f'[output]\npath = "{name}"')
+    toml = piped.path / "pipeline.toml"
+    toml.write_text(pipeline.replace("FORMAT", "jsonl"), encoding="utf-8")
+    command = [sys.executable, "-m", "penstock", "run", "--progress", "plain", str(toml)]
+    done = subprocess.run(command, input=ROWS, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b'to which rows go by path = "-"' in done.stderr
+    assert b"is a link" not in done.stderr

@@ -94,7 +94,7 @@ def test_a_disk_that_is_full_while_assembling_says_that_nothing_is_lost(folder: 
     ended = subprocess.run(command(folder, fails), capture_output=True, check=False)
     assert ended.returncode == 1
     (line,) = ended.stderr.decode().splitlines()
-    assert "cannot be written: No space left on device; every answer is kept in the store" in line
+    assert "cannot be written: No space left on device; what the store holds is asked for no more" in line
     assert not folder.output.exists()
     assert subprocess.run(command(folder), capture_output=True, check=False).returncode == 0
     assert len(folder.answers()) == 5

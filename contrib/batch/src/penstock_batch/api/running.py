@@ -20,7 +20,8 @@ from typing import Any, Self
 import attrs
 import trio
 
-from penstock import ConfigError, load_config
+from penstock import load_config
+from penstock_batch.api.arguments import check_arguments
 from penstock_batch.api.results import BatchResult, BatchSummary
 from penstock_batch.api.worker import BatchWorker
 from penstock_batch.pipeline.config import InputConfig, OutputConfig
@@ -58,8 +59,15 @@ def run(
     Raises `ConfigError` at once, with every problem, and whatever `rows` raises. What breaks the run off is raised when
     the rows that were done before have been handed over.
     """
-    if limit is not None and limit < 1:
-        raise ConfigError(f"limit must be at least 1, or None for all rows, not {limit!r}")
+    check_arguments(
+        pipeline,
+        store=store,
+        output=output,
+        limit=limit,
+        overwrite=overwrite,
+        plugins=plugins,
+        progress=progress,
+    )
     described = pipeline if isinstance(pipeline, Mapping) else Path(pipeline)
     writes = output is not None or (rows is None and _has_output(described))
     folder = tempfile.mkdtemp(prefix="penstock-batch-")

@@ -21,6 +21,8 @@ __all__ = ["InputPlace", "OutputPlace", "column_problems", "input_place", "outpu
 
 _ALONG: Final = ("-wal", "-shm", ".before")
 """What SQLite keeps beside a store, and `--overwrite`."""
+_STANDARD_OUTPUT: Final = frozenset(map(Path, ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")))
+"""What systems call the standard output among their files."""
 
 
 @attrs.frozen
@@ -70,6 +72,10 @@ def output_place(
     may share a database with, but no table. Adds to `problems` and returns `None` if there is none.
     """
     path = _placed(config.path, folder)
+    if path in _STANDARD_OUTPUT:
+        what = f'{str(path)!r} is standard output, to which rows go by path = "-", with a format and a store'
+        problems.append(Problem(("output", "path"), what))
+        return None
     form = _format(path, config.format, config.table, "output", problems)
     if path == STANDARD:
         if form == "sqlite":

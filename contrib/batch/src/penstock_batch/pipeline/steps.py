@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, Protocol
 
 import attrs
 
-from penstock import Problem, ProviderConfig
+from penstock import Problem, ProviderConfig, value_in_words
 from penstock_batch.pipeline.code import UnknownCode, code_of
 from penstock_batch.pipeline.config import BATCH_TOKENS, WORKERS, StepConfig
 from penstock_batch.pipeline.criteria import Criteria, compile_criteria
@@ -54,6 +54,8 @@ _FIELDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 _EITHER: Final = {"split": "over", "filter": "when"}
 """What says by itself how rows are changed, where no function does."""
 _OURS: Final = {"chat": ("model", "messages", "stream", "n"), "embedding": ("model", "input", "encoding_format")}
+
+_MOST_TOKENS: Final = ("max_tokens", "max_completion_tokens")
 
 
 class GatheredRows(Protocol):
@@ -291,6 +293,11 @@ def _shape_problems(config: StepConfig) -> list[Problem]:
         for name in config.params
         if name in _OURS.get(config.kind, ())
     ]
+    found += [
+        Problem(("params", name), f"must be a number of tokens, from 1 on, not {value_in_words(config.params[name])}")
+        for name in _MOST_TOKENS
+        if name in config.params and config.kind == "chat" and not _is_count(config.params[name])
+    ]
     if config.batch_tokens is not None and config.batch_size == 1 and config.kind == "embedding":
         found.append(Problem(("batch_tokens",), "means nothing without batch_size"))
     try:
@@ -298,6 +305,10 @@ def _shape_problems(config: StepConfig) -> list[Problem]:
     except (TypeError, ValueError) as error:
         found.append(Problem(("params",), f"cannot be sent as JSON: {error}"))
     return [*found, *_twice("needs", config.needs or ()), *_twice("by", config.by or ())]
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _twice(field: str, names: Sequence[str]) -> Iterator[Problem]:

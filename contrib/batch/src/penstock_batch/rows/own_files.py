@@ -31,7 +31,7 @@ class OutputLost(PenstockError):
 
     def __init__(self, path: Path, reason: str, store: Path) -> None:
         kept = (
-            "every answer is kept in the store, so the same command writes it without calling anything anew"
+            "what the store holds is asked for no more, and the same command goes on from there"
             if store.exists()
             else f"and the store is gone ({store}): what was answered is lost"
         )

@@ -92,7 +92,8 @@ def _expression(where: str, names: list[str]) -> PromptTemplate:
     try:
         made = PromptTemplate("{% if (" + where + ") %}" + _TRUE + "{% endif %}")
     except TemplateProblem as problem:
-        raise ConfigError(Problem(("--where",), f"is no expression: {problem}")) from None
+        like = 'one is as in templates: ended == "length" and not row.draft'
+        raise ConfigError(Problem(("--where",), f"is no expression: {problem}; {like}")) from None
     known = [*_ANSWER, *_TOKENS, ROW, *names]
     for name in sorted(made.variables - BUILT_IN.union(known)):
         hint = did_you_mean(name, known, otherwise="there are")
