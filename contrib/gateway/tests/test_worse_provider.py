@@ -301,5 +301,5 @@ async def test_an_answer_that_unpacks_to_a_thousandfold_passes_on_unread(
     assert gateway.leases == (2, 2)
     (told,) = [line for line in caplog.messages if "unread" in line]
     assert told == (
-        "an answer of acme is passed on unread from here: the answer unpacks to more than 64 times what came of it"
+        "an answer of acme is passed on unread from here: the answer unpacks to more than 128 times what came of it"
     )

@@ -36,7 +36,7 @@ __all__ = ["CallFailed", "Client", "Exchange", "Fault", "OutOfTime"]
 
 _log: Final = logging.getLogger("penstock.gateway")
 
-_READ: Final = Memory(per_value=8 * 1024 * 1024, growth=64)
+_READ: Final = Memory(per_value=8 * 1024 * 1024, growth=128)
 """What is read of answers: all others wait meanwhile, so what one read from a socket makes of work is bounded."""
 MOST_KEPT: Final = 64 * 1024
 """Bytes of an answer that wait for its client while more is read."""
