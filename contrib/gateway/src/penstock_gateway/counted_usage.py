@@ -15,7 +15,8 @@ __all__ = ["counted"]
 
 def counted(reader: AnswerReader, elapsed: float | None = None) -> tuple[ResponseFacts, Usage | None]:
     """The facts of an answer, and its usage: as told, and its output by the length of its text where that is not told,
-    or was told before the end. An answer that was not read to its end has none: its estimate stands. What has no text, and tells nothing, has no usage. `elapsed`: the seconds that it took.
+    or was told before the end. What has no text, and tells nothing, has no usage, and neither has an answer that was
+    not read to its end: its estimate stands. `elapsed`: the seconds that it took.
     """
     facts, usage = reader.facts(elapsed), reader.usage
     if reader.too_large and reader.status < 400:  # it was passed on all the same, and is no failure
