@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock import Usage
-from penstock_dialects import AnswerReader, find_dialect
+from penstock_dialects import AnswerReader, Memory, find_dialect
 from penstock_gateway.counted_usage import counted
 
 LONG = b"x" * 4000
@@ -53,3 +53,13 @@ def test_an_answer_counts_as_told_or_by_its_text(
     assert found == usage
     assert facts.verdict is not None
     assert facts.verdict.usage == usage
+
+
+def test_an_answer_that_is_read_no_further_is_no_failure_and_its_estimate_stands() -> None:
+    with AnswerReader(find_dialect("openai"), 200, {}, memory=Memory(per_call=len(PIECE))) as reader:
+        reader.feed(PIECE)
+        reader.feed(FINISH + USAGE)
+        reader.end()
+        facts, usage = counted(reader)
+    assert facts.verdict is not None
+    assert (facts.verdict.kind, facts.verdict.usage, usage) == ("success", None, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import json
 import re
 from typing import Any
@@ -286,3 +287,19 @@ async def test_a_stream_ends_by_the_time_of_all_of_it_however_it_goes(
         more.set()
     assert steps == 5
     assert world.gateway.leases == (1, 1)
+
+
+async def test_an_answer_that_unpacks_to_a_thousandfold_passes_on_unread(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = await world.begin(cap=1)
+    packed = gzip.compress(EVENT * 500_000 + DONE)
+    world.provider.says(SSE + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(packed) + packed)
+    assert (await world.ask(STREAMED, "accept-encoding: gzip"))[::2] == (200, packed)
+    world.provider.reply = world.provider.answer
+    assert (await world.ask())[2] == ANSWER, "it does not count as a failure"
+    assert gateway.leases == (2, 2)
+    (told,) = [line for line in caplog.messages if "unread" in line]
+    assert told == (
+        "an answer of acme is passed on unread from here: the answer unpacks to more than 128 times what came of it"
+    )

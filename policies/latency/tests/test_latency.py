@@ -9,7 +9,7 @@ from math import exp
 from random import Random
 from typing import Any
 
-import attrs
+import msgspec
 import pytest
 
 from penstock import (
@@ -190,7 +190,7 @@ def test_failures_teach_no_good_latency(kind: str) -> None:
     server = QueueingServer()
     server.run(60.0)
     before = dict(server.details)
-    quick = partial(attrs.evolve, kind=kind, elapsed=0.01)
+    quick = partial(msgspec.structs.replace, kind=kind, elapsed=0.01)
     server.run(60.0, quick)
     assert dict(server.details) == before
 
@@ -259,7 +259,7 @@ def test_a_configured_signal_is_kept_to() -> None:
 
 def test_without_an_elapsed_time_the_lease_is_measured() -> None:
     server = QueueingServer()
-    server.run(60.0, partial(attrs.evolve, elapsed=None))
+    server.run(60.0, partial(msgspec.structs.replace, elapsed=None))
     assert 0.7 < server.details["baseline"] < 1.3
 
 

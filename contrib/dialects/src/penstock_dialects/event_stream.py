@@ -59,6 +59,11 @@ class EventStream:
         self._rest = bytearray()
         self._broken = False
 
+    @property
+    def held(self) -> int:
+        """Bytes of a message whose end has not come."""
+        return len(self._rest)
+
     def feed(self, piece: bytes) -> Iterator[Any]:
         """The values that are complete with this piece."""
         if self._broken:

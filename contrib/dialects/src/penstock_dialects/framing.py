@@ -51,8 +51,11 @@ class Framing:
         self.last_word = False
         self._rest = bytearray()
         self._data: list[bytes] = []
+        self._data_size = 0
         self._event = b""
         self._seen = 0
+        self._no_feed = 0
+        """So many bytes of the rest hold no LF: else each line that ends with CR would look through all of it."""
 
     def feed(self, piece: bytes) -> Iterable[Any]:
         """The values that are complete with this piece, to be taken before the next is fed."""
@@ -61,11 +64,16 @@ class Framing:
             self._decide()
         return () if self.kind in ("", _OPEN, "whole") else self._lines()
 
+    @property
+    def held(self) -> int:
+        """Bytes of a value whose end has not come."""
+        return len(self._rest) + self._data_size
+
     def _lines(self) -> Iterator[Any]:
         while (end := self._line_end()) is not None:
             line = bytes(self._rest[: end[0]])
             del self._rest[: end[1]]
-            self._seen = 0
+            self._seen, self._no_feed = 0, max(0, self._no_feed - end[1])
             yield from self._line(line)
 
     def end(self) -> Iterable[Any]:
@@ -110,7 +118,8 @@ class Framing:
 
     def _line_end(self) -> tuple[int, int] | None:
         """Where the next line ends and the one after begins; a CR at the very end may yet become CRLF."""
-        line_feed = self._rest.find(b"\n", self._seen)
+        line_feed = self._rest.find(b"\n", self._no_feed)
+        self._no_feed = len(self._rest) if line_feed < 0 else line_feed
         if self.kind == "events":
             until = len(self._rest) if line_feed < 0 else line_feed
             at = self._rest.find(b"\r", self._seen, until)
@@ -135,6 +144,7 @@ class Framing:
         field, _, value = line.partition(b":")
         if field == b"data":
             self._data.append(value[1:] if value.startswith(b" ") else value)
+            self._data_size += len(value)
         elif field == b"event":
             self._event = value.strip()
         elif field == b"error":
@@ -148,6 +158,7 @@ class Framing:
             return
         data = b"\n".join(self._data)
         self._data.clear()
+        self._data_size = 0
         if data.strip() == b"[DONE]":
             self.last_word = True
         elif event.lower() == b"error":

@@ -40,7 +40,7 @@ from penstock_dialects.opinions import judged
 from penstock_dialects.refusals import Refusal
 from penstock_dialects.shapes.bedrock_stream import read_metrics
 from penstock_dialects.shapes.openai_usage import read_usage
-from penstock_dialects.unpacking import Decoder, Memory, TooLarge, unpacker
+from penstock_dialects.unpacking import LINE, Decoder, Memory, TooLarge, unpacker
 from penstock_dialects.waits import wait_in_details, wait_in_text
 
 __all__ = ["MEMORY", "AnswerReader"]
@@ -92,6 +92,7 @@ class AnswerReader:
         self._unpacker = unpacker(headers.get("content-encoding"), decoders)
         self._head = b""
         self._took = 0
+        self._came_packed = self._work = 0
         self._closed = False
         self._ended = False
         self._broken = False
@@ -114,17 +115,21 @@ class AnswerReader:
         """Take the next piece of the body, as it came over the wire."""
         if self._ended or self.too_large or not self._kind.text:
             return
-        for part in self._unpacker.feed(piece):
-            try:
+        packed, self._came_packed = self._unpacker.encoding, self._came_packed + len(piece)
+        try:
+            for part in self._unpacker.feed(piece):
+                if packed:
+                    self._work += len(part) + LINE * (part.count(b"\n") + part.count(b"\r"))
+                    self._memory.grow(self._work, self._came_packed)
                 self._memory.take(len(part), self._took)
-            except TooLarge as error:
-                self.too_large = str(error)
-                return
-            self._took += len(part)
-            if not self._head:
-                self._head = part.lstrip(BLANK)[:1]
-            if values := self._framing.feed(part):
-                self._put(values)
+                self._took += len(part)
+                if not self._head:
+                    self._head = part.lstrip(BLANK)[:1]
+                if values := self._framing.feed(part):
+                    self._put(values)
+                self._memory.hold(self._framing.held)
+        except TooLarge as error:
+            self.too_large = str(error)
 
     def end(self) -> None:
         """The body has ended."""

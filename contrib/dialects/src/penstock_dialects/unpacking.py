@@ -18,6 +18,8 @@ STEP: Final = 256 * 1024
 """Bytes that are unpacked at once."""
 SLICE: Final = 1024
 """Bytes that are given to a client's decoder at once, which bounds nothing itself."""
+LINE: Final = 64
+"""Bytes that cost as much to read as a line that is empty."""
 PACKED: Final = 16 * 1024
 """Bytes of gzip that are taken at once: a member of it may be twenty bytes that unpack to nothing, and each is found by
 copying what follows it."""
@@ -40,12 +42,26 @@ class TooLarge(Exception):
 class Memory:
     """The bytes that all answers under way may have unpacked, together (`total`) and each (`per_call`).
 
-    What an answer took is given back when its reader is closed.
+    `per_value`  bytes of one JSON text at most: an event, a line, or the whole
+    `growth`     bytes, at most, that one byte of a packed answer may unpack to, beyond the first MiB; each line counts
+                 for `LINE` bytes more, which is what it costs to be read
+
+    Where others wait while an answer is read, these two bound the work that one read from a socket makes. What an
+    answer took is given back when its reader is closed.
     """
 
-    def __init__(self, *, per_call: int = 64 * MIB, total: int = 512 * MIB) -> None:
+    def __init__(
+        self,
+        *,
+        per_call: int = 64 * MIB,
+        total: int = 512 * MIB,
+        per_value: int | None = None,
+        growth: int | None = None,
+    ) -> None:
         self.per_call = per_call
         self.total = total
+        self.per_value = per_call if per_value is None else per_value
+        self.growth = growth
         self.taken = 0
         self._lock = Lock()  # answers are read in the threads in which their bodies are
 
@@ -57,6 +73,16 @@ class Memory:
             if self.taken + count > self.total:
                 raise TooLarge(f"the answers under way are larger than {self.total:,} bytes together")
             self.taken += count
+
+    def grow(self, work: int, came: int) -> None:
+        """Look at how much an answer has unpacked to, of so many bytes that came. Raises `TooLarge`."""
+        if self.growth is not None and work > MIB + self.growth * came:
+            raise TooLarge(f"the answer unpacks to more than {self.growth} times what came of it")
+
+    def hold(self, held: int) -> None:
+        """Look at the bytes of a JSON text whose end has not come. Raises `TooLarge`."""
+        if held > self.per_value:
+            raise TooLarge(f"the answer has a value that is larger than {self.per_value:,} bytes")
 
     def give_back(self, count: int) -> None:
         """What an answer had taken."""

@@ -12,6 +12,7 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Final
 
@@ -19,9 +20,10 @@ import attrs
 import trio
 
 import penstock
+from penstock_gateway.accepting import PatientListener
 from penstock_gateway.book import Book
 from penstock_gateway.call_log import CallLog
-from penstock_gateway.control import NEW_WORKER, READY, RELOAD, Control
+from penstock_gateway.control import BEAT, NEW_WORKER, READY, RELOAD, Control
 from penstock_gateway.front import Front
 from penstock_gateway.link import Link
 from penstock_gateway.loading import Serving
@@ -29,6 +31,7 @@ from penstock_gateway.local_gate import LocalGate
 from penstock_gateway.messages import Counted, Plan, Ready, Tell, from_worker
 from penstock_gateway.metrics import Metrics
 from penstock_gateway.plan import ServingPlan, pieces
+from penstock_gateway.pulse import Pulse
 from penstock_gateway.reloading import run_name
 from penstock_gateway.server import Gateway, reload_from
 from penstock_gateway.spending.at_work import open_spending, time_of_day
@@ -88,13 +91,16 @@ async def coordinate(
             gateway.on_reload = coordinator.spread
             gateway.reload_by(load)
             async with trio.open_nursery() as nursery:
-                listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in admin]
+                listeners = [
+                    PatientListener(trio.SocketListener(trio.socket.from_stdlib_socket(each))) for each in admin
+                ]
                 if listeners:
                     nursery.start_soon(trio.serve_listeners, gateway.serve_admin, listeners)
                 nursery.start_soon(coordinator.obey, nursery)
                 nursery.start_soon(coordinator.tell_when_ready)
                 nursery.start_soon(coordinator.tell_plans)
                 nursery.start_soon(control.tell_life)
+                nursery.start_soon(coordinator.end_who_hangs)
                 async for number in signals:
                     gateway.front.draining = True
                     if number == signal.SIGQUIT or not coordinator.workers:
@@ -109,6 +115,8 @@ class WorkerAtWork:
 
     link: Link
     ready: bool = False
+    process: int = 0
+    """The number of its process, as it said."""
     connections: int = 0
     told: trio.Event = attrs.field(factory=trio.Event)
     """Set when the worker has answered `Tell`, or is gone."""
@@ -134,6 +142,7 @@ class Coordinator:
         self._keep = keep
         self._numbers = count(1)
         self.workers: dict[int, WorkerAtWork] = {}
+        self._pulse = Pulse()
         self._empty = trio.Event()
         self._all_ready = trio.Event()
         self._reloaded = trio.Event()
@@ -152,6 +161,18 @@ class Coordinator:
         with trio.move_on_after(TELL_TIMEOUT):
             for worker in asked:
                 await worker.told.wait()
+
+    async def end_who_hangs(self) -> None:
+        """Ask all workers again and again whether they live, and end by force who does not say so."""
+        while True:
+            await trio.sleep(BEAT)
+            for number in self._pulse.beat():
+                process = self.workers[number].process
+                _log.warning("a worker (process %d) hangs, and is ended", process)
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            for worker in self.workers.values():
+                worker.link.post(Tell(page=False))
 
     async def tell_when_ready(self) -> None:
         """Tell the first process when all are at work."""
@@ -199,6 +220,8 @@ class Coordinator:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(link.run)
                 while (packet := await link.receive()) is not None:
+                    if worker.process:
+                        self._pulse.heard(number)
                     try:
                         self._take(number, worker, packet)
                     except Exception:  # what one worker says wrongly is no other's fault: it goes, and comes anew
@@ -208,6 +231,7 @@ class Coordinator:
         finally:
             del self.workers[number]
             self._book.leave(number)
+            self._pulse.gone(number)
             worker.told.set()
             link.close()
             if self._gateway.front.draining and not self.workers:
@@ -222,7 +246,9 @@ class Coordinator:
                 if message.asked:
                     worker.told.set()
             elif isinstance(message, Ready):
-                worker.ready = True
+                worker.ready, worker.process = True, message.process
+                if worker.process:
+                    self._pulse.heard(number)
                 if sum(each.ready for each in self.workers.values()) == self._gateway.front.serving.gateway.workers:
                     self._all_ready.set()
             else:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import attrs
 
-from penstock import ResponseFacts, Usage
+from penstock import ResponseFacts, Usage, Verdict
 from penstock_dialects import AnswerReader
 from penstock_gateway.call_body import BYTES_PER_TOKEN
 
@@ -15,9 +15,12 @@ __all__ = ["counted"]
 
 def counted(reader: AnswerReader, elapsed: float | None = None) -> tuple[ResponseFacts, Usage | None]:
     """The facts of an answer, and its usage: as told, and its output by the length of its text where that is not told,
-    or was told before the end. What has no text, and tells nothing, has no usage. `elapsed`: the seconds that it took.
+    or was told before the end. What has no text, and tells nothing, has no usage, and neither has an answer that was
+    not read to its end: its estimate stands. `elapsed`: the seconds that it took.
     """
     facts, usage = reader.facts(elapsed), reader.usage
+    if reader.too_large and reader.status < 400:  # it was passed on all the same, and is no failure
+        return attrs.evolve(facts, verdict=Verdict(kind="success")), None
     if usage is not None and usage.output_tokens is not None and not _broke_off(reader, facts):
         return facts, usage
     text = (reader.text, reader.reasoning, *(call.arguments for call in reader.tool_calls))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import trio
 
+from penstock_gateway.accepting import PatientListener
 from penstock_gateway.connection import ClientConnection
 from penstock_gateway.front import Front
 from penstock_gateway.refusal import Refusal
@@ -33,7 +34,8 @@ class Door:
     async def accept(self, listeners: Sequence[trio.abc.Listener[trio.SocketStream]], nursery: trio.Nursery) -> None:
         """Serve whoever connects, until `drain`."""
         with self._accepting:
-            await trio.serve_listeners(self._serve, list(listeners), handler_nursery=nursery)
+            patient = [PatientListener(each) for each in listeners]
+            await trio.serve_listeners(self._serve, patient, handler_nursery=nursery)
 
     async def drain(self, seconds: float) -> None:
         """Take no new connections and requests, and wait until what is under way has ended, at most `seconds`."""

@@ -17,7 +17,7 @@ import attrs
 import trio
 
 from penstock import PenstockError, RequestResourceKey, Usage, own_shortage
-from penstock_dialects import AnswerReader
+from penstock_dialects import AnswerReader, Memory
 from penstock_gateway.answer_writer import AnswerWriter
 from penstock_gateway.blotting import Blotter, blotted
 from penstock_gateway.call_body import CallBody
@@ -36,6 +36,8 @@ __all__ = ["CallFailed", "Client", "Exchange", "Fault", "OutOfTime"]
 
 _log: Final = logging.getLogger("penstock.gateway")
 
+_READ: Final = Memory(per_value=8 * 1024 * 1024, growth=128)
+"""What is read of answers: all others wait meanwhile, so what one read from a socket makes of work is bounded."""
 MOST_KEPT: Final = 64 * 1024
 """Bytes of an answer that wait for its client while more is read."""
 
@@ -160,6 +162,8 @@ class Exchange:
     _began: float = 0.0
     _last: float = math.inf
     _paused: bool = False
+    _unread: bool = False
+    """Whether the answer is passed on, but read no further."""
 
     @property
     def provider(self) -> str:
@@ -184,7 +188,7 @@ class Exchange:
 
     def take(self, place: Place, now: float) -> None:
         """Hold the place that a call has, until it ends."""
-        self.status, self.usage, self._reader = 0, None, None
+        self.status, self.usage, self._reader, self._unread = 0, None, None, False
         self._place, self._began = place, now
         self._last = min(self.ends_at, self._began + self.gateway.total_timeout)
 
@@ -207,6 +211,9 @@ class Exchange:
         data = b"".join(answer.take())  # as one: an answer may come in chunks of a byte each
         if data:
             reader.feed(data)
+            if reader.too_large and not self._unread:
+                self._unread = True
+                _log.warning("an answer of %s is passed on unread from here: %s", self.provider, reader.too_large)
         if self._refusal is not None:
             if answer.done:
                 reader.end()
@@ -270,7 +277,7 @@ class Exchange:
 
     def _read_head(self, answer: AnswerParser, now: float) -> AnswerReader:
         names = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.named.items()}
-        reader = AnswerReader(self._upstream.dialect, answer.status, names, wall_now=datetime.now(UTC))
+        reader = AnswerReader(self._upstream.dialect, answer.status, names, wall_now=datetime.now(UTC), memory=_READ)
         self._reader = reader
         self.first_byte = now - self._began
         status = answer.status

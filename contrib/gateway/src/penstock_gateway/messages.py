@@ -106,7 +106,9 @@ class Counted(msgspec.Struct, array_like=True, tag=4, frozen=True):
 
 
 class Ready(msgspec.Struct, array_like=True, tag=5, frozen=True):
-    """A worker takes connections."""
+    """A worker takes connections; `process` is its number, 0: it has none of its own."""
+
+    process: int = 0
 
 
 class Plan(msgspec.Struct, array_like=True, tag=6, frozen=True):
@@ -141,7 +143,9 @@ class Failed(msgspec.Struct, array_like=True, tag=9, frozen=True):
 
 
 class Tell(msgspec.Struct, array_like=True, tag=10, frozen=True):
-    """Somebody wants to see what is counted."""
+    """Tell what has been counted. `page`: somebody waits to see it; else it shows that the worker does not hang."""
+
+    page: bool = True
 
 
 FromWorker = Ask | Back | Ended | Counted | Ready

@@ -19,6 +19,7 @@ import trio
 
 import penstock
 from penstock import ConfigError, PenstockError, printable
+from penstock_gateway.accepting import PatientListener
 from penstock_gateway.answer_writer import whole_answer
 from penstock_gateway.call_log import open_log
 from penstock_gateway.door import Door
@@ -213,7 +214,7 @@ async def _open_gateway(
             nursery.start_soon(gateway.door.accept, listeners, nursery)
             if config.admin is not None:
                 gateway.admin_url = _url(config.admin.host, admin[0])
-                nursery.start_soon(trio.serve_listeners, gateway.serve_admin, admin)
+                nursery.start_soon(trio.serve_listeners, gateway.serve_admin, [PatientListener(each) for each in admin])
             try:
                 yield gateway
             except Exception as error:

@@ -68,7 +68,7 @@ async def work(
                     listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in clients]
                     held = [HeldListener(listener, link) for listener in listeners]
                     nursery.start_soon(worker.door.accept, held, nursery)
-                    link.post(Ready())
+                    link.post(Ready(os.getpid()))
                 worker.door.close()
                 worker.tell_counts()
                 link.flush()
@@ -128,7 +128,7 @@ class Worker:
                 if (plan := self.plans.take(message)) is not None:
                     self.front.use(plan.serving)
             elif isinstance(message, Tell):
-                self.tell_counts(asked=True)
+                self.tell_counts(asked=message.page)
             else:
                 self.gate.take(message)
 

@@ -1,0 +1,76 @@
+"""What an answer makes of work, however it is packed and cut: bounded by the bytes of it that came."""
+
+from __future__ import annotations
+
+import gzip
+from random import Random
+from typing import Any
+
+import pytest
+
+from penstock_dialects import AnswerReader, Memory, find_dialect, framing
+
+OPENAI = find_dialect("openai")
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize("text", [b" ", b"data: {}\n\n", b"\n", b"\r", b":\n", b"data:\r\n"])
+def test_what_one_piece_of_a_packed_answer_makes_of_work_is_bounded_by_its_bytes(text: bytes) -> None:
+    memory = Memory(growth=128)
+    packed = gzip.compress(b"data: {}\n\n" + text * (40_000_000 // len(text)))
+    with AnswerReader(OPENAI, 200, {"content-encoding": "gzip"}, memory=memory) as reader:
+        reader.feed(packed[:2048])
+        assert reader.too_large == "the answer unpacks to more than 128 times what came of it"
+        lines = text.count(b"\n") + text.count(b"\r")
+        assert memory.taken / len(text) * (len(text) + 64 * lines) <= 1.4 * MIB
+
+
+def test_an_answer_that_is_packed_as_answers_are_is_read() -> None:
+    memory = Memory(growth=128)
+    chunk = b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[%s]}\n\n'
+    letters = Random(1)
+    words = [bytes(letters.choices(b"etaoinshrdlu", k=letters.randint(1, 8))) for _ in range(50_000)]
+    pieces = [chunk % (b'{"index":0,"delta":{"content":" %s"},"finish_reason":null}' % word) for word in words]
+    body = gzip.compress(b"".join(pieces))
+    with AnswerReader(OPENAI, 200, {"content-encoding": "gzip"}, memory=memory) as reader:
+        for at in range(0, len(body), 1000):
+            reader.feed(body[at : at + 1000])
+        assert not reader.too_large
+        assert reader.text.endswith(words[-1].decode())
+
+
+@pytest.mark.parametrize("begin", [b"data: ", b"data: 1\n", b'{"a": ', b"["])
+def test_a_value_without_an_end_is_held_no_further_than_its_bound(begin: bytes) -> None:
+    memory = Memory(per_value=100_000)
+    with AnswerReader(OPENAI, 200, {}, memory=memory) as reader:
+        reader.feed(begin)
+        for _ in range(200):
+            reader.feed(b"data: %s\n" % (b"1" * 1000) if begin.endswith(b"\n") else b"1" * 1000)
+        assert reader.too_large == "the answer has a value that is larger than 100,000 bytes"
+        assert memory.taken <= 110_000
+
+
+def test_values_that_are_small_may_be_many() -> None:
+    with AnswerReader(OPENAI, 200, {}, memory=Memory(per_value=1000)) as reader:
+        for _ in range(1000):
+            reader.feed(b'data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n')
+        assert (reader.too_large, len(reader.text)) == ("", 2000)
+
+
+def test_lines_that_end_with_a_carriage_return_are_not_each_looked_for_to_the_end() -> None:
+    looked = 0
+
+    class Counting(bytearray):
+        def find(self, sub: Any, start: Any = 0, end: Any = None) -> int:
+            nonlocal looked
+            found = super().find(sub, start, len(self) if end is None else end)
+            looked += (found if found >= 0 else len(self) if end is None else end) - start
+            return found
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(framing, "bytearray", Counting, raising=False)
+        lines = framing.Framing(events=True)
+    for tail in (b"", b"\n\n"):
+        looked = 0
+        assert len(list(lines.feed(b"data: {}\r\r" * 2000 + tail))) >= 1999
+        assert looked < 200_000
