@@ -81,6 +81,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             summary="A classifier for Penstock: answers with a certain status are rate limits",
             chosen='required = ["$name"]',
             keys="status = 420",
+            dependencies=("msgspec>=0.19",),
         ),
         "dialect": Kind(
             summary="A dialect for Penstock: how a provider answers that speaks much like OpenAI",
