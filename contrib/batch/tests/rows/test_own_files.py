@@ -283,5 +283,5 @@ def test_a_folder_into_which_nothing_may_be_written_is_told_before_the_run(
     rewrite(local, "out/answers.jsonl", place)
     assert check_pipeline(local.toml, plugins=()).faulty is False
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != shut)  # root may write everywhere
-    with pytest.raises(ConfigError, match="output.path: cannot be written: nothing may be written into .*shut"):
+    with pytest.raises(ConfigError, match=r"output\.path: cannot be written: nothing may be written into .*shut"):
         check_pipeline(local.toml, plugins=())

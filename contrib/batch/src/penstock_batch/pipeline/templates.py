@@ -148,7 +148,7 @@ def _plain_parts(tree: nodes.Template) -> _Plain | None:
 
 
 def _check_names(tree: nodes.Template) -> None:
-    """Raises `TemplateProblem` for a filter or test that there is not: within an `if` jinja would say so for each row."""
+    """Raises `TemplateProblem` for a filter or test that there is not; within an `if` jinja says so for each row."""
     for kind, word, known in ((nodes.Filter, "filter", _SANDBOX.filters), (nodes.Test, "test", _SANDBOX.tests)):
         for node in tree.find_all(kind):
             if node.name not in known:
