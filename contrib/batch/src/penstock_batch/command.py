@@ -12,13 +12,13 @@ from typing import Final
 import attrs
 import trio
 
-from penstock import ConfigError, FileCheck, PluginManager
+from penstock import ConfigError, FileCheck, PluginManager, Problem
 from penstock_batch.money.budget import budget_lines
 from penstock_batch.pipeline.loading import Pipeline, load_pipeline
 from penstock_batch.pipeline.steps import Step
 from penstock_batch.providers.models import StepModel
 from penstock_batch.providers.open_files import open_files_limit, too_few_files
-from penstock_batch.rows.own_files import OutputLost
+from penstock_batch.rows.own_files import OutputLost, folder_problem
 from penstock_batch.rows.target import STANDARD
 from penstock_batch.running.assembly import Assembled, assemble, claim_output, refuse_to_replace, remove_results
 from penstock_batch.running.forecast import forecast
@@ -203,6 +203,9 @@ def check_command(path: Path, *, plugins: Sequence[object]) -> int:
 def check_pipeline(path: Path, *, plugins: Sequence[object]) -> FileCheck:
     """What a pipeline that is valid would do, and what should be seen to. Raises `ConfigError` and `PluginError`."""
     pipeline = load_pipeline(path)
+    own = {pipeline.store} if pipeline.target.path == STANDARD else {pipeline.store, pipeline.target.path}
+    if problems := {what for each in own if (what := folder_problem(each.parent)) is not None}:
+        raise ConfigError([Problem(("output", "path"), what, str(path)) for what in sorted(problems)])
     manager = PluginManager.from_config(pipeline.config, extra=plugins)
     notes = []
     calls = sum(model.max_parallel_requests for model in {each.name: each for each in pipeline.models}.values())

@@ -18,7 +18,11 @@ def test_what_a_template_needs_is_read_from_its_variables() -> None:
     ("source", "complaint"),
     [
         ("Hi {{ name", "line 1: unexpected end of template"),
-        ("Hi\n{{ name | nope }}", "line 2: No filter named 'nope'"),
+        ("Hi\n{{ name | nope }}", "line 2: No filter named 'nope'; there are abs, "),
+        ("{{ name | uper }}", r"No filter named 'uper'; did you mean 'upper'\?"),
+        ("{{ name is strin }}", r"No test named 'strin'; did you mean 'string'\?"),
+        ("{% if name | uper %}x{% endif %}", r"No filter named 'uper'; did you mean 'upper'\?"),
+        ("{% if name is strin %}x{% endif %}", r"No test named 'strin'; did you mean 'string'\?"),
         ("{% include 'secrets' %}", "line 1: include is not allowed"),
         ("\n{% import 'x' as x %}", "line 2: import is not allowed"),
         ("{% from 'x' import y %}", "import is not allowed"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from penstock import ConfigError
-from penstock_batch.command import run_command
+from penstock_batch.command import check_pipeline, run_command
 from penstock_batch.pipeline.loading import load_pipeline
 from penstock_batch.rows.own_files import OutputLost
 
@@ -272,3 +272,16 @@ def test_csv_is_written_where_the_name_says_so(local: Folder) -> None:
 def test_a_name_that_says_nothing_is_refused(local: Folder, name: str) -> None:
     rewrite(local, "out/answers.jsonl", name)
     assert "must end in .jsonl, .ndjson, .csv" in refused(local)
+
+
+@pytest.mark.parametrize("place", ["shut/answers.jsonl", "shut/to/come/answers.jsonl"])
+def test_a_folder_into_which_nothing_may_be_written_is_told_before_the_run(
+    local: Folder, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shut = local.path / "shut"
+    shut.mkdir()
+    rewrite(local, "out/answers.jsonl", place)
+    assert check_pipeline(local.toml, plugins=()).faulty is False
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != shut)  # root may write everywhere
+    with pytest.raises(ConfigError, match=r"output\.path: cannot be written: nothing may be written into .*shut"):
+        check_pipeline(local.toml, plugins=())

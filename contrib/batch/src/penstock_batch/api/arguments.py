@@ -46,7 +46,7 @@ def check_arguments(
     if progress not in (kinds := get_args(ProgressKind)):
         problems.append(f"progress must be one of {', '.join(kinds)}, not {value_in_words(progress)}")
     if problems:
-        raise ConfigError("\n".join(problems))
+        raise ConfigError(problems)
 
 
 def _not_a_path(name: str, value: object, right: str, also: type = str) -> Iterator[str]:

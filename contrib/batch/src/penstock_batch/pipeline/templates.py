@@ -18,6 +18,7 @@ import attrs
 from jinja2 import Environment, TemplateError, nodes
 from jinja2.meta import find_undeclared_variables
 
+from penstock import did_you_mean
 from penstock_batch.pipeline.attaching import Attaching
 from penstock_batch.pipeline.beside import FileProblem
 from penstock_batch.pipeline.template_bounds import (
@@ -61,6 +62,7 @@ class PromptTemplate:
             for kind, word in _REACHING_OUT:
                 for node in tree.find_all(kind):
                     raise TemplateProblem(f"line {node.lineno}: {word} is not allowed in a prompt")
+            _check_names(tree)
             self._template = _SANDBOX.from_string(source)
         except TemplateError as error:
             line = getattr(error, "lineno", None)
@@ -143,6 +145,15 @@ def _plain_parts(tree: nodes.Template) -> _Plain | None:
             else:
                 return None
     return _Plain("".join(pattern), tuple(names))
+
+
+def _check_names(tree: nodes.Template) -> None:
+    """Raises `TemplateProblem` for a filter or test that there is not; within an `if` jinja says so for each row."""
+    for kind, word, known in ((nodes.Filter, "filter", _SANDBOX.filters), (nodes.Test, "test", _SANDBOX.tests)):
+        for node in tree.find_all(kind):
+            if node.name not in known:
+                hint = did_you_mean(node.name, known, otherwise="there are")
+                raise TemplateProblem(f"line {node.lineno}: No {word} named {node.name!r}; {hint}")
 
 
 _TEXT: Final = frozenset((str,))

@@ -19,7 +19,7 @@ from penstock import PenstockError, Problem
 from penstock_batch.rows.failed_rows import FAILED, is_failure
 from penstock_batch.rows.working_files import END, begins
 
-__all__ = ["OutputLost", "looks_like_failed_rows", "place_problems", "written"]
+__all__ = ["OutputLost", "folder_problem", "looks_like_failed_rows", "place_problems", "written"]
 
 _FORMER_FIELDS: Final = frozenset({"line", "step", "error", "row"})
 """The fields that each line of a failed file had, before it could be an input."""
@@ -70,6 +70,12 @@ def _kind_problem(path: Path) -> str | None:
     if stat.S_ISDIR(mode):
         return "is a folder"
     return None if stat.S_ISREG(mode) else "is no ordinary file"
+
+
+def folder_problem(folder: Path) -> str | None:
+    """Why nothing could be written into `folder`, which is made where it is not there yet; `None` if it could."""
+    there = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+    return None if os.access(there, os.W_OK | os.X_OK) else f"cannot be written: nothing may be written into {there}"
 
 
 def looks_like_failed_rows(path: Path) -> bool:
