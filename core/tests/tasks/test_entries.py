@@ -25,8 +25,6 @@ from penstock.tasks.records import ONE_PLACE
 class Queued(TaskEntry):
     """A task of one place, without a payload."""
 
-    __slots__ = ("__weakref__",)
-
     def __init__(self, task_id: str, terms: TaskTerms) -> None:
         self.task_id, self.payload, self.terms = task_id, None, terms
         self.sequence, self.cost, self.lane, self.next = 0, 0.0, None, None
