@@ -178,6 +178,7 @@ def test_it_depends_on_what_our_own_plugins_depend_on(made: Path) -> None:
         return set(tomllib.loads(file.read_text(encoding="utf-8"))["project"]["dependencies"])
 
     ours = {each for file in HOUSE.glob("p*/*/pyproject.toml") for each in dependencies(file)}
-    ours |= dependencies(HOUSE / "contrib/httpx/pyproject.toml")
+    for other in ("httpx", "dialects"):
+        ours |= dependencies(HOUSE / f"contrib/{other}/pyproject.toml")
     for kind in KINDS:
         assert dependencies(made / f"penstock-new-{kind}" / "pyproject.toml") <= ours

@@ -263,7 +263,8 @@ async def test_of_tasks_that_wait_and_soon_end_few_run_at_once(autojump_clock: M
         while rig.scheduler.progress["completed"] < 3000:
             await trio.lowlevel.checkpoint()
             running.append(rig.scheduler.progress["in_flight"])
-    assert max(running) <= 4 * 64
+    # In which order trio runs those of one step is chance: at worst nothing has ended when the third round begins.
+    assert max(running) <= 64 + 128 + 256
     assert len(running) <= 3000 / 64 + 8
 
 

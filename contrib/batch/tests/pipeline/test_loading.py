@@ -111,12 +111,12 @@ def test_what_does_not_fit_is_reported_with_its_key(folder: Folder, old: str, ne
         (
             'prompt = "Sum',
             'params = { max_tokens = "5" }\nprompt = "Sum',
-            'steps.summary.params.max_tokens: must be a number of tokens, from 1 on, not "5"',
+            'steps.summary.params.max_tokens: must be a number of tokens, 1 to 1,000,000,000, not "5"',
         ),
         (
             'prompt = "Sum',
             'params = { max_completion_tokens = -1 }\nprompt = "Sum',
-            "steps.summary.params.max_completion_tokens: must be a number of tokens, from 1 on, not -1",
+            "steps.summary.params.max_completion_tokens: must be a number of tokens, 1 to 1,000,000,000, not -1",
         ),
         (
             'prompt = "Sum',

@@ -76,8 +76,8 @@ def test_a_model_that_the_provider_does_not_have_is_named(served: Folder) -> Non
 
 
 def test_a_parameter_that_the_provider_refuses_is_reported(served: Folder) -> None:
-    reasons = failing(served, ("prompt = ", "params = { max_tokens = -1 }\nprompt = "))
-    assert "p: HTTP 400: 'max_tokens' must be a whole number from 1 to 1000000000." in reasons
+    reasons = failing(served, ("input = ", "params = { dimensions = -1 }\ninput = "))
+    assert "p: HTTP 400: 'dimensions' must be a whole number from 1 to 4096." in reasons
     assert len(reasons) == 2
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, Protocol
 
 import attrs
 
-from penstock import Problem, ProviderConfig, value_in_words
+from penstock import MOST_TOKENS, Problem, ProviderConfig, value_in_words
 from penstock_batch.pipeline.code import UnknownCode, code_of
 from penstock_batch.pipeline.config import BATCH_TOKENS, WORKERS, StepConfig
 from penstock_batch.pipeline.criteria import Criteria, compile_criteria
@@ -294,7 +294,10 @@ def _shape_problems(config: StepConfig) -> list[Problem]:
         if name in _OURS.get(config.kind, ())
     ]
     found += [
-        Problem(("params", name), f"must be a number of tokens, from 1 on, not {value_in_words(config.params[name])}")
+        Problem(
+            ("params", name),
+            f"must be a number of tokens, 1 to {MOST_TOKENS:,}, not {value_in_words(config.params[name])}",
+        )
         for name in _MOST_TOKENS
         if name in config.params and config.kind == "chat" and not _is_count(config.params[name])
     ]
@@ -308,7 +311,7 @@ def _shape_problems(config: StepConfig) -> list[Problem]:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_TOKENS
 
 
 def _twice(field: str, names: Sequence[str]) -> Iterator[Problem]:
