@@ -39,15 +39,16 @@ class Wrk:
         self._folder = folder
 
     def load(self, port: int, seconds: int, connections: int, *, pause: float = 0.0) -> Load:
-        """The calls of so many connections, each at once after the last, or after `pause` seconds. Raises
-        `PenstockError` where one was not answered well.
+        """The calls of so many connections, each at once after the last, or after `pause` seconds in the mean: by chance
+        from none to twice as many, since else all would come at once, again and again. Raises `PenstockError` where
+        one was not answered well.
         """
         script = self._folder / "call.lua"
         script.write_text(
             f"""wrk.method = "POST"; wrk.path = "/v1/chat/completions"; wrk.body = '{CALL}'
 wrk.headers["content-type"] = "application/json"; wrk.headers["authorization"] = "Bearer {KEY}"
 """
-            + (f"function delay() return {max(1, round(pause * 1000))} end\n" if pause else ""),
+            + (f"function delay() return math.random(0, {max(1, round(pause * 2000))}) end\n" if pause else ""),
             encoding="utf-8",
         )
         url = f"http://127.0.0.1:{port}"
