@@ -39,9 +39,9 @@ class Wrk:
         self._folder = folder
 
     def load(self, port: int, seconds: int, connections: int, *, pause: float = 0.0) -> Load:
-        """The calls of so many connections, each at once after the last, or after `pause` seconds in the mean: by chance
-        from none to twice as many, since else all would come at once, again and again. Raises `PenstockError` where
-        one was not answered well.
+        """The calls of so many connections, each at once after the last, or after `pause` seconds in the mean: by
+        chance from none to twice as many, since else all would come at once, again and again. Raises `PenstockError`
+        where one was not answered well.
         """
         script = self._folder / "call.lua"
         script.write_text(
