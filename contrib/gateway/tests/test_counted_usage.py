@@ -63,3 +63,16 @@ def test_an_answer_that_is_read_no_further_is_no_failure_and_its_estimate_stands
         facts, usage = counted(reader)
     assert facts.verdict is not None
     assert (facts.verdict.kind, facts.verdict.usage, usage) == ("success", None, None)
+
+
+def test_an_error_that_came_before_an_answer_is_read_no_further_is_an_error_all_the_same() -> None:
+    refused = b'data: {"error":{"message":"slow down","type":"rate_limit_error","code":"rate_limit_exceeded"}}\n\n'
+    kind = {"content-type": "text/event-stream"}
+    with AnswerReader(find_dialect("openai"), 200, kind, memory=Memory(per_call=len(refused))) as reader:
+        reader.feed(refused)
+        reader.feed(PIECE)
+        reader.end()
+        facts, _ = counted(reader)
+    assert reader.too_large
+    assert facts.verdict is not None
+    assert facts.verdict.kind == "rate_limited"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 import trio
@@ -42,101 +43,76 @@ def came(far: socket.socket) -> bytes | None:
         return None
 
 
-class Round:
-    """What a callback of a round does with a channel, and what had come at the other end by then."""
+async def in_a_round(poller: Poller, *steps: Callable[[], object]) -> None:
+    """Take these steps in a round of the poller, one after the other, and wait for its end."""
+    over = trio.Event()
 
-    def __init__(self, poller: Poller, near: socket.socket, far: socket.socket) -> None:
-        self.channel, self.far = Channel(poller, near, Owner()), far
-        self.meanwhile: list[bytes | None] = []
-        self.over = trio.Event()
+    def taken() -> None:
+        for step in steps:
+            step()
+        over.set()
 
-    def looks(self) -> None:
-        self.meanwhile.append(came(self.far))
+    poller.soon(taken)
+    await over.wait()
 
 
 async def test_what_a_callback_sends_goes_out_together_at_the_end_of_the_round(
     ends: tuple[socket.socket, socket.socket],
 ) -> None:
+    near, far = ends
+    meanwhile: list[bytes | None] = []
     async with open_poller() as poller:
-        it = Round(poller, *ends)
-
-        def sends() -> None:
-            it.channel.send(b"a")
-            it.channel.send(b"b")
-            it.looks()
-            it.over.set()
-
-        poller.soon(sends)
-        await it.over.wait()
-        assert (it.meanwhile, came(it.far)) == ([None], b"ab")
-        it.channel.send(b"outside of a round")
-        assert came(it.far) == b"outside of a round"
-        it.channel.close()
+        channel = Channel(poller, near, Owner())
+        await in_a_round(
+            poller, lambda: channel.send(b"a"), lambda: channel.send(b"b"), lambda: meanwhile.append(came(far))
+        )
+        assert (meanwhile, came(far)) == ([None], b"ab")
+        channel.send(b"outside of a round")
+        assert came(far) == b"outside of a round"
+        channel.close()
 
 
 async def test_what_is_large_waits_for_nobody(ends: tuple[socket.socket, socket.socket]) -> None:
+    near, far = ends
+    meanwhile: list[bytes | None] = []
+    sent = b"head", b"x" * 20_000, b"tail"
     async with open_poller() as poller:
-        it = Round(poller, *ends)
-
-        def sends() -> None:
-            it.channel.send(b"head")
-            it.channel.send(b"x" * 20_000)
-            it.looks()
-            it.channel.send(b"tail")
-            it.over.set()
-
-        poller.soon(sends)
-        await it.over.wait()
-        assert it.meanwhile == [b"head" + b"x" * 20_000]
-        assert came(it.far) == b"tail"
-        it.channel.close()
+        channel = Channel(poller, near, Owner())
+        steps = [partial(channel.send, data) for data in sent]
+        await in_a_round(poller, *steps[:2], lambda: meanwhile.append(came(far)), steps[2])
+        assert (meanwhile, came(far)) == ([sent[0] + sent[1]], sent[2])
+        channel.close()
 
 
 async def test_the_last_is_said_behind_what_was_sent(ends: tuple[socket.socket, socket.socket]) -> None:
+    near, far = ends
     async with open_poller() as poller:
-        it = Round(poller, *ends)
-
-        def sends() -> None:
-            it.channel.send(b"all")
-            it.channel.send_eof()
-            it.over.set()
-
-        poller.soon(sends)
-        await it.over.wait()
-        assert (came(it.far), came(it.far)) == (b"all", b"")
-        it.channel.close()
+        channel = Channel(poller, near, Owner())
+        await in_a_round(poller, lambda: channel.send(b"all"), channel.send_eof)
+        assert (came(far), came(far)) == (b"all", b"")
+        channel.close()
 
 
 async def test_of_a_channel_that_is_closed_in_the_round_nothing_goes_out(
     ends: tuple[socket.socket, socket.socket],
 ) -> None:
+    near, far = ends
     async with open_poller() as poller:
-        it = Round(poller, *ends)
-
-        def sends() -> None:
-            it.channel.send(b"never mind")
-            it.channel.close()
-            it.over.set()
-
-        poller.soon(sends)
-        await it.over.wait()
-        assert came(it.far) == b""
+        channel = Channel(poller, near, Owner())
+        await in_a_round(poller, lambda: channel.send(b"never mind"), channel.close)
+        assert came(far) == b""
 
 
 async def test_what_is_sent_while_others_go_out_goes_out_too(ends: tuple[socket.socket, socket.socket]) -> None:
     """Whoever is told that all has gone out may send at once."""
+    near, far = ends
     async with open_poller() as poller:
-        it = Round(poller, *ends)
+        channel = Channel(poller, near, Owner())
 
         class Sender:
             def flush(self) -> None:
-                it.channel.send(b"after that")
+                channel.send(b"after that")
 
-        def sends() -> None:
-            assert poller.collects(Sender())
-            it.over.set()
-
-        poller.soon(sends)
-        await it.over.wait()
-        assert came(it.far) == b"after that"
-        it.channel.close()
+        await in_a_round(poller, lambda: poller.collects(Sender()))
+        assert came(far) == b"after that"
+        channel.close()

@@ -170,7 +170,7 @@ class AnswerReader:
     @property
     def verdict(self) -> Verdict:
         """What the answer means, as far as it has come. Before its end a stream that goes well is a success."""
-        if self.too_large:
+        if self.too_large and self._answer.error is None:
             return Verdict(kind="provider_failure", of="call", ended="error", code="answer_too_large", usage=self.usage)
         if self.status >= 400:
             return attrs.evolve(self._judged(self.status, self._refusal_in_body), usage=self.usage)

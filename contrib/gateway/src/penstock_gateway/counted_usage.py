@@ -19,7 +19,8 @@ def counted(reader: AnswerReader, elapsed: float | None = None) -> tuple[Respons
     not read to its end: its estimate stands. `elapsed`: the seconds that it took.
     """
     facts, usage = reader.facts(elapsed), reader.usage
-    if reader.too_large and reader.status < 400:  # it was passed on all the same, and is no failure
+    # One that is read no further was passed on all the same, and is no failure, unless it has said by then that it is.
+    if reader.too_large and reader.status < 400 and reader.error is None:
         return attrs.evolve(facts, verdict=Verdict(kind="success")), None
     if usage is not None and usage.output_tokens is not None and not _broke_off(reader, facts):
         return facts, usage
