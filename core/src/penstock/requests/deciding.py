@@ -90,9 +90,9 @@ def comes_too_late(denied: Denied, gives_up_at: float | None) -> bool:
     return True
 
 
-def in_vain(denied: Denied, gives_up_at: float, now: float) -> bool:
+def in_vain(denied: Denied, gives_up_at: float | None, now: float) -> bool:
     """Whether a call need not begin to wait: that could not succeed, or it does not wait at all."""
-    return gives_up_at <= now or comes_too_late(denied, gives_up_at)
+    return (gives_up_at is not None and gives_up_at <= now) or comes_too_late(denied, gives_up_at)
 
 
 def no_place(state: ResourceState, requests: int) -> Denied:

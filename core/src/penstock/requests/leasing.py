@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from types import CoroutineType
-from typing import Any, Final
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -112,15 +112,10 @@ class RequestLeasing:
                 raise AssertionError(f"{group.key}: {group.in_flight} in flight")
             if outcome.kind == "rate_limited" and outcome.limited_by in (None, "unknown"):
                 outcome = _explained(lease, outcome, now)
-            counted: Any = lease.tokens
-            limiter: GuardedLimiter
-            for limiter, token in counted:  # as `limiter.release` does, without a call of it for each
-                try:
-                    learnt = limiter.limiter.release(lease, token, outcome, now)
-                    if learnt:
-                        changes.extend(limiter.checked(learnt))
-                except BaseException as error:
-                    limiter.fail("release", error, now)
+            for limiter, token in lease.tokens:
+                learnt = limiter.release(lease, token, outcome, now)
+                if learnt:
+                    changes.extend(learnt)
         return result, changes
 
     def check_invariants(self) -> None:

@@ -124,7 +124,7 @@ class GuardedLimiter:
         """Count a call that came back."""
         try:
             changes = self.limiter.release(lease, token, outcome, now)
-            return self.checked(changes) if changes else ()
+            return self._checked(changes) if changes else ()
         except BaseException as error:
             self.fail("release", error, now)
             return ()
@@ -141,7 +141,7 @@ class GuardedLimiter:
                 changes = limiter.observe(hints, now)
             else:
                 return ()
-            return self.checked(changes) if changes else ()
+            return self._checked(changes) if changes else ()
         except BaseException as error:
             self._note("observe_call" if isinstance(limiter, CallObserver) else "observe", error)
             return ()
@@ -169,7 +169,7 @@ class GuardedLimiter:
     def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:
         """The static cap changed."""
         try:
-            return self.checked(self.limiter.set_cap(cap, now) or ())
+            return self._checked(self.limiter.set_cap(cap, now) or ())
         except BaseException as error:
             self.fail("set_cap", error, now)
             return ()
@@ -209,7 +209,7 @@ class GuardedLimiter:
     def _note(self, method: str, error: BaseException) -> None:
         self.on_failure(self.plugin, f"{LIMITER}.{method}", error, getattr(self.limiter, method, None))
 
-    def checked(self, changes: Sequence[LimiterChange]) -> Sequence[LimiterChange]:
+    def _checked(self, changes: Sequence[LimiterChange]) -> Sequence[LimiterChange]:
         """What the limiter says has changed. Raises if that is something else."""
         refuse_coroutine(changes)
         for change in changes:

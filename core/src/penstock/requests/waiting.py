@@ -33,7 +33,7 @@ from penstock.requests.timeouts import WaitEnds, end_of_wait
 from penstock.requests.waiters import RequestWaiter, RequestWaiterQueue
 from penstock.words.identity import ProviderModelKey
 from penstock.words.plugin_failures import PluginMaker
-from penstock.words.verdicts import NEVER, Backlog, Condition, Denied, Released, RequestReason, Signal
+from penstock.words.verdicts import Backlog, Condition, Denied, Released, RequestReason, Signal
 
 __all__ = ["WaitingRequests"]
 
@@ -119,7 +119,7 @@ class WaitingRequests:
             denied = answer
         if denied is not None and (denied.failed_at is not None or self._failing.any):
             denied = self._failing.refusal(state, item, denied, now)
-        if denied is not None and (NEVER in denied.until if gives_up_at is None else in_vain(denied, gives_up_at, now)):
+        if denied is not None and in_vain(denied, gives_up_at, now):
             waiter.refused = refusal(item, denied, now)
             if self._events.active:
                 self._record.denied(waiter.refused, now, waiter.correlation)
