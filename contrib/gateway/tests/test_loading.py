@@ -151,6 +151,24 @@ def test_providers_that_cannot_be_are_refused(tmp_path: Path, provider: str, mes
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "provider", "named"),
+    [
+        ("", MOCK.replace("acme]", r'"ac\r\nme"]').replace("acme.models", r'"ac\r\nme".models'), "ac\r\nme"),
+        ("", MOCK.replace("models.small", r'models."sm\nall"'), "sm\nall"),
+        (r'[gateway.models."a\u0085b"]' + '\nto = ["acme/small"]\n', MOCK, "a\x85b"),
+    ],
+)
+def test_a_name_that_would_be_a_header_of_its_own_is_refused(
+    tmp_path: Path, text: str, provider: str, named: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text, provider)
+    (problem,) = (each for each in caught.value.records if "characters that can be printed" in each.what)
+    assert problem.path[-1] == named
+    assert named not in str(caught.value)
+
+
 @pytest.mark.loopback
 @pytest.mark.parametrize("host", ["../../x", "a" * 64, "no.such.host.invalid"])
 async def test_a_host_that_cannot_be_one_is_refused_by_its_table(tmp_path: Path, host: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from penstock import printable
+from penstock import Problem, printable, value_in_words
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,10 @@ def test_whatever_comes_is_one_line_that_can_be_written_and_is_cleaned_once(fore
     assert len(shown.splitlines()) <= 1
     assert not any(character < " " or "\x7f" <= character <= "\x9f" for character in shown)
     assert printable(shown) == shown
+
+
+@pytest.mark.parametrize("name", ["a\x85b", "a\x9bb", "\u202egpj.exe", "a\u200bb"])
+def test_a_problem_shows_names_and_values_as_a_terminal_does(name: str) -> None:
+    said = f"{Problem(('providers', name), 'is missing')} {value_in_words(name)}"
+    assert said.isprintable()
+    assert name.encode("unicode_escape").decode() in said

@@ -66,7 +66,9 @@ def load_gateway(path: Path, environment: Mapping[str, str], without: Sequence[W
     models, config = _models(loaded.config, expanded), _without_the_replaced(expanded)
     aliases, wrong_aliases = aliases_of(gateway.models, models)
     models = {**models, **aliases}
-    problems = [*_provider_problems(config), *_address_problems(gateway), *wrong_aliases]
+    problems = [
+        *_provider_problems(config), *_name_problems(config, gateway), *_address_problems(gateway), *wrong_aliases
+    ]  # fmt: skip
     try:
         hashed = {} if gateway.keys_file is None else read_keys(path.parent / gateway.keys_file)
     except ConfigError as error:
@@ -136,6 +138,16 @@ def _provider_problems(config: PenstockConfig) -> list[Problem]:
             if not isinstance(provider.options.get("stream_usage", True), bool):
                 problems.append(Problem((*where, "options", "stream_usage"), "must be true or false"))
     return problems
+
+
+def _name_problems(config: PenstockConfig, gateway: GatewayConfig) -> list[Problem]:
+    """A name with a line break would be a header of its own, or the end of them all."""
+    named: list[tuple[tuple[str, ...], str]] = [(("gateway", "models", alias), alias) for alias in gateway.models]
+    for name, provider in config.providers.items():
+        named.append((("providers", name), name))
+        named += [(("providers", name, "models", model), model) for model in provider.models]
+    what = "must be named by characters that can be printed, since answers have the name in a header"
+    return [Problem(where, what) for where, name in named if not name.isprintable()]
 
 
 def _plain_keys(

@@ -17,6 +17,8 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import attrs
 
+from penstock.words.printable import printable
+
 __all__ = ["did_you_mean", "is_secret", "probably_meant", "type_in_words", "unknown", "value_in_words"]
 
 _LONGEST: Final = 60
@@ -99,7 +101,8 @@ def value_in_words(value: object, path: Iterable[str | int] = ()) -> str:
     if is_secret(value, path):
         return _PLAIN.get(type(value), type(value).__name__)
     if isinstance(value, str):
-        return json.dumps(value if len(value) <= _LONGEST else value[: _LONGEST - 1] + "…", ensure_ascii=False)
+        short = value if len(value) <= _LONGEST else value[: _LONGEST - 1] + "…"
+        return printable(json.dumps(short, ensure_ascii=False))
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     return repr(value)

@@ -13,6 +13,8 @@ from typing import Final
 
 import attrs
 
+from penstock.words.printable import printable
+
 __all__ = ["PathParts", "Problem", "dotted"]
 
 PathParts = tuple[str | int, ...]
@@ -47,12 +49,14 @@ def dotted(path: Iterable[str | int]) -> str:
 
     >>> dotted(("providers", "my.host", "models")), dotted(("steps", 2, "kind"))
     ('providers."my.host".models', 'steps[2].kind')
+
+    What a terminal would not show as it stands is escaped: see `printable`.
     """
     words = ""
     for part in path:
         if isinstance(part, int):
             words += f"[{part}]"
             continue
-        key = part if _BARE_KEY.fullmatch(part) else json.dumps(part, ensure_ascii=False)
+        key = part if _BARE_KEY.fullmatch(part) else printable(json.dumps(part, ensure_ascii=False))
         words += f".{key}" if words else key
     return words

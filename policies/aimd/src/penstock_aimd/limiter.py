@@ -111,10 +111,7 @@ class AimdLimiter:
         limit = self._limit if self._ramp is None else self._limit_at(now)
         first = self._admitted == self._last_refusal > 0
         self._admitted += 1
-        if self._ramp is None and self._ceiling.holds_until < inf:
-            self._in_flight += 1  # as `_count` does, without a call
-        else:
-            self._count(1, now)
+        self._count(1, now)
         if self._in_flight + 1 > limit:
             self._last_full = self._admitted
         if self._moment.at != now:
@@ -128,10 +125,7 @@ class AimdLimiter:
     ) -> Sequence[LimiterChange]:
         """Count a call out, and learn from a success or a rate limit. Raises `ValueError` if it is not out."""
         ticket = Ticket.redeem(token, lease, self)
-        if self._ramp is None and self._ceiling.holds_until < inf:
-            self._in_flight -= 1
-        else:
-            self._count(-1, now)
+        self._count(-1, now)
         if outcome.kind == "rate_limited":
             if not outcome.limits_calls_in_flight:
                 return self._was_mistaken(now)
