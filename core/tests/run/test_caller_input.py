@@ -174,11 +174,11 @@ def call(argument: str, right: frozenset[str]) -> list[Door]:
     return [make(request, argument, right), execute]
 
 
-def answered(what: str, argument: str, right: frozenset[str]) -> Door:
+def answered(what: str, argument: str, right: frozenset[str], *args: object) -> Door:
     async def use(scheduler: penstock.Scheduler, value: Any) -> None:
         scheduler.requests.register("free", "model", cap=100)
         async with penstock.request("free/model") as attempt:
-            getattr(attempt, what)(value)
+            getattr(attempt, what)(*args, value)
 
     return Door(f"attempt.{what}", argument, use, right)
 
@@ -247,6 +247,7 @@ DOORS = [
     method("requests.register_unconfigured", "cap", NUMBER, **MODEL),
     answered("answered", "facts", NO),
     answered("finish", "outcome", NO),
+    answered("end", "ended_at", NONE, None),
     answered("observe", "hints", NO),
     make(RequestAdmissionItem, "resource", NO),
     make(RequestAdmissionItem, "group", NO, resource=KEY),
@@ -289,6 +290,7 @@ DOORS = [
     Door("SchedulerResourceRequest", "needs", lambda _, value: SchedulerResourceRequest(value), EMPTY - {"no list"}),
     *start("group", TEXT | NONE),
     *start("needs", frozenset({"none", "no mapping"})),
+    *start("runner", NONE),
     method("start_soon", "task_id", TEXT | NONE, nothing),
     add("task_id", TEXT),
     *start("deadline", MOMENT),
@@ -313,6 +315,7 @@ DOORS = [
     method("emit", "snapshot", LABELS, "row_group_admitted"),
     method("emit", "diagnostics", LABELS, "row_group_admitted"),
     method("emit", "labels", LABELS, "row_group_admitted"),
+    method("reconfigure", "plugins", NONE),
     method("signal", "name", TEXT),
     method("seal", "name", TEXT),
     method("cancel_task", "task_id", TEXT),

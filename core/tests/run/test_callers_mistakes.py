@@ -230,3 +230,15 @@ async def test_an_outcome_that_is_none_is_refused_and_the_lease_comes_back(autoj
             given.outcome = "success"
 
     assert isinstance(await beside_others(attack), ConfigError)
+
+
+async def test_a_plain_function_in_place_of_a_call_is_told_so_and_its_lease_comes_back(
+    autojump_clock: MockClock,
+) -> None:
+    async def attack(_: penstock.Scheduler) -> None:
+        plain: Any = len
+        await penstock.execute(lambda attempt: plain(attempt.attempt_id), "acme/small")
+
+    error = await beside_others(attack)
+    assert isinstance(error, ConfigError)
+    assert "call must be an async function" in str(error)

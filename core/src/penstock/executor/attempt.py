@@ -170,14 +170,24 @@ class Attempt:
         self.end(GeneratorExit())
 
     @trio.lowlevel.enable_ki_protection  # as in `gate.py`
-    def end(self, error: BaseException | None, ended_at: float | None = None) -> None:
-        """The end: the lease is released with the given outcome, or with what follows from the facts and `error`. What
-        it took is counted until `ended_at`, or until now.
+    def end(
+        self,
+        error: BaseException | None,
+        ended_at: float | None = None,
+        outcome: RequestReleaseOutcome | None = None,
+    ) -> None:
+        """The end: the lease is released with the outcome, this one or one given before, or with what follows from the
+        facts and `error`. What it took is counted until `ended_at`, or until now.
 
-        Only the first counts: the block of a generator may be left long after it was given back.
+        Only the first counts: the block of a generator may be left long after it was given back. Raises `ConfigError`
+        where `ended_at` is no moment of this call; it goes on then.
         """
         if self._ended:
             return
+        if ended_at is not None:
+            self._check_end(ended_at)
+        if outcome is not None:
+            self.finish(outcome)
         self._ended = True
         if self._holder is not None:
             self._leave_block()
@@ -196,6 +206,11 @@ class Attempt:
             outcome = replace(outcome, of="call")
         self._gate.call_completed(self._lease, outcome, elapsed, now)
         self._consequences.ended(self._lease, outcome, self.started_at, self._call, now)
+
+    def _check_end(self, ended_at: float) -> None:
+        began, now = self.started_at, self._gate.run.now()
+        if not began <= a_moment(ended_at, "ended_at") <= now:
+            raise ConfigError(f"ended_at must be a moment of this call, from {began} to {now}, not {ended_at}")
 
     def _leave_block(self) -> None:
         if self._holder is not None:
@@ -240,12 +255,7 @@ class DetachedAttempt:
     ) -> bool:
         if self._attempt.ended:
             return False
-        started_at, now = self._attempt.started_at, self._attempt.run.now()
-        if ended_at is not None and not started_at <= a_moment(ended_at, "ended_at") <= now:
-            raise ConfigError(f"ended_at must be a moment of this call, from {started_at} to {now}, not {ended_at}")
-        if outcome is not None:
-            self._attempt.finish(outcome)
-        self._attempt.end(error, ended_at)
+        self._attempt.end(error, ended_at, outcome)
         return True
 
 

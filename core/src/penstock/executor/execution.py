@@ -6,6 +6,7 @@ Whether and after how long is decided in `retries.py`; each attempt has a lease 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from inspect import isawaitable
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
@@ -18,6 +19,8 @@ from penstock.executor.retries import Retries, RetryRules
 from penstock.executor.retry_budget import RetryBudget
 from penstock.requests.items import RequestAdmissionError
 from penstock.requests.own_failures import surely_unpaid
+from penstock.words.checks import shown
+from penstock.words.errors import ConfigError
 from penstock.words.failures import FailureMark, mark_failure, note_on
 from penstock.words.identity import RequestResourceKey
 
@@ -77,7 +80,7 @@ class Executions:
             try:
                 async with next_attempt() as attempt:
                     self._begin(attempt, tries)
-                    return await call(attempt)
+                    return await _called(call, attempt)
             except Exception as error:
                 raised = self._raised(attempt, error, tries)
                 if raised is error:
@@ -163,3 +166,14 @@ class Executions:
         if budget is None:
             budget = self._budgets[provider] = RetryBudget(share)
         return budget
+
+
+async def _called(call: Callable[[Attempt], Awaitable[R]], attempt: Attempt) -> R:
+    begun: object = call(attempt)
+    if not isawaitable(begun):
+        raise ConfigError(
+            f"call must be an async function; {shown(call)} returned {type(begun).__name__}. Write `async def`, or "
+            f"have a plain function called by execute_from_thread in a thread"
+        )
+    found: R = await begun
+    return found

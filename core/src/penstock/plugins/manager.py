@@ -33,6 +33,7 @@ from penstock.plugins.names import settings_of
 from penstock.plugins.plugin_set import ActivePlugin, PluginSet
 from penstock.plugins.tracing import DecisionTrace
 from penstock.sinks.spec import SinkBinding, SinkSpec
+from penstock.words.checks import shown
 from penstock.words.errors import ConfigError
 from penstock.words.identity import ProviderModelKey
 from penstock.words.plugin_failures import OnPluginFailure, unheard
@@ -101,7 +102,7 @@ class PluginManager:
         self.config = config
         self.generation = 0
         self._installed = installed
-        self._extra = tuple(extra)
+        self._extra = _objects(extra)
         self._files: dict[Path, tuple[bytes, LoadedPlugin]] = {}
         self._on_failure: OnPluginFailure = unheard
         self._bound: dict[str, Any] = {}
@@ -221,7 +222,7 @@ class PluginManager:
         """
         config = self.config if config is None else config
         files = dict(self._files)
-        extra = self._extra if extra is None else tuple(extra)
+        extra = self._extra if extra is None else _objects(extra)
         before = self._plugin_set.active
         promised = self._plugin_set.promises if self.generation else {}
         plugins = PluginSet(config, extra, self.installed, files, before, promised, held)
@@ -293,3 +294,15 @@ class PluginManager:
                 )
             )
         return found
+
+
+def _objects(plugins: Iterable[object]) -> tuple[object, ...]:
+    """The plugins that a caller hands in. Raises `ConfigError` for what is no list of such."""
+    given: object = plugins
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise ConfigError(f"plugins must be a list of plugin objects or paths of plugin files, not {shown(plugins)}")
+    found = tuple(plugins)
+    for each in found:
+        if isinstance(each, str):
+            raise ConfigError(f"plugins must hold plugin objects, or files as pathlib.Path, not {shown(each)}")
+    return found

@@ -65,7 +65,7 @@ async def open_scheduler(
     can start; an `ExceptionGroup` of the failures of tasks that nobody awaited."""
     require_trio("penstock.open_scheduler")
     loaded = load_config(config).config
-    manager = PluginManager.from_config(loaded, extra=_objects(plugins))
+    manager = PluginManager.from_config(loaded, extra=plugins)
     if run_id is not None and not RUN_ID.fullmatch(a_name(run_id, "run_id")):
         raise ConfigError(f"run_id must be at most 64 letters, digits, '-', '_' and '.', not {shown(run_id)}")
     if wall_clock is not None:
@@ -127,17 +127,6 @@ async def open_scheduler(
         scheduler.report = _report(scheduler, started_at, drivers, parts)
         parts.notes.run_finished(scheduler.report)
     _raise_what_went_wrong(parts.tasks, failure)
-
-
-def _objects(plugins: Iterable[object]) -> tuple[object, ...]:
-    given: object = plugins
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
-        raise ConfigError(f"plugins must be a list of plugin objects or paths of plugin files, not {shown(plugins)}")
-    found = tuple(plugins)
-    for each in found:
-        if isinstance(each, str):
-            raise ConfigError(f"plugins must hold plugin objects, or files as pathlib.Path, not {shown(each)}")
-    return found
 
 
 def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers, parts: RunParts) -> RunReport:

@@ -108,7 +108,7 @@ class TaskRunners:
             name = self.by_group.get(identity)
             if name is None:
                 return None
-        elif name not in self.named and a_name(name, "runner") != NURSERY:
+        elif a_name(name, "runner") not in self.named and name != NURSERY:
             raise ConfigError(f"runner: no runner is called {name!r}; {did_you_mean(name, [NURSERY, *self.named])}")
         return self.named.get(name)
 
