@@ -110,6 +110,20 @@ def test_what_cannot_be_called_is_refused(open_gate: Any, call: Any) -> None:
     asyncio.run(main())
 
 
+def test_a_plain_function_in_place_of_a_call_is_told_so(run: Run, open_gate: Any) -> None:
+    async def main() -> None:
+        async with open_gate() as opened:
+            with pytest.raises(ConfigError, match="call must be an async function"):
+                await opened.gate.execute(lambda attempt: "plain", "acme/fast")
+            assert await opened.gate.execute(nothing, "acme/fast") is None
+
+    run(main())
+
+
+async def nothing(_: object) -> None:
+    pass
+
+
 @pytest.mark.parametrize("place", ["in line", "out", "pausing"])
 def test_a_task_that_is_cancelled_ends_its_call_wherever_that_is(run: Run, open_gate: Any, place: str) -> None:
     async def main() -> None:

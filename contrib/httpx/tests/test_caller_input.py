@@ -55,3 +55,9 @@ async def test_a_body_that_asks_for_more_tokens_than_there_are_is_admitted_witho
         transport = AdmissionTransport(httpx2.MockTransport(answer), provider="acme")
         async with httpx2.AsyncClient(transport=transport) as client:
             assert (await ask(client, {"model": "small", "max_tokens": 10**400})).status_code == 200
+
+
+@pytest.mark.parametrize("dialect", [3, b"openai", ["openai"], {}, object()])
+def test_a_dialect_that_is_no_name_is_refused_by_name(dialect: Any) -> None:
+    with pytest.raises(ConfigError, match="there is no dialect"):
+        AdmissionTransport(dialect=dialect)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from inspect import isawaitable
 from typing import Any, TypeVar, Unpack, cast
 
 import httpx2
@@ -77,7 +78,7 @@ class Gate(_Face):
         attempt = execution.attempt(await port.ask(execution.call))
         while True:
             with execution.making:
-                return await call(attempt)
+                return await _begun(call, attempt)
             attempt = execution.attempt(await port.reply(execution.call, execution.making.failed))
 
     def transport(
@@ -186,3 +187,11 @@ class SyncGate(_Face):
     def for_asyncio(self) -> Gate:
         """The same gate for code under asyncio."""
         return Gate(self._ports)
+
+
+def _begun(call: Callable[[Attempt], Awaitable[R]], attempt: Attempt) -> Awaitable[R]:
+    begun: object = call(attempt)
+    if isawaitable(begun):
+        return begun
+    returned = type(begun).__name__
+    raise penstock.ConfigError(f"call must be an async function, and it returned {returned}: write `async def`")

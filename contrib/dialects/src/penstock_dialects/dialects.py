@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from penstock import ConfigError, ErrorFields, HintFamily, Verdict, did_you_mean
+from penstock import ConfigError, ErrorFields, HintFamily, Verdict, did_you_mean, value_in_words
 from penstock_dialects import families
 from penstock_dialects.judges import bedrock_error, judge_any, judge_gemini, judge_openrouter
 from penstock_dialects.refusals import Refusal
@@ -145,9 +145,10 @@ def dialect_names() -> list[str]:
 
 def find_dialect(name: str) -> Dialect:
     """The dialect of this name. Raises `ConfigError` where there is none."""
-    found = _known().get(name)
+    given: object = name
+    found = _known().get(name) if isinstance(given, str) else None
     if found is None:
-        raise ConfigError(f"there is no dialect {name!r}{did_you_mean(name, dialect_names())}")
+        raise ConfigError(f"there is no dialect {value_in_words(given)}{did_you_mean(name, dialect_names())}")
     return found
 
 

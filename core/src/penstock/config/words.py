@@ -133,8 +133,10 @@ _OPAQUE: Final = re.compile(r"[A-Za-z0-9_+/=.~-]{20,}")
 _PASSWORD_IN_URL: Final = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 
 
-def probably_meant(given: str, known: Iterable[str]) -> str | None:
-    """The name of those that are known which was probably meant, if one is near."""
+def probably_meant(given: object, known: Iterable[str]) -> str | None:
+    """The name of those that are known which was probably meant, if one is near; of what is no text none is."""
+    if not isinstance(given, str):
+        return None
     folded = {name.casefold().replace("_", "-"): name for name in known}
     near = difflib.get_close_matches(given.casefold().replace("_", "-"), folded, n=1)
     return folded[near[0]] if near else None
