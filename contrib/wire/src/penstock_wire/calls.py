@@ -20,6 +20,7 @@ from penstock_wire.answer import AnswerParser
 from penstock_wire.channel import Channel
 from penstock_wire.connection import Origin
 from penstock_wire.errors import CannotConnect, ConnectionLost, WireError
+from penstock_wire.given import check_client
 from penstock_wire.idle import IdleConnections
 from penstock_wire.poller import Poller
 from penstock_wire.request import Headers, RequestHead
@@ -59,6 +60,7 @@ class CallsClient:
         target = Target(base_url, headers)
         self.head: Callable[[str, str], RequestHead] = target.head
         """The head of calls with a method to a path, made once for all of them; a `ValueError` for what is none."""
+        check_client(tls, keep_alive, most_idle, connect_timeout)
         self._origin = Origin(target.host, target.port, (tls or tls_context()) if target.secure else None)
         self._poller = poller
         self.now = poller.now

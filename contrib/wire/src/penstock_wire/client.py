@@ -19,6 +19,7 @@ import trio
 from penstock_wire.answer import AnswerParser
 from penstock_wire.connection import Connection, Origin
 from penstock_wire.errors import CannotConnect
+from penstock_wire.given import check_client
 from penstock_wire.idle import IdleConnections
 from penstock_wire.request import Headers
 from penstock_wire.target import Target, tls_context
@@ -32,7 +33,7 @@ class WireClient:
     `headers` go with each call. `tls` is the context for `https`, one of its own without it. A connection that no call
     uses is kept for `keep_alive` seconds, and at most `most_idle` are; a new one must be there, with TLS, after
     `connect_timeout` seconds. Raises `ValueError` for a URL that is not of `http` or `https`, or holds a user, a query
-    or a fragment, and for what is no header.
+    or a fragment, for what is no header, and for what is no time.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class WireClient:
         most_idle: int = 1000,
         connect_timeout: float = 30.0,
     ) -> None:
+        check_client(tls, keep_alive, most_idle, connect_timeout)
         target = self._target = Target(base_url, headers)
         context = (tls or tls_context()) if target.secure else None
         self.origin = Origin(target.host, target.port, context)
@@ -72,8 +74,11 @@ class WireClient:
 
     def call(self, method: str, path: str, body: bytes = b"", headers: Headers = ()) -> WireCall:
         """A call, to be made by `async with client.call("POST", "/chat/completions", body) as answer:`. Raises
-        `ValueError` for a method, a path or a header that would not be one on the wire.
+        `ValueError` for a method, a path or a header that would not be one on the wire, and for a body that is not of
+        bytes.
         """
+        if not isinstance(body, bytes):
+            raise ValueError(f"body must be bytes, not {type(body).__name__}: of a text, text.encode()")
         head = self._target.head(method, path)
         return WireCall(self, head.with_body(body, headers), body_follows=method != "HEAD")
 

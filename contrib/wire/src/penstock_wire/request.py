@@ -7,10 +7,10 @@ is none. What a client has of a request that is the same for all is made once (`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-__all__ = ["Headers", "RequestHead"]
+__all__ = ["Headers", "RequestHead", "pairs_of"]
 
 Headers = Iterable[tuple[str, str]]
 
@@ -48,7 +48,7 @@ class RequestHead:
 
     def with_body(self, body: bytes, headers: Headers = ()) -> bytes:
         """The request with this body, and with headers of its own."""
-        return self._with(body, _lines(headers) if headers else b"")
+        return self._with(body, b"" if headers == () else _lines(headers))
 
     def passing(self, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
         """The same with headers that came over another wire, as bytes, names in lower case. What is wrong with one is
@@ -65,9 +65,21 @@ class RequestHead:
         return b"%s%scontent-length: %d\r\n\r\n%s" % (self._head, own, len(body), body)
 
 
+def pairs_of(headers: Headers) -> list[tuple[str, str]]:
+    """Headers as they are to be handed in. Raises `ValueError` for a mapping, and for what is no text."""
+    given: object = headers
+    if isinstance(given, Iterable) and not isinstance(given, Mapping | str | bytes):
+        found = list(given)
+        if all(
+            isinstance(each, tuple | list) and [isinstance(one, str) for one in each] == [True, True] for each in found
+        ):
+            return [(name, value) for name, value in found]
+    raise ValueError("headers must be pairs of text, such as [('accept', '*/*')]; of a dict give its items()")
+
+
 def _lines(headers: Headers) -> bytes:
     lines = []
-    for name, value in headers:
+    for name, value in pairs_of(headers):
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name of a header")
         if name.lower() in _OURS:

@@ -6,7 +6,7 @@ import ssl
 from typing import Final
 from urllib.parse import urlsplit
 
-from penstock_wire.request import Headers, RequestHead
+from penstock_wire.request import Headers, RequestHead, pairs_of
 
 __all__ = ["Target", "tls_context"]
 
@@ -30,7 +30,10 @@ class Target:
     """
 
     def __init__(self, base_url: str, headers: Headers) -> None:
-        url = urlsplit(base_url)
+        given: object = base_url
+        if not isinstance(given, str):
+            raise ValueError(f"base_url must be text, not {type(given).__name__}")
+        url = urlsplit(given)
         if url.scheme not in _PORTS or not url.hostname:
             raise ValueError("base_url must begin with http:// or https:// and a host")
         if url.username is not None or url.query or url.fragment:
@@ -45,14 +48,20 @@ class Target:
         written = f"[{self.host}]" if ":" in self.host else self.host
         self._host = written if self.port == _PORTS[url.scheme] else f"{written}:{self.port}"
         self._path = url.path.rstrip("/")
-        self._headers = tuple(headers)
+        self._headers = pairs_of(headers)
         self._heads: dict[tuple[str, str], RequestHead] = {}
         self.head("POST", "/")  # so that wrong headers are told here
 
     def head(self, method: str, path: str) -> RequestHead:
         """The head of calls to a path."""
-        head = self._heads.get((method, path))
+        try:
+            head = self._heads.get((method, path))
+        except TypeError:  # no text, and nothing that could be looked for
+            head = None
         if head is None:
+            for name, given in ("method", method), ("path", path):
+                if not isinstance(given, str):
+                    raise ValueError(f"{name} must be text, not {type(given).__name__}")
             target = f"{self._path}/{path.removeprefix('/')}"
             head = RequestHead(method, target, self._host, self._headers)
             if len(self._heads) < MOST_HEADS:

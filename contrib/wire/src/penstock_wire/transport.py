@@ -6,6 +6,7 @@ proxy: httpx2 does not ask a transport that it is given for one.
 
 from __future__ import annotations
 
+import math
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import trio
 
 from penstock_wire.client import WireAnswer, WireCall, WireClient
 from penstock_wire.errors import BadAnswer, CannotConnect, ConnectionLost
+from penstock_wire.given import check_client
 from penstock_wire.target import tls_context
 
 __all__ = ["WireTransport"]
@@ -24,9 +26,12 @@ _OURS: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"co
 
 
 class WireTransport(httpx2.AsyncBaseTransport):
-    """A transport for requests to `http` and `https` URLs under trio. `tls` is the context for `https`."""
+    """A transport for requests to `http` and `https` URLs under trio. `tls` is the context for `https`. Raises
+    `ValueError` for what is none, or no time.
+    """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, keep_alive: float = 30.0) -> None:
+        check_client(tls, keep_alive, 0, math.inf)
         self._tls = tls
         self._keep_alive = keep_alive
         self._clients: dict[tuple[str, str, int | None], WireClient] = {}
@@ -63,7 +68,7 @@ class WireTransport(httpx2.AsyncBaseTransport):
                 origin,
                 tls=self._tls,
                 keep_alive=self._keep_alive,
-                connect_timeout=float("inf") if connect_timeout is None else connect_timeout,
+                connect_timeout=math.inf if connect_timeout is None else connect_timeout,
             )
         return client
 
@@ -97,7 +102,7 @@ def _foreign(request: httpx2.Request) -> Iterator[tuple[bytes, bytes]]:
 
 @contextmanager
 def _in_time(seconds: float | None, error: type[httpx2.TimeoutException]) -> Iterator[None]:
-    with trio.move_on_after(float("inf") if seconds is None else seconds) as scope:
+    with trio.move_on_after(math.inf if seconds is None else seconds) as scope:
         yield
     if scope.cancelled_caught:
         raise error("timed out")

@@ -1,0 +1,65 @@
+"""What is handed to a client is refused as it comes, by the name of the argument, and not when a call is over."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from math import inf, nan
+from typing import Any
+
+import pytest
+
+from penstock_wire import WireClient
+from penstock_wire.transport import WireTransport
+
+BASE = "http://127.0.0.1:9"
+NO_TEXT: tuple[object, ...] = (None, 3, 1.5, b"x", ["x"], {}, object())
+NO_NUMBER: tuple[object, ...] = (None, "3", b"3", True, nan, -1, -inf, [3], Decimal(3), object())
+NO_PAIRS: tuple[object, ...] = (
+    None,
+    3,
+    "ab",
+    b"ab",
+    {"accept": "*/*"},
+    {"te": "x"},
+    ["ab"],
+    ["abc"],
+    [("accept",)],
+    [("a", 3)],
+    [(b"a", b"b")],
+)
+WRONG: list[tuple[str, tuple[object, ...]]] = [
+    ("base_url", NO_TEXT),
+    ("headers", NO_PAIRS),
+    ("tls", (3, "yes", True, object())),
+    ("keep_alive", NO_NUMBER),
+    ("connect_timeout", (*NO_NUMBER, 0)),
+    ("most_idle", (*NO_NUMBER, 1.5, inf)),
+]
+
+
+@pytest.mark.parametrize(("name", "values"), WRONG, ids=[name for name, _ in WRONG])
+def test_a_client_is_made_of_what_fits_or_not_at_all(name: str, values: tuple[object, ...]) -> None:
+    for value in values:
+        options: dict[str, Any] = {"base_url": BASE, name: value}
+        with pytest.raises(ValueError, match=name):
+            WireClient(**options)
+
+
+@pytest.mark.parametrize("name", ["tls", "keep_alive"])
+def test_so_is_a_transport(name: str) -> None:
+    for value in dict(WRONG)[name]:
+        options: dict[str, Any] = {name: value}
+        with pytest.raises(ValueError, match=name):
+            WireTransport(**options)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("method", NO_TEXT), ("path", NO_TEXT), ("body", (None, 3, "{}", {}, ["x"])), ("headers", NO_PAIRS)],
+)
+def test_a_call_is_made_of_what_fits_or_not_at_all(name: str, values: tuple[object, ...]) -> None:
+    client = WireClient(BASE, headers={"accept": "*/*"}.items(), keep_alive=0, connect_timeout=inf, most_idle=0)
+    for value in values:
+        options: dict[str, Any] = {"method": "POST", "path": "/", name: value}
+        with pytest.raises(ValueError, match=name):
+            client.call(**options)
