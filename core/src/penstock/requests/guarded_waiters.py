@@ -6,6 +6,7 @@ its lease, and a queue that will not commit what it has just selected is named a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -31,6 +32,8 @@ class GuardedWaiters:
         """Who waits, by what it asks for: a queue asks about items."""
         self._selection: RequestQueueSelection | None = None
         self._stale = 0
+        self._rested_at = -math.inf
+        """When it has last selected nobody."""
 
     def enqueue(self, waiter: RequestWaiter, now: float) -> None:
         """Put a waiter in."""
@@ -68,6 +71,7 @@ class GuardedWaiters:
 
         selection: object = self._queue.select_next(is_eligible, now)
         if selection is None:
+            self._rested_at = now
             return None
         if not isinstance(selection, RequestQueueSelection) or selection.waiter not in self._waiting.get(
             selection.waiter.item, ()
@@ -105,5 +109,6 @@ class GuardedWaiters:
         return waiter.denied, waiter.denied_since
 
     def next_change(self, now: float) -> float | None:
-        """The earliest moment under which anybody is parked."""
-        return self._queue.next_change(now)
+        """The earliest moment under which anybody is parked. Raises `PluginError` for what is none, or is past."""
+        moment = self._maker.a_moment(self._queue.next_change(now))
+        return self._maker.later(moment, self._rested_at)

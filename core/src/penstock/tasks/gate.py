@@ -15,6 +15,7 @@ selected is asked once more before it has its lease.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import inf
 from typing import Any, Final
 
 import attrs
@@ -23,10 +24,10 @@ from penstock.queueing.highest import HighestByName
 from penstock.queueing.lanes import ALL
 from penstock.tasks.admission import Shape, TaskAdmissionController
 from penstock.tasks.entries import TaskEntry
+from penstock.tasks.guarded_queue import GuardedQueue, QueueAnswers
 from penstock.tasks.lease import TaskAdmissionDenied, TaskAdmissionLease
-from penstock.tasks.oldest import ArrivalBook
 from penstock.tasks.queue import FifoTaskQueue, LaneTaskQueue
-from penstock.tasks.ready_queue import Blocked, QueueSelection, QueueView, ReadyQueue
+from penstock.tasks.ready_queue import Blocked, QueueView, ReadyQueue
 from penstock.tasks.records import SchedulableTask, SchedulerResourceKey, TaskGroupKey
 from penstock.words.leases import ReleaseResult
 from penstock.words.plugin_failures import PluginMaker
@@ -36,9 +37,6 @@ __all__ = ["Herd", "TaskGate"]
 
 MANY: Final = 1000
 """An event that leads to more refusals than this is reported by `explain`."""
-
-STALE_SELECTIONS: Final = 3
-"""A queue whose selections are outdated so often in a row is broken."""
 
 
 @attrs.frozen
@@ -53,6 +51,14 @@ def _is_ours(kind: type[LaneTaskQueue]) -> bool:
     """Whether selecting and taking is as it was written here, and not in a class derived from it."""
     return all(
         getattr(kind, name) is getattr(LaneTaskQueue, name) for name in ("select_next", "commit", "park", "wake")
+    )
+
+
+def _answers_as_ours(kind: type[LaneTaskQueue]) -> bool:
+    """The same of what else it is asked."""
+    return all(
+        getattr(kind, name) is getattr(LaneTaskQueue, name)
+        for name in ("enqueue", "discard", "blocked", "next_change", "view")
     )
 
 
@@ -92,7 +98,6 @@ class TaskGate:
         """For good, and still parked in the queue."""
         self.given_up: list[tuple[SchedulableTask, Denied]] = []
         """The tasks that were refused for good, for `take_given_up`; to be read only."""
-        self._stale = 0
         self.herd: Herd | None = None
         """The latest event for which more than a thousand were asked in vain."""
         self._refusals_given = self._refusals_told = 0
@@ -108,19 +113,23 @@ class TaskGate:
 
     def _order_by(self, queue: ReadyQueue) -> None:
         self.queue = queue
-        self._arrivals = ArrivalBook()
-        self._most_queued = HighestByName()
-        """Both of a queue that is not ours."""
         self._refusals_told = self._refusals_given = 0
+        self._rested_at = -inf
+        """When nobody was selected last."""
         self._lanes = lanes = queue if isinstance(queue, LaneTaskQueue) and _is_ours(type(queue)) else None
         self._put_straight()
+        self._guarded: GuardedQueue | None = None
+        """A queue that selects by itself."""
+        self._asked: LaneTaskQueue | QueueAnswers
         if lanes is None:
-            self._view = self._arrivals.beside(queue.view())
+            self._asked = self._guarded = GuardedQueue(queue, self._maker)
+            self._view = self._guarded.view()
             self.offer, self.keeps_nobody_back, self._choose = self._offer_guarded, (lambda: False), None
             self.controller.attach(self._view, self)
         else:
-            self._view = queue.view()
-            self.offer, self.keeps_nobody_back = lanes.enqueue, lanes.keeps_nobody_back
+            self._asked = asked = lanes if _answers_as_ours(type(lanes)) else QueueAnswers(lanes, self._maker)
+            self._view = asked.view()
+            self.offer, self.keeps_nobody_back = asked.enqueue, lanes.keeps_nobody_back
             self._choose = None if self._closed else lanes.choose
             lanes.make_room(self.controller.room, self._give_up)
             self.controller.attach(self._view, lanes.waiting)
@@ -175,17 +184,14 @@ class TaskGate:
         return self._view
 
     def _offer_guarded(self, tasks: Sequence[SchedulableTask], now: float) -> tuple[str, ...]:
+        assert self._guarded is not None, "the queue is ours"
         hopeless: set[str] = set()
         for task in tasks:
             never = self.controller.never_fits(task)
             if never is not None:
                 hopeless.add(task.task_id)
                 self.given_up.append((task, never))
-        accepted = hopeless.union(self.queue.enqueue([task for task in tasks if task.task_id not in hopeless], now))
-        self._arrivals.came(task for task in tasks if task.task_id in accepted and task.task_id not in hopeless)
-        queued = self._view.queued_by_group
-        for key in {task.group.key for task in tasks if task.task_id in accepted}:
-            self._most_queued.note(key, queued.get(key, 0))
+        accepted = hopeless.union(self._guarded.enqueue([task for task in tasks if task.task_id not in hopeless], now))
         return tuple(task.task_id for task in tasks if task.task_id in accepted)
 
     def next(self, now: float) -> TaskAdmissionLease | None:
@@ -206,6 +212,7 @@ class TaskGate:
 
     def _rest(self, now: float) -> None:
         """Nobody may go any more: what was refused since that was so last is what the event has cost."""
+        self._rested_at = now
         refusals = self._refusals_given if self._lanes is None else self._lanes.refusals_given
         refused, self._refusals_told = refusals - self._refusals_told, refusals
         if refused > MANY:
@@ -215,16 +222,17 @@ class TaskGate:
         self.given_up += [(task, denied) for task in tasks]
 
     def _next_guarded(self, now: float) -> TaskAdmissionLease | None:
+        queue = self._guarded
+        assert queue is not None, "the queue is ours"
+
         def is_eligible(task: SchedulableTask, _: QueueView) -> Denied | None:
             denied = self.controller.is_eligible(task, self._view, now)
             return None if denied is None else self._noted(task, denied)
 
         while True:
-            selection = self.queue.select_next(is_eligible, now)
-            if selection is not None and not isinstance(selection, QueueSelection):
-                raise self._maker.error("select_next must return a QueueSelection or None")
+            selection = queue.select_next(is_eligible, now)
             if selection is None:
-                if not self._drop_refused(now):
+                if not self._drop_refused(queue, now):
                     self._rest(now)
                     return None
                 continue
@@ -232,14 +240,19 @@ class TaskGate:
             if isinstance(lease, TaskAdmissionDenied):
                 if self.on_denied is not None:
                     self.on_denied(selection.item, lease.denied, now)
-                self.queue.park(selection.item, self._noted(selection.item, lease.denied), now)
-            elif self.queue.commit(selection, now) is None:
-                self._take_back(lease, now)
-            else:
-                self._stale = 0
-                self._arrivals.left(selection.item.task_id)
-                self._drop_refused(now)
-                return lease
+                queue.park(selection.item, self._noted(selection.item, lease.denied), now)
+                continue
+            try:
+                if queue.commit(selection, now):
+                    self._drop_refused(queue, now)
+                    return lease
+            except BaseException:
+                self.finish(lease, now)
+                raise
+            result = self.finish(lease, now)
+            if self.on_stale is not None:
+                self.on_stale(lease, result, now)
+            queue.refuse_stale()
 
     def _noted(self, task: SchedulableTask, denied: Denied) -> Denied:
         """What nothing ends is no refusal to wait under: the task alone is parked until it has been taken out."""
@@ -249,22 +262,13 @@ class TaskGate:
         self._refused.append((task, denied))
         return attrs.evolve(denied, until={Signal("dropped")}, scope="task", cohort=None)
 
-    def _drop_refused(self, now: float) -> bool:
+    def _drop_refused(self, queue: GuardedQueue, now: float) -> bool:
         """Take those out that were refused for good; whether there were any."""
         refused, self._refused = self._refused, []
         for task, denied in refused:
-            if self.queue.discard(task.task_id, now) is not None:
-                self._arrivals.left(task.task_id)
+            if queue.discard(task.task_id, now) is not None:
                 self.given_up.append((task, denied))
         return bool(refused)
-
-    def _take_back(self, lease: TaskAdmissionLease, now: float) -> None:
-        result = self.finish(lease, now)
-        if self.on_stale is not None:
-            self.on_stale(lease, result, now)
-        self._stale += 1
-        if self._stale == STALE_SELECTIONS:
-            raise self._maker.error("its selections were outdated three times in a row")
 
     def take_given_up(self) -> list[tuple[SchedulableTask, Denied]]:
         """The tasks that were refused for good since the last call, with why; they are queued no longer."""
@@ -278,8 +282,13 @@ class TaskGate:
 
     def discard(self, task_id: str, now: float) -> SchedulableTask | None:
         """The task of this id, which is not to be done any more; `None` if it is not queued."""
-        self._arrivals.left(task_id)
-        return self.queue.discard(task_id, now)
+        if self._asked is self._lanes:
+            return self._lanes.discard(task_id, now)
+        try:
+            return self._asked.discard(task_id, now)
+        except BaseException as error:  # the caller's task is gone all the same
+            self.broken = error
+            return None
 
     def wake(self, condition: Condition, now: float) -> None:
         """A condition came true: who was refused until then is asked again."""
@@ -287,17 +296,17 @@ class TaskGate:
 
     def _wake(self, condition: Condition, amount: int, now: float) -> None:
         try:
-            self.queue.wake(condition, amount, now)
+            self._asked.wake(condition, amount, now)
         except BaseException as error:
             self.broken, self._choose = error, None
 
     def next_change(self, now: float) -> float | None:
         """The earliest moment at which time alone ends a refusal."""
-        return None if self._closed else self.queue.next_change(now)
+        return None if self._closed else self._maker.later(self._asked.next_change(now), self._rested_at)
 
     def blocked(self) -> Iterator[Blocked]:
         """What keeps tasks back, with how many."""
-        return self.queue.blocked()
+        return self._asked.blocked()
 
     def close(self) -> None:
         """Admit nothing more. Leases that are out are still taken back."""
@@ -306,7 +315,9 @@ class TaskGate:
 
     def most_queued(self) -> HighestByName:
         """Of each group how many tasks have been queued at once."""
-        return self._most_queued if self._lanes is None else self._lanes.most_queued()
+        queue = self._guarded or self._lanes
+        assert queue is not None, "there is always a queue"
+        return queue.most_queued()
 
     def check_invariants(self) -> None:
         """Queue and ledger are in order. Raises `AssertionError`."""

@@ -92,6 +92,10 @@ class ArrivalBook:
                 self._queued[task.task_id] = task
                 yield task
 
+    def has(self, task_id: str) -> bool:
+        """Whether this one is queued."""
+        return task_id in self._queued
+
     def left(self, task_id: str) -> None:
         """This one is queued no longer, if it was."""
         self._queued.pop(task_id, None)

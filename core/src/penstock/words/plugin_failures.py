@@ -13,6 +13,7 @@ shells say so), so it is raised in the caller's block instead.
 from __future__ import annotations
 
 import importlib
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -79,6 +80,22 @@ class PluginMaker:
     def error(self, message: str) -> BrokenQueue:
         """The error that names the plugin."""
         return BrokenQueue(self.name, f"{message} ({self.origin})" if self.origin else message)
+
+    def a_moment(self, answer: object) -> float | None:
+        """What a queue answers to `next_change`, if it is a moment or `None`; otherwise its error."""
+        if answer is None:
+            return None
+        if isinstance(answer, bool) or not isinstance(answer, int | float) or math.isnan(answer):
+            raise self.error("next_change must return a moment of the run's clock, or None")
+        return answer
+
+    def later(self, moment: float | None, rested_at: float) -> float | None:
+        """A moment that a queue has named, if it is later than the one at which nobody was selected: who sleeps until
+        then would else ask it again at once, and for ever.
+        """
+        if moment is not None and moment <= rested_at:
+            raise self.error("next_change must be later than the moment at which nobody was selected")
+        return moment
 
 
 @attrs.frozen(kw_only=True)
