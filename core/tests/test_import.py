@@ -42,3 +42,17 @@ def test_the_command_loads_nothing_of_a_test_framework(package: str) -> None:
     code = f"import sys; from penstock.cli.main import cli; print({package!r} in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert told.stdout == "False\n"
+
+
+@pytest.mark.parametrize("command", ["check", "doctor", "explain", "new", "plugins", "reconfigure", "schema", "top"])
+def test_the_command_loads_an_own_command_when_it_is_asked_for(command: str) -> None:
+    code = f"""
+import sys
+from penstock.cli.main import cli
+print("penstock.cli.{command}" in sys.modules)
+cli(["{command}", "--help"], standalone_mode=False)
+print("penstock.cli.{command}" in sys.modules)
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
+    assert told.stdout.startswith("False\n")
+    assert told.stdout.endswith("True\n")

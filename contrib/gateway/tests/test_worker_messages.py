@@ -22,6 +22,7 @@ from penstock_gateway.messages import (
     Failed,
     FromCoordinator,
     FromWorker,
+    Inherited,
     Limit,
     Placed,
     Plan,
@@ -47,6 +48,7 @@ OF_WORKERS: list[FromWorker] = [
 ]
 OF_THE_COORDINATOR: list[FromCoordinator] = [
     Plan(b"\x00", True),
+    Inherited({"mock": "http://127.0.0.1:1/v1"}),
     Placed(7, 1),
     Refused(7, "cooldown", "why", 2.5, "a"),
     Failed(7, "x"),

@@ -147,6 +147,27 @@ async def test_whoever_dies_is_started_anew_and_no_lease_is_lost(served: Served)
     assert served.provider.most_out <= 3  # the provider may learn of a death after the next call has come
 
 
+async def test_whoever_is_started_after_a_reload_serves_what_was_reloaded(served: Served) -> None:
+    served.describe(cap=2)
+    Gatekeeper(served.provider).let_go(all_later=True)
+    await served.begin()
+    renamed = CHAT.replace(b"small", b"renamed")
+    assert (await (await served.client(1)).ask(renamed))[0] == 404
+    served.describe('[gateway.models.renamed]\nto = ["small"]', cap=2)
+    served.process.send_signal(signal.SIGHUP)
+    await served.says("penstock: reloaded")
+    client = await served.client(1)
+    os.kill(served.children()[1], signal.SIGKILL)
+    assert await lost(client.answer())
+    assert (await (await served.client(1)).ask(renamed))[0] == 200
+    old = served.children()
+    os.kill(old[0], signal.SIGKILL)
+    while not {*old}.isdisjoint(served.children()):  # the workers end with it
+        await trio.lowlevel.checkpoint()
+    for worker in (1, 2):
+        assert (await (await served.client(worker)).ask(renamed))[0] == 200
+
+
 async def test_what_is_wrong_at_the_start_is_told_and_ends_it(served: Served) -> None:
     served.describe(cap=1)
     text = served.path.read_text(encoding="utf-8")

@@ -15,6 +15,7 @@ from penstock import (
     ConfigError,
     Denied,
     PluginError,
+    PluginManager,
     RunInfo,
     RunReport,
     RuntimeEvent,
@@ -26,6 +27,7 @@ from penstock import (
     TaskDropped,
     WallClock,
     hookimpl,
+    load_config,
 )
 
 NIGHT = WallClock(datetime(2026, 5, 1, 22, 0, tzinfo=UTC))
@@ -150,6 +152,29 @@ async def test_a_rule_of_ten_lines_is_parked_by_its_own_moment_and_shown_by_name
         assert "batch" in text
         assert await quiet == 2
         assert trio.current_time() == 8 * 3600 + 1
+
+
+async def test_the_plugins_may_have_been_made_before(autojump_clock: MockClock) -> None:
+    class Door:
+        @hookimpl
+        def penstock_task_eligible(self, task: SchedulableTask) -> Denied | None:
+            return Denied("policy_denial", {At(5.0)}, detail="not yet") if trio.current_time() < 5.0 else None
+
+    manager = PluginManager.from_config(load_config(CORE_ALONE).config, extra=[Door()])
+    witness = Witness()
+    async with penstock.open_scheduler(manager, plugins=[witness]) as scheduler:
+        assert await scheduler.start_soon(double, 1) == 2
+        assert trio.current_time() == 6.0
+    assert [each.plugins for each in witness.runs] == [manager.active] == [("Door", "Witness")]
+
+
+async def test_plugins_are_those_of_one_run(autojump_clock: MockClock) -> None:
+    manager = PluginManager.from_config(load_config(CORE_ALONE).config)
+    async with penstock.open_scheduler(manager):
+        pass
+    with pytest.raises(ConfigError, match="frozen"):
+        async with penstock.open_scheduler(manager):
+            pass
 
 
 async def test_a_rule_may_be_a_file(autojump_clock: MockClock, tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from penstock_gateway.call_log import check_log_place
 from penstock_gateway.collector import settle_down
 from penstock_gateway.loading import ANYBODY, Serving, load_gateway
 from penstock_gateway.server import serve_until_signal
-from penstock_gateway.spending.ledger_file import check_place
 
 __all__ = ["check_gateway", "serve_command"]
 
@@ -27,6 +26,8 @@ def check_gateway(path: Path, plugins: Sequence[object]) -> FileCheck:
     """What a file that is valid would serve, and to whom. Raises `ConfigError` and `PluginError`."""
     serving = load_gateway(path, os.environ)
     if serving.spending.ledger is not None:
+        from penstock_gateway.spending.ledger_file import check_place
+
         check_place(serving.spending.ledger)
     check_log_place(serving.gateway.log)
     manager = PluginManager.from_config(serving.config, extra=plugins)

@@ -2,7 +2,8 @@
 
     first process                                   coordinator
     NEW_WORKER, with the coordinator's end of its   READY: it and all workers are at work
-    socket                                          FAILED, and why: it cannot be started so
+    socket, and how many plans had been told when   FAILED, and why: it cannot be started so
+    it was forked
     RELOAD: read the file again                     a plan, in pieces: what is served from now on
                                                     ALIVE, every few seconds: it does not hang
 
@@ -30,6 +31,8 @@ PLAN: Final = b"p"
 ALIVE: Final = b"a"
 BEAT: Final = 5.0
 """Seconds between two words that the coordinator does not hang."""
+_LONGEST: Final = 32
+"""Bytes of what the first process says."""
 _ONE_DESCRIPTOR: Final = array.array("i", [0]).itemsize
 
 
@@ -40,10 +43,10 @@ class Control:
         connected.setblocking(False)
         self._socket = trio.socket.from_stdlib_socket(connected)
 
-    async def receive(self) -> tuple[bytes, socket.socket | None] | None:
-        """What the first process says, and the socket that it hands over; `None` when it has ended."""
+    async def receive(self) -> tuple[bytes, bytes, socket.socket | None] | None:
+        """What the first process says, the rest of it, and the socket that it hands over; `None` when it has ended."""
         try:
-            data, ancillary, _, _ = await self._socket.recvmsg(1, socket.CMSG_SPACE(_ONE_DESCRIPTOR))
+            data, ancillary, _, _ = await self._socket.recvmsg(_LONGEST, socket.CMSG_SPACE(_ONE_DESCRIPTOR))
         except OSError:
             return None
         if not data:
@@ -51,8 +54,8 @@ class Control:
         for _, _, held in ancillary:
             descriptors = array.array("i")
             descriptors.frombytes(held[: len(held) - len(held) % _ONE_DESCRIPTOR])
-            return data, socket.socket(fileno=descriptors[0])
-        return data, None
+            return data[:1], data[1:], socket.socket(fileno=descriptors[0])
+        return data[:1], data[1:], None
 
     async def tell(self, what: bytes, more: bytes = b"") -> None:
         """Say something to the first process."""
@@ -72,10 +75,12 @@ class Control:
         await self.tell(PLAN, msgspec.msgpack.encode(piece))
 
 
-def hand_over(control: socket.socket, connected: socket.socket) -> bool:
-    """Whether the coordinator has been given its end of a worker's socket. For the first process."""
+def hand_over(control: socket.socket, connected: socket.socket, number: int) -> bool:
+    """Whether the coordinator has been given its end of the socket of a worker that was forked after so many plans. For
+    the first process.
+    """
     try:
-        socket.send_fds(control, [NEW_WORKER], [connected.fileno()], socket.MSG_DONTWAIT)
+        socket.send_fds(control, [NEW_WORKER + b"%d" % number], [connected.fileno()], socket.MSG_DONTWAIT)
     except OSError:
         return False
     return True

@@ -28,9 +28,10 @@ from penstock_gateway.front import Front
 from penstock_gateway.link import Link
 from penstock_gateway.loading import Serving
 from penstock_gateway.local_gate import LocalGate
-from penstock_gateway.messages import Counted, Plan, Ready, Tell, from_worker
+from penstock_gateway.messages import Counted, Inherited, Plan, Ready, Tell, from_worker
 from penstock_gateway.metrics import Metrics
 from penstock_gateway.plan import ServingPlan, pieces
+from penstock_gateway.prepared import Prepared
 from penstock_gateway.pulse import Pulse
 from penstock_gateway.reloading import run_name
 from penstock_gateway.server import Gateway, reload_from
@@ -50,19 +51,21 @@ TELL_TIMEOUT: Final = 1.0
 async def coordinate(
     control: Control,
     admin: Sequence[socket.socket],
-    serving: Serving,
+    prepared: Prepared,
     load: Callable[[], Serving],
     keep: Callable[[bytes], None],
     kept: bytes | None,
 ) -> None:
     """Give places until the first process has ended, or, after SIGTERM, until there are no workers any more.
 
-    `load` reads the configuration anew; `kept` is what coordinators before this one have counted, and `keep` keeps it.
+    `prepared` is what the first process had when it forked, `kept` what coordinators before this one have counted;
+    `load` reads the configuration anew, and `keep` keeps what is counted.
     Raises `ConfigError` and `PluginError` where it cannot be served.
     """
     metrics = Metrics()
     if kept is not None:
         add(metrics, kept)
+    serving, made = prepared.serving, prepared.plugins
     config = serving.gateway
     with (
         trio.open_signal_receiver(signal.SIGTERM, signal.SIGQUIT) as signals,
@@ -74,8 +77,8 @@ async def coordinate(
                 poller, serving.config.providers, os.environ, connect_timeout=config.connect_timeout
             ) as upstreams,
             penstock.open_scheduler(
-                serving.config,
-                plugins=(*spending.plugins(serving.spending), *serving.without),
+                serving.config if made is None else made,
+                plugins=(*spending.plugins(serving.spending), *(serving.without if made is None else ())),
                 run_id=run_name(serving.config.source),
             ) as scheduler,
         ):
@@ -85,7 +88,8 @@ async def coordinate(
             embedded = {
                 name: upstreams[name].url for name, each in serving.config.providers.items() if each.kind == "mock"
             }
-            coordinator = Coordinator(gateway, Book(gate, trio.current_time), control, embedded, load, keep)
+            book = Book(gate, trio.current_time)
+            coordinator = Coordinator(gateway, book, control, embedded, load, keep, prepared.number)
             gateway.elsewhere = coordinator.connections
             gateway.before_page = coordinator.ask_for_counts
             gateway.on_reload = coordinator.spread
@@ -133,6 +137,7 @@ class Coordinator:
         embedded: dict[str, str],
         load: Callable[[], Serving],
         keep: Callable[[bytes], None],
+        told: int,
     ) -> None:
         self._gateway = gateway
         self._book = book
@@ -140,6 +145,8 @@ class Coordinator:
         self._embedded = embedded
         self._load = load
         self._keep = keep
+        self._told = told
+        """How many plans have been told, by this coordinator and those before it."""
         self._numbers = count(1)
         self.workers: dict[int, WorkerAtWork] = {}
         self._pulse = Pulse()
@@ -182,15 +189,16 @@ class Coordinator:
     async def obey(self, nursery: trio.Nursery) -> None:
         """Do what the first process says; the end, when that has ended."""
         while (said := await self._control.receive()) is not None:
-            what, connected = said
+            what, more, connected = said
             if what == NEW_WORKER and connected is not None:
-                nursery.start_soon(self._serve, Link(connected))
+                nursery.start_soon(self._serve, Link(connected), int(more))
             elif what == RELOAD:
                 await reload_from(self._gateway, self._load)
         nursery.cancel_scope.cancel()
 
     def spread(self, serving: Serving) -> None:
         """Tell all workers what is served from now on, and the first process at last."""
+        self._told += 1
         for plan in pieces(ServingPlan(serving, self._embedded)):
             for worker in self.workers.values():
                 worker.link.post(plan)
@@ -210,12 +218,15 @@ class Coordinator:
         await self._empty.wait()
         coordinating.cancel()
 
-    async def _serve(self, link: Link) -> None:
+    async def _serve(self, link: Link, forked_after: int) -> None:
         number, worker = next(self._numbers), WorkerAtWork(link)
         self.workers[number] = worker
         self._book.join(number, link.post)
-        for plan in pieces(ServingPlan(self._gateway.front.serving, self._embedded)):
-            link.post(plan)
+        if forked_after == self._told:
+            link.post(Inherited(self._embedded))
+        else:
+            for plan in pieces(ServingPlan(self._gateway.front.serving, self._embedded)):
+                link.post(plan)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(link.run)

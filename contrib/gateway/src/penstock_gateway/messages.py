@@ -1,7 +1,8 @@
 """What a worker and the coordinator say to each other: messages, and packets of at most 64 KiB of them. Pure.
 
     worker                                     coordinator
-    Ready                                      Plan, in pieces: what is served from now on
+    Ready                                      Plan, in pieces: what is served from now on; or
+                                               Inherited: what the worker was forked with
     Ask       a call wants a place             Placed | Refused | Failed
     Back      it wants none any more
     Ended     its call is over: what came      Tell      what have you counted?
@@ -28,6 +29,7 @@ __all__ = [
     "Failed",
     "FromCoordinator",
     "FromWorker",
+    "Inherited",
     "Limit",
     "Placed",
     "Plan",
@@ -148,8 +150,14 @@ class Tell(msgspec.Struct, array_like=True, tag=10, frozen=True):
     page: bool = True
 
 
+class Inherited(msgspec.Struct, array_like=True, tag=11, frozen=True):
+    """What is served is what the first process had when it forked the worker; `embedded` as in `ServingPlan`."""
+
+    embedded: dict[str, str]
+
+
 FromWorker = Ask | Back | Ended | Counted | Ready
-FromCoordinator = Plan | Placed | Refused | Failed | Tell
+FromCoordinator = Plan | Inherited | Placed | Refused | Failed | Tell
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _of_worker: Final = msgspec.msgpack.Decoder(list[FromWorker])

@@ -30,6 +30,7 @@ from penstock_gateway.listening import listen, listen_for_each, url_of
 from penstock_gateway.loading import Serving
 from penstock_gateway.messages import Plan
 from penstock_gateway.plan import PlanReader
+from penstock_gateway.prepared import prepare
 from penstock_gateway.supervision import COORDINATOR, Supervision
 from penstock_gateway.worker import work
 
@@ -48,7 +49,7 @@ def serve_by_processes(serving: Serving, load: Callable[[], Serving], say: Calla
     """Serve by `serving.gateway.workers` processes until a signal asks for the end; `say` is called with the URLs of
     the gateway and of its admin port, when all are at work, and `load` for the configuration after a SIGHUP.
 
-    Raises `ConfigError`, also for what a child finds wrong at the start.
+    Raises `ConfigError`, also for what a child finds wrong at the start, and `PluginError`.
     """
     first = FirstProcess(serving, load, say)
     settle_down()
@@ -60,7 +61,7 @@ class FirstProcess:
 
     def __init__(self, serving: Serving, load: Callable[[], Serving], say: Callable[[str, str], None]) -> None:
         config = serving.gateway
-        self._serving = serving
+        self._prepared = prepare(serving)
         self._load = load
         self._say = say
         self._log = open_log_file(config.log)
@@ -152,7 +153,7 @@ class FirstProcess:
             self._signal_all(signal.SIGQUIT)
             self._supervision.drain(time.monotonic(), 0.0)
             return
-        seconds = self._serving.gateway.drain_seconds
+        seconds = self._prepared.serving.gateway.drain_seconds
         _tell(f"draining, {seconds:g} s at most")
         _close(self._clients)
         self._supervision.drain(time.monotonic(), seconds)
@@ -170,15 +171,15 @@ class FirstProcess:
             elif what == READY and not self._supervision.ready:
                 self._supervision.ready = True
                 if not self._supervision.draining:
-                    admin = self._serving.gateway.admin
-                    where = "" if admin is None else url_of(admin.host, self._admin[0])
-                    self._say(f"{url_of(self._serving.gateway.host, self._clients[0][0])}/v1", where)
+                    gateway = self._prepared.serving.gateway
+                    where = "" if gateway.admin is None else url_of(gateway.admin.host, self._admin[0])
+                    self._say(f"{url_of(gateway.host, self._clients[0][0])}/v1", where)
             elif what == FAILED:
                 self._failure = more.decode("utf-8", "replace")
             elif what == PLAN:
                 plan = self._plans.take(msgspec.msgpack.decode(more, type=Plan))
                 if plan is not None:
-                    self._serving = plan.serving
+                    self._prepared = self._prepared.replaced(plan.serving)
                     self._supervision.grace = plan.serving.gateway.orphan_seconds
 
     # -- children --
@@ -196,7 +197,9 @@ class FirstProcess:
             pid = self._fork(partial(self._work, who, own, f"{who:x}.{self._starts:x}."), [other])
             own.close()
             assert self._control is not None
-            hand_over(self._control, other)  # where it is not, the worker finds its socket closed, and goes
+            hand_over(
+                self._control, other, self._prepared.number
+            )  # where it is not, the worker finds its socket closed, and goes
             other.close()
         self._supervision.started(who, pid, time.monotonic())
 
@@ -232,7 +235,7 @@ class FirstProcess:
     async def _coordinated(self, connected: socket.socket) -> None:
         control = Control(connected)
         try:
-            await coordinate(control, self._admin, self._serving, self._load, self._kept.keep, self._kept.last)
+            await coordinate(control, self._admin, self._prepared, self._load, self._kept.keep, self._kept.last)
         except PenstockError as error:
             await control.tell(FAILED, str(error).encode()[:_LAST_WORDS])
             for line in str(error).split("\n") if self._supervision.ready else ():
@@ -243,7 +246,7 @@ class FirstProcess:
             self._control.close()
         own = self._clients[who - 1]
         _close([self._admin, *(each for each in self._clients if each is not own)])
-        trio.run(work, coordinator, own, self._log, prefix)
+        trio.run(work, coordinator, own, self._log, prefix, self._prepared.serving)
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -16,6 +16,7 @@ from penstock_gateway.loading import Serving
 
 __all__ = ["Reloaded", "changes_of", "needs_a_new_start", "run_name"]
 
+_NO_NAME: Final = re.compile(r"[^A-Za-z0-9._-]")
 _FIXED = ("host", "port", "admin", "log", "workers")
 _CONNECTION = ("kind", "base_url", "api_key_env", "auth_header", "headers", "options")
 
@@ -50,7 +51,7 @@ def _of(record: GatewayConfig | ProviderConfig, name: str) -> object:
 def run_name(source: str) -> str:
     """What the run of a gateway is called that serves by a file: by that `penstock serve --reload` finds it."""
     path = Path(source).resolve()
-    stem = re.sub(r"[^A-Za-z0-9._-]", "-", path.stem)[:32]
+    stem = _NO_NAME.sub("-", path.stem)[:32]
     return f"gateway-{stem}-{sha256(str(path).encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 

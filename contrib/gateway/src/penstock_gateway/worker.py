@@ -21,7 +21,8 @@ from penstock_gateway.call_log import CallLog
 from penstock_gateway.door import Door
 from penstock_gateway.front import Front
 from penstock_gateway.link import Link
-from penstock_gateway.messages import Counted, FromCoordinator, Plan, Ready, Tell, from_coordinator
+from penstock_gateway.loading import Serving
+from penstock_gateway.messages import Counted, FromCoordinator, Inherited, Plan, Ready, Tell, from_coordinator
 from penstock_gateway.metrics import Metrics
 from penstock_gateway.plan import PlanReader, ServingPlan
 from penstock_gateway.remote_gate import RemoteGate
@@ -36,14 +37,18 @@ COUNTED_EVERY: Final = 1.0
 
 
 async def work(
-    coordinator: socket.socket, clients: Sequence[socket.socket], log: IO[bytes] | None, prefix: str
+    coordinator: socket.socket,
+    clients: Sequence[socket.socket],
+    log: IO[bytes] | None,
+    prefix: str,
+    inherited: Serving,
 ) -> None:
     """Serve until told to end, or until the coordinator has. `log` is shared with other workers; `prefix` makes the
-    numbers of calls differ from theirs.
+    numbers of calls differ from theirs; `inherited` is what the first process had when it forked.
     """
     link, plans = Link(coordinator), PlanReader()
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGQUIT) as signals:
-        plan, later = await _first_plan(link, plans)
+        plan, later = await _first_plan(link, plans, inherited)
         if plan is None:
             return
         metrics = Metrics()
@@ -74,11 +79,15 @@ async def work(
                 link.flush()
 
 
-async def _first_plan(link: Link, plans: PlanReader) -> tuple[ServingPlan | None, list[FromCoordinator]]:
+async def _first_plan(
+    link: Link, plans: PlanReader, inherited: Serving
+) -> tuple[ServingPlan | None, list[FromCoordinator]]:
     """What to serve, and what was said after it; no plan, where the coordinator ended before."""
     while (packet := await link.receive()) is not None:
         messages = from_coordinator(packet)
         for number, message in enumerate(messages):
+            if isinstance(message, Inherited):
+                return ServingPlan(inherited, message.embedded), messages[number + 1 :]
             assert isinstance(message, Plan)
             if (plan := plans.take(message)) is not None:
                 return plan, messages[number + 1 :]
@@ -130,6 +139,7 @@ class Worker:
             elif isinstance(message, Tell):
                 self.tell_counts(asked=message.page)
             else:
+                assert not isinstance(message, Inherited), "it is told before all else"
                 self.gate.take(message)
 
     def tell_counts(self, *, asked: bool = False) -> None:

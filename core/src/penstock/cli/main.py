@@ -25,23 +25,17 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
 import click
 
-from penstock.cli.check import check
 from penstock.cli.command_line import CommandLine
-from penstock.cli.doctor.command import doctor
-from penstock.cli.explain import explain
-from penstock.cli.new.command import new
-from penstock.cli.plugins import plugins
-from penstock.cli.reconfigure import reconfigure
-from penstock.cli.schema import schema
-from penstock.cli.top.command import top
 from penstock.plugins.discovery import Installed, installed
 from penstock.plugins.foreign_code import foreign_code
 from penstock.plugins.hook_checks import implementations
@@ -50,6 +44,22 @@ from penstock.words.errors import ConfigError, PenstockError, PluginError
 from penstock.words.printable import printable
 
 __all__ = ["cli", "main"]
+
+_OWN: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "check": "penstock.cli.check",
+        "doctor": "penstock.cli.doctor.command",
+        "explain": "penstock.cli.explain",
+        "new": "penstock.cli.new.command",
+        "plugins": "penstock.cli.plugins",
+        "reconfigure": "penstock.cli.reconfigure",
+        "schema": "penstock.cli.schema",
+        "top": "penstock.cli.top.command",
+    }
+)
+"""The module of each own command, which has it under the command's name. They are imported when they are asked for:
+whoever starts another command, as `serve` that runs for months, keeps none of them in memory.
+"""
 
 
 class ReportedMistake(click.ClickException):
@@ -115,10 +125,10 @@ class PenstockGroup(click.Group):
                 raise SystemExit(_INTERRUPTED) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *_installed(ctx).commands, *_of_files(ctx).commands})
+        return sorted({*_OWN, *_installed(ctx).commands, *_of_files(ctx).commands})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        own = super().get_command(ctx, cmd_name) or _of_files(ctx).commands.get(cmd_name)
+        own = _own(cmd_name) or _of_files(ctx).commands.get(cmd_name)
         owner = _installed(ctx).commands.get(cmd_name)
         if own is not None or owner is None:
             return own
@@ -137,11 +147,19 @@ class PenstockGroup(click.Group):
 
     def _command_lines(self, ctx: click.Context) -> Iterator[tuple[str, str]]:
         for name in self.list_commands(ctx):
-            own = super().get_command(ctx, name) or _of_files(ctx).commands.get(name)
+            own = _own(name) or _of_files(ctx).commands.get(name)
             if own is not None:
                 yield printable(name), printable(own.get_short_help_str(limit=80))
             else:
                 yield printable(name), printable(f"({_installed(ctx).commands[name]})")
+
+
+def _own(name: str) -> click.Command | None:
+    """The own command of this name."""
+    if name not in _OWN:
+        return None
+    command: click.Command = getattr(import_module(_OWN[name]), name)
+    return command
 
 
 def _installed(ctx: click.Context) -> Installed:
@@ -206,16 +224,6 @@ def _version() -> str:
 )
 def cli(plugin_files: tuple[Path, ...], left_out: tuple[str, ...]) -> None:
     """Admit work to rate-limited model APIs: which task starts next, and when each call may go out."""
-
-
-cli.add_command(plugins)
-cli.add_command(check)
-cli.add_command(doctor)
-cli.add_command(explain)
-cli.add_command(top)
-cli.add_command(reconfigure)
-cli.add_command(new)
-cli.add_command(schema)
 
 
 def main() -> None:

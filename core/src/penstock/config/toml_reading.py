@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tomllib
-from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from penstock.words.checks import shown
 from penstock.words.errors import ConfigError
 from penstock.words.problems import Problem
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 __all__ = ["read_toml"]
 

@@ -5,7 +5,6 @@ Every message about a configuration is put together from these, so that they rea
 
 from __future__ import annotations
 
-import difflib
 import enum
 import json
 import re
@@ -137,8 +136,10 @@ def probably_meant(given: object, known: Iterable[str]) -> str | None:
     """The name of those that are known which was probably meant, if one is near; of what is no text none is."""
     if not isinstance(given, str):
         return None
+    from difflib import get_close_matches  # where there is a mistake, and not in each process that serves
+
     folded = {name.casefold().replace("_", "-"): name for name in known}
-    near = difflib.get_close_matches(given.casefold().replace("_", "-"), folded, n=1)
+    near = get_close_matches(given.casefold().replace("_", "-"), folded, n=1)
     return folded[near[0]] if near else None
 
 

@@ -41,7 +41,7 @@ from penstock.words.problems import Problem
 from penstock.words.settings import Settings, WallClock
 from penstock.words.shadow import ShadowBook
 
-__all__ = ["ActivePlugin", "PluginManager", "PluginPlan", "trace_of"]
+__all__ = ["ActivePlugin", "PluginManager", "PluginPlan", "plugin_objects", "trace_of"]
 
 
 def trace_of(config: PenstockConfig) -> DecisionTrace:
@@ -102,7 +102,7 @@ class PluginManager:
         self.config = config
         self.generation = 0
         self._installed = installed
-        self._extra = _objects(extra)
+        self._extra = plugin_objects(extra)
         self._files: dict[Path, tuple[bytes, LoadedPlugin]] = {}
         self._on_failure: OnPluginFailure = unheard
         self._bound: dict[str, Any] = {}
@@ -222,7 +222,7 @@ class PluginManager:
         """
         config = self.config if config is None else config
         files = dict(self._files)
-        extra = self._extra if extra is None else _objects(extra)
+        extra = self._extra if extra is None else plugin_objects(extra)
         before = self._plugin_set.active
         promised = self._plugin_set.promises if self.generation else {}
         plugins = PluginSet(config, extra, self.installed, files, before, promised, held)
@@ -296,7 +296,7 @@ class PluginManager:
         return found
 
 
-def _objects(plugins: Iterable[object]) -> tuple[object, ...]:
+def plugin_objects(plugins: Iterable[object]) -> tuple[object, ...]:
     """The plugins that a caller hands in. Raises `ConfigError` for what is no list of such."""
     given: object = plugins
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):

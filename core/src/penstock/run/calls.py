@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from multiprocessing import parent_process
 from typing import Final, TypeVar
 
 from penstock.executor.attempt import Attempt, AttemptContext
@@ -42,6 +41,8 @@ def current_executor() -> ModelRequestExecutor:
 
 
 def _no_run() -> str:
+    from multiprocessing import parent_process  # where it is asked for, which is outside of all runs
+
     if parent_process() is not None:
         return "there is no gate in this process: call before or after, in the process of the run"
     return "there is no run here: call this inside `async with penstock.open_scheduler(...)`"

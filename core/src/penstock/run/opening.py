@@ -20,7 +20,7 @@ import trio
 from penstock.config.reading import PenstockConfig, load_config
 from penstock.events.records import EventStream, StreamName
 from penstock.executor.under_trio import require_trio
-from penstock.plugins.manager import PluginManager
+from penstock.plugins.manager import PluginManager, plugin_objects
 from penstock.run.assembly import assemble
 from penstock.run.calls import CURRENT
 from penstock.run.configured import register_providers, run_info
@@ -47,7 +47,7 @@ RUN_ID: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 @asynccontextmanager
 async def open_scheduler(
-    config: PenstockConfig | Mapping[str, Any] | Path | str | None = None,
+    config: PenstockConfig | PluginManager | Mapping[str, Any] | Path | str | None = None,
     *,
     plugins: Iterable[object] = (),
     run_id: str | None = None,
@@ -55,7 +55,8 @@ async def open_scheduler(
 ) -> AsyncIterator[Scheduler]:
     """A run, open for the block: `async with penstock.open_scheduler("penstock.toml") as scheduler:`.
 
-    `config` is a TOML file, a mapping of the same shape, a `PenstockConfig`, or `None` for the defaults;
+    `config` is a TOML file, a mapping of the same shape, a `PenstockConfig`, or `None` for the defaults; or the
+    `PluginManager` of one that was made before, as a program does that forks: it is this run's from then on.
     `plugins` are further plugin objects, or paths of plugin files, or `Without(name)` for one that is to take no part.
     `run_id` is what the run is called in its events:
     at most 64 letters, digits, `-`, `_` and `.`; one is made up where none is given. The block's end waits for all
@@ -64,8 +65,8 @@ async def open_scheduler(
     Raises `ConfigError` with every problem of the configuration; `StallError` when work is left that nothing
     can start; an `ExceptionGroup` of the failures of tasks that nobody awaited."""
     require_trio("penstock.open_scheduler")
-    loaded = load_config(config).config
-    manager = PluginManager.from_config(loaded, extra=plugins)
+    manager = _manager(config, plugins)
+    loaded = manager.config
     if run_id is not None and not RUN_ID.fullmatch(a_name(run_id, "run_id")):
         raise ConfigError(f"run_id must be at most 64 letters, digits, '-', '_' and '.', not {shown(run_id)}")
     if wall_clock is not None:
@@ -127,6 +128,16 @@ async def open_scheduler(
         scheduler.report = _report(scheduler, started_at, drivers, parts)
         parts.notes.run_finished(scheduler.report)
     _raise_what_went_wrong(parts.tasks, failure)
+
+
+def _manager(
+    config: PenstockConfig | PluginManager | Mapping[str, Any] | Path | str | None, plugins: Iterable[object]
+) -> PluginManager:
+    if not isinstance(config, PluginManager):
+        return PluginManager.from_config(load_config(config).config, extra=plugins)
+    for each in plugin_objects(plugins):
+        config.register(each)
+    return config
 
 
 def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers, parts: RunParts) -> RunReport:

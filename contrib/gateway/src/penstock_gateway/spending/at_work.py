@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
@@ -23,10 +24,12 @@ from penstock import (
     RequestResourceKey,
 )
 from penstock_gateway.spending.configured import Spending
-from penstock_gateway.spending.ledger import Ledger, open_ledger
 from penstock_gateway.spending.limiter import amounts_of
 from penstock_gateway.spending.plugin import KeyQuotas
 from penstock_gateway.spending.quotas import QuotaStanding, refusal_by, standing_of
+
+if TYPE_CHECKING:
+    from penstock_gateway.spending.ledger import Ledger
 
 __all__ = ["SpendingAtWork", "Wall", "open_spending", "time_of_day"]
 
@@ -103,5 +106,7 @@ def open_spending(spending: Spending, wall: Wall) -> Iterator[SpendingAtWork]:
     if spending.ledger is None:
         yield SpendingAtWork(spending, None, wall)
         return
+    from penstock_gateway.spending.ledger import open_ledger  # and with it SQLite, where there is a ledger
+
     with open_ledger(spending.ledger, time.monotonic, wall(trio.current_time())) as ledger:
         yield SpendingAtWork(spending, ledger, wall)

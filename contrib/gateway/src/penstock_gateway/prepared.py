@@ -1,0 +1,43 @@
+"""What the first process makes ready before it forks: its children find it there, and share its pages."""
+
+from __future__ import annotations
+
+import threading
+
+import attrs
+
+from penstock import ConfigError, PluginManager, Problem
+from penstock_dialects import dialect_names
+from penstock_gateway.loading import Serving
+
+__all__ = ["Prepared", "prepare"]
+
+
+@attrs.frozen
+class Prepared:
+    """What is there at a fork: what is served, the plugins, imported, checked and made, and the `number` of plans that
+    coordinators have told so far. After a reload there are no such plugins: a coordinator makes its own.
+    """
+
+    serving: Serving
+    plugins: PluginManager | None = None
+    number: int = 0
+
+    def replaced(self, serving: Serving) -> Prepared:
+        """What is there when a coordinator has told its plan."""
+        return Prepared(serving, number=self.number + 1)
+
+
+def prepare(serving: Serving) -> Prepared:
+    """What is there at the first fork. Raises `ConfigError` and `PluginError` for plugins that cannot be made."""
+    dialect_names()  # read from the metadata of all distributions, once
+    before = {*threading.enumerate()}
+    plugins = PluginManager.from_config(serving.config, extra=serving.without)
+    started = [each.name for each in threading.enumerate() if each not in before]
+    if started:
+        what = (
+            f"a plugin starts a thread where it is imported or made ({', '.join(started)}), which no process that is"
+            " forked would have: it must start it in penstock_run_started; or set workers = 1"
+        )
+        raise ConfigError(Problem(("gateway", "workers"), what, serving.config.source))
+    return Prepared(serving, plugins)

@@ -1,0 +1,72 @@
+"""What the first process of a gateway with several workers makes ready before it forks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from penstock import ConfigError, PluginError
+from penstock_gateway.loading import Serving, load_gateway
+from penstock_gateway.prepared import prepare
+
+THREAD = """
+import threading
+from penstock import hookimpl
+
+END = threading.Event()
+
+class Plugin:
+    plugin_name = "watcher"
+
+    def __init__(self):
+        self.thread = threading.Thread(target=END.wait, args=(10.0,), name="the watcher", daemon=True)
+        self.thread.start()
+
+    @hookimpl
+    def penstock_run_started(self):
+        END.set()
+"""
+
+
+def serving(folder: Path, plugin: str) -> Serving:
+    (folder / "own.py").write_text(plugin, encoding="utf-8")
+    path = folder / "gateway.toml"
+    path.write_text(
+        """
+        [providers.acme]
+        base_url = "http://127.0.0.1:9/v1"
+        [providers.acme.models.small]
+        max_parallel_requests = 4
+        [plugins]
+        load = ["own.py"]
+        """,
+        encoding="utf-8",
+    )
+    return load_gateway(path, {})
+
+
+def test_the_plugins_are_made_before_it_forks(tmp_path: Path) -> None:
+    rule = "from penstock import hookimpl\n@hookimpl\ndef penstock_run_started(): pass\n"
+    prepared = prepare(serving(tmp_path, rule))
+    assert prepared.plugins is not None
+    assert "own" in prepared.plugins.active
+    assert prepared.number == 0
+
+
+def test_after_a_plan_a_coordinator_makes_its_own(tmp_path: Path) -> None:
+    rule = "from penstock import hookimpl\n@hookimpl\ndef penstock_run_started(): pass\n"
+    first = serving(tmp_path, rule)
+    later = prepare(first).replaced(first).replaced(first)
+    assert (later.plugins, later.number) == (None, 2)
+
+
+def test_a_plugin_that_starts_a_thread_where_it_is_made_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the watcher") as refused:
+        prepare(serving(tmp_path, THREAD))
+    assert [each.path for each in refused.value.records] == [("gateway", "workers")]
+
+
+def test_a_plugin_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="own"):
+        prepare(serving(tmp_path, "raise RuntimeError"))
