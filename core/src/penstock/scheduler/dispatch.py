@@ -150,6 +150,7 @@ class DispatchLoop:
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """The run of the loop, until it is closed with nothing left, or stopped. Never raises for a task's failure."""
+        self._workers.clock = trio.lowlevel.current_clock().current_time
         self._events.job_started(trio.current_time())
         try:
             async with trio.open_nursery() as self._workers.nursery:

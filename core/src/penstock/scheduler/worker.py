@@ -57,6 +57,8 @@ class Workers:
     """
 
     admit: Callable[[float], Admitted | None]
+    clock: Callable[[], float]
+    """The run's clock, read without a look at which run it is; set when the dispatch loop begins."""
 
     def __init__(
         self,
@@ -169,11 +171,11 @@ class Workers:
             error, cancelled, runner, scope = None, False, job.terms.runner, job.course.scope
             try:
                 if scope is None:
-                    value = await (begin(job.make()) if runner is None else runner.run(job.make(), lease))
+                    value = await (begin(job.payload) if runner is None else runner.run(job.make(), lease))
                 else:
                     value = None
                     with scope:
-                        value = await (begin(job.make()) if runner is None else runner.run(job.make(), lease))
+                        value = await (begin(job.payload) if runner is None else runner.run(job.make(), lease))
                     cancelled = scope.cancelled_caught
             except Exception as caught:
                 error = caught
@@ -235,7 +237,7 @@ class Workers:
         What `worker` goes on with, whose turn began at `since`: nothing, unless this was its context before, and still
         is.
         """
-        now = trio.current_time()
+        now = self.clock()
         del self.in_flight[job.task_id]
         result = self._gate.finish(lease, now)
         recording = self._events.stream.active

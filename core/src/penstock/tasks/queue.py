@@ -15,7 +15,7 @@ from penstock.queueing.highest import HighestByName
 from penstock.queueing.lane_queue import LaneQueue
 from penstock.queueing.lanes import Entry, Group, Order
 from penstock.queueing.places import Room
-from penstock.tasks.entries import TaskEntry
+from penstock.tasks.entries import TaskEntry, TaskTerms
 from penstock.tasks.ledger import ByGroup
 from penstock.tasks.limits import never_fits, no_room
 from penstock.tasks.oldest import Arrived, OldestTasks
@@ -121,21 +121,24 @@ class LaneTaskQueue:
         if now != self._arrivals.latest:
             self._arrivals.begin(lanes.arrived + 1, now)
         before, accepted = lanes.arrived, []
+        terms: TaskTerms | None = None
+        cost: float | None = None
         for entry in tasks:
             if entry.lane is not None:
                 continue
             accepted.append(entry.task_id)
-            terms = entry.terms
-            shape = terms.resource_request.shape
-            cost = costs.get(shape)
-            if cost is None:
-                cost = self._cost_of(terms.resource_request)
+            if terms is not entry.terms:  # tasks of one kind mostly come together
+                terms = entry.terms
+                group, request = terms.group, terms.resource_request
+                key, weight, shape = group.key, group.weight, request.shape
+                cost = costs.get(shape)
                 if cost is None:
-                    self._refuse_for_good(entry.make())
-                    continue
+                    cost = self._cost_of(request)
+            if cost is None:
+                self._refuse_for_good(entry.make())
+                continue
             entry.cost = cost
-            group = terms.group
-            lanes.put(entry, group.key, group.weight, shape)
+            lanes.put(entry, key, weight, shape)
             if (task := entry.made) is not None:
                 set_arrival(task, lanes.arrived)
         if self._oldest.watched:
