@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from heapq import heappop, heappush
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
 import attrs
 
@@ -66,13 +66,14 @@ class Node(Generic[T]):
 class Entry(Generic[T]):
     """One item in a lane. `sequence` is its place in the order of arrival, `next` what came after it into its lane.
 
-    A kind of entry may make its item late: when it is read, or by `make`.
+    A kind of entry may make its item late, by `make`.
     """
 
-    __slots__ = ("cost", "item", "lane", "next", "sequence")
+    __slots__ = ("cost", "lane", "made", "next", "sequence")
 
     def __init__(self, item: T, sequence: int, cost: float, lane: Lane[T] | None) -> None:
-        self.item = item
+        self.made: T | None = item
+        """The item; `None`: it has not been made yet."""
         self.sequence = sequence
         self.cost = cost
         self.lane: Lane[T] | None = lane
@@ -81,7 +82,12 @@ class Entry(Generic[T]):
 
     def make(self) -> T:
         """The item, which is made now if it was not before."""
-        return self.item
+        return cast("T", self.made)
+
+    @property
+    def item(self) -> T:
+        """The same."""
+        return self.make()
 
 
 _NOBODY: Final[Entry[Any]] = Entry(None, 0, 0.0, None)  # the head of a lane that nothing has been put into yet

@@ -49,8 +49,8 @@ class Passes(Generic[T]):
         if lane is None or (shapes.short and not self._is_plain(place, lane)):
             return self._choose_from_all(ask, now)
         entry = lane.head
-        item = entry.item
-        if item is None:  # as it is where this is compiled, and the entry is one that makes its item late
+        item = entry.made
+        if item is None:
             item = entry.make()
         refusals.passing = True
         try:

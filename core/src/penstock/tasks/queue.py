@@ -15,7 +15,7 @@ from penstock.queueing.highest import HighestByName
 from penstock.queueing.lane_queue import LaneQueue
 from penstock.queueing.lanes import Entry, Group, Order
 from penstock.queueing.places import Room
-from penstock.tasks.entries import TaskEntry, TaskTerms
+from penstock.tasks.entries import TaskEntry
 from penstock.tasks.ledger import ByGroup
 from penstock.tasks.limits import never_fits, no_room
 from penstock.tasks.oldest import Arrived, OldestTasks
@@ -28,6 +28,7 @@ from penstock.tasks.records import (
     TaskGroupKey,
     set_arrival,
 )
+from penstock.tasks.terms import TaskTerms
 from penstock.words.native import mypyc_attr
 from penstock.words.read_only import read_only
 from penstock.words.verdicts import Condition, Denied, Released
@@ -183,7 +184,7 @@ class LaneTaskQueue:
     def commit(self, selection: QueueSelection, now: float) -> SchedulableTask | None:
         """Take the selected task out; `None` if the queue has changed since."""
         task, entry = selection.item, self._selected
-        if entry is None or entry.lane is None or entry.item is not task:
+        if entry is None or entry.lane is None or entry.made is not task:
             return None
         if selection.sequence_version != self._lanes.version:
             return None
@@ -192,7 +193,7 @@ class LaneTaskQueue:
 
     def take(self, entry: Entry[SchedulableTask]) -> SchedulableTask:
         """The task of an entry that was chosen: it leaves the queue. For one that came as a record."""
-        task = entry.item
+        task = entry.make()
         del self._entries[task.task_id]
         self._lanes.take(entry)
         return task
@@ -201,7 +202,8 @@ class LaneTaskQueue:
         """The same for one that came as an entry, which lives on."""
         self._lanes.take(entry)
         entry.next = None
-        return entry.item
+        task = entry.made
+        return entry.make() if task is None else task
 
     # -- driven by the task gate
 
