@@ -17,7 +17,7 @@ __all__ = ["TaskEntry"]
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class TaskEntry(Entry):
+class TaskEntry(Entry[SchedulableTask]):
     """A task with what its record is made of.
 
     Who makes one knows it by its id, and puts none into a queue again that was discarded there.
@@ -36,7 +36,7 @@ class TaskEntry(Entry):
 
     def make(self) -> SchedulableTask:
         """The record, the same at each call."""
-        made: SchedulableTask | None = self.made
+        made = self.made
         if made is None:
             terms = self.terms
             made = SchedulableTask(
