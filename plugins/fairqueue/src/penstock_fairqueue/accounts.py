@@ -123,6 +123,10 @@ class Seat:
         return min(self.lanes, key=lambda lane: lane.head.sequence)
 
 
+Entry = tuple[float, int, int, Seat]
+"""A seat where its tags say: the finish tag, the number of its head, and the seat's stamp."""
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Home:
     """The clock of those that compete for one resource."""

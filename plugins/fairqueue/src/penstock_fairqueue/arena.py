@@ -8,7 +8,7 @@ from math import fsum, inf
 from typing import Generic, TypeVar
 
 from penstock import Lane
-from penstock_fairqueue.accounts import Accounts, Flow, Home, Seat
+from penstock_fairqueue.accounts import Accounts, Entry, Flow, Home, Seat
 
 __all__ = ["FairArena"]
 
@@ -19,9 +19,6 @@ NOISE = 1e-12
 
 EXACT = 1.0 - NOISE
 """A sum that is less than this part of one of its summands has drifted."""
-
-Entry = tuple[float, int, int, Seat]
-"""A seat where its tags say: the finish tag, the number of its head, and the seat's stamp."""
 
 
 class FairArena(Generic[T]):
@@ -36,8 +33,7 @@ class FairArena(Generic[T]):
         """Its own time, while it stands still."""
         self._put_off = False
         """Whether it has ever stood still with somebody in it: then its weight comes and goes as a whole."""
-        self._short = False
-        self._weight = 0.0
+        self._short, self._weight = False, 0.0
         self._seats: dict[Hashable, Seat] = {}
         self._eligible: list[Entry] = []
         """A heap of those that the clock has reached."""
@@ -230,21 +226,18 @@ class FairArena(Generic[T]):
 
     def _wait(self, start: float, entry: Entry) -> None:
         """The clock has not reached this start tag."""
-        waiting = self._waiting.get(start)
-        if waiting is not None:
-            heappush(waiting, entry)
-            return
-        self._waiting[start] = [entry]
-        heappush(self._starts, start)
-        if start < self._earliest:
-            self._look_out_for(start)
+        if start not in self._waiting:
+            self._waiting[start] = []
+            heappush(self._starts, start)
+            if start < self._earliest:
+                self._look_out_for(start)
+        heappush(self._waiting[start], entry)
 
     def has_eligible(self) -> bool:
         """Whether the clock has reached anybody here."""
         if self._lone is not None:
             return self._lone.start <= self._reached
-        self.first()
-        return bool(self._eligible)
+        return self.first() is not None and bool(self._eligible)
 
     def served(self, lane: Lane[T], cost: float) -> None:
         """The head of this lane was taken: its group's tags move by its cost, the clocks by its share."""
@@ -271,16 +264,15 @@ class FairArena(Generic[T]):
             eligible = self._eligible
             if eligible and eligible[0][2] == seat.stamp:  # but for the first of all: it leaves by the same step
                 head = (seat.sole or seat.first()).head
-                finish = start + head.cost / weight
+                entry = start + head.cost / weight, head.sequence, seat.stamp, seat
                 if start <= clock - self._behind + NOISE * (1.0 + clock):
-                    heapreplace(eligible, (finish, head.sequence, seat.stamp, seat))
+                    heapreplace(eligible, entry)
                 else:
                     heappop(eligible)
-                    waiting = self._waiting.get(start)
-                    if waiting is None:
-                        self._wait(start, (finish, head.sequence, seat.stamp, seat))
+                    if start in self._waiting:  # as it mostly is
+                        heappush(self._waiting[start], entry)
                     else:
-                        heappush(waiting, (finish, head.sequence, seat.stamp, seat))
+                        self._wait(start, entry)
             else:
                 self.place(seat)
 
