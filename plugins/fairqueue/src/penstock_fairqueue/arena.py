@@ -35,12 +35,10 @@ class FairArena(Generic[T]):
         """Whether it has ever stood still with somebody in it: then its weight comes and goes as a whole."""
         self._short, self._weight = False, 0.0
         self._seats: dict[Hashable, Seat] = {}
-        self._eligible: list[Entry] = []
-        """A heap of those that the clock has reached."""
+        self._eligible: list[Entry] = []  # a heap of those that the clock has reached
         self._waiting: dict[float, list[Entry]] = {}
         """By their start tags those that wait for the clock: heaps that become `_eligible` as they are."""
-        self._starts: list[float] = []
-        """These start tags, as a heap."""
+        self._starts: list[float] = []  # a heap of these start tags
         self._lone: Seat | None = None
         """The only seat there is: it stands in neither heap."""
         self._earliest = self._due = inf
