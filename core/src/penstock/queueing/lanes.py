@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from heapq import heappop, heappush
-from typing import Any, Final, Generic, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import attrs
 
@@ -82,7 +82,7 @@ class Entry(Generic[T]):
 
     def make(self) -> T:
         """The item, which is made now if it was not before."""
-        return cast("T", self.made)
+        return self.made  # type: ignore[return-value]
 
     @property
     def item(self) -> T:

@@ -188,7 +188,8 @@ class LaneTaskQueue:
 
     def take(self, entry: Entry[SchedulableTask]) -> SchedulableTask:
         """The task of an entry that was chosen: it leaves the queue. For one that came as a record."""
-        task = entry.make()
+        task = entry.made
+        assert task is not None
         del self._entries[task.task_id]
         self._lanes.take(entry)
         return task
