@@ -18,8 +18,9 @@ from penstock import (
     TaskGate,
     TaskGroupSpec,
 )
-from penstock.tasks.entries import TaskEntry, TaskTerms
+from penstock.tasks.entries import TaskEntry
 from penstock.tasks.records import ONE_PLACE
+from penstock.tasks.terms import TaskTerms
 
 
 class Queued(TaskEntry):

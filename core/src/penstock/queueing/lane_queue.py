@@ -119,10 +119,12 @@ class LaneQueue(Generic[T]):
         group = self.groups.get(group_key)
         if group is None:
             group = self.groups[group_key] = self._begin(group_key, weight, resources)
-        lanes = group.lanes
-        lane = lanes.get(resources)
-        if lane is None:
-            lane = lanes[resources] = Lane(group, resources, refusals.shapes.of(resources))
+        lane = group.sole
+        if lane is None or lane.resources is not resources:  # mostly they are one object
+            lane = group.lane_of(resources)
+            if lane is None:
+                lane = Lane(group, resources, refusals.shapes.of(resources))
+                group.add_lane(lane)
         self.arrived = arrived = self.arrived + 1
         entry.sequence = arrived
         entry.lane = lane
@@ -157,8 +159,8 @@ class LaneQueue(Generic[T]):
                 group.name = self._name_of(key)
         else:
             group.weight = weight
-            if resources not in group.lanes:
-                group.lanes.clear()
+            if group.lane_of(resources) is None:
+                group.sole = None
         group.capped = key in refusals.contenders.capped
         return group
 
@@ -215,7 +217,7 @@ class LaneQueue(Generic[T]):
         if lane.place is not None:
             self._refusals.leave(lane, lane.place)
         group = lane.group
-        if len(group.lanes) + len(group.singles) == 1:
+        if group.has_one_lane():
             del self.groups[group.key]
             if group.most_queued > group.most_noted:
                 group.most_noted = self._most_queued.note(group.key, group.most_queued)
@@ -237,8 +239,7 @@ class LaneQueue(Generic[T]):
         group = lane.group
         if group.singles:
             group.singles.discard(lane)
-        if group.lanes.get(lane.resources) is lane:
-            del group.lanes[lane.resources]
+        group.drop_lane(lane)
         if lane.denied is not None:
             self._refusals.forget(lane)
 

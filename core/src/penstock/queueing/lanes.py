@@ -66,13 +66,14 @@ class Node(Generic[T]):
 class Entry(Generic[T]):
     """One item in a lane. `sequence` is its place in the order of arrival, `next` what came after it into its lane.
 
-    A kind of entry may make its item late: when it is read, or by `make`.
+    A kind of entry may make its item late, by `make`.
     """
 
-    __slots__ = ("cost", "item", "lane", "next", "sequence")
+    __slots__ = ("cost", "lane", "made", "next", "sequence")
 
     def __init__(self, item: T, sequence: int, cost: float, lane: Lane[T] | None) -> None:
-        self.item = item
+        self.made: T | None = item
+        """The item; `None`: it has not been made yet."""
         self.sequence = sequence
         self.cost = cost
         self.lane: Lane[T] | None = lane
@@ -81,11 +82,17 @@ class Entry(Generic[T]):
 
     def make(self) -> T:
         """The item, which is made now if it was not before."""
-        return self.item
+        return self.made  # type: ignore[return-value]
+
+    @property
+    def item(self) -> T:
+        """The same."""
+        return self.make()
 
 
 _NOBODY: Final[Entry[Any]] = Entry(None, 0, 0.0, None)  # the head of a lane that nothing has been put into yet
 _NONE_YET: Final[list[tuple[int, Entry[Any]]]] = []  # most lanes never have such items; nobody puts anything in
+_NOT_SEVERAL: Final[dict[Resources, Lane[Any]]] = {}  # most groups have one lane; likewise
 _NOBODY_ALONE: Final[set[Lane[Any]]] = set()  # of most groups likewise
 
 
@@ -228,7 +235,7 @@ class Lane(Node[T]):
 class Group(Node[T]):
     """The lanes of one group. It leaves with its last item."""
 
-    __slots__ = ("capped", "key", "lanes", "most_noted", "most_queued", "name", "queued", "singles", "weight")
+    __slots__ = ("capped", "key", "lanes", "most_noted", "most_queued", "name", "queued", "singles", "sole", "weight")
 
     def __init__(self, key: Hashable, weight: float) -> None:
         super().__init__()
@@ -236,7 +243,10 @@ class Group(Node[T]):
         self.name = key
         """What conditions about the group name."""
         self.weight = weight
-        self.lanes: dict[Resources, Lane[T]] = {}
+        self.sole: Lane[T] | None = None
+        """Its lane, if it has one alone."""
+        self.lanes: dict[Resources, Lane[T]] = _NOT_SEVERAL
+        """Its lanes, if they are several."""
         self.singles: set[Lane[T]] = _NOBODY_ALONE
         """Lanes of one item that was refused alone."""
         self.capped = False
@@ -249,7 +259,41 @@ class Group(Node[T]):
 
     def all_lanes(self) -> list[Lane[T]]:
         """Every lane of the group, those of one refused item included."""
-        return [*self.lanes.values(), *self.singles]
+        return [*self.shared_lanes(), *self.singles]
+
+    def shared_lanes(self) -> list[Lane[T]]:
+        """Those that what comes is put into."""
+        return [*self.lanes.values()] if self.sole is None else [self.sole]
+
+    def lane_of(self, resources: Resources) -> Lane[T] | None:
+        """The lane of items that take these."""
+        sole = self.sole
+        if sole is None:
+            return self.lanes.get(resources)
+        return sole if sole.resources == resources else None
+
+    def add_lane(self, lane: Lane[T]) -> None:
+        """One more lane; there is none for these resources."""
+        if self.lanes:
+            self.lanes[lane.resources] = lane
+        elif self.sole is None:
+            self.sole = lane
+        else:
+            self.lanes, self.sole = {self.sole.resources: self.sole, lane.resources: lane}, None
+
+    def drop_lane(self, lane: Lane[T]) -> None:
+        """One lane less."""
+        if self.sole is lane:
+            self.sole = None
+        elif self.lanes.get(lane.resources) is lane:
+            del self.lanes[lane.resources]
+            if len(self.lanes) == 1:
+                (self.sole,) = self.lanes.values()
+                self.lanes = _NOT_SEVERAL
+
+    def has_one_lane(self) -> bool:
+        """Whether all its items stand in one lane."""
+        return (not self.singles) if self.sole is not None else (len(self.lanes) + len(self.singles) == 1)
 
     def set_apart(self, lane: Lane[T]) -> Lane[T]:
         """The head of a lane in a lane of its own, so that it alone is blocked, and not those that come after it."""
@@ -258,7 +302,7 @@ class Group(Node[T]):
         if not self.singles:
             self.singles = set()
         if lane.live == 1:
-            del self.lanes[lane.resources]
+            self.drop_lane(lane)
             self.singles.add(lane)
             return lane
         entry = lane.head
@@ -274,9 +318,9 @@ class Group(Node[T]):
     def give_back(self, single: Lane[T]) -> Lane[T] | None:
         """The lane of its shape, in which the item is to stand again; `None` if there is none, and its own is that."""
         self.singles.remove(single)
-        lane = self.lanes.get(single.resources)
+        lane = self.lane_of(single.resources)
         if lane is None:
-            self.lanes[single.resources] = single
+            self.add_lane(single)
         return lane
 
     def refusals(self) -> Iterator[tuple[object, Denied, float, int]]:

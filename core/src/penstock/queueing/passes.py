@@ -49,8 +49,8 @@ class Passes(Generic[T]):
         if lane is None or (shapes.short and not self._is_plain(place, lane)):
             return self._choose_from_all(ask, now)
         entry = lane.head
-        item = entry.item
-        if item is None:  # as it is where this is compiled, and the entry is one that makes its item late
+        item = entry.made
+        if item is None:
             item = entry.make()
         refusals.passing = True
         try:
@@ -63,7 +63,7 @@ class Passes(Generic[T]):
 
     def _is_plain(self, place: Place[T], lane: Lane[T]) -> bool:
         """Whether nobody who does not fit comes before the first of those who do."""
-        if len(lane.group.lanes) > 1 or lane.group.singles:
+        if lane.group.lanes or lane.group.singles:
             return False
         return self._refusals.shortage.before(rank_of(place, lane), (), place.shape.home) is None
 
@@ -225,7 +225,7 @@ class Passes(Generic[T]):
         """Of the lanes of a group whose turn it is the one whose head came first: of those that may go, and, if it is
         older, of those that do not fit."""
         group, reservations = best.group, self._refusals.reservations
-        if len(group.lanes) + len(group.singles) == 1:
+        if group.has_one_lane():
             return best, None
         short: Lane[T] | None = None
         for lane in group.all_lanes():

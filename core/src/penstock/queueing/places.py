@@ -197,7 +197,7 @@ class Shapes(Generic[T]):
 
     def _forget_vacant(self) -> None:
         for group in self.vacant.values():
-            group.lanes.clear()  # nothing is left that only a collection of circles would find
+            group.sole = None  # nothing is left that only a collection of circles would find
         self.vacant.clear()
 
     def _forget_empty(self) -> None:

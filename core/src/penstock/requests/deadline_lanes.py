@@ -98,7 +98,7 @@ class DeadlineLanes(LaneQueue[T]):
 
     def _lane(self, group_key: Hashable, resources: tuple[tuple[Hashable, int], ...]) -> Lane[T] | None:
         group = self.groups.get(group_key)
-        return None if group is None else group.lanes.get(resources)
+        return None if group is None else group.lane_of(resources)
 
     def discard(self, entry: Entry[T]) -> None:
         """As of any lanes; and what left from the middle of a heap does not stay there for ever."""

@@ -18,26 +18,23 @@ from typing import Final
 
 import trio
 
+from penstock.scheduler.admitting import BATCH, Admitting
 from penstock.scheduler.endings import TaskEndings
 from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.gate_plugins import GatePlugins
-from penstock.scheduler.parked import Admitted
 from penstock.scheduler.waits import TaskWaits
 from penstock.scheduler.wakeup import WakeUp
 from penstock.scheduler.worker import IN_A_ROW, Workers
 from penstock.tasks.gate import TaskGate
 from penstock.tasks.lease import TaskAdmissionLease
-from penstock.tasks.records import SchedulableTask, TaskGroupKey
+from penstock.tasks.records import SchedulableTask
 from penstock.tasks.standing import Explanation, explain
 from penstock.words.errors import StallError
 from penstock.words.leases import ReleaseResult
-from penstock.words.plugin_failures import BrokenQueue, ends_in_time, waited_in_vain
+from penstock.words.plugin_failures import BrokenQueue, ends_in_time
 from penstock.words.verdicts import Denied, Signal
 
 __all__ = ["DispatchLoop"]
-
-BATCH: Final = 512
-"""The most tasks that a round starts before it lets them run: one checkpoint for so many decisions."""
 
 FEW: Final = 64
 """How many it starts where tasks wait and soon end: no more workers than a processor's caches hold. While none ends,
@@ -58,6 +55,7 @@ class DispatchLoop:
         gate: TaskGate,
         endings: TaskEndings,
         workers: Workers,
+        admitting: Admitting,
         waits: TaskWaits,
         wakeup: WakeUp,
         events: SchedulerEvents,
@@ -70,29 +68,24 @@ class DispatchLoop:
         self._tracker = self._book.tracker
         self._endings = endings
         self._workers = workers
+        self._admitting = admitting
         self._waits = waits
         self.wakeup = wakeup
         self._events = events
         self._plugins = plugins
         self.stall_timeout = stall_timeout
         self._thread = get_ident()
-        self._is_full: Callable[[], bool] = lambda: False
         self._drained: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
         self._have_waited = 0  # as `Workers.have_waited` was in the last round
         self._waits_over = 0  # as `Workers.waits_over` was then
         self._batch = FEW  # how many the last round with tasks that waited was to start at most
-        self._begun = 0  # how many tasks have begun by it, and since
         self._closing = False
         self._grace_ends: float | None = None
         self._stalled_at: float | None = None
-        self._failing = False  # whether any task has met a plugin that could not answer
-        self._failed_since: dict[TaskGroupKey, float] = {}
-        """Since when no task of a group was let through, for want of a plugin's answer."""
         self.fatal: BaseException | None = None
         """What ended the run before its work was done, if something did."""
         self.on_fatal: Callable[[], None] | None = None
         """Called when `fatal` is set, so that the caller's block does not go on."""
-        workers.admit = self._go_on
         gate.on_stale, gate.on_denied = self._stale_selection, self._denied
         gate.on_refused = self._ends_in_time
 
@@ -128,7 +121,7 @@ class DispatchLoop:
 
     def pause_while(self, is_full: Callable[[], bool], drained: Callable[[], Awaitable[None]]) -> None:
         """A pause, until what `drained` gives has ended, where `is_full`: a sink that must not lose events."""
-        self._is_full, self._drained = is_full, drained
+        self._admitting.is_full, self._drained = is_full, drained
 
     @property
     def stopping(self) -> bool:
@@ -137,8 +130,8 @@ class DispatchLoop:
 
     def plugins_changed(self) -> None:
         """Other plugins are there: who waits for one that failed waits anew."""
-        self._failing = False
-        self._failed_since.clear()
+        self._admitting.failing = False
+        self._admitting.failed_since.clear()
         for job in self._jobs.values():
             if job.course.failing_since is not None:
                 job.course.failing_since = None
@@ -150,6 +143,7 @@ class DispatchLoop:
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """The run of the loop, until it is closed with nothing left, or stopped. Never raises for a task's failure."""
+        self._workers.clock = trio.lowlevel.current_clock().current_time
         self._events.job_started(trio.current_time())
         try:
             async with trio.open_nursery() as self._workers.nursery:
@@ -168,7 +162,7 @@ class DispatchLoop:
                 now = trio.current_time()
                 more = self._round(now)
                 self._events.stream.deliver()
-                if self._is_full():
+                if self._admitting.is_full():
                     await self._drained()
                 if more:
                     await trio.lowlevel.checkpoint()
@@ -211,14 +205,14 @@ class DispatchLoop:
         most = self._most()
         started = 0
         while started < most:
-            admitted = self._admit(now)
+            admitted = self._admitting.next(now)
             if admitted is None:
                 break
             workers.start(admitted, now)
             if recording:
                 self._events.admitted(*admitted, now)
             started += 1
-        self._begun = started
+        self._admitting.begun = started
         if started:
             self._stalled_at = None
         if self._endings.expire(now, workers.in_flight):
@@ -234,38 +228,6 @@ class DispatchLoop:
             return QUICK - workers.not_begun
         self._batch = FEW if self._waits_over > over else min(2 * self._batch, BATCH)
         return self._batch
-
-    def _admit(self, now: float) -> Admitted | None:
-        """The next task that may run, with its lease; who was refused for good is given up."""
-        lease = self._gate.next(now)
-        if self._gate.given_up:
-            self._drop_refused(now)
-        if lease is None:
-            return None
-        job = self._jobs[lease.item.task_id]
-        if self._failing:
-            if job.course.failing_since is not None:
-                job.course.failing_since = None
-            self._failed_since.pop(lease.item.group.key, None)
-        return job, lease
-
-    def _go_on(self, now: float) -> Admitted | None:
-        """What a worker may go on with: nothing where a round would do more than to admit."""
-        if self._begun >= BATCH or self._tracker.has_ready or self._book.has_deadlines:
-            return None
-        recording = self._events.stream.active
-        if not self._gate.keeps_nobody_back() or (recording and self._is_full()):
-            return None
-        try:
-            admitted = self._admit(now)
-        except BaseException as error:
-            self._gate.broken = error  # for the next round, which ends the run by it
-            return None
-        if admitted is not None:
-            self._begun += 1
-            if recording:
-                self._events.admitted(*admitted, now)
-        return admitted
 
     def _offer_frontier(self, now: float) -> None:
         self._waits.tasks_ready()
@@ -314,9 +276,10 @@ class DispatchLoop:
         Tasks of the group that come later wait only for what is left of that time: a plugin that has failed for longer
         is asked again, and is not waited for again.
         """
-        if not self._failing and denied.failed_at is None:
+        admitting = self._admitting
+        if not admitting.failing and denied.failed_at is None:
             return denied
-        job, self._failing = self._jobs.get(task.task_id), True
+        job, admitting.failing = self._jobs.get(task.task_id), True
         if job is None:
             return denied
         since = job.course.failing_since
@@ -324,20 +287,10 @@ class DispatchLoop:
             since = job.own_course().failing_since = denied.failed_at
         if since is None:
             return denied
-        if len(self._failed_since) >= GROUPS_FAILED:
-            self._failed_since.clear()
-        since = min(since, self._failed_since.setdefault(task.group.key, since))
+        if len(admitting.failed_since) >= GROUPS_FAILED:
+            admitting.failed_since.clear()
+        since = min(since, admitting.failed_since.setdefault(task.group.key, since))
         return ends_in_time(denied, since, self.stall_timeout, now)
-
-    def _drop_refused(self, now: float) -> None:
-        for task, denied in self._gate.take_given_up():
-            if (
-                job := self._jobs.get(task.task_id)
-            ) is not None:  # otherwise it was stopped with one that it came after
-                self._events.denied(job, denied, now)
-                since = job.course.failing_since
-                error = waited_in_vain(denied, "task", 0.0 if since is None else now - since)
-                self._endings.give_up(job, f"{denied.reason} by {denied.by}: {denied.detail}", now, error)
 
     def _denied(self, task: SchedulableTask, denied: Denied, now: float) -> None:
         job = self._jobs[task.task_id]

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from penstock.events.correlation import RuntimeCorrelation
 from penstock.events.records import EventStream, RuntimeEvent
-from penstock.scheduler.jobs import Execution, Job
+from penstock.scheduler.course import Execution
+from penstock.scheduler.jobs import Job
 from penstock.tasks.gate import TaskGate
 from penstock.tasks.lease import TaskAdmissionLease, block_summary
 from penstock.tasks.records import TaskGroupKey

@@ -11,7 +11,7 @@ import trio
 from penstock.words.checks import shown
 from penstock.words.errors import ConfigError, PenstockError
 
-__all__ = ["FINAL", "EndStatus", "TaskCancelled", "TaskDropped", "TaskHandle", "TaskStatus"]
+__all__ = ["FINAL", "EndStatus", "TaskCancelled", "TaskDropped", "TaskHandle", "TaskStatus", "call_watchers"]
 
 T = TypeVar("T")
 
@@ -125,19 +125,21 @@ class TaskHandle(Generic[T]):
         """The end, which the scheduler sets once. Raises what callbacks raised, when all have been called."""
         raise NotImplementedError
 
-    def _call(self, watchers: list[Callable[[TaskHandle[T]], None] | trio.Event]) -> None:
-        errors: list[Exception] = []
-        for watcher in watchers:
-            if isinstance(watcher, trio.Event):
-                watcher.set()
-                continue
-            try:
-                watcher(self)
-            except Exception as raised:
-                errors.append(raised)
-            except BaseException as raised:  # no real Ctrl+C: the end of a task is protected from it
-                error = PenstockError(f"a callback raised {type(raised).__name__}, which is no Exception")
-                error.__cause__ = raised
-                errors.append(error)
-        if errors:
-            raise ExceptionGroup(f"callbacks of task {self.task_id!r} raised", errors)
+
+def call_watchers(handle: Any, watchers: list[Callable[[Any], None] | trio.Event]) -> None:
+    """Set off what waited for the end of the task of this handle. Raises what callbacks raised, as a group."""
+    errors: list[Exception] = []
+    for watcher in watchers:
+        if isinstance(watcher, trio.Event):
+            watcher.set()
+            continue
+        try:
+            watcher(handle)
+        except Exception as raised:
+            errors.append(raised)
+        except BaseException as raised:  # no real Ctrl+C: the end of a task is protected from it
+            error = PenstockError(f"a callback raised {type(raised).__name__}, which is no Exception")
+            error.__cause__ = raised
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup(f"callbacks of task {handle.task_id!r} raised", errors)

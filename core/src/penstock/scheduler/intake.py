@@ -112,6 +112,21 @@ class Intake:
         job = self._job(fn, args, options, task_id)
         if options.needs is not None:  # one place is there in any run
             self._check_fits(job)
+        return self._enter(job, task_id)
+
+    def start_plain(self, fn: Callable[..., Any], args: Sequence[Any], group: Group, task_id: str | None) -> Job:
+        """As `start`, for a task of which nothing is said but its group: without options, which would be a twentieth of
+        what a task takes that does nothing."""
+        self._loop.check_open()
+        self._functions.check(fn, args)
+        found = self._next_id() if task_id is None else self._given_id(task_id)
+        terms = self._plain_terms(group, False)
+        if terms is None:
+            terms = self._terms(fn, args, TaskOptions(group=group))
+        return self._enter(Job(found, partial(fn, *args) if args else fn, terms), task_id)
+
+    def _enter(self, job: Job, task_id: str | None) -> Job:
+        """A task that comes after nothing is in the book; `task_id`: the id that its caller gave it."""
         self._book.take_on_one(job, self._numbered if task_id is None else 0)
         if self._events.stream.active:
             self._events.task("dependency_ready", job, trio.current_time())
@@ -147,28 +162,22 @@ class Intake:
         self._functions.check(fn, args)
         if options.max_attempts is not None:
             whole_number(options.max_attempts, "max_attempts")
-        if task_id is None:
-            task_id = self._next_id()
-        else:
-            a_name(task_id, "task_id")
-            if task_id.startswith(NUMBERED):
-                self._given.add(task_id)
-        terms = self._plain_terms(options) if _is_plain(options) else None
+        task_id = self._next_id() if task_id is None else self._given_id(task_id)
+        terms = self._plain_terms(options.group, options.cancellable) if _is_plain(options) else None
         if terms is None:
             terms = self._terms(fn, args, options)
         return Job(task_id, partial(fn, *args) if args else fn, terms)
 
-    def _plain_terms(self, options: TaskOptions) -> JobTerms | None:
+    def _plain_terms(self, group: Group, cancellable: bool) -> JobTerms | None:
         """The terms of a task for which nothing but a group was named; `None` if more is to be settled."""
         if self._runners.by_group:
             return None
-        key = options.group, options.cancellable
+        key = group, cancellable
         try:
             return self._plain[key]
         except Exception:  # no such group yet, or something that raises when it is looked up
-            group = self._group(options.group)
-        cancellable = options.cancellable
-        made = JobTerms(group, ONE_PLACE, None, None, self._waiting, self._max_attempts, cancellable=cancellable)
+            found = self._group(group)
+        made = JobTerms(found, ONE_PLACE, None, None, self._waiting, self._max_attempts, cancellable=cancellable)
         self._plain[key] = made
         return made
 
@@ -214,6 +223,13 @@ class Intake:
             names(getattr(spec, what), what)
         true_or_false(spec.barrier, "barrier")
         return self._job(spec.fn, spec.args, spec, a_name(spec.task_id, "task_id"))
+
+    def _given_id(self, task_id: str) -> str:
+        """The id that a caller gave. Raises `ConfigError` for what is no name."""
+        a_name(task_id, "task_id")
+        if task_id.startswith(NUMBERED):
+            self._given.add(task_id)
+        return task_id
 
     def _next_id(self) -> str:
         """An id that nobody has given."""

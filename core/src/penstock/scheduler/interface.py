@@ -18,7 +18,7 @@ from penstock.events.recorded import json_safe
 from penstock.events.records import SCHEDULER_EVENT_KINDS, SchedulerEventKind
 from penstock.scheduler.handles import TaskHandle
 from penstock.scheduler.mapping import TaskMap
-from penstock.scheduler.options import Group, MapOptions, StartOptions, TaskOptions, TaskSpec
+from penstock.scheduler.options import NO_ERRORS, Group, MapOptions, StartOptions, TaskOptions, TaskSpec
 from penstock.scheduler.parts import SchedulerParts
 from penstock.tasks.admission import TaskAdmissionController
 from penstock.tasks.ready_queue import QueueView
@@ -59,7 +59,7 @@ class TaskInterface:
         task_id: str | None = None,
         deadline: float | None = None,
         max_attempts: int | None = None,
-        retry_on: tuple[type[Exception], ...] = (),
+        retry_on: tuple[type[Exception], ...] = NO_ERRORS,
         row_group: str | None = None,
         column: str | None = None,
         cancellable: bool = False,
@@ -84,6 +84,18 @@ class TaskInterface:
         that its runner cannot carry out, arguments that do not fit it and wrong options, and `TaskRefused` for a task
         that could never fit.
         """
+        if (
+            runner is None
+            and needs is None
+            and deadline is None
+            and max_attempts is None
+            and retry_on is NO_ERRORS
+            and row_group is None
+            and column is None
+            and cancellable is False
+            and labels is None
+        ):  # as it mostly is
+            return self._tasks.intake.start_plain(fn, args, group, task_id)
         options = TaskOptions(
             group=group,
             runner=runner,
@@ -138,7 +150,7 @@ class TaskInterface:
         needs: Mapping[str, int] | None = None,
         deadline: float | None = None,
         max_attempts: int | None = None,
-        retry_on: tuple[type[Exception], ...] = (),
+        retry_on: tuple[type[Exception], ...] = NO_ERRORS,
         row_group: str | None = None,
         column: str | None = None,
         labels: Mapping[str, str] | None = None,

@@ -7,26 +7,20 @@ that is of a type the caller listed. So the attempts of the two do not multiply.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from random import Random
-from typing import Any, Final
+from typing import Any
 
 import attrs
-import trio
 
-from penstock.events.correlation import RuntimeCorrelation
-from penstock.scheduler.handles import FINAL, EndStatus, TaskHandle
+from penstock.scheduler.handles import TaskHandle
+from penstock.scheduler.job_state import JobState
 from penstock.scheduler.runners import NamedRunner
-from penstock.tasks.entries import TaskEntry, TaskTerms
-from penstock.tasks.lease import TaskAdmissionLease
+from penstock.tasks.terms import TaskTerms
 from penstock.words.failures import failure_mark
 
-__all__ = ["Execution", "GiveUp", "Job", "JobTerms", "RetryPlan"]
-
-Execution = tuple[TaskAdmissionLease, RuntimeCorrelation, str, Mapping[str, str] | None]
-"""The lease that a task runs under, and what the events of that carry: their correlation, what its group is called, and
-its labels."""
+__all__ = ["GiveUp", "Job", "JobTerms", "RetryPlan"]
 
 
 @attrs.define(eq=False)
@@ -44,67 +38,16 @@ class JobTerms(TaskTerms):
     """Where it runs; `None`: in the scheduler's own nursery."""
 
 
-class JobCourse:
-    """How the tries of a task have gone, of those of which there is something to tell. What most have nothing of
-    stands as a default on the class, and costs no memory."""
-
-    scope: trio.CancelScope | None = None
-    """By which the running task can be cancelled alone, where the caller wanted that: a new one for each try."""
-    execution: Execution | None = None
-    """The last one, if anybody listened."""
-    failures: int = 0
-    rate_limits: int = 0
-    last_error: Exception | None = None
-    """Why it is to be tried again."""
-    failing_since: float | None = None
-    """Since when it waits for nothing but a plugin that could not answer."""
-
-
-NOTHING_YET: Final = JobCourse()
-"""The course of a task of which there is nothing to tell; nobody writes it."""
-
-
-class Job(TaskEntry, TaskHandle[Any]):
+class Job(JobState, TaskHandle[Any]):
     """A task from when it is taken on until it has ended, and then what became of it: its caller's handle.
 
     One object, since there may be a million: handle, entry of the ready queue, and what its record is made of when
     somebody looks at it. What the task held is let go with its end, however long its handle is kept.
     """
 
-    __slots__ = ("_outcome", "attempts", "course", "retrieved", "status")
+    __slots__ = ()
 
     terms: JobTerms
-    course: JobCourse
-
-    def __init__(self, task_id: str, payload: Any, terms: JobTerms) -> None:
-        self.task_id = task_id
-        self.payload = payload
-        self.terms = terms
-        self.course = NOTHING_YET
-        self.status = "pending"
-        self.attempts = self.sequence = 0
-        self.retrieved = False
-        self.cost = 0.0
-        self._outcome = self.lane = self.next = None
-        self.forget()
-
-    def own_course(self) -> JobCourse:
-        """Its course, to be written."""
-        if self.course is NOTHING_YET:
-            self.course = JobCourse()
-        return self.course
-
-    def settle(self, status: EndStatus, value: Any = None, error: BaseException | None = None) -> None:
-        if self.status in FINAL:
-            raise AssertionError(f"task {self.task_id!r} has ended before, as {self.status}")
-        watchers = self._outcome
-        self.status, self._outcome = status, value if error is None else error
-        self.payload = None
-        self.forget()
-        self.course = NOTHING_YET
-        del self.terms
-        if watchers is not None:
-            self._call(watchers)
 
     def _waiting(self) -> AbstractContextManager[None]:
         return self.terms.waiting(self)

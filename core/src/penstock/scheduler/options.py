@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
 import msgspec
 
 from penstock.tasks.records import SchedulingMetadata, TaskGroupSpec
 
-__all__ = ["Group", "MapOptions", "StartOptions", "TaskOptions", "TaskSpec"]
+__all__ = ["NO_ERRORS", "Group", "MapOptions", "StartOptions", "TaskOptions", "TaskSpec"]
 
 Group = str | TaskGroupSpec | SchedulingMetadata | None
 """Whom a task is counted under: a plain name, a group, what a step declares, or nobody in particular."""
+
+
+NO_ERRORS: Final[tuple[type[Exception], ...]] = ()
+"""That of `retry_on` where nothing is said."""
 
 
 class MapOptions(TypedDict, total=False):
@@ -43,7 +47,7 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):  # each call makes
     needs: Mapping[str, int] | None = None
     deadline: float | None = None
     max_attempts: int | None = None
-    retry_on: tuple[type[Exception], ...] = ()
+    retry_on: tuple[type[Exception], ...] = NO_ERRORS
     row_group: str | None = None
     column: str | None = None
     cancellable: bool = False

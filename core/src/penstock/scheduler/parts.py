@@ -12,6 +12,7 @@ from typing import Final
 import attrs
 import trio
 
+from penstock.scheduler.admitting import Admitting
 from penstock.scheduler.book import TaskBook
 from penstock.scheduler.dispatch import DispatchLoop
 from penstock.scheduler.endings import TaskEndings
@@ -77,10 +78,11 @@ class SchedulerParts:
         gate.take_entries_of(self.book.jobs)
         self._retries = RetryPlan(rng, options.retry_backoff, options.retry_backoff_max)
         self.endings = TaskEndings(self.book, gate, self._retries, events)
-        self.workers = Workers(gate, self.endings, events, self.wakeup, self.runners)
+        admitting = Admitting(gate, self.endings, events)
+        self.workers = Workers(gate, self.endings, events, self.wakeup, self.runners, admitting)
         self.waits = TaskWaits(self.wakeup.ring, self.workers.task_of)
         self.loop = DispatchLoop(
-            gate, self.endings, self.workers, self.waits, self.wakeup, events, plugins, options.stall_timeout
+            gate, self.endings, self.workers, admitting, self.waits, self.wakeup, events, plugins, options.stall_timeout
         )
         resolver = TaskSchedulingResolver(options.admitted_limits)
         self.intake = Intake(

@@ -45,12 +45,13 @@ class LeavingTaskRunner(TaskRunner, Protocol):
         `TaskAbandoned` for what it leaves. May be called again."""
 
 
-def begin(task: SchedulableTask) -> Awaitable[Any]:
-    """What carries the task out when it is awaited. Raises `ConfigError` if its function returned no such thing."""
-    begun = task.payload()
+def begin(payload: Callable[[], Any]) -> Awaitable[Any]:
+    """What carries a task out when it is awaited: what its `payload` returns. Raises `ConfigError` if that cannot be
+    awaited."""
+    begun = payload()
     if type(begun) is CoroutineType or isawaitable(begun):
         return begun
-    name = name_of(task.payload)
+    name = name_of(payload)
     raise ConfigError(
         f"{name} returned {type(begun).__name__}; the nursery runs async functions: write `async def`, or give the "
         f'task a runner: runner="threads" if it blocks, runner="processes" if it computes'
@@ -64,4 +65,4 @@ class NurseryTaskRunner:
         check_async_function(fn)
 
     async def run(self, task: SchedulableTask, lease: TaskAdmissionLease) -> Any:
-        return await begin(task)
+        return await begin(task.payload)

@@ -3,9 +3,10 @@
 Spawning and reaping a trio task costs as much as all that is decided about a task. So a worker whose task has ended
 well is kept: it parks, and a round of the loop may hand it the next task (`parked.py`). Where that task has not even
 waited, the worker takes the next that is admitted itself: at most `IN_A_ROW`, and none any more when it has had its
-turn for `TURN` seconds, since nothing else runs meanwhile; and only where no one is kept back for anything but a place
-(`TaskGate.keeps_nobody_back`: otherwise a round decides who is next). It goes on from a task only that has left nothing
-behind for the next (`parked.py`), and in a row, where it stays in one context, no context variable that is another now.
+turn for a millisecond (`running.py`), since nothing else runs meanwhile; and only where no one is kept back for
+anything but a place (`TaskGate.keeps_nobody_back`: otherwise a round decides who is next). It goes on from a task only
+that has left nothing behind for the next (`parked.py`), and in a row, where it stays in one context, no context
+variable that is another now.
 Who has waited is known from trio, which forgets the
 `custom_sleep_data` of whoever waits. (Lost: to take the next without a round after one that has waited, too. Tasks end
 at the same moment, and others come, and a round sees all of that; between them it would be decided too soon who has a
@@ -25,6 +26,7 @@ from typing import Any, Final
 import trio
 
 from penstock.events.correlation import set_correlation
+from penstock.scheduler.admitting import Admitting
 from penstock.scheduler.base_exceptions import cancellation_of, stray_error
 from penstock.scheduler.endings import TaskEndings
 from penstock.scheduler.events import SchedulerEvents
@@ -32,6 +34,7 @@ from penstock.scheduler.jobs import Job
 from penstock.scheduler.parked import Admitted, ParkedWorkers, Worker
 from penstock.scheduler.runner import begin
 from penstock.scheduler.runners import TaskRunners
+from penstock.scheduler.running import RunningTasks
 from penstock.scheduler.wakeup import WakeUp
 from penstock.tasks.gate import TaskGate
 from penstock.tasks.lease import TaskAdmissionLease
@@ -42,21 +45,15 @@ __all__ = ["IN_A_ROW", "Workers"]
 IN_A_ROW: Final = 32
 """How many tasks a worker carries out before others of the loop get their turn."""
 
-TURN: Final = 0.001
-"""Seconds after which a worker takes no other task. One of 30 µs would come to 32 in that time."""
-
 KEPT: Final = 32
 """How many workers stay parked while the loop sleeps."""
 
 
 class Workers:
-    """The tasks that run, `in_flight` by their ids, each in a trio task of that name in `nursery`.
+    """The tasks that run, `in_flight` by their ids, each in a trio task of that name in `nursery`."""
 
-    `admit` gives the next task that may run to a worker that could go on with it; `None` if there is none, or if that
-    is for the dispatch loop to say.
-    """
-
-    admit: Callable[[float], Admitted | None]
+    clock: Callable[[], float]
+    """The run's clock, read without a look at which run it is; set when the dispatch loop begins."""
 
     def __init__(
         self,
@@ -65,6 +62,7 @@ class Workers:
         events: SchedulerEvents,
         wakeup: WakeUp,
         runners: TaskRunners,
+        admitting: Admitting,
     ) -> None:
         self._gate = gate
         self._endings = endings
@@ -74,7 +72,8 @@ class Workers:
         self.parked = ParkedWorkers()
         self.nursery: trio.Nursery | None = None
         """That of the dispatch loop, once it runs."""
-        self.in_flight: dict[str, Job] = {}
+        self._running = RunningTasks(gate, endings, events, wakeup, admitting, self.parked)
+        self._begin, self.in_flight = self._running.begin, self._running.in_flight
         self.abandoned: dict[str, str] = {}
         """The tasks whose code was left behind, and why."""
         self.sources = 0
@@ -83,21 +82,11 @@ class Workers:
         """How many were started and have not run yet."""
         self.waits_over = 0
         """How many tasks that have had to wait have ended."""
-        self._breaking_off = False  # whether nothing more is to begin
 
     @property
     def have_waited(self) -> int:
         """How many tasks have had to wait for something since they were started, those that still do included."""
         return self.waits_over + len(self.in_flight) - self.not_begun
-
-    def _begin(self, job: Job) -> str:
-        task_id = job.task_id
-        job.status = "running"
-        job.attempts += 1
-        self.in_flight[task_id] = job
-        if job.terms.cancellable:
-            job.own_course().scope = trio.CancelScope()
-        return task_id
 
     def start(self, admitted: Admitted, now: float) -> None:
         """A worker goes on with a task that was admitted; where none is parked, one is spawned."""
@@ -147,7 +136,7 @@ class Workers:
 
     def cancel(self) -> None:
         """The end of the loop, and of all that runs: it is cancelled, and what cannot be ended is left."""
-        self._breaking_off = True
+        self._running.breaking_off = True
         if self.nursery is not None:
             self.nursery.cancel_scope.cancel()
 
@@ -169,18 +158,18 @@ class Workers:
             error, cancelled, runner, scope = None, False, job.terms.runner, job.course.scope
             try:
                 if scope is None:
-                    value = await (begin(job.make()) if runner is None else runner.run(job.make(), lease))
+                    value = await (begin(job.payload) if runner is None else runner.run(job.make(), lease))
                 else:
                     value = None
                     with scope:
-                        value = await (begin(job.make()) if runner is None else runner.run(job.make(), lease))
+                        value = await (begin(job.payload) if runner is None else runner.run(job.make(), lease))
                     cancelled = scope.cancelled_caught
             except Exception as caught:
                 error = caught
             except BaseException as caught:
                 error = stray_error(caught, f"task {job.task_id!r}")
                 if error is None:
-                    self._breaking_off = True
+                    self._running.breaking_off = True
                     gone_on, error = cancellation_of(caught)
                     self._give_up(job, lease, error, True)
                     if gone_on is caught:
@@ -196,7 +185,7 @@ class Workers:
             following = self._complete(job, lease, value, worker, context, since)
             if following is None:
                 del job, lease, value, context  # nothing of a task is kept beyond its end
-                if self._breaking_off or not self.parked.park(worker, has_waited):
+                if self._running.breaking_off or not self.parked.park(worker, has_waited):
                     return
                 await trio.lowlevel.wait_task_rescheduled(abort)
                 while worker.admitted is None:  # it ends, or is to be looked at again
@@ -230,31 +219,8 @@ class Workers:
         context: Context | None,
         since: float,
     ) -> Admitted | None:
-        """The task is done: its lease comes back, who waited for that is woken, and its handle has the result.
-
-        What `worker` goes on with, whose turn began at `since`: nothing, unless this was its context before, and still
-        is.
-        """
-        now = trio.current_time()
-        del self.in_flight[job.task_id]
-        result = self._gate.finish(lease, now)
-        recording = self._events.stream.active
-        if recording:
-            self._events.released(job, lease, result, "completed", now)
-        following: Admitted | None = None
-        try:
-            self._endings.complete(job, value, now)
-            may_go_on = context is not None and now - since < TURN and not self._breaking_off
-            if may_go_on and _is_as_before(context) and self.parked.is_as_spawned(worker):
-                following = self.admit(now)
-                if following is not None:
-                    worker.task.name = self._begin(following[0])
-        finally:
-            if recording:
-                self._events.stream.deliver()
-            if following is None and not self._wakeup.rung:
-                self._wakeup.ring()
-        return following
+        """As `RunningTasks.complete`, under protection against Ctrl+C."""
+        return self._running.complete(job, lease, value, self.clock(), worker, context, since)
 
     @trio.lowlevel.enable_ki_protection
     def _give_up(self, job: Job, lease: TaskAdmissionLease, error: Exception | None, cancelled: bool) -> None:
@@ -282,11 +248,3 @@ class Workers:
         result = self._gate.finish(lease, now)
         if self._events.stream.active:
             self._events.released(job, lease, result, outcome, now)
-
-
-def _is_as_before(context: Context | None) -> bool:
-    """Whether all context variables are as they were then."""
-    try:
-        return copy_context() == context
-    except Exception:  # what compares two values of a context variable is anybody's
-        return False

@@ -265,7 +265,7 @@ class TaskAdmissionController:
             available[resource] = free = available[resource] - amount
             if free < self._most_leased.least_free[resource]:
                 self._most_leased.least_free[resource] = free
-            holding.beyond[resource] = holding.beyond.get(resource, 0) + amount
+            holding.take(resource, amount)
         if holding.spec is not group:
             holding.spec, holding.weight, holding.limit = group, group.weight, group.admitted_limit
             self._see_cap(group.key, holding)
@@ -303,7 +303,7 @@ class TaskAdmissionController:
         available[SUBMISSION] += 1
         for resource, amount in task.resource_request.beyond:
             available[resource] += amount
-            holding.beyond[resource] -= amount
+            holding.take(resource, -amount)
         if holding.capped:
             self._see_cap(task.group.key, holding)
         for name, policy in lease.watchers:

@@ -6,32 +6,17 @@ entry of the queue beside it, and no record.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
-
-import attrs
+from typing import Any
 
 from penstock.queueing.lanes import Entry
-from penstock.tasks.records import SchedulableTask, SchedulerResourceRequest, TaskGroupSpec, set_arrival
+from penstock.tasks.records import SchedulableTask, set_arrival
+from penstock.tasks.terms import TaskTerms
+from penstock.words.native import mypyc_attr
 
-__all__ = ["TaskEntry", "TaskTerms"]
-
-
-@attrs.define(eq=False)
-class TaskTerms:
-    """What tasks of one kind have in common, by the names that it has in their records."""
-
-    group: TaskGroupSpec
-    resource_request: SchedulerResourceRequest
-    deadline: float | None
-    labels: Mapping[str, str] | None
+__all__ = ["TaskEntry"]
 
 
-_record_of: Final[Callable[[Entry[SchedulableTask]], SchedulableTask | None]] = vars(Entry)["item"].__get__
-_keep_record: Final[Callable[[Entry[SchedulableTask], SchedulableTask | None], None]] = vars(Entry)["item"].__set__
-"""Of an entry itself: where its class is compiled, the queue looks there, and asks `make` if there is none."""
-
-
+@mypyc_attr(allow_interpreted_subclasses=True)
 class TaskEntry(Entry[SchedulableTask]):
     """A task with what its record is made of.
 
@@ -39,33 +24,24 @@ class TaskEntry(Entry[SchedulableTask]):
     """
 
     __slots__ = ("payload", "task_id", "terms")
+    __deletable__ = ("terms",)
 
     task_id: str
     payload: Any
     terms: TaskTerms
 
-    @property
-    def item(self) -> SchedulableTask:  # type: ignore[override]
-        """The record, as `make` gives it."""
-        return self.make()
-
-    @property
-    def made(self) -> SchedulableTask | None:
-        """The record, if it was made."""
-        return _record_of(self)
-
     def forget(self) -> None:
         """There is no record, or it is not needed any more."""
-        _keep_record(self, None)
+        self.made = None
 
     def make(self) -> SchedulableTask:
         """The record, the same at each call."""
-        made = _record_of(self)
+        made = self.made
         if made is None:
             terms = self.terms
             made = SchedulableTask(
                 self.task_id, self.payload, terms.group, terms.resource_request, terms.deadline, terms.labels
             )
             set_arrival(made, self.sequence)
-            _keep_record(self, made)
+            self.made = made
         return made

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from functools import partial
-from operator import attrgetter, itemgetter
-from types import MappingProxyType
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final, cast
 
 from penstock.queueing.arrival_order import ArrivalOrder
 from penstock.queueing.arrivals import Arrivals
-from penstock.queueing.contenders import Contenders
 from penstock.queueing.highest import HighestByName
 from penstock.queueing.lane_queue import LaneQueue
-from penstock.queueing.lanes import Entry, Group, Order
+from penstock.queueing.lanes import Entry, Order
 from penstock.queueing.places import Room
 from penstock.tasks.entries import TaskEntry
-from penstock.tasks.ledger import ByGroup
 from penstock.tasks.limits import never_fits, no_room
 from penstock.tasks.oldest import Arrived, OldestTasks
+from penstock.tasks.queue_window import QueueWindow
 from penstock.tasks.ready_queue import Blocked, QueueSelection, QueueView
 from penstock.tasks.records import (
     SUBMISSION,
     SchedulableTask,
-    SchedulerResourceKey,
     SchedulerResourceRequest,
     TaskGroupKey,
     set_arrival,
 )
+from penstock.tasks.terms import TaskTerms
 from penstock.words.native import mypyc_attr
-from penstock.words.read_only import read_only
 from penstock.words.verdicts import Condition, Denied, Released
 
 __all__ = ["FifoTaskQueue", "LaneTaskQueue"]
@@ -73,7 +69,7 @@ class LaneTaskQueue:
         self._arrivals = Arrivals()
         self._hand_over: Callable[[Denied, list[SchedulableTask]], Any] | None = None
         self._oldest = OldestTasks(self._in_order, self._find_arrived)
-        self._view = _View(self._lanes, self._arrivals, self._oldest)
+        self._view = QueueWindow(self._lanes, self._arrivals, self._oldest)
 
     def _in_order(self) -> list[Arrived]:
         lanes = [lane for group in self._lanes.groups.values() for lane in group.all_lanes()]
@@ -121,21 +117,24 @@ class LaneTaskQueue:
         if now != self._arrivals.latest:
             self._arrivals.begin(lanes.arrived + 1, now)
         before, accepted = lanes.arrived, []
+        terms: TaskTerms | None = None
+        cost: float | None = None
         for entry in tasks:
             if entry.lane is not None:
                 continue
             accepted.append(entry.task_id)
-            terms = entry.terms
-            shape = terms.resource_request.shape
-            cost = costs.get(shape)
-            if cost is None:
-                cost = self._cost_of(terms.resource_request)
+            if terms is not entry.terms:  # tasks of one kind mostly come together
+                terms = entry.terms
+                group, request = terms.group, terms.resource_request
+                key, weight, shape = group.key, group.weight, request.shape
+                cost = costs.get(shape)
                 if cost is None:
-                    self._refuse_for_good(entry.make())
-                    continue
+                    cost = self._cost_of(request)
+            if cost is None:
+                self._refuse_for_good(entry.make())
+                continue
             entry.cost = cost
-            group = terms.group
-            lanes.put(entry, group.key, group.weight, shape)
+            lanes.put(entry, key, weight, shape)
             if (task := entry.made) is not None:
                 set_arrival(task, lanes.arrived)
         if self._oldest.watched:
@@ -180,7 +179,7 @@ class LaneTaskQueue:
     def commit(self, selection: QueueSelection, now: float) -> SchedulableTask | None:
         """Take the selected task out; `None` if the queue has changed since."""
         task, entry = selection.item, self._selected
-        if entry is None or entry.lane is None or entry.item is not task:
+        if entry is None or entry.lane is None or entry.made is not task:
             return None
         if selection.sequence_version != self._lanes.version:
             return None
@@ -189,7 +188,8 @@ class LaneTaskQueue:
 
     def take(self, entry: Entry[SchedulableTask]) -> SchedulableTask:
         """The task of an entry that was chosen: it leaves the queue. For one that came as a record."""
-        task = entry.item
+        task = entry.made
+        assert task is not None
         del self._entries[task.task_id]
         self._lanes.take(entry)
         return task
@@ -198,7 +198,8 @@ class LaneTaskQueue:
         """The same for one that came as an entry, which lives on."""
         self._lanes.take(entry)
         entry.next = None
-        return entry.item
+        task = entry.made
+        return entry.make() if task is None else task
 
     # -- driven by the task gate
 
@@ -314,80 +315,6 @@ class LaneTaskQueue:
 
 def _id_of(entry: Entry[SchedulableTask]) -> str:
     return entry.task_id if isinstance(entry, TaskEntry) else entry.item.task_id
-
-
-def _demand_of(group: Group[SchedulableTask]) -> dict[Hashable, int]:
-    demand: dict[Hashable, int] = {}
-    for lane in group.all_lanes():
-        for resource, amount in lane.resources:
-            demand[resource] = demand.get(resource, 0) + amount * lane.live
-    return demand
-
-
-def _since(arrivals: Arrivals, group: Group[SchedulableTask]) -> float:
-    return arrivals.moment_of(min(lane.head.sequence for lane in group.all_lanes()))
-
-
-def _first_of(group: Group[SchedulableTask]) -> SchedulableTask:
-    return min((lane.head for lane in group.all_lanes()), key=lambda entry: entry.sequence).make()
-
-
-@read_only
-class _View:
-    """The live window onto a `LaneTaskQueue`."""
-
-    oldest: Callable[[SchedulerResourceKey], SchedulableTask | None]
-    contenders: Contenders[SchedulableTask]
-    waiting_since_by_group: Mapping[TaskGroupKey, float]
-    queued_by_group: Mapping[TaskGroupKey, int]
-    weights_by_group: Mapping[TaskGroupKey, float]
-    queued_resource_demand_by_group: Mapping[TaskGroupKey, Mapping[str, int]]
-    first_candidate_by_group: Mapping[TaskGroupKey, SchedulableTask]
-    _lanes: LaneQueue[SchedulableTask]
-
-    def __init__(self, lanes: LaneQueue[SchedulableTask], arrivals: Arrivals, oldest: OldestTasks) -> None:
-        vars(self).update(
-            _lanes=lanes,
-            oldest=oldest.of,
-            contenders=lanes.contenders,
-            waiting_since_by_group=ByGroup(lanes.groups, partial(_since, arrivals)),
-            queued_by_group=ByGroup(lanes.groups, attrgetter("queued")),
-            weights_by_group=ByGroup(lanes.groups, attrgetter("weight")),
-            queued_resource_demand_by_group=ByGroup(lanes.groups, _demand_of),
-            first_candidate_by_group=ByGroup(lanes.groups, _first_of),
-        )
-
-    @property
-    def queued_peer_demand_by_resource(self) -> Mapping[str, int]:
-        """Added up from how many tasks there are of each shape."""
-        demand: dict[str, int] = {}
-        for shape in self._lanes.shapes:
-            for resource, amount in cast("tuple[tuple[str, int], ...]", shape.needs) if shape.queued else ():
-                demand[resource] = demand.get(resource, 0) + amount * shape.queued
-        return MappingProxyType(demand)
-
-    @property
-    def queued_total(self) -> int:
-        return self._lanes.total
-
-    @property
-    def ready_groups_by_resource(self) -> Mapping[str, Mapping[TaskGroupKey, int]]:
-        """Made anew each time; while those are asked again who look at it, at rest, nobody could run."""
-        ready: dict[str, dict[TaskGroupKey, int]] = {}
-        for group in () if self.contenders.resting else self._lanes.groups.values():
-            for lane in group.all_lanes():
-                if lane.place is not None and lane.place.candidate:
-                    for resource, _ in lane.resources:
-                        groups = ready.setdefault(cast("str", resource), {})
-                        groups[cast("TaskGroupKey", group.key)] = groups.get(cast("TaskGroupKey", group.key), 0) + 1
-        return MappingProxyType(ready)
-
-    def snapshot(self) -> Mapping[str, Any]:
-        return {
-            "queued_total": self.queued_total,
-            "queued_by_group": {str(key): count for key, count in self.queued_by_group.items()},
-            "queued_peer_demand_by_resource": dict(self.queued_peer_demand_by_resource),
-        }
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

@@ -8,6 +8,7 @@ is referenced no more is forgotten.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from threading import RLock
 from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
@@ -16,19 +17,21 @@ __all__ = ["interned"]
 
 T = TypeVar("T")
 
-_known: Final[WeakValueDictionary[tuple[Any, ...], Any]] = WeakValueDictionary()
+_known: Final[defaultdict[type[Any], WeakValueDictionary[tuple[Any, ...], Any]]] = defaultdict(WeakValueDictionary)
+"""By class and fields; a tuple of fields that are text is none of the objects that a collection of circles looks at."""
 _lock: Final = RLock()  # a finalizer may make a key in the same thread
 
 
 def interned(cls: type[T], **fields: Any) -> T:
     """The object of this class with these fields (hashable values), which is made if there is none."""
-    key = (cls, *fields.values())
+    key = tuple(fields.values())
     with _lock:
-        found = _known.get(key)
+        known_of = _known[cls]
+        found = known_of.get(key)
         if found is None:
             found = object.__new__(cls)
             for name, value in fields.items():
                 object.__setattr__(found, name, value)
-            _known[key] = found
+            known_of[key] = found
     known: T = found
     return known

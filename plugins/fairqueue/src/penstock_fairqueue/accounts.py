@@ -17,6 +17,7 @@ IDLE_KEPT: Final = 4096
 """So many idle groups have an account at each clock. With more, the account goes that is nearest to being even."""
 
 _ONE: Final[list[Lane[Any]]] = []  # most seats have one lane; nobody puts anything in
+_NO_OTHERS: Final[list[Seat]] = []  # and most groups one seat
 
 
 class Flow:
@@ -24,20 +25,22 @@ class Flow:
     its last seat.
     """
 
-    __slots__ = ("idle_in", "key", "lead", "seats", "weight")
+    __slots__ = ("idle_in", "key", "lead", "others", "seat", "weight")
 
     def __init__(self, key: Hashable, weight: float) -> None:
         self.key = key
         self.weight = weight
-        self.seats: list[Seat] = []
+        self.seat: Seat | None = None
+        """Its seat; if there are several, the one that it took first."""
+        self.others: list[Seat] = _NO_OTHERS
         self.lead = 0.0
         self.idle_in: Home | None = None
         """The home by whose clock it became idle; `lead` is then its absolute start tag there."""
 
     def take_lead(self) -> float:
         """How far ahead of the clock it begins where it comes in now."""
-        if self.seats:  # it competes elsewhere too: by as much ahead or behind as there
-            other = self.seats[0]
+        other = self.seat
+        if other is not None:  # it competes elsewhere too: by as much ahead or behind as there
             lead: float = other.start - other.arena.time
         elif self.idle_in is not None:
             lead = max(self.lead - self.idle_in.clock, 0.0)
@@ -48,23 +51,31 @@ class Flow:
 
     def sit(self, seat: Seat) -> None:
         """One more seat."""
-        self.seats.append(seat)
-        if len(self.seats) > 1:
-            seat.spread = self.seats[0].spread = True
+        first = self.seat
+        if first is None:
+            self.seat = seat
+        else:
+            self.others = [*self.others, seat]
+            seat.spread = first.spread = True
+
+    def seats(self) -> list[Seat]:
+        """All its seats, in the order in which it took them."""
+        return [] if self.seat is None else [self.seat, *self.others]
 
     def move_others(self, seat: Seat, share: float) -> None:
         """What a group is given in one arena counts in all where it has a seat."""
-        for other in self.seats:
+        for other in self.seats():
             if other is not seat:
                 other.start += share
                 other.arena.place(other)
 
     def rise(self, seat: Seat) -> None:
         """One seat less."""
-        self.seats.remove(seat)
+        left = [each for each in self.seats() if each is not seat]
         seat.spread = False
-        if len(self.seats) == 1:
-            self.seats[0].spread = False
+        self.seat, self.others = (left[0], left[1:]) if left else (None, _NO_OTHERS)
+        if len(left) == 1:
+            left[0].spread = False
 
 
 class Seat:
@@ -110,6 +121,10 @@ class Seat:
     def first(self) -> Lane[Any]:
         """The lane whose head came first: order within a group is the order of arrival."""
         return min(self.lanes, key=lambda lane: lane.head.sequence)
+
+
+Entry = tuple[float, int, int, Seat]
+"""A seat where its tags say: the finish tag, the number of its head, and the seat's stamp."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -188,7 +203,7 @@ class Accounts:
                 seat.take_again(group.weight, start)
             self.flows[group.key] = seat.flow
         else:
-            if not flow.seats:
+            if flow.seat is None:
                 flow.weight = group.weight
             seat = Seat(arena, flow, start + flow.take_lead())
         seat.sole = lane

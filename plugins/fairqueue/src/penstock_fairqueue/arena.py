@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from heapq import heapify, heappop, heappush, heapreplace
+from heapq import heappop, heappush, heapreplace
 from math import fsum, inf
-from operator import itemgetter
 from typing import Generic, TypeVar
 
 from penstock import Lane
-from penstock_fairqueue.accounts import Accounts, Flow, Home, Seat
+from penstock_fairqueue.accounts import Accounts, Entry, Flow, Home, Seat
 
 __all__ = ["FairArena"]
 
@@ -20,8 +19,6 @@ NOISE = 1e-12
 
 EXACT = 1.0 - NOISE
 """A sum that is less than this part of one of its summands has drifted."""
-
-WITHOUT_START = itemgetter(slice(1, None))
 
 
 class FairArena(Generic[T]):
@@ -36,14 +33,12 @@ class FairArena(Generic[T]):
         """Its own time, while it stands still."""
         self._put_off = False
         """Whether it has ever stood still with somebody in it: then its weight comes and goes as a whole."""
-        self._short = False
-        self._weight = 0.0
+        self._short, self._weight = False, 0.0
         self._seats: dict[Hashable, Seat] = {}
-        self._eligible: list[tuple[float, int, int, Seat]] = []
-        self._waiting: list[tuple[float, float, int, int, Seat]] = []
-        """By their start tags, then as in `_eligible`."""
-        self._latest = 0.0
-        """No start tag among those that wait for the clock is later."""
+        self._eligible: list[Entry] = []  # a heap of those that the clock has reached
+        self._waiting: dict[float, list[Entry]] = {}
+        """By their start tags those that wait for the clock: heaps that become `_eligible` as they are."""
+        self._starts: list[float] = []  # a heap of these start tags
         self._lone: Seat | None = None
         """The only seat there is: it stands in neither heap."""
         self._earliest = self._due = inf
@@ -85,7 +80,7 @@ class FairArena(Generic[T]):
 
     def _pass_count_on(self, flow: Flow) -> None:
         """Another seat of the same group and home is counted from now on, if there is one."""
-        other = next((seat for seat in flow.seats if not seat.counted and seat.arena._home is self._home), None)
+        other = next((seat for seat in flow.seats() if not seat.counted and seat.arena._home is self._home), None)
         if other is not None:
             other.counted = True
             other.arena._weight += flow.weight
@@ -130,8 +125,9 @@ class FairArena(Generic[T]):
             self._put_off = True
         seats[flow.key] = seat
         home.seated += 1
-        if flow.seats and not self._put_off:
-            seat.counted = all(o.arena._put_off or o.arena._home is not home or not o.counted for o in flow.seats)
+        if flow.seat is not None and not self._put_off:
+            others = flow.seats()
+            seat.counted = all(o.arena._put_off or o.arena._home is not home or not o.counted for o in others)
         flow.sit(seat)
         if seat.counted:
             self._weight += flow.weight
@@ -154,9 +150,9 @@ class FairArena(Generic[T]):
             self._weight -= seat.weight
             if stopped is None:
                 home.weight -= seat.weight
-            if flow.seats and not self._put_off:
+            if flow.seat is not None and not self._put_off:
                 self._pass_count_on(flow)
-        if not flow.seats:
+        if flow.seat is None:
             lead = seat.start - (home.clock - self._behind if stopped is None else stopped)
             if lead > 0.0 or lane.live:
                 self._accounts.rest(home, flow, lead, lane.live > 0)
@@ -170,10 +166,9 @@ class FairArena(Generic[T]):
             self._lone = None
         elif len(seats) == 1:
             (self._lone,) = seats.values()
-            self._latest = 0.0
             self._eligible.clear()
             if self._waiting:
-                self._waiting = []
+                self._waiting, self._starts = {}, []
                 self._look_out_for(inf)
         home.seated = seated = home.seated - 1
         if not seated:
@@ -194,12 +189,15 @@ class FairArena(Generic[T]):
         lone = self._lone
         if lone is not None:
             return lone.sole or lone.first()
-        waiting = self._waiting
-        while waiting:
-            _, _, _, stamp, seat = waiting[0]
-            if seat.stamp == stamp:
-                return seat.sole or seat.first()
-            heappop(waiting)
+        starts = self._starts
+        while starts:
+            waiting = self._waiting[starts[0]]
+            while waiting:
+                _, _, stamp, seat = waiting[0]
+                if seat.stamp == stamp:
+                    return seat.sole or seat.first()
+                heappop(waiting)
+            del self._waiting[heappop(starts)]
         return None
 
     def _look_out_for(self, start: float) -> None:
@@ -214,23 +212,30 @@ class FairArena(Generic[T]):
 
     def _take_over(self) -> None:
         """Those are eligible whose start tags the clock has reached."""
-        waiting, eligible, reached = self._waiting, self._eligible, self._reached
-        if self._latest <= reached and len(waiting) > len(eligible):  # a whole wave of equals
-            eligible += map(WITHOUT_START, waiting)
-            heapify(eligible)
-            waiting.clear()
-        while waiting and waiting[0][0] <= reached:
-            _, finish, sequence, stamp, seat = heappop(waiting)
-            if seat.stamp == stamp:
-                heappush(eligible, (finish, sequence, stamp, seat))
-        self._look_out_for(waiting[0][0] if waiting else inf)
+        starts, eligible, reached = self._starts, self._eligible, self._reached
+        while starts and starts[0] <= reached:
+            fewer = self._waiting.pop(heappop(starts))
+            if len(fewer) > len(eligible):  # a whole wave of equals
+                eligible, fewer = fewer, eligible
+            for entry in fewer:
+                heappush(eligible, entry)
+        self._eligible = eligible
+        self._look_out_for(starts[0] if starts else inf)
+
+    def _wait(self, start: float, entry: Entry) -> None:
+        """The clock has not reached this start tag."""
+        if start not in self._waiting:
+            self._waiting[start] = []
+            heappush(self._starts, start)
+            if start < self._earliest:
+                self._look_out_for(start)
+        heappush(self._waiting[start], entry)
 
     def has_eligible(self) -> bool:
         """Whether the clock has reached anybody here."""
         if self._lone is not None:
             return self._lone.start <= self._reached
-        self.first()
-        return bool(self._eligible)
+        return self.first() is not None and bool(self._eligible)
 
     def served(self, lane: Lane[T], cost: float) -> None:
         """The head of this lane was taken: its group's tags move by its cost, the clocks by its share."""
@@ -257,16 +262,15 @@ class FairArena(Generic[T]):
             eligible = self._eligible
             if eligible and eligible[0][2] == seat.stamp:  # but for the first of all: it leaves by the same step
                 head = (seat.sole or seat.first()).head
-                finish = start + head.cost / weight
+                entry = start + head.cost / weight, head.sequence, seat.stamp, seat
                 if start <= clock - self._behind + NOISE * (1.0 + clock):
-                    heapreplace(eligible, (finish, head.sequence, seat.stamp, seat))
+                    heapreplace(eligible, entry)
                 else:
                     heappop(eligible)
-                    heappush(self._waiting, (start, finish, head.sequence, seat.stamp, seat))
-                    if start > self._latest:
-                        self._latest = start
-                    if start < self._earliest:
-                        self._look_out_for(start)
+                    if start in self._waiting:  # as it mostly is
+                        heappush(self._waiting[start], entry)
+                    else:
+                        self._wait(start, entry)
             else:
                 self.place(seat)
 
@@ -291,8 +295,4 @@ class FairArena(Generic[T]):
         if start <= now or start <= now + NOISE * (1.0 + clock):
             heappush(self._eligible, (finish, head.sequence, stamp, seat))
         else:
-            heappush(self._waiting, (start, finish, head.sequence, stamp, seat))
-            if start > self._latest:
-                self._latest = start
-            if start < self._earliest:
-                self._look_out_for(start)
+            self._wait(start, (finish, head.sequence, stamp, seat))
