@@ -147,6 +147,17 @@ async def test_whoever_dies_is_started_anew_and_no_lease_is_lost(served: Served)
     assert served.provider.most_out <= 3  # the provider may learn of a death after the next call has come
 
 
+async def test_clients_that_only_connect_leave_calls_their_files(served: Served) -> None:
+    served.describe(cap=4, workers=1)
+    await served.begin(files=100)
+    for _ in range(80):
+        await served.client()
+    asks = await served.client()
+    assert (await asks.ask())[0] == 200
+    assert (await served.figures())["penstock_connections_limit"] == 32
+    assert [line for line in served.said if "clients are connected, as many as may be" in line]
+
+
 async def test_what_is_wrong_at_the_start_is_told_and_ends_it(served: Served) -> None:
     served.describe(cap=1)
     text = served.path.read_text(encoding="utf-8")

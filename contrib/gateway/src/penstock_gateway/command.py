@@ -17,6 +17,7 @@ from penstock import ConfigError, FileCheck, PluginManager, Without
 from penstock_gateway.call_log import check_log_place
 from penstock_gateway.collector import settle_down
 from penstock_gateway.loading import ANYBODY, Serving, load_gateway
+from penstock_gateway.open_files import raise_most_files
 from penstock_gateway.server import serve_until_signal
 from penstock_gateway.spending.ledger_file import check_place
 
@@ -44,6 +45,7 @@ def serve_command(path: Path, without: Sequence[Without] = ()) -> None:
     """Serve what a file describes, `without` some plugins, until a signal. Raises `ConfigError`."""
     if sys.platform != "win32":
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a wish to reload that comes before it serves, or at its end
+    raise_most_files()
     load = partial(_load_counted, path, without)
     serving = load()
     if serving.gateway.workers == 1:

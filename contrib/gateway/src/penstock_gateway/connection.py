@@ -69,7 +69,10 @@ class ClientConnection:
 
     def begin(self) -> None:
         """Wait for the first request."""
-        self._go_on()
+        if self._front.draining:
+            self.close()
+        else:
+            self._wait(self._config.keep_alive)
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer by a refusal of what was no request, or is not to be listened to, and end."""
@@ -114,7 +117,25 @@ class ClientConnection:
     @property
     def stays(self) -> bool:
         """Whether it may ask again on this connection."""
-        return not self._front.draining
+        return not (self._front.draining or self._front.crowded)
+
+    @property
+    def idle_since(self) -> tuple[bool, float] | None:
+        """Since when nothing of it is under way, as a moment of trio's clock: nobody has its key, nor any answer of
+        it; `True` before it: the head of a request has begun to come. `None`: something is.
+        """
+        parser = self._parser
+        if self._call is not None or self._ending or self._goes_on or self._channel.pending or parser.in_body:
+            return None
+        config = self._config
+        return parser.begun, self.moment.at - (config.request_timeout if parser.begun else config.keep_alive)
+
+    def end_idle(self, since: tuple[bool, float]) -> bool:
+        """Whether it could be ended, since it is idle since then, and nothing has come that is not read yet."""
+        if self._ended or self.idle_since != since or not self._channel.quiet:
+            return False
+        self.close()
+        return True
 
     def answered(self, *, reusable: bool) -> None:
         """Its answer has been sent, whole; `reusable`: another request may come."""
@@ -206,10 +227,10 @@ class ClientConnection:
             self._continued = True
             self._channel.send(CONTINUE)
         if not parser.begun:
-            if self._front.draining:
-                self.close()
-            else:
+            if self.stays:
                 self._wait(self._config.keep_alive)
+            else:
+                self.close()
         elif not self._begun:
             self._begun = True
             self._wait(self._config.request_timeout)

@@ -20,10 +20,10 @@ import attrs
 import trio
 
 import penstock
-from penstock_gateway.accepting import PatientListener
 from penstock_gateway.book import Book
 from penstock_gateway.call_log import CallLog
 from penstock_gateway.control import BEAT, NEW_WORKER, READY, RELOAD, Control
+from penstock_gateway.door import clients_at_once
 from penstock_gateway.front import Front
 from penstock_gateway.link import Link
 from penstock_gateway.loading import Serving
@@ -87,15 +87,13 @@ async def coordinate(
             }
             coordinator = Coordinator(gateway, Book(gate, trio.current_time), control, embedded, load, keep)
             gateway.elsewhere = coordinator.connections
+            gateway.connections_limit = coordinator.connections_limit
             gateway.before_page = coordinator.ask_for_counts
             gateway.on_reload = coordinator.spread
             gateway.reload_by(load)
             async with trio.open_nursery() as nursery:
-                listeners = [
-                    PatientListener(trio.SocketListener(trio.socket.from_stdlib_socket(each))) for each in admin
-                ]
-                if listeners:
-                    nursery.start_soon(trio.serve_listeners, gateway.serve_admin, listeners)
+                listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in admin]
+                nursery.start_soon(gateway.admin.serve, listeners)
                 nursery.start_soon(coordinator.obey, nursery)
                 nursery.start_soon(coordinator.tell_when_ready)
                 nursery.start_soon(coordinator.tell_plans)
@@ -151,6 +149,10 @@ class Coordinator:
     def connections(self) -> int:
         """How many clients are connected to workers, as those told last."""
         return sum(worker.connections for worker in self.workers.values())
+
+    def connections_limit(self) -> int:
+        """How many clients may be connected to all workers."""
+        return len(self.workers) * clients_at_once(self._gateway.front.serving)
 
     async def ask_for_counts(self) -> None:
         """Wait until every worker has told what it has counted, or a second."""
