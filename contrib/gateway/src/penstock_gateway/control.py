@@ -1,8 +1,8 @@
 """The socket between the first process and the coordinator: which workers there are, reloads, and plans to be kept.
 
     first process                                   coordinator
-    NEW_WORKER, with the coordinator's end of its   READY: it and all workers are at work
-    socket                                          FAILED, and why: it cannot be started so
+    NEW_WORKER, its process, and the                READY: it and all workers are at work
+    coordinator's end of its socket                 FAILED, and why: it cannot be started so
     RELOAD: read the file again                     a plan, in pieces: what is served from now on
                                                     ALIVE, every few seconds: it does not hang
 
@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import array
 import socket
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import trio
 
 from penstock_gateway.messages import LARGEST_PACKET, Plan
 
-__all__ = ["ALIVE", "BEAT", "FAILED", "NEW_WORKER", "PLAN", "READY", "RELOAD", "Control", "hand_over", "heard"]
+__all__ = [
+    "ALIVE", "BEAT", "FAILED", "NEW_WORKER", "PLAN", "READY", "RELOAD", "Control", "Newcomer", "hand_over", "heard"
+]  # fmt: skip
 
 NEW_WORKER: Final = b"w"
 RELOAD: Final = b"r"
@@ -30,7 +32,16 @@ PLAN: Final = b"p"
 ALIVE: Final = b"a"
 BEAT: Final = 5.0
 """Seconds between two words that the coordinator does not hang."""
+_LONGEST: Final = 32
+"""Bytes of what the first process says."""
 _ONE_DESCRIPTOR: Final = array.array("i", [0]).itemsize
+
+
+class Newcomer(NamedTuple):
+    """A worker that has been started: the number of its process, and the coordinator's end of its socket."""
+
+    process: int
+    connected: socket.socket
 
 
 class Control:
@@ -40,10 +51,10 @@ class Control:
         connected.setblocking(False)
         self._socket = trio.socket.from_stdlib_socket(connected)
 
-    async def receive(self) -> tuple[bytes, socket.socket | None] | None:
-        """What the first process says, and the socket that it hands over; `None` when it has ended."""
+    async def receive(self) -> tuple[bytes, Newcomer | None] | None:
+        """What the first process says, and the worker that it hands over; `None` when it has ended."""
         try:
-            data, ancillary, _, _ = await self._socket.recvmsg(1, socket.CMSG_SPACE(_ONE_DESCRIPTOR))
+            data, ancillary, _, _ = await self._socket.recvmsg(_LONGEST, socket.CMSG_SPACE(_ONE_DESCRIPTOR))
         except OSError:
             return None
         if not data:
@@ -51,7 +62,7 @@ class Control:
         for _, _, held in ancillary:
             descriptors = array.array("i")
             descriptors.frombytes(held[: len(held) - len(held) % _ONE_DESCRIPTOR])
-            return data, socket.socket(fileno=descriptors[0])
+            return data[:1], Newcomer(int(data[1:]), socket.socket(fileno=descriptors[0]))
         return data, None
 
     async def tell(self, what: bytes, more: bytes = b"") -> None:
@@ -72,10 +83,10 @@ class Control:
         await self.tell(PLAN, msgspec.msgpack.encode(piece))
 
 
-def hand_over(control: socket.socket, connected: socket.socket) -> bool:
+def hand_over(control: socket.socket, connected: socket.socket, process: int) -> bool:
     """Whether the coordinator has been given its end of a worker's socket. For the first process."""
     try:
-        socket.send_fds(control, [NEW_WORKER], [connected.fileno()], socket.MSG_DONTWAIT)
+        socket.send_fds(control, [NEW_WORKER, b"%d" % process], [connected.fileno()], socket.MSG_DONTWAIT)
     except OSError:
         return False
     return True

@@ -112,9 +112,8 @@ class WorkerAtWork:
     """What the coordinator knows of a worker."""
 
     link: Link
+    process: int
     ready: bool = False
-    process: int = 0
-    """The number of its process, as it said."""
     connections: int = 0
     told: trio.Event = attrs.field(factory=trio.Event)
     """Set when the worker has answered `Tell`, or is gone."""
@@ -184,9 +183,9 @@ class Coordinator:
     async def obey(self, nursery: trio.Nursery) -> None:
         """Do what the first process says; the end, when that has ended."""
         while (said := await self._control.receive()) is not None:
-            what, connected = said
-            if what == NEW_WORKER and connected is not None:
-                nursery.start_soon(self._serve, Link(connected))
+            what, newcomer = said
+            if what == NEW_WORKER and newcomer is not None:
+                nursery.start_soon(self._serve, Link(newcomer.connected), newcomer.process)
             elif what == RELOAD:
                 await reload_from(self._gateway, self._load)
         nursery.cancel_scope.cancel()
@@ -212,9 +211,10 @@ class Coordinator:
         await self._empty.wait()
         coordinating.cancel()
 
-    async def _serve(self, link: Link) -> None:
-        number, worker = next(self._numbers), WorkerAtWork(link)
+    async def _serve(self, link: Link, process: int) -> None:
+        number, worker = next(self._numbers), WorkerAtWork(link, process)
         self.workers[number] = worker
+        self._pulse.heard(number)  # from now on: it may hang before it is ready
         self._book.join(number, link.post)
         for plan in pieces(ServingPlan(self._gateway.front.serving, self._embedded)):
             link.post(plan)
@@ -222,8 +222,7 @@ class Coordinator:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(link.run)
                 while (packet := await link.receive()) is not None:
-                    if worker.process:
-                        self._pulse.heard(number)
+                    self._pulse.heard(number)
                     try:
                         self._take(number, worker, packet)
                     except Exception:  # what one worker says wrongly is no other's fault: it goes, and comes anew
@@ -248,9 +247,7 @@ class Coordinator:
                 if message.asked:
                     worker.told.set()
             elif isinstance(message, Ready):
-                worker.ready, worker.process = True, message.process
-                if worker.process:
-                    self._pulse.heard(number)
+                worker.ready = True
                 if sum(each.ready for each in self.workers.values()) == self._gateway.front.serving.gateway.workers:
                     self._all_ready.set()
             else:

@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -30,6 +31,7 @@ from penstock_gateway.listening import listen, listen_for_each, url_of
 from penstock_gateway.loading import Serving
 from penstock_gateway.messages import Plan
 from penstock_gateway.plan import PlanReader
+from penstock_gateway.service_manager import LIVES, READY as READY_TO_SERVE, STOPPING, ServiceManager
 from penstock_gateway.supervision import COORDINATOR, Supervision
 from penstock_gateway.worker import work
 
@@ -74,6 +76,9 @@ class FirstProcess:
         self._starts = 0
         self._failure = ""
         self._woken, self._wake = socket.socketpair()
+        self._manager = ServiceManager(os.environ, os.getpid())
+        self._tells_at = time.monotonic() + self._manager.beat
+        """When it says next that it lives."""
 
     def run(self) -> None:
         """Serve until a signal asks for the end."""
@@ -97,8 +102,13 @@ class FirstProcess:
             raise ConfigError(self._failure or "gateway: one of its processes has ended at the start")
 
     def _sleep(self) -> None:
-        until = self._supervision.next_change()
-        seconds = None if until is None else max(0.0, until - time.monotonic())
+        now = time.monotonic()
+        if self._tells_at <= now:
+            self._manager.tell(LIVES)
+            self._tells_at = now + self._manager.beat
+        changes = self._supervision.next_change()
+        until = self._tells_at if changes is None else min(changes, self._tells_at)
+        seconds = None if until == inf else max(0.0, until - now)
         watched = [self._woken] if self._control is None else [self._woken, self._control]
         select.select(watched, [], [], seconds)
 
@@ -154,6 +164,7 @@ class FirstProcess:
             return
         seconds = self._serving.gateway.drain_seconds
         _tell(f"draining, {seconds:g} s at most")
+        self._manager.tell(STOPPING)
         _close(self._clients)
         self._supervision.drain(time.monotonic(), seconds)
         self._signal_all(signal.SIGTERM)
@@ -173,6 +184,7 @@ class FirstProcess:
                     admin = self._serving.gateway.admin
                     where = "" if admin is None else url_of(admin.host, self._admin[0])
                     self._say(f"{url_of(self._serving.gateway.host, self._clients[0][0])}/v1", where)
+                    self._manager.tell(READY_TO_SERVE)
             elif what == FAILED:
                 self._failure = more.decode("utf-8", "replace")
             elif what == PLAN:
@@ -196,7 +208,7 @@ class FirstProcess:
             pid = self._fork(partial(self._work, who, own, f"{who:x}.{self._starts:x}."), [other])
             own.close()
             assert self._control is not None
-            hand_over(self._control, other)  # where it is not, the worker finds its socket closed, and goes
+            hand_over(self._control, other, pid)  # where it is not, the worker finds its socket closed, and goes
             other.close()
         self._supervision.started(who, pid, time.monotonic())
 

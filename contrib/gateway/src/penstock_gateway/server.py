@@ -29,6 +29,7 @@ from penstock_gateway.loading import Serving
 from penstock_gateway.local_gate import LocalGate
 from penstock_gateway.metrics import Metrics
 from penstock_gateway.reloading import Reloaded, changes_of, needs_a_new_start, run_name
+from penstock_gateway.service_manager import READY, STOPPING, ServiceManager
 from penstock_gateway.spending.at_work import SpendingAtWork, Wall, open_spending, time_of_day
 from penstock_gateway.status import WorkerStanding, status_json, status_page
 from penstock_gateway.upstreams import Upstream, open_upstreams
@@ -231,27 +232,30 @@ async def serve_until_signal(
     """Serve until a signal asks for the end. `say` is called when clients can connect, `load` for the configuration
     that is to be served after a SIGHUP.
     """
+    manager = ServiceManager(environment, os.getpid())
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *_RELOADING) as signals:
-        async with open_gateway(serving, environment) as gateway:
+        async with open_gateway(serving, environment) as gateway, trio.open_nursery() as nursery:
             gateway.reload_by(load)
             say(gateway)
+            manager.tell(READY)
+            nursery.start_soon(manager.tell_life)
             async for number in signals:
                 if number not in _RELOADING:
                     break
                 await reload_from(gateway, load)
             seconds = gateway.front.serving.gateway.drain_seconds
             print(f"penstock: draining {gateway.connections} connections, {seconds:g} s at most", file=sys.stderr)
-            async with trio.open_nursery() as nursery:
+            manager.tell(STOPPING)
 
-                async def leave_at_the_second() -> None:
-                    async for number in signals:
-                        if number not in _RELOADING:
-                            break
-                    nursery.cancel_scope.cancel()
-
-                nursery.start_soon(leave_at_the_second)
-                await gateway.drain(seconds)
+            async def leave_at_the_second() -> None:
+                async for number in signals:
+                    if number not in _RELOADING:
+                        break
                 nursery.cancel_scope.cancel()
+
+            nursery.start_soon(leave_at_the_second)
+            await gateway.drain(seconds)
+            nursery.cancel_scope.cancel()
 
 
 async def reload_from(gateway: Gateway, load: Callable[[], Serving]) -> bool:

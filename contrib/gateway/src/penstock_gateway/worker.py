@@ -68,7 +68,7 @@ async def work(
                     listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in clients]
                     held = [HeldListener(listener, link) for listener in listeners]
                     nursery.start_soon(worker.door.accept, held)
-                    link.post(Ready(os.getpid()))
+                    link.post(Ready())
                 worker.door.close()
                 worker.tell_counts()
                 link.flush()
