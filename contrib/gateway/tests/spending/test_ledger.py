@@ -237,7 +237,12 @@ def test_what_cannot_be_written_at_the_end_is_told(tmp_path: Path) -> None:
 def test_at_the_end_who_looks_into_the_ledger_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("penstock_gateway.spending.ledger_file.LOCK_SECONDS", 0.0)
     path, said = tmp_path / "ledger.sqlite", list[str]()
-    ledger = Ledger(LedgerFile(path), lambda: 0.0, lambda line: (said.append(line), other.rollback())[0])
+
+    def hears(line: str) -> None:
+        said.append(line)
+        other.rollback()
+
+    ledger = Ledger(LedgerFile(path), lambda: 0.0, hears)
     ledger.book.charge("a", SPENT, WALL)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")  # until it is told that the ledger cannot be written
