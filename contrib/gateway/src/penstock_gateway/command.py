@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import attrs
-import click
 import trio
 
 from penstock import ConfigError, FileCheck, PluginManager, Without
@@ -18,6 +17,7 @@ from penstock_gateway.call_log import check_log_place
 from penstock_gateway.collector import settle_down
 from penstock_gateway.loading import ANYBODY, Serving, load_gateway
 from penstock_gateway.open_files import raise_most_files
+from penstock_gateway.saying import say
 from penstock_gateway.server import serve_until_signal
 from penstock_gateway.spending.ledger_file import check_place
 
@@ -77,14 +77,14 @@ def cores() -> int:
 def _say(serving: Serving, url: str, admin_url: str) -> None:
     """How to call it, to standard error: the standard output is the log's."""
     workers = serving.gateway.workers
-    click.echo(f"penstock: serving at {url}{f' by {workers} workers' if workers > 1 else ''}", err=True)
+    say(f"penstock: serving at {url}{f' by {workers} workers' if workers > 1 else ''}")
     if admin_url:
-        click.echo(f"penstock: status at {admin_url}/status, metrics at {admin_url}/metrics", err=True)
+        say(f"penstock: status at {admin_url}/status, metrics at {admin_url}/metrics")
     models = _names(serving)
-    click.echo(f"penstock: models {', '.join(models)}", err=True)
-    click.echo(f"penstock: {_whom(serving)}", err=True)
-    click.echo("", err=True)
-    click.echo(_example(serving, url, next((name for name in models if "embed" not in name), models[0])), err=True)
+    say(f"penstock: models {', '.join(models)}")
+    say(f"penstock: {_whom(serving)}")
+    say("")
+    say(_example(serving, url, next((name for name in models if "embed" not in name), models[0])))
 
 
 def _names(serving: Serving) -> list[str]:

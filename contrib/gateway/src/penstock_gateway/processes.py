@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from math import inf
 from typing import Any, Final, NoReturn
@@ -31,6 +32,7 @@ from penstock_gateway.listening import listen, listen_for_each, url_of
 from penstock_gateway.loading import Serving
 from penstock_gateway.messages import Plan
 from penstock_gateway.plan import PlanReader
+from penstock_gateway.saying import say
 from penstock_gateway.service_manager import LIVES, READY as READY_TO_SERVE, STOPPING, ServiceManager
 from penstock_gateway.supervision import COORDINATOR, Supervision
 from penstock_gateway.worker import work
@@ -213,8 +215,9 @@ class FirstProcess:
         self._supervision.started(who, pid, time.monotonic())
 
     def _fork(self, child: Callable[[], None], not_the_childs: Sequence[socket.socket]) -> int:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for each in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                each.flush()
         pid = os.fork()
         if pid:
             return pid
@@ -269,7 +272,8 @@ def _close(listeners: Sequence[Sequence[socket.socket]]) -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    sys.stderr.flush()
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
     os._exit(code)
 
 
@@ -282,4 +286,4 @@ def _name(who: int) -> str:
 
 
 def _tell(line: str) -> None:
-    print(f"penstock: {printable(line)}", file=sys.stderr, flush=True)
+    say(f"penstock: {printable(line)}")

@@ -29,6 +29,7 @@ from penstock_gateway.loading import Serving
 from penstock_gateway.local_gate import LocalGate
 from penstock_gateway.metrics import Metrics
 from penstock_gateway.reloading import Reloaded, changes_of, needs_a_new_start, run_name
+from penstock_gateway.saying import say
 from penstock_gateway.service_manager import READY, STOPPING, ServiceManager
 from penstock_gateway.spending.at_work import SpendingAtWork, Wall, open_spending, time_of_day
 from penstock_gateway.status import WorkerStanding, status_json, status_page
@@ -226,17 +227,17 @@ def _url(host: str, listener: trio.SocketListener) -> str:
 async def serve_until_signal(
     serving: Serving,
     environment: Mapping[str, str],
-    say: Callable[[Gateway], None],
+    on_ready: Callable[[Gateway], None],
     load: Callable[[], Serving],
 ) -> None:
-    """Serve until a signal asks for the end. `say` is called when clients can connect, `load` for the configuration
-    that is to be served after a SIGHUP.
+    """Serve until a signal asks for the end. `on_ready` is called when clients can connect, `load` for the
+    configuration that is to be served after a SIGHUP.
     """
     manager = ServiceManager(environment, os.getpid())
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *_RELOADING) as signals:
         async with open_gateway(serving, environment) as gateway, trio.open_nursery() as nursery:
             gateway.reload_by(load)
-            say(gateway)
+            on_ready(gateway)
             manager.tell(READY)
             nursery.start_soon(manager.tell_life)
             async for number in signals:
@@ -244,7 +245,7 @@ async def serve_until_signal(
                     break
                 await reload_from(gateway, load)
             seconds = gateway.front.serving.gateway.drain_seconds
-            print(f"penstock: draining {gateway.connections} connections, {seconds:g} s at most", file=sys.stderr)
+            say(f"penstock: draining {gateway.connections} connections, {seconds:g} s at most")
             manager.tell(STOPPING)
 
             async def leave_at_the_second() -> None:
@@ -264,7 +265,7 @@ async def reload_from(gateway: Gateway, load: Callable[[], Serving]) -> bool:
         gateway.reload(await trio.to_thread.run_sync(load))
     except PenstockError as error:
         for line in str(error).split("\n"):
-            print(f"penstock: not reloaded: {printable(line)}", file=sys.stderr)
+            say(f"penstock: not reloaded: {printable(line)}")
         return False
-    print("penstock: reloaded", file=sys.stderr)
+    say("penstock: reloaded")
     return True

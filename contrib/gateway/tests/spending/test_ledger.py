@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -249,6 +250,24 @@ def test_at_the_end_who_looks_into_the_ledger_is_waited_for(tmp_path: Path, monk
     ledger.close()
     other.close()
     assert [("locked" in line, "written again" in line) for line in said] == [(True, False), (False, True)]
+    assert used_of(path) == SPENT
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+def test_a_ledger_that_fails_goes_on_where_nobody_can_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger(LedgerFile(path), lambda: 0.0)
+    path.rename(tmp_path / "elsewhere")
+    ledger.book.charge("a", SPENT, WALL)
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        assert not ledger.write_now()
+        monkeypatch.undo()
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, full.fileno())  # lest its end fail too
+        os.close(null)
+    (tmp_path / "elsewhere").rename(path)
+    ledger.close()
     assert used_of(path) == SPENT
 
 

@@ -13,7 +13,6 @@ started on such a disk does not start.
 from __future__ import annotations
 
 import sqlite3
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from penstock import ConfigError, Problem, printable
+from penstock_gateway.saying import say
 from penstock_gateway.spending.book import BILLION, Account, Amounts, Book
 from penstock_gateway.spending.ledger_file import LedgerFile, Row
 
@@ -36,7 +36,7 @@ MOST_TOLD: Final = 50
 
 
 def _say(line: str) -> None:
-    print(f"penstock: {line}", file=sys.stderr, flush=True)
+    say(f"penstock: {line}")
 
 
 class Ledger:
