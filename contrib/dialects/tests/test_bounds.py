@@ -131,16 +131,14 @@ def test_an_answer_of_many_texts_and_numbers_has_few_parts() -> None:
 
 
 def test_the_first_of_many_lines_is_read_once() -> None:
-    texts = 0
+    class Counting(Memory):
+        texts = 0
 
-    class Counting:
-        def __call__(self, text: bytes) -> object:
-            nonlocal texts
-            texts += 1
-            return {}
+        def many(self, text: bytes, signs: bytes = b"") -> bool:
+            self.texts += 1
+            return False
 
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(framing, "_decode", Counting())
-        lines = framing.Framing(Memory())
-        assert [*lines.feed(b"{}"), *lines.feed(b"\n{}\n{"), *lines.feed(b"}"), *lines.end()] == [{}, {}, {}]
-    assert texts == 3
+    memory = Counting(parts=0)
+    lines = framing.Framing(memory)
+    assert [*lines.feed(b"{}"), *lines.feed(b"\n{}\n{"), *lines.feed(b"}"), *lines.end()] == [{}, {}, {}]
+    assert memory.texts == 3

@@ -93,8 +93,7 @@ class AnswerReader:
         self._head = b""
         self._took = self._came_packed = self._work = 0
         self._closed = self._ended = self._broken = self._lost = self._came = False
-        self._raw: dict[str, Any] = {}
-        self._refusal_in_body = _NOTHING
+        self._raw, self._refusal_in_body = dict[str, Any](), _NOTHING
 
     def __enter__(self) -> Self:
         return self

@@ -239,10 +239,10 @@ class ClientConnection:
             self._continued = True
             self._channel.send(CONTINUE)
         if not parser.begun:
-            if self.stays:
-                self._wait(self._config.keep_alive)
-            else:
+            if self._front.draining or self._front.crowded:
                 self.close()
+            else:
+                self._wait(self._config.keep_alive)
         elif not self._begun:
             self._begun = True
             self._wait(self._config.request_timeout)

@@ -1,6 +1,6 @@
 """What whoever started a gateway as a service is told: that it serves, that it ends, and again and again that it lives.
 
-The words are those of systemd's `sd_notify`, a datagram to the socket that `$NOTIFY_SOCKET` names. With `WatchdogSec=`
+The words are those of systemd's sd_notify(3), a datagram to the socket that `$NOTIFY_SOCKET` names. With `WatchdogSec=`
 in the unit a gateway whose loop hangs, by a plugin that never returns, is ended and started anew: nobody else watches a
 gateway of one process.
 """
