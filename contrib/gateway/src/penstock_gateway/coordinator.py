@@ -187,7 +187,7 @@ class Coordinator:
             if what == NEW_WORKER and newcomer is not None:
                 nursery.start_soon(self._serve, Link(newcomer.connected), newcomer.process)
             elif what == RELOAD:
-                await reload_from(self._gateway, self._load)
+                nursery.start_soon(reload_from, self._gateway, self._load)
         nursery.cancel_scope.cancel()
 
     def spread(self, serving: Serving) -> None:

@@ -70,6 +70,8 @@ class Gateway:
         """How many clients may be."""
         self.before_page: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
         """Awaited before the page of metrics is made."""
+        self.reloading = trio.Lock()
+        """Held by one reload at a time: a file may be on a disk that does not answer."""
         self.on_reload: Callable[[Serving], None] = lambda _: None
         """Called with what is served from now on."""
 
@@ -243,7 +245,7 @@ async def serve_until_signal(
             async for number in signals:
                 if number not in _RELOADING:
                     break
-                await reload_from(gateway, load)
+                nursery.start_soon(reload_from, gateway, load)
             seconds = gateway.front.serving.gateway.drain_seconds
             say(f"penstock: draining {gateway.connections} connections, {seconds:g} s at most")
             manager.tell(STOPPING)
@@ -262,7 +264,8 @@ async def serve_until_signal(
 async def reload_from(gateway: Gateway, load: Callable[[], Serving]) -> bool:
     """Whether a gateway serves by what `load` returns from now on; why not stands on standard error."""
     try:
-        gateway.reload(await trio.to_thread.run_sync(load))
+        async with gateway.reloading:
+            gateway.reload(await trio.to_thread.run_sync(load, abandon_on_cancel=True))
     except PenstockError as error:
         for line in str(error).split("\n"):
             say(f"penstock: not reloaded: {printable(line)}")
