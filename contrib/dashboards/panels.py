@@ -313,7 +313,14 @@ GATEWAY: Final = Dashboard(
             [Query(f"max by (key, quota) (penstock_key_used{{{JOB}}})", "{{key}} {{quota}}")],
             "percentunit",
         ),
-        Panel("Clients", "How many are connected?", [Query(_sum("job", "penstock_connections"), "{{job}}")]),
+        Panel(
+            "Clients",
+            "How many are connected, and how many may be?",
+            [
+                Query(_sum("job", "penstock_connections"), "{{job}}"),
+                Query(_sum("job", "penstock_connections_limit"), "{{job}}, may be"),
+            ],
+        ),
         Panel(
             "Ledger and log",
             "Is anything not written that should be?",

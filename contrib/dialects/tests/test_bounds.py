@@ -8,20 +8,21 @@ from typing import Any
 
 import pytest
 
+from penstock import Usage
 from penstock_dialects import AnswerReader, Memory, find_dialect, framing
 
 OPENAI = find_dialect("openai")
 MIB = 1024 * 1024
 
 
-@pytest.mark.parametrize("text", [b" ", b"data: {}\n\n", b"\n", b"\r", b":\n", b"data:\r\n"])
+@pytest.mark.parametrize("text", [b" ", b"data: {}\n\n", b"\n", b"\r", b":\n", b"data:\r\n", b"[],"])
 def test_what_one_piece_of_a_packed_answer_makes_of_work_is_bounded_by_its_bytes(text: bytes) -> None:
     memory = Memory(growth=128)
     packed = gzip.compress(b"data: {}\n\n" + text * (40_000_000 // len(text)))
     with AnswerReader(OPENAI, 200, {"content-encoding": "gzip"}, memory=memory) as reader:
         reader.feed(packed[:2048])
         assert reader.too_large == "the answer unpacks to more than 128 times what came of it"
-        lines = text.count(b"\n") + text.count(b"\r")
+        lines = sum(text.count(sign) for sign in (b"\n", b"\r", b"[", b"{"))
         assert memory.taken / len(text) * (len(text) + 64 * lines) <= 1.4 * MIB
 
 
@@ -69,8 +70,75 @@ def test_lines_that_end_with_a_carriage_return_are_not_each_looked_for_to_the_en
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(framing, "bytearray", Counting, raising=False)
-        lines = framing.Framing(events=True)
+        lines = framing.Framing(Memory(), events=True)
     for tail in (b"", b"\n\n"):
         looked = 0
         assert len(list(lines.feed(b"data: {}\r\r" * 2000 + tail))) >= 1999
         assert looked < 200_000
+
+
+MANY = "the answer has a value of more than 1,000 parts"
+USED = b'"usage":{"prompt_tokens":3,"completion_tokens":2}'
+INSIDE = [b"[]", b"{}", b"[[[]]]", b'{"a":1}', b'{"a":{}}', b'{"n%d":0}' % 1]
+
+
+@pytest.mark.parametrize("value", INSIDE)
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\n\n"])
+def test_of_a_whole_answer_of_very_many_parts_usage_and_error_are_read_and_nothing_else(
+    value: bytes, ending: bytes
+) -> None:
+    for tells in (USED, b'"error":{"message":"no","code":"overloaded"}'):
+        text = b'{"object":"chat.completion","choices":[%s],%s}' % (b",".join([value] * 1001), tells)
+        with AnswerReader(OPENAI, 200, {}, memory=Memory(parts=1000)) as reader:
+            for at in range(0, len(text), 700):
+                reader.feed(text[at : at + 700])
+            reader.feed(ending)
+            reader.end()
+        assert reader.too_large == MANY
+        if tells is USED:
+            assert reader.usage == Usage(3, 2)
+        else:
+            assert reader.error is not None
+            assert reader.error.message == "no"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[" + b"[]," * 1001 + b"0]",
+        b"data: [" + b"[]," * 1001 + b"0]\n\ndata: {}\n\n",
+        b"event: error\ndata: [" + b"[]," * 1001 + b"0]\n\n",
+        b'{"choices": [' + b"[]," * 1001 + b"]}",
+        b'{"choices": [' + b"[]," * 1001,
+        b"{}\n" + b"[" + b"[]," * 1001 + b"0]\n{}\n",
+        b"[" + b"0," * 1001 + b"NaN]",
+        b"[" + b"0," * 1001,
+    ],
+)
+def test_what_has_very_many_parts_and_is_no_object_is_not_read(text: bytes) -> None:
+    with AnswerReader(OPENAI, 200, {}, memory=Memory(parts=1000)) as reader:
+        reader.feed(text)
+        reader.end()
+    assert (reader.too_large, reader.usage) == (MANY, None)
+
+
+def test_an_answer_of_many_texts_and_numbers_has_few_parts() -> None:
+    text = b'{"object":"list","data":[{"embedding":[%s]}],%s}' % (b",".join([b"0.5"] * 100_000), USED)
+    with AnswerReader(OPENAI, 200, {}, memory=Memory(parts=1000)) as reader:
+        reader.feed(text)
+        reader.end()
+    assert (reader.too_large, len(reader.vectors[0])) == ("", 100_000)
+
+
+def test_the_first_of_many_lines_is_read_once() -> None:
+    class Counting(Memory):
+        texts = 0
+
+        def many(self, text: bytes, signs: bytes = b"") -> bool:
+            self.texts += 1
+            return False
+
+    memory = Counting(parts=0)
+    lines = framing.Framing(memory)
+    assert [*lines.feed(b"{}"), *lines.feed(b"\n{}\n{"), *lines.feed(b"}"), *lines.end()] == [{}, {}, {}]
+    assert memory.texts == 3

@@ -208,3 +208,12 @@ def test_an_event_stream_is_unpacked_no_further_than_its_bound() -> None:
     with AnswerReader(BEDROCK, 200, HEADERS, memory=Memory(per_call=2000)) as reader:
         reader.feed(large)
         assert reader.verdict.code == "answer_too_large"
+
+
+def test_a_payload_of_very_many_parts_is_not_read() -> None:
+    many: dict[str, Any] = {"x": [[]] * 1001}
+    for body in (event("metadata", many), chunk(many)):
+        with AnswerReader(BEDROCK, 200, HEADERS, memory=Memory(parts=1000)) as reader:
+            reader.feed(START + body + METADATA)
+            reader.end()
+        assert reader.too_large == "the answer has a value of more than 1,000 parts"

@@ -48,6 +48,9 @@ HOST = b"Host: x\r\n"
         (b"GET / HTTP/1.1\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n" + HOST + HOST + b"\r\n", 400),
         (b"GET / HTTP/3.0\r\n" + HOST + b"\r\n", 400),
+        (b"GET / HTTP/2.0\r\n" + HOST + b"\r\n", 400),
+        (b"GET /\r\n\r\n", 400),
+        (b"GET /" + b"x" * LARGEST_HEAD + b" HTTP/1.1\r\n" + HOST + b"\r\n", 431),
         (b"GET /\xff HTTP/1.1\r\n" + HOST + b"\r\n", 400),
         (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", 400),
         (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
@@ -77,6 +80,26 @@ def test_a_request_for_another_protocol_is_the_last_of_its_connection() -> None:
     request = parser.take()
     assert request is not None
     assert not request.keep_alive
+
+
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 2\r\n\r\nab", b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"]
+)
+@pytest.mark.parametrize("at", [1, 60, 10_000])
+def test_a_wish_for_http_2_that_comes_with_a_body_is_passed_over(body: bytes, at: int) -> None:
+    asks = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n"
+    sent = b"POST /a HTTP/1.1\r\n" + HOST + asks + body + b"GET /b HTTP/1.1\r\n" + HOST + b"\r\n"
+    first, second = requests_in(*(sent[i : i + at] for i in range(0, len(sent), at)))
+    assert (first.method, first.path, first.body, first.keep_alive) == ("POST", "/a", b"ab", True)
+    assert first.header(b"upgrade") is None
+    assert second.path == "/b"
+
+
+def test_a_body_that_a_wish_for_http_2_comes_with_has_its_bound() -> None:
+    asks = b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 1001\r\n\r\n"
+    with pytest.raises(Refusal) as caught:
+        requests_in(b"POST /a HTTP/1.1\r\n" + HOST + asks)
+    assert caught.value.status == 413
 
 
 def test_a_request_before_one_that_is_none_is_whole_all_the_same() -> None:

@@ -168,6 +168,35 @@ async def test_whoever_is_started_after_a_reload_serves_what_was_reloaded(served
         assert (await (await served.client(worker)).ask(renamed))[0] == 200
 
 
+async def test_clients_that_only_connect_leave_calls_their_files(served: Served) -> None:
+    served.describe(cap=4, workers=1)
+    await served.begin(files=100)
+    for _ in range(80):
+        await served.client()
+    asks = await served.client()
+    assert (await asks.ask())[0] == 200
+    assert (await served.figures())["penstock_connections_limit"] == 32
+    assert [line for line in served.said if "clients are connected, as many as may be" in line]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_reload_that_waits_for_its_file_keeps_nobody_from_ending_the_gateway(
+    served: Served, tmp_path: Path, workers: int
+) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_text('{"keys": []}', encoding="utf-8")
+    served.describe('keys_file = "keys.json"', cap=1, workers=workers)
+    await served.begin()
+    keys.unlink()
+    os.mkfifo(keys)
+    for _ in range(2):
+        served.process.send_signal(signal.SIGHUP)
+    assert (await (await served.client()).ask())[0] == 200
+    served.process.send_signal(signal.SIGTERM)
+    await served.hears(lambda: served.process.returncode is not None)
+    assert served.process.returncode == 0
+
+
 async def test_what_is_wrong_at_the_start_is_told_and_ends_it(served: Served) -> None:
     served.describe(cap=1)
     text = served.path.read_text(encoding="utf-8")

@@ -303,3 +303,15 @@ async def test_an_answer_that_unpacks_to_a_thousandfold_passes_on_unread(
     assert told == (
         "an answer of acme is passed on unread from here: the answer unpacks to more than 128 times what came of it"
     )
+
+
+async def test_of_an_answer_of_very_many_parts_the_usage_is_counted_and_it_passes_as_it_is(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = await world.begin(cap=1)
+    answer = ANSWER.replace(b'"choices":[', b'"logprobs":[%s],"choices":[' % b",".join([b"[]"] * 250_001))
+    world.provider.says(whole(answer))
+    assert (await world.ask())[::2] == (200, answer)
+    assert 'penstock_tokens_total{key="anybody",model="acme/small",direction="out"} 2\n' in gateway.metrics()
+    (told,) = [line for line in caplog.messages if "unread" in line]
+    assert told.endswith(": the answer has a value of more than 250,000 parts")

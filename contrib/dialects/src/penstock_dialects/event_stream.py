@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from struct import Struct, unpack_from
 from types import MappingProxyType
 from typing import Any, Final
 from zlib import crc32
 
 from penstock_dialects.framing import Invalid
+from penstock_dialects.unpacking import Memory
 
 __all__ = ["EventStream"]
+
+Read = Callable[[bytes], Any]
 
 _PRELUDE: Final = Struct(">III")
 _CRC: Final = Struct(">I")
@@ -50,12 +53,17 @@ _STATUS: Final[Mapping[str, int]] = MappingProxyType(
 
 
 class EventStream:
-    """The values of one body, as they come. A value is what `json` makes of a payload, or `Invalid`."""
+    """The values of one body, as they come. A value is what `json` makes of a payload, or `Invalid`. One of more
+    parts than `memory` has room for is `Invalid`.
+    """
 
     kind: Final = "messages"
     last_word: Final = False
 
-    def __init__(self) -> None:
+    def __init__(self, memory: Memory) -> None:
+        self._many = memory.many
+        self.skimmed = False
+        """Whether a payload had more parts than there is room for, and was not read."""
         self._rest = bytearray()
         self._broken = False
 
@@ -71,7 +79,7 @@ class EventStream:
         self._rest += piece
         at = 0
         while (size := self._next_size(at)) > 0:
-            values = _values(bytes(memoryview(self._rest)[at : at + size]))
+            values = _values(bytes(memoryview(self._rest)[at : at + size]), self._json)
             if values is None:
                 size = -1
                 break
@@ -89,6 +97,15 @@ class EventStream:
             self._rest.clear()
             yield Invalid()
 
+    def _json(self, text: bytes) -> Any:
+        if self._many(text):
+            self.skimmed = True
+            return Invalid()
+        try:
+            return json.loads(text) if text.strip() else {}
+        except (ValueError, RecursionError):
+            return Invalid()
+
     def _next_size(self, at: int) -> int:
         """The bytes of the next message; 0: it is not whole, below 0: it is none."""
         there = len(self._rest) - at
@@ -102,7 +119,7 @@ class EventStream:
         return total if there >= total else 0
 
 
-def _values(message: bytes) -> list[Any] | None:
+def _values(message: bytes, read: Read) -> list[Any] | None:
     """The value that a message carries, if it is of a kind that carries one; `None` for one that is not whole."""
     if crc32(message[: -_CRC.size]) != _CRC.unpack_from(message, len(message) - _CRC.size)[0]:
         return None
@@ -114,8 +131,8 @@ def _values(message: bytes) -> list[Any] | None:
     payload = message[_PRELUDE.size + size : -_CRC.size]
     kind = headers.get(":message-type", "event")
     if kind == "event":
-        return [_event(headers.get(":event-type", ""), payload)]
-    return [_error(headers, payload)] if kind in ("exception", "error") else []
+        return [_event(headers.get(":event-type", ""), payload, read)]
+    return [_error(headers, payload, read)] if kind in ("exception", "error") else []
 
 
 def _headers(data: bytes) -> dict[str, str]:
@@ -139,30 +156,23 @@ def _headers(data: bytes) -> dict[str, str]:
     return found
 
 
-def _event(kind: str, payload: bytes) -> Any:
-    value = _json(payload)
+def _event(kind: str, payload: bytes, read: Read) -> Any:
+    value = read(payload)
     packed = value.get("bytes") if kind == "chunk" and isinstance(value, dict) else None
     if isinstance(packed, str):
         try:
-            return _json(b64decode(packed, validate=True))
+            return read(b64decode(packed, validate=True))
         except ValueError:
             return Invalid()
     return {kind: value} if isinstance(value, dict) else value
 
 
-def _error(headers: Mapping[str, str], payload: bytes) -> dict[str, Any]:
+def _error(headers: Mapping[str, str], payload: bytes, read: Read) -> dict[str, Any]:
     name = headers.get(":exception-type") or headers.get(":error-code") or "error"
-    said = _json(payload)
+    said = read(payload)
     said = said if isinstance(said, dict) else {}
     message = said.get("message") or said.get("Message") or headers.get(":error-message") or ""
     word = name.lower()
     status = _STATUS.get(word) or _STATUS.get(word.removesuffix("error") + "exception") or 500
     stated = said.get("originalStatusCode")
     return {"error": {"code": word, "message": message, "status": status, "stated": stated}}
-
-
-def _json(text: bytes) -> Any:
-    try:
-        return json.loads(text) if text.strip() else {}
-    except (ValueError, RecursionError):
-        return Invalid()

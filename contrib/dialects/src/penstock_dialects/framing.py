@@ -19,14 +19,20 @@ from typing import Any, Final
 import attrs
 import msgspec
 
+from penstock_dialects.unpacking import Memory
+
 __all__ = ["BLANK", "Framing", "Invalid"]
 
 _EVENTS: Final = re.compile(rb"(?:data|event|id|retry|error)?:")
 _DECODER: Final = json.JSONDecoder()
 _decode: Final = msgspec.json.Decoder().decode
+_SLOW_PARTS: Final = b"{[:,"
+"""The signs of what `json` takes its time for, each number of a list too."""
 _OPEN: Final = "object"
 """An object has begun: the first of many lines, or the whole."""
 _LONGEST_BLANK: Final = 4096
+_LARGEST_MEMBER: Final = 16 * 1024
+"""Bytes of a member that is read of a value that is not."""
 BLANK: Final = b" \t\r\n\xef\xbb\xbf\x00"
 """What may stand before an answer: white space, the mark of UTF-8, and zeros."""
 
@@ -45,7 +51,12 @@ class Framing:
     `events`: the content type promises events.
     """
 
-    def __init__(self, *, events: bool = False) -> None:
+    def __init__(self, memory: Memory, *, events: bool = False) -> None:
+        self.skimmed = False
+        """Whether a value had more parts than there is room for: of an object its usage and its error were read then,
+        and of anything else nothing.
+        """
+        self._many, self._few = memory.many, memory.parts
         self._promised = events
         self.kind = ""
         self.last_word = False
@@ -54,6 +65,8 @@ class Framing:
         self._data_size = 0
         self._event = b""
         self._seen = 0
+        self._first: tuple[Any, ...] = ()
+        """The value of the first line, by which it was seen that there are lines."""
         self._no_feed = 0
         """So many bytes of the rest hold no LF: else each line that ends with CR would look through all of it."""
 
@@ -70,6 +83,8 @@ class Framing:
         return len(self._rest) + self._data_size
 
     def _lines(self) -> Iterator[Any]:
+        first, self._first = self._first, ()
+        yield from first
         while (end := self._line_end()) is not None:
             line = bytes(self._rest[: end[0]])
             del self._rest[: end[1]]
@@ -83,7 +98,7 @@ class Framing:
         elif not self.kind:
             self._decide(ended=True)
         rest, self._rest = bytes(self._rest), bytearray()
-        return (_value(rest),) if self.kind == "whole" else self._last(rest)
+        return (self._value(rest),) if self.kind == "whole" else self._last(rest)
 
     def _last(self, rest: bytes) -> Iterator[Any]:
         if rest.strip(BLANK):
@@ -111,7 +126,11 @@ class Framing:
             newline = self._rest.find(b"\n", self._seen)
             self._seen = len(self._rest)
             if newline >= 0:  # a first line that is JSON by itself is one of many; if it is alone, that is no harm
-                self.kind = "whole" if isinstance(_value(bytes(self._rest[:newline])), Invalid) else "lines"
+                first = self._value(bytes(self._rest[:newline]))
+                self.kind = "whole" if isinstance(first, Invalid) else "lines"
+                if self.kind == "lines":
+                    self._first = (first,)
+                    del self._rest[: newline + 1]
                 self._seen = 0
             elif ended:
                 self.kind = "whole"
@@ -136,7 +155,7 @@ class Framing:
     def _line(self, line: bytes) -> Iterator[Any]:
         if self.kind == "lines":
             if line.strip(BLANK):
-                yield _value(line)
+                yield self._value(line)
             return
         if not line:
             yield from self._dispatch()
@@ -148,9 +167,9 @@ class Framing:
         elif field == b"event":
             self._event = value.strip()
         elif field == b"error":
-            yield _value(b'{"error":' + value + b"}")
+            yield self._value(b'{"error":' + value + b"}")
         elif line.startswith(b"{"):  # no field at all: the error of a server that has begun a stream by then
-            yield _value(line)
+            yield self._value(line)
 
     def _dispatch(self) -> Iterator[Any]:
         event, self._event = self._event, b""
@@ -162,16 +181,49 @@ class Framing:
         if data.strip() == b"[DONE]":
             self.last_word = True
         elif event.lower() == b"error":
-            yield _as_error(data)
+            yield _as_error(data, self._value(data))
         elif data.strip():
-            yield _value(data)
+            yield self._value(data)
+
+    def _value(self, text: bytes) -> Any:
+        if len(text) > self._few and self._many(text):
+            self.skimmed = True
+            return _skimmed(text)
+        try:
+            return _decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            if len(text) > self._few and self._many(text, _SLOW_PARTS):
+                self.skimmed = True
+                return Invalid()
+            return _odd_value(text)
 
 
-def _value(text: bytes) -> Any:
+_NONE: Final = msgspec.Raw()
+
+
+class _Members(msgspec.Struct, gc=False):
+    """Members of an answer that say what became of the call, as they stand in it."""
+
+    object: msgspec.Raw = _NONE
+    type: msgspec.Raw = _NONE
+    usage: msgspec.Raw = _NONE
+    usage_metadata: msgspec.Raw = msgspec.field(default=_NONE, name="usageMetadata")
+    error: msgspec.Raw = _NONE
+
+
+_members: Final = msgspec.json.Decoder(_Members).decode
+
+
+def _skimmed(text: bytes) -> Any:
+    """What can be read of an object in a step, without making what it holds: what is small of these members."""
     try:
-        return _decode(text)
+        found = msgspec.structs.asdict(_members(text))
+        known = {name: _decode(raw) for name, raw in found.items() if 0 < len(memoryview(raw)) <= _LARGEST_MEMBER}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _odd_value(text)
+        return Invalid()
+    if "usage_metadata" in known:
+        known["usageMetadata"] = known.pop("usage_metadata")
+    return known
 
 
 def _odd_value(text: bytes) -> Any:
@@ -197,9 +249,8 @@ def _int(digits: str) -> int | float:
     return int(digits) if len(digits) < 100 else float(digits)
 
 
-def _as_error(data: bytes) -> Any:
-    """What an event with the name `error` says, in whatever shape."""
-    value = _value(data)
+def _as_error(data: bytes, value: Any) -> Any:
+    """What an event with the name `error` says, in whatever shape; `value` is that of its data."""
     if isinstance(value, dict):
         # where the shape is that of an error by itself, its provider's shape reads it
         return (

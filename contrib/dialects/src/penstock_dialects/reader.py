@@ -40,7 +40,7 @@ from penstock_dialects.opinions import judged
 from penstock_dialects.refusals import Refusal
 from penstock_dialects.shapes.bedrock_stream import read_metrics
 from penstock_dialects.shapes.openai_usage import read_usage
-from penstock_dialects.unpacking import LINE, Decoder, Memory, TooLarge, unpacker
+from penstock_dialects.unpacking import COSTLY, LINE, Decoder, Memory, TooLarge, unpacker
 from penstock_dialects.waits import wait_in_details, wait_in_text
 
 __all__ = ["MEMORY", "AnswerReader"]
@@ -86,20 +86,14 @@ class AnswerReader:
         self._here = wall_now
         self._answer = Answer()
         self._kind = kind = content_kind(headers.get("content-type"))
-        self._framing = EventStream() if kind.messages else Framing(events=kind.events)
+        self._framing = EventStream(memory) if kind.messages else Framing(memory, events=kind.events)
         self._memory = memory
         self._strict = strict
         self._unpacker = unpacker(headers.get("content-encoding"), decoders)
         self._head = b""
-        self._took = 0
-        self._came_packed = self._work = 0
-        self._closed = False
-        self._ended = False
-        self._broken = False
-        self._lost = False
-        self._came = False
-        self._raw: dict[str, Any] = {}
-        self._refusal_in_body = _NOTHING
+        self._took = self._came_packed = self._work = 0
+        self._closed = self._ended = self._broken = self._lost = self._came = False
+        self._raw, self._refusal_in_body = dict[str, Any](), _NOTHING
 
     def __enter__(self) -> Self:
         return self
@@ -119,7 +113,7 @@ class AnswerReader:
         try:
             for part in self._unpacker.feed(piece):
                 if packed:
-                    self._work += len(part) + LINE * (part.count(b"\n") + part.count(b"\r"))
+                    self._work += len(part) + LINE * (len(part) - len(part.translate(None, COSTLY)))
                     self._memory.grow(self._work, self._came_packed)
                 self._memory.take(len(part), self._took)
                 self._took += len(part)
@@ -127,7 +121,7 @@ class AnswerReader:
                     self._head = part.lstrip(BLANK)[:1]
                 if values := self._framing.feed(part):
                     self._put(values)
-                self._memory.hold(self._framing.held)
+                self._memory.hold(self._framing.held, skimmed=self._framing.skimmed)
         except TooLarge as error:
             self.too_large = str(error)
 
@@ -135,6 +129,7 @@ class AnswerReader:
         """The body has ended."""
         if not self._ended and not self.too_large:
             self._put(self._framing.end())
+            self.too_large = self._memory.too_many if self._framing.skimmed else ""
         self._ended = True
 
     def close(self) -> None:
@@ -149,6 +144,11 @@ class AnswerReader:
     def unreadable(self) -> str:
         """The encoding of which nothing can be read; empty where the body can be."""
         return "" if self._unpacker.readable else self._unpacker.encoding
+
+    @property
+    def skimmed(self) -> bool:
+        """Whether it was too large in its parts alone, and as a whole: its usage and its error are read then."""
+        return self._framing.skimmed and self._framing.kind in ("whole", "lines")
 
     @property
     def complete(self) -> bool:
@@ -264,7 +264,7 @@ class AnswerReader:
                 continue
             self._came = True
             if isinstance(value, list):
-                for each in value[:1] if self.status >= 400 else value:
+                for each in value[: 1 if self.status >= 400 else self._memory.parts]:
                     self._take(each)
             else:
                 self._take(value)

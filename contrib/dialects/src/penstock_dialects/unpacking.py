@@ -19,10 +19,12 @@ STEP: Final = 256 * 1024
 SLICE: Final = 1024
 """Bytes that are given to a client's decoder at once, which bounds nothing itself."""
 LINE: Final = 64
-"""Bytes that cost as much to read as a line that is empty."""
+"""Bytes that cost as much to read as a line that is empty, or an empty object or list."""
+COSTLY: Final = b"\n\r[{"
 PACKED: Final = 16 * 1024
 """Bytes of gzip that are taken at once: a member of it may be twenty bytes that unpack to nothing, and each is found by
 copying what follows it."""
+_PARTS: Final = b"{[:"
 _GZIP: Final = b"\x1f\x8b"
 _AUTO_DETECT: Final = zlib.MAX_WBITS | 32
 
@@ -43,8 +45,9 @@ class Memory:
     """The bytes that all answers under way may have unpacked, together (`total`) and each (`per_call`).
 
     `per_value`  bytes of one JSON text at most: an event, a line, or the whole
-    `growth`     bytes, at most, that one byte of a packed answer may unpack to, beyond the first MiB; each line counts
-                 for `LINE` bytes more, which is what it costs to be read
+    `parts`      objects, lists and members of one JSON text at most: each is made in the time of a hundred bytes
+    `growth`     bytes, at most, that one byte of a packed answer may unpack to, beyond the first MiB; each line,
+                 object and list counts for `LINE` bytes more, which is what it costs to be read
 
     Where others wait while an answer is read, these two bound the work that one read from a socket makes. What an
     answer took is given back when its reader is closed.
@@ -56,11 +59,13 @@ class Memory:
         per_call: int = 64 * MIB,
         total: int = 512 * MIB,
         per_value: int | None = None,
+        parts: int | None = None,
         growth: int | None = None,
     ) -> None:
         self.per_call = per_call
         self.total = total
         self.per_value = per_call if per_value is None else per_value
+        self.parts = self.per_value if parts is None else parts
         self.growth = growth
         self.taken = 0
         self._lock = Lock()  # answers are read in the threads in which their bodies are
@@ -79,10 +84,23 @@ class Memory:
         if self.growth is not None and work > MIB + self.growth * came:
             raise TooLarge(f"the answer unpacks to more than {self.growth} times what came of it")
 
-    def hold(self, held: int) -> None:
-        """Look at the bytes of a JSON text whose end has not come. Raises `TooLarge`."""
+    def hold(self, held: int, *, skimmed: bool) -> None:
+        """Look at the bytes of a JSON text whose end has not come, and whether one before it had too many parts. Raises
+        `TooLarge`.
+        """
+        if skimmed:
+            raise TooLarge(self.too_many)
         if held > self.per_value:
             raise TooLarge(f"the answer has a value that is larger than {self.per_value:,} bytes")
+
+    def many(self, text: bytes, signs: bytes = _PARTS) -> bool:
+        """Whether a JSON text may have more parts than it may, by the signs that begin them."""
+        return len(text) > self.parts and len(text) - len(text.translate(None, signs)) > self.parts
+
+    @property
+    def too_many(self) -> str:
+        """What is said of an answer with too many parts."""
+        return f"the answer has a value of more than {self.parts:,} parts"
 
     def give_back(self, count: int) -> None:
         """What an answer had taken."""

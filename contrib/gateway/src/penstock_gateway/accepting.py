@@ -47,5 +47,5 @@ class PatientListener(trio.abc.Listener[trio.SocketStream]):
         if self._told_at is not None and now - self._told_at < TOLD_EVERY:
             return
         self._told_at = now
-        raise_it = "; raise `ulimit -n`, or lower most_connections" if error.errno in _FILES else ""
+        raise_it = "; raise `ulimit -n`" if error.errno in _FILES else ""
         _log.warning("clients wait to be connected: %s%s", own_shortage(error) or error.strerror, raise_it)

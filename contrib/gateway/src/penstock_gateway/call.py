@@ -95,6 +95,11 @@ class Call:
 
     # -- what its client does --
 
+    @property
+    def begun(self) -> bool:
+        """Whether its client has some of its answer."""
+        return self._exchange.begun
+
     def left(self) -> None:
         """Its client has left: its place in line goes, or its call to the provider."""
         if self._waiting is not None:

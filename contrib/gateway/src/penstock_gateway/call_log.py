@@ -6,20 +6,24 @@ that nobody has taken yet are lost, and counted.
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import stat
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from math import inf
 from pathlib import Path
 from typing import IO, Final
 
 import msgspec
 
-from penstock import ConfigError
+from penstock import ConfigError, printable
 from penstock_gateway.metrics import Metrics
+from penstock_gateway.saying import say
 from penstock_wire import Poller
 
 __all__ = ["CallLog", "check_log_place", "open_log", "open_log_file"]
@@ -29,6 +33,8 @@ GATHERING: Final = 0.1
 """Seconds that a line waits for others."""
 TOGETHER: Final = 1_000
 """So many do not wait."""
+TOLD_EVERY: Final = 60.0
+"""Seconds, at least, between two lines that say that the log cannot be written."""
 CLOSING_SECONDS: Final = 5.0
 ONE_WRITE: Final = 4096
 """Bytes that a pipe takes as a whole."""
@@ -44,6 +50,8 @@ class CallLog:
         self._metrics = metrics
         self._gathered: list[bytes] = []
         self._moment = poller.moment(self._hand_over)
+        self._failing = False
+        self._told_at = -inf
         self._waiting = 0
         """Lines that the thread has been given, and has not written."""
         self._lines: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
@@ -89,11 +97,25 @@ class CallLog:
                 for data in in_pieces(b"\n".join([*lines, b""]), self._one_write):
                     self._file.write(data)
                     self._file.flush()
-            except (OSError, ValueError):  # full, or closed by whoever read it: calls go on
+            except (OSError, ValueError) as error:  # full, or closed by whoever read it: calls go on
                 self._metrics.lost_lines += len(lines)
+                self._fails(str(error))
+            else:
+                self._fails("")
             self._waiting -= len(lines)
         with suppress(OSError, ValueError):
             self._file.flush()
+
+    def _fails(self, why: str) -> None:
+        """Tell that lines are lost, and that they are not any more."""
+        now = time.monotonic()
+        if bool(why) is self._failing or (why and now - self._told_at < TOLD_EVERY):
+            return
+        self._failing, self._told_at = bool(why), now
+        if why:
+            say(f"penstock: the log cannot be written, and calls go on: {printable(why)}")
+        else:
+            say("penstock: the log is written again")
 
 
 def _may_mix(file: IO[bytes]) -> bool:
@@ -122,9 +144,20 @@ def open_log_file(where: str | None) -> IO[bytes] | None:
     if not where:
         return None
     try:
-        return sys.stdout.buffer if where == "-" else Path(where).open("ab")
+        return sys.stdout.buffer if where == "-" else open(where, "ab", opener=_opened)
     except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise ConfigError(f"gateway.log: {where} cannot be written: it is a pipe that nobody reads") from None
         raise ConfigError(f"gateway.log: {where} cannot be written: {error.strerror or error}") from None
+
+
+def _opened(path: str, flags: int) -> int:
+    """Opened without a wait for whoever is to read it."""
+    without_wait: int = getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, flags | without_wait, 0o666)
+    if without_wait:
+        os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def check_log_place(where: str | None) -> None:

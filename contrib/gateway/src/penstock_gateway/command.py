@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 
 import attrs
-import click
 import trio
 
 from penstock import ConfigError, FileCheck, PluginManager, Without
 from penstock_gateway.call_log import check_log_place
 from penstock_gateway.collector import settle_down
 from penstock_gateway.loading import ANYBODY, Serving, load_gateway
+from penstock_gateway.open_files import raise_most_files
+from penstock_gateway.saying import say
 from penstock_gateway.server import serve_until_signal
 
 __all__ = ["check_gateway", "serve_command"]
@@ -45,6 +46,7 @@ def serve_command(path: Path, without: Sequence[Without] = ()) -> None:
     """Serve what a file describes, `without` some plugins, until a signal. Raises `ConfigError`."""
     if sys.platform != "win32":
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a wish to reload that comes before it serves, or at its end
+    raise_most_files()
     load = partial(_load_counted, path, without)
     serving = load()
     if serving.gateway.workers == 1:
@@ -76,14 +78,14 @@ def cores() -> int:
 def _say(serving: Serving, url: str, admin_url: str) -> None:
     """How to call it, to standard error: the standard output is the log's."""
     workers = serving.gateway.workers
-    click.echo(f"penstock: serving at {url}{f' by {workers} workers' if workers > 1 else ''}", err=True)
+    say(f"penstock: serving at {url}{f' by {workers} workers' if workers > 1 else ''}")
     if admin_url:
-        click.echo(f"penstock: status at {admin_url}/status, metrics at {admin_url}/metrics", err=True)
+        say(f"penstock: status at {admin_url}/status, metrics at {admin_url}/metrics")
     models = _names(serving)
-    click.echo(f"penstock: models {', '.join(models)}", err=True)
-    click.echo(f"penstock: {_whom(serving)}", err=True)
-    click.echo("", err=True)
-    click.echo(_example(serving, url, next((name for name in models if "embed" not in name), models[0])), err=True)
+    say(f"penstock: models {', '.join(models)}")
+    say(f"penstock: {_whom(serving)}")
+    say("")
+    say(_example(serving, url, next((name for name in models if "embed" not in name), models[0])))
 
 
 def _names(serving: Serving) -> list[str]:

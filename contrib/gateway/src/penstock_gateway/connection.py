@@ -1,8 +1,8 @@
 """One client's connection: bytes in, requests out, an answer to each in its order. No task of its own: it is called.
 
 While a call is under way its client is listened to, so that one who leaves takes the call along: its place in line, or
-its call to the provider. A client that sends more before it has its answer, or that does not take its answers, is read
-no further than `MOST_AHEAD`.
+its call to the provider; one who has only closed its own half of the connection is answered. A client that sends more
+before it has its answer, or that does not take its answers, is read no further than `MOST_AHEAD`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from penstock_gateway.answer_writer import CONTINUE
@@ -19,12 +20,14 @@ from penstock_gateway.front import Front
 from penstock_gateway.refusal import Refusal
 from penstock_gateway.refused import refused
 from penstock_gateway.request_parser import RequestParser
-from penstock_wire import Channel, Poller
+from penstock_wire import Channel, Moment, Poller
 
 __all__ = ["ClientConnection"]
 
 LINGERING: Final = 1.0
 """Seconds."""
+FIRST_LOOK: Final = 0.05
+"""Seconds until it is looked whether a client that sends no more has left; later ones are up to a second apart."""
 MOST_AHEAD: Final = 64 * 1024
 """Bytes behind a whole request that are read while another is answered. That much is taken so that the end of the
 connection behind it is seen: a client that sends its next request early, and leaves, has left.
@@ -57,7 +60,9 @@ class ClientConnection:
         """Of a request that comes: bytes of it are there, its head was looked at, its client was told to go on."""
         self._ending = False
         """No request is taken any more: the connection ends when what is kept has gone out."""
-        self._lingers = self._ended = self._goes_on = False
+        self._lingers = self._ended = self._goes_on = self._half_closed = False
+        self._look: Moment | None = None
+        """When it is looked again whether a client that sends no more has left."""
         self._taken = 0
         self._ahead = 0
         """Bytes that came behind a request that waits."""
@@ -69,7 +74,10 @@ class ClientConnection:
 
     def begin(self) -> None:
         """Wait for the first request."""
-        self._go_on()
+        if self._front.draining:
+            self.close()
+        else:
+            self._wait(self._config.keep_alive)
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer by a refusal of what was no request, or is not to be listened to, and end."""
@@ -95,6 +103,8 @@ class ClientConnection:
         if not self._ended:
             self._ended = True
             self.moment.drop()
+            if self._look is not None:
+                self._look.drop()
             self._on_end(self)
         if call is not None:
             call.left()
@@ -114,7 +124,27 @@ class ClientConnection:
     @property
     def stays(self) -> bool:
         """Whether it may ask again on this connection."""
-        return not self._front.draining
+        if self._half_closed and not self._parser.holds:
+            return False
+        return not (self._front.draining or self._front.crowded)
+
+    @property
+    def idle_since(self) -> tuple[bool, float] | None:
+        """Since when nothing of it is under way, as a moment of trio's clock: nobody has its key, nor any answer of
+        it; `True` before it: the head of a request has begun to come. `None`: something is.
+        """
+        parser = self._parser
+        if self._call is not None or self._ending or self._goes_on or self._channel.pending or parser.in_body:
+            return None
+        config = self._config
+        return parser.begun, self.moment.at - (config.request_timeout if parser.begun else config.keep_alive)
+
+    def end_idle(self, since: tuple[bool, float]) -> bool:
+        """Whether it could be ended, since it is idle since then, and nothing has come that is not read yet."""
+        if self._ended or self.idle_since != since or not self._channel.quiet:
+            return False
+        self.close()
+        return True
 
     def answered(self, *, reusable: bool) -> None:
         """Its answer has been sent, whole; `reusable`: another request may come."""
@@ -133,7 +163,7 @@ class ClientConnection:
     def received(self, data: bytes) -> None:
         """Bytes have come, or the client has left."""
         if not data:
-            self.close()
+            self._sends_no_more()
             return
         if self._ending:
             return
@@ -184,7 +214,10 @@ class ClientConnection:
             try:
                 request = self._parser.take()
                 if request is None:
-                    self._expect_more()
+                    if self._half_closed:
+                        self._end()
+                    else:
+                        self._expect_more()
                     return
             except Refusal as refusal:
                 self.refuse(refusal)
@@ -206,13 +239,38 @@ class ClientConnection:
             self._continued = True
             self._channel.send(CONTINUE)
         if not parser.begun:
-            if self._front.draining:
+            if self._front.draining or self._front.crowded:
                 self.close()
             else:
                 self._wait(self._config.keep_alive)
         elif not self._begun:
             self._begun = True
             self._wait(self._config.request_timeout)
+
+    def _sends_no_more(self) -> None:
+        """It has left, or it has only closed its half of the connection, and waits for its answer. Who has left is told
+        by the reset with which its system answers the next byte: that it is to go on, which it may be told at any time
+        before an answer (RFC 9110, section 15.2).
+        """
+        channel, call = self._channel, self._call
+        unheard = call is not None and (call.begun or call.request.version != "1.1")
+        nothing = call is None and not channel.pending and not self._goes_on
+        if self._half_closed or channel.error is not None or self._ending or unheard or nothing:
+            self.close()
+            return
+        self._half_closed = True
+        channel.pause()
+        if call is not None:
+            channel.send(CONTINUE)
+            channel.flush()
+            self._look_again(FIRST_LOOK)
+
+    def _look_again(self, seconds: float) -> None:
+        if self._channel.lost:
+            self.close()
+        elif self._call is not None:
+            self._look = self._poller.moment(partial(self._look_again, min(4 * seconds, 1.0)))
+            self._look.set(self.now() + seconds)
 
     def _wait(self, seconds: float) -> None:
         self.moment.set(self.now() + seconds)

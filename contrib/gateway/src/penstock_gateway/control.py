@@ -1,9 +1,9 @@
 """The socket between the first process and the coordinator: which workers there are, reloads, and plans to be kept.
 
     first process                                   coordinator
-    NEW_WORKER, with the coordinator's end of its   READY: it and all workers are at work
-    socket, and how many plans had been told when   FAILED, and why: it cannot be started so
-    it was forked
+    NEW_WORKER, its process, how many plans had     READY: it and all workers are at work
+    been told when it was forked, and the           FAILED, and why: it cannot be started so
+    coordinator's end of its socket
     RELOAD: read the file again                     a plan, in pieces: what is served from now on
                                                     ALIVE, every few seconds: it does not hang
 
@@ -14,14 +14,16 @@ from __future__ import annotations
 
 import array
 import socket
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import trio
 
 from penstock_gateway.messages import LARGEST_PACKET, Plan
 
-__all__ = ["ALIVE", "BEAT", "FAILED", "NEW_WORKER", "PLAN", "READY", "RELOAD", "Control", "hand_over", "heard"]
+__all__ = [
+    "ALIVE", "BEAT", "FAILED", "NEW_WORKER", "PLAN", "READY", "RELOAD", "Control", "Newcomer", "hand_over", "heard"
+]  # fmt: skip
 
 NEW_WORKER: Final = b"w"
 RELOAD: Final = b"r"
@@ -36,6 +38,16 @@ _LONGEST: Final = 32
 _ONE_DESCRIPTOR: Final = array.array("i", [0]).itemsize
 
 
+class Newcomer(NamedTuple):
+    """A worker that has been started: the number of its process, how many plans had been told when it was forked, and
+    the coordinator's end of its socket.
+    """
+
+    process: int
+    forked_after: int
+    connected: socket.socket
+
+
 class Control:
     """The coordinator's end."""
 
@@ -43,8 +55,8 @@ class Control:
         connected.setblocking(False)
         self._socket = trio.socket.from_stdlib_socket(connected)
 
-    async def receive(self) -> tuple[bytes, bytes, socket.socket | None] | None:
-        """What the first process says, the rest of it, and the socket that it hands over; `None` when it has ended."""
+    async def receive(self) -> tuple[bytes, Newcomer | None] | None:
+        """What the first process says, and the worker that it hands over; `None` when it has ended."""
         try:
             data, ancillary, _, _ = await self._socket.recvmsg(_LONGEST, socket.CMSG_SPACE(_ONE_DESCRIPTOR))
         except OSError:
@@ -54,8 +66,10 @@ class Control:
         for _, _, held in ancillary:
             descriptors = array.array("i")
             descriptors.frombytes(held[: len(held) - len(held) % _ONE_DESCRIPTOR])
-            return data[:1], data[1:], socket.socket(fileno=descriptors[0])
-        return data[:1], data[1:], None
+            process, forked_after = data[1:].split()
+            connected = socket.socket(fileno=descriptors[0])
+            return data[:1], Newcomer(int(process), int(forked_after), connected)
+        return data, None
 
     async def tell(self, what: bytes, more: bytes = b"") -> None:
         """Say something to the first process."""
@@ -75,12 +89,12 @@ class Control:
         await self.tell(PLAN, msgspec.msgpack.encode(piece))
 
 
-def hand_over(control: socket.socket, connected: socket.socket, number: int) -> bool:
+def hand_over(control: socket.socket, connected: socket.socket, process: int, number: int) -> bool:
     """Whether the coordinator has been given its end of the socket of a worker that was forked after so many plans. For
     the first process.
     """
     try:
-        socket.send_fds(control, [NEW_WORKER + b"%d" % number], [connected.fileno()], socket.MSG_DONTWAIT)
+        socket.send_fds(control, [NEW_WORKER, b"%d %d" % (process, number)], [connected.fileno()], socket.MSG_DONTWAIT)
     except OSError:
         return False
     return True

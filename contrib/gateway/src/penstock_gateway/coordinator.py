@@ -20,10 +20,10 @@ import attrs
 import trio
 
 import penstock
-from penstock_gateway.accepting import PatientListener
 from penstock_gateway.book import Book
 from penstock_gateway.call_log import CallLog
-from penstock_gateway.control import BEAT, NEW_WORKER, READY, RELOAD, Control
+from penstock_gateway.control import BEAT, NEW_WORKER, READY, RELOAD, Control, Newcomer
+from penstock_gateway.door import clients_at_once
 from penstock_gateway.front import Front
 from penstock_gateway.link import Link
 from penstock_gateway.loading import Serving
@@ -91,15 +91,13 @@ async def coordinate(
             book = Book(gate, trio.current_time)
             coordinator = Coordinator(gateway, book, control, embedded, load, keep, prepared.number)
             gateway.elsewhere = coordinator.connections
+            gateway.connections_limit = coordinator.connections_limit
             gateway.before_page = coordinator.ask_for_counts
             gateway.on_reload = coordinator.spread
             gateway.reload_by(load)
             async with trio.open_nursery() as nursery:
-                listeners = [
-                    PatientListener(trio.SocketListener(trio.socket.from_stdlib_socket(each))) for each in admin
-                ]
-                if listeners:
-                    nursery.start_soon(trio.serve_listeners, gateway.serve_admin, listeners)
+                listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in admin]
+                nursery.start_soon(gateway.admin.serve, listeners)
                 nursery.start_soon(coordinator.obey, nursery)
                 nursery.start_soon(coordinator.tell_when_ready)
                 nursery.start_soon(coordinator.tell_plans)
@@ -118,9 +116,8 @@ class WorkerAtWork:
     """What the coordinator knows of a worker."""
 
     link: Link
+    process: int
     ready: bool = False
-    process: int = 0
-    """The number of its process, as it said."""
     connections: int = 0
     told: trio.Event = attrs.field(factory=trio.Event)
     """Set when the worker has answered `Tell`, or is gone."""
@@ -159,6 +156,10 @@ class Coordinator:
         """How many clients are connected to workers, as those told last."""
         return sum(worker.connections for worker in self.workers.values())
 
+    def connections_limit(self) -> int:
+        """How many clients may be connected to all workers."""
+        return len(self.workers) * clients_at_once(self._gateway.front.serving)
+
     async def ask_for_counts(self) -> None:
         """Wait until every worker has told what it has counted, or a second."""
         asked = list(self.workers.values())
@@ -189,11 +190,11 @@ class Coordinator:
     async def obey(self, nursery: trio.Nursery) -> None:
         """Do what the first process says; the end, when that has ended."""
         while (said := await self._control.receive()) is not None:
-            what, more, connected = said
-            if what == NEW_WORKER and connected is not None:
-                nursery.start_soon(self._serve, Link(connected), int(more))
+            what, newcomer = said
+            if what == NEW_WORKER and newcomer is not None:
+                nursery.start_soon(self._serve, newcomer)
             elif what == RELOAD:
-                await reload_from(self._gateway, self._load)
+                nursery.start_soon(reload_from, self._gateway, self._load)
         nursery.cancel_scope.cancel()
 
     def spread(self, serving: Serving) -> None:
@@ -218,11 +219,13 @@ class Coordinator:
         await self._empty.wait()
         coordinating.cancel()
 
-    async def _serve(self, link: Link, forked_after: int) -> None:
-        number, worker = next(self._numbers), WorkerAtWork(link)
+    async def _serve(self, newcomer: Newcomer) -> None:
+        link = Link(newcomer.connected)
+        number, worker = next(self._numbers), WorkerAtWork(link, newcomer.process)
         self.workers[number] = worker
+        self._pulse.heard(number)  # from now on: it may hang before it is ready
         self._book.join(number, link.post)
-        if forked_after == self._told:
+        if newcomer.forked_after == self._told:
             link.post(Inherited(self._embedded))
         else:
             for plan in pieces(ServingPlan(self._gateway.front.serving, self._embedded)):
@@ -231,8 +234,7 @@ class Coordinator:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(link.run)
                 while (packet := await link.receive()) is not None:
-                    if worker.process:
-                        self._pulse.heard(number)
+                    self._pulse.heard(number)
                     try:
                         self._take(number, worker, packet)
                     except Exception:  # what one worker says wrongly is no other's fault: it goes, and comes anew
@@ -257,9 +259,7 @@ class Coordinator:
                 if message.asked:
                     worker.told.set()
             elif isinstance(message, Ready):
-                worker.ready, worker.process = True, message.process
-                if worker.process:
-                    self._pulse.heard(number)
+                worker.ready = True
                 if sum(each.ready for each in self.workers.values()) == self._gateway.front.serving.gateway.workers:
                     self._all_ready.set()
             else:

@@ -16,12 +16,13 @@ __all__ = ["counted"]
 def counted(reader: AnswerReader, elapsed: float | None = None) -> tuple[ResponseFacts, Usage | None]:
     """The facts of an answer, and its usage: as told, and its output by the length of its text where that is not told,
     or was told before the end. What has no text, and tells nothing, has no usage, and neither has an answer that was
-    not read to its end: its estimate stands. `elapsed`: the seconds that it took.
+    not read to its end, but where its usage stands beside what was too much: its estimate stands. `elapsed`: the
+    seconds that it took.
     """
     facts, usage = reader.facts(elapsed), reader.usage
     # One that is read no further was passed on all the same, and is no failure, unless it has said by then that it is.
     if reader.too_large and reader.status < 400 and reader.error is None:
-        return attrs.evolve(facts, verdict=Verdict(kind="success")), None
+        return attrs.evolve(facts, verdict=Verdict(kind="success")), usage if reader.skimmed else None
     if usage is not None and usage.output_tokens is not None and not _broke_off(reader, facts):
         return facts, usage
     text = (reader.text, reader.reasoning, *(call.arguments for call in reader.tool_calls))

@@ -36,7 +36,7 @@ __all__ = ["CallFailed", "Client", "Exchange", "Fault", "OutOfTime"]
 
 _log: Final = logging.getLogger("penstock.gateway")
 
-_READ: Final = Memory(per_value=8 * 1024 * 1024, growth=128)
+_READ: Final = Memory(per_value=8 * 1024 * 1024, parts=250_000, growth=128)
 """What is read of answers: all others wait meanwhile, so what one read from a socket makes of work is bounded."""
 MOST_KEPT: Final = 64 * 1024
 """Bytes of an answer that wait for its client while more is read."""
@@ -212,8 +212,7 @@ class Exchange:
         if data:
             reader.feed(data)
             if reader.too_large and not self._unread:
-                self._unread = True
-                _log.warning("an answer of %s is passed on unread from here: %s", self.provider, reader.too_large)
+                self._tell_unread(reader)
         if self._refusal is not None:
             if answer.done:
                 reader.end()
@@ -314,6 +313,8 @@ class Exchange:
         assert self._writer is not None
         # The provider is done, so the place is free before the last byte goes: a client may answer that by a call.
         reader.end()
+        if reader.too_large and not self._unread:
+            self._tell_unread(reader)
         self._release(None, now)
         if self._filters:
             rest = b""
@@ -322,6 +323,10 @@ class Exchange:
             out += self._writer.piece(rest)
         self._put(out + self._writer.end() if self._writer.chunked else out)
         self.owner.done(now, reusable=self._writer.keep_alive)
+
+    def _tell_unread(self, reader: AnswerReader) -> None:
+        self._unread = True
+        _log.warning("an answer of %s is passed on unread from here: %s", self.provider, reader.too_large)
 
     def _put(self, data: bytes) -> None:
         if data:

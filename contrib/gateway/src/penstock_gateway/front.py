@@ -55,6 +55,8 @@ class Front:
         self.serving: Serving
         self.metrics = metrics
         self.draining = False
+        self.crowded = False
+        """Whether somebody waits to be connected: each answer is the last of its connection then."""
         self._upstreams = upstreams
         self._gate = gate
         self._book = CallBook(metrics, log, prefix)

@@ -108,9 +108,7 @@ class Counted(msgspec.Struct, array_like=True, tag=4, frozen=True):
 
 
 class Ready(msgspec.Struct, array_like=True, tag=5, frozen=True):
-    """A worker takes connections; `process` is its number, 0: it has none of its own."""
-
-    process: int = 0
+    """A worker takes connections."""
 
 
 class Plan(msgspec.Struct, array_like=True, tag=6, frozen=True):

@@ -14,7 +14,9 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
+from math import inf
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -31,6 +33,8 @@ from penstock_gateway.loading import Serving
 from penstock_gateway.messages import Plan
 from penstock_gateway.plan import PlanReader
 from penstock_gateway.prepared import prepare
+from penstock_gateway.saying import say
+from penstock_gateway.service_manager import LIVES, READY as READY_TO_SERVE, STOPPING, ServiceManager
 from penstock_gateway.supervision import COORDINATOR, Supervision
 from penstock_gateway.worker import work
 
@@ -75,6 +79,9 @@ class FirstProcess:
         self._starts = 0
         self._failure = ""
         self._woken, self._wake = socket.socketpair()
+        self._manager = ServiceManager(os.environ, os.getpid())
+        self._tells_at = time.monotonic() + self._manager.beat
+        """When it says next that it lives."""
 
     def run(self) -> None:
         """Serve until a signal asks for the end."""
@@ -98,8 +105,13 @@ class FirstProcess:
             raise ConfigError(self._failure or "gateway: one of its processes has ended at the start")
 
     def _sleep(self) -> None:
-        until = self._supervision.next_change()
-        seconds = None if until is None else max(0.0, until - time.monotonic())
+        now = time.monotonic()
+        if self._tells_at <= now:
+            self._manager.tell(LIVES)
+            self._tells_at = now + self._manager.beat
+        changes = self._supervision.next_change()
+        until = self._tells_at if changes is None else min(changes, self._tells_at)
+        seconds = None if until == inf else max(0.0, until - now)
         watched = [self._woken] if self._control is None else [self._woken, self._control]
         select.select(watched, [], [], seconds)
 
@@ -155,6 +167,7 @@ class FirstProcess:
             return
         seconds = self._prepared.serving.gateway.drain_seconds
         _tell(f"draining, {seconds:g} s at most")
+        self._manager.tell(STOPPING)
         _close(self._clients)
         self._supervision.drain(time.monotonic(), seconds)
         self._signal_all(signal.SIGTERM)
@@ -174,6 +187,7 @@ class FirstProcess:
                     gateway = self._prepared.serving.gateway
                     where = "" if gateway.admin is None else url_of(gateway.admin.host, self._admin[0])
                     self._say(f"{url_of(gateway.host, self._clients[0][0])}/v1", where)
+                    self._manager.tell(READY_TO_SERVE)
             elif what == FAILED:
                 self._failure = more.decode("utf-8", "replace")
             elif what == PLAN:
@@ -197,15 +211,15 @@ class FirstProcess:
             pid = self._fork(partial(self._work, who, own, f"{who:x}.{self._starts:x}."), [other])
             own.close()
             assert self._control is not None
-            hand_over(
-                self._control, other, self._prepared.number
-            )  # where it is not, the worker finds its socket closed, and goes
+            # Where it is not, the worker finds its socket closed, and goes.
+            hand_over(self._control, other, pid, self._prepared.number)
             other.close()
         self._supervision.started(who, pid, time.monotonic())
 
     def _fork(self, child: Callable[[], None], not_the_childs: Sequence[socket.socket]) -> int:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for each in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                each.flush()
         pid = os.fork()
         if pid:
             return pid
@@ -260,7 +274,8 @@ def _close(listeners: Sequence[Sequence[socket.socket]]) -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    sys.stderr.flush()
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
     os._exit(code)
 
 
@@ -273,4 +288,4 @@ def _name(who: int) -> str:
 
 
 def _tell(line: str) -> None:
-    print(f"penstock: {printable(line)}", file=sys.stderr, flush=True)
+    say(f"penstock: {printable(line)}")

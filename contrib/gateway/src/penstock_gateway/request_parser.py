@@ -25,6 +25,10 @@ _TARGET: Final = re.compile(rb"[\x21-\x7e]+")
 _ORIGIN: Final = re.compile(rb"(?i:https?)://[^/?#]*")
 
 
+def _bytes_of(header: tuple[bytes, bytes]) -> int:
+    return len(header[0]) + len(header[1])
+
+
 def _head_too_large() -> Refusal:
     what = f"what a request has beside its body must not exceed {LARGEST_HEAD} bytes"
     return Refusal(431, "head_too_large", what)
@@ -96,8 +100,8 @@ class RequestParser:
         self._head += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._stop(Refusal(400, "invalid_request", "another protocol than HTTP/1.1 is not spoken here"))
+        except httptools.HttpParserUpgrade as upgrade:
+            self._pass_over(data[upgrade.args[0] :])
         except httptools.HttpParserCallbackError as error:
             if isinstance(error.__context__, Refusal):
                 self._stop(error.__context__)
@@ -127,6 +131,19 @@ class RequestParser:
         """Nothing more is fed. It and llhttp's parser know each other until then."""
         del self._parser
 
+    def _pass_over(self, rest: bytes) -> None:
+        """What follows the head of a request for another protocol. A client of HTTP/2 that tries that with its first
+        request, as Java's does, sends the body as of HTTP/1.1: the request is read without that wish.
+        """
+        request = self._whole[-1]
+        if request.method == "CONNECT" or request.first.keys().isdisjoint((b"content-length", b"transfer-encoding")):
+            self._stop(Refusal(400, "invalid_request", "another protocol than HTTP/1.1 is not spoken here"))
+            return
+        self._whole.pop()
+        lines = b"".join(b"%s: %s\r\n" % header for header in request.headers if header[0] != b"upgrade")
+        self._parser = httptools.HttpRequestParser(self)
+        self.feed(b"%s %s HTTP/1.1\r\n%s\r\n%s" % (request.method.encode(), request.target, lines, rest))
+
     def _stop(self, refusal: Refusal) -> None:
         self._refused.append(refusal)
 
@@ -151,9 +168,11 @@ class RequestParser:
         parser, headers = self._parser, self._headers
         if len(headers) > MOST_HEADERS:
             raise Refusal(431, "head_too_large", f"a request must not have more than {MOST_HEADERS} headers")
-        if self._head > LARGEST_HEAD and sum(len(name) + len(value) for name, value in headers) > LARGEST_HEAD:
+        if self._head > LARGEST_HEAD and len(self._target) + sum(map(_bytes_of, headers)) > LARGEST_HEAD:
             raise _head_too_large()
         method, version = parser.get_method().decode("latin-1"), parser.get_http_version()
+        if version != "1.1" and version != "1.0":
+            raise Refusal(400, "invalid_request", "another protocol than HTTP/1.1 is not spoken here")
         lasts = version == "1.1" and parser.should_keep_alive() and not parser.should_upgrade()
         request = self.request = ClientRequest(method, self._target, headers, version, keep_alive=lasts)
         first = request.first

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +19,7 @@ import trio
 
 import penstock
 from penstock import ConfigError, PenstockError, printable
-from penstock_gateway.accepting import PatientListener
-from penstock_gateway.answer_writer import whole_answer
+from penstock_gateway.admin_port import TEXT, AdminPort, Page
 from penstock_gateway.call_log import open_log
 from penstock_gateway.door import Door
 from penstock_gateway.front import Front
@@ -29,9 +28,9 @@ from penstock_gateway.listening import cannot_listen
 from penstock_gateway.loading import Serving
 from penstock_gateway.local_gate import LocalGate
 from penstock_gateway.metrics import Metrics
-from penstock_gateway.refusal import Refusal
 from penstock_gateway.reloading import Reloaded, changes_of, needs_a_new_start, run_name
-from penstock_gateway.request_parser import RequestParser
+from penstock_gateway.saying import say
+from penstock_gateway.service_manager import READY, STOPPING, ServiceManager
 from penstock_gateway.spending.at_work import SpendingAtWork, Wall, open_spending, time_of_day
 from penstock_gateway.status import WorkerStanding, status_json, status_page
 from penstock_gateway.upstreams import Upstream, open_upstreams
@@ -42,7 +41,6 @@ __all__ = ["Gateway", "open_gateway", "reload_from", "serve_until_signal"]
 _log: Final = logging.getLogger("penstock.gateway")
 _BACKLOG: Final = 1024
 _RELOADING: Final = (signal.SIGHUP,) if sys.platform != "win32" else ()
-_TEXT: Final = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
 
 
 class Gateway:
@@ -65,10 +63,15 @@ class Gateway:
         self._scheduler = scheduler
         self._requests = scheduler.requests
         self.door = Door(front, poller)
+        self.admin = AdminPort(self._page)
         self.elsewhere: Callable[[], int] = lambda: 0
         """How many clients are connected to its workers."""
+        self.connections_limit: Callable[[], int] = lambda: self.door.most
+        """How many clients may be."""
         self.before_page: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
         """Awaited before the page of metrics is made."""
+        self.reloading = trio.Lock()
+        """Held by one reload at a time: a file may be on a disk that does not answer."""
         self.on_reload: Callable[[Serving], None] = lambda _: None
         """Called with what is served from now on."""
 
@@ -122,27 +125,9 @@ class Gateway:
         """The page for Prometheus."""
         keys, now = self.front.serving.keys, trio.current_time()
         gauges = gauges_of(self._scheduler, self.spending, keys, now)
-        return self.front.metrics.text({**gauges, "penstock_connections": {(): self.connections}})
-
-    async def serve_admin(self, stream: trio.SocketStream) -> None:
-        """Answer one request at the port of `/metrics`."""
-        parser = RequestParser(0)
-        async with stream:
-            with trio.move_on_after(10.0):
-                try:
-                    while (request := parser.take()) is None:
-                        data = await stream.receive_some(4096)
-                        if not data:
-                            return
-                        parser.feed(bytes(data))
-                    await self.before_page()
-                    status, headers, body = self._admin_page(request.path)
-                except Refusal as refusal:
-                    status, headers, body = refusal.status, _TEXT, refusal.message.encode()
-                    request = None
-                head_only = request is not None and request.method == "HEAD"
-                with suppress(trio.BrokenResourceError):
-                    await stream.send_all(whole_answer(status, headers, body, close=True, head_only=head_only))
+        gauges["penstock_connections"] = {(): self.connections}
+        gauges["penstock_connections_limit"] = {(): self.connections_limit()}
+        return self.front.metrics.text(gauges)
 
     def workers(self) -> list[WorkerStanding]:
         """The processes that serve clients."""
@@ -159,19 +144,23 @@ class Gateway:
             self.workers(),
             now=now,
             up=now - self._began,
+            connections_limit=self.connections_limit(),
             draining=self.front.draining,
         )
 
-    def _admin_page(self, path: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        pages: dict[str, Callable[[], tuple[int, list[tuple[bytes, bytes]], bytes]]] = {
-            "/metrics": lambda: (200, _TEXT, self.metrics().encode()),
+    async def _page(self, path: str) -> Page:
+        pages: dict[str, Callable[[], Page]] = {
+            "/metrics": lambda: (200, TEXT, self.metrics().encode()),
             "/status": lambda: (200, *status_page()),
             "/status.json": lambda: (200, *self.status()),
-            "/healthz": lambda: (200, _TEXT, b"ok\n"),
-            "/readyz": lambda: (503, _TEXT, b"draining\n") if self.front.draining else (200, _TEXT, b"ok\n"),
+            "/healthz": lambda: (200, TEXT, b"ok\n"),
+            "/readyz": lambda: (503, TEXT, b"draining\n") if self.front.draining else (200, TEXT, b"ok\n"),
         }
         page = pages.get(path)
-        return (404, _TEXT, f"there are {', '.join(pages)}\n".encode()) if page is None else page()
+        if page is None:
+            return 404, TEXT, f"there are {', '.join(pages)}\n".encode()
+        await self.before_page()
+        return page()
 
 
 @asynccontextmanager
@@ -211,10 +200,10 @@ async def _open_gateway(
         gateway.url = f"{_url(config.host, listeners[0])}/v1"
         raised: Exception | None = None
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(gateway.door.accept, listeners, nursery)
+            nursery.start_soon(gateway.door.accept, listeners)
             if config.admin is not None:
                 gateway.admin_url = _url(config.admin.host, admin[0])
-                nursery.start_soon(trio.serve_listeners, gateway.serve_admin, [PatientListener(each) for each in admin])
+                nursery.start_soon(gateway.admin.serve, admin)
             try:
                 yield gateway
             except Exception as error:
@@ -240,42 +229,46 @@ def _url(host: str, listener: trio.SocketListener) -> str:
 async def serve_until_signal(
     serving: Serving,
     environment: Mapping[str, str],
-    say: Callable[[Gateway], None],
+    on_ready: Callable[[Gateway], None],
     load: Callable[[], Serving],
 ) -> None:
-    """Serve until a signal asks for the end. `say` is called when clients can connect, `load` for the configuration
-    that is to be served after a SIGHUP.
+    """Serve until a signal asks for the end. `on_ready` is called when clients can connect, `load` for the
+    configuration that is to be served after a SIGHUP.
     """
+    manager = ServiceManager(environment, os.getpid())
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *_RELOADING) as signals:
-        async with open_gateway(serving, environment) as gateway:
+        async with open_gateway(serving, environment) as gateway, trio.open_nursery() as nursery:
             gateway.reload_by(load)
-            say(gateway)
+            on_ready(gateway)
+            manager.tell(READY)
+            nursery.start_soon(manager.tell_life)
             async for number in signals:
                 if number not in _RELOADING:
                     break
-                await reload_from(gateway, load)
+                nursery.start_soon(reload_from, gateway, load)
             seconds = gateway.front.serving.gateway.drain_seconds
-            print(f"penstock: draining {gateway.connections} connections, {seconds:g} s at most", file=sys.stderr)
-            async with trio.open_nursery() as nursery:
+            say(f"penstock: draining {gateway.connections} connections, {seconds:g} s at most")
+            manager.tell(STOPPING)
 
-                async def leave_at_the_second() -> None:
-                    async for number in signals:
-                        if number not in _RELOADING:
-                            break
-                    nursery.cancel_scope.cancel()
-
-                nursery.start_soon(leave_at_the_second)
-                await gateway.drain(seconds)
+            async def leave_at_the_second() -> None:
+                async for number in signals:
+                    if number not in _RELOADING:
+                        break
                 nursery.cancel_scope.cancel()
+
+            nursery.start_soon(leave_at_the_second)
+            await gateway.drain(seconds)
+            nursery.cancel_scope.cancel()
 
 
 async def reload_from(gateway: Gateway, load: Callable[[], Serving]) -> bool:
     """Whether a gateway serves by what `load` returns from now on; why not stands on standard error."""
     try:
-        gateway.reload(await trio.to_thread.run_sync(load))
+        async with gateway.reloading:
+            gateway.reload(await trio.to_thread.run_sync(load, abandon_on_cancel=True))
     except PenstockError as error:
         for line in str(error).split("\n"):
-            print(f"penstock: not reloaded: {printable(line)}", file=sys.stderr)
+            say(f"penstock: not reloaded: {printable(line)}")
         return False
-    print("penstock: reloaded", file=sys.stderr)
+    say("penstock: reloaded")
     return True

@@ -66,6 +66,7 @@ def status_json(
     *,
     now: float,
     up: float,
+    connections_limit: int,
     draining: bool,
 ) -> tuple[Headers, bytes]:
     """The figures. `up` is how long it has served, in seconds. Costs the number of the calls in line."""
@@ -75,6 +76,7 @@ def status_json(
         "up": round(up, 1),
         "draining": draining,
         "connections": sum(worker.connections for worker in workers),
+        "connections_limit": connections_limit,
         "alarms": list(_alarms(scheduler, spending)),
         "limits": list(_limits(scheduler, now)),
         "waiting": list(_waiting(scheduler)),

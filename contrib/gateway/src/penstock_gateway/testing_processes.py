@@ -57,10 +57,14 @@ class Served:
             encoding="utf-8",
         )
 
-    async def begin(self) -> None:
-        """Start it, and wait until it serves, or has ended."""
+    async def begin(self, *, files: int | None = None, **more: str) -> None:
+        """Start it, and wait until it serves, or has ended. It may have so many `files` open; `more` is put into its
+        environment.
+        """
         command = [sys.executable, "-m", "penstock", "serve", str(self.path)]
-        environment = {**os.environ, **KEYS, "PROVIDER_KEY": PROVIDER_KEY}
+        if files is not None:
+            command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
+        environment = {**os.environ, **KEYS, "PROVIDER_KEY": PROVIDER_KEY, **more}
         self.process = await trio.lowlevel.open_process(command, stderr=PIPE, env=environment)
         self._nursery.start_soon(self._listen)
         await self.hears(lambda: self.process.returncode is not None or any("  -d " in line for line in self.said))

@@ -17,6 +17,7 @@ from penstock import ConfigError, Problem, ProviderConfig
 from penstock_dialects import Dialect, dialect_at, find_dialect
 from penstock_gateway.blotting import SHORTEST_SECRET
 from penstock_gateway.headers import STOPPED
+from penstock_gateway.open_files import most_files, most_idle
 from penstock_gateway.variables import not_set
 from penstock_wire import CallsClient, Poller, tls_context
 
@@ -50,7 +51,7 @@ async def open_upstreams(
     """The providers by name while the block runs. `embedded` are the URLs of mocks that run already, in another process
     of this gateway. Raises `ConfigError`.
     """
-    tls = cache(tls_context)
+    tls, idle = cache(tls_context), most_idle(len(providers), most_files())
     found: dict[str, Upstream] = {}
     problems: list[Problem] = []
     async with AsyncExitStack() as stack:
@@ -64,7 +65,14 @@ async def open_upstreams(
                     url = provider.base_url or ""
                 headers = _headers(provider, environment)
                 context = tls() if url.startswith("https:") else None
-                client = CallsClient(poller, url, headers=headers.items(), tls=context, connect_timeout=connect_timeout)
+                client = CallsClient(
+                    poller,
+                    url,
+                    headers=headers.items(),
+                    tls=context,
+                    most_idle=idle,
+                    connect_timeout=connect_timeout,
+                )
             except _Missing as missing:
                 problems.append(Problem(("providers", name, missing.key), str(missing)))
                 continue

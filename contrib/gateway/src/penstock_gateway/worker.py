@@ -72,8 +72,8 @@ async def work(
                     nursery.start_soon(link.run)
                     listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in clients]
                     held = [HeldListener(listener, link) for listener in listeners]
-                    nursery.start_soon(worker.door.accept, held, nursery)
-                    link.post(Ready(os.getpid()))
+                    nursery.start_soon(worker.door.accept, held)
+                    link.post(Ready())
                 worker.door.close()
                 worker.tell_counts()
                 link.flush()

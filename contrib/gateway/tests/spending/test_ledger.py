@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -120,6 +121,14 @@ def negative(path: Path) -> None:
     other.close()
 
 
+def boundless(path: Path) -> None:
+    spend(path)
+    other = sqlite3.connect(path)
+    with other:
+        other.execute("UPDATE used SET tokens = ?", (2**63 - 1,))
+    other.close()
+
+
 def linked(path: Path) -> None:
     target = path.with_name("theirs.sqlite")
     target.touch(0o600)
@@ -140,6 +149,7 @@ def hard_linked(path: Path) -> None:
         (later, "has form 2, and this release knows 1"),
         (nonsense, "is no ledger that makes sense"),
         (negative, "-5 is no amount"),
+        (boundless, "9223372036854775807 is no amount"),
         (linked, "is a link, which is not followed"),
         (hard_linked, "has another name too"),
         (lambda path: path.mkdir(), "cannot be opened: Is a directory"),
@@ -219,7 +229,73 @@ def test_what_cannot_be_written_at_the_end_is_told(tmp_path: Path) -> None:
     disk.ledger.book.charge("a", SPENT, WALL)
     disk.full, disk.now = True, 7.0
     disk.ledger.close()
-    assert "what was used in the last 7 s is not in the ledger" in disk.said[-1]
+    assert "what was used in the last 7 s is not in the ledger" in disk.said[-3]
+    of_day, of_month = disk.said[-2:]
+    assert of_day == f"key a has used in {TODAY.name} by now: 2 requests, 300 tokens, 4e-06 of money"
+    assert TODAY.name[:7] in of_month
+
+
+def test_at_the_end_who_looks_into_the_ledger_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock_gateway.spending.ledger_file.LOCK_SECONDS", 0.0)
+    path, said = tmp_path / "ledger.sqlite", list[str]()
+
+    def hears(line: str) -> None:
+        said.append(line)
+        other.rollback()
+
+    ledger = Ledger(LedgerFile(path), lambda: 0.0, hears)
+    ledger.book.charge("a", SPENT, WALL)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")  # until it is told that the ledger cannot be written
+    ledger.close()
+    other.close()
+    assert [("locked" in line, "written again" in line) for line in said] == [(True, False), (False, True)]
+    assert used_of(path) == SPENT
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+def test_a_ledger_that_fails_goes_on_where_nobody_can_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger(LedgerFile(path), lambda: 0.0)
+    path.rename(tmp_path / "elsewhere")
+    ledger.book.charge("a", SPENT, WALL)
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        assert not ledger.write_now()
+        monkeypatch.undo()
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, full.fileno())  # lest its end fail too
+        os.close(null)
+    (tmp_path / "elsewhere").rename(path)
+    ledger.close()
+    assert used_of(path) == SPENT
+
+
+def test_whatever_goes_wrong_with_the_file_its_thread_goes_on(tmp_path: Path) -> None:
+    path, says = tmp_path / "ledger.sqlite", threading.Semaphore(0)
+
+    class Odd(LedgerFile):
+        fails = True
+
+        def write(self, rows):  # type: ignore[no-untyped-def]
+            if self.fails:
+                raise OverflowError("Python int too large to convert to SQLite INTEGER")
+            super().write(rows)
+
+    file, said = Odd(path), list[str]()
+
+    def say(line: str) -> None:
+        said.append(line)
+        says.release()
+
+    ledger = Ledger(file, lambda: 0.0, say)
+    ledger.start()
+    ledger.book.charge("a", SPENT, WALL)
+    assert says.acquire(timeout=30)
+    assert "too large to convert" in said[0]
+    file.fails = False
+    ledger.close()
+    assert used_of(path) == SPENT
 
 
 def test_a_file_that_is_moved_away_while_it_is_used_is_a_failure(tmp_path: Path) -> None:

@@ -110,6 +110,11 @@ class Channel:
         return not self._glance.poll(0)
 
     @property
+    def lost(self) -> bool:
+        """Whether the connection has broken by now, as the system knows it: also of one that is not read."""
+        return not self.closed and self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+
+    @property
     def taken(self) -> int:
         """Bytes that the other side has taken by now, as far as the system says; else those that have gone out."""
         now = None if self.closed else bytes_acknowledged(self._socket)

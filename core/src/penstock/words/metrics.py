@@ -218,6 +218,7 @@ _OF_GATEWAY: Final[Mapping[str, Metric]] = MappingProxyType(
         ),
         "penstock_lost_log_lines_total": Metric("counter", "", "Lines of the log that were lost."),
         "penstock_connections": Metric("gauge", "", "Clients that are connected."),
+        "penstock_connections_limit": Metric("gauge", "", "Clients that may be connected."),
         "penstock_in_flight": Metric("gauge", "", "Calls at providers.", ("model", "domain")),
         "penstock_limit": Metric("gauge", "", "Calls in flight that are allowed now.", ("model", "domain")),
         "penstock_waiting": Metric("gauge", "", "Calls in line.", ("model", "domain")),

@@ -13,7 +13,6 @@ started on such a disk does not start.
 from __future__ import annotations
 
 import sqlite3
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,8 @@ from pathlib import Path
 from typing import Final
 
 from penstock import ConfigError, Problem, printable
-from penstock_gateway.spending.book import Account, Amounts, Book
+from penstock_gateway.saying import say
+from penstock_gateway.spending.book import BILLION, Account, Amounts, Book
 from penstock_gateway.spending.ledger_file import LedgerFile, Row
 
 __all__ = ["Ledger", "open_ledger"]
@@ -30,10 +30,13 @@ PAUSE: Final = 0.25
 """Seconds in which changes gather."""
 RETRY: Final = 1.0
 """Seconds until what could not be written is tried again."""
+LAST_TRIES: Final = 5
+"""How often it is tried at the end, where another program has it locked: each waits for that."""
+MOST_TOLD: Final = 50
 
 
 def _say(line: str) -> None:
-    print(f"penstock: {line}", file=sys.stderr, flush=True)
+    say(f"penstock: {line}")
 
 
 class Ledger:
@@ -43,6 +46,8 @@ class Ledger:
         self.book = Book(self._changed)
         self.failing = ""
         """Why the last writing failed; empty while it goes well."""
+        self._locked = False
+        """Whether that was another program's look into it."""
         self._file = file
         self._clock = clock
         self._say = say
@@ -77,13 +82,14 @@ class Ledger:
             return True
         try:
             self._file.write(rows)
-        except (OSError, sqlite3.Error) as error:
+        except Exception as error:  # whatever it is: the thread goes on, and says so
+            self._locked = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
             with self._lock:
                 self._pending = {**taken, **self._pending}
                 self._oldest = since
             if not self.failing:
                 what = f"the ledger {self.path} cannot be written, and calls go on: {error}"
-                self._say(f"{printable(what)}; limits are kept, and lost if this process is killed")
+                self._say(f"{printable(what)}; limits are kept, and what is not written is lost if this process dies")
             self.failing = str(error)
             return False
         if self.failing:
@@ -97,9 +103,24 @@ class Ledger:
         self._work.set()
         if self._thread.ident is not None:
             self._thread.join()
-        if not self.write_now():
+        for _ in range(LAST_TRIES):
+            written = self.write_now()
+            if written or not self._locked:
+                break
+        if not written:
             self._say(f"what was used in the last {self.behind:.0f} s is not in the ledger: {printable(self.failing)}")
+            for line in self._unwritten():
+                self._say(line)
         self._file.close()
+
+    def _unwritten(self) -> Iterator[str]:
+        """What would have to stand in the file, for whoever puts it in by hand."""
+        rows = [*self._pending.items()]
+        for (key, period), used in rows[:MOST_TOLD]:
+            what = f"{used.requests} requests, {used.tokens} tokens, {used.cost / BILLION:.7g} of money"
+            yield f"key {printable(key)} has used in {period} by now: {what}"
+        if len(rows) > MOST_TOLD:
+            yield f"and of {len(rows) - MOST_TOLD} more"
 
     def _changed(self, account: Account) -> None:
         with self._lock:

@@ -29,6 +29,8 @@ MARK: Final = 0x50654C64
 """The letters PeLd, by which SQLite knows whose file it is."""
 FORM: Final = 1
 """Of the tables; another one is not read."""
+_MOST: Final = 2**62
+"""What one can have used: half of what SQLite's integers hold, so that there is room for what comes."""
 KEPT: Final = 800
 """How many periods stay in the file: two years of days and months."""
 LOCK_SECONDS: Final = 2.0
@@ -166,7 +168,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _whole(amount: object) -> int:
-    if not isinstance(amount, int) or amount < 0:
+    if not isinstance(amount, int) or not 0 <= amount <= _MOST:
         raise ValueError(f"{amount!r:.40} is no amount")
     return amount
 

@@ -1,0 +1,64 @@
+"""The log of a gateway where it cannot be written, and what is said where nobody can be told."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from penstock import ConfigError
+from penstock_gateway.call_log import CallLog, open_log_file
+from penstock_gateway.metrics import Metrics
+from penstock_gateway.saying import say
+from penstock_wire import open_poller
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such pipes on Windows")
+def test_a_pipe_that_nobody_reads_is_told_at_the_start_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigError, match="it is a pipe that nobody reads"):
+        open_log_file(str(pipe))
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    file = open_log_file(str(pipe))
+    assert file is not None
+    with file:
+        assert os.get_blocking(file.fileno())
+        file.write(b"a line\n")
+    assert os.read(reader, 100) == b"a line\n"
+    os.close(reader)
+
+
+@linux
+async def test_a_log_that_cannot_be_written_is_told_once_and_its_lines_are_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    metrics = Metrics()
+    with FULL.open("ab", buffering=0) as full:
+        async with open_poller() as poller:
+            for _ in range(2):
+                log = CallLog(full, metrics, poller)
+                log.write({"call": 1}, 0.0)
+                log.write({"call": 2}, 0.0)
+                log.close()
+    assert metrics.lost_lines == 4
+    told = capsys.readouterr().err.splitlines()
+    assert told == ["penstock: the log cannot be written, and calls go on: [Errno 28] No space left on device"] * 2
+
+
+@linux
+def test_nobody_can_be_told_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with FULL.open("w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        say("a line")
+        monkeypatch.undo()
+        with pytest.raises(OSError, match="No space"):
+            full.flush()
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, full.fileno())  # lest its end fail too
+        os.close(null)
