@@ -16,10 +16,11 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-import attrs
 import msgspec
 
-__all__ = ["BLANK", "Framing", "Invalid"]
+from penstock_dialects.invalid import Invalid
+
+__all__ = ["BLANK", "Framing"]
 
 _EVENTS: Final = re.compile(rb"(?:data|event|id|retry|error)?:")
 _DECODER: Final = json.JSONDecoder()
@@ -29,13 +30,6 @@ _OPEN: Final = "object"
 _LONGEST_BLANK: Final = 4096
 BLANK: Final = b" \t\r\n\xef\xbb\xbf\x00"
 """What may stand before an answer: white space, the mark of UTF-8, and zeros."""
-
-
-@attrs.frozen
-class Invalid:
-    """What should have been JSON, and is none. `begun`: it begins as JSON does."""
-
-    begun: bool = True
 
 
 class Framing:

@@ -27,19 +27,21 @@ from penstock import (
     http_date,
     read_hints,
 )
-from penstock_dialects.answer import Answer, ToolCall, count_of, object_of, text_of
+from penstock_dialects.answer import Answer, count_of, object_of, text_of
 from penstock_dialects.bare_errors import error_of_no_shape, status_of_words
 from penstock_dialects.content_kinds import content_kind
 from penstock_dialects.dialects import Dialect
 from penstock_dialects.endings import ENDINGS_IN_WORDS, UNENDED
 from penstock_dialects.event_stream import EventStream
 from penstock_dialects.families import draft_limits, only_reset
-from penstock_dialects.framing import BLANK, Framing, Invalid
+from penstock_dialects.framing import BLANK, Framing
+from penstock_dialects.invalid import Invalid
 from penstock_dialects.judges import of_a_day
 from penstock_dialects.opinions import judged
 from penstock_dialects.refusals import Refusal
 from penstock_dialects.shapes.bedrock_stream import read_metrics
 from penstock_dialects.shapes.openai_usage import read_usage
+from penstock_dialects.tool_call import ToolCall
 from penstock_dialects.unpacking import LINE, Decoder, Memory, TooLarge, unpacker
 from penstock_dialects.waits import wait_in_details, wait_in_text
 
