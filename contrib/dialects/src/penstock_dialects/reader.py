@@ -16,6 +16,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
 import attrs
+from msgspec.structs import replace
 
 from penstock import (
     ErrorFields,
@@ -175,12 +176,12 @@ class AnswerReader:
         if self.too_large and self._answer.error is None:
             return Verdict(kind="provider_failure", of="call", ended="error", code="answer_too_large", usage=self.usage)
         if self.status >= 400:
-            return attrs.evolve(self._judged(self.status, self._refusal_in_body), usage=self.usage)
+            return replace(self._judged(self.status, self._refusal_in_body), usage=self.usage)
         if self._answer.error is not None:
             error = self._answer.error
             status = error.status or status_of_words(error)
             found = self._judged(status, error)
-            return attrs.evolve(found, ended="error", usage=self._usage_of_a_part())
+            return replace(found, ended="error", usage=self._usage_of_a_part())
         return self._verdict_of_success()
 
     def facts(self, elapsed: float | None = None) -> ResponseFacts:
@@ -355,7 +356,7 @@ class AnswerReader:
         if answer.refusal and word in ("", "stop", "completed", "refusal"):
             return Verdict(kind="provider_failure", of="call", ended="refusal", code="refusal", usage=self.usage)
         if self._lost and self._framing.kind != "whole":
-            return attrs.evolve(_CUT, usage=self._usage_of_a_part())
+            return replace(_CUT, usage=self._usage_of_a_part())
         if word and word not in UNENDED:
             return self._verdict_of_finish(word, code)
         if word in UNENDED or not self._ended:
@@ -369,7 +370,7 @@ class AnswerReader:
         if answer.whole and answer.has_content and not self._broken:
             return self._verdict_of_finish("stop", code)
         if answer.known or (self._broken and (self._head in b"{[" or self._framing.kind == "messages")):
-            return attrs.evolve(_CUT, usage=self._usage_of_a_part())
+            return replace(_CUT, usage=self._usage_of_a_part())
         if self._strict or self._head == b"<":  # a page, and no model's answer
             return Verdict(kind="provider_failure", ended="error", code="no_answer", usage=self.usage)
         return Verdict(kind="success", usage=self.usage)
