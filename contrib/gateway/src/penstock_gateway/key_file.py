@@ -11,8 +11,7 @@ from typing import Final
 import msgspec
 
 from penstock import ConfigError, Problem
-from penstock_gateway.hashed_key import HashedKey
-from penstock_gateway.keys import KEY_NAME, new_key
+from penstock_gateway.keys import KEY_NAME, HashedKey, new_key
 
 __all__ = ["add_key", "read_keys", "revoke_key"]
 

@@ -11,12 +11,12 @@ import hmac
 import re
 import secrets
 from collections.abc import Mapping
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import Final
 
-from penstock_gateway.hashed_key import HashedKey, salted
+import attrs
 
-__all__ = ["FEWEST_CHARACTERS", "KEY_NAME", "KeyRing", "key_problem", "new_key"]
+__all__ = ["FEWEST_CHARACTERS", "KEY_NAME", "HashedKey", "KeyRing", "key_problem", "new_key"]
 
 FEWEST_CHARACTERS: Final = 32
 FEWEST_DIFFERENT: Final = 10
@@ -42,11 +42,31 @@ def key_problem(key: str) -> str | None:
     return None
 
 
+@attrs.frozen
+class HashedKey:
+    """A key of the file: its name, and the digest of the key behind a salt, both in hexadecimal digits. `made` is the
+    day.
+    """
+
+    name: str
+    salt: str
+    digest: str
+    made: str
+
+    def fits(self, key: str) -> bool:
+        """Whether this is the key, in constant time."""
+        return hmac.compare_digest(_salted(self.salt, key), self.digest)
+
+
+def _salted(salt: str, key: str) -> str:
+    return sha256(f"{salt}:{key}".encode()).hexdigest()
+
+
 def new_key(name: str, today: str) -> tuple[str, HashedKey]:
     """A new key, and what is kept of it."""
     key = f"psk_{name}_{secrets.token_urlsafe(32)}"
     salt = secrets.token_hex(16)
-    return key, HashedKey(name, salt, salted(salt, key), today)
+    return key, HashedKey(name, salt, _salted(salt, key), today)
 
 
 class KeyRing:

@@ -18,9 +18,8 @@ from penstock_endpoints import EndpointConfig, Expanded, expand
 from penstock_gateway.aliases import aliases_of
 from penstock_gateway.config import GatewayConfig, KeyConfig, is_loopback
 from penstock_gateway.deployment import Deployment
-from penstock_gateway.hashed_key import HashedKey
 from penstock_gateway.key_file import read_keys
-from penstock_gateway.keys import KeyRing, key_problem
+from penstock_gateway.keys import HashedKey, KeyRing, key_problem
 from penstock_gateway.routes import Family
 from penstock_gateway.spending.configured import Spending, spending_of
 from penstock_gateway.variables import not_set
