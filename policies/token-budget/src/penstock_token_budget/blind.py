@@ -26,13 +26,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from copy import copy
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from penstock_token_budget.budgets import BudgetLine, burst_of
 from penstock_token_budget.native import mypyc_attr
 from penstock_token_budget.pace import Pace
 
 __all__ = ["BlindRate", "holding_back"]
+
+B = TypeVar("B", bound=BudgetLine)
 
 EVIDENCE: Final = 3
 """So many reopenings in a row must fail soon."""
@@ -222,6 +224,6 @@ class BlindRate:
         self._grown_at, self._held = now, False
 
 
-def holding_back(budgets: Iterable[BudgetLine]) -> list[BudgetLine]:
+def holding_back(budgets: Iterable[B]) -> list[B]:
     """Those that may hold calls back. A rate that is not known yet does not, and most are never known."""
     return [each for each in budgets if not isinstance(each, BlindRate) or each.known]

@@ -32,9 +32,9 @@ from penstock import (
 )
 from penstock_token_budget.amounts import Amounts
 from penstock_token_budget.blind import BlindRate, holding_back
-from penstock_token_budget.budgets import LONG, BudgetLine, EvenBudget, WindowBudget, by_dimension, used_by
+from penstock_token_budget.budgets import LONG, EvenBudget, WindowBudget, by_dimension, used_by
 from penstock_token_budget.learnt import LearntBudget, is_little
-from penstock_token_budget.ticket import Ticket
+from penstock_token_budget.ticket import Budget, Ticket
 
 __all__ = ["TokenBudgetLimiter"]
 
@@ -64,7 +64,7 @@ class TokenBudgetLimiter:
         self._share = share
         self._burst_seconds = burst_seconds
         self._cohort = ("token-budget", scope)
-        budgets: list[BudgetLine] = [
+        budgets: list[Budget] = [
             WindowBudget(dimension, amount * share, seconds)
             if seconds >= LONG
             else EvenBudget(dimension, amount * share, seconds, burst_seconds)
@@ -106,7 +106,7 @@ class TokenBudgetLimiter:
 
     def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
         """Refused with `no_capacity` until the last is paid for, or an answer gives tokens back or may raise a pace."""
-        latest: BudgetLine | None = None
+        latest: Budget | None = None
         ready_at, amounts = now, by_dimension(item.cost)
         for budget in self._holding:
             moment = budget.ready_at(amounts[budget.dimension], now)
@@ -125,7 +125,7 @@ class TokenBudgetLimiter:
     def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
         """Charge the estimate. What exceeds a whole budget is noted in the lease's diagnostics."""
         estimate = lease.item.cost
-        charges: list[tuple[BudgetLine, float, object]] = []
+        charges: list[tuple[Budget, float, object]] = []
         capped: dict[str, float] = {}
         amounts = by_dimension(estimate)
         for budget in self._budgets:
@@ -219,7 +219,7 @@ class TokenBudgetLimiter:
 
     # -- inside --
 
-    def _use(self, budgets: list[BudgetLine]) -> None:
+    def _use(self, budgets: list[Budget]) -> None:
         self._budgets = budgets
         self._by_key = {budget.key: budget for budget in budgets}
         self._holding = holding_back(budgets)

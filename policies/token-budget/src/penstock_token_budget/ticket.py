@@ -6,9 +6,14 @@ import attrs
 
 from penstock import LimiterTicket, RequestCost
 from penstock_token_budget.amounts import Amounts
-from penstock_token_budget.budgets import BudgetLine
+from penstock_token_budget.blind import BlindRate
+from penstock_token_budget.budgets import EvenBudget, WindowBudget
+from penstock_token_budget.learnt import LearntBudget
 
-__all__ = ["Ticket"]
+__all__ = ["Budget", "Ticket"]
+
+Budget = EvenBudget | WindowBudget | BlindRate | LearntBudget
+"""Each a `BudgetLine`; named one by one, since compiled code asks classes that it knows without looking names up."""
 
 
 @attrs.define(slots=True, eq=False)
@@ -21,6 +26,6 @@ class Ticket(LimiterTicket):
     number: int
     sent_at: float
     estimate: RequestCost
-    charges: list[tuple[BudgetLine, float, object]]
+    charges: list[tuple[Budget, float, object]]
     total: Amounts
     heard: bool = False
