@@ -18,16 +18,7 @@ from typing import Any, Final, Self
 import attrs
 from msgspec.structs import replace
 
-from penstock import (
-    ErrorFields,
-    Hints,
-    ResponseFacts,
-    Usage,
-    Verdict,
-    error_in,
-    http_date,
-    read_hints,
-)
+from penstock import ErrorFields, Hints, ResponseFacts, Usage, Verdict, error_in, http_date, read_hints
 from penstock_dialects.answer import Answer, count_of, object_of, text_of
 from penstock_dialects.bare_errors import error_of_no_shape, status_of_words
 from penstock_dialects.content_kinds import content_kind
