@@ -31,8 +31,9 @@ LISTED = [(each, hook_of(each)) for each in PROJECTS if hook_of(each)]
 FILES = [each / "src" / module for each, hook in LISTED for module in hook["modules"]]
 
 
-def test_the_core_the_fair_queue_and_the_limiters_have_lists() -> None:
-    assert {each.name for each, _ in LISTED} >= {"core", "fairqueue", "aimd", "cooldown"}
+def test_the_core_the_fair_queue_the_limiters_and_the_way_through_a_gateway_have_lists() -> None:
+    limiters, gateway = {"aimd", "cooldown", "token-budget"}, {"wire", "dialects", "gateway"}
+    assert {each.name for each, _ in LISTED} >= {"core", "fairqueue"} | limiters | gateway
 
 
 @pytest.mark.parametrize(("project", "hook"), LISTED, ids=[each.name for each, _ in LISTED])
@@ -73,6 +74,22 @@ def test_no_module_that_is_listed_has_what_mypyc_cannot_take(file: Path) -> None
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) and node.orelse
     ]
     assert file.name != "__init__.py"
+
+
+@pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(HOUSE)) for file in FILES])
+def test_no_constant_of_a_module_that_is_listed_is_a_tuple_of_so_many_floats(file: Path) -> None:
+    """mypyc takes one for unset; said to be of any length (`Final[tuple[float, ...]]`), it is not."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    constants = [
+        node for node in tree.body if isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "Final"
+    ]
+    assert [ast.unparse(each.target) for each in constants if _holds_floats(each.value)] == []
+
+
+def _holds_floats(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Tuple) and any(
+        isinstance(part, ast.Constant) and isinstance(part.value, float) for part in value.elts
+    )
 
 
 @pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(HOUSE)) for file in FILES])

@@ -8,6 +8,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+import penstock_gateway
 from penstock_gateway import (
     AdminConfig,
     AliasConfig,
@@ -41,7 +42,9 @@ def test_the_page_names_every_key_with_its_default(table: type) -> None:
 
 def test_the_page_names_every_code_of_a_refusal() -> None:
     modules = (admission, connection, door, exchange, front, request_parser, server, timing, wishes)
-    sources = "".join(Path(str(module.__file__)).read_text(encoding="utf-8") for module in modules)
+    folder = Path(str(penstock_gateway.__file__)).parent  # the sources: a module's own file may be compiled
+    names = [f"{module.__name__.rpartition('.')[2]}.py" for module in modules]
+    sources = "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names)
     codes = {part.split('"')[1] for part in sources.split("Refusal(")[1:] if part[:3].isdigit()}
     assert len(codes) > 20
     assert [code for code in sorted(codes) if f"`{code}`" not in PAGE] == []

@@ -6,19 +6,18 @@ import json
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import cast
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
-from penstock_gateway import ClientRequest
+from penstock_gateway import ClientRequest, door, exchange
 from penstock_gateway.config import GatewayConfig
 from penstock_gateway.connection import ClientConnection
-from penstock_gateway.front import Front
-from penstock_gateway.local_gate import LocalPlace
+from penstock_gateway.local_place import LocalPlace
 from penstock_gateway.testing import ANSWER, CHAT, KEYS, Client, World, whole
-from penstock_wire import ConnectionLost, open_poller
+from penstock_wire import ConnectionLost, Poller, open_poller
 
 pytestmark = pytest.mark.loopback
 
@@ -195,10 +194,19 @@ class Answers:
         self.answer = answer
         self.begun = 0
 
-    def begin(self, _: ClientRequest, client: ClientConnection) -> None:
+    def begin(self, _: ClientRequest, client: exchange.Client) -> None:
         self.begun += 1
         client.send(self.answer)
         client.answered(reusable=True)
+
+    def check_head(self, _: ClientRequest) -> None: ...
+
+
+class Faulty(Answers):
+    """A front that fails."""
+
+    def begin(self, _: ClientRequest, client: exchange.Client) -> None:
+        raise RuntimeError("ours")
 
 
 @asynccontextmanager
@@ -210,7 +218,7 @@ async def connection(answer: bytes) -> AsyncIterator[tuple[ClientConnection, Ans
             ours.setblocking(False)
             theirs.setblocking(False)
             ended, front = trio.Event(), Answers(answer)
-            made = ClientConnection(poller, ours, cast(Front, front), GatewayConfig(), lambda _: ended.set())
+            made = ClientConnection(poller, ours, front, GatewayConfig(), lambda _: ended.set())
             made.begin()
             yield made, front, theirs, ended
             made.close()
@@ -314,10 +322,10 @@ async def test_a_connection_that_fails_in_the_middle_is_forgotten(
 ) -> None:
     gateway = await world.begin()
 
-    def raises(*_: object) -> None:
-        raise RuntimeError("ours")
+    def faulty(poller: Poller, sock: socket.socket, _: object, *more: Any) -> ClientConnection:
+        return ClientConnection(poller, sock, Faulty(b""), *more)
 
-    monkeypatch.setattr(Front, "begin", raises)
+    monkeypatch.setattr(door, "ClientConnection", faulty)
     client = await world.client()
     await client.send()
     assert await client.stream.receive_some(1) == b""

@@ -9,8 +9,8 @@ from functools import partial
 import pytest
 import trio
 
+from penstock_wire import Poller, open_poller
 from penstock_wire.channel import Channel
-from penstock_wire.poller import Poller, open_poller
 
 
 class Owner:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import attrs
 import click
 import msgspec
 
@@ -124,6 +123,6 @@ def _told(answer: Answer) -> Iterator[tuple[str, Any]]:
     for field in msgspec.structs.fields(Answer):
         value = getattr(answer, field.name)
         if field.name == "usage":
-            value = {name: told for name, told in attrs.asdict(value).items() if told is not None}
+            value = {name: told for name, told in msgspec.structs.asdict(value).items() if told is not None}
         if field.name == "value" or value != field.default:
             yield field.name, value

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import attrs
-
 from penstock import MOST_TOKENS, ErrorFields, Usage
+from penstock_dialects.tool_call import ToolCall
 
-__all__ = ["Answer", "ToolCall", "count_of", "list_of", "object_of", "text_of"]
+__all__ = ["Answer", "count_of", "list_of", "object_of", "text_of"]
 
 _TEXTS: Final = frozenset({"text", "output_text"})
 _OF_THE_OUTPUT: Final = ("output_tokens", "reasoning_tokens")
@@ -40,15 +39,6 @@ def count_of(value: object) -> int | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None
-
-
-@attrs.define(slots=True)
-class ToolCall:
-    """A call of a tool that the model asks for. `arguments` is JSON text, as the model wrote it."""
-
-    id: str = ""
-    name: str = ""
-    arguments: str = ""
 
 
 class Answer:

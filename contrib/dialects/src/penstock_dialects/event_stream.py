@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from zlib import crc32
 
-from penstock_dialects.framing import Invalid
+from penstock_dialects.invalid import Invalid
 from penstock_dialects.unpacking import Memory
 
 __all__ = ["EventStream"]

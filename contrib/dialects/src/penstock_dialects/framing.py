@@ -16,12 +16,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-import attrs
 import msgspec
 
+from penstock_dialects.invalid import Invalid
 from penstock_dialects.unpacking import Memory
 
-__all__ = ["BLANK", "Framing", "Invalid"]
+__all__ = ["BLANK", "Framing"]
 
 _EVENTS: Final = re.compile(rb"(?:data|event|id|retry|error)?:")
 _DECODER: Final = json.JSONDecoder()
@@ -35,13 +35,6 @@ _LARGEST_MEMBER: Final = 16 * 1024
 """Bytes of a member that is read of a value that is not."""
 BLANK: Final = b" \t\r\n\xef\xbb\xbf\x00"
 """What may stand before an answer: white space, the mark of UTF-8, and zeros."""
-
-
-@attrs.frozen
-class Invalid:
-    """What should have been JSON, and is none. `begun`: it begins as JSON does."""
-
-    begun: bool = True
 
 
 class Framing:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
+from msgspec.structs import replace
 
 from penstock import ErrorFields, Verdict
 from penstock_dialects.answer import list_of, object_of, text_of
@@ -20,19 +21,19 @@ def judge_gemini(refusal: Refusal) -> Verdict | None:
     """
     details = [object_of(detail) for detail in list_of(refusal.raw.get("details"))]
     if any(detail.get("reason") == "API_KEY_INVALID" for detail in details):
-        return attrs.evolve(ACCOUNT, code="api_key_invalid")
+        return replace(ACCOUNT, code="api_key_invalid")
     word = text_of(refusal.raw.get("status"))
     if word == "FAILED_PRECONDITION":
-        return attrs.evolve(ACCOUNT, code=word.lower())
+        return replace(ACCOUNT, code=word.lower())
     if word != "RESOURCE_EXHAUSTED":
         return None
     quotas = _quotas(details)
     if not quotas:
-        return attrs.evolve(OVERLOAD, code=word.lower())
+        return replace(OVERLOAD, code=word.lower())
     if of_a_day(details):
-        return attrs.evolve(QUOTA, code=word.lower())
+        return replace(QUOTA, code=word.lower())
     tokens = any("Token" in quota for quota in quotas)
-    return attrs.evolve(limited("tokens" if tokens else "requests"), code=word.lower())
+    return replace(limited("tokens" if tokens else "requests"), code=word.lower())
 
 
 def _quotas(details: Iterable[Any]) -> list[str]:
@@ -50,9 +51,9 @@ def judge_openrouter(refusal: Refusal) -> Verdict | None:
     """OpenRouter's: a 403 is a guardrail or moderation, and not the key; a 429 that names a provider is that one's."""
     metadata = object_of(refusal.raw.get("metadata"))
     if refusal.status == 429 and metadata.get("provider_name"):
-        return attrs.evolve(OVERLOAD, code=next(iter(refusal.error.words), ""))
+        return replace(OVERLOAD, code=next(iter(refusal.error.words), ""))
     if refusal.status == 403:
-        return attrs.evolve(CALL, ended="content_filter")
+        return replace(CALL, ended="content_filter")
     return None
 
 

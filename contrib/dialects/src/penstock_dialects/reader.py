@@ -16,30 +16,24 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
 import attrs
+from msgspec.structs import replace
 
-from penstock import (
-    ErrorFields,
-    Hints,
-    ResponseFacts,
-    Usage,
-    Verdict,
-    error_in,
-    http_date,
-    read_hints,
-)
-from penstock_dialects.answer import Answer, ToolCall, count_of, object_of, text_of
+from penstock import ErrorFields, Hints, ResponseFacts, Usage, Verdict, error_in, http_date, read_hints
+from penstock_dialects.answer import Answer, count_of, object_of, text_of
 from penstock_dialects.bare_errors import error_of_no_shape, status_of_words
 from penstock_dialects.content_kinds import content_kind
 from penstock_dialects.dialects import Dialect
 from penstock_dialects.endings import ENDINGS_IN_WORDS, UNENDED
 from penstock_dialects.event_stream import EventStream
 from penstock_dialects.families import draft_limits, only_reset
-from penstock_dialects.framing import BLANK, Framing, Invalid
+from penstock_dialects.framing import BLANK, Framing
+from penstock_dialects.invalid import Invalid
 from penstock_dialects.judges import of_a_day
 from penstock_dialects.opinions import judged
 from penstock_dialects.refusals import Refusal
 from penstock_dialects.shapes.bedrock_stream import read_metrics
 from penstock_dialects.shapes.openai_usage import read_usage
+from penstock_dialects.tool_call import ToolCall
 from penstock_dialects.unpacking import COSTLY, LINE, Decoder, Memory, TooLarge, unpacker
 from penstock_dialects.waits import wait_in_details, wait_in_text
 
@@ -173,12 +167,12 @@ class AnswerReader:
         if self.too_large and self._answer.error is None:
             return Verdict(kind="provider_failure", of="call", ended="error", code="answer_too_large", usage=self.usage)
         if self.status >= 400:
-            return attrs.evolve(self._judged(self.status, self._refusal_in_body), usage=self.usage)
+            return replace(self._judged(self.status, self._refusal_in_body), usage=self.usage)
         if self._answer.error is not None:
             error = self._answer.error
             status = error.status or status_of_words(error)
             found = self._judged(status, error)
-            return attrs.evolve(found, ended="error", usage=self._usage_of_a_part())
+            return replace(found, ended="error", usage=self._usage_of_a_part())
         return self._verdict_of_success()
 
     def facts(self, elapsed: float | None = None) -> ResponseFacts:
@@ -353,7 +347,7 @@ class AnswerReader:
         if answer.refusal and word in ("", "stop", "completed", "refusal"):
             return Verdict(kind="provider_failure", of="call", ended="refusal", code="refusal", usage=self.usage)
         if self._lost and self._framing.kind != "whole":
-            return attrs.evolve(_CUT, usage=self._usage_of_a_part())
+            return replace(_CUT, usage=self._usage_of_a_part())
         if word and word not in UNENDED:
             return self._verdict_of_finish(word, code)
         if word in UNENDED or not self._ended:
@@ -367,7 +361,7 @@ class AnswerReader:
         if answer.whole and answer.has_content and not self._broken:
             return self._verdict_of_finish("stop", code)
         if answer.known or (self._broken and (self._head in b"{[" or self._framing.kind == "messages")):
-            return attrs.evolve(_CUT, usage=self._usage_of_a_part())
+            return replace(_CUT, usage=self._usage_of_a_part())
         if self._strict or self._head == b"<":  # a page, and no model's answer
             return Verdict(kind="provider_failure", ended="error", code="no_answer", usage=self.usage)
         return Verdict(kind="success", usage=self.usage)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
+from msgspec.structs import replace
 
 from penstock import ErrorFields, Hints, LimitedBy, Verdict, verdict_of_refusal
 
@@ -21,7 +22,7 @@ ACCOUNT: Final = Verdict(kind="provider_failure", of="account", may_pass=False)
 CALL: Final = Verdict(kind="provider_failure", of="call")
 OVERLOAD: Final = Verdict(kind="rate_limited", limited_by="overload")
 QUOTA: Final = Verdict(kind="rate_limited", limited_by="day", of="account", may_pass=False)
-FILTERED: Final = attrs.evolve(CALL, ended="content_filter")
+FILTERED: Final = replace(CALL, ended="content_filter")
 MAY_PASS: Final = Verdict(kind="provider_failure", may_pass=True)
 
 LONG: Final = 3600.0
@@ -79,7 +80,7 @@ WORDS: Final[Mapping[str, Verdict]] = MappingProxyType(
         **_words(
             Verdict(kind="provider_timeout"), "timeout_error deadline_exceeded modeltimeoutexception gateway_timeout"
         ),
-        **_words(attrs.evolve(MAY_PASS, ended="error"), "tool_use_failed"),
+        **_words(replace(MAY_PASS, ended="error"), "tool_use_failed"),
         **_words(MAY_PASS, "generation incomplete_generation modelerrorexception"),
     }
 )
@@ -129,16 +130,14 @@ def judge(refusal: Refusal, words: Mapping[str, Verdict] = MappingProxyType({}))
     for table in (words, WORDS):
         for word in error.words:
             if word in table:
-                return _paced(attrs.evolve(table[word], code=code), refusal)
+                return _paced(replace(table[word], code=code), refusal)
     for pattern, verdict in _TEXTS:
         if pattern.search(error.message):
-            return attrs.evolve(verdict, code=code)
+            return replace(verdict, code=code)
     if status == 404:
-        by_core = attrs.evolve(
-            ACCOUNT, may_pass=None, code=code
-        )  # of an address that models are called at: there is none
+        by_core = replace(ACCOUNT, may_pass=None, code=code)  # of an address that models are called at: there is none
     elif refusal.headers.get("x-should-retry") == "true" and by_core.kind == "provider_failure" and not by_core.of:
-        by_core = attrs.evolve(by_core, may_pass=True)
+        by_core = replace(by_core, may_pass=True)
     return _paced(by_core, refusal)
 
 
@@ -148,11 +147,11 @@ def _paced(verdict: Verdict, refusal: Refusal) -> Verdict:
         return verdict
     message, asked = refusal.error.message, refusal.hints.not_before_seconds
     if (asked or 0.0) >= LONG or (asked is None and _OF_A_DAY.search(message)):
-        return attrs.evolve(QUOTA, code=verdict.code)
+        return replace(QUOTA, code=verdict.code)
     if verdict.limited_by not in (None, "unknown"):
         return verdict
     about = _about(message) or _spent(refusal.hints)
-    return verdict if about is None else attrs.evolve(verdict, limited_by=about)
+    return verdict if about is None else replace(verdict, limited_by=about)
 
 
 def _about(message: str) -> LimitedBy | None:

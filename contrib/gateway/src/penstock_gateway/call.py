@@ -11,8 +11,9 @@ import attrs
 from penstock import PenstockError, RequestResourceKey
 from penstock_gateway.admission import refusal_of
 from penstock_gateway.call_book import CallBook
+from penstock_gateway.call_failures import CallFailed, Fault, OutOfTime
 from penstock_gateway.call_line import CallLine
-from penstock_gateway.exchange import CallFailed, Client, Exchange, Fault, OutOfTime
+from penstock_gateway.exchange import Client, Exchange
 from penstock_gateway.gate import Admission, Gate, NotAdmitted, Place, Waiting
 from penstock_gateway.refusal import Refusal
 from penstock_gateway.refused import refused
@@ -22,22 +23,47 @@ from penstock_gateway.upstreams import Upstream
 __all__ = ["Call"]
 
 
-@attrs.define(eq=False)
 class Call:
     """A call, from `begin` until its client is `answered`, `broken`, or has `left`."""
 
-    gate: Gate
-    upstreams: Mapping[str, Upstream]
-    book: CallBook
-    client: Client
-    request: ClientRequest
-    line: CallLine
-    admission: Admission
-    over: bool = False
-    """Whether its client has been told all."""
-    _exchange: Exchange = attrs.field(init=False)
-    _places: Sequence[RequestResourceKey] = ()
-    _waiting: Waiting | None = None
+    __slots__ = (
+        "_exchange",
+        "_places",
+        "_waiting",
+        "admission",
+        "book",
+        "client",
+        "gate",
+        "line",
+        "over",
+        "request",
+        "upstreams",
+    )
+    __deletable__ = ["_exchange"]  # noqa: RUF012 -- mypyc's word for what `_end` does
+
+    _exchange: Exchange
+
+    def __init__(
+        self,
+        gate: Gate,
+        upstreams: Mapping[str, Upstream],
+        book: CallBook,
+        client: Client,
+        request: ClientRequest,
+        line: CallLine,
+        admission: Admission,
+    ) -> None:
+        self.gate = gate
+        self.upstreams = upstreams
+        self.book = book
+        self.client = client
+        self.request = request
+        self.line = line
+        self.admission = admission
+        self.over = False
+        """Whether its client has been told all."""
+        self._places: Sequence[RequestResourceKey] = ()
+        self._waiting: Waiting | None = None
 
     def begin(self, exchange: Exchange, places: Sequence[RequestResourceKey]) -> None:
         """Ask for its turn, at the first of these places. Raises `Refusal`, before it waits."""

@@ -12,10 +12,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-import attrs
 import msgspec
 
 from penstock import MOST_TOKENS
+from penstock_gateway.body_member import Member
 from penstock_gateway.refusal import Refusal
 from penstock_gateway.routes import Route
 
@@ -33,14 +33,6 @@ LARGEST_READ: Final = 64 * 1024
 """Bytes of a member that is read here, for the same reason."""
 BYTES_PER_TOKEN: Final = 4
 """Rough, and right enough: the usage of the answer corrects it."""
-
-
-class Member(msgspec.Struct, eq=False, gc=False):
-    """The value of a member, and where it stands in the body; `end` is behind its last byte."""
-
-    value: memoryview
-    start: int
-    end: int
 
 
 def members_of(body: bytes) -> Mapping[str, Member]:
@@ -75,18 +67,29 @@ def members_of(body: bytes) -> Mapping[str, Member]:
     return members
 
 
-@attrs.define(eq=False)
 class CallBody:
     """What a gateway reads of a call. `hides_usage`: the usage of its stream has to be asked for by the gateway, and
     the client has not asked for it.
     """
 
-    raw: bytes
-    members: Mapping[str, Member]
-    model: str
-    stream: bool
-    output_tokens: int
-    hides_usage: bool
+    __slots__ = ("hides_usage", "members", "model", "output_tokens", "raw", "stream")
+
+    def __init__(
+        self,
+        raw: bytes,
+        members: Mapping[str, Member],
+        model: str,
+        *,
+        stream: bool,
+        output_tokens: int,
+        hides_usage: bool,
+    ) -> None:
+        self.raw = raw
+        self.members = members
+        self.model = model
+        self.stream = stream
+        self.output_tokens = output_tokens
+        self.hides_usage = hides_usage
 
     @classmethod
     def read(cls, raw: bytes, route: Route) -> CallBody:
@@ -113,7 +116,7 @@ class CallBody:
         for name in route.output:
             if not output and name in members:
                 output = _count(_value(members, name))
-        return cls(raw, members, model, bool(stream), output, hides_usage)
+        return cls(raw, members, model, stream=bool(stream), output_tokens=output, hides_usage=hides_usage)
 
     @property
     def input_tokens(self) -> int:

@@ -11,18 +11,18 @@ import math
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from penstock_gateway.answer_writer import CONTINUE
 from penstock_gateway.call import Call
 from penstock_gateway.config import GatewayConfig
-from penstock_gateway.front import Front
+from penstock_gateway.exchange import Client
 from penstock_gateway.refusal import Refusal
 from penstock_gateway.refused import refused
-from penstock_gateway.request_parser import RequestParser
+from penstock_gateway.request_parser import ClientRequest, RequestParser
 from penstock_wire import Channel, Moment, Poller
 
-__all__ = ["ClientConnection"]
+__all__ = ["Answering", "ClientConnection"]
 
 LINGERING: Final = 1.0
 """Seconds."""
@@ -36,6 +36,21 @@ AT_ONCE: Final = 16
 """Requests of one client that are answered before others have their turn."""
 
 
+class Answering(Protocol):
+    """Who answers requests: a front."""
+
+    draining: bool
+    """Whether no more are taken."""
+    crowded: bool
+    """Whether clients wait for a connection that others have."""
+
+    def begin(self, request: ClientRequest, client: Client, /) -> Call | None:
+        """Answer a request: the call that it becomes, `None` where it has been answered."""
+
+    def check_head(self, request: ClientRequest, /) -> None:
+        """Whether whoever sends a body may. Raises `Refusal`."""
+
+
 class ClientConnection:
     """A connection of one client. `on_end` is called once, when it is closed."""
 
@@ -43,7 +58,7 @@ class ClientConnection:
         self,
         poller: Poller,
         sock: socket.socket,
-        front: Front,
+        front: Answering,
         config: GatewayConfig,
         on_end: Callable[[ClientConnection], None],
     ) -> None:

@@ -4,7 +4,7 @@ off, or that its client has left, has been paid for up to there all the same. Pu
 
 from __future__ import annotations
 
-import attrs
+from msgspec.structs import replace
 
 from penstock import ResponseFacts, Usage, Verdict
 from penstock_dialects import AnswerReader
@@ -22,7 +22,7 @@ def counted(reader: AnswerReader, elapsed: float | None = None) -> tuple[Respons
     facts, usage = reader.facts(elapsed), reader.usage
     # One that is read no further was passed on all the same, and is no failure, unless it has said by then that it is.
     if reader.too_large and reader.status < 400 and reader.error is None:
-        return attrs.evolve(facts, verdict=Verdict(kind="success")), usage if reader.skimmed else None
+        return replace(facts, verdict=Verdict(kind="success")), usage if reader.skimmed else None
     if usage is not None and usage.output_tokens is not None and not _broke_off(reader, facts):
         return facts, usage
     text = (reader.text, reader.reasoning, *(call.arguments for call in reader.tool_calls))
@@ -30,9 +30,9 @@ def counted(reader: AnswerReader, elapsed: float | None = None) -> tuple[Respons
     if not seen:
         return facts, usage
     told = usage or Usage()
-    usage = attrs.evolve(told, output_tokens=max(seen, told.output_tokens or 0), reasoning_tokens=None)
+    usage = replace(told, output_tokens=max(seen, told.output_tokens or 0), reasoning_tokens=None)
     verdict = facts.verdict
-    return attrs.evolve(facts, verdict=None if verdict is None else attrs.evolve(verdict, usage=usage)), usage
+    return replace(facts, verdict=None if verdict is None else replace(verdict, usage=usage)), usage
 
 
 def _broke_off(reader: AnswerReader, facts: ResponseFacts) -> bool:

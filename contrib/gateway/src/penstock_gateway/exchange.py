@@ -13,14 +13,12 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-import attrs
-import trio
-
-from penstock import PenstockError, RequestResourceKey, Usage, own_shortage
+from penstock import RequestResourceKey, Usage, own_shortage
 from penstock_dialects import AnswerReader, Memory
 from penstock_gateway.answer_writer import AnswerWriter
 from penstock_gateway.blotting import Blotter, blotted
 from penstock_gateway.call_body import CallBody
+from penstock_gateway.call_failures import CallFailed, ClientLeft, Fault, NoAnswer, OutOfTime, TooLate
 from penstock_gateway.config import GatewayConfig
 from penstock_gateway.counted_usage import counted
 from penstock_gateway.gate import Place
@@ -32,7 +30,7 @@ from penstock_gateway.upstreams import Upstream
 from penstock_gateway.usage_filter import UsageFilter
 from penstock_wire import AnswerParser, CannotConnect, Moment, PolledCall, WireError
 
-__all__ = ["CallFailed", "Client", "Exchange", "Fault", "OutOfTime"]
+__all__ = ["Client", "Exchange"]
 
 _log: Final = logging.getLogger("penstock.gateway")
 
@@ -71,43 +69,6 @@ class Client(Protocol):
         """The answer cannot be ended. `reset`: the end of the connection would be taken for its end."""
 
 
-class CallFailed(Exception):
-    """A call that failed; what kind of error it is says how. `refusal` is for a client that has nothing of an answer
-    yet.
-    """
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
-
-
-class NoAnswer(CallFailed, ConnectionError):
-    """The provider gave no answer, or not the whole of it."""
-
-
-class TooLate(CallFailed, TimeoutError):
-    """The provider took too long."""
-
-
-class OutOfTime(CallFailed, trio.TooSlowError):
-    """The client's own time is over, or it has taken nothing for too long."""
-
-
-class Fault(CallFailed):
-    """It failed on our side, and would elsewhere too."""
-
-    @classmethod
-    def of(cls, error: Exception) -> Fault:
-        """The fault that is behind an error: a plugin's, or ours, which is logged."""
-        if not isinstance(error, PenstockError):
-            _log.error("a call ended by a fault of the gateway's own", exc_info=error)
-        return cls(Refusal(500, "internal_error", "the gateway could not carry the call out"))
-
-
-class ClientLeft(BaseException):
-    """The client does not want its answer any more: that says nothing of the provider."""
-
-
 class Owner(Protocol):
     """Whose an exchange is. Told one of the two, once."""
 
@@ -121,49 +82,92 @@ class Owner(Protocol):
         """The answer has been sent, whole."""
 
 
-@attrs.define(eq=False)
 class Exchange:
     """A call on its way. `status` is that of the answer, 0 before there is one; `begun`: the client has some of it."""
 
-    request: ClientRequest
-    route: Route
-    body: CallBody
-    gateway: GatewayConfig
-    client: Client
-    owner: Owner
-    own_headers: bytes = b""
-    """Of the answer, as they are written."""
-    ends_at: float = math.inf
-    """When the client wants to have its answer, as a moment of trio's clock."""
-    status: int = 0
-    begun: bool = False
-    first_byte: float | None = None
-    """Seconds from admission to the answer's first byte."""
-    sent: int = 0
-    usage: Usage | None = None
-    """What the answer says was used, as far as it came."""
-    goes_to: RequestResourceKey | None = None
-    """Where the call is made."""
-    others: bool = False
-    """Whether it could go elsewhere: a refusal of this provider's is not passed on then."""
-    _upstream: Upstream = attrs.field(init=False)
-    _bytes: bytes = b""
-    _asks: bool = False
-    """Whether it is the gateway that asks for the usage of a stream."""
-    _place: Place | None = None
-    _call: PolledCall | None = None
-    _reader: AnswerReader | None = None
-    _writer: AnswerWriter | None = None
-    _filters: Sequence[UsageFilter | Blotter] = ()
-    _refusal: Refusal | None = None
-    """What the client is told in the place of the answer that comes."""
-    _head: bytes = b""
-    """That has not gone out: there is nothing in it that the first piece could wait for."""
-    _began: float = 0.0
-    _last: float = math.inf
-    _paused: bool = False
-    _unread: bool = False
-    """Whether the answer is passed on, but read no further."""
+    __slots__ = (
+        "_asks",
+        "_began",
+        "_bytes",
+        "_call",
+        "_filters",
+        "_head",
+        "_last",
+        "_paused",
+        "_place",
+        "_reader",
+        "_refusal",
+        "_unread",
+        "_upstream",
+        "_writer",
+        "begun",
+        "body",
+        "client",
+        "ends_at",
+        "first_byte",
+        "gateway",
+        "goes_to",
+        "others",
+        "own_headers",
+        "owner",
+        "request",
+        "route",
+        "sent",
+        "status",
+        "usage",
+    )
+
+    _upstream: Upstream
+
+    def __init__(
+        self,
+        request: ClientRequest,
+        route: Route,
+        body: CallBody,
+        gateway: GatewayConfig,
+        client: Client,
+        owner: Owner,
+        *,
+        ends_at: float = math.inf,
+    ) -> None:
+        self.request = request
+        self.route = route
+        self.body = body
+        self.gateway = gateway
+        self.client = client
+        self.owner = owner
+        self.own_headers = b""
+        """Of the answer, as they are written."""
+        self.ends_at = ends_at
+        """When the client wants to have its answer, as a moment of trio's clock."""
+        self.status = 0
+        self.begun = False
+        self.first_byte: float | None = None
+        """Seconds from admission to the answer's first byte."""
+        self.sent = 0
+        self.usage: Usage | None = None
+        """What the answer says was used, as far as it came."""
+        self.goes_to: RequestResourceKey | None = None
+        """Where the call is made."""
+        self.others = False
+        """Whether it could go elsewhere: a refusal of this provider's is not passed on then."""
+        self._bytes = b""
+        self._asks = False
+        """Whether it is the gateway that asks for the usage of a stream."""
+        self._place: Place | None = None
+        self._call: PolledCall | None = None
+        self._reader: AnswerReader | None = None
+        self._writer: AnswerWriter | None = None
+        self._filters: Sequence[UsageFilter | Blotter] = ()
+        self._refusal: Refusal | None = None
+        """What the client is told in the place of the answer that comes."""
+        self._head = b""
+        """That has not gone out: there is nothing in it that the first piece could wait for."""
+        self._began = 0.0
+        self._last = math.inf
+        self._paused = False
+        self._unread = False
+        """Whether the answer is passed on, but read no further."""
 
     @property
     def provider(self) -> str:

@@ -20,11 +20,12 @@ from penstock_gateway.answer_writer import whole_answer
 from penstock_gateway.call import Call
 from penstock_gateway.call_body import CallBody
 from penstock_gateway.call_book import CallBook
+from penstock_gateway.call_failures import Fault
 from penstock_gateway.call_line import CallLine
 from penstock_gateway.call_log import CallLog
 from penstock_gateway.config import KeyConfig
 from penstock_gateway.deployment import Deployment
-from penstock_gateway.exchange import Client, Exchange, Fault
+from penstock_gateway.exchange import Client, Exchange
 from penstock_gateway.gate import Admission, Gate
 from penstock_gateway.headers import presented_key
 from penstock_gateway.loading import ANYBODY, Serving

@@ -10,26 +10,34 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import attrs
-
 from penstock import PenstockError, RequestCost, RequestGroupSpec, RequestResourceKey, ResponseFacts, Usage
 
 __all__ = ["Admission", "Gate", "NotAdmitted", "OnTurn", "Place", "Waiting"]
 
 
-@attrs.define(eq=False)
 class Admission:
     """What a call asks for, wherever it is made. `gives_up_at` and `deadline` are moments of trio's clock: until when
     it waits for its turn, and by when it must have gone out. `priority` is that among the calls of its group: 0 for
     those that say nothing. Calls of one `session` go to one place, where there are several.
     """
 
-    cost: RequestCost
-    group: RequestGroupSpec
-    gives_up_at: float
-    deadline: float | None = None
-    priority: int = 0
-    session: str = ""
+    __slots__ = ("cost", "deadline", "gives_up_at", "group", "priority", "session")
+
+    def __init__(
+        self,
+        cost: RequestCost,
+        group: RequestGroupSpec,
+        gives_up_at: float,
+        deadline: float | None = None,
+        priority: int = 0,
+        session: str = "",
+    ) -> None:
+        self.cost = cost
+        self.group = group
+        self.gives_up_at = gives_up_at
+        self.deadline = deadline
+        self.priority = priority
+        self.session = session
 
 
 class NotAdmitted(Exception):
@@ -65,13 +73,15 @@ class Place(Protocol):
         """The end without a call: nothing was used up."""
 
 
-@attrs.frozen
 class Waiting:
     """A call that waits for its turn. `cancel` says whether it still waited: it is not called back any more then, and
     its place in line is gone. It raises nothing.
     """
 
-    cancel: Callable[[], bool]
+    __slots__ = ("cancel",)
+
+    def __init__(self, cancel: Callable[[], bool]) -> None:
+        self.cancel = cancel
 
 
 OnTurn = Callable[["Place | NotAdmitted | PenstockError"], None]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from functools import partial
 
-import msgspec
 import trio
 
 from penstock import (
@@ -15,38 +14,16 @@ from penstock import (
     PenstockError,
     Released,
     RequestAdmissionError,
-    RequestReleaseOutcome,
     RequestResourceKey,
-    ResponseFacts,
-    Usage,
     WaitingAttempt,
 )
 from penstock_endpoints import Endpoints
 from penstock_gateway.gate import Admission, NotAdmitted, OnTurn, Place, Waiting
+from penstock_gateway.local_place import LocalPlace
 from penstock_gateway.spending.at_work import SpendingAtWork
 from penstock_gateway.sticky import place_of_session
 
 __all__ = ["LocalGate"]
-
-_UNUSED: Final = RequestReleaseOutcome(kind="local_cancelled", went_out=False, detail="not called")
-
-
-class LocalPlace(msgspec.Struct, eq=False):
-    """A place that an attempt holds."""
-
-    attempt: Attempt
-    resource: RequestResourceKey
-
-    def answered(self, facts: ResponseFacts, usage: Usage | None) -> None:
-        self.attempt.answered(facts, usage)
-
-    def release(self, error: BaseException | None = None) -> None:
-        self.attempt.end(error)
-
-    def give_back(self) -> None:
-        if not self.attempt.ended:
-            self.attempt.finish(_UNUSED)
-            self.attempt.end(None)
 
 
 class LocalGate:
@@ -70,13 +47,10 @@ class LocalGate:
         if len(places) > 1:
             places = [self._of_session(places, call.session)] if call.session else self._endpoints.in_order(places)
 
-        def come(outcome: Attempt | PenstockError) -> None:
-            on_turn(_place(outcome) if isinstance(outcome, Attempt) else _not_admitted(outcome))
-
         try:
             asked = self._requests.ask(
                 places,
-                come,
+                partial(_come, on_turn),
                 cost=call.cost,
                 group=call.group,
                 timeout=max(0.0, call.gives_up_at - now),
@@ -91,13 +65,17 @@ class LocalGate:
         now = self._now()
         given_up = {each.model for each in self._requests.given_up()}
 
-        def takes_calls(place: RequestResourceKey) -> bool:
-            if str(place.provider_model) in given_up:
-                return False
-            snapshot = self._requests.pressure.snapshot(place, now)
-            return snapshot is None or snapshot.blocked_until is None or snapshot.blocked_until <= now
+        return place_of_session(places, session, partial(self._takes_calls, given_up, now))
 
-        return place_of_session(places, session, takes_calls)
+    def _takes_calls(self, given_up: set[str], now: float, place: RequestResourceKey) -> bool:
+        if str(place.provider_model) in given_up:
+            return False
+        snapshot = self._requests.pressure.snapshot(place, now)
+        return snapshot is None or snapshot.blocked_until is None or snapshot.blocked_until <= now
+
+
+def _come(on_turn: OnTurn, outcome: Attempt | PenstockError) -> None:
+    on_turn(_place(outcome) if isinstance(outcome, Attempt) else _not_admitted(outcome))
 
 
 def _place(attempt: Attempt) -> LocalPlace:

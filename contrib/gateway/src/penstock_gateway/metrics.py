@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
 from penstock import METRICS
+from penstock_gateway.histogram import BUCKETS, Histogram
 
-__all__ = ["BUCKETS", "Histogram", "Labels", "Metrics"]
-
-BUCKETS: Final = METRICS.of_gateway["penstock_wait_seconds"].boundaries
-"""Seconds."""
+__all__ = ["Labels", "Metrics"]
 
 Labels = tuple[tuple[str, str], ...]
-
-
-@attrs.define
-class Histogram:
-    """How many values are at most as large as each bucket, and their sum."""
-
-    counts: list[int] = attrs.field(factory=lambda: [0] * (len(BUCKETS) + 1))
-    total: float = 0.0
-
-    def add(self, value: float) -> None:
-        """Count a value."""
-        self.counts[bisect_left(BUCKETS, value)] += 1
-        self.total += value
 
 
 @attrs.define(eq=False)

@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-import attrs
-
 from penstock import PenstockError, RequestResourceKey, ResponseFacts, Usage
 from penstock_gateway.endings import ended
 from penstock_gateway.gate import Admission, NotAdmitted, OnTurn, Place, Waiting
@@ -21,16 +19,18 @@ __all__ = ["RemoteGate"]
 _GONE: Final = "the coordinator of the gateway has ended"
 
 
-@attrs.define(eq=False)
 class RemotePlace:
     """A place that the coordinator has given to a call."""
 
-    call: int
-    resource: RequestResourceKey
-    _since: float
-    _gate: RemoteGate
-    _facts: ResponseFacts | None = None
-    _usage: Usage | None = None
+    __slots__ = ("_facts", "_gate", "_since", "_usage", "call", "resource")
+
+    def __init__(self, call: int, resource: RequestResourceKey, since: float, gate: RemoteGate) -> None:
+        self.call = call
+        self.resource = resource
+        self._since = since
+        self._gate = gate
+        self._facts: ResponseFacts | None = None
+        self._usage: Usage | None = None
 
     def answered(self, facts: ResponseFacts, usage: Usage | None) -> None:
         self._facts, self._usage = facts, usage

@@ -78,6 +78,8 @@ class RequestParser:
     `expects`    whoever sends it waits for a word before its body (`Expect: 100-continue`)
     """
 
+    __deletable__ = ["_parser"]  # noqa: RUF012 -- mypyc's word for what `close` does
+
     def __init__(self, largest_body: int) -> None:
         self.begun = False
         self.expects = False

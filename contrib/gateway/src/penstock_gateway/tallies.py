@@ -10,7 +10,8 @@ from typing import Any, Final
 import attrs
 import msgspec
 
-from penstock_gateway.metrics import Histogram, Metrics
+from penstock_gateway.histogram import Histogram
+from penstock_gateway.metrics import Metrics
 
 __all__ = ["add", "take", "written"]
 

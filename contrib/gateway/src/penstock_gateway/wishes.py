@@ -8,8 +8,6 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-import attrs
-
 from penstock import MOST_URGENT
 from penstock_gateway.refusal import Refusal
 from penstock_gateway.request_parser import ClientRequest
@@ -22,13 +20,15 @@ LONGEST_SESSION: Final = 256
 """Characters."""
 
 
-@attrs.frozen
 class Wishes:
     """`seconds` in which the answer must be there; `None`: there is no such bound."""
 
-    seconds: float | None = None
-    priority: int = 0
-    session: str = ""
+    __slots__ = ("priority", "seconds", "session")
+
+    def __init__(self, seconds: float | None = None, priority: int = 0, session: str = "") -> None:
+        self.seconds = seconds
+        self.priority = priority
+        self.session = session
 
 
 _NONE: Final = Wishes()

@@ -22,8 +22,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-import attrs
 import httpx2
+from msgspec.structs import replace
 
 from penstock import (
     Attempt,
@@ -100,7 +100,7 @@ class Exchange:
     def took(self, chunk: bytes) -> None:
         """A piece of the body came by. Raises `httpx2.ReadError` for an answer that is larger than it may be."""
         if self._facts is not None and self._facts.first_token_at is None:
-            self._facts = attrs.evolve(self._facts, first_token_at=self._elapsed)
+            self._facts = replace(self._facts, first_token_at=self._elapsed)
         if self._reader is not None:
             self._reader.feed(chunk)
             if self._reader.too_large:
@@ -167,10 +167,10 @@ class Exchange:
             facts = self._facts
             if reader is not None:
                 read = reader.facts()
-                facts = attrs.evolve(read, first_token_at=facts.first_token_at, received_at=facts.received_at)
+                facts = replace(read, first_token_at=facts.first_token_at, received_at=facts.received_at)
                 reader.close()
                 self._tell(f"{reader.fault}; refusals are judged without it" if reader.fault else "")
-            facts = attrs.evolve(facts, elapsed=self._elapsed)
+            facts = replace(facts, elapsed=self._elapsed)
             self._attempt.answered(facts)
         self._lease.release(outcome, None if error is None else neutral(error))
         if error is not None and self._attempt.outcome is not None:

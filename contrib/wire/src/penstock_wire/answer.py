@@ -45,6 +45,7 @@ class AnswerParser:
         "reusable",
         "status",
     )
+    __deletable__ = ["_parser"]  # noqa: RUF012 -- mypyc's word for what `close` does
 
     def __init__(self, *, body_follows: bool = True) -> None:
         self._body_follows = body_follows

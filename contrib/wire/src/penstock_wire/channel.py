@@ -67,6 +67,7 @@ class Channel:
         "pending",
         "sent",
     )
+    __deletable__ = ["_receiver"]  # noqa: RUF012 -- mypyc's word for what `_let_go` does
 
     def __init__(
         self,

@@ -79,7 +79,7 @@ class Moments:
     def lay(self, moment: Moment) -> None:
         """Put a moment into the slot of its time. For `Moment`."""
         self.take_out(moment)
-        moment._slot = slot = ceil(moment.at / TICK)
+        moment._slot = slot = float(ceil(moment.at / TICK))
         there = self._slots.get(slot)
         if there is not None:
             there.add(moment)

@@ -14,8 +14,7 @@ from __future__ import annotations
 import logging
 import selectors
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from math import inf
 from typing import Any, Final, Protocol
 
@@ -23,7 +22,7 @@ import trio
 
 from penstock_wire.moments import Moment, Moments
 
-__all__ = ["Poller", "open_poller"]
+__all__ = ["Polled", "Poller"]
 
 _log: Final = logging.getLogger("penstock.wire")
 TOGETHER: Final = 32
@@ -157,17 +156,3 @@ class Poller:
         self._scope.cancel()
         for scope in tuple(self._tasks):
             scope.cancel()
-
-
-@asynccontextmanager
-async def open_poller() -> AsyncIterator[Poller]:
-    """A poller while the block runs. Its task is one of trio's own, so that what the block raises comes out as it is.
-
-    Raises `RuntimeError` on a system that has neither epoll nor kqueue.
-    """
-    poller = Poller()
-    trio.lowlevel.spawn_system_task(poller.run, name="penstock poller")
-    try:
-        yield poller
-    finally:
-        poller.close()

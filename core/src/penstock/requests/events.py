@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import attrs
+from msgspec.structs import asdict
 
 from penstock.events.correlation import RuntimeCorrelation
 from penstock.events.records import EventStream
@@ -166,7 +166,7 @@ class RequestEvents:
     ) -> None:
         diagnostics: dict[str, Any] = {"held": now - lease.acquired_at, "in_flight": state.in_flight}
         if outcome.usage is not None:
-            usage = attrs.asdict(outcome.usage)
+            usage = asdict(outcome.usage)
             diagnostics |= {name: count for name, count in usage.items() if count is not None}
         words = {"limited_by": outcome.limited_by, "of": outcome.of, "ended": outcome.ended}
         diagnostics |= {name: word for name, word in words.items() if word is not None}

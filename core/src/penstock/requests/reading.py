@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-import attrs
+from msgspec.structs import replace
 
 from penstock.requests.error_body import NO_ERROR, ErrorFields, error_fields, error_in
 from penstock.requests.hint_reading import read_hints
@@ -24,7 +24,7 @@ from penstock.requests.verdict import Verdict
 __all__ = ["asks_for_too_much", "hints_of", "verdict_of_answer", "verdict_of_refusal", "verdict_of_status"]
 
 _OF_ACCOUNT: Final = Verdict(kind="provider_failure", of="account")
-_ACCOUNT_IN_WORDS: Final = attrs.evolve(_OF_ACCOUNT, may_pass=False)
+_ACCOUNT_IN_WORDS: Final = replace(_OF_ACCOUNT, may_pass=False)
 _OF_CALL: Final = Verdict(kind="provider_failure", of="call")
 _OVERLOAD: Final = Verdict(kind="rate_limited", limited_by="overload")
 _SUCCESS: Final = Verdict(kind="success")
@@ -109,7 +109,7 @@ def verdict_of_status(status: int, *, asked: bool = False) -> Verdict:
 def verdict_of_refusal(status: int, error: ErrorFields, *, asked: bool = False) -> Verdict:
     """The verdict on an error with this status and these words."""
     if status == 413 or (status == 429 and asks_for_too_much(error.message)):
-        return attrs.evolve(_OF_CALL, code=next(iter(error.words), ""))
+        return replace(_OF_CALL, code=next(iter(error.words), ""))
     by_status = verdict_of_status(status, asked=asked)
     for word in error.words:
         found = _WORDS.get(word)
@@ -118,8 +118,8 @@ def verdict_of_refusal(status: int, error: ErrorFields, *, asked: bool = False) 
         # The type alone (`tokens`) says what a rate limit was about; it makes none of another status
         if word in ("requests", "tokens") and by_status.kind != "rate_limited":
             continue
-        return attrs.evolve(found, code=error.words[0])
-    return attrs.evolve(by_status, code=next(iter(error.words), ""))
+        return replace(found, code=error.words[0])
+    return replace(by_status, code=next(iter(error.words), ""))
 
 
 def verdict_of_answer(status: int | None, body: bytes | str | None, word: str, *, asked: bool) -> Verdict:
@@ -130,7 +130,7 @@ def verdict_of_answer(status: int | None, body: bytes | str | None, word: str, *
         error = _error_in_success(body)
         if error is None:
             return _SUCCESS
-        return attrs.evolve(verdict_of_refusal(error.status or 500, error, asked=asked), ended="error")
+        return replace(verdict_of_refusal(error.status or 500, error, asked=asked), ended="error")
     error = ErrorFields(code=word.lower()) if word else NO_ERROR if body is None else error_fields(body)
     return verdict_of_refusal(status, error, asked=asked)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-import attrs
+from msgspec import Struct
 
 from penstock.requests.hints import Hints
 from penstock.requests.verdict import Verdict
@@ -31,8 +31,7 @@ def check_moments(elapsed: float | None, first_token_at: float | None) -> None:
         a_duration(first_token_at, "first_token_at")
 
 
-@attrs.frozen(kw_only=True)
-class ResponseFacts:
+class ResponseFacts(Struct, frozen=True, kw_only=True, weakref=True):
     """What an answer looked like, in neutral terms, for `penstock_classify_outcome`.
 
     `status` is the HTTP status or `None` if no answer came; `headers` have lower-case names; `error_type` is
@@ -50,11 +49,15 @@ class ResponseFacts:
     elapsed: float | None = None
     first_token_at: float | None = None
     received_at: float | None = None
-    body: bytes | str | None = attrs.field(default=None, repr=False)
+    body: bytes | str | None = None
     hints: Hints | None = None
     verdict: Verdict | None = None
 
-    def __attrs_post_init__(self) -> None:
+    def __repr__(self) -> str:
+        shown_fields = (name for name in self.__struct_fields__ if name != "body")  # it may hold what was said
+        return f"ResponseFacts({', '.join(f'{name}={getattr(self, name)!r}' for name in shown_fields)})"
+
+    def __post_init__(self) -> None:
         check_headers(self.headers)
         check_moments(self.elapsed, self.first_token_at)
         if self.status is not None and (type(self.status) is not int or not 0 <= self.status <= 999):

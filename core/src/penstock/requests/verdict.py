@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
-import attrs
+from msgspec import Struct
 
 from penstock.words.checks import MOST_TOKENS, is_text, shown, whole_number
 from penstock.words.errors import ConfigError
@@ -53,8 +53,7 @@ ENDINGS: Final[tuple[Ended, ...]] = get_args(Ended)
 _WORDS: Final = {"kind": OUTCOME_KINDS, "limited_by": LIMITED_BY, "of": get_args(Of), "ended": ENDINGS}
 
 
-@attrs.frozen
-class Usage:
+class Usage(Struct, frozen=True, weakref=True):
     """What a call really used, in tokens (≥ 0). `None`: not reported. Raises `ConfigError` for anything else.
 
     Input and output are meant in full: what was read from a cache or written to one is part of the input, reasoning
@@ -67,14 +66,14 @@ class Usage:
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         for name in _COUNTS:
             count = getattr(self, name)
             if count is not None and (type(count) is not int or not 0 <= count <= MOST_TOKENS):
                 whole_number(count, f"usage.{name}", 0, MOST_TOKENS)
 
 
-_COUNTS: Final = tuple(field.name for field in attrs.fields(Usage))
+_COUNTS: Final = Usage.__struct_fields__
 
 
 def check_verdict(kind: object, limited_by: object, of: object, ended: object) -> None:
@@ -94,8 +93,7 @@ def _check_word(what: str, word: object) -> None:
         raise ConfigError(f"{what} {shown(word)} is none of {', '.join(_WORDS[what])}")
 
 
-@attrs.frozen(kw_only=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True, weakref=True):
     """The meaning of one answer. Raises `ConfigError` for words that are not listed.
 
     `kind`        how the call ended
@@ -117,5 +115,5 @@ class Verdict:
     usage: Usage | None = None
     code: str = ""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         check_verdict(self.kind, self.limited_by, self.of, self.ended)

@@ -26,14 +26,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from copy import copy
 from math import inf
-from typing import Any, Final
-
-import attrs
+from typing import Any, Final, TypeVar
 
 from penstock_token_budget.budgets import BudgetLine, burst_of
+from penstock_token_budget.native import mypyc_attr
 from penstock_token_budget.pace import Pace
 
 __all__ = ["BlindRate", "holding_back"]
+
+B = TypeVar("B", bound=BudgetLine)
 
 EVIDENCE: Final = 3
 """So many reopenings in a row must fail soon."""
@@ -57,31 +58,36 @@ MEMORY: Final = 0.5
 """What the measure before counts for, beside the last one."""
 
 
-@attrs.define(slots=True, eq=False)
 class _Call:
     """A call that went out: the how manieth, when, and what had been charged before it."""
 
-    number: int
-    sent_at: float
-    amount: float
-    before: float
-    refused: bool = False
+    __slots__ = ("amount", "before", "number", "refused", "sent_at")
+
+    def __init__(self, number: int, sent_at: float, amount: float, before: float) -> None:
+        self.number = number
+        self.sent_at = sent_at
+        self.amount = amount
+        self.before = before
+        self.refused = False
 
 
 _NOTHING: Final = _Call(0, 0.0, 0.0, 0.0)
 """A call that counts for nothing here, as most do that nobody has estimated the tokens of."""
 
 
-@attrs.frozen
 class _Mark:
     """A first refusal: its call, what had been corrected by then, and when, and after which call, it was heard."""
 
-    call: _Call
-    corrected: float
-    heard_at: float
-    last: int
+    __slots__ = ("call", "corrected", "heard_at", "last")
+
+    def __init__(self, call: _Call, corrected: float, heard_at: float, last: int) -> None:
+        self.call = call
+        self.corrected = corrected
+        self.heard_at = heard_at
+        self.last = last
 
 
+@mypyc_attr(serializable=True, allow_interpreted_subclasses=True)  # it is copied
 class BlindRate:
     """The learnt rate of one scope in one dimension, `requests` or `tokens`. Times are moments of the run's clock."""
 
@@ -218,6 +224,6 @@ class BlindRate:
         self._grown_at, self._held = now, False
 
 
-def holding_back(budgets: Iterable[BudgetLine]) -> list[BudgetLine]:
+def holding_back(budgets: Iterable[B]) -> list[B]:
     """Those that may hold calls back. A rate that is not known yet does not, and most are never known."""
     return [each for each in budgets if not isinstance(each, BlindRate) or each.known]

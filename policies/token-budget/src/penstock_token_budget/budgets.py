@@ -9,15 +9,12 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
-import attrs
-
 from penstock import RequestCost, RequestReleaseOutcome, Usage
 from penstock_token_budget.pace import Pace
 from penstock_token_budget.window import SlidingWindow, SubWindow
 
 __all__ = [
     "LONG",
-    "Amounts",
     "BudgetLine",
     "EvenBudget",
     "WindowBudget",
@@ -29,44 +26,6 @@ __all__ = [
 
 LONG: Final = 3600.0
 """From this length on, in seconds, a window is not spread out: a thousand calls a day are wanted when needed."""
-
-
-@attrs.define(slots=True)
-class Amounts:
-    """What a call counts for, or what many have counted for, in each dimension."""
-
-    requests: float = 0.0
-    input_tokens: float = 0.0
-    output_tokens: float = 0.0
-
-    def copy(self) -> Amounts:
-        """The same, to be kept as it is now."""
-        return Amounts(self.requests, self.input_tokens, self.output_tokens)
-
-    def of(self, dimension: str) -> float:
-        """The amount in one dimension."""
-        if dimension == "tokens":
-            return self.input_tokens + self.output_tokens
-        amount: float = getattr(self, dimension)
-        return amount
-
-    def add(self, estimate: RequestCost) -> None:
-        """So much more."""
-        self.requests += estimate.requests
-        self.input_tokens += estimate.input_tokens
-        self.output_tokens += estimate.output_tokens
-
-    def subtract(self, estimate: RequestCost) -> None:
-        """So much less."""
-        self.requests -= estimate.requests
-        self.input_tokens -= estimate.input_tokens
-        self.output_tokens -= estimate.output_tokens
-
-    def correct(self, estimate: RequestCost, used: Mapping[str, float]) -> None:
-        """So much was used where so much was estimated."""
-        self.requests += used["requests"] - estimate.requests
-        self.input_tokens += used["input_tokens"] - estimate.input_tokens
-        self.output_tokens += used["output_tokens"] - estimate.output_tokens
 
 
 class BudgetLine(Protocol):
@@ -124,7 +83,7 @@ def by_dimension(estimate: RequestCost) -> Mapping[str, float]:
     return _in_each(estimate.requests, estimate.input_tokens, estimate.output_tokens)
 
 
-def _in_each(requests: float, inp: float, out: float) -> Mapping[str, float]:
+def _in_each(requests: int, inp: int, out: int) -> Mapping[str, float]:
     return {"requests": requests, "input_tokens": inp, "output_tokens": out, "tokens": inp + out}
 
 

@@ -18,11 +18,13 @@ from __future__ import annotations
 from math import inf
 from typing import Final
 
+from penstock_token_budget.native import mypyc_attr
+
 __all__ = ["Fractions"]
 
 AGREEING: Final = 20
 """So many answers in a row must be of one bucket."""
-GRAINS: Final = (1.0, 0.1, 0.01, 0.001)
+GRAINS: Final[tuple[float, ...]] = (1.0, 0.1, 0.01, 0.001)
 """Seconds to which resets are rounded, falling."""
 FINE: Final = 0.1
 """Of a call: what the rounding of a reset may be worth at most, so that it tells a fraction."""
@@ -30,6 +32,7 @@ FADING: Final = 0.98
 """How fast a surprise is forgotten, per answer."""
 
 
+@mypyc_attr(serializable=True, allow_interpreted_subclasses=True)  # it is copied
 class Fractions:
     """The bucket of one limit, `rate` per second. Amounts in calls, times in seconds."""
 

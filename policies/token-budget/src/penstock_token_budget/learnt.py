@@ -32,10 +32,9 @@ from copy import copy
 from math import log
 from typing import Any, Final
 
-import attrs
-
 from penstock import LimitHint
 from penstock_token_budget.budgets import LONG, burst_of, per_window
+from penstock_token_budget.native import mypyc_attr
 from penstock_token_budget.pace import Pace
 from penstock_token_budget.remaining import Remaining
 from penstock_token_budget.reserve import RESERVE, Reserve
@@ -45,7 +44,7 @@ from penstock_token_budget.trust import Trust
 __all__ = ["LearntBudget", "is_little"]
 
 MINUTE: Final = 60.0
-TYPICAL: Final = (MINUTE, 3600.0, 86400.0)
+TYPICAL: Final[tuple[float, ...]] = (MINUTE, 3600.0, 86400.0)
 ROUNDING: Final = 1.5
 """A reset this much longer than a minute, in seconds, is no rounding any more."""
 
@@ -61,14 +60,17 @@ UNSURE: Final = 2.0
 """An estimate of tokens may be too low by so much, and a refusal still be explained by what was left."""
 
 
-@attrs.frozen
 class _Entry:
     """What a call was charged, and whether it went out though nothing was left."""
 
-    amount: float
-    untimely: bool
+    __slots__ = ("amount", "untimely")
+
+    def __init__(self, amount: float, *, untimely: bool) -> None:
+        self.amount = amount
+        self.untimely = untimely
 
 
+@mypyc_attr(serializable=True, allow_interpreted_subclasses=True)  # it is copied
 class LearntBudget:
     """One dimension of one scope. Amounts in requests or tokens, times in moments of the run's clock.
 

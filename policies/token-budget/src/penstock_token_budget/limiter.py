@@ -13,9 +13,7 @@ puts the moment off for all others. A release that may have given something back
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-import attrs
+from typing import Any, Final
 
 from penstock import (
     At,
@@ -25,40 +23,25 @@ from penstock import (
     LimitedBy,
     LimiterChange,
     LimiterSnapshot,
-    LimiterTicket,
     LimitHint,
     Released,
     RequestAdmissionItem,
     RequestAdmissionLease,
-    RequestCost,
     RequestReleaseOutcome,
     Scope,
 )
+from penstock_token_budget.amounts import Amounts
 from penstock_token_budget.blind import BlindRate, holding_back
-from penstock_token_budget.budgets import LONG, Amounts, BudgetLine, EvenBudget, WindowBudget, by_dimension, used_by
+from penstock_token_budget.budgets import LONG, EvenBudget, WindowBudget, by_dimension, used_by
 from penstock_token_budget.learnt import LearntBudget, is_little
+from penstock_token_budget.ticket import Budget, Ticket
 
 __all__ = ["TokenBudgetLimiter"]
 
-_DIMENSIONS = frozenset(field.name for field in attrs.fields(Amounts)) | {"tokens"}
+_DIMENSIONS: Final = frozenset({"requests", "input_tokens", "output_tokens", "tokens"})
 
-MOST_BUDGETS = 10.0
+MOST_BUDGETS: Final = 10.0
 """However much an answer says was used, it counts for no more than so many whole budgets: nonsense must end too."""
-
-
-@attrs.define(slots=True, eq=False)
-class _Ticket(LimiterTicket):
-    """One call that is out: what it was charged, and what all calls had been charged by then, where that is learnt
-    from; `heard`: nothing is learnt from its answer, or not again.
-    """
-
-    held = "a charge on the budgets"
-    number: int
-    sent_at: float
-    estimate: RequestCost
-    charges: list[tuple[BudgetLine, float, object]]
-    total: Amounts
-    heard: bool = False
 
 
 class TokenBudgetLimiter:
@@ -81,7 +64,7 @@ class TokenBudgetLimiter:
         self._share = share
         self._burst_seconds = burst_seconds
         self._cohort = ("token-budget", scope)
-        budgets: list[BudgetLine] = [
+        budgets: list[Budget] = [
             WindowBudget(dimension, amount * share, seconds)
             if seconds >= LONG
             else EvenBudget(dimension, amount * share, seconds, burst_seconds)
@@ -106,7 +89,7 @@ class TokenBudgetLimiter:
         also of a larger or smaller limit, and what was learnt stays known.
         """
         self._admitted, self._calls_out = previous._admitted, previous._calls_out
-        self._total, self._out = attrs.evolve(previous._total), attrs.evolve(previous._out)
+        self._total, self._out = previous._total.copy(), previous._out.copy()
         self._ignored = dict(previous._ignored)
         before = {budget.key: budget for budget in previous._budgets}
         for budget in self._budgets:
@@ -123,7 +106,7 @@ class TokenBudgetLimiter:
 
     def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
         """Refused with `no_capacity` until the last is paid for, or an answer gives tokens back or may raise a pace."""
-        latest: BudgetLine | None = None
+        latest: Budget | None = None
         ready_at, amounts = now, by_dimension(item.cost)
         for budget in self._holding:
             moment = budget.ready_at(amounts[budget.dimension], now)
@@ -142,7 +125,7 @@ class TokenBudgetLimiter:
     def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
         """Charge the estimate. What exceeds a whole budget is noted in the lease's diagnostics."""
         estimate = lease.item.cost
-        charges: list[tuple[BudgetLine, float, object]] = []
+        charges: list[tuple[Budget, float, object]] = []
         capped: dict[str, float] = {}
         amounts = by_dimension(estimate)
         for budget in self._budgets:
@@ -156,15 +139,15 @@ class TokenBudgetLimiter:
         self._admitted, self._calls_out = self._admitted + 1, self._calls_out + 1
         self._out.add(estimate)
         if not self._learn:
-            return _Ticket(self._admitted, now, estimate, charges, self._total, heard=True)
+            return Ticket(self._admitted, now, estimate, charges, self._total, heard=True)
         self._total.add(estimate)
-        return _Ticket(self._admitted, now, estimate, charges, self._total.copy())
+        return Ticket(self._admitted, now, estimate, charges, self._total.copy())
 
     def release(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
     ) -> Sequence[LimiterChange]:
         """Correct the charge, and learn from the answer's hints. Raises `ValueError` for a call that is not out."""
-        ticket = _Ticket.redeem(token, lease, self)
+        ticket = Ticket.redeem(token, lease, self)
         self._calls_out -= 1
         if self._learn and (outcome.kind == "rate_limited" or self._learnt):
             self._learn_from_end(ticket, outcome, now)
@@ -190,13 +173,13 @@ class TokenBudgetLimiter:
         """Learn from the head of an answer, while its body still streams. What remains makes sense only together with
         the call that was answered.
         """
-        return self._heard(token, hints, now) if isinstance(token, _Ticket) and token.out else ()
+        return self._heard(token, hints, now) if isinstance(token, Ticket) and token.out else ()
 
     def explain_refusal(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
     ) -> LimitedBy | None:
         """Requests or tokens, if the refusal itself says that too few remained for this call; `None` without."""
-        if not self._learn or not isinstance(token, _Ticket):
+        if not self._learn or not isinstance(token, Ticket):
             return None
         if "requests" in self._blind and self._blind["requests"].known:
             return "requests"
@@ -231,17 +214,17 @@ class TokenBudgetLimiter:
         """Raises `AssertionError` if the state contradicts itself."""
         assert self._calls_out >= 0, "more calls came back than went out"
         if self._calls_out == 0:
-            assert self._out == Amounts(), f"nothing is out, and {self._out} is still held"
+            assert self._out.nothing, f"nothing is out, and {self._out} is still held"
         assert all(budget.limit > 0 for budget in self._budgets)
 
     # -- inside --
 
-    def _use(self, budgets: list[BudgetLine]) -> None:
+    def _use(self, budgets: list[Budget]) -> None:
         self._budgets = budgets
         self._by_key = {budget.key: budget for budget in budgets}
         self._holding = holding_back(budgets)
 
-    def _learn_from_end(self, ticket: _Ticket, outcome: RequestReleaseOutcome, now: float) -> None:
+    def _learn_from_end(self, ticket: Ticket, outcome: RequestReleaseOutcome, now: float) -> None:
         kind = outcome.kind
         blind = self._blind.get(self._unit_of(outcome)) if kind == "rate_limited" else None
         for line, _, entry in ticket.charges:
@@ -264,7 +247,7 @@ class TokenBudgetLimiter:
         """When the next call could go if all that is out had cost nothing."""
         return max(budget.soonest(self._out.of(budget.dimension), now) for budget in self._budgets)
 
-    def _heard(self, ticket: _Ticket, hints: Hints | None, now: float) -> list[LimiterChange]:
+    def _heard(self, ticket: Ticket, hints: Hints | None, now: float) -> list[LimiterChange]:
         if not self._learn or ticket.heard or hints is None or not (hints.limits or hints.ignored):
             return []
         ticket.heard = True

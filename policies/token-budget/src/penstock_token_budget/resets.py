@@ -23,7 +23,7 @@ from typing import Final
 
 __all__ = ["SHORT", "Resets", "exceeds"]
 
-SHORT: Final = (1.0, 10.0)
+SHORT: Final[tuple[float, ...]] = (1.0, 10.0)
 """Windows in seconds, rising."""
 AGREEING: Final = 4
 """So many answers must speak against a window."""

@@ -12,19 +12,19 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-import attrs
-
 __all__ = ["SlidingWindow", "SubWindow"]
 
 PARTS: Final = 60
 
 
-@attrs.define(slots=True, eq=False)
 class SubWindow:
     """What went out in one sub-window, and when that counts no longer."""
 
-    expires_at: float
-    amount: float = 0.0
+    __slots__ = ("amount", "expires_at")
+
+    def __init__(self, expires_at: float) -> None:
+        self.expires_at = expires_at
+        self.amount = 0.0
 
 
 class SlidingWindow:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 import trio
+from msgspec.structs import replace
 
 import penstock
 from penstock import Usage, execute
@@ -195,7 +196,7 @@ class Calls:
     ) -> tuple[penstock.RequestReleaseOutcome, float]:
         """What an answer that has come means, which `attempt` is told of, and when it came."""
         now = trio.current_time()
-        facts = attrs.evolve(self._without_keys(reader.facts()), elapsed=now - started, received_at=now)
+        facts = replace(self._without_keys(reader.facts()), elapsed=now - started, received_at=now)
         attempt.answered(facts)
         return penstock.classify(facts, None), now
 
@@ -243,7 +244,7 @@ class Calls:
         read, written = usage.input_tokens or 0, usage.output_tokens or 0
         place.tally.input_tokens += read
         place.tally.output_tokens += written
-        cost = cost_of(place.model.prices, attrs.evolve(usage, input_tokens=read, output_tokens=written), step.kind)
+        cost = cost_of(place.model.prices, replace(usage, input_tokens=read, output_tokens=written), step.kind)
         if not cost:
             return
         self._tallies.paid(step.name, place.model.name, cost)
@@ -278,7 +279,7 @@ class Calls:
         verdict = facts.verdict
         if verdict is None or (code := self._secrets.text(verdict.code)) == verdict.code:
             return facts
-        return attrs.evolve(facts, verdict=attrs.evolve(verdict, code=code))
+        return replace(facts, verdict=replace(verdict, code=code))
 
     def unfit(
         self, use: ModelUse, place: PlaceUse, error: BadAnswer, outcome: penstock.RequestReleaseOutcome, now: float

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import attrs
+from msgspec.structs import asdict
 
 from penstock import Usage
 
@@ -32,6 +32,6 @@ def shares_of(total: int, weights: Sequence[int]) -> list[int]:
 
 def usages_of(usage: Usage, weights: Sequence[int]) -> list[Usage]:
     """The part of `usage` that falls on each weight; what was not told is told of none."""
-    told = {name: count for name, count in attrs.asdict(usage).items() if count is not None}
+    told = {name: count for name, count in asdict(usage).items() if count is not None}
     parts = {name: shares_of(count, weights) for name, count in told.items()}
     return [Usage(**{name: counts[at] for name, counts in parts.items()}) for at in range(len(weights))]

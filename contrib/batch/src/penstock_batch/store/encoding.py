@@ -9,7 +9,6 @@ from math import isfinite
 from typing import Any, Final
 from zlib import crc32
 
-import attrs
 import msgspec
 
 from penstock import Usage
@@ -19,7 +18,7 @@ from penstock_batch.store.answer import Answer
 __all__ = ["checksum", "decoded", "encoded", "rounded", "sound"]
 
 _DEFAULTS: Final = {field.name: field.default for field in msgspec.structs.fields(Answer)}
-_USAGE: Final = tuple(field.name for field in attrs.fields(Usage))
+_USAGE: Final = Usage.__struct_fields__
 _APART: Final = ("value", "usage", "row", "step")
 _READ: Final = msgspec.json.Decoder(Answer).decode
 _PUT: Final = msgspec.structs.force_setattr

@@ -56,9 +56,8 @@ def read_usage(usage: object, answer: Answer) -> None:
 def _first(usage: dict[str, Any], names: Sequence[str]) -> int | None:
     for name in names:
         if name in usage:
-            count: int | None = usage[name]
-            if type(count) is not int or not 0 <= count <= MOST_TOKENS:
-                count = count_of(count)
+            told = usage[name]
+            count: int | None = told if type(told) is int and 0 <= told <= MOST_TOKENS else count_of(told)
             if count is not None:
                 return count
     return None

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 
 import attrs
+from msgspec.structs import replace
 
 from penstock import (
     Denied,
@@ -55,7 +56,7 @@ def amounts_of(cost: RequestCost, usage: Usage | None, prices: Prices | None) ->
         money = prices.estimate(inp, out)
     else:
         whole = usage.input_tokens is not None and usage.output_tokens is not None
-        told = usage if whole else attrs.evolve(usage, input_tokens=inp, output_tokens=out)
+        told = usage if whole else replace(usage, input_tokens=inp, output_tokens=out)
         money = prices.cost(told) or 0.0
     return Amounts.of_call(inp + out, max(0, ceil(money * BILLION - 1e-3)))
 
