@@ -188,7 +188,7 @@ async def test_an_answer_that_breaks_off_is_no_whole_one_for_an_older_http_eithe
 class Answers:
     """A front that has the same answer for all."""
 
-    draining = False
+    draining = crowded = False
 
     def __init__(self, answer: bytes) -> None:
         self.answer = answer
