@@ -58,7 +58,7 @@ async def test_a_gateway_is_asked_to_reload_by_its_file_and_tells_what_changed(w
         text.replace(A, B).replace("max_parallel_requests = 1", "max_parallel_requests = 2"), encoding="utf-8"
     )
     code, said = await asked("serve", path, "--reload")
-    assert code == 0
+    assert code == 0, said
     assert "keys added: b\nkeys removed: a\n" in said
     assert "cap acme/small: 1 -> 2" in said.replace("acme-small-2", "small")
     assert (await world.ask(CHAT, B_CALLS))[0] == 200

@@ -51,8 +51,10 @@ async def answer_questions(
 
     Where there can be no safe socket, that is logged, and the run goes on without.
     """
+    found = False
     if not hasattr(socket, "AF_UNIX"):
         _log.info("there is no local socket on this system: `penstock explain` cannot ask run %s", printable(run_id))
+        task_status.started()
         return
     greeting = Greeting(run_id, os.getpid(), datetime.now().astimezone().isoformat(timespec="seconds"))
     try:
@@ -60,6 +62,7 @@ async def answer_questions(
             name = folder.new_name()
             try:
                 await _listen(listener, folder, name)
+                found = True
                 task_status.started()
                 await _Answering(greeting, answer).serve(listener)
             finally:
@@ -68,6 +71,8 @@ async def answer_questions(
         _log.warning(
             "`penstock explain` cannot ask run %s, which goes on without: %s", printable(run_id), printable(str(error))
         )
+        if not found:
+            task_status.started()
 
 
 async def _listen(listener: trio.socket.SocketType, folder: SocketFolder, name: str) -> None:

@@ -85,7 +85,7 @@ class RunWatch:
                 nursery.start_soon(self._take_snapshots, name="penstock health")
                 if self._answers:
                     answer = partial(answer_question, self._run, self.health, self._reconfigured)
-                    nursery.start_soon(answer_questions, self._run.run_id, answer, name="penstock explain")
+                    await nursery.start(answer_questions, self._run.run_id, answer, name="penstock explain")
                 try:
                     await loop(task_status)
                 finally:
