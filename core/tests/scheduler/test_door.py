@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from functools import partial, wraps
 from types import coroutine
@@ -191,3 +192,11 @@ async def test_a_wrong_option_is_refused_by_its_name(autojump_clock: MockClock, 
         (name,) = options
         assert name in str(raised.value) or "gpu" in str(raised.value)
         assert rig.scheduler.progress["unfinished"] == 0
+
+
+async def test_a_handle_is_not_referred_to_weakly(autojump_clock: MockClock) -> None:
+    async with open_rig() as rig:
+        handle = rig.scheduler.start_soon(trio.sleep, 1)
+        with pytest.raises(TypeError, match="weak reference"):
+            weakref.ref(handle)
+        await handle

@@ -104,7 +104,7 @@ class LaneQueue(Generic[T]):
 
     # -- coming and going
 
-    def add(self, item: T, group_key: Hashable, weight: float, resources: Resources, cost: float) -> Entry[T]:
+    def add(self, item: T, group_key: Hashable, weight: float, resources: Resources, cost: float) -> Entry:
         """Put an item at the end of its lane.
 
         `resources` are what it takes, `cost` (> 0) is what it counts for in the order.
@@ -113,7 +113,7 @@ class LaneQueue(Generic[T]):
         self.put(entry, group_key, weight, resources)
         return entry
 
-    def put(self, entry: Entry[T], group_key: Hashable, weight: float, resources: Resources) -> None:
+    def put(self, entry: Entry, group_key: Hashable, weight: float, resources: Resources) -> None:
         """The same for an entry that the caller has made, with its cost; it stands in no queue."""
         refusals = self._refusals
         group = self.groups.get(group_key)
@@ -164,7 +164,7 @@ class LaneQueue(Generic[T]):
         group.capped = key in refusals.contenders.capped
         return group
 
-    def take(self, entry: Entry[T]) -> None:
+    def take(self, entry: Entry) -> None:
         """The item was chosen: it leaves, and its cost counts."""
         lane = entry.lane
         if lane is None or lane.head is not entry:
@@ -186,7 +186,7 @@ class LaneQueue(Generic[T]):
         if not self._refusals.calm:
             self._refusals.taken(lane)
 
-    def discard(self, entry: Entry[T]) -> None:
+    def discard(self, entry: Entry) -> None:
         """The item is not to be done any more."""
         lane = entry.lane
         if lane is None:
@@ -243,7 +243,7 @@ class LaneQueue(Generic[T]):
         if lane.denied is not None:
             self._refusals.forget(lane)
 
-    def refuse(self, entry: Entry[T], denied: Denied, now: float) -> None:
+    def refuse(self, entry: Entry, denied: Denied, now: float) -> None:
         """File an item under a refusal that it met after it was selected."""
         lane = entry.lane
         if lane is None:
@@ -307,11 +307,12 @@ class LaneQueue(Generic[T]):
         for lane in self._refusals.reservations.too_many():
             self._refusals.end_reservation(lane)
 
-    def refusal_of(self, entry: Entry[T]) -> tuple[Denied, float] | None:
+    def refusal_of(self, entry: Entry) -> tuple[Denied, float] | None:
         """The refusal under which an item stands, and since when; `None` if it may be asked."""
         lane = entry.lane
         assert lane is not None
-        for node in (self._refusals.root, lane.group, lane):
+        nodes: list[Node[Any]] = [self._refusals.root, lane.group, lane]
+        for node in nodes:
             if node.denied is not None and node.closed:
                 return node.in_force(node.denied), node.since
         return None

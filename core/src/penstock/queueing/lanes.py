@@ -42,7 +42,7 @@ class Node(Generic[T]):
 
     def __init__(self) -> None:
         self.denied: Denied | None = None
-        self.asked: Entry[T] | None = None
+        self.asked: Entry | None = None
         """Who met that refusal."""
         self.since = 0.0
         self.joined: Any = None
@@ -63,35 +63,36 @@ class Node(Generic[T]):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Entry(Generic[T]):
+class Entry:
     """One item in a lane. `sequence` is its place in the order of arrival, `next` what came after it into its lane.
 
-    A kind of entry may make its item late, by `make`.
+    A kind of entry may make its item late, by `make`. (Not generic: an object of a compiled generic class can be
+    referred to weakly, and such a reference outlives it.)
     """
 
     __slots__ = ("cost", "lane", "made", "next", "sequence")
 
-    def __init__(self, item: T, sequence: int, cost: float, lane: Lane[T] | None) -> None:
-        self.made: T | None = item
+    def __init__(self, item: Any, sequence: int, cost: float, lane: Lane[Any] | None) -> None:
+        self.made: Any = item
         """The item; `None`: it has not been made yet."""
         self.sequence = sequence
         self.cost = cost
-        self.lane: Lane[T] | None = lane
+        self.lane: Lane[Any] | None = lane
         """`None` while it is in no queue."""
-        self.next: Entry[T] | None = None
+        self.next: Entry | None = None
 
-    def make(self) -> T:
+    def make(self) -> Any:
         """The item, which is made now if it was not before."""
-        return self.made  # type: ignore[return-value]
+        return self.made
 
     @property
-    def item(self) -> T:
+    def item(self) -> Any:
         """The same."""
         return self.make()
 
 
-_NOBODY: Final[Entry[Any]] = Entry(None, 0, 0.0, None)  # the head of a lane that nothing has been put into yet
-_NONE_YET: Final[list[tuple[int, Entry[Any]]]] = []  # most lanes never have such items; nobody puts anything in
+_NOBODY: Final[Entry] = Entry(None, 0, 0.0, None)  # the head of a lane that nothing has been put into yet
+_NONE_YET: Final[list[tuple[int, Entry]]] = []  # most lanes never have such items; nobody puts anything in
 _NOT_SEVERAL: Final[dict[Resources, Lane[Any]]] = {}  # most groups have one lane; likewise
 _NOBODY_ALONE: Final[set[Lane[Any]]] = set()  # of most groups likewise
 
@@ -114,16 +115,16 @@ class Lane(Node[T]):
         self.resources = resources
         self.shape = shape
         """A `Shape`: what it takes, with all lanes that take the same."""
-        self.first: Entry[T] | None = None
+        self.first: Entry | None = None
         """The items as they came, chained by `next`; some may have been discarded."""
-        self.last: Entry[T] | None = None
+        self.last: Entry | None = None
         self.gaps = 0
         """How many of them were discarded since the chain was mended, at most."""
         self.uneven = False
         """Whether the next head may be another than the next of the chain: for what was discarded or has returned."""
-        self.returned: list[tuple[int, Entry[T]]] = _NONE_YET
+        self.returned: list[tuple[int, Entry]] = _NONE_YET
         """Items that were refused alone and have come back, as a heap by the order of arrival."""
-        self.head: Entry[T] = _NOBODY
+        self.head: Entry = _NOBODY
         """The first item that has not been discarded. There is one: a lane that runs empty leaves at once."""
         self.live = 0
         """How many of the chain and of `returned` have not been discarded."""
@@ -132,11 +133,11 @@ class Lane(Node[T]):
         self.position: Any = None
         """The arena's own note of where the lane stands."""
 
-    def entries(self) -> list[Entry[T]]:
+    def entries(self) -> list[Entry]:
         """What stands here, in no order."""
         return [entry for entry in (*self._chained(), *(e for _, e in self.returned)) if entry.lane is self]
 
-    def append(self, entry: Entry[T]) -> None:
+    def append(self, entry: Entry) -> None:
         """A new last item."""
         if not self.live:
             self.head = entry
@@ -154,7 +155,7 @@ class Lane(Node[T]):
         self.head = _NOBODY
         self.gaps, self.returned, self.uneven = 0, _NONE_YET, False
 
-    def take_back(self, entry: Entry[T]) -> None:
+    def take_back(self, entry: Entry) -> None:
         """An item that stood alone for a while stands here again, in its place."""
         entry.lane = self
         self.live += 1
@@ -162,7 +163,7 @@ class Lane(Node[T]):
         if entry.sequence < self.head.sequence:
             self.head = entry
 
-    def file_by_number(self, entry: Entry[T]) -> None:
+    def file_by_number(self, entry: Entry) -> None:
         """Keep an item by its number, whenever it came."""
         if not self.returned:
             self.returned = []
@@ -176,7 +177,7 @@ class Lane(Node[T]):
         if self.gaps > self.live + 8:
             self._mend()
 
-    def unchain_last(self, before: Entry[T] | None) -> None:
+    def unchain_last(self, before: Entry | None) -> None:
         """The last item of the chain is kept elsewhere; `before` was the last one before it."""
         self.last = before
         if before is None:
@@ -184,7 +185,7 @@ class Lane(Node[T]):
         else:
             before.next = None
 
-    def _chained(self) -> Iterator[Entry[T]]:
+    def _chained(self) -> Iterator[Entry]:
         entry = self.first
         while entry is not None:
             yield entry

@@ -34,7 +34,7 @@ class Passes(Generic[T]):
     def __init__(self, refusals: Refusals[T]) -> None:
         self._refusals = refusals
 
-    def choose(self, ask: Callable[[T, float], Denied | None], now: float) -> Entry[T] | None:
+    def choose(self, ask: Callable[[T, float], Denied | None], now: float) -> Entry | None:
         """The first item in order that is not refused, or `None`: then the queue is at rest.
 
         `ask` is called with an item and `now`.
@@ -94,8 +94,8 @@ class Passes(Generic[T]):
         self,
         ask: Callable[[T, float], Denied | None],
         now: float,
-        asked: tuple[Lane[T], Entry[T], Denied | None] | None = None,
-    ) -> Entry[T] | None:
+        asked: tuple[Lane[T], Entry, Denied | None] | None = None,
+    ) -> Entry | None:
         refusals = self._refusals
         if asked is None and self._nobody_fits():
             return None
@@ -121,7 +121,7 @@ class Passes(Generic[T]):
         room = shapes.room
         return room is not None and room.always is not None and room.free[room.always] <= 0
 
-    def _pass_at_rest(self, ask: Callable[[T, float], Denied | None], now: float) -> Entry[T] | None:
+    def _pass_at_rest(self, ask: Callable[[T, float], Denied | None], now: float) -> Entry | None:
         """Ask those once more who were refused for what is queued: as it is now, nobody could run."""
         changed = [condition for condition in self._refusals.lot.soft if self._refusals.changes.concern(condition)]
         self._refusals.changes.clear()
@@ -137,8 +137,8 @@ class Passes(Generic[T]):
         self,
         ask: Callable[[T, float], Denied | None],
         now: float,
-        asked: tuple[Lane[T], Entry[T], Denied | None] | None = None,
-    ) -> Entry[T] | None:
+        asked: tuple[Lane[T], Entry, Denied | None] | None = None,
+    ) -> Entry | None:
         """Ask until somebody is not refused; `asked`: who was asked in this pass before, and the answer."""
         self._refusals.passing = True
         agreed: set[Lane[T]] = set()
@@ -146,10 +146,10 @@ class Passes(Generic[T]):
             while self._refusals.root.denied is None:
                 short = False
                 if asked is None:
-                    lane, short = self._next(agreed)
-                    if lane is None:
+                    found, short = self._next(agreed)
+                    if found is None:
                         return None
-                    entry = lane.head
+                    lane, entry = found, found.head
                     denied = ask(entry.make(), now)
                 else:
                     (lane, entry, denied), asked = asked, None

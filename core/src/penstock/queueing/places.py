@@ -141,7 +141,7 @@ class RefusalClass(Generic[T]):
         self.contended = contended
         """Whether it is for want of room, so that who is admitted stays with those that wait for the same."""
         self.open = False
-        self.asked: Entry[T] | None = None
+        self.asked: Entry | None = None
         """Who met the latest refusal of it."""
         self.nodes: dict[Node[T], None] = {}
         self.places: dict[Shape[T], Place[T]] = {}

@@ -165,7 +165,7 @@ class Refusals(Generic[T]):
             joined.asked = asked
         self._block(node, denied, joined, now)
 
-    def met_by(self, entry: Entry[T], lane: Lane[T]) -> tuple[list[Node[T]], list[RefusalClass[T]]]:
+    def met_by(self, entry: Entry, lane: Lane[T]) -> tuple[list[Node[T]], list[RefusalClass[T]]]:
         """The refusals that one met, and that cover others of its group, or of its class. One of the whole queue is not
         among them: it is about the queue, whoever met it."""
         nodes = [node for node in (lane, lane.group) if node.denied is not None]

@@ -55,7 +55,7 @@ class DeadlineLanes(LaneQueue[T]):
         resources: tuple[tuple[Hashable, int], ...],
         cost: float,
         deadline: float | None,
-    ) -> Entry[T]:
+    ) -> Entry:
         """As `add`, with the moment by which the item is to be served."""
         there = self._lane(group_key, resources)
         last = None if there is None else there.last
@@ -86,7 +86,7 @@ class DeadlineLanes(LaneQueue[T]):
         resources: tuple[tuple[Hashable, int], ...],
         cost: float,
         priority: int,
-    ) -> Entry[T]:
+    ) -> Entry:
         """As `add`, for an item that goes before all of its group with a lower priority, and behind those with a higher
         one or as high a one that came before. The number of one with priority 0 is its place in the order of arrival,
         so where all have that, nothing is other than in the order of arrival.
@@ -100,7 +100,7 @@ class DeadlineLanes(LaneQueue[T]):
         group = self.groups.get(group_key)
         return None if group is None else group.lane_of(resources)
 
-    def discard(self, entry: Entry[T]) -> None:
+    def discard(self, entry: Entry) -> None:
         """As of any lanes; and what left from the middle of a heap does not stay there for ever."""
         lane = entry.lane
         super().discard(entry)

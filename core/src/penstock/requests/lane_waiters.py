@@ -68,7 +68,7 @@ class LaneRequestWaiters:
         """Whether it is plain that nobody has room; whether a condition could change anything."""
         self._lot = self._lanes.waiting.lot
         self._room: RequestRoom | None = None
-        self._selected: Entry[RequestWaiter] | None = None
+        self._selected: Entry | None = None
         self._needs: dict[tuple[RequestResourceKey, int], Needs] = {}
         self._view = RequestQueueView(
             LiveCounts(lambda: self._count(lambda waiter: waiter.item.group.key)),

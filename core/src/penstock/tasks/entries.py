@@ -17,7 +17,7 @@ __all__ = ["TaskEntry"]
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class TaskEntry(Entry[SchedulableTask]):
+class TaskEntry(Entry):
     """A task with what its record is made of.
 
     Who makes one knows it by its id, and puts none into a queue again that was discarded there.
@@ -36,7 +36,7 @@ class TaskEntry(Entry[SchedulableTask]):
 
     def make(self) -> SchedulableTask:
         """The record, the same at each call."""
-        made = self.made
+        made: SchedulableTask | None = self.made
         if made is None:
             terms = self.terms
             made = SchedulableTask(

@@ -57,15 +57,15 @@ class LaneTaskQueue:
         self.keeps_nobody_back = self._lanes.keeps_nobody_back
         """Whether nobody is refused, short of room, or kept from room that is reserved. Where `submission` was full, it
         holds again when a place came free."""
-        self._entries: dict[str, Entry[SchedulableTask]] = {}
+        self._entries: dict[str, Entry] = {}
         """By their ids the tasks that came as records."""
-        self._known: Mapping[str, Entry[SchedulableTask]] = {}
+        self._known: Mapping[str, Entry] = {}
         """By their ids those that came as entries; others, too, that are not queued."""
         self._costs: dict[tuple[tuple[str, int], ...], float] = {}
         """What a task counts for, by its shape."""
         self._forgotten = 0
         """How many tasks had come when it was emptied as if it were new."""
-        self._selected: Entry[SchedulableTask] | None = None
+        self._selected: Entry | None = None
         self._arrivals = Arrivals()
         self._hand_over: Callable[[Denied, list[SchedulableTask]], Any] | None = None
         self._oldest = OldestTasks(self._in_order, self._find_arrived)
@@ -76,7 +76,7 @@ class LaneTaskQueue:
         queued = [(_id_of(entry), entry.sequence, lane.resources) for lane in lanes for entry in lane.entries()]
         return sorted(queued, key=itemgetter(1))
 
-    def _find(self, task_id: str) -> Entry[SchedulableTask] | None:
+    def _find(self, task_id: str) -> Entry | None:
         entry = self._entries.get(task_id) or self._known.get(task_id)
         return None if entry is None or entry.lane is None else entry
 
@@ -186,20 +186,22 @@ class LaneTaskQueue:
         self._selected = None
         return self.take_put(entry) if isinstance(entry, TaskEntry) else self.take(entry)
 
-    def take(self, entry: Entry[SchedulableTask]) -> SchedulableTask:
+    def take(self, entry: Entry) -> SchedulableTask:
         """The task of an entry that was chosen: it leaves the queue. For one that came as a record."""
-        task = entry.made
+        task: SchedulableTask | None = entry.made
         assert task is not None
         del self._entries[task.task_id]
         self._lanes.take(entry)
         return task
 
-    def take_put(self, entry: Entry[SchedulableTask]) -> SchedulableTask:
+    def take_put(self, entry: Entry) -> SchedulableTask:
         """The same for one that came as an entry, which lives on."""
         self._lanes.take(entry)
         entry.next = None
-        task = entry.made
-        return entry.make() if task is None else task
+        task: SchedulableTask | None = entry.made
+        if task is None:
+            task = cast("SchedulableTask", entry.make())
+        return task
 
     # -- driven by the task gate
 
@@ -247,7 +249,7 @@ class LaneTaskQueue:
             return None
         self._entries.pop(task_id, None)
         self._lanes.discard(entry)
-        return entry.make()
+        return cast("SchedulableTask", entry.make())
 
     def _forget(self) -> None:
         """Nothing is queued."""
@@ -313,7 +315,7 @@ class LaneTaskQueue:
         assert demand == dict(self._view.queued_peer_demand_by_resource)
 
 
-def _id_of(entry: Entry[SchedulableTask]) -> str:
+def _id_of(entry: Entry) -> str:
     return entry.task_id if isinstance(entry, TaskEntry) else entry.item.task_id
 
 

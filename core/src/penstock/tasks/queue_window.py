@@ -33,7 +33,8 @@ def _since(arrivals: Arrivals, group: Group[SchedulableTask]) -> float:
 
 
 def _first_of(group: Group[SchedulableTask]) -> SchedulableTask:
-    return min((lane.head for lane in group.all_lanes()), key=lambda entry: entry.sequence).make()
+    first: SchedulableTask = min((lane.head for lane in group.all_lanes()), key=lambda entry: entry.sequence).make()
+    return first
 
 
 @read_only
