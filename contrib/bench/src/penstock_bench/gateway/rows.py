@@ -89,8 +89,15 @@ def gateway_rows(stand: Stand, *, streams: int, many: int, workers: bool) -> lis
             ),
             Row(
                 name="memory-further",
-                title="memory of each further process (PSS)",
+                title="memory of each further process (PSS), with two workers",
                 ours=lambda _: stand.memory(further=True),
+                unit=MEGABYTES,
+                rounds=1,
+            ),
+            Row(
+                name="memory-added",
+                title="what each worker adds to the memory of all (PSS), from two to four",
+                ours=lambda _: stand.memory_added(),
                 unit=MEGABYTES,
                 rounds=1,
             ),

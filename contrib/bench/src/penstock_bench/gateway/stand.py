@@ -52,12 +52,13 @@ class Stand:
         return server
 
     def ours(self, kind: str = "plain") -> Server:
-        """A gateway: `plain`, `waiting` (for a cap), `silent` (without a log), or with `two` workers."""
+        """A gateway: `plain`, `waiting` (for a cap), `silent` (without a log), or with `two` or `four` workers."""
         options: dict[str, dict[str, int | bool]] = {
             "plain": {},
             "waiting": {"cap": CAP},
             "silent": {"log": False},
             "two": {"workers": 2},
+            "four": {"workers": 4},
         }
         upstream = self._provider.port
         return self._server(kind, lambda: contenders.penstock(self._folder, upstream, **options[kind]))  # type: ignore[arg-type]
@@ -98,6 +99,14 @@ class Stand:
         """What the first process holds after all that it has done so far, or the mean of the others."""
         held = self.ours("two" if further else "plain").pss()
         return Sample(1, sum(held[1:]) / len(held[1:]) if further else held[0])
+
+    def memory_added(self) -> Sample:
+        """What all processes hold with four workers, less what they hold with two, for each that there is more."""
+        held = []
+        for server in (self.ours("two"), self.ours("four")):
+            self._wrk.load(server.port, self._seconds, CONNECTIONS)
+            held.append(sum(server.pss()))
+        return Sample(2, held[1] - held[0])
 
     def growth(self, calls: int) -> Sample:
         """By how much the first process has grown over so many calls more."""
