@@ -6,8 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from penstock import load_config
 from penstock_gateway.door import IDLE
-from penstock_gateway.open_files import OTHERS, most_clients, most_idle
+from penstock_gateway.open_files import OTHERS, files_for_calls, most_clients, most_idle
 from penstock_gateway.request_parser import ClientRequest
 from penstock_gateway.testing import ANSWER, Client, Provider, World, whole
 
@@ -21,6 +22,19 @@ def test_clients_and_calls_have_files_enough_between_them(files: int, for_calls:
     calls = min(for_calls, clients)  # each is a client's
     idle = min(for_calls - calls, 2 * most_idle(2, files))
     assert clients + calls + idle <= max(files - OTHERS, 6)
+
+
+def test_where_caps_are_beyond_all_files_two_fifths_of_them_are_for_clients() -> None:
+    assert most_clients(4096, OTHERS + 1000, 100_000) == 400
+    assert most_clients(4096, OTHERS + 1000, 550) == 450
+
+
+def test_the_calls_of_an_embedded_mock_have_two_files_each() -> None:
+    models = {"small": {"max_parallel_requests": 4}, "large": {"max_parallel_requests": 3}}
+    mock = {"kind": "mock", "models": models}
+    acme = {"base_url": "http://127.0.0.1:9/v1", "models": models}
+    both = load_config({"providers": {"mock": mock, "acme": acme}})
+    assert files_for_calls(both.config.providers.values()) == 14 + 7
 
 
 @pytest.mark.loopback
