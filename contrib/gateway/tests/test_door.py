@@ -49,6 +49,7 @@ async def test_who_comes_is_let_in_for_the_client_that_was_idle_longest(
     assert await answers(before[1]), "who has just been served is no longer idle"
     mock_clock.jump(IDLE)
     assert (await world.ask())[0] == 200
+    assert await answers(before[1])
     assert await ended(before[0])
     assert (await world.ask())[0] == 200
     assert await ended(before[2])
