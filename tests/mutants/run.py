@@ -67,8 +67,14 @@ def problems(mutant: Mutant) -> list[str]:
     wrong = [] if found == 1 else [f"{mutant['name']}: its old text stands {found} times in {mutant['file']}, not once"]
     if mutant["old"] == mutant["new"]:
         wrong.append(f"{mutant['name']}: old and new are the same")
-    missing = [test for test in mutant["tests"] if not TREE.joinpath(test.partition("::")[0]).exists()]
-    return wrong + [f"{mutant['name']}: there is no {test}" for test in missing]
+    return wrong + [f"{mutant['name']}: there is no {test}" for test in mutant["tests"] if not is_there(test)]
+
+
+def is_there(test: str) -> bool:
+    """Whether there is such a file or folder of tests, and in it a function of that name, where one is named."""
+    path, _, name = test.partition("::")
+    file, function = TREE / path, name.rpartition("::")[2].partition("[")[0]
+    return file.exists() and (not function or f"def {function}(" in file.read_text(encoding="utf-8"))
 
 
 def copy_of_the_tree(folder: Path) -> Path:

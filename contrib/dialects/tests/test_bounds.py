@@ -122,6 +122,24 @@ def test_what_has_very_many_parts_and_is_no_object_is_not_read(text: bytes) -> N
     assert (reader.too_large, reader.usage) == (MANY, None)
 
 
+@pytest.mark.parametrize(("parts", "told"), [(1000, ""), (1001, MANY)])
+def test_an_answer_has_as_many_parts_as_it_may_and_none_more(parts: int, told: str) -> None:
+    text = b'{"odd":[%s],%s}' % (b",".join([b"{}"] * (parts - 7)), USED)  # and two objects, a list and four members
+    with AnswerReader(OPENAI, 200, {}, memory=Memory(parts=1000)) as reader:
+        reader.feed(text)
+        reader.end()
+    assert reader.too_large == told
+
+
+def test_after_an_event_of_very_many_parts_nothing_is_read() -> None:
+    with AnswerReader(OPENAI, 200, {}, memory=Memory(parts=1000)) as reader:
+        reader.feed(b"data: [" + b"[]," * 1001 + b"0]\n\n")
+        assert reader.too_large == MANY
+        reader.feed(b"data: {%s}\n\n" % USED)
+        reader.end()
+    assert (reader.too_large, reader.usage) == (MANY, None)
+
+
 def test_an_answer_of_many_texts_and_numbers_has_few_parts() -> None:
     text = b'{"object":"list","data":[{"embedding":[%s]}],%s}' % (b",".join([b"0.5"] * 100_000), USED)
     with AnswerReader(OPENAI, 200, {}, memory=Memory(parts=1000)) as reader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
@@ -18,7 +19,7 @@ from penstock_gateway.testing_processes import open_served
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="systemd is Linux's")
 
-ADDRESS = "@penstock-test-of-a-service"
+ADDRESS = f"@penstock-test-of-a-service-{os.getpid()}"
 
 
 @pytest.fixture
@@ -35,8 +36,8 @@ async def test_it_says_twice_in_the_time_that_it_has_that_it_lives(
     told = ServiceManager({"NOTIFY_SOCKET": ADDRESS, "WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "7"}, 7)
     with trio.move_on_after(31.0):
         await told.tell_life()
-    assert [manager.recv(64) for _ in range(3)] == [LIVES] * 3
     manager.setblocking(False)
+    assert [manager.recv(64) for _ in range(3)] == [LIVES] * 3
     with pytest.raises(BlockingIOError):
         manager.recv(64)
 

@@ -91,6 +91,21 @@ def test_a_queue_that_selects_one_who_does_not_wait_is_named() -> None:
     bench.wait(group="another")
     assert bench.controller.cancel(ghost, 0.0)
     queue.ghost = ghost
-    with pytest.raises(PluginError) as caught:
+    with pytest.raises(PluginError, match=r"select_next must return a \w+ of a waiter in the queue") as caught:
         bench.release(lease)
     assert caught.value.plugin == "Forgetful"
+
+
+def test_a_queue_that_names_the_moment_at_which_it_has_just_selected_nobody_is_named() -> None:
+    class Impatient(FifoRequestWaiters):
+        def next_change(self, now: float) -> float | None:
+            return 5.0
+
+    bench = RequestBench({CHAT: 1}, waiters=Impatient())
+    bench.lease()
+    bench.wait()
+    bench.controller.advance(4.0)
+    assert bench.controller.next_change(4.0) == 5.0
+    bench.controller.advance(5.0)
+    with pytest.raises(PluginError, match="next_change must be later"):
+        bench.controller.next_change(5.0)

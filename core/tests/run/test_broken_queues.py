@@ -13,6 +13,7 @@ from trio.testing import MockClock
 
 import penstock
 from penstock import FifoRequestWaiters, FifoTaskQueue, hookimpl
+from penstock.testing import make_task
 
 CONFIG = {
     "scheduler": {"submission_capacity": 2},
@@ -91,34 +92,37 @@ async def errors_with(plugin: Plugin) -> list[str]:
 
 
 PenstockErrors = (penstock.PenstockError, penstock.TaskCancelled, penstock.TaskDropped)
-NO_MOMENTS = ("soon", True, nan, object(), [1.0], 0, -1.0, -inf)
+NO_MOMENTS = ("soon", True, nan, object(), [1.0])
+PAST = (0, -1.0, -inf)
 NO_RECORDS = (0, "x", object(), ["x"])
 
 
 @pytest.mark.parametrize("kind", [FifoTaskQueue, Delegating])
 @pytest.mark.parametrize(
-    ("method", "answers"),
+    ("method", "must", "answers"),
     [
-        ("enqueue", (None, 3, "task-0", object())),
-        ("select_next", NO_RECORDS),
-        ("commit", NO_RECORDS),
-        ("discard", NO_RECORDS),
-        ("blocked", (None, *NO_RECORDS)),
-        ("view", (None, *NO_RECORDS)),
-        ("next_change", NO_MOMENTS),
+        ("enqueue", "return", (None, 3, "task-0", object())),
+        ("select_next", "return", NO_RECORDS),
+        ("commit", "return", (*NO_RECORDS, make_task("another"))),
+        ("discard", "return", (*NO_RECORDS, make_task("another"))),
+        ("blocked", "return", (None, *NO_RECORDS)),
+        ("view", "return", (None, *NO_RECORDS)),
+        ("next_change", "return", NO_MOMENTS),
+        ("next_change", "be later", PAST),
     ],
 )
 async def test_what_a_ready_queue_answers_is_looked_at(
-    autojump_clock: MockClock, kind: type[Any], method: str, answers: tuple[object, ...]
+    autojump_clock: MockClock, kind: type[Any], method: str, must: str, answers: tuple[object, ...]
 ) -> None:
     for answer in answers:
         told = await errors_with(Plugin(answering(kind, method, answer)))
         assert told, f"{answer!r} was taken"
-        assert all(f"plugin 'Plugin': {method} must" in each for each in told), (answer, told)
+        assert all(f"plugin 'Plugin': {method} must {must}" in each for each in told), (answer, told)
 
 
 @pytest.mark.parametrize(
-    ("method", "answers"), [("select_next", NO_RECORDS), ("commit", (None, *NO_RECORDS)), ("next_change", NO_MOMENTS)]
+    ("method", "answers"),
+    [("select_next", NO_RECORDS), ("commit", (None, *NO_RECORDS)), ("next_change", (*NO_MOMENTS, *PAST))],
 )
 async def test_what_a_queue_of_waiting_calls_answers_is_looked_at(
     autojump_clock: MockClock, method: str, answers: tuple[object, ...]

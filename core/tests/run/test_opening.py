@@ -22,10 +22,12 @@ from penstock import (
     SchedulableTask,
     Settings,
     Signal,
+    SinkSpec,
     StallError,
     TaskAdmissionView,
     TaskDropped,
     WallClock,
+    current_correlation,
     hookimpl,
     load_config,
 )
@@ -234,6 +236,34 @@ async def test_sinks_and_notes_hear_of_the_run(autojump_clock: MockClock) -> Non
     assert witness.kinds[0] == "scheduler_job_started"
     assert witness.kinds[-1] == "scheduler_job_completed"
     assert witness.kinds.count("task_lease_acquired") == witness.kinds.count("task_lease_released") == 1
+
+
+@pytest.mark.parametrize("looks", [True, False])
+async def test_who_hears_of_nothing_but_ends_is_told_each_under_its_own_execution(
+    looks: bool, autojump_clock: MockClock
+) -> None:
+    class Ends:
+        sink = SinkSpec(kinds=frozenset({"task_completed", "task_lease_released"}))
+
+        @hookimpl
+        def penstock_scheduler_event(self, event: RuntimeEvent) -> None:
+            told.append((event.event_kind, event.task_execution_id))
+
+    async def fails_once() -> None:
+        if looks:
+            correlation = current_correlation()
+            assert correlation is not None
+            seen.append(correlation.task_execution_id)
+        if not told:
+            raise ValueError
+
+    told, seen = list[tuple[str, str | None]](), list[str | None]()
+    async with penstock.open_scheduler(CORE_ALONE, plugins=[Ends()]) as scheduler:
+        await scheduler.start_soon(fails_once, retry_on=(ValueError,))
+    first, second = [execution for kind, execution in told if kind == "task_completed"]
+    assert first != second
+    assert [execution for kind, execution in told if kind == "task_lease_released"] == [first, second]
+    assert seen == ([first, second] if looks else [])
 
 
 async def test_tasks_make_requests_under_the_run_that_they_belong_to(autojump_clock: MockClock) -> None:

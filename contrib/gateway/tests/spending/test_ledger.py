@@ -224,6 +224,27 @@ def test_when_the_disk_fails_the_book_goes_on_and_says_so_and_nothing_is_lost(tm
     assert used_of(path) == SPENT + SPENT
 
 
+def test_what_is_used_while_a_writing_fails_counts_for_more_than_what_was_to_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+
+    class Fails(LedgerFile):
+        fails = True
+
+        def write(self, rows):  # type: ignore[no-untyped-def]
+            if self.fails:
+                self.fails = False
+                ledger.book.settle(ledger.book.charge("a", SPENT, WALL), SPENT)
+                raise sqlite3.OperationalError("disk I/O error")
+            super().write(rows)
+
+    ledger = Ledger(Fails(path), lambda: 0.0, lambda _: None)
+    ledger.book.settle(ledger.book.charge("a", SPENT, WALL), SPENT)
+    assert not ledger.write_now()
+    assert ledger.write_now()
+    ledger.close()
+    assert used_of(path) == SPENT + SPENT
+
+
 def test_what_cannot_be_written_at_the_end_is_told(tmp_path: Path) -> None:
     disk = Disk(tmp_path / "ledger.sqlite")
     disk.ledger.book.charge("a", SPENT, WALL)
