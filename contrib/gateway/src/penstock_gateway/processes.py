@@ -146,10 +146,17 @@ class FirstProcess:
                 how = os.waitstatus_to_exitcode(status)
                 _tell(f"{_name(who)} has ended ({f'signal {-how}' if how < 0 else f'status {how}'})")
             if self._supervision.failed:
-                if not self._failure and self._control is not None:
-                    select.select([self._control], [], [], LAST_WORDS_SECONDS)  # a worker may end before it has spoken
-                    self._hear()
+                self._hear_last_words()
                 self._signal_all(signal.SIGQUIT)
+
+    def _hear_last_words(self) -> None:
+        """Wait for why it cannot be started: a worker may end before the coordinator has said so. That it lives is not
+        it.
+        """
+        last = time.monotonic() + LAST_WORDS_SECONDS
+        while self._control is not None and not self._failure and (left := last - time.monotonic()) > 0:
+            if not select.select([self._control], [], [], left)[0] or not self._hear():
+                return
 
     def _reload(self) -> None:
         if self._control is None:
@@ -176,8 +183,11 @@ class FirstProcess:
         for pid in self._supervision.pids.values():
             os.kill(pid, number)
 
-    def _hear(self) -> None:
+    def _hear(self) -> bool:
+        """Take what the coordinator has said; whether it has said anything."""
+        spoken = False
         while self._control is not None and (said := heard(self._control)) is not None:
+            spoken = True
             what, more = said[:1], said[1:]
             if what == ALIVE:
                 self._supervision.lives(time.monotonic())
@@ -195,6 +205,7 @@ class FirstProcess:
                 if plan is not None:
                     self._prepared = self._prepared.replaced(plan.serving)
                     self._supervision.grace = plan.serving.gateway.orphan_seconds
+        return spoken
 
     # -- children --
 

@@ -19,7 +19,7 @@ import trio
 from penstock_wire.answer import AnswerParser
 from penstock_wire.connection import Connection, Origin
 from penstock_wire.errors import CannotConnect
-from penstock_wire.given import check_client
+from penstock_wire.given import check_client, check_texts
 from penstock_wire.idle import IdleConnections
 from penstock_wire.request import Headers
 from penstock_wire.target import Target, tls_context
@@ -46,6 +46,7 @@ class WireClient:
         most_idle: int = 1000,
         connect_timeout: float = 30.0,
     ) -> None:
+        check_texts(base_url=base_url)
         check_client(tls, keep_alive, most_idle, connect_timeout)
         target = self._target = Target(base_url, headers)
         context = (tls or tls_context()) if target.secure else None
@@ -77,6 +78,7 @@ class WireClient:
         `ValueError` for a method, a path or a header that would not be one on the wire, and for a body that is not of
         bytes.
         """
+        check_texts(method=method, path=path)
         if not isinstance(body, bytes):
             raise ValueError(f"body must be bytes, not {type(body).__name__}: of a text, text.encode()")
         head = self._target.head(method, path)

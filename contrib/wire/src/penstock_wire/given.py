@@ -8,7 +8,14 @@ import math
 import ssl
 from typing import TypeGuard
 
-__all__ = ["check_client"]
+__all__ = ["check_client", "check_texts"]
+
+
+def check_texts(**given: object) -> None:
+    """Raises `ValueError` with the name of what is no text."""
+    for name, value in given.items():
+        if not isinstance(value, str):
+            raise ValueError(f"{name} must be text, not {type(value).__name__}")
 
 
 def check_client(tls: object, keep_alive: object, most_idle: object, connect_timeout: object) -> None:

@@ -30,10 +30,7 @@ class Target:
     """
 
     def __init__(self, base_url: str, headers: Headers) -> None:
-        given: object = base_url
-        if not isinstance(given, str):
-            raise ValueError(f"base_url must be text, not {type(given).__name__}")
-        url = urlsplit(given)
+        url = urlsplit(base_url)
         if url.scheme not in _PORTS or not url.hostname:
             raise ValueError("base_url must begin with http:// or https:// and a host")
         if url.username is not None or url.query or url.fragment:
@@ -54,14 +51,8 @@ class Target:
 
     def head(self, method: str, path: str) -> RequestHead:
         """The head of calls to a path."""
-        try:
-            head = self._heads.get((method, path))
-        except TypeError:  # no text, and nothing that could be looked for
-            head = None
+        head = self._heads.get((method, path))
         if head is None:
-            for name, given in ("method", method), ("path", path):
-                if not isinstance(given, str):
-                    raise ValueError(f"{name} must be text, not {type(given).__name__}")
             target = f"{self._path}/{path.removeprefix('/')}"
             head = RequestHead(method, target, self._host, self._headers)
             if len(self._heads) < MOST_HEADS:

@@ -87,7 +87,10 @@ class PluginMaker:
             return None
         if isinstance(answer, bool) or not isinstance(answer, int | float) or math.isnan(answer):
             raise self.error("next_change must return a moment of the run's clock, or None")
-        return answer
+        try:
+            return float(answer)
+        except OverflowError:  # an integer that is later than all
+            return math.copysign(math.inf, answer)
 
     def later(self, moment: float | None, rested_at: float) -> float | None:
         """A moment that a queue has named, if it is later than the one at which nobody was selected: who sleeps until
