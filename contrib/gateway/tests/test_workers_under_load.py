@@ -80,8 +80,8 @@ async def test_whoever_is_killed_no_lease_is_lost_and_never_more_leased_than_the
                 nursery.start_soon(call_on)
             for number in range(ROUNDS):
                 await trio.sleep(random.uniform(0.5, 2.0))
-                while not (children := served.children()):
-                    await trio.sleep(0.01)  # all have ended, and are being started
+                while not (children := served.children()):  # all have ended, and are being started
+                    await trio.sleep(random.uniform(0.5, 2.0))
                 which = 0 if number % 4 == 3 else random.randrange(len(children))
                 kills["the first child" if which == 0 else "another"] += 1
                 with suppress(ProcessLookupError):
