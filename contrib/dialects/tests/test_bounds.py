@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import inspect
+import json
 from random import Random
 from typing import Any
 
@@ -139,6 +140,33 @@ def test_after_an_event_of_very_many_parts_nothing_is_read() -> None:
         reader.feed(b"data: {%s}\n\n" % USED)
         reader.end()
     assert (reader.too_large, reader.usage) == (MANY, None)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        b'"errors":[{"message":"no"}]',
+        b'"error":{"message":"no","of":"%s"}' % (b":" * 20_000),
+        b'"error":"%s"' % (b"no" * 10_000),
+        b'"errors":["%s"]' % (b"no" * 10_000),
+    ],
+)
+def test_an_error_inside_an_answer_of_very_many_parts_is_one_however_it_is_told(error: bytes) -> None:
+    text = b'{"object":"chat.completion","choices":[%s],%s}' % (b",".join([b"[]"] * 1001), error)
+    with AnswerReader(OPENAI, 200, {}, memory=Memory(parts=1000)) as reader:
+        reader.feed(text)
+        reader.end()
+    assert (reader.too_large, reader.verdict.kind, reader.verdict.ended) == (MANY, "provider_failure", "error")
+    assert reader.error is not None
+
+
+def test_the_text_of_an_error_with_very_many_parts_is_not_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+    monkeypatch.setattr(json, "loads", lambda text: looked.append(len(text)))
+    with AnswerReader(OPENAI, 200, {}, memory=Memory(parts=1000)) as reader:
+        reader.feed(b"event: error\ndata: [" + b"[]," * 100_000 + b"0]\n\n")
+    assert reader.verdict.kind == "provider_failure"
+    assert max(looked, default=0) < 20_000
 
 
 def test_an_answer_of_many_texts_and_numbers_has_few_parts() -> None:

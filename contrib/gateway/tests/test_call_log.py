@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -16,6 +17,13 @@ from penstock_wire import open_poller
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
 FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="by /proc, as where systemd's journal is the standard output")
+def test_a_socket_is_told_with_what_would_be_right() -> None:
+    told = 'a socket; the standard output is "-"'
+    with socket.socket(socket.AF_UNIX) as sock, pytest.raises(ConfigError, match=told):
+        open_log_file(f"/proc/self/fd/{sock.fileno()}")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such pipes on Windows")

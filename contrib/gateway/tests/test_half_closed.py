@@ -78,6 +78,20 @@ async def test_each_of_its_requests_is_answered(world: World) -> None:
     assert not await client.stream.receive_some(1)
 
 
+async def test_each_is_answered_also_where_one_came_while_another_was_under_way(world: World) -> None:
+    await world.begin(cap=1)
+    gate = Gate(world.provider, whole(ANSWER))
+    client = await world.client()
+    for _ in range(3):
+        await client.stream.send_all(SENT)
+        await wait_all_tasks_blocked()
+    await client.stream.send_eof()
+    await wait_all_tasks_blocked()
+    gate.opened.set()
+    assert [(await client.answer())[0] for _ in range(3)] == [200, 200, 200]
+    assert not await client.stream.receive_some(1)
+
+
 @pytest.mark.parametrize("sent", [b"", b"POST /v1/ch", SENT[:-3]])
 async def test_what_it_has_not_sent_whole_is_not_waited_for(world: World, sent: bytes) -> None:
     gateway = await world.begin()

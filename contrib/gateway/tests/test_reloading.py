@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
 
 from penstock import ConfigError
 from penstock_gateway import load_gateway
@@ -73,3 +75,18 @@ async def test_what_cannot_be_had_leaves_everything_as_it_was(
     assert message in str(caught.value)
     assert (await world.ask(CHAT, A_CALLS))[0] == 200
     assert (await world.ask(CHAT, B_CALLS))[0] == 401
+
+
+async def test_who_waits_to_be_connected_is_let_in_where_more_may_be(world: World, tmp_path: Path) -> None:
+    await world.begin("most_connections = 1\n", cap=2)
+    world.provider.hangs()
+    await (await world.client()).send()
+    await world.provider.until(lambda: world.provider.out == 1)
+    outside = await world.client()
+    await outside.send()
+    await wait_all_tasks_blocked()
+    assert world.gateway.connections == 1
+    world.provider.reply = world.provider.answer
+    change(world, tmp_path, ("most_connections = 1", "most_connections = 2"))
+    with trio.fail_after(5):
+        assert (await outside.answer())[0] == 200

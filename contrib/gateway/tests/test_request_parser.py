@@ -95,6 +95,13 @@ def test_a_wish_for_http_2_that_comes_with_a_body_is_passed_over(body: bytes, at
     assert second.path == "/b"
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_request_whose_wish_for_another_protocol_is_passed_over_is_of_its_own_version(version: str) -> None:
+    asks = b"Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\nab"
+    (request,) = requests_in(b"POST /a HTTP/%s\r\n" % version.encode() + HOST + asks)
+    assert (request.version, request.keep_alive, request.body) == (version, version == "1.1", b"ab")
+
+
 def test_a_body_that_a_wish_for_http_2_comes_with_has_its_bound() -> None:
     asks = b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 1001\r\n\r\n"
     with pytest.raises(Refusal) as caught:

@@ -42,6 +42,12 @@ async def test_it_says_twice_in_the_time_that_it_has_that_it_lives(
         manager.recv(64)
 
 
+@pytest.mark.parametrize("microseconds", [2**64 - 1, 2**63])
+def test_where_it_has_all_the_time_there_is_it_says_so_every_hour(microseconds: int) -> None:
+    told = ServiceManager({"NOTIFY_SOCKET": "/nowhere", "WATCHDOG_USEC": str(microseconds)}, 7)
+    assert told.beat == 3600.0  # longer ones are more than the system can sleep
+
+
 @pytest.mark.parametrize(
     "environment",
     [
@@ -50,6 +56,7 @@ async def test_it_says_twice_in_the_time_that_it_has_that_it_lives(
         {"NOTIFY_SOCKET": "/nowhere/at/all"},
         {"NOTIFY_SOCKET": "/" + "x" * 200, "WATCHDOG_USEC": "soon"},
         {"NOTIFY_SOCKET": "/nowhere", "WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "8"},
+        {"NOTIFY_SOCKET": "/nowhere", "WATCHDOG_USEC": "0"},
         {"NOTIFY_SOCKET": "vsock:2:1234"},
     ],
 )

@@ -202,6 +202,7 @@ class _Members(msgspec.Struct, gc=False):
     usage: msgspec.Raw = _NONE
     usage_metadata: msgspec.Raw = msgspec.field(default=_NONE, name="usageMetadata")
     error: msgspec.Raw = _NONE
+    errors: msgspec.Raw = _NONE
 
 
 _members: Final = msgspec.json.Decoder(_Members).decode
@@ -211,11 +212,14 @@ def _skimmed(text: bytes) -> Any:
     """What can be read of an object in a step, without making what it holds: what is small of these members."""
     try:
         found = msgspec.structs.asdict(_members(text))
-        known = {name: _decode(raw) for name, raw in found.items() if 0 < len(memoryview(raw)) <= _LARGEST_MEMBER}
+        sizes = {name: len(memoryview(raw)) for name, raw in found.items()}
+        known = {name: _decode(found[name]) for name, size in sizes.items() if 0 < size <= _LARGEST_MEMBER}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Invalid()
     if "usage_metadata" in known:
         known["usageMetadata"] = known.pop("usage_metadata")
+    if max(sizes["error"], sizes["errors"]) > _LARGEST_MEMBER:
+        known["error"] = True  # there is one, whatever it says
     return known
 
 
@@ -251,4 +255,6 @@ def _as_error(data: bytes, value: Any) -> Any:
             if value.get("error") or (value.get("type") == "error" and "message" in value)
             else {"error": value or True}
         )
-    return {"error": (data.decode(errors="replace") if isinstance(value, Invalid) else value) or True}
+    if isinstance(value, Invalid):  # its first words: a text is looked into for the error of another one
+        value = data[:_LARGEST_MEMBER].decode(errors="replace")
+    return {"error": value or True}

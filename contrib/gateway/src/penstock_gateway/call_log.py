@@ -147,7 +147,8 @@ def open_log_file(where: str | None) -> IO[bytes] | None:
         return sys.stdout.buffer if where == "-" else open(where, "ab", opener=_opened)
     except OSError as error:
         if error.errno == errno.ENXIO:
-            raise ConfigError(f"gateway.log: {where} cannot be written: it is a pipe that nobody reads") from None
+            what = 'it is a pipe that nobody reads, or a socket; the standard output is "-"'
+            raise ConfigError(f"gateway.log: {where} cannot be written: {what}") from None
         raise ConfigError(f"gateway.log: {where} cannot be written: {error.strerror or error}") from None
 
 

@@ -240,7 +240,8 @@ class ClientConnection:
             self._begun = self._checked = self._continued = False
             if self._ahead:
                 self._ahead = 0
-                self._channel.resume()
+                if not self._half_closed:  # else its end would come once more, and count as its leaving
+                    self._channel.resume()
             self.moment.at = math.inf
             self._call = self._front.begin(request, self)
 
@@ -278,12 +279,12 @@ class ClientConnection:
         if call is not None:
             channel.send(CONTINUE)
             channel.flush()
-            self._look_again(FIRST_LOOK)
+        self._look_again(FIRST_LOOK)
 
     def _look_again(self, seconds: float) -> None:
         if self._channel.lost:
             self.close()
-        elif self._call is not None:
+        elif not self._ended:
             self._look = self._poller.moment(partial(self._look_again, min(4 * seconds, 1.0)))
             self._look.set(self.now() + seconds)
 

@@ -52,10 +52,11 @@ class Door:
         self._accepting = trio.CancelScope()
         self._empty = trio.Event()
         self._left = trio.Event()
-        """Set when somebody leaves."""
+        """Set when somebody leaves, or more may be connected."""
         self._waiting = 0
         self._told_at = -inf
         self._known: tuple[Serving, int] | None = None
+        front.on_use = self._look_again
 
     @property
     def connections(self) -> int:
@@ -161,8 +162,12 @@ class Door:
 
     def _ended(self, connection: ClientConnection) -> None:
         self._connections.discard(connection)
+        self._look_again()
+        if self._front.draining and not self._connections:
+            self._empty.set()
+
+    def _look_again(self) -> None:
+        """There may be room now for who waits."""
         if self._waiting:
             self._left.set()
             self._left = trio.Event()
-        if self._front.draining and not self._connections:
-            self._empty.set()

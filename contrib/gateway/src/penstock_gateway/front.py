@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -58,6 +58,8 @@ class Front:
         self.draining = False
         self.crowded = False
         """Whether somebody waits to be connected: each answer is the last of its connection then."""
+        self.on_use: Callable[[], None] = lambda: None
+        """Called when another configuration is served from now on."""
         self._upstreams = upstreams
         self._gate = gate
         self._book = CallBook(metrics, log, prefix)
@@ -74,6 +76,7 @@ class Front:
             for domain in {route.domain for route in ROUTES.values() if route.family == deployment.family}
         }
         self._groups = {key: RequestGroupSpec(key, each.weight, each.calls) for key, each in serving.keys.items()}
+        self.on_use()
 
     def begin(self, request: ClientRequest, client: Client) -> Call | None:
         """Answer a request: the call that it becomes, `None` where it has been answered."""

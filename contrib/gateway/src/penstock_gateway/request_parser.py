@@ -135,7 +135,7 @@ class RequestParser:
 
     def _pass_over(self, rest: bytes) -> None:
         """What follows the head of a request for another protocol. A client of HTTP/2 that tries that with its first
-        request, as Java's does, sends the body as of HTTP/1.1: the request is read without that wish.
+        request, as Java's does, sends the body all the same: the request is read without that wish.
         """
         request = self._whole[-1]
         if request.method == "CONNECT" or request.first.keys().isdisjoint((b"content-length", b"transfer-encoding")):
@@ -144,7 +144,8 @@ class RequestParser:
         self._whole.pop()
         lines = b"".join(b"%s: %s\r\n" % header for header in request.headers if header[0] != b"upgrade")
         self._parser = httptools.HttpRequestParser(self)
-        self.feed(b"%s %s HTTP/1.1\r\n%s\r\n%s" % (request.method.encode(), request.target, lines, rest))
+        first = b"%s %s HTTP/%s" % (request.method.encode(), request.target, request.version.encode())
+        self.feed(b"%s\r\n%s\r\n%s" % (first, lines, rest))
 
     def _stop(self, refusal: Refusal) -> None:
         self._refused.append(refusal)

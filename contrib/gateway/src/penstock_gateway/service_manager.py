@@ -21,13 +21,15 @@ __all__ = ["LIVES", "READY", "STOPPING", "ServiceManager"]
 READY: Final = b"READY=1"
 STOPPING: Final = b"STOPPING=1"
 LIVES: Final = b"WATCHDOG=1"
+_SELDOM: Final = 3600.0
+"""Seconds."""
 
 
 class ServiceManager:
     """Who started this process, as its environment says; nobody, where that says nothing.
 
-    `beat` is how often to say that it lives, in seconds: twice in the time after which it would count as hanging, and
-    `inf` where nobody listens for it.
+    `beat` is how often to say that it lives, in seconds: twice in the time after which it would count as hanging, at
+    least once an hour, and `inf` where nobody listens for it.
     """
 
     def __init__(self, environment: Mapping[str, str], process: int) -> None:
@@ -35,8 +37,9 @@ class ServiceManager:
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self.beat = inf
         asked = environment.get("WATCHDOG_USEC", "")
-        if self._address and environment.get("WATCHDOG_PID", str(process)) == str(process) and asked.isdecimal():
-            self.beat = max(int(asked) / 1_000_000 / 2, 0.01)
+        microseconds = int(asked) if asked.isdecimal() else 0
+        if self._address and environment.get("WATCHDOG_PID", str(process)) == str(process) and microseconds:
+            self.beat = min(max(microseconds / 1_000_000 / 2, 0.01), _SELDOM)
 
     def tell(self, word: bytes) -> None:
         """Tell it. Who does not listen is not told, and nothing waits for that."""

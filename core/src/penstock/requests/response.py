@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -54,8 +54,11 @@ class ResponseFacts(Struct, frozen=True, kw_only=True, weakref=True):
     verdict: Verdict | None = None
 
     def __repr__(self) -> str:
-        shown_fields = (name for name in self.__struct_fields__ if name != "body")  # it may hold what was said
-        return f"ResponseFacts({', '.join(f'{name}={getattr(self, name)!r}' for name in shown_fields)})"
+        return f"ResponseFacts({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+        """The fields to be shown: not the body, which may hold what was said."""
+        return ((name, getattr(self, name)) for name in self.__struct_fields__ if name != "body")
 
     def __post_init__(self) -> None:
         check_headers(self.headers)
