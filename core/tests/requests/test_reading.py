@@ -102,7 +102,7 @@ def test_a_body_that_breaks_off_is_no_success_whatever_was_read_before() -> None
 def test_the_providers_text_stays_out_of_the_outcome_and_of_the_facts() -> None:
     facts = ResponseFacts(status=400, body='{"error": {"message": "secret", "code": "bad"}}')
     assert "secret" not in repr(facts)
-    assert "secret" not in repr([*facts.__rich_repr__()])  # by which rich shows a record
+    assert "secret" not in repr(facts.__rich_repr__())  # by which rich shows a record
     assert "secret" not in repr(classify(facts, None))
     assert "secret" not in repr(error_fields('{"error": {"message": "secret"}}'))
 

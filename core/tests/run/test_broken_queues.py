@@ -143,3 +143,14 @@ async def test_a_task_that_is_committed_and_selected_again_is_not_started_twice(
     told = await errors_with(Plugin(Keeps()))
     assert told
     assert all("select_next must select a task that is queued" in each for each in told)
+
+
+@pytest.mark.parametrize("kind", [FifoTaskQueue, Delegating])
+async def test_a_queue_that_has_no_view_is_named_where_its_run_begins(
+    autojump_clock: MockClock, kind: type[Any]
+) -> None:
+    def view(_: object) -> penstock.QueueView:
+        raise RuntimeError("none yet")
+
+    (told,) = await errors_with(Plugin(type("Odd", (kind,), {"view": view})()))
+    assert "plugin 'Plugin': its ready queue: raised RuntimeError at" in told

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from msgspec import Struct
 
@@ -56,9 +57,9 @@ class ResponseFacts(Struct, frozen=True, kw_only=True, weakref=True):
     def __repr__(self) -> str:
         return f"ResponseFacts({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
 
-    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
         """The fields to be shown: not the body, which may hold what was said."""
-        return ((name, getattr(self, name)) for name in self.__struct_fields__ if name != "body")
+        return [(name, getattr(self, name)) for name in self.__struct_fields__ if name != "body"]
 
     def __post_init__(self) -> None:
         check_headers(self.headers)

@@ -35,8 +35,11 @@ class QueueAnswers:
         self._maker = maker
 
     def view(self) -> QueueView:
-        """The live window onto what is queued."""
-        view = self._queue.view()
+        """The live window onto what is queued. What the queue raises is named: no loop runs yet that would do so."""
+        try:
+            view = self._queue.view()
+        except Exception as error:
+            raise self._maker.error(f"its ready queue: {what_it_raised(error)}") from error
         for name in _VIEWED:
             if not hasattr(view, name):
                 raise self._maker.error(f"view must return a QueueView; {name} is missing")
