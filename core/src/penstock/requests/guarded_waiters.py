@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 from penstock.queueing.lanes import ALL
 from penstock.requests.items import RequestAdmissionItem
@@ -26,7 +26,7 @@ class GuardedWaiters:
     """A queue of somebody else, with what the request gate asks of its own."""
 
     def __init__(self, queue: RequestWaiterQueue, maker: PluginMaker) -> None:
-        self._queue = queue
+        self._queue: Any = queue  # what it answers may be of any type
         self._maker = maker
         self._waiting: dict[RequestAdmissionItem, list[RequestWaiter]] = {}
         """Who waits, by what it asks for: a queue asks about items."""
@@ -43,7 +43,7 @@ class GuardedWaiters:
     def remove(self, waiter: RequestWaiter, now: float) -> bool:
         """Take a waiter out."""
         self._forget(waiter)
-        return self._queue.remove(waiter, now)
+        return bool(self._queue.remove(waiter, now))
 
     def _forget(self, waiter: RequestWaiter) -> None:
         same = self._waiting[waiter.item]
