@@ -7,12 +7,14 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from penstock import ConfigError, EventStream, RuntimeEvent, SinkBinding, SinkSpec
 from penstock.sinks.drivers import SinkDrivers
+from penstock.sinks.spec import take_many_of
 
 LOSSLESS = SinkSpec(mode="buffered", on_full="wait", buffer=4)
 DROPPING = SinkSpec(mode="buffered", on_full="drop", buffer=4)
@@ -143,6 +145,129 @@ async def test_under_virtual_time_a_buffered_sink_is_written_in_the_loop(autojum
         taken_soon = list(sink.taken)
     assert (taken_at_once, taken_soon) == ([], ["scheduler 1", "flush"])
     assert sink.threads == {threading.current_thread()}
+
+
+# -- a sink that takes many at once --
+
+
+class ManyAtOnce(Sink):
+    """A sink that records how many it was given at once."""
+
+    def __init__(self, before: Callable[[RuntimeEvent], None] = lambda event: None) -> None:
+        super().__init__(before)
+        self.at_once: list[int] = []
+
+    def take_many(self, events: Sequence[RuntimeEvent]) -> None:
+        self.at_once.append(len(events))
+        for event in events:
+            self.write(event)
+
+    def bound(self, spec: SinkSpec, name: str = "mine") -> SinkBinding:
+        return attrs.evolve(super().bound(spec, name), take_many=self.take_many)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+async def test_a_sink_that_takes_many_gets_what_was_delivered_together(
+    spec: SinkSpec, autojump_clock: MockClock
+) -> None:
+    sink = ManyAtOnce()
+    run = Run([sink.bound(spec)])
+    async with run.drivers:
+        run.tell(2)
+        await wait_all_tasks_blocked()
+        run.request_events.record("model_request_started", 0.0)
+        run.request_events.deliver()
+    assert sink.written == ["scheduler 1", "scheduler 2", "request 1"]
+    assert sink.at_once == [2, 1]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+async def test_a_sink_that_takes_many_gets_the_streams_alone_that_it_listens_to(
+    spec: SinkSpec, autojump_clock: MockClock
+) -> None:
+    sink = ManyAtOnce()
+    run = Run([attrs.evolve(sink.bound(spec), request_event=None)])
+    async with run.drivers:
+        run.tell()
+        run.request_events.record("model_request_started", 0.0)
+        run.request_events.deliver()
+    assert sink.written == ["scheduler 1"]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+async def test_what_is_raised_about_many_is_one_error(spec: SinkSpec, autojump_clock: MockClock) -> None:
+    run = Run([ManyAtOnce(raises).bound(spec)], failures=2)
+    async with run.drivers:
+        run.tell(2)
+        await wait_all_tasks_blocked()
+        run.tell(2)
+        await wait_all_tasks_blocked()
+        run.tell(2)
+    assert run.failures == [("mine", "take_many", f"no room for {number}") for number in (1, 3)]
+    assert run.drivers.disabled == {"mine": "raised 2 times in a row, at last ValueError"}
+
+
+async def test_a_sink_that_changes_what_it_is_given_takes_nothing_from_others(autojump_clock: MockClock) -> None:
+    def empty(events: Any) -> None:
+        events.clear()
+
+    good = Sink()
+    bad = SinkBinding(name="bad", scheduler_event=good.write, take_many=empty)
+    run = Run([bad, good.bound(SinkSpec(), "good")])
+    async with run.drivers:
+        run.tell(2)
+    assert good.written == ["scheduler 1", "scheduler 2"]
+    assert run.drivers.failed == {"bad": 1}
+
+
+@pytest.mark.parametrize("many", [True, False])
+async def test_a_sink_is_never_told_of_its_own_errors_but_of_those_of_others(
+    many: bool, autojump_clock: MockClock
+) -> None:
+    def fails_once(event: RuntimeEvent) -> None:
+        if event.sequence == 1:
+            raise ValueError("first")
+
+    sink = (ManyAtOnce if many else Sink)(fails_once)
+    run = Run([sink.bound(SinkSpec())])
+    told = [("mine", "take_many"), ("mine", "penstock_scheduler_event"), ("mine", "penstock_task_policy")]
+    told += [("mine", "flush"), ("other", "take_many")]
+    async with run.drivers:
+        run.tell()
+        for plugin, hook in told:
+            diagnostics = {"plugin": plugin, "hook": hook, "place": "", "count": 1}
+            run.scheduler_events.record("plugin_error", 0.0, diagnostics=diagnostics)
+        run.scheduler_events.deliver()
+    assert sink.written == ["scheduler 4", "scheduler 6"]
+
+
+class Kept:
+    """The class of a sink that takes many."""
+
+    def penstock_scheduler_event(self, event: RuntimeEvent) -> None:
+        """One by one."""
+
+    def take_many(self, events: Sequence[RuntimeEvent]) -> None:
+        """All at once."""
+
+
+class ItsOwnHook(Kept):
+    """What it takes is not what it inherits."""
+
+    def penstock_scheduler_event(self, event: RuntimeEvent) -> None:
+        """Its own."""
+
+
+class ItsOwnHookThatTakesMany(ItsOwnHook):
+    """It says how it takes many."""
+
+    def take_many(self, events: Sequence[RuntimeEvent]) -> None:
+        """Its own."""
+
+
+def test_a_hook_that_a_class_has_made_otherwise_is_not_passed_over_for_what_it_inherits() -> None:
+    sinks = [Kept(), ItsOwnHook(), ItsOwnHookThatTakesMany(), Sink()]
+    assert [take_many_of(sink) is not None for sink in sinks] == [True, False, True, False]
 
 
 # -- a full buffer --

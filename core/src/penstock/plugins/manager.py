@@ -32,7 +32,7 @@ from penstock.plugins.loading import LoadedPlugin
 from penstock.plugins.names import settings_of
 from penstock.plugins.plugin_set import ActivePlugin, PluginSet
 from penstock.plugins.tracing import DecisionTrace
-from penstock.sinks.spec import SinkBinding, SinkSpec
+from penstock.sinks.spec import SinkBinding, SinkSpec, take_many_of
 from penstock.words.checks import shown
 from penstock.words.errors import ConfigError
 from penstock.words.identity import ProviderModelKey
@@ -282,14 +282,16 @@ class PluginManager:
             if name not in plugins.active:
                 continue
             with foreign_code(name, LOOKED_AT):
-                spec = getattr(plugins.active[name].plugin, "sink", SinkSpec())
-                flush = getattr(plugins.active[name].plugin, "flush", None)
+                plugin = plugins.active[name].plugin
+                spec = getattr(plugin, "sink", SinkSpec())
+                take_many, flush = take_many_of(plugin), getattr(plugin, "flush", None)
             found.append(
                 SinkBinding(
                     name=name,
                     spec=spec,
                     scheduler_event=streams["scheduler_event"].get(name),
                     request_event=streams["request_event"].get(name),
+                    take_many=take_many,
                     flush=flush if callable(flush) else None,
                 )
             )

@@ -11,7 +11,7 @@ from typing import Any, Final
 from penstock.events.correlation import RuntimeCorrelation
 from penstock.events.records import EventStream, RuntimeEvent
 from penstock.scheduler.course import Execution
-from penstock.scheduler.jobs import Job
+from penstock.scheduler.jobs import Job, JobTerms
 from penstock.tasks.gate import TaskGate
 from penstock.tasks.lease import TaskAdmissionLease, block_summary
 from penstock.tasks.records import TaskGroupKey
@@ -135,7 +135,7 @@ class SchedulerEvents:
         if wanted.isdisjoint(_OF_ADMISSION):
             return
         put, number, task_id = stream.put, stream.next_sequence, job.task_id
-        group, correlation, labels = self._of_task(job)
+        group, correlation, labels = job.terms.in_events or self._of_terms(job.terms)
         if "selected" in wanted:
             put(
                 RuntimeEvent(
@@ -144,7 +144,7 @@ class SchedulerEvents:
                 )
             )  # fmt: skip
         lease_id = lease.lease_id
-        correlation = self._made(correlation, job, lease_id)
+        correlation = _of_execution(correlation, lease_id)
         job.own_course().execution = lease, correlation, group, labels
         if "task_lease_acquired" in wanted:
             notes = shadow_notes(lease, now) if lease.watchers else None
@@ -205,7 +205,7 @@ class SchedulerEvents:
         stream = self.stream
         if kind not in stream.wanted:
             return
-        group, correlation, labels = self._of_task(job)
+        group, correlation, labels = job.terms.in_events or self._of_terms(job.terms)
         said = None if diagnostics is None else fixed(diagnostics)
         stream.put(
             RuntimeEvent(
@@ -221,27 +221,28 @@ class SchedulerEvents:
         found, terms = self._execution(job, lease)[1], job.terms
         return found if found.task_id is not None else found.of_task(job.task_id, terms.group.key, terms.labels)
 
-    def _of_task(self, job: Job) -> tuple[str, RuntimeCorrelation, Mapping[str, str] | None]:
-        """What its group is called, the correlation of events that are of no execution, and its labels."""
-        terms = job.terms
-        labels = terms.labels
+    def _of_terms(self, terms: JobTerms) -> tuple[str, RuntimeCorrelation, Mapping[str, str] | None]:
         group, correlation = self._known(terms.group.key)
         if terms.row_group is not None or terms.column is not None:
-            correlation = self._made(correlation, job, None)
-        return group, correlation, None if labels is None else words_of(labels)
+            kind, digest = correlation.scheduling_group_kind, correlation.scheduling_group_identity_hash
+            correlation = RuntimeCorrelation(self.run_id, terms.row_group, terms.column, None, kind, digest)
+        labels = terms.labels
+        terms.in_events = found = group, correlation, None if labels is None else words_of(labels)
+        return found
 
     def _execution(self, job: Job, lease: TaskAdmissionLease) -> Execution:
         execution = job.course.execution
         if execution is None or execution[0] is not lease:
-            group, correlation, labels = self._of_task(job)
-            execution = lease, self._made(correlation, job, lease.lease_id), group, labels
+            group, correlation, labels = job.terms.in_events or self._of_terms(job.terms)
+            execution = lease, _of_execution(correlation, lease.lease_id), group, labels
             job.own_course().execution = execution
         return execution
-
-    def _made(self, known: RuntimeCorrelation, job: Job, execution_id: str | None) -> RuntimeCorrelation:
-        kind, digest, terms = known.scheduling_group_kind, known.scheduling_group_identity_hash, job.terms
-        return RuntimeCorrelation(known.run_id, terms.row_group, terms.column, None, kind, digest, execution_id)
 
     def _name_and_correlation(self, key: TaskGroupKey) -> tuple[str, RuntimeCorrelation]:
         digest = hashlib.blake2b("\x1f".join(key.identity).encode(), digest_size=8).hexdigest()
         return str(key), RuntimeCorrelation(self.run_id, None, None, None, key.kind, digest)
+
+
+def _of_execution(known: RuntimeCorrelation, execution_id: str) -> RuntimeCorrelation:
+    kind, digest = known.scheduling_group_kind, known.scheduling_group_identity_hash
+    return RuntimeCorrelation(known.run_id, known.row_group, known.task_column, None, kind, digest, execution_id)

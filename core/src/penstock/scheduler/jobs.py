@@ -7,13 +7,14 @@ that is of a type the caller listed. So the attempts of the two do not multiply.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from random import Random
 from typing import Any
 
 import attrs
 
+from penstock.events.correlation import RuntimeCorrelation
 from penstock.scheduler.handles import TaskHandle
 from penstock.scheduler.job_state import JobState
 from penstock.scheduler.runners import NamedRunner
@@ -36,6 +37,9 @@ class JobTerms(TaskTerms):
     cancellable: bool = False
     runner: NamedRunner | None = None
     """Where it runs; `None`: in the scheduler's own nursery."""
+    in_events: tuple[str, RuntimeCorrelation, Mapping[str, str] | None] | None = attrs.field(default=None, init=False)
+    """What its events say of it, since somebody has listened: what its group is called, the correlation of those that
+    are of no execution, and its labels."""
 
 
 class Job(JobState, TaskHandle[Any]):

@@ -8,7 +8,7 @@ by a gap record) or `wait` (dispatch pauses between rounds), for a record that m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import attrs
@@ -16,7 +16,7 @@ import attrs
 from penstock.events.records import REQUEST_EVENT_KINDS, SCHEDULER_EVENT_KINDS, RuntimeEvent
 from penstock.words.errors import ConfigError
 
-__all__ = ["SinkBinding", "SinkSpec"]
+__all__ = ["SinkBinding", "SinkSpec", "take_many_of"]
 
 
 @attrs.frozen(kw_only=True)
@@ -51,11 +51,27 @@ class SinkBinding:
     """One active sink: the plugin's name, how it wants its events, and the calls that take them (`None`:
     not that stream).
 
-    `flush` is called when everything was handed over and should be on its way; `None` if the plugin keeps nothing back.
+    `take_many` is given the events of those streams in the place of these calls, many at once; `None` if the plugin
+    takes them one by one. `flush` is called when everything was handed over and should be on its way; `None` if it
+    keeps nothing back.
     """
 
     name: str
     spec: SinkSpec = SinkSpec()
     scheduler_event: Callable[[RuntimeEvent], None] | None = None
     request_event: Callable[[RuntimeEvent], None] | None = None
+    take_many: Callable[[Sequence[RuntimeEvent]], None] | None = None
     flush: Callable[[], None] | None = None
+
+
+def take_many_of(plugin: object) -> Callable[[Sequence[RuntimeEvent]], None] | None:
+    """A plugin's `take_many`; `None` if it has none, or its class one that it inherits together with hooks that it has
+    made otherwise: they would be passed over.
+    """
+    for kind in type(plugin).__mro__:
+        if "take_many" in vars(kind):
+            break
+        if not {"penstock_scheduler_event", "penstock_request_event"}.isdisjoint(vars(kind)):
+            return None
+    found: object = getattr(plugin, "take_many", None)
+    return found if callable(found) else None

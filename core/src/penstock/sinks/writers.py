@@ -2,8 +2,8 @@
 
 Whatever a sink does, the run goes on: `GuardedSink` is the one place where a plugin's sink is called. Its
 errors are reported with the plugin's name and counted, and after so many in a row it is
-disabled, visibly, and called no more; at once if it raises what is no `Exception`. Each hook, and `flush`, has a
-count of its own, so that one that works does not hide one that never does. No sink is given its own errors.
+disabled, visibly, and called no more; at once if it raises what is no `Exception`. Each hook, `take_many` and `flush`
+have counts of their own, so that one that works does not hide one that never does. No sink is given its own errors.
 
 `ThreadWriter` has a thread of its own, not one of trio's pool: a sink that hangs then holds up neither the pool nor the
 end of the process. The loop appends an event without a lock while there is room, and takes the one lock to wake the
@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -35,7 +35,7 @@ BATCH: Final = 256
 LINGER: Final = 0.02
 """Seconds of real time that a writer thread waits for more events before it writes what there is."""
 
-SINK_HOOKS: Final = frozenset({"penstock_scheduler_event", "penstock_request_event", "flush"})
+SINK_HOOKS: Final = frozenset({"penstock_scheduler_event", "penstock_request_event", "take_many", "flush"})
 
 _log = logging.getLogger("penstock.sinks")
 
@@ -61,12 +61,17 @@ class GuardedSink:
         self._hooks: dict[str, Callable[[RuntimeEvent], Any] | None]
         self._hooks = {"scheduler": binding.scheduler_event, "request": binding.request_event}
 
-    def write_all(self, events: Iterable[RuntimeEvent]) -> None:
-        """Give the sink events, one by one."""
+    def write_all(self, events: Sequence[RuntimeEvent]) -> None:
+        """Give the sink events: at once, if it takes many, and else one by one."""
+        if self.failed:
+            events = [each for each in events if each.event_kind != "plugin_error" or not self._tells_of_itself(each)]
+        if self.binding.take_many is not None:
+            self._call("take_many", self.binding.take_many, tuple(events))  # nobody writes it
+            return
         hooks, in_a_row = self._hooks, self._in_a_row
         for event in events:
             hook = hooks[event.stream]
-            if hook is None or (event.event_kind == "plugin_error" and self._tells_of_itself(event)):
+            if hook is None:
                 continue
             try:
                 if (answer := hook(event)) is not None:
@@ -80,17 +85,20 @@ class GuardedSink:
 
     def flush(self) -> None:
         """Let the sink make durable what it was given, if it wants to."""
-        flush: Callable[[], object] | None = self.binding.flush
-        if flush is None or self.disabled is not None:
+        if self.binding.flush is not None:
+            self._call("flush", self.binding.flush)
+
+    def _call(self, what: str, function: Callable[..., object], *given: object) -> None:
+        if self.disabled is not None:
             return
         try:
-            if (answer := flush()) is not None:
+            if (answer := function(*given)) is not None:
                 refuse_coroutine(answer)
-            self._in_a_row.pop("flush", None)
+            self._in_a_row.pop(what, None)
         except trio.Cancelled:
             raise
         except BaseException as error:
-            self._note_failure("flush", error, flush)
+            self._note_failure(what, error, function)
 
     def disable(self, reason: str) -> None:
         """Stop calling the sink, with a line in the log that gives the reason."""
@@ -101,7 +109,7 @@ class GuardedSink:
             self._on_disabled()
 
     def _note_failure(self, what: str, error: BaseException, function: Callable[..., Any]) -> None:
-        hook = what if what == "flush" else f"penstock_{what}_event"
+        hook = f"penstock_{what}_event" if what in self._hooks else what
         self.failed += 1
         in_a_row = self._in_a_row[what] = self._in_a_row.get(what, 0) + 1
         self._on_failure(self.binding.name, hook, error, function)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Sequence
 
 from penstock import ConfigError, PluginError, Problem, RuntimeEvent, SinkSpec, events_to_json_lines, hookimpl
 from penstock_jsonl.config import JsonlConfig, problem_with
@@ -39,7 +40,7 @@ class JsonlPlugin:
         self._config = config
         self._file: io.FileIO | None = None
         self._events: list[RuntimeEvent] = []
-        self._unwritten = bytearray()
+        self._unwritten = b""
         self._writing = threading.Lock()
 
     @hookimpl
@@ -53,12 +54,16 @@ class JsonlPlugin:
 
     @hookimpl
     def penstock_scheduler_event(self, event: RuntimeEvent) -> None:
-        """Take one event: lines are made of many together, when they are written."""
-        if self._file is None:
-            raise PluginError("jsonl", f"{self._config.path!r} is not open: events come only while a run is on")
-        self._events.append(event)
+        """Take one event."""
+        self.take_many((event,))
 
     penstock_request_event = penstock_scheduler_event
+
+    def take_many(self, events: Sequence[RuntimeEvent]) -> None:
+        """Take events: lines are made of many together, when they are written."""
+        if self._file is None:
+            raise PluginError("jsonl", f"{self._config.path!r} is not open: events come only while a run is on")
+        self._events += events
 
     @hookimpl
     def penstock_run_finished(self) -> None:
@@ -96,9 +101,8 @@ class JsonlPlugin:
 
     def _hand_over(self) -> None:
         while self._unwritten and self._file is not None:
-            with memoryview(self._unwritten) as lines:
-                written = self._file.write(lines)
-            del self._unwritten[:written]
+            written = self._file.write(self._unwritten)
+            self._unwritten = self._unwritten[written:]
 
     def _close(self) -> None:
         # Whoever still writes hangs, and was disabled for it: waiting here would hang the end of the run, too.
@@ -110,5 +114,5 @@ class JsonlPlugin:
                     self._file.close()
                 self._file = None
                 self._events.clear()
-                self._unwritten.clear()
+                self._unwritten = b""
                 self._writing.release()

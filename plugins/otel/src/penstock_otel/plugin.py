@@ -15,6 +15,8 @@ for ever.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from opentelemetry.metrics import MeterProvider
 
 from penstock import ConfigError, PluginError, Prices, RunInfo, RunReport, RuntimeEvent, SinkSpec, hookimpl
@@ -69,6 +71,10 @@ class OtelPlugin:
         self._events.append(event)
 
     penstock_request_event = penstock_scheduler_event
+
+    def take_many(self, events: Sequence[RuntimeEvent]) -> None:
+        """Keep them until they are added up."""
+        self._events += events
 
     @hookimpl
     def penstock_run_finished(self, report: RunReport) -> None:

@@ -20,7 +20,7 @@ from penstock.events.correlation import RuntimeCorrelation
 from penstock.events.records import REQUEST_EVENT_KINDS, SCHEDULER_EVENT_KINDS, EventStream, RuntimeEvent, StreamName
 from penstock.plugins.hookspecs import PenstockSpec
 from penstock.sinks.drivers import SinkDrivers
-from penstock.sinks.spec import SinkBinding, SinkSpec
+from penstock.sinks.spec import SinkBinding, SinkSpec, take_many_of
 from penstock.words.report import RunInfo, RunReport
 
 __all__ = ["SinkContract", "one_of_each_event"]
@@ -91,6 +91,19 @@ class SinkContract:
             assert events == before
         hook.penstock_run_finished(report=_REPORT)
 
+    def test_what_it_takes_many_at_once_it_leaves_as_it_is(self) -> None:
+        sink, hook = self._connected()
+        take_many = take_many_of(sink)
+        if take_many is None:
+            return
+        hook.penstock_run_started(run=_RUN)
+        events = (*one_of_each_event("scheduler"), *one_of_each_event("request"))
+        before = copy.deepcopy(events)
+        take_many(events)
+        _flush_of(sink)()
+        hook.penstock_run_finished(report=_REPORT)
+        assert events == before
+
     def test_it_can_be_flushed_at_any_time(self) -> None:
         sink, hook = self._connected()
         flush = _flush_of(sink)
@@ -119,6 +132,7 @@ class SinkContract:
             spec=getattr(sink, "sink", SinkSpec()),
             scheduler_event=lambda event: hook.penstock_scheduler_event(event=event) and None,
             request_event=lambda event: hook.penstock_request_event(event=event) and None,
+            take_many=take_many_of(sink),
             flush=_flush_of(sink),
         )
         drivers = SinkDrivers([binding], streams["scheduler"], streams["request"])
