@@ -86,6 +86,25 @@ async def test_a_call_that_names_its_group_is_for_that_one(autojump_clock: MockC
     assert [item.group.key for item in witness.calls] == ["other"]
 
 
+async def test_a_call_of_what_a_task_has_left_behind_is_for_the_task_that_has_ended(
+    autojump_clock: MockClock,
+) -> None:
+    async def call_after(ended: trio.Event) -> None:
+        await ended.wait()
+        await call()
+
+    async def leave_behind(ended: trio.Event) -> None:
+        nursery.start_soon(call_after, ended)
+
+    witness = Witness()
+    async with penstock.open_scheduler(CONFIG, plugins=[witness]) as scheduler, trio.open_nursery() as nursery:
+        ended = trio.Event()
+        await scheduler.start_soon(leave_behind, ended, group="mine", labels={"row": "7"})
+        ended.set()
+    (item,) = witness.calls
+    assert (str(item.group.key), item.labels) == ("local/mine", {"row": "7"})
+
+
 async def test_outside_of_tasks_a_call_is_for_its_resource(autojump_clock: MockClock) -> None:
     witness = Witness()
     async with penstock.open_scheduler(CONFIG, plugins=[witness]):

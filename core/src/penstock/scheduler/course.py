@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 import trio
 
-from penstock.events.correlation import RuntimeCorrelation
-from penstock.tasks.lease import TaskAdmissionLease
-
-__all__ = ["NOTHING_YET", "Execution", "JobCourse"]
-
-Execution = tuple[TaskAdmissionLease, RuntimeCorrelation, str, Mapping[str, str] | None]
-"""The lease that a task runs under, and what the events of that carry: their correlation, what its group is called, and
-its labels."""
+__all__ = ["NOTHING_YET", "JobCourse"]
 
 
 class JobCourse:
@@ -23,8 +15,6 @@ class JobCourse:
 
     scope: trio.CancelScope | None = None
     """By which the running task can be cancelled alone, where the caller wanted that: a new one for each try."""
-    execution: Execution | None = None
-    """The last one, if anybody listened."""
     failures: int = 0
     rate_limits: int = 0
     last_error: Exception | None = None

@@ -8,9 +8,10 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
+from msgspec.structs import force_setattr
+
 from penstock.events.correlation import RuntimeCorrelation
 from penstock.events.records import EventStream, RuntimeEvent
-from penstock.scheduler.course import Execution
 from penstock.scheduler.jobs import Job, JobTerms
 from penstock.tasks.gate import TaskGate
 from penstock.tasks.lease import TaskAdmissionLease, block_summary
@@ -28,6 +29,7 @@ REMEMBERED_GROUPS = 1024
 """How many groups' names are kept at hand."""
 
 _OF_ADMISSION: Final = frozenset({"selected", "task_lease_acquired", "worker_spawned"})
+_keep: Final = force_setattr  # a lease is written by nobody else
 _OF_RELEASE: Final = frozenset({"task_completed", "task_lease_released", "release_diagnostic"})
 
 IDLE_INTERVAL = 1.0
@@ -143,9 +145,8 @@ class SchedulerEvents:
                     None, None, None, labels, correlation,
                 )
             )  # fmt: skip
-        lease_id = lease.lease_id
-        correlation = _of_execution(correlation, lease_id)
-        job.own_course().execution = lease, correlation, group, labels
+        correlation = self._of_execution(job.terms, lease)
+        lease_id = correlation.task_execution_id
         if "task_lease_acquired" in wanted:
             notes = shadow_notes(lease, now) if lease.watchers else None
             put(
@@ -169,10 +170,8 @@ class SchedulerEvents:
         if wanted.isdisjoint(_OF_RELEASE):
             return
         put, number, task_id = stream.put, stream.next_sequence, job.task_id
-        execution = job.course.execution
-        if execution is None or execution[0] is not lease:
-            execution = self._execution(job, lease)
-        _, correlation, group, labels = execution
+        group, _, labels = job.terms.in_events or self._of_terms(job.terms)
+        correlation = lease.correlation or self._of_execution(job.terms, lease)
         lease_id = correlation.task_execution_id
         if outcome != "not_started" and "task_completed" in wanted:
             put(
@@ -216,10 +215,11 @@ class SchedulerEvents:
 
     # -- joining the streams
 
-    def correlation(self, job: Job, lease: TaskAdmissionLease) -> RuntimeCorrelation:
-        """What every event of this execution carries, and of the requests that it makes, with what these have of it."""
-        found, terms = self._execution(job, lease)[1], job.terms
-        return found if found.task_id is not None else found.of_task(job.task_id, terms.group.key, terms.labels)
+    def correlation(self, task_id: str, terms: JobTerms, lease: TaskAdmissionLease) -> RuntimeCorrelation:
+        """What every event of this execution carries, and of the requests that it makes, with what these have of it.
+        They may be made when the task has ended, by what it has left behind."""
+        found = lease.correlation or self._of_execution(terms, lease)
+        return found if found.task_id is not None else found.of_task(task_id, terms.group.key, terms.labels)
 
     def _of_terms(self, terms: JobTerms) -> tuple[str, RuntimeCorrelation, Mapping[str, str] | None]:
         group, correlation = self._known(terms.group.key)
@@ -230,19 +230,13 @@ class SchedulerEvents:
         terms.in_events = found = group, correlation, None if labels is None else words_of(labels)
         return found
 
-    def _execution(self, job: Job, lease: TaskAdmissionLease) -> Execution:
-        execution = job.course.execution
-        if execution is None or execution[0] is not lease:
-            group, correlation, labels = job.terms.in_events or self._of_terms(job.terms)
-            execution = lease, _of_execution(correlation, lease.lease_id), group, labels
-            job.own_course().execution = execution
-        return execution
+    def _of_execution(self, terms: JobTerms, lease: TaskAdmissionLease) -> RuntimeCorrelation:
+        _, known, _ = terms.in_events or self._of_terms(terms)
+        kind, digest = known.scheduling_group_kind, known.scheduling_group_identity_hash
+        made = RuntimeCorrelation(self.run_id, terms.row_group, terms.column, None, kind, digest, lease.lease_id)
+        _keep(lease, "correlation", made)
+        return made
 
     def _name_and_correlation(self, key: TaskGroupKey) -> tuple[str, RuntimeCorrelation]:
         digest = hashlib.blake2b("\x1f".join(key.identity).encode(), digest_size=8).hexdigest()
         return str(key), RuntimeCorrelation(self.run_id, None, None, None, key.kind, digest)
-
-
-def _of_execution(known: RuntimeCorrelation, execution_id: str) -> RuntimeCorrelation:
-    kind, digest = known.scheduling_group_kind, known.scheduling_group_identity_hash
-    return RuntimeCorrelation(known.run_id, known.row_group, known.task_column, None, kind, digest, execution_id)

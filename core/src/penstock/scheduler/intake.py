@@ -97,7 +97,7 @@ class Intake:
         changed = {group: now for given, group in before.items() if (now := self._group(given)) != group}
         self._plain.clear()
         for terms in {job.terms for job in self._book.jobs.values()} if changed else ():
-            terms.group, terms.in_events = changed.get(terms.group, terms.group), None
+            terms.group = changed.get(terms.group, terms.group)
         for job in self._book.jobs.values() if changed else ():
             if (task := job.made) is not None:
                 set_group(task, job.terms.group)

@@ -152,7 +152,7 @@ class Workers:
         while True:
             left -= 1
             # In the worker's own context, which ends with it; made when it is first read.
-            set_correlation(partial(self._events.correlation, job, lease))
+            set_correlation(partial(self._events.correlation, job.task_id, job.terms, lease))
             worker.task.custom_sleep_data = lease
             context: Context | None = copy_context()
             error, cancelled, runner, scope = None, False, job.terms.runner, job.course.scope

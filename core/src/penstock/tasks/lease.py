@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol, final
 import attrs
 from msgspec import Struct
 
+from penstock.events.correlation import RuntimeCorrelation
 from penstock.tasks.decision import PolicyStateDelta, TaskAdmissionPolicyDecision
 from penstock.tasks.ready_queue import Blocked, QueueView
 from penstock.tasks.records import SchedulableTask, SchedulerResourceKey
@@ -51,6 +52,8 @@ class TaskAdmissionLease(Struct, eq=False):
     controller_generation: int
     watchers: tuple[tuple[str, LeaseWatcher], ...] = ()
     """The policies with a memory that decided when it was acquired, by name: its end is reported to them."""
+    correlation: RuntimeCorrelation | None = None
+    """What its events carry, since somebody has listened."""
 
     @property
     def lease_id(self) -> str:
