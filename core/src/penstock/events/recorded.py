@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -29,7 +28,6 @@ _NEEDED: Final = ("stream", "sequence", "event_kind", "captured_at_monotonic")
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
 _spell: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7e]+")
-_moment, _diagnostics, _snapshot = map(attrgetter, ("captured_at_monotonic", "diagnostics", "snapshot"))
 
 
 def event_to_dict(event: RuntimeEvent) -> dict[str, Any]:
@@ -70,7 +68,12 @@ def _written(events: Sequence[RuntimeEvent]) -> bytes | None:
 
 
 def _may_hold_null(events: Sequence[RuntimeEvent]) -> bool:
-    return any(map(_diagnostics, events)) or any(map(_snapshot, events)) or not isfinite(sum(map(_moment, events)))
+    total = 0.0
+    for event in events:
+        if event.diagnostics is not None or event.snapshot is not None:
+            return True
+        total += event.captured_at_monotonic
+    return not isfinite(total)
 
 
 def _spelt(event: RuntimeEvent) -> bytes:
