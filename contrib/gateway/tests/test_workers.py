@@ -203,6 +203,23 @@ async def test_a_reload_that_waits_for_its_file_keeps_nobody_from_ending_the_gat
     assert served.process.returncode == 0
 
 
+async def test_a_reload_that_ends_with_its_coordinator_is_told(served: Served, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_text('{"keys": []}', encoding="utf-8")
+    served.describe('keys_file = "keys.json"', cap=1)
+    await served.begin()
+    served.process.send_signal(signal.SIGHUP)
+    await served.says("penstock: reloaded")
+    keys.unlink()
+    os.mkfifo(keys)
+    served.process.send_signal(signal.SIGHUP)
+    with await trio.to_thread.run_sync(lambda: keys.open("w", encoding="utf-8")):  # when it is being read
+        os.kill(served.children()[0], signal.SIGKILL)
+        await served.says("the coordinator has ended (signal 9)")
+        await served.says("not reloaded: the coordinator has ended before; ask again")
+    assert (await (await served.client()).ask())[0] == 200
+
+
 async def test_what_is_wrong_at_the_start_is_told_and_ends_it(served: Served) -> None:
     served.describe(cap=1)
     text = served.path.read_text(encoding="utf-8")
