@@ -61,8 +61,8 @@ class GuardedWaiters:
     def _look_for_all(self, method: str) -> None:
         queued: object = getattr(self._queue.view(), "queued_total", None)
         if not isinstance(queued, int) or queued < self._count:
-            what = f"{method} must lose no call: {self._count} wait, and the queued_total of its view is {shown(queued)}"
-            raise self._maker.error(what)
+            what = f"{self._count} wait, and the queued_total of its view is {shown(queued)}"
+            raise self._maker.error(f"{method} must lose no call: {what}")
 
     def wake(self, condition: Condition, amount: int, now: float) -> None:
         """A condition came true."""
