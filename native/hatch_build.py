@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,12 +72,20 @@ def compile_modules(name: str, modules: list[str], mypy_path: list[str], out: st
 
     from mypyc.build import mypycify  # isort: skip
 
-    os.makedirs(os.path.join(out, "c"))
-    found = mypycify(
-        [*MYPY, f"--cache-dir={cache}", *modules], opt_level="3", target_dir=os.path.join(out, "c"), group_name=name
-    )
+    sources = Path(out, "c")
+    sources.mkdir()
+    found = mypycify([*MYPY, f"--cache-dir={cache}", *modules], opt_level="3", target_dir=str(sources), group_name=name)
+    for file in sources.rglob("*.c"):
+        file.write_text(without_weak_references(file.read_text(encoding="utf-8")), encoding="utf-8")
     arguments = ["build_ext", "--build-lib", os.path.join(out, "lib"), "--build-temp", os.path.join(out, "temp")]
     setup(name=name, packages=[], ext_modules=found, script_args=["--quiet", *arguments])
+
+
+def without_weak_references(source: str) -> str:
+    """The C source with classes that nobody refers to weakly. mypyc lets those be that are generic, or protocols, and
+    does not clear the references when an object goes: who follows one reads what is no more.
+    """
+    return re.sub(r"^\s*\.tp_weaklistoffset = .*,\n", "", source, flags=re.MULTILINE)
 
 
 if __name__ == "__main__":

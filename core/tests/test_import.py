@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+import penstock
+
 LOADED = """
 import sys
 
@@ -56,3 +58,14 @@ print("penstock.cli.{command}" in sys.modules)
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert told.stdout.startswith("False\n")
     assert told.stdout.endswith("True\n")
+
+
+def test_nobody_refers_weakly_to_an_object_of_a_compiled_class() -> None:
+    kinds = {
+        kind
+        for name, module in sys.modules.items()
+        if name.partition(".")[0].startswith(penstock.__name__)
+        for kind in vars(module).values()
+        if isinstance(kind, type) and "__mypyc_attrs__" in vars(kind)
+    }
+    assert [kind for kind in kinds if kind.__weakrefoffset__] == []

@@ -127,6 +127,13 @@ def test_a_dialect_whose_own_functions_are_wrong_is_read_without_them(name: str,
     assert f"{name} of the dialect 'mine'" in reader.fault
 
 
+def test_words_of_a_dialect_that_mean_no_verdict_are_passed_over() -> None:
+    words: Any = {"rate_limit_exceeded": None}
+    reader = read_answer(attrs.evolve(MINE, words=words), 429, {}, b'{"error": {"code": "rate_limit_exceeded"}}')
+    assert reader.verdict.kind == "rate_limited"
+    assert "words of the dialect 'mine'" in reader.fault
+
+
 def test_an_entry_point_that_cannot_be_loaded_is_told_by_its_name(added: Any) -> None:
     added("penstock_dialects:no_such_thing")
     with pytest.raises(ConfigError, match=r"entry point mine of .* cannot be loaded: AttributeError"):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 from contextlib import suppress
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
+from penstock_dialects import Answer, Dialect, Shape
+from penstock_gateway import exchange, upstreams
 from penstock_gateway.request_parser import ClientRequest
 from penstock_gateway.testing import ANSWER, CHAT, PROVIDER_KEY, Provider, World, whole
 from penstock_wire import ConnectionLost
@@ -228,3 +231,18 @@ async def test_a_client_that_reads_nothing_holds_back_its_own_stream_alone(world
     await slow.stream.aclose()
     await world.provider.until(lambda: world.provider.out == 0)
     assert sent < 100_000_000
+
+
+async def test_an_answer_that_a_dialect_makes_nonsense_of_takes_no_memory_and_no_place_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(_: dict[str, Any], answer: Answer) -> None:
+        setattr(answer, "finish", 5)  # noqa: B010  # a mistake that the types know of
+
+    odd = Dialect(name="odd", shapes=(Shape("odd", lambda _: True, read),))
+    monkeypatch.setattr(upstreams, "dialect_at", lambda _: odd)
+    await world.begin(cap=1)
+    for _ in range(2):
+        await world.ask()
+    assert world.gateway.leases == (2, 2)
+    assert exchange.READ.taken == 0

@@ -85,8 +85,8 @@ def test_check_says_what_would_be_served_or_what_is_wrong(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [
-        ("ledger", "/", "/: is no plain file"),
-        ("ledger", "missing/ledger.sqlite", "missing/ledger.sqlite: is in a folder that is not there"),
+        ("ledger", "/", "gateway.ledger: / is no plain file"),
+        ("ledger", "missing/ledger.sqlite", "missing/ledger.sqlite is in a folder that is not there"),
         ("log", "/", "gateway.log: / cannot be written: it is a folder"),
         ("log", "/missing/calls.log", "gateway.log: /missing/calls.log cannot be written: its folder is not there"),
     ],

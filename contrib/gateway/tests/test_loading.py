@@ -104,7 +104,8 @@ def test_what_keeps_the_limits_of_keys_cannot_be_left_out_of_one_run(tmp_path: P
         ('[gateway]\nlog = "a\\nb"\n', "gateway.log: must not hold line breaks"),
         ('[gateway]\nkeys_file = "a\\u0000b"\n', "gateway.keys_file: must not hold line breaks"),
         ('[gateway]\nhost = "a\\u001b[31m"\n', "gateway.host: must not hold line breaks"),
-        ('[gateway]\nkeys_file = "none.json"\n', "none.json: cannot be read"),
+        ('[gateway]\nkeys_file = "none.json"\n', "gateway.toml: gateway.keys_file: "),
+        ('[gateway]\nkeys_file = "none.json"\n', "none.json cannot be read: No such file"),
         (
             '[plugins]\nrequest_limiters = ["cooldown"]\n[gateway.keys.a]\nenv = "A"\nrequests_per_minute = 1\n',
             "plugins.request_limiters: leaves out 'token-budget'",

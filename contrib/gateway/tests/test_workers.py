@@ -179,9 +179,10 @@ async def test_clients_that_only_connect_leave_calls_their_files(served: Served)
     assert [line for line in served.said if "clients are connected, as many as may be" in line]
 
 
+@pytest.mark.parametrize("by", ["signal", "command"])
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_a_reload_that_waits_for_its_file_keeps_nobody_from_ending_the_gateway(
-    served: Served, tmp_path: Path, workers: int
+    served: Served, tmp_path: Path, workers: int, by: str
 ) -> None:
     keys = tmp_path / "keys.json"
     keys.write_text('{"keys": []}', encoding="utf-8")
@@ -189,12 +190,34 @@ async def test_a_reload_that_waits_for_its_file_keeps_nobody_from_ending_the_gat
     await served.begin()
     keys.unlink()
     os.mkfifo(keys)
-    for _ in range(2):
-        served.process.send_signal(signal.SIGHUP)
+    if by == "signal":
+        for _ in range(2):
+            served.process.send_signal(signal.SIGHUP)
+    else:
+        command = [sys.executable, "-m", "penstock", "serve", "--reload", str(served.path)]
+        told = await trio.run_process(command, check=False, capture_stderr=True)
+        assert b"it has changed nothing" in told.stderr
     assert (await (await served.client()).ask())[0] == 200
     served.process.send_signal(signal.SIGTERM)
     await served.hears(lambda: served.process.returncode is not None)
     assert served.process.returncode == 0
+
+
+async def test_a_reload_that_ends_with_its_coordinator_is_told(served: Served, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_text('{"keys": []}', encoding="utf-8")
+    served.describe('keys_file = "keys.json"', cap=1)
+    await served.begin()
+    served.process.send_signal(signal.SIGHUP)
+    await served.says("penstock: reloaded")
+    keys.unlink()
+    os.mkfifo(keys)
+    served.process.send_signal(signal.SIGHUP)
+    with await trio.to_thread.run_sync(lambda: keys.open("w", encoding="utf-8")):  # when it is being read
+        os.kill(served.children()[0], signal.SIGKILL)
+        await served.says("the coordinator has ended (signal 9)")
+        await served.says("not reloaded: the coordinator has ended before; ask again")
+    assert (await (await served.client()).ask())[0] == 200
 
 
 async def test_what_is_wrong_at_the_start_is_told_and_ends_it(served: Served) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
+from penstock_dialects import Answer, Dialect, Shape
+from penstock_httpx import admission
 from penstock_httpx.testing import ScriptedBody
 
 
@@ -173,3 +175,17 @@ async def test_a_call_that_takes_too_long_is_no_failure_of_the_provider(
 
     assert scope.cancelled_caught
     assert opened.outcomes == ["local_cancelled"]
+
+
+async def test_the_lease_comes_back_from_an_answer_that_a_dialect_makes_nonsense_of(
+    autojump_clock: Any, gate: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(_: dict[str, Any], answer: Answer) -> None:
+        setattr(answer, "finish", 5)  # noqa: B010  # a mistake that the types know of
+
+    odd = Dialect(name="odd", shapes=(Shape("odd", lambda _: True, read),))
+    monkeypatch.setattr(admission, "dialect_at", lambda _: odd)
+    async with gate(ScriptedBody(b"{}")) as opened:
+        with suppress(AttributeError):
+            await opened.ask()
+        assert opened.in_flight == 0

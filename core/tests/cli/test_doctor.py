@@ -97,12 +97,16 @@ def test_it_says_which_distributions_are_compiled(distribution: MakeDistribution
     distribution("a", {"a_x.py": RULE}, plugins={"rules": "a_x"})
     distribution("b", {"b_x.py": RULE}, plugins={"others": "b_x"})
     distribution("numbers", {"n_x.py": RULE})  # which has nothing of ours
-    for name in ("b", "numbers"):
+    distribution("penstock-wire", {"w_x.py": RULE})  # which brings no plugin
+    for name in ("b", "numbers", "penstock-wire"):
         (info,) = (tmp_path / "site" / name).glob("*.dist-info")
         info.joinpath("RECORD").write_text(f"b_x.py,,\nb_x{EXTENSION_SUFFIXES[0]},,\n", encoding="utf-8")
 
-    assert run().stdout.splitlines()[1] == "compiled: b"
-    assert json.loads(run("--json").stdout)["builds"] == {"a": "pure", "b": "compiled", "penstock-core": "pure"}
+    assert run().stdout.splitlines()[1] == "compiled: b, penstock-wire"
+    seen = json.loads(run("--json").stdout)
+    assert seen["builds"] == {"a": "pure", "b": "compiled", "penstock-core": "pure", "penstock-wire": "compiled"}
+    assert seen["versions"]["penstock-core"] == "7.0"
+    assert seen["versions"].keys() == seen["builds"].keys()
 
 
 def test_a_file_that_is_not_there_cannot_be_looked_at_and_the_rest_is_told(tmp_path: Path) -> None:

@@ -122,7 +122,12 @@ async def test_what_a_ready_queue_answers_is_looked_at(
 
 @pytest.mark.parametrize(
     ("method", "answers"),
-    [("select_next", NO_RECORDS), ("commit", (None, *NO_RECORDS)), ("next_change", (*NO_MOMENTS, *PAST))],
+    [
+        ("enqueue", (None,)),
+        ("select_next", NO_RECORDS),
+        ("commit", (None, *NO_RECORDS)),
+        ("next_change", (*NO_MOMENTS, *PAST)),
+    ],
 )
 async def test_what_a_queue_of_waiting_calls_answers_is_looked_at(
     autojump_clock: MockClock, method: str, answers: tuple[object, ...]

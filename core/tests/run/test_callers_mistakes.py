@@ -45,6 +45,12 @@ class Ended(BaseException):
     """No `Exception`."""
 
 
+class OfNoClassEither(BaseException):
+    @property
+    def __class__(self) -> NoReturn:  # type: ignore[misc]
+        raise ValueError("class")
+
+
 class Unprintable(Exception):
     def __str__(self) -> str:
         raise ValueError("no text")
@@ -63,6 +69,17 @@ class Sealed(Exception):
 class Closed(Exception):
     def __getattribute__(self, name: str) -> NoReturn:
         raise ValueError(name)
+
+
+class OfNoClass(Exception):
+    @property
+    def __class__(self) -> NoReturn:  # type: ignore[misc]
+        raise ValueError("class")
+
+
+class CountsAsFalse(Exception):
+    def __bool__(self) -> bool:
+        return False
 
 
 class NoNotes(Exception):
@@ -99,6 +116,7 @@ def raising(error: BaseException) -> Callable[[], Awaitable[None]]:
     [
         pytest.param(raising(SystemExit(3)), id="SystemExit"),
         pytest.param(raising(Ended()), id="no Exception"),
+        pytest.param(raising(OfNoClassEither()), id="what cannot be looked at"),
         pytest.param(raising(asyncio.CancelledError()), id="asyncio's cancellation"),
         pytest.param(raising(BaseExceptionGroup("both", [Ended(), ValueError()])), id="a group"),
         pytest.param(raising(Stubborn("none", [Ended()])), id="a group that cannot be split"),
@@ -117,7 +135,7 @@ async def test_a_task_that_raises_no_exception_ends_alone(
     assert raised.__cause__ is not None
 
 
-@pytest.mark.parametrize("kind", [Unprintable, Sealed, Closed, NoNotes])
+@pytest.mark.parametrize("kind", [Unprintable, Sealed, Closed, OfNoClass, CountsAsFalse, NoNotes])
 @pytest.mark.parametrize("where", ["task", "call"])
 async def test_an_exception_that_cannot_be_looked_at_is_its_tasks_own(
     autojump_clock: MockClock, kind: type[Exception], where: str

@@ -32,7 +32,7 @@ SOCKET = "0123456789abcdef.sock"
 GREETING = Greeting("odd", 1, "2026-01-01T00:00:00+00:00").line()
 
 
-def answer(question: Question) -> Mapping[str, Any]:
+async def answer(question: Question) -> Mapping[str, Any]:
     return {"text": f"asked about {question.group}"}
 
 
@@ -135,13 +135,29 @@ async def test_many_silent_ones_are_not_all_let_in_and_others_get_their_turn(aut
 
 
 async def test_who_does_not_listen_is_left(autojump_clock: MockClock) -> None:
+    async def much(_: Question) -> Mapping[str, Any]:
+        return {"text": "x" * 10_000_000}
+
     async with trio.open_nursery() as nursery:
-        await nursery.start(answer_questions, "nightly", lambda _: {"text": "x" * 10_000_000})
+        await nursery.start(answer_questions, "nightly", much)
         (run,) = (await find_runs()).runs
         deaf = await connected(run)
         await deaf.send_all(Question().line())
         await trio.sleep(EXCHANGE_TIMEOUT + 1)
         assert len(await all_of(deaf)) < 10_000_000
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_asks_for_what_takes_too_long_is_told_so(autojump_clock: MockClock) -> None:
+    async def never(_: Question) -> Mapping[str, Any]:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(answer_questions, "nightly", never)
+        (run,) = (await find_runs()).runs
+        with pytest.raises(ValueError, match="could not answer within 5 s; it has changed nothing"):
+            await ask(run, Question())
         nursery.cancel_scope.cancel()
 
 
@@ -157,7 +173,7 @@ async def test_a_question_of_another_user_is_not_answered(monkeypatch: pytest.Mo
 async def test_an_answer_that_fails_is_an_error_for_who_asked_and_a_log_line(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def fails(question: Question) -> Mapping[str, Any]:
+    async def fails(question: Question) -> Mapping[str, Any]:
         raise ZeroDivisionError("a plugin's")
 
     async with trio.open_nursery() as nursery:

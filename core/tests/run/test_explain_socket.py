@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import stat
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,7 +20,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import penstock
 from penstock import At, Denied, StallError, hookimpl
 from penstock.cli.main import cli
+from penstock.run import watch
 from penstock.run.explain_asking import find_runs
+from penstock.run.reconfiguring import another_config
 from penstock.run.socket_folder import LONGEST_FOLDER, possible_folders
 
 pytestmark = [
@@ -310,3 +313,25 @@ async def test_a_configuration_that_cannot_be_read_changes_nothing(tmp_path: Pat
         told = await reconfigure(str(tmp_path / "gone.toml"))
     assert told.exit_code == 2
     assert "gone.toml" in told.output
+
+
+async def test_a_file_that_is_slow_to_read_holds_up_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, told = tmp_path / "run.toml", list[str]()
+    file.write_text("[scheduler]\nexplain_socket = true\nsubmission_capacity = 2\n", encoding="utf-8")
+    reading, answers_at_last = threading.Event(), threading.Event()
+
+    def slow(*given: Any, **more: Any) -> penstock.PenstockConfig:
+        reading.set()
+        assert answers_at_last.wait(60), "it holds up who lets it go on"
+        return another_config(*given, **more)
+
+    async def change() -> None:
+        told.append((await reconfigure(str(file))).output)
+
+    monkeypatch.setattr(watch, "another_config", slow)
+    async with a_run("nightly", []) as scheduler, trio.open_nursery() as nursery:
+        nursery.start_soon(change)
+        await trio.to_thread.run_sync(reading.wait)
+        await scheduler.start_soon(trio.lowlevel.checkpoint)
+        answers_at_last.set()
+    assert told == ["run nightly: limit submission: 1 -> 2\n"]

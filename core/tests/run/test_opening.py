@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -177,6 +178,17 @@ async def test_plugins_are_those_of_one_run(autojump_clock: MockClock) -> None:
     with pytest.raises(ConfigError, match="frozen"):
         async with penstock.open_scheduler(manager):
             pass
+
+
+@pytest.mark.parametrize(("more", "given"), [(Path("gone.py"), {}), (Witness, {"run_id": "a/b"})])
+async def test_plugins_are_added_to_those_made_before_all_or_none(
+    autojump_clock: MockClock, more: object, given: dict[str, Any]
+) -> None:
+    manager = PluginManager.from_config(load_config(CORE_ALONE).config)
+    with pytest.raises(penstock.PenstockError):
+        async with penstock.open_scheduler(manager, plugins=[Witness(), more], **given):
+            pass
+    assert manager.active == ()
 
 
 async def test_a_rule_may_be_a_file(autojump_clock: MockClock, tmp_path: Path) -> None:

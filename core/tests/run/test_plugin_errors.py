@@ -10,7 +10,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import attrs
 import pytest
@@ -63,12 +63,19 @@ def raises(error: Callable[[], BaseException]) -> Callable[[], Any]:
     return go_wrong
 
 
+class NoTraceback(Exception):
+    @property
+    def __traceback__(self) -> NoReturn:  # type: ignore[override]
+        raise ValueError("traceback")
+
+
 WAYS: Final[Mapping[str, Callable[[], Any]]] = {
     "ValueError": raises(lambda: ValueError("secret words")),
     "SystemExit": raises(lambda: SystemExit(3)),
     "KeyboardInterrupt": raises(KeyboardInterrupt),
     "GeneratorExit": raises(GeneratorExit),
     "a group": raises(lambda: BaseExceptionGroup("secret words", [KeyboardInterrupt(), ValueError()])),
+    "an error whose traceback raises": raises(NoTraceback),
     "nonsense": lambda: "secret words",
     "a coroutine": later,
 }

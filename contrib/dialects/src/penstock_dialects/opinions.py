@@ -1,6 +1,6 @@
-"""What a dialect's own functions say of a refusal, and then the tables of all.
+"""What a dialect's own functions and words say of a refusal, and then the tables of all.
 
-The functions may be a third party's, and what they are asked about is whatever a provider sends. Where one raises, or
+They may be a third party's, and what they are asked about is whatever a provider sends. Where one raises, or
 gives what is none, the refusal is judged without it, and the fault is told.
 """
 
@@ -38,5 +38,5 @@ def judged(dialect: Dialect, refusal: Refusal) -> tuple[Verdict, str]:
     error = ask("error", dialect.error, (refusal.headers, refusal.error), ErrorFields)
     if error is not None:
         refusal = attrs.evolve(refusal, error=error)
-    found = ask("judge", dialect.judge, (refusal,), Verdict)
-    return found or judge(refusal, dialect.words), "; ".join(faults)
+    found = ask("judge", dialect.judge, (refusal,), Verdict) or ask("words", judge, (refusal, dialect.words), Verdict)
+    return found or judge(refusal), "; ".join(faults)

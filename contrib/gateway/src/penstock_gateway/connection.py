@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import socket
 from collections.abc import Callable
-from functools import partial
 from typing import Final, Protocol
 
 from penstock_gateway.answer_writer import CONTINUE
@@ -20,14 +19,12 @@ from penstock_gateway.exchange import Client
 from penstock_gateway.refusal import Refusal
 from penstock_gateway.refused import refused
 from penstock_gateway.request_parser import ClientRequest, RequestParser
-from penstock_wire import Channel, Moment, Poller
+from penstock_wire import Channel, Poller
 
 __all__ = ["Answering", "ClientConnection"]
 
 LINGERING: Final = 1.0
 """Seconds."""
-FIRST_LOOK: Final = 0.05
-"""Seconds until it is looked whether a client that sends no more has left; later ones are up to a second apart."""
 MOST_AHEAD: Final = 64 * 1024
 """Bytes behind a whole request that are read while another is answered. That much is taken so that the end of the
 connection behind it is seen: a client that sends its next request early, and leaves, has left.
@@ -76,8 +73,6 @@ class ClientConnection:
         self._ending = False
         """No request is taken any more: the connection ends when what is kept has gone out."""
         self._lingers = self._ended = self._goes_on = self._half_closed = False
-        self._look: Moment | None = None
-        """When it is looked again whether a client that sends no more has left."""
         self._taken = 0
         self._ahead = 0
         """Bytes that came behind a request that waits."""
@@ -118,8 +113,6 @@ class ClientConnection:
         if not self._ended:
             self._ended = True
             self.moment.drop()
-            if self._look is not None:
-                self._look.drop()
             self._on_end(self)
         if call is not None:
             call.left()
@@ -276,17 +269,10 @@ class ClientConnection:
             return
         self._half_closed = True
         channel.pause()
+        channel.watch_loss()
         if call is not None:
             channel.send(CONTINUE)
             channel.flush()
-        self._look_again(FIRST_LOOK)
-
-    def _look_again(self, seconds: float) -> None:
-        if self._channel.lost:
-            self.close()
-        elif not self._ended:
-            self._look = self._poller.moment(partial(self._look_again, min(4 * seconds, 1.0)))
-            self._look.set(self.now() + seconds)
 
     def _wait(self, seconds: float) -> None:
         self.moment.set(self.now() + seconds)

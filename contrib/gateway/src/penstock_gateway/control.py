@@ -4,7 +4,8 @@
     NEW_WORKER, its process, how many plans had     READY: it and all workers are at work
     been told when it was forked, and the           FAILED, and why: it cannot be started so
     coordinator's end of its socket
-    RELOAD: read the file again                     a plan, in pieces: what is served from now on
+    RELOAD: read the file again                     RELOADED: it has, or has said why it does not take it
+                                                    a plan, in pieces: what is served from now on
                                                     ALIVE, every few seconds: it does not hang
 
 The first process runs no trio: it never waits here.
@@ -22,11 +23,13 @@ import trio
 from penstock_gateway.messages import LARGEST_PACKET, Plan
 
 __all__ = [
-    "ALIVE", "BEAT", "FAILED", "NEW_WORKER", "PLAN", "READY", "RELOAD", "Control", "Newcomer", "hand_over", "heard"
+    "ALIVE", "BEAT", "FAILED", "NEW_WORKER", "PLAN", "READY", "RELOAD", "RELOADED", "Control", "Newcomer", "hand_over",
+    "heard",
 ]  # fmt: skip
 
 NEW_WORKER: Final = b"w"
 RELOAD: Final = b"r"
+RELOADED: Final = b"d"
 READY: Final = b"y"
 FAILED: Final = b"f"
 PLAN: Final = b"p"

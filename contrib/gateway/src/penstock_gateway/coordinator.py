@@ -22,7 +22,7 @@ import trio
 import penstock
 from penstock_gateway.book import Book
 from penstock_gateway.call_log import CallLog
-from penstock_gateway.control import BEAT, NEW_WORKER, READY, RELOAD, Control, Newcomer
+from penstock_gateway.control import BEAT, NEW_WORKER, READY, RELOAD, RELOADED, Control, Newcomer
 from penstock_gateway.door import clients_at_once
 from penstock_gateway.front import Front
 from penstock_gateway.link import Link
@@ -150,7 +150,8 @@ class Coordinator:
         self._empty = trio.Event()
         self._all_ready = trio.Event()
         self._reloaded = trio.Event()
-        self._taken: deque[Plan] = deque()
+        self._taken = deque[Plan | None]()
+        """What the first process is to be told: plans in pieces, and behind them that a reload is over."""
 
     def connections(self) -> int:
         """How many clients are connected to workers, as those told last."""
@@ -194,8 +195,13 @@ class Coordinator:
             if what == NEW_WORKER and newcomer is not None:
                 nursery.start_soon(self._serve, newcomer)
             elif what == RELOAD:
-                nursery.start_soon(reload_from, self._gateway, self._load)
+                nursery.start_soon(self._reload)
         nursery.cancel_scope.cancel()
+
+    async def _reload(self) -> None:
+        await reload_from(self._gateway, self._load)
+        self._taken.append(None)
+        self._reloaded.set()
 
     def spread(self, serving: Serving) -> None:
         """Tell all workers what is served from now on, and the first process at last."""
@@ -207,12 +213,13 @@ class Coordinator:
         self._reloaded.set()
 
     async def tell_plans(self) -> None:
-        """Let the first process keep each plan that is taken."""
+        """Let the first process keep each plan that is taken, and know of each reload that is over."""
         while True:
             await self._reloaded.wait()
             self._reloaded = trio.Event()
             while self._taken:
-                await self._control.tell_plan(self._taken.popleft())
+                piece = self._taken.popleft()
+                await (self._control.tell(RELOADED) if piece is None else self._control.tell_plan(piece))
 
     async def leave_as_the_last(self, coordinating: trio.CancelScope) -> None:
         """End when no worker is left."""

@@ -34,7 +34,7 @@ __all__ = ["Client", "Exchange"]
 
 _log: Final = logging.getLogger("penstock.gateway")
 
-_READ: Final = Memory(per_value=8 * 1024 * 1024, parts=250_000, growth=128)
+READ: Final = Memory(per_value=8 * 1024 * 1024, parts=250_000, growth=128)
 """What is read of answers: all others wait meanwhile, so what one read from a socket makes of work is bounded."""
 MOST_KEPT: Final = 64 * 1024
 """Bytes of an answer that wait for its client while more is read."""
@@ -280,7 +280,7 @@ class Exchange:
 
     def _read_head(self, answer: AnswerParser, now: float) -> AnswerReader:
         names = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.named.items()}
-        reader = AnswerReader(self._upstream.dialect, answer.status, names, wall_now=datetime.now(UTC), memory=_READ)
+        reader = AnswerReader(self._upstream.dialect, answer.status, names, wall_now=datetime.now(UTC), memory=READ)
         self._reader = reader
         self.first_byte = now - self._began
         status = answer.status
@@ -355,9 +355,9 @@ class Exchange:
         reader, elapsed = self._reader, now - self._began
         try:
             if reader is not None:
+                reader.close()  # first: what a dialect of a third party makes of the answer may raise
                 facts, self.usage = counted(reader, elapsed)
                 place.answered(facts, self.usage)
-                reader.close()
         finally:
             place.release(error)
         self.owner.provider_done(elapsed)

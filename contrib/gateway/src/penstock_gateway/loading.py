@@ -72,7 +72,7 @@ def load_gateway(path: Path, environment: Mapping[str, str], without: Sequence[W
     try:
         hashed = {} if gateway.keys_file is None else read_keys(path.parent / gateway.keys_file)
     except ConfigError as error:
-        problems += error.records
+        problems += [Problem(("gateway", "keys_file"), f"{each.source} {each.what}") for each in error.records]
         hashed = {}
     plain, wrong = _plain_keys(gateway.keys, hashed, environment)
     problems += wrong

@@ -25,7 +25,7 @@ import trio
 from penstock import ConfigError, PenstockError, printable
 from penstock_gateway.call_log import open_log_file
 from penstock_gateway.collector import settle_down
-from penstock_gateway.control import ALIVE, FAILED, PLAN, READY, RELOAD, Control, hand_over, heard
+from penstock_gateway.control import ALIVE, FAILED, PLAN, READY, RELOAD, RELOADED, Control, hand_over, heard
 from penstock_gateway.coordinator import coordinate
 from penstock_gateway.kept import KeptBytes
 from penstock_gateway.listening import listen, listen_for_each, url_of
@@ -76,6 +76,8 @@ class FirstProcess:
         self._kept = KeptBytes()
         self._plans = PlanReader()
         self._control: socket.socket | None = None
+        self._reloads = 0
+        """How many reloads the coordinator has been asked for, and has not answered."""
         self._starts = 0
         self._failure = ""
         self._woken, self._wake = socket.socketpair()
@@ -142,6 +144,10 @@ class FirstProcess:
             if who == COORDINATOR and self._control is not None:
                 self._control.close()
                 self._control = None
+                # It is not asked again: that may be what has ended it.
+                if self._reloads and not expected:
+                    _tell("not reloaded: the coordinator has ended before; ask again")
+                self._reloads = 0
             if who is not None and not expected and self._supervision.ready:
                 how = os.waitstatus_to_exitcode(status)
                 _tell(f"{_name(who)} has ended ({f'signal {-how}' if how < 0 else f'status {how}'})")
@@ -164,6 +170,7 @@ class FirstProcess:
             return
         try:
             self._control.send(RELOAD, socket.MSG_DONTWAIT)
+            self._reloads += 1
         except OSError:
             _tell("not reloaded: the coordinator does not listen")
 
@@ -198,6 +205,8 @@ class FirstProcess:
                     where = "" if gateway.admin is None else url_of(gateway.admin.host, self._admin[0])
                     self._say(f"{url_of(gateway.host, self._clients[0][0])}/v1", where)
                     self._manager.tell(READY_TO_SERVE)
+            elif what == RELOADED:
+                self._reloads -= 1
             elif what == FAILED:
                 self._failure = more.decode("utf-8", "replace")
             elif what == PLAN:

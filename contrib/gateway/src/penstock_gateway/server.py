@@ -70,8 +70,8 @@ class Gateway:
         """How many clients may be."""
         self.before_page: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
         """Awaited before the page of metrics is made."""
-        self.reloading = trio.Lock()
-        """Held by one reload at a time: a file may be on a disk that does not answer."""
+        self._reading = trio.CapacityLimiter(1)
+        """Held by one reload at a time, while its file is read: it may be on a disk that does not answer."""
         self.on_reload: Callable[[Serving], None] = lambda _: None
         """Called with what is served from now on."""
 
@@ -102,14 +102,25 @@ class Gateway:
         self.on_reload(serving)
         return Reloaded(changes, changes_of(before, serving))
 
+    async def reload_from(self, load: Callable[[], Serving]) -> Reloaded:
+        """What has changed: it serves by what `load` returns, from now on. `load` is called in a thread.
+
+        Raises `ConfigError` or `PluginError`: then nothing has changed, nor if it is cancelled.
+        """
+        return self.reload(await trio.to_thread.run_sync(load, limiter=self._reading, abandon_on_cancel=True))
+
     def reload_by(self, load: Callable[[], Serving]) -> None:
         """Reload with what `load` returns when `penstock serve --reload` or `penstock reconfigure` asks for it."""
 
-        def take(file: Path) -> Reloaded:
+        async def take(file: Path) -> Reloaded:
             own = self.front.serving.config.source
-            if file.resolve() != Path(own).resolve():
-                raise ConfigError(f"this gateway serves by {own}, and not by {file}")
-            return self.reload(load())
+
+            def read() -> Serving:
+                if file.resolve() != Path(own).resolve():
+                    raise ConfigError(f"this gateway serves by {own}, and not by {file}")
+                return load()
+
+            return await self.reload_from(read)
 
         self._scheduler.watch.on_reconfigure = take
 
@@ -264,8 +275,7 @@ async def serve_until_signal(
 async def reload_from(gateway: Gateway, load: Callable[[], Serving]) -> bool:
     """Whether a gateway serves by what `load` returns from now on; why not stands on standard error."""
     try:
-        async with gateway.reloading:
-            gateway.reload(await trio.to_thread.run_sync(load, abandon_on_cancel=True))
+        await gateway.reload_from(load)
     except PenstockError as error:
         for line in str(error).split("\n"):
             say(f"penstock: not reloaded: {printable(line)}")

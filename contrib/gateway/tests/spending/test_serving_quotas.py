@@ -115,7 +115,7 @@ async def test_without_a_ledger_that_can_be_used_the_gateway_does_not_start(tmp_
     (tmp_path / "here.db").write_text("no database", encoding="utf-8")
     (tmp_path / "here.db").chmod(0o600)
     serving = load_gateway(path, {})
-    with pytest.raises(ConfigError, match=r"here.db: cannot be used .*not a database"):
+    with pytest.raises(ConfigError, match=r"gateway\.ledger: .*here.db cannot be used .*not a database"):
         async with open_gateway(serving, {}):
             pass
 

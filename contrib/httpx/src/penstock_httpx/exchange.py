@@ -163,19 +163,23 @@ class Exchange:
         outcome = None
         if detail is not None and not failed:
             outcome = RequestReleaseOutcome(kind="local_cancelled", status=status, detail=detail)
-        if self._facts is not None:
-            facts = self._facts
-            if reader is not None:
-                read = reader.facts()
-                facts = replace(read, first_token_at=facts.first_token_at, received_at=facts.received_at)
-                reader.close()
-                self._tell(f"{reader.fault}; refusals are judged without it" if reader.fault else "")
-            facts = replace(facts, elapsed=self._elapsed)
-            self._attempt.answered(facts)
-        self._lease.release(outcome, None if error is None else neutral(error))
+        try:
+            if self._facts is not None:
+                self._attempt.answered(self._all_facts(self._facts))
+        finally:  # what a dialect of a third party makes of the answer may raise
+            self._lease.release(outcome, None if error is None else neutral(error))
         if error is not None and self._attempt.outcome is not None:
             # The scheduler looks at the exception that reaches it to know whether the task may be tried again.
             mark_failure(error, FailureMark(self._attempt.outcome.kind, self._attempt.outcome.retryable))
+
+    def _all_facts(self, facts: ResponseFacts) -> ResponseFacts:
+        reader = self._reader
+        if reader is not None:
+            reader.close()
+            read = reader.facts()
+            facts = replace(read, first_token_at=facts.first_token_at, received_at=facts.received_at)
+            self._tell(f"{reader.fault}; refusals are judged without it" if reader.fault else "")
+        return replace(facts, elapsed=self._elapsed)
 
     @property
     def _elapsed(self) -> float:

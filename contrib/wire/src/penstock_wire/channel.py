@@ -7,6 +7,7 @@ it has the bytes from. `pause` reads no further until `resume`: then the other s
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import struct
@@ -62,6 +63,7 @@ class Channel:
         "_secured",
         "_socket",
         "_unsent",
+        "_watches_loss",
         "closed",
         "error",
         "pending",
@@ -97,7 +99,7 @@ class Channel:
         """Bytes that have gone out."""
         self._begun_at = bytes_acknowledged(sock)
         self._glance: select.poll | None = None
-        self._paused = False
+        self._paused = self._watches_loss = False
         self._events = 0
         self._watch()
 
@@ -109,11 +111,6 @@ class Channel:
             self._glance = select.poll()
             self._glance.register(self._socket, select.POLLIN)
         return not self._glance.poll(0)
-
-    @property
-    def lost(self) -> bool:
-        """Whether the connection has broken by now, as the system knows it: also of one that is not read."""
-        return not self.closed and self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
 
     @property
     def taken(self) -> int:
@@ -186,6 +183,18 @@ class Channel:
             self._paused = True
             self._watch()
 
+    def watch_loss(self) -> None:
+        """Tell the end also where the connection breaks while it is not read. On Linux."""
+        self._watches_loss = True
+        self._poller.watch_loss(self._socket, self._is_lost)
+
+    def _is_lost(self) -> None:
+        number = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if number:
+            self.error = OSError(number, os.strerror(number))
+        self._forget_rest()
+        self._tell_end()
+
     def resume(self) -> None:
         """Read on."""
         if self._paused:
@@ -206,6 +215,8 @@ class Channel:
             self.closed = True
             self._poller.soon(self._let_go)
             self._watch()
+            if self._watches_loss:
+                self._poller.forget_loss(self._socket)
             self._forget_rest()
             with suppress(OSError):
                 if reset:

@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol
 
 import trio
 
+from penstock_wire.losses import Losses
 from penstock_wire.moments import Moment, Moments
 
 __all__ = ["Polled", "Poller"]
@@ -62,6 +63,7 @@ class Poller:
         self._closed = False
         self._hands_out = False
         self._sending: list[Sends] = []
+        self._losses = Losses()
 
     # -- sockets --
 
@@ -74,6 +76,19 @@ class Poller:
             self._selector.modify(sock, events, polled)
         else:
             self._selector.unregister(sock)
+
+    def watch_loss(self, sock: socket.socket, on_loss: Callable[[], None]) -> None:
+        """Call it when the connection breaks, for whatever else its socket is watched. On Linux; elsewhere nobody
+        tells.
+        """
+        if self._losses.watch(sock, on_loss):
+            number = self._losses.fileno()
+            if number not in self._selector.get_map():
+                self._selector.register(number, selectors.EVENT_READ, self._losses)
+
+    def forget_loss(self, sock: socket.socket) -> None:
+        """Call nothing when its connection breaks."""
+        self._losses.forget(sock)
 
     def collects(self, who: Sends) -> bool:
         """Whether `flush` will be called, soon: in the middle of a round."""
@@ -127,6 +142,7 @@ class Poller:
                 await trio.lowlevel.wait_readable(number)
             self._hand_out()
         self._selector.close()
+        self._losses.close()
 
     def _hand_out(self) -> None:
         self._hands_out = True

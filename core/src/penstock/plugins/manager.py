@@ -193,11 +193,11 @@ class PluginManager:
         self._bound |= {key: value for key, value in given.items() if value is not None}
         self._on_failure = on_failure or self._on_failure
 
-    def register(self, plugin: object) -> None:
-        """Add a plugin: an object, a class, or the `Path` of a file. As `extra`; raises `ConfigError` after
+    def register(self, *plugins: object) -> None:
+        """Add plugins, all or none: objects, classes, or the `Path`s of files. As `extra`; raises `ConfigError` after
         `freeze`."""
         self._refuse_if_frozen("given more plugins; use reconfigure()")
-        extra = (*self._extra, plugin)
+        extra = (*self._extra, *plugins)
         self._plugin_set = PluginSet(self.config, extra, self.installed, self._files, self._plugin_set.active)
         self._extra = extra
 

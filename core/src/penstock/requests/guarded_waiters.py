@@ -1,7 +1,8 @@
 """A waiter queue that is not ours, driven with a guard.
 
 It may be any `RequestWaiterQueue`. Room is a refusal like any other there, what it selects is looked at before it has
-its lease, and a queue that will not commit what it has just selected is named as broken.
+its lease. A queue that will not commit what it has just selected, or whose view counts fewer than wait, is named as
+broken: whom it has lost would wait without end.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Final
 from penstock.queueing.lanes import ALL
 from penstock.requests.items import RequestAdmissionItem
 from penstock.requests.waiters import RequestQueueSelection, RequestWaiter, RequestWaiterQueue
+from penstock.words.checks import shown
 from penstock.words.plugin_failures import PluginMaker
 from penstock.words.verdicts import Condition, Denied
 
@@ -30,6 +32,8 @@ class GuardedWaiters:
         self._maker = maker
         self._waiting: dict[RequestAdmissionItem, list[RequestWaiter]] = {}
         """Who waits, by what it asks for: a queue asks about items."""
+        self._count = 0
+        """How many wait."""
         self._selection: RequestQueueSelection | None = None
         self._stale = 0
         self._rested_at = -math.inf
@@ -39,6 +43,8 @@ class GuardedWaiters:
         """Put a waiter in."""
         self._queue.enqueue(waiter, now)
         self._waiting.setdefault(waiter.item, []).append(waiter)
+        self._count += 1
+        self._look_for_all("enqueue")
 
     def remove(self, waiter: RequestWaiter, now: float) -> bool:
         """Take a waiter out."""
@@ -48,8 +54,15 @@ class GuardedWaiters:
     def _forget(self, waiter: RequestWaiter) -> None:
         same = self._waiting[waiter.item]
         same.remove(waiter)
+        self._count -= 1
         if not same:
             del self._waiting[waiter.item]
+
+    def _look_for_all(self, method: str) -> None:
+        queued: object = getattr(self._queue.view(), "queued_total", None)
+        if not isinstance(queued, int) or queued < self._count:
+            what = f"{self._count} wait, and the queued_total of its view is {shown(queued)}"
+            raise self._maker.error(f"{method} must lose no call: {what}")
 
     def wake(self, condition: Condition, amount: int, now: float) -> None:
         """A condition came true."""
@@ -72,6 +85,7 @@ class GuardedWaiters:
         selection: object = self._queue.select_next(is_eligible, now)
         if selection is None:
             self._rested_at = now
+            self._look_for_all("select_next")
             return None
         if not isinstance(selection, RequestQueueSelection) or selection.waiter not in self._waiting.get(
             selection.waiter.item, ()

@@ -26,6 +26,7 @@ from penstock.requests.limiter_guard import LIMITER, GuardedLimiter
 from penstock.requests.limiters import RequestLimiter
 from penstock.words.checks import whole_number
 from penstock.words.errors import PluginError
+from penstock.words.failures import text_of
 from penstock.words.identity import ProviderKey, ProviderModelKey, ProviderModelStaticCap, RequestResourceKey, Scope
 from penstock.words.plugin_failures import OnPluginFailure
 from penstock.words.verdicts import Condition, Denied, Released
@@ -335,7 +336,7 @@ class RequestRegistry:
         except PluginError:
             raise
         except BaseException as error:
-            message = f"making the limiter of {scope} raised {type(error).__name__}: {error}"
+            message = f"making the limiter of {scope} raised {type(error).__name__}: {text_of(error)}"
             raise PluginError(LIMITER, message) from error
 
     def _new_model(

@@ -119,7 +119,9 @@ class RequestWaiterQueue(Protocol):
         """
         ...
 
-    def view(self) -> RequestQueueView: ...
+    def view(self) -> RequestQueueView:
+        """Who is in the queue, counted. By it a queue is found that has lost somebody: it ends the run."""
+        ...
 
     def next_change(self, now: float) -> float | None:
         """The earliest `At` under which anybody is parked."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -40,7 +40,7 @@ ACCEPT_PAUSE: Final = 1.0
 
 _log: Final = logging.getLogger("penstock.explain")
 
-Answer = Callable[[Question], Mapping[str, Any]]
+Answer = Callable[[Question], Awaitable[Mapping[str, Any]]]
 """Makes the answer to a question: a mapping with `text`, `records` or `error`."""
 
 
@@ -124,17 +124,18 @@ class _Answering:
             asked = await lines.receive(LONGEST_QUESTION)
             if not asked:
                 return
-            reply = self._reply(asked)
+            reply = error_line(f"the run could not answer within {EXCHANGE_TIMEOUT:g} s; it has changed nothing")
+            reply = await self._reply(asked)
         with trio.move_on_after(EXCHANGE_TIMEOUT):
             await lines.send(reply)
 
-    def _reply(self, asked: bytes) -> bytes:
+    async def _reply(self, asked: bytes) -> bytes:
         try:
             question = read_question(asked)
         except ValueError as error:
             return error_line(str(error))
         try:
-            return answer_line(self._answer(question))
+            return answer_line(await self._answer(question))
         except Exception as error:
             _log.exception("a question of `penstock explain` could not be answered")
             return error_line(f"the run failed to answer ({type(error).__name__}); its log says more")

@@ -65,12 +65,12 @@ async def open_scheduler(
     Raises `ConfigError` with every problem of the configuration; `StallError` when work is left that nothing
     can start; an `ExceptionGroup` of the failures of tasks that nobody awaited."""
     require_trio("penstock.open_scheduler")
-    manager = _manager(config, plugins)
-    loaded = manager.config
     if run_id is not None and not RUN_ID.fullmatch(a_name(run_id, "run_id")):
         raise ConfigError(f"run_id must be at most 64 letters, digits, '-', '_' and '.', not {shown(run_id)}")
     if wall_clock is not None:
         an_instance(wall_clock, WallClock, "wall_clock")
+    manager = _manager(config, plugins)
+    loaded = manager.config
     started_at = trio.current_time()
     virtual = in_virtual_time()
     if wall_clock is None:
@@ -135,8 +135,8 @@ def _manager(
 ) -> PluginManager:
     if not isinstance(config, PluginManager):
         return PluginManager.from_config(load_config(config).config, extra=plugins)
-    for each in plugin_objects(plugins):
-        config.register(each)
+    if more := plugin_objects(plugins):
+        config.register(*more)
     return config
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from threading import get_ident
+from types import TracebackType
 from typing import Final
 
 import trio
 
 from penstock.events.correlation import RuntimeCorrelation
 from penstock.events.records import EventStream, StreamName
-from penstock.words.plugin_failures import PluginFailure, PluginFailures, place_of
+from penstock.words.plugin_failures import PluginFailure, PluginFailures, place_of, traceback_of
 
 __all__ = ["PluginErrors"]
 
@@ -60,7 +61,7 @@ class PluginErrors:
         try:
             self._token.run_sync_soon(self._report, plugin, hook, error, asked)
         except trio.RunFinishedError:
-            _log.error("plugin %r raised in %s, after the run", plugin, hook, exc_info=error)
+            _log.error("plugin %r raised in %s, after the run", plugin, hook, exc_info=_raised(error))
 
     def _report(self, plugin: str, hook: str, error: BaseException, asked: object) -> None:
         now = self._clock.current_time()
@@ -68,9 +69,8 @@ class PluginErrors:
         at = (plugin, hook, failure.place)
         if now >= self._logged.get(at, -LOG_INTERVAL) + LOG_INTERVAL or failure.count == 1:
             self._logged[at] = now
-            _log.error(
-                "plugin %r raised in %s at %s (%d so far)", plugin, hook, failure.place, failure.count, exc_info=error
-            )
+            said = "plugin %r raised in %s at %s (%d so far)"
+            _log.error(said, plugin, hook, failure.place, failure.count, exc_info=_raised(error))
         stream = self._streams[failure.gate]
         last = self._recorded.get((plugin, failure.gate))
         if stream.active and (last is None or now >= last + EVENT_INTERVAL):
@@ -83,3 +83,8 @@ class PluginErrors:
             )
             # Not at once: this may be the middle of a decision, and events record what is complete.
             self._token.run_sync_soon(stream.deliver, idempotent=True)
+
+
+def _raised(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None]:
+    """An error for the log, which would ask it for its class and its traceback."""
+    return type(error), error, traceback_of(error)

@@ -3,7 +3,7 @@ configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from penstock.words.errors import ConfigError, PluginError
 __all__ = ["answer_question"]
 
 
-def answer_question(
-    run: RunParts, health: Callable[[], Health], reconfigured: Callable[[Path], Changes], question: Question
+async def answer_question(
+    run: RunParts, health: Callable[[], Health], reconfigured: Callable[[Path], Awaitable[Changes]], question: Question
 ) -> Mapping[str, Any]:
     """The answer of a run: `text` or `records`, or `error`, or `refused` with every problem of a configuration.
 
@@ -35,7 +35,7 @@ def answer_question(
     if question.reconfigure is None:
         return _answer_about(run, question, health())
     try:
-        done = reconfigured(Path(question.reconfigure))
+        done = await reconfigured(Path(question.reconfigure))
     except (ConfigError, PluginError) as error:
         return {"refused": list(error.problems) if isinstance(error, ConfigError) else [str(error)]}
     if question.records:

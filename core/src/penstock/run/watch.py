@@ -35,10 +35,12 @@ class RunWatch:
         self._run = run
         self._snapshots = snapshots
         self._answers = answers
-        self.on_reconfigure: Callable[[Path], Changes] | None = None
+        self.on_reconfigure: Callable[[Path], Awaitable[Changes]] | None = None
         """What takes the file of `penstock reconfigure`, where a program reads more in it than the run does. It raises
-        `ConfigError` or `PluginError` with what is wrong, and has changed nothing then.
+        `ConfigError` or `PluginError` with what is wrong, and has changed nothing then, nor when it is cancelled.
         """
+        self._reading = trio.CapacityLimiter(1)
+        """Held while such a file is read, also by a thread that nobody waits for any more."""
         self._interval = 0.0
         self._watchdog: Watchdog | None = None
         self._watching = False
@@ -68,10 +70,13 @@ class RunWatch:
             (trio.lowlevel.add_instrument if watching else trio.lowlevel.remove_instrument)(self._watchdog)
         self._watching = watching
 
-    def _reconfigured(self, file: Path) -> Changes:
+    async def _reconfigured(self, file: Path) -> Changes:
         if self.on_reconfigure is not None:
-            return self.on_reconfigure(file)
-        return reconfigure(self._run, self.change_to, another_config(file, foreign_tables=True), None)
+            return await self.on_reconfigure(file)
+        # In a thread: a file may be on a disk that does not answer, or a pipe.
+        read = partial(another_config, file, foreign_tables=True)
+        config = await trio.to_thread.run_sync(read, limiter=self._reading, abandon_on_cancel=True)
+        return reconfigure(self._run, self.change_to, config, None)
 
     async def beside(
         self,

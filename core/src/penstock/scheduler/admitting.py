@@ -78,9 +78,8 @@ class Admitting:
 
     def _drop_refused(self, now: float) -> None:
         for task, denied in self._gate.take_given_up():
-            if (
-                job := self._jobs.get(task.task_id)
-            ) is not None:  # otherwise it was stopped with one that it came after
+            job = self._jobs.get(task.task_id)
+            if job is not None:  # otherwise it was stopped with one that it came after
                 self._events.denied(job, denied, now)
                 since = job.course.failing_since
                 error = waited_in_vain(denied, "task", 0.0 if since is None else now - since)

@@ -17,7 +17,7 @@ def stray_error(caught: BaseException, what: str) -> PenstockError | None:
 
     A `KeyboardInterrupt` goes on, since it may be a real one: tasks are not protected from it.
     """
-    if trio.current_effective_deadline() == -inf or isinstance(caught, GeneratorExit) or _interrupts(caught):
+    if trio.current_effective_deadline() == -inf or issubclass(type(caught), GeneratorExit) or _interrupts(caught):
         return None
     error = PenstockError(f"{what} raised {type(caught).__name__}, which is no Exception: it alone ends by that")
     error.__cause__ = caught
@@ -25,9 +25,10 @@ def stray_error(caught: BaseException, what: str) -> PenstockError | None:
 
 
 def _interrupts(caught: BaseException) -> bool:
-    if isinstance(caught, BaseExceptionGroup):
-        return any(map(_interrupts, caught.exceptions))
-    return isinstance(caught, KeyboardInterrupt)
+    # By its type: what it says of its class, or of its members, may raise.
+    if issubclass(type(caught), BaseExceptionGroup):
+        return any(map(_interrupts, BaseExceptionGroup.exceptions.__get__(caught)))
+    return issubclass(type(caught), KeyboardInterrupt)
 
 
 def cancellation_of(caught: BaseException) -> tuple[BaseException, Exception | None]:

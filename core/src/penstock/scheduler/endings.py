@@ -74,7 +74,10 @@ class TaskEndings:
         self._gate.discard(task_id, now)
         self._events.task("non_retryable_dropped", job, now, reason_or_outcome=reason)
         dropped = self._tracker.drop(task_id)
-        self._end(job, "failed" if error else "dropped", error or TaskDropped(task_id, reason))
+        if error is None:  # one may count as false
+            self._end(job, "dropped", TaskDropped(task_id, reason))
+        else:
+            self._end(job, "failed", error)
         self.drop(dropped[1:], f"{task_id} was not carried out: {reason}", now, error)
 
     def drop(self, jobs: Iterable[Job], reason: str, now: float, cause: Exception | None = None) -> None:

@@ -22,6 +22,7 @@ from penstock.scheduler.intake import Intake
 from penstock.scheduler.jobs import RetryPlan
 from penstock.scheduler.row_groups import RowGroups
 from penstock.scheduler.runners import TaskRunners
+from penstock.scheduler.running import RunningTasks
 from penstock.scheduler.waits import TaskWaits
 from penstock.scheduler.wakeup import WakeUp
 from penstock.scheduler.worker import Workers
@@ -79,7 +80,7 @@ class SchedulerParts:
         self._retries = RetryPlan(rng, options.retry_backoff, options.retry_backoff_max)
         self.endings = TaskEndings(self.book, gate, self._retries, events)
         admitting = Admitting(gate, self.endings, events)
-        self.workers = Workers(gate, self.endings, events, self.wakeup, self.runners, admitting)
+        self.workers = Workers(RunningTasks(gate, self.endings, events, self.wakeup, admitting), self.runners)
         self.waits = TaskWaits(self.wakeup.ring, self.workers.task_of)
         self.loop = DispatchLoop(
             gate, self.endings, self.workers, admitting, self.waits, self.wakeup, events, plugins, options.stall_timeout

@@ -36,14 +36,13 @@ class RunningTasks:
         events: SchedulerEvents,
         wakeup: WakeUp,
         admitting: Admitting,
-        parked: ParkedWorkers,
     ) -> None:
-        self._gate = gate
-        self._endings = endings
-        self._events = events
-        self._wakeup = wakeup
+        self.gate = gate
+        self.endings = endings
+        self.events = events
+        self.wakeup = wakeup
         self._admitting = admitting
-        self._parked = parked
+        self.parked = ParkedWorkers()
         self.in_flight: dict[str, Job] = {}
         self.breaking_off = False
         """Whether nothing more is to begin."""
@@ -76,23 +75,23 @@ class RunningTasks:
         """
         state: JobState = job
         del self.in_flight[state.task_id]
-        result = self._gate.controller.take_back(lease, now)
-        recording: bool = self._events.stream.active
+        result = self.gate.controller.take_back(lease, now)
+        recording: bool = self.events.stream.active
         if recording:
-            self._events.released(job, lease, result, "completed", now)
+            self.events.released(job, lease, result, "completed", now)
         following: Admitted | None = None
         try:
-            self._endings.complete(job, value, now)
+            self.endings.complete(job, value, now)
             may_go_on = context is not None and now - since < TURN and not self.breaking_off
-            if may_go_on and _is_as_before(context) and self._parked.is_as_spawned(worker):
+            if may_go_on and _is_as_before(context) and self.parked.is_as_spawned(worker):
                 following = self._admitting.go_on(now, recording)
                 if following is not None:
                     worker.task.name = self.begin(following[0])
         finally:
             if recording:
-                self._events.stream.deliver()
-            if following is None and not self._wakeup.rung:
-                self._wakeup.ring()
+                self.events.stream.deliver()
+            if following is None and not self.wakeup.rung:
+                self.wakeup.ring()
         return following
 
 

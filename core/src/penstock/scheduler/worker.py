@@ -26,17 +26,12 @@ from typing import Any, Final
 import trio
 
 from penstock.events.correlation import set_correlation
-from penstock.scheduler.admitting import Admitting
 from penstock.scheduler.base_exceptions import cancellation_of, stray_error
-from penstock.scheduler.endings import TaskEndings
-from penstock.scheduler.events import SchedulerEvents
 from penstock.scheduler.jobs import Job
-from penstock.scheduler.parked import Admitted, ParkedWorkers, Worker
+from penstock.scheduler.parked import Admitted, Worker
 from penstock.scheduler.runner import begin
 from penstock.scheduler.runners import TaskRunners
 from penstock.scheduler.running import RunningTasks
-from penstock.scheduler.wakeup import WakeUp
-from penstock.tasks.gate import TaskGate
 from penstock.tasks.lease import TaskAdmissionLease
 from penstock.words.errors import TaskAbandoned
 
@@ -55,25 +50,15 @@ class Workers:
     clock: Callable[[], float]
     """The run's clock, read without a look at which run it is; set when the dispatch loop begins."""
 
-    def __init__(
-        self,
-        gate: TaskGate,
-        endings: TaskEndings,
-        events: SchedulerEvents,
-        wakeup: WakeUp,
-        runners: TaskRunners,
-        admitting: Admitting,
-    ) -> None:
-        self._gate = gate
-        self._endings = endings
-        self._events = events
-        self._wakeup = wakeup
+    def __init__(self, running: RunningTasks, runners: TaskRunners) -> None:
+        self._running = running
+        self._begin, self.in_flight = running.begin, running.in_flight
+        self._gate, self._endings = running.gate, running.endings
+        self._events, self._wakeup = running.events, running.wakeup
+        self.parked = running.parked
         self.runners = runners
-        self.parked = ParkedWorkers()
         self.nursery: trio.Nursery | None = None
         """That of the dispatch loop, once it runs."""
-        self._running = RunningTasks(gate, endings, events, wakeup, admitting, self.parked)
-        self._begin, self.in_flight = self._running.begin, self._running.in_flight
         self.abandoned: dict[str, str] = {}
         """The tasks whose code was left behind, and why."""
         self.sources = 0

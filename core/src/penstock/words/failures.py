@@ -59,7 +59,8 @@ def _found_mark(error: BaseException) -> FailureMark | None:
             marks = [failure_mark(member) for member in current.exceptions]
             known = [mark for mark in marks if mark is not None and mark.retryable]
             return known[0] if len(known) == len(marks) else None
-        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+        cause = current.__cause__  # which may count as false
+        current = current.__context__ if cause is None and not current.__suppress_context__ else cause
     return None
 
 

@@ -19,8 +19,8 @@ from collections import Counter
 from collections.abc import Iterator
 from inspect import unwrap
 from traceback import walk_tb
-from types import CoroutineType, FrameType
-from typing import Final, Literal, Protocol
+from types import CoroutineType, FrameType, TracebackType
+from typing import Any, Final, Literal, Protocol, cast
 
 import attrs
 
@@ -39,6 +39,7 @@ __all__ = [
     "passed_through",
     "place_of",
     "refuse_coroutine",
+    "traceback_of",
     "unheard",
     "waited_in_vain",
     "what_it_raised",
@@ -52,6 +53,10 @@ _COMPILED: Final = "penstock/"
 RECONFIGURED: Final = Signal("reconfigured")
 _ASKING: Final = ("evaluate", "check", "acquire", "release", "set_cap")
 """The methods of a policy or a limiter whose failure refuses."""
+_SYNTAX: Final = (SyntaxError, IndentationError, TabError)
+_NAME: Final[Any] = vars(type)["__name__"]
+_TRACEBACK: Final[Any] = vars(BaseException)["__traceback__"]
+"""As Python itself has them: a class of exceptions may have any of its own, which raises."""
 
 
 class OnPluginFailure(Protocol):
@@ -199,16 +204,16 @@ def waited_in_vain(denied: Denied, who: Literal["task", "call"], waited: float) 
 
 def what_it_raised(error: BaseException, asked: object = None) -> str:
     """The mistake of a plugin, without its words: our own words for an answer that breaks the contract."""
-    if isinstance(error, PluginError) and not _frames_outside(error):
-        return error.message
-    return f"raised {type(error).__name__} at {place_of(error, asked)}"
+    if issubclass(type(error), PluginError) and not _frames_outside(error):
+        return cast("PluginError", error).message
+    return f"raised {_NAME.__get__(type(error))} at {place_of(error, asked)}"
 
 
 def place_of(error: BaseException, asked: object = None) -> str:
     """The place in a plugin's code that raised an error, as `file:line`; where none did, that of the function which
     was `asked`.
     """
-    if isinstance(error, SyntaxError) and error.filename:
+    if type(error) in _SYNTAX and isinstance(error, SyntaxError) and error.filename:
         return f"{os.path.basename(error.filename)}:{error.lineno}"
     frames = _frames_outside(error)
     if frames:
@@ -217,7 +222,7 @@ def place_of(error: BaseException, asked: object = None) -> str:
     code = getattr(unwrap(asked) if callable(asked) else None, "__code__", None)
     if code is not None:
         return f"{os.path.basename(code.co_filename)}:{code.co_firstlineno}"
-    found = list(walk_tb(error.__traceback__))
+    found = list(walk_tb(traceback_of(error)))
     return f"{os.path.basename(found[-1][0].f_code.co_filename)}:{found[-1][1]}" if found else "an unknown place"
 
 
@@ -226,7 +231,7 @@ def passed_through(error: BaseException, owner: object, *callbacks: str) -> bool
     called back.
     """
     inside = False
-    for frame, _ in walk_tb(error.__traceback__):
+    for frame, _ in walk_tb(traceback_of(error)):
         if frame.f_locals.get("self") is owner or _is_compiled_method(frame, owner):
             inside = True
         elif frame.f_code.co_name in callbacks:
@@ -243,6 +248,12 @@ def _is_compiled_method(frame: FrameType, owner: object) -> bool:
     )
 
 
+def traceback_of(error: BaseException) -> TracebackType | None:
+    """The traceback of an error, whatever its class says of it."""
+    found: TracebackType | None = _TRACEBACK.__get__(error)
+    return found
+
+
 def refuse_coroutine(answer: object) -> None:
     """Raises `TypeError` for a coroutine, which nobody awaits: a hook is a plain function."""
     if type(answer) is CoroutineType:
@@ -254,7 +265,7 @@ def _frames_outside(error: BaseException) -> list[tuple[FrameType, int]]:
     """The frames of an error's traceback that are neither the core's own nor those of an import."""
     return [
         (frame, line)
-        for frame, line in walk_tb(error.__traceback__)
+        for frame, line in walk_tb(traceback_of(error))
         if not os.path.abspath(frame.f_code.co_filename).startswith(_NOBODYS)
         and not frame.f_code.co_filename.startswith(("<frozen", "<attrs generated", _COMPILED))
     ]

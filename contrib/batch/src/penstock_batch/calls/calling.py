@@ -339,8 +339,8 @@ async def _read(place: PlaceUse, sent: Outgoing) -> AnswerReader:
                 reader.feed(piece)
                 if reader.too_large:
                     break
+            reader.end()
         except BaseException:
             reader.close()
             raise
-        reader.end()
         return reader

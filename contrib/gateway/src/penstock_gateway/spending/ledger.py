@@ -150,7 +150,8 @@ def open_ledger(path: Path, clock: Callable[[], float], wall: float) -> Iterator
         try:
             ledger.book.open_with(file.read(), wall)
         except ValueError as error:
-            raise ConfigError(Problem((), f"is no ledger that makes sense: {error}", str(path))) from None
+            what = f"{path} is no ledger that makes sense: {error}"
+            raise ConfigError(Problem(("gateway", "ledger"), what)) from None
     except BaseException:
         file.close()
         raise

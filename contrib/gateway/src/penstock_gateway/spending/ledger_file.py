@@ -174,4 +174,4 @@ def _whole(amount: object) -> int:
 
 
 def _unusable(path: Path, what: str) -> ConfigError:
-    return ConfigError(Problem((), what, str(path)))
+    return ConfigError(Problem(("gateway", "ledger"), f"{path} {what}"))

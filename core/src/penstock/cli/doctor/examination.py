@@ -58,14 +58,15 @@ __all__ = ["Examination", "examine_file", "examine_installation"]
 @attrs.frozen(kw_only=True)
 class Examination:
     """What was seen: the versions, the plugins, what is compiled, the file with the variables of its keys that are set,
-    and what is to be mended. `builds` says of the core and of each distribution of plugins `"pure"` or `"compiled"`.
-    `keys` are names; what they hold is never looked at but for being there.
+    and what is to be mended. `builds` says of each distribution of ours, and of plugins, `"pure"` or `"compiled"`, and
+    `versions` which it is. `keys` are names; what they hold is never looked at but for being there.
     """
 
     python: str = platform.python_version()
     core: str | None = attrs.field(factory=core_version)
     plugins: Sequence[str] = ()
     builds: Mapping[str, str] = attrs.field(factory=dict)
+    versions: Mapping[str, str] = attrs.field(factory=dict)
     file: str = ""
     owner: str | None = None
     active: Sequence[str] = ()
@@ -91,7 +92,10 @@ def examine_installation(*, importing: bool) -> Examination:
         *tier_findings(look_at_tiers(there), distributions, core),
         *look_at_sockets(),
     ]
-    return Examination(core=core, plugins=tuple(there.plugins), builds=look_at_builds(), findings=findings)
+    builds, versions = dict[str, str](), dict[str, str]()
+    for name, (version, build) in look_at_builds().items():
+        builds[name], versions[name] = build, version
+    return Examination(core=core, plugins=tuple(there.plugins), builds=builds, versions=versions, findings=findings)
 
 
 def _core_is_not_installed() -> Finding:

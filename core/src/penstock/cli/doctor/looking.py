@@ -56,15 +56,18 @@ def core_version() -> str | None:
         return None
 
 
-def look_at_builds() -> dict[str, Build]:
-    """The core and each distribution that brings plugins or commands: whether some of its modules are compiled, which
-    then run in place of their sources. The first on the path counts."""
-    found: dict[str, Build] = {}
+def look_at_builds() -> dict[str, tuple[str, Build]]:
+    """Each distribution that is named like one of ours, or brings plugins or commands: its version, and whether some of
+    its modules are compiled, which then run in place of their sources. The first on the path counts."""
+    found: dict[str, tuple[str, Build]] = {}
     for each in distributions():
-        name = _facts_of(each).name
-        if name == "penstock-core" or any(point.group in GROUPS for point in each.entry_points):
+        facts = _facts_of(each)
+        name = facts.name
+        if name.lower().replace("_", "-").startswith("penstock-") or any(
+            point.group in GROUPS for point in each.entry_points
+        ):
             compiled = any(file.name.endswith(tuple(EXTENSION_SUFFIXES)) for file in each.files or ())
-            found.setdefault(name, "compiled" if compiled else "pure")
+            found.setdefault(name, (facts.version, "compiled" if compiled else "pure"))
     return dict(sorted(found.items()))
 
 
