@@ -33,6 +33,7 @@ from math import log
 from typing import Any, Final
 
 from penstock import LimitHint
+from penstock_token_budget.amounts import PLACES
 from penstock_token_budget.budgets import LONG, burst_of, per_window
 from penstock_token_budget.native import mypyc_attr
 from penstock_token_budget.pace import Pace
@@ -84,6 +85,7 @@ class LearntBudget:
     ) -> None:
         assert reported.limit is not None
         self.dimension = reported.dimension
+        self.place = PLACES[reported.dimension]
         self._said_by = reported.said_by
         self._burst_seconds = burst_seconds
         self._share = share
