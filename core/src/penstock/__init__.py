@@ -19,11 +19,11 @@ from penstock.events.records import (
     RuntimeEvent,
     SchedulerEventKind,
 )
-from penstock.executor.asking import WaitingAttempt
 from penstock.executor.attempt import Attempt, AttemptContext, DetachedAttempt
 from penstock.executor.call_items import CallOptions
 from penstock.executor.executor import ModelRequestExecutor
 from penstock.executor.thread_work import run_in_thread, wait_in_run
+from penstock.executor.waiting_attempt import WaitingAttempt
 from penstock.plugins.barring import Without
 from penstock.plugins.hookspecs import hookimpl
 from penstock.plugins.manager import PluginManager
