@@ -7,19 +7,17 @@ A limiter may only learn from what the provider did. So what ended on our side (
 from __future__ import annotations
 
 from datetime import datetime
-from math import isfinite
 from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
+from penstock.requests.answer_checks import check_outcome
 from penstock.requests.hints import Hints
 from penstock.requests.own_failures import surely_unpaid
 from penstock.requests.reading import hints_of, verdict_of_answer
-from penstock.requests.response import ResponseFacts, check_moments
-from penstock.requests.verdict import Ended, LimitedBy, Of, OutcomeKind, Usage, Verdict, check_verdict
-from penstock.words.checks import a_duration, an_instance, is_text, shown, true_or_false, whole_number
-from penstock.words.errors import ConfigError
+from penstock.requests.response import ResponseFacts
+from penstock.requests.verdict import Ended, LimitedBy, Of, OutcomeKind, Usage, Verdict
 from penstock.words.read_only import read_only
 
 __all__ = ["RequestReleaseOutcome", "classify"]
@@ -52,22 +50,7 @@ class RequestReleaseOutcome(Struct, frozen=True, kw_only=True, weakref=True):
     may_pass: bool | None = None
     ended: Ended | None = None
 
-    def __post_init__(self) -> None:
-        check_verdict(self.kind, self.limited_by, self.of, self.ended)
-        asked = self.retry_after_seconds
-        if asked is not None and not isfinite(a_duration(asked, "retry_after_seconds")):
-            raise ConfigError("retry_after_seconds must be finite; leave it out where nothing was asked for")
-        check_moments(self.elapsed, self.first_token_at)
-        if self.usage is not None and type(self.usage) is not Usage:
-            an_instance(self.usage, Usage, "usage")
-        if self.status is not None and (type(self.status) is not int or not 0 <= self.status <= 999):
-            whole_number(self.status, "status", 0, 999)
-        detail: object = self.detail
-        if type(detail) is not str and detail is not None and not is_text(detail):
-            raise ConfigError(f"detail must be text, not {shown(detail)}")
-        if self.hints is not None and type(self.hints) is not Hints:
-            an_instance(self.hints, Hints, "hints")
-        true_or_false(self.went_out, "went_out")
+    __post_init__ = check_outcome  # type: ignore[misc]  # compiled, and nothing around it
 
     def measured(self, elapsed: float, usage: Usage | None) -> RequestReleaseOutcome:
         """The same, with the seconds that the call took and what it used, where it does not say so itself."""
