@@ -76,7 +76,7 @@ class _Coming:
         """The wait of the call is over."""
         gate = self._gate
         try:
-            attempt = self._asking.begin(gate.lease_of(waiter, self._since), gate.now())
+            attempt = self._asking.begin(gate.lease_of(waiter, self._since), gate.run.now())
         except PenstockError as error:
             self._on_turn(error)
             return

@@ -201,8 +201,8 @@ class AttemptContext:
                 raise
         holder = gate.waits.blocks.holder_for_thread(self._work) if self._from_thread else trio.lowlevel.current_task()
         started_at = gate.now()
-        gate.call_started(lease, started_at)
-        self._attempt = Attempt(gate, self._classify, known, lease, started_at, call, holder, self._site, False)
+        gate.steps.call_started(lease, started_at)
+        self._attempt = Attempt(gate.steps, self._classify, known, lease, started_at, call, holder, self._site, False)
         return self._attempt
 
     @trio.lowlevel.enable_ki_protection

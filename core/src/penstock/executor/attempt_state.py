@@ -108,7 +108,7 @@ class AttemptState:
         if self._holder is not None:
             self._leave_block()
         try:
-            outcome = self._outcome or self._classified(error)
+            outcome = self._outcome or _classified(self._classify, self._facts, error)
         except Exception:  # an exception that cannot even be looked at: the lease comes back all the same
             outcome = _UNEXPECTED
         now = self._gate.run.now_to_change()
@@ -128,11 +128,14 @@ class AttemptState:
             self._gate.waits.blocks.leave(self, self._holder)
             self._holder = None
 
-    def _classified(self, error: BaseException | None) -> RequestReleaseOutcome:
-        local = None if error is None else _local_outcome(error)
-        if local is None:
-            return self._classify(self._facts, error)
-        if self._facts is None:
-            return local
-        answer = self._classify(self._facts, None)
-        return replace(local, went_out=True) if answer.kind == "success" else answer
+
+def _classified(
+    classify: Classifier, facts: ResponseFacts | None, error: BaseException | None
+) -> RequestReleaseOutcome:
+    local = None if error is None else _local_outcome(error)
+    if local is None:
+        return classify(facts, error)
+    if facts is None:
+        return local
+    answer = classify(facts, None)
+    return replace(local, went_out=True) if answer.kind == "success" else answer

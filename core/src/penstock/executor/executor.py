@@ -104,7 +104,7 @@ class ModelRequestExecutor:
         self.resolver = RequestResourceResolver() if resolver is None else resolver
         self._items = CallItems(self.resolver, queue_wait_timeout, attempt_prefix)
         self._consequences = Consequences(gate, retries.asked_max)
-        self._asking = Asking(gate, self._classifier.classify, self._consequences)
+        self._asking = Asking(gate.steps, self._classifier.classify, self._consequences)
         generator = Settings().rng("request-retries") if rng is None else rng
         self._executions = Executions(gate, self._consequences, retries, generator)
 
@@ -288,7 +288,7 @@ class ModelRequestExecutor:
         """
         self.gate.now()
         key = ProviderModelKey(a_name(provider_name, "provider_name"), a_name(model_id, "model_id"))
-        self.gate.register_unconfigured(key, whole_number(cap, "cap"))
+        self.gate.steps.register_unconfigured(key, whole_number(cap, "cap"))
 
     def reconfigure(
         self, make_limiters: MakeLimiters, *, rule: RequestRule | None = None, classify: OutcomeRule | None = None

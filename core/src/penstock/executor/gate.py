@@ -40,7 +40,7 @@ from penstock.words.plugin_failures import OnPluginFailure, unheard
 __all__ = ["RequestGate"]
 
 
-class RequestGate(GateSteps):
+class RequestGate:
     """The leases of a controller, for those who await them. Use it as `async with gate:`; leaving the block shuts it.
 
     `default_cap` is the cap of a model that nobody configured, given when it is first asked for; without one
@@ -55,7 +55,14 @@ class RequestGate(GateSteps):
         default_cap: int | None = None,
         on_failure: OnPluginFailure = unheard,
     ) -> None:
-        super().__init__(controller, events, default_cap, on_failure)
+        self.steps = steps = GateSteps(controller, events, default_cap, on_failure)
+        """What needs no waiting; whoever calls it is protected against Ctrl+C."""
+        self.controller = controller
+        """What decides; whatever changes it must go through here."""
+        self.unconfigured = steps.unconfigured
+        self.waits = steps.waits
+        self.run = steps.run
+        self.now = steps.now
 
     @property
     def on_freed_provider(self) -> Callable[[ProviderKey, float], None] | None:
@@ -63,30 +70,30 @@ class RequestGate(GateSteps):
         back, a waiter left the queue, a cap or a limiter changed; not when time alone ends a cooldown. The change is
         complete by then. It must not call the gate. Raises `ConfigError` for what cannot be called.
         """
-        return self._on_freed_provider
+        return self.steps.on_freed_provider
 
     @on_freed_provider.setter
     def on_freed_provider(self, callback: Callable[[ProviderKey, float], None] | None) -> None:
         if callback is not None and not callable(callback):
             raise ConfigError(f"on_freed_provider must be a function of a provider and a moment, not {shown(callback)}")
-        self._on_freed_provider = callback
+        self.steps.on_freed_provider = callback
 
     # -- the block --
 
     async def __aenter__(self) -> Self:
         self.run.enter()
-        self.waits.blocks.watch(trio.lowlevel.spawn_system_task(self._timer.run, name="penstock request timer"))
+        self.waits.blocks.watch(trio.lowlevel.spawn_system_task(self.steps.timer.run, name="penstock request timer"))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-        self._left = True
+        self.steps.left = True
         self.waits.blocks.unwatch()
-        self._timer.stop()
-        if error is None and self._failure.cause is not None:
-            raise self._failure.error() from self._failure.cause
+        self.steps.timer.stop()
+        if error is None and self.steps.failure.cause is not None:
+            raise self.steps.failure.error() from self.steps.failure.cause
 
     @trio.lowlevel.enable_ki_protection
     def close(self) -> None:
@@ -94,11 +101,11 @@ class RequestGate(GateSteps):
         as ever.
         """
         now = self.run.now_to_change()
-        self.settle(now, self.controller.close)
+        self.steps.settle(now, self.controller.close)
 
     def may_know(self, key: ProviderModelKey) -> bool:
         """Whether calls to a provider + model are not refused for being unknown."""
-        return self._default_cap is not None or self.controller.knows(key)
+        return self.steps.default_cap is not None or self.controller.knows(key)
 
     # -- leases --
 
@@ -106,8 +113,8 @@ class RequestGate(GateSteps):
     def try_acquire(self, item: RequestAdmissionItem) -> RequestAdmissionLease | RequestAdmissionDenied:
         """A lease now, or why not."""
         now = self.run.now_to_change()
-        answer = self._try_acquire(item, now)
-        self._after(now)
+        answer = self.steps.try_acquire(item, now)
+        self.steps.after(now)
         return answer
 
     @trio.lowlevel.enable_ki_protection
@@ -118,13 +125,13 @@ class RequestGate(GateSteps):
         """
         now = self.run.now_to_change()  # first, since it says what is wrong in another thread
         await trio.lowlevel.checkpoint_if_cancelled()
-        waiter = self._enqueue(item, now)
-        self._after(now)  # may give the waiter its lease, where a receiver of events releases another
+        waiter = self.steps.enqueue(item, now)
+        self.steps.after(now)  # may give the waiter its lease, where a receiver of events releases another
         if waiter.lease is None and waiter.refused is None:
             # Until the waiter is settled, or the gate has failed. Cancelling takes the waiter out of the queue.
             self.waits.park(waiter)
-            await trio.lowlevel.wait_task_rescheduled(partial(self._abort, (waiter,)))
-        return self.lease_of(waiter, now)
+            await trio.lowlevel.wait_task_rescheduled(partial(self.steps.abort, (waiter,)))
+        return self.steps.lease_of(waiter, now)
 
     @trio.lowlevel.enable_ki_protection
     async def acquire_first(self, items: Sequence[RequestAdmissionItem]) -> RequestAdmissionLease:
@@ -134,33 +141,33 @@ class RequestGate(GateSteps):
         """
         now = self.run.now_to_change()
         await trio.lowlevel.checkpoint_if_cancelled()
-        chosen, waiting = self.enter(items, now)
+        chosen, waiting = self.steps.enter(items, now)
         if waiting:
             self.waits.park_in_lines(waiting)
-            await trio.lowlevel.wait_task_rescheduled(partial(self._abort, waiting))
+            await trio.lowlevel.wait_task_rescheduled(partial(self.steps.abort, waiting))
             chosen = next((waiter for waiter in waiting if waiter.lease is not None), chosen)
-        return self.lease_of(chosen, now)
+        return self.steps.lease_of(chosen, now)
 
     @trio.lowlevel.enable_ki_protection
     def release(self, lease: RequestAdmissionLease, outcome: RequestReleaseOutcome) -> bool:
         """Whether the lease was out; it is given back. Never raises for a lease that is not out."""
         now = self.run.now_to_change()
-        effects = self.give_back(lease, outcome, now)
+        effects = self.steps.give_back(lease, outcome, now)
         return effects is None or effects.release is None or effects.release.released
 
     @trio.lowlevel.enable_ki_protection
     def observe(self, lease: RequestAdmissionLease, hints: Hints) -> None:
         """An answer's hints for the limiters of its lease, before that is released."""
         now = self.run.now_to_change()
-        self.settle(now, self.controller.observe, lease, hints)
+        self.steps.settle(now, self.controller.observe, lease, hints)
 
     def stall(self, waiter: RequestWaiter, error: StallError) -> None:
         """End the wait of a parked waiter with this error."""
         now = self.now()
         self.waits.stalled[waiter] = error
         self.controller.cancel(waiter, now)
-        self._unpark(waiter)
-        self._after(now)
+        self.steps.unpark(waiter)
+        self.steps.after(now)
 
     # -- what changes the gate --
 
@@ -179,16 +186,16 @@ class RequestGate(GateSteps):
         now = self.run.now_to_change()
         self.unconfigured.configured(ProviderModelKey(provider_name, model_id))
         register = partial(self.controller.register, aliases=aliases, domain_caps=domain_caps, domains=domains)
-        self._deliver(self.run.decide(register, provider_name, model_id, cap, now), now)
+        self.steps.deliver(self.run.decide(register, provider_name, model_id, cap, now), now)
 
     @trio.lowlevel.enable_ki_protection
     def carry_out(self, plan: RequestGatePlan) -> None:
         """Change the gate as planned; as `RequestAdmissionController.carry_out`."""
         now = self.run.now_to_change()
-        self.settle(now, self.controller.carry_out, plan)
+        self.steps.settle(now, self.controller.carry_out, plan)
 
     @trio.lowlevel.enable_ki_protection
     def signal(self, name: str) -> None:
         """End the refusals that wait for the signal `name`."""
         now = self.run.now_to_change()
-        self.settle(now, self.controller.signal, name)
+        self.steps.settle(now, self.controller.signal, name)

@@ -30,7 +30,6 @@ from penstock.requests.items import (
 from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.waiters import RequestWaiter
 from penstock.words.identity import ProviderKey, ProviderModelKey
-from penstock.words.native import mypyc_attr
 from penstock.words.plugin_failures import OnPluginFailure, waited_in_vain
 
 __all__ = ["GateSteps"]
@@ -38,9 +37,8 @@ __all__ = ["GateSteps"]
 _UNUSED: Final = RequestReleaseOutcome(kind="local_cancelled", went_out=False, detail="its turn came in another line")
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
 class GateSteps:
-    """What a `RequestGate` is made of, which explains its arguments."""
+    """The steps of a `RequestGate`, which explains the arguments."""
 
     def __init__(
         self,
@@ -53,20 +51,21 @@ class GateSteps:
         """What decides; whatever changes it must go through here."""
         self._events = events
         self._record = RequestEvents(events)
-        self._default_cap = default_cap
+        self.default_cap = default_cap
         self.unconfigured = UnconfiguredModels(controller)
         """The models that nobody configured."""
         self.waits = LeaseWaits()
         """Who is parked, and who holds a lease in a block that it is in."""
         self.turns = Turns()
         """Who waits without a task."""
-        self._failure = GateFailure(controller.queue, controller.maker, on_failure)
+        self.failure = GateFailure(controller.queue, controller.maker, on_failure)
         self.run = RunThread()
         """The run that the gate belongs to, from its block on."""
         self.now = self.run.now
-        self._timer = GateTimer(self._turn)
-        self._left = False
-        self._on_freed_provider: Callable[[ProviderKey, float], None] | None = None
+        self.timer = GateTimer(self._turn)
+        self.left = False
+        """Whether the block of the gate has been left."""
+        self.on_freed_provider: Callable[[ProviderKey, float], None] | None = None
 
     # -- leases --
 
@@ -75,13 +74,13 @@ class GateSteps:
         lines: list[RequestWaiter] = []
         try:
             for item in items:
-                lines.append(self._enqueue(item, now))
+                lines.append(self.enqueue(item, now))
                 if lines[-1].lease is not None:
                     break
         except BaseException:
             self.leave(lines)
             raise
-        self._after(now)
+        self.after(now)
         if len(lines) == 1:
             [line] = lines
             return line, lines if line.lease is None and line.refused is None else []
@@ -91,7 +90,7 @@ class GateSteps:
         self.leave([waiter for waiter in lines if waiter is not chosen])
         return chosen, []
 
-    def _enqueue(self, item: RequestAdmissionItem, now: float) -> RequestWaiter:
+    def enqueue(self, item: RequestAdmissionItem, now: float) -> RequestWaiter:
         self._before_asking(item)
         run = self.run
         try:
@@ -104,7 +103,7 @@ class GateSteps:
             self._fail_if_the_queue_did(error)
             raise
 
-    def _try_acquire(self, item: RequestAdmissionItem, now: float) -> RequestAdmissionLease | RequestAdmissionDenied:
+    def try_acquire(self, item: RequestAdmissionItem, now: float) -> RequestAdmissionLease | RequestAdmissionDenied:
         self._before_asking(item)
         try:
             return self.run.decide(self.controller.try_acquire, item, now)
@@ -113,16 +112,16 @@ class GateSteps:
             raise
 
     def _before_asking(self, item: RequestAdmissionItem) -> None:
-        if self._failure.cause is not None:
-            raise self._failure.error() from self._failure.cause
-        if self._default_cap is not None:
-            self.register_unconfigured(item.resource.provider_model, self._default_cap)
+        if self.failure.cause is not None:
+            raise self.failure.error() from self.failure.cause
+        if self.default_cap is not None:
+            self.register_unconfigured(item.resource.provider_model, self.default_cap)
 
     def _fail_if_the_queue_did(self, error: BaseException) -> None:
         """Raises `PluginError` then; what else there is, such as a limiter's, is the caller's to hear."""
-        if self._failure.is_the_queues(error):
+        if self.failure.is_the_queues(error):
             self._fail(error)
-            raise self._failure.error() from error
+            raise self.failure.error() from error
 
     def lease_of(self, waiter: RequestWaiter, since: float) -> RequestAdmissionLease:
         """The lease of a waiter whose wait is over. Raises why it has none."""
@@ -132,8 +131,8 @@ class GateSteps:
             stalled = self.waits.stalled.pop(waiter, None)
             if stalled is not None:
                 raise stalled
-            raise self._failure.error() from self._failure.cause
-        in_vain = waited_in_vain(waiter.refused.denied, "call", self.now() - since)
+            raise self.failure.error() from self.failure.cause
+        in_vain = waited_in_vain(waiter.refused.denied, "call", self.run.now() - since)
         raise in_vain or RequestAdmissionError(waiter.refused)
 
     def leave(self, lines: Iterable[RequestWaiter]) -> None:
@@ -176,7 +175,7 @@ class GateSteps:
         except BaseException as error:
             self._fail(error)
             return None
-        self._deliver(effects, now)
+        self.deliver(effects, now)
         return effects
 
     # -- what changes the gate --
@@ -184,12 +183,12 @@ class GateSteps:
     def register_unconfigured(self, key: ProviderModelKey, cap: int) -> None:
         """Make a model known that is not configured, if it is not; idle ones of them may be forgotten for it."""
         if self.unconfigured.take_on(key):
-            now = self.now()
-            self._deliver(self.run.decide(self.controller.register, key.provider_name, key.model_id, cap, now), now)
+            now = self.run.now()
+            self.deliver(self.run.decide(self.controller.register, key.provider_name, key.model_id, cap, now), now)
 
     # -- inside --
 
-    def _abort(self, waiters: Iterable[RequestWaiter], _: object) -> trio.lowlevel.Abort:
+    def abort(self, waiters: Iterable[RequestWaiter], _: object) -> trio.lowlevel.Abort:
         """Called by trio while it cancels: an exception here would hang the run, so the timer task gets it."""
         for waiter in waiters:
             self.waits.unpark(waiter)
@@ -198,12 +197,12 @@ class GateSteps:
 
     def _cancel(self, waiter: RequestWaiter) -> None:
         """Take a waiter out of the queue; the timer task offers again what it leaves."""
-        if self._failure.cause is None:
+        if self.failure.cause is None:
             try:
                 self.controller.cancel(waiter, trio.current_time())
             except BaseException as error:
-                self._failure.cause = error
-        self._timer.move(-inf)
+                self.failure.cause = error
+        self.timer.move(-inf)
 
     def settle(
         self, now: float, change: Callable[..., RequestAdmissionEffects], *arguments: object
@@ -214,26 +213,26 @@ class GateSteps:
         except BaseException as error:
             self._fail(error)
             return None
-        self._deliver(effects, now)
+        self.deliver(effects, now)
         return effects
 
-    def _deliver(self, effects: RequestAdmissionEffects, now: float) -> None:
+    def deliver(self, effects: RequestAdmissionEffects, now: float) -> None:
         for waiter in effects.granted:
-            self._unpark(waiter)
+            self.unpark(waiter)
         for waiter in effects.refused:
-            self._unpark(waiter)
+            self.unpark(waiter)
         self._report_freed(effects, now)
-        self._after(now)
+        self.after(now)
         if self.turns.due:
             self.turns.call_back()
 
     def _report_freed(self, effects: RequestAdmissionEffects, now: float) -> None:
         freed: Collection[ProviderKey] = effects.freed_providers
-        if self._on_freed_provider is not None:
+        if self.on_freed_provider is not None:
             for provider in freed if len(freed) == 1 else dict.fromkeys(freed):
-                self._on_freed_provider(provider, now)
+                self.on_freed_provider(provider, now)
 
-    def _unpark(self, waiter: RequestWaiter) -> None:
+    def unpark(self, waiter: RequestWaiter) -> None:
         if waiter in self.turns.waiting:
             self.leave(self.turns.settle(waiter))
         task, others = self.waits.unpark(waiter)
@@ -245,7 +244,7 @@ class GateSteps:
             self.leave(others)
         trio.lowlevel.reschedule(task)
 
-    def _after(self, now: float) -> None:
+    def after(self, now: float) -> None:
         """Set the timer for what is due next, and deliver the events of what has happened."""
         try:
             moment = self.controller.next_change(now)
@@ -253,30 +252,30 @@ class GateSteps:
             self._fail(error)
             return
         if moment is not None:
-            self._timer.move(moment if moment > now else -inf)  # -inf: what is due stays so, however often it is found
-        elif self._timer.at != inf:
-            self._timer.move(inf)
+            self.timer.move(moment if moment > now else -inf)  # -inf: what is due stays so, however often it is found
+        elif self.timer.at != inf:
+            self.timer.move(inf)
         if self._events.active:
             self._events.deliver()
 
     def _turn(self) -> bool:
         """Whether the timer goes on. Its moment has come, or a waiter was cancelled, or the block is left."""
-        if self._failure.cause is not None:
-            self._fail(self._failure.cause)
-        elif not self._left:
-            self._timer.at = inf
+        if self.failure.cause is not None:
+            self._fail(self.failure.cause)
+        elif not self.left:
+            self.timer.at = inf
             now = trio.current_time()
             self.settle(now, self.controller.advance)
-        return not self._left and not self._failure.reported
+        return not self.left and not self.failure.reported
 
     def _fail(self, error: BaseException) -> None:
         """The waiter queue cannot be trusted any more: no waiter gets a lease, and each gets the error instead."""
         now = trio.current_time()
         effects = RequestAdmissionEffects()
-        if self._failure.note(error):
+        if self.failure.note(error):
             effects = self.controller.abandon(now)
         for waiter in (*self.waits.parked, *self.turns.waiting):
-            self._unpark(waiter)
+            self.unpark(waiter)
         self._report_freed(effects, now)
         self._events.deliver()
         self.turns.call_back()

@@ -224,16 +224,17 @@ class TokenBudgetLimiter:
     def _correct(self, ticket: Ticket, used: Amounts, now: float) -> None:
         """Put what was used in the place of what a call was charged for."""
         estimate, capped, unchanged = ticket.estimate, ticket.capped, ticket.budgets is self._budgets
-        for charged_to, entry in zip(ticket.budgets, ticket.entries, strict=True):
+        for n, charged_to in enumerate(ticket.budgets):
             budget = charged_to if unchanged else self._by_key.get(charged_to.key)  # its own heir, if limits changed
             if budget is None:
                 continue
-            charged = estimate[budget.place] if capped is None else capped.get(charged_to.key, estimate[budget.place])
-            difference = used[budget.place] - charged
+            place = budget.place
+            charged = estimate[place] if capped is None else capped.get(charged_to.key, estimate[place])
+            difference = used[place] - charged
             if difference > 0:
                 difference = min(difference, MOST_BUDGETS * budget.limit - charged)
             if difference or budget.learns_from_estimates:
-                budget.correct(entry, difference, now)
+                budget.correct(ticket.entries[n], difference, now)
 
     def _learn_from_end(self, ticket: Ticket, outcome: RequestReleaseOutcome, now: float) -> None:
         kind = outcome.kind
