@@ -71,6 +71,10 @@ class GateSteps:
 
     def enter(self, items: Sequence[RequestAdmissionItem], now: float) -> tuple[RequestWaiter, list[RequestWaiter]]:
         """The waiter that has its lease, or was refused in the first line; and those that wait, if none has."""
+        if len(items) == 1:
+            waiter = self.enqueue(items[0], now)
+            self.after(now)
+            return waiter, [waiter] if waiter.lease is None and waiter.refused is None else []
         lines: list[RequestWaiter] = []
         try:
             for item in items:
@@ -81,9 +85,6 @@ class GateSteps:
             self.leave(lines)
             raise
         self.after(now)
-        if len(lines) == 1:
-            [line] = lines
-            return line, lines if line.lease is None and line.refused is None else []
         chosen = next((waiter for waiter in lines if waiter.lease is not None), None)
         if chosen is None:
             return lines[0], [waiter for waiter in lines if waiter.refused is None]

@@ -61,9 +61,8 @@ def check_outcome(outcome: Any) -> None:
 
 
 def _check_headers(headers: Any) -> None:
-    if type(headers) is not dict:
-        a_mapping(headers, "headers", "{'retry-after': '3'}")
-    for name, value in headers.items():
+    told = headers if type(headers) is dict else dict(a_mapping(headers, "headers", "{'retry-after': '3'}"))
+    for name, value in told.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise ConfigError(f"headers must map text to text, not {shown(name)} to {shown(value)}")
 

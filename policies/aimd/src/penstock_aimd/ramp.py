@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from math import inf
+from typing import Final
 
 __all__ = ["StartupRamp"]
 
-LATE = 0.05
+LATE: Final = 0.05
 """Seconds for which less than the limit may be in flight, and the time still counts: a call that waits goes when the
 loop comes to it."""
 
