@@ -19,11 +19,11 @@ from penstock.events.records import (
     RuntimeEvent,
     SchedulerEventKind,
 )
-from penstock.executor.asking import WaitingAttempt
 from penstock.executor.attempt import Attempt, AttemptContext, DetachedAttempt
 from penstock.executor.call_items import CallOptions
 from penstock.executor.executor import ModelRequestExecutor
 from penstock.executor.thread_work import run_in_thread, wait_in_run
+from penstock.executor.waiting_attempt import WaitingAttempt
 from penstock.plugins.barring import Without
 from penstock.plugins.hookspecs import hookimpl
 from penstock.plugins.manager import PluginManager
@@ -33,6 +33,7 @@ from penstock.queueing.lane_queue import LaneQueue
 from penstock.queueing.lanes import Arena, Entry, Lane, Order
 from penstock.readiness.cycles import find_cycle
 from penstock.requests.admission import RequestAdmissionController, RequestAdmissionEffects
+from penstock.requests.classifying import classify
 from penstock.requests.error_body import ErrorFields, error_fields, error_in
 from penstock.requests.figures import duration_of, http_date, number_of, seconds_until
 from penstock.requests.hint_reading import HEADER_FAMILIES, HintFamily, read_hints, retry_after_seconds
@@ -60,7 +61,7 @@ from penstock.requests.limiters import (
     RequestCounter,
     RequestLimiter,
 )
-from penstock.requests.outcomes import RequestReleaseOutcome, classify
+from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.own_failures import own_shortage, surely_unpaid
 from penstock.requests.pressure import (
     ModelRequestPressureSnapshot,

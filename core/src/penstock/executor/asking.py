@@ -10,83 +10,78 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import trio
-
-from penstock.executor.attempt import Attempt, Classifier
+from penstock.executor.attempt import Attempt
+from penstock.executor.attempt_state import Classifier
 from penstock.executor.consequences import GIVEN_UP, Consequences
-from penstock.executor.gate import RequestGate
+from penstock.executor.gate_steps import GateSteps
 from penstock.executor.turns import Turn
+from penstock.executor.waiting_attempt import WaitingAttempt
 from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
 from penstock.requests.waiters import RequestWaiter
-from penstock.words.checks import shown
-from penstock.words.errors import ConfigError, PenstockError
+from penstock.words.errors import PenstockError
 
-__all__ = ["OnTurn", "WaitingAttempt", "ask"]
+__all__ = ["Asking", "OnTurn"]
 
 OnTurn = Callable[["Attempt | PenstockError"], None]
 """Called once with the attempt, or with why there is none. What it raises is logged, and ends nobody else's step."""
 
 
-class WaitingAttempt:
-    """A call that waits for its turn. Made by `ask`."""
+class Asking:
+    """The attempts of one executor that nobody waits for in a task. Who asks is protected against Ctrl+C."""
 
-    def __init__(self, gate: RequestGate, turn: Turn) -> None:
+    def __init__(self, gate: GateSteps, classify: Classifier, consequences: Consequences) -> None:
         self._gate = gate
-        self._turn = turn
+        self._classify = classify
+        self._consequences = consequences
 
-    def cancel(self) -> bool:
-        """Whether it still waited; it is not called back any more, and its place in line is gone."""
-        return self._gate.run.here(self._cancel)
+    def ask(self, items: Sequence[RequestAdmissionItem], on_turn: OnTurn, now: float) -> Attempt | WaitingAttempt:
+        """The attempt, or the wait for it. Raises as `ModelRequestExecutor.ask`."""
+        gate, known = self._gate, self._consequences
+        if len(items) > 1:
+            items = known.not_given_up(items)
+        if not known.quiet(None):
+            known.raise_if_held(items[0])
+        chosen, waiting = gate.enter(items, now)
+        if not waiting:
+            return self.begin(gate.lease_of(chosen, now), now)
+        turn = Turn(waiting, _Coming(self, gate, on_turn, now).come)
+        gate.turns.add(turn)
+        return WaitingAttempt(gate, turn)
 
-    @trio.lowlevel.enable_ki_protection
-    def _cancel(self) -> bool:
-        waited = self._gate.turns.leave(self._turn)
-        if waited:
-            self._gate.leave(self._turn.waiters)
-        return waited
-
-
-@trio.lowlevel.enable_ki_protection
-def ask(
-    gate: RequestGate,
-    classify: Classifier,
-    consequences: Consequences,
-    items: Sequence[RequestAdmissionItem],
-    on_turn: OnTurn,
-    now: float,
-) -> Attempt | WaitingAttempt:
-    """The attempt, or the wait for it. Raises as `ModelRequestExecutor.ask`."""
-    if not callable(on_turn):
-        raise ConfigError(f"on_turn must be a function of an attempt or an error, not {shown(on_turn)}")
-    items = items if len(items) == 1 else consequences.not_given_up(items)
-    if not consequences.quiet(None):
-        consequences.raise_if_held(items[0])
-
-    def begin(lease: RequestAdmissionLease, began_at: float) -> Attempt:
-        if not consequences.quiet(None):
+    def begin(self, lease: RequestAdmissionLease, began_at: float) -> Attempt:
+        """The attempt of a lease. Raises `PenstockError` where calls are held by now."""
+        gate, known = self._gate, self._consequences
+        if not known.quiet(None):
             try:
-                consequences.raise_if_held(lease.item)
+                known.raise_if_held(lease.item)
             except PenstockError:
-                gate.release(lease, GIVEN_UP)
+                gate.give_back(lease, GIVEN_UP, gate.run.now_to_change())
                 raise
         gate.call_started(lease, began_at)
-        return Attempt(gate, classify, consequences, lease, began_at, None, None, None, True)
+        return Attempt(gate, self._classify, known, lease, began_at, None, None, None, True)
 
-    def come(waiter: RequestWaiter) -> None:
+
+class _Coming:
+    """A call that waits `since` then, and what is to be called when its turn has come."""
+
+    __slots__ = ("_asking", "_gate", "_on_turn", "_since")
+
+    def __init__(self, asking: Asking, gate: GateSteps, on_turn: OnTurn, since: float) -> None:
+        self._asking = asking
+        self._gate = gate
+        self._on_turn = on_turn
+        self._since = since
+
+    def come(self, waiter: RequestWaiter) -> None:
+        """The wait of the call is over."""
+        gate = self._gate
         try:
-            attempt = begin(gate.lease_of(waiter, now), gate.now())
+            attempt = self._asking.begin(gate.lease_of(waiter, self._since), gate.run.now())
         except PenstockError as error:
-            on_turn(error)
+            self._on_turn(error)
             return
         try:
-            on_turn(attempt)
+            self._on_turn(attempt)
         except BaseException as error:
             attempt.detach().release(None, error)
             raise
-
-    chosen, waiting = gate.enter(items, now)
-    if not waiting:
-        return begin(gate.lease_of(chosen, now), now)
-    turn = Turn(waiting, come)
-    gate.turns.add(turn)
-    return WaitingAttempt(gate, turn)

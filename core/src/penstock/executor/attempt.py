@@ -1,113 +1,41 @@
 """One attempt: one lease, one classified release.
 
 Leaving the block ends the attempt, whatever the way; the cleanup awaits nothing, so cancellation cannot skip
-it. What ended on our side is decided here, before anybody else is asked: a cancelled call says nothing about
-its provider, unless the provider had refused it before. `detach` takes the end out of the block, for a body
-that is read later.
+it (`attempt_state.py`). `detach` takes the end out of the block, for a body that is read later.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Final
 
 import trio
-from msgspec.structs import replace
 
+from penstock.executor.attempt_state import AttemptState, Classifier
 from penstock.executor.consequences import GIVEN_UP, Consequences
 from penstock.executor.gate import RequestGate
-from penstock.executor.open_blocks import CallSite, Holder, call_site
+from penstock.executor.open_blocks import CallSite, call_site
 from penstock.executor.run_thread import RunThread
 from penstock.executor.thread_work import ThreadWork
 from penstock.requests.hints import Hints
-from penstock.requests.items import RequestAdmissionItem, RequestAdmissionLease
+from penstock.requests.items import RequestAdmissionItem
 from penstock.requests.outcomes import RequestReleaseOutcome
-from penstock.requests.own_failures import own_shortage
 from penstock.requests.response import ResponseFacts
 from penstock.requests.verdict import Usage
 from penstock.words.checks import a_moment, an_instance
 from penstock.words.errors import ConfigError
-from penstock.words.failures import FailureMark, mark_failure
 
-__all__ = ["Attempt", "AttemptContext", "Classifier", "DetachedAttempt", "local_outcome"]
-
-Classifier = Callable[["ResponseFacts | None", "BaseException | None"], RequestReleaseOutcome]
-"""Facts and error, either of which may be missing, to how the call ended."""
-
-_LOCAL_CANCELLED: Final = RequestReleaseOutcome(kind="local_cancelled")
-_UNEXPECTED: Final = RequestReleaseOutcome(kind="unexpected_exception")
-_LOCAL_TIMEOUT: Final = RequestReleaseOutcome(kind="local_timeout")
+__all__ = ["Attempt", "AttemptContext", "DetachedAttempt"]
 
 
-def local_outcome(error: BaseException | None) -> RequestReleaseOutcome | None:
-    """The outcome of a call that we ended ourselves; `None` for everything else.
-
-    `trio.TooSlowError` is a timeout of ours; the built-in `TimeoutError` is the provider's.
-    """
-    if error is None:
-        return None
-    if isinstance(error, BaseExceptionGroup):
-        found = [local_outcome(member) for member in error.exceptions]
-        if None in found:
-            return None
-        return _LOCAL_TIMEOUT if _LOCAL_TIMEOUT in found else _LOCAL_CANCELLED
-    if isinstance(error, trio.TooSlowError):
-        return _LOCAL_TIMEOUT
-    if short_of := own_shortage(error):
-        return RequestReleaseOutcome(kind="local_timeout", went_out=False, detail=short_of)
-    # Cancelled, KeyboardInterrupt, SystemExit, GeneratorExit: somebody here does not want the answer any more
-    return None if isinstance(error, Exception) else _LOCAL_CANCELLED
-
-
-class Attempt:
+class Attempt(AttemptState):
     """A call that may go out now, until its block is left. What came back is said by `answered` or `finish`.
 
     `holder`: who is in a block for it, which was entered at `site`; `None` for what is nobody's. `detached`: it has no
     block, and its end is the caller's from the beginning.
     """
-
-    def __init__(
-        self,
-        gate: RequestGate,
-        classify: Classifier,
-        consequences: Consequences,
-        lease: RequestAdmissionLease,
-        started_at: float,
-        call: Hashable = None,
-        holder: Holder | None = None,
-        site: CallSite | None = None,
-        detached: bool = False,
-    ) -> None:
-        self._lease = lease
-        self._consequences = consequences
-        self._call = call
-        self.started_at = started_at
-        """When the lease was there and the call could go out, in seconds of the run's clock."""
-        self._outcome: RequestReleaseOutcome | None = None
-        self.idempotency_key: str | None = None
-        """What to send with the call, by which the provider knows a retry from a new call; if the caller gave one."""
-        self._gate = gate
-        self._classify = classify
-        self._facts: ResponseFacts | None = None
-        self._usage: Usage | None = None
-        self.stands_alone = call is not None and consequences.stands_alone(call)
-        """Its call has been refused again and again while others passed: limiters learn nothing from that."""
-        self.detached = detached
-        """Whether somebody has taken the end over."""
-        self.site = site
-        """Where its block was entered, if it has one."""
-        self._holder = holder
-        self._ended = False
-        if holder is not None:
-            gate.waits.blocks.enter(self, holder)
-
-    @property
-    def lease(self) -> RequestAdmissionLease:
-        """The permit that it holds until it ends."""
-        return self._lease
 
     @property
     def outcome(self) -> RequestReleaseOutcome | None:
@@ -147,7 +75,12 @@ class Attempt:
 
     def observe(self, hints: Hints) -> None:
         """The answer's hints for the limiters now, while its body still streams; `read_hints` finds them in headers."""
-        self._gate.run.here(self._gate.observe, self.lease, an_instance(hints, Hints, "hints"))
+        self._gate.run.here(self._observe, an_instance(hints, Hints, "hints"))
+
+    @trio.lowlevel.enable_ki_protection  # as in `gate.py`
+    def _observe(self, hints: Hints) -> None:
+        gate = self._gate
+        gate.settle(gate.run.now_to_change(), gate.controller.observe, self.lease, hints)
 
     def detach(self) -> DetachedAttempt:
         """The end of the attempt, to be held by the caller: leaving the block releases nothing then, unless by an
@@ -165,10 +98,6 @@ class Attempt:
         """Whether its lease has been released."""
         return self._ended
 
-    def left_open(self) -> None:
-        """Whoever is in its block has ended: it ends as if a generator that contains the block were closed."""
-        self.end(GeneratorExit())
-
     @trio.lowlevel.enable_ki_protection  # as in `gate.py`
     def end(
         self,
@@ -185,46 +114,17 @@ class Attempt:
         if self._ended:
             return
         if ended_at is not None:
-            self._check_end(ended_at)
+            ended_at = self._checked_end(ended_at)
         if outcome is not None:
             self.finish(outcome)
-        self._ended = True
-        if self._holder is not None:
-            self._leave_block()
-        try:
-            outcome = self._outcome or self._classified(error)
-        except Exception:  # an exception that cannot even be looked at: the lease comes back all the same
-            outcome = _UNEXPECTED
-        now = self._gate.run.now_to_change()
-        elapsed = (now if ended_at is None else ended_at) - self.started_at
-        if outcome.elapsed is None or (outcome.usage is None and self._usage is not None):
-            outcome = outcome.measured(elapsed, self._usage)
-        self._outcome = outcome
-        if error is not None:
-            mark_failure(error, FailureMark(outcome.kind, outcome.retryable))
-        if self.stands_alone and outcome.kind == "rate_limited":
-            outcome = replace(outcome, of="call")
-        self._gate.call_completed(self._lease, outcome, elapsed, now)
-        self._consequences.ended(self._lease, outcome, self.started_at, self._call, now)
+        self._end(error, ended_at)
 
-    def _check_end(self, ended_at: float) -> None:
+    def _checked_end(self, ended_at: float) -> float:
         began, now = self.started_at, self._gate.run.now()
-        if not began <= a_moment(ended_at, "ended_at") <= now:
+        moment = a_moment(ended_at, "ended_at")
+        if not began <= moment <= now:
             raise ConfigError(f"ended_at must be a moment of this call, from {began} to {now}, not {ended_at}")
-
-    def _leave_block(self) -> None:
-        if self._holder is not None:
-            self._gate.waits.blocks.leave(self, self._holder)
-            self._holder = None
-
-    def _classified(self, error: BaseException | None) -> RequestReleaseOutcome:
-        local = None if error is None else local_outcome(error)
-        if local is None:
-            return self._classify(self._facts, error)
-        if self._facts is None:
-            return local
-        answer = self._classify(self._facts, None)
-        return replace(local, went_out=True) if answer.kind == "success" else answer
+        return moment
 
 
 class DetachedAttempt:
@@ -301,8 +201,8 @@ class AttemptContext:
                 raise
         holder = gate.waits.blocks.holder_for_thread(self._work) if self._from_thread else trio.lowlevel.current_task()
         started_at = gate.now()
-        gate.call_started(lease, started_at)
-        self._attempt = Attempt(gate, self._classify, known, lease, started_at, call, holder, self._site)
+        gate.steps.call_started(lease, started_at)
+        self._attempt = Attempt(gate.steps, self._classify, known, lease, started_at, call, holder, self._site, False)
         return self._attempt
 
     @trio.lowlevel.enable_ki_protection

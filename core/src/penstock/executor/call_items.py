@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypedDict
+from typing import Any, Final, TypedDict
 
 from penstock.events.correlation import current_correlation
 from penstock.executor.caller_input import group_of
@@ -79,15 +79,16 @@ class CallItems:
 
     def _item(
         self,
-        resource: RequestResourceKey | str,
-        domain: str = RequestDomain.CHAT,
-        cost: RequestCost = ONE_REQUEST,
-        group: RequestGroupSpec | str | None = None,
-        timeout: float | None = None,
-        deadline: float | None = None,
-        labels: Mapping[str, str] | None = None,
-        priority: int = 0,
+        resource: Any,
+        domain: Any = RequestDomain.CHAT,
+        cost: Any = ONE_REQUEST,
+        group: Any = None,
+        timeout: Any = None,
+        deadline: Any = None,
+        labels: Any = None,
+        priority: Any = 0,
     ) -> RequestAdmissionItem:
+        # Whatever a caller says comes here, and is looked at by the resolver and by the item.
         key = self._resolver.key_of(resource, domain)
         correlation = current_correlation()
         of_the_task = None

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from penstock.requests.outcomes import SUCCESS, RequestReleaseOutcome, classify
+from penstock.requests.classifying import classify
+from penstock.requests.outcomes import SUCCESS, RequestReleaseOutcome
 from penstock.requests.response import ResponseFacts
 from penstock.words.plugin_failures import OnPluginFailure, unheard
 

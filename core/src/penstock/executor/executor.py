@@ -18,7 +18,7 @@ import attrs
 import trio
 
 from penstock.events.records import EventStream
-from penstock.executor.asking import OnTurn, WaitingAttempt, ask
+from penstock.executor.asking import Asking, OnTurn
 from penstock.executor.attempt import Attempt, AttemptContext
 from penstock.executor.call_items import CallItems, CallOptions, Resources
 from penstock.executor.caller_input import check_caps, check_end
@@ -27,6 +27,7 @@ from penstock.executor.consequences import Consequences
 from penstock.executor.execution import Executions, Tries
 from penstock.executor.gate import RequestGate
 from penstock.executor.retries import RetryRules
+from penstock.executor.waiting_attempt import WaitingAttempt
 from penstock.requests.admission import RequestAdmissionController
 from penstock.requests.deciding import RequestRule
 from penstock.requests.hints import Hints
@@ -103,6 +104,7 @@ class ModelRequestExecutor:
         self.resolver = RequestResourceResolver() if resolver is None else resolver
         self._items = CallItems(self.resolver, queue_wait_timeout, attempt_prefix)
         self._consequences = Consequences(gate, retries.asked_max)
+        self._asking = Asking(gate.steps, self._classifier.classify, self._consequences)
         generator = Settings().rng("request-retries") if rng is None else rng
         self._executions = Executions(gate, self._consequences, retries, generator)
 
@@ -176,6 +178,7 @@ class ModelRequestExecutor:
         items = self.gate.run.here(self._items.items, resource, options)
         return AttemptContext(self.gate, self._classifier.classify, self._consequences, items, repeats)
 
+    @trio.lowlevel.enable_ki_protection  # as in `gate.py`
     def ask(self, resource: Resources, on_turn: OnTurn, **options: Unpack[CallOptions]) -> Attempt | WaitingAttempt:
         """An attempt now, if its lease is free; else the wait for it, at whose end `on_turn` is called with the
         attempt, or with the error that says why there is none: for shells that are not a task per call.
@@ -186,8 +189,9 @@ class ModelRequestExecutor:
         `RequestAdmissionError` at once.
         """
         now = self.gate.run.now_to_change()
-        items = self._items.items(resource, options)
-        return ask(self.gate, self._classifier.classify, self._consequences, items, on_turn, now)
+        if not callable(on_turn):
+            raise ConfigError(f"on_turn must be a function of an attempt or an error, not {shown(on_turn)}")
+        return self._asking.ask(self._items.items(resource, options), on_turn, now)
 
     async def execute(
         self,
@@ -284,7 +288,7 @@ class ModelRequestExecutor:
         """
         self.gate.now()
         key = ProviderModelKey(a_name(provider_name, "provider_name"), a_name(model_id, "model_id"))
-        self.gate.register_unconfigured(key, whole_number(cap, "cap"))
+        self.gate.steps.register_unconfigured(key, whole_number(cap, "cap"))
 
     def reconfigure(
         self, make_limiters: MakeLimiters, *, rule: RequestRule | None = None, classify: OutcomeRule | None = None

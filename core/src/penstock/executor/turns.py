@@ -11,8 +11,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import attrs
-
 from penstock.requests.waiters import RequestWaiter
 
 __all__ = ["Turn", "Turns"]
@@ -20,12 +18,14 @@ __all__ = ["Turn", "Turns"]
 _log: Final = logging.getLogger("penstock.requests")
 
 
-@attrs.define(eq=False)
 class Turn:
     """A call that waits in one line or several. `come` is called with the waiter whose wait was over last."""
 
-    waiters: Sequence[RequestWaiter]
-    come: Callable[[RequestWaiter], None]
+    __slots__ = ("come", "waiters")
+
+    def __init__(self, waiters: Sequence[RequestWaiter], come: Callable[[RequestWaiter], None]) -> None:
+        self.waiters = waiters
+        self.come = come
 
 
 class Turns:

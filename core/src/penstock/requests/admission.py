@@ -212,10 +212,10 @@ class RequestAdmissionController:
             return RequestAdmissionEffects(release=result)
         state: ResourceState = lease.books[0]
         effects = RequestAdmissionEffects([], [], changes, result, [state.provider.key])
-        state.last_outcome = outcome.kind
-        if outcome.kind == "rate_limited" and outcome.of is None:
+        state.last_outcome = kind = outcome.kind
+        if kind == "rate_limited" and outcome.of is None:
             state.refused_at = now
-        elif state.refused_at is not None and outcome.kind == "success" and lease.acquired_at > state.refused_at:
+        elif state.refused_at is not None and kind == "success" and lease.acquired_at > state.refused_at:
             state.refused_at = None
         if self._events.active:
             self._record.released(lease, outcome, state, now)

@@ -47,7 +47,8 @@ class RequestDecider:
         model, probe = state.model, False
         if not beside_room and (state.in_flight + requests > state.cap or model.in_flight + requests > model.cap):
             return no_place(state, requests)
-        if item.group.admitted_limit is not None and (full := group.refusal(item)) is not None:
+        admitted = item.group.admitted_limit
+        if admitted is not None and (full := group.refusal(admitted, requests)) is not None:
             return full
         limiters = (*group.limiters, *state.limiters) if group.limiters else state.limiters
         for limiter in limiters:  # as `limiter.check` asks, without a call of it for each
@@ -57,9 +58,11 @@ class RequestDecider:
                 denied = limiter.limiter.check(item, now)
             except BaseException as error:
                 return limiter.check_failed(error, now)
+            if denied is None:
+                continue
             if denied is PROBE:
                 probe = True
-            elif denied is not None:
+            else:
                 denied = limiter.refusal(denied, now)
                 if not beside_room or not limiter.wants_room(denied, item, now):
                     return denied

@@ -41,10 +41,11 @@ class GroupState:
         """Whether a call of it may have to wait for others of it at other models."""
         return item.group.admitted_limit is not None or bool(self.limiters)
 
-    def refusal(self, item: RequestAdmissionItem) -> Denied | None:
-        """The refusal of a call beyond the `admitted_limit` that its group has by now; `None`: it has room there."""
-        limit, requests = item.group.admitted_limit, item.cost.requests
-        if limit is None or self.in_flight + requests <= limit:
+    def refusal(self, limit: int, requests: int) -> Denied | None:
+        """The refusal of a call for so many beyond the `admitted_limit` that its group has by now; `None`: it has room
+        there.
+        """
+        if self.in_flight + requests <= limit:
             return None
         denied = self._full.get((limit, requests))
         if denied is None:

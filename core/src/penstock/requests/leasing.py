@@ -24,6 +24,7 @@ from penstock.words.plugin_failures import refuse_coroutine
 
 __all__ = ["RequestLeasing"]
 
+_COROUTINE: Final = CoroutineType
 _NEVER_WENT_OUT: Final = RequestReleaseOutcome(kind="local_cancelled", detail="never went out", went_out=False)
 
 
@@ -63,7 +64,7 @@ class RequestLeasing:
         for limiter in limiters:
             try:
                 token = limiter.limiter.acquire(lease, now)
-                if type(token) is CoroutineType:
+                if type(token) is _COROUTINE:
                     refuse_coroutine(token)
                 tokens.append((limiter, token))
             except BaseException as error:

@@ -1,28 +1,23 @@
 """How a call ended, in the words that limiters understand.
 
 A limiter may only learn from what the provider did. So what ended on our side (`local_cancelled`,
-`local_timeout`) has kinds of its own, and `classify` never makes a provider's failure of a local refusal.
+`local_timeout`) has kinds of its own, and `classify` (`classifying.py`) never makes a provider's failure of a local
+refusal.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
-from math import isfinite
 from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
+from penstock.requests.answer_checks import check_outcome
 from penstock.requests.hints import Hints
-from penstock.requests.own_failures import surely_unpaid
-from penstock.requests.reading import hints_of, verdict_of_answer
-from penstock.requests.response import ResponseFacts, check_moments
-from penstock.requests.verdict import Ended, LimitedBy, Of, OutcomeKind, Usage, Verdict, check_verdict
-from penstock.words.checks import a_duration, an_instance, is_text, shown, true_or_false, whole_number
-from penstock.words.errors import ConfigError
+from penstock.requests.verdict import Ended, LimitedBy, Of, OutcomeKind, Usage
 from penstock.words.read_only import read_only
 
-__all__ = ["RequestReleaseOutcome", "classify"]
+__all__ = ["SUCCESS", "RequestReleaseOutcome"]
 
 
 @read_only
@@ -52,22 +47,7 @@ class RequestReleaseOutcome(Struct, frozen=True, kw_only=True, weakref=True):
     may_pass: bool | None = None
     ended: Ended | None = None
 
-    def __post_init__(self) -> None:
-        check_verdict(self.kind, self.limited_by, self.of, self.ended)
-        asked = self.retry_after_seconds
-        if asked is not None and not isfinite(a_duration(asked, "retry_after_seconds")):
-            raise ConfigError("retry_after_seconds must be finite; leave it out where nothing was asked for")
-        check_moments(self.elapsed, self.first_token_at)
-        if self.usage is not None and type(self.usage) is not Usage:
-            an_instance(self.usage, Usage, "usage")
-        if self.status is not None and (type(self.status) is not int or not 0 <= self.status <= 999):
-            whole_number(self.status, "status", 0, 999)
-        detail: object = self.detail
-        if type(detail) is not str and detail is not None and not is_text(detail):
-            raise ConfigError(f"detail must be text, not {shown(detail)}")
-        if self.hints is not None and type(self.hints) is not Hints:
-            an_instance(self.hints, Hints, "hints")
-        true_or_false(self.went_out, "went_out")
+    __post_init__ = check_outcome  # type: ignore[misc]  # compiled, and nothing around it
 
     def measured(self, elapsed: float, usage: Usage | None) -> RequestReleaseOutcome:
         """The same, with the seconds that the call took and what it used, where it does not say so itself."""
@@ -110,64 +90,3 @@ class RequestReleaseOutcome(Struct, frozen=True, kw_only=True, weakref=True):
 
 
 SUCCESS: Final = RequestReleaseOutcome(kind="success")
-
-
-def classify(
-    facts: ResponseFacts | None, error: BaseException | None, *, wall_now: datetime | None = None
-) -> RequestReleaseOutcome:
-    """The outcome of a call when no plugin has an opinion: what the verdict in `facts` says, else what the core reads
-    in them (`reading.py`).
-
-    An error without a status, or after a good answer (a body that broke off): `TimeoutError` is a provider timeout,
-    `ConnectionError`, other `OSError` and what a client makes of a refused connection provider failures, anything else
-    unexpected; a call that nobody took never went out. A group of errors is what all
-    its members are, or unexpected. `wall_now` is for a moment in an answer that does not say its own time.
-
-    The exception's text stays out of the outcome: it may hold what must not reach a sink.
-    """
-    if facts is None:
-        if error is None:
-            return SUCCESS
-        went_out = not surely_unpaid(error)
-        return RequestReleaseOutcome(kind=_kind_of_error(error), detail=_name(error), went_out=went_out)
-    hints, verdict = _read(facts, wall_now)
-    if verdict.kind == "success" and error is not None:
-        ended: Ended | None = None if facts.status is None else "cut"
-        verdict = Verdict(kind=_kind_of_error(error), ended=ended, usage=verdict.usage, code=_name(error))
-    return RequestReleaseOutcome(
-        kind=verdict.kind,
-        retry_after_seconds=hints.not_before_seconds,
-        usage=verdict.usage,
-        status=facts.status,
-        detail=verdict.code,
-        elapsed=facts.elapsed,
-        first_token_at=facts.first_token_at,
-        hints=hints,
-        limited_by=verdict.limited_by,
-        of=verdict.of,
-        may_pass=verdict.may_pass,
-        ended=verdict.ended,
-    )
-
-
-def _read(facts: ResponseFacts, wall_now: datetime | None) -> tuple[Hints, Verdict]:
-    hints, verdict = facts.hints, facts.verdict
-    if hints is None:
-        hints = hints_of(facts.status, facts.headers, wall_now)
-    if verdict is None:
-        asked = hints.not_before_seconds is not None
-        verdict = verdict_of_answer(facts.status, facts.body, facts.error_type or "", asked=asked)
-    return hints, verdict
-
-
-def _name(error: BaseException) -> str:
-    return type(error).__name__
-
-
-def _kind_of_error(error: BaseException) -> OutcomeKind:
-    if isinstance(error, BaseExceptionGroup):
-        kinds = {_kind_of_error(member) for member in error.exceptions}
-        return kinds.pop() if len(kinds) == 1 else "unexpected_exception"
-    if isinstance(error, TimeoutError):
-        return "provider_timeout"
-    return "provider_failure" if isinstance(error, OSError) or surely_unpaid(error) else "unexpected_exception"

@@ -8,28 +8,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from penstock.requests.answer_checks import check_facts
 from penstock.requests.hints import Hints
 from penstock.requests.verdict import Verdict
-from penstock.words.checks import a_duration, a_mapping, a_moment, an_instance, is_text, shown, whole_number
-from penstock.words.errors import ConfigError
 
-__all__ = ["ResponseFacts", "check_headers", "check_moments"]
-
-
-def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """The headers, if they are text, name by name. Raises `ConfigError` otherwise."""
-    for name, value in a_mapping(headers, "headers", "{'retry-after': '3'}").items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise ConfigError(f"headers must map text to text, not {shown(name)} to {shown(value)}")
-    return headers
-
-
-def check_moments(elapsed: float | None, first_token_at: float | None) -> None:
-    """Raises `ConfigError` unless these are seconds since a call went out, or not known."""
-    if elapsed is not None and (type(elapsed) is not float or not elapsed >= 0):
-        a_duration(elapsed, "elapsed")
-    if first_token_at is not None and (type(first_token_at) is not float or not first_token_at >= 0):
-        a_duration(first_token_at, "first_token_at")
+__all__ = ["ResponseFacts"]
 
 
 class ResponseFacts(Struct, frozen=True, kw_only=True, weakref=True):
@@ -61,19 +44,4 @@ class ResponseFacts(Struct, frozen=True, kw_only=True, weakref=True):
         """The fields to be shown: not the body, which may hold what was said."""
         return [(name, getattr(self, name)) for name in self.__struct_fields__ if name != "body"]
 
-    def __post_init__(self) -> None:
-        check_headers(self.headers)
-        check_moments(self.elapsed, self.first_token_at)
-        if self.status is not None and (type(self.status) is not int or not 0 <= self.status <= 999):
-            whole_number(self.status, "status", 0, 999)
-        if self.error_type is not None and not is_text(self.error_type):
-            raise ConfigError(f"error_type must be text, not {shown(self.error_type)}")
-        if self.received_at is not None:
-            a_moment(self.received_at, "received_at")
-        body: object = self.body
-        if not (body is None or is_text(body) or isinstance(body, bytes)):
-            raise ConfigError(f"body must be bytes or text, not {shown(body)}")
-        if self.hints is not None and type(self.hints) is not Hints:
-            an_instance(self.hints, Hints, "hints")
-        if self.verdict is not None and type(self.verdict) is not Verdict:
-            an_instance(self.verdict, Verdict, "verdict")
+    __post_init__ = check_facts  # type: ignore[misc]  # compiled, and nothing around it

@@ -9,6 +9,9 @@ that it can be written, and become the record when they are whole: 227 ns.
         made.field = field
         made.__class__ = cls
         return made
+
+Others are structs of msgspec, which are made in one step, and look at what they are made of (`__post_init__`). Where
+that has been looked at before, as an outcome's verdict has, the record is made as a draft that is `unchecked`.
 """
 
 from __future__ import annotations
@@ -19,11 +22,13 @@ import attrs
 
 from penstock.words.errors import PenstockError
 
-__all__ = ["ReadOnlyError", "draft_of", "fixed", "new", "read_only", "writer"]
+__all__ = ["ReadOnlyError", "become", "draft_of", "fixed", "new", "read_only", "unchecked", "writer"]
 
 T = TypeVar("T")
 
 new: Final = object.__new__
+become: Final[Any] = vars(object)["__class__"].__set__
+"""Makes the record that is meant, the second argument, of a draft of it."""
 
 
 class ReadOnlyError(PenstockError, AttributeError):
@@ -56,6 +61,13 @@ def draft_of(cls: type[T]) -> type[T]:
     """A class that adds nothing to `cls` but that its objects can be written: `cls` has slots."""
     writable = {"__slots__": (), "__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
     return type(cls.__name__, (cls,), writable)
+
+
+def unchecked(cls: type[T]) -> type[T]:
+    """A class that adds nothing to `cls`, a struct, but that nothing looks at what its objects are made of."""
+    kind: Any = type(cls)
+    draft: type[T] = kind(cls.__name__, (cls,), {"__post_init__": id})  # in C, and does nothing
+    return draft
 
 
 def writer(cls: type[Any], name: str) -> Any:

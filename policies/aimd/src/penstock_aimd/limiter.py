@@ -124,13 +124,15 @@ class AimdLimiter:
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
     ) -> Sequence[LimiterChange]:
         """Count a call out, and learn from a success or a rate limit. Raises `ValueError` if it is not out."""
-        ticket = Ticket.redeem(token, lease, self)
+        if not isinstance(token, Ticket) or not token.out:
+            raise ValueError(f"{lease.lease_id} does not hold a slot under the limit of {self.scope}")
+        token.out = False
         self._count(-1, now)
         if outcome.kind == "rate_limited":
             if not outcome.limits_calls_in_flight:
                 return self._was_mistaken(now)
-            return self._refused(ticket, now)
-        return self._succeeded(ticket, now) if outcome.kind == "success" else ()
+            return self._refused(token, now)
+        return self._succeeded(token, now) if outcome.kind == "success" else ()
 
     def set_cap(self, cap: int | None, now: float) -> Sequence[LimiterChange]:
         """A lowered cap holds at once, a raised one is grown into.

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from math import inf
+from typing import Final
 
 __all__ = ["StartupRamp"]
 
-LATE = 0.05
+LATE: Final = 0.05
 """Seconds for which less than the limit may be in flight, and the time still counts: a call that waits goes when the
 loop comes to it."""
 
@@ -34,7 +35,7 @@ class StartupRamp:
         self.counted = 1
         """The limit at the last count."""
         self.rises = self._reached(2)
-        """When it is more, if all time until then counts."""
+        """When it is more, if all time until then counts; never, while no time counts."""
 
     def limit(self, now: float) -> int:
         """The limit at `now`, at most `top`."""
@@ -42,19 +43,24 @@ class StartupRamp:
 
     def count(self, in_flight: int, now: float) -> None:
         """So many are in flight from `now` on. Time below the limit is counted out."""
+        if self._free >= LATE and in_flight < self.counted:  # as before: no time counts until the limit is used up
+            self._in_flight = in_flight
+            return
         full_until = self._counted_at if self._in_flight < self.counted else min(self.rises, now)
         free = now - full_until
         uncounted = free - (LATE - self._free) if self._free < LATE else free
         self._free += free
         if uncounted > 0:
             self._begin += uncounted
-            self.rises = self._begin + self.counted * self._interval if self.counted < self._top else inf
+        self.rises = self._rises_beyond(self.counted)
         self._in_flight, self._counted_at = in_flight, now
         if now >= self.rises:
             self.counted = self._limit_of(now)
             self.rises = self._rises_beyond(self.counted)
         if in_flight >= self.counted:
             self._free = 0.0
+        elif self._free >= LATE:
+            self.rises = inf
 
     def is_over(self, now: float) -> bool:
         """Whether it is `top`."""

@@ -7,23 +7,21 @@ number, a provider of 20 slots would seem to have 19. So the calls of one moment
 
 from __future__ import annotations
 
-import attrs
-
-from penstock import LimiterTicket
-
 __all__ = ["Moment", "Ticket"]
 
 
-@attrs.define(slots=True, eq=False)
 class Moment:
     """The calls that went out at one moment, `at` in seconds of the run's clock.
 
     With all of them `highest` were in flight. Each of them that is `refused` shows that one less fits.
     """
 
-    at: float
-    highest: int = 0
-    refused: int = 0
+    __slots__ = ("at", "highest", "refused")
+
+    def __init__(self, at: float, highest: int = 0) -> None:
+        self.at = at
+        self.highest = highest
+        self.refused = 0
 
     @property
     def fits(self) -> int:
@@ -41,15 +39,17 @@ class Moment:
         return too_many
 
 
-@attrs.define(slots=True, eq=False)
-class Ticket(LimiterTicket):
-    """One call that is out: its number, the limit it went out under, how many were in flight with it, the moment at
-    which it went, and whether it is a probe.
+class Ticket:
+    """One call that is `out`, or has come back: its number, the limit it went out under, how many were in flight with
+    it, the moment at which it went, and whether it is a probe.
     """
 
-    held = "a slot under the limit"
-    number: int
-    limit: float
-    in_flight: int
-    moment: Moment
-    probe: bool
+    __slots__ = ("in_flight", "limit", "moment", "number", "out", "probe")
+
+    def __init__(self, number: int, limit: float, in_flight: int, moment: Moment, probe: bool) -> None:
+        self.out = True
+        self.number = number
+        self.limit = limit
+        self.in_flight = in_flight
+        self.moment = moment
+        self.probe = probe

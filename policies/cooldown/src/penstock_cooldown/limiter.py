@@ -141,7 +141,10 @@ class CooldownLimiter:
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
     ) -> Sequence[LimiterChange]:
         """Count a call out. A rate limit blocks; how the probe ended says what comes next."""
-        ticket = Ticket.redeem(token, lease, self)
+        if not isinstance(token, Ticket) or not token.out:
+            raise ValueError(f"{lease.lease_id} does not hold a slot of the cooldown of {self.scope}")
+        ticket = token
+        ticket.out = False
         self._in_flight -= 1
         if self._ramp is not None and self._ramp.next_step(now) is None:
             self._open(now)

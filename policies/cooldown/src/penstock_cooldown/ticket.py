@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import attrs
-
-from penstock import LimiterTicket
-
 __all__ = ["Ticket"]
 
 
-@attrs.define(slots=True, eq=False)
-class Ticket(LimiterTicket):
-    """One call that is out."""
+class Ticket:
+    """One call that is `out`, or has come back."""
 
-    held = "a slot of the cooldown"
-    acquired_at: float
+    __slots__ = ("acquired_at", "out")
+
+    def __init__(self, acquired_at: float) -> None:
+        self.acquired_at = acquired_at
+        self.out = True

@@ -28,6 +28,7 @@ from copy import copy
 from math import inf
 from typing import Any, Final, TypeVar
 
+from penstock_token_budget.amounts import PLACES
 from penstock_token_budget.budgets import BudgetLine, burst_of
 from penstock_token_budget.native import mypyc_attr
 from penstock_token_budget.pace import Pace
@@ -97,6 +98,7 @@ class BlindRate:
 
     def __init__(self, dimension: str, burst_seconds: float) -> None:
         self.dimension = dimension
+        self.place = PLACES[dimension]
         self.key = (dimension, -1.0)
         self._burst_seconds = burst_seconds
         self._pace: Pace | None = None

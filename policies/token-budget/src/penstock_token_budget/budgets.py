@@ -5,11 +5,9 @@ A limit per second or minute is kept evenly (`pace.py`), one per hour or day as 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Final, Protocol
 
-from penstock import RequestCost, RequestReleaseOutcome, Usage
+from penstock_token_budget.amounts import PLACES
 from penstock_token_budget.pace import Pace
 from penstock_token_budget.window import SlidingWindow, SubWindow
 
@@ -19,9 +17,7 @@ __all__ = [
     "EvenBudget",
     "WindowBudget",
     "burst_of",
-    "by_dimension",
     "per_window",
-    "used_by",
 ]
 
 LONG: Final = 3600.0
@@ -32,6 +28,8 @@ class BudgetLine(Protocol):
     """One limit of one dimension."""
 
     dimension: str
+    place: int
+    """That of its dimension, in `Amounts`."""
     learns_from_estimates: bool
     """Whether `correct` is to be told, too, that an estimate was right."""
 
@@ -77,34 +75,6 @@ class BudgetLine(Protocol):
         ...
 
 
-@lru_cache(maxsize=256)  # each limiter asks for the same several times a call
-def by_dimension(estimate: RequestCost) -> Mapping[str, float]:
-    """What a call is estimated to count for in each dimension that a budget may have."""
-    return _in_each(estimate.requests, estimate.input_tokens, estimate.output_tokens)
-
-
-def _in_each(requests: int, inp: int, out: int) -> Mapping[str, float]:
-    return {"requests": requests, "input_tokens": inp, "output_tokens": out, "tokens": inp + out}
-
-
-_NOTHING: Final = _in_each(0, 0, 0)
-
-
-def used_by(estimate: RequestCost, outcome: RequestReleaseOutcome) -> Mapping[str, float] | None:
-    """What a call counts for in each dimension, now that it has ended; `None`: nothing better than the estimate is
-    known.
-    """
-    if not outcome.went_out:
-        return _NOTHING
-    usage: Usage | None = outcome.usage
-    inp, out = (None, None) if usage is None else (usage.input_tokens, usage.output_tokens)
-    if inp is None and out is None:
-        return _in_each(estimate.requests, 0, 0) if outcome.kind == "rate_limited" else None
-    inp = estimate.input_tokens if inp is None else inp  # what was not reported refunds nothing
-    out = estimate.output_tokens if out is None else out
-    return {"requests": estimate.requests, "input_tokens": inp, "output_tokens": out, "tokens": inp + out}
-
-
 def burst_of(dimension: str, rate: float, burst_seconds: float) -> float:
     """The depth of a pace in seconds. Of requests the one that always may go is part of the burst."""
     return max(0.0, burst_seconds - 1 / rate) if dimension == "requests" else burst_seconds
@@ -129,6 +99,7 @@ class EvenBudget(Pace):
         rate = limit / seconds
         super().__init__(rate, burst_of(dimension, rate, burst_seconds))
         self.dimension = dimension
+        self.place = PLACES[dimension]
         self.key = (dimension, seconds)
         self.limit = limit
         self.text = per_window(dimension, limit, seconds)
@@ -161,6 +132,7 @@ class WindowBudget:
 
     def __init__(self, dimension: str, limit: float, seconds: float) -> None:
         self.dimension = dimension
+        self.place = PLACES[dimension]
         self.key = (dimension, seconds)
         self.limit = limit
         self.text = per_window(dimension, limit, seconds)

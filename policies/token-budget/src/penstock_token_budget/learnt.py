@@ -33,6 +33,7 @@ from math import log
 from typing import Any, Final
 
 from penstock import LimitHint
+from penstock_token_budget.amounts import PLACES
 from penstock_token_budget.budgets import LONG, burst_of, per_window
 from penstock_token_budget.native import mypyc_attr
 from penstock_token_budget.pace import Pace
@@ -84,6 +85,7 @@ class LearntBudget:
     ) -> None:
         assert reported.limit is not None
         self.dimension = reported.dimension
+        self.place = PLACES[reported.dimension]
         self._said_by = reported.said_by
         self._burst_seconds = burst_seconds
         self._share = share
@@ -97,8 +99,7 @@ class LearntBudget:
         self._wrong = 0.0 if reported.dimension == "requests" else 1 / UNSURE
         self._kept_known = False
         self._heard = 0
-        self._opening = 0.0  # the number of the last call that went out before anything was heard
-        self._age = 0.0
+        self._age = self._opening = 0.0  # `_opening`: the last call that went out before anything was heard
 
     def heir(self, burst_seconds: float, share: float, windows: Mapping[float, float]) -> LearntBudget:
         """The same budget by another configuration; it takes this one's place."""
@@ -143,7 +144,6 @@ class LearntBudget:
         return min((moment for moment in moments if moment > now), default=None)
 
     def charge(self, amount: float, now: float) -> object:
-        """Count an amount that goes out."""
         entry = _Entry(amount, untimely=self._ready_at(amount) > now)
         self._trust.went_out(now)
         self._count(amount, now)

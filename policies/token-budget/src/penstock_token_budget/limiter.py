@@ -30,15 +30,13 @@ from penstock import (
     RequestReleaseOutcome,
     Scope,
 )
-from penstock_token_budget.amounts import Amounts
+from penstock_token_budget.amounts import PLACES, Amounts, Sum, estimated, used_by
 from penstock_token_budget.blind import BlindRate, holding_back
-from penstock_token_budget.budgets import LONG, EvenBudget, WindowBudget, by_dimension, used_by
+from penstock_token_budget.budgets import LONG, EvenBudget, WindowBudget
 from penstock_token_budget.learnt import LearntBudget, is_little
 from penstock_token_budget.ticket import Budget, Ticket
 
 __all__ = ["TokenBudgetLimiter"]
-
-_DIMENSIONS: Final = frozenset({"requests", "input_tokens", "output_tokens", "tokens"})
 
 MOST_BUDGETS: Final = 10.0
 """However much an answer says was used, it counts for no more than so many whole budgets: nonsense must end too."""
@@ -77,8 +75,8 @@ class TokenBudgetLimiter:
         self._blind = {unit: BlindRate(unit, burst_seconds) for unit in ("requests", "tokens")} if learn else {}
         self._use([*budgets, *self._blind.values()])
         self._admitted = 0
-        self._total = Amounts()
-        self._out = Amounts()
+        self._total = Sum()
+        self._out = Sum()
         self._calls_out = 0
         self._ignored: dict[str, int] = {}
 
@@ -107,11 +105,13 @@ class TokenBudgetLimiter:
     def check(self, item: RequestAdmissionItem, now: float) -> Denied | None:
         """Refused with `no_capacity` until the last is paid for, or an answer gives tokens back or may raise a pace."""
         latest: Budget | None = None
-        ready_at, amounts = now, by_dimension(item.cost)
-        for budget in self._holding:
-            moment = budget.ready_at(amounts[budget.dimension], now)
-            if moment > ready_at:
-                latest, ready_at = budget, moment
+        ready_at = now
+        if self._holding:
+            amounts = estimated(item.cost)
+            for budget in self._holding:
+                moment = budget.ready_at(amounts[budget.place], now)
+                if moment > ready_at:
+                    latest, ready_at = budget, moment
         if latest is None:
             return None
         detail = f"the budget of {latest.text} is used"
@@ -124,48 +124,45 @@ class TokenBudgetLimiter:
 
     def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
         """Charge the estimate. What exceeds a whole budget is noted in the lease's diagnostics."""
-        estimate = lease.item.cost
-        charges: list[tuple[Budget, float, object]] = []
-        capped: dict[str, float] = {}
-        amounts = by_dimension(estimate)
+        amounts = estimated(lease.item.cost)
+        entries: list[object] = []
+        capped: dict[tuple[str, float], float] | None = None
         for budget in self._budgets:
-            amount = amounts[budget.dimension]
+            amount = amounts[budget.place]
             if amount > budget.limit:
-                capped[budget.text] = amount
                 amount = budget.limit
-            charges.append((budget, amount, budget.charge(amount, now)))
-        if capped:
-            lease.note(f"capped to the budget of {self.scope}", capped)
-        self._admitted, self._calls_out = self._admitted + 1, self._calls_out + 1
-        self._out.add(estimate)
-        if not self._learn:
-            return Ticket(self._admitted, now, estimate, charges, self._total, heard=True)
-        self._total.add(estimate)
-        return Ticket(self._admitted, now, estimate, charges, self._total.copy())
+                capped = {**(capped or {}), budget.key: amount}
+            entries.append(budget.charge(amount, now))
+        if capped is not None:
+            noted = {budget.text: amounts[budget.place] for budget in self._budgets if budget.key in capped}
+            lease.note(f"capped to the budget of {self.scope}", noted)
+        self._admitted += 1
+        self._calls_out += 1
+        self._out.add(amounts)
+        total = self._total
+        if self._learn:
+            total.add(amounts)
+            total = total.copy()
+        return Ticket(self._admitted, now, amounts, self._budgets, entries, capped, total, not self._learn)
 
     def release(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
     ) -> Sequence[LimiterChange]:
         """Correct the charge, and learn from the answer's hints. Raises `ValueError` for a call that is not out."""
-        ticket = Ticket.redeem(token, lease, self)
+        if not isinstance(token, Ticket) or not token.out:
+            raise ValueError(f"{lease.lease_id} does not hold a charge on the budgets of {self.scope}")
+        token.out = False
         self._calls_out -= 1
         if self._learn and (outcome.kind == "rate_limited" or self._learnt):
-            self._learn_from_end(ticket, outcome, now)
-        estimate = ticket.estimate
+            self._learn_from_end(token, outcome, now)
+        estimate = token.estimate
         self._out.subtract(estimate)
         used = used_by(estimate, outcome)
         if used is not None:
-            for charged_to, charged, entry in ticket.charges:
-                budget = self._by_key.get(charged_to.key)  # its own heir, if the limits have changed meanwhile
-                if budget is None:
-                    continue
-                amount, most = used[budget.dimension], MOST_BUDGETS * budget.limit
-                difference = (amount if amount < most else most) - charged
-                if difference or budget.learns_from_estimates:
-                    budget.correct(entry, difference, now)
+            self._correct(token, used, now)
             if self._learn:
                 self._total.correct(estimate, used)
-        return self._heard(ticket, outcome.hints, now) if self._learn else ()
+        return self._heard(token, outcome.hints, now) if self._learn else ()
 
     def observe_call(
         self, lease: RequestAdmissionLease, token: object, hints: Hints, now: float
@@ -183,9 +180,9 @@ class TokenBudgetLimiter:
             return None
         if "requests" in self._blind and self._blind["requests"].known:
             return "requests"
-        estimates = by_dimension(token.estimate)
         for reported in () if outcome.hints is None else outcome.hints.limits:
-            estimate, budget = estimates.get(reported.dimension, 0), self._learnt.get(_name(reported))
+            place, budget = PLACES.get(reported.dimension), self._learnt.get(_name(reported))
+            estimate = 0.0 if place is None else token.estimate[place]
             if reported.remaining is not None and is_little(reported.remaining, estimate, reported.dimension, budget):
                 return "requests" if reported.dimension == "requests" else "tokens"
         return None
@@ -224,10 +221,25 @@ class TokenBudgetLimiter:
         self._by_key = {budget.key: budget for budget in budgets}
         self._holding = holding_back(budgets)
 
+    def _correct(self, ticket: Ticket, used: Amounts, now: float) -> None:
+        """Put what was used in the place of what a call was charged for."""
+        estimate, capped, unchanged = ticket.estimate, ticket.capped, ticket.budgets is self._budgets
+        for n, charged_to in enumerate(ticket.budgets):
+            budget = charged_to if unchanged else self._by_key.get(charged_to.key)  # its own heir, if limits changed
+            if budget is None:
+                continue
+            place = budget.place
+            charged = estimate[place] if capped is None else capped.get(charged_to.key, estimate[place])
+            difference = used[place] - charged
+            if difference > 0:
+                difference = min(difference, MOST_BUDGETS * budget.limit - charged)
+            if difference or budget.learns_from_estimates:
+                budget.correct(ticket.entries[n], difference, now)
+
     def _learn_from_end(self, ticket: Ticket, outcome: RequestReleaseOutcome, now: float) -> None:
         kind = outcome.kind
         blind = self._blind.get(self._unit_of(outcome)) if kind == "rate_limited" else None
-        for line, _, entry in ticket.charges:
+        for line, entry in zip(ticket.budgets, ticket.entries, strict=True):
             if blind is not None and line.key == blind.key:
                 blind.refused(entry, now)
                 self._holding = holding_back(self._budgets)
@@ -245,7 +257,7 @@ class TokenBudgetLimiter:
 
     def _soonest(self, now: float) -> float:
         """When the next call could go if all that is out had cost nothing."""
-        return max(budget.soonest(self._out.of(budget.dimension), now) for budget in self._budgets)
+        return max(budget.soonest(self._out.of(budget.place), now) for budget in self._budgets)
 
     def _heard(self, ticket: Ticket, hints: Hints | None, now: float) -> list[LimiterChange]:
         if not self._learn or ticket.heard or hints is None or not (hints.limits or hints.ignored):
@@ -253,7 +265,8 @@ class TokenBudgetLimiter:
         ticket.heard = True
         changes: list[LimiterChange] = []
         for reported in hints.limits:
-            if reported.dimension not in _DIMENSIONS:
+            place = PLACES.get(reported.dimension)
+            if place is None:
                 continue
             name = _name(reported)
             budget = self._learnt.get(name)
@@ -266,7 +279,7 @@ class TokenBudgetLimiter:
                 guessed = self._blind.pop(unit, None)  # who tells need not be guessed
                 self._use([*(each for each in self._budgets if each is not guessed), budget])
                 changes.append(LimiterChange("request_effective_cap_changed", detail=f"learnt: {budget.text}"))
-            since = self._total.of(reported.dimension) - ticket.total.of(reported.dimension)
+            since = self._total.of(place) - ticket.total.of(place)
             if (change := budget.learn(reported, ticket.number, ticket.sent_at, since, now)) is not None:
                 before, after = change
                 changes.append(LimiterChange("request_effective_cap_changed", detail=f"learnt: {after}, was {before}"))
