@@ -7,7 +7,7 @@ is none. What a client has of a request that is the same for all is made once (`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 __all__ = ["Headers", "RequestHead", "pairs_of"]
@@ -50,11 +50,11 @@ class RequestHead:
         """The request with this body, and with headers of its own."""
         return self._with(body, b"" if headers == () else _lines(headers))
 
-    def passing(self, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    def passing(self, body: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
         """The same with headers that came over another wire, as bytes, names in lower case. What is wrong with one is
         not told, but that it is.
         """
-        own = b"".join([b"%s: %s\r\n" % header for header in headers])
+        own = b"".join([name + b": " + value + b"\r\n" for name, value in headers])
         if own.count(b"\n") != len(headers) or not _PASSING.fullmatch(own):
             raise ValueError("a header that is to be passed on is none, or is made by the client")
         return self._with(body, own)
