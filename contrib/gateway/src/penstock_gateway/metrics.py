@@ -21,8 +21,8 @@ Labels = tuple[tuple[str, str], ...]
 class Metrics:
     """The counts of one gateway. What was never counted is 0, or empty."""
 
-    # Said to be mappings: with a dictionary that is no plain one compiled code takes its time. And none is a Counter, with
-    # which all code does.
+    # Said to be mappings, since compiled code takes its time with a dictionary that is no plain one; and none is a
+    # Counter, with which all code does.
     calls: MutableMapping[tuple[str, str, int], int] = attrs.field(factory=partial(defaultdict, int))
     """By key, model and status; 0: the client left."""
     refused: MutableMapping[tuple[str, str], int] = attrs.field(factory=partial(defaultdict, int))
