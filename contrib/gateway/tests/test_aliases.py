@@ -90,10 +90,9 @@ async def test_who_refuses_before_the_first_byte_is_passed_over(world: World, re
 
 
 def test_the_log_has_the_alias_and_which_of_its_models_was_called() -> None:
-    line = CallLine.new("1", 0.0)
+    line = CallLine("1", 0.0)
     line.model, line.alias, line.served = "fast", True, "other/tiny"
-    line.close("/v1/chat/completions", 2, 1.0)
-    written = msgspec.json.decode(msgspec.json.encode(line))
+    written = msgspec.json.decode(msgspec.json.encode(line.logged("/v1/chat/completions", 2, 1.0)))
     assert (written["model"], written["served"], written["seconds"]) == ("fast", "other/tiny", 1.0)
     assert written.keys() & {"began", "alias", "tries", "provider"} == set()
 

@@ -20,25 +20,27 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=8,
 )
+SIGNS = st.sampled_from([(",", ":"), (", ", ": "), (" ,\t", " :")])
+"""Between members, and between a name and its value."""
 NAMES = st.text(max_size=6).filter(lambda name: name not in ("model", "stream", "stream_options"))
 
 
-@given(st.dictionaries(NAMES, VALUES, max_size=4), st.sampled_from([None, 2]), st.booleans(), st.booleans())
+@given(st.dictionaries(NAMES, VALUES, max_size=4), st.sampled_from([None, 2]), st.booleans(), st.booleans(), SIGNS)
 def test_another_model_is_put_in_and_every_other_byte_stays(
-    others: dict[str, Any], indent: int | None, ascii_only: bool, first: bool
+    others: dict[str, Any], indent: int | None, ascii_only: bool, first: bool, signs: tuple[str, str]
 ) -> None:
     body = {"model": "mödel", **others} if first else {**others, "model": "mödel"}
-    raw = json.dumps(body, indent=indent, ensure_ascii=ascii_only).encode()
+    raw = json.dumps(body, indent=indent, ensure_ascii=ascii_only, separators=signs).encode()
     call = CallBody.read(raw, CHAT)
     assert call.model == "mödel"
-    old = bytes(call.members["model"].value)
-    assert call.rewritten("other", ask_usage=False) == raw.replace(b'"model": ' + old, b'"model": "other"', 1)
+    old, name = bytes(call.members["model"].value), b'"model"' + signs[1].encode()
+    assert call.rewritten("other", ask_usage=False) == raw.replace(name + old, name + b'"other"', 1)
     assert call.rewritten("mödel", ask_usage=False) is raw
 
 
-@given(st.dictionaries(st.text(max_size=6), VALUES, max_size=5))
-def test_the_members_are_those_of_the_object_each_as_it_stands(value: dict[str, Any]) -> None:
-    raw = json.dumps(value).encode()
+@given(st.dictionaries(st.text(max_size=6), VALUES, max_size=5), SIGNS)
+def test_the_members_are_those_of_the_object_each_as_it_stands(value: dict[str, Any], signs: tuple[str, str]) -> None:
+    raw = json.dumps(value, separators=signs).encode()
     members = members_of(raw)
     assert {name: json.loads(bytes(member.value)) for name, member in members.items()} == value
     assert all(raw[member.start : member.end] == member.value for member in members.values())
@@ -51,6 +53,8 @@ def test_the_members_are_those_of_the_object_each_as_it_stands(value: dict[str, 
         b'{"model": "a", "model": "a"}',
         rb'{"model": "a", "mod\u0065l": "b"}',
         b'{"x": {}, "model": "a", "x": {}}',
+        b'{"model":"a","x":1,"x":1}',
+        b'{"x":"","model":"a","x":""}',
         b'{"x": 1, "x": 11, "model": "a"}',
         b'{"model": "a", "x": 12, "x": 1, "stream": true}',
         b'{"model": "a", "x": 12, "x": 1, "model": "b", "model": "a"}',

@@ -136,11 +136,27 @@ class Answer:
 
     # -- usage --
 
-    def count(self, **reported: int | None) -> None:
+    def count(
+        self,
+        *,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        cache_read_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        reasoning_tokens: int | None = None,
+    ) -> None:
         """What was reported of the usage; the last that was reported of each field counts."""
-        for name, count in reported.items():
-            if count is not None:
-                self._counts[name] = min(count, MOST_TOKENS)
+        counts = self._counts
+        if input_tokens is not None:
+            counts["input_tokens"] = min(input_tokens, MOST_TOKENS)
+        if output_tokens is not None:
+            counts["output_tokens"] = min(output_tokens, MOST_TOKENS)
+        if cache_read_tokens is not None:
+            counts["cache_read_tokens"] = min(cache_read_tokens, MOST_TOKENS)
+        if cache_write_tokens is not None:
+            counts["cache_write_tokens"] = min(cache_write_tokens, MOST_TOKENS)
+        if reasoning_tokens is not None:
+            counts["reasoning_tokens"] = min(reasoning_tokens, MOST_TOKENS)
         self._used = None
 
     def counted(self, name: str) -> int | None:

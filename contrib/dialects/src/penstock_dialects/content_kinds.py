@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
-
-import attrs
+from typing import Final, NamedTuple
 
 __all__ = ["ContentKind", "content_kind"]
 
@@ -14,8 +12,7 @@ LONGEST: Final = 200
 """Characters of a content type that are looked at, and kept."""
 
 
-@attrs.frozen
-class ContentKind:
+class ContentKind(NamedTuple):
     """`text`: its values can be read; `events`: it promises server-sent events; `messages`: Amazon's binary ones."""
 
     text: bool

@@ -7,7 +7,6 @@ client can tell.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final
 
@@ -18,14 +17,14 @@ _PHRASES: Final = {status.value: status.phrase.encode() for status in HTTPStatus
 _WITHOUT_BODY: Final = (204, 304)
 
 
-def _head(status: int, headers: Iterable[tuple[bytes, bytes]], own: bytes, last: bytes) -> bytes:
-    lines = b"".join([b"%s: %s\r\n" % header for header in headers])
+def _head(status: int, headers: list[tuple[bytes, bytes]], own: bytes, last: bytes) -> bytes:
+    lines = b"".join([name + b": " + value + b"\r\n" for name, value in headers])
     return b"HTTP/1.1 %d %s\r\n%s%s%s\r\n" % (status, _PHRASES.get(status, b""), lines, own, last)
 
 
 def whole_answer(
     status: int,
-    headers: Iterable[tuple[bytes, bytes]],
+    headers: list[tuple[bytes, bytes]],
     body: bytes,
     *,
     own: bytes = b"",
@@ -53,7 +52,7 @@ class AnswerWriter:
     def __init__(
         self,
         status: int,
-        headers: Iterable[tuple[bytes, bytes]],
+        headers: list[tuple[bytes, bytes]],
         own: bytes = b"",
         *,
         length: int | None,

@@ -21,7 +21,8 @@ from penstock_gateway.routes import Route
 
 __all__ = ["BYTES_PER_TOKEN", "CallBody", "members_of"]
 
-_DECODER: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_values_of: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode: Final = msgspec.json.Decoder().decode
 _SPACE: Final = rb"[ \t\n\r]*+"
 _BEGIN: Final = re.compile(_SPACE + rb"\{" + _SPACE)
 _NAME: Final = re.compile(_SPACE + rb"[{,]" + _SPACE + rb'("[^"\\]*+(?:\\.[^"\\]*+)*+")' + _SPACE + rb":" + _SPACE)
@@ -44,20 +45,40 @@ def members_of(body: bytes) -> Mapping[str, Member]:
     try:
         if not body.isascii():
             body.decode()  # the decoder passes over the values without looking into them
-        values = _DECODER.decode(body)
+        found = _values_of(body)
     except msgspec.ValidationError:
         raise ValueError("the body must be a JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"the body is no JSON: {error}") from None
     except RecursionError:
         raise ValueError("the body is nested too deeply") from None
-    if len(values) > MOST_MEMBERS:
+    if len(found) > MOST_MEMBERS:
         raise ValueError(f"the body has more than {MOST_MEMBERS} members")
+    values = {name: memoryview(value) for name, value in found.items()}
+    members, end = _without_space(values)
+    # No shorter body has these members. So one of this length has no more, none twice, and each where it is said.
+    return members if end == len(body) else _looked_for(values, body)
+
+
+def _without_space(values: dict[str, memoryview]) -> tuple[dict[str, Member], int]:
+    """The members of an object where there is nothing between them, and names are written as they are; and where it
+    ends.
+    """
+    members: dict[str, Member] = {}
+    end = 1
+    for name, value in values.items():
+        start = end + len(name) + 3
+        members[name] = Member(value, start, start + len(value))
+        end = start + len(value) + 1
+    return members, end
+
+
+def _looked_for(values: dict[str, memoryview], body: bytes) -> dict[str, Member]:
     members: dict[str, Member] = {}
     name, at = "", 0
     while (found := _NAME.match(body, at)) is not None:
         name = msgspec.json.decode(found[1])
-        value, start = memoryview(values[name]), found.end()
+        value, start = values[name], found.end()
         at = start + len(value)
         if name in members or not body.startswith(value, start):
             raise ValueError(f"the body has the member {name[:64]!r} twice")
@@ -91,8 +112,8 @@ class CallBody:
         self.output_tokens = output_tokens
         self.hides_usage = hides_usage
 
-    @classmethod
-    def read(cls, raw: bytes, route: Route) -> CallBody:
+    @staticmethod
+    def read(raw: bytes, route: Route) -> CallBody:
         """The call in a body. Raises `Refusal`, of status 400."""
         try:
             members = members_of(raw)
@@ -116,7 +137,7 @@ class CallBody:
         for name in route.output:
             if not output and name in members:
                 output = _count(_value(members, name))
-        return cls(raw, members, model, stream=bool(stream), output_tokens=output, hides_usage=hides_usage)
+        return CallBody(raw, members, model, stream=bool(stream), output_tokens=output, hides_usage=hides_usage)
 
     @property
     def input_tokens(self) -> int:
@@ -174,7 +195,7 @@ def _value(members: Mapping[str, Member], name: str) -> Any:
     if len(member.value) > LARGEST_READ:
         raise Refusal(400, "invalid_body", f"the member {name!r} must not have more than {LARGEST_READ} bytes")
     try:
-        return msgspec.json.decode(member.value)
+        return _decode(member.value)
     except (msgspec.DecodeError, RecursionError):
         raise Refusal(400, "invalid_body", f"the member {name!r} cannot be read") from None
 

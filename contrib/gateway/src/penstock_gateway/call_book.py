@@ -34,7 +34,7 @@ class CallBook:
     def new_line(self, now: float) -> CallLine:
         """The line of a request that has come."""
         self._numbered += 1
-        return CallLine.new(f"{self._prefix}{self._numbered - 1:x}", now)
+        return CallLine(self._prefix + hex(self._numbered - 1)[2:], now)
 
     def usual_wait(self, model: str) -> float:
         """What calls to a model have waited lately, in seconds."""
@@ -71,5 +71,4 @@ class CallBook:
         """A request is over."""
         self.metrics.calls[line.key, line.model, line.status] += 1
         if line.model or line.refused:
-            line.close(request.path, len(request.body), now)
-            self._log.write(line, now)
+            self._log.write(line.logged(request.path, len(request.body), now), now)

@@ -3,85 +3,84 @@
 from __future__ import annotations
 
 import time
-from typing import Final
-
-import msgspec
 
 from penstock import Usage
+from penstock_gateway.log_line import LogLine
 from penstock_gateway.routes import ROUTES
 
 __all__ = ["CallLine"]
 
-_NEVER: Final = 0.0
 
-
-class CallLine(msgspec.Struct, omit_defaults=True, kw_only=True, eq=False):
-    """What is told of a call: gathered while it goes on, and when it is over a line of the log as it stands. What has
-    nothing to tell is left out there. Nothing of what was said is in it.
+class CallLine:
+    """What is told of the call with a `number` that has `began` then: gathered while it goes on. Names are those of
+    `LogLine`; moments are of trio's clock, and times in seconds.
     """
 
-    at: float
-    """When it was over: the time of day."""
-    call: str
-    """Its number."""
+    # Named with their values, and in no slots: of most nothing is ever said, and what is not said is not set.
     key: str = ""
-    path: str = ""
     model: str = ""
+    alias: bool = False
+    """Whether `model` is a name for several models."""
     provider: str = ""
-    """Where it was made: of several endpoints, which."""
     served: str = ""
-    """Of an alias, which of its models was called, as `provider/model`."""
-    stream: bool
-    status: int
+    stream: bool = False
+    status: int = 0
     tries: int = 0
     refused: str = ""
     failed: str = ""
     cause: str = ""
-    """Of that, in the words of the system or the TLS library."""
+    failed_at: float | None = None
+    """When the last try failed."""
+    admitted: float | None = None
     waited: float | None = None
     first_byte: float | None = None
-    seconds: float
-    bytes_in: int
-    bytes_out: int
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    # What is not for the log is forgotten at the end.
-    began: float = _NEVER
-    alias: bool = False
-    """Whether `model` is a name for several models."""
-    failed_at: float | None = None
-    """When the last try failed, as a moment of trio's clock."""
-    admitted: float | None = None
+    bytes_out: int = 0
     usage: Usage | None = None
 
-    @classmethod
-    def new(cls, number: str, now: float) -> CallLine:
-        """The line of a call that has come `now`."""
-        return cls(at=0.0, call=number, stream=False, status=0, seconds=0.0, bytes_in=0, bytes_out=0, began=now)
+    def __init__(self, number: str, began: float) -> None:
+        self.number = number
+        self.began = began
 
     def headers(self) -> bytes:
         """Those of the answer that are Penstock's own, as they are written."""
-        text = f"x-penstock-call: {self.call}\r\n"
+        text = f"x-penstock-call: {self.number}\r\n"
         if self.admitted is not None:
             text += f"x-penstock-model: {self.served or self.model}\r\n"
         if self.provider:
             text += f"x-penstock-provider: {self.provider}\r\n"
-        if self.waited is not None:
+        if self.waited:
             text += f"x-penstock-waited: {self.waited:.3f}\r\n"
+        elif self.waited is not None:
+            text += "x-penstock-waited: 0.000\r\n"  # as of nearly all: to write a figure costs more than all else here
         return text.encode()
 
-    def close(self, path: str, size: int, now: float) -> None:
-        """The call is over, `now`; `size` is that of its body, in bytes."""
-        self.at = int(time.time() * 1e3) / 1e3
-        self.path = path if path in ROUTES else ""
-        if self.tries == 1:
-            self.tries = 0
-        if self.waited is not None:
-            self.waited = int(self.waited * 1e4 + 0.5) / 1e4
-        if self.first_byte is not None:
-            self.first_byte = int(self.first_byte * 1e4 + 0.5) / 1e4
-        self.seconds = int((now - self.began) * 1e4 + 0.5) / 1e4
-        self.bytes_in = size
-        if self.usage is not None:
-            self.input_tokens, self.output_tokens = self.usage.input_tokens, self.usage.output_tokens
-        self.began, self.alias, self.failed_at, self.admitted, self.usage = _NEVER, False, None, None, None
+    def logged(self, path: str, size: int, now: float) -> LogLine:
+        """The line of the call, which is over `now`; `size` is that of its body, in bytes."""
+        usage = self.usage
+        return LogLine(
+            at=int(time.time() * 1e3) / 1e3,
+            call=self.number,
+            key=self.key,
+            path=path if path in ROUTES else "",
+            model=self.model,
+            provider=self.provider,
+            served=self.served,
+            stream=self.stream,
+            status=self.status,
+            tries=self.tries if self.tries > 1 else 0,
+            refused=self.refused,
+            failed=self.failed,
+            cause=self.cause,
+            waited=None if self.waited is None else _rounded(self.waited),
+            first_byte=None if self.first_byte is None else _rounded(self.first_byte),
+            seconds=_rounded(now - self.began),
+            bytes_in=size,
+            bytes_out=self.bytes_out,
+            input_tokens=None if usage is None else usage.input_tokens,
+            output_tokens=None if usage is None else usage.output_tokens,
+        )
+
+
+def _rounded(seconds: float) -> float:
+    """Seconds with four digits."""
+    return int(seconds * 1e4 + 0.5) / 1e4

@@ -8,7 +8,7 @@ are not the client's.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping
 from typing import Final
 
 from penstock_gateway.request_parser import ClientRequest
@@ -58,10 +58,14 @@ _GZIP: Final = re.compile(r"\s*gzip\s*(;\s*q=(?!0(\.0*)?\s*$)[0-9.]+\s*)?")
 
 
 def _passed(
-    headers: Sequence[tuple[bytes, bytes]], named: Mapping[bytes, bytes], stops: Set[bytes], own: tuple[bytes, ...]
+    headers: list[tuple[bytes, bytes]], named: Mapping[bytes, bytes], stops: frozenset[bytes], own: tuple[bytes, ...]
 ) -> list[tuple[bytes, bytes]]:
     """The headers that neither stop here, nor begin as those of `own`, nor belong to the connection as it says."""
-    passed = [header for header in headers if header[0] not in stops and not header[0].startswith(own)]
+    passed = [
+        header
+        for header in headers
+        if header[0] not in stops and not (header[0].startswith(b"x-") and header[0].startswith(own))
+    ]
     if b"connection" in named and (len(named) < len(headers) or named[b"connection"].lower() not in _ORDINARY):
         options = b",".join([value for name, value in headers if name == b"connection"])
         stopped = {option.strip().lower() for option in options.split(b",")}
@@ -84,7 +88,9 @@ def passes_encoding(request: ClientRequest) -> bool:
     return any(_GZIP.fullmatch(each) for each in accepted.split(","))
 
 
-def request_headers(request: ClientRequest, *, plain: bool, stops: Set[bytes] = STOPPED) -> list[tuple[bytes, bytes]]:
+def request_headers(
+    request: ClientRequest, *, plain: bool, stops: frozenset[bytes] = STOPPED
+) -> list[tuple[bytes, bytes]]:
     """The headers of a request for the provider, but those in `stops`: `STOPPED`, and what the gateway sends itself.
     `plain`: its answer must not be packed.
     """
@@ -94,6 +100,6 @@ def request_headers(request: ClientRequest, *, plain: bool, stops: Set[bytes] = 
     return passed
 
 
-def answer_headers(headers: Sequence[tuple[bytes, bytes]], named: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+def answer_headers(headers: list[tuple[bytes, bytes]], named: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
     """The headers of an answer for the client, but for its length. `named` has their names."""
     return _passed(headers, named, _STOPPED_ANSWERS, (b"x-penstock-",))

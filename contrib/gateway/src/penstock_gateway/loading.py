@@ -48,14 +48,14 @@ class Serving:
     without: tuple[Without, ...] = ()
     """The plugins that are left out, whatever the file names."""
 
-    def resources(self, deployment: Deployment, domain: str) -> tuple[RequestResourceKey, ...]:
+    def resources(self, deployment: Deployment, domain: str) -> list[RequestResourceKey]:
         """Where calls of this kind to a model may be made, as the request gate knows it."""
         found = []
         for place in deployment.places:
             provider, _, name = place.partition("/")
             model = self.config.providers[provider].models[name]
             found.append(RequestResourceKey(provider, model.model or name, domain))
-        return tuple(found)
+        return found
 
 
 def load_gateway(path: Path, environment: Mapping[str, str], without: Sequence[Without] = ()) -> Serving:

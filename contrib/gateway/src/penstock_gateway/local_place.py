@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from penstock import Attempt, RequestReleaseOutcome, RequestResourceKey, ResponseFacts, Usage
 
 __all__ = ["LocalPlace"]
@@ -13,19 +11,22 @@ __all__ = ["LocalPlace"]
 _UNUSED: Final = RequestReleaseOutcome(kind="local_cancelled", went_out=False, detail="not called")
 
 
-class LocalPlace(msgspec.Struct, eq=False):
+class LocalPlace:
     """A place that an attempt holds."""
 
-    attempt: Attempt
-    resource: RequestResourceKey
+    __slots__ = ("_attempt", "resource")
+
+    def __init__(self, attempt: Attempt, resource: RequestResourceKey) -> None:
+        self._attempt = attempt
+        self.resource = resource
 
     def answered(self, facts: ResponseFacts, usage: Usage | None) -> None:
-        self.attempt.answered(facts, usage)
+        self._attempt.answered(facts, usage)
 
     def release(self, error: BaseException | None = None) -> None:
-        self.attempt.end(error)
+        self._attempt.end(error)
 
     def give_back(self) -> None:
-        if not self.attempt.ended:
-            self.attempt.finish(_UNUSED)
-            self.attempt.end(None)
+        if not self._attempt.ended:
+            self._attempt.finish(_UNUSED)
+            self._attempt.end(None)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, MutableMapping
+from functools import partial
 from typing import Any
 
 import attrs
@@ -18,21 +19,23 @@ Labels = tuple[tuple[str, str], ...]
 
 @attrs.define(eq=False)
 class Metrics:
-    """The counts of one gateway."""
+    """The counts of one gateway. What was never counted is 0, or empty."""
 
-    calls: Counter[tuple[str, str, int]] = attrs.field(factory=Counter)
+    # Said to be mappings, since compiled code takes its time with a dictionary that is no plain one; and none is a
+    # Counter, with which all code does.
+    calls: MutableMapping[tuple[str, str, int], int] = attrs.field(factory=partial(defaultdict, int))
     """By key, model and status; 0: the client left."""
-    refused: Counter[tuple[str, str]] = attrs.field(factory=Counter)
+    refused: MutableMapping[tuple[str, str], int] = attrs.field(factory=partial(defaultdict, int))
     """Refused by the gateway itself, by key and reason."""
-    limited: Counter[tuple[str, str]] = attrs.field(factory=Counter)
+    limited: MutableMapping[tuple[str, str], int] = attrs.field(factory=partial(defaultdict, int))
     """Answered with 429, by model and by who did: of several endpoints, which."""
-    tokens: Counter[tuple[str, str, str]] = attrs.field(factory=Counter)
+    tokens: MutableMapping[tuple[str, str, str], int] = attrs.field(factory=partial(defaultdict, int))
     """By key, model and direction, as providers told."""
-    cost: defaultdict[tuple[str, str], float] = attrs.field(factory=lambda: defaultdict(float))
+    cost: MutableMapping[tuple[str, str], float] = attrs.field(factory=partial(defaultdict, float))
     """By key and model, in the money of the models' prices."""
-    waits: defaultdict[str, Histogram] = attrs.field(factory=lambda: defaultdict(Histogram))
+    waits: MutableMapping[str, Histogram] = attrs.field(factory=partial(defaultdict, Histogram))
     """By key, in seconds, of calls that were admitted."""
-    latencies: defaultdict[str, Histogram] = attrs.field(factory=lambda: defaultdict(Histogram))
+    latencies: MutableMapping[str, Histogram] = attrs.field(factory=partial(defaultdict, Histogram))
     """By model, in seconds from admission to the end of the answer."""
     lost_lines: int = 0
     """Of the log, for want of a reader."""

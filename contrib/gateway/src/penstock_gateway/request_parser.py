@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Mapping, Sequence
 from typing import Final
 
 import httptools
@@ -45,19 +44,21 @@ class ClientRequest:
         self,
         method: str = "",
         target: bytes = b"",
-        headers: Sequence[tuple[bytes, bytes]] = (),
+        headers: list[tuple[bytes, bytes]] | None = None,
         version: str = "1.1",
         *,
         keep_alive: bool = False,
     ) -> None:
         self.method = method
         self.target = target
-        self.headers = headers
+        self.headers = [] if headers is None else headers
         self.version = version
         self.keep_alive = keep_alive
         self.body = b""
-        self.first: Mapping[bytes, bytes] = dict(reversed(headers))
+        self.first: dict[bytes, bytes] = {}
         """The headers by name; of one that came more than once the first."""
+        for name, value in self.headers:
+            self.first.setdefault(name, value)
         if not target.startswith(b"/"):
             origin = _ORIGIN.match(target)
             target = target[0 if origin is None else origin.end() :]

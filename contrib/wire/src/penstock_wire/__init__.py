@@ -9,7 +9,8 @@ from penstock_wire.client import WireAnswer, WireCall, WireClient
 from penstock_wire.errors import BadAnswer, CannotConnect, ConnectionLost, WireError
 from penstock_wire.idle import IdleConnections
 from penstock_wire.moments import Moment, Moments
-from penstock_wire.poller import Polled, Poller
+from penstock_wire.polled import Polled
+from penstock_wire.poller import Poller
 from penstock_wire.polling import open_poller
 from penstock_wire.request import RequestHead
 from penstock_wire.secured import Secured

@@ -119,7 +119,9 @@ class AnswerParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or one of those behind the body."""
         if not self.status:
-            self.headers.append((name.lower(), value))
+            name = name.lower()
+            self.headers.append((name, value))
+            self.named[name] = value
 
     def on_headers_complete(self) -> None:
         """The head is there."""
@@ -131,10 +133,10 @@ class AnswerParser:
         if status < 100:
             raise BadAnswer("the answer has a status below 100, which is none")
         if status < 200:
-            self.headers = []
+            self.headers, self.named = [], {}
             return
         self.status, self._fed = status, 0
-        named = self.named = dict(headers)
+        named = self.named
         encoded = b"transfer-encoding" in named
         if encoded:
             encodings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]

@@ -16,6 +16,7 @@ from selectors import EVENT_READ, EVENT_WRITE
 from typing import Final, Protocol
 
 from penstock_wire.acknowledged import bytes_acknowledged
+from penstock_wire.polled import EVENT_LOSS
 from penstock_wire.poller import Poller
 from penstock_wire.secured import Secured
 
@@ -186,13 +187,15 @@ class Channel:
     def watch_loss(self) -> None:
         """Tell the end also where the connection breaks while it is not read. On Linux."""
         self._watches_loss = True
-        self._poller.watch_loss(self._socket, self._is_lost)
+        self._watch()
 
     def _is_lost(self) -> None:
+        self._watches_loss = False
         number = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number:
             self.error = OSError(number, os.strerror(number))
         self._forget_rest()
+        self._watch()
         self._tell_end()
 
     def resume(self) -> None:
@@ -215,8 +218,6 @@ class Channel:
             self.closed = True
             self._poller.soon(self._let_go)
             self._watch()
-            if self._watches_loss:
-                self._poller.forget_loss(self._socket)
             self._forget_rest()
             with suppress(OSError):
                 if reset:
@@ -231,7 +232,11 @@ class Channel:
     def _watch(self) -> None:
         wanted = 0
         if not self.closed:
-            wanted = (0 if self._paused else EVENT_READ) | (EVENT_WRITE if self.pending else 0)
+            wanted = EVENT_WRITE if self.pending else 0
+            if not self._paused:
+                wanted |= EVENT_READ
+            elif self._watches_loss:
+                wanted |= EVENT_LOSS
         if wanted != self._events:
             before, self._events = self._events, wanted
             self._poller.watch(self._socket, self, wanted, before)
@@ -239,7 +244,10 @@ class Channel:
     # -- what the poller calls --
 
     def ready(self, events: int) -> None:
-        """Something can be read or written."""
+        """Something can be read or written, or the connection has broken."""
+        if events & EVENT_LOSS and not self.closed:
+            self._is_lost()
+            return
         if events & EVENT_WRITE and not self.closed:
             self._write()
         if events & EVENT_READ and not self.closed and not self._paused and self.error is None:

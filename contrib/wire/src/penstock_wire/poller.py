@@ -12,32 +12,27 @@ that it gets, and not for each while the next is worked out, which costs both si
 from __future__ import annotations
 
 import logging
-import selectors
 import socket
+import sys
 from collections.abc import Callable, Coroutine
 from math import inf
 from typing import Any, Final, Protocol
 
 import trio
 
-from penstock_wire.losses import Losses
 from penstock_wire.moments import Moment, Moments
+from penstock_wire.polled import Polled
 
-__all__ = ["Polled", "Poller"]
+if sys.platform == "linux":
+    from penstock_wire.epoll import Epoll as Sockets
+else:
+    from penstock_wire.selected import Selected as Sockets
+
+__all__ = ["Poller"]
 
 _log: Final = logging.getLogger("penstock.wire")
 TOGETHER: Final = 32
 """So many go out without waiting for the end of the round."""
-
-
-class Polled(Protocol):
-    """Whose a socket is."""
-
-    def ready(self, events: int) -> None:
-        """Something can be read or written: `selectors.EVENT_READ`, `selectors.EVENT_WRITE`, or both."""
-
-    def failed(self) -> None:
-        """`ready` has raised: it is of no use any more. Must not raise."""
 
 
 class Sends(Protocol):
@@ -51,9 +46,7 @@ class Poller:
     """The sockets and time-outs of a shell. Made by `open_poller`."""
 
     def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
-        if not hasattr(self._selector, "fileno"):
-            raise RuntimeError("sockets that call back need epoll or kqueue, and this system has neither")
+        self._sockets = Sockets()
         self.now: Callable[[], float] = trio.lowlevel.current_clock().current_time
         """The moment of trio's clock, for shells that ask for it with each call."""
         self._moments = Moments()
@@ -63,32 +56,12 @@ class Poller:
         self._closed = False
         self._hands_out = False
         self._sending: list[Sends] = []
-        self._losses = Losses()
 
     # -- sockets --
 
     def watch(self, sock: socket.socket, polled: Polled, events: int, before: int) -> None:
-        """Call for these events from now on, where before it was for those `before`; 0: for none."""
-        if not before:
-            if events:
-                self._selector.register(sock, events, polled)
-        elif events:
-            self._selector.modify(sock, events, polled)
-        else:
-            self._selector.unregister(sock)
-
-    def watch_loss(self, sock: socket.socket, on_loss: Callable[[], None]) -> None:
-        """Call it when the connection breaks, for whatever else its socket is watched. On Linux; elsewhere nobody
-        tells.
-        """
-        if self._losses.watch(sock, on_loss):
-            number = self._losses.fileno()
-            if number not in self._selector.get_map():
-                self._selector.register(number, selectors.EVENT_READ, self._losses)
-
-    def forget_loss(self, sock: socket.socket) -> None:
-        """Call nothing when its connection breaks."""
-        self._losses.forget(sock)
+        """Call for these events (`Polled`) from now on, where before it was for those `before`; 0: for none."""
+        self._sockets.watch(sock, polled, events, before)
 
     def collects(self, who: Sends) -> bool:
         """Whether `flush` will be called, soon: in the middle of a round."""
@@ -136,22 +109,26 @@ class Poller:
 
     async def run(self) -> None:
         """Hand out what comes, until `close`."""
-        number = self._selector.fileno()
         while not self._closed:
-            with trio.CancelScope(deadline=-inf if self._soon else self._moments.next) as self._scope:
-                await trio.lowlevel.wait_readable(number)
+            # One scope for many rounds, until a time-out has come: to make one costs more than to wait.
+            with trio.CancelScope() as self._scope:
+                while not self._closed:
+                    due = -inf if self._soon else self._moments.next
+                    if due != self._scope.deadline:
+                        self._scope.deadline = due
+                    await trio.lowlevel.wait_readable(self._sockets.fileno)
+                    self._hand_out()
             self._hand_out()
-        self._selector.close()
-        self._losses.close()
+        self._sockets.close()
 
     def _hand_out(self) -> None:
         self._hands_out = True
-        for key, events in self._selector.select(0):
+        for polled, events in self._sockets.ready():
             try:
-                key.data.ready(events)
+                polled.ready(events)
             except Exception:
                 _log.exception("a connection ended by a fault of the program's own")
-                key.data.failed()
+                polled.failed()
         for moment in self._moments.come(self.now()):
             self._call(moment.callback)
         soon, self._soon = self._soon, []

@@ -7,7 +7,7 @@ is none. What a client has of a request that is the same for all is made once (`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 __all__ = ["Headers", "RequestHead", "pairs_of"]
@@ -18,10 +18,9 @@ _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _TARGET: Final = re.compile(r"[\x21-\x7e]+")
 _OURS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection"})
-_PASSING: Final = re.compile(
-    rb"(?:(?!(?:%s):)[!#$%%&'*+.^_`|~0-9a-z-]+: [\t\x20-\x7e\x80-\xff]*\r\n)*" % "|".join(sorted(_OURS)).encode()
-)
-"""Lines of headers, as `_lines` would make them."""
+_OURS_AS_BYTES: Final = frozenset(map(str.encode, _OURS))
+_PASSING: Final = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9a-z-]++: [\t\x20-\x7e\x80-\xff]*+\r\n)*+")
+"""Lines of headers, as `_lines` would make them but for those of `_OURS`."""
 
 
 class RequestHead:
@@ -50,12 +49,13 @@ class RequestHead:
         """The request with this body, and with headers of its own."""
         return self._with(body, b"" if headers == () else _lines(headers))
 
-    def passing(self, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    def passing(self, body: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
         """The same with headers that came over another wire, as bytes, names in lower case. What is wrong with one is
         not told, but that it is.
         """
-        own = b"".join([b"%s: %s\r\n" % header for header in headers])
-        if own.count(b"\n") != len(headers) or not _PASSING.fullmatch(own):
+        own = b"".join([name + b": " + value + b"\r\n" for name, value in headers])
+        ours = [name for name, _ in headers if name in _OURS_AS_BYTES]
+        if ours or own.count(b"\n") != len(headers) or not _PASSING.fullmatch(own):
             raise ValueError("a header that is to be passed on is none, or is made by the client")
         return self._with(body, own)
 
