@@ -24,6 +24,9 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 MYPY = ["--config-file=", "--strict", "--ignore-missing-imports", "--follow-imports=silent"]
 """Types alone are looked at here; the rules that the sources are held to are those of `tox -e mypy`."""
 
+DIRECT = ["-fvisibility=hidden"]
+"""Functions of one library call each other without a detour, since nobody else may put others in their place."""
+
 
 class MypycHook(BuildHookInterface[Any]):
     """Compiles the `modules` of its table, paths below `src`. `mypy-path`: where the types of others are found."""
@@ -77,6 +80,9 @@ def compile_modules(name: str, modules: list[str], mypy_path: list[str], out: st
     found = mypycify([*MYPY, f"--cache-dir={cache}", *modules], opt_level="3", target_dir=str(sources), group_name=name)
     for file in sources.rglob("*.c"):
         file.write_text(without_weak_references(file.read_text(encoding="utf-8")), encoding="utf-8")
+    if sys.platform != "win32":
+        for extension in found:
+            extension.extra_compile_args += DIRECT
     arguments = ["build_ext", "--build-lib", os.path.join(out, "lib"), "--build-temp", os.path.join(out, "temp")]
     setup(name=name, packages=[], ext_modules=found, script_args=["--quiet", *arguments])
 

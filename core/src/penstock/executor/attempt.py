@@ -22,8 +22,6 @@ from penstock.executor.thread_work import ThreadWork
 from penstock.requests.hints import Hints
 from penstock.requests.items import RequestAdmissionItem
 from penstock.requests.outcomes import RequestReleaseOutcome
-from penstock.requests.response import ResponseFacts
-from penstock.requests.verdict import Usage
 from penstock.words.checks import a_moment, an_instance
 from penstock.words.errors import ConfigError
 
@@ -57,22 +55,6 @@ class Attempt(AttemptState):
         context = self.lease.item.event_context
         return context.request_attempt_id or "" if context is not None else ""
 
-    def answered(self, facts: ResponseFacts, usage: Usage | None = None) -> None:
-        """The facts of the answer, and what it says was used; how that ends the call is decided when it ends.
-
-        The last word counts. `usage` goes into an outcome that has none itself.
-        """
-        if type(facts) is not ResponseFacts:
-            an_instance(facts, ResponseFacts, "facts")
-        if usage is not None and type(usage) is not Usage:
-            an_instance(usage, Usage, "usage")
-        self._facts = facts
-        self._usage = usage
-
-    def finish(self, outcome: RequestReleaseOutcome) -> None:
-        """The outcome outright. The last word counts, also over `answered` and over an exception."""
-        self._outcome = an_instance(outcome, RequestReleaseOutcome, "outcome")
-
     def observe(self, hints: Hints) -> None:
         """The answer's hints for the limiters now, while its body still streams; `read_hints` finds them in headers."""
         self._gate.run.here(self._observe, an_instance(hints, Hints, "hints"))
@@ -92,11 +74,6 @@ class Attempt(AttemptState):
     def _detach(self) -> None:
         self.detached = True
         self._leave_block()
-
-    @property
-    def ended(self) -> bool:
-        """Whether its lease has been released."""
-        return self._ended
 
     @trio.lowlevel.enable_ki_protection  # as in `gate.py`
     def end(

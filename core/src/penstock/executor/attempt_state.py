@@ -20,6 +20,7 @@ from penstock.requests.outcomes import RequestReleaseOutcome
 from penstock.requests.own_failures import own_shortage
 from penstock.requests.response import ResponseFacts
 from penstock.requests.verdict import Usage
+from penstock.words.checks import an_instance
 from penstock.words.failures import FailureMark, mark_failure
 from penstock.words.native import mypyc_attr
 
@@ -96,6 +97,27 @@ class AttemptState:
     def lease(self) -> RequestAdmissionLease:
         """The permit that it holds until it ends."""
         return self._lease
+
+    @property
+    def ended(self) -> bool:
+        """Whether its lease has been released."""
+        return self._ended
+
+    def answered(self, facts: ResponseFacts, usage: Usage | None = None) -> None:
+        """The facts of the answer, and what it says was used; how that ends the call is decided when it ends.
+
+        The last word counts. `usage` goes into an outcome that has none itself.
+        """
+        if type(facts) is not ResponseFacts:
+            an_instance(facts, ResponseFacts, "facts")
+        if usage is not None and type(usage) is not Usage:
+            an_instance(usage, Usage, "usage")
+        self._facts = facts
+        self._usage = usage
+
+    def finish(self, outcome: RequestReleaseOutcome) -> None:
+        """The outcome outright. The last word counts, also over `answered` and over an exception."""
+        self._outcome = an_instance(outcome, RequestReleaseOutcome, "outcome")
 
     def left_open(self) -> None:
         """Whoever is in its block has ended: it ends as if a generator that contains the block were closed."""

@@ -28,15 +28,12 @@ def used_by(estimate: Amounts, outcome: RequestReleaseOutcome) -> Amounts | None
     if not outcome.went_out:
         return NOTHING
     usage: Usage | None = outcome.usage
-    inp, out = (None, None) if usage is None else (usage.input_tokens, usage.output_tokens)
-    if inp is None and out is None:
+    told_in, told_out = (None, None) if usage is None else (usage.input_tokens, usage.output_tokens)
+    if told_in is None and told_out is None:
         return (estimate[0], 0.0, 0.0, 0.0) if outcome.kind == "rate_limited" else None
-    # What was not reported refunds nothing.
-    return _with_tokens(estimate[0], estimate[1] if inp is None else inp, estimate[2] if out is None else out)
-
-
-def _with_tokens(requests: float, inp: float, out: float) -> Amounts:
-    return requests, inp, out, inp + out
+    inp: float = estimate[1] if told_in is None else told_in  # what was not reported refunds nothing
+    out: float = estimate[2] if told_out is None else told_out
+    return estimate[0], inp, out, inp + out
 
 
 class Sum:

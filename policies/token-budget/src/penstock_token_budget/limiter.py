@@ -30,7 +30,7 @@ from penstock import (
     RequestReleaseOutcome,
     Scope,
 )
-from penstock_token_budget.amounts import PLACES, Amounts, Sum, estimated, used_by
+from penstock_token_budget.amounts import PLACES, Sum, estimated, used_by
 from penstock_token_budget.blind import BlindRate, holding_back
 from penstock_token_budget.budgets import LONG, EvenBudget, WindowBudget
 from penstock_token_budget.learnt import LearntBudget, is_little
@@ -79,6 +79,7 @@ class TokenBudgetLimiter:
         self._out = Sum()
         self._calls_out = 0
         self._ignored: dict[str, int] = {}
+        self._adopted = False  # whether calls may end here that were charged on other budgets
 
     # -- the protocol --
 
@@ -86,6 +87,7 @@ class TokenBudgetLimiter:
         """Go on from the budgets of the same scope that had another `Config`: what is spent of a window stays spent,
         also of a larger or smaller limit, and what was learnt stays known.
         """
+        self._adopted = True
         self._admitted, self._calls_out = previous._admitted, previous._calls_out
         self._total, self._out = previous._total.copy(), previous._out.copy()
         self._ignored = dict(previous._ignored)
@@ -125,17 +127,16 @@ class TokenBudgetLimiter:
     def acquire(self, lease: RequestAdmissionLease, now: float) -> object:
         """Charge the estimate. What exceeds a whole budget is noted in the lease's diagnostics."""
         amounts = estimated(lease.item.cost)
-        entries: list[object] = []
-        capped: dict[tuple[str, float], float] | None = None
+        charges: list[tuple[Budget, float, object]] = []
+        capped: dict[str, float] = {}
         for budget in self._budgets:
             amount = amounts[budget.place]
             if amount > budget.limit:
+                capped[budget.text] = amount
                 amount = budget.limit
-                capped = {**(capped or {}), budget.key: amount}
-            entries.append(budget.charge(amount, now))
-        if capped is not None:
-            noted = {budget.text: amounts[budget.place] for budget in self._budgets if budget.key in capped}
-            lease.note(f"capped to the budget of {self.scope}", noted)
+            charges.append((budget, amount, budget.charge(amount, now)))
+        if capped:
+            lease.note(f"capped to the budget of {self.scope}", capped)
         self._admitted += 1
         self._calls_out += 1
         self._out.add(amounts)
@@ -143,7 +144,7 @@ class TokenBudgetLimiter:
         if self._learn:
             total.add(amounts)
             total = total.copy()
-        return Ticket(self._admitted, now, amounts, self._budgets, entries, capped, total, not self._learn)
+        return Ticket(self._admitted, now, amounts, charges, total, not self._learn)
 
     def release(
         self, lease: RequestAdmissionLease, token: object, outcome: RequestReleaseOutcome, now: float
@@ -159,7 +160,15 @@ class TokenBudgetLimiter:
         self._out.subtract(estimate)
         used = used_by(estimate, outcome)
         if used is not None:
-            self._correct(token, used, now)
+            for charged_to, charged, entry in token.charges:
+                budget = self._by_key.get(charged_to.key) if self._adopted else charged_to  # its own heir
+                if budget is None:
+                    continue
+                difference = used[budget.place] - charged
+                if difference > 0:
+                    difference = min(difference, MOST_BUDGETS * budget.limit - charged)
+                if difference or budget.learns_from_estimates:
+                    budget.correct(entry, difference, now)
             if self._learn:
                 self._total.correct(estimate, used)
         return self._heard(token, outcome.hints, now) if self._learn else ()
@@ -221,25 +230,10 @@ class TokenBudgetLimiter:
         self._by_key = {budget.key: budget for budget in budgets}
         self._holding = holding_back(budgets)
 
-    def _correct(self, ticket: Ticket, used: Amounts, now: float) -> None:
-        """Put what was used in the place of what a call was charged for."""
-        estimate, capped, unchanged = ticket.estimate, ticket.capped, ticket.budgets is self._budgets
-        for n, charged_to in enumerate(ticket.budgets):
-            budget = charged_to if unchanged else self._by_key.get(charged_to.key)  # its own heir, if limits changed
-            if budget is None:
-                continue
-            place = budget.place
-            charged = estimate[place] if capped is None else capped.get(charged_to.key, estimate[place])
-            difference = used[place] - charged
-            if difference > 0:
-                difference = min(difference, MOST_BUDGETS * budget.limit - charged)
-            if difference or budget.learns_from_estimates:
-                budget.correct(ticket.entries[n], difference, now)
-
     def _learn_from_end(self, ticket: Ticket, outcome: RequestReleaseOutcome, now: float) -> None:
         kind = outcome.kind
         blind = self._blind.get(self._unit_of(outcome)) if kind == "rate_limited" else None
-        for line, entry in zip(ticket.budgets, ticket.entries, strict=True):
+        for line, _, entry in ticket.charges:
             if blind is not None and line.key == blind.key:
                 blind.refused(entry, now)
                 self._holding = holding_back(self._budgets)
