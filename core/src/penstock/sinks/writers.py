@@ -73,8 +73,6 @@ class GuardedSink:
                     refuse_coroutine(answer)
                 if in_a_row:
                     in_a_row.pop(event.stream, None)
-            except trio.Cancelled:
-                raise
             except BaseException as error:
                 self._note_failure(event.stream, error, hook)
 
@@ -87,8 +85,6 @@ class GuardedSink:
             if (answer := flush()) is not None:
                 refuse_coroutine(answer)
             self._in_a_row.pop("flush", None)
-        except trio.Cancelled:
-            raise
         except BaseException as error:
             self._note_failure("flush", error, flush)
 
