@@ -46,8 +46,8 @@ class Ended(BaseException):
 
 
 class OfNoClassEither(BaseException):
-    @property
-    def __class__(self) -> NoReturn:  # type: ignore[misc]
+    @property  # type: ignore[misc]
+    def __class__(self) -> NoReturn:  # type: ignore[override]
         raise ValueError("class")
 
 
@@ -72,8 +72,8 @@ class Closed(Exception):
 
 
 class OfNoClass(Exception):
-    @property
-    def __class__(self) -> NoReturn:  # type: ignore[misc]
+    @property  # type: ignore[misc]
+    def __class__(self) -> NoReturn:  # type: ignore[override]
         raise ValueError("class")
 
 

@@ -404,6 +404,36 @@ async def test_a_sink_that_raises_what_is_no_exception_ends_itself_and_not_the_r
     assert len(good.written) == 2
 
 
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("at", ["event", "flush"])
+async def test_a_sink_that_raises_a_cancellation_of_its_own_ends_itself_and_not_the_run(
+    at: str, spec: SinkSpec, autojump_clock: MockClock
+) -> None:
+    kept: list[trio.Cancelled] = []
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        try:
+            await trio.lowlevel.checkpoint()
+        except trio.Cancelled as error:
+            kept.append(error)
+
+    def leave(*_: object) -> None:
+        raise kept[0]
+
+    good = Sink()
+    mine = Sink(leave) if at == "event" else Sink()
+    if at == "flush":
+        mine.flush = leave  # type: ignore[method-assign]
+    run = Run([mine.bound(spec), good.bound(spec, "good")])
+    try:
+        async with run.drivers:
+            run.tell(2)
+    except trio.Cancelled:  # by which a test ends, but does not fail
+        pytest.fail("it goes on through the run")
+    assert run.drivers.disabled == {"mine": "raised Cancelled, which is no Exception"}
+    assert len(good.written) == 2
+
+
 async def test_a_full_sink_that_is_disabled_holds_nothing_up(autojump_clock: MockClock) -> None:
     run = Run([Sink(raises).bound(LOSSLESS)], failures=1)
     async with run.drivers:

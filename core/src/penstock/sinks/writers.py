@@ -78,8 +78,6 @@ class GuardedSink:
                     refuse_coroutine(answer)
                 if in_a_row:
                     in_a_row.pop(event.stream, None)
-            except trio.Cancelled:
-                raise
             except BaseException as error:
                 self._note_failure(event.stream, error, hook)
 
@@ -95,8 +93,6 @@ class GuardedSink:
             if (answer := function(*given)) is not None:
                 refuse_coroutine(answer)
             self._in_a_row.pop(what, None)
-        except trio.Cancelled:
-            raise
         except BaseException as error:
             self._note_failure(what, error, function)
 
