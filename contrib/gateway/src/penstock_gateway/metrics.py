@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -21,21 +21,20 @@ Labels = tuple[tuple[str, str], ...]
 class Metrics:
     """The counts of one gateway. What was never counted is 0, or empty."""
 
-    # Said to be mappings, since compiled code takes its time with a dictionary that is no plain one; and none is a
-    # Counter, with which all code does.
-    calls: MutableMapping[tuple[str, str, int], int] = attrs.field(factory=partial(defaultdict, int))
+    # None is a `Counter`, which has a method of its own to delete: so each write to one goes by a look-up of methods.
+    calls: defaultdict[tuple[str, str, int], int] = attrs.field(factory=partial(defaultdict, int))
     """By key, model and status; 0: the client left."""
-    refused: MutableMapping[tuple[str, str], int] = attrs.field(factory=partial(defaultdict, int))
+    refused: defaultdict[tuple[str, str], int] = attrs.field(factory=partial(defaultdict, int))
     """Refused by the gateway itself, by key and reason."""
-    limited: MutableMapping[tuple[str, str], int] = attrs.field(factory=partial(defaultdict, int))
+    limited: defaultdict[tuple[str, str], int] = attrs.field(factory=partial(defaultdict, int))
     """Answered with 429, by model and by who did: of several endpoints, which."""
-    tokens: MutableMapping[tuple[str, str, str], int] = attrs.field(factory=partial(defaultdict, int))
+    tokens: defaultdict[tuple[str, str, str], int] = attrs.field(factory=partial(defaultdict, int))
     """By key, model and direction, as providers told."""
-    cost: MutableMapping[tuple[str, str], float] = attrs.field(factory=partial(defaultdict, float))
+    cost: defaultdict[tuple[str, str], float] = attrs.field(factory=partial(defaultdict, float))
     """By key and model, in the money of the models' prices."""
-    waits: MutableMapping[str, Histogram] = attrs.field(factory=partial(defaultdict, Histogram))
+    waits: defaultdict[str, Histogram] = attrs.field(factory=partial(defaultdict, Histogram))
     """By key, in seconds, of calls that were admitted."""
-    latencies: MutableMapping[str, Histogram] = attrs.field(factory=partial(defaultdict, Histogram))
+    latencies: defaultdict[str, Histogram] = attrs.field(factory=partial(defaultdict, Histogram))
     """By model, in seconds from admission to the end of the answer."""
     lost_lines: int = 0
     """Of the log, for want of a reader."""
