@@ -50,8 +50,10 @@ class Epoll:
         found = []
         for number, told in self._epoll.poll(0):
             polled, events = self._watched[number]
-            # What is neither, as that the connection broke, is for whoever reads, and for whoever writes.
-            events &= (EVENT_READ if told & ~_WRITE else 0) | (EVENT_WRITE if told & ~_READ else 0)
+            if told == _READ:
+                events = EVENT_READ
+            else:  # what is neither, as that the connection broke, is for whoever reads, and for whoever writes
+                events &= (EVENT_READ if told & ~_WRITE else 0) | (EVENT_WRITE if told & ~_READ else 0)
             if events:
                 found.append((polled, events))
         return found
