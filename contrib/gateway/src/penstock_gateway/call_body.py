@@ -68,8 +68,8 @@ def _without_space(values: dict[str, memoryview]) -> tuple[dict[str, Member], in
     end = 1
     for name, value in values.items():
         start = end + len(name) + 3
-        members[name] = Member(value, start, start + len(value))
         end = start + len(value) + 1
+        members[name] = Member(value, start, end - 1)
     return members, end
 
 

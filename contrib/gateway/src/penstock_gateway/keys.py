@@ -1,8 +1,8 @@
 """The keys of clients: what one may look like, and how one that is presented is known. Pure.
 
 A key is never kept: of each there is the SHA-256 with a salt. A key has at least 32 characters, so nothing slower is
-needed against guessing. One that is presented is looked up by its name in the key (`psk_NAME_…`) and compared in
-constant time, or looked up by its digest under a secret of this process: how long that takes tells nothing of a key.
+needed against guessing. One that is presented is looked up by its name in the key (`psk_NAME_…`), or by its digest
+under a secret of this process, and compared in constant time.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class KeyRing:
         if len(key) > LONGEST:
             return None
         found = self._plain.get(self._mark(key))
-        if found is not None:
+        if found is not None and hmac.compare_digest(found[1], key.encode("utf-8", "replace")):
             return found[0]
         if not key.startswith("psk_"):
             return None

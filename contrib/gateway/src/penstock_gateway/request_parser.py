@@ -55,10 +55,8 @@ class ClientRequest:
         self.version = version
         self.keep_alive = keep_alive
         self.body = b""
-        self.first: dict[bytes, bytes] = {}
+        self.first: dict[bytes, bytes] = dict(reversed(self.headers))
         """The headers by name; of one that came more than once the first."""
-        for name, value in self.headers:
-            self.first.setdefault(name, value)
         if not target.startswith(b"/"):
             origin = _ORIGIN.match(target)
             target = target[0 if origin is None else origin.end() :]

@@ -51,11 +51,12 @@ class Epoll:
         found = []
         for number, told in self._epoll.poll(0):
             polled, events = self._watched[number]
-            if told & ~_BOTH:
-                told |= _BOTH  # that the connection broke is for whoever reads, and for whoever writes
+            if told == _READ:
+                events &= EVENT_READ
+            elif told & ~_BOTH:  # that the connection broke is for whoever reads, and for whoever writes
+                events &= EVENT_READ | EVENT_WRITE | EVENT_LOSS
             else:
-                events &= ~EVENT_LOSS
-            events &= (EVENT_READ if told & _READ else 0) | (EVENT_WRITE if told & _WRITE else 0) | EVENT_LOSS
+                events &= (EVENT_READ if told & _READ else 0) | (EVENT_WRITE if told & _WRITE else 0)
             if events:
                 found.append((polled, events))
         return found
