@@ -192,15 +192,16 @@ async def test_a_source_that_raises_no_exception_raises_to_its_map(autojump_cloc
     assert "the source of the items raised Ended" in str(raised)
 
 
+@pytest.mark.parametrize("error", [ValueError("not so fast"), SystemExit(3), Ended(), asyncio.CancelledError()])
 async def test_a_source_that_raises_when_it_is_closed_is_logged(
-    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, error: BaseException
 ) -> None:
     async def source() -> AsyncIterator[str]:
         try:
             while True:
                 yield "e"
         finally:
-            raise ValueError("not so fast")
+            raise error
 
     async def attack(scheduler: penstock.Scheduler) -> None:
         async with scheduler.map(innocent, source(), window=1) as results:

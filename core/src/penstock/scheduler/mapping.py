@@ -161,7 +161,9 @@ class TaskMap(Generic[T, R]):
         if isinstance(items, AsyncGenerator):  # left before its end: it is ours to close
             try:
                 await items.aclose()
-            except Exception as error:  # the block has been left, so there is nobody to raise it to
+            except BaseException as error:  # the block has been left, so there is nobody to raise it to
+                if not isinstance(error, Exception) and stray_error(error, "the source of the items") is None:
+                    raise
                 _log.error("a source of `map` raised while it was closed", exc_info=error)
 
     def _start(self, item: T) -> None:

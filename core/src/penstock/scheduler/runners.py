@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from inspect import isawaitable
+from math import inf
 from traceback import walk_tb
 from typing import Any, Final
 
@@ -167,9 +168,11 @@ class _Opened:
     async def _guarded(self, what: str, function: Callable[[], Any]) -> None:
         try:
             await function()
-        except (trio.Cancelled, KeyboardInterrupt, ConfigError):
+        except (KeyboardInterrupt, ConfigError):
             raise
         except BaseException as error:
+            if isinstance(error, trio.Cancelled) and trio.current_effective_deadline() == -inf:
+                raise  # else it is the runner's own
             raise self._named.failed(error, what, getattr(self._manager, what)) from error
 
 
