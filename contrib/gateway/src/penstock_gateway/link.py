@@ -27,6 +27,8 @@ class Link:
         self._packets: deque[bytes] = deque()
         self._posted = trio.Event()
         self._room: trio.Event | None = None
+        # One for all packets: of 64 KiB each time, most of it given back, all pages would be written to that are free.
+        self._received = memoryview(bytearray(LARGEST_PACKET))
 
     def post(self, message: FromWorker | FromCoordinator) -> None:
         """Say something, at the end of this turn or later. Waits for nothing."""
@@ -71,9 +73,10 @@ class Link:
     async def receive(self) -> bytes | None:
         """The next packet; `None` when the other end is gone."""
         try:
-            return await self._socket.recv(LARGEST_PACKET) or None
+            size = await self._socket.recv_into(self._received)
         except OSError:
             return None
+        return bytes(self._received[:size]) or None
 
     def close(self) -> None:
         """The end: the other end finds that out."""

@@ -64,7 +64,7 @@ class CallItems:
         self.check_before_call: Callable[[], None] | None = None
         """Called before each call, if there is something to check."""
 
-    def keys(self, resources: Resources, domain: str = RequestDomain.CHAT) -> list[RequestResourceKey]:
+    def keys(self, resources: Any, domain: Any = RequestDomain.CHAT) -> list[RequestResourceKey]:
         """The keys of one resource or of several. Raises `ConfigError` where there is none, or one names nothing."""
         return [self._resolver.key_of(each, domain) for each in _each_of(resources)]
 
