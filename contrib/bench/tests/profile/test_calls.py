@@ -25,7 +25,7 @@ def test_each_call_has_one_lease(profiles: dict[str, Profile]) -> None:
 def test_what_is_due_at_the_gate_is_not_set_anew_by_each_call(profiles: dict[str, Profile]) -> None:
     """The first use of a model has made something due, and no task has run since that could see to it."""
     for profile in profiles.values():
-        assert calls_of(profile, "RequestGate._after") == 2
+        assert calls_of(profile, "GateSteps.after") == 2
         assert calls_of(profile, "CancelScope._might_change_registered_deadline") == 0
 
 
