@@ -174,7 +174,7 @@ DOCTOR = """
 import json
 from penstock.cli.doctor.looking import look_at_builds
 builds = look_at_builds()
-print("compiled:", ", ".join(name for name, build in builds.items() if build == "compiled") or "nothing")
+print("compiled:", ", ".join(name for name, (_, build) in builds.items() if build == "compiled") or "nothing")
 """
 
 
