@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from textwrap import dedent
 
 import pytest
+import trio
 
 from penstock.testing import RequestBench
 from penstock.testing.request_bench import CHAT
@@ -104,3 +105,16 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFac
         monkeypatch.setenv("XDG_RUNTIME_DIR", short)
         monkeypatch.setattr(tempfile, "tempdir", short)
         yield Path(short, "penstock")
+
+
+@pytest.fixture
+async def cancellation_that_is_over() -> trio.Cancelled:
+    """As foreign code may keep one, and raise it again."""
+    kept: list[trio.Cancelled] = []
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        try:
+            await trio.lowlevel.checkpoint()
+        except trio.Cancelled as error:
+            kept.append(error)
+    return kept[0]

@@ -394,18 +394,13 @@ async def test_a_runner_that_cannot_be_opened_or_closed_is_named(
 
 @pytest.mark.parametrize("method", ["__aenter__", "__aexit__"])
 async def test_a_runner_that_raises_a_cancellation_that_is_over_is_named(
-    method: str, autojump_clock: MockClock
+    method: str, cancellation_that_is_over: trio.Cancelled, autojump_clock: MockClock
 ) -> None:
-    kept: list[trio.Cancelled] = []
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        try:
-            await trio.lowlevel.checkpoint()
-        except trio.Cancelled as error:
-            kept.append(error)
     told: BaseException | None = None
     try:
-        async with penstock.open_scheduler(plugins=[Plugin("one", Faulty(method, kept[0]))]) as scheduler:
+        async with penstock.open_scheduler(
+            plugins=[Plugin("one", Faulty(method, cancellation_that_is_over))]
+        ) as scheduler:
             await scheduler.start_soon(doubled, 1, runner="one")
     except BaseException as error:  # a test that a cancellation ends does not fail
         told = error

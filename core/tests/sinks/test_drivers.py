@@ -407,18 +407,10 @@ async def test_a_sink_that_raises_what_is_no_exception_ends_itself_and_not_the_r
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize("at", ["event", "flush"])
 async def test_a_sink_that_raises_a_cancellation_of_its_own_ends_itself_and_not_the_run(
-    at: str, spec: SinkSpec, autojump_clock: MockClock
+    at: str, spec: SinkSpec, cancellation_that_is_over: trio.Cancelled, autojump_clock: MockClock
 ) -> None:
-    kept: list[trio.Cancelled] = []
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        try:
-            await trio.lowlevel.checkpoint()
-        except trio.Cancelled as error:
-            kept.append(error)
-
     def leave(*_: object) -> None:
-        raise kept[0]
+        raise cancellation_that_is_over
 
     good = Sink()
     mine = Sink(leave) if at == "event" else Sink()
