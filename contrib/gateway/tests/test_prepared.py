@@ -29,17 +29,19 @@ class Plugin:
 """
 
 
-def serving(folder: Path, plugin: str) -> Serving:
+def serving(folder: Path, plugin: str, more: str = "", key: str = "") -> Serving:
     (folder / "own.py").write_text(plugin, encoding="utf-8")
     path = folder / "gateway.toml"
     path.write_text(
-        """
+        f"""
         [providers.acme]
         base_url = "http://127.0.0.1:9/v1"
+        {key}
         [providers.acme.models.small]
         max_parallel_requests = 4
         [plugins]
         load = ["own.py"]
+        {more}
         """,
         encoding="utf-8",
     )
@@ -52,6 +54,19 @@ def test_the_plugins_are_made_before_it_forks(tmp_path: Path) -> None:
     assert prepared.plugins is not None
     assert "own" in prepared.plugins.active
     assert prepared.number == 0
+
+
+def test_a_provider_that_cannot_be_called_is_told_before_it_forks(tmp_path: Path) -> None:
+    rule = "from penstock import hookimpl\n@hookimpl\ndef penstock_run_started(): pass\n"
+    other = '[providers.other]\nbase_url = "http://u:p@127.0.0.1:9"\n'
+    more = f"{other}[providers.other.models.x]\nmax_parallel_requests = 1\n"
+    acme = serving(tmp_path, rule, more, key='api_key_env = "NO_SUCH_VARIABLE"')
+    with pytest.raises(ConfigError, match="NO_SUCH_VARIABLE") as refused:
+        prepare(acme)
+    assert [each.path for each in refused.value.records] == [
+        ("providers", "acme", "api_key_env"),
+        ("providers", "other"),
+    ]
 
 
 def test_after_a_plan_a_coordinator_makes_its_own(tmp_path: Path) -> None:

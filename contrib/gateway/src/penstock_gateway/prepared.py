@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import attrs
@@ -9,6 +10,7 @@ import attrs
 from penstock import ConfigError, PluginManager, Problem
 from penstock_dialects import dialect_names
 from penstock_gateway.loading import Serving
+from penstock_gateway.upstreams import check_upstreams
 
 __all__ = ["Prepared", "prepare"]
 
@@ -29,7 +31,10 @@ class Prepared:
 
 
 def prepare(serving: Serving) -> Prepared:
-    """What is there at the first fork. Raises `ConfigError` and `PluginError` for plugins that cannot be made."""
+    """What is there at the first fork. Raises `ConfigError` and `PluginError` for plugins that cannot be made, and for
+    providers that cannot be called.
+    """
+    check_upstreams(serving.config.providers, os.environ)
     dialect_names()  # read from the metadata of all distributions, once
     before = {*threading.enumerate()}
     plugins = PluginManager.from_config(serving.config, extra=serving.without)

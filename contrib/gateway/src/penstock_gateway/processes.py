@@ -45,7 +45,7 @@ _LAST_WORDS: Final = 16_000
 """Bytes of what is told of a failure."""
 
 
-LAST_WORDS_SECONDS: Final = 1.0
+LAST_WORDS_SECONDS: Final = 5.0
 """How long the coordinator may take to say what is wrong at the start, when a worker has ended by that."""
 
 

@@ -19,9 +19,9 @@ from penstock_gateway.blotting import SHORTEST_SECRET
 from penstock_gateway.headers import STOPPED
 from penstock_gateway.open_files import most_files, most_idle
 from penstock_gateway.variables import not_set
-from penstock_wire import CallsClient, Poller, tls_context
+from penstock_wire import CallsClient, Poller, Target, tls_context
 
-__all__ = ["Upstream", "open_upstreams"]
+__all__ = ["Upstream", "check_upstreams", "open_upstreams"]
 
 
 @attrs.frozen
@@ -73,11 +73,8 @@ async def open_upstreams(
                     most_idle=idle,
                     connect_timeout=connect_timeout,
                 )
-            except _Missing as missing:
-                problems.append(Problem(("providers", name, missing.key), str(missing)))
-                continue
-            except ValueError as error:
-                problems.append(Problem(("providers", name), str(error)))
+            except (_Missing, ValueError) as error:
+                problems.append(_problem(name, error))
                 continue
             stack.callback(client.close)
             host = urlsplit(url).hostname or ""
@@ -88,6 +85,25 @@ async def open_upstreams(
         if problems:
             raise ConfigError(problems)
         yield found
+
+
+def check_upstreams(providers: Mapping[str, ProviderConfig], environment: Mapping[str, str]) -> None:
+    """Raises `ConfigError` where a provider could not be called, for a process that calls none itself."""
+    problems: list[Problem] = []
+    for name, provider in providers.items():
+        try:
+            headers = _headers(provider, environment)
+            if provider.kind != "mock":
+                Target(provider.base_url or "", headers.items())
+        except (_Missing, ValueError) as error:
+            problems.append(_problem(name, error))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _problem(name: str, error: Exception) -> Problem:
+    path = ("providers", name, error.key) if isinstance(error, _Missing) else ("providers", name)
+    return Problem(path, str(error))
 
 
 class _Missing(Exception):

@@ -14,7 +14,7 @@ from penstock_wire.poller import Poller
 from penstock_wire.polling import open_poller
 from penstock_wire.request import RequestHead
 from penstock_wire.secured import Secured
-from penstock_wire.target import tls_context
+from penstock_wire.target import Target, tls_context
 
 __all__ = [
     "AnswerParser",
@@ -33,6 +33,7 @@ __all__ = [
     "Receiver",
     "RequestHead",
     "Secured",
+    "Target",
     "WireAnswer",
     "WireCall",
     "WireClient",
