@@ -87,6 +87,7 @@ from penstock.requests.waiters import RequestQueueSelection, RequestQueueView, R
 from penstock.run.calls import current_executor, execute, execute_from_thread, request, set_no_gate
 from penstock.run.health import Health
 from penstock.run.opening import open_scheduler
+from penstock.run.preparing import PreparedRun, prepare_run
 from penstock.run.reconfiguration import Reconfiguration
 from penstock.run.scheduler import Scheduler
 from penstock.scheduler.callables import check_plain_function
@@ -187,7 +188,7 @@ __all__ = [
     "LimiterChange", "LimiterChangeKind", "LimiterScope", "LimiterSnapshot", "LimiterSuccessor", "LimiterTicket",
     "LoadedConfig", "ModelConfig", "ModelRequestExecutor", "ModelRequestPressureSnapshot", "NurseryTaskRunner",
     "ObservedMaxima", "Of", "Order", "OutcomeKind", "PenstockConfig", "PenstockError", "PluginError", "PluginFailure",
-    "PluginManager", "PolicyStateDelta", "Prices", "Probe", "Problem", "Promise", "ProviderConfig", "ProviderKey",
+    "PluginManager", "PolicyStateDelta", "PreparedRun", "Prices", "Probe", "Problem", "Promise", "ProviderConfig", "ProviderKey",
     "ProviderModelKey", "ProviderModelStaticCap", "QueueSelection", "QueueView", "ReadyQueue", "Reconfiguration",
     "RefusalExplainer", "RefusalScope", "ReleaseResult", "Released", "RequestAdmissionController",
     "RequestAdmissionDenied", "RequestAdmissionEffects", "RequestAdmissionError", "RequestAdmissionItem",
@@ -208,7 +209,7 @@ __all__ = [
     "did_you_mean", "duration_of", "error_fields", "error_in", "event_from_dict", "event_to_dict", "event_to_json",
     "events_to_json_lines", "execute", "execute_from_thread", "failure_mark", "find_cycle", "hookimpl", "http_date",
     "in_schema", "load_config", "lowest_bound", "mark_failure", "not_empty", "number_above", "number_from", "number_of",
-    "one_of", "open_scheduler", "own_shortage", "printable", "read_hints", "read_toml", "request",
+    "one_of", "open_scheduler", "own_shortage", "prepare_run", "printable", "read_hints", "read_toml", "request",
     "require_effective_max", "retry_after_seconds", "run_in_thread", "scope_kind", "seconds_until", "set_no_gate",
     "structure", "surely_unpaid", "true_or_false", "unknown_in", "value_in_words", "verdict_of_refusal",
     "verdict_of_status", "wait_in_run", "whole_number_from",

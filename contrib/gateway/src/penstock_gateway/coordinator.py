@@ -12,7 +12,7 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from itertools import count
 from typing import Final
 
@@ -35,7 +35,7 @@ from penstock_gateway.prepared import Prepared
 from penstock_gateway.pulse import Pulse
 from penstock_gateway.reloading import run_name
 from penstock_gateway.server import Gateway, reload_from
-from penstock_gateway.spending.at_work import open_spending, time_of_day
+from penstock_gateway.spending.at_work import SpendingAtWork, open_spending, time_of_day
 from penstock_gateway.tallies import add, written
 from penstock_gateway.upstreams import open_upstreams
 from penstock_wire import open_poller
@@ -65,7 +65,7 @@ async def coordinate(
     metrics = Metrics()
     if kept is not None:
         add(metrics, kept)
-    serving, made = prepared.serving, prepared.plugins
+    serving = prepared.serving
     config = serving.gateway
     with (
         trio.open_signal_receiver(signal.SIGTERM, signal.SIGQUIT) as signals,
@@ -76,11 +76,7 @@ async def coordinate(
             open_upstreams(
                 poller, serving.config.providers, os.environ, connect_timeout=config.connect_timeout
             ) as upstreams,
-            penstock.open_scheduler(
-                serving.config if made is None else made,
-                plugins=(*spending.plugins(serving.spending), *(serving.without if made is None else ())),
-                run_id=run_name(serving.config.source),
-            ) as scheduler,
+            _open_run(prepared, spending) as scheduler,
         ):
             gate = LocalGate(scheduler.requests, spending)
             front = Front(serving, upstreams, gate, metrics, CallLog(None, metrics, poller))
@@ -109,6 +105,17 @@ async def coordinate(
                         break
                     nursery.start_soon(coordinator.leave_as_the_last, nursery.cancel_scope)
                 nursery.cancel_scope.cancel()
+
+
+def _open_run(prepared: Prepared, spending: SpendingAtWork) -> AbstractAsyncContextManager[penstock.Scheduler]:
+    """The run as the first process has prepared it, or one of its own."""
+    serving, run = prepared.serving, prepared.run
+    if isinstance(run, penstock.PreparedRun):
+        return penstock.open_scheduler(run)
+    plugins, name = spending.plugins(serving.spending), run_name(serving.config.source)
+    if run is not None:
+        return penstock.open_scheduler(run, plugins=plugins, run_id=name)
+    return penstock.open_scheduler(serving.config, plugins=(*plugins, *serving.without), run_id=name)
 
 
 @attrs.define(eq=False)

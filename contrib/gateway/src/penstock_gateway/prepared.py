@@ -7,9 +7,10 @@ import threading
 
 import attrs
 
-from penstock import ConfigError, PluginManager, Problem
+from penstock import ConfigError, PluginManager, PreparedRun, Problem, prepare_run
 from penstock_dialects import dialect_names
 from penstock_gateway.loading import Serving
+from penstock_gateway.reloading import run_name
 from penstock_gateway.upstreams import check_upstreams
 
 __all__ = ["Prepared", "prepare"]
@@ -17,12 +18,13 @@ __all__ = ["Prepared", "prepare"]
 
 @attrs.frozen
 class Prepared:
-    """What is there at a fork: what is served, the plugins, imported, checked and made, and the `number` of plans that
-    coordinators have told so far. After a reload there are no such plugins: a coordinator makes its own.
+    """What is there at a fork: what is served, the coordinator's `run`, put together, and the `number` of plans that
+    coordinators have told so far. Where there is a ledger, whose file is opened by the coordinator, only the plugins of
+    the run are there, imported, checked and made. After a reload there is none: a coordinator makes its own.
     """
 
     serving: Serving
-    plugins: PluginManager | None = None
+    run: PreparedRun | PluginManager | None = None
     number: int = 0
 
     def replaced(self, serving: Serving) -> Prepared:
@@ -37,7 +39,11 @@ def prepare(serving: Serving) -> Prepared:
     check_upstreams(serving.config.providers, os.environ)
     dialect_names()  # read from the metadata of all distributions, once
     before = {*threading.enumerate()}
-    plugins = PluginManager.from_config(serving.config, extra=serving.without)
+    run: PreparedRun | PluginManager
+    if serving.spending.ledger is None:
+        run = prepare_run(serving.config, plugins=serving.without, run_id=run_name(serving.config.source))
+    else:
+        run = PluginManager.from_config(serving.config, extra=serving.without)
     started = [each.name for each in threading.enumerate() if each not in before]
     if started:
         what = (
@@ -45,4 +51,4 @@ def prepare(serving: Serving) -> Prepared:
             " forked would have: it must start it in penstock_run_started; or set workers = 1"
         )
         raise ConfigError(Problem(("gateway", "workers"), what, serving.config.source))
-    return Prepared(serving, plugins)
+    return Prepared(serving, run)

@@ -75,7 +75,6 @@ def assemble(
     requests.gate.on_freed_provider = deciding.on_freed_provider
     return RunParts(
         run_id=run_id,
-        started_at=trio.current_time(),
         tasks=tasks,
         policies=deciding,
         requests=requests,

@@ -27,15 +27,15 @@ __all__ = ["Deadlocks"]
 
 
 class Deadlocks:
-    """The deadlocks of a run, certain ones and others. Made in the trio task of its block."""
+    """The deadlocks of a run, certain ones and others."""
 
     def __init__(self, tasks: SchedulerParts, gate: RequestGate) -> None:
         self._tasks = tasks
         self._gate = gate
         self._graph = WaitGraph(tasks, gate)
         self._nurseries = _NurseryWatch(self._look_again)
-        self._block = trio.lowlevel.current_task()
-        self._outer_nurseries = frozenset(self._block.child_nurseries)
+        self._block: trio.lowlevel.Task
+        self._outer_nurseries: frozenset[trio.Nursery] = frozenset()
         self._own_nurseries: frozenset[trio.Nursery] = frozenset()
         self._waits_for_tasks: Counter[Task] = Counter()
         """How many wait for tasks in each trio task or in nurseries of it."""
@@ -43,8 +43,13 @@ class Deadlocks:
         tasks.waits.on_wait = self._count_wait
         tasks.waits.on_deadlock_due = self.end
 
+    def opening(self) -> None:
+        """The run is about to begin, in the trio task of its block."""
+        self._block = trio.lowlevel.current_task()
+        self._outer_nurseries = frozenset(self._block.child_nurseries)
+
     def opened(self) -> None:
-        """The run's block begins: the nurseries that were opened since this was made are the run's."""
+        """The run's block begins: the nurseries that were opened since `opening` are the run's."""
         self._own_nurseries = frozenset(self._block.child_nurseries) - self._outer_nurseries
 
     def closed(self) -> None:

@@ -37,7 +37,9 @@ async def _set_up(config: PenstockConfig, manager: PluginManager) -> AsyncCapaci
     clock = WallClock(started_at=trio.current_time())
     streams: dict[StreamName, EventStream] = {"scheduler": EventStream("scheduler"), "request": EventStream("request")}
     manager.bind(clock=clock)  # what a factory raises is raised here, so nobody else need hear of it
-    parts = assemble(config, manager, manager.freeze(), "dry-run", clock, streams, PluginErrors(streams, "dry-run"))
+    errors = PluginErrors(streams, "dry-run")
+    errors.opened()
+    parts = assemble(config, manager, manager.freeze(), "dry-run", clock, streams, errors)
     wrong: PenstockError | None = None
     async with parts.requests:
         try:

@@ -30,7 +30,7 @@ def figures_of(run: RunParts) -> RunFigures:
     return RunFigures(
         run_id=run.run_id,
         captured_at=now,
-        running_for=now - run.started_at,
+        running_for=now - run.notes.started_at,
         unfinished=len(run.tasks.book.jobs),
         resources={name: (limit - free[name], limit) for name, limit in ledger.resource_limits.items()},
         ended=dict(run.tasks.endings.counts),

@@ -22,6 +22,12 @@ class RunNotes:
         """Each with the plugins in it that the next has too, and that have their notices from that."""
         self._run: RunInfo | None = None
 
+    @property
+    def started_at(self) -> float:
+        """When the run began, on its own clock; there from its start on."""
+        assert self._run is not None
+        return self._run.started_at
+
     @trio.lowlevel.enable_ki_protection  # what a plugin raises is caught, and a real Ctrl+C is not to be among it
     def run_started(self, run: RunInfo) -> None:
         """The notice to every plugin that the run is about to start."""

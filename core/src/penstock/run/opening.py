@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -17,22 +16,20 @@ from uuid import uuid4
 
 import trio
 
-from penstock.config.reading import PenstockConfig, load_config
-from penstock.events.records import EventStream, StreamName
+from penstock.config.reading import PenstockConfig
 from penstock.executor.under_trio import require_trio
-from penstock.plugins.manager import PluginManager, plugin_objects
-from penstock.run.assembly import assemble
+from penstock.plugins.manager import PluginManager
 from penstock.run.calls import CURRENT
 from penstock.run.configured import register_providers, run_info
 from penstock.run.figures import FiguresForThreads
 from penstock.run.parts import RunParts
-from penstock.run.plugin_errors import PluginErrors
+from penstock.run.preparing import PreparedRun, checked_run_id, manager_of, put_together
 from penstock.run.scheduler import Scheduler
 from penstock.run.watch import RunWatch
 from penstock.scheduler.parts import SchedulerParts
 from penstock.sinks.drivers import SinkDrivers
 from penstock.sinks.virtual_time import in_virtual_time
-from penstock.words.checks import a_name, an_instance, shown
+from penstock.words.checks import an_instance
 from penstock.words.errors import ConfigError
 from penstock.words.report import RunReport
 from penstock.words.settings import WallClock
@@ -41,13 +38,10 @@ __all__ = ["open_scheduler"]
 
 _log: Final = logging.getLogger("penstock.run")
 
-RUN_ID: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", re.ASCII)
-"""The names that a run may have: a name stands in every event of the run."""
-
 
 @asynccontextmanager
 async def open_scheduler(
-    config: PenstockConfig | PluginManager | Mapping[str, Any] | Path | str | None = None,
+    config: PenstockConfig | PluginManager | PreparedRun | Mapping[str, Any] | Path | str | None = None,
     *,
     plugins: Iterable[object] = (),
     run_id: str | None = None,
@@ -56,7 +50,8 @@ async def open_scheduler(
     """A run, open for the block: `async with penstock.open_scheduler("penstock.toml") as scheduler:`.
 
     `config` is a TOML file, a mapping of the same shape, a `PenstockConfig`, or `None` for the defaults; or the
-    `PluginManager` of one that was made before, as a program does that forks: it is this run's from then on.
+    `PluginManager` of one that was made before, as a program does that forks: it is this run's from then on; or a whole
+    run from `prepare_run`, which has its plugins and its `run_id`.
     `plugins` are further plugin objects, or paths of plugin files, or `Without(name)` for one that is to take no part.
     `run_id` is what the run is called in its events:
     at most 64 letters, digits, `-`, `_` and `.`; one is made up where none is given. The block's end waits for all
@@ -65,23 +60,12 @@ async def open_scheduler(
     Raises `ConfigError` with every problem of the configuration; `StallError` when work is left that nothing
     can start; an `ExceptionGroup` of the failures of tasks that nobody awaited."""
     require_trio("penstock.open_scheduler")
-    if run_id is not None and not RUN_ID.fullmatch(a_name(run_id, "run_id")):
-        raise ConfigError(f"run_id must be at most 64 letters, digits, '-', '_' and '.', not {shown(run_id)}")
-    if wall_clock is not None:
-        an_instance(wall_clock, WallClock, "wall_clock")
-    manager = _manager(config, plugins)
+    started_at, virtual = trio.current_time(), in_virtual_time()
+    run = _run(config, plugins, run_id, wall_clock, started_at, virtual=virtual)
+    parts, hooks, manager, errors = run.parts, run.hooks, run.parts.plugins, run.parts.errors
+    errors.opened()
+    parts.deadlocks.opening()
     loaded = manager.config
-    started_at = trio.current_time()
-    virtual = in_virtual_time()
-    if wall_clock is None:
-        wall_clock = WallClock(started_at=started_at) if virtual else WallClock(datetime.now().astimezone(), started_at)
-    if run_id is None:
-        run_id = f"run-{loaded.scheduler.seed}" if virtual else f"run-{uuid4().hex[:12]}"
-    streams: dict[StreamName, EventStream] = {"scheduler": EventStream("scheduler"), "request": EventStream("request")}
-    errors = PluginErrors(streams, run_id)
-    manager.bind(clock=wall_clock, on_failure=errors.report)
-    hooks = manager.freeze()
-    parts = assemble(loaded, manager, hooks, run_id, wall_clock, streams, errors)
     answers = bool(loaded.scheduler.explain_socket) and not virtual
     watch = RunWatch(parts, loaded.scheduler, snapshots=bool(hooks.sinks) or not virtual, answers=answers)
     scheduler = Scheduler(parts, watch)
@@ -91,7 +75,7 @@ async def open_scheduler(
     parts.check_names_before_calls()
     parts.say_promises()
     manager.trace.open()
-    parts.notes.run_started(run_info(loaded, run_id, started_at, manager.active, figures))
+    parts.notes.run_started(run_info(loaded, parts.run_id, started_at, manager.active, figures))
     token = CURRENT.set(scheduler.requests)
     failure: BaseException | None = None
     drivers = SinkDrivers(
@@ -130,14 +114,28 @@ async def open_scheduler(
     _raise_what_went_wrong(parts.tasks, failure)
 
 
-def _manager(
-    config: PenstockConfig | PluginManager | Mapping[str, Any] | Path | str | None, plugins: Iterable[object]
-) -> PluginManager:
-    if not isinstance(config, PluginManager):
-        return PluginManager.from_config(load_config(config).config, extra=plugins)
-    if more := plugin_objects(plugins):
-        config.register(*more)
-    return config
+def _run(
+    config: PenstockConfig | PluginManager | PreparedRun | Mapping[str, Any] | Path | str | None,
+    plugins: Iterable[object],
+    run_id: str | None,
+    wall_clock: WallClock | None,
+    started_at: float,
+    *,
+    virtual: bool,
+) -> PreparedRun:
+    if wall_clock is not None:
+        an_instance(wall_clock, WallClock, "wall_clock")
+    epoch = WallClock().epoch if virtual else datetime.now().astimezone()
+    if isinstance(config, PreparedRun):
+        if plugins or run_id is not None or wall_clock is not None:
+            raise ConfigError("a prepared run has its plugins, its run_id and its clock: give none of them to open it")
+        config.clock.start(epoch, started_at)
+        return config
+    manager = manager_of(config, plugins)
+    name = None if run_id is None else checked_run_id(run_id)
+    if name is None:
+        name = f"run-{manager.config.scheduler.seed}" if virtual else f"run-{uuid4().hex[:12]}"
+    return put_together(manager, name, wall_clock or WallClock(epoch, started_at))
 
 
 def _report(scheduler: Scheduler, started_at: float, drivers: SinkDrivers, parts: RunParts) -> RunReport:

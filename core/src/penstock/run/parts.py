@@ -52,7 +52,6 @@ class RunParts:
     `capacity` says what limits it."""
 
     run_id: str
-    started_at: float
     tasks: SchedulerParts
     policies: TaskPolicies
     requests: ModelRequestExecutor

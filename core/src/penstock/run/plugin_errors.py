@@ -31,7 +31,9 @@ _log: Final = logging.getLogger("penstock.plugins")
 
 
 class PluginErrors:
-    """What the plugins of one run raise. Made inside the run; `report` may be called in any thread and never raises."""
+    """What the plugins of one run raise. `report` may be called in any thread and never raises; what comes before the
+    run is `opened` is told then.
+    """
 
     def __init__(self, streams: Mapping[StreamName, EventStream], run_id: str) -> None:
         self._streams = streams
@@ -39,9 +41,18 @@ class PluginErrors:
         self._found = PluginFailures()
         self._logged: dict[tuple[str, str, str], float] = {}
         self._recorded: dict[tuple[str, str], float] = {}
+        self._early: list[tuple[str, str, BaseException, object]] = []
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._clock: trio.abc.Clock
+        self._thread = 0
+
+    def opened(self) -> None:
+        """The run begins, in this thread."""
+        self._clock, self._thread = trio.lowlevel.current_clock(), get_ident()
         self._token = trio.lowlevel.current_trio_token()
-        self._clock = trio.lowlevel.current_clock()
-        self._thread = get_ident()
+        for early in self._early:
+            self._report(*early)
+        self._early.clear()
 
     @property
     def failures(self) -> tuple[PluginFailure, ...]:
@@ -55,6 +66,9 @@ class PluginErrors:
 
     def report(self, plugin: str, hook: str, error: BaseException, asked: object = None, /) -> None:
         """The report of an exception that a plugin raised in `hook` (`OnPluginFailure`)."""
+        if self._token is None:
+            self._early.append((plugin, hook, error, asked))
+            return
         if get_ident() == self._thread:
             self._report(plugin, hook, error, asked)
             return
@@ -81,6 +95,7 @@ class PluginErrors:
                 correlation=RuntimeCorrelation(self._run_id),
                 diagnostics={"plugin": plugin, "hook": hook, "place": failure.place, "count": failure.count},
             )
+            assert self._token is not None
             # Not at once: this may be the middle of a decision, and events record what is complete.
             self._token.run_sync_soon(stream.deliver, idempotent=True)
 

@@ -20,12 +20,18 @@ from penstock.words.identity import ProviderModelKey
 __all__ = ["Random", "Settings", "WallClock"]
 
 
-@attrs.frozen
+@attrs.define
 class WallClock:
-    """The wall clock of a run: `epoch` was the time of day at `started_at` seconds of the run's clock."""
+    """The wall clock of a run: `epoch` was the time of day at `started_at` seconds of the run's clock. That of a run that
+    is prepared before it is opened goes from its opening on.
+    """
 
     epoch: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     started_at: float = 0.0
+
+    def start(self, epoch: datetime, started_at: float) -> None:
+        """Go from here: the run is opened."""
+        self.epoch, self.started_at = epoch, started_at
 
     def wall(self, now: float) -> datetime:
         """The time of day at `now`, in the time zone of `epoch`."""
