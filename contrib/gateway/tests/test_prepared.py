@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock import ConfigError, PluginError
+from penstock import ConfigError, PluginError, PluginManager, PreparedRun
 from penstock_gateway.loading import Serving, load_gateway
 from penstock_gateway.prepared import prepare
 
@@ -45,22 +45,29 @@ def serving(folder: Path, plugin: str, more: str = "", key: str = "") -> Serving
         """,
         encoding="utf-8",
     )
-    return load_gateway(path, {})
+    return load_gateway(path, {"A": "a123456789abcdefghijklmnopqrstuv"})
 
 
-def test_the_plugins_are_made_before_it_forks(tmp_path: Path) -> None:
-    rule = "from penstock import hookimpl\n@hookimpl\ndef penstock_run_started(): pass\n"
-    prepared = prepare(serving(tmp_path, rule))
-    assert prepared.plugins is not None
-    assert "own" in prepared.plugins.active
+RULE = "from penstock import hookimpl\n@hookimpl\ndef penstock_run_started(): pass\n"
+
+
+def test_the_coordinators_run_is_put_together_before_it_forks(tmp_path: Path) -> None:
+    prepared = prepare(serving(tmp_path, RULE))
+    assert isinstance(prepared.run, PreparedRun)
     assert prepared.number == 0
 
 
+def test_with_a_ledger_which_the_coordinator_opens_only_the_plugins_are_made(tmp_path: Path) -> None:
+    ledger = 'ledger = "used.sqlite"\n[gateway.keys.a]\nenv = "A"\n'
+    prepared = prepare(serving(tmp_path, RULE, f"[gateway]\n{ledger}"))
+    assert isinstance(prepared.run, PluginManager)
+    assert "own" in prepared.run.active
+
+
 def test_a_provider_that_cannot_be_called_is_told_before_it_forks(tmp_path: Path) -> None:
-    rule = "from penstock import hookimpl\n@hookimpl\ndef penstock_run_started(): pass\n"
     other = '[providers.other]\nbase_url = "http://u:p@127.0.0.1:9"\n'
     more = f"{other}[providers.other.models.x]\nmax_parallel_requests = 1\n"
-    acme = serving(tmp_path, rule, more, key='api_key_env = "NO_SUCH_VARIABLE"')
+    acme = serving(tmp_path, RULE, more, key='api_key_env = "NO_SUCH_VARIABLE"')
     with pytest.raises(ConfigError, match="NO_SUCH_VARIABLE") as refused:
         prepare(acme)
     assert [each.path for each in refused.value.records] == [
@@ -70,10 +77,9 @@ def test_a_provider_that_cannot_be_called_is_told_before_it_forks(tmp_path: Path
 
 
 def test_after_a_plan_a_coordinator_makes_its_own(tmp_path: Path) -> None:
-    rule = "from penstock import hookimpl\n@hookimpl\ndef penstock_run_started(): pass\n"
-    first = serving(tmp_path, rule)
+    first = serving(tmp_path, RULE)
     later = prepare(first).replaced(first).replaced(first)
-    assert (later.plugins, later.number) == (None, 2)
+    assert (later.run, later.number) == (None, 2)
 
 
 def test_a_plugin_that_starts_a_thread_where_it_is_made_is_refused(tmp_path: Path) -> None:

@@ -67,23 +67,20 @@ async def coordinate(
         add(metrics, kept)
     serving = prepared.serving
     config = serving.gateway
+    mocks = {name: each for name, each in serving.config.providers.items() if each.kind == "mock"}
     with (
         trio.open_signal_receiver(signal.SIGTERM, signal.SIGQUIT) as signals,
         open_spending(serving.spending, time_of_day) as spending,
     ):
         async with (
             open_poller() as poller,
-            open_upstreams(
-                poller, serving.config.providers, os.environ, connect_timeout=config.connect_timeout
-            ) as upstreams,
+            open_upstreams(poller, mocks, os.environ, connect_timeout=config.connect_timeout) as upstreams,
             _open_run(prepared, spending) as scheduler,
         ):
             gate = LocalGate(scheduler.requests, spending)
             front = Front(serving, upstreams, gate, metrics, CallLog(None, metrics, poller))
             gateway = Gateway(front, upstreams, scheduler, spending, poller)
-            embedded = {
-                name: upstreams[name].url for name, each in serving.config.providers.items() if each.kind == "mock"
-            }
+            embedded = {name: each.url for name, each in upstreams.items()}
             book = Book(gate, trio.current_time)
             coordinator = Coordinator(gateway, book, control, embedded, load, keep, prepared.number)
             gateway.elsewhere = coordinator.connections

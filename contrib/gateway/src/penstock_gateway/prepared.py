@@ -34,7 +34,7 @@ class Prepared:
 
 def prepare(serving: Serving) -> Prepared:
     """What is there at the first fork. Raises `ConfigError` and `PluginError` for plugins that cannot be made, and for
-    providers that cannot be called.
+    providers that cannot be called: the coordinator calls none.
     """
     check_upstreams(serving.config.providers, os.environ)
     dialect_names()  # read from the metadata of all distributions, once

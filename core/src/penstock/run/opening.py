@@ -129,7 +129,7 @@ def _run(
     if isinstance(config, PreparedRun):
         if plugins or run_id is not None or wall_clock is not None:
             raise ConfigError("a prepared run has its plugins, its run_id and its clock: give none of them to open it")
-        config.clock.start(epoch, started_at)
+        config.begin(epoch, started_at)
         return config
     manager = manager_of(config, plugins)
     name = None if run_id is None else checked_run_id(run_id)

@@ -31,8 +31,8 @@ _log: Final = logging.getLogger("penstock.plugins")
 
 
 class PluginErrors:
-    """What the plugins of one run raise. `report` may be called in any thread and never raises; what comes before the
-    run is `opened` is told then.
+    """What the plugins of one run raise. `report` may be called in any thread and never raises; before the run is
+    `opened` only factories are called, and what they raise, which is raised besides, is logged alone.
     """
 
     def __init__(self, streams: Mapping[StreamName, EventStream], run_id: str) -> None:
@@ -41,7 +41,6 @@ class PluginErrors:
         self._found = PluginFailures()
         self._logged: dict[tuple[str, str, str], float] = {}
         self._recorded: dict[tuple[str, str], float] = {}
-        self._early: list[tuple[str, str, BaseException, object]] = []
         self._token: trio.lowlevel.TrioToken | None = None
         self._clock: trio.abc.Clock
         self._thread = 0
@@ -50,9 +49,6 @@ class PluginErrors:
         """The run begins, in this thread."""
         self._clock, self._thread = trio.lowlevel.current_clock(), get_ident()
         self._token = trio.lowlevel.current_trio_token()
-        for early in self._early:
-            self._report(*early)
-        self._early.clear()
 
     @property
     def failures(self) -> tuple[PluginFailure, ...]:
@@ -67,7 +63,7 @@ class PluginErrors:
     def report(self, plugin: str, hook: str, error: BaseException, asked: object = None, /) -> None:
         """The report of an exception that a plugin raised in `hook` (`OnPluginFailure`)."""
         if self._token is None:
-            self._early.append((plugin, hook, error, asked))
+            _tell(plugin, hook, place_of(error, asked), 1, error)
             return
         if get_ident() == self._thread:
             self._report(plugin, hook, error, asked)
@@ -83,8 +79,7 @@ class PluginErrors:
         at = (plugin, hook, failure.place)
         if now >= self._logged.get(at, -LOG_INTERVAL) + LOG_INTERVAL or failure.count == 1:
             self._logged[at] = now
-            said = "plugin %r raised in %s at %s (%d so far)"
-            _log.error(said, plugin, hook, failure.place, failure.count, exc_info=_raised(error))
+            _tell(plugin, hook, failure.place, failure.count, error)
         stream = self._streams[failure.gate]
         last = self._recorded.get((plugin, failure.gate))
         if stream.active and (last is None or now >= last + EVENT_INTERVAL):
@@ -98,6 +93,10 @@ class PluginErrors:
             assert self._token is not None
             # Not at once: this may be the middle of a decision, and events record what is complete.
             self._token.run_sync_soon(stream.deliver, idempotent=True)
+
+
+def _tell(plugin: str, hook: str, place: str, count: int, error: BaseException) -> None:
+    _log.error("plugin %r raised in %s at %s (%d so far)", plugin, hook, place, count, exc_info=_raised(error))
 
 
 def _raised(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,15 +30,23 @@ RUN_ID: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", re.ASCII)
 """The names that a run may have: a name stands in every event of the run."""
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class PreparedRun:
     """A run with its plugins, queues and rules made, which `open_scheduler` opens, once. Its wall clock goes from then
-    on, and who reports an error of a plugin's before that is heard then.
+    on.
     """
 
     parts: RunParts
     hooks: CompiledHooks
     clock: WallClock
+    _opened: bool = attrs.field(default=False, init=False)
+
+    def begin(self, epoch: datetime, started_at: float) -> None:
+        """The run is opened, and its wall clock goes from here. Raises `ConfigError` for the second time."""
+        if self._opened:
+            raise ConfigError("this prepared run was opened before: prepare another one")
+        self._opened = True
+        self.clock.start(epoch, started_at)
 
 
 def prepare_run(

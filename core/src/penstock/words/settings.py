@@ -22,8 +22,8 @@ __all__ = ["Random", "Settings", "WallClock"]
 
 @attrs.define
 class WallClock:
-    """The wall clock of a run: `epoch` was the time of day at `started_at` seconds of the run's clock. That of a run that
-    is prepared before it is opened goes from its opening on.
+    """The wall clock of a run: `epoch` was the time of day at `started_at` seconds of the run's clock. That of a run
+    which is prepared before it is opened goes from its opening on.
     """
 
     epoch: datetime = datetime(2026, 1, 1, tzinfo=UTC)
@@ -63,7 +63,7 @@ class Settings:
     section: Any = None
     limits: Mapping[str, int] = MappingProxyType({})
     seed: int = 0
-    clock: WallClock = WallClock()
+    clock: WallClock = attrs.field(factory=WallClock)
     providers: Mapping[str, Sequence[str]] = MappingProxyType({})
     models: Mapping[str, ProviderModelKey] = MappingProxyType({})
 
