@@ -47,8 +47,8 @@ def prepare(serving: Serving) -> Prepared:
     started = [each.name for each in threading.enumerate() if each not in before]
     if started:
         what = (
-            f"a plugin starts a thread where it is imported or made ({', '.join(started)}), which no process that is"
-            " forked would have: it must start it in penstock_run_started; or set workers = 1"
+            f"a plugin starts a thread where it is imported or made, or in a factory ({', '.join(started)}), which no"
+            " process that is forked would have: it must start it in penstock_run_started; or set workers = 1"
         )
         raise ConfigError(Problem(("gateway", "workers"), what, serving.config.source))
     return Prepared(serving, run)
