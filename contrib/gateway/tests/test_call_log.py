@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import sys
+import threading
 from pathlib import Path
+from typing import IO, Any, cast
 
 import pytest
 
@@ -70,3 +73,40 @@ def test_nobody_can_be_told_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, full.fileno())  # lest its end fail too
         os.close(null)
+
+
+async def test_a_line_that_cannot_be_made_leaves_nothing_among_the_others(tmp_path: Path) -> None:
+    async with open_poller() as poller:
+        with (tmp_path / "calls").open("ab", buffering=0) as file:
+            log = CallLog(file, Metrics(), poller)
+            log.write({"call": 1}, 0.0)
+            with pytest.raises(UnicodeEncodeError):
+                log.write({"call": 2, "model": "\ud800"}, 0.0)
+            log.write({"call": 3}, 0.0)
+            log.close()
+    assert (tmp_path / "calls").read_bytes() == b'{"call":1}\n{"call":3}\n'
+
+
+class Reluctant(io.RawIOBase):
+    """A file that is not written to before `taken` is set. It counts its lines."""
+
+    def __init__(self) -> None:
+        self.taken = threading.Event()
+        self.lines = 0
+
+    def write(self, data: Any) -> int:
+        self.taken.wait()
+        self.lines += bytes(data).count(b"\n")
+        return len(data)
+
+
+async def test_lines_beyond_ten_thousand_that_nobody_has_taken_are_lost_and_counted() -> None:
+    metrics, file = Metrics(), Reluctant()
+    async with open_poller() as poller:
+        log = CallLog(cast("IO[bytes]", file), metrics, poller)
+        for number in range(30_000):
+            log.write({"call": number, "path": "/v1/chat/completions"}, 0.0)
+        file.taken.set()
+        log.close()
+    assert file.lines + metrics.lost_lines == 30_000
+    assert 9_000 < file.lines <= 10_000

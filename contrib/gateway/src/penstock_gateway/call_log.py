@@ -1,7 +1,7 @@
 """A line of JSON per call, without what was said in it, written by a thread: a slow reader holds nobody up.
 
-Lines go to the thread many at a time: to wake it for each would cost more than to make it. Those beyond ten thousand
-that nobody has taken yet are lost, and counted.
+Lines go to the thread many at a time, in the one buffer that they were made in: to wake it for each would cost more
+than to make it. Those beyond ten thousand that nobody has taken yet are lost, and counted.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ __all__ = ["CallLog", "check_log_place", "open_log", "open_log_file"]
 MOST_LINES: Final = 10_000
 GATHERING: Final = 0.1
 """Seconds that a line waits for others."""
-TOGETHER: Final = 1_000
-"""So many do not wait."""
+TOGETHER: Final = 32 * 1024
+"""Bytes of lines that do not wait."""
 TOLD_EVERY: Final = 60.0
 """Seconds, at least, between two lines that say that the log cannot be written."""
 CLOSING_SECONDS: Final = 5.0
@@ -48,16 +48,18 @@ class CallLog:
     def __init__(self, file: IO[bytes] | None, metrics: Metrics, poller: Poller) -> None:
         self._file = file
         self._metrics = metrics
-        self._gathered: list[bytes] = []
+        self._gathered = bytearray()
+        self._count = 0
+        """Lines in it."""
         self._moment = poller.moment(self._hand_over)
         self._failing = False
         self._told_at = -inf
         self._waiting = 0
         """Lines that the thread has been given, and has not written."""
-        self._lines: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
+        self._lines: queue.SimpleQueue[tuple[bytearray, int] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="penstock call log", daemon=True)
         self._one_write = ONE_WRITE if file is None or _may_mix(file) else LARGE_WRITE
-        self._encode = msgspec.json.Encoder().encode
+        self._encode_into = msgspec.json.Encoder().encode_into
         if file is not None:
             self._thread.start()
 
@@ -66,21 +68,27 @@ class CallLog:
         if self._file is None:
             return
         gathered = self._gathered
-        if not gathered:
+        size = len(gathered)
+        if not size:
             self._moment.set(now + GATHERING)
-        gathered.append(self._encode(line))
+        try:
+            self._encode_into(line, gathered, -1)
+        except BaseException:
+            del gathered[size:]  # what was made of it before
+            raise
+        gathered += b"\n"
+        self._count += 1
         if len(gathered) >= TOGETHER:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        gathered, self._gathered = self._gathered, []
-        room = MOST_LINES - self._waiting
-        if len(gathered) > room:
-            self._metrics.lost_lines += len(gathered) - max(room, 0)
-            gathered = gathered[: max(room, 0)]
-        if gathered:
-            self._waiting += len(gathered)
-            self._lines.put(gathered)
+        gathered, count = self._gathered, self._count
+        self._gathered, self._count = bytearray(), 0
+        if self._waiting + count > MOST_LINES:
+            self._metrics.lost_lines += count
+        elif count:
+            self._waiting += count
+            self._lines.put((gathered, count))
 
     def close(self) -> None:
         """Write what is left; not for longer than some seconds."""
@@ -92,17 +100,18 @@ class CallLog:
 
     def _write(self) -> None:
         assert self._file is not None
-        while (lines := self._lines.get()) is not None:
+        while (given := self._lines.get()) is not None:
+            lines, count = given
             try:
-                for data in in_pieces(b"\n".join([*lines, b""]), self._one_write):
+                for data in in_pieces(lines, self._one_write):
                     self._file.write(data)
                     self._file.flush()
             except (OSError, ValueError) as error:  # full, or closed by whoever read it: calls go on
-                self._metrics.lost_lines += len(lines)
+                self._metrics.lost_lines += count
                 self._fails(str(error))
             else:
                 self._fails("")
-            self._waiting -= len(lines)
+            self._waiting -= count
         with suppress(OSError, ValueError):
             self._file.flush()
 
@@ -126,12 +135,15 @@ def _may_mix(file: IO[bytes]) -> bool:
         return False
 
 
-def in_pieces(lines: bytes, most: int) -> Iterator[bytes]:
+def in_pieces(lines: bytes | bytearray, most: int) -> Iterator[bytes | bytearray]:
     """Lines, as many in each piece as are written as a whole: those of several processes do not mix.
 
     >>> list(in_pieces(b"one\\ntwo\\nthree and four\\n", 9))
     [b'one\\ntwo\\n', b'three and four\\n']
     """
+    if len(lines) <= most:
+        yield lines
+        return
     begin = 0
     while begin < len(lines):
         end = lines.rfind(b"\n", begin, begin + most) + 1 or lines.index(b"\n", begin) + 1
