@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from penstock_dialects import Answer, Dialect, Shape
-from penstock_gateway import exchange, upstreams
+from penstock_gateway import exchange, upstream_spec
 from penstock_gateway.request_parser import ClientRequest
 from penstock_gateway.testing import ANSWER, CHAT, PROVIDER_KEY, Provider, World, whole
 from penstock_wire import ConnectionLost
@@ -240,7 +240,7 @@ async def test_an_answer_that_a_dialect_makes_nonsense_of_takes_no_memory_and_no
         setattr(answer, "finish", 5)  # noqa: B010  # a mistake that the types know of
 
     odd = Dialect(name="odd", shapes=(Shape("odd", lambda _: True, read),))
-    monkeypatch.setattr(upstreams, "dialect_at", lambda _: odd)
+    monkeypatch.setattr(upstream_spec, "dialect_at", lambda _: odd)
     await world.begin(cap=1)
     for _ in range(2):
         await world.ask()

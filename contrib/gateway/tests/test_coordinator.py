@@ -52,6 +52,6 @@ async def test_a_worker_that_hangs_before_it_is_ready_is_ended_by_force(
         assert hand_over(own, coordinators, idler.pid, 0)
         coordinators.close()
         with trio.move_on_after(BEAT * (MOST_MISSED + 2)):
-            await coordinate(Control(other), [], Prepared(serving), lambda: serving, lambda _: None, None)
+            await coordinate(Control(other), [], Prepared(serving, {}), lambda: serving, lambda _: None, None)
     assert idler.wait(30) == -signal.SIGKILL
     assert caplog.messages == [f"a worker (process {idler.pid}) hangs, and is ended"]

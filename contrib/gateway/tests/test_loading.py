@@ -70,7 +70,7 @@ def test_limits_per_minute_are_budgets_of_the_keys_group(tmp_path: Path) -> None
 def test_what_keeps_the_limits_of_keys_cannot_be_left_out_of_one_run(tmp_path: Path) -> None:
     path = tmp_path / "gateway.toml"
     path.write_text(f'[gateway.keys.a]\nenv = "A"\nrequests_per_minute = 1\n{MOCK}', encoding="utf-8")
-    assert load_gateway(path, {"A": KEY}, [Without("aimd")]).without == (Without("aimd"),)
+    assert load_gateway(path, {"A": KEY}, [Without("aimd")]).plugins == (Without("aimd"),)
     with pytest.raises(ConfigError, match="'token-budget' cannot be left out"):
         load_gateway(path, {"A": KEY}, [Without("token-budget")])
 

@@ -11,7 +11,16 @@ import pytest
 import trio
 import trio.testing
 
-from penstock_wire import AnswerParser, BadAnswer, CallsClient, CannotConnect, ConnectionLost, WireError, open_poller
+from penstock_wire import (
+    AnswerParser,
+    BadAnswer,
+    CallsClient,
+    CannotConnect,
+    ConnectionLost,
+    Target,
+    WireError,
+    open_poller,
+)
 
 pytestmark = pytest.mark.loopback
 
@@ -84,10 +93,10 @@ async def world(tls: tuple[ssl.SSLContext, ssl.SSLContext] | None = None) -> Asy
         port = listener.socket.getsockname()[1]
         if tls is None:
             nursery.start_soon(trio.serve_listeners, made.serve, [listener])
-            made.client = CallsClient(poller, f"http://127.0.0.1:{port}/v1")
+            made.client = CallsClient(poller, Target(f"http://127.0.0.1:{port}/v1"))
         else:
             nursery.start_soon(trio.serve_listeners, made.serve, [trio.SSLListener(listener, tls[0])])
-            made.client = CallsClient(poller, f"https://localhost:{port}/v1", tls=tls[1])
+            made.client = CallsClient(poller, Target(f"https://localhost:{port}/v1"), tls=tls[1])
         yield made
         made.client.close()
         nursery.cancel_scope.cancel()
@@ -164,7 +173,7 @@ async def test_a_call_that_is_cancelled_closes_its_connection_and_is_told_nothin
 async def test_what_is_not_there_is_told() -> None:
     async with open_poller() as poller:
         told = Told()
-        client = CallsClient(poller, "http://127.0.0.1:1")
+        client = CallsClient(poller, Target("http://127.0.0.1:1"))
         client.call(client.head("POST", "/").with_body(b""), told, trio.current_time())
         await told.over.wait()
         assert isinstance(told.error, CannotConnect)
@@ -214,7 +223,7 @@ async def test_the_same_goes_through_tls(contexts: tuple[ssl.SSLContext, ssl.SSL
     async with world() as plain:
         port = plain.client.head("POST", "/").with_body(b"").partition(b"host: 127.0.0.1:")[2].partition(b"\r\n")[0]
         async with open_poller() as poller:
-            client = CallsClient(poller, f"https://localhost:{int(port)}", tls=contexts[1])
+            client = CallsClient(poller, Target(f"https://localhost:{int(port)}"), tls=contexts[1])
             told = Told()
             client.call(client.head("POST", "/").with_body(b""), told, trio.current_time())
             await told.over.wait()

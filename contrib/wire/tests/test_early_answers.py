@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from penstock_wire import AnswerParser, CallsClient, WireError, open_poller
+from penstock_wire import AnswerParser, CallsClient, Target, WireError, open_poller
 
 pytestmark = pytest.mark.loopback
 
@@ -45,7 +45,7 @@ async def serving(serve: Serve, keep_alive: float = 30.0) -> AsyncIterator[Calla
     async with trio.open_nursery() as nursery, open_poller() as poller:
         listeners = await nursery.start(trio.serve_tcp, serve, 0)
         port = listeners[0].socket.getsockname()[1]
-        client = CallsClient(poller, f"http://127.0.0.1:{port}/v1", keep_alive=keep_alive)
+        client = CallsClient(poller, Target(f"http://127.0.0.1:{port}/v1"), keep_alive=keep_alive)
 
         async def ended(body: bytes) -> Told:
             told = Told()

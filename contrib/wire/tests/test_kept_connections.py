@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from penstock_wire import AnswerParser, CallsClient, ConnectionLost, WireError, open_poller
+from penstock_wire import AnswerParser, CallsClient, ConnectionLost, Target, WireError, open_poller
 from penstock_wire.connection import Origin
 from penstock_wire.secured import Secured
 
@@ -92,7 +92,7 @@ async def twice(server: Server, monkeypatch: pytest.MonkeyPatch, *, races: bool)
     async with trio.open_nursery() as nursery, open_poller() as poller:
         (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
         nursery.start_soon(trio.serve_listeners, server.serve, [listener])
-        client = CallsClient(poller, f"http://127.0.0.1:{listener.socket.getsockname()[1]}/v1")
+        client = CallsClient(poller, Target(f"http://127.0.0.1:{listener.socket.getsockname()[1]}/v1"))
         for _ in range(2):
             told.append(Told())
             client.call(client.head("POST", "/chat").with_body(b"{}"), told[-1], trio.current_time())

@@ -42,12 +42,14 @@ def check_gateway(path: Path, plugins: Sequence[object]) -> FileCheck:
     )
 
 
-def serve_command(path: Path, without: Sequence[Without] = ()) -> None:
-    """Serve what a file describes, `without` some plugins, until a signal. Raises `ConfigError`."""
+def serve_command(path: Path, plugins: Sequence[Path | Without] = ()) -> None:
+    """Serve what a file describes until a signal, with these files of plugins and without those. Raises
+    `ConfigError` and `PluginError`.
+    """
     if sys.platform != "win32":
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a wish to reload that comes before it serves, or at its end
     raise_most_files()
-    load = partial(_load_counted, path, without)
+    load = partial(_load_counted, path, plugins)
     serving = load()
     if serving.gateway.workers == 1:
         settle_down()
@@ -62,9 +64,9 @@ def serve_command(path: Path, without: Sequence[Without] = ()) -> None:
     serve_by_processes(serving, load, partial(_say, serving))
 
 
-def _load_counted(path: Path, without: Sequence[Without]) -> Serving:
+def _load_counted(path: Path, plugins: Sequence[Path | Without]) -> Serving:
     """A configuration whose workers are counted: one for each core, where it says 0."""
-    serving = load_gateway(path, os.environ, without)
+    serving = load_gateway(path, os.environ, plugins)
     if serving.gateway.workers:
         return serving
     return attrs.evolve(serving, gateway=attrs.evolve(serving.gateway, workers=cores()))

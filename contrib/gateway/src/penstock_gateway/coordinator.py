@@ -67,14 +67,14 @@ async def coordinate(
         add(metrics, kept)
     serving = prepared.serving
     config = serving.gateway
-    mocks = {name: each for name, each in serving.config.providers.items() if each.kind == "mock"}
+    mocks = {name: each for name, each in prepared.upstreams.items() if each.target is None}
     with (
         trio.open_signal_receiver(signal.SIGTERM, signal.SIGQUIT) as signals,
         open_spending(serving.spending, time_of_day) as spending,
     ):
         async with (
             open_poller() as poller,
-            open_upstreams(poller, mocks, os.environ, connect_timeout=config.connect_timeout) as upstreams,
+            open_upstreams(poller, mocks, connect_timeout=config.connect_timeout) as upstreams,
             _open_run(prepared, spending) as scheduler,
         ):
             gate = LocalGate(scheduler.requests, spending)
@@ -112,7 +112,7 @@ def _open_run(prepared: Prepared, spending: SpendingAtWork) -> AbstractAsyncCont
     plugins, name = spending.plugins(serving.spending), run_name(serving.config.source)
     if run is not None:
         return penstock.open_scheduler(run, plugins=plugins, run_id=name)
-    return penstock.open_scheduler(serving.config, plugins=(*plugins, *serving.without), run_id=name)
+    return penstock.open_scheduler(serving.config, plugins=(*plugins, *serving.plugins), run_id=name)
 
 
 @attrs.define(eq=False)

@@ -45,8 +45,8 @@ class Serving:
     keys: Mapping[str, KeyConfig]
     models: Mapping[str, Deployment]
     spending: Spending
-    without: tuple[Without, ...] = ()
-    """The plugins that are left out, whatever the file names."""
+    plugins: tuple[Path | Without, ...] = ()
+    """What the command line adds and leaves out, whatever the file names."""
 
     def resources(self, deployment: Deployment, domain: str) -> list[RequestResourceKey]:
         """Where calls of this kind to a model may be made, as the request gate knows it."""
@@ -58,8 +58,10 @@ class Serving:
         return found
 
 
-def load_gateway(path: Path, environment: Mapping[str, str], without: Sequence[Without] = ()) -> Serving:
-    """The gateway that a file describes, `without` some plugins. Raises `ConfigError` with all that is wrong."""
+def load_gateway(path: Path, environment: Mapping[str, str], plugins: Sequence[Path | Without] = ()) -> Serving:
+    """The gateway that a file describes, with these files of plugins and without those. Raises `ConfigError` with all
+    that is wrong.
+    """
     loaded = load_config(path, extra_tables=TABLES)
     gateway: GatewayConfig = loaded.extras["gateway"]
     expanded = expand(loaded.config, loaded.extras["endpoints"])
@@ -90,8 +92,8 @@ def load_gateway(path: Path, environment: Mapping[str, str], without: Sequence[W
     problems += wrong_in_spending
     if problems:
         raise ConfigError([attrs.evolve(each, source=each.source or config.source) for each in problems])
-    config = _with_budgets(config, keys, {each.name for each in without})
-    return Serving(config, gateway, ring, keys, models, spending, tuple(without))
+    config = _with_budgets(config, keys, {each.name for each in plugins if isinstance(each, Without)})
+    return Serving(config, gateway, ring, keys, models, spending, tuple(plugins))
 
 
 def _reached(keys: Mapping[str, KeyConfig], models: Mapping[str, Deployment]) -> dict[str, list[str]]:

@@ -82,7 +82,7 @@ def serve(context: click.Context, config: Path, reloads: bool, wanted: str | Non
     from penstock_gateway.command import serve_command
 
     line = context.find_object(CommandLine)
-    serve_command(config, [] if line is None else [Without(name) for name in line.left_out])
+    serve_command(config, () if line is None else line.plugins)
 
 
 @click.group()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 
 import attrs
 
@@ -11,39 +12,40 @@ from penstock import ConfigError, PluginManager, PreparedRun, Problem, prepare_r
 from penstock_dialects import dialect_names
 from penstock_gateway.loading import Serving
 from penstock_gateway.reloading import run_name
-from penstock_gateway.upstreams import check_upstreams
+from penstock_gateway.upstream_spec import UpstreamSpec, upstream_specs
 
 __all__ = ["Prepared", "prepare"]
 
 
 @attrs.frozen
 class Prepared:
-    """What is there at a fork: what is served, the coordinator's `run`, put together, and the `number` of plans that
-    coordinators have told so far. Where there is a ledger, whose file is opened by the coordinator, only the plugins of
-    the run are there, imported, checked and made. After a reload there is none: a coordinator makes its own.
+    """What is there at a fork: what is served, the providers, the coordinator's `run`, put together, and the `number` of
+    plans that coordinators have told so far. Where there is a ledger, whose file the coordinator opens, only the plugins
+    of the run are there, imported, checked and made. After a reload there is none: a coordinator makes its own.
     """
 
     serving: Serving
+    upstreams: Mapping[str, UpstreamSpec]
     run: PreparedRun | PluginManager | None = None
     number: int = 0
 
     def replaced(self, serving: Serving) -> Prepared:
         """What is there when a coordinator has told its plan."""
-        return Prepared(serving, number=self.number + 1)
+        return Prepared(serving, self.upstreams, number=self.number + 1)
 
 
 def prepare(serving: Serving) -> Prepared:
     """What is there at the first fork. Raises `ConfigError` and `PluginError` for plugins that cannot be made, and for
-    providers that cannot be called: the coordinator calls none.
+    providers that cannot be called.
     """
-    check_upstreams(serving.config.providers, os.environ)
+    upstreams = upstream_specs(serving.config.providers, os.environ)
     dialect_names()  # read from the metadata of all distributions, once
     before = {*threading.enumerate()}
     run: PreparedRun | PluginManager
     if serving.spending.ledger is None:
-        run = prepare_run(serving.config, plugins=serving.without, run_id=run_name(serving.config.source))
+        run = prepare_run(serving.config, plugins=serving.plugins, run_id=run_name(serving.config.source))
     else:
-        run = PluginManager.from_config(serving.config, extra=serving.without)
+        run = PluginManager.from_config(serving.config, extra=serving.plugins)
     started = [each.name for each in threading.enumerate() if each not in before]
     if started:
         what = (
@@ -51,4 +53,4 @@ def prepare(serving: Serving) -> Prepared:
             " process that is forked would have: it must start it in penstock_run_started; or set workers = 1"
         )
         raise ConfigError(Problem(("gateway", "workers"), what, serving.config.source))
-    return Prepared(serving, run)
+    return Prepared(serving, upstreams, run)

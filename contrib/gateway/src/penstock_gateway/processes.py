@@ -282,7 +282,7 @@ class FirstProcess:
             self._control.close()
         own = self._clients[who - 1]
         _close([self._admin, *(each for each in self._clients if each is not own)])
-        trio.run(work, coordinator, own, self._log, prefix, self._prepared.serving)
+        trio.run(work, coordinator, own, self._log, prefix, self._prepared.serving, self._prepared.upstreams)
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:

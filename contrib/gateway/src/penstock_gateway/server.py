@@ -33,6 +33,7 @@ from penstock_gateway.saying import say
 from penstock_gateway.service_manager import READY, STOPPING, ServiceManager
 from penstock_gateway.spending.at_work import SpendingAtWork, Wall, open_spending, time_of_day
 from penstock_gateway.status import WorkerStanding, status_json, status_page
+from penstock_gateway.upstream_spec import upstream_specs
 from penstock_gateway.upstreams import Upstream, open_upstreams
 from penstock_wire import Poller, open_poller
 
@@ -95,7 +96,7 @@ class Gateway:
         problems = needs_a_new_start(before, serving)
         if problems:
             raise ConfigError(problems)
-        plugins = (*self.spending.plugins(serving.spending), *serving.without)
+        plugins = (*self.spending.plugins(serving.spending), *serving.plugins)
         changes = self._scheduler.reconfigure(serving.config, plugins=plugins)
         self.spending.use(serving.spending)
         self.front.use(serving)
@@ -196,11 +197,13 @@ async def _open_gateway(
         open_poller() as poller,
         open_log(config.log, metrics, poller) as log,
         open_upstreams(
-            poller, serving.config.providers, environment, connect_timeout=config.connect_timeout
+            poller,
+            upstream_specs(serving.config.providers, environment),
+            connect_timeout=config.connect_timeout,
         ) as upstreams,
         penstock.open_scheduler(
             serving.config,
-            plugins=(*spending.plugins(serving.spending), *serving.without),
+            plugins=(*spending.plugins(serving.spending), *serving.plugins),
             run_id=run_name(serving.config.source),
         ) as scheduler,
     ):

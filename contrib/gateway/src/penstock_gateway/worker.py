@@ -7,10 +7,9 @@ the coordinator ends    as SIGTERM, but with `orphan_seconds`; who waits for a p
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import IO, Final
 
@@ -27,6 +26,7 @@ from penstock_gateway.metrics import Metrics
 from penstock_gateway.plan import PlanReader, ServingPlan
 from penstock_gateway.remote_gate import RemoteGate
 from penstock_gateway.tallies import take
+from penstock_gateway.upstream_spec import UpstreamSpec
 from penstock_gateway.upstreams import open_upstreams
 from penstock_wire import open_poller
 
@@ -42,9 +42,11 @@ async def work(
     log: IO[bytes] | None,
     prefix: str,
     inherited: Serving,
+    specs: Mapping[str, UpstreamSpec],
 ) -> None:
     """Serve until told to end, or until the coordinator has. `log` is shared with other workers; `prefix` makes the
-    numbers of calls differ from theirs; `inherited` is what the first process had when it forked.
+    numbers of calls differ from theirs; `inherited` is what the first process had when it forked, `specs` are the
+    providers.
     """
     link, plans = Link(coordinator), PlanReader()
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGQUIT) as signals:
@@ -56,8 +58,7 @@ async def work(
             open_poller() as poller,
             open_upstreams(
                 poller,
-                plan.serving.config.providers,
-                os.environ,
+                specs,
                 connect_timeout=plan.serving.gateway.connect_timeout,
                 embedded=plan.embedded,
             ) as upstreams,

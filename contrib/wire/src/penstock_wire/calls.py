@@ -20,10 +20,10 @@ from penstock_wire.answer import AnswerParser
 from penstock_wire.channel import Channel
 from penstock_wire.connection import Origin
 from penstock_wire.errors import CannotConnect, ConnectionLost, WireError
-from penstock_wire.given import check_client
+from penstock_wire.given import check_client, check_target
 from penstock_wire.idle import IdleConnections
 from penstock_wire.poller import Poller
-from penstock_wire.request import Headers, RequestHead
+from penstock_wire.request import RequestHead
 from penstock_wire.target import Target, tls_context
 
 __all__ = ["CallReceiver", "CallsClient", "PolledCall"]
@@ -44,23 +44,24 @@ class CallReceiver(Protocol):
 
 
 class CallsClient:
-    """A client of `base_url`, with the parameters of `WireClient`. To be closed in the end."""
+    """A client of a target, with the parameters of `WireClient`. To be closed in the end. Targets know of no loop: they
+    may be made before, and for several clients.
+    """
 
     def __init__(
         self,
         poller: Poller,
-        base_url: str,
+        target: Target,
         *,
-        headers: Headers = (),
         tls: ssl.SSLContext | None = None,
         keep_alive: float = 30.0,
         most_idle: int = 1000,
         connect_timeout: float = 30.0,
     ) -> None:
-        target = Target(base_url, headers)
+        check_target(target)
+        check_client(tls, keep_alive, most_idle, connect_timeout)
         self.head: Callable[[str, str], RequestHead] = target.head
         """The head of calls with a method to a path, made once for all of them; a `ValueError` for what is none."""
-        check_client(tls, keep_alive, most_idle, connect_timeout)
         self._origin = Origin(target.host, target.port, (tls or tls_context()) if target.secure else None)
         self._poller = poller
         self.now = poller.now

@@ -29,7 +29,7 @@ class Target:
     that is not of `http` or `https`, or holds a user, a query or a fragment, and for what is no header.
     """
 
-    def __init__(self, base_url: str, headers: Headers) -> None:
+    def __init__(self, base_url: str, headers: Headers = ()) -> None:
         url = urlsplit(base_url)
         if url.scheme not in _PORTS or not url.hostname:
             raise ValueError("base_url must begin with http:// or https:// and a host")

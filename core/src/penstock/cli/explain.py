@@ -45,7 +45,7 @@ def explain(
     if not capacity or wanted is not None:
         raise click.UsageError("a FILE is for --capacity before a run, without --run")
     config = load_config(file, foreign_tables=True).config
-    plan = dry_run(config, PluginManager.from_config(config, extra=line.plugin_files))
+    plan = dry_run(config, PluginManager.from_config(config, extra=line.plugins))
     if as_json:
         click.echo(json.dumps({"configured": plan.as_dict()["configured"]}, indent=2))
     else:

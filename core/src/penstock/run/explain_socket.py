@@ -58,13 +58,13 @@ async def answer_questions(
         return
     greeting = Greeting(run_id, os.getpid(), datetime.now().astimezone().isoformat(timespec="seconds"))
     try:
-        with run_folder() as folder, trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        with run_folder() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             name = folder.new_name()
             try:
-                await _listen(listener, folder, name)
+                _listen(listener, folder, name)
                 found = True
                 task_status.started()
-                await _Answering(greeting, answer).serve(listener)
+                await _Answering(greeting, answer).serve(trio.socket.from_stdlib_socket(listener))
             finally:
                 folder.remove(name)
     except OSError as error:
@@ -75,9 +75,11 @@ async def answer_questions(
             task_status.started()
 
 
-async def _listen(listener: trio.socket.SocketType, folder: SocketFolder, name: str) -> None:
+def _listen(listener: socket.socket, folder: SocketFolder, name: str) -> None:
     begun = name.removesuffix(".sock")  # so that nobody finds it before it listens, and takes it for a dead one
-    await listener.bind(str(folder.path / begun))
+    # By no thread, as trio's own would: the folder has been opened just now, and a thread is 0.4 MB of a process.
+    listener.bind(str(folder.path / begun))
+    listener.setblocking(False)
     folder.close_to_others(begun)
     listener.listen(MOST_CONNECTIONS)
     folder.rename(begun, name)
