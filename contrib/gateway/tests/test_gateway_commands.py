@@ -18,6 +18,7 @@ from penstock_gateway import KeyRing
 from penstock_gateway.key_file import read_keys
 from penstock_gateway.plugin import GatewayPlugin, keys
 
+several = pytest.mark.skipif(sys.platform != "linux", reason="several processes are Linux's")
 MOCK = Path(__file__).parents[1] / "examples" / "mock.toml"
 
 
@@ -109,6 +110,30 @@ def test_check_makes_no_ledger_where_one_could_be_made(tmp_path: Path) -> None:
     file.write_text(text, encoding="utf-8")
     assert GatewayPlugin().penstock_check(file, tomllib.loads(text), (), ()) is not None
     assert [each.name for each in tmp_path.iterdir()] == ["gateway.toml"]
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=several)])
+def test_a_file_of_the_command_line_takes_part_and_what_it_leaves_out_does_not(tmp_path: Path, workers: int) -> None:
+    path, rule, other = tmp_path / "mock.toml", tmp_path / "mine.py", tmp_path / "other.py"
+    text = MOCK.read_text(encoding="utf-8").replace("8080", "0").replace("9464", "0")
+    path.write_text(text.replace("[gateway]", f"[gateway]\nworkers = {workers}"), encoding="utf-8")
+    for file in (rule, other):
+        told = "print('runs with', *run.plugins, file=sys.stderr)"
+        file.write_text(
+            f"import sys\nfrom penstock import hookimpl\n@hookimpl\ndef penstock_run_started(run): {told}\n",
+            encoding="utf-8",
+        )
+    options = ["--plugin", str(rule), "--plugin", str(other), "--no-plugin", "other"]
+    command = [sys.executable, "-m", "penstock", *options, "serve", str(path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as served:
+        assert served.stderr is not None
+        told = served.stderr.readline()
+        served.terminate()
+        served.communicate(timeout=60)
+    assert told.startswith("runs with ")
+    assert "mine" in told.split()
+    assert "other" not in told.split()
 
 
 @pytest.mark.loopback

@@ -57,6 +57,11 @@ def test_the_coordinators_run_is_put_together_before_it_forks(tmp_path: Path) ->
     assert prepared.number == 0
 
 
+def test_a_factory_that_needs_a_loop_is_left_to_the_coordinator(tmp_path: Path) -> None:
+    now = "import trio\nfrom penstock import hookimpl\n@hookimpl\ndef penstock_task_policy(): trio.current_time()\n"
+    assert isinstance(prepare(serving(tmp_path, now)).run, PluginManager)
+
+
 def test_with_a_ledger_which_the_coordinator_opens_only_the_plugins_are_made(tmp_path: Path) -> None:
     ledger = 'ledger = "used.sqlite"\n[gateway.keys.a]\nenv = "A"\n'
     prepared = prepare(serving(tmp_path, RULE, f"[gateway]\n{ledger}"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from penstock_wire import WireClient
+from penstock_wire import CallsClient, Target, WireClient, open_poller
 from penstock_wire.transport import WireTransport
 
 BASE = "http://127.0.0.1:9"
@@ -43,6 +43,19 @@ def test_a_client_is_made_of_what_fits_or_not_at_all(name: str, values: tuple[ob
         options: dict[str, Any] = {"base_url": BASE, name: value}
         with pytest.raises(ValueError, match=name):
             WireClient(**options)
+
+
+@pytest.mark.parametrize("target", [*NO_TEXT, BASE])
+async def test_a_client_that_calls_back_is_made_of_a_target(target: Any) -> None:
+    async with open_poller() as poller:
+        with pytest.raises(ValueError, match=r"target must be a Target, as in Target\(base_url\)"):
+            CallsClient(poller, target)
+
+
+@pytest.mark.parametrize("base_url", NO_TEXT)
+def test_a_target_is_made_of_text(base_url: Any) -> None:
+    with pytest.raises(ValueError, match="base_url"):
+        Target(base_url)
 
 
 @pytest.mark.parametrize("name", ["tls", "keep_alive"])

@@ -356,6 +356,18 @@ def test_a_file_is_explained_before_there_is_a_run(tmp_path: Path) -> None:
     assert records["configured"]["provider_model_static_caps"]["acme/small"]["value"] == 4
 
 
+def test_what_the_command_line_leaves_out_limits_no_such_run(tmp_path: Path) -> None:
+    file, rule = tmp_path / "penstock.toml", tmp_path / "broken.py"
+    file.write_text("[providers.acme.models]\nsmall = { max_parallel_requests = 4 }\n", encoding="utf-8")
+    rule.write_text(
+        "from penstock import hookimpl\n@hookimpl\ndef penstock_task_policy(): raise RuntimeError('no')\n",
+        encoding="utf-8",
+    )
+    asked = ["--plugin", str(rule), "explain", "--capacity", str(file)]
+    assert "broken" in CliRunner().invoke(cli, asked).output
+    assert CliRunner().invoke(cli, ["--no-plugin", "broken", *asked]).exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "wrong"),
     [

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 
 import attrs
 
-from penstock import ConfigError, PluginManager, PreparedRun, Problem, prepare_run
+from penstock import ConfigError, PluginError, PluginManager, PreparedRun, Problem, prepare_run
 from penstock_dialects import dialect_names
 from penstock_gateway.loading import Serving
 from penstock_gateway.reloading import run_name
@@ -19,9 +20,9 @@ __all__ = ["Prepared", "prepare"]
 
 @attrs.frozen
 class Prepared:
-    """What is there at a fork: what is served, the providers, the coordinator's `run`, put together, and the `number` of
-    plans that coordinators have told so far. Where there is a ledger, whose file the coordinator opens, only the plugins
-    of the run are there, imported, checked and made. After a reload there is none: a coordinator makes its own.
+    """What is there at a fork: what is served, the providers, the coordinator's `run`, put together, and the `number`
+    of plans that coordinators have told so far. Where there is a ledger, whose file the coordinator opens, only the
+    plugins of the run are there, imported, checked and made. After a reload there is none: a coordinator makes its own.
     """
 
     serving: Serving
@@ -34,6 +35,16 @@ class Prepared:
         return Prepared(serving, self.upstreams, number=self.number + 1)
 
 
+def _run(serving: Serving) -> PreparedRun | PluginManager:
+    """The run of a coordinator. Its plugins alone where it opens a ledger, or where a factory fails: that may need the
+    loop of the coordinator, which tries it again and tells why it fails.
+    """
+    if serving.spending.ledger is None:
+        with suppress(PluginError):
+            return prepare_run(serving.config, plugins=serving.plugins, run_id=run_name(serving.config.source))
+    return PluginManager.from_config(serving.config, extra=serving.plugins)
+
+
 def prepare(serving: Serving) -> Prepared:
     """What is there at the first fork. Raises `ConfigError` and `PluginError` for plugins that cannot be made, and for
     providers that cannot be called.
@@ -41,11 +52,7 @@ def prepare(serving: Serving) -> Prepared:
     upstreams = upstream_specs(serving.config.providers, os.environ)
     dialect_names()  # read from the metadata of all distributions, once
     before = {*threading.enumerate()}
-    run: PreparedRun | PluginManager
-    if serving.spending.ledger is None:
-        run = prepare_run(serving.config, plugins=serving.plugins, run_id=run_name(serving.config.source))
-    else:
-        run = PluginManager.from_config(serving.config, extra=serving.plugins)
+    run = _run(serving)
     started = [each.name for each in threading.enumerate() if each not in before]
     if started:
         what = (

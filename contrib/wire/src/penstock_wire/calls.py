@@ -20,7 +20,7 @@ from penstock_wire.answer import AnswerParser
 from penstock_wire.channel import Channel
 from penstock_wire.connection import Origin
 from penstock_wire.errors import CannotConnect, ConnectionLost, WireError
-from penstock_wire.given import check_client, check_target
+from penstock_wire.given import check_client
 from penstock_wire.idle import IdleConnections
 from penstock_wire.poller import Poller
 from penstock_wire.request import RequestHead
@@ -58,7 +58,8 @@ class CallsClient:
         most_idle: int = 1000,
         connect_timeout: float = 30.0,
     ) -> None:
-        check_target(target)
+        if not isinstance(target, Target):
+            raise ValueError(f"target must be a Target, as in Target(base_url), not {type(target).__name__}")
         check_client(tls, keep_alive, most_idle, connect_timeout)
         self.head: Callable[[str, str], RequestHead] = target.head
         """The head of calls with a method to a path, made once for all of them; a `ValueError` for what is none."""

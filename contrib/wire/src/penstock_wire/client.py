@@ -46,7 +46,6 @@ class WireClient:
         most_idle: int = 1000,
         connect_timeout: float = 30.0,
     ) -> None:
-        check_texts(base_url=base_url)
         check_client(tls, keep_alive, most_idle, connect_timeout)
         target = self._target = Target(base_url, headers)
         context = (tls or tls_context()) if target.secure else None

@@ -8,9 +8,7 @@ import math
 import ssl
 from typing import TypeGuard
 
-from penstock_wire.target import Target
-
-__all__ = ["check_client", "check_target", "check_texts"]
+__all__ = ["check_client", "check_texts"]
 
 
 def check_texts(**given: object) -> None:
@@ -18,12 +16,6 @@ def check_texts(**given: object) -> None:
     for name, value in given.items():
         if not isinstance(value, str):
             raise ValueError(f"{name} must be text, not {type(value).__name__}")
-
-
-def check_target(target: object) -> None:
-    """Raises `ValueError` for what is none."""
-    if not isinstance(target, Target):
-        raise ValueError(f"target must be a Target, as in Target(base_url), not {type(target).__name__}")
 
 
 def check_client(tls: object, keep_alive: object, most_idle: object, connect_timeout: object) -> None:

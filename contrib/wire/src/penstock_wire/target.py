@@ -6,6 +6,7 @@ import ssl
 from typing import Final
 from urllib.parse import urlsplit
 
+from penstock_wire.given import check_texts
 from penstock_wire.request import Headers, RequestHead, pairs_of
 
 __all__ = ["Target", "tls_context"]
@@ -30,6 +31,7 @@ class Target:
     """
 
     def __init__(self, base_url: str, headers: Headers = ()) -> None:
+        check_texts(base_url=base_url)
         url = urlsplit(base_url)
         if url.scheme not in _PORTS or not url.hostname:
             raise ValueError("base_url must begin with http:// or https:// and a host")

@@ -32,7 +32,7 @@ _log: Final = logging.getLogger("penstock.plugins")
 
 class PluginErrors:
     """What the plugins of one run raise. `report` may be called in any thread and never raises; before the run is
-    `opened` only factories are called, and what they raise, which is raised besides, is logged alone.
+    `opened` only factories are called, and what they raise is raised besides: that is all that is said of it.
     """
 
     def __init__(self, streams: Mapping[StreamName, EventStream], run_id: str) -> None:
@@ -63,7 +63,6 @@ class PluginErrors:
     def report(self, plugin: str, hook: str, error: BaseException, asked: object = None, /) -> None:
         """The report of an exception that a plugin raised in `hook` (`OnPluginFailure`)."""
         if self._token is None:
-            _tell(plugin, hook, place_of(error, asked), 1, error)
             return
         if get_ident() == self._thread:
             self._report(plugin, hook, error, asked)
@@ -79,7 +78,8 @@ class PluginErrors:
         at = (plugin, hook, failure.place)
         if now >= self._logged.get(at, -LOG_INTERVAL) + LOG_INTERVAL or failure.count == 1:
             self._logged[at] = now
-            _tell(plugin, hook, failure.place, failure.count, error)
+            said = "plugin %r raised in %s at %s (%d so far)"
+            _log.error(said, plugin, hook, failure.place, failure.count, exc_info=_raised(error))
         stream = self._streams[failure.gate]
         last = self._recorded.get((plugin, failure.gate))
         if stream.active and (last is None or now >= last + EVENT_INTERVAL):
@@ -93,10 +93,6 @@ class PluginErrors:
             assert self._token is not None
             # Not at once: this may be the middle of a decision, and events record what is complete.
             self._token.run_sync_soon(stream.deliver, idempotent=True)
-
-
-def _tell(plugin: str, hook: str, place: str, count: int, error: BaseException) -> None:
-    _log.error("plugin %r raised in %s at %s (%d so far)", plugin, hook, place, count, exc_info=_raised(error))
 
 
 def _raised(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None]:
