@@ -28,7 +28,6 @@ from penstock_gateway.collector import settle_down
 from penstock_gateway.control import ALIVE, FAILED, PLAN, READY, RELOAD, RELOADED, Control, hand_over, heard
 from penstock_gateway.coordinator import coordinate
 from penstock_gateway.kept import KeptBytes
-from penstock_gateway.large_blocks import keep_large_blocks_apart
 from penstock_gateway.listening import listen, listen_for_each, url_of
 from penstock_gateway.loading import Serving
 from penstock_gateway.messages import Plan
@@ -57,7 +56,6 @@ def serve_by_processes(serving: Serving, load: Callable[[], Serving], say: Calla
     Raises `ConfigError`, also for what a child finds wrong at the start, and `PluginError`.
     """
     first = FirstProcess(serving, load, say)
-    keep_large_blocks_apart()
     settle_down()
     first.run()
 
