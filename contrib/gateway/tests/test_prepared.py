@@ -81,6 +81,13 @@ def test_a_provider_that_cannot_be_called_is_told_before_it_forks(tmp_path: Path
     ]
 
 
+def test_no_key_is_shown_with_what_is_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_KEY", "sk-never-shown")
+    prepared = prepare(serving(tmp_path, RULE, key='api_key_env = "ACME_KEY"'))
+    assert prepared.upstreams["acme"].secrets == (b"sk-never-shown",)
+    assert "never-shown" not in repr(prepared)
+
+
 def test_after_a_plan_a_coordinator_makes_its_own(tmp_path: Path) -> None:
     first = serving(tmp_path, RULE)
     later = prepare(first).replaced(first).replaced(first)

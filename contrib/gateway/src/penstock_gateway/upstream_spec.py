@@ -32,9 +32,9 @@ class UpstreamSpec:
     tls: ssl.SSLContext | None
     dialect: Dialect
     asks_usage: bool
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = attrs.field(repr=False)
     stops: frozenset[bytes]
-    secrets: tuple[bytes, ...]
+    secrets: tuple[bytes, ...] = attrs.field(repr=False)
 
 
 def upstream_specs(providers: Mapping[str, ProviderConfig], environment: Mapping[str, str]) -> dict[str, UpstreamSpec]:

@@ -28,7 +28,7 @@ class Upstream:
     dialect: Dialect
     asks_usage: bool
     stops: frozenset[bytes]
-    secrets: tuple[bytes, ...]
+    secrets: tuple[bytes, ...] = attrs.field(repr=False)
     url: str = ""
     """Of an embedded one, where it runs."""
 
