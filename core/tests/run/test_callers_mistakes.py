@@ -261,3 +261,26 @@ async def test_a_plain_function_in_place_of_a_call_is_told_so_and_its_lease_come
     error = await beside_others(attack)
     assert isinstance(error, ConfigError)
     assert "call must be an async function" in str(error)
+
+
+async def test_what_a_task_comes_after_may_be_given_by_an_iterator(autojump_clock: MockClock) -> None:
+    ended: list[str] = []
+
+    async def end(name: str) -> None:
+        await trio.sleep(1 if name == "first" else 0)
+        ended.append(name)
+
+    async def attack(scheduler: penstock.Scheduler) -> None:
+        after: Any = iter(["first"])
+        members_of: Any = iter(["all"])
+        scheduler.add(
+            [
+                penstock.TaskSpec(task_id="all", fn=end, args=("all",), barrier=True),
+                penstock.TaskSpec(task_id="first", fn=end, args=("first",)),
+                penstock.TaskSpec(task_id="then", fn=end, args=("then",), after=after, members_of=members_of),
+            ]
+        )
+        scheduler.seal("all")
+
+    assert await beside_others(attack) is None
+    assert ended == ["first", "then", "all"]

@@ -241,6 +241,34 @@ async def test_a_sink_is_never_told_of_its_own_errors_but_of_those_of_others(
     assert sink.written == ["scheduler 4", "scheduler 6"]
 
 
+@pytest.mark.parametrize("spec", SPECS)
+async def test_where_there_is_nothing_but_its_own_errors_a_sink_that_takes_many_is_not_called(
+    spec: SinkSpec, autojump_clock: MockClock
+) -> None:
+    sink = ManyAtOnce(raises)
+    run = Run([sink.bound(spec)])
+    async with run.drivers:
+        run.tell()
+        await wait_all_tasks_blocked()
+        own = {"plugin": "mine", "hook": "take_many", "place": "", "count": 1}
+        run.scheduler_events.record("plugin_error", 0.0, diagnostics=own)
+        run.scheduler_events.deliver()
+    assert sink.at_once == [1]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+async def test_a_sink_that_yields_takes_nothing_and_is_told_so(spec: SinkSpec, autojump_clock: MockClock) -> None:
+    def take(events: Sequence[RuntimeEvent]) -> Any:
+        yield from events
+
+    run = Run([attrs.evolve(Sink().bound(spec), take_many=take)], failures=1)
+    async with run.drivers:
+        run.tell()
+    assert run.failures[0][:2] == ("mine", "take_many")
+    assert "must not yield" in run.failures[0][2]
+    assert list(run.drivers.disabled) == ["mine"]
+
+
 class Kept:
     """The class of a sink that takes many."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from math import inf, nan
 from typing import Any
 
 import pytest
@@ -252,6 +253,36 @@ def test_a_debt_below_zero_is_the_policys_error_and_the_lease_comes_back_all_the
     assert dict(controller.view().policy_debt_by_group_resource) == {good: 1}, "all of a delta counts, or nothing"
     assert dict(controller.view().resources_available) == {"submission": 2}
     controller.check_invariants()
+
+
+@pytest.mark.parametrize("change", [nan, inf, 0.5, True, "1"])
+def test_a_debt_that_is_no_whole_number_is_the_policys_error_and_leaves_the_books_sound(change: Any) -> None:
+    controller = controller_with(Policy(debt={(group_key("g"), "submission"): change}))
+    acquire(controller, make_task("a"))
+    assert FAILURES == [("policy0", "penstock_task_policy.on_acquire")]
+    assert not controller.view().policy_debt_by_group_resource
+    controller.check_invariants()
+
+
+def test_a_debt_of_nobody_is_the_policys_error() -> None:
+    nobody: Any = "ab"
+    controller = controller_with(Policy(debt={nobody: 1}))
+    acquire(controller, make_task("a"))
+    assert FAILURES == [("policy0", "penstock_task_policy.on_acquire")]
+    assert not controller.view().policy_debt_by_group_resource
+
+
+def test_of_a_policy_that_counts_what_is_no_number_the_debts_do_not_count_either() -> None:
+    class Counts(Policy):
+        def on_acquire(self, lease: Any, decision: Any, now: float) -> PolicyStateDelta:
+            count: Any = "many"
+            return PolicyStateDelta({(group_key("g"), "submission"): 1}, {"borrowed": count})
+
+    controller = controller_with(Counts())
+    acquire(controller, make_task("a"))
+    assert FAILURES == [("policy0", "penstock_task_policy.on_acquire")]
+    assert not controller.view().policy_debt_by_group_resource
+    assert "borrowed" not in controller.diagnostic_counters
 
 
 def test_a_policy_that_fails_when_told_takes_no_lease_along() -> None:

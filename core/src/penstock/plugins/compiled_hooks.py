@@ -41,6 +41,15 @@ __all__ = ["CompiledHooks"]
 _ASKED: Final = {"penstock_task_policy": "evaluate", "penstock_request_limiter": "check"}
 """The method by which the product of a factory is asked for its decisions."""
 
+_MAY_HAVE: Final[Mapping[str, tuple[str, ...]]] = {
+    "penstock_ready_queue": ("choose", "limits_changed", "check_invariants"),
+    "penstock_request_waiters": ("choose", "check_invariants"),
+    "penstock_task_policy": ("stateless",),
+    "penstock_request_limiter": ("room", "observe", "observe_call", "explain_refusal", "adopt"),
+    "penstock_task_runner": ("leave", "standing"),
+}
+"""What the product of a factory is asked for later, in the middle of a run, which not each has."""
+
 TaskRule = Callable[[SchedulableTask, QueueView, TaskAdmissionView, float], Denied | None]
 RequestRule = Callable[[RequestAdmissionItem, RequestPressureSnapshotProvider, float], Denied | None]
 OutcomeRule = Callable[[ResponseFacts | None, BaseException | None], RequestReleaseOutcome | None]
@@ -173,8 +182,7 @@ class CompiledHooks:
         made = [
             (bound.plugin, policy)
             for bound in self._bound["penstock_task_policy"]
-            if (policy := stay.get(bound.plugin) or self._make(bound, "penstock_task_policy", TaskAdmissionPolicy))
-            is not None
+            if (policy := self._policy(bound, stay)) is not None
         ]
         remembering = {
             name: policy for name, policy in kept if isinstance(policy, ShadowTaskPolicy) and policy.remembers
@@ -189,6 +197,12 @@ class CompiledHooks:
                 shadow = ShadowTaskPolicy(policy, count, partial(self._on_failure, name))
             heeded.append((name, shadow))
         return heeded
+
+    def _policy(self, bound: BoundHook, stay: Mapping[str, TaskAdmissionPolicy]) -> TaskAdmissionPolicy | None:
+        if bound.plugin in stay:
+            return stay[bound.plugin]
+        made: TaskAdmissionPolicy | None = self._make(bound, "penstock_task_policy", TaskAdmissionPolicy)
+        return made
 
     def see_pressure(self, pressure: RequestPressureSnapshotProvider) -> None:
         """Set the pressure that request rules in shadow read. Called before the first limiter is made."""
@@ -262,6 +276,8 @@ class CompiledHooks:
         try:
             made = bound(settings=self._settings[bound.plugin], **given)
             fits = made is None or isinstance(made, kind)  # which looks at what it has
+            for name in _MAY_HAVE[hook]:
+                hasattr(made, name)  # which raises where it cannot be looked at
             lacks = "" if fits else ", ".join(name for name in _members(kind) if not hasattr(made, name))
         except PluginError:
             raise

@@ -212,7 +212,8 @@ class GuardedLimiter:
     def _checked(self, changes: Sequence[LimiterChange]) -> Sequence[LimiterChange]:
         """What the limiter says has changed. Raises if that is something else."""
         refuse_coroutine(changes)
-        for change in changes:
+        found = tuple(changes)  # once: it may be a generator
+        for change in found:
             if not isinstance(change, LimiterChange):
                 raise PluginError(self.plugin, f"must return LimiterChange records, not {type(change).__name__}")
-        return changes
+        return found

@@ -141,7 +141,8 @@ class Intake:
         nodes = []
         for spec in batch:
             job = self._job_of(spec)
-            nodes.append(TaskNode(job, spec.after, spec.members_of, spec.row_group, spec.barrier))
+            after, members_of = names(spec.after, "after"), names(spec.members_of, "members_of")
+            nodes.append(TaskNode(job, after, members_of, spec.row_group, spec.barrier))
         self._loop.check_open()
         for node in nodes:
             self._check_fits(node.task)
@@ -219,8 +220,6 @@ class Intake:
         an_instance(spec, TaskSpec, "each task of the batch")
         if isinstance(spec.args, str | bytes) or not isinstance(spec.args, Sequence):
             raise ConfigError(f"args must be a list or a tuple, not {shown(spec.args)}")
-        for what in ("after", "members_of"):
-            names(getattr(spec, what), what)
         true_or_false(spec.barrier, "barrier")
         return self._job(spec.fn, spec.args, spec, a_name(spec.task_id, "task_id"))
 

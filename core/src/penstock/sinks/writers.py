@@ -25,7 +25,7 @@ import trio
 from penstock.events.records import RuntimeEvent
 from penstock.sinks.buffer import SinkBuffer
 from penstock.sinks.spec import SinkBinding
-from penstock.words.plugin_failures import OnPluginFailure, refuse_coroutine
+from penstock.words.plugin_failures import OnPluginFailure, refuse_generator
 
 __all__ = ["BufferedWriter", "GuardedSink", "LoopWriter", "ThreadWriter", "call_in_loop"]
 
@@ -65,6 +65,8 @@ class GuardedSink:
         """Give the sink events: at once, if it takes many, and else one by one."""
         if self.failed:
             events = [each for each in events if each.event_kind != "plugin_error" or not self._tells_of_itself(each)]
+            if not events:
+                return
         if self.binding.take_many is not None:
             self._call("take_many", self.binding.take_many, tuple(events))  # nobody writes it
             return
@@ -75,7 +77,7 @@ class GuardedSink:
                 continue
             try:
                 if (answer := hook(event)) is not None:
-                    refuse_coroutine(answer)
+                    refuse_generator(answer)
                 if in_a_row:
                     in_a_row.pop(event.stream, None)
             except BaseException as error:
@@ -91,7 +93,7 @@ class GuardedSink:
             return
         try:
             if (answer := function(*given)) is not None:
-                refuse_coroutine(answer)
+                refuse_generator(answer)
             self._in_a_row.pop(what, None)
         except BaseException as error:
             self._note_failure(what, error, function)

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 from penstock.queueing.lanes import ALL
 from penstock.queueing.places import Room
 from penstock.tasks.contenders import TaskContenders
-from penstock.tasks.decision import PolicyStateDelta, TaskAdmissionPolicyDecision
+from penstock.tasks.decision import PolicyStateDelta, TaskAdmissionPolicyDecision, debts_after
 from penstock.tasks.holding import Holding
 from penstock.tasks.lease import (
     PREFIX,
@@ -32,7 +32,6 @@ from penstock.tasks.most_leased import MostLeased
 from penstock.tasks.policy import TaskAdmissionPolicy, TaskAdmissionView
 from penstock.tasks.ready_queue import Blocked, QueueView
 from penstock.tasks.records import SUBMISSION, SchedulableTask, SchedulerResourceKey, TaskGroupKey
-from penstock.words.errors import PluginError
 from penstock.words.leases import RELEASED, LeaseLedger, ReleaseResult
 from penstock.words.plugin_failures import OnPluginFailure, fails_closed, refuse_coroutine, unheard
 from penstock.words.verdicts import NEVER, TASK_REASONS, Condition, Denied, Released, check_denied
@@ -333,17 +332,13 @@ class TaskAdmissionController:
         if delta is None:
             return
         refuse_coroutine(delta)
-        debts = {key: self._debt.get(key, 0) + change for key, change in delta.debt_changes.items()}
-        for (group, resource), debt in debts.items():
-            if debt < 0:
-                raise PluginError(name, f"the debt of {group} in {resource} would fall to {debt}")
-        for key, debt in debts.items():
+        for key, debt in debts_after(delta, self._debt, name).items():
             if debt:
                 self._debt[key] = debt
             else:
                 self._debt.pop(key, None)
-        for name, count in delta.diagnostic_counters.items():
-            self.diagnostic_counters[name] = self.diagnostic_counters.get(name, 0) + count
+        for counter, count in delta.diagnostic_counters.items():
+            self.diagnostic_counters[counter] = self.diagnostic_counters.get(counter, 0) + count
 
     # -- figures
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final, cast
 
 from penstock.tasks.admission import TaskRule
-from penstock.tasks.decision import PolicyStateDelta, TaskAdmissionPolicyDecision
+from penstock.tasks.decision import PolicyStateDelta, TaskAdmissionPolicyDecision, debts_after
 from penstock.tasks.lease import TaskAdmissionLease
 from penstock.tasks.policy import TaskAdmissionPolicy, TaskAdmissionView
 from penstock.tasks.ready_queue import QueueView
@@ -114,10 +114,7 @@ class ShadowTaskPolicy:
     def _apply(self, delta: PolicyStateDelta | None) -> None:
         if delta is None:
             return
-        for key, change in delta.debt_changes.items():
-            debt = self._debts.get(key, 0) + change
-            if debt < 0:
-                raise ValueError(f"the debt of {key[0]} in {key[1]} would fall to {debt}")
+        for key, debt in debts_after(delta, self._debts, self.count.plugin).items():
             if debt:
                 self._debts[key] = debt
             else:

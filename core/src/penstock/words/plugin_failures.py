@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterator
 from inspect import unwrap
 from traceback import walk_tb
-from types import CoroutineType, FrameType, TracebackType
+from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType, TracebackType
 from typing import Any, Final, Literal, Protocol, cast
 
 import attrs
@@ -39,6 +39,7 @@ __all__ = [
     "passed_through",
     "place_of",
     "refuse_coroutine",
+    "refuse_generator",
     "traceback_of",
     "unheard",
     "waited_in_vain",
@@ -219,11 +220,19 @@ def place_of(error: BaseException, asked: object = None) -> str:
     if frames:
         frame, line = frames[-1]
         return f"{os.path.basename(frame.f_code.co_filename)}:{line}"
-    code = getattr(unwrap(asked) if callable(asked) else None, "__code__", None)
-    if code is not None:
+    if (code := _code_of(asked)) is not None:
         return f"{os.path.basename(code.co_filename)}:{code.co_firstlineno}"
     found = list(walk_tb(traceback_of(error)))
     return f"{os.path.basename(found[-1][0].f_code.co_filename)}:{found[-1][1]}" if found else "an unknown place"
+
+
+def _code_of(asked: object) -> CodeType | None:
+    """The code of the function that was asked; `None` of what is none, or cannot be looked at."""
+    try:
+        code: object = getattr(unwrap(asked) if callable(asked) else None, "__code__", None)
+    except Exception:  # it wraps itself, or has any attribute that it is asked for
+        return None
+    return code if isinstance(code, CodeType) else None
 
 
 def passed_through(error: BaseException, owner: object, *callbacks: str) -> bool:
@@ -259,6 +268,13 @@ def refuse_coroutine(answer: object) -> None:
     if type(answer) is CoroutineType:
         answer.close()
         raise TypeError(f"returned a coroutine; a hook is no async function: {answer.__qualname__}")
+
+
+def refuse_generator(answer: object) -> None:
+    """The same for a generator too, where nobody reads the answer: of what it would do nothing is done."""
+    refuse_coroutine(answer)
+    if isinstance(answer, GeneratorType | AsyncGeneratorType):
+        raise TypeError(f"returned a generator, which nobody runs: {answer.__qualname__} must not yield")
 
 
 def _frames_outside(error: BaseException) -> list[tuple[FrameType, int]]:
