@@ -198,7 +198,7 @@ async def _open_gateway(
         open_log(config.log, metrics, poller) as log,
         open_upstreams(
             poller,
-            upstream_specs(serving.config.providers, environment),
+            upstream_specs(serving.config, environment),
             connect_timeout=config.connect_timeout,
         ) as upstreams,
         penstock.open_scheduler(
