@@ -196,3 +196,26 @@ def test_a_wish_to_reload_before_it_serves_does_not_end_it(tmp_path: Path) -> No
     _, said = process.communicate()
     assert process.returncode == 2
     assert "gateway.workers: must be a whole number" in said
+
+
+@pytest.mark.parametrize("key", ["ledger", "log"])
+def test_check_names_the_key_of_a_file_whose_name_is_too_long(tmp_path: Path, key: str) -> None:
+    file, name = tmp_path / "gateway.toml", "x" * 300
+    text = MOCK.read_text(encoding="utf-8").replace("[gateway]\n", f'[gateway]\n{key} = "{name}"\n')
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=f"gateway.{key}: .*{name} cannot be (written|opened): File name too long"):
+        GatewayPlugin().penstock_check(file, tomllib.loads(text), (), ())
+
+
+def test_keys_are_written_to_no_file_whose_name_is_too_long(tmp_path: Path) -> None:
+    told = CliRunner().invoke(keys, ["new", "a", "--file", str(tmp_path / ("x" * 300))])
+    assert isinstance(told.exception, ConfigError)
+    assert "File name too long" in str(told.exception)
+
+
+def test_check_sees_that_two_doors_have_one_port(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    text = MOCK.read_text(encoding="utf-8").replace("9464", "8080")
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"gateway\.admin\.port: must be another than gateway\.port"):
+        GatewayPlugin().penstock_check(file, tomllib.loads(text), (), ())

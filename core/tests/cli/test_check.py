@@ -167,3 +167,29 @@ def test_what_can_be_read_only_once_is_refused(tmp_path: Path, command: str) -> 
     result = CliRunner().invoke(cli, [command, str(pipe)])
     assert result.exit_code == 2
     assert f"{pipe}: is no plain file, and would be read more than once" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "doctor", "plugins list --config"])
+@pytest.mark.parametrize("kind", ["a link to itself", "too long a name"])
+def test_a_file_of_a_plugin_that_cannot_be_looked_at_is_named(
+    tmp_path: Path, write: WriteFile, command: str, kind: str
+) -> None:
+    plugin = tmp_path / ("rule.py" if kind == "a link to itself" else f"{'x' * 300}.py")
+    if kind == "a link to itself":
+        plugin.symlink_to(plugin)
+    file = write("run.toml", f'[plugins]\nload = ["{plugin.name}"]\n')
+    result = CliRunner().invoke(cli, [*command.split(), str(file)])
+    assert isinstance(result.exception, SystemExit)
+    assert f"{plugin.name}: there is no such file to load as a plugin" in result.output
+
+
+def test_two_files_with_the_name_of_one_plugin_are_told_by_the_list_too(tmp_path: Path, write: WriteFile) -> None:
+    rule = "@hookimpl\ndef penstock_task_eligible(task): ...\n"
+    one, other = write("a/rule.py", rule), write("b/rule.py", rule)
+    told = f"two plugins are called 'rule': {one}, and {other}; rename the file"
+    file = write("run.toml", "")
+    for command in (["check", str(file)], ["plugins", "list"]):
+        result = CliRunner().invoke(cli, ["--plugin", str(one), "--plugin", str(other), *command])
+        assert result.exit_code == 2
+        assert told in result.stderr
+    assert CliRunner().invoke(cli, ["--plugin", str(one), "--plugin", str(one), "plugins", "list"]).exit_code == 0

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from os.path import realpath
 from pathlib import Path
 from typing import Final
 
@@ -117,7 +118,7 @@ class Gateway:
             own = self.front.serving.config.source
 
             def read() -> Serving:
-                if file.resolve() != Path(own).resolve():
+                if realpath(file) != realpath(own):
                     raise ConfigError(f"this gateway serves by {own}, and not by {file}")
                 return load()
 
