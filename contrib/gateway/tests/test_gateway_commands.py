@@ -17,6 +17,7 @@ from penstock import ConfigError
 from penstock_gateway import KeyRing
 from penstock_gateway.key_file import read_keys
 from penstock_gateway.plugin import GatewayPlugin, keys
+from penstock_gateway.testing import KEYS
 
 several = pytest.mark.skipif(sys.platform != "linux", reason="several processes are Linux's")
 MOCK = Path(__file__).parents[1] / "examples" / "mock.toml"
@@ -81,6 +82,40 @@ def test_check_says_what_would_be_served_or_what_is_wrong(tmp_path: Path) -> Non
     )
     with pytest.raises(ConfigError, match="queue_wait_timout"):
         plugin.penstock_check(wrong, tables, (), ())
+
+
+@pytest.mark.parametrize(
+    ("provider", "told"),
+    [
+        ('kind = "mock"\noptions = { sede = 3 }', "providers.p.options.sede: unknown key; did you mean 'seed'?"),
+        (
+            'base_url = "http://x/v1"\napi_key_env = "NOT_SET"',
+            "providers.p.api_key_env: names NOT_SET",
+        ),
+        ('base_url = "http://x /v1"', "providers.p: "),
+    ],
+)
+def test_check_sees_providers_that_could_not_be_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: str, told: str
+) -> None:
+    monkeypatch.delenv("NOT_SET", raising=False)
+    file = tmp_path / "gateway.toml"
+    text = f"[gateway]\n[providers.p]\n{provider}\n[providers.p.models.m]\nmax_parallel_requests = 1\n"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as raised:
+        GatewayPlugin().penstock_check(file, tomllib.loads(text), (), ())
+    assert f"{file}: {told}" in str(raised.value)
+
+
+def test_check_refuses_to_leave_out_who_keeps_the_limits_of_keys_as_serve_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_KEY", KEYS["A_KEY"])
+    file = tmp_path / "gateway.toml"
+    text = MOCK.read_text(encoding="utf-8") + '\n[gateway.keys.a]\nenv = "A_KEY"\nrequests_per_minute = 5\n'
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match="'token-budget' cannot be left out"):
+        GatewayPlugin().penstock_check(file, tomllib.loads(text), (), ("token-budget",))
 
 
 @pytest.mark.parametrize(
@@ -161,3 +196,26 @@ def test_a_wish_to_reload_before_it_serves_does_not_end_it(tmp_path: Path) -> No
     _, said = process.communicate()
     assert process.returncode == 2
     assert "gateway.workers: must be a whole number" in said
+
+
+@pytest.mark.parametrize("key", ["ledger", "log"])
+def test_check_names_the_key_of_a_file_whose_name_is_too_long(tmp_path: Path, key: str) -> None:
+    file, name = tmp_path / "gateway.toml", "x" * 300
+    text = MOCK.read_text(encoding="utf-8").replace("[gateway]\n", f'[gateway]\n{key} = "{name}"\n')
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=f"gateway.{key}: .*{name} cannot be (written|opened): File name too long"):
+        GatewayPlugin().penstock_check(file, tomllib.loads(text), (), ())
+
+
+def test_keys_are_written_to_no_file_whose_name_is_too_long(tmp_path: Path) -> None:
+    told = CliRunner().invoke(keys, ["new", "a", "--file", str(tmp_path / ("x" * 300))])
+    assert isinstance(told.exception, ConfigError)
+    assert "File name too long" in str(told.exception)
+
+
+def test_check_sees_that_two_doors_have_one_port(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    text = MOCK.read_text(encoding="utf-8").replace("9464", "8080")
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"gateway\.admin\.port: must be another than gateway\.port"):
+        GatewayPlugin().penstock_check(file, tomllib.loads(text), (), ())

@@ -90,3 +90,9 @@ async def test_who_waits_to_be_connected_is_let_in_where_more_may_be(world: Worl
     change(world, tmp_path, ("most_connections = 1", "most_connections = 2"))
     with trio.fail_after(5):
         assert (await outside.answer())[0] == 200
+
+
+async def test_connections_to_providers_that_come_later_have_the_new_time(world: World, tmp_path: Path) -> None:
+    await world.begin("connect_timeout = 5.0\n")
+    change(world, tmp_path, ("connect_timeout = 5.0", "connect_timeout = 2.0"))
+    assert [each.client.connect_timeout for each in world.gateway.upstreams.values()] == [2.0]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 import penstock_worker
-from penstock import ConfigError
+from penstock import ConfigError, FileCheck
 from penstock_worker.command import find_worker
+from penstock_worker.plugin import WorkerPlugin
 
 JOBS = """
 from penstock_worker import Worker
@@ -59,3 +61,19 @@ def test_a_name_that_leads_to_no_worker_is_refused(folder: str, app: str, words:
     with pytest.raises(ConfigError) as raised:
         find_worker(app, folder)
     assert words in str(raised.value)
+
+
+def test_check_says_what_a_worker_makes_of_its_file_or_what_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "worker.toml"
+
+    def checked(text: str) -> FileCheck | None:
+        file.write_text(text, encoding="utf-8")
+        return WorkerPlugin().penstock_check(file, tomllib.loads(text), (), ())
+
+    assert checked("[scheduler]\n") is None
+    found = checked("[scheduler]\nshutdown_grace = 9.0\n[worker]\ntime_limit = 5.0\n")
+    assert found is not None
+    assert found.lines[0] == f"{file}: a worker; a task has 5 s at most, and 8 s after SIGTERM"
+    assert found.notes == ("scheduler.shutdown_grace has no effect on a worker: write grace under [worker]",)
+    with pytest.raises(ConfigError, match=r"worker\.time_limt: unknown key; did you mean 'time_limit'"):
+        checked("[worker]\ntime_limt = 5.0\n")

@@ -96,3 +96,8 @@ def test_what_a_task_needs_must_be_there_before_it_starts(handlers: Handlers) ->
     with pytest.raises(ConfigError, match="of which there are 1"):
         settings(handlers, {"scheduler": {"resources": {"gpu": 1}}})
     settings(handlers, {"scheduler": {"resources": {"gpu": 2}}})
+
+
+def test_what_means_nothing_to_a_worker_is_told(handlers: Handlers, caplog: pytest.LogCaptureFixture) -> None:
+    settings(handlers, {"scheduler": {"shutdown_grace": 60.0}, "worker": {"grace": 3.0}})
+    assert caplog.messages == ["scheduler.shutdown_grace has no effect on a worker: write grace under [worker]"]

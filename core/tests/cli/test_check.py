@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +57,7 @@ def test_the_owner_of_a_file_is_asked_and_its_words_and_exit_code_are_the_comman
     rule = write("rule.py", "@hookimpl\ndef penstock_task_eligible(task): ...\n")
     result = check(write("a.toml", "[mine]\n"), "--plugin", rule)
     assert (result.exit_code, result.stdout, result.stderr) == (0, "rows by ['rule.py']\n", "one is \\x1b blue\n")
-    assert check(write("n.toml", "[mine]\n"), "--no-plugin", "aimd").stdout == "rows by ['no aimd']\n"
+    assert check(write("n.toml", "[mine]\n"), "--no-plugin", "rows").stdout == "rows by ['no rows']\n"
     assert check(write("b.toml", "[mine]\nfaulty = true\n")).exit_code == 1
     wrong = write("c.toml", "[mine]\nwrong = true\n")
     assert refused(wrong) == f"penstock: {wrong}: mine.wrong: must not be"
@@ -150,3 +151,45 @@ def test_lines_are_text(distribution: MakeDistribution, write: WriteFile, lines:
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert refused(tmp_path / "none.toml").startswith(f"penstock: {tmp_path / 'none.toml'}: cannot be read")
+
+
+def test_a_factory_that_fails_is_found_also_in_a_file_that_has_an_owner(owner: None, write: WriteFile) -> None:
+    write("rule.py", "@hookimpl\ndef penstock_ready_queue(settings): raise ValueError('no such order')\n")
+    file = write("a.toml", '[mine]\n[plugins]\nload = ["rule.py"]\nready_queue = "rule"\n')
+    assert "'rule': penstock_ready_queue failed: ValueError: no such order" in refused(file)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a name in the file system is no pipe there")
+@pytest.mark.parametrize("command", ["check", "doctor"])
+def test_what_can_be_read_only_once_is_refused(tmp_path: Path, command: str) -> None:
+    pipe = tmp_path / "run.toml"
+    os.mkfifo(pipe)
+    result = CliRunner().invoke(cli, [command, str(pipe)])
+    assert result.exit_code == 2
+    assert f"{pipe}: is no plain file, and would be read more than once" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "doctor", "plugins list --config"])
+@pytest.mark.parametrize("kind", ["a link to itself", "too long a name"])
+def test_a_file_of_a_plugin_that_cannot_be_looked_at_is_named(
+    tmp_path: Path, write: WriteFile, command: str, kind: str
+) -> None:
+    plugin = tmp_path / ("rule.py" if kind == "a link to itself" else f"{'x' * 300}.py")
+    if kind == "a link to itself":
+        plugin.symlink_to(plugin)
+    file = write("run.toml", f'[plugins]\nload = ["{plugin.name}"]\n')
+    result = CliRunner().invoke(cli, [*command.split(), str(file)])
+    assert isinstance(result.exception, SystemExit)
+    assert f"{plugin.name}: there is no such file to load as a plugin" in result.output
+
+
+def test_two_files_with_the_name_of_one_plugin_are_told_by_the_list_too(tmp_path: Path, write: WriteFile) -> None:
+    rule = "@hookimpl\ndef penstock_task_eligible(task): ...\n"
+    one, other = write("a/rule.py", rule), write("b/rule.py", rule)
+    told = f"two plugins are called 'rule': {one}, and {other}; rename the file"
+    file = write("run.toml", "")
+    for command in (["check", str(file)], ["plugins", "list"]):
+        result = CliRunner().invoke(cli, ["--plugin", str(one), "--plugin", str(other), *command])
+        assert result.exit_code == 2
+        assert told in result.stderr
+    assert CliRunner().invoke(cli, ["--plugin", str(one), "--plugin", str(one), "plugins", "list"]).exit_code == 0

@@ -347,6 +347,9 @@ FAULTS: Final = {
     "not there": Fault(
         lambda w: w.folder / "none.toml", "unreadable", "No such file", "none.toml", None, "ls *", code=2
     ),
+    "too long a name": Fault(
+        lambda w: w.folder / f"{'x' * 300}.toml", "unreadable", "File name too long", "x.toml", None, "ls *", code=2
+    ),
     # what surrounds it
     "unset key": Fault(
         lambda w: w.write("run.toml", PROVIDER), "key", "P_KEY is not set", "run.toml", 2, "export P_KEY=..."

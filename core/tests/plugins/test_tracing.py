@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -224,7 +226,7 @@ async def test_a_disk_that_is_full_ends_the_trace_and_not_the_run(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(Path, "open", lambda *_, **__: Full())
+    monkeypatch.setattr("penstock.plugins.tracing.open", lambda *_, **__: Full(), raising=False)
     scheduler = await run(alone(trace=1.0, trace_file=str(tmp_path / "trace.jsonl")), All())
     assert scheduler.report is not None
     assert scheduler.report.completed == 3
@@ -239,3 +241,11 @@ def test_the_question_that_took_most_of_a_time_is_known_once(monkeypatch: pytest
         trace.asking(plugin, "penstock_task_eligible", lambda _: None)((None,))
     assert trace.longest_within(4.0) == ("slow", "penstock_task_eligible")
     assert trace.longest_within(4.0) is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a name in the file system is no pipe there")
+async def test_a_pipe_that_nobody_reads_is_an_error_and_not_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "trace.jsonl"
+    os.mkfifo(file)
+    with pytest.raises(ConfigError, match=r"plugins\.trace_file: .*it is a pipe that nobody reads"):
+        await run(alone(trace=1.0, trace_file=str(file)), All())

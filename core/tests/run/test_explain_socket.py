@@ -35,10 +35,12 @@ SOCKET = "0123456789abcdef.sock"
 
 
 @asynccontextmanager
-async def a_run(run_id: str, groups: Sequence[str] = ("works", "waits", "waits")) -> AsyncIterator[penstock.Scheduler]:
+async def a_run(
+    run_id: str, groups: Sequence[str] = ("works", "waits", "waits"), **tables: Any
+) -> AsyncIterator[penstock.Scheduler]:
     """A run whose first task is at work and whose others wait; the socket is there."""
     enough = trio.Event()
-    async with penstock.open_scheduler(CONFIG, run_id=run_id) as scheduler:
+    async with penstock.open_scheduler({**CONFIG, **tables}, run_id=run_id) as scheduler:
         for group in groups:
             scheduler.start_soon(enough.wait, group=group)
         await answers(run_id)
@@ -306,6 +308,26 @@ async def test_a_configuration_that_is_refused_is_told_with_every_problem(tmp_pa
     seed, sinks = told.output.splitlines()
     assert seed.startswith(f"penstock: {file}: scheduler.seed: cannot change while the run goes on")
     assert sinks.startswith(f"penstock: {file}: sinks.failures: cannot change")
+
+
+async def test_how_a_provider_is_called_cannot_change(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text('[providers.p]\nauth_header = "x-key"\nheaders = { "x-org" = "ORG" }\n', encoding="utf-8")
+    async with a_run("nightly", providers={"p": {}}):
+        told = await reconfigure(str(file))
+    assert told.exit_code == 2
+    header, headers = told.output.splitlines()
+    assert header.startswith(f"penstock: {file}: providers.p.auth_header: cannot change while the run goes on")
+    assert headers.startswith(f"penstock: {file}: providers.p.headers: cannot change while the run goes on")
+
+
+async def test_plugins_of_the_command_line_are_not_left_out_of_a_reconfiguration_in_silence(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("[scheduler]\nexplain_socket = true\n", encoding="utf-8")
+    for option in (("--plugin", "rule.py"), ("--no-plugin", "aimd")):
+        told = await trio.to_thread.run_sync(CliRunner().invoke, cli, [*option, "reconfigure", str(file)])
+        assert told.exit_code == 2
+        assert "--plugin and --no-plugin belong to the start of a run" in told.output
 
 
 async def test_a_configuration_that_cannot_be_read_changes_nothing(tmp_path: Path) -> None:

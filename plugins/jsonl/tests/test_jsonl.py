@@ -259,3 +259,11 @@ def test_what_was_flushed_survives_a_kill_and_no_line_is_cut(tmp_path: Path) -> 
         assert process.stdout.readline().strip() == b"flushed"
         process.kill()
     assert [line["sequence"] for line in lines_of(tmp_path / "e.jsonl")] == list(range(1, 1001))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a name in the file system is no pipe there")
+def test_a_pipe_that_nobody_reads_is_an_error_and_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    os.mkfifo(path)
+    with pytest.raises(PluginError, match="it is a pipe that nobody reads"):
+        JsonlPlugin(JsonlConfig(path=str(path))).penstock_run_started()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,9 +95,9 @@ def _reader(place: Path) -> StoreReader:
 def _path(place: Path) -> Path:
     """The store itself, or that of a pipeline's TOML."""
     path = store_of(place) if place.suffix == ".toml" else place
-    if path.is_dir():
+    if isdir(path):
         raise ConfigError(Problem((), "is a folder; name the store in it, or the pipeline's TOML", str(path)))
-    if not path.is_file():
+    if not isfile(path):
         raise ConfigError(Problem((), "there is no store: nothing has been run", str(path)))
     return path
 

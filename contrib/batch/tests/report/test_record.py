@@ -324,3 +324,11 @@ def test_a_line_of_any_length_does_not_fill_memory(tmp_path: Path, monkeypatch: 
     path.write_bytes(b"x" * 1_000)
     with pytest.raises(ConfigError):
         list(RecordFiles([path]).events())
+
+
+def test_what_says_something_of_the_page_is_refused_where_there_is_none(record: Path) -> None:
+    for option in (("-o", "page.html"), ("--rows", "3")):
+        for file in (record, "pipeline.toml"):
+            told = report(file, "--text", *option)
+            assert told.exit_code == 2
+            assert "leave --rows and --output out" in told.stderr

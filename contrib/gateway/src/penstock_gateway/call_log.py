@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from math import inf
+from os.path import exists, isdir
 from pathlib import Path
 from typing import IO, Final
 
@@ -178,11 +179,17 @@ def check_log_place(where: str | None) -> None:
     path = Path(where or "-")
     if str(path) == "-":
         return
-    if path.is_dir():
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:  # too long a name, a link to itself
+        raise ConfigError(f"gateway.log: {where} cannot be written: {error.strerror or error}") from None
+    if isdir(path):
         raise ConfigError(f"gateway.log: {where} cannot be written: it is a folder")
-    if not path.parent.is_dir():
+    if not isdir(path.parent):
         raise ConfigError(f"gateway.log: {where} cannot be written: its folder is not there")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
+    if not os.access(path if exists(path) else path.parent, os.W_OK):
         raise ConfigError(f"gateway.log: {where} cannot be written by this user")
 
 

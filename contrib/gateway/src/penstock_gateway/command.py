@@ -19,13 +19,15 @@ from penstock_gateway.loading import ANYBODY, Serving, load_gateway
 from penstock_gateway.open_files import raise_most_files
 from penstock_gateway.saying import say
 from penstock_gateway.server import serve_until_signal
+from penstock_gateway.upstreams import check_upstreams
 
 __all__ = ["check_gateway", "serve_command"]
 
 
-def check_gateway(path: Path, plugins: Sequence[object]) -> FileCheck:
+def check_gateway(path: Path, plugins: Sequence[Path | Without]) -> FileCheck:
     """What a file that is valid would serve, and to whom. Raises `ConfigError` and `PluginError`."""
-    serving = load_gateway(path, os.environ)
+    serving = load_gateway(path, os.environ, plugins)
+    check_upstreams(serving.config, os.environ)
     if serving.spending.ledger is not None:
         from penstock_gateway.spending.ledger_file import check_place
 

@@ -69,6 +69,8 @@ class Front:
         """Answer by this configuration from now on."""
         self.serving = serving
         self._book.prices = serving.spending.prices
+        for upstream in self._upstreams.values():
+            upstream.client.connect_timeout = serving.gateway.connect_timeout
         self._for_anybody = not serving.ring
         self._places: dict[tuple[str, str], Sequence[RequestResourceKey]] = {
             (deployment.name, domain): serving.resources(deployment, domain)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
+from os.path import lexists
 from pathlib import Path
 from typing import Final
 
@@ -63,7 +64,7 @@ def add_key(path: Path, name: str, today: str) -> str:
     if not KEY_NAME.fullmatch(name):
         what = "must be made of letters, digits, '-' and '.', and have at most 64 of them"
         raise ConfigError(f"the name of a key {what}, not {name!r:.80}")
-    keys = read_keys(path) if path.exists() or path.is_symlink() else {}
+    keys = read_keys(path) if lexists(path) else {}
     if name in keys:
         raise ConfigError(f"{path} has a key {name!r} already; revoke it first, or choose another name")
     key, hashed = new_key(name, today)

@@ -110,10 +110,17 @@ def _reached(keys: Mapping[str, KeyConfig], models: Mapping[str, Deployment]) ->
 
 
 def _address_problems(gateway: GatewayConfig) -> list[Problem]:
-    if gateway.admin is None or is_loopback(gateway.admin.host):
+    admin = gateway.admin
+    if admin is None:
         return []
-    what = f"must be a loopback address, not {gateway.admin.host!r}: whoever reaches it needs no key"
-    return [Problem(("gateway", "admin", "host"), what)]
+    problems = []
+    if not is_loopback(admin.host):
+        what = f"must be a loopback address, not {admin.host!r}: whoever reaches it needs no key"
+        problems.append(Problem(("gateway", "admin", "host"), what))
+    if admin.port and (admin.host, admin.port) == (gateway.host, gateway.port):
+        what = f"must be another than gateway.port, which is {admin.port} at the same address"
+        problems.append(Problem(("gateway", "admin", "port"), what))
+    return problems
 
 
 def _provider_problems(config: PenstockConfig) -> list[Problem]:

@@ -49,7 +49,7 @@ def prepare(serving: Serving) -> Prepared:
     """What is there at the first fork. Raises `ConfigError` and `PluginError` for plugins that cannot be made, and for
     providers that cannot be called.
     """
-    upstreams = upstream_specs(serving.config.providers, os.environ)
+    upstreams = upstream_specs(serving.config, os.environ)
     dialect_names()  # read from the metadata of all distributions, once
     before = {*threading.enumerate()}
     run = _run(serving)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from hashlib import sha256
+from os.path import realpath
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,9 +51,9 @@ def _of(record: GatewayConfig | ProviderConfig, name: str) -> object:
 
 def run_name(source: str) -> str:
     """What the run of a gateway is called that serves by a file: by that `penstock serve --reload` finds it."""
-    path = Path(source).resolve()
-    stem = _NO_NAME.sub("-", path.stem)[:32]
-    return f"gateway-{stem}-{sha256(str(path).encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+    path = realpath(source)
+    stem = _NO_NAME.sub("-", Path(path).stem)[:32]
+    return f"gateway-{stem}-{sha256(path.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
 def changes_of(before: Serving, after: Serving) -> dict[str, dict[str, list[str]]]:

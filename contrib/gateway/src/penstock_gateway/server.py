@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from os.path import realpath
 from pathlib import Path
 from typing import Final
 
@@ -117,7 +118,7 @@ class Gateway:
             own = self.front.serving.config.source
 
             def read() -> Serving:
-                if file.resolve() != Path(own).resolve():
+                if realpath(file) != realpath(own):
                     raise ConfigError(f"this gateway serves by {own}, and not by {file}")
                 return load()
 
@@ -198,7 +199,7 @@ async def _open_gateway(
         open_log(config.log, metrics, poller) as log,
         open_upstreams(
             poller,
-            upstream_specs(serving.config.providers, environment),
+            upstream_specs(serving.config, environment),
             connect_timeout=config.connect_timeout,
         ) as upstreams,
         penstock.open_scheduler(

@@ -10,7 +10,7 @@ from functools import cache
 
 import attrs
 
-from penstock import ConfigError, Problem, ProviderConfig
+from penstock import ConfigError, PenstockConfig, Problem, ProviderConfig
 from penstock_dialects import Dialect, dialect_at, find_dialect
 from penstock_gateway.blotting import SHORTEST_SECRET
 from penstock_gateway.headers import STOPPED
@@ -35,23 +35,25 @@ class UpstreamSpec:
     headers: Mapping[str, str] = attrs.field(repr=False)
     stops: frozenset[bytes]
     secrets: tuple[bytes, ...] = attrs.field(repr=False)
+    source: str = ""
+    """The file that describes it, as messages name it."""
 
 
-def upstream_specs(providers: Mapping[str, ProviderConfig], environment: Mapping[str, str]) -> dict[str, UpstreamSpec]:
+def upstream_specs(config: PenstockConfig, environment: Mapping[str, str]) -> dict[str, UpstreamSpec]:
     """The providers by name. Raises `ConfigError` with all that is wrong with any."""
     tls = cache(tls_context)
     found: dict[str, UpstreamSpec] = {}
     problems: list[Problem] = []
-    for name, provider in providers.items():
+    for name, provider in config.providers.items():
         try:
             headers = _headers(provider, environment)
             mock = provider.kind == "mock"
             target = Target("http://localhost" if mock else provider.base_url or "", headers.items())
         except _Missing as error:
-            problems.append(Problem(("providers", name, error.key), str(error)))
+            problems.append(Problem(("providers", name, error.key), str(error), config.source))
             continue
         except ValueError as error:
-            problems.append(Problem(("providers", name), str(error)))
+            problems.append(Problem(("providers", name), str(error), config.source))
             continue
         found[name] = UpstreamSpec(
             provider,
@@ -62,6 +64,7 @@ def upstream_specs(providers: Mapping[str, ProviderConfig], environment: Mapping
             headers,
             STOPPED.union(map(str.encode, headers)),
             tuple(_secrets(headers)),
+            config.source,
         )
     if problems:
         raise ConfigError(problems)

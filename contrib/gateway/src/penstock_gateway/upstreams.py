@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 import attrs
 
-from penstock import ProviderConfig
+from penstock import ConfigError, PenstockConfig, Problem
 from penstock_dialects import Dialect
 from penstock_gateway.open_files import most_files, most_idle
-from penstock_gateway.upstream_spec import UpstreamSpec
+from penstock_gateway.upstream_spec import UpstreamSpec, upstream_specs
 from penstock_wire import CallsClient, Poller, Target
 
-__all__ = ["Upstream", "open_upstreams"]
+if TYPE_CHECKING:
+    from penstock_mockprovider import MockProviderConfig
+
+__all__ = ["Upstream", "check_upstreams", "open_upstreams"]
 
 
 @attrs.frozen
@@ -31,6 +35,19 @@ class Upstream:
     secrets: tuple[bytes, ...] = attrs.field(repr=False)
     url: str = ""
     """Of an embedded one, where it runs."""
+
+
+def check_upstreams(config: PenstockConfig, environment: Mapping[str, str]) -> None:
+    """Raises `ConfigError` for providers that could not be called, and for embedded ones that could not run."""
+    problems: list[Problem] = []
+    for name, spec in upstream_specs(config, environment).items():
+        if spec.target is None:
+            try:
+                _mock_config(name, spec)
+            except ConfigError as error:
+                problems += error.records
+    if problems:
+        raise ConfigError(problems)
 
 
 @asynccontextmanager
@@ -50,7 +67,7 @@ async def open_upstreams(
         for name, spec in specs.items():
             target, url = spec.target, ""
             if target is None:
-                mock = _mock(name, spec.provider)
+                mock = _mock(name, spec)
                 url = await stack.enter_async_context(mock) if embedded is None else embedded[name]
                 target = Target(url, spec.headers.items())
             client = CallsClient(poller, target, tls=spec.tls, most_idle=idle, connect_timeout=connect_timeout)
@@ -60,14 +77,23 @@ async def open_upstreams(
 
 
 @asynccontextmanager
-async def _mock(name: str, provider: ProviderConfig) -> AsyncIterator[str]:
-    """The base URL of the embedded provider, configured by `options`; a model that they do not name has no limits."""
-    # Imported where it is needed: it holds more memory than the rest of a gateway.
-    from penstock_mockprovider import config_from_mapping, serve
+async def _mock(name: str, spec: UpstreamSpec) -> AsyncIterator[str]:
+    """The base URL of the embedded provider."""
+    from penstock_mockprovider import serve
 
+    async with serve(_mock_config(name, spec)) as mock:
+        yield mock.base_url
+
+
+def _mock_config(name: str, spec: UpstreamSpec) -> MockProviderConfig:
+    """The embedded provider as `options` have it; a model that they do not name has no limits. Raises `ConfigError`."""
+    # Imported where it is needed: it holds more memory than the rest of a gateway.
+    from penstock_mockprovider import config_from_mapping
+
+    provider = spec.provider
     given = provider.options.get("models", {})
     served: dict[str, object] = {model.model or alias: {} for alias, model in provider.models.items()}
     models = {**served, **given} if isinstance(given, Mapping) else given
-    config = config_from_mapping({**provider.options, "models": models}, path=("providers", name, "options"))
-    async with serve(config) as mock:
-        yield mock.base_url
+    return config_from_mapping(
+        {**provider.options, "models": models}, source=spec.source, path=("providers", name, "options")
+    )

@@ -67,7 +67,8 @@ class CallsClient:
         self._poller = poller
         self.now = poller.now
         self._idle: IdleConnections[_Connection] = IdleConnections(most_idle, keep_alive)
-        self._connect_timeout = connect_timeout
+        self.connect_timeout = connect_timeout
+        """Of connections that come later."""
         self._old = poller.moment(self._expire)
 
     def call(self, request: bytes, receiver: CallReceiver, now: float) -> PolledCall:
@@ -102,11 +103,11 @@ class CallsClient:
 
     async def _connect(self, call: PolledCall, request: bytes) -> None:
         try:
-            with trio.fail_after(self._connect_timeout):
+            with trio.fail_after(self.connect_timeout):
                 sock, secured = await self._origin.open_socket()
         except trio.TooSlowError:
             where = f"{self._origin.host}:{self._origin.port}"
-            call.lost(CannotConnect(f"no connection to {where} within {self._connect_timeout:g} s"))
+            call.lost(CannotConnect(f"no connection to {where} within {self.connect_timeout:g} s"))
         except CannotConnect as error:
             call.lost(error)
         else:

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import penstock_worker
-from penstock import ConfigError
+from penstock import ConfigError, FileCheck, PluginManager, load_config
 from penstock_worker.answers import words_of
 from penstock_worker.entry import run_process
 from penstock_worker.serving import Prepared
+from penstock_worker.settings import TABLES, WorkerConfig, without_effect
 from penstock_worker.worker import Worker
 
-__all__ = ["find_worker", "run_worker"]
+__all__ = ["check_worker", "find_worker", "run_worker"]
 
 
 def run_worker(app: str, *, workers: int, config: Path | None, once: bool, plugins: Sequence[object]) -> int:
@@ -25,6 +26,22 @@ def run_worker(app: str, *, workers: int, config: Path | None, once: bool, plugi
         return find_worker(app, os.getcwd()).prepare(workers, config=config, plugins=tuple(plugins))
 
     return run_process(prepare, once=once)
+
+
+def check_worker(path: Path, plugins: Sequence[object]) -> FileCheck:
+    """What a worker makes of a file that is valid. Raises `ConfigError` and `PluginError`."""
+    loaded = load_config(path, extra_tables=TABLES)
+    worker: WorkerConfig = loaded.extras["worker"]
+    manager = PluginManager.from_config(loaded.config, extra=plugins)
+    limit = "as long as it takes" if worker.time_limit is None else f"{worker.time_limit:g} s at most"
+    return FileCheck(
+        [
+            f"{path}: a worker; a task has {limit}, and {worker.grace:g} s after SIGTERM",
+            f"plugins: {', '.join(manager.active) or 'none'}",
+            *(f"  disabled: {name}: {problem}" for name, problem in manager.problems.items()),
+        ],
+        without_effect(loaded.config),
+    )
 
 
 def find_worker(app: str, folder: str) -> Worker:

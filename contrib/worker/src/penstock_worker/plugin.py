@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock import hookimpl
+from penstock import Without, hookimpl
 
 if TYPE_CHECKING:
-    from penstock import CommandLine
+    from penstock import CommandLine, FileCheck
 
 __all__ = ["WorkerPlugin"]
 
@@ -25,6 +25,17 @@ class WorkerPlugin:
     def penstock_cli(self, cli: click.Group) -> None:
         """Add the command `worker`."""
         cli.add_command(worker)
+
+    @hookimpl
+    def penstock_check(
+        self, file: Path, tables: Mapping[str, Any], plugin_files: tuple[Path, ...], left_out: tuple[str, ...]
+    ) -> FileCheck | None:
+        """What a worker makes of a file. A file is one that has `[worker]`."""
+        if "worker" not in tables:
+            return None
+        from penstock_worker.command import check_worker
+
+        return check_worker(file, (*plugin_files, *map(Without, left_out)))
 
     @hookimpl
     def penstock_tables(self) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +23,9 @@ from penstock import (
 from penstock_worker.answers import LONGEST_ANSWER
 from penstock_worker.handlers import Handlers
 
-__all__ = ["TABLES", "VARIABLES", "WorkerConfig", "WorkerSettings", "worker_settings", "workers_wanted"]
+__all__ = [
+    "TABLES", "VARIABLES", "WorkerConfig", "WorkerSettings", "without_effect", "worker_settings", "workers_wanted"
+]  # fmt: skip
 
 log: Final = logging.getLogger("penstock.worker")
 
@@ -115,9 +117,17 @@ def worker_settings(
         watchdog=WATCHDOG if given.watchdog is None else given.watchdog,
     )
     _check_needs(handlers, scheduler.resources)
-    if scheduler.runners:
-        log.warning("[scheduler.runners] has no effect on a worker, whose plain tasks all run in threads")
+    for line in without_effect(loaded.config):
+        log.warning("%s", line)
     return WorkerSettings(attrs.evolve(loaded.config, scheduler=scheduler), worker, number)
+
+
+def without_effect(config: PenstockConfig) -> Iterator[str]:
+    """What a configuration says that means nothing to a worker, a line for each."""
+    if config.scheduler.runners:
+        yield "[scheduler.runners] has no effect on a worker, whose plain tasks all run in threads"
+    if config.given is not None and "shutdown_grace" in config.given.get("scheduler", ()):
+        yield "scheduler.shutdown_grace has no effect on a worker: write grace under [worker]"
 
 
 def _is_amount(amount: object, most: int) -> bool:

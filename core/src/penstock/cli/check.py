@@ -8,10 +8,10 @@ import click
 
 from penstock.cli.command_line import CommandLine
 from penstock.config.reading import load_config
-from penstock.config.toml_reading import read_toml
+from penstock.config.toml_reading import check_read_again, read_toml
 from penstock.plugins.discovery import installed
 from penstock.plugins.file_checks import whose_file
-from penstock.plugins.manager import PluginManager, trace_of
+from penstock.plugins.manager import PluginManager
 from penstock.run.dry_run import dry_run
 from penstock.words.file_check import FileCheck
 from penstock.words.printable import printable
@@ -42,13 +42,14 @@ FAULTY = 1
 def check(line: CommandLine, file: Path, files: tuple[Path, ...], left_out: tuple[str, ...]) -> None:
     """Validate a TOML file, a pipeline's or a program's, without calling or writing anything.
 
-    A plugin whose file it is says what it would do. For a program's file the plugins are made, and their factories
-    tried, as when a run is opened. `penstock doctor FILE` says more.
+    A plugin whose file it is says what it would do. The plugins are made, and their factories tried, as when a run is
+    opened. `penstock doctor FILE` says more.
 
     Exit code: 0 all is well, 1 some of what the file names cannot be used, as rows of a pipeline's input, 2 wrong
     configuration.
     """
     line = CommandLine((*line.plugin_files, *files), (*line.left_out, *left_out))
+    check_read_again(file)
     whose = whose_file(file, read_toml(file), line.plugin_files, installed(), left_out=line.left_out)
     if whose.says is not None:
         for error in whose.unable:
@@ -57,7 +58,8 @@ def check(line: CommandLine, file: Path, files: tuple[Path, ...], left_out: tupl
     if found is None:
         found = _checked_program(file, line.plugins)
     else:
-        trace_of(load_config(file, foreign_tables=True).config).check()
+        config = load_config(file, foreign_tables=True).config
+        dry_run(config, PluginManager.from_config(config, extra=line.plugins))
     for text in found.lines:
         click.echo(printable(text))
     for text in found.notes:

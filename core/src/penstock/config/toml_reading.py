@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from os.path import exists, isdir, isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,7 @@ from penstock.words.problems import Problem
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-__all__ = ["read_toml"]
+__all__ = ["check_read_again", "read_toml"]
 
 
 LONGEST: Final = 16 * 1024 * 1024
@@ -47,6 +48,12 @@ def read_toml(path: Path | str | Traversable) -> dict[str, Any]:
         raise _unreadable(path, f"cannot be read: {error}") from None
     except RecursionError:
         raise _unreadable(path, "is nested too deeply to be read") from None
+
+
+def check_read_again(path: Path) -> None:
+    """Raises `ConfigError` for what cannot be read more than once, as a pipe: whoever reads it later finds it empty."""
+    if exists(path) and not (isfile(path) or isdir(path)):
+        raise _unreadable(path, "is no plain file, and would be read more than once: write it into a file")
 
 
 def _unreadable(path: object, what: str) -> ConfigError:

@@ -8,7 +8,8 @@ not even there is seen too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from os.path import isfile, realpath
 from pathlib import Path
 from typing import Literal
 
@@ -66,13 +67,15 @@ def list_plugins(config: PenstockConfig, given: Iterable[object], installed: Ins
     given = tuple(given)
     shadows = {name for name, section in config.sections.items() if section.get("shadow") is True}
     bars = barring(config, given)
-    paths = {path.stem: path for path in plugin_files(config, given)}
-    there = {name: path for name, path in paths.items() if path.is_file() and bars.barred(name) is None}
-    not_there = [
+    files = plugin_files(config, given)
+    paths = {path.stem: path for path in files}
+    there = {name: path for name, path in paths.items() if isfile(path) and bars.barred(name) is None}
+    wrong_files = [
         Problem((), "there is no such file to load as a plugin", str(path))
         for path in paths.values()
-        if not path.is_file()
+        if not isfile(path)
     ]
+    wrong_files += _taken_names(files, installed)
     hooks = {name: hooks_in_file(path) or () for name, path in there.items()}
     chosen = choose(config, installed.plugins, hooks, bars, paths)
     rows = [_installed_row(owner, chosen, _commands_of(owner, installed)) for owner in installed.plugins.values()]
@@ -97,7 +100,7 @@ def list_plugins(config: PenstockConfig, given: Iterable[object], installed: Ins
         if (unused := why_unused(row.name, row.hooks or ())) is not None
     ]
     clashes = [Problem((), str(clash)) for clash in installed.clashes]
-    return PluginListing(rows, asked, [*not_there, *clashes, *chosen.problems, *tables])
+    return PluginListing(rows, asked, [*wrong_files, *clashes, *chosen.problems, *tables])
 
 
 def _commands_of(owner: EntryPointOwner, installed: Installed) -> list[str]:
@@ -138,8 +141,17 @@ def _installed_row(owner: EntryPointOwner, chosen: Chosen, commands: Sequence[st
     )
 
 
+def _taken_names(files: Iterable[Path], installed: Installed) -> Iterator[Problem]:
+    """The files whose names are those of other plugins. One that is given twice is one plugin."""
+    taken: dict[str, tuple[str, str]] = {name: (str(owner), "") for name, owner in installed.plugins.items()}
+    for path in files:
+        origin, file = taken.setdefault(path.stem, (str(path), realpath(path)))
+        if file != realpath(path):
+            yield Problem((), f"two plugins are called {path.stem!r}: {origin}, and {path}; rename the file")
+
+
 def _file_row(name: str, path: Path, chosen: Chosen) -> PluginRow:
-    if not path.is_file():
+    if not isfile(path):
         return PluginRow(name=name, state="missing", why=f"there is no file {path}")
     if name in chosen.barred:
         return PluginRow(name=name, state="disabled", hooks=hooks_in_file(path), why=chosen.barred[name])

@@ -12,6 +12,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from os.path import isfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -69,7 +70,7 @@ def import_plugin(owner: EntryPointOwner) -> LoadedPlugin:
 def load_file(path: Path) -> LoadedPlugin:
     """The plugin of one file, which is run, and gives it its name. Raises `ConfigError` if there is no such file, else
     `PluginUnusable`."""
-    if not path.is_file():
+    if not isfile(path):  # of os.path: a Path raises for a name that is too long
         raise ConfigError(f"{path}: there is no such file to load as a plugin")
     name = path.stem
     module_name = f"penstock_loaded_{name}"

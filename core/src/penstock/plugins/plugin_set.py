@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from os.path import isfile, realpath
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -331,8 +332,8 @@ def _runners(asked: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
 
 def _loaded(path: Path, files: dict[Path, tuple[bytes, LoadedPlugin]]) -> LoadedPlugin:
     """The plugin of a file, which is run again only if its text has changed; `files` keeps what was loaded."""
-    key = path.resolve()
-    text = key.read_bytes() if key.is_file() else b""
+    key = Path(realpath(path))  # of os.path: a Path raises for a link to itself, and for a name that is too long
+    text = key.read_bytes() if isfile(key) else b""
     known = files.get(key)
     if known is None or known[0] != text:
         known = files[key] = (text, load_file(path))

@@ -14,6 +14,7 @@ Times are those of the processor's clock on the wall, with the measuring itself 
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -82,9 +83,11 @@ class DecisionTrace:
         if not self.on or self._file is None:
             return
         try:
-            self._lines = self._file.open("w", encoding="utf-8")
+            self._lines = open(self._file, "w", encoding="utf-8", opener=_opened)  # noqa: SIM115 -- as long as it runs
         except (OSError, ValueError) as error:
-            raise self._wrong_file(getattr(error, "strerror", None) or str(error)) from None
+            unread = isinstance(error, OSError) and error.errno == errno.ENXIO
+            why = "it is a pipe that nobody reads" if unread else getattr(error, "strerror", None) or str(error)
+            raise self._wrong_file(why) from None
 
     def check(self) -> None:
         """Look whether `open` would do, without writing. Raises `ConfigError` as it does."""
@@ -229,3 +232,12 @@ def _line(
 def _is_trace(file: Path) -> bool:
     with file.open("rb") as opened:
         return opened.read(len(_BEGINS)) == _BEGINS
+
+
+def _opened(path: str, flags: int) -> int:
+    """Opened without a wait for whoever is to read it, where it is a pipe."""
+    without_wait: int = getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, flags | without_wait, 0o666)
+    if without_wait:
+        os.set_blocking(descriptor, True)
+    return descriptor

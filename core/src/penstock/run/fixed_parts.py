@@ -22,7 +22,7 @@ FIXED_POINTS: Final = {
 }
 """Lists under `[plugins]` whose plugins stay, and why."""
 
-FIXED_KEYS: Final = ("kind", "base_url", "api_key_env", "options")
+FIXED_KEYS: Final = ("kind", "base_url", "api_key_env", "auth_header", "headers", "options")
 """What of a provider those have read who call it."""
 
 _INSTEAD: Final = "put it back as it was, or let this run end and start another with it"

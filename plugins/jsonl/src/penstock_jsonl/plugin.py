@@ -14,7 +14,9 @@ A file that could not be written to is found when the plugin is configured, befo
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import threading
 from collections.abc import Sequence
 
@@ -48,9 +50,10 @@ class JsonlPlugin:
         """Open the file."""
         self._close()
         try:
-            self._file = io.FileIO(self._config.path, "ab" if self._config.append else "wb")
+            self._file = io.FileIO(self._config.path, "ab" if self._config.append else "wb", opener=_opened)
         except OSError as error:
-            raise PluginError("jsonl", f"cannot write to {self._config.path!r}: {error.strerror}") from error
+            why = "it is a pipe that nobody reads" if error.errno == errno.ENXIO else error.strerror
+            raise PluginError("jsonl", f"cannot write to {self._config.path!r}: {why}") from error
 
     @hookimpl
     def penstock_scheduler_event(self, event: RuntimeEvent) -> None:
@@ -116,3 +119,12 @@ class JsonlPlugin:
                 self._events.clear()
                 self._unwritten = b""
                 self._writing.release()
+
+
+def _opened(path: str, flags: int) -> int:
+    """Opened without a wait for whoever is to read it, where it is a pipe."""
+    without_wait: int = getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, flags | without_wait, 0o666)
+    if without_wait:
+        os.set_blocking(descriptor, True)
+    return descriptor

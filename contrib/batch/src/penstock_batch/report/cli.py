@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from penstock import Without
 
@@ -75,7 +76,10 @@ def plan(line: CommandLine, pipeline: Path, rows: int, files: tuple[Path, ...], 
     "--rows", type=click.IntRange(min=0), metavar="N", help="Of a pipeline: show so many rows.  [default: 100]"
 )
 @click.option("--text", is_flag=True, help="Print it instead, without charts and rows; that needs nothing more.")
-def report(files: tuple[Path, ...], output: Path, number: int | None, rows: int | None, text: bool) -> None:
+@click.pass_context
+def report(
+    context: click.Context, files: tuple[Path, ...], output: Path, number: int | None, rows: int | None, text: bool
+) -> None:
     """Make one HTML page of a run, also of one that was killed or goes on. Needs `penstock-batch[report]`.
 
     Of a pipeline, by its TOML; or of any program or gateway, by its record of events, as the sink jsonl writes it: one
@@ -88,6 +92,8 @@ def report(files: tuple[Path, ...], output: Path, number: int | None, rows: int 
     pipelines = [path for path in files if path.suffix == ".toml"]
     if pipelines and len(files) > 1:
         raise click.UsageError("one pipeline's TOML, or one or more files of a record")
+    if text and (rows is not None or context.get_parameter_source("output") is ParameterSource.COMMANDLINE):
+        raise click.UsageError("--text prints no rows and writes no page: leave --rows and --output out")
     if pipelines and text:
         raise SystemExit(text_command(files[0], run=number))
     if pipelines:

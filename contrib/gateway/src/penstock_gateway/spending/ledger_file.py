@@ -11,6 +11,7 @@ import sqlite3
 import stat
 import sys
 from collections.abc import Iterable
+from os.path import exists, isdir, isfile, islink
 from pathlib import Path
 from typing import Final
 
@@ -101,14 +102,20 @@ class LedgerFile:
 
 def check_place(path: Path) -> None:
     """Look whether there could be a ledger at `path`, without making one. Raises `ConfigError` where it could not."""
-    if path.is_symlink():
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:  # too long a name, a folder that may not be looked into
+        raise _unusable(path, f"cannot be opened: {error.strerror or error}") from None
+    if islink(path):
         raise _unusable(path, "is a link, which is not followed")
-    if path.exists():
-        if not path.is_file():
+    if exists(path):
+        if not isfile(path):
             raise _unusable(path, "is no plain file")
         if not os.access(path, os.R_OK | os.W_OK):
             raise _unusable(path, "may not be written by this user")
-    elif not path.parent.is_dir():
+    elif not isdir(path.parent):
         raise _unusable(path, "is in a folder that is not there")
     elif not os.access(path.parent, os.W_OK | os.X_OK):
         raise _unusable(path, "is in a folder in which this user may make no file")
@@ -119,7 +126,7 @@ def _held(path: Path) -> int:
         held = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     except OSError as error:
         told = f"cannot be opened: {error.strerror or error}"
-        raise _unusable(path, "is a link, which is not followed" if path.is_symlink() else told) from None
+        raise _unusable(path, "is a link, which is not followed" if islink(path) else told) from None
     found, wrong = os.fstat(held), ""
     if not stat.S_ISREG(found.st_mode):
         wrong = "is no plain file"

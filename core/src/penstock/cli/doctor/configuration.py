@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -101,8 +102,8 @@ def unreadable_findings(problems: Iterable[Problem], file: Path) -> Iterator[Fin
         told = _AT_LINE.search(problem.what)
         line = int(told[1]) if told else None
         mend = edit(file, line)
-        if not file.is_file():
-            mend = f"ls {shlex.quote(str(file if file.is_dir() else file.parent))}"
+        if not isfile(file):  # of os.path: a Path raises for a name that is too long
+            mend = f"ls {shlex.quote(str(file if isdir(file) else file.parent))}"
         cause = str(attrs.evolve(problem, source=""))
         yield Finding(kind="unreadable", cause=f"it {cause}", mend=mend, file=str(file), line=line)
 

@@ -44,7 +44,7 @@ from penstock.cli.doctor.plugin_facts import look_at_plugins
 from penstock.cli.doctor.tiers import look_at_tiers, tier_findings
 from penstock.cli.doctor.trying import Trial
 from penstock.config.reading import PenstockConfig, load_config
-from penstock.config.toml_reading import read_toml
+from penstock.config.toml_reading import check_read_again, read_toml
 from penstock.plugins.barring import Without
 from penstock.plugins.discovery import installed
 from penstock.plugins.file_checks import whose_file
@@ -106,6 +106,7 @@ def _core_is_not_installed() -> Finding:
 def examine_file(seen: Examination, file: Path, plugins: tuple[Path | Without, ...]) -> Examination:
     """What was seen, with `file` beside it, and the `plugins` of the command line. Raises `ConfigError` if the file
     cannot be read, being none or no TOML."""
+    check_read_again(file)
     tables = read_toml(file)
     text = file.read_text(encoding="utf-8-sig")
     there = installed()

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import Distribution, PackageNotFoundError, distributions, version
+from os.path import exists
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
@@ -160,7 +161,7 @@ def _declared(folder: str, file: Path, text: str) -> ProjectFacts:
 def look_at_paths(paths: Mapping[PathParts, Path]) -> Iterator[PathFacts]:
     """What is there at each path, or in its place the folder that it would be made in."""
     for key, path in paths.items():
-        there = path if path.exists() else path.parent
+        there = path if exists(path) else path.parent
         try:
             found = there.stat()
         except OSError:
