@@ -133,6 +133,7 @@ from penstock.words.errors import (
 )
 from penstock.words.failures import FailureMark, failure_mark, mark_failure
 from penstock.words.file_check import FileCheck
+from penstock.words.files import opened_without_wait
 from penstock.words.given_up import GivenUpModel
 from penstock.words.identity import (
     LimiterScope,
@@ -209,8 +210,8 @@ __all__ = [
     "did_you_mean", "duration_of", "error_fields", "error_in", "event_from_dict", "event_to_dict", "event_to_json",
     "events_to_json_lines", "execute", "execute_from_thread", "failure_mark", "find_cycle", "hookimpl", "http_date",
     "in_schema", "load_config", "lowest_bound", "mark_failure", "not_empty", "number_above", "number_from", "number_of",
-    "one_of", "open_scheduler", "own_shortage", "prepare_run", "printable", "read_hints", "read_toml", "request",
-    "require_effective_max", "retry_after_seconds", "run_in_thread", "scope_kind", "seconds_until", "set_no_gate",
+    "one_of", "open_scheduler", "opened_without_wait", "own_shortage", "prepare_run", "printable", "read_hints",
+    "read_toml", "request", "require_effective_max", "retry_after_seconds", "run_in_thread", "scope_kind", "seconds_until", "set_no_gate",
     "structure", "surely_unpaid", "true_or_false", "unknown_in", "value_in_words", "verdict_of_refusal",
     "verdict_of_status", "wait_in_run", "whole_number_from",
 ]  # fmt: skip

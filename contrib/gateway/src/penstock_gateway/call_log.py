@@ -22,7 +22,7 @@ from typing import IO, Final
 
 import msgspec
 
-from penstock import ConfigError, printable
+from penstock import ConfigError, opened_without_wait, printable
 from penstock_gateway.metrics import Metrics
 from penstock_gateway.saying import say
 from penstock_wire import Poller
@@ -157,21 +157,12 @@ def open_log_file(where: str | None) -> IO[bytes] | None:
     if not where:
         return None
     try:
-        return sys.stdout.buffer if where == "-" else open(where, "ab", opener=_opened)
+        return sys.stdout.buffer if where == "-" else open(where, "ab", opener=opened_without_wait)
     except OSError as error:
         if error.errno == errno.ENXIO:
             what = 'it is a pipe that nobody reads, or a socket; the standard output is "-"'
             raise ConfigError(f"gateway.log: {where} cannot be written: {what}") from None
         raise ConfigError(f"gateway.log: {where} cannot be written: {error.strerror or error}") from None
-
-
-def _opened(path: str, flags: int) -> int:
-    """Opened without a wait for whoever is to read it."""
-    without_wait: int = getattr(os, "O_NONBLOCK", 0)
-    descriptor = os.open(path, flags | without_wait, 0o666)
-    if without_wait:
-        os.set_blocking(descriptor, True)
-    return descriptor
 
 
 def check_log_place(where: str | None) -> None:

@@ -30,6 +30,7 @@ import attrs
 
 from penstock.words.decisions import HookFigures
 from penstock.words.errors import ConfigError
+from penstock.words.files import opened_without_wait
 from penstock.words.problems import Problem
 from penstock.words.verdicts import Denied
 
@@ -83,7 +84,7 @@ class DecisionTrace:
         if not self.on or self._file is None:
             return
         try:
-            self._lines = open(self._file, "w", encoding="utf-8", opener=_opened)  # noqa: SIM115 -- as long as it runs
+            self._lines = open(self._file, "w", encoding="utf-8", opener=opened_without_wait)  # noqa: SIM115 -- as long as it runs
         except (OSError, ValueError) as error:
             unread = isinstance(error, OSError) and error.errno == errno.ENXIO
             why = "it is a pipe that nobody reads" if unread else getattr(error, "strerror", None) or str(error)
@@ -232,12 +233,3 @@ def _line(
 def _is_trace(file: Path) -> bool:
     with file.open("rb") as opened:
         return opened.read(len(_BEGINS)) == _BEGINS
-
-
-def _opened(path: str, flags: int) -> int:
-    """Opened without a wait for whoever is to read it, where it is a pipe."""
-    without_wait: int = getattr(os, "O_NONBLOCK", 0)
-    descriptor = os.open(path, flags | without_wait, 0o666)
-    if without_wait:
-        os.set_blocking(descriptor, True)
-    return descriptor

@@ -42,16 +42,17 @@ def debts_after(delta: PolicyStateDelta, debts: Mapping[Debt, int], by: str) -> 
     """
     found: dict[Debt, int] = {}
     for key, change in delta.debt_changes.items():
-        group: object
-        resource: object
-        group, resource = key
-        if type(change) is not int or not (isinstance(group, TaskGroupKey) and isinstance(resource, str)):
+        if type(change) is not int or not _is_of_a_group(key):
             raise PluginError(by, "debt_changes must map (group key, resource) to whole numbers")
         found[key] = debt = debts.get(key, 0) + change
         if debt < 0:
-            raise PluginError(by, f"the debt of {group} in {resource} would fall to {debt}")
+            raise PluginError(by, f"the debt of {key[0]} in {key[1]} would fall to {debt}")
     counter: object
     for counter, count in delta.diagnostic_counters.items():
         if type(count) is not int or not isinstance(counter, str):
             raise PluginError(by, "diagnostic_counters must map names to whole numbers")
     return found
+
+
+def _is_of_a_group(key: object) -> bool:
+    return isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], TaskGroupKey) and isinstance(key[1], str)

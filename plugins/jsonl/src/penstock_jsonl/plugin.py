@@ -16,11 +16,19 @@ from __future__ import annotations
 
 import errno
 import io
-import os
 import threading
 from collections.abc import Sequence
 
-from penstock import ConfigError, PluginError, Problem, RuntimeEvent, SinkSpec, events_to_json_lines, hookimpl
+from penstock import (
+    ConfigError,
+    PluginError,
+    Problem,
+    RuntimeEvent,
+    SinkSpec,
+    events_to_json_lines,
+    hookimpl,
+    opened_without_wait,
+)
 from penstock_jsonl.config import JsonlConfig, problem_with
 
 __all__ = ["JsonlPlugin"]
@@ -50,7 +58,7 @@ class JsonlPlugin:
         """Open the file."""
         self._close()
         try:
-            self._file = io.FileIO(self._config.path, "ab" if self._config.append else "wb", opener=_opened)
+            self._file = io.FileIO(self._config.path, "ab" if self._config.append else "wb", opener=opened_without_wait)
         except OSError as error:
             why = "it is a pipe that nobody reads" if error.errno == errno.ENXIO else error.strerror
             raise PluginError("jsonl", f"cannot write to {self._config.path!r}: {why}") from error
@@ -119,12 +127,3 @@ class JsonlPlugin:
                 self._events.clear()
                 self._unwritten = b""
                 self._writing.release()
-
-
-def _opened(path: str, flags: int) -> int:
-    """Opened without a wait for whoever is to read it, where it is a pipe."""
-    without_wait: int = getattr(os, "O_NONBLOCK", 0)
-    descriptor = os.open(path, flags | without_wait, 0o666)
-    if without_wait:
-        os.set_blocking(descriptor, True)
-    return descriptor
