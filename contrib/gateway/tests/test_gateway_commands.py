@@ -93,18 +93,34 @@ def test_check_says_what_would_be_served_or_what_is_wrong(tmp_path: Path) -> Non
             "providers.p.api_key_env: names NOT_SET",
         ),
         ('base_url = "http://x /v1"', "providers.p: "),
+        ('base_url = "http://x/v1"\nauth_header = "x-key"', "providers.p.auth_header: says where the key goes"),
+        (
+            'base_url = "http://x/v1"\napi_key_env = "SPACED"',
+            "providers.p.api_key_env: the value in SPACED holds a line break, a space at an end",
+        ),
+        (
+            'base_url = "http://x/v1"\napi_key_env = "A_KEY"\nheaders = { Authorization = "A_KEY" }',
+            "providers.p.headers.Authorization: is where the key goes",
+        ),
+        (
+            'base_url = "http://x/v1"\nheaders = { X-A = "A_KEY", x-a = "A_KEY" }',
+            "providers.p.headers.X-A: stands there twice",
+        ),
     ],
 )
 def test_check_sees_providers_that_could_not_be_called(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: str, told: str
 ) -> None:
     monkeypatch.delenv("NOT_SET", raising=False)
+    monkeypatch.setenv("SPACED", " sk-secret")
+    monkeypatch.setenv("A_KEY", KEYS["A_KEY"])
     file = tmp_path / "gateway.toml"
     text = f"[gateway]\n[providers.p]\n{provider}\n[providers.p.models.m]\nmax_parallel_requests = 1\n"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError) as raised:
         GatewayPlugin().penstock_check(file, tomllib.loads(text), (), ())
     assert f"{file}: {told}" in str(raised.value)
+    assert "sk-secret" not in str(raised.value)
 
 
 def test_check_refuses_to_leave_out_who_keeps_the_limits_of_keys_as_serve_does(

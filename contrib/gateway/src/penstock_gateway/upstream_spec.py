@@ -4,9 +4,11 @@ yet and no connection, so the first process of a gateway makes them once, for al
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Iterator, Mapping
 from functools import cache
+from typing import Final
 
 import attrs
 
@@ -18,6 +20,8 @@ from penstock_gateway.variables import not_set
 from penstock_wire import Target, tls_context
 
 __all__ = ["UpstreamSpec", "upstream_specs"]
+
+_VALUE: Final = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 
 
 @attrs.frozen
@@ -45,13 +49,17 @@ def upstream_specs(config: PenstockConfig, environment: Mapping[str, str]) -> di
     found: dict[str, UpstreamSpec] = {}
     problems: list[Problem] = []
     for name, provider in config.providers.items():
+        wrong = [
+            attrs.evolve(each, source=config.source).below("providers", name)
+            for each in _header_problems(provider, environment)
+        ]
+        if wrong:
+            problems += wrong
+            continue
         try:
             headers = _headers(provider, environment)
             mock = provider.kind == "mock"
             target = Target("http://localhost" if mock else provider.base_url or "", headers.items())
-        except _Missing as error:
-            problems.append(Problem(("providers", name, error.key), str(error), config.source))
-            continue
         except ValueError as error:
             problems.append(Problem(("providers", name), str(error), config.source))
             continue
@@ -71,30 +79,43 @@ def upstream_specs(config: PenstockConfig, environment: Mapping[str, str]) -> di
     return found
 
 
-class _Missing(Exception):
-    def __init__(self, key: str, what: str) -> None:
-        super().__init__(what)
-        self.key = key
+def _header_problems(provider: ProviderConfig, environment: Mapping[str, str]) -> Iterator[Problem]:
+    """What is wrong with the key and the headers of a provider, without any part of their values."""
+    lower = [name.lower() for name in provider.headers]
+    for name, variable in provider.headers.items():
+        if lower.count(name.lower()) > 1:
+            yield Problem(("headers", name), "stands there twice, since headers know no upper and lower case")
+        if provider.api_key_env is not None and name.lower() == _key_header(provider):
+            yield Problem(("headers", name), "is where the key goes; leave it out, or say auth_header")
+        yield from _value_problems(("headers", name), variable, environment)
+    if provider.api_key_env is not None:
+        yield from _value_problems(("api_key_env",), provider.api_key_env, environment)
+    elif provider.auth_header is not None:
+        yield Problem(("auth_header",), "says where the key goes, and no api_key_env names one")
+
+
+def _value_problems(path: tuple[str, ...], variable: str, environment: Mapping[str, str]) -> Iterator[Problem]:
+    value = environment.get(variable)
+    if not value:
+        yield Problem(path, not_set(variable))
+    elif not _VALUE.fullmatch(value):
+        what = f"the value in {variable} holds a line break, a space at an end, or what is no ASCII: set it anew"
+        yield Problem(path, what)
+
+
+def _key_header(provider: ProviderConfig) -> str:
+    if provider.auth_header is not None:
+        return provider.auth_header.lower()
+    return "x-api-key" if provider.kind == "anthropic" else "authorization"
 
 
 def _headers(provider: ProviderConfig, environment: Mapping[str, str]) -> dict[str, str]:
-    """The headers of all calls to a provider. Raises `_Missing`."""
-
-    def value_of(variable: str, key: str) -> str:
-        value = environment.get(variable)
-        if not value:
-            raise _Missing(key, not_set(variable))
-        return value
-
-    headers = {name.lower(): value_of(variable, "headers") for name, variable in provider.headers.items()}
+    """The headers of all calls to a provider whose `_header_problems` are none."""
+    headers = {name.lower(): environment[variable] for name, variable in provider.headers.items()}
     if provider.api_key_env is not None:
-        key = value_of(provider.api_key_env, "api_key_env")
-        if provider.auth_header is not None:
-            headers[provider.auth_header.lower()] = key
-        elif provider.kind == "anthropic":
-            headers["x-api-key"] = key
-        else:
-            headers["authorization"] = f"Bearer {key}"
+        key = environment[provider.api_key_env]
+        bearer = provider.auth_header is None and provider.kind != "anthropic"
+        headers[_key_header(provider)] = f"Bearer {key}" if bearer else key
     return headers
 
 
