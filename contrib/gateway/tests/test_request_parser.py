@@ -102,6 +102,11 @@ def test_a_request_whose_wish_for_another_protocol_is_passed_over_is_of_its_own_
     assert (request.version, request.keep_alive, request.body) == (version, version == "1.1", b"ab")
 
 
+def test_any_number_of_wishes_for_another_protocol_may_come_at_once() -> None:
+    wish = b"POST /v1/x HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 2\r\n\r\n{}"
+    assert [request.body for request in requests_in(wish * 2000)] == [b"{}"] * 2000
+
+
 def test_a_body_that_a_wish_for_http_2_comes_with_has_its_bound() -> None:
     asks = b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 1001\r\n\r\n"
     with pytest.raises(Refusal) as caught:

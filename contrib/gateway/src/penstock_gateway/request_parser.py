@@ -98,20 +98,23 @@ class RequestParser:
         """Take the next bytes. Raises `Refusal` for what is no request, or is too large: then nothing more is taken."""
         if self._refused:
             raise self._refused[0]
-        self._head += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._pass_over(data[upgrade.args[0] :])
-        except httptools.HttpParserCallbackError as error:
-            if isinstance(error.__context__, Refusal):
-                self._stop(error.__context__)
-            else:  # of the parser's own
+        while data:
+            self._head += len(data)
+            rest = b""
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = self._without_wish(data[upgrade.args[0] :])
+            except httptools.HttpParserCallbackError as error:
+                if isinstance(error.__context__, Refusal):
+                    self._stop(error.__context__)
+                else:  # of the parser's own
+                    self._stop(Refusal(400, "invalid_request", f"the request is no HTTP/1.1: {error}"))
+            except httptools.HttpParserError as error:
                 self._stop(Refusal(400, "invalid_request", f"the request is no HTTP/1.1: {error}"))
-        except httptools.HttpParserError as error:
-            self._stop(Refusal(400, "invalid_request", f"the request is no HTTP/1.1: {error}"))
-        if self._head > LARGEST_HEAD:
-            self._stop(_head_too_large())
+            if self._head > LARGEST_HEAD:
+                self._stop(_head_too_large())
+            data = rest
         if self._refused and not self._whole:
             raise self._refused[0]
 
@@ -132,19 +135,20 @@ class RequestParser:
         """Nothing more is fed. It and llhttp's parser know each other until then."""
         del self._parser
 
-    def _pass_over(self, rest: bytes) -> None:
-        """What follows the head of a request for another protocol. A client of HTTP/2 that tries that with its first
-        request, as Java's does, sends the body all the same: the request is read without that wish.
+    def _without_wish(self, rest: bytes) -> bytes:
+        """What is to be read in the place of a request for another protocol, and of what follows its head. A client of
+        HTTP/2 that tries that with its first request, as Java's does, sends the body all the same: the request is read
+        without that wish.
         """
         request = self._whole[-1]
         if request.method == "CONNECT" or request.first.keys().isdisjoint((b"content-length", b"transfer-encoding")):
             self._stop(Refusal(400, "invalid_request", "another protocol than HTTP/1.1 is not spoken here"))
-            return
+            return b""
         self._whole.pop()
         lines = b"".join(b"%s: %s\r\n" % header for header in request.headers if header[0] != b"upgrade")
         self._parser = httptools.HttpRequestParser(self)
         first = b"%s %s HTTP/%s" % (request.method.encode(), request.target, request.version.encode())
-        self.feed(b"%s\r\n%s\r\n%s" % (first, lines, rest))
+        return b"%s\r\n%s\r\n%s" % (first, lines, rest)
 
     def _stop(self, refusal: Refusal) -> None:
         self._refused.append(refusal)
