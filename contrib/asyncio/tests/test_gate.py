@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -380,5 +380,40 @@ def test_it_can_be_looked_at(open_gate: Any) -> None:
             assert opened.gate.now() == 0.0
             await opened.leave(block)
             await task
+
+    asyncio.run(main())
+
+
+class OfNoClass(Exception):
+    """What it says of its class raises."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> NoReturn:  # type: ignore[override]
+        raise ValueError("class")
+
+
+@pytest.mark.parametrize("how", ["block", "detached", "execute"])
+def test_an_error_that_cannot_be_looked_at_costs_no_lease(how: str, open_gate: Any) -> None:
+    async def main() -> None:
+        async with open_gate(cap=1) as opened:
+            gate, kept = opened.gate, None
+
+            async def fails(_: object) -> None:
+                raise OfNoClass
+
+            try:
+                if how == "execute":
+                    await gate.execute(fails, "acme/fast")
+                else:
+                    async with gate.request("acme/fast") as attempt:
+                        if how == "block":
+                            raise OfNoClass
+                        held = attempt.detach()
+                    held.release(error=OfNoClass())
+            except Exception as error:
+                kept = error  # and with it all that its traceback knows
+            async with gate.request("acme/fast", timeout=5):
+                pass
+            assert how != "block" or type(kept) is OfNoClass
 
     asyncio.run(main())

@@ -159,3 +159,12 @@ async def test_a_queue_that_has_no_view_is_named_where_its_run_begins(
 
     (told,) = await errors_with(Plugin(type("Odd", (kind,), {"view": view})()))
     assert "plugin 'Plugin': its ready queue: raised RuntimeError at" in told
+
+
+@pytest.mark.parametrize("kind", [FifoTaskQueue, Delegating])
+async def test_a_queue_whose_view_raises_no_exception_is_named(autojump_clock: MockClock, kind: type[Any]) -> None:
+    def view(_: object) -> penstock.QueueView:
+        raise SystemExit(3)
+
+    (told,) = await errors_with(Plugin(type("Odd", (kind,), {"view": view})()))
+    assert "plugin 'Plugin': its ready queue: raised SystemExit at" in told

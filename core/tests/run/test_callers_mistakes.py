@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from threading import Thread
 from typing import Any, NoReturn
 
 import pytest
@@ -284,3 +285,55 @@ async def test_what_a_task_comes_after_may_be_given_by_an_iterator(autojump_cloc
 
     assert await beside_others(attack) is None
     assert ended == ["first", "then", "all"]
+
+
+@pytest.mark.parametrize("member", [Ended, GeneratorExit])
+async def test_a_group_without_end_is_its_tasks_own(autojump_clock: MockClock, member: type[BaseException]) -> None:
+    async def fn() -> None:
+        nested: BaseException = member()
+        for _ in range(3000):
+            nested = BaseExceptionGroup("nested", [nested])
+        raise nested
+
+    async def attack(scheduler: penstock.Scheduler) -> None:
+        handle = scheduler.start_soon(fn)
+        await handle.wait()
+        assert isinstance(handle.error, PenstockError)
+
+    assert await beside_others(attack) is None
+
+
+async def test_an_error_that_cannot_be_asked_whether_it_is_tried_again_is_not(autojump_clock: MockClock) -> None:
+    tries: list[str] = []
+
+    async def fn() -> None:
+        tries.append("once")
+        raise OfNoClass
+
+    async def attack(scheduler: penstock.Scheduler) -> None:
+        await scheduler.start_soon(fn, retry_on=(KeyError,), max_attempts=2)
+
+    assert type(await beside_others(attack)) is OfNoClass
+    assert tries == ["once"]
+
+
+async def test_a_task_cannot_be_awaited_in_the_loop_of_another_thread(autojump_clock: MockClock) -> None:
+    told: list[BaseException] = []
+
+    async def attack(scheduler: penstock.Scheduler) -> None:
+        handle = scheduler.start_soon(innocent, "e")
+
+        async def elsewhere() -> None:
+            try:
+                with trio.move_on_after(60):
+                    await handle
+            except RuntimeError as error:
+                told.append(error)
+
+        thread = Thread(target=trio.run, args=(elsewhere,), kwargs={"clock": MockClock(autojump_threshold=0)})
+        thread.start()
+        thread.join()
+        assert await handle == "e"
+
+    assert await beside_others(attack) is None
+    assert "belongs to another thread" in str(told)

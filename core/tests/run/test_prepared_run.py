@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -97,3 +98,17 @@ async def test_it_has_its_plugins_and_its_name(autojump_clock: MockClock) -> Non
 def test_a_name_that_no_run_may_have_is_refused_where_it_is_prepared() -> None:
     with pytest.raises(ConfigError, match="run_id"):
         penstock.prepare_run(run_id="a/b")
+
+
+def test_it_may_be_opened_in_another_thread_than_it_was_prepared_in() -> None:
+    prepared = penstock.prepare_run(CORE_ALONE, run_id="early")
+    results: list[int] = []
+
+    async def main() -> None:
+        async with penstock.open_scheduler(prepared) as scheduler:
+            results.append(await scheduler.start_soon(double, 4))
+
+    thread = threading.Thread(target=trio.run, args=(main,), kwargs={"clock": MockClock(autojump_threshold=0)})
+    thread.start()
+    thread.join()
+    assert results == [8]

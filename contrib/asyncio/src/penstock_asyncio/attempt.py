@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, Final
 
 import trio
 
@@ -11,6 +12,9 @@ from penstock_asyncio.call import Held
 from penstock_asyncio.run import GateRun
 
 __all__ = ["Attempt", "DetachedAttempt", "neutral"]
+
+_CAUSE: Final[Any] = vars(BaseException)["__cause__"]
+"""As Python itself has it: what an exception says of its cause, or its class, may raise."""
 
 
 class Attempt:
@@ -108,8 +112,8 @@ class DetachedAttempt:
             raise penstock.ConfigError(f"error must be an exception, not {type(error).__name__}")
         if self._released:
             return False
-        self._released = True
         known = None if error is None else neutral(error)
+        self._released = True
         self._run.inbox.post(self._held.release, outcome, known, self._run.clock.current_time())
         return True
 
@@ -122,6 +126,6 @@ def neutral(error: BaseException) -> BaseException:
     """The error in words that Penstock knows without knowing asyncio: a timeout of the caller's own (`asyncio.timeout`,
     `asyncio.wait_for`) is no timeout of the provider's. Others stay as they are.
     """
-    if isinstance(error, TimeoutError) and isinstance(error.__cause__, asyncio.CancelledError):
+    if issubclass(type(error), TimeoutError) and issubclass(type(_CAUSE.__get__(error)), asyncio.CancelledError):
         return trio.TooSlowError("a timeout of the caller's")
     return error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Final, cast
 
 import penstock
 from penstock_asyncio.attempt import Attempt, neutral
@@ -12,6 +12,9 @@ from penstock_asyncio.call import Call, Held, Port, Reply
 from penstock_asyncio.run import GateRun
 
 __all__ = ["Execution"]
+
+_TRACEBACK: Final[Any] = vars(BaseException)["__traceback__"]
+"""As Python itself has it: an exception may have one of its own, which raises."""
 
 
 class _CallerGone(BaseException):
@@ -56,7 +59,7 @@ class Execution:
             self._run.answer(call)
             error = await reply.wait()
             if error is not None:
-                trace, known = error.__traceback__, neutral(error)
+                trace, known = _TRACEBACK.__get__(error), neutral(error)
                 raise known
 
         try:
@@ -65,7 +68,9 @@ class Execution:
             if raised is not known:
                 raise
             assert error is not None, "an error was known"
-            call.error = error.with_traceback(trace)  # of its way through this thread its caller need not know
+            call.error = BaseException.with_traceback(
+                error, trace
+            )  # of its way through this thread its caller need not know
         finally:
             del error, trace, known
 
@@ -93,8 +98,8 @@ class Making:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        if isinstance(error, Exception):
-            self._failed = error
+        if kind is not None and issubclass(kind, Exception):  # by its type: what it says of its class may raise
+            self._failed = cast("Exception", error)
             return True
         self._run.reply(self._call, None if error is None else _CallerGone(), quiet=True)
         return False

@@ -31,7 +31,7 @@ class GateFailure:
 
     def is_the_queues(self, error: BaseException) -> bool:
         """Whether the waiter queue raised this, or did what the error says."""
-        return isinstance(error, BrokenQueue) or (
+        return issubclass(type(error), BrokenQueue) or (
             self._maker.name != "core" and passed_through(error, self._queue, "_ask")
         )
 

@@ -25,10 +25,15 @@ def stray_error(caught: BaseException, what: str) -> PenstockError | None:
 
 
 def _interrupts(caught: BaseException) -> bool:
-    # By its type: what it says of its class, or of its members, may raise.
-    if issubclass(type(caught), BaseExceptionGroup):
-        return any(map(_interrupts, BaseExceptionGroup.exceptions.__get__(caught)))
-    return issubclass(type(caught), KeyboardInterrupt)
+    # By its type: what it says of its class, or of its members, may raise. One by one: it may be nested without end.
+    left = [caught]
+    while left:
+        each = left.pop()
+        if issubclass(type(each), KeyboardInterrupt):
+            return True
+        if issubclass(type(each), BaseExceptionGroup):
+            left += BaseExceptionGroup.exceptions.__get__(each)
+    return False
 
 
 def cancellation_of(caught: BaseException) -> tuple[BaseException, Exception | None]:

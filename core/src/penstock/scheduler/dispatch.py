@@ -90,7 +90,7 @@ class DispatchLoop:
         gate.on_refused = self._ends_in_time
 
     def check_thread(self) -> None:
-        """Raises `RuntimeError` in another thread than that in which the loop was made."""
+        """Raises `RuntimeError` in another thread than the loop's."""
         if get_ident() != self._thread:
             raise RuntimeError(
                 "this scheduler belongs to another thread, or is not open: "
@@ -143,6 +143,7 @@ class DispatchLoop:
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """The run of the loop, until it is closed with nothing left, or stopped. Never raises for a task's failure."""
+        self._thread = get_ident()  # where it was made may have been another: of a prepared run, say
         self._workers.clock = trio.lowlevel.current_clock().current_time
         self._events.job_started(trio.current_time())
         try:

@@ -41,7 +41,7 @@ class GatePlugins:
 
     def run_error(self, error: BaseException, queue: ReadyQueue) -> BaseException:
         """An error of the loop as the run is to end with it: what the ready queue raised names the queue's plugin."""
-        if isinstance(error, BrokenQueue):
+        if issubclass(type(error), BrokenQueue):
             self.on_failure(self.queue.name, QUEUE, error, queue.select_next)
             return error
         owners = (queue, getattr(getattr(queue, "choose", None), "__self__", queue))  # or an order of lanes

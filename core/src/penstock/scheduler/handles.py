@@ -74,11 +74,11 @@ class TaskHandle(Generic[T]):
         if self.done:
             await trio.lowlevel.checkpoint()
             return
-        ended = next((watcher for watcher in self._outcome or () if isinstance(watcher, trio.Event)), None)
-        if ended is None:
-            ended = trio.Event()
-            self._watch(ended)
         with self._waiting():
+            ended = next((watcher for watcher in self._outcome or () if isinstance(watcher, trio.Event)), None)
+            if ended is None:
+                ended = trio.Event()
+                self._watch(ended)
             await ended.wait()
 
     def _waiting(self) -> AbstractContextManager[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import lru_cache, partial
 from typing import Any
 from weakref import WeakValueDictionary
@@ -72,7 +73,8 @@ class Intake:
         self._controller = controller
         self._endings = endings
         self._book = endings.book
-        self._waiting = waits.wait_for
+        self._wait = waits.wait_for
+        self._waiting = self._wait_for
         self._events = events
         self._resolver = resolver
         self._max_attempts = max_attempts
@@ -204,6 +206,11 @@ class Intake:
         """Raises `ConfigError` for a function that cannot be called so, or not where it is to run."""
         self._functions.check(fn, args)
         self._runner(fn, args, options.runner, self._group(options.group))
+
+    def _wait_for(self, handle: TaskHandle[Any]) -> AbstractContextManager[None]:
+        """The block in which a trio task of this run waits for a task."""
+        self._loop.check_thread()  # the end of the task would wake it in this run's loop, where it is not
+        return self._wait(handle)
 
     def _runner(
         self, fn: Callable[..., Any], args: Sequence[Any], name: str | None, group: TaskGroupSpec

@@ -86,7 +86,7 @@ class RetryPlan:
             course = job.own_course()
             course.rate_limits += 1
             pause = self._pause(course.rate_limits)
-        elif (mark is not None and mark.retryable) or isinstance(error, job.terms.retry_on):
+        elif (mark is not None and mark.retryable) or _is_one_of(error, job.terms.retry_on):
             course = job.own_course()
             course.failures += 1
             if course.failures >= job.terms.max_attempts:
@@ -103,3 +103,11 @@ class RetryPlan:
         """Between half and the whole of a back-off that doubles: the tries of many tasks spread out."""
         longest = min(self.longest, self.base * 2.0 ** min(tries - 1, 60))
         return longest * (0.5 + 0.5 * self.rng.random())
+
+
+def _is_one_of(error: Exception, kinds: tuple[type[Exception], ...]) -> bool:
+    """Whether an error is of one of these kinds; of none, where it or they cannot be asked."""
+    try:
+        return isinstance(error, kinds)
+    except Exception:  # what the error says of its class, or a metaclass, raises
+        return False

@@ -162,7 +162,7 @@ class TaskMap(Generic[T, R]):
             try:
                 await items.aclose()
             except BaseException as error:  # the block has been left, so there is nobody to raise it to
-                if not isinstance(error, Exception) and stray_error(error, "the source of the items") is None:
+                if not issubclass(type(error), Exception) and stray_error(error, "the source of the items") is None:
                     raise
                 _log.error("a source of `map` raised while it was closed", exc_info=error)
 

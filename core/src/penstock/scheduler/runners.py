@@ -72,7 +72,7 @@ class NamedRunner:
         except (Exception, trio.Cancelled, KeyboardInterrupt):
             raise
         except BaseException as error:
-            if isinstance(error, BaseExceptionGroup) or _ran_in(error, task.payload):
+            if issubclass(type(error), BaseExceptionGroup) or _ran_in(error, task.payload):
                 raise
             raise self.failed(error, "run", runner.run) from error
 
@@ -171,7 +171,7 @@ class _Opened:
         except (KeyboardInterrupt, ConfigError):
             raise
         except BaseException as error:
-            if isinstance(error, trio.Cancelled) and trio.current_effective_deadline() == -inf:
+            if issubclass(type(error), trio.Cancelled) and trio.current_effective_deadline() == -inf:
                 raise  # else it is the runner's own
             raise self._named.failed(error, what, getattr(self._manager, what)) from error
 

@@ -213,7 +213,7 @@ class Workers:
         now = trio.current_time()
         task_id = job.task_id
         del self.in_flight[task_id]
-        abandoned = job.terms.runner is not None and isinstance(error, TaskAbandoned)
+        abandoned = job.terms.runner is not None and issubclass(type(error), TaskAbandoned)
         outcome = "abandoned" if abandoned else "cancelled" if cancelled else "failed"
         self._release(job, lease, now, outcome)
         try:

@@ -113,7 +113,7 @@ class GuardedSink:
         self._on_failure(self.binding.name, hook, error, function)
         if in_a_row >= self._limit:
             self.disable(f"raised {in_a_row} times in a row, at last {type(error).__name__}")
-        elif not isinstance(error, Exception):
+        elif not issubclass(type(error), Exception):  # by its type: what it says of its class may raise
             self.disable(f"raised {type(error).__name__}, which is no Exception")
 
     def _tells_of_itself(self, event: RuntimeEvent) -> bool:

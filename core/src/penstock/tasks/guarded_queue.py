@@ -38,11 +38,11 @@ class QueueAnswers:
         """The live window onto what is queued. What the queue raises is named: no loop runs yet that would do so."""
         try:
             view = self._queue.view()
-        except Exception as error:
+            missing = next((name for name in _VIEWED if not hasattr(view, name)), None)
+        except BaseException as error:
             raise self._maker.error(f"its ready queue: {what_it_raised(error)}") from error
-        for name in _VIEWED:
-            if not hasattr(view, name):
-                raise self._maker.error(f"view must return a QueueView; {name} is missing")
+        if missing is not None:
+            raise self._maker.error(f"view must return a QueueView; {missing} is missing")
         return view
 
     def enqueue(self, tasks: Sequence[SchedulableTask], now: float) -> tuple[str, ...]:
