@@ -124,7 +124,8 @@ tokens_per_minute = 1_000_000_000_000
     )
     command, environment = [sys.executable, "-m", "penstock"], {"BENCH_KEY": KEY, **_compiled(folder)}
     # As an installation is: what is compiled while it starts stays in its memory.
-    subprocess.run([*command, "check", str(file)], env={**os.environ, **environment}, check=False, capture_output=True)
+    for compiling in ([*command, "check", str(file)], [sys.executable, "-c", "import penstock_gateway.processes"]):
+        subprocess.run(compiling, env={**os.environ, **environment}, check=False, capture_output=True)
     return Server(name, [*command, "serve", str(file)], port, folder, environment)
 
 
