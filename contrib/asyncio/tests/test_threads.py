@@ -142,3 +142,22 @@ def test_a_gate_of_asyncio_serves_threads_too(open_gate: Any) -> None:
         assert opened.recorder.outcomes == ["success"]
 
     asyncio.run(main())
+
+
+@pytest.mark.filterwarnings("error")  # of a coroutine that nobody awaited
+def test_a_call_in_a_thread_that_has_only_been_begun_is_no_success(open_gate_sync: Any) -> None:
+    async def asynchronous(_: object) -> None:
+        raise AssertionError
+
+    async def pieces(_: object) -> Any:
+        yield 1
+
+    def plain_pieces(_: object) -> Any:
+        yield 1
+
+    with open_gate_sync() as opened:
+        for function in (asynchronous, pieces, plain_pieces):
+            with pytest.raises(ConfigError, match="call must be a plain function, and it returned"):
+                opened.gate.execute(function, "acme/fast")
+        assert opened.gate.health().requests_in_flight == 0
+    assert "success" not in opened.recorder.outcomes

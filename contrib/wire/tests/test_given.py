@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from math import inf, nan
 from typing import Any
 
+import httpx2
 import pytest
 
 from penstock_wire import CallsClient, Target, WireClient, open_poller
@@ -76,3 +79,27 @@ def test_a_call_is_made_of_what_fits_or_not_at_all(name: str, values: tuple[obje
         options: dict[str, Any] = {"method": "POST", "path": "/", name: value}
         with pytest.raises(ValueError, match=name):
             client.call(**options)
+
+
+async def calling() -> None:
+    async with WireClient(BASE) as client, client.call("GET", "/"):
+        pass
+
+
+async def sending() -> None:
+    async with httpx2.AsyncClient(transport=WireTransport()) as client:
+        await client.get(BASE)
+
+
+async def polling() -> None:
+    async with open_poller():
+        pass
+
+
+@pytest.mark.parametrize("use", [calling, sending, polling])
+def test_under_another_loop_it_is_said_what_it_runs_under(use: Callable[[], Awaitable[None]]) -> None:
+    async def main() -> None:
+        await use()
+
+    with pytest.raises(RuntimeError, match=r"penstock-wire runs under trio, .*`trio\.run\(main\)`, or, under asyncio"):
+        asyncio.run(main())

@@ -295,6 +295,27 @@ async def test_an_async_function_is_refused_with_what_would_be_right() -> None:
         _ = await run_in_thread(trio.sleep, 0)
 
 
+@pytest.mark.filterwarnings("error")  # of a coroutine that nobody awaited
+async def test_a_call_that_has_only_been_begun_is_no_success(opened: Callable[[], Any], witness: Witness) -> None:
+    async def asynchronous(_: object) -> None:
+        raise AssertionError
+
+    async def pieces(_: object) -> Any:
+        yield 1
+
+    def plain_pieces(_: object) -> Any:
+        yield 1
+
+    async with opened():
+        for function in (asynchronous, pieces, plain_pieces):
+            with pytest.raises(ConfigError, match=f"call must be a plain function in a thread; .*{function.__name__}"):
+                await run_in_thread(lambda fn=function: penstock.execute_from_thread(fn, "acme/fast"))
+    assert "success" not in witness.outcomes()
+    for function in (asynchronous, pieces, plain_pieces):
+        with pytest.raises(ConfigError, match="fn must be a plain function to run in a thread, and it returned"):
+            await run_in_thread(function, None)
+
+
 async def test_a_keyboard_interrupt_that_a_thread_raises_is_none_of_the_users() -> None:
     def interrupts() -> None:
         raise KeyboardInterrupt

@@ -30,7 +30,11 @@ async def executing() -> None:
     await penstock.execute(lambda _: trio.sleep(0), "acme/small")
 
 
-@pytest.mark.parametrize("use", [opening, calling, executing])
+async def working() -> None:
+    await penstock.run_in_thread(print)
+
+
+@pytest.mark.parametrize("use", [opening, calling, executing, working])
 def test_under_asyncio_each_door_of_trio_names_that_of_asyncio(use: Callable[[], Awaitable[None]]) -> None:
     async def main() -> None:
         await use()
@@ -54,3 +58,25 @@ def test_outside_of_any_loop_it_is_told_how_to_start() -> None:
         opening().send(None)
     with pytest.raises(RuntimeError, match=r"inside `async with penstock\.open_scheduler"):
         calling().send(None)
+
+
+@pytest.mark.parametrize("look", ["explain", "explanation", "figures", "health", "capacity_plan", "reconfigure"])
+def test_who_looks_from_elsewhere_is_told_where_the_run_is(look: str) -> None:
+    opened: list[penstock.Scheduler] = []
+
+    def ask() -> None:
+        with pytest.raises(RuntimeError, match=r"belongs to another thread, or is not open: .*trio\.from_thread"):
+            getattr(opened[0], look)()
+
+    async def under_asyncio() -> None:
+        ask()
+
+    async def main() -> None:
+        async with penstock.open_scheduler(CONFIG) as scheduler:
+            opened.append(scheduler)
+            await trio.to_thread.run_sync(ask)
+            await trio.to_thread.run_sync(asyncio.run, under_asyncio())
+            assert getattr(scheduler, look)() is not None
+
+    trio.run(main)
+    ask()  # the run is over

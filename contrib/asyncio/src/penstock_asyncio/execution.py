@@ -68,9 +68,8 @@ class Execution:
             if raised is not known:
                 raise
             assert error is not None, "an error was known"
-            call.error = BaseException.with_traceback(
-                error, trace
-            )  # of its way through this thread its caller need not know
+            # Of its way through this thread its caller need not know.
+            call.error = BaseException.with_traceback(error, trace)
         finally:
             del error, trace, known
 

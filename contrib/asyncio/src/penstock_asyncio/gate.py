@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from inspect import isawaitable
+from inspect import isasyncgen, isawaitable, iscoroutine, isgeneratorfunction
 from typing import Any, TypeVar, Unpack, cast
 
 import httpx2
@@ -149,7 +149,7 @@ class SyncGate(_Face):
         attempt = execution.attempt(port.ask(execution.call))
         while True:
             with execution.making:
-                return call(attempt)
+                return _returned(call, attempt)
             attempt = execution.attempt(port.reply(execution.call, execution.making.failed))
 
     def transport(
@@ -187,6 +187,16 @@ class SyncGate(_Face):
     def for_asyncio(self) -> Gate:
         """The same gate for code under asyncio."""
         return Gate(self._ports)
+
+
+def _returned(call: Callable[[Attempt], R], attempt: Attempt) -> R:
+    found = call(attempt)
+    if iscoroutine(found) or isasyncgen(found) or isgeneratorfunction(call):
+        if iscoroutine(found):
+            found.close()  # nobody will await it
+        returned = type(found).__name__
+        raise penstock.ConfigError(f"call must be a plain function, and it returned {returned}: write `def`")
+    return found
 
 
 def _begun(call: Callable[[Attempt], Awaitable[R]], attempt: Attempt) -> Awaitable[R]:

@@ -19,7 +19,7 @@ import trio
 from penstock_wire.answer import AnswerParser
 from penstock_wire.connection import Connection, Origin
 from penstock_wire.errors import CannotConnect
-from penstock_wire.given import check_client, check_texts
+from penstock_wire.given import check_client, check_texts, require_trio
 from penstock_wire.idle import IdleConnections
 from penstock_wire.request import Headers
 from penstock_wire.target import Target, tls_context
@@ -85,6 +85,7 @@ class WireClient:
 
     async def connection(self) -> Connection:
         """A connection for one call. Raises `CannotConnect`."""
+        require_trio("penstock-wire")
         now = trio.current_time()
         while (kept := self._idle.take(now)) is not None:
             if kept.usable:

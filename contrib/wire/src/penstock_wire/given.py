@@ -8,7 +8,18 @@ import math
 import ssl
 from typing import TypeGuard
 
-__all__ = ["check_client", "check_texts"]
+import trio
+
+__all__ = ["check_client", "check_texts", "require_trio"]
+
+
+def require_trio(what: str) -> None:
+    """Raises `RuntimeError` outside of a trio run."""
+    if not trio.lowlevel.in_trio_run():
+        raise RuntimeError(
+            f"{what} runs under trio, and this code does not: start the program with `trio.run(main)`, or, under "
+            "asyncio, use a client that is for it, as httpx2 with its own transport"
+        )
 
 
 def check_texts(**given: object) -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from penstock_wire.given import require_trio
 from penstock_wire.poller import Poller
 
 __all__ = ["open_poller"]
@@ -16,8 +17,9 @@ __all__ = ["open_poller"]
 async def open_poller() -> AsyncIterator[Poller]:
     """A poller while the block runs. Its task is one of trio's own, so that what the block raises comes out as it is.
 
-    Raises `RuntimeError` on a system that has neither epoll nor kqueue.
+    Raises `RuntimeError` on a system that has neither epoll nor kqueue, and outside of a trio run.
     """
+    require_trio("penstock-wire")
     poller = Poller()
     trio.lowlevel.spawn_system_task(poller.run, name="penstock poller")
     try:

@@ -17,7 +17,7 @@ import trio
 
 from penstock_wire.client import WireAnswer, WireCall, WireClient
 from penstock_wire.errors import BadAnswer, CannotConnect, ConnectionLost
-from penstock_wire.given import check_client
+from penstock_wire.given import check_client, require_trio
 from penstock_wire.target import tls_context
 
 __all__ = ["WireTransport"]
@@ -38,6 +38,7 @@ class WireTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """The answer to a request, whose body is read from the wire as it is asked for."""
+        require_trio("penstock-wire")
         body = await request.aread()
         timeouts = request.extensions.get("timeout") or {}
         with _as_httpx2(request):

@@ -17,6 +17,7 @@ from penstock.executor.gate import RequestGate
 from penstock.executor.lone_refusals import ALONE_MOST
 from penstock.executor.retries import Retries, RetryRules
 from penstock.executor.retry_budget import RetryBudget
+from penstock.executor.thread_work import only_begun
 from penstock.requests.items import RequestAdmissionError
 from penstock.requests.own_failures import surely_unpaid
 from penstock.words.checks import shown
@@ -100,7 +101,7 @@ class Executions:
             try:
                 with next_attempt() as attempt:
                     run.call(instead, self._begin, attempt, tries)
-                    return call(attempt)
+                    return _returned(call, attempt)
             except Exception as error:
                 raised = run.call(instead, self._raised, attempt, error, tries)
                 if raised is error:
@@ -166,6 +167,17 @@ class Executions:
         if budget is None:
             budget = self._budgets[provider] = RetryBudget(share)
         return budget
+
+
+def _returned(call: Callable[[Attempt], R], attempt: Attempt) -> R:
+    """What a plain function returns. Raises `ConfigError` for what has only been begun by being called."""
+    found = call(attempt)
+    if only_begun(call, found):
+        raise ConfigError(
+            f"call must be a plain function in a thread; {shown(call)} returned {type(found).__name__}, and nothing "
+            f"was called. Write `def`, or have an async function called by penstock.execute"
+        )
+    return found
 
 
 async def _called(call: Callable[[Attempt], Awaitable[R]], attempt: Attempt) -> R:

@@ -90,7 +90,7 @@ class RunThread:
         return RuntimeError(
             under_asyncio("the request executor")
             or "the request executor belongs to the thread of its trio run; "
-            "from another thread use acquire_from_thread and release_from_thread"
+            "from another thread use acquire_from_thread and release_from_thread, or trio.from_thread.run_sync"
         )
 
     def _foreign_token(self, instead: str) -> trio.lowlevel.TrioToken:

@@ -13,15 +13,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import ContextVar
-from inspect import iscoroutine
+from inspect import isasyncgen, iscoroutine, isgeneratorfunction
 from threading import current_thread, get_ident
 from typing import Final, TypeVar, TypeVarTuple, cast
 
 import trio
 
+from penstock.executor.under_trio import require_trio
 from penstock.words.errors import ConfigError, PenstockError, TaskAbandoned
 
-__all__ = ["ThreadWork", "run_in_thread", "wait_in_run"]
+__all__ = ["ThreadWork", "only_begun", "run_in_thread", "wait_in_run"]
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
@@ -124,6 +125,7 @@ async def run_in_thread(
     `leave` is awaited from the cancellation on, in a shielded scope: where it returns before the thread has ended, this
     raises `TaskAbandoned`, and the thread is left to run on. `name` is the thread's.
     """
+    require_trio("penstock.run_in_thread")
     work = ThreadWork()
     token = trio.lowlevel.current_trio_token()
     ends: list[tuple[R | None, BaseException | None]] = []
@@ -157,10 +159,20 @@ async def run_in_thread(
             raise error
         # No Ctrl+C, which comes to the main thread, and nothing by which anybody else should end.
         raise PenstockError(f"the function raised {type(error).__name__}, which is no Exception") from error
+    if only_begun(fn, value):
+        returned = type(value).__name__
+        raise ConfigError(f"fn must be a plain function to run in a thread, and it returned a {returned}: write `def`")
+    return cast("R", value)
+
+
+def only_begun(fn: Callable[..., object], value: object) -> bool:
+    """Whether a call of `fn` that returned this has carried nothing out: a coroutine, which is closed, or a
+    generator.
+    """
     if iscoroutine(value):
         value.close()
-        raise ConfigError("fn must be a plain function to run in a thread, and it returned a coroutine: write `def`")
-    return cast("R", value)
+        return True
+    return isasyncgen(value) or isgeneratorfunction(fn)
 
 
 def _is_cancellation(error: BaseException) -> bool:

@@ -63,24 +63,30 @@ class Scheduler(TaskInterface):
         Raises `ConfigError` with every problem, of a task or call that could then never go as well, or `PluginError`;
         then nothing has changed.
         """
-        self.requests.now()  # in another thread nothing is changed
+        self._tasks.loop.check_thread()
         loaded = None if config is None else another_config(config)
         return reconfigure(self._parts, self.watch.change_to, loaded, plugins)
 
     # -- looking
 
     def explain(self, group: str | None = None) -> str:
-        """What everything that is left waits for, at both gates, in words; or what one group of tasks waits for."""
+        """What everything that is left waits for, at both gates, in words; or what one group of tasks waits for.
+
+        This and the other looks raise `RuntimeError` in another thread than the run's.
+        """
+        self._tasks.loop.check_thread()
         return self._parts.explain(group)
 
     def explanation(self, group: str | None = None) -> RunExplanation:
         """What every group of tasks, or one, waits for, what calls wait for (`requests`), and what plugins in shadow
         would have done; as records."""
+        self._tasks.loop.check_thread()
         return self._parts.explanation(group)
 
     def capacity_plan(self) -> AsyncCapacityPlan:
         """What limits the run: what is configured, with who says it; what holds now; and the most at once so far. As
         records; in words by `str`."""
+        self._tasks.loop.check_thread()
         return self._parts.capacity.plan(trio.current_time())
 
     def declare_capacity(
@@ -97,8 +103,10 @@ class Scheduler(TaskInterface):
 
     def figures(self) -> RunFigures:
         """The run's figures: limits, what is in flight, who waits and why; as records."""
+        self._tasks.loop.check_thread()
         return figures_of(self._parts)
 
     def health(self) -> Health:
         """How the run is: what is queued and in flight, who waits longest, whether the loop keeps up."""
+        self._tasks.loop.check_thread()
         return self.watch.health()

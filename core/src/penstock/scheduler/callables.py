@@ -92,7 +92,8 @@ def _check_kind(fn: object) -> None:
         )
     if inspect.isgeneratorfunction(called) and not called.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE:
         raise ConfigError(
-            f"fn must be an async function, and {name_of(fn)} is a generator function: write `async def` and await"
+            f"fn must be an async function, and {name_of(fn)} is a generator function: write `async def` and await, "
+            f"or return a list where a runner calls it"
         )
 
 

@@ -90,8 +90,8 @@ class DispatchLoop:
         gate.on_refused = self._ends_in_time
 
     def check_thread(self) -> None:
-        """Raises `RuntimeError` in another thread than the loop's."""
-        if get_ident() != self._thread:
+        """Raises `RuntimeError` in another thread than the loop's, and after its run."""
+        if get_ident() != self._thread or not trio.lowlevel.in_trio_run():
             raise RuntimeError(
                 "this scheduler belongs to another thread, or is not open: "
                 "from another thread use trio.from_thread.run_sync(..., trio_token=token)"
