@@ -195,6 +195,33 @@ async def test_what_a_callback_raises_is_logged_and_gives_its_lease_back(
     assert isinstance(turns.came[0], Attempt)
 
 
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, BaseException])
+async def test_whatever_a_call_raises_at_its_turn_the_turns_after_it_come(
+    kind: type[BaseException],
+    executor: ModelRequestExecutor,
+    bench: RequestBench,
+    autojump_clock: MockClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first, turns = fill(executor, bench), Turns()
+    protected: list[bool] = []
+
+    def raising(_: Any) -> None:
+        protected.append(trio.lowlevel.currently_ki_protected())
+        raise kind
+
+    for on_turn in (raising, turns, raising, turns):
+        wait(executor, on_turn)
+    executor.register(CHAT.provider_name, CHAT.model_id, cap=5)  # all at once, in a step of nobody who waits
+    assert len(turns.came) == 2
+    assert protected == [True, True]  # so a real Ctrl+C is not among what is caught here
+    assert kind.__name__ in caplog.text
+    for attempt in (first, *turns.came):
+        assert isinstance(attempt, Attempt)
+        attempt.detach().release(SUCCESS)
+    assert executor.leases == (5, 5)
+
+
 async def test_of_several_resources_the_first_turn_counts_and_the_other_lines_are_left(
     executor: ModelRequestExecutor, bench: RequestBench, autojump_clock: MockClock
 ) -> None:

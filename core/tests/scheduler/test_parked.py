@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+import sys
 import weakref
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -139,7 +140,11 @@ async def is_watched() -> None:
 
 
 async def works_in_a_thread() -> None:
+    task = trio.lowlevel.current_task()
+    known = sys.getrefcount(task)
     await trio.to_thread.run_sync(lambda: None, limiter=TAKEN)
+    while sys.getrefcount(task) > known:  # the thread has told the result, and not let go of the task yet
+        await trio.sleep(0)
 
 
 async def fails() -> None:

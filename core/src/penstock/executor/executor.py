@@ -185,8 +185,8 @@ class ModelRequestExecutor:
 
         It is called from within the step of the run that freed the way, and may ask and release itself. The attempt is
         detached: `attempt.detach().release()` ends it, by the rules of `attempt`. Nobody else does, so whoever loses it
-        loses its place. Options and errors as `attempt`; without `repeats`. Where new calls are held it raises
-        `RequestAdmissionError` at once.
+        loses its place. What `on_turn` raises is logged, and ends nobody else's step. Options and errors as `attempt`;
+        without `repeats`. Where new calls are held it raises `RequestAdmissionError` at once.
         """
         now = self.gate.run.now_to_change()
         if not callable(on_turn):

@@ -69,7 +69,7 @@ class Turns:
                 turn, waiter = self.due.popleft()
                 try:
                     turn.come(waiter)
-                except Exception:  # of whoever waited: whose step this is has no part in it
+                except BaseException:  # of whoever waited: whose step this is has no part in it, nor who comes next
                     _log.exception("what a call wanted to do when its turn came has failed")
         finally:
             self._calling = False
