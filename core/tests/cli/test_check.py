@@ -125,6 +125,8 @@ def test_a_trace_that_could_not_be_written_is_found(owner: None, write: WriteFil
         table = f'[plugins]\ntrace = {{}}\ntrace_file = "{tmp_path / there}"\n'
         assert words in refused(write("run.toml", table.format("0.01")))
         assert check(write("run.toml", table.format("0.0"))).exit_code == 0, "nothing is traced"
+        alone = table.replace("trace = {}\n", "")
+        assert "plugins.trace_file: is of a trace that nobody asks for" in refused(write("run.toml", alone))
     assert not (tmp_path / "none").exists()
     owned = f'[mine]\n[plugins]\ntrace = 0.1\ntrace_file = "{tmp_path}/none/trace.jsonl"\n'
     assert "there is no folder" in refused(write("owned.toml", owned)), "whosever file it is"

@@ -333,6 +333,11 @@ class _Reading:
         of_plugins = {key: value for key, value in table.items() if isinstance(value, Mapping) and key not in names}
         rest = {key: value for key, value in table.items() if key not in of_plugins}
         lists = self._structure(rest, PluginLists, ("plugins",))
+        if rest.get("trace_file") is not None and "trace" not in rest:
+            what = (
+                "is of a trace that nobody asks for: say how much is traced, as trace = 0.01, or trace = 0 for nothing"
+            )
+            self.problems.append(Problem(("plugins", "trace_file"), what, self._source))
         return lists, {str(key): dict(value) for key, value in of_plugins.items()}
 
     def others(self, known: set[str], *, pass_: bool) -> tuple[str, ...]:
