@@ -125,6 +125,46 @@ async def test_whatever_a_provider_says_passes_as_it_is(world: World) -> None:
         assert world.gateway.leases == (number, number), what
 
 
+def streamed(*events: bytes) -> bytes:
+    pieces = (*(b"data: %s\n\n" % event for event in events), b"")
+    return CHUNKED + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
+
+
+LIMITED = b'{"error": {"message": "slow down", "code": 429, "type": "rate_limit_error"}}'
+ENDS = [
+    (whole(ANSWER), None, 0),
+    (whole(b'{"error": {"message": "no", "code": 500}}'), "error", 0),
+    (whole(LIMITED), "error", 1),
+    (streamed(b'{"choices": [{"delta": {"content": "hi"}}]}', b'{"error": {"message": "no"}}'), "error", 0),
+    (streamed(LIMITED), "error", 1),
+    (whole(b'{"choices": [{"message": {"content": "hi"}, "finish_reason": "length"}]}'), "length", 0),
+    (whole(b'{"choices": [{"message": {"content": "h'), "cut", 0),
+]
+
+
+@pytest.mark.parametrize(("said", "ended", "limits"), ENDS)
+async def test_the_log_says_of_a_200_that_it_holds_an_error(
+    world: World, said: bytes, ended: str | None, limits: int
+) -> None:
+    await world.begin(cooldown=False)
+    world.provider.says(said)
+    status, _, _ = await world.ask(STREAMED if b"event-stream" in said else CHAT)
+    assert status == 200
+    assert sum(world.gateway.front.metrics.limited.values()) == limits
+    await world.end()
+    (line,) = world.log.read_text(encoding="utf-8").splitlines()
+    assert json.loads(line).get("ended") == ended
+    assert "failed" not in line
+
+
+async def test_a_length_of_thousands_of_digits_is_read_as_what_it_says(world: World) -> None:
+    await world.begin()
+    world.provider.says(OK + b"content-length: " + b"0" * 5000 + b"2\r\n\r\n{}")
+    status, headers, body = await world.ask()
+    assert (status, body) == (200, b"{}")
+    assert headers["transfer-encoding"] == "chunked"
+
+
 async def test_a_rate_limit_passes_and_the_next_call_waits_for_it(world: World) -> None:
     await world.begin("queue_wait_timeout = 0.0\n")
     world.provider.says(error(b"429 Too Many Requests", b"slow down", b"retry-after: 30"))

@@ -5,6 +5,7 @@ others, as long as the client has nothing of an answer.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import attrs
 
@@ -21,6 +22,9 @@ from penstock_gateway.request_parser import ClientRequest
 from penstock_gateway.upstreams import Upstream
 
 __all__ = ["Call"]
+
+BY_ITSELF: Final = ("stop", "tool_calls")
+"""How an answer ends of which nothing is to be told."""
 
 
 class Call:
@@ -148,8 +152,14 @@ class Call:
         """The provider is done with it, after so many seconds."""
         line, exchange = self.line, self._exchange
         line.status, line.first_byte, line.usage = exchange.status, exchange.first_byte, exchange.usage
+        verdict = exchange.verdict
+        ended = None if verdict is None else verdict.ended
+        line.ended = "" if ended is None or ended in BY_ITSELF else ended
+        limited = exchange.status == 429 or (
+            ended == "error" and verdict is not None and verdict.kind == "rate_limited"
+        )
         assert exchange.goes_to is not None
-        self.book.provider_done(line, exchange.goes_to, exchange.status, seconds, exchange.usage)
+        self.book.provider_done(line, exchange.goes_to, seconds, exchange.usage, limited=limited)
 
     def done(self, now: float, *, reusable: bool) -> None:
         """Its answer has been sent, whole."""

@@ -52,12 +52,14 @@ class CallBook:
         self._usual_wait[line.model] = _REMEMBERED * before + (1 - _REMEMBERED) * waited
 
     def provider_done(
-        self, line: CallLine, resource: RequestResourceKey, status: int, seconds: float, usage: Usage | None
+        self, line: CallLine, resource: RequestResourceKey, seconds: float, usage: Usage | None, *, limited: bool
     ) -> None:
-        """A provider is done with a call to `resource`, so many seconds after it went out."""
+        """A provider is done with a call to `resource`, so many seconds after it went out; `limited`: it refused it by
+        a limit.
+        """
         metrics = self.metrics
         metrics.latencies[line.model].add(seconds)
-        if status == 429:
+        if limited:
             metrics.limited[line.model, resource.provider_name] += 1
         if usage is not None:
             metrics.tokens[line.key, line.model, "in"] += usage.input_tokens or 0

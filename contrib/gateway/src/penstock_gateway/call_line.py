@@ -34,6 +34,7 @@ class CallLine:
     admitted: float | None = None
     waited: float | None = None
     first_byte: float | None = None
+    ended: str = ""
     bytes_out: int = 0
     usage: Usage | None = None
 
@@ -71,6 +72,7 @@ class CallLine:
             refused=self.refused,
             failed=self.failed,
             cause=self.cause,
+            ended=self.ended,
             waited=None if self.waited is None else _rounded(self.waited),
             first_byte=None if self.first_byte is None else _rounded(self.first_byte),
             seconds=_rounded(now - self.began),

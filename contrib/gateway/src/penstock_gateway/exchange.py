@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from penstock import RequestResourceKey, Usage, own_shortage
+from penstock import RequestResourceKey, Usage, Verdict, own_shortage
 from penstock_dialects import AnswerReader, Memory
 from penstock_gateway.answer_writer import AnswerWriter
 from penstock_gateway.blotting import Blotter, blotted
@@ -115,6 +115,7 @@ class Exchange:
         "sent",
         "status",
         "usage",
+        "verdict",
     )
 
     _upstream: Upstream
@@ -147,6 +148,8 @@ class Exchange:
         self.sent = 0
         self.usage: Usage | None = None
         """What the answer says was used, as far as it came."""
+        self.verdict: Verdict | None = None
+        """What it means: an answer of status 200 may hold an error."""
         self.goes_to: RequestResourceKey | None = None
         """Where the call is made."""
         self.others = False
@@ -192,7 +195,7 @@ class Exchange:
 
     def take(self, place: Place, now: float) -> None:
         """Hold the place that a call has, until it ends."""
-        self.status, self.usage, self._reader, self._unread = 0, None, None, False
+        self.status, self.usage, self.verdict, self._reader, self._unread = 0, None, None, None, False
         self._place, self._began = place, now
         self._last = min(self.ends_at, self._began + self.gateway.total_timeout)
 
@@ -301,7 +304,7 @@ class Exchange:
             else:
                 self._filters = ()
             told = None if hides else answer.named.get(b"content-length")
-            length = int(told) if told is not None and told.isdigit() else None
+            length = int(told) if told is not None and told.isdigit() and len(told) < 20 else None
             headers = answer_headers(answer.headers, answer.named)
             writer = self._written(status, headers, length)
             if secrets and blotted(writer.head, secrets) is not writer.head:
@@ -357,6 +360,7 @@ class Exchange:
             if reader is not None:
                 reader.close()  # first: what a dialect of a third party makes of the answer may raise
                 facts, self.usage = counted(reader, elapsed)
+                self.verdict = facts.verdict
                 place.answered(facts, self.usage)
         finally:
             place.release(error)

@@ -29,6 +29,9 @@ class LogLine(msgspec.Struct, omit_defaults=True, kw_only=True, eq=False, gc=Fal
     failed: str = ""
     cause: str = ""
     """Of that, in the words of the system or the TLS library."""
+    ended: str = ""
+    """How the answer ended, where that is neither `stop` nor `tool_calls`: `error` of one that holds an error, whatever
+    its status, `cut`, `length`, `content_filter`, `refusal`, `empty` or `paused`."""
     waited: float | None = None
     first_byte: float | None = None
     seconds: float
