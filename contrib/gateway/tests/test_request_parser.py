@@ -41,6 +41,14 @@ def test_requests_are_the_same_in_whatever_pieces_they_come(cuts: set[int]) -> N
 HOST = b"Host: x\r\n"
 
 
+def test_zeros_before_a_length_are_passed_over() -> None:
+    said = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: " + b"0" * 5000
+    (request,) = requests_in(said + b"3\r\n\r\nabc")
+    assert request.body == b"abc"
+    with pytest.raises(Refusal, match="a body must not exceed 1000 bytes"):
+        requests_in(said + b"1001\r\n\r\n")
+
+
 @pytest.mark.parametrize(
     ("data", "status"),
     [

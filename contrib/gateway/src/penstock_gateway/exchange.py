@@ -24,7 +24,7 @@ from penstock_gateway.counted_usage import counted
 from penstock_gateway.gate import Place
 from penstock_gateway.headers import answer_headers, request_headers
 from penstock_gateway.refusal import Refusal
-from penstock_gateway.request_parser import ClientRequest
+from penstock_gateway.request_parser import LONGEST_LENGTH, ClientRequest
 from penstock_gateway.routes import Route
 from penstock_gateway.upstreams import Upstream
 from penstock_gateway.usage_filter import UsageFilter
@@ -304,7 +304,7 @@ class Exchange:
             else:
                 self._filters = ()
             told = None if hides else answer.named.get(b"content-length")
-            length = int(told) if told is not None and told.isdigit() and len(told) < 20 else None
+            length = int(told[-LONGEST_LENGTH:]) if told is not None and told.isdigit() else None
             headers = answer_headers(answer.headers, answer.named)
             writer = self._written(status, headers, length)
             if secrets and blotted(writer.head, secrets) is not writer.head:

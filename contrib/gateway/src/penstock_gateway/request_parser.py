@@ -15,11 +15,13 @@ import httptools
 
 from penstock_gateway.refusal import Refusal
 
-__all__ = ["LARGEST_HEAD", "ClientRequest", "RequestParser"]
+__all__ = ["LARGEST_HEAD", "LONGEST_LENGTH", "ClientRequest", "RequestParser"]
 
 LARGEST_HEAD: Final = 64 * 1024
 """Bytes of a request's line and headers, of what lies between two pieces of its body, and of what is behind that."""
 MOST_HEADERS: Final = 128
+LONGEST_LENGTH: Final = 20
+"""Digits of a `Content-Length`: llhttp takes 64 bits, and any number of zeros before them."""
 _TARGET: Final = re.compile(rb"[\x21-\x7e]+")
 _ORIGIN: Final = re.compile(rb"(?i:https?)://[^/?#]*")
 
@@ -190,7 +192,7 @@ class RequestParser:
         if twice or (b"host" not in first and version == "1.1"):
             raise Refusal(400, "invalid_request", "a request must have one Host")
         length = first.get(b"content-length")
-        if length is not None and int(length) > self._largest_body:
+        if length is not None and int(length[-LONGEST_LENGTH:]) > self._largest_body:
             self._too_large()
         expects = first.get(b"expect")
         self.expects = expects is not None and expects.lower() == b"100-continue" and version == "1.1"
