@@ -87,6 +87,21 @@ async def test_a_line_that_cannot_be_made_leaves_nothing_among_the_others(tmp_pa
     assert (tmp_path / "calls").read_bytes() == b'{"call":1}\n{"call":3}\n'
 
 
+@linux
+async def test_a_log_that_is_emptied_meanwhile_begins_anew_without_a_hole(tmp_path: Path) -> None:
+    path = tmp_path / "calls"
+    async with open_poller() as poller:
+        file = open_log_file(str(path))
+        assert file is not None
+        with file:
+            for number in (1, 2):
+                log = CallLog(file, Metrics(), poller)
+                log.write({"call": number}, 0.0)
+                log.close()
+                assert path.read_bytes() == b'{"call":%d}\n' % number
+                os.truncate(path, 0)
+
+
 class Reluctant(io.RawIOBase):
     """A file that is not written to before `taken` is set. It counts its lines."""
 
