@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -309,7 +310,7 @@ async def test_a_call_that_has_only_been_begun_is_no_success(opened: Callable[[]
     async with opened():
         for function in (asynchronous, pieces, plain_pieces):
             with pytest.raises(ConfigError, match=f"call must be a plain function in a thread; .*{function.__name__}"):
-                await run_in_thread(lambda fn=function: penstock.execute_from_thread(fn, "acme/fast"))
+                await run_in_thread(partial(penstock.execute_from_thread, function, "acme/fast"))
     assert "success" not in witness.outcomes()
     for function in (asynchronous, pieces, plain_pieces):
         with pytest.raises(ConfigError, match="fn must be a plain function to run in a thread, and it returned"):
