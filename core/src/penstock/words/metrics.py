@@ -208,7 +208,10 @@ _OF_GATEWAY: Final[Mapping[str, Metric]] = MappingProxyType(
             "counter", "", "Calls that the gateway refused, by the code of the refusal.", ("key", "reason")
         ),
         "penstock_provider_429_total": Metric(
-            "counter", "", "Calls that a provider, or one of its endpoints, refused with 429.", ("model", "provider")
+            "counter",
+            "",
+            "Calls that a provider, or one of its endpoints, refused with 429, or so in a 200.",
+            ("model", "provider"),
         ),
         "penstock_tokens_total": Metric(
             "counter", "", "Tokens, as told; of a stream that broke off, by its text.", ("key", "model", "direction")
