@@ -116,6 +116,19 @@ def test_a_value_that_does_not_fit_is_reported_and_never_converted(wanted: Any, 
     assert problems(value, wanted) == [f"f.toml: {reported}"]
 
 
+def test_a_whole_number_that_no_float_holds_is_reported_at_its_key() -> None:
+    @attrs.frozen
+    class Waits:
+        seconds: float = 1.0
+        most: float | None = None
+
+    found = problems({"seconds": 10**400, "most": -(10**400)}, Waits)
+    assert [each.split(", not ")[0] for each in found] == [
+        "f.toml: seconds: must be a number between -1.8e308 and 1.8e308",
+        "f.toml: most: must be a number between -1.8e308 and 1.8e308",
+    ]
+
+
 def test_all_problems_are_reported_together_each_with_its_path() -> None:
     data = {
         "inner": {"size": 0, "name": []},

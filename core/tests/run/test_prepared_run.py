@@ -95,6 +95,12 @@ async def test_it_has_its_plugins_and_its_name(autojump_clock: MockClock) -> Non
             pass
 
 
+async def test_no_plugins_are_none_whatever_lists_them(autojump_clock: MockClock) -> None:
+    prepared = penstock.prepare_run(CORE_ALONE, run_id="early")
+    async with penstock.open_scheduler(prepared, plugins=iter([])) as scheduler:
+        assert await scheduler.start_soon(double, 2) == 4
+
+
 def test_a_name_that_no_run_may_have_is_refused_where_it_is_prepared() -> None:
     with pytest.raises(ConfigError, match="run_id"):
         penstock.prepare_run(run_id="a/b")

@@ -31,7 +31,7 @@ def record(validator: Any) -> Any:
         (number_from(0.01, 1.0), [0.01, 1], [0.0, 1.1, nan, False], "a number from 0.01 to 1"),
         (number_above(0.0), [1e-9, 3], [0, -1.0, inf, True, "1"], "a number above 0"),
         (number_above(0.0, 1.0), [0.1, 1], [0.0, 1.5, nan, True], "a number above 0 and at most 1"),
-        (whole_number_from(4), [4, 10**20], [3, 4.0, True, None, "4"], "a whole number from 4 on"),
+        (whole_number_from(4), [4, 10**20], [3, 4.0, True, None, "4", 10**400], "a whole number from 4 on"),
         (true_or_false, [True, False], [1, "yes", None], "true or false"),
         (one_of(Literal["a", "b", "c"]), ["a", "c"], ["d", "", 1, None], '"a", "b" or "c"'),
         (one_of(Literal["a", "b"]), ["b"], ["c"], '"a" or "b"'),

@@ -143,7 +143,10 @@ def _scalar(value: object, wanted: type) -> object:
     if wanted is Path and isinstance(value, str | Path):
         return Path(value)
     if wanted is float and type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise _Misfit(_Finding((), "must be a number between -1.8e308 and 1.8e308", value)) from None
     if wanted is date and isinstance(value, datetime):
         _wrong(wanted, value)
     fits = isinstance(value, wanted) and not (isinstance(value, bool) and wanted is not bool)

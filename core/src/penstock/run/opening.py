@@ -18,7 +18,7 @@ import trio
 
 from penstock.config.reading import PenstockConfig
 from penstock.executor.under_trio import require_trio
-from penstock.plugins.manager import PluginManager
+from penstock.plugins.manager import PluginManager, plugin_objects
 from penstock.run.calls import CURRENT
 from penstock.run.configured import register_providers, run_info
 from penstock.run.figures import FiguresForThreads
@@ -127,7 +127,7 @@ def _run(
         an_instance(wall_clock, WallClock, "wall_clock")
     epoch = WallClock().epoch if virtual else datetime.now().astimezone()
     if isinstance(config, PreparedRun):
-        if plugins or run_id is not None or wall_clock is not None:
+        if plugin_objects(plugins) or run_id is not None or wall_clock is not None:
             raise ConfigError("a prepared run has its plugins, its run_id and its clock: give none of them to open it")
         config.begin(epoch, started_at)
         return config

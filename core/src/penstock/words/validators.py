@@ -59,11 +59,11 @@ def number_above(least: float, most: float = inf) -> Validator:
 
 
 def whole_number_from(least: int) -> Validator:
-    """A validator for whole numbers of at least `least`."""
+    """A validator for whole numbers of at least `least`, none larger than a float holds."""
     return in_schema(minimum=least)(
         _validator(
             f"a whole number from {least} on",
-            lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least,
+            lambda value: isinstance(value, int) and is_finite(value) and value >= least,
         )
     )
 
