@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import pytest
+import trio
 
 from penstock import ConfigError
 from penstock_gateway.call_log import CallLog, open_log_file
@@ -100,6 +102,41 @@ async def test_a_log_that_is_emptied_meanwhile_begins_anew_without_a_hole(tmp_pa
                 log.close()
                 assert path.read_bytes() == b'{"call":%d}\n' % number
                 os.truncate(path, 0)
+
+
+class Small(io.RawIOBase):
+    """A disk with so much `room`."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.data = b""
+
+    def write(self, data: Any) -> int:
+        taken = bytes(data)[: self.room]
+        if not taken:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.room -= len(taken)
+        self.data += taken
+        return len(taken)
+
+
+@pytest.mark.parametrize("room", range(40))
+async def test_on_a_full_disk_no_whole_line_is_spoilt_and_each_other_is_counted(room: int) -> None:
+    metrics, disk = Metrics(), Small(room)
+    async with open_poller() as poller:
+        log = CallLog(cast("IO[bytes]", disk), metrics, poller)
+        for number in range(4):
+            log.write({"call": number}, 0.0)
+            if number == 1:
+                log._hand_over()
+                while log._waiting:  # its thread is at work
+                    await trio.sleep(0)
+                disk.room = 10_000
+        log.close()
+    whole = [line for line in disk.data.split(b"\n") if line.endswith(b"}")]
+    assert whole[-2:] == [b'{"call":2}', b'{"call":3}']
+    assert len(whole) + metrics.lost_lines == 4
+    assert metrics.lost_lines == 2 - min(2, (room + 1) // 11)
 
 
 class Reluctant(io.RawIOBase):

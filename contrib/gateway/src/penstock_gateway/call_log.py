@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager, suppress
 from math import inf
 from os.path import exists, isdir
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, cast
 
 import msgspec
 
@@ -57,6 +57,10 @@ class CallLog:
         self._told_at = -inf
         self._waiting = 0
         """Lines that the thread has been given, and has not written."""
+        self._unwritten = 0
+        """Lines that it is writing, and has not written whole."""
+        self._torn = False
+        """Whether the last line in the file is a part of one."""
         self._lines: queue.SimpleQueue[tuple[bytearray, int] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="penstock call log", daemon=True)
         self._one_write = ONE_WRITE if file is None or _may_mix(file) else LARGE_WRITE
@@ -103,18 +107,32 @@ class CallLog:
         assert self._file is not None
         while (given := self._lines.get()) is not None:
             lines, count = given
+            self._unwritten = count
             try:
                 for data in in_pieces(lines, self._one_write):
-                    self._file.write(data)
-                    self._file.flush()
+                    self._put(self._file, data)
             except (OSError, ValueError) as error:  # full, or closed by whoever read it: calls go on
-                self._metrics.lost_lines += count
+                self._metrics.lost_lines += self._unwritten
                 self._fails(str(error))
             else:
                 self._fails("")
             self._waiting -= count
-        with suppress(OSError, ValueError):
-            self._file.flush()
+
+    def _put(self, file: IO[bytes], lines: bytes | bytearray) -> None:
+        """Write lines. A line of which a part alone has got out is ended first, lest the next one stand behind it."""
+        if self._torn:
+            file.write(b"\n")
+            self._torn = False
+        done = 0
+        try:
+            while done < len(lines):
+                taken = file.write(memoryview(lines)[done:])
+                if not taken:
+                    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+                done += taken
+        finally:
+            self._unwritten -= lines.count(b"\n", 0, done + 1)  # one that lacks its end alone has it with the next
+            self._torn = lines[:done][-1:] not in (b"", b"\n")
 
     def _fails(self, why: str) -> None:
         """Tell that lines are lost, and that they are not any more."""
@@ -153,11 +171,16 @@ def in_pieces(lines: bytes | bytearray, most: int) -> Iterator[bytes | bytearray
 
 
 def open_log_file(where: str | None) -> IO[bytes] | None:
-    """The file of the log: `-` is the standard output, nothing no log. Raises `ConfigError`."""
+    """The file of the log, without a buffer, since nobody would know of it what has got out: `-` is the standard
+    output, nothing no log. Raises `ConfigError`.
+    """
     if not where:
         return None
     try:
-        return sys.stdout.buffer if where == "-" else open(where, "ab", opener=opened_without_wait)
+        if where == "-":
+            sys.stdout.flush()
+            return cast("IO[bytes]", getattr(sys.stdout.buffer, "raw", sys.stdout.buffer))
+        return open(where, "ab", buffering=0, opener=opened_without_wait)
     except OSError as error:
         if error.errno == errno.ENXIO:
             what = 'it is a pipe that nobody reads, or a socket; the standard output is "-"'
