@@ -27,7 +27,7 @@ from penstock_gateway.metrics import Metrics
 from penstock_gateway.saying import say
 from penstock_wire import Poller
 
-__all__ = ["CallLog", "check_log_place", "open_log", "open_log_file"]
+__all__ = ["TOGETHER", "CallLog", "check_log_place", "open_log", "open_log_file"]
 
 MOST_LINES: Final = 10_000
 GATHERING: Final = 0.1
